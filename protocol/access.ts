@@ -1,0 +1,60 @@
+// Tokens, roles and signed links.
+
+import { z } from 'zod'
+import { nameSchema } from './image.ts'
+import { timeSchema } from './time.ts'
+
+/** Roles from least to most; each may do what the ones before it may. */
+export const ROLES = ['viewer', 'uploader', 'operator', 'admin'] as const
+export const roleSchema = z.enum(ROLES)
+export type Role = z.infer<typeof roleSchema>
+
+/** Whether a role includes another. */
+export function roleIncludes(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed)
+}
+
+export const tokenSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  role: roleSchema,
+  createdAt: timeSchema,
+  expiresAt: timeSchema.nullable(),
+  lastUsedAt: timeSchema.nullable(),
+})
+export type Token = z.infer<typeof tokenSchema>
+
+export const newTokenSchema = z.strictObject({
+  name: nameSchema,
+  role: roleSchema,
+  /** Seconds until it ends; without it the token has no end. */
+  ttlSeconds: z.int().min(60).max(315_360_000).optional(),
+})
+export type NewToken = z.infer<typeof newTokenSchema>
+
+/** The answer that creates a token is the only one that ever shows its secret. */
+export const createdTokenSchema = tokenSchema.extend({ token: z.string() })
+export type CreatedToken = z.infer<typeof createdTokenSchema>
+
+export const LINK_SECONDS_DEFAULT = 3600
+export const LINK_SECONDS_MAX = 604_800
+
+/** Body of POST /v1/links: a link to send one image to a store, or to fetch one from it. */
+export const newLinkSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('download'),
+    image: z.string(),
+    ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
+  }),
+  z.strictObject({
+    kind: z.literal('upload'),
+    name: nameSchema.optional(),
+    /** Longest upload in bytes that the link allows. */
+    maxLength: z.int().min(1).optional(),
+    ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
+  }),
+])
+export type NewLink = z.infer<typeof newLinkSchema>
+
+export const linkSchema = z.object({ kind: z.enum(['download', 'upload']), url: z.string(), expiresAt: timeSchema })
+export type Link = z.infer<typeof linkSchema>

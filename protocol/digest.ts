@@ -1,0 +1,47 @@
+// Digests name bytes everywhere in Slipway: slices, manifests and whole images.
+// Text form is `sha256:` and 64 lower-case hex digits; inside hot paths a digest is its 32 raw bytes.
+
+declare const brand: unique symbol
+
+/** SHA-256 of some bytes in its text form, `sha256:` + 64 lower-case hex digits. */
+export type Digest = string & { readonly [brand]: 'Digest' }
+
+/** Length in bytes of a raw SHA-256 digest. */
+export const DIGEST_BYTES = 32
+
+const DIGEST_TEXT = /^sha256:[0-9a-f]{64}$/
+
+/** Returns the text as a digest, or undefined when it is not one. */
+export function parseDigest(text: string): Digest | undefined {
+  return DIGEST_TEXT.test(text) ? (text as Digest) : undefined
+}
+
+/** Text form of 32 raw digest bytes. */
+export function formatDigest(raw: Uint8Array): Digest {
+  if (raw.byteLength !== DIGEST_BYTES) throw new RangeError(`a digest has 32 bytes, not ${raw.byteLength}`)
+  return `sha256:${toHex(raw)}` as Digest
+}
+
+/** Raw 32 bytes of a digest in text form. */
+export function digestBytes(digest: Digest): Uint8Array<ArrayBuffer> {
+  const raw = new Uint8Array(DIGEST_BYTES)
+  for (let i = 0; i < DIGEST_BYTES; i++) raw[i] = Number.parseInt(digest.slice(7 + 2 * i, 9 + 2 * i), 16)
+  return raw
+}
+
+/** SHA-256 of bytes held in memory, by Web Crypto. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
+  return formatDigest(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))
+}
+
+/** Lower-case hex of some bytes. */
+export function toHex(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
+  return text
+}
+
+/** `sha-256=:base64:` member of `Repr-Digest` and `Content-Digest` (RFC 9530 §2, structured byte sequence). */
+export function formatDigestField(digest: Digest): string {
+  return `sha-256=:${btoa(String.fromCharCode(...digestBytes(digest)))}:`
+}

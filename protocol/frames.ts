@@ -1,0 +1,191 @@
+// Frame codec for slices on the wire (application/vnd.slipway.slices): the answer of POST /v1/slices/fetch and the body
+// of an upload by slices. A stream of frames, each a header and the bytes as they are stored; a frame of length 0 ends it,
+// so that a cut stream is never taken for a whole one. An upload may name slices that the store has, and runs of zeros, by
+// frames without bytes. Layout: docs/protocol.md, "Slices" and "Delta upload".
+//
+//   header 48 bytes  32 bytes SHA-256 of the slice · u32 length · u32 stored length · u8 codec · 7 bytes 0
+
+import { DIGEST_BYTES } from './digest.ts'
+import { SLICE_LENGTH_MAX } from './manifest.ts'
+
+export const SLICES_MEDIA_TYPE = 'application/vnd.slipway.slices'
+export const FRAME_HEADER_BYTES = 48
+/** Slices asked for in one request; bounds the answer to about a gigabyte and the request to 300 kB. */
+export const SLICES_PER_REQUEST_MAX = 4096
+
+/** How a slice's bytes are stored: as they are, or one zstd frame (RFC 8878). */
+export const CODEC_RAW = 0
+export const CODEC_ZSTD = 1
+
+/** A slice as it is stored and sent. `length` counts the uncompressed bytes. */
+export interface SliceFrame {
+  readonly digest: Uint8Array
+  readonly length: number
+  readonly codec: number
+  readonly stored: Uint8Array
+}
+
+/** One frame of an upload by slices: a slice with its bytes, one that the store has, or a run of zeros. Lengths in bytes. */
+export type UploadFrame =
+  | { readonly kind: 'slice'; readonly frame: SliceFrame }
+  | { readonly kind: 'reference'; readonly digest: Uint8Array; readonly length: number }
+  | { readonly kind: 'zeros'; readonly length: number }
+
+/** Longest run of zeros that one frame can name; longer ones are several. */
+export const ZERO_RUN_MAX = 0xffff_ffff
+
+/** Why a stream of frames cannot be read on. */
+export class FrameInvalid extends Error {
+  override readonly name = 'FrameInvalid'
+}
+
+/** The header of a frame; the stored bytes follow it on the wire. */
+export function encodeFrameHeader(frame: SliceFrame): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(FRAME_HEADER_BYTES)
+  const view = new DataView(header.buffer)
+  header.set(frame.digest)
+  view.setUint32(32, frame.length, true)
+  view.setUint32(36, frame.stored.byteLength, true)
+  header[40] = frame.codec
+  return header
+}
+
+/** The frame of a slice that the receiver has, or of a run of zeros when `digest` is null. */
+export function encodeReferenceFrame(digest: Uint8Array | null, length: number): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(FRAME_HEADER_BYTES)
+  if (digest) header.set(digest)
+  new DataView(header.buffer).setUint32(32, length, true)
+  return header
+}
+
+/** The header that ends a stream of frames. */
+export function encodeEndFrame(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(FRAME_HEADER_BYTES)
+}
+
+/**
+ * Reads frames from a stream of bytes, holding one frame at a time. Throws FrameInvalid when a frame is out of
+ * bounds or the stream ends before its end frame. Digests are not verified here.
+ */
+export async function* decodeFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<SliceFrame> {
+  const take = exactly(source)
+  for (;;) {
+    const header = decodeHeader(await take(FRAME_HEADER_BYTES))
+    if (isEnd(header)) return
+    const { digest, length, storedLength, codec } = header
+    requireSlice(header)
+    yield { digest, length, codec, stored: await take(storedLength) }
+  }
+}
+
+/** Reads the frames of an upload from pieces as they arrive, holding one frame at a time. Digests are not verified here. */
+export interface FrameReader {
+  /** Takes a piece and gives the frames that it completes; to be gone through to its end. Throws FrameInvalid. */
+  take(piece: Uint8Array): Generator<UploadFrame>
+  /** Whether the end frame came. */
+  readonly isEnded: boolean
+}
+
+/** Makes a reader of one stream of frames. */
+export function createFrameReader(): FrameReader {
+  let isEnded = false
+  let header: FrameHeader | undefined
+  let filling = new Uint8Array(FRAME_HEADER_BYTES)
+  let filled = 0
+
+  const fill = (piece: Uint8Array, at: number): number => {
+    const part = piece.subarray(at, at + filling.byteLength - filled)
+    filling.set(part, filled)
+    filled += part.byteLength
+    return at + part.byteLength
+  }
+  const next = (length: number): Uint8Array<ArrayBuffer> => {
+    const whole = filling
+    filling = new Uint8Array(length)
+    filled = 0
+    return whole
+  }
+
+  return {
+    get isEnded() {
+      return isEnded
+    },
+
+    *take(piece) {
+      let at = 0
+      while (at < piece.byteLength) {
+        if (isEnded) throw new FrameInvalid('bytes follow the end frame')
+        at = fill(piece, at)
+        if (filled < filling.byteLength) return
+        if (header) {
+          const { digest, length, codec } = header
+          header = undefined
+          yield { kind: 'slice', frame: { digest, length, codec, stored: next(FRAME_HEADER_BYTES) } }
+          continue
+        }
+        const read = decodeHeader(filling)
+        if (isEnd(read)) {
+          isEnded = true
+        } else if (read.storedLength === 0) {
+          const reference = readReference(read)
+          next(FRAME_HEADER_BYTES)
+          yield reference
+        } else {
+          requireSlice(read)
+          header = read
+          next(read.storedLength)
+        }
+      }
+    },
+  }
+}
+
+interface FrameHeader {
+  readonly digest: Uint8Array
+  readonly length: number
+  readonly storedLength: number
+  readonly codec: number
+}
+
+function decodeHeader(bytes: Uint8Array): FrameHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return { digest: bytes.slice(0, DIGEST_BYTES), length: view.getUint32(32, true), storedLength: view.getUint32(36, true), codec: bytes[40] ?? 0 }
+}
+
+function isEnd({ length, storedLength }: FrameHeader): boolean {
+  return length === 0 && storedLength === 0
+}
+
+function requireSlice({ length, storedLength, codec }: FrameHeader): void {
+  if (length > SLICE_LENGTH_MAX || storedLength > length) throw new FrameInvalid(`a frame of ${storedLength} bytes for a slice of ${length}`)
+  if (codec !== CODEC_RAW && codec !== CODEC_ZSTD) throw new FrameInvalid(`codec ${codec} is not known`)
+}
+
+function readReference({ digest, length }: FrameHeader): UploadFrame {
+  if (digest.every((byte) => byte === 0)) return { kind: 'zeros', length }
+  if (length > SLICE_LENGTH_MAX) throw new FrameInvalid(`a reference to a slice of ${length} bytes`)
+  return { kind: 'reference', digest, length }
+}
+
+/** A function that takes exactly n bytes from a stream of pieces, copied together. */
+function exactly(source: AsyncIterable<Uint8Array>): (n: number) => Promise<Uint8Array<ArrayBuffer>> {
+  const pieces = source[Symbol.asyncIterator]()
+  let rest: Uint8Array = new Uint8Array(0)
+  return async (n) => {
+    const whole = new Uint8Array(n)
+    let filled = 0
+    while (filled < n) {
+      if (rest.byteLength === 0) {
+        const next = await pieces.next()
+        if (next.done) throw new FrameInvalid('the stream of slices ends before its end frame')
+        rest = next.value
+        continue
+      }
+      const part = rest.subarray(0, n - filled)
+      whole.set(part, filled)
+      filled += part.byteLength
+      rest = rest.subarray(part.byteLength)
+    }
+    return whole
+  }
+}

@@ -1,0 +1,162 @@
+// Manifest codec: the list of an image's slices, the same bytes on disk and on the wire
+// (application/vnd.slipway.manifest). Byte layout: docs/format.md, "Manifest".
+//
+//   header  32 bytes  "SLIPWAYM" · u32 version · u64 entry count · u32 0 · u64 image length
+//   entry   40 bytes  u64 offset in the image · 32 bytes SHA-256 of the slice, all zero for a zero run
+//   trailer 32 bytes  SHA-256 of header and entries: the manifest digest
+//
+// An entry ends where the next begins, the last one at the image length. Fixed-size entries let a reader find the
+// slice of an offset by binary search without reading the whole manifest.
+
+import { DIGEST_BYTES, formatDigest } from './digest.ts'
+import type { Digest } from './digest.ts'
+
+export const MANIFEST_MEDIA_TYPE = 'application/vnd.slipway.manifest'
+export const MANIFEST_VERSION = 1
+export const MANIFEST_HEADER_BYTES = 32
+export const MANIFEST_ENTRY_BYTES = 40
+export const MANIFEST_TRAILER_BYTES = 32
+/** No slice is longer; a manifest that says so is damaged. A bound for every cutter, not the cutter's own maximum. */
+export const SLICE_LENGTH_MAX = 4 * 1024 * 1024
+
+const MAGIC = 'SLIPWAYM'
+
+/** Why bytes are not a manifest. */
+export class ManifestInvalid extends Error {
+  override readonly name = 'ManifestInvalid'
+}
+
+/** One piece of an image: a slice by its digest, or a run of zeros when `digest` is null. Lengths in bytes. */
+export interface ManifestEntry {
+  readonly length: number
+  readonly digest: Uint8Array | null
+}
+
+/** Read access to the bytes of a manifest; holds them without copying. */
+export interface Manifest {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly imageLength: number
+  readonly count: number
+  /** Offset in the image where entry i begins. */
+  offsetAt(i: number): number
+  lengthAt(i: number): number
+  isZeroAt(i: number): boolean
+  /** The 32 digest bytes of entry i, a view into `bytes`; all zero for a zero run. */
+  digestAt(i: number): Uint8Array
+  /** Index of the entry that holds the byte at this offset of the image (0 ≤ offset < imageLength). */
+  find(offset: number): number
+}
+
+/** Bytes a manifest with this many entries takes. */
+export function manifestLength(entryCount: number): number {
+  return MANIFEST_HEADER_BYTES + entryCount * MANIFEST_ENTRY_BYTES + MANIFEST_TRAILER_BYTES
+}
+
+/**
+ * Encodes entries in image order and seals them with their digest. Neighbouring zero runs become one and empty
+ * entries vanish, so equal slices always give equal bytes.
+ */
+export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<{ manifest: Manifest; digest: Digest }> {
+  let capacity = 1024
+  let body = new Uint8Array(capacity * MANIFEST_ENTRY_BYTES)
+  let view = new DataView(body.buffer)
+  let count = 0
+  let offset = 0
+  let zeroBefore = false
+  for (const entry of entries) {
+    if (entry.length === 0) continue
+    const isZero = entry.digest === null
+    if (!(isZero && zeroBefore)) {
+      if (count === capacity) {
+        capacity *= 2
+        const grown = new Uint8Array(capacity * MANIFEST_ENTRY_BYTES)
+        grown.set(body)
+        body = grown
+        view = new DataView(body.buffer)
+      }
+      view.setBigUint64(count * MANIFEST_ENTRY_BYTES, BigInt(offset), true)
+      if (entry.digest) body.set(entry.digest, count * MANIFEST_ENTRY_BYTES + 8)
+      count++
+    }
+    zeroBefore = isZero
+    offset += entry.length
+  }
+  const bytes = new Uint8Array(manifestLength(count))
+  const header = new DataView(bytes.buffer)
+  for (let i = 0; i < MAGIC.length; i++) bytes[i] = MAGIC.charCodeAt(i)
+  header.setUint32(8, MANIFEST_VERSION, true)
+  header.setBigUint64(12, BigInt(count), true)
+  header.setBigUint64(24, BigInt(offset), true)
+  bytes.set(body.subarray(0, count * MANIFEST_ENTRY_BYTES), MANIFEST_HEADER_BYTES)
+  const sealed = bytes.byteLength - MANIFEST_TRAILER_BYTES
+  const raw = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(0, sealed)))
+  bytes.set(raw, sealed)
+  return { manifest: viewManifest(bytes), digest: formatDigest(raw) }
+}
+
+/** Reads a manifest and verifies its structure and its digest. Throws ManifestInvalid with what is wrong. */
+export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ manifest: Manifest; digest: Digest }> {
+  const manifest = viewManifest(bytes)
+  const sealed = bytes.byteLength - MANIFEST_TRAILER_BYTES
+  const raw = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(0, sealed)))
+  for (let i = 0; i < DIGEST_BYTES; i++) {
+    if (raw[i] !== bytes[sealed + i]) throw new ManifestInvalid('the digest of the manifest does not match its bytes')
+  }
+  let before = -1
+  for (let i = 0; i < manifest.count; i++) {
+    const offset = manifest.offsetAt(i)
+    if (offset <= before || (i === 0 && offset !== 0)) throw new ManifestInvalid(`entry ${i} begins at ${offset}, after ${before}`)
+    before = offset
+    const length = manifest.lengthAt(i)
+    if (length <= 0) throw new ManifestInvalid(`entry ${i} ends before it begins`)
+    if (length > SLICE_LENGTH_MAX && !manifest.isZeroAt(i)) throw new ManifestInvalid(`entry ${i} is ${length} bytes long, the limit is ${SLICE_LENGTH_MAX}`)
+  }
+  if (manifest.count === 0 && manifest.imageLength !== 0) throw new ManifestInvalid('the manifest has a length but no entries')
+  return { manifest, digest: formatDigest(raw) }
+}
+
+/** Entries of a manifest, in image order. Digests are views into the manifest's bytes. */
+export function* manifestEntries(manifest: Manifest): Generator<ManifestEntry> {
+  for (let i = 0; i < manifest.count; i++) {
+    yield { length: manifest.lengthAt(i), digest: manifest.isZeroAt(i) ? null : manifest.digestAt(i) }
+  }
+}
+
+/** A view of manifest bytes whose frame is right; does not verify the digest. Throws ManifestInvalid. */
+export function viewManifest(bytes: Uint8Array<ArrayBuffer>): Manifest {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (bytes.byteLength < manifestLength(0)) throw new ManifestInvalid('shorter than the smallest manifest')
+  for (let i = 0; i < MAGIC.length; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) throw new ManifestInvalid('does not begin with SLIPWAYM')
+  const version = view.getUint32(8, true)
+  if (version !== MANIFEST_VERSION) throw new ManifestInvalid(`version ${version} is not known here (known: ${MANIFEST_VERSION})`)
+  const count = Number(view.getBigUint64(12, true))
+  const imageLength = Number(view.getBigUint64(24, true))
+  if (manifestLength(count) !== bytes.byteLength) throw new ManifestInvalid(`${count} entries do not fill ${bytes.byteLength} bytes`)
+  if (!Number.isSafeInteger(imageLength)) throw new ManifestInvalid('the image length is not a safe integer')
+
+  const at = (i: number): number => MANIFEST_HEADER_BYTES + i * MANIFEST_ENTRY_BYTES
+  const offsetAt = (i: number): number => view.getUint32(at(i), true) + view.getUint32(at(i) + 4, true) * 0x1_0000_0000
+  const digestAt = (i: number): Uint8Array => bytes.subarray(at(i) + 8, at(i) + MANIFEST_ENTRY_BYTES)
+  return {
+    bytes,
+    imageLength,
+    count,
+    offsetAt,
+    lengthAt: (i) => (i + 1 < count ? offsetAt(i + 1) : imageLength) - offsetAt(i),
+    isZeroAt: (i) => {
+      for (let word = 0; word < DIGEST_BYTES; word += 4) if (view.getUint32(at(i) + 8 + word, true) !== 0) return false
+      return true
+    },
+    digestAt,
+    find: (offset) => {
+      let low = 0
+      let high = count - 1
+      while (low < high) {
+        const middle = (low + high + 1) >>> 1
+        if (offsetAt(middle) <= offset) low = middle
+        else high = middle - 1
+      }
+      return low
+    },
+  }
+}

@@ -1,0 +1,51 @@
+// A store as its agent describes it.
+
+import { z } from 'zod'
+import { nameSchema } from './image.ts'
+
+export const storeSchema = z.object({
+  /** UUID in store.json: the same wherever the mount path is attached. */
+  id: z.uuid(),
+  name: nameSchema,
+  description: z.string(),
+  mount: z.string(),
+  zone: z.string(),
+  scope: z.string(),
+  enabled: z.boolean(),
+  disabledReason: z.string().nullable(),
+  version: z.string(),
+  /** Bytes of the file system: `free` counts what is above nothing, `available` what is above the reserve. */
+  capacity: z.object({
+    total: z.number(),
+    used: z.number(),
+    free: z.number(),
+    reserved: z.number(),
+    available: z.number(),
+  }),
+  /** What the slices take and what the images would take without them. */
+  slices: z.object({
+    count: z.number(),
+    storedBytes: z.number(),
+    imageBytes: z.number(),
+    /** imageBytes / storedBytes; null in an empty store. */
+    savingRatio: z.number().nullable(),
+  }),
+  images: z.object({ available: z.number(), deleted: z.number(), other: z.number() }),
+  uploads: z.object({ active: z.number() }),
+  /** How the store cuts images, in bytes; a client that cuts alike sends only slices that are missing. Absent where that is not offered. */
+  cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
+  transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
+  retention: z.object({ deletion: z.enum(['immediate', 'delayed', 'never']), seconds: z.number() }),
+})
+
+export type Store = z.infer<typeof storeSchema>
+
+export const storePatchSchema = z
+  .strictObject({ name: nameSchema, description: z.string().max(4096) })
+  .partial()
+  .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
+
+export type StorePatch = z.infer<typeof storePatchSchema>
+
+export const disableStoreSchema = z.strictObject({ reason: z.string().max(500).default('') })
+export const cleanupSchema = z.strictObject({ dryRun: z.boolean().default(false) })

@@ -1,0 +1,31 @@
+// Sync: what a target asks of a source.
+
+import { z } from 'zod'
+import { SLICES_PER_REQUEST_MAX } from './frames.ts'
+
+const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
+
+export const SYNC_IMAGES_MAX = 1000
+
+/** Body of POST /v1/sync, sent to the target. Images by id or by name at the source. */
+export const syncRequestSchema = z.strictObject({
+  source: z.strictObject({ url: z.url({ protocol: /^https?$/ }), token: z.string().min(1).max(512) }),
+  images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
+})
+export type SyncRequest = z.infer<typeof syncRequestSchema>
+
+/** `result` of a sync task; bytes as they went over the wire. */
+export const syncResultSchema = z.object({
+  images: z.array(z.object({ id: z.string(), name: z.string(), outcome: z.enum(['copied', 'already-there']) })),
+  slicesMoved: z.number(),
+  slicesPresent: z.number(),
+  bytesMoved: z.number(),
+})
+export type SyncResult = z.infer<typeof syncResultSchema>
+
+/** Body of POST /v1/slices/missing and of POST /v1/slices/fetch. */
+export const sliceListSchema = z.strictObject({ digests: z.array(digestText).max(SLICES_PER_REQUEST_MAX) })
+export type SliceList = z.infer<typeof sliceListSchema>
+
+/** Answer of POST /v1/slices/missing: those of the list that the store does not have. */
+export const missingSlicesSchema = z.object({ missing: z.array(digestText) })

@@ -1,0 +1,37 @@
+// Tasks: long work with progress; the body of every 202.
+
+import { z } from 'zod'
+import { problemSchema } from './problems.ts'
+import { timeSchema } from './time.ts'
+
+export const taskStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled'])
+export const taskKindSchema = z.enum(['sync', 'gc', 'scrub', 'cleanup', 'expire', 'import', 'export', 'digest', 'recover'])
+
+export const progressSchema = z.object({
+  done: z.number().min(0),
+  /** Null while it is not known how much there is to do. */
+  total: z.number().min(0).nullable(),
+  unit: z.enum(['bytes', 'slices', 'images', 'uploads', 'steps']),
+  /** Units a second over the last seconds. */
+  rate: z.number().min(0),
+  etaSeconds: z.number().min(0).nullable(),
+})
+
+export const taskSchema = z.object({
+  id: z.string(),
+  kind: taskKindSchema,
+  state: taskStateSchema,
+  progress: progressSchema,
+  /** What it works on: an image id, a store or a schedule. */
+  subject: z.string(),
+  createdBy: z.string(),
+  createdAt: timeSchema,
+  endedAt: timeSchema.nullable(),
+  result: z.record(z.string(), z.unknown()).optional(),
+  error: problemSchema.optional(),
+})
+
+export type TaskState = z.infer<typeof taskStateSchema>
+export type TaskKind = z.infer<typeof taskKindSchema>
+export type Progress = z.infer<typeof progressSchema>
+export type Task = z.infer<typeof taskSchema>

@@ -1,0 +1,10 @@
+// Times on the wire: RFC 3339 in UTC.
+
+import { z } from 'zod'
+
+export const timeSchema = z.iso.datetime({ offset: false })
+
+/** RFC 3339 text of a time in milliseconds since 1970. */
+export function formatTime(ms: number): string {
+  return new Date(ms).toISOString()
+}
