@@ -1,0 +1,53 @@
+// Disk: the one seam through which capabilities reach a file system, so that a test can fail the n-th operation.
+// Nothing here is durable before the call that says so resolves.
+
+/** Length in bytes and kind of a path; links are not followed. */
+export interface FileStat {
+  readonly kind: 'file' | 'folder' | 'link' | 'other'
+  readonly length: number
+  readonly modifiedMs: number
+}
+
+/** An open file. Reads and writes are positional and complete: a short write is retried or throws. */
+export interface DiskFile extends AsyncDisposable {
+  /** Fills `into` from the file at `position`; gives the bytes read, fewer only at the end of the file. */
+  read(into: Uint8Array, position: number): Promise<number>
+  /** Writes all parts one after the other at `position`. */
+  write(parts: readonly Uint8Array[], position: number): Promise<void>
+  /** Contents and length are on stable storage when it resolves (fdatasync). */
+  sync(): Promise<void>
+  truncate(length: number): Promise<void>
+  length(): Promise<number>
+  close(): Promise<void>
+}
+
+/** Bytes of the file system that holds a path. `free` is what an ordinary process may still use. */
+export interface DiskSpace {
+  readonly totalBytes: number
+  readonly freeBytes: number
+}
+
+/** Errors are Node's, with `code` (ENOSPC, EIO, EROFS, ENOENT …). Paths are absolute. */
+export interface Disk {
+  /** Opens for reading; throws ENOENT when there is no such file. */
+  openRead(path: string): Promise<DiskFile>
+  /** Opens for reading and writing; `create` makes a new file and throws EEXIST when there is one. */
+  openWrite(path: string, mode: 'create' | 'existing'): Promise<DiskFile>
+  /** Whole small file; throws when it is longer than `lengthMax`. */
+  readFile(path: string, lengthMax: number): Promise<Uint8Array<ArrayBuffer>>
+  /** Replaces a file as a whole: temporary file in the same folder, fdatasync, rename, fsync of the folder. */
+  writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void>
+  /** Renames within one file system, then fsyncs both parent folders. */
+  rename(from: string, to: string): Promise<void>
+  /** Removes a file, then fsyncs its folder. A file that is not there is no error. */
+  remove(path: string): Promise<void>
+  /** Removes a folder with all in it, then fsyncs its parent. A folder that is not there is no error. */
+  removeTree(path: string): Promise<void>
+  /** Makes a folder and its missing parents, each fsynced into its own parent. */
+  makeFolder(path: string): Promise<void>
+  /** Names in a folder, unsorted; an empty list when there is no such folder. */
+  list(path: string): Promise<string[]>
+  stat(path: string): Promise<FileStat | undefined>
+  syncFolder(path: string): Promise<void>
+  space(path: string): Promise<DiskSpace>
+}

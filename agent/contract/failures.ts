@@ -1,0 +1,39 @@
+// What the contracts' own failures mean to the one who asked: the one place where broken storage becomes a problem.
+
+import type { ProblemCode } from '../../protocol/problems.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
+import { SliceUnreadable, StoreWriteFailed } from './slices.ts'
+
+/** How a system error's code is told; the paths in its message stay inside. */
+const STORAGE_FAILURES: Readonly<Record<string, readonly [ProblemCode, string]>> = {
+  ENOSPC: ['insufficient-storage', 'The disk of the store is full.'],
+  EDQUOT: ['insufficient-storage', 'The quota of the store is used up.'],
+  EROFS: ['store-unavailable', 'The file system of the store is read-only.'],
+  EIO: ['store-unavailable', 'The disk of the store reports an I/O error.'],
+  ESTALE: ['store-unavailable', 'The mount path of the store is stale.'],
+  ENOTCONN: ['store-unavailable', 'The mount path of the store is not connected.'],
+  ETIMEDOUT: ['store-unavailable', 'The mount path of the store does not answer.'],
+  EMFILE: ['limit-reached', 'The agent has too many files open.'],
+  ENFILE: ['limit-reached', 'The machine has too many files open.'],
+}
+
+/**
+ * The problem that tells an error. Refusals pass as they are; failures of storage are named without their paths; everything else is
+ * `internal`, and its message is for the log alone. The error stays as the cause.
+ */
+export function problemOf(error: unknown): ProblemError {
+  if (error instanceof ProblemError) return error
+  if (error instanceof SliceUnreadable) return problem('data-corrupt', `A slice of the image is ${error.reason}.`, {}, { cause: error })
+  const failure = STORAGE_FAILURES[systemCode(error) ?? '']
+  if (failure) return problem(failure[0], failure[1], {}, { cause: error })
+  if (error instanceof StoreWriteFailed) return problem('store-unavailable', 'The store could not write.', {}, { cause: error })
+  return problem('internal', 'The agent failed in a way it did not expect.', {}, { cause: error })
+}
+
+/** `code` of a system error or of its nearest cause that has one. */
+function systemCode(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    if ('code' in at && typeof at.code === 'string' && at.code in STORAGE_FAILURES) return at.code
+  }
+  return undefined
+}

@@ -1,0 +1,42 @@
+// The catalogue as other capabilities see it: they bring images to it, and it tells where every image is in its life.
+
+import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { Image, ImageDraft } from '../../protocol/image.ts'
+
+/** What is known of a new image when its bytes are whole. */
+export interface NewImage {
+  /** Chosen by the caller before the first byte, so that publishing twice is publishing once. */
+  readonly id: string
+  readonly draft: ImageDraft
+  readonly source: Image['source']
+}
+
+/** Content of a new image: every slice of it durable and pinned until `publish` resolves. */
+export interface NewContent {
+  readonly entries: Iterable<ManifestEntry>
+  readonly length: number
+}
+
+export interface ImagePublisher {
+  /**
+   * Writes manifest and image.json (durable when it resolves) with status `creating`, and starts inspection, which makes it
+   * available or error. Idempotent by id: a second call with the same id gives the image as it stands.
+   */
+  publish(image: NewImage, content: NewContent): Promise<Image>
+  /** The image published under this id, in whatever state; undefined when there is none. */
+  find(id: string): Image | undefined
+  /**
+   * Publishes an image copied from another store, metadata and id kept. The manifest's slices must be durable and pinned.
+   * An image with this id in the recycle bin is restored. Gives false when it was already there.
+   */
+  adopt(image: Image, manifest: Manifest): Promise<boolean>
+}
+
+/** Access to content for the ones that serve it. */
+export interface ImageContents {
+  find(id: string): Image | undefined
+  /** By id, or by name when exactly one image outside the recycle bin has it. */
+  resolve(idOrName: string): Image | undefined
+  /** The manifest of a published image; throws ProblemError (`data-corrupt`) when its file is damaged. */
+  manifest(id: string): Promise<Manifest>
+}

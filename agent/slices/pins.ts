@@ -1,0 +1,76 @@
+// Pins keep slices from gc between the moment they are stored or found and the moment something durable names them.
+
+import { sliceKey } from './index-database.ts'
+import { createLiveSet } from './live-set.ts'
+import type { LiveSet } from './live-set.ts'
+
+/** All pins of a store, and the watch that a running gc keeps over what was pinned since it began. */
+export interface Pins {
+  /** A holder of pins; `release` lets go of what it was given. */
+  hold(): PinHold
+  has(digest: Uint8Array): boolean
+  /** From now until disposed every slice pinned, also those released meanwhile, is reported as touched. */
+  watch(): PinWatch
+}
+
+export interface PinHold {
+  add(digest: Uint8Array): void
+  /** Moves all pins held so far into a batch that is released on its own. */
+  take(): () => void
+  release(): void
+}
+
+export interface PinWatch extends Disposable {
+  isTouched(digest: Uint8Array): boolean
+}
+
+export function createPins(): Pins {
+  const counts = new Map<string, number>()
+  const watches = new Set<LiveSet>()
+
+  const release = (keys: Iterable<string>): void => {
+    for (const key of keys) {
+      const count = counts.get(key) ?? 0
+      if (count > 1) counts.set(key, count - 1)
+      else counts.delete(key)
+    }
+  }
+
+  return {
+    hold() {
+      let held = new Set<string>()
+      return {
+        add(digest) {
+          const key = sliceKey(digest)
+          for (const touched of watches) touched.add(digest)
+          if (held.has(key)) return
+          held.add(key)
+          counts.set(key, (counts.get(key) ?? 0) + 1)
+        },
+        take() {
+          const batch = held
+          held = new Set()
+          return () => {
+            release(batch)
+            batch.clear()
+          }
+        },
+        release() {
+          release(held)
+          held.clear()
+        },
+      }
+    },
+    has: (digest) => counts.has(sliceKey(digest)),
+    watch() {
+      // Fingerprints: a long gc beside fast ingests sees many slices, and one kept too many costs nothing.
+      const touched = createLiveSet(counts.size)
+      for (const key of counts.keys()) touched.add(Buffer.from(key, 'latin1'))
+      watches.add(touched)
+      return {
+        isTouched: (digest) => touched.has(digest),
+        [Symbol.dispose]: () => void watches.delete(touched),
+      }
+    },
+  }
+}

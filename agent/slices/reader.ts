@@ -1,0 +1,305 @@
+// Reader: the bytes of an image by range. Slices of a window are looked up together, read in the order they lie on disk,
+// verified, decompressed off the event loop and given out in image order while the next window is on its way.
+
+import { CODEC_ZSTD } from '../../protocol/frames.ts'
+import type { SliceFrame } from '../../protocol/frames.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { SliceUnreadable } from '../contract/slices.ts'
+import type { IndexDatabase, Location } from './index-database.ts'
+import { sliceKey } from './index-database.ts'
+import type { PackFiles } from './pack-files.ts'
+import { decompressSlice } from './receiver.ts'
+import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+
+const MIB = 1024 * 1024
+/** Uncompressed bytes looked up and read together, and how many such windows are on their way beside the one given out. */
+const WINDOW_BYTES = 4 * MIB
+const WINDOWS_AHEAD = 3
+/** One read of a pack: neighbours within the gap are read together. */
+const READ_BYTES_MAX = 4 * MIB
+const READ_GAP_MAX = 64 * 1024
+/** Longest piece given out. */
+const PIECE_BYTES = MIB
+/** Shorter parts of slices are gathered into pieces of the second length. */
+const GATHERED_MAX = 32 * 1024
+const GATHER_BYTES = 128 * 1024
+const NO_BYTES = new Uint8Array(0)
+const ZEROS = new Uint8Array(PIECE_BYTES)
+/** Uncompressed slices kept for readers of small ranges. */
+const CACHE_BYTES_MAX = 32 * MIB
+/** A range up to this length goes through the cache. */
+const CACHED_RANGE_MAX = 512 * 1024
+
+export interface ReaderDeps {
+  readonly index: IndexDatabase
+  readonly files: PackFiles
+  /** Told of every slice whose record is damaged; resolves when it is quarantined. */
+  readonly onCorrupt: (digest: Uint8Array, location: Location, reason: string) => Promise<void>
+}
+
+export interface Reader {
+  read(manifest: Manifest, start: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array>
+  readStored(digests: readonly Uint8Array[], signal?: AbortSignal): AsyncGenerator<SliceFrame>
+}
+
+interface Wanted {
+  readonly digest: Uint8Array
+  readonly location: Location
+}
+
+export function createReader(deps: ReaderDeps): Reader {
+  const cache = createSliceCache()
+
+  const locate = (digest: Uint8Array): Wanted => {
+    const location = deps.index.find(digest)
+    if (!location) throw new SliceUnreadable(digest, 'missing', `no pack has the slice ${Buffer.from(digest).toString('hex')}`)
+    return { digest, location }
+  }
+
+  /** Reads and verifies records; gives frames by slice key. */
+  const readFrames = async (wanted: readonly Wanted[]): Promise<Map<string, SliceFrame>> => {
+    const frames = new Map<string, SliceFrame>()
+    await Promise.all(
+      planReads(wanted).map(async (plan) => {
+        const bytes = await readPlan(deps, plan)
+        if (!bytes) {
+          // gc moved these slices between the look-up and the read: where they lie now is in the index.
+          for (const { digest } of plan.wanted) {
+            const again = locate(digest)
+            const alone = await readPlan(deps, planOf([again]))
+            if (!alone) throw new SliceUnreadable(digest, 'missing', 'the pack of a slice is gone')
+            frames.set(sliceKey(digest), await verified(deps, again, alone, 0))
+          }
+          return
+        }
+        for (const one of plan.wanted) frames.set(sliceKey(one.digest), await verified(deps, one, bytes, one.location.offset - plan.offset))
+      }),
+    )
+    return frames
+  }
+
+  const decompress = async (frame: SliceFrame, location: Location): Promise<Uint8Array> => {
+    if (frame.codec !== CODEC_ZSTD) return frame.stored
+    try {
+      return await decompressSlice(frame.stored, frame.length)
+    } catch (error) {
+      await deps.onCorrupt(frame.digest, location, 'does not decompress')
+      throw new SliceUnreadable(frame.digest, 'corrupt', `a slice does not decompress: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  /** Uncompressed slices of the entries [first, last], by slice key. */
+  const loadWindow = async (manifest: Manifest, first: number, last: number, isSmall: boolean): Promise<Map<string, Uint8Array>> => {
+    const slices = new Map<string, Uint8Array>()
+    const wanted = new Map<string, Wanted>()
+    for (let i = first; i <= last; i++) {
+      if (manifest.isZeroAt(i)) continue
+      const digest = manifest.digestAt(i)
+      const key = sliceKey(digest)
+      const cached = cache.get(key)
+      if (cached) slices.set(key, cached)
+      else if (!wanted.has(key)) wanted.set(key, locate(digest))
+    }
+    const frames = await readFrames([...wanted.values()])
+    await Promise.all(
+      [...wanted].map(async ([key, { location }]) => {
+        const frame = frames.get(key)
+        if (!frame) throw new Error('a slice was read and not given')
+        const bytes = await decompress(frame, location)
+        slices.set(key, bytes)
+        if (isSmall) cache.add(key, bytes)
+      }),
+    )
+    return slices
+  }
+
+  return {
+    async *read(manifest, start, end, signal) {
+      if (start >= end) return
+      const isSmall = end - start <= CACHED_RANGE_MAX
+      const windows = planWindows(manifest, start, end)
+      const ahead: { window: Window; slices: Promise<Map<string, Uint8Array>> }[] = []
+      const readAhead = (): void => {
+        while (ahead.length < WINDOWS_AHEAD) {
+          const next = windows.next()
+          if (next.done) return
+          const slices = loadWindow(manifest, next.value.first, next.value.last, isSmall)
+          // The failure of a window read ahead is told when its turn comes, or never when the reader leaves before.
+          slices.catch(() => {})
+          ahead.push({ window: next.value, slices })
+        }
+      }
+      for (readAhead(); ; readAhead()) {
+        signal?.throwIfAborted()
+        const next = ahead.shift()
+        if (!next) return
+        const loaded = await next.slices
+        readAhead()
+        for (const piece of pieces(manifest, next.window, loaded, start, end)) {
+          signal?.throwIfAborted()
+          yield piece
+        }
+      }
+    },
+
+    async *readStored(digests, signal) {
+      for (let at = 0; at < digests.length;) {
+        signal?.throwIfAborted()
+        const wanted: Wanted[] = []
+        let bytes = 0
+        while (at < digests.length && bytes < WINDOW_BYTES) {
+          const one = locate(digests[at++] ?? new Uint8Array(0))
+          wanted.push(one)
+          bytes += one.location.storedLength
+        }
+        const frames = await readFrames(wanted)
+        for (const { digest } of wanted) {
+          const frame = frames.get(sliceKey(digest))
+          if (frame) yield frame
+        }
+      }
+    },
+  }
+}
+
+interface Window {
+  readonly first: number
+  readonly last: number
+}
+
+/** Entries that cover [start, end), in windows of bounded size; a zero run counts nothing. */
+function* planWindows(manifest: Manifest, start: number, end: number): Generator<Window> {
+  let i = manifest.find(start)
+  while (i < manifest.count && manifest.offsetAt(i) < end) {
+    const first = i
+    let bytes = 0
+    while (i < manifest.count && manifest.offsetAt(i) < end && bytes < WINDOW_BYTES) {
+      if (!manifest.isZeroAt(i)) bytes += manifest.lengthAt(i)
+      i++
+    }
+    yield { first, last: i - 1 }
+  }
+}
+
+/** The bytes of a window that lie in [start, end), in pieces of bounded length. Small slices are gathered. */
+function* pieces(manifest: Manifest, window: Window, slices: ReadonlyMap<string, Uint8Array>, start: number, end: number): Generator<Uint8Array> {
+  let gathered: Uint8Array = NO_BYTES
+  let filled = 0
+  for (let i = window.first; i <= window.last; i++) {
+    const offset = manifest.offsetAt(i)
+    const from = Math.max(start, offset) - offset
+    const to = Math.min(end, offset + manifest.lengthAt(i)) - offset
+    const slice = manifest.isZeroAt(i) ? undefined : slices.get(sliceKey(manifest.digestAt(i)))?.subarray(from, to)
+    if (!manifest.isZeroAt(i) && slice?.byteLength !== to - from) {
+      throw new SliceUnreadable(manifest.digestAt(i), 'corrupt', 'a slice is not as long as the manifest says')
+    }
+    const isGathered = slice !== undefined && slice.byteLength < GATHERED_MAX
+    if (filled > 0 && (!isGathered || filled + slice.byteLength > gathered.byteLength)) {
+      yield gathered.subarray(0, filled)
+      filled = 0
+      gathered = NO_BYTES
+    }
+    if (!slice) {
+      for (let at = from; at < to; at += PIECE_BYTES) yield ZEROS.subarray(0, Math.min(PIECE_BYTES, to - at))
+    } else if (isGathered) {
+      if (filled === 0) gathered = new Uint8Array(GATHER_BYTES)
+      gathered.set(slice, filled)
+      filled += slice.byteLength
+    } else {
+      // Most slices are long enough to go out as they are; copying every one costs more than longer pieces save.
+      yield slice
+    }
+  }
+  if (filled > 0) yield gathered.subarray(0, filled)
+}
+
+interface ReadPlan {
+  readonly pack: number
+  readonly offset: number
+  length: number
+  readonly wanted: Wanted[]
+}
+
+function planOf(wanted: Wanted[]): ReadPlan {
+  const { pack, offset, storedLength } = wanted[0]?.location ?? { pack: 0, offset: 0, storedLength: 0 }
+  return { pack, offset, length: RECORD_HEADER_BYTES + storedLength, wanted }
+}
+
+/** Reads in the order of the disk, neighbours together. */
+function planReads(wanted: readonly Wanted[]): ReadPlan[] {
+  const sorted = wanted.toSorted((a, b) => a.location.pack - b.location.pack || a.location.offset - b.location.offset)
+  const plans: ReadPlan[] = []
+  for (const one of sorted) {
+    const { pack, offset, storedLength } = one.location
+    const end = offset + RECORD_HEADER_BYTES + storedLength
+    const plan = plans.at(-1)
+    if (plan && plan.pack === pack && offset - (plan.offset + plan.length) <= READ_GAP_MAX && end - plan.offset <= READ_BYTES_MAX) {
+      plan.length = Math.max(plan.length, end - plan.offset)
+      plan.wanted.push(one)
+    } else {
+      plans.push(planOf([one]))
+    }
+  }
+  return plans
+}
+
+/** The bytes of a plan; undefined when the pack is not there any more. */
+async function readPlan(deps: ReaderDeps, plan: ReadPlan): Promise<Buffer | undefined> {
+  const pack = deps.index.pack(plan.pack)
+  if (!pack) return undefined
+  try {
+    return await deps.files.use(pack.name, async (file) => {
+      const bytes = Buffer.allocUnsafe(plan.length)
+      return bytes.subarray(0, await file.read(bytes, plan.offset))
+    })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The record at `at`, its header and checksum verified against what was asked for. */
+async function verified(deps: ReaderDeps, { digest, location }: Wanted, bytes: Buffer, at: number): Promise<SliceFrame> {
+  const header = readRecordHeader(bytes, at)
+  const stored = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + location.storedLength)
+  const fault = !header
+    ? 'its record has no valid header'
+    : Buffer.compare(header.digest, digest) !== 0
+      ? 'its record holds another slice'
+      : header.storedLength !== stored.length || checksumOf(stored) !== header.checksum
+        ? 'its checksum does not match'
+        : undefined
+  if (!header || fault) {
+    await deps.onCorrupt(digest, location, fault ?? '')
+    throw new SliceUnreadable(digest, 'corrupt', `slice ${Buffer.from(digest).toString('hex')} is damaged: ${fault}`)
+  }
+  return { digest, length: header.length, codec: header.codec, stored }
+}
+
+/** Least recently used slices, bounded by their bytes. */
+function createSliceCache(): { get(key: string): Uint8Array | undefined; add(key: string, bytes: Uint8Array): void } {
+  const slices = new Map<string, Uint8Array>()
+  let total = 0
+  return {
+    get(key) {
+      const bytes = slices.get(key)
+      if (bytes) {
+        slices.delete(key)
+        slices.set(key, bytes)
+      }
+      return bytes
+    },
+    add(key, bytes) {
+      if (slices.has(key)) return
+      // A slice that was stored as it is lies in a larger read buffer: a copy lets go of the rest.
+      const own = bytes.byteLength < bytes.buffer.byteLength ? bytes.slice() : bytes
+      slices.set(key, own)
+      total += own.byteLength
+      for (const [oldest, old] of slices) {
+        if (total <= CACHE_BYTES_MAX) return
+        slices.delete(oldest)
+        total -= old.byteLength
+      }
+    },
+  }
+}

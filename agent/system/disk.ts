@@ -1,0 +1,164 @@
+// The real disk, on node:fs. Everything durable in the agent goes through here (docs/format.md, "Write order").
+
+import { constants } from 'node:fs'
+import { lstat, mkdir, open, readdir, rename, rm, statfs, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Disk, DiskFile, FileStat } from '../contract/disk.ts'
+
+/** Suffix of files that are not whole yet; whoever opens a folder may remove them. */
+export const TEMPORARY_SUFFIX = '.tmp'
+
+/** The disk of this machine. */
+export function createDisk(): Disk {
+  let temporaryCount = 0
+
+  const syncFolder = async (path: string): Promise<void> => {
+    const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await folder.sync()
+    } finally {
+      await folder.close()
+    }
+  }
+
+  const makeFolder = async (path: string): Promise<void> => {
+    const first = await mkdir(path, { recursive: true })
+    if (first === undefined) return
+    // mkdir names the topmost folder it made: every one from there down is new in its parent.
+    for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await syncFolder(dirname(folder))
+  }
+
+  return {
+    async openRead(path) {
+      return wrap(await open(path, constants.O_RDONLY | constants.O_NOFOLLOW))
+    },
+
+    async openWrite(path, mode) {
+      const create = mode === 'create' ? constants.O_CREAT | constants.O_EXCL : 0
+      return wrap(await open(path, constants.O_RDWR | constants.O_NOFOLLOW | create, 0o640))
+    },
+
+    async readFile(path, lengthMax) {
+      const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+      try {
+        const { size } = await file.stat()
+        if (size > lengthMax) throw new RangeError(`${path} is ${size} bytes long, the limit is ${lengthMax}`)
+        const bytes = new Uint8Array(size)
+        const filled = await fill(file, bytes, 0)
+        return bytes.subarray(0, filled)
+      } finally {
+        await file.close()
+      }
+    },
+
+    async writeFileAtomic(path, bytes) {
+      const folder = dirname(path)
+      const temporary = join(folder, `.${basename(path)}.${process.pid}.${temporaryCount++}${TEMPORARY_SUFFIX}`)
+      try {
+        const file = await open(temporary, 'wx', 0o640)
+        try {
+          await writeAll(file, [typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes], 0)
+          await file.datasync()
+        } finally {
+          await file.close()
+        }
+        await rename(temporary, path)
+      } catch (error) {
+        // The first error is the one to tell; a temporary file left behind is removed at the next start.
+        await unlink(temporary).catch(() => {})
+        throw error
+      }
+      await syncFolder(folder)
+    },
+
+    async rename(from, to) {
+      await rename(from, to)
+      await syncFolder(dirname(to))
+      if (dirname(from) !== dirname(to)) await syncFolder(dirname(from))
+    },
+
+    async remove(path) {
+      try {
+        await unlink(path)
+      } catch (error) {
+        if (errorCode(error) !== 'ENOENT') throw error
+        return
+      }
+      await syncFolder(dirname(path))
+    },
+
+    async removeTree(path) {
+      await rm(path, { recursive: true, force: true })
+      await syncFolder(dirname(path))
+    },
+
+    makeFolder,
+
+    async list(path) {
+      try {
+        return await readdir(path)
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT') return []
+        throw error
+      }
+    },
+
+    async stat(path) {
+      try {
+        const found = await lstat(path)
+        const kind: FileStat['kind'] = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : found.isSymbolicLink() ? 'link' : 'other'
+        return { kind, length: found.size, modifiedMs: found.mtimeMs }
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined
+        throw error
+      }
+    },
+
+    syncFolder,
+
+    async space(path) {
+      const found = await statfs(path)
+      return { totalBytes: found.blocks * found.bsize, freeBytes: found.bavail * found.bsize }
+    },
+  }
+}
+
+function wrap(file: FileHandle): DiskFile {
+  return {
+    read: (into, position) => fill(file, into, position),
+    write: (parts, position) => writeAll(file, parts, position),
+    sync: () => file.datasync(),
+    truncate: (length) => file.truncate(length),
+    length: async () => (await file.stat()).size,
+    close: () => file.close(),
+    [Symbol.asyncDispose]: () => file.close(),
+  }
+}
+
+async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<number> {
+  let filled = 0
+  while (filled < into.byteLength) {
+    const { bytesRead } = await file.read(into, filled, into.byteLength - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return filled
+}
+
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[], position: number): Promise<void> {
+  let at = position
+  for (const part of parts) {
+    let written = 0
+    while (written < part.byteLength) {
+      const { bytesWritten } = await file.write(part, written, part.byteLength - written, at + written)
+      if (bytesWritten === 0) throw new Error('the disk took no bytes and gave no reason')
+      written += bytesWritten
+    }
+    at += part.byteLength
+  }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

@@ -1,0 +1,59 @@
+// Space above the reserve: free bytes of the mount path's file system less the reserve and less what running
+// transfers were promised. Promises live in memory: after a restart each transfer asks again.
+
+import type { Disk } from '../contract/disk.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { Space, SpaceState } from '../contract/space.ts'
+
+/** How long an answer of `isBelowReserve` is used again, in milliseconds: it is asked for each piece of a body. */
+const BELOW_RESERVE_CACHE_MS = 1000
+
+export interface SpaceDeps {
+  readonly disk: Pick<Disk, 'space'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  /** Folder whose file system is measured. */
+  readonly mount: string
+  readonly reservedBytes: number
+}
+
+/** Makes the one account of a store's space. */
+export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): Space {
+  const promises = new Map<string, number>()
+  let cached: { readonly atMs: number; readonly isBelow: boolean } | undefined
+
+  const promised = (exceptKey?: string): number => {
+    let sum = 0
+    for (const [key, bytes] of promises) if (key !== exceptKey) sum += bytes
+    return sum
+  }
+
+  const state = async (): Promise<SpaceState> => {
+    const { totalBytes, freeBytes } = await disk.space(mount)
+    const promisedBytes = promised()
+    return { totalBytes, freeBytes, reservedBytes, promisedBytes, availableBytes: Math.max(0, freeBytes - reservedBytes - promisedBytes) }
+  }
+
+  return {
+    state,
+
+    async promise(key, bytes) {
+      if (bytes <= 0) {
+        promises.delete(key)
+        return true
+      }
+      const { freeBytes } = await disk.space(mount)
+      // Nothing waits between this check and the entry, so two transfers are never promised the same bytes.
+      if (bytes > freeBytes - reservedBytes - promised(key)) return false
+      promises.set(key, bytes)
+      return true
+    },
+
+    async isBelowReserve() {
+      const now = clock.monotonicMs()
+      if (cached && now - cached.atMs < BELOW_RESERVE_CACHE_MS) return cached.isBelow
+      const { freeBytes } = await disk.space(mount)
+      cached = { atMs: now, isBelow: freeBytes < reservedBytes }
+      return cached.isBelow
+    },
+  }
+}

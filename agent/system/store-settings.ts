@@ -1,0 +1,49 @@
+// What operators may change about a store while it runs. It is kept in the state folder, so that a store whose mount path hangs can
+// still be disabled.
+
+import { z } from 'zod'
+import { problem } from '../../protocol/problems.ts'
+import type { KeptValues, StoreSettings } from '../contract/store.ts'
+
+const KEY = 'store-settings'
+
+const keptSchema = z.object({
+  /** Null as long as the configuration's counts. */
+  name: z.string().nullable().default(null),
+  description: z.string().nullable().default(null),
+  /** Null while the store is enabled. */
+  disabledReason: z.string().nullable().default(null),
+})
+type Kept = z.output<typeof keptSchema>
+
+export interface StoreSettingsDeps {
+  readonly kept: KeptValues
+  /** Name and description of the configuration: they count until they are changed by PATCH. */
+  readonly configured: { readonly name: string; readonly description: string }
+}
+
+/** Opens the settings of a store. */
+export function openStoreSettings({ kept, configured }: StoreSettingsDeps): StoreSettings {
+  let state: Kept = keptSchema.parse(kept.read(KEY) ?? {})
+  const save = (next: Kept): void => {
+    kept.write(KEY, next)
+    state = next
+  }
+  return {
+    current: () => ({
+      name: state.name ?? configured.name,
+      description: state.description ?? configured.description,
+      enabled: state.disabledReason === null,
+      disabledReason: state.disabledReason,
+    }),
+    update: ({ name, description }) => save({ ...state, name: name ?? state.name, description: description ?? state.description }),
+    enable: () => save({ ...state, disabledReason: null }),
+    disable: (reason) => save({ ...state, disabledReason: reason }),
+    isEnabled: () => state.disabledReason === null,
+    requireEnabled() {
+      if (state.disabledReason === null) return
+      const reason = state.disabledReason === '' ? '' : `: ${state.disabledReason}`
+      throw problem('store-disabled', `The store is disabled and takes nothing new${reason}.`)
+    },
+  }
+}
