@@ -1,0 +1,116 @@
+// Damage: how an image that lost slices or its manifest becomes degraded or error, and how it comes back.
+
+import { ManifestInvalid } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { problem } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import type { StoredImage } from './image-file.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { withManifestDamage, withoutDamage, withSliceDamage } from './image-states.ts'
+import type { ManifestFiles } from './manifest-files.ts'
+
+const ROOT_PREFIX = 'image '
+
+/** Name of the root that keeps an image's slices alive. */
+export function rootName(id: string): string {
+  return ROOT_PREFIX + id
+}
+
+export interface DamageDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly emit: EmitEvent
+  readonly keeper: ImageKeeper
+  readonly manifests: ManifestFiles
+}
+
+/** What a finished scrub says of the images. */
+export interface ScrubFindings {
+  /** Names of roots with at least one bad slice. */
+  readonly damagedRoots: readonly string[]
+  /** When the scrub began, in milliseconds since 1970: damage seen later stays. */
+  readonly startedAtMs: number
+}
+
+export interface Damage {
+  /** Makes the images of these roots degraded. Roots of others are passed over; never throws. */
+  markDamaged(roots: readonly string[], reason: string): Promise<void>
+  /** Makes images degraded that a scrub found bad, and available again those it found whole. Never throws. */
+  applyScrub(findings: ScrubFindings): Promise<void>
+  /** Makes an image whose manifest cannot be used an error; never throws. */
+  manifestDamaged(id: string, reason: string): Promise<void>
+  /** Changes an image, in memory even where the disk takes nothing; never throws. */
+  noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
+  /** The verified manifest; a damaged one is marked and thrown as `data-corrupt`. */
+  manifest(id: string): Promise<Manifest>
+}
+
+export function createDamage(deps: DamageDeps): Damage {
+  const { clock, log, emit, keeper, manifests } = deps
+
+  const note = async (id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void> => {
+    try {
+      await keeper.note(id, edit)
+    } catch (error) {
+      // It holds in memory; the next start finds it again or the next scrub does.
+      log.warn('the state of an image could not be saved', { image: id, error })
+    }
+  }
+  const markDamaged: Damage['markDamaged'] = async (roots, reason) => {
+    for (const root of roots) {
+      if (!root.startsWith(ROOT_PREFIX)) continue
+      const id = root.slice(ROOT_PREFIX.length)
+      let isNew = false
+      await note(id, (stored) => {
+        const next = withSliceDamage(stored, reason, clock.nowMs())
+        isNew = next !== undefined && stored.life.damage === null
+        return next
+      })
+      if (isNew) emit({ type: 'image.degraded', severity: 'error', subject: id, message: `Image ${nameOf(keeper, id)} is degraded: ${reason}` })
+    }
+  }
+  const manifestDamaged: Damage['manifestDamaged'] = async (id, reason) => {
+    let isNew = false
+    await note(id, (stored) => {
+      const next = withManifestDamage(stored, reason)
+      isNew = next !== undefined
+      return next
+    })
+    if (isNew) emit({ type: 'image.damaged', severity: 'error', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is damaged: ${reason}.` })
+  }
+
+  return {
+    markDamaged,
+    noteStatus: note,
+    manifestDamaged,
+    async applyScrub({ damagedRoots, startedAtMs }) {
+      const seenAt = formatTime(clock.nowMs())
+      await markDamaged(damagedRoots, `the scrub that ended at ${seenAt} found damaged or missing slices. ${SLICES_ACTION}`)
+      const damaged = new Set(damagedRoots)
+      for (const { image, life } of keeper.table.all()) {
+        if (life.damage !== 'slices' || damaged.has(rootName(image.id)) || life.damagedAtMs >= startedAtMs) continue
+        await note(image.id, (stored) => (stored.life.damage === 'slices' ? withoutDamage(stored) : undefined))
+        emit({ type: 'image.recovered', severity: 'info', subject: image.id, message: `Image ${image.name} is whole again.` })
+      }
+    },
+    async manifest(id) {
+      const { image } = keeper.need(id)
+      try {
+        return await manifests.read(id, image.manifestDigest)
+      } catch (error) {
+        if (!(error instanceof ManifestInvalid)) throw error
+        await manifestDamaged(id, error.message)
+        throw problem('data-corrupt', `The manifest of image ${image.name} is damaged: ${error.message}.`, {}, { cause: error })
+      }
+    },
+  }
+}
+
+/** What to do about an image with bad slices. */
+export const SLICES_ACTION = 'Sync the image again from a store that has it; what is whole is kept.'
+
+function nameOf(keeper: ImageKeeper, id: string): string {
+  return keeper.table.get(id)?.image.name ?? id
+}

@@ -1,0 +1,68 @@
+// Keeps the catalogue on the mount path and in memory the same: every change goes to image.json first.
+
+import { join } from 'node:path'
+import { problem } from '../../protocol/problems.ts'
+import type { Disk } from '../contract/disk.ts'
+import { diskProblem } from './disk-problem.ts'
+import { encodeImageFile, IMAGE_FILE_BYTES_MAX } from './image-file.ts'
+import type { StoredImage } from './image-file.ts'
+import type { ImageTable } from './image-table.ts'
+
+export interface ImageKeeper {
+  readonly table: ImageTable
+  folder(id: string): string
+  /** Images whose image.json is missing: a publish was cut, or the file was lost. Publishing them again completes them. */
+  readonly unfinished: Set<string>
+  /** The image, or the problem `not-found`. */
+  need(id: string): StoredImage
+  /** Writes image.json, durable when it resolves, then changes the table. The caller holds the lock of the image. */
+  save(stored: StoredImage): Promise<StoredImage>
+  /** One change under the lock of the image; `edit` gives undefined to leave it as it is. */
+  change(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<StoredImage>
+  /** Like `change`, but holds in memory even where the disk takes nothing: a fact that was found is not lost to EROFS. */
+  note(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
+}
+
+export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: string; readonly table: ImageTable }): ImageKeeper {
+  const { disk, table } = deps
+  const unfinished = new Set<string>()
+  const folder = (id: string): string => join(deps.folder, id)
+  const keeper: ImageKeeper = {
+    table,
+    folder,
+    unfinished,
+    need(id) {
+      const stored = table.get(id)
+      if (!stored) throw problem('not-found', `There is no image ${id}.`)
+      return stored
+    },
+    async save(stored) {
+      const bytes = await encodeImageFile(stored)
+      if (bytes.byteLength > IMAGE_FILE_BYTES_MAX)
+        throw problem('payload-too-large', `The metadata of ${stored.image.id} would be longer than ${IMAGE_FILE_BYTES_MAX} bytes.`)
+      try {
+        await disk.writeFileAtomic(join(folder(stored.image.id), 'image.json'), bytes)
+      } catch (error) {
+        throw diskProblem('The image could not be saved', error)
+      }
+      unfinished.delete(stored.image.id)
+      table.put(stored)
+      return stored
+    },
+    change: (id, edit) =>
+      table.locked(id, async () => {
+        const stored = keeper.need(id)
+        const next = edit(stored)
+        return next ? keeper.save(next) : stored
+      }),
+    note: (id, edit) =>
+      table.locked(id, async () => {
+        const stored = table.get(id)
+        const next = stored && edit(stored)
+        if (!next) return
+        table.put(next)
+        await keeper.save(next)
+      }),
+  }
+  return keeper
+}

@@ -1,0 +1,106 @@
+// The catalogue in memory: every image of the store by id, changed one at a time and only after the disk has it.
+
+import type { Image, ImageFilter } from '../../protocol/image.ts'
+import { PAGE_LIMIT_DEFAULT } from '../../protocol/page.ts'
+import type { Page } from '../../protocol/page.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { StoredImage } from './image-file.ts'
+
+export interface ImageTable {
+  get(id: string): StoredImage | undefined
+  /** All images, newest first. */
+  all(): readonly StoredImage[]
+  put(stored: StoredImage): void
+  remove(id: string): void
+  /** Runs one change of an image at a time, in the order asked for. */
+  locked<T>(id: string, run: () => Promise<T>): Promise<T>
+  /** Counts images that came or went; what was counted over all images holds until it changes. */
+  revision(): number
+}
+
+export function createImageTable(): ImageTable {
+  const images = new Map<string, StoredImage>()
+  const locks = new Map<string, Promise<unknown>>()
+  let sorted: readonly StoredImage[] | undefined
+  let revision = 0
+  return {
+    get: (id) => images.get(id),
+    all: () => (sorted ??= [...images.values()].toSorted((a, b) => compareNewestFirst(a.image, b.image))),
+    put(stored) {
+      if (!images.has(stored.image.id)) revision++
+      images.set(stored.image.id, stored)
+      sorted = undefined
+    },
+    remove(id) {
+      if (images.delete(id)) revision++
+      sorted = undefined
+    },
+    async locked(id, run) {
+      const before = locks.get(id) ?? Promise.resolve()
+      const mine = before.then(run, run)
+      // The next in line waits for the end, not for the outcome; the outcome goes to the one who asked.
+      const ended = mine.catch(() => {})
+      locks.set(id, ended)
+      try {
+        return await mine
+      } finally {
+        if (locks.get(id) === ended) locks.delete(id)
+      }
+    },
+    revision: () => revision,
+  }
+}
+
+/** One page of images in the order given, those after the cursor. The recycle bin shows only when it is asked for. */
+export function pageOfImages(
+  images: readonly StoredImage[],
+  filter: ImageFilter,
+  page: { readonly limit?: number | undefined; readonly cursor?: string | undefined },
+): Page<Image> {
+  const limit = page.limit ?? PAGE_LIMIT_DEFAULT
+  const after = page.cursor === undefined ? undefined : parseCursor(page.cursor)
+  const items: Image[] = []
+  for (const { image } of images) {
+    if (after && compareNewestFirst(image, after) <= 0) continue
+    if (!matches(image, filter)) continue
+    const last = items.at(-1)
+    if (items.length === limit && last) return { items, next: formatCursor(last) }
+    items.push(image)
+  }
+  return { items, next: null }
+}
+
+function matches(image: Image, filter: ImageFilter): boolean {
+  if (filter.status === undefined ? image.status === 'deleted' : image.status !== filter.status) return false
+  if (filter.owner !== undefined && image.owner !== filter.owner) return false
+  if (filter.name !== undefined && image.name !== filter.name) return false
+  if (filter.kind !== undefined && image.kind !== filter.kind) return false
+  return filter.format === undefined || image.format === filter.format
+}
+
+type Place = Pick<Image, 'createdAt' | 'id'>
+
+function compareNewestFirst(a: Place, b: Place): number {
+  const timeA = Date.parse(a.createdAt)
+  const timeB = Date.parse(b.createdAt)
+  if (timeA !== timeB) return timeB - timeA
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0
+}
+
+function formatCursor(place: Place): string {
+  return btoa(`${place.createdAt} ${place.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+}
+
+function parseCursor(cursor: string): Place {
+  let text = ''
+  try {
+    text = atob(cursor.replaceAll('-', '+').replaceAll('_', '/'))
+  } catch {
+    // Falls through to the refusal below: an empty text is no place.
+  }
+  const [, createdAt, id] = /^(\d{4}-\S+) (\S+)$/.exec(text) ?? []
+  if (createdAt === undefined || id === undefined || Number.isNaN(Date.parse(createdAt))) {
+    throw problem('invalid-input', 'The cursor is not one that this list gave out.', { action: 'Begin again without a cursor.' })
+  }
+  return { createdAt, id }
+}

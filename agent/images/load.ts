@@ -1,0 +1,176 @@
+// Start of the catalogue: every folder of images/ becomes an image in memory. What is damaged becomes an image that
+// says so, and costs the others nothing.
+
+import { join } from 'node:path'
+import { isId } from '../../protocol/ids.ts'
+import { ManifestInvalid } from '../../protocol/manifest.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { diskErrorCode } from './disk-problem.ts'
+import { decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
+import type { StoredImage } from './image-file.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { withManifestDamage, withoutDamage } from './image-states.ts'
+import { manifestDigestOf } from './manifest-files.ts'
+import type { ManifestFiles } from './manifest-files.ts'
+
+/** Images read at once. */
+const LOADS_MAX = 16
+/** Files that are not whole; a crash leaves them, and nothing points at them. */
+const TEMPORARY_SUFFIX = '.tmp'
+
+export interface LoadDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly emit: EmitEvent
+  /** Folder of all images, and the one for damaged files. */
+  readonly folder: string
+  readonly quarantine: string
+  readonly keeper: ImageKeeper
+  readonly manifests: ManifestFiles
+}
+
+/** Fills the table; gives the ids in no order. Throws only when the folder of all images cannot be listed. */
+export async function loadImages(deps: LoadDeps): Promise<string[]> {
+  const ids: string[] = []
+  const names = (await deps.disk.list(deps.folder))[Symbol.iterator]()
+  const takeOver = async (): Promise<void> => {
+    for (const name of names) {
+      if (!isId('img', name)) {
+        deps.log.warn('something that is no image lies among the images', { name })
+        continue
+      }
+      const stored = await loadImage(deps, name)
+      if (!stored) continue
+      deps.keeper.table.put(stored)
+      ids.push(name)
+    }
+  }
+  // All share one iterator, so that each name is taken once.
+  await Promise.all(Array.from({ length: LOADS_MAX }, takeOver))
+  return ids
+}
+
+/** Reads one image; undefined when nothing of it is left. */
+export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage | undefined> {
+  const { disk, log, keeper, manifests } = deps
+  const path = join(keeper.folder(id), 'image.json')
+  try {
+    const left = await removeTemporaries(disk, keeper.folder(id))
+    if (left.length === 0) {
+      await disk.removeTree(keeper.folder(id))
+      return undefined
+    }
+    if (!left.includes('image.json')) {
+      keeper.unfinished.add(id)
+      return await withoutMetadata(deps, id, 'Its image.json is missing.')
+    }
+    const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
+    if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
+    if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it is the one of ${decoded.stored.image.id}`)
+    return await withLookAtManifest(manifests, decoded.stored)
+  } catch (error) {
+    if (error instanceof RangeError) return quarantined(deps, id, error.message)
+    log.error('an image cannot be read', { image: id, error })
+    const code = diskErrorCode(error) ?? (error instanceof Error ? error.message : String(error))
+    return nameless(deps, id, {
+      status: 'fileUnavailable',
+      statusReason: `Its files cannot be read (${code}). Check the mount path, then reconnect the store.`,
+    })
+  }
+}
+
+/** Names in the folder of an image after what a crash left half written is gone. */
+async function removeTemporaries(disk: Disk, folder: string): Promise<string[]> {
+  const left: string[] = []
+  for (const name of await disk.list(folder)) {
+    if (name.endsWith(TEMPORARY_SUFFIX)) await disk.remove(join(folder, name))
+    else left.push(name)
+  }
+  return left
+}
+
+async function withLookAtManifest(manifests: ManifestFiles, stored: StoredImage): Promise<StoredImage> {
+  const { id, status, manifestDigest } = stored.image
+  if (status === 'deleting') return stored
+  const look = await manifests.look(id, manifestDigest)
+  if (look.kind === 'damaged') return withManifestDamage(stored, look.reason) ?? stored
+  if (stored.life.damage !== 'manifest') return stored
+  try {
+    await manifests.readOnce(id, manifestDigest)
+    return withoutDamage(stored)
+  } catch (error) {
+    if (error instanceof ManifestInvalid) return stored
+    throw error
+  }
+}
+
+/** Moves a damaged image.json aside and puts one in its place that says so, so that the next start says the same. */
+async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<StoredImage> {
+  const { disk, log, emit, keeper, clock } = deps
+  const name = `${id}.image.json.${clock.nowMs()}`
+  await disk.makeFolder(deps.quarantine)
+  await disk.rename(join(keeper.folder(id), 'image.json'), join(deps.quarantine, name))
+  log.error('an image.json is damaged and was moved to quarantine', { image: id, reason, quarantine: name })
+  const stored = await withoutMetadata(deps, id, `Its image.json was damaged (${reason}) and is kept as quarantine/${name}.`)
+  emit({ type: 'image.damaged', severity: 'error', subject: id, message: `Image ${id}: ${stored.image.statusReason ?? reason}` })
+  try {
+    return await keeper.save(stored)
+  } catch (error) {
+    log.warn('the state of an image could not be saved', { image: id, error })
+    return stored
+  }
+}
+
+/** An image of which only the manifest speaks. */
+async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promise<StoredImage> {
+  try {
+    const manifest = await deps.manifests.readOnce(id, null)
+    const statusReason = `${what} Its bytes are there: restore it and name it again, or delete it.`
+    return nameless(deps, id, { status: 'error', statusReason, manifestDigest: manifestDigestOf(manifest), length: manifest.imageLength })
+  } catch (error) {
+    if (!(error instanceof ManifestInvalid)) throw error
+    return nameless(deps, id, {
+      status: 'error',
+      statusReason: `${what} Its manifest is damaged too: ${error.message}. Sync it again from a store that has it, or delete it.`,
+    })
+  }
+}
+
+function nameless(deps: LoadDeps, id: string, known: Partial<StoredImage['image']>): StoredImage {
+  return {
+    image: {
+      id,
+      name: id,
+      description: '',
+      kind: 'disk',
+      format: null,
+      status: 'error',
+      statusReason: null,
+      digest: null,
+      manifestDigest: null,
+      length: 0,
+      virtualSize: null,
+      storedSize: null,
+      uniqueSize: null,
+      os: null,
+      cloudInit: null,
+      requirements: null,
+      mediaGroup: null,
+      owner: null,
+      source: { kind: 'existing', uploadId: null, storeId: null, url: null, filename: null, device: null },
+      protected: false,
+      bindings: [],
+      grants: [],
+      createdAt: formatTime(deps.clock.nowMs()),
+      availableAt: null,
+      deletedAt: null,
+      expiresAt: null,
+      ...known,
+    },
+    life: newLife({ damage: 'metadata' }),
+  }
+}

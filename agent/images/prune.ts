@@ -1,0 +1,17 @@
+// Prune: which images of the recycle bin are past their retention.
+
+import type { Image } from '../../protocol/image.ts'
+
+export interface PrunePlan {
+  /** Images whose retention has ended, and those whose removal was once begun. */
+  readonly purge: readonly { readonly id: string; readonly name: string; readonly reason: 'expired' | 'unfinished' }[]
+}
+
+export function planPrune(images: Iterable<Image>, nowMs: number): PrunePlan {
+  const purge: { id: string; name: string; reason: 'expired' | 'unfinished' }[] = []
+  for (const { id, name, status, expiresAt } of images) {
+    if (status === 'deleting') purge.push({ id, name, reason: 'unfinished' })
+    else if (status === 'deleted' && expiresAt !== null && Date.parse(expiresAt) <= nowMs) purge.push({ id, name, reason: 'expired' })
+  }
+  return { purge }
+}

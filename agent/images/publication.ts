@@ -1,0 +1,227 @@
+// Publication: the moment an image comes to the catalogue, and its way from `creating` to `available` or `error`.
+//
+//   manifest durable → image.json durable (creating) → inspection → expected digest read back → available | error
+//
+// A crash anywhere leaves either nothing of the image but slices, or an image that the next start takes up where it was.
+
+import { SliceUnreadable } from '../contract/slices.ts'
+import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import type { ImagePublisher } from '../contract/images.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { isId } from '../../protocol/ids.ts'
+import type { Image } from '../../protocol/image.ts'
+import { encodeManifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { problem, PROBLEMS } from '../../protocol/problems.ts'
+import { rootName, SLICES_ACTION } from './damage.ts'
+import type { Damage } from './damage.ts'
+import { diskProblem } from './disk-problem.ts'
+import type { ImageProbe } from './formats/format.ts'
+import type { StoredImage } from './image-file.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { adopted, changed, concluded, fresh, healed, lacksDigest, withDigest } from './image-states.ts'
+import type { Examination } from './image-states.ts'
+import { inspectImage } from './inspection.ts'
+import type { ManifestFiles } from './manifest-files.ts'
+import { countStoredSize } from './slice-sizes.ts'
+import { computeWholeDigest } from './whole-digest.ts'
+import { createWorkQueue } from './work-queue.ts'
+
+/** Images inspected at once: an inspection reads a few hundred kilobytes. */
+const INSPECTIONS_MAX = 2
+/** Attempts at an inspection that the disk fails, and the wait between them in milliseconds. */
+const ATTEMPTS_MAX = 10
+const ATTEMPT_WAIT_MS = 30_000
+
+export interface PublicationDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
+  readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
+  readonly keeper: ImageKeeper
+  readonly manifests: ManifestFiles
+  readonly damage: Damage
+}
+
+export interface Publication extends AsyncDisposable, Pick<ImagePublisher, 'publish' | 'adopt'> {
+  /** Takes up an image where it stands: inspects one that is `creating`, computes a digest that is not there. */
+  resume(id: string): void
+  /** Resolves when no inspection and no digest is under way. */
+  settled(): Promise<void>
+}
+
+export function createPublication(deps: PublicationDeps): Publication {
+  const { disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage } = deps
+  const onFailure = (key: string, error: unknown): void => {
+    // An image that was removed meanwhile needs none.
+    if (keeper.table.get(key)) log.error('work on an image failed', { image: key, error })
+  }
+  const inspections = createWorkQueue(INSPECTIONS_MAX, onFailure)
+  // Two lanes: what somebody waits for does not stand behind what nobody does.
+  const verifications = createWorkQueue(1, onFailure)
+  const digests = createWorkQueue(1, onFailure)
+  const ended = new AbortController()
+
+  /** Writes manifest and image.json; the caller holds the lock. */
+  const store = async (stored: StoredImage, manifest: Manifest): Promise<StoredImage> => {
+    const { id } = stored.image
+    try {
+      await disk.makeFolder(keeper.folder(id))
+      await manifests.write(id, manifest)
+    } catch (error) {
+      throw diskProblem('The image could not be published', error)
+    }
+    crashPoint('images:manifest-written')
+    const saved = await keeper.save(changed(stored, { length: manifest.imageLength }))
+    crashPoint('images:image-written')
+    return saved
+  }
+
+  const settle = async (id: string, signal: AbortSignal): Promise<void> => {
+    for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
+      try {
+        const found = await examine(id, signal)
+        await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
+        crashPoint('images:inspected')
+        announce(id)
+        resume(id)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (keeper.table.get(id)?.image.status !== 'creating') return announce(id)
+        log.warn('an image could not be inspected', { image: id, attempt, error })
+        if (attempt < ATTEMPTS_MAX) await clock.sleep(ATTEMPT_WAIT_MS, signal)
+        else return await giveUp(id, error)
+      }
+    }
+  }
+  const examine = async (id: string, signal: AbortSignal): Promise<Examination> => {
+    const { image, life } = keeper.need(id)
+    const manifest = await damage.manifest(id)
+    try {
+      const storedSize = await countStoredSize(manifest, { sizes: (some) => slices.sizes(some), pause: () => clock.sleep(0) })
+      const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
+      if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
+      const digest = await computeWholeDigest(slices, manifest, signal)
+      if (digest === life.declared.digest) return { inspection, storedSize, digest }
+      const reason = `Digest mismatch: ${life.declared.digest} was expected, the bytes that came have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
+      return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
+    } catch (error) {
+      if (!(error instanceof SliceUnreadable)) throw error
+      const reason = `Image ${image.name} cannot be read back: ${error.message}. ${SLICES_ACTION}`
+      return { inspection: { kind: 'refused', format: null, virtualSize: null, reason }, storedSize: null }
+    }
+  }
+  const giveUp = async (id: string, cause: unknown): Promise<void> => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const statusReason = `It could not be inspected: ${why}. Check the mount path, then restore the image to have it inspected again.`
+    await damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? changed(stored, { status: 'error', statusReason }) : undefined))
+    announce(id)
+  }
+  const announce = (id: string): void => {
+    const image = keeper.table.get(id)?.image
+    if (image?.status === 'available') emit({ type: 'image.available', severity: 'info', subject: id, message: `Image ${image.name} is available.` })
+    else if (image?.status === 'error')
+      emit({ type: 'image.failed', severity: 'error', subject: id, message: `Image ${image.name}: ${image.statusReason ?? 'failed'}` })
+  }
+
+  /** Computes the digest of an available image, and holds it against what another store said. */
+  const computeDigest = async (id: string, signal: AbortSignal): Promise<void> => {
+    const before = keeper.table.get(id)
+    if (!before || !lacksDigest(before)) return
+    const manifest = await damage.manifest(id)
+    try {
+      const digest = await computeWholeDigest(slices, manifest, signal)
+      await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
+      crashPoint('images:digest-written')
+      announceMismatch(id, digest, before.image.digest)
+    } catch (error) {
+      if (!(error instanceof SliceUnreadable)) throw error
+      await damage.markDamaged([rootName(id)], `${error.message}. ${SLICES_ACTION}`)
+    }
+  }
+  const announceMismatch = (id: string, digest: string, claimed: string | null): void => {
+    if (claimed !== null && claimed !== digest) announce(id)
+  }
+
+  const resume = (id: string): void => {
+    const stored = keeper.table.get(id)
+    if (!stored) return
+    if (stored.image.status === 'creating') {
+      const lane = stored.life.declared.digest === null ? inspections : verifications
+      lane.add(id, (signal) => settle(id, signal))
+    } else if (lacksDigest(stored)) {
+      digests.add(id, (signal) => computeDigest(id, signal))
+    }
+  }
+
+  const adoptUnder = async (image: Image, manifest: Manifest): Promise<boolean> => {
+    const { id } = image
+    const there = keeper.unfinished.has(id) ? undefined : keeper.table.get(id)
+    if (there?.image.status === 'fileUnavailable') throw problem('store-unavailable', `The files of image ${id} cannot be read here.`)
+    if (there && there.image.status !== 'error' && there.image.manifestDigest !== image.manifestDigest && there.life.damage !== 'metadata') {
+      throw problem('conflict', `There is another image with the id ${id} here, named ${there.image.name}, with other bytes.`)
+    }
+    if (there?.image.status === 'deleting') throw problem('wrong-status', `Image ${there.image.name} is being removed here.`)
+    if (there?.image.status === 'creating' || there?.image.status === 'available') return false
+    if (there?.image.status === 'deleted' && there.life.damage === null) {
+      const restored = changed(there, { status: 'available', statusReason: null, deletedAt: null, expiresAt: null }, { before: null })
+      await keeper.save(restored)
+      return true
+    }
+    const stored = there && there.life.damage !== 'metadata' && there.image.status !== 'error' ? healed(there) : adopted(image, clock.nowMs())
+    await store(stored, manifest)
+    return true
+  }
+
+  return {
+    publish: (image, content) =>
+      keeper.table.locked(image.id, async () => {
+        const there = keeper.unfinished.has(image.id) ? undefined : keeper.table.get(image.id)
+        if (there) return there.image
+        if (!isId('img', image.id)) throw new Error(`${image.id} is not the id of an image`)
+        const { manifest, digest } = await encodeManifest(content.entries)
+        if (manifest.imageLength !== content.length) throw new Error(`the entries of ${image.id} cover ${manifest.imageLength} bytes, not ${content.length}`)
+        const stored = await store(fresh(image, content, digest, clock.nowMs()), manifest)
+        emit({ type: 'image.created', severity: 'info', subject: image.id, message: `Image ${image.draft.name} is here and is being inspected.` })
+        resume(image.id)
+        return stored.image
+      }),
+    adopt: async (image, manifest) => {
+      if (!isId('img', image.id)) throw problem('invalid-input', `"${image.id}" is not the id of an image.`)
+      const isNew = await keeper.table.locked(image.id, () => adoptUnder(image, manifest))
+      // Whoever copies an image wants it usable when the copy is said to be done.
+      if (isNew) await settle(image.id, ended.signal)
+      return isNew
+    },
+    resume,
+    async settled() {
+      for (const queue of [inspections, verifications, digests, inspections]) await queue.idle()
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort()
+      await Promise.all([inspections, verifications, digests].map((queue) => queue[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+function probeOf(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): ImageProbe {
+  return {
+    length: manifest.imageLength,
+    async readAt(offset, length) {
+      const end = Math.min(offset + length, manifest.imageLength)
+      const bytes = new Uint8Array(Math.max(0, end - offset))
+      let filled = 0
+      if (bytes.byteLength > 0) {
+        for await (const piece of slices.read(manifest, offset, end, signal)) {
+          bytes.set(piece, filled)
+          filled += piece.byteLength
+        }
+      }
+      return bytes
+    },
+  }
+}

@@ -1,0 +1,50 @@
+// What the parts of uploads are given, and what they share.
+
+import type { CutterParameters } from '../../protocol/cutter.ts'
+import type { ImageDraft } from '../../protocol/image.ts'
+import type { LinkClaims } from '../contract/access.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { ImagePublisher } from '../contract/images.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { SliceIngester } from '../contract/slices.ts'
+import type { Space } from '../contract/space.ts'
+import type { StoreGate } from '../contract/store.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import type { Places } from './places.ts'
+import type { Reception } from './reception.ts'
+import type { UploadTable } from './upload-table.ts'
+
+export interface UploadsDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly slices: Pick<SliceIngester, 'ingest' | 'receive'>
+  /** How the store cuts: slices that come whole are held to it. */
+  readonly cutter: CutterParameters
+  readonly publisher: Pick<ImagePublisher, 'publish' | 'find'>
+  readonly space: Space
+  /** The folder `uploads` of the mount path. */
+  readonly folder: string
+  /** Period without work after which an unfinished upload goes. */
+  readonly expiryMs: number
+  /** Longest upload in bytes. */
+  readonly maxLength: number
+  /** Uploads that may put bytes into slices at the same time, 1 to 16. */
+  readonly concurrency: number
+  /** A body without bytes for so long is ended; a minute unless said otherwise. */
+  readonly idleLimitMs?: number
+  readonly gate: Pick<StoreGate, 'requireEnabled'>
+  /** Throws ProblemError when an image like this may not be added; without it every one may. */
+  readonly admit?: (draft: ImageDraft) => void
+  readonly links: LinkClaims
+  readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
+  readonly random: (length: number) => Uint8Array
+}
+
+export interface UploadsContext extends UploadsDeps {
+  readonly table: UploadTable
+  readonly places: Places
+  readonly provisional: Places
+  readonly receptions: Set<Reception>
+}

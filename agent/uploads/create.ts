@@ -1,0 +1,102 @@
+// Creating an upload: what it is refused for, and what is made durable before its address is told.
+
+import { newId } from '../../protocol/ids.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { Actor } from '../contract/access.ts'
+import type { UploadBody } from './append.ts'
+import type { Concat } from './concatenation.ts'
+import type { UploadsContext } from './context.ts'
+import { expectDigest, refusePartDigest } from './digest-fields.ts'
+import { Journal } from './journal.ts'
+import { lengthLimit, promiseSpace, refuseTooLong, spaceKey } from './limits.ts'
+import { describeUpload, parseMetadata } from './metadata.ts'
+import { journalPath, UPLOAD_FILE_FORMAT, uploadFolder, writeUploadFile } from './upload-file.ts'
+import type { UploadFile } from './upload-file.ts'
+import type { Upload } from './upload.ts'
+
+/** Uploads that are not images yet, in one store at most. */
+export const UNFINISHED_MAX = 10_000
+
+/** What a client asks for when it creates an upload. */
+export interface UploadOrder {
+  readonly actor: Actor
+  /** Length of the whole in bytes; null when it comes later, and for a final upload. */
+  readonly length: number | null
+  /** `Upload-Metadata` as sent; undefined when there is none. */
+  readonly metadata: string | undefined
+  /** `Upload-Concat` as sent, and what it says. */
+  readonly concatHeader: string | undefined
+  readonly concat: Concat | undefined
+  /** `Repr-Digest` of the whole, `sha256:` and hex. */
+  readonly digest?: string | undefined
+}
+
+/** Refuses what can be refused before anything is written. Throws ProblemError. */
+export function refuseCreation(context: UploadsContext, order: UploadOrder, body: UploadBody | undefined): void {
+  const { actor, length } = order
+  context.gate.requireEnabled()
+  const limit = lengthLimit(context.maxLength, actor)
+  if (length !== null && length > limit) throw refuseTooLong(length, limit)
+  if (body?.length !== undefined && body.length > (length ?? limit)) throw refuseTooLong(body.length, length ?? limit)
+  if (context.table.live.size >= UNFINISHED_MAX) {
+    throw problem('limit-reached', `The store has ${UNFINISHED_MAX} unfinished uploads.`, { action: 'Finish or delete some, or wait until they expire.' })
+  }
+  if (order.digest !== undefined && order.concat?.kind === 'partial') throw refusePartDigest()
+  if (actor.link && order.concat) throw problem('forbidden', 'A link makes one ordinary upload, not parts.')
+}
+
+/**
+ * Makes an upload; durable when it resolves. Throws `insufficient-storage` when its length is over the space above
+ * the reserve.
+ */
+export async function createUpload(context: UploadsContext, order: UploadOrder, id: string, length: number | null): Promise<Upload> {
+  const { disk, clock, folder, table, space } = context
+  const { actor } = order
+  const kind = order.concat?.kind ?? 'whole'
+  const values = parseMetadata(order.metadata ?? '')
+  const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
+  if (described) context.admit?.(described.draft)
+  const file: UploadFile = {
+    format: UPLOAD_FILE_FORMAT,
+    id,
+    creator: actor.name,
+    linkId: actor.link?.id ?? null,
+    createdAtMs: clock.nowMs(),
+    length,
+    metadata: order.metadata ?? null,
+    concat: order.concatHeader ?? null,
+    kind,
+    imageId: described ? newId('img', clock.nowMs(), context.random(16)) : null,
+    draft: described ? expectDigest(described.draft, order.digest) : null,
+    filename: described?.filename ?? null,
+    device: described?.device ?? null,
+    publishedAtMs: null,
+  }
+  if (actor.link && !(await context.links.claim(actor.link, id))) {
+    throw problem('limit-reached', 'The link was used already: it makes one upload.', { action: 'Go on with that upload, or ask for a new link.' })
+  }
+  try {
+    if (length !== null && kind !== 'final') await promiseSpace(space, id, length)
+    await disk.makeFolder(uploadFolder(folder, id))
+    await writeUploadFile(disk, folder, file)
+    context.crashPoint('uploads:created')
+    const upload = { file, journal: Journal.empty(context, journalPath(folder, id)) }
+    table.add(upload)
+    return upload
+  } catch (error) {
+    await undoCreation(context, actor, file)
+    throw error
+  }
+}
+
+/** Takes back everything that a creation took, so that the client may try again. */
+export async function undoCreation({ table, space, links, log }: UploadsContext, actor: Actor, file: Pick<UploadFile, 'id'>): Promise<void> {
+  try {
+    await table.remove(file)
+    await space.promise(spaceKey(file.id), 0)
+    if (actor.link) await links.release(actor.link, file.id)
+  } catch (error) {
+    // The refusal is what the client has to hear; what is left expires.
+    log.warn('upload whose creation was refused could not be removed', { upload: file.id, error })
+  }
+}

@@ -1,0 +1,84 @@
+// Upload-Metadata (tus 1.0.0, "Upload-Metadata"): parsed to validate it and to describe the image. The header itself is kept
+// and echoed as it was sent.
+
+import { imageDraftSchema } from '../../protocol/image.ts'
+import type { ImageDraft } from '../../protocol/image.ts'
+import { problem } from '../../protocol/problems.ts'
+
+/** Longest Upload-Metadata header in characters; the HTTP server bounds the whole header block at 16 KiB. */
+export const METADATA_LENGTH_MAX = 12 * 1024
+/** Keys in one header at most. */
+export const METADATA_KEYS_MAX = 64
+
+const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
+const KEY = /^[\u0021-\u002b\u002d-\u007e]+$/
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
+
+/** What an upload says of its image. */
+export interface UploadDescription {
+  readonly draft: ImageDraft
+  readonly filename: string | null
+  readonly device: string | null
+}
+
+/** Values by key, as raw bytes. Throws `invalid-input` naming what is wrong; an empty header has no keys. */
+export function parseMetadata(header: string): Map<string, Uint8Array> {
+  if (header.length > METADATA_LENGTH_MAX) {
+    throw problem('invalid-input', `Upload-Metadata is ${header.length} characters long, the limit is ${METADATA_LENGTH_MAX}.`)
+  }
+  const values = new Map<string, Uint8Array>()
+  if (header.trim() === '') return values
+  for (const pair of header.split(',')) {
+    const [key, value = '', ...rest] = pair.trim().split(' ')
+    if (key === undefined || key === '') throw problem('invalid-input', 'Upload-Metadata has an empty key.')
+    if (!KEY.test(key)) throw problem('invalid-input', `Upload-Metadata has a key that is not printable ASCII: ${JSON.stringify(key)}.`)
+    if (rest.length > 0 || !BASE64.test(value)) throw problem('invalid-input', `Upload-Metadata: the value of ${key} is not Base64.`)
+    if (values.has(key)) throw problem('invalid-input', `Upload-Metadata has the key ${key} twice.`)
+    if (values.size === METADATA_KEYS_MAX) throw problem('invalid-input', `Upload-Metadata has more than ${METADATA_KEYS_MAX} keys.`)
+    values.set(
+      key,
+      Uint8Array.from(atob(value), (character) => character.charCodeAt(0)),
+    )
+  }
+  return values
+}
+
+/**
+ * Describes the image by the keys that Slipway knows; others are kept in the header only. A fixed name counts more than what
+ * the client says, a fallback less. Throws `invalid-input` naming the key.
+ */
+export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFallback: string, nameFixed?: string): UploadDescription {
+  const text = (key: string): string | undefined => {
+    const bytes = values.get(key)
+    if (!bytes || bytes.byteLength === 0) return undefined
+    try {
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    } catch (error) {
+      throw problem('invalid-input', `Upload-Metadata: the value of ${key} is not UTF-8.`, { errors: [metadataError(key, 'must be UTF-8')] }, { cause: error })
+    }
+  }
+  const filename = text('filename')
+  const given: Record<string, unknown> = { name: nameFixed ?? text('name') ?? filename ?? nameFallback }
+  for (const key of DRAFT_KEYS) {
+    const value = text(key)
+    if (value !== undefined) given[key] = key === 'cloudInit' ? parseFlag(value) : value
+  }
+  const parsed = imageDraftSchema.safeParse(given)
+  if (!parsed.success) {
+    const errors = parsed.error.issues.map((issue) => {
+      const key = issue.path.join('.')
+      return metadataError(key === 'name' && !values.has('name') ? 'filename' : key, issue.message)
+    })
+    throw problem('invalid-input', `Upload-Metadata: ${errors[0]?.member}: ${errors[0]?.message}.`, { errors })
+  }
+  return { draft: parsed.data, filename: filename?.slice(0, 1024) ?? null, device: text('device')?.slice(0, 255) ?? null }
+}
+
+function metadataError(member: string, message: string): { in: string; member: string; message: string } {
+  return { in: 'Upload-Metadata', member, message }
+}
+
+/** `true` and `false` in words; anything else is left for the schema to refuse. */
+function parseFlag(value: string): unknown {
+  return value === 'true' ? true : value === 'false' ? false : value
+}

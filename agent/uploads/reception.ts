@@ -1,0 +1,206 @@
+// Reception: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
+// committed before the request is answered.
+
+import { isSameDigest, startChecksum } from './checksum.ts'
+import type { Checksum, RunningChecksum } from './checksum.ts'
+import { Intake } from './intake.ts'
+import type { BodyIntake, IntakeDeps, Sink } from './intake.ts'
+import { SliceIntake } from './slice-intake.ts'
+import type { SliceBody } from './slice-intake.ts'
+
+/** Asked to stop: silence that ends a body at once, and the longest time it may go on flowing. */
+const STOP_QUIET_MS = 50
+const STOP_GRACE_MS = 250
+
+/** How a body came to its end. */
+export type Ending =
+  /** All of it arrived. */
+  | 'end'
+  /** The connection was lost. */
+  | 'cut'
+  /** No bytes for longer than the idle limit. */
+  | 'idle'
+  /** Another request for the same upload wanted to go on. */
+  | 'superseded'
+  | 'stopping'
+  /** More bytes than the upload has room for. */
+  | 'too-long'
+  | 'checksum-mismatch'
+  /** The store could not take the bytes: see `failure`. */
+  | 'failed'
+
+export interface ReceptionDeps extends IntakeDeps {
+  /** A body without bytes for so long is ended, in milliseconds. */
+  readonly idleLimitMs: number
+}
+
+export interface Body {
+  readonly stream: ReadableStream<Uint8Array>
+  /** Bytes the upload has room for. */
+  readonly room: number
+  /** Whether the upload is whole once the room is filled; not so while its length is deferred. */
+  readonly completes: boolean
+  /** Whether `Content-Length` was checked against the room before. */
+  readonly isMeasured: boolean
+  readonly checksum: Checksum | undefined
+  /** The body is a stream of slices, which are held to the upload's room one by one; absent for plain bytes. */
+  readonly slices?: SliceBody
+}
+
+/** What is used of a reader; the types of Bun and of the DOM differ in the rest. */
+interface Reader {
+  read(): Promise<{ readonly done: false; readonly value: Uint8Array } | { readonly done: true; readonly value?: Uint8Array | undefined }>
+  cancel(): Promise<void>
+  releaseLock(): void
+}
+
+export class Reception {
+  readonly #deps: ReceptionDeps
+  readonly #body: Body
+  readonly #reader: Reader
+  readonly #intake: BodyIntake
+  readonly #running: RunningChecksum | undefined
+  readonly #stop = new AbortController()
+  #ending: Ending | undefined
+  #failure: unknown
+  #isReading = false
+  #readingSinceMs: number
+  /** All of the body was read: its connection may carry another request. */
+  #isRead = false
+  #isAsked = false
+
+  constructor(deps: ReceptionDeps, sink: Sink, body: Body) {
+    this.#deps = deps
+    this.#body = body
+    this.#reader = body.stream.getReader()
+    this.#running = body.checksum && startChecksum(body.checksum.algorithm)
+    this.#readingSinceMs = deps.clock.monotonicMs()
+    const options = { isProvisional: body.checksum !== undefined, signal: this.#stop.signal, onFailure: (error: unknown) => this.#fail(error) }
+    this.#intake = body.slices ? new SliceIntake(deps, sink, body.slices, options) : new Intake(deps, sink, options)
+  }
+
+  /** Why the store took no more, after the ending `failed`. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** Takes the body to its end; resolves when everything that counts is committed. Never rejects. */
+  async run(): Promise<Ending> {
+    for (const step of [() => this.#readAll(), () => this.#commit(), () => this.#intake.close()]) {
+      try {
+        await step()
+      } catch (error) {
+        this.#fail(error)
+      }
+    }
+    if (this.#isRead) this.#reader.releaseLock()
+    else this.#cancel()
+    return this.#ending ?? 'end'
+  }
+
+  /** Ends the body now; what was received until now is kept. */
+  end(ending: Ending): void {
+    if (this.#ending) return
+    this.#ending = ending
+    this.#stop.abort(new Error(`the body was ended: ${ending}`))
+    this.#cancel()
+  }
+
+  /** Somebody else waits for this upload: ends the body when it is silent, or soon. */
+  ask(): void {
+    if (this.#isAsked) return
+    this.#isAsked = true
+    void this.#endSoon()
+  }
+
+  /** To be called several times a second. */
+  tick(): void {
+    if (this.#ending) return
+    const quietMs = this.#isReading ? this.#deps.clock.monotonicMs() - this.#readingSinceMs : 0
+    if (quietMs >= this.#deps.idleLimitMs) this.end('idle')
+    else this.#intake.tick(quietMs)
+  }
+
+  async #endSoon(): Promise<void> {
+    const askedMs = this.#deps.clock.monotonicMs()
+    while (!this.#ending) {
+      const now = this.#deps.clock.monotonicMs()
+      if (now - askedMs >= STOP_GRACE_MS || (this.#isReading && now - this.#readingSinceMs >= STOP_QUIET_MS)) {
+        this.end('superseded')
+        return
+      }
+      await this.#deps.clock.sleep(STOP_QUIET_MS)
+    }
+  }
+
+  async #readAll(): Promise<void> {
+    const { room, isMeasured } = this.#body
+    let arrived = 0
+    // The piece that fills an upload is kept back until the body is seen to end there, where no length announced it.
+    let last: Uint8Array | undefined
+    for (let piece = await this.#next(); piece; piece = await this.#next()) {
+      if (piece.byteLength === 0) continue
+      arrived += piece.byteLength
+      if (arrived > room) {
+        this.end('too-long')
+        return
+      }
+      if (arrived === room && !isMeasured) last = piece
+      else await this.#take(piece)
+    }
+    if (last) await this.#take(last)
+  }
+
+  async #take(piece: Uint8Array): Promise<void> {
+    if (await this.#intake.take(piece)) this.#running?.update(piece)
+  }
+
+  /** The next piece; undefined at the end, whatever kind of end it is. */
+  async #next(): Promise<Uint8Array | undefined> {
+    this.#readingSinceMs = this.#deps.clock.monotonicMs()
+    this.#isReading = true
+    const arrived = new AbortController()
+    void this.#intake.yieldWhenQuiet(arrived.signal)
+    try {
+      const { done, value } = await this.#reader.read()
+      if (!done) return value
+      this.#isRead = this.#ending === undefined
+      this.#ending ??= 'end'
+      return undefined
+    } catch {
+      // The client went away; its received bytes were all delivered before.
+      this.#ending ??= 'cut'
+      return undefined
+    } finally {
+      this.#isReading = false
+      arrived.abort()
+    }
+  }
+
+  /** Commits what the body brought, unless it has a checksum and is not what that says. */
+  async #commit(): Promise<void> {
+    if (this.#ending === 'failed') return
+    const { checksum, completes, room } = this.#body
+    if (this.#running && checksum) {
+      if (this.#ending !== 'end') return
+      if (!isSameDigest(this.#running.digest(), checksum.expected)) {
+        this.#ending = 'checksum-mismatch'
+        return
+      }
+    }
+    await this.#intake.commit(completes && this.#intake.received === room)
+    if (this.#ending === 'end' && !this.#intake.isWhole) this.#ending = 'cut'
+  }
+
+  #cancel(): void {
+    // The stream may be broken already; then reading it says so.
+    this.#reader.cancel().catch(() => {})
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error
+    this.#ending = 'failed'
+    this.#stop.abort(error)
+    this.#cancel()
+  }
+}

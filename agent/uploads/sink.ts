@@ -1,0 +1,74 @@
+// Where the bytes of an upload go: into an ingest that continues what its journal holds, and from there into the journal.
+
+import type { Checkpoint } from '../contract/slices.ts'
+import type { UploadsDeps } from './context.ts'
+import { joinEntries, packEntries } from './journal-codec.ts'
+import { spaceKey } from './limits.ts'
+import type { Sink } from './intake.ts'
+import type { Upload } from './upload.ts'
+
+type SinkDeps = Pick<UploadsDeps, 'slices' | 'clock' | 'space' | 'crashPoint'>
+
+/** A sink that also moves the expiry on. */
+export interface UploadSink extends Sink {
+  /** Commits nothing but the present time. */
+  touch(): Promise<void>
+}
+
+/** The sink of an upload, for the one whose turn it is. */
+export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
+  const append = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
+    const entries = joinEntries(checkpoints.map((checkpoint) => packEntries(checkpoint.entries)))
+    await upload.journal.append({ entries, tail, timeMs: deps.clock.nowMs() })
+  }
+  const shrinkPromise = async (): Promise<void> => {
+    const { id, length } = upload.file
+    // A promise that shrinks is never refused, unless the disk filled up meanwhile: then the old one stays.
+    if (length !== null) await deps.space.promise(spaceKey(id), length - upload.journal.offset)
+  }
+  const commitAll = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
+    deps.crashPoint('uploads:before-journal')
+    await append(checkpoints, tail)
+    deps.crashPoint('uploads:after-journal')
+  }
+  return {
+    get tailLength() {
+      return upload.journal.tailLength
+    },
+
+    async open() {
+      const { journal } = upload
+      return deps.slices.ingest({ offset: journal.covered, tail: await journal.readTail() })
+    },
+
+    async commit(checkpoints) {
+      const tail = checkpoints.at(-1)?.tail
+      if (!tail) return
+      const { journal } = upload
+      const isNothingNew = tail.byteLength === journal.tailLength && checkpoints.every(({ entries }) => entries.length === 0)
+      try {
+        if (!isNothingNew) await commitAll(checkpoints, tail)
+      } finally {
+        // Also after a failure: a record that is on the disk all the same names its slices, and else nothing does.
+        for (const checkpoint of checkpoints) checkpoint.release()
+      }
+      await shrinkPromise()
+    },
+
+    async commitTail(bytes) {
+      const before = await upload.journal.readTail()
+      const tail = new Uint8Array(before.byteLength + bytes.byteLength)
+      tail.set(before)
+      tail.set(bytes, before.byteLength)
+      await commitAll([], tail)
+      await shrinkPromise()
+    },
+
+    async touch() {
+      await append([], await upload.journal.readTail())
+      await upload.journal.close()
+    },
+
+    rest: () => upload.journal.close(),
+  }
+}

@@ -1,0 +1,336 @@
+// Slice intake: takes the frames of one body into the store and the journal (docs/protocol.md, "Delta upload"). A slice that
+// the store has is pinned, one that comes with its bytes is verified and stored; entries are committed in order, with no tail.
+
+import type { CutterParameters } from '../../protocol/cutter.ts'
+import { formatDigest } from '../../protocol/digest.ts'
+import { createFrameReader, FrameInvalid } from '../../protocol/frames.ts'
+import type { SliceFrame, UploadFrame } from '../../protocol/frames.ts'
+import type { ManifestEntry } from '../../protocol/manifest.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { CrashPoint } from '../contract/runtime.ts'
+import { SliceUnreadable } from '../contract/slices.ts'
+import type { SliceReceiver } from '../contract/slices.ts'
+import { CHECKPOINT_BYTES, CHECKPOINT_MS } from './intake.ts'
+import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './intake.ts'
+import { refuseTooLong } from './limits.ts'
+import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
+import type { Place } from './places.ts'
+
+/** Entries between two checkpoints at most: their pins and entries wait in memory. */
+const CHECKPOINT_ENTRIES = 16_384
+/** Frames after which others get their turn: names are looked up without a pause between them. */
+const BREATH_FRAMES = 256
+/** Slices that are being verified and stored at the same time. */
+const PUTS_MAX = 8
+/** Missing slices that a refusal names. */
+const NAMED_MAX = 10
+const NO_TAIL = new Uint8Array(0)
+
+/** Where a body of slices begins, and what its slices are held to. */
+export interface SliceBody {
+  /** Offset of the upload at which the first slice begins. */
+  readonly offset: number
+  /** Length of the upload; null while it is deferred. */
+  readonly length: number | null
+  /** Offset that no slice may go beyond. */
+  readonly end: number
+  readonly cutter: CutterParameters
+  readonly crashPoint: CrashPoint
+  receive(): SliceReceiver
+}
+
+/** Entries since a checkpoint, and the receiver that pins their slices until they stand in the journal. */
+interface Batch {
+  readonly receiver: SliceReceiver
+  readonly entries: ManifestEntry[]
+  /** One for each slice that came with bytes; none rejects. */
+  readonly puts: Promise<void>[]
+  /** The first entry whose slice could not be stored, and why: nothing from there on counts. */
+  failed: { readonly at: number; readonly error: unknown } | undefined
+}
+
+export class SliceIntake implements BodyIntake {
+  readonly #deps: IntakeDeps
+  readonly #sink: Sink
+  readonly #body: SliceBody
+  readonly #options: IntakeOptions
+  readonly #reader = createFrameReader()
+  readonly #putting = new Set<Promise<void>>()
+  #batch: Batch | undefined
+  #place: Place | undefined
+  #offset: number
+  #received = 0
+  #frames = 0
+  #receivedAtCheckpoint = 0
+  #checkpointMs: number
+  #checkpointing: Promise<void> | undefined
+  #parking: Promise<void> | undefined
+  #yields = false
+  /** Why a checkpoint failed: entries after it would leave a hole, so nothing is committed any more. */
+  #broken: { readonly error: unknown } | undefined
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(deps: IntakeDeps, sink: Sink, body: SliceBody, options: IntakeOptions) {
+    this.#deps = deps
+    this.#sink = sink
+    this.#body = body
+    this.#options = options
+    this.#offset = body.offset
+    this.#checkpointMs = deps.clock.monotonicMs()
+  }
+
+  get received(): number {
+    return this.#received
+  }
+
+  get isWhole(): boolean {
+    return this.#reader.isEnded
+  }
+
+  async take(piece: Uint8Array): Promise<boolean> {
+    await this.#parking
+    if (!(await this.#hasPlace())) return false
+    this.#received += piece.byteLength
+    try {
+      const frames = this.#reader.take(piece)
+      for (let next = frames.next(); !next.done; next = frames.next()) {
+        await this.#takeFrame(next.value, frames)
+        if (++this.#frames % BREATH_FRAMES === 0) await this.#deps.clock.sleep(0)
+        if (this.#batch?.failed) throw this.#batch.failed.error
+        if (this.#isFull()) {
+          await this.#checkpointing
+          this.#startCheckpoint()
+        }
+      }
+    } catch (error) {
+      // What came before the frame that is refused counts.
+      await this.commit()
+      throw error instanceof FrameInvalid ? problem('invalid-input', `The body is not a stream of slices: ${error.message}.`, {}, { cause: error }) : error
+    }
+    if (this.#yields) this.#startParking()
+    return true
+  }
+
+  tick(quietMs: number): void {
+    const now = this.#deps.clock.monotonicMs()
+    if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
+      if (quietMs > 0) this.#startParking()
+      else this.#yields = true
+      return
+    }
+    if (this.#batch && now - this.#checkpointMs >= CHECKPOINT_MS && !this.#checkpointing && !this.#parking) this.#startCheckpoint()
+  }
+
+  async yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
+    if (!this.#place || this.#deps.places.waiting === 0) return
+    try {
+      await this.#deps.clock.sleep(YIELD_QUIET_MS, arrived)
+    } catch {
+      // A piece came in time.
+      return
+    }
+    if (this.#place && !arrived.aborted) this.#startParking()
+  }
+
+  async commit(): Promise<void> {
+    await this.#settled()
+    await this.#exclusively(() => this.#checkpoint())
+  }
+
+  async close(): Promise<void> {
+    await this.#settled()
+    try {
+      await this.#exclusively(async () => {
+        const batch = this.#batch
+        this.#batch = undefined
+        if (batch) await letGo(batch)
+        await this.#sink.rest()
+      })
+    } finally {
+      this.#freePlace()
+    }
+  }
+
+  /** Whether there is a place for this body; false when the wait for one was ended. */
+  async #hasPlace(): Promise<boolean> {
+    if (this.#place) return true
+    const { signal } = this.#options
+    try {
+      this.#place = await this.#deps.places.take(signal)
+      return true
+    } catch (error) {
+      if (signal.aborted) return false
+      throw error
+    }
+  }
+
+  async #takeFrame(frame: UploadFrame, following: Iterator<UploadFrame>): Promise<void> {
+    switch (frame.kind) {
+      case 'zeros':
+        this.#admit(frame.length)
+        this.#add(frame.length, null)
+        return
+      case 'reference':
+        this.#admit(frame.length, this.#body.cutter.maximum)
+        await this.#find(frame, following)
+        this.#add(frame.length, frame.digest)
+        return
+      case 'slice':
+        this.#admit(frame.frame.length, this.#body.cutter.maximum)
+        await this.#put(frame.frame)
+        return
+      default:
+        frame satisfies never
+    }
+  }
+
+  /** Refuses what no entry of this upload can be. */
+  #admit(length: number, lengthMax = Number.POSITIVE_INFINITY): void {
+    const { cutter, end, length: whole } = this.#body
+    const to = this.#offset + length
+    if (to > end) throw refuseTooLong(to, end)
+    if (length > lengthMax) throw problem('invalid-input', `A slice of this store has at most ${lengthMax} bytes, not ${length}.`)
+    if (length % cutter.block !== 0 && to !== whole)
+      throw problem('invalid-input', `A slice of ${length} bytes must be the last one: all others are multiples of ${cutter.block} bytes.`)
+  }
+
+  /** Pins a slice that the store has; throws `slice-missing` when it has not. */
+  async #find(wanted: Extract<UploadFrame, { kind: 'reference' }>, following: Iterator<UploadFrame>): Promise<void> {
+    if (this.#isPinned(wanted)) return
+    // It may be one that this very body brought a moment ago.
+    await Promise.all(this.#putting)
+    if (this.#isPinned(wanted)) return
+    const missing = [formatDigest(wanted.digest)]
+    for (let next = following.next(); !next.done && missing.length < NAMED_MAX; next = following.next())
+      if (next.value.kind === 'reference' && !this.#isPinned(next.value)) missing.push(formatDigest(next.value.digest))
+    throw problem('slice-missing', `The slice at offset ${this.#offset} is not in this store.`, { missing })
+  }
+
+  #isPinned({ digest, length }: { readonly digest: Uint8Array; readonly length: number }): boolean {
+    return this.#current().receiver.pin([digest], [length]).length === 0
+  }
+
+  /** Starts to verify and store a slice; waits while many are under way. */
+  async #put(frame: SliceFrame): Promise<void> {
+    if (!this.#batch || this.#batch.puts.length === 0) await this.#refuseWithoutSpace()
+    while (this.#putting.size >= PUTS_MAX) await Promise.race(this.#putting)
+    const batch = this.#current()
+    const at = batch.entries.length
+    const offset = this.#offset
+    const put = batch.receiver
+      .put(frame)
+      .catch((error: unknown) => {
+        if (!batch.failed || at < batch.failed.at) batch.failed = { at, error: refusalOf(error, offset) }
+      })
+      .finally(() => this.#putting.delete(put))
+    this.#putting.add(put)
+    batch.puts.push(put)
+    this.#add(frame.length, frame.digest)
+  }
+
+  #add(length: number, digest: Uint8Array | null): void {
+    this.#current().entries.push({ length, digest })
+    this.#offset += length
+  }
+
+  #current(): Batch {
+    this.#batch ??= { receiver: this.#body.receive(), entries: [], puts: [], failed: undefined }
+    return this.#batch
+  }
+
+  #isFull(): boolean {
+    return this.#received - this.#receivedAtCheckpoint >= CHECKPOINT_BYTES || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES
+  }
+
+  #startCheckpoint(): void {
+    this.#checkpointing = this.#beside(() => this.#checkpoint()).finally(() => (this.#checkpointing = undefined))
+  }
+
+  /** Commits what there is and gives the place back. */
+  #startParking(): void {
+    if (this.#parking) return
+    this.#parking = this.#beside(async () => {
+      await this.#checkpoint()
+      await this.#sink.rest()
+      this.#freePlace()
+    }).finally(() => {
+      this.#yields = false
+      this.#parking = undefined
+    })
+  }
+
+  async #checkpoint(): Promise<void> {
+    if (this.#broken) throw this.#broken.error
+    const batch = this.#batch
+    this.#batch = undefined
+    this.#receivedAtCheckpoint = this.#received
+    this.#checkpointMs = this.#deps.clock.monotonicMs()
+    if (!batch) return
+    try {
+      await this.#commitBatch(batch)
+    } catch (error) {
+      this.#broken = { error }
+      throw error
+    } finally {
+      await letGo(batch)
+    }
+  }
+
+  async #commitBatch(batch: Batch): Promise<void> {
+    await Promise.all(batch.puts)
+    const entries = batch.failed ? batch.entries.slice(0, batch.failed.at) : batch.entries
+    if (entries.length > 0) {
+      // Also when all were there: another transfer may have brought them and not synced them yet.
+      await batch.receiver.sync()
+      this.#body.crashPoint('uploads:slices-synced')
+      // The pins of the receiver are let go of once the journal names the slices.
+      await this.#sink.commit([{ entries, tail: NO_TAIL, storedBytes: 0, release: () => {} }])
+    }
+    if (batch.failed) throw batch.failed.error
+  }
+
+  async #refuseWithoutSpace(): Promise<void> {
+    if (!(await this.#deps.space.isBelowReserve())) return
+    throw problem('insufficient-storage', 'The free space of the store is below its reserve. What was acknowledged is kept.')
+  }
+
+  #freePlace(): void {
+    this.#place?.[Symbol.dispose]()
+    this.#place = undefined
+  }
+
+  async #settled(): Promise<void> {
+    await this.#parking
+    await this.#checkpointing
+  }
+
+  /** Runs what works on the sink, one after the other. */
+  #exclusively(run: () => Promise<void>): Promise<void> {
+    const result = this.#last.then(run)
+    // Told to whoever asked for it.
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  /** Runs beside the body; a failure is told by the callback. */
+  async #beside(run: () => Promise<void>): Promise<void> {
+    try {
+      await this.#exclusively(run)
+    } catch (error) {
+      this.#options.onFailure(error)
+    }
+  }
+}
+
+/** Lets go of a batch's pins, once nothing adds to them any more. */
+async function letGo({ receiver, puts }: Batch): Promise<void> {
+  await Promise.all(puts)
+  await receiver[Symbol.asyncDispose]()
+}
+
+/** What a slice that could not be stored means to the client. */
+function refusalOf(error: unknown, offset: number): unknown {
+  if (!(error instanceof SliceUnreadable)) return error
+  const detail = `The bytes of the slice at offset ${offset} are not those of its digest; nothing of it is kept.`
+  return problem('digest-mismatch', detail, { action: 'Go on from the offset in Upload-Offset with the right bytes.' }, { cause: error })
+}

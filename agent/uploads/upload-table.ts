@@ -1,0 +1,150 @@
+// The table of uploads: unfinished ones and parts in memory with what they hold, published ones by id only.
+
+import type { Disk } from '../contract/disk.ts'
+import type { Log } from '../contract/runtime.ts'
+import type { SliceRoot } from '../contract/slices.ts'
+import { isId } from '../../protocol/ids.ts'
+import type { ManifestEntry } from '../../protocol/manifest.ts'
+import { Journal, readEntries } from './journal.ts'
+import { packedLength, unpackEntries } from './journal-codec.ts'
+import { journalPath, readUploadFile, removeUploadFolder } from './upload-file.ts'
+import type { UploadFile } from './upload-file.ts'
+import type { Upload } from './upload.ts'
+
+/** Ids of expired uploads that are still known as such; older ones read as unknown. */
+const EXPIRED_IDS_MAX = 10_000
+/** Folders read at the same time while opening. */
+const OPEN_AT_ONCE = 16
+
+/** What is kept in memory of an upload that became an image. */
+export type PublishedUpload = Pick<UploadFile, 'id' | 'imageId' | 'publishedAtMs'>
+
+export interface UploadTableDeps {
+  readonly disk: Disk
+  readonly log: Log
+  readonly random: (length: number) => Uint8Array
+  /** The folder `uploads` of the mount path. */
+  readonly folder: string
+}
+
+export class UploadTable {
+  readonly #deps: UploadTableDeps
+  readonly #live = new Map<string, Upload>()
+  readonly #published = new Map<string, PublishedUpload>()
+  readonly #expired = new Set<string>()
+  /** Folders whose upload.json cannot be read: their slices are kept until somebody looked at them. */
+  readonly #unreadable = new Set<string>()
+
+  private constructor(deps: UploadTableDeps) {
+    this.#deps = deps
+  }
+
+  /** Reads all uploads of a store. What a crash left half made or half removed goes. */
+  static async open(deps: UploadTableDeps): Promise<UploadTable> {
+    const table = new UploadTable(deps)
+    await deps.disk.makeFolder(deps.folder)
+    const ids = (await deps.disk.list(deps.folder)).filter((name) => isId('upl', name)).toSorted()
+    for (let at = 0; at < ids.length; at += OPEN_AT_ONCE) {
+      await Promise.all(ids.slice(at, at + OPEN_AT_ONCE).map((id) => table.#read(id)))
+    }
+    return table
+  }
+
+  /** Uploads that are not images: unfinished ones and parts. */
+  get live(): ReadonlyMap<string, Upload> {
+    return this.#live
+  }
+
+  /** Records of uploads that became images. */
+  get published(): ReadonlyMap<string, PublishedUpload> {
+    return this.#published
+  }
+
+  wasExpired(id: string): boolean {
+    return this.#expired.has(id)
+  }
+
+  /** The upload of this id, its journal in order; undefined when there is none. */
+  async find(id: string): Promise<Upload | undefined> {
+    const upload = this.#live.get(id)
+    if (upload?.journal.isBroken) {
+      await upload.journal.close()
+      upload.journal = await this.#loadJournal(id)
+    }
+    if (upload) return upload
+    if (!this.#published.has(id)) return undefined
+    const { disk, folder } = this.#deps
+    const file = await readUploadFile(disk, folder, id)
+    return file && { file, journal: Journal.empty(this.#deps, journalPath(folder, id)) }
+  }
+
+  add(upload: Upload): void {
+    this.#live.set(upload.file.id, upload)
+  }
+
+  /** Keeps the record of an upload that became an image. */
+  publish({ id, imageId, publishedAtMs }: PublishedUpload): void {
+    this.#live.delete(id)
+    this.#published.set(id, { id, imageId, publishedAtMs })
+  }
+
+  /** Removes an upload with everything it holds; durable when it resolves. */
+  async remove({ id }: Pick<UploadFile, 'id'>): Promise<void> {
+    await this.#live.get(id)?.journal.close()
+    await removeUploadFolder(this.#deps.disk, this.#deps.folder, id)
+    this.#live.delete(id)
+    this.#published.delete(id)
+  }
+
+  rememberExpired(id: string): void {
+    this.#expired.add(id)
+    const [oldest] = this.#expired
+    if (this.#expired.size > EXPIRED_IDS_MAX && oldest !== undefined) this.#expired.delete(oldest)
+  }
+
+  async #loadJournal(id: string): Promise<Journal> {
+    const journal = await Journal.load(this.#deps, journalPath(this.#deps.folder, id))
+    if (journal.droppedBytes > 0)
+      this.#deps.log.warn('journal cut at its last whole record', { upload: id, droppedBytes: journal.droppedBytes, offset: journal.offset })
+    return journal
+  }
+
+  /** Everything that keeps slices alive here. */
+  *roots(): Generator<SliceRoot> {
+    for (const id of [...this.#live.keys(), ...this.#unreadable]) yield { name: `upload ${id}`, entries: () => this.#entriesOf(id) }
+  }
+
+  /** Throws when the journal holds less than was committed: then nothing may be collected. */
+  async *#entriesOf(id: string): AsyncGenerator<ManifestEntry> {
+    const { disk, folder } = this.#deps
+    const coveredMin = this.#live.get(id)?.journal.covered ?? 0
+    let covered = 0
+    for await (const packed of readEntries(disk, journalPath(folder, id))) {
+      covered += packedLength(packed)
+      yield* unpackEntries(packed)
+    }
+    // A journal that went while it was read has become an image, or nothing.
+    if (covered < coveredMin && this.#live.has(id)) throw new Error(`the journal of ${id} covers ${covered} of ${coveredMin} bytes`)
+  }
+
+  async #read(id: string): Promise<void> {
+    const { disk, folder, log } = this.#deps
+    try {
+      const file = await readUploadFile(disk, folder, id)
+      if (!file || file.id !== id) {
+        await removeUploadFolder(disk, folder, id)
+        return
+      }
+      if (file.publishedAtMs !== null) {
+        await disk.remove(journalPath(folder, id))
+        this.publish(file)
+        return
+      }
+      const journal = await this.#loadJournal(id)
+      this.#live.set(id, { file, journal })
+    } catch (error) {
+      this.#unreadable.add(id)
+      log.error('upload cannot be read; its slices are kept', { upload: id, error })
+    }
+  }
+}

@@ -1,0 +1,249 @@
+// Uploads: the tus resources of a store (docs/format.md, "Uploads"). An upload takes bytes straight into slices, tells only
+// offsets that are durable, and becomes an image when it is whole.
+
+import { newId } from '../../protocol/ids.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
+import type { Actor } from '../contract/access.ts'
+import { problemOf } from '../contract/failures.ts'
+import type { SliceRoots } from '../contract/slices.ts'
+import { appendBody, declareLength, lengthWith } from './append.ts'
+import type { UploadBody } from './append.ts'
+import { completeUpload } from './complete.ts'
+import { concatenatedLength, splice } from './concatenation.ts'
+import type { Concat } from './concatenation.ts'
+import type { UploadsContext, UploadsDeps } from './context.ts'
+import { createUpload, refuseCreation, undoCreation } from './create.ts'
+import type { UploadOrder } from './create.ts'
+import { declareDigest } from './digest-fields.ts'
+import { lengthLimit, refuseTooLong, spaceKey } from './limits.ts'
+import { createPlaces } from './places.ts'
+import { createSink } from './sink.ts'
+import { sweepExpired } from './sweep.ts'
+import { createTurns } from './turns.ts'
+import type { Turn } from './turns.ts'
+import { UploadTable } from './upload-table.ts'
+import { expiresAtMs, isWhole, mayTouch, noSuchUpload, offsetHeader, offsetOf, viewOf } from './upload.ts'
+import type { Upload, UploadView } from './upload.ts'
+
+/** How long a request waits for its turn before it is refused, in milliseconds. */
+const TURN_WAIT_MS = 10_000
+/** How often receptions look at the time. */
+const TICK_MS = 250
+/** Bodies with a checksum that are taken at the same time: each holds an ingest until it is verified. */
+const PROVISIONAL_MAX = 4
+/** A HEAD moves the expiry on once this part of the period has passed, so that asking often does not write often. */
+const EXPIRY_GRAIN = 24
+
+/** What is going on, for metrics. */
+export interface UploadStats {
+  /** Uploads that are not images yet, parts among them. */
+  readonly unfinished: number
+  /** Requests whose body is being taken. */
+  readonly receiving: number
+  /** Of these, those that wait for a place. */
+  readonly waiting: number
+}
+
+export interface Uploads extends AsyncDisposable {
+  readonly maxLength: number
+  /** Creates an upload, durable when it resolves; with a body, its bytes are appended. Throws ProblemError. */
+  create(order: UploadOrder, body?: UploadBody): Promise<UploadView>
+  /** The upload as it is durably held. A request that is sending bytes to it is ended first. */
+  show(id: string, actor: Actor): Promise<UploadView>
+  /** Appends a body at an offset, plain bytes or slices. What arrived is kept however the body ends, save one with a checksum, which is kept whole or not at all. */
+  append(id: string, actor: Actor, offset: number, body: UploadBody): Promise<UploadView & { readonly isShort: boolean }>
+  /** Removes an upload with its bytes; the image of a finished one stays. */
+  remove(id: string, actor: Actor): Promise<void>
+  /** Removes expired uploads and the records of uploads whose image is gone; gives how many. */
+  expire(signal?: AbortSignal): Promise<number>
+  readonly roots: SliceRoots
+  stats(): UploadStats
+  /** Ends all bodies, commits what they brought and refuses new ones. Resolves when nothing is under way. */
+  stop(): Promise<void>
+}
+
+/** Opens the uploads of a store, and publishes those that a crash left whole but unpublished. */
+export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
+  const { clock } = deps
+  const context: UploadsContext = {
+    ...deps,
+    table: await UploadTable.open(deps),
+    places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
+    provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
+    receptions: new Set(),
+  }
+  await recover(context)
+  const { table, receptions } = context
+  const turns = createTurns(clock)
+  let isStopping = false
+  const ticker = clock.every(TICK_MS, () => {
+    for (const reception of receptions) reception.tick()
+  })
+
+  const refuseWhenStopping = (): void => {
+    if (isStopping) throw problem('shutting-down', 'The agent is stopping; nothing acknowledged is lost.', {}, { headers: { 'Retry-After': '5' } })
+  }
+
+  const takeTurn = async (id: string): Promise<Turn> => {
+    const turn = await turns.take(id, TURN_WAIT_MS)
+    if (!turn) throw problem('upload-locked', `Upload ${id} is in use by another request.`, {}, { headers: { 'Retry-After': '2' } })
+    return turn
+  }
+
+  const find = async (id: string, actor: Actor): Promise<Upload> => {
+    const upload = await table.find(id)
+    if (!upload) throw table.wasExpired(id) ? expired(id) : noSuchUpload(id)
+    if (!mayTouch(actor, upload.file)) throw noSuchUpload(id)
+    const endMs = expiresAtMs(upload, deps.expiryMs)
+    if (endMs !== null && clock.nowMs() >= endMs) throw expired(id)
+    return upload
+  }
+
+  /** Moves the expiry on, durably, and completes what a failure left whole but not complete. */
+  const touch = async (upload: Upload, isAlways: boolean): Promise<void> => {
+    const endMs = expiresAtMs(upload, deps.expiryMs)
+    if (endMs === null) return
+    const nowMs = clock.nowMs()
+    const isDue = nowMs + deps.expiryMs - endMs > deps.expiryMs / EXPIRY_GRAIN
+    if (isAlways || isDue) await createSink(context, upload).touch()
+    await completeUpload(context, upload, createSink(context, upload))
+  }
+
+  /** Takes a body and the length that comes with it; gives whether it was ended before its time by another request. */
+  const take = async (upload: Upload, turn: Turn, body: UploadBody, limit: number): Promise<boolean> => {
+    const wasComplete = body.isLast !== undefined && isWhole(upload)
+    if (wasComplete && body.length !== undefined && body.length > 0) throw problem('upload-complete', `Upload ${upload.file.id} has all its bytes.`)
+    const length = lengthWith(body, offsetOf(upload))
+    // Of a body that may be refused as a whole, its length is not kept either.
+    const isProvisional = body.checksum !== undefined && body.declaredLength === undefined && upload.file.length === null
+    if (!isProvisional) await declareLength(context, upload, length, limit)
+    const isShort = await appendBody(context, upload, turn, body, limit)
+    if (body.isLast === true && !isShort) await declareLength(context, upload, offsetOf(upload), limit)
+    return isShort
+  }
+
+  const createFinal = async (order: UploadOrder, concat: Extract<Concat, { kind: 'final' }>): Promise<UploadView> => {
+    using stack = new DisposableStack()
+    const parts = new Map<string, Upload>()
+    // Turns in one order for all, so that two requests with the same parts never wait for one another.
+    for (const id of new Set(concat.parts.toSorted())) {
+      stack.use(await takeTurn(id))
+      parts.set(id, await find(id, order.actor))
+    }
+    const list = concat.parts.map((id) => parts.get(id) as Upload)
+    const length = concatenatedLength(list)
+    if (length > deps.maxLength) throw refuseTooLong(length, deps.maxLength)
+    const final = await createUpload(context, order, newId('upl', clock.nowMs(), deps.random(16)), length)
+    stack.use(await takeTurn(final.file.id))
+    try {
+      await splice(list, final, clock)
+    } catch (error) {
+      await undoCreation(context, order.actor, final.file)
+      throw error
+    }
+    await completeUpload(context, final, createSink(context, final))
+    return viewOf(final, deps.expiryMs)
+  }
+
+  const stop = async (): Promise<void> => {
+    isStopping = true
+    for (const reception of receptions) reception.end('stopping')
+    await turns.idle()
+    ticker[Symbol.dispose]()
+  }
+
+  return {
+    maxLength: deps.maxLength,
+
+    async create(order, body) {
+      refuseWhenStopping()
+      refuseCreation(context, order, body)
+      if (order.concat?.kind === 'final') return createFinal(order, order.concat)
+      const id = newId('upl', clock.nowMs(), deps.random(16))
+      using turn = await takeTurn(id)
+      const upload = await createUpload(context, order, id, order.length)
+      try {
+        if (body) await take(upload, turn, body, lengthLimit(deps.maxLength, order.actor))
+        await completeUpload(context, upload, createSink(context, upload))
+      } catch (error) {
+        // A client whose creation is refused never learns the address: the upload must not stay. One that was cut off hears nothing.
+        if (!(error instanceof ProblemError && error.code === 'upload-cut')) {
+          await undoCreation(context, order.actor, upload.file)
+        }
+        throw error
+      }
+      return viewOf(upload, deps.expiryMs)
+    },
+
+    async show(id, actor) {
+      using _turn = await takeTurn(id)
+      const upload = await find(id, actor)
+      await touch(upload, false).catch((error: unknown) => deps.log.warn('upload could not be touched', { upload: id, error }))
+      return viewOf(upload, deps.expiryMs)
+    },
+
+    async append(id, actor, offset, body) {
+      refuseWhenStopping()
+      using turn = await takeTurn(id)
+      refuseWhenStopping()
+      const upload = await find(id, actor)
+      if (upload.file.kind === 'final') throw problem('upload-final', `Upload ${id} is a concatenation: it takes no bytes.`)
+      const present = offsetOf(upload)
+      if (offset !== present) {
+        const detail = `The upload holds ${present} bytes; the request begins at ${offset}.`
+        throw problem('offset-mismatch', detail, { expectedOffset: present, providedOffset: offset }, { headers: offsetHeader(upload) })
+      }
+      try {
+        await declareDigest(context, upload, body.digest)
+        const isShort = await take(upload, turn, body, lengthLimit(deps.maxLength, actor))
+        if (offsetOf(upload) === present) await touch(upload, true)
+        await completeUpload(context, upload, createSink(context, upload))
+        return { ...viewOf(upload, deps.expiryMs), isShort }
+      } catch (error) {
+        throw withHeaders(error, offsetHeader(upload))
+      }
+    },
+
+    async remove(id, actor) {
+      using _turn = await takeTurn(id)
+      const upload = await find(id, actor)
+      await table.remove(upload.file)
+      await deps.space.promise(spaceKey(id), 0)
+      deps.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })
+    },
+
+    expire: (signal) => sweepExpired(context, turns, signal),
+    roots: { list: () => table.roots() },
+    stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
+
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** The refusal that an error means, with further headers. */
+function withHeaders(error: unknown, headers: Readonly<Record<string, string>>): ProblemError {
+  const refusal = problemOf(error)
+  return new ProblemError(refusal.problem, { cause: refusal.cause, headers: { ...headers, ...refusal.headers } })
+}
+
+function expired(id: string): ProblemError {
+  return problem('upload-expired', `Upload ${id} expired.`)
+}
+
+/** After a crash: promises space again, publishes what is whole, drops what its client never heard of. */
+async function recover(context: UploadsContext): Promise<void> {
+  for (const upload of context.table.live.values()) {
+    const { id, length, kind } = upload.file
+    try {
+      if (kind === 'final' && offsetOf(upload) !== length) {
+        await context.table.remove(upload.file)
+        continue
+      }
+      await completeUpload(context, upload, createSink(context, upload))
+      if (length !== null) await context.space.promise(spaceKey(id), length - offsetOf(upload))
+    } catch (error) {
+      context.log.error('upload could not be completed; the next request for it tries again', { upload: id, error })
+    }
+  }
+}
