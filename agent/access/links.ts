@@ -1,0 +1,155 @@
+// Links: signed URLs that open one thing for a time, without a token. A link ends when its time is over, when the token of
+// its maker ends, or, for an upload, when another upload was made with it.
+
+import { z } from 'zod'
+import type { NewLink } from '../../protocol/access.ts'
+import { newId } from '../../protocol/ids.ts'
+import { problem } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { Actor, LinkClaims, LinkOutcome } from '../contract/access.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { KeptValues } from '../contract/store.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { createLinkSigner, newLinkKey } from './credentials.ts'
+import type { LinkSigner } from './credentials.ts'
+
+/** Upload links that made an upload and have not ended yet. */
+const CLAIMS_MAX = 10_000
+const KEY_OF_KEY = 'link-key'
+const KEY_OF_CLAIMS = 'link-claims'
+
+/** The signed part of a link. Names are short: it travels in a URL. */
+const payloadSchema = z.discriminatedUnion('kind', [
+  z.object({ v: z.literal(1), kind: z.literal('download'), id: z.string(), by: z.string(), end: z.number(), image: z.string() }),
+  z.object({
+    v: z.literal(1),
+    kind: z.literal('upload'),
+    id: z.string(),
+    by: z.string(),
+    end: z.number(),
+    name: z.string().optional(),
+    max: z.number().optional(),
+  }),
+])
+type LinkPayload = z.infer<typeof payloadSchema>
+
+const claimsSchema = z.record(z.string(), z.object({ upload: z.string(), end: z.number() }))
+
+export interface LinksDeps {
+  readonly kept: KeptValues
+  readonly clock: Clock
+  readonly emit: EmitEvent
+  /** The maker's token when it still is valid. */
+  readonly findToken: (id: string) => { readonly name: string } | undefined
+}
+
+/** A link as the path and query that open it. */
+export interface MadeLink {
+  readonly path: string
+  readonly expiresAt: string
+}
+
+export interface Links extends LinkClaims {
+  /** Throws ProblemError `forbidden` unless the actor came by a token. */
+  create(order: NewLink, actor: Actor): Promise<MadeLink>
+  check(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
+}
+
+/** Opens the links of a store; its key is made at the first start. */
+export async function openLinks(deps: LinksDeps): Promise<Links> {
+  const { kept, clock, emit } = deps
+  const signer = await openSigner(kept)
+  let claims = claimsSchema.parse(kept.read(KEY_OF_CLAIMS) ?? {})
+
+  const saveClaims = (next: typeof claims): void => {
+    kept.write(KEY_OF_CLAIMS, next)
+    claims = next
+  }
+
+  return {
+    async create(order, actor) {
+      if (actor.tokenId === undefined) throw problem('forbidden', 'A link is made with a token and not with a link.')
+      const id = newId('lnk', clock.nowMs())
+      const end = clock.nowMs() + order.ttlSeconds * 1000
+      const link = await signer.sign(makePayload(order, { id, by: actor.tokenId, end }))
+      const path = order.kind === 'download' ? `/v1/images/${encodeURIComponent(order.image)}/content` : '/v1/uploads'
+      emit({
+        type: 'link.created',
+        severity: 'info',
+        subject: id,
+        actor: actor.name,
+        message: `${actor.name} made ${order.kind === 'download' ? `a download link for ${order.image}` : 'an upload link'} that ends ${formatTime(end)}.`,
+        details: { ...order },
+      })
+      return { path: `${path}?link=${link}`, expiresAt: formatTime(end) }
+    },
+
+    async check(link, request) {
+      const payload = payloadSchema.safeParse(await signer.open(link)).data
+      if (!payload) return { kind: 'refused', detail: 'The link is not valid.' }
+      if (payload.end <= clock.nowMs()) return { kind: 'refused', detail: `The link ended ${formatTime(payload.end)}.` }
+      const maker = deps.findToken(payload.by)
+      if (!maker) return { kind: 'refused', detail: 'The token that made the link has ended.' }
+      const refusal = refuse(payload, request, claims[payload.id]?.upload)
+      if (refusal !== undefined) return { kind: 'refused', detail: refusal }
+      return { kind: 'allowed', actor: makeActor(payload, maker.name) }
+    },
+
+    async claim(link, uploadId) {
+      const claim = claims[link.id]
+      if (claim) return claim.upload === uploadId
+      const nowMs = clock.nowMs()
+      const live = Object.fromEntries(Object.entries(claims).filter(([, other]) => other.end > nowMs))
+      if (Object.keys(live).length >= CLAIMS_MAX) throw problem('limit-reached', `${CLAIMS_MAX} upload links are in use.`)
+      saveClaims({ ...live, [link.id]: { upload: uploadId, end: link.endMs } })
+      return true
+    },
+
+    async release(link, uploadId) {
+      if (claims[link.id]?.upload !== uploadId) return
+      const { [link.id]: _released, ...rest } = claims
+      saveClaims(rest)
+    },
+  }
+}
+
+async function openSigner(kept: KeptValues): Promise<LinkSigner> {
+  const key = z.string().optional().parse(kept.read(KEY_OF_KEY)) ?? newLinkKey()
+  kept.write(KEY_OF_KEY, key)
+  return createLinkSigner(key)
+}
+
+function makePayload(order: NewLink, common: { id: string; by: string; end: number }): LinkPayload {
+  if (order.kind === 'download') return { v: 1, kind: 'download', ...common, image: order.image }
+  return {
+    v: 1,
+    kind: 'upload',
+    ...common,
+    ...(order.name === undefined ? {} : { name: order.name }),
+    ...(order.maxLength === undefined ? {} : { max: order.maxLength }),
+  }
+}
+
+/** Why a link does not open this method on this path, or undefined when it does. */
+function refuse(payload: LinkPayload, { method, path }: { method: string; path: string }, claimedBy: string | undefined): string | undefined {
+  if (payload.kind === 'download') {
+    if (method !== 'GET' && method !== 'HEAD') return `The link does not allow ${method}.`
+    return path === `/v1/images/${encodeURIComponent(payload.image)}/content` ? undefined : 'The link is for another image.'
+  }
+  if (path === '/v1/uploads') {
+    if (method !== 'POST') return `The link does not allow ${method} here.`
+    return claimedBy === undefined ? undefined : 'The link was used already: it makes one upload.'
+  }
+  return claimedBy !== undefined && path === `/v1/uploads/${claimedBy}` ? undefined : 'The link is for another upload.'
+}
+
+function makeActor(payload: LinkPayload, maker: string): Actor {
+  const common = { id: payload.id, endMs: payload.end }
+  if (payload.kind === 'download') return { name: maker, role: 'viewer', link: { ...common, kind: 'download', image: payload.image } }
+  const { max, name } = payload
+  return {
+    name: maker,
+    role: 'uploader',
+    link: { ...common, kind: 'upload', ...(max === undefined ? {} : { maxLength: max }), ...(name === undefined ? {} : { imageName: name }) },
+  }
+}

@@ -1,0 +1,153 @@
+// Tokens: who may ask, with which role. Only hashes of their secrets are kept.
+
+import { z } from 'zod'
+import type { CreatedToken, NewToken, Token } from '../../protocol/access.ts'
+import { roleSchema } from '../../protocol/access.ts'
+import { newId } from '../../protocol/ids.ts'
+import { problem } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { Actor } from '../contract/access.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { KeptValues } from '../contract/store.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { hashSecret, isEqualConstantTime, newSecret } from './credentials.ts'
+
+/** Tokens of one store; every one of them is compared on each request. */
+const TOKENS_MAX = 1000
+/** The time of the last use is kept at most this often, in milliseconds. */
+const LAST_USE_WRITE_MS = 60_000
+const KEY = 'tokens'
+/** Name of the token that the first start makes or takes from the configuration. */
+const FIRST_TOKEN_NAME = 'admin'
+
+const keptTokensSchema = z.array(
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    role: roleSchema,
+    hash: z.string(),
+    createdMs: z.number(),
+    expiresMs: z.number().nullable(),
+    lastUsedMs: z.number().nullable(),
+    /** True for the one token that follows the configuration. */
+    isConfigured: z.boolean(),
+  }),
+)
+type KeptToken = z.infer<typeof keptTokensSchema>[number]
+
+export interface TokensDeps {
+  readonly kept: KeptValues
+  readonly clock: Clock
+  readonly emit: EmitEvent
+  /** Admin token of the configuration; it replaces the one that an earlier configuration gave. */
+  readonly configuredSecret: string | undefined
+  /** Keeps the secret of a first token that was made here where only the operator can read it; durable when it resolves. */
+  readonly writeFirstSecret: (secret: string) => Promise<void>
+}
+
+export interface Tokens {
+  list(): Token[]
+  create(order: NewToken, actor: Actor): Promise<CreatedToken>
+  /** Throws ProblemError `not-found`, or `conflict` for the last admin token without an end. */
+  remove(id: string, actor: Actor): void
+  find(id: string): Token | undefined
+  bySecret(secret: string): Promise<Actor | undefined>
+}
+
+/** Opens the tokens of a store and makes sure that there is an admin among them. */
+export async function openTokens(deps: TokensDeps): Promise<Tokens> {
+  const { kept, clock, emit } = deps
+  let tokens: KeptToken[] = keptTokensSchema.parse(kept.read(KEY) ?? [])
+  let lastWriteMs = clock.monotonicMs()
+
+  const save = (next: KeptToken[]): void => {
+    kept.write(KEY, next)
+    tokens = next
+    lastWriteMs = clock.monotonicMs()
+  }
+  const isValid = (token: KeptToken): boolean => token.expiresMs === null || token.expiresMs > clock.nowMs()
+
+  const first = await firstTokens(deps, tokens)
+  if (first) save(first)
+
+  return {
+    list: () => tokens.map(show),
+    find: (id) => tokens.filter((token) => token.id === id && isValid(token)).map(show)[0],
+
+    async create(order, actor) {
+      const secret = newSecret()
+      const nowMs = clock.nowMs()
+      const token: KeptToken = {
+        ...newToken(order.name, order.role, await hashSecret(secret), nowMs),
+        expiresMs: order.ttlSeconds === undefined ? null : nowMs + order.ttlSeconds * 1000,
+      }
+      const others = tokens.filter(isValid)
+      if (others.length >= TOKENS_MAX)
+        throw problem('limit-reached', `There are ${TOKENS_MAX} tokens already.`, { action: 'Delete tokens that are no longer used.' })
+      save([...others, token])
+      emit({
+        type: 'token.created',
+        severity: 'info',
+        subject: token.id,
+        actor: actor.name,
+        message: `${actor.name} made the ${token.role} token ${JSON.stringify(token.name)}.`,
+      })
+      return { ...show(token), token: secret }
+    },
+
+    remove(id, actor) {
+      const token = tokens.find((candidate) => candidate.id === id)
+      if (!token) throw problem('not-found', `There is no token ${JSON.stringify(id)}.`)
+      const rest = tokens.filter((candidate) => candidate !== token)
+      if (!rest.some((other) => other.role === 'admin' && other.expiresMs === null))
+        throw problem('conflict', 'This is the last admin token without an end; without it nobody could manage this store.', {
+          action: 'Make another admin token first.',
+        })
+      save(rest)
+      emit({
+        type: 'token.deleted',
+        severity: 'info',
+        subject: id,
+        actor: actor.name,
+        message: `${actor.name} deleted the ${token.role} token ${JSON.stringify(token.name)}.`,
+      })
+    },
+
+    async bySecret(secret) {
+      const hash = await hashSecret(secret)
+      // Every token is compared, so that the time tells nothing of which one it was.
+      let found: KeptToken | undefined
+      for (const token of tokens) if (isEqualConstantTime(token.hash, hash)) found = token
+      if (!found || !isValid(found)) return undefined
+      found.lastUsedMs = clock.nowMs()
+      // A loss of the last minute's uses is harmless: the time is a hint for tidying up.
+      if (clock.monotonicMs() - lastWriteMs >= LAST_USE_WRITE_MS) save(tokens)
+      return { name: found.name, role: found.role, tokenId: found.id }
+    },
+  }
+}
+
+/** Tokens to start with when the kept ones have to change, else undefined. */
+async function firstTokens(deps: TokensDeps, tokens: KeptToken[]): Promise<KeptToken[] | undefined> {
+  const { configuredSecret, clock, writeFirstSecret } = deps
+  if (configuredSecret !== undefined) {
+    const hash = await hashSecret(configuredSecret)
+    if (tokens.some((token) => token.hash === hash)) return undefined
+    return [...tokens.filter((token) => !token.isConfigured), { ...newToken(FIRST_TOKEN_NAME, 'admin', hash, clock.nowMs()), isConfigured: true }]
+  }
+  if (tokens.some((token) => token.role === 'admin' && token.expiresMs === null)) return undefined
+  const secret = newSecret()
+  // The file first: after a crash in between the next start makes another secret and writes it again.
+  await writeFirstSecret(secret)
+  return [...tokens, newToken(FIRST_TOKEN_NAME, 'admin', await hashSecret(secret), clock.nowMs())]
+}
+
+function newToken(name: string, role: KeptToken['role'], hash: string, nowMs: number): KeptToken {
+  return { id: newId('tok', nowMs), name, role, hash, createdMs: nowMs, expiresMs: null, lastUsedMs: null, isConfigured: false }
+}
+
+function show(token: KeptToken): Token {
+  const { id, name, role, createdMs, expiresMs, lastUsedMs } = token
+  const time = (ms: number | null): string | null => (ms === null ? null : formatTime(ms))
+  return { id, name, role, createdAt: formatTime(createdMs), expiresAt: time(expiresMs), lastUsedAt: time(lastUsedMs) }
+}

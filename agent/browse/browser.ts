@@ -1,0 +1,173 @@
+// Lists and opens files of the mount path. Every part of a path is opened below the folder before it, and no link is
+// followed on the way, so that nobody can swap a folder for a link between the check and the use.
+
+import { constants } from 'node:fs'
+import { lstat, open, readdir, realpath, stat } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { basename, join, relative, sep } from 'node:path'
+import type { FileEntry } from '../../protocol/file.ts'
+import type { Page } from '../../protocol/page.ts'
+import { problem } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { BrowsedFile, FileBrowser } from '../contract/browse.ts'
+import { parseRelativePath } from './relative-path.ts'
+
+/** Entries of one folder that are sorted and paged. */
+const ENTRIES_MAX = 200_000
+/** Bytes read at once. */
+const PIECE_BYTES = 1024 * 1024
+
+/** Makes the browser of a mount path. */
+export function createFileBrowser({ mount }: { readonly mount: string }): FileBrowser {
+  return {
+    async list(path, { limit, cursor }): Promise<Page<FileEntry>> {
+      const { real, root } = await resolveInside(mount, path)
+      await using folder = await openBelow(root, real, constants.O_DIRECTORY, path)
+      const names = await readdir(descriptorPath(folder))
+      if (names.length > ENTRIES_MAX)
+        throw problem('limit-reached', `The folder has more than ${ENTRIES_MAX} entries.`, { action: 'Look at it on the machine itself.' })
+      const rest = names.filter((name) => cursor === undefined || name > cursor).toSorted((a, b) => (a < b ? -1 : 1))
+      const page = rest.slice(0, limit)
+      const items = await Promise.all(page.map((name) => describe(root, join(descriptorPath(folder), name), name)))
+      const last = page.at(-1)
+      // What went away between the two looks is left out.
+      return { items: items.filter((item) => item !== undefined), next: rest.length > limit && last !== undefined ? last : null }
+    },
+
+    async open(path): Promise<BrowsedFile> {
+      const { real, root } = await resolveInside(mount, path)
+      // O_NONBLOCK: a FIFO without a writer would hold the open for ever.
+      const file = await openBelow(root, real, constants.O_NONBLOCK, path)
+      try {
+        const found = await file.stat({ bigint: true })
+        if (!found.isFile()) throw problem('invalid-input', `${quote(path)} is not a file.`, { action: 'Ask for its content only where kind is file.' })
+        const { ino, size, ctimeNs, mtimeNs } = found
+        return {
+          name: basename(real),
+          length: Number(size),
+          modifiedMs: Number(found.mtimeMs),
+          etag: `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`,
+          read: (start, end) => readPieces(file, start, end),
+          [Symbol.asyncDispose]: () => file.close(),
+        }
+      } catch (error) {
+        await file.close()
+        throw error
+      }
+    },
+  }
+}
+
+/** The path with its links followed, which must be inside the mount path. */
+async function resolveInside(mount: string, path: string): Promise<{ readonly real: string; readonly root: string }> {
+  const parts = parseRelativePath(path)
+  try {
+    const root = await realpath(mount)
+    const real = await realpath(join(root, ...parts))
+    if (!isInside(root, real)) throw problem('outside-mount-path', `${quote(path)} leads out of the mount path.`)
+    return { real, root }
+  } catch (error) {
+    throw refusalOf(error, path)
+  }
+}
+
+/** Opens a path without links by its parts, each below the open folder before it. */
+async function openBelow(root: string, real: string, flags: number, path: string): Promise<FileHandle> {
+  const parts = relative(root, real).split(sep).filter(Boolean)
+  const last = parts.pop()
+  let folder = await openPart(root, constants.O_DIRECTORY | (last === undefined ? flags : 0), path)
+  for (const part of parts) folder = await openNext(folder, part, constants.O_DIRECTORY, path)
+  return last === undefined ? folder : openNext(folder, last, flags, path)
+}
+
+async function openNext(folder: FileHandle, part: string, flags: number, path: string): Promise<FileHandle> {
+  try {
+    // openat(2) by way of proc(5): Node has no call of its own for it.
+    return await openPart(join(descriptorPath(folder), part), flags | constants.O_NOFOLLOW, path)
+  } finally {
+    await folder.close()
+  }
+}
+
+async function openPart(file: string, flags: number, path: string): Promise<FileHandle> {
+  try {
+    return await open(file, constants.O_RDONLY | flags)
+  } catch (error) {
+    throw refusalOf(error, path)
+  }
+}
+
+function descriptorPath(file: FileHandle): string {
+  return `/proc/self/fd/${file.fd}`
+}
+
+function isInside(root: string, path: string): boolean {
+  return path === root || path.startsWith(root === sep ? root : root + sep)
+}
+
+/** One entry of a folder; undefined when it is gone. */
+async function describe(root: string, path: string, name: string): Promise<FileEntry | undefined> {
+  try {
+    const found = await lstat(path)
+    const entry = { name, length: found.size, modifiedAt: formatTime(found.mtimeMs) }
+    if (found.isFile()) return { ...entry, kind: 'file' }
+    if (found.isDirectory()) return { ...entry, kind: 'folder', length: 0 }
+    if (!found.isSymbolicLink()) return { ...entry, kind: 'other', length: 0 }
+    return (await describeTarget(root, path, name)) ?? { ...entry, kind: 'other', length: 0 }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** What a link leads to when that is a file or folder inside; undefined for anything else, a broken link too. */
+async function describeTarget(root: string, path: string, name: string): Promise<FileEntry | undefined> {
+  try {
+    const target = await realpath(path)
+    if (!isInside(root, target)) return undefined
+    const found = await stat(target)
+    const kind = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other'
+    return { name, kind, length: kind === 'file' ? found.size : 0, modifiedAt: formatTime(found.mtimeMs) }
+  } catch {
+    // Broken, circular or not ours to look at: it is shown as what it is, a link to nothing of this store.
+    return undefined
+  }
+}
+
+async function* readPieces(file: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array> {
+  for (let at = start; at < end;) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, end - at))
+    const { bytesRead } = await file.read(piece, 0, piece.byteLength, at)
+    if (bytesRead === 0) throw new Error(`the file ended at ${at} bytes while ${end} were announced`)
+    yield piece.subarray(0, bytesRead)
+    at += bytesRead
+  }
+}
+
+/** What an error of the file system means to the one who asked. */
+function refusalOf(error: unknown, path: string): unknown {
+  switch (codeOf(error) ?? 'none') {
+    case 'ENOENT':
+    case 'ENAMETOOLONG':
+      return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List the folder above it.' })
+    case 'ENOTDIR':
+      return problem('invalid-input', `${quote(path)} is not a folder.`, { action: 'Ask for its content instead.' })
+    case 'ELOOP':
+      return problem('outside-mount-path', `${quote(path)} is a link that cannot be followed.`)
+    case 'EACCES':
+    case 'EPERM':
+      return problem('forbidden', `The agent may not read ${quote(path)}.`, { action: 'Check the owner and mode of the file.' })
+    case 'ENXIO':
+      return problem('invalid-input', `${quote(path)} is not a file.`)
+    default:
+      return error
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+function quote(path: string): string {
+  return JSON.stringify(path === '' ? '/' : path)
+}

@@ -1,0 +1,123 @@
+// The checks of a store: each measures one thing and has it judged.
+
+import { z } from 'zod'
+import type { HealthCheck } from '../contract/health.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { Space } from '../contract/space.ts'
+import type { KeptValues } from '../contract/store.ts'
+import type { TaskBoard } from '../contract/work.ts'
+import type { EventLoopWatch } from './event-loop.ts'
+import { addSpaceSample, forecastFullMs } from './forecast.ts'
+import type { SpaceSample } from './forecast.ts'
+import {
+  judgeBacklog,
+  judgeCertificate,
+  judgeClock,
+  judgeEventLoop,
+  judgeIndex,
+  judgeMount,
+  judgeQuarantine,
+  judgeSchedules,
+  judgeScrub,
+  judgeSpace,
+  judgeSpaceUnknown,
+  judgeWritable,
+} from './judge.ts'
+import type { ScheduleFacts, ScrubFacts } from './judge.ts'
+import { errorCode } from './mount-probe.ts'
+import type { MountProbe } from './mount-probe.ts'
+
+const SPACE_KEY = 'space-samples'
+const CLOCK_KEY = 'clock-seen'
+/** The latest time seen is kept this often, in milliseconds. */
+const CLOCK_WRITE_MS = 600_000
+
+export interface StoreChecksDeps {
+  readonly clock: Clock
+  readonly kept: KeptValues
+  readonly mount: string
+  readonly mountProbe: MountProbe
+  readonly space: Pick<Space, 'state'>
+  readonly eventLoop: Pick<EventLoopWatch, 'delayMsMax'>
+  /** Resident memory of the process in bytes. */
+  readonly residentBytes: () => number
+  /** Asks the index database for something; throws when it cannot answer. */
+  readonly sliceStats: () => { readonly slices: number; readonly quarantined: number }
+  readonly lastScrub: () => Omit<ScrubFacts, 'sinceMs'>
+  readonly schedules: () => readonly ScheduleFacts[]
+  readonly tasks: Pick<TaskBoard, 'counts'>
+  /** End of the certificate in use in milliseconds since 1970; null without TLS. */
+  readonly certificateEndMs: () => number | null
+}
+
+/** All checks of a store. */
+export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
+  const { clock, mount, mountProbe, tasks } = deps
+  const check = (name: string, measure: HealthCheck['measure'], isVital = false): HealthCheck => ({ name, isVital, measure })
+  const sinceMs = keptSince(deps)
+  return [
+    check('process', () => judgeEventLoop({ delayMsMax: deps.eventLoop.delayMsMax(), residentBytes: deps.residentBytes() })),
+    check('mount-path', async () => judgeMount(mount, await mountProbe.look()), true),
+    check('mount-writable', async () => judgeWritable(mount, await mountProbe.tryWrite())),
+    check('free-space', spaceCheck(deps)),
+    check('index-database', () => judgeIndex(indexFacts(deps.sliceStats)), true),
+    check('last-scrub', () => judgeScrub({ ...deps.lastScrub(), sinceMs }, clock.nowMs())),
+    check('quarantine', () => judgeQuarantine(deps.sliceStats().quarantined)),
+    check('schedules', () => judgeSchedules(deps.schedules(), clock.nowMs())),
+    check('tasks', () => judgeBacklog(tasks.counts())),
+    check('clock', clockCheck(deps)),
+    check('certificate', () => judgeCertificate(deps.certificateEndMs(), clock.nowMs())),
+  ]
+}
+
+/** When this agent began to keep the store: a store that was never scrubbed is not overdue on its first day. */
+function keptSince({ kept, clock }: StoreChecksDeps): number {
+  const known = z.number().optional().parse(kept.read('kept-since'))
+  if (known !== undefined) return known
+  kept.write('kept-since', clock.nowMs())
+  return clock.nowMs()
+}
+
+function indexFacts(sliceStats: StoreChecksDeps['sliceStats']): Parameters<typeof judgeIndex>[0] {
+  try {
+    return { kind: 'open', slices: sliceStats().slices }
+  } catch (error) {
+    return { kind: 'broken', reason: `the index database does not answer: ${error instanceof Error ? error.message : 'unknown error'}` }
+  }
+}
+
+function spaceCheck({ space, kept, clock, mount }: StoreChecksDeps): HealthCheck['measure'] {
+  const sampleSchema = z.object({ atMs: z.number(), availableBytes: z.number() })
+  let samples: readonly SpaceSample[] = z.array(sampleSchema).catch([]).parse(kept.read(SPACE_KEY))
+  return async () => {
+    const state = await space.state().catch((error: unknown) => errorCode(error))
+    if (typeof state === 'string') return judgeSpaceUnknown(mount, state)
+    const nowMs = clock.nowMs()
+    const more = addSpaceSample(samples, { atMs: nowMs, availableBytes: state.availableBytes })
+    if (more) {
+      samples = more
+      kept.write(SPACE_KEY, samples)
+    }
+    return judgeSpace(state, forecastFullMs(samples, nowMs), nowMs)
+  }
+}
+
+function clockCheck({ kept, clock }: StoreChecksDeps): HealthCheck['measure'] {
+  let latestMs = z.number().catch(0).parse(kept.read(CLOCK_KEY))
+  let writtenMs = latestMs
+  let before: { readonly wallMs: number; readonly monotonicMs: number } | undefined
+  return () => {
+    const wallMs = clock.nowMs()
+    const monotonicMs = clock.monotonicMs()
+    const stepMs = before ? wallMs - before.wallMs - (monotonicMs - before.monotonicMs) : 0
+    before = { wallMs, monotonicMs }
+    const finding = judgeClock({ latestMs, stepMs }, wallMs)
+    // A clock that is wrong forward is not believed, or it would be called wrong for ever once it is right.
+    if (finding.state === 'ok') latestMs = Math.max(latestMs, wallMs)
+    if (latestMs - writtenMs >= CLOCK_WRITE_MS) {
+      kept.write(CLOCK_KEY, latestMs)
+      writtenMs = latestMs
+    }
+    return finding
+  }
+}

@@ -1,0 +1,43 @@
+// When the space of a store will be used up, from samples of the last days. Pure.
+
+/** Free bytes above the reserve at a time in milliseconds since 1970. */
+export interface SpaceSample {
+  readonly atMs: number
+  readonly availableBytes: number
+}
+
+export const SAMPLE_EVERY_MS = 3_600_000
+/** Two weeks of samples. */
+const SAMPLES_MAX = 14 * 24
+/** Less than a day says nothing about the days to come. */
+const SPAN_MIN_MS = 86_400_000
+/** A date further away than this is no forecast, in milliseconds. */
+const HORIZON_MS = 365 * 86_400_000
+
+/** The samples with one more; undefined while the last one is young enough. */
+export function addSpaceSample(samples: readonly SpaceSample[], sample: SpaceSample): readonly SpaceSample[] | undefined {
+  const last = samples.at(-1)
+  if (last && sample.atMs >= last.atMs && sample.atMs - last.atMs < SAMPLE_EVERY_MS) return undefined
+  // Samples of a future that a wrong clock made would bend the line for days.
+  return [...samples.filter((known) => known.atMs < sample.atMs), sample].slice(-SAMPLES_MAX)
+}
+
+/** When a straight line through the samples (least squares) reaches zero, or null when it does not or there is too little to tell. */
+export function forecastFullMs(samples: readonly SpaceSample[], nowMs: number): number | null {
+  const first = samples[0]
+  const last = samples.at(-1)
+  if (!first || !last || last.atMs - first.atMs < SPAN_MIN_MS) return null
+  const count = samples.length
+  const meanMs = samples.reduce((sum, sample) => sum + (sample.atMs - first.atMs), 0) / count
+  const meanBytes = samples.reduce((sum, sample) => sum + sample.availableBytes, 0) / count
+  let covariance = 0
+  let variance = 0
+  for (const { atMs, availableBytes } of samples) {
+    covariance += (atMs - first.atMs - meanMs) * (availableBytes - meanBytes)
+    variance += (atMs - first.atMs - meanMs) ** 2
+  }
+  const bytesPerMs = covariance / variance
+  if (!(bytesPerMs < 0)) return null
+  const leftMs = last.availableBytes / -bytesPerMs - (nowMs - last.atMs)
+  return leftMs > HORIZON_MS ? null : nowMs + Math.max(0, leftMs)
+}

@@ -1,0 +1,77 @@
+// Looks at the mount path as the operating system sees it. Every call may hang for as long as the file system does; the
+// board of checks bounds that, and never starts a second look before the first has ended.
+
+import { open, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../contract/runtime.ts'
+import type { MountFacts } from './judge.ts'
+
+const PROBE_NAME = '.health-probe'
+/** The file is written at most this often, in milliseconds; in between the last result counts. */
+const WRITE_EVERY_MS = 10_000
+
+export interface MountProbe {
+  look(): Promise<MountFacts>
+  /** Code of the error that writing a small file met, null when it worked. */
+  tryWrite(): Promise<string | null>
+}
+
+export interface MountProbeDeps {
+  readonly mount: string
+  /** File that tells that this is the store, in the mount path. */
+  readonly storeFile: string
+  readonly clock: Clock
+}
+
+/** Makes the probe of a mount path that is there: its file system is the one expected from then on. */
+export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps): Promise<MountProbe> {
+  const { dev: device } = await stat(mount)
+  let written: { readonly atMs: number; readonly code: string | null } | undefined
+
+  return {
+    async look(): Promise<MountFacts> {
+      const startMs = clock.monotonicMs()
+      try {
+        const { dev } = await stat(mount)
+        const isStore = await stat(join(mount, storeFile)).then(
+          () => true,
+          (error: unknown) => {
+            if (errorCode(error) === 'ENOENT') return false
+            throw error
+          },
+        )
+        return { kind: 'reachable', isSameFileSystem: dev === device, isStore, answeredMs: clock.monotonicMs() - startMs }
+      } catch (error) {
+        return { kind: 'unreachable', code: errorCode(error) }
+      }
+    },
+
+    async tryWrite() {
+      const nowMs = clock.monotonicMs()
+      // A failure is looked at again each time, so that its end is seen soon.
+      if (written && written.code === null && nowMs - written.atMs < WRITE_EVERY_MS) return null
+      written = { atMs: nowMs, code: await writeProbe(join(mount, PROBE_NAME)) }
+      return written.code
+    },
+  }
+}
+
+async function writeProbe(path: string): Promise<string | null> {
+  try {
+    const file = await open(path, 'w', 0o600)
+    try {
+      await file.writeFile('slipway')
+    } finally {
+      await file.close()
+    }
+    await unlink(path)
+    return null
+  } catch (error) {
+    return errorCode(error)
+  }
+}
+
+/** Code of a system error, such as ENOENT. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
+}

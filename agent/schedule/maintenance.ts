@@ -1,0 +1,134 @@
+// What the schedules run: the tasks cleanup, gc, scrub and expire, and what is kept of their results for health and metrics.
+
+import { z } from 'zod'
+import type { ScheduleName } from '../../protocol/schedule.ts'
+import type { Task } from '../../protocol/task.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { GcReport, ScrubReport, SliceMaintenance } from '../contract/slices.ts'
+import type { KeptValues } from '../contract/store.ts'
+import type { EmitEvent, TaskContext, Tasks } from '../contract/work.ts'
+
+const GC_KEY = 'last-gc'
+const SCRUB_KEY = 'last-scrub'
+/** Slices and roots of a report that stand in a task's result; the rest is counted. */
+const REPORTED_MAX = 100
+
+const lastGcSchema = z.object({ endedMs: z.number(), freedBytes: z.number() }).nullable().catch(null)
+const lastScrubSchema = z
+  .object({ endedMs: z.number(), corrupt: z.number(), missing: z.number(), faults: z.number(), damagedRoots: z.array(z.string()) })
+  .nullable()
+  .catch(null)
+
+const dryRunSchema = z.object({ dryRun: z.boolean().default(false) })
+
+export interface MaintenanceDeps {
+  readonly tasks: Tasks
+  readonly slices: Pick<SliceMaintenance, 'gc' | 'scrub'>
+  readonly images: {
+    prune(options: { readonly dryRun: boolean; readonly signal?: AbortSignal }): Promise<{
+      readonly purged: readonly { readonly id: string; readonly name: string }[]
+      readonly failed: readonly { readonly id: string; readonly reason: string }[]
+    }>
+    /** Makes images degraded or whole again after a scrub. */
+    applyScrub(findings: { readonly damagedRoots: readonly string[]; readonly startedAtMs: number }): Promise<void>
+  }
+  /** Drops abandoned uploads and gives how many. */
+  readonly uploads: { expire(signal?: AbortSignal): Promise<number> }
+  readonly scrubBytesPerSecond: number
+  /** Name of the store, the subject of these tasks. */
+  readonly subject: string
+  readonly kept: KeptValues
+  readonly clock: Clock
+  readonly emit: EmitEvent
+}
+
+export interface Maintenance {
+  /** For the schedules. */
+  readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
+  /** Prunes the recycle bin and runs gc, or tells what that would do. */
+  cleanup(dryRun: boolean, createdBy: string): Promise<Task>
+  lastGc(): z.infer<typeof lastGcSchema>
+  lastScrub(): z.infer<typeof lastScrubSchema>
+}
+
+/** Registers the runners and gives what starts their tasks. */
+export function createMaintenance(deps: MaintenanceDeps): Maintenance {
+  const { tasks, subject, uploads } = deps
+  tasks.register('cleanup', (params, context) => runCleanup(deps, dryRunSchema.parse(params).dryRun, context))
+  tasks.register('gc', (params, context) => runGc(deps, dryRunSchema.parse(params).dryRun, context))
+  tasks.register('scrub', (_params, context) => runScrub(deps, context))
+  tasks.register('expire', async (_params, { signal, progress }) => {
+    const removed = await uploads.expire(signal)
+    progress(removed, removed, 'uploads')
+    return { removed }
+  })
+
+  const cleanup = (dryRun: boolean, createdBy: string): Promise<Task> =>
+    // A dry run changes nothing, so it may stand beside a real one.
+    tasks.start({ kind: 'cleanup', subject, createdBy, params: { dryRun }, key: dryRun ? 'cleanup-dry-run' : 'cleanup' })
+  const start = (kind: 'scrub' | 'expire') => (createdBy: string) => tasks.start({ kind, subject, createdBy, params: {}, key: kind })
+  return {
+    jobs: { cleanup: (createdBy) => cleanup(false, createdBy), scrub: start('scrub'), expire: start('expire') },
+    cleanup,
+    lastGc: () => lastGcSchema.parse(deps.kept.read(GC_KEY) ?? null),
+    lastScrub: () => lastScrubSchema.parse(deps.kept.read(SCRUB_KEY) ?? null),
+  }
+}
+
+async function runCleanup(deps: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
+  const { purged, failed } = await deps.images.prune({ dryRun, signal: context.signal })
+  const gc = await runGc(deps, dryRun, context)
+  return {
+    ...gc,
+    purged: purged.slice(0, REPORTED_MAX).map(({ id, name }) => ({ id, name })),
+    purgedCount: purged.length,
+    failed: failed.slice(0, REPORTED_MAX),
+  }
+}
+
+async function runGc({ slices, kept, clock, emit, subject }: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
+  const report: GcReport = await slices.gc({ dryRun, signal: context.signal, onProgress: (done, total) => context.progress(done, total, 'slices') })
+  if (!dryRun) {
+    kept.write(GC_KEY, { endedMs: clock.nowMs(), freedBytes: report.freedBytes })
+    if (report.freedBytes > 0)
+      emit({ type: 'gc.freed', severity: 'info', subject, message: `gc freed ${report.freedBytes} bytes.`, details: { taskId: context.taskId, ...report } })
+  }
+  return { ...report }
+}
+
+async function runScrub(deps: MaintenanceDeps, context: TaskContext): Promise<Record<string, unknown>> {
+  const { slices, images, kept, clock, emit, subject, scrubBytesPerSecond } = deps
+  const startedAtMs = clock.nowMs()
+  const report: ScrubReport = await slices.scrub({
+    bytesPerSecond: scrubBytesPerSecond,
+    signal: context.signal,
+    onProgress: (done, total) => context.progress(done, total, 'bytes'),
+  })
+  const { corrupt, missing, faults, damagedRoots } = report
+  await images.applyScrub({ damagedRoots, startedAtMs })
+  kept.write(SCRUB_KEY, {
+    endedMs: clock.nowMs(),
+    corrupt: corrupt.length,
+    missing: missing.length,
+    faults: faults.length,
+    damagedRoots: damagedRoots.slice(0, REPORTED_MAX),
+  })
+  if (corrupt.length + missing.length + faults.length > 0)
+    emit({
+      type: 'scrub.damage',
+      severity: 'error',
+      subject,
+      message: `scrub found ${corrupt.length} corrupt and ${missing.length} missing slices and ${faults.length} other faults; ${damagedRoots.length} images or uploads need them.`,
+      details: { taskId: context.taskId, damagedRoots: damagedRoots.slice(0, REPORTED_MAX), faults: faults.slice(0, REPORTED_MAX) },
+    })
+  return {
+    slices: report.slices,
+    bytes: report.bytes,
+    corruptCount: corrupt.length,
+    corrupt: corrupt.slice(0, REPORTED_MAX),
+    missingCount: missing.length,
+    missing: missing.slice(0, REPORTED_MAX),
+    faults: faults.slice(0, REPORTED_MAX),
+    damagedRoots: damagedRoots.slice(0, REPORTED_MAX),
+  }
+}

@@ -1,0 +1,240 @@
+// Runs the schedules: looks each second what is due, starts its task, and keeps how it went.
+
+import { z } from 'zod'
+import { problem } from '../../protocol/problems.ts'
+import { scheduleNameSchema } from '../../protocol/schedule.ts'
+import type { Schedule, ScheduleName, SchedulePatch } from '../../protocol/schedule.ts'
+import type { Task } from '../../protocol/task.ts'
+import { formatTime } from '../../protocol/time.ts'
+import { formatDuration } from '../../protocol/units.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import type { ScheduleBoard } from '../contract/schedule.ts'
+import type { KeptValues } from '../contract/store.ts'
+import type { EmitEvent, Tasks } from '../contract/work.ts'
+import { judgeCron, nextRunMs, planSchedules } from './plan.ts'
+import type { ScheduleTiming } from './plan.ts'
+
+const TICK_MS = 1000
+/** A task that could not be started is tried again after this time in milliseconds. */
+const RETRY_MS = 60_000
+const KEY = 'schedules'
+
+const keptSchema = z.record(
+  z.string(),
+  z.object({
+    /** Null as long as the configuration's counts. */
+    cron: z.string().nullable(),
+    paused: z.boolean(),
+    anchorMs: z.number(),
+    lastRunMs: z.number().nullable(),
+    lastTaskId: z.string().nullable(),
+    lastResult: z.string().nullable(),
+    hasFailed: z.boolean(),
+  }),
+)
+type KeptSchedule = z.infer<typeof keptSchema>[string]
+
+export interface SchedulesDeps {
+  /** Cron expressions of the configuration. */
+  readonly configured: Readonly<Record<ScheduleName, string>>
+  readonly timezone: string
+  /** Starts the task of a schedule; while one is under way it gives that one. */
+  readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
+  readonly tasks: Pick<Tasks, 'get' | 'ended'>
+  readonly kept: KeptValues
+  readonly clock: Clock
+  readonly log: Log
+  readonly emit: EmitEvent
+}
+
+/** What health wants to know of a schedule. */
+export interface ScheduleFacts {
+  readonly name: ScheduleName
+  readonly paused: boolean
+  readonly running: boolean
+  readonly nextRunMs: number | null
+  readonly lastFailure: string | null
+}
+
+/** The schedules of an agent. Nothing fires before `start`; disposing ends the watch and leaves running tasks alone. */
+export class Schedules implements ScheduleBoard, Disposable {
+  readonly #deps: SchedulesDeps
+  readonly #states: Map<ScheduleName, KeptSchedule>
+  readonly #notBeforeMs = new Map<ScheduleName, number>()
+  readonly #starting = new Set<ScheduleName>()
+  #ticks: Disposable | undefined
+
+  private constructor(deps: SchedulesDeps, states: Map<ScheduleName, KeptSchedule>) {
+    this.#deps = deps
+    this.#states = states
+  }
+
+  /** Opens the schedules as they were left. */
+  static open(deps: SchedulesDeps): Schedules {
+    const kept = keptSchema.parse(deps.kept.read(KEY) ?? {})
+    const fresh: KeptSchedule = {
+      cron: null,
+      paused: false,
+      anchorMs: deps.clock.nowMs(),
+      lastRunMs: null,
+      lastTaskId: null,
+      lastResult: null,
+      hasFailed: false,
+    }
+    const schedules = new Schedules(deps, new Map(scheduleNameSchema.options.map((name) => [name, kept[name] ?? fresh])))
+    schedules.#save()
+    return schedules
+  }
+
+  /** Begins to fire. */
+  start(): void {
+    for (const [name, { lastTaskId, lastResult }] of this.#states) if (lastTaskId !== null && lastResult === null) void this.#follow(name, lastTaskId)
+    this.#ticks = this.#deps.clock.every(TICK_MS, () => this.#tick())
+  }
+
+  list(): Schedule[] {
+    return scheduleNameSchema.options.map((name) => this.#show(name))
+  }
+
+  /** For the health check. */
+  facts(): ScheduleFacts[] {
+    const nowMs = this.#deps.clock.nowMs()
+    return scheduleNameSchema.options.map((name) => {
+      const { hasFailed, lastResult } = this.#state(name)
+      const timing = this.#timing(name)
+      return { name, paused: timing.paused, running: timing.running, nextRunMs: nextRunMs(timing, nowMs), lastFailure: hasFailed ? lastResult : null }
+    })
+  }
+
+  patch(name: ScheduleName, patch: SchedulePatch, by: string): Schedule {
+    const { clock, timezone, emit } = this.#deps
+    if (patch.cron !== undefined) {
+      const verdict = judgeCron(patch.cron, timezone, clock.nowMs())
+      if (verdict.kind === 'refused')
+        throw problem('invalid-input', `cron is not valid: ${verdict.reason}.`, { errors: [{ in: 'body', member: 'cron', message: verdict.reason }] })
+    }
+    const state = this.#state(name)
+    // Times that passed under the old expression or while it was paused are not made up for.
+    this.#change(name, { cron: patch.cron ?? state.cron, paused: patch.paused ?? state.paused, anchorMs: clock.nowMs() })
+    emit({ type: 'schedule.changed', severity: 'info', subject: name, actor: by, message: `${by} changed the schedule ${name}.`, details: { ...patch } })
+    return this.#show(name)
+  }
+
+  async run(name: ScheduleName, by: string): Promise<Task> {
+    const state = this.#state(name)
+    const present = state.lastTaskId === null ? undefined : this.#deps.tasks.get(state.lastTaskId)
+    if (present && present.endedAt === null) return present
+    const task = await this.#deps.jobs[name](by)
+    const nowMs = this.#deps.clock.nowMs()
+    this.#change(name, { anchorMs: nowMs, lastRunMs: nowMs, lastTaskId: task.id, lastResult: null, hasFailed: false })
+    void this.#follow(name, task.id)
+    return task
+  }
+
+  [Symbol.dispose](): void {
+    this.#ticks?.[Symbol.dispose]()
+  }
+
+  #tick(): void {
+    const { clock, log } = this.#deps
+    const nowMs = clock.nowMs()
+    const plan = planSchedules(
+      scheduleNameSchema.options.map((name) => this.#timing(name)),
+      nowMs,
+    )
+    for (const name of plan.skip) {
+      log.info('a schedule is due while its last run goes on; this time is left out', { schedule: name })
+      this.#note(name, { anchorMs: nowMs })
+    }
+    for (const name of plan.start) void this.#fire(name)
+  }
+
+  /** Never rejects. */
+  async #fire(name: ScheduleName): Promise<void> {
+    this.#starting.add(name)
+    try {
+      await this.run(name, 'schedule')
+      this.#notBeforeMs.delete(name)
+    } catch (error) {
+      this.#deps.log.error('a schedule could not start its task', { schedule: name, error })
+      this.#notBeforeMs.set(name, this.#deps.clock.nowMs() + RETRY_MS)
+      this.#note(name, { lastResult: `could not start: ${error instanceof Error ? error.message : 'unknown error'}`, hasFailed: true })
+    } finally {
+      this.#starting.delete(name)
+    }
+  }
+
+  /** Keeps how a task ended; never rejects. */
+  async #follow(name: ScheduleName, taskId: string): Promise<void> {
+    let end: Partial<KeptSchedule>
+    try {
+      const task = await this.#deps.tasks.ended(taskId)
+      end = { lastResult: describeEnd(task), hasFailed: task.state === 'failed' }
+    } catch {
+      // The task is no longer among those that are kept: nobody knows how it ended.
+      end = { lastResult: 'not known any more' }
+    }
+    if (this.#state(name).lastTaskId === taskId) this.#note(name, end)
+  }
+
+  #state(name: ScheduleName): KeptSchedule {
+    const state = this.#states.get(name)
+    if (!state) throw new Error(`no schedule ${name}`)
+    return state
+  }
+
+  #change(name: ScheduleName, change: Partial<KeptSchedule>): void {
+    this.#states.set(name, { ...this.#state(name), ...change })
+    this.#save()
+  }
+
+  /** A change that nobody waits for: what cannot be kept now is in memory, and kept with the next change. */
+  #note(name: ScheduleName, change: Partial<KeptSchedule>): void {
+    try {
+      this.#change(name, change)
+    } catch (error) {
+      this.#deps.log.warn('the state of a schedule could not be kept', { schedule: name, error })
+    }
+  }
+
+  #save(): void {
+    this.#deps.kept.write(KEY, Object.fromEntries(this.#states))
+  }
+
+  #timing(name: ScheduleName): ScheduleTiming {
+    const { cron, paused, anchorMs, lastTaskId } = this.#state(name)
+    const last = lastTaskId === null ? undefined : this.#deps.tasks.get(lastTaskId)
+    return {
+      name,
+      cron: cron ?? this.#deps.configured[name],
+      timezone: this.#deps.timezone,
+      paused,
+      running: this.#starting.has(name) || (last !== undefined && last.endedAt === null),
+      anchorMs,
+      notBeforeMs: this.#notBeforeMs.get(name) ?? 0,
+    }
+  }
+
+  #show(name: ScheduleName): Schedule {
+    const { lastRunMs, lastResult, lastTaskId } = this.#state(name)
+    const timing = this.#timing(name)
+    const nextMs = nextRunMs(timing, this.#deps.clock.nowMs())
+    return {
+      name,
+      cron: timing.cron,
+      timezone: timing.timezone,
+      paused: timing.paused,
+      running: timing.running,
+      lastRunAt: lastRunMs === null ? null : formatTime(lastRunMs),
+      lastResult,
+      lastTaskId,
+      nextRunAt: nextMs === null ? null : formatTime(nextMs),
+    }
+  }
+}
+
+function describeEnd(task: Task): string {
+  if (task.state === 'failed') return `failed: ${task.error?.detail ?? 'no reason given'}`
+  const tookMs = task.endedAt === null ? 0 : Date.parse(task.endedAt) - Date.parse(task.createdAt)
+  return `${task.state} after ${formatDuration(tookMs)}`
+}

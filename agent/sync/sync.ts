@@ -1,0 +1,191 @@
+// Sync: the task that copies images from another store to this one.
+
+import { createAgentClient } from '../../protocol/client.ts'
+import type { AgentClient } from '../../protocol/client.ts'
+import type { Fetch } from '../../protocol/exchange.ts'
+import { isId } from '../../protocol/ids.ts'
+import type { Image } from '../../protocol/image.ts'
+import { problem } from '../../protocol/problems.ts'
+import { syncRequestSchema } from '../../protocol/sync.ts'
+import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
+import type { Task } from '../../protocol/task.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { ImagePublisher } from '../contract/images.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
+import type { Space } from '../contract/space.ts'
+import type { TaskContext, Tasks } from '../contract/work.ts'
+import { openLeases } from './leases.ts'
+import { persistently } from './peer.ts'
+import { planSync } from './plan.ts'
+import { pullImage } from './pull.ts'
+import type { PullCounts } from './pull.ts'
+
+/** Time until the other store begins to answer, and longest silence in an answer, in milliseconds. */
+const ANSWER_MS = 20_000
+const STALL_MS = 30_000
+/** Attempts at the first question to the other store: an address that is wrong is told soon. */
+const FIRST_ATTEMPTS_MAX = 3
+/** An image that has just come to the other store is being inspected there: how often it is looked at again, and after how long. */
+const CREATING_LOOKS_MAX = 120
+const CREATING_WAIT_MS = 500
+
+export interface SyncDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  /** The mount path. */
+  readonly mount: string
+  /** UUID of this store. */
+  readonly storeId: string
+  readonly images: Pick<ImagePublisher, 'find' | 'adopt'>
+  readonly slices: SliceIngester
+  readonly space: Space
+  readonly tasks: Pick<Tasks, 'register' | 'start'>
+  readonly crashPoint: CrashPoint
+  readonly fetch?: Fetch
+  readonly answerTimeoutMs?: number
+  readonly stallTimeoutMs?: number
+}
+
+export interface Sync {
+  /** Starts the task; the same order while it runs gives the running one. */
+  start(request: SyncRequest, createdBy: string): Promise<Task>
+  /** Drops leases of syncs that nobody went on with for a day; gives how many. */
+  expire(): Promise<number>
+  /** What syncs under way keep alive; asked by gc before images. */
+  readonly roots: SliceRoots
+}
+
+/** Registers the task `sync`; it goes on after a restart. */
+export async function createSync(deps: SyncDeps): Promise<Sync> {
+  const { disk, clock, log, mount, slices, tasks } = deps
+  const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
+  // One pull of an image at a time: a second one finds the image here when the first is done.
+  const pulling = new Map<string, Promise<unknown>>()
+
+  const alone = async <T>(id: string, run: () => Promise<T>): Promise<T> => {
+    while (pulling.has(id)) await pulling.get(id)
+    const mine = run()
+    pulling.set(
+      id,
+      mine.catch(() => {}),
+    )
+    try {
+      return await mine
+    } finally {
+      pulling.delete(id)
+    }
+  }
+
+  tasks.register('sync', async (params, context) => {
+    const { source, images } = syncRequestSchema.parse(params)
+    const client = createAgentClient({
+      baseUrl: source.url,
+      token: source.token,
+      answerTimeoutMs: deps.answerTimeoutMs ?? ANSWER_MS,
+      stallTimeoutMs: deps.stallTimeoutMs ?? STALL_MS,
+      ...(deps.fetch ? { fetch: deps.fetch } : {}),
+    })
+    const storeId = await identify(deps, client, context)
+    const wanted = await resolveImages(deps, client, images, context)
+    const result: SyncResult = { images: [], slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
+    const progress = createProgress(context)
+    for (const image of wanted) {
+      const outcome = await alone(image.id, () => copyImage({ ...deps, leases }, { client, storeId }, image, { context, counts: result, progress }))
+      result.images.push({ id: image.id, name: image.name, outcome })
+    }
+    return result
+  })
+
+  return {
+    async start({ source, images }, createdBy) {
+      const { username, password } = new URL(source.url)
+      // The address is kept with the image and shown; what is secret comes as the token.
+      if (username !== '' || password !== '') throw problem('invalid-input', 'The address of the source must not hold a user name or a password.')
+      const wanted = [...new Set(images)]
+      return tasks.start({
+        kind: 'sync',
+        subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
+        createdBy,
+        params: { source, images: wanted },
+        key: `sync ${source.url} ${wanted.toSorted().join(' ')}`,
+      })
+    },
+    expire: () => leases.expire(),
+    roots: leases.roots,
+  }
+}
+
+/** UUID of the source; refuses a sync of a store with itself, under whatever address. */
+async function identify(deps: SyncDeps, client: AgentClient, { signal }: TaskContext): Promise<string> {
+  const attempts = { clock: deps.clock, signal, url: client.baseUrl, attemptsMax: FIRST_ATTEMPTS_MAX }
+  const { id, name } = await persistently(attempts, () => client.store.get({ signal }))
+  if (id === deps.storeId) {
+    throw problem('invalid-input', `${client.baseUrl} is this store itself (${name}).`, { action: 'Name another store as the source.' })
+  }
+  return id
+}
+
+/** All images before the first is moved, so that a wrong name moves nothing. Each once, in the order named. */
+async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonly string[], { signal }: TaskContext): Promise<Image[]> {
+  const found = new Map<string, Image>()
+  for (const name of names) {
+    const image = await settledImage(deps, client, name, signal)
+    if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} names an image with the id "${image.id}", which is none.`)
+    if (image.status !== 'available' && image.status !== 'degraded') {
+      throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${client.baseUrl}; only an available image can be copied.`)
+    }
+    found.set(image.id, image)
+  }
+  return [...found.values()]
+}
+
+const REFUSALS = { busy: 'is being removed here', unreadable: 'is here, but its files cannot be read now', 'other-bytes': 'is here with other bytes' } as const
+
+/** The image at the source once it is no longer `creating`, which takes a moment after its upload. */
+async function settledImage({ clock }: SyncDeps, client: AgentClient, name: string, signal: AbortSignal): Promise<Image> {
+  for (let look = 1; ; look++) {
+    const image = await persistently({ clock, signal, url: client.baseUrl }, () => client.images.get(name, { signal }))
+    if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
+    await clock.sleep(CREATING_WAIT_MS, signal)
+  }
+}
+
+interface Copying {
+  readonly context: TaskContext
+  readonly counts: PullCounts
+  readonly progress: (done: number, total: number) => void
+}
+
+async function copyImage(
+  deps: SyncDeps & Parameters<typeof pullImage>[0],
+  source: { readonly client: AgentClient; readonly storeId: string },
+  image: Image,
+  { context, counts, progress }: Copying,
+): Promise<'copied' | 'already-there'> {
+  const decision = planSync(image, deps.images.find(image.id))
+  switch (decision.kind) {
+    case 'already-there':
+      // A crash between publishing and the end of the lease leaves one behind.
+      await deps.leases.drop(image.id)
+      return 'already-there'
+    case 'refused':
+      throw problem('conflict', `Image ${image.name} (${image.id}) ${REFUSALS[decision.reason]}.`)
+    case 'copy': {
+      const isNew = await pullImage(deps, source, image, { signal: context.signal, counts, onProgress: progress })
+      return isNew ? 'copied' : 'already-there'
+    }
+  }
+}
+
+/** Progress over several images, of which each tells its total when it begins. */
+function createProgress(context: TaskContext): (done: number, total: number) => void {
+  let before = 0
+  let current = { done: 0, total: 0 }
+  return (done, total) => {
+    if (done < current.done || total !== current.total) before += current.total
+    current = { done, total }
+    context.progress(before + done, before + total, 'bytes')
+  }
+}

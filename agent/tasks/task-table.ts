@@ -1,0 +1,110 @@
+// The table of tasks: rows in, rows out. What a state means is decided in tasks.ts.
+
+import { z } from 'zod'
+import { problemSchema } from '../../protocol/problems.ts'
+import { progressSchema, taskKindSchema, taskStateSchema } from '../../protocol/task.ts'
+import type { Task, TaskKind, TaskState } from '../../protocol/task.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { AgentDatabase } from './database.ts'
+
+const rowSchema = z.object({
+  id: z.string(),
+  number: z.number(),
+  kind: taskKindSchema,
+  state: taskStateSchema,
+  subject: z.string(),
+  created_by: z.string(),
+  created_ms: z.number(),
+  ended_ms: z.number().nullable(),
+  dedupe_key: z.string().nullable(),
+  params: z.string().nullable(),
+  starts: z.number(),
+  progress: z.string().transform((text) => progressSchema.parse(JSON.parse(text))),
+  result: z
+    .string()
+    .nullable()
+    .transform((text) => (text === null ? null : z.record(z.string(), z.unknown()).parse(JSON.parse(text)))),
+  error: z
+    .string()
+    .nullable()
+    .transform((text) => (text === null ? null : problemSchema.parse(JSON.parse(text)))),
+})
+
+/** A task as it is kept. `number` counts up in the order of creation; `starts` counts its runs since it was queued last. */
+export type TaskRow = z.output<typeof rowSchema>
+
+export interface TaskTable {
+  find(id: string): TaskRow | undefined
+  /** Newest first, those with a number below `before`. */
+  list(filter: { state?: TaskState | undefined; kind?: TaskKind | undefined; before: number; limit: number }): TaskRow[]
+  /** Queued and running ones in the order of creation. */
+  active(): TaskRow[]
+  insert(row: TaskRow): void
+  update(row: TaskRow): void
+  counts(): Record<TaskState, number>
+  numberMax(): number
+  /** Removes ended tasks with a lower number, and drops the parameters of those that ended before a time. */
+  prune(numberMin: number, paramsEndedMs: number): void
+}
+
+/** Makes the table of a database. */
+export function createTaskTable({ sql }: AgentDatabase): TaskTable {
+  type Value = string | number | null
+  const columns = Object.keys(rowSchema.shape) as (keyof TaskRow)[]
+  const insert = sql.query<unknown, Value[]>(`INSERT OR REPLACE INTO tasks (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`)
+  const find = sql.query<unknown, [string]>('SELECT * FROM tasks WHERE id = ?')
+  const active = sql.query<unknown, []>(`SELECT * FROM tasks WHERE state IN ('queued', 'running') ORDER BY number`)
+  const counts = sql.query<{ state: TaskState; count: number }, []>('SELECT state, count(*) AS count FROM tasks GROUP BY state')
+  const numberMax = sql.query<{ number: number | null }, []>('SELECT max(number) AS number FROM tasks')
+  const removeOld = sql.query<unknown, [number]>('DELETE FROM tasks WHERE number < ? AND ended_ms IS NOT NULL')
+  const dropParams = sql.query<unknown, [number]>('UPDATE tasks SET params = NULL WHERE ended_ms < ? AND params IS NOT NULL')
+
+  const save = (row: TaskRow): void => {
+    const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value))
+    const values = { ...row, progress: json(row.progress), result: json(row.result), error: json(row.error) }
+    insert.run(...columns.map((column) => values[column]))
+  }
+
+  return {
+    find(id) {
+      const row = find.get(id)
+      return row === null ? undefined : rowSchema.parse(row)
+    },
+    list({ state, kind, before, limit }) {
+      const conditions = ['number < ?', ...(state === undefined ? [] : ['state = ?']), ...(kind === undefined ? [] : ['kind = ?'])]
+      const values = [before, ...(state === undefined ? [] : [state]), ...(kind === undefined ? [] : [kind]), limit]
+      const rows = sql.query<unknown, Value[]>(`SELECT * FROM tasks WHERE ${conditions.join(' AND ')} ORDER BY number DESC LIMIT ?`).all(...values)
+      return rows.map((row) => rowSchema.parse(row))
+    },
+    active: () => active.all().map((row) => rowSchema.parse(row)),
+    insert: save,
+    update: save,
+    counts() {
+      const found: Record<TaskState, number> = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
+      for (const { state, count } of counts.all()) found[state] = count
+      return found
+    },
+    numberMax: () => numberMax.get()?.number ?? 0,
+    prune(numberMin, paramsEndedMs) {
+      removeOld.run(numberMin)
+      dropParams.run(paramsEndedMs)
+    },
+  }
+}
+
+/** A row as clients see it. */
+export function showTask(row: TaskRow): Task {
+  const { id, kind, state, progress, subject, created_by, created_ms, ended_ms, result, error } = row
+  return {
+    id,
+    kind,
+    state,
+    progress,
+    subject,
+    createdBy: created_by,
+    createdAt: formatTime(created_ms),
+    endedAt: ended_ms === null ? null : formatTime(ended_ms),
+    ...(result === null ? {} : { result }),
+    ...(error === null ? {} : { error }),
+  }
+}
