@@ -1,0 +1,119 @@
+// What every command of an agent stands on: log and clock, the lease on the mount path, the store's file, and the check
+// that state folder and mount path belong together.
+
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import { dropBallast, isDiskFull } from '../system/ballast.ts'
+import { systemClock } from '../system/clock.ts'
+import { createCrashPoint } from '../system/crash-point.ts'
+import { createDisk } from '../system/disk.ts'
+import { acquireLease } from '../system/lease.ts'
+import type { Lease, LeaseDeps, LeaseOutcome, LeaseRecord } from '../system/lease.ts'
+import { createLog } from '../system/log.ts'
+import { guardMount } from '../system/mounted-disk.ts'
+import { readProcessIdentity } from '../system/process-identity.ts'
+import { StartRefused } from './start-refused.ts'
+import { prepareStore, readStoreFile, STORE_FILE } from './store-file.ts'
+import type { StoreFile } from './store-file.ts'
+
+/** Names the store that a state folder belongs to. */
+const STATE_OWNER_FILE = 'store-id'
+const STATE_OWNER_BYTES_MAX = 256
+
+export interface Runtime {
+  readonly config: Config
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly crashPoint: CrashPoint
+}
+
+/** A store that is held by this process. Disposing lets it go. */
+export interface Foundation extends Runtime, AsyncDisposable {
+  readonly store: StoreFile
+  readonly lease: Lease
+}
+
+export function createRuntime(config: Config): Runtime {
+  const log = createLog({ clock: systemClock, level: config.process.logLevel }, { store: config.store.name, pid: process.pid })
+  return { config, log, disk: createDisk(), clock: systemClock, crashPoint: createCrashPoint(config.process.crashPoint) }
+}
+
+/**
+ * Takes the lease and prepares mount path and state folder. Throws StartRefused, with nothing changed, when the store is
+ * held by another agent, cannot be reached, or is not the one the state folder belongs to.
+ */
+export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord | undefined) => void, signal?: AbortSignal): Promise<Foundation> {
+  const { config, disk } = runtime
+  const { mount, state } = config.store
+  await reach(disk, mount, 'store.mount', 'Create it, give it to the user the agent runs as, or correct the configuration.')
+  const owner = await readStateOwner(disk, state)
+  const present = await readStoreFile(disk, mount)
+  if (owner !== undefined && owner !== present?.uuid) {
+    const found = present ? `the store ${present.uuid}` : 'no store'
+    throw new StartRefused(
+      `The state folder ${state} belongs to the store ${owner}, but the mount path ${mount} holds ${found}. Attach the right file system, or give store.state a new folder; it is rebuilt from the store.`,
+    )
+  }
+  const identity = readProcessIdentity(state)
+  const outcome = await takeLease({ ...runtime, identity, onLost }, mount, signal)
+  if (outcome.kind === 'taken') {
+    const by = outcome.by ? ` on ${outcome.by.hostname}, process ${outcome.by.pid}` : ''
+    throw new StartRefused(`The store on ${mount} is held by another agent${by}. Stop that agent first, or use another mount path.`)
+  }
+  const { lease } = outcome
+  try {
+    await reach(disk, state, 'store.state', 'Create it, give it to the user the agent runs as, or correct the configuration.')
+    const store = await prepareStore(disk, mount)
+    if (owner === undefined) await disk.writeFileAtomic(join(state, STATE_OWNER_FILE), `${store.uuid}\n`)
+    return { ...runtime, disk: await guardMount(disk, mount, STORE_FILE), store, lease, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
+  } catch (error) {
+    await lease[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Takes the lease also on a full disk, which nobody could clean otherwise. */
+async function takeLease(deps: LeaseDeps, mount: string, signal: AbortSignal | undefined): Promise<LeaseOutcome> {
+  const take = (): Promise<LeaseOutcome> => acquireLease(deps, mount, signal)
+  try {
+    return await take().catch(async (error: unknown) => {
+      if (!isDiskFull(error)) throw error
+      deps.log.warn('the disk of the store is full: ballast is given up so that the agent can start')
+      await dropBallast(deps.disk, mount)
+      return take()
+    })
+  } catch (error) {
+    if (isDiskFull(error))
+      throw new StartRefused(`The disk of store.mount "${mount}" is full to the last block. Free a megabyte there and start again; then delete images.`, {
+        cause: error,
+      })
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error
+    throw new StartRefused(
+      `store.mount "${mount}" cannot be written to (${code}). Mount it writable and give it to the user the agent runs as, then start again.`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/** Makes a folder where there is none and looks whether it answers. */
+async function reach(disk: Disk, folder: string, key: string, nextStep: string): Promise<void> {
+  try {
+    await disk.makeFolder(folder)
+    await disk.list(folder)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new StartRefused(`${key} "${folder}" cannot be used (${code}). ${nextStep}`, { cause: error })
+  }
+}
+
+async function readStateOwner(disk: Disk, state: string): Promise<string | undefined> {
+  const path = join(state, STATE_OWNER_FILE)
+  if ((await disk.stat(path)) === undefined) return undefined
+  return new TextDecoder().decode(await disk.readFile(path, STATE_OWNER_BYTES_MAX)).trim()
+}

@@ -1,0 +1,172 @@
+// The sockets of an agent: `network.listen`, and the same port on the addresses of the data and sync networks. They
+// are opened first, so that a taken port is told before anything was touched, and answer 503 until the store is open
+// and again while it drains.
+
+import { X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import { makeProblem } from '../../protocol/problems.ts'
+import type { Config } from '../config.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import { addressesWithin } from '../system/network.ts'
+import { StartRefused } from './start-refused.ts'
+
+/** Bodies are limited by their routes; Bun's own limit would answer without our headers. */
+const BODY_BYTES_MAX = 2 ** 40
+/** Seconds without enough progress after which Bun closes a connection; routes with long bodies lift it. */
+const IDLE_SECONDS = 30
+/** How often a drain looks whether the last request has ended, in milliseconds. */
+const DRAIN_LOOK_MS = 20
+/** Seconds after which a client may try again at an agent that starts or stops. */
+const RETRY_SECONDS = 3
+
+export type Fetch = (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>
+
+export interface Listeners extends AsyncDisposable {
+  /** Base URLs, that of `network.listen` first. */
+  readonly urls: readonly string[]
+  /** From now on requests are answered by this. */
+  serve(fetch: Fetch): void
+  /** Reads certificate and key again and uses them for new connections. Throws, with the old ones in use, when they do not fit. */
+  reloadTls(): Promise<void>
+  /** End of the certificate in use in milliseconds since 1970; null without TLS. */
+  certificateEndMs(): number | null
+  /** New requests get 503; resolves when those under way have ended, or after `graceMs`. */
+  drain(graceMs: number): Promise<void>
+}
+
+export interface ListenersDeps {
+  readonly config: Config
+  readonly clock: Clock
+  readonly log: Log
+}
+
+type Tls = { readonly cert: string; readonly key: string }
+
+/** Opens all sockets. Throws StartRefused when one cannot be had. */
+export async function openListeners({ config, clock, log }: ListenersDeps): Promise<Listeners> {
+  let answer: Fetch = () => unavailable('store-unavailable', 'The agent is starting.')
+  let tls = await readTls(config)
+  const fetch: Fetch = (request, server) => answer(request, server)
+
+  const open = (host: string, port: number): Bun.Server<undefined> =>
+    // In development Bun prints the source around every error to standard error, between the lines of the log.
+    Bun.serve({ hostname: host, port, fetch, development: false, maxRequestBodySize: BODY_BYTES_MAX, idleTimeout: IDLE_SECONDS, ...(tls ? { tls } : {}) })
+
+  const hosts = listenHosts(config)
+  const servers: Bun.Server<undefined>[] = []
+  const closeAll = async (): Promise<void> => void (await Promise.all(servers.map((server) => server.stop(true))))
+  let port = config.network.listen.port
+  for (const host of hosts) {
+    try {
+      servers.push(open(host, port))
+      // With port 0 the kernel chooses once, and all addresses have the same port.
+      port = servers[0]?.port ?? port
+    } catch (error) {
+      await closeAll()
+      throw refuseListen(host, port, error)
+    }
+  }
+  const scheme = tls ? 'https' : 'http'
+
+  return {
+    urls: hosts.map((host) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`),
+    serve: (next) => void (answer = next),
+
+    async reloadTls() {
+      if (!tls) return
+      tls = await readTls(config)
+      for (const [i, server] of servers.entries()) {
+        // Requests under way end on the old socket with the old certificate.
+        void server.stop()
+        servers[i] = open(hosts[i] ?? '', port)
+      }
+      log.info('certificate and key were read again')
+    },
+
+    certificateEndMs: () => (tls ? new X509Certificate(tls.cert).validToDate.getTime() : null),
+
+    async drain(graceMs) {
+      answer = () => unavailable('shutting-down', 'The agent is stopping.')
+      const endMs = clock.monotonicMs() + graceMs
+      const pending = (): number => servers.reduce((sum, server) => sum + server.pendingRequests, 0)
+      while (pending() > 0 && clock.monotonicMs() < endMs) await clock.sleep(DRAIN_LOOK_MS)
+      if (pending() > 0) log.warn('requests were cut because they did not end in time', { count: pending() })
+    },
+
+    [Symbol.asyncDispose]: closeAll,
+  }
+}
+
+/** The host of `network.listen`, then the other addresses of this node in the data and sync networks. */
+function listenHosts(config: Config): string[] {
+  const { listen, data, sync } = config.network
+  const hosts = new Set([listen.host])
+  if (isWildcard(listen.host)) return [...hosts]
+  for (const [key, cidr] of [
+    ['network.data', data],
+    ['network.sync', sync],
+  ] as const) {
+    if (cidr === '') continue
+    const addresses = addressesWithin(cidr)
+    if (addresses.length === 0) throw new StartRefused(`${key} is ${cidr}, but this node has no address in that network. Correct it, or leave it empty.`)
+    for (const address of addresses) hosts.add(address)
+  }
+  return [...hosts]
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
+}
+
+async function readTls({ tls }: Config): Promise<Tls | undefined> {
+  if (!tls) return undefined
+  const [cert, key] = await Promise.all([readPem('tls.cert', tls.cert), readPem('tls.key', tls.key)])
+  try {
+    createSecureContext({ cert, key })
+  } catch (error) {
+    throw new StartRefused(
+      `tls.cert and tls.key cannot be used together (${error instanceof Error ? error.message : String(error)}). Name a certificate and its own key, both PEM.`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return { cert, key }
+}
+
+async function readPem(key: string, path: string): Promise<string> {
+  try {
+    return await Bun.file(path).text()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new StartRefused(`${key} "${path}" cannot be read (${code}). Name a PEM file that the user of the agent may read.`, { cause: error })
+  }
+}
+
+function refuseListen(host: string, port: number, error: unknown): Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const address = `${host}:${port}`
+  switch (code) {
+    case 'EADDRINUSE':
+      return new StartRefused(`The address ${address} is taken by another process. Stop that process, or set network.listen to another port.`, { cause: error })
+    case 'EADDRNOTAVAIL':
+      return new StartRefused(`This node does not have the address ${host}. Set network.listen to one of its addresses.`, { cause: error })
+    case 'EACCES':
+      return new StartRefused(`The agent may not listen on ${address}. Set network.listen to a port above 1023.`, { cause: error })
+    default:
+      return new StartRefused(
+        `The agent cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}. Correct network.listen, tls.cert and tls.key.`,
+        {
+          cause: error,
+        },
+      )
+  }
+}
+
+function unavailable(code: 'store-unavailable' | 'shutting-down', detail: string): Response {
+  const action = 'Try again in a few seconds; nothing acknowledged is lost.'
+  return Response.json(makeProblem(code, detail, { action }), {
+    status: 503,
+    headers: { 'content-type': 'application/problem+json', 'retry-after': String(RETRY_SECONDS), connection: 'close', 'tus-resumable': '1.0.0' },
+  })
+}

@@ -1,0 +1,111 @@
+// serve: the life of an agent. Sockets first, then the store, then the application; and back again on SIGTERM, with
+// everything that was acknowledged on disk.
+
+import type { Config } from '../config.ts'
+import type { Log } from '../contract/runtime.ts'
+import { createApp } from '../http/app.ts'
+import type { LeaseRecord } from '../system/lease.ts'
+import { createNotifier } from '../system/notify.ts'
+import type { Notifier } from '../system/notify.ts'
+import { createRuntime, openFoundation } from './foundation.ts'
+import { openListeners } from './listeners.ts'
+import type { Listeners } from './listeners.ts'
+import { openServing } from './serving.ts'
+import { openStoreParts } from './store-parts.ts'
+import type { Traffic } from './traffic.ts'
+
+/** How long a drain waits for requests under way, in milliseconds. */
+const DRAIN_MS = 6000
+/** After this a stop that hangs, as on a hung mount path, is ended by force, in milliseconds. */
+const STOP_MS_MAX = 9500
+
+/** Runs the agent until SIGTERM or SIGINT (0), or until another agent took its store over (1). Throws StartRefused. */
+export async function serve(config: Config, version: string): Promise<number> {
+  const runtime = createRuntime(config)
+  const { clock, log } = runtime
+  const stop = new AbortController()
+  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }))
+  using limits = new DisposableStack()
+  using _signals = onSignals((name) => {
+    log.info('stopping', { signal: name })
+    limits.use(clock.every(STOP_MS_MAX, () => endNow(log, 'the stop took too long and was ended by force')))
+    stop.abort(new Error(name))
+  })
+  using notifier = createNotifier({ clock, log, socket: config.process.notifySocket, watchdogMs: config.process.watchdogMs })
+
+  await using listeners = await openListeners({ config, clock, log })
+  try {
+    await using foundation = await openFoundation(runtime, (by) => endLost(log, by), stop.signal)
+    notifier.startWatchdog(() => foundation.lease.isHeld())
+    // Nothing passes before the application answers, so nothing is missed in between.
+    let traffic: Traffic | undefined
+    await using parts = await openStoreParts(foundation, {
+      traffic: { countReceived: (bytes) => traffic?.countReceived(bytes), countServed: (bytes) => traffic?.countServed(bytes) },
+    })
+    using serving = await openServing({ foundation, parts, listeners, version })
+    traffic = serving.traffic
+
+    const app = createApp(serving.app)
+    listeners.serve((request, server) => app.fetch(request, { server }))
+    const url = listeners.urls[0] ?? ''
+    log.info('serving', { url, urls: listeners.urls, mount: config.store.mount, storeId: foundation.store.uuid, version })
+    notifier.ready(`Serving store ${config.store.name} on ${url}`)
+    using _reload = onReload(listeners, notifier, log)
+
+    await stopped
+    notifier.stopping('Draining: bodies end, offsets are committed')
+    await Promise.all([listeners.drain(DRAIN_MS), serving.stop()])
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    // A signal in the middle of the start is a clean end too: nothing was promised yet.
+    if (error !== stop.signal.reason) log.warn('the agent could not close everything', { error })
+  }
+  log.info('stopped')
+  return 0
+}
+
+/** The store belongs to another agent from now on: not another byte may be written. */
+function endLost(log: Log, by: LeaseRecord | undefined): never {
+  return endNow(log, 'the store was taken over by another agent', { by: by?.hostname, pid: by?.pid })
+}
+
+/** Ends the process without closing anything: what is open may not be written any more, or does not answer. */
+function endNow(log: Log, reason: string, fields: Record<string, unknown> = {}): never {
+  log.error(reason, fields)
+  process.exit(1)
+}
+
+/** The first SIGTERM or SIGINT asks to stop, the second one ends at once. */
+function onSignals(stop: (name: string) => void): Disposable {
+  let isFirst = true
+  const receive = (name: string): void => {
+    if (!isFirst) process.exit(1)
+    isFirst = false
+    stop(name)
+  }
+  process.on('SIGTERM', receive)
+  process.on('SIGINT', receive)
+  return {
+    [Symbol.dispose]() {
+      process.off('SIGTERM', receive)
+      process.off('SIGINT', receive)
+    },
+  }
+}
+
+/** SIGHUP reads the certificate again; one that does not fit is told, and the old one stays in use. */
+function onReload(listeners: Listeners, notifier: Notifier, log: Log): Disposable {
+  const reload = async (): Promise<void> => {
+    notifier.reloading()
+    try {
+      await listeners.reloadTls()
+      notifier.ready('Certificate and key were read again')
+    } catch (error) {
+      log.error('certificate and key were not changed', { error })
+      notifier.ready('Certificate and key were not changed: see the log')
+    }
+  }
+  const receive = (): void => void reload()
+  process.on('SIGHUP', receive)
+  return { [Symbol.dispose]: () => void process.off('SIGHUP', receive) }
+}

@@ -1,0 +1,168 @@
+// The parts of a store, opened in the order in which they need each other and closed in the reverse one: the agent's
+// database, slices, catalogue, uploads. Serving and the commands beside it stand on the same parts.
+
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { formatDigest } from '../../protocol/digest.ts'
+import { openAccess } from '../access/access.ts'
+import type { Access } from '../access/access.ts'
+import { writeSecretFile } from '../access/secret-file.ts'
+import type { KeptValues, StoreSettings } from '../contract/store.ts'
+import type { Space } from '../contract/space.ts'
+import type { EventLog } from '../contract/work.ts'
+import { createCatalogue } from '../images/catalogue.ts'
+import type { Catalogue } from '../images/catalogue.ts'
+import { openSliceStore } from '../slices/store.ts'
+import type { OpenSliceStore } from '../slices/store.ts'
+import { createSync } from '../sync/sync.ts'
+import type { Sync } from '../sync/sync.ts'
+import { openBallast } from '../system/ballast.ts'
+import { createSpace } from '../system/space.ts'
+import { openStoreSettings } from '../system/store-settings.ts'
+import { AgentDatabaseUnusable, openAgentDatabase } from '../tasks/database.ts'
+import type { AgentDatabase } from '../tasks/database.ts'
+import { createEventLog } from '../tasks/events.ts'
+import { createKeptValues } from '../tasks/kept.ts'
+import { TaskQueue } from '../tasks/tasks.ts'
+import { openUploads } from '../uploads/uploads.ts'
+import type { Uploads } from '../uploads/uploads.ts'
+import type { Foundation } from './foundation.ts'
+import { StartRefused } from './start-refused.ts'
+import { createImagePolicy } from './image-policy.ts'
+import type { ImagePolicy } from './image-policy.ts'
+import { countTraffic } from './traffic.ts'
+import type { Traffic } from './traffic.ts'
+
+const DATABASE_FILE = 'agent.db'
+/** The first admin token, for the operator of this node (mode 0600). */
+export const ADMIN_TOKEN_FILE = 'admin-token'
+
+export interface StoreParts extends AsyncDisposable {
+  readonly kept: KeptValues
+  readonly events: EventLog
+  readonly tasks: TaskQueue
+  readonly settings: StoreSettings
+  readonly policy: ImagePolicy
+  readonly access: Access
+  readonly space: Space
+  readonly slices: OpenSliceStore
+  readonly catalogue: Catalogue
+  readonly uploads: Uploads
+  readonly sync: Sync
+}
+
+export interface StorePartsOptions {
+  /** Makes the index database anew from the packs. */
+  readonly rebuild?: boolean
+  /** Told of bytes of image content as they arrive and leave. */
+  readonly traffic?: Traffic
+}
+
+/** Opens everything. */
+export async function openStoreParts(foundation: Foundation, options: StorePartsOptions = {}): Promise<StoreParts> {
+  const { config, disk, clock, log, crashPoint, store } = foundation
+  const { mount, state } = config.store
+  await using stack = new AsyncDisposableStack()
+
+  const database = stack.use(openDatabase(join(state, DATABASE_FILE)))
+  const events = createEventLog({ database, clock, log: log.child({ part: 'events' }) })
+  const { emit } = events
+  const kept = createKeptValues(database)
+  const settings = openStoreSettings({ kept, configured: config.store })
+  const access = await openAccess({
+    kept,
+    clock,
+    emit,
+    configuredSecret: config.process.adminToken,
+    writeFirstSecret: (secret) => writeSecretFile(join(state, ADMIN_TOKEN_FILE), secret),
+  })
+  const space = createSpace({ disk, clock, mount, reservedBytes: config.store.reservedBytes })
+
+  const ballast = stack.use(await openBallast({ disk, clock, log: log.child({ part: 'ballast' }), mount }))
+  const plainSlices = stack.use(
+    await openSliceStore(
+      {
+        disk,
+        clock,
+        log: log.child({ part: 'slices' }),
+        crashPoint,
+        mount,
+        state,
+        cutter: store.cutter,
+        workers: availableParallelism(),
+        makeRoom: ballast.makeRoom,
+        // Content moves from uploads and syncs to images: asked in this order, it is seen at least once.
+        roots: [{ list: () => uploads.roots.list() }, { list: () => sync.roots.list() }, { list: () => catalogue.roots.list() }],
+        onCorrupt: (digest, reason) => {
+          log.error('a slice is damaged', { digest: formatDigest(digest), reason })
+          emit({ type: 'slice.damaged', severity: 'error', subject: formatDigest(digest), message: `A slice is damaged: ${reason}.` })
+          catalogue.sliceDamaged(digest, reason)
+        },
+      },
+      options,
+    ),
+  )
+  const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
+  const catalogue: Catalogue = stack.use(
+    await createCatalogue({
+      // Deleting images must work on a full disk.
+      disk: ballast.disk,
+      clock,
+      log: log.child({ part: 'images' }),
+      mount,
+      // Inspection reads too, but nothing of it leaves.
+      slices: plainSlices,
+      emit,
+      crashPoint,
+      retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
+    }),
+  )
+  const policy = createImagePolicy({ images: config.images, settings, list: catalogue.list })
+  const uploads: Uploads = stack.use(
+    await openUploads({
+      disk,
+      clock,
+      log: log.child({ part: 'uploads' }),
+      slices,
+      cutter: store.cutter,
+      publisher: catalogue,
+      space,
+      folder: join(mount, 'uploads'),
+      expiryMs: config.uploads.expiryMs,
+      maxLength: config.uploads.lengthMax,
+      concurrency: config.transfer.uploadConcurrency,
+      gate: policy,
+      admit: policy.admit,
+      links: access.links,
+      emit,
+      crashPoint,
+      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    }),
+  )
+  // The last to be opened is the first to be closed: tasks use all of the others.
+  const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint }))
+  const sync: Sync = await createSync({
+    disk,
+    clock,
+    log: log.child({ part: 'sync' }),
+    mount,
+    storeId: store.uuid,
+    images: catalogue,
+    slices,
+    space,
+    tasks,
+    crashPoint,
+  })
+
+  const owned = stack.move()
+  return { kept, events, tasks, settings, policy, access, space, slices, catalogue, uploads, sync, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function openDatabase(path: string): AgentDatabase {
+  try {
+    return openAgentDatabase(path)
+  } catch (error) {
+    if (error instanceof AgentDatabaseUnusable) throw new StartRefused(error.message, { cause: error })
+    throw error
+  }
+}

@@ -1,0 +1,126 @@
+// Where configuration comes from: a TOML file and the environment, merged into one tree of sections and keys. Unknown
+// names are refused here with the nearest known one.
+
+import { parse, TomlError } from 'smol-toml'
+
+/** How a key is written in the environment: TOML types are told by the key, not by the text. */
+export type KeyKind = 'text' | 'number' | 'flag' | 'list'
+
+/** Known keys of each section. */
+export type KnownKeys = Readonly<Record<string, Readonly<Record<string, KeyKind>>>>
+
+/** Sections and keys with their values as they were written, and sentences on what cannot be used. */
+export interface SourceTree {
+  readonly values: Record<string, Record<string, unknown>>
+  readonly complaints: readonly string[]
+}
+
+/** Longest edit distance at which a known name is offered for an unknown one. */
+const SUGGESTION_DISTANCE_MAX = 3
+
+/** Reads TOML text; `name` is the file in the sentences. */
+export function readToml(text: string, name: string, known: KnownKeys): SourceTree {
+  let document: Record<string, unknown>
+  try {
+    document = parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const reason = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '') ?? 'it cannot be read'
+    return {
+      values: {},
+      complaints: [`${name}, line ${error.line}, column ${error.column}: this is not valid TOML: ${reason}. Correct the line and start again.`],
+    }
+  }
+  const values: SourceTree['values'] = {}
+  const complaints: string[] = []
+  for (const [section, content] of Object.entries(document)) {
+    const keys = known[section]
+    if (!isTable(content)) {
+      const home = Object.keys(known).find((candidate) => section in (known[candidate] ?? {}))
+      const hint = home ? ` It belongs below [${home}].` : ` Sections are ${Object.keys(known).join(', ')}.`
+      complaints.push(`${name}: "${section}" stands outside of a section.${hint}`)
+    } else if (!keys) {
+      complaints.push(`${name}: the section [${section}] is not known${suggest(section, Object.keys(known), (found) => `[${found}]`)}`)
+    } else {
+      for (const key of Object.keys(content)) {
+        if (!(key in keys)) complaints.push(`${name}: ${section}.${key} is not a known key${suggest(key, Object.keys(keys), (found) => `${section}.${found}`)}`)
+      }
+      values[section] = content
+    }
+  }
+  return { values, complaints }
+}
+
+/** Reads `SLIPWAY_<SECTION>_<KEY>`; dashes of keys are underscores there, lists are separated by commas. */
+export function readEnvironment(environment: Readonly<Record<string, string | undefined>>, known: KnownKeys): SourceTree {
+  const values: SourceTree['values'] = {}
+  const complaints: string[] = []
+  for (const [variable, text] of Object.entries(environment)) {
+    const section = Object.keys(known).find((candidate) => variable.startsWith(`SLIPWAY_${candidate.toUpperCase()}_`))
+    if (section === undefined || text === undefined) continue
+    const keys = known[section] ?? {}
+    const key = variable.slice(`SLIPWAY_${section}_`.length).toLowerCase().replaceAll('_', '-')
+    const kind = keys[key]
+    if (kind === undefined) {
+      const offer = suggest(key, Object.keys(keys), (found) => environmentName(section, found))
+      complaints.push(`The environment variable ${variable} is not a known key${offer}`)
+      continue
+    }
+    values[section] = { ...values[section], [key]: readValue(kind, text) }
+  }
+  return { values, complaints }
+}
+
+/** Name of a key in the environment. */
+export function environmentName(section: string, key: string): string {
+  return `SLIPWAY_${section}_${key}`.toUpperCase().replaceAll('-', '_')
+}
+
+/** A value of the environment as TOML would give it; text that does not fit stays text, for the schema to refuse. */
+function readValue(kind: KeyKind, text: string): unknown {
+  switch (kind) {
+    case 'text':
+      return text
+    case 'number':
+      return /^-?\d+$/.test(text.trim()) ? Number(text) : text
+    case 'flag':
+      return text === 'true' ? true : text === 'false' ? false : text
+    case 'list':
+      return text
+        .split(',')
+        .map((item) => item.trim())
+        .filter(Boolean)
+  }
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}
+
+/** The end of a sentence on an unknown name: the nearest known one, or all of them. */
+function suggest(name: string, known: readonly string[], show: (found: string) => string): string {
+  let nearest: string | undefined
+  let distanceMin = SUGGESTION_DISTANCE_MAX + 1
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate)
+    if (distance < distanceMin) {
+      distanceMin = distance
+      nearest = candidate
+    }
+  }
+  return nearest === undefined ? `; known are ${known.map(show).join(', ')}.` : `; did you mean ${show(nearest)}?`
+}
+
+/** Levenshtein distance of two short texts. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,98 @@
+// The application of an agent: mounts the table of routes with request ids, log, authentication and problems around it.
+// Web APIs only; the same code answers under Bun and under Deno.
+
+import { Hono } from 'hono'
+import type { Context } from 'hono'
+import { problem } from '../../protocol/problems.ts'
+import type { Authenticator } from '../contract/access.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import type { AppEnvironment } from './environment.ts'
+import { accessLog } from './middleware/access-log.ts'
+import type { ObservedRequest } from './middleware/access-log.ts'
+import { authenticate } from './middleware/authenticate.ts'
+import { answerError, answerNotFound } from './middleware/problems.ts'
+import { requestId } from './middleware/request-id.ts'
+import { securityHeaders } from './middleware/security-headers.ts'
+import type { Route } from './route.ts'
+
+export interface AppDeps {
+  readonly routes: readonly Route[]
+  readonly authenticator: Authenticator
+  readonly log: Log
+  readonly clock: Clock
+  /** Told of every answered request, for the metrics. */
+  readonly observe?: (request: ObservedRequest) => void
+}
+
+/**
+ * Makes the application. Throws when two routes have the same method and path.
+ *
+ * @example
+ * const app = createApp({ routes, authenticator, log, clock })
+ * Bun.serve({ fetch: (request, server) => app.fetch(request, { server }) })
+ */
+export function createApp(deps: AppDeps): Hono<AppEnvironment> {
+  const app = new Hono<AppEnvironment>()
+  app.use(requestId(deps))
+  app.use(accessLog(deps))
+  app.use(securityHeaders())
+  app.onError(answerError)
+  app.notFound(answerNotFound)
+  for (const [path, routes] of groupByPath(deps.routes)) app.all(path, (context) => dispatch(deps, routes, context))
+  return app
+}
+
+/** Routes by path, those with fixed segments before those with parameters, which would match them too. */
+function groupByPath(routes: readonly Route[]): [string, Route[]][] {
+  const groups = new Map<string, Route[]>()
+  for (const route of routes) {
+    const group = groups.get(route.path) ?? []
+    if (group.some((other) => other.method === route.method)) throw new Error(`two routes for ${route.method} ${route.path}`)
+    groups.set(route.path, [...group, route])
+  }
+  // ':' would sort after digits and before letters: as the last of all characters a parameter comes after any fixed segment.
+  const key = (path: string): string => path.replaceAll(/:[^/]*/g, '\uffff').replaceAll('*', '\uffff\uffff')
+  return [...groups].toSorted(([a], [b]) => (key(a) < key(b) ? -1 : 1))
+}
+
+async function dispatch(deps: AppDeps, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
+  try {
+    return await answer(deps, routes, context)
+  } catch (error) {
+    return answerError(error, context)
+  }
+}
+
+async function answer(deps: AppDeps, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
+  const request = context.req.raw
+  context.set('pathRoutes', routes)
+  const isHead = request.method === 'HEAD'
+  const own = routes.find((candidate) => candidate.method === request.method)
+  const route = own ?? (isHead ? routes.find((candidate) => candidate.method === 'GET') : undefined)
+  if (!route) {
+    const allow = allowedMethods(routes)
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
+    throw problem('method-not-allowed', `${context.req.path} does not take ${request.method}.`, {}, { headers: { Allow: allow } })
+  }
+  context.set('route', route)
+  const actor = await authenticate(deps.authenticator, request, route.access)
+  context.set('actor', actor)
+  const response = await route.handle(request, context.req.param(), {
+    actor,
+    requestId: context.var.requestId,
+    log: context.var.log,
+    keepOpen: () => context.env?.server?.timeout(request, 0),
+  })
+  if (!isHead || response.body === null) return response
+  // RFC 9110 §9.3.2: the head of the answer to GET. Its body is given up, so that whatever it holds open is closed.
+  await response.body.cancel()
+  return new Response(null, response)
+}
+
+/** RFC 9110 §10.2.1; OPTIONS is answered for every path. */
+function allowedMethods(routes: readonly Route[]): string {
+  const methods = new Set<string>(routes.map((route) => route.method))
+  if (methods.has('GET')) methods.add('HEAD')
+  methods.add('OPTIONS')
+  return [...methods].toSorted().join(', ')
+}

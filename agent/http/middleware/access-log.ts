@@ -1,0 +1,39 @@
+// One log line and one observation for the metrics for each answered request.
+
+import { createMiddleware } from 'hono/factory'
+import type { Clock } from '../../contract/runtime.ts'
+import type { AppEnvironment } from '../environment.ts'
+
+/** A request whose answer has begun. `route` is the pattern and not the path, so that there is a bounded number of them. */
+export interface ObservedRequest {
+  readonly method: string
+  readonly route: string
+  readonly status: number
+  /** From the first byte of the request to the head of the answer. */
+  readonly seconds: number
+}
+
+/** Paths asked every few seconds by machines: their good answers are logged at debug level. */
+const FREQUENT_PATHS: ReadonlySet<string> = new Set(['/v1/health', '/metrics'])
+
+/** Logs method, path (never the query: it may hold a link), status, duration and who asked. */
+export function accessLog(deps: { readonly clock: Clock; readonly observe?: ((request: ObservedRequest) => void) | undefined }) {
+  return createMiddleware<AppEnvironment>(async (context, next) => {
+    const startMs = deps.clock.monotonicMs()
+    await next()
+    const { status } = context.res
+    const { method, path } = context.req
+    const durationMs = deps.clock.monotonicMs() - startMs
+    const route = context.var.route?.path ?? context.var.pathRoutes?.[0]?.path ?? 'unmatched'
+    deps.observe?.({ method, route, status, seconds: durationMs / 1000 })
+    const level = status >= 500 ? 'warn' : FREQUENT_PATHS.has(path) && status < 400 ? 'debug' : 'info'
+    context.var.log[level]('request', {
+      method,
+      path,
+      status,
+      durationMs: Math.round(durationMs * 10) / 10,
+      actor: context.var.actor?.name,
+      remote: context.env?.server?.requestIP?.(context.req.raw)?.address,
+    })
+  })
+}

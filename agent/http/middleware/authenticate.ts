@@ -1,0 +1,52 @@
+// Who asks, and whether they may: bearer token or signed link to Actor, then the role that the route wants.
+
+import type { Role } from '../../../protocol/access.ts'
+import { roleIncludes } from '../../../protocol/access.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+import type { Actor, Authenticator } from '../../contract/access.ts'
+import type { RouteAccess } from '../route.ts'
+
+/** Longest credential that is looked at, in characters. */
+const CREDENTIAL_LENGTH_MAX = 2048
+
+/** The actor of public routes called without a credential; compare by identity, a token may have this name too. */
+export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
+
+/**
+ * The actor of a request that a route lets in. Throws ProblemError `unauthenticated`, `forbidden` or `link-expired`.
+ * A bearer token counts before a link; a wrong token is refused also where none is needed, since its owner thinks it is right.
+ */
+export async function authenticate(authenticator: Authenticator, request: Request, access: RouteAccess): Promise<Actor> {
+  const header = request.headers.get('authorization')?.trim() ?? ''
+  if (header !== '') return requireRole(await byToken(authenticator, header), access)
+  if (access === 'public') return ANONYMOUS
+  const url = new URL(request.url)
+  const link = url.searchParams.get('link')
+  if (link === null) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
+  if (typeof access === 'string') throw problem('forbidden', 'A link does not open this.', { action: 'Use a token.' })
+  if (link.length > CREDENTIAL_LENGTH_MAX) throw problem('link-expired', 'The link is not valid.')
+  const outcome = await authenticator.byLink(link, { method: request.method, path: url.pathname })
+  if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail)
+  if (outcome.actor.link?.kind !== access.link) throw problem('link-expired', `This is not ${access.link === 'upload' ? 'an upload' : 'a download'} link.`)
+  return outcome.actor
+}
+
+async function byToken(authenticator: Authenticator, header: string): Promise<Actor> {
+  // RFC 9110 §11.1: the scheme is case-insensitive. RFC 6750 §2.1: b64token.
+  const secret = /^bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header)?.[1]
+  const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byToken(secret)
+  if (!actor) throw unauthenticated('The token is not known or has ended.', 'Bearer realm="slipway", error="invalid_token"')
+  return actor
+}
+
+function requireRole(actor: Actor, access: RouteAccess): Actor {
+  const needed: Role = access === 'public' ? 'viewer' : typeof access === 'string' ? access : access.role
+  if (!roleIncludes(actor.role, needed))
+    throw problem('forbidden', `This needs the role ${needed}; the token ${JSON.stringify(actor.name)} has the role ${actor.role}.`, { requiredRole: needed })
+  return actor
+}
+
+function unauthenticated(detail: string, challenge: string): ProblemError {
+  return problem('unauthenticated', detail, {}, { headers: { 'WWW-Authenticate': challenge } })
+}

@@ -1,0 +1,31 @@
+// Every error of the application leaves here as application/problem+json (RFC 9457), and is logged here, once.
+
+import type { Context } from 'hono'
+import { problem } from '../../../protocol/problems.ts'
+import { problemOf } from '../../contract/failures.ts'
+import type { AppEnvironment } from '../environment.ts'
+
+/** Seconds after which a client may ask again when nothing better is known (RFC 9110 §10.2.3). */
+const RETRY_AFTER_SECONDS = 5
+const RETRY_STATUSES: ReadonlySet<number> = new Set([423, 429, 503])
+
+/** Turns what a route threw into its answer. Messages and paths of unexpected errors stay in the log. */
+export function answerError(error: unknown, context: Context<AppEnvironment>): Response {
+  const refusal = problemOf(error)
+  const { requestId, log, route, pathRoutes } = context.var
+  if (refusal.problem.status >= 500 && refusal.cause !== undefined) {
+    // A body that broke because its client went away is no failure of ours.
+    log[context.req.raw.signal.aborted ? 'info' : 'error']('request failed', { path: context.req.path, error: refusal.cause })
+  }
+  const document = { ...refusal.problem, instance: context.req.path, requestId }
+  const headers = new Headers({ 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' })
+  if (RETRY_STATUSES.has(document.status)) headers.set('Retry-After', String(RETRY_AFTER_SECONDS))
+  const errorHeaders = (route ?? pathRoutes?.find((candidate) => candidate.errorHeaders))?.errorHeaders
+  for (const [name, value] of Object.entries({ ...errorHeaders?.(context.req.raw), ...refusal.headers })) headers.set(name, value)
+  return new Response(context.req.method === 'HEAD' ? null : JSON.stringify(document), { status: document.status, headers })
+}
+
+/** The answer to a path that no route has. */
+export function answerNotFound(context: Context<AppEnvironment>): Response {
+  return answerError(problem('not-found', `There is nothing at ${context.req.path}.`, { action: 'Look at /v1/openapi.json for what there is.' }), context)
+}

@@ -1,0 +1,18 @@
+// The origin by which a client reached the agent, for absolute URLs that are given to somebody else.
+
+/**
+ * Scheme and host of a request as its client wrote them. A reverse proxy tells them in X-Forwarded-Proto and X-Forwarded-Host; of a list the
+ * first counts. Whoever asks gets the URL for himself, so a wrong header misleads only its sender.
+ */
+export function publicOrigin(request: Request): string {
+  const url = new URL(request.url)
+  const first = (name: string): string | undefined => request.headers.get(name)?.split(',')[0]?.trim()
+  const scheme = first('x-forwarded-proto')
+  const host = first('x-forwarded-host')
+  if (scheme === 'http' || scheme === 'https') url.protocol = `${scheme}:`
+  if (host !== undefined && /^[\w.-]+(?::\d{1,5})?$|^\[[\da-f:]+\](?::\d{1,5})?$/i.test(host)) {
+    url.port = ''
+    url.host = host
+  }
+  return url.origin
+}

@@ -1,0 +1,114 @@
+// The headers of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload, interop versions 4 and later), which share
+// their addresses and their uploads with tus. Pure; Web APIs only.
+
+import { problem, ProblemError } from '../../protocol/problems.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
+import type { UploadView } from '../uploads/upload.ts'
+import { hasMediaType } from './tus.ts'
+
+export const PARTIAL_MEDIA_TYPE = 'application/partial-upload'
+
+const PROBLEM_TYPES = 'https://iana.org/assignments/http-problem-types#'
+/** Problems that the draft has types for. */
+const PROBLEM_NAMES: Partial<Record<ProblemCode, string>> = {
+  'offset-mismatch': 'mismatching-upload-offset',
+  'upload-complete': 'completed-upload',
+  'length-mismatch': 'inconsistent-upload-length',
+}
+/** Until interop version 5 (draft -03) an append had no media type of its own. */
+const UNTYPED_VERSIONS: ReadonlySet<string> = new Set(['4', '5'])
+/** Largest integer of a structured field (RFC 9651 §3.3.1). */
+const INTEGER_MAX = 999_999_999_999_999
+
+/** Whether a request speaks the draft and not tus: it says nothing of tus, and something only the draft has. */
+export function speaksDraft(request: Request): boolean {
+  const { headers } = request
+  if (headers.has('tus-resumable')) return false
+  return headers.has('upload-draft-interop-version') || headers.has('upload-complete') || hasMediaType(request, PARTIAL_MEDIA_TYPE)
+}
+
+/** `Upload-Complete`: whether the content of this request is the last; undefined when it is not sent. Throws `invalid-input`. */
+export function readComplete(request: Request): boolean | undefined {
+  const text = request.headers.get('upload-complete')
+  if (text === null) return undefined
+  // A boolean with parameters, which mean nothing here (RFC 9651 §3.3.6).
+  const digit = /^\?([01])\s*(?:;.*)?$/.exec(text.trim())?.[1]
+  if (digit === undefined) throw problem('invalid-input', `Upload-Complete must be ?0 or ?1, not ${JSON.stringify(text)}.`)
+  return digit === '1'
+}
+
+/** Throws 415, with what is accepted, unless an append is sent as the draft wants it. */
+export function requirePartialMediaType(request: Request): void {
+  if (hasMediaType(request, PARTIAL_MEDIA_TYPE) || UNTYPED_VERSIONS.has(request.headers.get('upload-draft-interop-version') ?? '')) return
+  const detail = `Content-Type must be ${PARTIAL_MEDIA_TYPE}, not ${request.headers.get('content-type') ?? 'missing'}.`
+  throw problem('unsupported-media-type', detail, {}, { headers: { 'Accept-Patch': PARTIAL_MEDIA_TYPE } })
+}
+
+/** What the request says of the image in the words of tus: `Upload-Metadata`, and the file name of `Content-Disposition`. */
+export function readMetadata(request: Request): string | undefined {
+  const given = request.headers.get('upload-metadata') ?? ''
+  const filename = readFilename(request.headers.get('content-disposition') ?? '')
+  const hasFilename = /(?:^|,)\s*filename(?:[\s,]|$)/.test(given)
+  const pairs = [given.trim(), filename === undefined || hasFilename ? '' : `filename ${new TextEncoder().encode(filename).toBase64()}`]
+  return pairs.filter((pair) => pair !== '').join(',') || undefined
+}
+
+/** The file name that a Content-Disposition carries (RFC 6266 §4.3), without folders. */
+export function readFilename(disposition: string): string | undefined {
+  const extended = /(?:^|;)\s*filename\*\s*=\s*UTF-8'[^']*'([^;\s]+)/i.exec(disposition)?.[1]
+  const [, quoted, token] = /(?:^|;)\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/i.exec(disposition) ?? []
+  const name = (extended === undefined ? undefined : decodePercent(extended)) ?? quoted?.replaceAll(/\\(.)/g, '$1') ?? token
+  return name?.split(/[/\\]/).at(-1) || undefined
+}
+
+/** `Upload-Limit`: the longest upload in bytes, and how long an unfinished one is kept. */
+export function uploadLimit(lengthMax: number, ageMaxMs?: number | null): string {
+  const size = `max-size=${Math.min(lengthMax, INTEGER_MAX)}`
+  return ageMaxMs === undefined || ageMaxMs === null ? size : `${size}, max-age=${Math.max(0, Math.floor(ageMaxMs / 1000))}`
+}
+
+/** Headers of every answer to a request of the draft. */
+export function draftHeaders(request: Request): Record<string, string> {
+  const version = request.headers.get('upload-draft-interop-version')
+  return { 'Cache-Control': 'no-store', ...(version !== null && /^\d{1,3}$/.test(version) ? { 'Upload-Draft-Interop-Version': version } : {}) }
+}
+
+/** Headers of every refusal: nothing that is refused completes an upload. */
+export function draftErrorHeaders(request: Request): Record<string, string> {
+  return { ...draftHeaders(request), ...(request.headers.has('upload-complete') ? { 'Upload-Complete': '?0' } : {}) }
+}
+
+/** Headers that tell the state of an upload. */
+export function draftStateHeaders(view: UploadView, lengthMax: number, nowMs: number): Record<string, string> {
+  const isComplete = view.length !== null && view.offset === view.length
+  const headers: Record<string, string> = {
+    'Upload-Offset': String(view.offset),
+    'Upload-Complete': isComplete ? '?1' : '?0',
+    'Upload-Limit': uploadLimit(lengthMax, view.expiresAtMs === null ? null : view.expiresAtMs - nowMs),
+  }
+  if (view.length !== null) headers['Upload-Length'] = String(view.length)
+  if (view.imageId !== null) headers['Content-Location'] = `/v1/images/${view.imageId}`
+  return headers
+}
+
+/** A refusal in the words of the draft, where it has its own. */
+export function draftRefusal(refusal: ProblemError, lengthMax: number): ProblemError {
+  const { code, cause, problem: document } = refusal
+  const headers: Record<string, string> = { ...refusal.headers }
+  if (document.status === 413) headers['Upload-Limit'] = uploadLimit(lengthMax)
+  if (code === 'upload-complete') headers['Upload-Complete'] = '?1'
+  const name = PROBLEM_NAMES[code]
+  if (name === undefined) return new ProblemError(document, { cause, headers })
+  const { expectedOffset, providedOffset, ...rest } = document
+  const offsets = expectedOffset === undefined ? {} : { 'expected-offset': expectedOffset, 'provided-offset': providedOffset }
+  return new ProblemError({ ...rest, type: `${PROBLEM_TYPES}${name}`, ...offsets }, { cause, headers })
+}
+
+function decodePercent(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // Not UTF-8: the plain parameter counts.
+    return undefined
+  }
+}

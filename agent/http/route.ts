@@ -1,0 +1,157 @@
+// A route as data: method, path, role, schemas and what it does. From the same table come the router, the validation
+// and the OpenAPI document, so that none of them can drift from the others, and no route can be without a role.
+
+import type { z } from 'zod'
+import type { Role } from '../../protocol/access.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { Actor } from '../contract/access.ts'
+import type { Log } from '../contract/runtime.ts'
+
+/** Longest JSON body in bytes that a route reads, unless it says otherwise. */
+export const JSON_BODY_MAX = 1024 * 1024
+
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
+
+/** Who may call a route: everybody, the owner of a signed link of a kind (or a token of the role), or a token of at least this role. */
+export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' }
+
+/** One request as a route sees it, its input validated. */
+export interface RouteContext<Params = unknown, Query = unknown, Body = unknown> {
+  readonly request: Request
+  readonly url: URL
+  readonly params: Params
+  readonly query: Query
+  readonly body: Body
+  /** `anonymous` viewer on public routes called without a token. */
+  readonly actor: Actor
+  readonly requestId: string
+  readonly log: Log
+  /** Lifts the server's idle limit for this request: long bodies in either direction watch over themselves. */
+  readonly keepOpen: () => void
+}
+
+/** An answer of a route for the OpenAPI document. */
+export interface RouteAnswer {
+  readonly description: string
+  readonly schema?: z.ZodType
+  readonly mediaType?: string
+}
+
+type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined
+
+export interface RouteDefinition<
+  Params extends z.ZodType | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+> {
+  readonly method: HttpMethod
+  /** Hono path, `/v1/images/:id`. */
+  readonly path: string
+  readonly access: RouteAccess
+  readonly summary: string
+  readonly params?: Params
+  readonly query?: Query
+  /** JSON body; a route without one reads `request.body` itself. */
+  readonly body?: Body
+  /** Media type of a body that the route reads itself. */
+  readonly bodyType?: string
+  readonly answers: Readonly<Record<number, RouteAnswer>>
+  /** Headers that every refusal carries, also one from before the route runs (authentication, limits), such as `Tus-Resumable`. */
+  readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
+  run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
+}
+
+/** A route with its types erased, for the table. */
+export interface Route {
+  readonly method: HttpMethod
+  readonly path: string
+  readonly access: RouteAccess
+  readonly summary: string
+  readonly params: z.ZodType | undefined
+  readonly query: z.ZodType | undefined
+  readonly body: z.ZodType | undefined
+  readonly bodyType: string | undefined
+  readonly answers: Readonly<Record<number, RouteAnswer>>
+  readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
+  /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
+  handle(request: Request, params: Record<string, string>, context: Omit<RouteContext, 'request' | 'url' | 'params' | 'query' | 'body'>): Promise<Response>
+}
+
+/**
+ * Makes a route.
+ *
+ * @example
+ * route({ method: 'GET', path: '/v1/images/:id', access: 'viewer', summary: 'Shows an image',
+ *   params: z.object({ id: z.string() }), answers: { 200: { description: 'The image', schema: imageSchema } },
+ *   run: ({ params }) => Response.json(images.get(params.id)) })
+ */
+export function route<
+  Params extends z.ZodType | undefined = undefined,
+  Query extends z.ZodType | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+>(definition: RouteDefinition<Params, Query, Body>): Route {
+  const { method, path, access, summary, params, query, body, bodyType, answers } = definition
+  return {
+    method,
+    path,
+    access,
+    summary,
+    params,
+    query,
+    body,
+    bodyType,
+    answers,
+    errorHeaders: definition.errorHeaders,
+    async handle(request, rawParams, context) {
+      const url = new URL(request.url)
+      return definition.run({
+        ...context,
+        request,
+        url,
+        params: validate(params, rawParams, 'path') as Output<Params>,
+        query: validate(query, Object.fromEntries(url.searchParams), 'query') as Output<Query>,
+        body: (body ? validate(body, await readJson(request), 'body') : undefined) as Output<Body>,
+      })
+    },
+  }
+}
+
+function validate(schema: z.ZodType | undefined, value: unknown, where: 'path' | 'query' | 'body'): unknown {
+  if (!schema) return undefined
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const errors = result.error.issues.map((issue) => ({ in: where, member: issue.path.join('.'), message: issue.message }))
+  const first = errors[0]
+  throw problem('invalid-input', `The ${where} is not valid: ${first?.member ? `${first.member}: ` : ''}${first?.message ?? 'unknown reason'}.`, { errors })
+}
+
+/** Reads a JSON body of bounded length; an empty body is an empty object. */
+async function readJson(request: Request): Promise<unknown> {
+  const type = request.headers.get('content-type')
+  const text = await readText(request, JSON_BODY_MAX)
+  if (text === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    // JSON is taken whatever it is called (curl -d calls it a form): no credential here is ever sent by a browser on its own.
+    if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
+      throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
+    throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })
+  }
+}
+
+async function readText(request: Request, lengthMax: number): Promise<string> {
+  const tooLarge = () => problem('payload-too-large', `The body is longer than the limit of ${lengthMax} bytes.`)
+  if (Number(request.headers.get('content-length') ?? 0) > lengthMax) throw tooLarge()
+  const decoder = new TextDecoder('utf-8')
+  let text = ''
+  let length = 0
+  if (request.body) {
+    for await (const piece of request.body) {
+      length += piece.byteLength
+      if (length > lengthMax) throw tooLarge()
+      text += decoder.decode(piece, { stream: true })
+    }
+  }
+  return text + decoder.decode()
+}

@@ -1,0 +1,89 @@
+// Tokens and links.
+
+import { z } from 'zod'
+import { createdTokenSchema, linkSchema, newLinkSchema, newTokenSchema, tokenSchema } from '../../../protocol/access.ts'
+import type { CreatedToken, Link, NewLink, NewToken, Token } from '../../../protocol/access.ts'
+import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { Actor } from '../../contract/access.ts'
+import type { ImageContents } from '../../contract/images.ts'
+import { pageOf } from '../paging.ts'
+import { publicOrigin } from '../public-origin.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+export interface AccessRoutesDeps {
+  readonly images: Pick<ImageContents, 'resolve'>
+  readonly tokens: {
+    list(): Token[]
+    create(order: NewToken, actor: Actor): Promise<CreatedToken>
+    /** Throws ProblemError `not-found`, or `conflict` for the last admin token. */
+    remove(id: string, actor: Actor): void
+  }
+  readonly links: {
+    /** Path and query of a new link. */
+    create(order: NewLink, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
+  }
+}
+
+/** Routes of /v1/tokens and /v1/links. */
+export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/tokens',
+      access: 'admin',
+      summary: 'Lists tokens without their secrets, oldest first',
+      query: pageQuerySchema,
+      answers: { 200: { description: 'One page of tokens', schema: pageSchema(tokenSchema) } },
+      run: ({ query }) =>
+        Response.json(
+          pageOf(
+            tokens.list().toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+            (token) => token.id,
+            query,
+          ),
+        ),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/tokens',
+      access: 'admin',
+      summary: 'Makes a token; only this answer shows its secret',
+      body: newTokenSchema,
+      answers: { 201: { description: 'The token and its secret', schema: createdTokenSchema } },
+      run: async ({ body, actor }) => Response.json(await tokens.create(body, actor), { status: 201 }),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/tokens/:id',
+      access: 'admin',
+      summary: 'Ends a token, and the links made with it',
+      params: z.object({ id: z.string().max(64) }),
+      answers: { 204: { description: 'The token has ended' } },
+      run({ params, actor }) {
+        tokens.remove(params.id, actor)
+        return new Response(null, { status: 204 })
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/links',
+      access: 'uploader',
+      summary: 'Makes a signed link to send one image or to fetch one, without a token',
+      body: newLinkSchema,
+      answers: { 201: { description: 'The link', schema: linkSchema } },
+      async run({ body, actor, request }) {
+        const { path, expiresAt } = await links.create(body.kind === 'download' ? { ...body, image: imageId(images, body.image) } : body, actor)
+        const link: Link = { kind: body.kind, url: publicOrigin(request) + path, expiresAt }
+        return Response.json(link, { status: 201 })
+      },
+    }),
+  ]
+}
+
+function imageId(images: Pick<ImageContents, 'resolve'>, idOrName: string): string {
+  const image = images.resolve(idOrName)
+  if (!image) throw problem('not-found', `There is no image ${JSON.stringify(idOrName)}, or more than one has this name.`)
+  return image.id
+}

@@ -1,0 +1,189 @@
+// Content of images: the bytes by range, with validators that never lie. Bytes are verified before they leave; a slice that
+// cannot be had breaks the connection rather than to let a wrong or short content pass for a whole one.
+
+import { z } from 'zod'
+import { formatDigestField } from '../../../protocol/digest.ts'
+import type { Digest } from '../../../protocol/digest.ts'
+import type { Image } from '../../../protocol/image.ts'
+import { MANIFEST_MEDIA_TYPE } from '../../../protocol/manifest.ts'
+import type { Manifest } from '../../../protocol/manifest.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { Actor } from '../../contract/access.ts'
+import { SliceUnreadable } from '../../contract/slices.ts'
+import type { SliceProvider } from '../../contract/slices.ts'
+import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
+import { formatDisposition, imageContentType, imageFileName } from '../content-headers.ts'
+import { openPacedStream } from '../paced-stream.ts'
+import { parseRange } from '../ranges.ts'
+import { route } from '../route.ts'
+import type { Route, RouteContext } from '../route.ts'
+import type { TransferGate } from '../transfer-gate.ts'
+
+/** Up to this length a body is sent at once, with its length and without waiting for a turn. */
+export const SMALL_BODY_MAX = 1024 * 1024
+
+/** What these routes need of the catalogue. */
+export interface ContentImages {
+  need(idOrName: string): Image
+  manifest(id: string): Promise<Manifest>
+  /** The manifest for reading the content, whose slices stay until it is disposed. */
+  open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
+  /** SHA-256 of the whole file where it was computed from the bytes. */
+  verifiedDigest(id: string): Digest | null
+  markDamaged(roots: readonly string[], reason: string): Promise<void>
+}
+
+export interface ContentDeps {
+  readonly images: ContentImages
+  readonly slices: SliceProvider
+  readonly downloads: TransferGate
+}
+
+const paramsSchema = z.object({ id: z.string().min(1).max(255) })
+
+/** GET and HEAD of the content and of the manifest. */
+export function contentRoutes(deps: ContentDeps): Route[] {
+  const answers = {
+    200: { description: 'The whole content', mediaType: 'application/octet-stream' },
+    206: { description: 'One range of the content', mediaType: 'application/octet-stream' },
+    304: { description: 'The content has not changed' },
+  }
+  const content = { path: '/v1/images/:id/content', access: { role: 'viewer', link: 'download' }, params: paramsSchema, answers } as const
+  return [
+    route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
+    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => sendContent(deps, context) }),
+    route({
+      method: 'GET',
+      path: '/v1/images/:id/manifest',
+      access: 'viewer',
+      summary: 'Sends the manifest of an image',
+      params: paramsSchema,
+      answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE }, 304: { description: 'The manifest has not changed' } },
+      async run({ params, request }) {
+        const image = readable(deps.images.need(params.id))
+        const validators = validatorsOf(image)
+        const headers = { ETag: validators.etag, 'Cache-Control': 'private, no-cache', 'Content-Type': MANIFEST_MEDIA_TYPE }
+        if (evaluateConditions(request.headers, validators) === 'not-modified') return new Response(null, { status: 304, headers })
+        const manifest = await deps.images.manifest(image.id)
+        return new Response(manifest.bytes, { headers })
+      },
+    }),
+  ]
+}
+
+async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<Response> {
+  const { request, params, actor } = context
+  const image = readable(allowed(actor, deps.images.need(params.id)))
+  const validators = validatorsOf(image)
+  const headers = headersOf(image, validators, deps.images.verifiedDigest(image.id))
+  switch (evaluateConditions(request.headers, validators)) {
+    case 'failed':
+      throw problem('precondition-failed', `The content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
+    case 'not-modified':
+      return new Response(null, { status: 304, headers })
+    case 'proceed':
+  }
+  if (request.method === 'HEAD') {
+    headers.set('Content-Length', String(image.length))
+    return new Response(null, { headers })
+  }
+  const range = rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), image.length) : ({ kind: 'whole' } as const)
+  if (range.kind === 'unsatisfiable') {
+    throw problem(
+      'range-not-satisfiable',
+      `The content of ${image.name} is ${image.length} bytes long.`,
+      {},
+      { headers: { 'Content-Range': `bytes */${image.length}` } },
+    )
+  }
+  const { start, end } = range.kind === 'part' ? range : { start: 0, end: image.length }
+  if (range.kind === 'part') headers.set('Content-Range', `bytes ${start}-${end - 1}/${image.length}`)
+  const body = await bodyOf(deps, context, image, start, end)
+  // The length of a stream is set too: a server that can send it does, Bun sends the stream in chunks.
+  headers.set('Content-Length', String(end - start))
+  return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
+}
+
+/** A link opens one image; a token of a role opens all. */
+function allowed(actor: Actor, image: Image): Image {
+  if (actor.link && actor.link.image !== image.id) throw problem('forbidden', 'This link is for another image.')
+  return image
+}
+
+function readable(image: Image): Image {
+  if (image.status === 'available' || image.status === 'degraded') return image
+  const why = image.statusReason === null ? '' : ` ${image.statusReason}`
+  throw problem('wrong-status', `Image ${image.name} is ${image.status}.${why}`)
+}
+
+function validatorsOf(image: Image): { etag: string; lastModifiedMs: number } {
+  return { etag: `"${image.manifestDigest}"`, lastModifiedMs: Date.parse(image.availableAt ?? image.createdAt) }
+}
+
+function headersOf(image: Image, { etag, lastModifiedMs }: { etag: string; lastModifiedMs: number }, digest: Digest | null): Headers {
+  const headers = new Headers({
+    ETag: etag,
+    'Last-Modified': formatHttpDate(lastModifiedMs),
+    'Accept-Ranges': 'bytes',
+    'Content-Type': imageContentType(image.format),
+    'Content-Disposition': formatDisposition(imageFileName(image.name, image.format)),
+    // Whoever transforms the bytes on the way breaks their digest.
+    'Cache-Control': 'private, no-cache, no-transform',
+  })
+  if (digest !== null) headers.set('Repr-Digest', formatDigestField(digest))
+  return headers
+}
+
+async function bodyOf(
+  deps: ContentDeps,
+  context: RouteContext,
+  image: Image,
+  start: number,
+  end: number,
+): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
+  const { slices, images, downloads } = deps
+  const { request, actor, log } = context
+  const content = await images.open(image.id)
+  const { manifest } = content
+  const failed = async (error: unknown): Promise<void> => {
+    log.error('the content of an image could not be sent', { image: image.id, error })
+    if (error instanceof SliceUnreadable) await images.markDamaged([`image ${image.id}`], `${error.message}. Sync the image again from a store that has it.`)
+  }
+  if (end - start <= SMALL_BODY_MAX) {
+    try {
+      return await wholeBody(slices.read(manifest, start, end, request.signal), end - start)
+    } catch (error) {
+      if (!request.signal.aborted) await failed(error)
+      throw error
+    } finally {
+      content[Symbol.dispose]()
+    }
+  }
+  context.keepOpen()
+  let position = start
+  return openPacedStream({
+    gate: downloads,
+    key: actor.name,
+    signal: request.signal,
+    failed,
+    ended: () => content[Symbol.dispose](),
+    async *open(signal) {
+      for await (const piece of slices.read(manifest, position, end, signal)) {
+        position += piece.byteLength
+        yield piece
+      }
+    },
+    isWhole: () => position === end,
+  })
+}
+
+async function wholeBody(pieces: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length)
+  let filled = 0
+  for await (const piece of pieces) {
+    bytes.set(piece, filled)
+    filled += piece.byteLength
+  }
+  if (filled !== length) throw new Error(`the slices have ${filled} bytes of ${length}`)
+  return bytes
+}

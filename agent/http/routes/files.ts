@@ -1,0 +1,148 @@
+// The mount path as it is: folders as lists, files as downloads. The files hold every image of the store in pieces, so
+// their content is for operators; their names are for everybody with a token.
+
+import { z } from 'zod'
+import { fileSchema } from '../../../protocol/file.ts'
+import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { BrowsedFile, FileBrowser } from '../../contract/browse.ts'
+import type { Clock, Log } from '../../contract/runtime.ts'
+import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
+import { formatDisposition } from '../content-headers.ts'
+import { withinDeadline } from '../deadline.ts'
+import { parseRange } from '../ranges.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+/** Up to this length a body is sent in one piece, with its length. */
+const SMALL_BODY_MAX = 1024 * 1024
+
+const pathSchema = z.object({ path: z.string().default('') })
+
+/** Routes below /v1/files. */
+export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/files',
+      access: 'viewer',
+      summary: 'Lists a folder of the mount path as it is on disk, by name',
+      query: pageQuerySchema.extend(pathSchema.shape),
+      answers: { 200: { description: 'One page of files', schema: pageSchema(fileSchema) } },
+      run: async ({ query: { path, ...page } }) => Response.json(await withinDeadline(clock, files.list(path, page))),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/files/content',
+      access: 'operator',
+      summary: 'Sends a file of the mount path as it is on disk',
+      query: pathSchema,
+      answers: {
+        200: { description: 'The whole file', mediaType: 'application/octet-stream' },
+        206: { description: 'One range of the file', mediaType: 'application/octet-stream' },
+        304: { description: 'The file has not changed' },
+      },
+      async run({ request, query, log, keepOpen }) {
+        const file = await openInTime(files, query.path, clock)
+        try {
+          keepOpen()
+          return await answerFile(request, file, log)
+        } catch (error) {
+          await file[Symbol.asyncDispose]()
+          throw error
+        }
+      },
+    }),
+  ]
+}
+
+/** A file that opens too late is closed when it does. */
+async function openInTime(files: FileBrowser, path: string, clock: Clock): Promise<BrowsedFile> {
+  const opening = files.open(path)
+  let isLate = false
+  const orClose = opening.then(async (file) => {
+    if (isLate) await file[Symbol.asyncDispose]()
+    return file
+  })
+  try {
+    return await withinDeadline(clock, orClose)
+  } catch (error) {
+    isLate = true
+    throw error
+  }
+}
+
+/** The answer takes the file over: it is closed when the body has ended, however it ends. */
+async function answerFile(request: Request, file: BrowsedFile, log: Log): Promise<Response> {
+  const validators = { etag: file.etag, lastModifiedMs: file.modifiedMs }
+  const headers = new Headers({
+    ETag: file.etag,
+    'Last-Modified': formatHttpDate(file.modifiedMs),
+    'Accept-Ranges': 'bytes',
+    'Content-Type': 'application/octet-stream',
+    'Content-Disposition': formatDisposition(file.name),
+    'Cache-Control': 'private, no-cache',
+  })
+  switch (evaluateConditions(request.headers, validators)) {
+    case 'failed':
+      throw problem('precondition-failed', `The file is ${file.etag}.`, {}, { headers: { ETag: file.etag } })
+    case 'not-modified':
+      await file[Symbol.asyncDispose]()
+      return new Response(null, { status: 304, headers })
+    case 'proceed':
+  }
+  const isHead = request.method === 'HEAD'
+  const range = !isHead && rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), file.length) : ({ kind: 'whole' } as const)
+  if (range.kind === 'unsatisfiable')
+    throw problem('range-not-satisfiable', `The file is ${file.length} bytes long.`, {}, { headers: { 'Content-Range': `bytes */${file.length}` } })
+  const { start, end } = range.kind === 'part' ? range : { start: 0, end: file.length }
+  headers.set('Content-Length', String(end - start))
+  if (range.kind === 'part') headers.set('Content-Range', `bytes ${start}-${end - 1}/${file.length}`)
+  const status = range.kind === 'part' ? 206 : 200
+  if (isHead || start === end) {
+    await file[Symbol.asyncDispose]()
+    return new Response(null, { status, headers })
+  }
+  if (end - start <= SMALL_BODY_MAX) return new Response(await readWhole(file, start, end), { status, headers })
+  return new Response(streamFile(file, start, end, log), { status, headers })
+}
+
+async function readWhole(file: BrowsedFile, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+  const body = new Uint8Array(end - start)
+  let at = 0
+  for await (const piece of file.read(start, end)) {
+    body.set(piece, at)
+    at += piece.byteLength
+  }
+  await file[Symbol.asyncDispose]()
+  return body
+}
+
+/** A file that cannot be read to its announced end breaks the stream, never ends it. */
+function streamFile(file: BrowsedFile, start: number, end: number, log: Log): ReadableStream<Uint8Array> {
+  const pieces = file.read(start, end)
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const next = await pieces.next()
+          if (!next.done) {
+            controller.enqueue(next.value)
+            return
+          }
+          await file[Symbol.asyncDispose]()
+          controller.close()
+        } catch (error) {
+          log.error('a file could not be sent to its end', { error })
+          await file[Symbol.asyncDispose]()
+          controller.error(error)
+        }
+      },
+      async cancel() {
+        await pieces.return(undefined)
+        await file[Symbol.asyncDispose]()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}

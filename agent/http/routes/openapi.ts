@@ -1,0 +1,30 @@
+// The description of the interface by itself.
+
+import { describeRoutes } from '../openapi.ts'
+import type { OpenApiDocument } from '../openapi.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+export interface OpenApiRoutesDeps {
+  readonly version: string
+  /** The whole table, read when it is first asked for: this route is in it too. */
+  readonly routes: () => readonly Route[]
+}
+
+/** The route of /v1/openapi.json. */
+export function openApiRoutes({ version, routes }: OpenApiRoutesDeps): Route[] {
+  let made: OpenApiDocument | undefined
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/openapi.json',
+      access: 'viewer',
+      summary: 'Describes this interface in OpenAPI 3.1',
+      answers: { 200: { description: 'The document', mediaType: 'application/json' } },
+      run() {
+        made ??= describeRoutes(routes(), version)
+        return Response.json(made, { headers: { 'Cache-Control': 'private, no-cache' } })
+      },
+    }),
+  ]
+}

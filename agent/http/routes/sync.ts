@@ -1,0 +1,33 @@
+// Sync: tells this store to copy images from another one.
+
+import { syncRequestSchema } from '../../../protocol/sync.ts'
+import type { SyncRequest } from '../../../protocol/sync.ts'
+import { taskSchema } from '../../../protocol/task.ts'
+import type { Task } from '../../../protocol/task.ts'
+import type { StoreGate } from '../../contract/store.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+export interface SyncRoutesDeps {
+  readonly sync: { start(request: SyncRequest, createdBy: string): Promise<Task> }
+  readonly gate: StoreGate
+}
+
+/** POST /v1/sync. */
+export function syncRoutes({ sync, gate }: SyncRoutesDeps): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/v1/sync',
+      access: 'operator',
+      summary: 'Copies images from another store to this one; only slices that are missing here travel',
+      body: syncRequestSchema,
+      answers: { 202: { description: 'The task that copies', schema: taskSchema } },
+      async run({ body, actor }) {
+        gate.requireEnabled()
+        const task = await sync.start(body, actor.name)
+        return Response.json(task, { status: 202, headers: { Location: `/v1/tasks/${task.id}` } })
+      },
+    }),
+  ]
+}

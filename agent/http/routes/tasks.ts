@@ -1,0 +1,58 @@
+// Tasks: what runs, how far it is, and stopping or repeating it.
+
+import { z } from 'zod'
+import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import { problem } from '../../../protocol/problems.ts'
+import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
+import type { TaskBoard } from '../../contract/work.ts'
+import { route } from '../route.ts'
+import type { Route } from '../route.ts'
+
+const idSchema = z.object({ id: z.string().max(64) })
+const filterSchema = pageQuerySchema.extend({ state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
+
+/** Routes below /v1/tasks. */
+export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/tasks',
+      access: 'viewer',
+      summary: 'Lists tasks, newest first',
+      query: filterSchema,
+      answers: { 200: { description: 'One page of tasks', schema: pageSchema(taskSchema) } },
+      run: ({ query }) => Response.json(tasks.list(query)),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/tasks/:id',
+      access: 'viewer',
+      summary: 'Shows a task',
+      params: idSchema,
+      answers: { 200: { description: 'The task', schema: taskSchema } },
+      run({ params }) {
+        const task = tasks.get(params.id)
+        if (!task) throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
+        return Response.json(task)
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/tasks/:id/cancel',
+      access: 'operator',
+      summary: 'Asks a task to stop',
+      params: idSchema,
+      answers: { 202: { description: 'The task, which stops as soon as it can', schema: taskSchema } },
+      run: ({ params, actor }) => Response.json(tasks.cancel(params.id, actor.name), { status: 202 }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/tasks/:id/retry',
+      access: 'operator',
+      summary: 'Runs a failed or cancelled task again, under the same id',
+      params: idSchema,
+      answers: { 202: { description: 'The task, queued again', schema: taskSchema } },
+      run: ({ params, actor }) => Response.json(tasks.retry(params.id, actor.name), { status: 202 }),
+    }),
+  ]
+}

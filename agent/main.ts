@@ -1,0 +1,82 @@
+// slipway-agent: one process for one store. The command line, and what each command's end means to the shell:
+// 0 done, 1 failed, 2 refused or not understood.
+
+import { parseArgs } from 'node:util'
+import packageFile from '../package.json' with { type: 'json' }
+import { checkStore } from './commands/check.ts'
+import { collectGarbageNow, recoverStore, scrubStoreNow } from './commands/maintenance.ts'
+import { serve } from './commands/serve.ts'
+import { StartRefused } from './commands/start-refused.ts'
+import { loadConfig } from './config.ts'
+import type { Config } from './config.ts'
+
+const USAGE = `slipway-agent ${packageFile.version}: serves one store of images
+
+Usage: slipway-agent COMMAND [--config FILE]
+
+Commands
+  serve     runs the agent until SIGTERM; with --check only validates the configuration
+  recover   rebuilds the index database from packs and manifests
+  scrub     reads and verifies everything in the store
+  gc        removes slices that nothing needs; with --dry-run only counts them
+  check     looks whether every image has all its slices, without reading them
+
+Every key of the configuration is also an environment variable SLIPWAY_<SECTION>_<KEY>.
+All commands but "serve --check" need the store for themselves: stop its agent first.`
+
+interface Flags {
+  readonly check: boolean
+  readonly dryRun: boolean
+}
+
+const COMMANDS: Readonly<Record<string, (config: Config, flags: Flags) => Promise<number>>> = {
+  serve: async (config, { check }) => (check ? tell(`The configuration of store ${config.store.name} is valid.`) : serve(config, packageFile.version)),
+  recover: (config) => recoverStore(config),
+  scrub: (config) => scrubStoreNow(config),
+  gc: (config, { dryRun }) => collectGarbageNow(config, dryRun),
+  check: (config) => checkStore(config),
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const parsed = parseCommandLine(args)
+  if (typeof parsed === 'string') return complain(parsed)
+  const { positionals, values } = parsed
+  if (values.version) return tell(packageFile.version)
+  if (values.help || positionals[0] === 'help') return tell(USAGE)
+  const [name, ...rest] = positionals
+  const command = name === undefined ? undefined : COMMANDS[name]
+  if (!command || rest.length > 0) return complain(USAGE)
+  const loaded = loadConfig(values.config)
+  if (loaded.kind === 'refused') return complain(loaded.complaints.join('\n'))
+  try {
+    return await command(loaded.config, { check: values.check, dryRun: values['dry-run'] })
+  } catch (error) {
+    if (error instanceof StartRefused) return complain(error.message)
+    throw error
+  }
+}
+
+function parseCommandLine(args: readonly string[]) {
+  const flag = { type: 'boolean', default: false } as const
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { config: { type: 'string' }, check: flag, 'dry-run': flag, help: flag, version: flag },
+    })
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`
+  }
+}
+
+function tell(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
+function complain(text: string): number {
+  process.stderr.write(`${text}\n`)
+  return 2
+}
+
+process.exit(await main(process.argv.slice(2)))
