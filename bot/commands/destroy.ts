@@ -1,0 +1,68 @@
+// What every destroying command shares: first the checklist and the name to type, then, when it was typed, the same
+// checks again. A plan that changed in between is shown again instead of being carried out.
+
+import { formatTime } from '../../protocol/time.ts'
+import { makeView } from '../views/view.ts'
+import type { ChecklistItem, View } from '../views/view.ts'
+import type { CommandContext, CommandInput } from './command.ts'
+
+export interface DestroyPlan {
+  readonly title: string
+  /** Names to type: one for each thing that would go. Ids in `alias` are as good. */
+  readonly names: readonly string[]
+  readonly aliases?: readonly string[]
+  readonly question: string
+  /** What must be the same when the name was typed: ids of what goes, and how final it is. */
+  readonly essence: readonly string[]
+  readonly checklist: readonly ChecklistItem[]
+  /** The command line without `--confirm` and `--plan`. */
+  readonly command: string
+  readonly notes?: readonly string[]
+}
+
+/** Gives undefined when the plan may be carried out, else the View that says what is missing. */
+export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm' | 'plan'>, plan: DestroyPlan): View | undefined {
+  const fingerprint = planFingerprint(plan)
+  const asOfMs = context.clock.nowMs()
+  const blocking = plan.checklist.filter((item) => !item.passed)
+  const typedName = plan.names.join(', ')
+  const json = {
+    confirm: typedName,
+    question: plan.question,
+    checklist: plan.checklist,
+    blocked: blocking.length > 0,
+    asOf: formatTime(asOfMs),
+  }
+  const base = {
+    title: plan.title,
+    fields: plan.checklist.map((item) => ({ label: item.label, value: item.detail, tone: item.passed ? ('good' as const) : ('bad' as const) })),
+    notes: plan.notes ?? [],
+    outcome: 'refused' as const,
+    asOfMs,
+    json,
+  }
+  if (blocking.length > 0) {
+    return makeView({ ...base, tone: 'bad', text: `Not possible now: ${blocking.map((item) => item.label).join(', ')}. Nothing was changed.` })
+  }
+  const confirm = { name: typedName, question: plan.question, checklist: plan.checklist, command: `${plan.command} --plan=${fingerprint}` }
+  if (input.confirm.length === 0) {
+    return makeView({ ...base, tone: 'warning', text: `${plan.question} To go on, type the name: --confirm "${typedName}".`, confirm })
+  }
+  const typed = input.confirm.flatMap((text) => (plan.names.includes(text) ? [text] : text.split(',').map((part) => part.trim())))
+  const allowed = new Set([...plan.names, ...(plan.aliases ?? [])])
+  const isComplete = typed.length >= plan.names.length && typed.every((name) => allowed.has(name))
+  if (!isComplete) return makeView({ ...base, tone: 'bad', text: `"${input.confirm.join(', ')}" is not the name "${typedName}". Nothing was changed.` })
+  if (input.plan !== undefined && input.plan !== fingerprint) {
+    return makeView({
+      ...base,
+      tone: 'warning',
+      text: 'What would happen has changed since the name was typed. Nothing was changed; look again and confirm again.',
+      confirm,
+    })
+  }
+  return undefined
+}
+
+function planFingerprint(plan: DestroyPlan): string {
+  return Bun.hash.xxHash64(JSON.stringify([plan.names, plan.essence, plan.checklist.map((item) => [item.label, item.passed])])).toString(36)
+}

@@ -1,0 +1,91 @@
+// `image delete I…`: into the recycle bin, or for good where the store is set so; first the checklist and the name.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { makeView } from '../../views/view.ts'
+import type { ChecklistItem } from '../../views/view.ts'
+import { formatBytes, formatWireTime, statusWord } from '../../views/words.ts'
+import { defineCommand } from '../command.ts'
+import { gate } from '../destroy.ts'
+import { askStore, oneImage } from '../select.ts'
+import type { FoundImage } from '../select.ts'
+import { quoteOption } from '../words.ts'
+import { IMAGE_COLUMNS, imageJson, imageRow } from './image-rows.ts'
+
+export const imageDelete = defineCommand({
+  noun: 'image',
+  verb: 'delete',
+  summary: 'Moves images to the recycle bin',
+  role: 'operator',
+  effect: 'destroy',
+  targets: [{ name: 'I', about: 'name or id of an image', subject: 'image', many: true }],
+  options: { store: { about: 'the store whose copy goes', value: 'S', subject: 'store' } },
+  examples: ['image delete debian-12 --confirm debian-12'],
+  async run(context, input) {
+    const found = await Promise.all([...new Set(input.targets)].map((target) => oneImage(context, target, input.options.store)))
+    const stores = await Promise.all(
+      [...new Map(found.map(({ store }) => [store.name, store])).values()].map(async (store) => ({
+        store,
+        at: await askStore(context, store, (agent) => agent.store.get()),
+      })),
+    )
+    const deletion = new Map(stores.map(({ store, at }) => [store.name, at.retention.deletion]))
+    const isFinal = found.some(({ store }) => deletion.get(store.name) === 'immediate')
+    const names = found.map(({ image }) => image.name)
+    const refusal = gate(context, input, {
+      title: `Delete ${names.join(', ')}`,
+      names,
+      aliases: found.map(({ image }) => image.id),
+      question: `${found.map(describe).join('; ')} would ${isFinal ? 'be gone for good: this store keeps no recycle bin.' : 'go to the recycle bin.'}`,
+      essence: [String(isFinal), ...found.map(({ image, store }) => `${image.id} ${store.name}`)],
+      checklist: found.flatMap(check),
+      command: [
+        'image delete',
+        ...found.map(({ image }) => image.id),
+        ...(input.options.store === undefined ? [] : [quoteOption('store', input.options.store)]),
+      ].join(' '),
+    })
+    if (refusal) return refusal
+
+    const after: FoundImage[] = []
+    for (const { store, image } of found) {
+      const left = await askStore(context, store, (agent) => agent.images.delete(image.id))
+      after.push({ store, image: left ?? { ...image, status: 'deleted', expiresAt: null } })
+    }
+    const asOfMs = context.clock.nowMs()
+    const expiry = after.map(({ image }) => (image.expiresAt === null ? image.name : `${image.name} until ${formatWireTime(image.expiresAt)}`))
+    return makeView({
+      title: `Deleted ${names.join(', ')}`,
+      text: isFinal ? 'Gone for good; cleanup frees the space.' : `In the recycle bin: ${expiry.join(', ')}.`,
+      tone: 'good',
+      columns: IMAGE_COLUMNS,
+      rows: after.map(imageRow),
+      actions: isFinal
+        ? []
+        : after.map(({ image, store }) => ({
+            label: `Restore ${image.name}`,
+            command: `image restore ${image.id} ${quoteOption('store', store.name)}`,
+            role: 'operator',
+          })),
+      asOfMs,
+      json: { items: after.map(imageJson), asOf: formatTime(asOfMs) },
+    })
+  },
+})
+
+function describe({ store, image }: FoundImage): string {
+  const frees = image.uniqueSize === null ? '' : `, would free ${formatBytes(image.uniqueSize)}`
+  return `${image.name} (${image.id}, ${formatBytes(image.length)}${frees}) in ${store.name}`
+}
+
+function check({ image }: FoundImage): ChecklistItem[] {
+  const isBusy = image.status === 'creating' || image.status === 'uploading' || image.status === 'deleting'
+  return [
+    { label: `${image.name} is not protected`, passed: !image.protected, detail: image.protected ? `protected: image unprotect ${image.id}` : 'not protected' },
+    {
+      label: `${image.name} is not in use`,
+      passed: image.bindings.length === 0,
+      detail: image.bindings.length === 0 ? 'no bindings' : `used by ${image.bindings.join(', ')}: remove these bindings first`,
+    },
+    { label: `${image.name} is at rest`, passed: !isBusy, detail: isBusy ? `${statusWord(image.status)}: wait until it has ended` : statusWord(image.status) },
+  ]
+}

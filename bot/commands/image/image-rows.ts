@@ -1,0 +1,113 @@
+// Images as rows, fields and JSON.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { makeView } from '../../views/view.ts'
+import type { Action, Column, Field, Row, View } from '../../views/view.ts'
+import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '../../views/words.ts'
+import type { FoundImage } from '../select.ts'
+import { quoteOption } from '../words.ts'
+
+export const IMAGE_COLUMNS: readonly Column[] = [
+  { key: 'name', label: 'Name', isWhole: true },
+  { key: 'store', label: 'Store', isWhole: true },
+  { key: 'status', label: 'Status' },
+  { key: 'kind', label: 'Kind', isMinor: true },
+  { key: 'format', label: 'Format', isMinor: true },
+  { key: 'length', label: 'Length', align: 'right' },
+  { key: 'stored', label: 'Stored', align: 'right', isMinor: true },
+  { key: 'owner', label: 'Owner', isMinor: true },
+  { key: 'created', label: 'Created', isMinor: true },
+  { key: 'id', label: 'Id', isWhole: true },
+]
+
+export function imageRow({ store, image }: FoundImage): Row {
+  return {
+    tone: statusTone(image.status),
+    cells: {
+      name: image.name,
+      store: store.name,
+      status: statusWord(image.status),
+      kind: image.kind,
+      format: image.format ?? UNKNOWN,
+      length: formatBytes(image.length),
+      stored: formatBytes(image.storedSize),
+      owner: image.owner ?? UNKNOWN,
+      created: formatWireTime(image.createdAt),
+      expires: image.expiresAt === null ? 'never' : formatWireTime(image.expiresAt),
+      deleted: formatWireTime(image.deletedAt),
+      id: image.id,
+    },
+  }
+}
+
+/** An image as `--json` gives it: that of the interface, and the store. */
+export function imageJson({ store, image }: FoundImage): Record<string, unknown> {
+  return { store: store.name, ...image }
+}
+
+/** The View of one image; `copies` are the other stores that have it. */
+export function imageView(
+  title: string,
+  found: FoundImage,
+  asOfMs: number,
+  more: { copies?: readonly FoundImage[]; notes?: readonly string[]; json?: Readonly<Record<string, unknown>> | undefined } = {},
+): View {
+  const { image, store } = found
+  const copies = more.copies ?? [found]
+  return makeView({
+    title,
+    tone: statusTone(image.status),
+    fields: imageFields(found, copies),
+    actions: imageActions(found),
+    notes: more.notes ?? [],
+    asOfMs,
+    json: {
+      ...imageJson({ image, store }),
+      stores: copies.map((copy) => ({ store: copy.store.name, status: copy.image.status })),
+      ...more.json,
+      asOf: formatTime(asOfMs),
+    },
+  })
+}
+
+function imageFields({ image }: FoundImage, copies: readonly FoundImage[]): Field[] {
+  const optional = (label: string, value: string | null | undefined): Field[] =>
+    value === null || value === undefined || value === '' ? [] : [{ label, value }]
+  return [
+    { label: 'Name', value: image.name },
+    { label: 'Id', value: image.id },
+    { label: 'Status', value: statusWord(image.status), tone: statusTone(image.status) },
+    ...optional('Reason', image.statusReason),
+    { label: 'Stores', value: copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`).join(', ') },
+    { label: 'Kind', value: image.kind },
+    { label: 'Format', value: image.format ?? UNKNOWN },
+    { label: 'Length', value: formatBytes(image.length) },
+    { label: 'Virtual size', value: formatBytes(image.virtualSize) },
+    { label: 'Stored size', value: formatBytes(image.storedSize) },
+    ...(image.uniqueSize === null ? [] : [{ label: 'Deleting frees', value: formatBytes(image.uniqueSize) }]),
+    { label: 'SHA-256', value: image.digest ?? 'not computed yet' },
+    { label: 'Manifest', value: image.manifestDigest ?? UNKNOWN },
+    ...optional('Description', image.description),
+    ...optional('OS', image.os),
+    ...optional('Media group', image.mediaGroup),
+    { label: 'Owner', value: image.owner ?? UNKNOWN },
+    { label: 'Protected', value: image.protected ? 'yes' : 'no' },
+    { label: 'In use by', value: image.bindings.length === 0 ? 'nothing' : image.bindings.join(', ') },
+    { label: 'Created', value: formatWireTime(image.createdAt) },
+    ...(image.availableAt === null ? [] : [{ label: 'Available', value: formatWireTime(image.availableAt) }]),
+    ...(image.deletedAt === null
+      ? []
+      : [
+          {
+            label: 'Deleted',
+            value: `${formatWireTime(image.deletedAt)}, gone for good ${image.expiresAt === null ? 'never' : formatWireTime(image.expiresAt)}`,
+          },
+        ]),
+  ]
+}
+
+function imageActions({ image, store }: FoundImage): Action[] {
+  const at = `${image.id} ${quoteOption('store', store.name)}`
+  if (image.status === 'deleted') return [{ label: 'Restore', command: `image restore ${at}`, role: 'operator', style: 'primary' }]
+  return [{ label: 'Delete', command: `image delete ${at}`, role: 'operator', style: 'danger' }]
+}

@@ -1,0 +1,26 @@
+// `image protect I` and `image unprotect I`: a protected image cannot be deleted.
+
+import type { Command } from '../command.ts'
+import { defineCommand } from '../command.ts'
+import { askStore, oneImage } from '../select.ts'
+import { imageView } from './image-rows.ts'
+
+export const imageProtect = protection('protect', true, 'Refuses to delete the image until it is unprotected')
+export const imageUnprotect = protection('unprotect', false, 'Lets the image be deleted again')
+
+function protection(verb: string, isProtected: boolean, summary: string): Command {
+  return defineCommand({
+    noun: 'image',
+    verb,
+    summary,
+    role: 'operator',
+    effect: 'write',
+    targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
+    options: { store: { about: 'the store whose copy is meant', value: 'S', subject: 'store' } },
+    async run(context, { targets, options }) {
+      const { store, image } = await oneImage(context, targets[0] ?? '', options.store)
+      const changed = await askStore(context, store, (agent) => agent.images.patch(image.id, { protected: isProtected }))
+      return imageView(`Image ${changed.name} ${verb}ed`, { store, image: changed }, context.clock.nowMs())
+    },
+  })
+}

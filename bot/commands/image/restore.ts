@@ -1,0 +1,20 @@
+// `image restore I`: back out of the recycle bin.
+
+import { defineCommand } from '../command.ts'
+import { askStore, oneImage } from '../select.ts'
+import { imageView } from './image-rows.ts'
+
+export const imageRestore = defineCommand({
+  noun: 'image',
+  verb: 'restore',
+  summary: 'Takes an image back out of the recycle bin',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'I', about: 'name or id of a deleted image', subject: 'deleted-image' }],
+  options: { store: { about: 'the store whose recycle bin has it', value: 'S', subject: 'store' } },
+  async run(context, { targets, options }) {
+    const { store, image } = await oneImage(context, targets[0] ?? '', options.store, true)
+    const restored = await askStore(context, store, (agent) => agent.images.restore(image.id))
+    return imageView(`Image ${restored.name} restored`, { store, image: restored }, context.clock.nowMs())
+  },
+})

@@ -1,0 +1,93 @@
+// `image sync I… to=S,S`: every target pulls the slices it lacks from a store that has the image.
+
+import { problem } from '../../../protocol/problems.ts'
+import type { FollowedTask } from '../../views/view.ts'
+import { statusWord } from '../../views/words.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import type { CommandContext } from '../command.ts'
+import { defineCommand } from '../command.ts'
+import { answerOf, findImages, oneStore } from '../select.ts'
+import type { FoundImage } from '../select.ts'
+import { tasksView } from '../task/task-view.ts'
+
+/** Life of the token that a target gets for its source, in seconds: long enough for a large image over a slow link. */
+const READING_TOKEN_SECONDS = 7 * 86_400
+
+export const imageSync = defineCommand({
+  noun: 'image',
+  verb: 'sync',
+  summary: 'Copies images to other stores; only missing slices travel',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'I', about: 'name or id of an image', subject: 'image', many: true }],
+  options: {
+    to: { about: 'stores that shall have it, separated by commas', value: 'S,S', subject: 'store' },
+    from: { about: 'the store to take it from, where several have it', value: 'S', subject: 'store' },
+  },
+  examples: ['image sync debian-12 to=edge-b', 'image sync debian-12 alpine to=edge-b,edge-c'],
+  async run(context, { targets, options }) {
+    const listed = (options.to ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]))
+    if (listed.length === 0) throw problem('invalid-input', 'image sync needs to=.', { action: 'Name the stores that shall have the image: to=edge-b,edge-c.' })
+    const receivers = [...new Map(listed.map((name) => oneStore(context, name)).map((store) => [store.name, store])).values()]
+    const givers = options.from === undefined ? context.fleet.registry.list() : [oneStore(context, options.from)]
+    const notes: string[] = []
+    const images: FoundImage[][] = []
+    for (const target of targets) {
+      const { found, notes: gaps } = await findImages(context, target, givers)
+      images.push(copiesOf(target, found, gaps))
+      notes.push(...gaps)
+    }
+    const tasks: FollowedTask[] = []
+    for (const receiver of receivers) {
+      const orders = new Map<StoreRecord, string[]>()
+      for (const copies of images) {
+        const source = chooseSource(copies, receiver)
+        if (!source) notes.push(`${copies[0]?.image.name ?? 'The image'} is in ${receiver.name} only: there is nothing to copy.`)
+        else orders.set(source.store, [...(orders.get(source.store) ?? []), source.image.id])
+      }
+      for (const [source, ids] of orders) tasks.push(await startSync(context, source, receiver, ids))
+    }
+    const label = images.map((copies) => copies[0]?.image.name ?? '').join(', ')
+    if (tasks.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that does not have it yet.' })
+    return tasksView(`Sync of ${label} to ${receivers.map((store) => store.name).join(', ')}`, tasks, context.clock.nowMs(), [...new Set(notes)])
+  },
+})
+
+/** The copies of the one image that is meant and can be read. */
+function copiesOf(text: string, found: readonly FoundImage[], notes: readonly string[]): FoundImage[] {
+  const ids = [...new Set(found.map(({ image }) => image.id))]
+  if (ids.length === 0) throw problem('not-found', [`No store has an image "${text}".`, ...notes].join(' '), { action: 'List them with image list.' })
+  if (ids.length > 1)
+    throw problem('conflict', `${ids.length} images match "${text}": ${found.map(({ image, store }) => `${image.id} in ${store.name}`).join(', ')}.`, {
+      action: 'Use the id, or say from=STORE.',
+    })
+  const readable = found.filter(({ image }) => image.status === 'available' || image.status === 'degraded')
+  const [first] = found
+  if (readable.length === 0 && first) {
+    throw problem(
+      'wrong-status',
+      `${first.image.name} is ${statusWord(first.image.status)} in ${first.store.name}: ${first.image.statusReason ?? 'it cannot be copied now'}.`,
+      { action: 'Wait until it is Available.' },
+    )
+  }
+  // Whole copies first: a degraded one may lack slices.
+  return readable.toSorted((a, b) => Number(a.image.status === 'degraded') - Number(b.image.status === 'degraded'))
+}
+
+/** A copy elsewhere; whether the receiver lacks anything of it, its agent finds out. */
+function chooseSource(copies: readonly FoundImage[], receiver: StoreRecord): FoundImage | undefined {
+  return copies.find(({ store }) => store.name !== receiver.name)
+}
+
+async function startSync(context: CommandContext, source: StoreRecord, receiver: StoreRecord, images: string[]): Promise<FollowedTask> {
+  const token = await readingToken(context, source, receiver)
+  const contact = await context.fleet.contact(receiver, (agent) => agent.sync({ source: { url: source.url, token }, images }))
+  return { store: receiver.name, task: answerOf(contact) }
+}
+
+/** A token that may read and nothing else, for the other agent; the bot's own where it may not make one. */
+async function readingToken(context: CommandContext, source: StoreRecord, receiver: StoreRecord): Promise<string> {
+  const order = { name: `sync to ${receiver.name}`, role: 'viewer' as const, ttlSeconds: READING_TOKEN_SECONDS }
+  const made = await context.fleet.contact(source, (agent) => agent.tokens.create(order))
+  return made.kind === 'refused' ? source.token : answerOf(made).token
+}

@@ -1,0 +1,166 @@
+// `image upload`: with a path (console) the file is sent from here and goes on where it stopped; without one the answer
+// is a signed link for whoever has the file.
+
+import { LINK_SECONDS_DEFAULT, LINK_SECONDS_MAX } from '../../../protocol/access.ts'
+import type { Image } from '../../../protocol/image.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { Task } from '../../../protocol/task.ts'
+import { formatTime } from '../../../protocol/time.ts'
+import { formatSize, parseDuration, parseSize } from '../../../protocol/units.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { makeView } from '../../views/view.ts'
+import type { View } from '../../views/view.ts'
+import { formatWireTime } from '../../views/words.ts'
+import type { CommandContext, SentFile } from '../command.ts'
+import { defineCommand } from '../command.ts'
+import { answerOf, askStore, oneStore } from '../select.ts'
+import { imageView } from './image-rows.ts'
+
+const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
+/** Time between two looks at an image that is being inspected, in milliseconds. */
+const INSPECTION_INTERVAL_MS = 250
+
+export const imageUpload = defineCommand({
+  noun: 'image',
+  verb: 'upload',
+  summary: 'Sends a file of this machine (console), or gives a link to send one with',
+  role: 'uploader',
+  effect: 'write',
+  targets: [{ name: 'PATH', about: 'file of this machine; only in the console', subject: 'path', optional: true }],
+  options: {
+    store: { about: 'store that takes it', value: 'S', subject: 'store' },
+    name: { about: 'name of the image; the name of the file without one', value: 'NAME' },
+    description: { about: 'what it is', value: 'TEXT' },
+    kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND' },
+    format: { about: 'raw, qcow2, vmdk or iso; detected and compared', value: 'FORMAT' },
+    os: { about: 'operating system', value: 'OS' },
+    cloudInit: { about: 'true when it has cloud-init', value: 'true|false' },
+    mediaGroup: { about: 'media group', value: 'GROUP' },
+    owner: { about: 'owner', value: 'NAME' },
+    digest: { about: 'expected sha256:… of the whole file, verified', value: 'DIGEST' },
+    for: { about: 'how long a link is good, 1h by default', value: '1h' },
+    max: { about: 'longest upload that a link allows', value: '40GB' },
+  },
+  examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
+  run(context, { targets, options }) {
+    const store = oneStore(context, options.store)
+    const [path] = targets
+    if (path === undefined) return giveLink(context, store, options)
+    if (!context.files) {
+      throw problem('invalid-input', 'A file can be sent from the console only.', {
+        action: `Ask for a link instead: image upload store=${store.name} name=${options.name ?? 'NAME'}`,
+      })
+    }
+    if (options.for !== undefined || options.max !== undefined)
+      throw problem('invalid-input', 'for= and max= are about links.', { action: 'Leave them out, or leave out the path.' })
+    return sendFile(context, store, path, options)
+  },
+})
+
+type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'for' | 'max', string>>>
+
+async function giveLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
+  const ttlMs = options.for === undefined ? LINK_SECONDS_DEFAULT * 1000 : parseDuration(options.for)
+  if (ttlMs === undefined || ttlMs < 1000 || ttlMs > LINK_SECONDS_MAX * 1000)
+    throw problem('invalid-input', `for=${options.for} is not a time up to 7d.`, { action: 'Write it as 30m, 2h or 1d.' })
+  const maxLength = options.max === undefined ? undefined : parseSize(options.max)
+  if (options.max !== undefined && maxLength === undefined)
+    throw problem('invalid-input', `max=${options.max} is not a size.`, { action: 'Write it as 40GB or 512MiB.' })
+  const contact = await context.fleet.contact(store, (agent) =>
+    agent.links.create({
+      kind: 'upload',
+      ttlSeconds: Math.floor(ttlMs / 1000),
+      ...(options.name === undefined ? {} : { name: options.name }),
+      ...(maxLength === undefined ? {} : { maxLength }),
+    }),
+  )
+  const link = answerOf(contact)
+  return makeView({
+    title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
+    text: 'Whoever has this link may send one image. Give it to that person alone.',
+    isPrivate: true,
+    fields: [
+      { label: 'Link', value: link.url },
+      { label: 'Good until', value: formatWireTime(link.expiresAt) },
+      ...(maxLength === undefined ? [] : [{ label: 'Longest file', value: formatSize(maxLength) }]),
+      { label: 'How', value: 'Open it in a browser, or give it as endpoint to any tus client.' },
+    ],
+    asOfMs: contact.asOfMs,
+    json: { store: store.name, ...link, asOf: formatTime(contact.asOfMs) },
+  })
+}
+
+async function sendFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
+  // Asked first, so that a store that cannot take the file says so before the first byte.
+  const at = await askStore(context, store, (agent) => agent.store.get())
+  if (!at.enabled) throw problem('store-disabled', `${store.name} is disabled${at.disabledReason ? `: ${at.disabledReason}` : ''}.`)
+  const filename = path.slice(path.lastIndexOf('/') + 1)
+  const metadata: Record<string, string> = { filename, name: filename }
+  for (const key of METADATA) {
+    const value = options[key]
+    if (value !== undefined) metadata[key] = value
+  }
+  const name = metadata['name'] ?? filename
+  const title = `Upload of ${name} to ${store.name}`
+  const startedMs = context.clock.nowMs()
+  let firstSent: number | undefined
+  const sent = await context.files?.send({
+    path,
+    url: store.url,
+    token: store.token,
+    metadata,
+    cutter: at.cutter,
+    signal: context.signal,
+    onProgress(done, total) {
+      firstSent ??= done
+      const seconds = Math.max(0.001, (context.clock.nowMs() - startedMs) / 1000)
+      const rate = (done - firstSent) / seconds
+      const progress: Task['progress'] = { done, total, unit: 'bytes', rate, etaSeconds: rate > 0 ? (total - done) / rate : null }
+      const task: Task = {
+        id: 'upload',
+        kind: 'import',
+        state: 'running',
+        progress,
+        subject: name,
+        createdBy: context.actor.name,
+        createdAt: formatTime(startedMs),
+        endedAt: null,
+      }
+      const asOfMs = context.clock.nowMs()
+      context.onInterim?.(makeView({ title, progress: [{ store: store.name, task }], asOfMs, json: { progress, asOf: formatTime(asOfMs) } }))
+    },
+  })
+  if (!sent) throw new Error('the console has no file sender')
+  const notes = notesOf(sent)
+  if (sent.imageId === undefined) {
+    const asOfMs = context.clock.nowMs()
+    return makeView({
+      title,
+      text: `All ${formatSize(sent.length)} are in the store; the agent did not say the id. See image list.`,
+      notes,
+      asOfMs,
+      json: { store: store.name, length: sent.length, ...sent.saving, asOf: formatTime(asOfMs) },
+    })
+  }
+  const image = await awaitInspection(context, store, sent.imageId)
+  const view = imageView(`Image ${image.name} uploaded to ${store.name}`, { store, image }, context.clock.nowMs(), { notes, json: sent.saving })
+  return image.status === 'error' ? { ...view, outcome: 'failed', text: image.statusReason ?? 'The image cannot be used.' } : view
+}
+
+/** What was not sent, and why. */
+function notesOf({ resumedFrom, length, saving }: SentFile): string[] {
+  const notes = resumedFrom > 0 ? [`Went on at ${formatSize(resumedFrom)}: that part was there already.`] : []
+  const rest = length - resumedFrom
+  if (!saving || rest === 0) return notes
+  const percent = Math.floor(100 * (1 - saving.newBytes / rest))
+  return [...notes, `Sent ${formatSize(saving.wireBytes)} of ${formatSize(rest)}; ${percent} % was there.`]
+}
+
+/** A finished upload is inspected before it is available; that is a matter of moments. */
+async function awaitInspection(context: CommandContext, store: StoreRecord, id: string): Promise<Image> {
+  for (;;) {
+    const image = await askStore(context, store, (agent) => agent.images.get(id))
+    if (image.status !== 'creating' && image.status !== 'uploading' && image.status !== 'pending') return image
+    await context.clock.sleep(INSPECTION_INTERVAL_MS, context.signal)
+  }
+}

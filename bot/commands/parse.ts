@@ -1,0 +1,128 @@
+// From words to a command with its input. What is not understood is answered with the nearest thing that would be.
+
+import type { Command, CommandInput } from './command.ts'
+import { COMMON_FLAGS, usage } from './command.ts'
+import { nearest, quoteWord } from './words.ts'
+import type { Word } from './words.ts'
+
+export type Parsed =
+  | { readonly kind: 'command'; readonly command: Command; readonly input: CommandInput; readonly common: ReadonlySet<string> }
+  | {
+      readonly kind: 'unclear'
+      readonly detail: string
+      readonly action: string
+      readonly suggestion: string | undefined
+      readonly common: ReadonlySet<string>
+    }
+
+/** Understands words by the table. A bare noun lists, no words at all help. */
+export function parseWords(commands: readonly Command[], words: readonly Word[]): Parsed {
+  const common = new Set<string>()
+  const rest = words.filter((word) => {
+    const flag = word.literal || !word.text.startsWith('--') ? undefined : word.text.slice(2)
+    if (flag === undefined || !(flag in COMMON_FLAGS)) return true
+    common.add(flag)
+    return false
+  })
+  const unclear = (detail: string, action: string, suggestion?: string): Parsed => ({ kind: 'unclear', detail, action, suggestion, common })
+
+  const noun = rest[0]?.text.toLowerCase() ?? 'help'
+  const ofNoun = commands.filter((command) => command.noun === noun)
+  if (ofNoun.length === 0) {
+    const nouns = [...new Set(commands.map((command) => command.noun))]
+    const meant = nearest(noun, nouns) ?? (noun.endsWith('s') && nouns.includes(noun.slice(0, -1)) ? noun.slice(0, -1) : undefined)
+    const suggestion = meant === undefined ? undefined : [meant, ...rest.slice(1).map(respell)].join(' ')
+    return unclear(`There is no "${rest[0]?.text ?? ''}".`, meant === undefined ? `Say one of: ${nouns.join(', ')}.` : `Did you mean ${meant}?`, suggestion)
+  }
+
+  const only = ofNoun.length === 1 && ofNoun[0]?.verb === '' ? ofNoun[0] : undefined
+  const second = rest[1]
+  const verb = second === undefined || isOption(second) || second.text.startsWith('--') ? undefined : second.text.toLowerCase()
+  const command = only ?? ofNoun.find((candidate) => candidate.verb === (verb ?? 'list'))
+  if (!command) {
+    const verbs = ofNoun.map((candidate) => candidate.verb)
+    const meant = verb === undefined ? undefined : nearest(verb, verbs)
+    const suggestion = meant === undefined ? undefined : [noun, meant, ...rest.slice(2).map(respell)].join(' ')
+    return unclear(
+      `${noun} has no "${second?.text ?? 'list'}".`,
+      meant === undefined ? `Say one of: ${verbs.join(', ')}.` : `Did you mean ${noun} ${meant}?`,
+      suggestion,
+    )
+  }
+  const taken = only || verb === undefined ? 1 : 2
+  const result = readInput(command, rest.slice(taken))
+  if ('detail' in result) return unclear(result.detail, result.action)
+  return { kind: 'command', command, input: result, common }
+}
+
+function respell(word: Word): string {
+  return word.literal ? quoteWord(word.text) : word.text
+}
+
+function isOption(word: Word): boolean {
+  return !word.literal && /^[a-z][a-zA-Z0-9]*=/.test(word.text)
+}
+
+function readInput(command: Command, words: readonly Word[]): CommandInput | { detail: string; action: string } {
+  const targets: string[] = []
+  const options: Record<string, string> = {}
+  const flags = new Set<string>()
+  const confirm: string[] = []
+  let plan: string | undefined
+  const spelled = `${command.noun} ${command.verb}`.trim()
+  const see = `Usage: ${usage(command)}`
+
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]
+    if (!word) continue
+    if (!word.literal && word.text.startsWith('--')) {
+      const [flag, inline] = splitOnce(word.text.slice(2), '=')
+      // A script may confirm every write; one that destroys nothing has no use for it.
+      if (flag === 'confirm' && command.effect !== 'read') {
+        const name = inline ?? words[++i]?.text
+        if (name === undefined || name === '') return { detail: '--confirm needs the name.', action: see }
+        confirm.push(name)
+      } else if (flag === 'plan' && command.effect === 'destroy' && inline !== undefined) plan = inline
+      else if (flag in command.flags && inline === undefined) flags.add(flag)
+      else if (flag in command.options) {
+        const value = inline ?? words[++i]?.text
+        if (value === undefined) return { detail: `--${flag} needs a value.`, action: see }
+        options[flag] = value
+      } else
+        return { detail: `${spelled} has no flag --${flag}.`, action: hint(flag, [...Object.keys(command.flags), ...Object.keys(COMMON_FLAGS)], '--', see) }
+      continue
+    }
+    if (isOption(word)) {
+      const [key, value = ''] = splitOnce(word.text, '=')
+      if (!(key in command.options)) return { detail: `${spelled} has no option ${key}=.`, action: hint(key, Object.keys(command.options), '', see) }
+      if (key in options) return { detail: `${key}= is given twice.`, action: see }
+      options[key] = value
+      continue
+    }
+    targets.push(word.text)
+  }
+
+  const many = command.targets.some((target) => target.many)
+  const needed = command.targets.filter((target) => !target.optional)
+  if (targets.length < needed.length) {
+    const missing = needed[targets.length]
+    return { detail: `${spelled} needs ${missing?.name ?? 'a target'}: ${missing?.about ?? ''}.`, action: see }
+  }
+  if (!many && targets.length > command.targets.length) {
+    return {
+      detail: `${spelled} does not know what to do with "${targets[command.targets.length] ?? ''}".`,
+      action: `${see}. Put quotes around a name with spaces.`,
+    }
+  }
+  return { targets, options, flags, confirm, plan }
+}
+
+function hint(text: string, names: readonly string[], prefix: string, see: string): string {
+  const meant = nearest(text, names)
+  return meant === undefined ? see : `Did you mean ${prefix}${meant}${prefix === '' ? '=' : ''}? ${see}`
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + separator.length)]
+}

@@ -1,0 +1,25 @@
+// `schedule list [S]`: what runs by itself, when it ran and when it will.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { defineCommand } from '../command.ts'
+import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { schedulesView } from './schedule-rows.ts'
+
+export const scheduleList = defineCommand({
+  noun: 'schedule',
+  verb: 'list',
+  summary: 'Lists schedules with last and next run',
+  role: 'viewer',
+  effect: 'read',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  options: { store: { about: 'the same as S', value: 'S', subject: 'store' } },
+  async run(context, { targets, options }) {
+    const contacts = await context.fleet.contactAll(someStores(context, targets[0] ?? options.store, undefined), (agent) => agent.schedules.list())
+    const items = contacts.flatMap((contact) =>
+      contact.kind === 'answered' ? contact.value.items.map((schedule) => ({ store: contact.store.name, schedule })) : [],
+    )
+    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const json = { items: items.map(({ store, schedule }) => ({ store, ...schedule })), missing: gapsJson(contacts), asOf: formatTime(asOfMs) }
+    return { ...schedulesView('Schedules', items, asOfMs, json), notes: gapNotes(contacts, 'its schedules') }
+  },
+})

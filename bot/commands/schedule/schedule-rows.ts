@@ -1,0 +1,67 @@
+// Schedules as answers, and the words that name one.
+
+import { problem } from '../../../protocol/problems.ts'
+import { scheduleNameSchema } from '../../../protocol/schedule.ts'
+import type { Schedule, ScheduleName } from '../../../protocol/schedule.ts'
+import { formatTime } from '../../../protocol/time.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { makeView } from '../../views/view.ts'
+import type { Column, Row, View } from '../../views/view.ts'
+import { formatWireTime, UNKNOWN } from '../../views/words.ts'
+import type { CommandContext, TargetSpec } from '../command.ts'
+import { oneStore } from '../select.ts'
+import { nearest } from '../words.ts'
+
+export const SCHEDULE_COLUMNS: readonly Column[] = [
+  { key: 'store', label: 'Store', isWhole: true },
+  { key: 'name', label: 'Schedule', isWhole: true },
+  { key: 'state', label: 'State' },
+  { key: 'cron', label: 'Cron' },
+  { key: 'next', label: 'Next run' },
+  { key: 'last', label: 'Last run', isMinor: true },
+  { key: 'result', label: 'Last result', isMinor: true },
+]
+
+/** Targets of a command about one schedule; the store may be left out when there is only one. */
+export const SCHEDULE_TARGETS: readonly TargetSpec[] = [
+  { name: 'S', about: 'name of a store', subject: 'store' },
+  { name: 'NAME', about: `one of ${scheduleNameSchema.options.join(', ')}`, subject: 'schedule', optional: true },
+]
+
+export function scheduleRow(store: string, schedule: Schedule): Row {
+  return {
+    tone: schedule.paused ? 'warning' : 'good',
+    cells: {
+      store,
+      name: schedule.name,
+      state: schedule.running ? 'running' : schedule.paused ? 'paused' : 'waiting',
+      cron: `${schedule.cron} (${schedule.timezone})`,
+      next: formatWireTime(schedule.nextRunAt),
+      last: formatWireTime(schedule.lastRunAt),
+      result: schedule.lastResult ?? UNKNOWN,
+    },
+  }
+}
+
+export function schedulesView(title: string, items: readonly { store: string; schedule: Schedule }[], asOfMs: number, json: unknown): View {
+  return makeView({ title, columns: SCHEDULE_COLUMNS, rows: items.map(({ store, schedule }) => scheduleRow(store, schedule)), asOfMs, json })
+}
+
+/** The View after one schedule was changed. */
+export function changedView(title: string, store: StoreRecord, schedule: Schedule, asOfMs: number): View {
+  return schedulesView(title, [{ store: store.name, schedule }], asOfMs, { store: store.name, ...schedule, asOf: formatTime(asOfMs) })
+}
+
+/** `S NAME`, or `NAME` alone when there is only one store; further words are given back. */
+export function namedSchedule(context: CommandContext, targets: readonly string[]): { store: StoreRecord; name: ScheduleName; rest: readonly string[] } {
+  const [first = '', ...others] = targets
+  const alone = scheduleNameSchema.safeParse(first)
+  if (alone.success && !context.fleet.registry.find(first)) return { store: oneStore(context, undefined), name: alone.data, rest: others }
+  const store = oneStore(context, first)
+  const [text = '', ...rest] = others
+  const named = scheduleNameSchema.safeParse(text)
+  if (named.success) return { store, name: named.data, rest }
+  const meant = nearest(text, scheduleNameSchema.options)
+  const detail = text === '' ? 'The name of the schedule is missing.' : `${store.name} has no schedule "${text}".`
+  throw problem('invalid-input', detail, { action: meant === undefined ? `Say one of: ${scheduleNameSchema.options.join(', ')}.` : `Did you mean ${meant}?` })
+}

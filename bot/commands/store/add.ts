@@ -1,0 +1,97 @@
+// `store add`: tests the connection step by step, then registers the store.
+
+import { problem } from '../../../protocol/problems.ts'
+import { formatTime } from '../../../protocol/time.ts'
+import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
+import { observeAll } from '../../fleet/observe.ts'
+import { makeView } from '../../views/view.ts'
+import type { View } from '../../views/view.ts'
+import type { CommandContext } from '../command.ts'
+import { defineCommand } from '../command.ts'
+import { quoteOption } from '../words.ts'
+import { showView } from './show.ts'
+
+/** Names are typed in commands: no white space, nothing that the parser reads otherwise. */
+const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
+const PROVIDER_DEFAULT = 'local'
+
+export const storeAdd = defineCommand({
+  noun: 'store',
+  verb: 'add',
+  summary: 'Registers a store after testing that its agent can be reached',
+  role: 'admin',
+  effect: 'write',
+  options: {
+    name: { about: 'name in the registry, one word', value: 'NAME' },
+    url: { about: 'address of its agent, http://HOST:8420', value: 'URL' },
+    token: { about: 'token for it, best an admin token; kept readable by the bot alone, never shown', value: 'TOKEN', secret: true },
+    zone: { about: 'place it belongs to', value: 'ZONE', subject: 'zone' },
+    provider: { about: `what keeps its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
+  },
+  examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1'],
+  async run(context, { options }) {
+    const { name, url, token, zone } = options
+    if (name === undefined || url === undefined || token === undefined || zone === undefined) return askForm(context, options)
+    if (!STORE_NAME.test(name) || name === 'all') {
+      throw problem('invalid-input', `"${name}" cannot be the name of a store.`, {
+        action: 'Use letters, digits, dots, dashes and underscores, 63 at most; not "all".',
+      })
+    }
+    const registered = context.fleet.registry.find(name)
+    if (registered) {
+      throw problem('conflict', `A store ${registered.name} is registered already, at ${registered.url}.`, {
+        action: 'Choose another name, or change it with store edit.',
+      })
+    }
+    const tested = await testConnectivity(context.fleet, { url, token })
+    if (tested.kind === 'failed') {
+      throw problem('peer-unreachable', `The connection test failed at the ${tested.step}: ${tested.detail} Nothing was registered.`, {
+        title: 'Connection test failed',
+        action: tested.action,
+        step: tested.step,
+      })
+    }
+    const twin = context.fleet.registry.list().find((store) => store.storeId === tested.store.id)
+    if (twin) {
+      throw problem('conflict', `This store is registered already, as ${twin.name} at ${twin.url}.`, {
+        action: `Use that name, or change its address with store edit ${twin.name} url=…`,
+      })
+    }
+    const provider = options.provider ?? PROVIDER_DEFAULT
+    const record = context.fleet.registry.add({ name, url: parseAgentUrl(url) ?? url, token, zone, provider, storeId: tested.store.id }, context.clock.nowMs())
+    const [seen] = await observeAll(context.fleet, [record])
+    if (!seen) throw new Error('a store was added and none observed')
+    return { ...showView(seen, context.clock.nowMs()), title: `Store ${name} added`, notes: tested.warnings }
+  },
+})
+
+function askForm(context: CommandContext, given: Readonly<Partial<Record<string, string>>>): View {
+  const asOfMs = context.clock.nowMs()
+  const missing = ['name', 'url', 'token', 'zone'].filter((key) => given[key] === undefined)
+  const detail = `store add needs ${missing.map((key) => `${key}=`).join(', ')}.`
+  const initial = (key: string): { initial?: string } => (given[key] === undefined ? {} : { initial: given[key] })
+  const kept = Object.entries(given).flatMap(([key, value]) => (value === undefined || key === 'token' ? [] : [quoteOption(key, value)]))
+  return makeView({
+    outcome: 'unclear',
+    title: 'Add a store',
+    text: detail,
+    tone: 'warning',
+    fields: [{ label: 'Next', value: 'store add name=NAME url=http://HOST:8420 token=TOKEN zone=ZONE' }],
+    form: {
+      command: ['store add', ...(context.surface === 'console' ? kept : [])].join(' '),
+      submit: 'Test and add',
+      inputs: [
+        { key: 'name', label: 'Name', hint: 'One word, such as edge-a', required: true, ...initial('name') },
+        { key: 'url', label: 'URL of the agent', hint: 'http://HOST:8420 or https://…', required: true, ...initial('url') },
+        { key: 'token', label: 'Token', hint: 'The admin token from the state folder of the agent', required: true, secret: true },
+        { key: 'zone', label: 'Zone', hint: 'Where it stands, such as zone-1', required: true, ...initial('zone') },
+        { key: 'provider', label: 'Provider', hint: `What keeps its data; ${PROVIDER_DEFAULT} when left blank`, required: false, ...initial('provider') },
+      ].filter((input) => context.surface === 'slack' || given[input.key] === undefined),
+    },
+    asOfMs,
+    json: {
+      error: { type: 'urn:slipway:problem:invalid-input', title: 'Invalid input', status: 400, detail, action: 'Give what is missing.' },
+      asOf: formatTime(asOfMs),
+    },
+  })
+}

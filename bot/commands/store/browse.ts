@@ -1,0 +1,60 @@
+// `store browse S [path]`: files of the mount path as they are on disk.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { makeView } from '../../views/view.ts'
+import { formatBytes, formatWireTime } from '../../views/words.ts'
+import { defineCommand } from '../command.ts'
+import { answerOf, oneStore } from '../select.ts'
+import { quoteWord } from '../words.ts'
+
+const FILES_SHOWN_MAX = 1000
+
+export const storeBrowse = defineCommand({
+  noun: 'store',
+  verb: 'browse',
+  summary: 'Lists a folder of the mount path as it is on disk',
+  role: 'viewer',
+  effect: 'read',
+  targets: [
+    { name: 'S', about: 'name of a store', subject: 'store', optional: true },
+    { name: 'PATH', about: 'folder below the mount path', subject: 'path', optional: true },
+  ],
+  examples: ['store browse edge-a', 'store browse edge-a images'],
+  async run(context, { targets }) {
+    const isRegistered = targets[0] !== undefined && context.fleet.registry.find(targets[0]) !== undefined
+    // With one store its name may be left out, so that a single word is then the path.
+    const path = isRegistered || targets.length === 2 ? (targets[1] ?? '') : (targets[0] ?? '')
+    const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0])
+    const contact = await context.fleet.contact(store, (agent) => agent.files.list(path, { limit: FILES_SHOWN_MAX }))
+    const page = answerOf(contact)
+    const folder = path.replace(/\/+$/, '')
+    const child = (name: string): string => (folder === '' ? name : `${folder}/${name}`)
+    const folders = page.items.filter((file) => file.kind === 'folder')
+    return makeView({
+      title: `${store.name}:/${folder.replace(/^\/+/, '')}`,
+      text: page.items.length === 1 ? '1 entry' : `${page.items.length} entries`,
+      columns: [
+        { key: 'name', label: 'Name', isWhole: true },
+        { key: 'kind', label: 'Kind' },
+        { key: 'length', label: 'Length', align: 'right' },
+        { key: 'modified', label: 'Modified' },
+      ],
+      rows: page.items.map((file) => ({
+        cells: {
+          name: file.kind === 'folder' ? `${file.name}/` : file.name,
+          kind: file.kind,
+          length: formatBytes(file.length),
+          modified: formatWireTime(file.modifiedAt),
+        },
+      })),
+      actions: folders.map((file) => ({
+        label: `Open ${file.name}`,
+        command: `store browse ${quoteWord(store.name)} ${quoteWord(child(file.name))}`,
+        role: 'viewer',
+      })),
+      notes: page.next === null ? [] : [`Only the first ${FILES_SHOWN_MAX} are shown.`],
+      asOfMs: contact.asOfMs,
+      json: { store: store.name, path, items: page.items, next: page.next, asOf: formatTime(contact.asOfMs) },
+    })
+  },
+})

@@ -1,0 +1,23 @@
+// `store cleanup S`: lets go what the recycle bin has kept long enough, then gc; a dry run only counts.
+
+import { defineCommand } from '../command.ts'
+import { answerOf, oneStore } from '../select.ts'
+import { tasksView } from '../task/task-view.ts'
+
+export const storeCleanup = defineCommand({
+  noun: 'store',
+  verb: 'cleanup',
+  summary: 'Frees the space of expired images and uploads; safe while writes go on',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  flags: { 'dry-run': 'only counts what would be freed' },
+  examples: ['store cleanup edge-a --dry-run'],
+  async run(context, { targets, flags }) {
+    const store = oneStore(context, targets[0])
+    const isDry = flags.has('dry-run')
+    const contact = await context.fleet.contact(store, (agent) => agent.store.cleanup(isDry))
+    const task = answerOf(contact)
+    return tasksView(`Cleanup of ${store.name}${isDry ? ' (dry run: nothing is removed)' : ''}`, [{ store: store.name, task }], contact.asOfMs)
+  },
+})

@@ -1,0 +1,24 @@
+// `store disable S`: no new images; the ones it has stay usable.
+
+import { observeAll } from '../../fleet/observe.ts'
+import { defineCommand } from '../command.ts'
+import { askStore, oneStore } from '../select.ts'
+import { showView } from './show.ts'
+
+export const storeDisable = defineCommand({
+  noun: 'store',
+  verb: 'disable',
+  summary: 'Takes no new images; the ones it has stay usable',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  options: { reason: { about: 'why, shown to everyone who is refused', value: 'TEXT' } },
+  examples: ['store disable edge-a reason="disk is being replaced"'],
+  async run(context, { targets, options }) {
+    const store = oneStore(context, targets[0])
+    await askStore(context, store, (agent) => agent.store.disable(options.reason ?? ''))
+    const [seen] = await observeAll(context.fleet, [store])
+    if (!seen) throw new Error('a store was disabled and none observed')
+    return { ...showView(seen, context.clock.nowMs()), title: `Store ${store.name} disabled` }
+  },
+})

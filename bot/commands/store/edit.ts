@@ -1,0 +1,62 @@
+// `store edit S`: name and description at its agent; address, token, zone and provider in the registry.
+
+import { problem } from '../../../protocol/problems.ts'
+import type { StorePatch } from '../../../protocol/store.ts'
+import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
+import { observeAll } from '../../fleet/observe.ts'
+import type { StoreChange } from '../../fleet/registry.ts'
+import { defineCommand } from '../command.ts'
+import { askStore, oneStore } from '../select.ts'
+import { showView } from './show.ts'
+
+export const storeEdit = defineCommand({
+  noun: 'store',
+  verb: 'edit',
+  summary: 'Changes name, description, address, token, zone or provider of a store',
+  role: 'admin',
+  effect: 'write',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  options: {
+    name: { about: 'new name, at the agent and in the registry', value: 'NAME' },
+    description: { about: 'what it is for', value: 'TEXT' },
+    url: { about: 'new address of its agent, tested first', value: 'URL' },
+    token: { about: 'new token, tested first', value: 'TOKEN', secret: true },
+    zone: { about: 'place it belongs to', value: 'ZONE', subject: 'zone' },
+    provider: { about: 'what keeps its data', value: 'PROVIDER' },
+  },
+  examples: ['store edit edge-a description="Templates of the edge"'],
+  async run(context, { targets, options }) {
+    const store = oneStore(context, targets[0])
+    const { name, description, url, token, zone, provider } = options
+    if (Object.keys(options).length === 0)
+      throw problem('invalid-input', 'Nothing to change was given.', { action: 'Give at least one of name=, description=, url=, token=, zone=, provider=.' })
+    const { registry } = context.fleet
+    const other = name === undefined ? undefined : registry.find(name)
+    if (other && other.name !== store.name) throw problem('conflict', `A store ${other.name} is registered already.`, { action: 'Choose another name.' })
+
+    const change: StoreChange = { ...(zone === undefined ? {} : { zone }), ...(provider === undefined ? {} : { provider }) }
+    if (url !== undefined || token !== undefined) {
+      const peer = { url: url ?? store.url, token: token ?? store.token }
+      const tested = await testConnectivity(context.fleet, peer)
+      if (tested.kind === 'failed')
+        throw problem('peer-unreachable', `The connection test failed at the ${tested.step}: ${tested.detail} Nothing was changed.`, {
+          title: 'Connection test failed',
+          action: tested.action,
+          step: tested.step,
+        })
+      if (store.storeId !== null && tested.store.id !== store.storeId) {
+        throw problem('conflict', `Another store answers there: ${tested.store.name} (${tested.store.id}). Nothing was changed.`, {
+          action: 'Use the address of this store, or add the other one with store add.',
+        })
+      }
+      Object.assign(change, { url: parseAgentUrl(peer.url) ?? peer.url, token: peer.token })
+    }
+    const reached = { ...store, ...change }
+    const patch: StorePatch = { ...(name === undefined ? {} : { name }), ...(description === undefined ? {} : { description }) }
+    if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))
+    const changed = registry.change(store.name, { ...change, ...(name === undefined ? {} : { name }) })
+    const [seen] = await observeAll(context.fleet, [changed ?? store])
+    if (!seen) throw new Error('a store was changed and none observed')
+    return { ...showView(seen, context.clock.nowMs()), title: `Store ${seen.record.name} changed` }
+  },
+})

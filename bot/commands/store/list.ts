@@ -1,0 +1,45 @@
+// `store list`: every registered store as it is now.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { observeAll } from '../../fleet/observe.ts'
+import { makeView } from '../../views/view.ts'
+import { plural, stateWord } from '../../views/words.ts'
+import { defineCommand } from '../command.ts'
+import { someStores } from '../select.ts'
+import { oldest, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'
+
+export const storeList = defineCommand({
+  noun: 'store',
+  verb: 'list',
+  summary: 'Lists the stores with state, zone, space and what slices save',
+  role: 'viewer',
+  effect: 'read',
+  options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' } },
+  examples: ['store list', 'store list zone=zone-1'],
+  async run(context, { options }) {
+    const seen = await observeAll(context.fleet, someStores(context, undefined, options.zone))
+    const asOfMs = oldest(seen, context.clock.nowMs())
+    if (seen.length === 0) {
+      return makeView({
+        title: 'Stores',
+        text: 'No store is registered yet. Add one: store add name=… url=http://HOST:8420 token=… zone=…',
+        actions: [{ label: 'Add a store', command: 'store add', role: 'admin', style: 'primary' }],
+        asOfMs,
+        json: { items: [], asOf: formatTime(asOfMs) },
+      })
+    }
+    const counts = (['running', 'degraded', 'stopped', 'error'] as const).flatMap((state) => {
+      const count = seen.filter((one) => one.state === state).length
+      return count > 0 ? [`${count} ${stateWord(state)}`] : []
+    })
+    return makeView({
+      title: options.zone === undefined ? 'Stores' : `Stores of ${options.zone}`,
+      text: `${plural(seen.length, 'store')}: ${counts.join(', ')}`,
+      columns: STORE_COLUMNS,
+      rows: seen.map(storeRow),
+      actions: seen.filter((one) => one.state !== 'running').flatMap(storeActions),
+      asOfMs,
+      json: { items: seen.map(storeJson), asOf: formatTime(asOfMs) },
+    })
+  },
+})

@@ -1,0 +1,22 @@
+// `store reconnect S`: the agent looks at its mount path anew, the bot asks it anew.
+
+import { observeAll } from '../../fleet/observe.ts'
+import { defineCommand } from '../command.ts'
+import { askStore, oneStore } from '../select.ts'
+import { showView } from './show.ts'
+
+export const storeReconnect = defineCommand({
+  noun: 'store',
+  verb: 'reconnect',
+  summary: 'Refreshes mount path, space and state of a store',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  async run(context, { targets }) {
+    const store = oneStore(context, targets[0])
+    await askStore(context, store, (agent) => agent.store.reconnect())
+    const [seen] = await observeAll(context.fleet, [store])
+    if (!seen) throw new Error('a store was reconnected and none observed')
+    return { ...showView(seen, context.clock.nowMs()), title: `Store ${store.name} reconnected` }
+  },
+})

@@ -1,0 +1,75 @@
+// `store show S`: everything about one store.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { formatDuration } from '../../../protocol/units.ts'
+import { observeAll } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/observe.ts'
+import { makeView } from '../../views/view.ts'
+import type { Field, View } from '../../views/view.ts'
+import { formatAt, formatBytes, percent, UNKNOWN } from '../../views/words.ts'
+import { defineCommand } from '../command.ts'
+import { oneStore } from '../select.ts'
+import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
+
+export const storeShow = defineCommand({
+  noun: 'store',
+  verb: 'show',
+  summary: 'Shows one store: place, space, images, limits and state',
+  role: 'viewer',
+  effect: 'read',
+  targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  examples: ['store show edge-a'],
+  async run(context, { targets }) {
+    const [seen] = await observeAll(context.fleet, [oneStore(context, targets[0])])
+    if (!seen) throw new Error('a store was asked for and none observed')
+    return showView(seen, context.clock.nowMs())
+  },
+})
+
+/** The View of one observed store. */
+export function showView(seen: Observation, nowMs: number): View {
+  const { record, store } = seen
+  const fields: Field[] = [
+    ...healthFields(seen, nowMs),
+    { label: 'URL', value: record.url },
+    { label: 'Zone', value: record.zone },
+    { label: 'Provider', value: record.provider },
+    { label: 'Protocol', value: new URL(record.url).protocol.replace(':', '') },
+    { label: 'Store id', value: store?.id ?? record.storeId ?? UNKNOWN },
+    { label: 'Added', value: formatAt(record.addedMs) },
+    ...(store ? storeFields(store) : []),
+  ]
+  return makeView({
+    title: `Store ${record.name}`,
+    fields,
+    actions: storeActions(seen),
+    asOfMs: seen.asOfMs,
+    json: { ...storeJson(seen), checks: seen.checks, asOf: formatTime(seen.asOfMs) },
+  })
+}
+
+function storeFields(store: NonNullable<Observation['store']>): Field[] {
+  const { capacity, slices, images } = store
+  return [
+    { label: 'Description', value: store.description === '' ? UNKNOWN : store.description },
+    { label: 'Mount path', value: store.mount },
+    { label: 'Scope', value: store.scope },
+    { label: 'Enabled', value: store.enabled ? 'yes' : `no${store.disabledReason ? `: ${store.disabledReason}` : ''}` },
+    { label: 'Used', value: `${formatBytes(capacity.used)} of ${formatBytes(capacity.total)} (${percent(capacity.used, capacity.total)})` },
+    { label: 'Available', value: `${formatBytes(capacity.available)} above the reserve of ${formatBytes(capacity.reserved)}` },
+    { label: 'Images', value: `${images.available} available, ${images.deleted} in the recycle bin, ${images.other} other` },
+    {
+      label: 'Slices',
+      value: `${slices.count}, ${formatBytes(slices.storedBytes)} stored for ${formatBytes(slices.imageBytes)} of images (${savedText({ store })})`,
+    },
+    {
+      label: 'Uploads',
+      value: `${store.uploads.active} active, ${store.transfer.uploadConcurrency} at once; ${store.transfer.downloadConcurrency} downloads at once`,
+    },
+    {
+      label: 'Deletion',
+      value: store.retention.deletion === 'delayed' ? `delayed by ${formatDuration(store.retention.seconds * 1000)}` : store.retention.deletion,
+    },
+    { label: 'Version', value: store.version },
+  ]
+}

@@ -1,0 +1,70 @@
+// The table of all commands. A new one is a file beside its noun and a line here.
+
+import { auditList } from './audit/list.ts'
+import type { Command } from './command.ts'
+import { help } from './help/help.ts'
+import { imageBin } from './image/bin.ts'
+import { imageDelete } from './image/delete.ts'
+import { imageEdit } from './image/edit.ts'
+import { imageList } from './image/list.ts'
+import { imageProtect, imageUnprotect } from './image/protect.ts'
+import { imageRestore } from './image/restore.ts'
+import { imageShow } from './image/show.ts'
+import { imageSync } from './image/sync.ts'
+import { imageUpload } from './image/upload.ts'
+import { scheduleEdit } from './schedule/edit.ts'
+import { scheduleList } from './schedule/list.ts'
+import { schedulePause, scheduleResume } from './schedule/pause.ts'
+import { scheduleRun } from './schedule/run.ts'
+import { storeAdd } from './store/add.ts'
+import { storeBrowse } from './store/browse.ts'
+import { storeCleanup } from './store/cleanup.ts'
+import { storeDelete } from './store/delete.ts'
+import { storeDisable } from './store/disable.ts'
+import { storeEdit } from './store/edit.ts'
+import { storeEnable } from './store/enable.ts'
+import { storeHealth } from './store/health.ts'
+import { storeList } from './store/list.ts'
+import { storeReconnect } from './store/reconnect.ts'
+import { storeShow } from './store/show.ts'
+import { taskCancel } from './task/cancel.ts'
+import { taskList } from './task/list.ts'
+import { taskRetry } from './task/retry.ts'
+import { taskShow } from './task/show.ts'
+import { zoneList } from './zone/list.ts'
+
+export const COMMANDS: readonly Command[] = [
+  storeList,
+  storeShow,
+  storeHealth,
+  storeAdd,
+  storeBrowse,
+  storeEdit,
+  storeEnable,
+  storeDisable,
+  storeReconnect,
+  storeCleanup,
+  storeDelete,
+  imageList,
+  imageShow,
+  imageUpload,
+  imageEdit,
+  imageSync,
+  imageDelete,
+  imageRestore,
+  imageProtect,
+  imageUnprotect,
+  imageBin,
+  taskList,
+  taskShow,
+  taskCancel,
+  taskRetry,
+  scheduleList,
+  scheduleRun,
+  scheduleEdit,
+  schedulePause,
+  scheduleResume,
+  zoneList,
+  auditList,
+  help,
+]

@@ -1,0 +1,20 @@
+// `task cancel T`: stops a task; what it moved is kept where the next try can use it.
+
+import { defineCommand } from '../command.ts'
+import { askStore, oneTask } from '../select.ts'
+import { tasksView } from './task-view.ts'
+
+export const taskCancel = defineCommand({
+  noun: 'task',
+  verb: 'cancel',
+  summary: 'Stops a task; what it moved is kept for the next try',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+  async run(context, { targets }) {
+    const { store, task } = await oneTask(context, targets[0] ?? '')
+    const cancelled = await askStore(context, store, (agent) => agent.tasks.cancel(task.id))
+    const view = tasksView(`Cancel ${task.id}`, [{ store: store.name, task: cancelled }], context.clock.nowMs())
+    return { ...view, outcome: 'done', progress: [] }
+  },
+})

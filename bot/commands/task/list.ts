@@ -1,0 +1,71 @@
+// `task list`: long work of one store or of all, newest first.
+
+import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
+import { problem } from '../../../protocol/problems.ts'
+import { formatTime } from '../../../protocol/time.ts'
+import { makeView } from '../../views/view.ts'
+import type { FollowedTask } from '../../views/view.ts'
+import { plural, taskTone } from '../../views/words.ts'
+import { defineCommand } from '../command.ts'
+import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { taskCells, taskJson } from './task-view.ts'
+
+const TASKS_SHOWN_MAX = 100
+
+export const taskList = defineCommand({
+  noun: 'task',
+  verb: 'list',
+  summary: 'Lists long work, newest first',
+  role: 'viewer',
+  effect: 'read',
+  options: {
+    store: { about: 'only this store', value: 'S', subject: 'store' },
+    state: { about: `one of ${taskStateSchema.options.join(', ')}`, value: 'STATE' },
+    kind: { about: `one of ${taskKindSchema.options.join(', ')}`, value: 'KIND' },
+  },
+  examples: ['task list', 'task list state=running'],
+  async run(context, { options }) {
+    expectOne('state', options.state, taskStateSchema.options)
+    expectOne('kind', options.kind, taskKindSchema.options)
+    const contacts = await context.fleet.contactAll(someStores(context, options.store, undefined), (agent) =>
+      agent.tasks.list({ limit: TASKS_SHOWN_MAX, state: options.state, kind: options.kind }),
+    )
+    const tasks: FollowedTask[] = contacts.flatMap((contact) =>
+      contact.kind === 'answered' ? contact.value.items.map((task) => ({ store: contact.store.name, task })) : [],
+    )
+    tasks.sort((a, b) => b.task.createdAt.localeCompare(a.task.createdAt))
+    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    return makeView({
+      title: 'Tasks',
+      text: tasks.length === 0 ? 'No tasks.' : plural(tasks.length, 'task'),
+      columns:
+        tasks.length === 0
+          ? []
+          : [
+              { key: 'id', label: 'Task', isWhole: true },
+              { key: 'store', label: 'Store', isWhole: true },
+              { key: 'kind', label: 'Kind' },
+              { key: 'state', label: 'State' },
+              { key: 'subject', label: 'Of', isMinor: true },
+              { key: 'progress', label: 'Progress' },
+              { key: 'created', label: 'Begun', isMinor: true },
+              { key: 'by', label: 'By', isMinor: true },
+              { key: 'reason', label: 'Reason', isMinor: true },
+            ],
+      rows: tasks.map((followed) => ({ tone: taskTone(followed.task.state), cells: taskCells(followed) })),
+      notes: [
+        ...gapNotes(contacts, 'its tasks'),
+        ...contacts.flatMap((contact) =>
+          contact.kind === 'answered' && contact.value.next !== null ? [`Only ${TASKS_SHOWN_MAX} tasks of ${contact.store.name} are shown.`] : [],
+        ),
+      ],
+      asOfMs,
+      json: { items: tasks.map(taskJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+    })
+  },
+})
+
+function expectOne(key: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value))
+    throw problem('invalid-input', `${key}=${value} is not known.`, { action: `Say one of: ${allowed.join(', ')}.` })
+}

@@ -1,0 +1,19 @@
+// `task retry T`: the same work again; what was moved before is not moved twice.
+
+import { defineCommand } from '../command.ts'
+import { askStore, oneTask } from '../select.ts'
+import { tasksView } from './task-view.ts'
+
+export const taskRetry = defineCommand({
+  noun: 'task',
+  verb: 'retry',
+  summary: 'Does the work of a failed or cancelled task again',
+  role: 'operator',
+  effect: 'write',
+  targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+  async run(context, { targets }) {
+    const { store, task } = await oneTask(context, targets[0] ?? '')
+    const retried = await askStore(context, store, (agent) => agent.tasks.retry(task.id))
+    return tasksView(`Retry of ${task.id}`, [{ store: store.name, task: retried }], context.clock.nowMs())
+  },
+})

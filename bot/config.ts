@@ -1,0 +1,134 @@
+// The bot's configuration: the only place of the bot that looks at the environment. Credentials come from it or, in a
+// service, from the files that systemd puts into $CREDENTIALS_DIRECTORY.
+
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type { LogLevel } from './system/log.ts'
+
+export const LISTEN_DEFAULT = '127.0.0.1:8421'
+export const HOME_DEFAULT = './data'
+
+/** How Slack is reached, if at all. */
+export type SlackAccess =
+  | { readonly kind: 'socket'; readonly appToken: string; readonly botToken: string }
+  | { readonly kind: 'http'; readonly signingSecret: string; readonly botToken: string; readonly hostname: string; readonly port: number }
+
+export interface BotConfig {
+  /** Absolute folder; the bot keeps its own in `bot/` below it. */
+  readonly home: string
+  /** Undefined: no Slack, the console alone. */
+  readonly slack: SlackAccess | undefined
+  /** Another Slack for tests, with a slash at its end; undefined for the real one. */
+  readonly slackApiUrl: string | undefined
+  /** Slack user ids; everyone else is a viewer. */
+  readonly operators: ReadonlySet<string>
+  readonly admins: ReadonlySet<string>
+  readonly logLevel: LogLevel
+  /** Name of the user of this machine, as it stands in the audit log. */
+  readonly user: string
+  readonly noColor: boolean
+  /** Address of systemd's notification socket. */
+  readonly notifySocket: string | undefined
+  /** Interval in milliseconds at which systemd wants to hear of the service; undefined without a watchdog. */
+  readonly watchdogMs: number | undefined
+}
+
+/** Why the bot cannot start: one sentence, then what to do. */
+export class ConfigRefused extends Error {
+  override readonly name = 'ConfigRefused'
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+const CREDENTIALS = { SLACK_BOT_TOKEN: 'slack-bot-token', SLACK_APP_TOKEN: 'slack-app-token', SLACK_SIGNING_SECRET: 'slack-signing-secret' } as const
+const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS', 'SLIPWAY_BOT_LOG'])
+const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+
+/** Reads and validates. Throws ConfigRefused. */
+export function readBotConfig(environment: Environment = process.env, home?: string): BotConfig {
+  for (const name of Object.keys(environment)) {
+    if (/^SLIPWAY_(?:BOT|SLACK)_/.test(name) && !KNOWN.has(name))
+      throw new ConfigRefused(`${name} is not a setting of the bot. Known: ${[...KNOWN].toSorted().join(', ')}.`)
+  }
+  const level = text(environment, 'SLIPWAY_BOT_LOG') ?? 'info'
+  const logLevel = LOG_LEVELS.find((known) => known === level)
+  if (!logLevel) throw new ConfigRefused(`SLIPWAY_BOT_LOG=${level} is not a level. Use ${LOG_LEVELS.join(', ')}.`)
+  const apiUrl = text(environment, 'SLACK_API_URL')
+  const parsedApi = apiUrl === undefined ? undefined : URL.parse(apiUrl)
+  if (parsedApi === null) throw new ConfigRefused(`SLACK_API_URL=${apiUrl} is not an address. Give it as https://HOST/api/, or unset it.`)
+  const watchdogUs = Number(text(environment, 'WATCHDOG_USEC') ?? 0)
+  return {
+    home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? HOME_DEFAULT),
+    slack: readSlack(environment),
+    slackApiUrl: parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`,
+    operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
+    admins: userIds(environment, 'SLIPWAY_SLACK_ADMINS'),
+    logLevel,
+    user: text(environment, 'SUDO_USER') ?? text(environment, 'USER') ?? text(environment, 'LOGNAME') ?? 'console',
+    noColor: text(environment, 'NO_COLOR') !== undefined || text(environment, 'TERM') === 'dumb',
+    notifySocket: text(environment, 'NOTIFY_SOCKET'),
+    watchdogMs: watchdogUs > 0 ? watchdogUs / 1000 : undefined,
+  }
+}
+
+function readSlack(environment: Environment): SlackAccess | undefined {
+  const botToken = credential(environment, 'SLACK_BOT_TOKEN')
+  const appToken = credential(environment, 'SLACK_APP_TOKEN')
+  const signingSecret = credential(environment, 'SLACK_SIGNING_SECRET')
+  const listen = text(environment, 'SLIPWAY_BOT_LISTEN')
+  if (botToken === undefined && appToken === undefined && signingSecret === undefined) return undefined
+  if (botToken === undefined) {
+    throw new ConfigRefused(
+      `${appToken === undefined ? 'SLACK_SIGNING_SECRET' : 'SLACK_APP_TOKEN'} is set, but SLACK_BOT_TOKEN is not. Set it to the bot token (xoxb-…) of the Slack app, or unset both to use the console.`,
+    )
+  }
+  if (botToken.startsWith('xapp-'))
+    throw new ConfigRefused('SLACK_BOT_TOKEN holds an app-level token (xapp-…). Set it to the "Bot User OAuth Token" (xoxb-…) of the Slack app.')
+  if (appToken !== undefined) {
+    if (appToken.startsWith('xoxb-'))
+      throw new ConfigRefused('SLACK_APP_TOKEN holds a bot token (xoxb-…). Set it to an app-level token (xapp-…) with the scope connections:write.')
+    return { kind: 'socket', appToken, botToken }
+  }
+  if (signingSecret === undefined) {
+    throw new ConfigRefused(
+      'SLACK_BOT_TOKEN is set, but neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (HTTP) is. Set one of them, or unset the bot token to use the console.',
+    )
+  }
+  return { kind: 'http', signingSecret, botToken, ...parseListen(listen ?? LISTEN_DEFAULT) }
+}
+
+function parseListen(listen: string): { hostname: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})$/.exec(listen)
+  const port = Number(match?.[3] ?? Number.NaN)
+  const hostname = match?.[1] ?? match?.[2]
+  if (hostname === undefined || !(port <= 65_535))
+    throw new ConfigRefused(`SLIPWAY_BOT_LISTEN=${listen} is not an address. Give it as HOST:PORT, such as ${LISTEN_DEFAULT}.`)
+  return { hostname, port }
+}
+
+function userIds(environment: Environment, name: string): ReadonlySet<string> {
+  const ids = (text(environment, name) ?? '').split(/[\s,]+/).filter((id) => id !== '')
+  for (const id of ids)
+    if (!/^[UW][A-Z0-9]{2,}$/.test(id))
+      throw new ConfigRefused(`${name}: "${id}" is not the id of a Slack user. Copy it from the profile ("Copy member ID"), such as U024BE7LH.`)
+  return new Set(ids)
+}
+
+function text(environment: Environment, name: string): string | undefined {
+  const value = environment[name]?.trim()
+  return value === undefined || value === '' ? undefined : value
+}
+
+function credential(environment: Environment, name: keyof typeof CREDENTIALS): string | undefined {
+  const given = text(environment, name)
+  const folder = text(environment, 'CREDENTIALS_DIRECTORY')
+  if (given !== undefined || folder === undefined) return given
+  const path = join(folder, CREDENTIALS[name])
+  try {
+    const read = readFileSync(path, 'utf8').trim()
+    return read === '' ? undefined : read
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw new ConfigRefused(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}. Check LoadCredential= of the unit.`)
+  }
+}

@@ -1,0 +1,100 @@
+// Completion: nouns, verbs, options, and the names of what there is.
+
+import type { Command, CommandContext, Subject } from '../commands/command.ts'
+import { COMMON_FLAGS } from '../commands/command.ts'
+import { quoteWord, splitLine } from '../commands/words.ts'
+
+/** Time after which names of images are asked for anew, in milliseconds, and how long an answer may take. */
+const IMAGES_FRESH_MS = 15_000
+const IMAGES_TIMEOUT_MS = 1_500
+const IMAGES_MAX = 500
+
+/** Gives what the last word of a line may become. */
+export type Completer = (line: string) => Promise<{ readonly hits: string[]; readonly word: string }>
+
+export function createCompleter(context: CommandContext): Completer {
+  let images: { readonly atMs: number; readonly names: string[] } | undefined
+
+  const imageNames = async (): Promise<string[]> => {
+    const now = context.clock.nowMs()
+    if (images && now - images.atMs < IMAGES_FRESH_MS) return images.names
+    const signal = AbortSignal.timeout(IMAGES_TIMEOUT_MS)
+    try {
+      const contacts = await context.fleet.contactAll(context.fleet.registry.list(), (agent) => agent.images.list({ limit: IMAGES_MAX, signal }))
+      const names = [...new Set(contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.items.map((image) => image.name) : [])))]
+      images = { atMs: now, names }
+      return names
+    } catch {
+      // Too slow to wait for while somebody types; the next try may find them.
+      return []
+    }
+  }
+
+  const namesOf = async (subject: Subject | undefined): Promise<string[]> => {
+    const stores = context.fleet.registry.list()
+    switch (subject) {
+      case 'store':
+        return stores.map((store) => store.name)
+      case 'zone':
+        return [...new Set(stores.map((store) => store.zone))]
+      case 'image':
+        return imageNames()
+      case 'schedule':
+        return ['cleanup', 'scrub', 'expire']
+      case 'noun':
+        return nounsOf(context.commands)
+      case 'verb':
+        return [...new Set(context.commands.map((command) => command.verb))]
+      case 'deleted-image':
+      case 'task':
+      case 'path':
+      case 'text':
+      case undefined:
+        return []
+    }
+  }
+
+  return async (line) => {
+    const words = (splitLine(line) ?? []).map((word) => word.text)
+    const isNewWord = line === '' || /\s$/.test(line)
+    const word = isNewWord ? '' : (/\S*$/.exec(line)?.[0] ?? '')
+    const before = isNewWord ? words : words.slice(0, -1)
+    const all = await candidates(context.commands, before, word, namesOf)
+    return { hits: all.filter((name) => name.startsWith(word)).map((name) => (name.endsWith('=') ? name : `${name} `)), word }
+  }
+}
+
+async function candidates(
+  commands: readonly Command[],
+  before: readonly string[],
+  word: string,
+  namesOf: (subject: Subject | undefined) => Promise<string[]>,
+): Promise<string[]> {
+  const [noun, verb, ...rest] = before
+  if (noun === undefined) return nounsOf(commands)
+  const ofNoun = commands.filter((command) => command.noun === noun)
+  const single = ofNoun.length === 1 && ofNoun[0]?.verb === '' ? ofNoun[0] : undefined
+  if (!single && verb === undefined) return ofNoun.map((command) => command.verb)
+  const command = single ?? ofNoun.find((candidate) => candidate.verb === verb)
+  if (!command) return []
+  const taken = single ? before.slice(1) : rest
+  const option = /^([a-zA-Z]+)=(.*)$/.exec(word)
+  if (option) {
+    const key = option[1] ?? ''
+    const done = (option[2] ?? '').split(',').slice(0, -1)
+    const names = await namesOf(command.options[key]?.subject)
+    return names.map((name) => `${key}=${[...done, quoteWord(name)].join(',')}`)
+  }
+  if (word.startsWith('--')) {
+    return [...Object.keys(command.flags), ...Object.keys(COMMON_FLAGS), ...(command.effect === 'destroy' ? ['confirm'] : [])].map((flag) => `--${flag}`)
+  }
+  const targetsTaken = taken.filter((one) => !one.includes('=') && !one.startsWith('--')).length
+  const target = command.targets[targetsTaken] ?? (command.targets.at(-1)?.many ? command.targets.at(-1) : undefined)
+  const names = await namesOf(target?.subject)
+  const options = Object.keys(command.options).filter((key) => !taken.some((one) => one.startsWith(`${key}=`)))
+  return [...names.map(quoteWord), ...options.map((key) => `${key}=`)]
+}
+
+function nounsOf(commands: readonly Command[]): string[] {
+  return [...new Set(commands.map((command) => command.noun))]
+}

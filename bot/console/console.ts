@@ -1,0 +1,208 @@
+// The console: one command, lines of a pipe, or a person with history and completion. The same commands as in Slack.
+
+import { createInterface } from 'node:readline'
+import type { Interface } from 'node:readline'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import type { CommandContext } from '../commands/command.ts'
+import { fromArguments, LINE_LENGTH_MAX, splitLine } from '../commands/words.ts'
+import type { OpenBot } from '../open.ts'
+import { openHistory } from '../system/local-files.ts'
+import { createCompleter } from './complete.ts'
+import { createFileSender } from './send-file.ts'
+import { runConsoleLine } from './session.ts'
+import type { Screen } from './session.ts'
+
+/** A stream that may be a terminal. */
+export type ConsoleInput = NodeJS.ReadableStream & { readonly isTTY?: boolean }
+export type ConsoleOutput = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number }
+
+export interface ConsoleOptions {
+  readonly bot: OpenBot
+  /** Name of the one at the keyboard, for the audit log. */
+  readonly user: string
+  /** Words of one command; none: a person or lines of a pipe. */
+  readonly words: readonly string[]
+  readonly input: ConsoleInput
+  readonly output: ConsoleOutput
+  readonly noColor: boolean
+  /** Ends what runs and the console itself. */
+  readonly signal?: AbortSignal
+}
+
+const PROMPT = 'slipway> '
+
+/** Runs the console until its input ends; gives the worst exit code of what it ran, 0 for a person who leaves. */
+export async function runConsole(options: ConsoleOptions): Promise<number> {
+  const { bot, output, input } = options
+  const context: CommandContext = {
+    ...bot.context({ name: options.user, role: 'admin' }, 'console'),
+    files: createFileSender(bot.database, bot.clock),
+    ...(options.signal ? { signal: options.signal } : {}),
+  }
+  const screen: Screen = {
+    print: (text) => void output.write(text),
+    get width() {
+      return output.isTTY ? (output.columns ?? 80) : undefined
+    },
+    color: output.isTTY === true && !options.noColor,
+  }
+  if (options.words.length > 0) {
+    if (!input.isTTY || !output.isTTY) return runConsoleLine(context, screen, fromArguments(options.words))
+    // The terminal is taken over only for a question: until then Ctrl-C ends the command as usual.
+    const ask: Screen['ask'] = async (question, how) => {
+      using asker = createAsker(options)
+      return await asker.ask(question, how)
+    }
+    return runConsoleLine(context, withAsk(screen, { ask }), fromArguments(options.words))
+  }
+  return input.isTTY && output.isTTY ? interact(options, context, screen) : runLines(options, context, screen)
+}
+
+async function runLines(options: ConsoleOptions, context: CommandContext, screen: Screen): Promise<number> {
+  let worst = 0
+  const lines = createInterface({ input: options.input, crlfDelay: Number.POSITIVE_INFINITY })
+  options.signal?.addEventListener('abort', () => lines.close(), { once: true })
+  for await (const line of lines) {
+    if (options.signal?.aborted) break
+    if (line.trim() === '' || line.trimStart().startsWith('#')) continue
+    worst = Math.max(worst, await runOne(context, screen, line))
+  }
+  return worst
+}
+
+async function interact(options: ConsoleOptions, context: CommandContext, plain: Screen): Promise<number> {
+  using asker = createAsker(options, context)
+  const screen = withAsk(plain, asker)
+  screen.print('Type help for what can be asked, Ctrl-D to leave.\n')
+  for (;;) {
+    const line = await asker.next()
+    if (line === undefined) break
+    if (line.trim() === '') continue
+    if (['exit', 'quit'].includes(line.trim())) break
+    asker.remember(line)
+    // Ctrl-C ends what runs now, not the console.
+    using interrupt = asker.interruptible(options.signal)
+    await runOne({ ...context, signal: interrupt.signal }, screen, line)
+  }
+  // A person has read every answer: leaving is no failure, whatever was mistyped on the way.
+  return 0
+}
+
+async function runOne(context: CommandContext, screen: Screen, line: string): Promise<number> {
+  const words = line.length > LINE_LENGTH_MAX ? undefined : splitLine(line)
+  if (words) return runConsoleLine(context, screen, words)
+  screen.print(line.length > LINE_LENGTH_MAX ? `A line has at most ${LINE_LENGTH_MAX} characters.\n` : 'A quote is not closed. Close it, or leave it out.\n')
+  return 2
+}
+
+interface Asker extends Disposable {
+  /** The next line at the prompt; undefined at the end of the input. */
+  next(): Promise<string | undefined>
+  ask(question: string, options?: { readonly secret?: boolean }): Promise<string | undefined>
+  remember(line: string): void
+  interruptible(outer: AbortSignal | undefined): Disposable & { readonly signal: AbortSignal }
+}
+
+function withAsk(screen: Screen, { ask }: Pick<Asker, 'ask'>): Screen {
+  return {
+    print: screen.print,
+    get width() {
+      return screen.width
+    },
+    color: screen.color,
+    ask,
+  }
+}
+
+/** A person at a terminal: one readline for prompt and questions; answers to questions never get into the history. */
+function createAsker(options: ConsoleOptions, context?: CommandContext): Asker {
+  const { output } = options
+  const history = openHistory(join(options.bot.home, 'bot', 'history'))
+  const completer = context ? createCompleter(context) : undefined
+  let isMuted = false
+  let isQuestion = false
+  const echo = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      if (!isMuted) output.write(piece)
+      done()
+    },
+  })
+  Object.assign(echo, { isTTY: true })
+  Object.defineProperty(echo, 'columns', { get: () => output.columns ?? 80 })
+  const lines: Interface = createInterface({
+    input: options.input,
+    output: echo,
+    terminal: true,
+    history: history.lines,
+    prompt: PROMPT,
+    completer: (line: string, callback: (error: Error | null, result: [string[], string]) => void) => {
+      if (!completer || isQuestion) {
+        callback(null, [[], line])
+        return
+      }
+      void completer(line).then(
+        ({ hits, word }) => callback(null, [hits, word]),
+        () => callback(null, [[], line]),
+      )
+    },
+  })
+  let isClosed = false
+  const closed = new Promise<undefined>((resolve) => {
+    lines.once('close', () => {
+      isClosed = true
+      resolve(undefined)
+    })
+  })
+  lines.on('history', (kept: string[]) => {
+    if (isQuestion) kept.shift()
+  })
+  const close = (): void => lines.close()
+  options.signal?.addEventListener('abort', close, { once: true })
+
+  const read = (question: string): Promise<string | undefined> => {
+    if (isClosed) return Promise.resolve(undefined)
+    return Promise.race([new Promise<string>((resolve) => lines.question(question, resolve)), closed])
+  }
+  return {
+    async next() {
+      const onInterrupt = (): void => {
+        output.write('\n(Ctrl-D leaves)\n')
+        lines.write(null, { ctrl: true, name: 'u' })
+        lines.prompt()
+      }
+      lines.on('SIGINT', onInterrupt)
+      try {
+        return await read(PROMPT)
+      } finally {
+        lines.off('SIGINT', onInterrupt)
+      }
+    },
+    async ask(question, { secret = false } = {}) {
+      isQuestion = true
+      try {
+        const answer = read(question)
+        isMuted = secret
+        return await answer
+      } finally {
+        if (isMuted) output.write('\n')
+        isMuted = false
+        isQuestion = false
+      }
+    },
+    remember: (line) => history.add(line),
+    interruptible(outer) {
+      const controller = new AbortController()
+      const interrupt = (): void => controller.abort(new Error('interrupted'))
+      lines.on('SIGINT', interrupt)
+      return {
+        signal: outer ? AbortSignal.any([outer, controller.signal]) : controller.signal,
+        [Symbol.dispose]: () => lines.off('SIGINT', interrupt),
+      }
+    },
+    [Symbol.dispose]: () => {
+      options.signal?.removeEventListener('abort', close)
+      lines.close()
+    },
+  }
+}

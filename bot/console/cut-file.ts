@@ -1,0 +1,101 @@
+// Cuts a file of this machine as a store cuts images, and gathers its slices into batches of which the store is asked at once.
+
+import { createCutter } from '../../protocol/cutter.ts'
+import type { CutterParameters } from '../../protocol/cutter.ts'
+import { formatDigest } from '../../protocol/digest.ts'
+import type { Digest } from '../../protocol/digest.ts'
+import { SLICES_PER_REQUEST_MAX, ZERO_RUN_MAX } from '../../protocol/frames.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { ProblemError } from '../../protocol/problems.ts'
+import type { LocalFileReader } from '../system/local-files.ts'
+import { BLOCK_PRIMITIVES } from './block-primitives.ts'
+
+/** Bytes of the file that are read and cut at a time. */
+const SEGMENT_BYTES = 4 * 1024 * 1024
+/** Digests in the first batch; each one has twice as many as the one before, so that sending begins early and few questions are asked. */
+const BATCH_DIGESTS_FIRST = SLICES_PER_REQUEST_MAX / 8
+/** Bytes of the file in one batch at most, zeros among them. */
+const BATCH_BYTES = 16 * 1024 ** 3
+/** Pieces of one batch at most. */
+const BATCH_PIECES = 4 * SLICES_PER_REQUEST_MAX
+
+/** One slice of the file, or a run of zeros when `digest` is null. */
+export interface FilePiece {
+  readonly offset: number
+  readonly length: number
+  readonly digest: Digest | null
+}
+
+export interface CutFile {
+  readonly reader: Pick<LocalFileReader, 'read'>
+  readonly length: number
+  readonly cutter: CutterParameters
+}
+
+/** The file is not what it was when its sending began. */
+export function fileChanged(): ProblemError {
+  return problem('conflict', 'The file changed while it was being sent.', {
+    action: 'Run the same command again when nothing writes to the file: it begins anew.',
+  })
+}
+
+/** The pieces of a file from an offset at which a slice begins, in batches of which the store is asked by one question. */
+export async function* cutBatches(file: CutFile, start: number): AsyncGenerator<FilePiece[]> {
+  let pieces: FilePiece[] = []
+  let bytes = 0
+  let digestsMax = BATCH_DIGESTS_FIRST
+  const digests = new Set<Digest>()
+  for await (const piece of cutPieces(file, start)) {
+    const isNew = piece.digest !== null && !digests.has(piece.digest)
+    if ((isNew && digests.size === digestsMax) || pieces.length === BATCH_PIECES || bytes + piece.length > BATCH_BYTES) {
+      yield pieces
+      pieces = []
+      bytes = 0
+      digests.clear()
+      digestsMax = Math.min(2 * digestsMax, SLICES_PER_REQUEST_MAX)
+    }
+    pieces.push(piece)
+    bytes += piece.length
+    if (piece.digest !== null) digests.add(piece.digest)
+  }
+  if (pieces.length > 0) yield pieces
+}
+
+async function* cutPieces({ reader, length, cutter: parameters }: CutFile, start: number): AsyncGenerator<FilePiece> {
+  const cutter = createCutter(parameters, BLOCK_PRIMITIVES)
+  const buffer = Buffer.allocUnsafe(SEGMENT_BYTES)
+  let zeros: { offset: number; length: number } | undefined
+  let offset = start
+  while (offset < length) {
+    const bytes = buffer.subarray(0, Math.min(SEGMENT_BYTES, length - offset))
+    if ((await reader.read(bytes, offset)) < bytes.byteLength) throw fileChanged()
+    const { ends, zeros: areZeros, consumed } = cutter.cut(bytes, offset + bytes.byteLength === length)
+    let from = 0
+    for (const [i, end] of ends.entries()) {
+      if (areZeros[i]) {
+        zeros ??= { offset: offset + from, length: 0 }
+        zeros.length += end - from
+      } else {
+        if (zeros) yield* zeroPieces(zeros)
+        zeros = undefined
+        yield { offset: offset + from, length: end - from, digest: digestOf(bytes.subarray(from, end)) }
+      }
+      from = end
+    }
+    // What is not a slice yet is read again with what follows it: less than a longest slice.
+    offset += consumed
+  }
+  if (zeros) yield* zeroPieces(zeros)
+}
+
+/** A run of zeros as pieces that one frame each can name; all but the last are whole blocks. */
+function* zeroPieces(run: { readonly offset: number; readonly length: number }): Generator<FilePiece> {
+  const longest = ZERO_RUN_MAX - (ZERO_RUN_MAX % SEGMENT_BYTES)
+  for (let done = 0; done < run.length; done += longest) yield { offset: run.offset + done, length: Math.min(longest, run.length - done), digest: null }
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+  const raw = new Uint8Array(32)
+  Bun.SHA256.hash(bytes, raw)
+  return formatDigest(raw)
+}

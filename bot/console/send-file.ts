@@ -1,0 +1,213 @@
+// Sends a file of this machine: by slices to a store that tells how it cuts, else by plain tus. The address of the upload is kept under the file's fingerprint, so that the same
+// command, run again after whatever broke it, goes on where the store stands.
+
+import { DetailedError, Upload } from 'tus-js-client'
+import type { HttpRequest, HttpResponse, PreviousUpload, UrlStorage } from 'tus-js-client'
+import { createAgentClient } from '../../protocol/client.ts'
+import { isCutterValid } from '../../protocol/cutter.ts'
+import { makeProblem, problem, problemSchema, ProblemError } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import { uploadIdOf } from '../../protocol/upload-client.ts'
+import type { FileOrder, FileSender } from '../commands/command.ts'
+import type { Clock } from '../system/clock.ts'
+import type { BotDatabase } from '../system/database.ts'
+import { openLocalFile } from '../system/local-files.ts'
+import type { LocalFile } from '../system/local-files.ts'
+import { RETRY_DELAYS_MS, sendDelta } from './delta-upload.ts'
+import type { DeltaOrder } from './delta-upload.ts'
+
+/** Makes the sender; uploads under way are kept in the bot's database. */
+export function createFileSender(database: BotDatabase, clock: Pick<Clock, 'nowMs' | 'sleep'>): FileSender {
+  const urlStorage = createUrlStorage(database)
+  return {
+    async send(order) {
+      const file = openLocalFile(order.path)
+      const endpoint = `${order.url}/v1/uploads`
+      const fingerprint = ['file', file.path, file.length, file.modifiedMs, endpoint, JSON.stringify(order.metadata)].join('|')
+      const sending: Sending = { order, file, endpoint, fingerprint, urlStorage }
+      const previous = await recall(sending)
+      const resumedFrom = previous?.offset ?? 0
+      if (order.cutter && isCutterValid(order.cutter)) {
+        const delta = await sendSlices({ ...sending, clock, cutter: order.cutter }, previous)
+        if (delta) return { ...delta, resumedFrom, length: file.length }
+      }
+      const imageId = await sendBytes(sending)
+      return { imageId, resumedFrom, length: file.length, saving: undefined }
+    },
+  }
+}
+
+interface Sending {
+  readonly order: FileOrder
+  readonly file: LocalFile
+  readonly endpoint: string
+  /** Under which the address of the upload is kept. */
+  readonly fingerprint: string
+  readonly urlStorage: UrlStorage
+}
+
+/** An upload of an earlier run, and where the store stands with it. */
+interface Previous {
+  readonly upload: PreviousUpload
+  readonly url: string
+  readonly offset: number
+}
+
+/** The upload of an earlier run that can be gone on with; one that the store does not know any more is forgotten. */
+async function recall({ order, fingerprint, urlStorage }: Sending): Promise<Previous | undefined> {
+  const found = await urlStorage.findUploadsByFingerprint(fingerprint)
+  for (const upload of found.toSorted((a, b) => b.creationTime.localeCompare(a.creationTime))) {
+    const url = upload.uploadUrl
+    if (url === null) continue
+    const offset = await offsetOf(url, order.token)
+    if (offset !== undefined) return { upload, url, offset }
+    await urlStorage.removeUpload(upload.urlStorageKey)
+  }
+  return undefined
+}
+
+/** Sends what the store lacks; undefined when it wants plain bytes. The upload is then remembered like any other. */
+async function sendSlices(sending: Sending & Pick<DeltaOrder, 'cutter'> & { readonly clock: Pick<Clock, 'nowMs' | 'sleep'> }, previous: Previous | undefined) {
+  const { order, file, endpoint, fingerprint, urlStorage, clock, cutter } = sending
+  const { signal } = order
+  const client = createAgentClient({ baseUrl: order.url, token: order.token })
+  let uploadId = previous && uploadIdOf(previous.url)
+  let key = previous?.upload.urlStorageKey
+  if (uploadId === undefined) {
+    uploadId = await client.uploads.create({ length: file.length, metadata: order.metadata }, { signal })
+    const upload = { size: file.length, metadata: { ...order.metadata }, creationTime: formatTime(clock.nowMs()), uploadUrl: `${endpoint}/${uploadId}` }
+    key = await urlStorage.addUpload(fingerprint, { ...upload, parallelUploadUrls: null, urlStorageKey: '' })
+  }
+  const outcome = await sendDelta({
+    client,
+    clock,
+    file,
+    cutter,
+    uploadId,
+    offset: previous?.offset ?? 0,
+    onProgress: (done) => order.onProgress(done, file.length),
+    signal,
+  })
+  if (outcome.kind === 'unwanted') return undefined
+  if (key !== undefined) await urlStorage.removeUpload(key)
+  return { imageId: outcome.state.imageId, saving: outcome.saving }
+}
+
+/** Sends plain bytes by tus, from where an earlier run or the slices stopped; gives the id of the image when the agent said it. */
+async function sendBytes(sending: Sending): Promise<string | undefined> {
+  const { order, file, endpoint, fingerprint, urlStorage } = sending
+  let imageId: string | undefined
+  const note = (_request: HttpRequest, response: HttpResponse): void => {
+    const location = response.getHeader('Content-Location')
+    imageId = /\/v1\/images\/(img_[0-9a-z]+)/.exec(location ?? '')?.[1] ?? imageId
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const upload = new Upload(file.open(), {
+    endpoint,
+    uploadSize: file.length,
+    metadata: { ...order.metadata },
+    headers: { Authorization: `Bearer ${order.token}` },
+    retryDelays: [...RETRY_DELAYS_MS],
+    storeFingerprintForResuming: true,
+    removeFingerprintOnSuccess: true,
+    urlStorage,
+    fingerprint: () => Promise.resolve(fingerprint),
+    onProgress: (sent) => order.onProgress(sent, file.length),
+    onAfterResponse: note,
+    onSuccess: () => resolve(),
+    onError: reject,
+  })
+  const previous = await recall(sending)
+  if (previous) upload.resumeFromPreviousUpload(previous.upload)
+  const abort = (): void => {
+    // The upload stays at the agent and in the database: a later run goes on with it.
+    void upload.abort(false).catch(() => {})
+    reject(order.signal?.reason)
+  }
+  order.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    upload.start()
+    await promise
+  } catch (error) {
+    throw order.signal?.aborted ? error : asProblem(error, order.url)
+  } finally {
+    order.signal?.removeEventListener('abort', abort)
+  }
+  return imageId
+}
+
+/** Where the store stands with an earlier upload; undefined when it does not know it any more. */
+async function offsetOf(uploadUrl: string, token: string): Promise<number | undefined> {
+  try {
+    const response = await fetch(uploadUrl, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0', authorization: `Bearer ${token}` } })
+    if (response.status === 404 || response.status === 410) return undefined
+    return Number(response.headers.get('upload-offset') ?? 0)
+  } catch {
+    // Not to be had now: the upload itself tries again and says what is wrong.
+    return 0
+  }
+}
+
+function asProblem(error: unknown, url: string): ProblemError {
+  const response = error instanceof DetailedError ? error.originalResponse : null
+  if (!response) {
+    const cause = error instanceof DetailedError ? (error.causingError ?? error) : error
+    const action = 'Run the same command again: it goes on where the store stands.'
+    return problem('peer-unreachable', `${url} broke off the upload: ${cause instanceof Error ? cause.message : String(cause)}.`, { action }, { cause: error })
+  }
+  let body: unknown
+  try {
+    body = JSON.parse(response.getBody())
+  } catch {
+    body = undefined
+  }
+  const document = problemSchema.safeParse(body)
+  return new ProblemError(document.success ? document.data : makeProblem('peer-refused', `${url} answered ${response.getStatus()} to the upload.`), {
+    cause: error,
+  })
+}
+
+interface UploadRow {
+  key: string
+  fingerprint: string
+  url: string
+  length: number | null
+  metadata: string
+  created: string
+}
+
+/** tus-js-client's memory of uploads, on the bot's database. */
+function createUrlStorage(database: BotDatabase): UrlStorage {
+  const all = database.query<UploadRow, []>('SELECT * FROM uploads')
+  const some = database.query<UploadRow, { fingerprint: string }>('SELECT * FROM uploads WHERE fingerprint = $fingerprint')
+  const remove = database.query<null, { key: string }>('DELETE FROM uploads WHERE key = $key')
+  const add = database.query<null, { key: string; fingerprint: string; url: string; length: number | null; metadata: string; created: string }>(
+    `INSERT OR REPLACE INTO uploads (key, fingerprint, url, length, metadata, created)
+     VALUES ($key, $fingerprint, $url, $length, $metadata, $created)`,
+  )
+  return {
+    findAllUploads: () => Promise.resolve(all.all().map(toPrevious)),
+    findUploadsByFingerprint: (fingerprint) => Promise.resolve(some.all({ fingerprint }).map(toPrevious)),
+    removeUpload: (key) => {
+      remove.run({ key })
+      return Promise.resolve()
+    },
+    addUpload: (fingerprint, upload) => {
+      const key = crypto.randomUUID()
+      const url = upload.uploadUrl ?? ''
+      add.run({ key, fingerprint, url, length: upload.size, metadata: JSON.stringify(upload.metadata), created: upload.creationTime })
+      return Promise.resolve(key)
+    },
+  }
+}
+
+function toPrevious(row: UploadRow): PreviousUpload {
+  return {
+    size: row.length,
+    metadata: JSON.parse(row.metadata) as Record<string, string>,
+    creationTime: row.created,
+    urlStorageKey: row.key,
+    uploadUrl: row.url,
+    parallelUploadUrls: null,
+  }
+}

@@ -1,0 +1,94 @@
+// One line in the console: runs it, follows its tasks, prints the answer. What differs between a terminal, a pipe and a
+// single command is in the ways to ask and to print that are given.
+
+import type { CommandContext } from '../commands/command.ts'
+import { parseWords } from '../commands/parse.ts'
+import { exitCode, runParsed } from '../commands/run.ts'
+import { followTasks } from '../commands/task/task-view.ts'
+import { quoteOption, quoteWord, splitLine } from '../commands/words.ts'
+import type { Word } from '../commands/words.ts'
+import { renderJson } from '../views/json.ts'
+import { renderProgress, renderTerminal } from '../views/terminal.ts'
+import type { FormInput, View } from '../views/view.ts'
+
+export interface Screen {
+  print(text: string): void
+  /** Columns of a terminal; undefined where nothing is wrapped and nothing overwritten. */
+  readonly width: number | undefined
+  readonly color: boolean
+  /** Asks a person; undefined where there is none, or when the answer was refused. */
+  readonly ask?: (question: string, options?: { readonly secret?: boolean }) => Promise<string | undefined>
+}
+
+/** Runs the words of one line and prints the answer; gives the exit code. */
+export async function runConsoleLine(context: CommandContext, screen: Screen, words: readonly Word[]): Promise<number> {
+  const parsed = parseWords(context.commands, stripName(words))
+  const isJson = parsed.common.has('json')
+  const canDraw = screen.width !== undefined && !isJson
+  let isDrawn = false
+  const draw = (view: View): void => {
+    if (!canDraw) return
+    isDrawn = true
+    screen.print(`\r\u001b[2K${renderProgress(view, screen.width ?? 80)}`)
+  }
+  const live: CommandContext = { ...context, onInterim: draw }
+  let view = await runParsed(live, parsed)
+  if (!isJson && screen.ask) view = await complete(live, screen, view)
+  if (!parsed.common.has('no-wait') && view.outcome === 'done') view = await follow(live, view, draw)
+  if (isDrawn) screen.print('\r\u001b[2K')
+  screen.print(`${isJson ? renderJson(view) : renderTerminal(view, { width: screen.width, color: screen.color, nowMs: context.clock.nowMs() })}\n`)
+  return exitCode(view.outcome)
+}
+
+/** `slipway store list`, `/slipway store list` and `/store list` are `store list`. */
+function stripName(words: readonly Word[]): readonly Word[] {
+  const [first, ...rest] = words
+  if (!first) return words
+  if (first.text === 'slipway' || first.text === '/slipway') return rest
+  return first.text.startsWith('/') && !first.text.slice(1).includes('/') ? [{ ...first, text: first.text.slice(1) }, ...rest] : words
+}
+
+async function follow(context: CommandContext, begun: View, draw: (view: View) => void): Promise<View> {
+  let last = begun
+  try {
+    for await (const view of followTasks(context, begun, context.signal)) {
+      last = view
+      draw(view)
+    }
+  } catch (error) {
+    if (!context.signal?.aborted) throw error
+    return { ...last, notes: [...last.notes, 'Not waited for any longer: the task goes on in the store.'] }
+  }
+  return last
+}
+
+/** Turns a form into questions, and a confirmation into the question for the name. */
+async function complete(context: CommandContext, screen: Screen, first: View): Promise<View> {
+  let view = first
+  if (view.form && screen.ask) {
+    const given: string[] = []
+    screen.print(`${view.title}. An empty answer to a required question ends it.\n`)
+    for (const input of view.form.inputs) {
+      const answer = await screen.ask(`${question(input)}: `, { secret: input.secret ?? false })
+      if (answer === undefined || (answer === '' && input.required)) return { ...view, notes: ['Nothing was done.'] }
+      if (answer !== '') given.push(quoteOption(input.key, answer))
+    }
+    view = await runParsed(context, parseWords(context.commands, splitLine([view.form.command, ...given].join(' ')) ?? []))
+  }
+  // A plan that changed while the name was typed is asked about again, but not for ever.
+  for (let tries = 0; view.confirm && screen.ask && tries < 3; tries++) {
+    screen.print(`${renderTerminal(view, { width: screen.width, color: screen.color, nowMs: context.clock.nowMs() })}\n`)
+    const typed = await screen.ask('Name: ')
+    if (typed === undefined || typed === '') {
+      const { confirm: _, ...rest } = view
+      return { ...rest, text: 'Nothing was changed.', fields: [] }
+    }
+    const line = `${view.confirm.command} --confirm ${quoteWord(typed)}`
+    view = await runParsed(context, parseWords(context.commands, splitLine(line) ?? []))
+  }
+  return view
+}
+
+function question(input: FormInput): string {
+  return `${input.label} (${input.hint}${input.required ? '' : '; may stay empty'})`
+}

@@ -1,0 +1,97 @@
+// The test before a store is added or its address changed: says which step failed, and what to do about it.
+
+import { ProblemError } from '../../protocol/problems.ts'
+import type { Store } from '../../protocol/store.ts'
+import type { Fleet } from './fleet.ts'
+
+export type Connectivity =
+  | { readonly kind: 'connected'; readonly store: Store; readonly state: string; readonly warnings: readonly string[] }
+  | { readonly kind: 'failed'; readonly step: 'URL' | 'network' | 'TLS' | 'agent' | 'token' | 'role'; readonly detail: string; readonly action: string }
+
+const TLS_CODES = /CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ERR_TLS|HOSTNAME_MISMATCH|ALTNAME/i
+
+/** Address of an agent as it is kept: http or https, no credentials, no trailing slash; undefined when it is none. */
+export function parseAgentUrl(text: string): string | undefined {
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`)
+  if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '' || url.username !== '' || url.password !== '') return undefined
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+}
+
+/** Asks health without a token, the store with it, and the tokens as an admin may. Throws only for bugs. */
+export async function testConnectivity(fleet: Pick<Fleet, 'client'>, peer: { readonly url: string; readonly token: string }): Promise<Connectivity> {
+  const url = parseAgentUrl(peer.url)
+  if (url === undefined) {
+    return { kind: 'failed', step: 'URL', detail: `"${peer.url}" is not the address of an agent.`, action: 'Give it as http://HOST:PORT or https://HOST:PORT.' }
+  }
+  let state: string
+  try {
+    state = (await fleet.client({ url }).health()).state
+  } catch (error) {
+    return unreachable(error, url)
+  }
+  const agent = fleet.client({ url, token: peer.token })
+  try {
+    const store = await agent.store.get()
+    const warnings = state === 'running' ? [] : [`The store is reachable, but says ${state}: look at store health.`]
+    return { kind: 'connected', store, state, warnings: [...warnings, ...(await roleWarnings(agent))] }
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error
+    if (error.code === 'unauthenticated')
+      return {
+        kind: 'failed',
+        step: 'token',
+        detail: `${url} does not know this token.`,
+        action: 'Take the admin token from the state folder of the agent (admin-token), or make one there.',
+      }
+    if (error.code === 'forbidden')
+      return {
+        kind: 'failed',
+        step: 'role',
+        detail: `The token may not read the store: ${error.problem.detail}`,
+        action: 'Use a token with the role operator or admin.',
+      }
+    return unreachable(error, url)
+  }
+}
+
+async function roleWarnings(agent: ReturnType<Fleet['client']>): Promise<string[]> {
+  try {
+    await agent.tokens.list({ limit: 1 })
+    return []
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error
+    return error.code === 'forbidden' ? ['The token is not an admin token: commands beyond its role will be refused by the agent.'] : []
+  }
+}
+
+function unreachable(error: unknown, url: string): Connectivity {
+  if (!(error instanceof ProblemError)) throw error
+  const detail = error.problem.detail
+  const reason = causeText(error)
+  if (TLS_CODES.test(reason)) {
+    return {
+      kind: 'failed',
+      step: 'TLS',
+      detail,
+      action: 'Check certificate, host name and clock of the agent; the bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
+    }
+  }
+  if (/answered|redirects|sent more|broke off/.test(detail)) {
+    return {
+      kind: 'failed',
+      step: 'agent',
+      detail: `${url} is not a Slipway agent: ${detail}`,
+      action: 'Check port and path; an agent listens on 8420 by default.',
+    }
+  }
+  if (error.code === 'peer-unreachable') {
+    return { kind: 'failed', step: 'network', detail, action: 'Check that the agent runs and that host, port and firewall let the bot reach it.' }
+  }
+  return { kind: 'failed', step: 'agent', detail, action: error.problem.action }
+}
+
+function causeText(error: Error): string {
+  const cause = error.cause
+  if (!(cause instanceof Error)) return error.message
+  return `${'code' in cause ? String(cause.code) : ''} ${cause.name} ${cause.message}`
+}

@@ -1,0 +1,94 @@
+// The fleet: every contact with an agent goes through `contact`, which remembers whether it was had. What the bot says
+// of a store is therefore never older than the question, and "Stopped since" is the first contact that failed.
+
+import { createAgentClient } from '../../protocol/client.ts'
+import type { AgentClient } from '../../protocol/client.ts'
+import type { Fetch } from '../../protocol/exchange.ts'
+import { ProblemError } from '../../protocol/problems.ts'
+import type { Problem } from '../../protocol/problems.ts'
+import type { Clock } from '../system/clock.ts'
+import type { Registry, StoreRecord } from './registry.ts'
+
+/** Time an agent has for the head of its answer, in milliseconds: people are waiting. */
+export const CONTACT_TIMEOUT_MS = 5_000
+/** Stores asked at the same time. */
+export const CONTACTS_MAX = 16
+
+/** What came of asking a store. */
+export type Contact<T> =
+  | { readonly kind: 'answered'; readonly store: StoreRecord; readonly value: T; readonly asOfMs: number }
+  /** It answered, and refused; or it answers as something else than expected. */
+  | { readonly kind: 'refused'; readonly store: StoreRecord; readonly problem: Problem; readonly error: ProblemError; readonly asOfMs: number }
+  | Silence
+
+/** A store that does not answer. */
+export interface Silence {
+  readonly kind: 'stopped'
+  readonly store: StoreRecord
+  readonly sinceMs: number
+  readonly lastSeenMs: number | null
+  readonly reason: string
+  readonly asOfMs: number
+}
+
+export interface Fleet {
+  readonly registry: Registry
+  /** A client that remembers nothing: for stores that are not registered yet, and for long transfers. */
+  client(peer: { readonly url: string; readonly token?: string }): AgentClient
+  /** Asks a store. Throws only for bugs and aborts. */
+  contact<T>(store: StoreRecord, ask: (agent: AgentClient) => Promise<T>): Promise<Contact<T>>
+  /** Asks several stores, at most CONTACTS_MAX at once; answers in the order of the stores. */
+  contactAll<T>(stores: readonly StoreRecord[], ask: (agent: AgentClient, store: StoreRecord) => Promise<T>): Promise<Contact<T>[]>
+}
+
+export interface FleetDeps {
+  readonly registry: Registry
+  readonly clock: Pick<Clock, 'nowMs'>
+  readonly fetch?: Fetch
+  readonly contactTimeoutMs?: number
+}
+
+/** Makes the fleet over a registry. */
+export function createFleet(deps: FleetDeps): Fleet {
+  const { registry, clock } = deps
+  const client: Fleet['client'] = ({ url, token }) =>
+    createAgentClient({ baseUrl: url, token, answerTimeoutMs: deps.contactTimeoutMs ?? CONTACT_TIMEOUT_MS, ...(deps.fetch ? { fetch: deps.fetch } : {}) })
+
+  const contact: Fleet['contact'] = async (store, ask) => {
+    try {
+      const value = await ask(client(store))
+      const asOfMs = clock.nowMs()
+      registry.answered(store.name, asOfMs)
+      return { kind: 'answered', store, value, asOfMs }
+    } catch (error) {
+      if (!(error instanceof ProblemError)) throw error
+      const asOfMs = clock.nowMs()
+      // Problems that an agent raised carry its request id: then it answered, and it is a peer of its own that did not.
+      if (error.code !== 'peer-unreachable' || error.problem.requestId !== undefined) {
+        registry.answered(store.name, asOfMs)
+        return { kind: 'refused', store, problem: error.problem, error, asOfMs }
+      }
+      const reason = error.problem.detail
+      const lastSeenMs = registry.find(store.name)?.lastSeenMs ?? store.lastSeenMs
+      return { kind: 'stopped', store, sinceMs: registry.silent(store.name, reason, asOfMs), lastSeenMs, reason, asOfMs }
+    }
+  }
+
+  return {
+    registry,
+    client,
+    contact,
+    async contactAll<T>(stores: readonly StoreRecord[], ask: (agent: AgentClient, store: StoreRecord) => Promise<T>): Promise<Contact<T>[]> {
+      const answers: Contact<T>[] = []
+      let next = 0
+      const work = async (): Promise<void> => {
+        for (let i = next++; i < stores.length; i = next++) {
+          const store = stores[i]
+          if (store) answers[i] = await contact(store, (agent) => ask(agent, store))
+        }
+      }
+      await Promise.all(Array.from({ length: Math.min(CONTACTS_MAX, stores.length) }, work))
+      return answers
+    },
+  }
+}

@@ -1,0 +1,117 @@
+// One store as the bot sees it now: Running, Degraded, Stopped or Error, with impact and next step in words.
+
+import type { Check, HealthState } from '../../protocol/health.ts'
+import { problemCode } from '../../protocol/problems.ts'
+import type { Store } from '../../protocol/store.ts'
+import { formatTime } from '../../protocol/time.ts'
+import { formatDuration } from '../../protocol/units.ts'
+import { formatAt } from '../views/words.ts'
+import type { Contact, Fleet, Silence } from './fleet.ts'
+import type { StoreRecord } from './registry.ts'
+
+export interface Observation {
+  readonly record: StoreRecord
+  readonly state: HealthState
+  /** First contact that failed, in milliseconds since 1970; null for a store that answers. */
+  readonly sinceMs: number | null
+  readonly lastSeenMs: number | null
+  /** What was found, in one sentence; empty when all is well. */
+  readonly finding: string
+  /** What it means for the users, and what to do next; both empty when all is well. */
+  readonly impact: string
+  readonly action: string
+  readonly checks: readonly Check[]
+  /** The store's own description; null unless it answered. */
+  readonly store: Store | null
+  readonly asOfMs: number
+}
+
+/** Asks stores for health and description. */
+export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Observation[]> {
+  const contacts = await fleet.contactAll(stores, async (agent) => {
+    const [health, store] = await Promise.all([agent.health(), agent.store.get()])
+    return { health, store }
+  })
+  return contacts.map((contact) => judge(contact, fleet))
+}
+
+function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] }; store: Store }>, fleet: Fleet): Observation {
+  const record = contact.store
+  const base = { record, sinceMs: null, lastSeenMs: contact.asOfMs, checks: [], store: null, asOfMs: contact.asOfMs }
+  switch (contact.kind) {
+    case 'stopped':
+      return { ...base, state: 'stopped', sinceMs: contact.sinceMs, lastSeenMs: contact.lastSeenMs, ...silenceWords(contact) }
+    case 'refused': {
+      const code = problemCode(contact.problem)
+      const isToken = code === 'unauthenticated' || code === 'forbidden'
+      return {
+        ...base,
+        state: 'error',
+        finding: contact.problem.detail,
+        impact: isToken ? 'The bot cannot see or change anything in this store; its users are not affected.' : 'The bot cannot tell how the store is.',
+        action: isToken ? `Give the bot a valid token: store edit ${record.name} token=…` : contact.problem.action,
+      }
+    }
+    case 'answered': {
+      const { health, store } = contact.value
+      if (record.storeId !== null && store.id !== record.storeId) {
+        return {
+          ...base,
+          state: 'error',
+          finding: `Another store answers at ${record.url}: ${store.name} (${store.id}) instead of ${record.storeId}.`,
+          impact: 'Commands to this name would reach another store, so the bot sends none.',
+          action: `Correct the address with store edit ${record.name} url=…, or delete it from the registry and add it again.`,
+        }
+      }
+      if (record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
+      const worst = health.checks.filter((check) => check.state === 'failed' || check.state === 'warning')
+      worst.sort((a, b) => Number(a.state === 'warning') - Number(b.state === 'warning'))
+      return {
+        ...base,
+        state: health.state,
+        finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; '),
+        impact: sentences(worst.map((check) => check.impact)),
+        action: sentences(worst.map((check) => check.action)),
+        checks: health.checks,
+        store,
+      }
+    }
+  }
+}
+
+/** Since when, impact and next step of a store that does not answer: the same words everywhere. */
+export function silenceWords(silence: Pick<Silence, 'store' | 'reason'>): Pick<Observation, 'finding' | 'impact' | 'action'> {
+  const { name, url } = silence.store
+  return {
+    finding: silence.reason,
+    impact: 'Uploads, downloads and syncs with this store fail until it answers again. Images it acknowledged stay on its mount path.',
+    action: `Check on its node: systemctl status slipway-agent@${name}, journalctl -u slipway-agent@${name}, and that ${url} can be reached from the bot. Then: store reconnect ${name}.`,
+  }
+}
+
+/** `edge-b does not answer since …: what that means for this answer.` */
+export function silenceNote(silence: Silence, consequence: string): string {
+  return `${silence.store.name} is Stopped since ${formatAt(silence.sinceMs)} (${formatDuration(silence.asOfMs - silence.sinceMs)}): ${consequence}`
+}
+
+/** An observation as `--json` gives it. */
+export function observationJson(seen: Observation): Record<string, unknown> {
+  return {
+    name: seen.record.name,
+    url: seen.record.url,
+    zone: seen.record.zone,
+    provider: seen.record.provider,
+    id: seen.store?.id ?? seen.record.storeId,
+    state: seen.state,
+    since: seen.sinceMs === null ? null : formatTime(seen.sinceMs),
+    lastSeen: seen.lastSeenMs === null ? null : formatTime(seen.lastSeenMs),
+    finding: seen.finding,
+    impact: seen.impact,
+    action: seen.action,
+    asOf: formatTime(seen.asOfMs),
+  }
+}
+
+function sentences(texts: readonly string[]): string {
+  return [...new Set(texts.filter((text) => text !== ''))].join(' ')
+}

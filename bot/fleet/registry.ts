@@ -1,0 +1,117 @@
+// The registry: which stores there are, how to reach them, and when contact was last had. Tokens never leave it but in
+// the Authorization header.
+
+import type { BotDatabase } from '../system/database.ts'
+
+/** One registered store. Times in milliseconds since 1970. */
+export interface StoreRecord {
+  readonly name: string
+  readonly url: string
+  readonly token: string
+  readonly zone: string
+  readonly provider: string
+  /** UUID of the store as its agent gave it; null until it first answered. */
+  readonly storeId: string | null
+  readonly addedMs: number
+  readonly lastSeenMs: number | null
+  /** First contact that failed since the last one that did not; null while it answers. */
+  readonly stoppedSinceMs: number | null
+  readonly stoppedReason: string | null
+}
+
+export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId'>>
+
+export interface Registry {
+  /** All stores by name. */
+  list(): StoreRecord[]
+  /** By name, whatever its case. */
+  find(name: string): StoreRecord | undefined
+  add(store: Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId'>, nowMs: number): StoreRecord
+  change(name: string, change: StoreChange): StoreRecord | undefined
+  /** Whether there was such a store. */
+  remove(name: string): boolean
+  /** Keeps that the store answered, with its UUID where the answer had it. */
+  answered(name: string, nowMs: number): void
+  /** Keeps that the store did not answer; gives since when it does not. */
+  silent(name: string, reason: string, nowMs: number): number
+}
+
+interface Row {
+  name: string
+  url: string
+  token: string
+  zone: string
+  provider: string
+  store_id: string | null
+  added_ms: number
+  last_seen_ms: number | null
+  stopped_since_ms: number | null
+  stopped_reason: string | null
+}
+
+/** Makes the registry on the bot's database; everything is durable when a call returns. */
+export function createRegistry(database: BotDatabase): Registry {
+  const list = database.query<Row, []>('SELECT * FROM stores ORDER BY name')
+  const find = database.query<Row, { name: string }>('SELECT * FROM stores WHERE name = $name')
+  const insert = database.query<
+    Row,
+    { name: string; url: string; token: string; zone: string; provider: string; storeId: string | null; now: number; seen: number | null }
+  >(
+    `INSERT INTO stores (name, url, token, zone, provider, store_id, added_ms, last_seen_ms)
+     VALUES ($name, $url, $token, $zone, $provider, $storeId, $now, $seen) RETURNING *`,
+  )
+  const update = database.query<Row, { old: string; name: string; url: string; token: string; zone: string; provider: string; storeId: string | null }>(
+    `UPDATE stores SET name = $name, url = $url, token = $token, zone = $zone, provider = $provider, store_id = $storeId
+     WHERE name = $old RETURNING *`,
+  )
+  const remove = database.query<{ name: string }, { name: string }>('DELETE FROM stores WHERE name = $name RETURNING name')
+  const answered = database.query<null, { name: string; now: number }>(
+    'UPDATE stores SET last_seen_ms = $now, stopped_since_ms = NULL, stopped_reason = NULL WHERE name = $name',
+  )
+  const silent = database.query<{ stopped_since_ms: number }, { name: string; now: number; reason: string }>(
+    `UPDATE stores SET stopped_since_ms = COALESCE(stopped_since_ms, $now), stopped_reason = $reason
+     WHERE name = $name RETURNING stopped_since_ms`,
+  )
+  const registry: Registry = {
+    list: () => list.all().map(toRecord),
+    find: (name) => {
+      const row = find.get({ name })
+      return row ? toRecord(row) : undefined
+    },
+    add: (store, nowMs) => {
+      const { name, url, token, zone, provider, storeId } = store
+      const row = insert.get({ name, url, token, zone, provider, storeId, now: nowMs, seen: storeId === null ? null : nowMs })
+      if (!row) throw new Error('the registry gave back no row')
+      return toRecord(row)
+    },
+    change: (name, change) => {
+      const before = registry.find(name)
+      if (!before) return undefined
+      const after = { ...before, ...change }
+      const { url, token, zone, provider, storeId } = after
+      const row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId })
+      return row ? toRecord(row) : undefined
+    },
+    remove: (name) => remove.all({ name }).length > 0,
+    answered: (name, nowMs) => {
+      answered.run({ name, now: nowMs })
+    },
+    silent: (name, reason, nowMs) => silent.get({ name, now: nowMs, reason })?.stopped_since_ms ?? nowMs,
+  }
+  return registry
+}
+
+function toRecord(row: Row): StoreRecord {
+  return {
+    name: row.name,
+    url: row.url,
+    token: row.token,
+    zone: row.zone,
+    provider: row.provider,
+    storeId: row.store_id,
+    addedMs: row.added_ms,
+    lastSeenMs: row.last_seen_ms,
+    stoppedSinceMs: row.stopped_since_ms,
+    stoppedReason: row.stopped_reason,
+  }
+}

@@ -1,0 +1,46 @@
+// What console and service share: database, registry, fleet, audit, and the context in which commands run.
+
+import type { Fetch } from '../protocol/exchange.ts'
+import { createAudit } from './audit/audit.ts'
+import type { Audit } from './audit/audit.ts'
+import type { CommandActor, CommandContext } from './commands/command.ts'
+import { COMMANDS } from './commands/table.ts'
+import { createFleet } from './fleet/fleet.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import { createRegistry } from './fleet/registry.ts'
+import type { Clock } from './system/clock.ts'
+import type { BotDatabase } from './system/database.ts'
+import { openDatabase } from './system/database.ts'
+
+export interface OpenBot extends Disposable {
+  readonly home: string
+  readonly clock: Clock
+  readonly database: BotDatabase
+  readonly fleet: Fleet
+  readonly audit: Audit
+  /** A context for commands of this actor. */
+  context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
+}
+
+export interface OpenBotDeps {
+  readonly clock: Clock
+  readonly fetch?: Fetch
+  readonly contactTimeoutMs?: number
+}
+
+/** Opens the bot's state below a home folder. */
+export function openBot(home: string, deps: OpenBotDeps): OpenBot {
+  const { clock } = deps
+  const database = openDatabase(home)
+  const fleet = createFleet({ registry: createRegistry(database), ...deps })
+  const audit = createAudit(database)
+  return {
+    home,
+    clock,
+    database,
+    fleet,
+    audit,
+    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, commands: COMMANDS }),
+    [Symbol.dispose]: () => database.close(),
+  }
+}

@@ -1,0 +1,62 @@
+// The service: asks every store how it is, again and again, and speaks with Slack where it is configured.
+
+import type { BotConfig } from './config.ts'
+import { observeAll } from './fleet/observe.ts'
+import { openBot } from './open.ts'
+import type { OpenBot } from './open.ts'
+import { connectSlack } from './slack/connect.ts'
+import type { Clock } from './system/clock.ts'
+import type { Log } from './system/log.ts'
+
+/** Time between two looks at every store, in milliseconds. */
+export const POLL_INTERVAL_MS = 30_000
+
+export interface BotDeps {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Starts the bot on its home folder; disposing it stops it cleanly. Throws ConfigRefused or SlackUnreachable. */
+export async function startBot(config: BotConfig, deps: BotDeps): Promise<AsyncDisposable> {
+  const stack = new AsyncDisposableStack()
+  const bot = stack.use(openBot(config.home, { clock: deps.clock }))
+  stack.use(watchFleet(bot, deps))
+  try {
+    if (config.slack) stack.use(await connectSlack(config.slack, { bot, config, log: deps.log }))
+  } catch (error) {
+    await stack.disposeAsync()
+    throw error
+  }
+  return stack
+}
+
+/** Looks at every store now and then every POLL_INTERVAL_MS; a look that is not done yet is not begun twice. */
+function watchFleet(bot: OpenBot, { clock, log }: BotDeps): AsyncDisposable {
+  const states = new Map<string, string>()
+  let running: Promise<void> | undefined
+  const look = async (): Promise<void> => {
+    try {
+      for (const seen of await observeAll(bot.fleet, bot.fleet.registry.list())) {
+        const before = states.get(seen.record.name)
+        states.set(seen.record.name, seen.state)
+        if (before !== undefined && before !== seen.state)
+          log.warn('a store changed its state', { store: seen.record.name, from: before, to: seen.state, finding: seen.finding })
+      }
+    } catch (error) {
+      log.error('looking at the stores failed', { error })
+    }
+  }
+  const begin = (): void => {
+    running ??= look().finally(() => {
+      running = undefined
+    })
+  }
+  begin()
+  const timer = clock.every(POLL_INTERVAL_MS, begin)
+  return {
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]()
+      await running
+    },
+  }
+}

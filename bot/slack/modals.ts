@@ -1,0 +1,93 @@
+// Modals: the typed name before something is destroyed, and forms for what a command lacks.
+
+import type { KnownBlock, ModalView } from '@slack/types'
+import { escape } from '../views/blocks.ts'
+import {
+  assertSlackLimits,
+  LABEL_TEXT_MAX,
+  limitText,
+  MODAL_TITLE_MAX,
+  PLACEHOLDER_TEXT_MAX,
+  PRIVATE_METADATA_MAX,
+  SECTION_TEXT_MAX,
+} from '../views/slack-limits.ts'
+import type { Confirm, Form } from '../views/view.ts'
+import { GLYPHS, plainText } from '../views/words.ts'
+
+export const CONFIRM_CALLBACK = 'slipway:confirm'
+export const FORM_CALLBACK = 'slipway:form'
+/** Block and action of the input that takes the typed name. */
+export const NAME_INPUT = 'name'
+const CHECKLIST_MAX = 40
+
+/** Shown at once, because a trigger lives three seconds and agents may take longer. */
+export function loadingModal(title: string): ModalView {
+  return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: [section('Asking the stores…')] }
+}
+
+/** Blocks of an answer in a modal. */
+export function answerModal(title: string, blocks: KnownBlock[]): ModalView {
+  const shown = blocks.filter((block) => block.type !== 'actions')
+  assertSlackLimits(shown, 'modal')
+  return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: shown }
+}
+
+/** Asks for the name; `metadata` is the opaque id of what happens then. */
+export function confirmModal(confirm: Confirm, metadata: string): ModalView {
+  const blocks: KnownBlock[] = [
+    section(escape(confirm.question)),
+    ...confirm.checklist
+      .slice(0, CHECKLIST_MAX)
+      .map((item) => section(`${item.passed ? GLYPHS.good : GLYPHS.bad} ${escape(item.label)}: ${escape(item.detail)}`)),
+    {
+      type: 'input',
+      block_id: NAME_INPUT,
+      label: plain(limitText(`Type ${plainText(confirm.name)} to go on`, LABEL_TEXT_MAX)),
+      element: { type: 'plain_text_input', action_id: NAME_INPUT },
+    },
+  ]
+  return modal('Confirm', CONFIRM_CALLBACK, 'Do it', metadata, blocks)
+}
+
+export function formModal(title: string, form: Form, metadata: string): ModalView {
+  const blocks: KnownBlock[] = form.inputs.map((input) => ({
+    type: 'input' as const,
+    block_id: input.key,
+    optional: !input.required,
+    label: plain(limitText(input.label, LABEL_TEXT_MAX)),
+    hint: plain(limitText(input.hint, LABEL_TEXT_MAX)),
+    element: {
+      type: 'plain_text_input' as const,
+      action_id: input.key,
+      placeholder: plain(limitText(input.hint, PLACEHOLDER_TEXT_MAX)),
+      ...(input.initial === undefined ? {} : { initial_value: input.initial }),
+    },
+  }))
+  return modal(title, FORM_CALLBACK, form.submit, metadata, blocks)
+}
+
+function modal(title: string, callback: string, submit: string, metadata: string, blocks: KnownBlock[]): ModalView {
+  assertSlackLimits(blocks, 'modal')
+  if (metadata.length > PRIVATE_METADATA_MAX) throw new RangeError(`private metadata has ${metadata.length} characters`)
+  return {
+    type: 'modal',
+    callback_id: callback,
+    title: modalTitle(title),
+    submit: plain(limitText(submit, MODAL_TITLE_MAX)),
+    close: plain('Cancel'),
+    private_metadata: metadata,
+    blocks,
+  }
+}
+
+function modalTitle(title: string): ModalView['title'] {
+  return plain(limitText(plainText(title), MODAL_TITLE_MAX))
+}
+
+function plain(text: string): { type: 'plain_text'; text: string } {
+  return { type: 'plain_text', text }
+}
+
+function section(text: string): KnownBlock {
+  return { type: 'section', text: { type: 'mrkdwn', text: limitText(text, SECTION_TEXT_MAX) } }
+}

@@ -1,0 +1,48 @@
+// Slack's Web API as the bot uses it: posting, editing, whispering, modals.
+
+import type { ModalView } from '@slack/types'
+import { ErrorCode } from '@slack/web-api'
+import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
+import type { Log } from '../system/log.ts'
+import type { CardPort } from './cards.ts'
+import type { ConversationPort } from './conversation.ts'
+
+/** Errors that say the bot is not in a channel: then it is said in another way. */
+const NOT_THERE = new Set(['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message'])
+
+/** Makes the port on Bolt's client, which waits and tries again when Slack asks for it (429, Retry-After). */
+export function createSlackPort(client: WebClient, log: Log): CardPort & ConversationPort {
+  return {
+    async post(channel, { text, blocks }) {
+      try {
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window
+        const posted = await client.chat.postMessage({ channel, text, blocks, unfurl_links: false, unfurl_media: false })
+        return posted.channel !== undefined && posted.ts !== undefined ? { channel: posted.channel, ts: posted.ts } : undefined
+      } catch (error) {
+        if (!NOT_THERE.has(platformError(error))) throw error
+        log.info('a card could not be posted: the bot is not in the channel', { channel })
+        return undefined
+      }
+    },
+    async update(channel, ts, { text, blocks }) {
+      await client.chat.update({ channel, ts, text, blocks })
+    },
+    async whisper(channel, user, { text, blocks }) {
+      try {
+        await client.chat.postEphemeral({ channel, user, text, blocks })
+      } catch (error) {
+        if (!NOT_THERE.has(platformError(error))) throw error
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- as above
+        await client.chat.postMessage({ channel: user, text, blocks, unfurl_links: false, unfurl_media: false })
+      }
+    },
+    async updateModal(viewId: string, view: ModalView) {
+      await client.views.update({ view_id: viewId, view })
+    },
+  }
+}
+
+function platformError(error: unknown): string {
+  const isPlatform = error instanceof Error && 'code' in error && error.code === ErrorCode.PlatformError
+  return isPlatform ? (error as WebAPIPlatformError).data.error : ''
+}

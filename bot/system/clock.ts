@@ -1,0 +1,35 @@
+// Time for the bot. Nothing else in it reads time or sets timers; tests inject a clock of their own.
+
+export interface Clock {
+  /** Wall time in milliseconds since 1970. */
+  nowMs(): number
+  /** Resolves after at least this time; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls back after at least this time, again and again, until disposed; never keeps the process alive. */
+  every(ms: number, run: () => void): Disposable
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason)
+        return
+      }
+      const abort = (): void => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      }, ms)
+      signal?.addEventListener('abort', abort, { once: true })
+    }),
+  every: (ms, run) => {
+    const timer = setInterval(run, ms)
+    timer.unref()
+    return { [Symbol.dispose]: () => clearInterval(timer) }
+  },
+}

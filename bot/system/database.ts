@@ -1,0 +1,108 @@
+// The bot's one database, `<home>/bot/bot.db`: registry, buttons, cards, uploads to resume and audit. It holds tokens,
+// so folder and file are readable by their owner alone. Several processes (service and consoles) share it.
+
+import { Database } from 'bun:sqlite'
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/** Time another process may hold the write lock, in milliseconds. */
+const BUSY_TIMEOUT_MS = 10_000
+
+/** The open database; what is in it belongs to the parts that prepare their own statements on it. */
+export type BotDatabase = Database
+
+/** Steps from one version of the tables to the next; `user_version` counts those taken. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE stores (
+     name TEXT PRIMARY KEY COLLATE NOCASE,
+     url TEXT NOT NULL,
+     token TEXT NOT NULL,
+     zone TEXT NOT NULL,
+     provider TEXT NOT NULL,
+     store_id TEXT,
+     added_ms INTEGER NOT NULL,
+     last_seen_ms INTEGER,
+     stopped_since_ms INTEGER,
+     stopped_reason TEXT
+   ) STRICT;
+   CREATE TABLE uploads (
+     key TEXT PRIMARY KEY,
+     fingerprint TEXT NOT NULL,
+     url TEXT NOT NULL,
+     length INTEGER,
+     metadata TEXT NOT NULL,
+     created TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX uploads_fingerprint ON uploads (fingerprint);
+   CREATE TABLE buttons (
+     id TEXT PRIMARY KEY,
+     command TEXT NOT NULL,
+     role TEXT NOT NULL,
+     user TEXT,
+     used INTEGER NOT NULL DEFAULT 0,
+     expires_ms INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE cards (
+     channel TEXT NOT NULL,
+     ts TEXT NOT NULL,
+     title TEXT NOT NULL,
+     tasks TEXT NOT NULL,
+     PRIMARY KEY (channel, ts)
+   ) STRICT;
+   CREATE TABLE audit (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     time_ms INTEGER NOT NULL,
+     actor TEXT NOT NULL,
+     surface TEXT NOT NULL,
+     command TEXT NOT NULL,
+     target TEXT NOT NULL,
+     outcome TEXT NOT NULL,
+     detail TEXT NOT NULL
+   ) STRICT;`,
+]
+
+/** The bot's home cannot be used: one sentence with the next step. */
+export class HomeUnusable extends Error {
+  override readonly name = 'HomeUnusable'
+}
+
+/** Opens the database of a home folder and brings its tables up to date. Throws HomeUnusable. */
+export function openDatabase(home: string): BotDatabase {
+  const path = join(home, 'bot', 'bot.db')
+  try {
+    return openFile(path)
+  } catch (error) {
+    if (error instanceof HomeUnusable) throw error
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new HomeUnusable(
+      `${path} cannot be opened: ${reason}. Check owner, space and SLIPWAY_HOME; a damaged file can be moved away, the stores are then added again.`,
+      { cause: error },
+    )
+  }
+}
+
+function openFile(path: string): BotDatabase {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  // SQLite gives its journal files the mode of the database, so it must be right before the first page is written.
+  closeSync(openSync(path, 'a', 0o600))
+  chmodSync(path, 0o600)
+  const database = new Database(path, { strict: true })
+  database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+  database.run('PRAGMA journal_mode = WAL')
+  database.run('PRAGMA synchronous = FULL')
+  migrate(database, path)
+  return database
+}
+
+function migrate(database: Database, path: string): void {
+  database
+    .transaction(() => {
+      const row = database.query<{ user_version: number }, []>('PRAGMA user_version').get()
+      const version = row?.user_version ?? 0
+      if (version > MIGRATIONS.length)
+        throw new HomeUnusable(`${path} was written by a newer Slipway (tables ${version}, known here ${MIGRATIONS.length}): install that version again.`)
+      for (const step of MIGRATIONS.slice(version)) database.run(step)
+      if (version < MIGRATIONS.length) database.run(`PRAGMA user_version = ${MIGRATIONS.length}`)
+    })
+    .immediate()
+}

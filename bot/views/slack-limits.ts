@@ -1,0 +1,91 @@
+// Slack's limits on Block Kit. Every message and modal is checked against them before it is sent, so that a long name or
+// a full store can never make Slack refuse an answer.
+
+import type { Button, KnownBlock, MrkdwnElement, PlainTextElement } from '@slack/types'
+
+export const MESSAGE_BLOCKS_MAX = 50
+export const MODAL_BLOCKS_MAX = 100
+export const HEADER_TEXT_MAX = 150
+export const SECTION_TEXT_MAX = 3000
+export const SECTION_FIELDS_MAX = 10
+export const FIELD_TEXT_MAX = 2000
+export const CONTEXT_ELEMENTS_MAX = 10
+export const CONTEXT_TEXT_MAX = 2000
+export const ACTIONS_ELEMENTS_MAX = 25
+export const BUTTON_TEXT_MAX = 75
+export const BUTTON_VALUE_MAX = 2000
+export const ID_MAX = 255
+export const MODAL_TITLE_MAX = 24
+export const PRIVATE_METADATA_MAX = 3000
+export const LABEL_TEXT_MAX = 2000
+export const PLACEHOLDER_TEXT_MAX = 150
+/** Slack asks for 4,000 characters at most in the fallback text of a message. */
+export const FALLBACK_TEXT_MAX = 4000
+
+/** Blocks break a limit: a bug in a renderer, found before Slack sees it. */
+export class SlackLimitBroken extends Error {
+  override readonly name = 'SlackLimitBroken'
+}
+
+/** Throws SlackLimitBroken with the first limit that is broken. */
+export function assertSlackLimits(blocks: readonly KnownBlock[], surface: 'message' | 'modal' = 'message'): void {
+  const [first] = limitViolations(blocks, surface)
+  if (first !== undefined) throw new SlackLimitBroken(first)
+}
+
+/** Every limit that the blocks break, in words. */
+export function limitViolations(blocks: readonly KnownBlock[], surface: 'message' | 'modal' = 'message'): string[] {
+  const violations: string[] = []
+  const check: Check = (what, size, max, min = 0) => {
+    if (size > max) violations.push(`${what}: ${size}, the limit is ${max}`)
+    if (size < min) violations.push(`${what}: ${size}, at least ${min} are needed`)
+  }
+  check('blocks', blocks.length, surface === 'modal' ? MODAL_BLOCKS_MAX : MESSAGE_BLOCKS_MAX)
+  const blockIds = blocks.flatMap((block) => (block.block_id === undefined ? [] : [block.block_id]))
+  check('repeated block_id', blockIds.length - new Set(blockIds).size, 0)
+  for (const id of blockIds) check('block_id', id.length, ID_MAX)
+  const buttons = blocks.flatMap((block) => (block.type === 'actions' ? block.elements.filter((element) => element.type === 'button') : []))
+  const actionIds = buttons.flatMap((button) => (button.action_id === undefined ? [] : [button.action_id]))
+  check('repeated action_id', actionIds.length - new Set(actionIds).size, 0)
+  for (const button of buttons) checkButton(button, check)
+  for (const block of blocks) checkBlock(block, surface, check, violations)
+  return violations
+}
+
+type Check = (what: string, size: number, max: number, min?: number) => void
+
+function checkBlock(block: KnownBlock, surface: 'message' | 'modal', check: Check, violations: string[]): void {
+  const checkText = (what: string, element: PlainTextElement | MrkdwnElement, max: number): void => check(`${what} text`, element.text.length, max, 1)
+  if (block.type === 'header') checkText('header', block.text, HEADER_TEXT_MAX)
+  else if (block.type === 'section') {
+    check('section parts', Number(block.text !== undefined) + Number(block.fields !== undefined), 2, 1)
+    if (block.text) checkText('section', block.text, SECTION_TEXT_MAX)
+    if (block.fields) check('section fields', block.fields.length, SECTION_FIELDS_MAX, 1)
+    for (const field of block.fields ?? []) checkText('field', field, FIELD_TEXT_MAX)
+  } else if (block.type === 'context') {
+    check('context elements', block.elements.length, CONTEXT_ELEMENTS_MAX, 1)
+    for (const element of block.elements) if (element.type !== 'image') checkText('context', element, CONTEXT_TEXT_MAX)
+  } else if (block.type === 'actions') {
+    check('actions elements', block.elements.length, ACTIONS_ELEMENTS_MAX, 1)
+    for (const element of block.elements) if (element.type !== 'button') violations.push(`actions hold a ${element.type}, which is not known here`)
+  } else if (block.type === 'input') {
+    if (surface === 'message') violations.push('input in a message')
+    checkText('label', block.label, LABEL_TEXT_MAX)
+    if (block.hint) checkText('hint', block.hint, LABEL_TEXT_MAX)
+  } else violations.push(`a block of type ${block.type}, which is not known here`)
+}
+
+function checkButton(button: Button, check: Check): void {
+  check('button text', button.text.text.length, BUTTON_TEXT_MAX, 1)
+  check('button value', button.value?.length ?? 0, BUTTON_VALUE_MAX)
+  check('action_id', button.action_id?.length ?? 0, ID_MAX)
+}
+
+/** Text cut to a limit, with an ellipsis where something is missing. Never cuts within a character. */
+export function limitText(text: string, max: number): string {
+  if (text.length <= max) return text
+  let end = max - 1
+  const before = text.charCodeAt(end - 1)
+  if (before >= 0xd800 && before <= 0xdbff) end--
+  return `${text.slice(0, end)}…`
+}

@@ -1,0 +1,102 @@
+// Facts as words, the same in every renderer.
+
+import type { HealthState } from '../../protocol/health.ts'
+import type { ImageStatus } from '../../protocol/image.ts'
+import type { Task, TaskState } from '../../protocol/task.ts'
+import { formatDuration, formatSize } from '../../protocol/units.ts'
+import type { Tone } from './view.ts'
+
+/** Stands where a value is not known. */
+export const UNKNOWN = '–'
+
+export const GLYPHS: Record<Tone, string> = { good: '●', warning: '▲', bad: '✖', plain: '·' }
+
+/** `2026-11-21 06:54:49 UTC`. */
+export function formatAt(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
+/** `2026-11-21 06:54:49 UTC (3 min 2 s ago)`. */
+export function formatAgo(ms: number, nowMs: number): string {
+  const age = nowMs - ms
+  return `${formatAt(ms)} (${age < 1000 ? 'now' : `${formatDuration(age)} ago`})`
+}
+
+/** A time of the wire as `formatAt` shows it. */
+export function formatWireTime(time: string | null): string {
+  return time === null ? UNKNOWN : formatAt(Date.parse(time))
+}
+
+export function formatBytes(bytes: number | null | undefined): string {
+  return bytes === null || bytes === undefined ? UNKNOWN : formatSize(bytes)
+}
+
+const STATE_WORDS: Record<HealthState, string> = { running: 'Running', degraded: 'Degraded', stopped: 'Stopped', error: 'Error' }
+const STATE_TONES: Record<HealthState, Tone> = { running: 'good', degraded: 'warning', stopped: 'bad', error: 'bad' }
+
+export function stateWord(state: HealthState): string {
+  return STATE_WORDS[state]
+}
+
+export function stateTone(state: HealthState): Tone {
+  return STATE_TONES[state]
+}
+
+const STATUS_WORDS: Record<ImageStatus, string> = {
+  creating: 'Creating',
+  uploading: 'Uploading',
+  pending: 'Pending',
+  available: 'Available',
+  degraded: 'Degraded',
+  fileUnavailable: 'File unavailable',
+  error: 'Error',
+  deleted: 'Deleted',
+  deleting: 'Deleting',
+}
+
+export function statusWord(status: ImageStatus): string {
+  return STATUS_WORDS[status]
+}
+
+export function statusTone(status: ImageStatus): Tone {
+  if (status === 'available') return 'good'
+  if (status === 'degraded' || status === 'fileUnavailable') return 'warning'
+  return status === 'error' ? 'bad' : 'plain'
+}
+
+export function taskTone(state: TaskState): Tone {
+  if (state === 'succeeded') return 'good'
+  if (state === 'failed') return 'bad'
+  return state === 'cancelled' ? 'warning' : 'plain'
+}
+
+export function isEnded(state: TaskState): boolean {
+  return state === 'succeeded' || state === 'failed' || state === 'cancelled'
+}
+
+/** `12.3 GB of 40 GB (31 %), 250 MB/s, 1 min 50 s left`. */
+export function progressWords(task: Pick<Task, 'progress' | 'state'>): string {
+  const { done, total, unit, rate, etaSeconds } = task.progress
+  const amount = (count: number): string => (unit === 'bytes' ? formatSize(count) : String(count))
+  const suffix = unit === 'bytes' ? '' : ` ${unit}`
+  const parts = [total === null ? `${amount(done)}${suffix}` : `${amount(done)} of ${amount(total)}${suffix}${total > 0 ? ` (${percent(done, total)})` : ''}`]
+  if (!isEnded(task.state)) {
+    if (rate > 0) parts.push(`${amount(Math.round(rate))}${suffix}/s`)
+    if (etaSeconds !== null) parts.push(`${formatDuration(etaSeconds * 1000)} left`)
+  }
+  return parts.join(', ')
+}
+
+export function percent(part: number, whole: number): string {
+  return `${Math.floor((100 * part) / Math.max(1, whole))} %`
+}
+
+/** `1 image`, `3 images`. */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** Removes what could move a terminal's cursor or hide text: control and bidirectional characters become `?`. */
+export function plainText(text: string): string {
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?')
+}
