@@ -1,0 +1,31 @@
+// `bun run build`: compiles the agent and the console with the bot into two programs that need nothing installed,
+// dist/slipway-agent and dist/slipway.
+
+import { mkdirSync, statSync } from 'node:fs'
+import { formatSize } from '../protocol/units.ts'
+
+/** Worker threads are entry points of their own in a compiled program. */
+const workers = [...new Bun.Glob('agent/**/*-worker.ts').scanSync('.')].toSorted()
+
+const programs = [
+  { out: 'dist/slipway-agent', entries: ['agent/main.ts', ...workers] },
+  { out: 'dist/slipway', entries: ['bot/main.ts'] },
+]
+
+mkdirSync('dist', { recursive: true })
+for (const { out, entries } of programs) {
+  const child = Bun.spawn(
+    [process.execPath, 'build', '--compile', '--minify-syntax', '--sourcemap=none', '--entry-naming=[name].[ext]', '--outfile', out, ...entries],
+    {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+    },
+  )
+  const [stdout, stderr, exitCode] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
+  if (exitCode !== 0) {
+    console.error(`${stdout}${stderr}`.trim())
+    process.exit(1)
+  }
+  console.log(`${out} (${formatSize(statSync(out).size)})`)
+}
