@@ -1,0 +1,145 @@
+// The checks over real folders and real facts.
+
+import { describe, expect, test } from 'bun:test'
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import type { Finding } from '../../../agent/contract/health.ts'
+import { createStoreChecks } from '../../../agent/health/checks.ts'
+import type { StoreChecksDeps } from '../../../agent/health/checks.ts'
+import { watchEventLoop } from '../../../agent/health/event-loop.ts'
+import { openMountProbe } from '../../../agent/health/mount-probe.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { createMemoryKeptValues } from '../../support/memory-state.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+const GB = 1_000_000_000
+
+async function createFixture(more: Partial<StoreChecksDeps> = {}) {
+  const folder = await createTemporaryFolder()
+  const mount = folder.file('mount')
+  await mkdir(mount)
+  await writeFile(folder.file('mount', 'store.json'), '{}')
+  const clock = createManualClock()
+  const kept = createMemoryKeptValues()
+  const make = async () =>
+    createStoreChecks({
+      clock,
+      kept,
+      mount,
+      mountProbe: await openMountProbe({ mount, storeFile: 'store.json', clock }),
+      space: { state: async () => ({ totalBytes: 100 * GB, freeBytes: 50 * GB, reservedBytes: GB, promisedBytes: 0, availableBytes: 49 * GB }) },
+      eventLoop: { delayMsMax: () => 1 },
+      residentBytes: () => 1,
+      sliceStats: () => ({ slices: 1, quarantined: 0 }),
+      lastScrub: () => ({ endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] }),
+      schedules: () => [],
+      tasks: { counts: () => ({ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }) },
+      certificateEndMs: () => null,
+      ...more,
+    })
+  const checks = await make()
+  const measure = async (name: string): Promise<Finding> => {
+    const check = checks.find((candidate) => candidate.name === name)
+    if (!check) throw new Error(`no check ${name}`)
+    return check.measure()
+  }
+  return { folder, mount, clock, kept, checks, make, measure, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() }
+}
+
+describe('checks', () => {
+  test('of a store that is well are all ok, and the ones without which nothing works are vital', async () => {
+    await using fixture = await createFixture()
+    for (const { name } of fixture.checks) expect([name, (await fixture.measure(name)).state]).toEqual([name, 'ok'])
+    expect(fixture.checks.filter((check) => check.isVital).map((check) => check.name)).toEqual(['mount-path', 'index-database'])
+  })
+
+  test('see a mount path that is gone, and one that is empty', async () => {
+    await using fixture = await createFixture()
+    await rename(fixture.mount, fixture.folder.file('elsewhere'))
+    expect((await fixture.measure('mount-path')).measured).toContain('not reachable (ENOENT)')
+    await mkdir(fixture.mount)
+    expect((await fixture.measure('mount-path')).measured).toContain('no store.json')
+  })
+
+  test('leave no file behind in the mount path, and notice when none can be made', async () => {
+    await using fixture = await createFixture()
+    expect((await fixture.measure('mount-writable')).state).toBe('ok')
+    expect([...new Bun.Glob('**').scanSync({ cwd: fixture.mount, dot: true })]).toEqual(['store.json'])
+    await rm(fixture.mount, { recursive: true })
+    expect((await fixture.measure('mount-writable')).state).toBe('ok')
+    fixture.clock.advance(30_000)
+    expect((await fixture.measure('mount-writable')).measured).toContain('ENOENT')
+    await mkdir(fixture.mount)
+    expect((await fixture.measure('mount-writable')).state).toBe('ok')
+    if (process.getuid?.() !== 0) {
+      await chmod(fixture.mount, 0o500)
+      fixture.clock.advance(30_000)
+      expect((await fixture.measure('mount-writable')).measured).toContain('EACCES')
+    }
+  })
+
+  test('foresee a full store from the samples of the last days, over a restart too', async () => {
+    let freeBytes = 50 * GB
+    const space = { state: async () => ({ totalBytes: 100 * GB, freeBytes, reservedBytes: GB, promisedBytes: 0, availableBytes: freeBytes - GB }) }
+    await using fixture = await createFixture({ space })
+    for (let hour = 0; hour < 48; hour++) {
+      await fixture.measure('free-space')
+      fixture.clock.advance(3_600_000)
+      freeBytes -= GB / 2
+    }
+    const checks = await fixture.make()
+    const finding = await checks.find((check) => check.name === 'free-space')?.measure()
+    expect(finding?.state).toBe('warning')
+    expect(finding?.measured).toMatch(/full about 2026-01-0[456]/)
+  })
+
+  test('see a file system that does not tell its space', async () => {
+    const space = { state: () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })) }
+    await using fixture = await createFixture({ space })
+    expect((await fixture.measure('free-space')).measured).toContain('does not tell its space (EIO)')
+  })
+
+  test('see an index database that does not answer', async () => {
+    await using fixture = await createFixture({
+      sliceStats() {
+        throw new Error('database disk image is malformed')
+      },
+    })
+    expect((await fixture.measure('index-database')).action).toContain('slipway-agent recover')
+  })
+
+  test('see a clock that was set back, by what was seen before a restart', async () => {
+    const clock = createManualClock(Date.UTC(2026, 5, 1))
+    await using fixture = await createFixture({ clock })
+    expect((await fixture.measure('clock')).state).toBe('ok')
+    const back = createManualClock(Date.UTC(2026, 4, 1))
+    await using other = await createFixture({ clock: back, kept: fixture.kept })
+    expect((await other.measure('clock')).state).toBe('failed')
+  })
+
+  test('see a clock that was set while the agent runs', async () => {
+    let setMs = 0
+    const real = createManualClock(Date.UTC(2026, 5, 1))
+    await using fixture = await createFixture({ clock: { ...real, nowMs: () => real.nowMs() + setMs } })
+    expect((await fixture.measure('clock')).state).toBe('ok')
+    setMs = 3_600_000
+    expect((await fixture.measure('clock')).measured).toContain('just set forward by 1 h')
+    expect((await fixture.measure('clock')).state).toBe('ok')
+  })
+})
+
+describe('watchEventLoop', () => {
+  test('keeps the longest delay for ten to twenty seconds', () => {
+    let lateMs = 0
+    const clock = createManualClock()
+    using watch = watchEventLoop({ ...clock, monotonicMs: () => clock.monotonicMs() + lateMs })
+    clock.advance(1000)
+    expect(watch.delayMsMax()).toBe(0)
+    lateMs = 400
+    clock.advance(100)
+    expect(watch.delayMsMax()).toBe(400)
+    clock.advance(9000)
+    expect(watch.delayMsMax()).toBe(400)
+    clock.advance(21_000)
+    expect(watch.delayMsMax()).toBe(0)
+  })
+})

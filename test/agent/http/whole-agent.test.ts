@@ -1,0 +1,178 @@
+// The whole table of routes of a real agent over real sockets: what each wants, and what only a server shows.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { connect } from 'node:net'
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { OpenApiDocument } from '../../../agent/http/openapi.ts'
+import { ROLES, roleIncludes, roleSchema } from '../../../protocol/access.ts'
+import type { CreatedToken, Role } from '../../../protocol/access.ts'
+import { startAgent } from '../../support/agent-process.ts'
+import type { AgentProcess } from '../../support/agent-process.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+let folder: TemporaryFolder
+let agent: AgentProcess
+let document: OpenApiDocument
+const tokens = new Map<Role, CreatedToken>()
+
+beforeAll(async () => {
+  folder = await createTemporaryFolder()
+  agent = await startAgent(folder.path)
+  for (const role of ROLES) tokens.set(role, await agent.client.tokens.create({ name: `the ${role}`, role }))
+  document = (await (await fetch(`${agent.url}/v1/openapi.json`, { headers: agent.headers() })).json()) as OpenApiDocument
+})
+
+afterAll(async () => {
+  await agent[Symbol.asyncDispose]()
+  await folder[Symbol.asyncDispose]()
+})
+
+/** Every method and path of the agent with its role; parameters are names that do not exist. */
+function operations(): { method: string; path: string; role: string }[] {
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      method: method.toUpperCase(),
+      path: path.replaceAll(/\{\w+\}/g, 'none'),
+      role: String((operation as Record<string, unknown>)['x-role']),
+    })),
+  )
+}
+
+/** Sends bytes as they are and gives everything that comes back until the peer closes, or until as many answers as asked. */
+function sendRaw(text: string, answers = 1): Promise<string> {
+  const { hostname, port } = new URL(agent.url)
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(text))
+    let received = ''
+    socket.on('data', (bytes) => {
+      received += bytes.toString('latin1')
+      if ((received.match(/HTTP\/1\.1 \d{3}/g) ?? []).length >= answers && received.endsWith('}')) socket.destroy()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(received))
+  })
+}
+
+describe('access', () => {
+  test('has the routes of the whole interface', () => {
+    const paths = Object.keys(document.paths)
+    for (const path of [
+      '/v1/health',
+      '/v1/store',
+      '/v1/store/cleanup',
+      '/v1/images',
+      '/v1/images/{id}/content',
+      '/v1/uploads',
+      '/v1/files',
+      '/v1/sync',
+      '/v1/tasks',
+      '/v1/schedules/{name}/run',
+      '/v1/events',
+      '/v1/tokens',
+      '/v1/links',
+      '/metrics',
+    ])
+      expect(paths).toContain(path)
+    expect(operations().length).toBeGreaterThan(35)
+  })
+
+  test('is refused with 401 without a token, and with 403 with a lesser one, on every route', async () => {
+    for (const { method, path, role } of operations()) {
+      if (role === 'public') continue
+      const needed = roleSchema.parse(role)
+      const missing = await fetch(agent.url + path, { method })
+      expect([method, path, missing.status]).toEqual([method, path, 401])
+      expect(missing.headers.get('www-authenticate')).toStartWith('Bearer')
+      await missing.arrayBuffer()
+      for (const lesser of ROLES.filter((candidate) => !roleIncludes(candidate, needed))) {
+        const refused = await fetch(agent.url + path, { method, headers: { authorization: `Bearer ${tokens.get(lesser)?.token}` } })
+        expect([method, path, lesser, refused.status]).toEqual([method, path, lesser, 403])
+        await refused.arrayBuffer()
+      }
+    }
+  })
+
+  test('is public only for the state of health, for OPTIONS of uploads and for the page', () => {
+    const open = operations().filter(({ role, method }) => role === 'public' && method !== 'OPTIONS')
+    for (const { path } of open) expect(['/v1/health', '/']).toContain(path)
+  })
+})
+
+describe('the mount path', () => {
+  const get = (target: string) =>
+    sendRaw(`GET ${target} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${tokens.get('admin')?.token}\r\nconnection: close\r\n\r\n`)
+
+  test('has no way out in any spelling', async () => {
+    await Bun.write(folder.file('secret'), 'very secret')
+    await symlink(folder.file('secret'), join(folder.path, 'store', 'link'))
+    for (const path of [
+      '../secret',
+      '%2e%2e%2fsecret',
+      '%2e%2e/secret',
+      '..%2fsecret',
+      '%252e%252e%252fsecret',
+      '..%5csecret',
+      '%c0%ae%c0%ae/secret',
+      'images/../../secret',
+      'link',
+      `${folder.path}/secret`,
+      `%2f${folder.path}/secret`,
+      'store.json%00/../../secret',
+    ]) {
+      for (const route of ['/v1/files/content?path=', '/v1/files?path=', '/v1/files/content/', '/v1/files/']) {
+        const answer = await get(route + path)
+        expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /)
+        expect(answer).not.toContain('very secret')
+      }
+    }
+    expect(await get('/v1/files')).toContain('{"name":"link","length":0,')
+  })
+})
+
+describe('the server', () => {
+  test('tells the length of a file for HEAD, and sends it for GET', async () => {
+    const url = `${agent.url}/v1/files/content?path=store.json`
+    const head = await fetch(url, { method: 'HEAD', headers: agent.headers() })
+    const get = await fetch(url, { headers: agent.headers() })
+    const length = (await get.arrayBuffer()).byteLength
+    expect(head.headers.get('content-length')).toBe(String(length))
+    expect(get.headers.get('content-length')).toBe(String(length))
+  })
+
+  test('answers the next request on a socket after a refusal whose body it did not read', async () => {
+    const body = 'x'.repeat(200_000)
+    const first = `POST /v1/tokens HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+    const answers = await sendRaw(`${first}GET /v1/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`, 2)
+    expect(answers).toMatch(/^HTTP\/1\.1 401 /)
+    // Either the second one is answered, or the connection is closed: never is a body taken for a request.
+    expect(answers.match(/HTTP\/1\.1 (\d{3})/g)?.slice(1) ?? []).toEqual(answers.includes('200 OK') ? ['HTTP/1.1 200'] : [])
+  })
+
+  test('brings events to a client that goes on where it stopped', async () => {
+    const stream = await fetch(`${agent.url}/v1/events`, { headers: agent.headers({ accept: 'text/event-stream', 'last-event-id': '0' }) })
+    const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const readUntil = async (part: string): Promise<void> => {
+      while (!text.includes(part)) text += (await reader?.read())?.value ?? ''
+    }
+    await readUntil('token.created')
+    await agent.client.store.patch({ description: 'seen by the stream' })
+    await readUntil('store.changed')
+    await reader?.cancel()
+  })
+
+  test('keeps disabled, described and rescheduled what was, over a kill', async () => {
+    await agent.client.store.patch({ description: 'in the cellar' })
+    await agent.client.store.disable('disk swap')
+    await agent.client.schedules.patch('scrub', { cron: '5 5 * * 5' })
+    await agent.restart()
+    expect(await agent.client.store.get()).toMatchObject({ enabled: false, disabledReason: 'disk swap', description: 'in the cellar' })
+    const { items } = await agent.client.schedules.list()
+    expect(items.find(({ name }) => name === 'scrub')?.cron).toBe('5 5 * * 5')
+    const refused = await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers: agent.headers({ 'tus-resumable': '1.0.0', 'upload-length': '10' }) })
+    expect(((await refused.json()) as { type: string }).type).toBe('urn:slipway:problem:store-disabled')
+    expect((await agent.client.store.enable()).enabled).toBe(true)
+  })
+})

@@ -1,0 +1,257 @@
+// Damage: what one broken file costs, which is that file and nothing else, and how an image comes back.
+
+import { describe, expect, test } from 'bun:test'
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import type { Disk } from '../../../agent/contract/disk.ts'
+import { decodeImageFile, encodeImageFile, newLife } from '../../../agent/images/image-file.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import type { Image } from '../../../protocol/image.ts'
+import { ProblemError } from '../../../protocol/problems.ts'
+import { openImageStore, seededBytes } from '../../support/image-store.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { propertyOptions } from '../../support/properties.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { until } from '../../support/until.ts'
+
+async function flip(path: string, at: number): Promise<void> {
+  const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+  bytes[at] = (bytes[at] ?? 0) ^ 0x20
+  await writeFile(path, bytes)
+}
+
+const image: Image = {
+  id: 'img_00000000000000000000000000',
+  name: 'ünïcode "quoted" \u{1f4bf}',
+  description: '',
+  kind: 'disk',
+  format: 'raw',
+  status: 'available',
+  statusReason: null,
+  digest: null,
+  manifestDigest: null,
+  length: 1,
+  virtualSize: 1,
+  storedSize: 1,
+  uniqueSize: null,
+  os: null,
+  cloudInit: null,
+  requirements: { cpus: 1, memory: null, disk: null },
+  mediaGroup: null,
+  owner: null,
+  source: { kind: 'upload', uploadId: 'upl_1', storeId: null, url: null, filename: 'x', device: null },
+  protected: false,
+  bindings: ['a'],
+  grants: [],
+  createdAt: '2026-01-01T00:00:00.000Z',
+  availableAt: null,
+  deletedAt: null,
+  expiresAt: null,
+}
+
+describe('image.json', () => {
+  test('begins and ends as its format says, and comes back as it was', async () => {
+    const stored = { image, life: newLife({ damage: 'slices', damagedAtMs: 5 }) }
+    const bytes = await encodeImageFile(stored)
+    const text = new TextDecoder().decode(bytes)
+    expect(text).toMatch(/^\{"format":1,"digest":"sha256:[0-9a-f]{64}","image":\{.*\}\}\n$/)
+    expect(JSON.parse(text).image).toMatchObject(image)
+    const value = text.slice(text.indexOf('"image":') + 8, -2)
+    expect(JSON.parse(text).digest).toBe(`sha256:${new Bun.CryptoHasher('sha256').update(value).digest('hex')}`)
+    expect(await decodeImageFile(bytes)).toEqual({ kind: 'whole', stored })
+  })
+
+  test('is found damaged wherever one bit differs, a byte is missing or one too many', async () => {
+    const bytes = await encodeImageFile({ image, life: newLife() })
+    for (let at = 0; at < bytes.length; at++) {
+      const damaged = bytes.slice()
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 8))
+      expect((await decodeImageFile(damaged)).kind).toBe('damaged')
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length - 1), fc.uint8Array({ maxLength: 3 }), async (at, piece) => {
+        const damaged = Buffer.concat([bytes.subarray(0, at), piece, bytes.subarray(at + 1)])
+        fc.pre(!damaged.equals(bytes))
+        expect((await decodeImageFile(new Uint8Array(damaged))).kind).toBe('damaged')
+      }),
+      propertyOptions(200),
+    )
+  })
+})
+
+describe('start', () => {
+  test('names an image after its id when its metadata is damaged, keeps the file, and gives the bytes back on restore', async () => {
+    await using folder = await createTemporaryFolder()
+    const bytes = Buffer.from(seededBytes(300_000, 1))
+    let ids: string[]
+    {
+      await using store = await openImageStore(folder)
+      ids = [(await store.add(bytes, { name: 'hurt' })).id, (await store.add(seededBytes(300_000, 2), { name: 'well' })).id]
+    }
+    const [hurt = '', well = ''] = ids
+    await flip(folder.file('mount', 'images', hurt, 'image.json'), 200)
+    {
+      await using store = await openImageStore(folder)
+      expect(store.catalogue.need(well).status).toBe('available')
+      expect(store.catalogue.need(hurt)).toMatchObject({ name: hurt, status: 'error', statusReason: expect.stringContaining('restore it and name it again') })
+      expect(await readdir(folder.file('mount', 'quarantine'))).toContainEqual(expect.stringMatching(new RegExp(`^${hurt}.image.json.`)))
+      expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
+    }
+    await using store = await openImageStore(folder)
+    expect(store.catalogue.need(hurt).status).toBe('error')
+    await store.catalogue.restore(hurt, 'test')
+    await store.catalogue.settled()
+    expect(await store.catalogue.patch(hurt, { name: 'healed' }, 'test')).toMatchObject({ status: 'available', format: 'raw', length: bytes.length })
+    expect((await store.read(hurt)).equals(bytes)).toBe(true)
+  })
+
+  test('completes a publish that was cut before image.json', async () => {
+    await using folder = await createTemporaryFolder()
+    const bytes = seededBytes(300_000, 1)
+    let id
+    {
+      await using store = await openImageStore(folder)
+      id = (await store.add(bytes, { name: 'cut' })).id
+    }
+    await rm(folder.file('mount', 'images', id, 'image.json'))
+    await using store = await openImageStore(folder)
+    expect(store.catalogue.find(id)).toBeUndefined()
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('image.json is missing') })
+    expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
+    await store.publish(bytes, { name: 'again' }, id)
+    await store.catalogue.settled()
+    expect(store.catalogue.find(id)).toMatchObject({ name: 'again', status: 'available' })
+  })
+
+  test('shows an image without its manifest as an error, and as available when the manifest is back', async () => {
+    await using folder = await createTemporaryFolder()
+    let id
+    {
+      await using store = await openImageStore(folder)
+      id = (await store.add(seededBytes(300_000, 1))).id
+    }
+    const path = folder.file('mount', 'images', id, 'manifest')
+    const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+    await rm(path)
+    {
+      await using store = await openImageStore(folder)
+      expect(store.catalogue.need(id)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('manifest is damaged') })
+    }
+    await writeFile(path, bytes)
+    await using store = await openImageStore(folder)
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'available', statusReason: null })
+  })
+
+  test('leaves alone what cannot be read, and takes it back when it can', async () => {
+    await using folder = await createTemporaryFolder()
+    let before
+    {
+      await using store = await openImageStore(folder)
+      before = await store.add(seededBytes(300_000, 1), { name: 'far away' })
+    }
+    const { id } = before
+    const disk = createDisk()
+    let isBroken = true
+    const readFile: Disk['readFile'] = async (path, lengthMax) => {
+      if (isBroken && path.endsWith('image.json')) throw Object.assign(new Error('EIO'), { code: 'EIO' })
+      return disk.readFile(path, lengthMax)
+    }
+    const clock = createManualClock()
+    await using store = await openImageStore(folder, { disk: { ...disk, readFile }, clock })
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'fileUnavailable', statusReason: expect.stringContaining('EIO') })
+    expect(store.catalogue.patch(id, { name: 'x' }, 'test')).rejects.toThrow('cannot be read now')
+    expect(store.catalogue.delete(id, 'test')).rejects.toThrow('cannot be read now')
+    expect((await store.slices.gc({ dryRun: true })).slicesDead).toBe(0)
+    clock.advance(30_000)
+    await store.catalogue.settled()
+    expect(store.catalogue.need(id).status).toBe('fileUnavailable')
+    isBroken = false
+    clock.advance(30_000)
+    await store.catalogue.settled()
+    expect(store.catalogue.need(id)).toEqual(before)
+  })
+
+  test('goes on where there are strange things among the images', async () => {
+    await using folder = await createTemporaryFolder()
+    {
+      await using store = await openImageStore(folder)
+      await store.add(seededBytes(1000, 1))
+      await store.disk.makeFolder(folder.file('mount', 'images', 'lost+found'))
+      await writeFile(folder.file('mount', 'images', 'note.txt'), 'hello')
+    }
+    await using store = await openImageStore(folder)
+    expect(store.catalogue.list({}, { limit: 10 }).items).toHaveLength(1)
+  })
+})
+
+describe('manifest', () => {
+  test('that is damaged between its ends is found on read, keeps its slices, and costs only its image', async () => {
+    await using folder = await createTemporaryFolder()
+    let ids: string[]
+    {
+      await using store = await openImageStore(folder)
+      ids = [(await store.add(seededBytes(2_000_000, 1))).id, (await store.add(seededBytes(300_000, 2))).id]
+    }
+    const [hurt = '', well = ''] = ids
+    await flip(folder.file('mount', 'images', hurt, 'manifest'), 32 + 3 * 40 + 9)
+    await using store = await openImageStore(folder)
+    expect(store.catalogue.need(hurt).status).toBe('available')
+    const failure = await store.catalogue.manifest(hurt).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    expect(failure).toBeInstanceOf(ProblemError)
+    expect(store.catalogue.need(hurt)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
+    expect(store.catalogue.need(well).status).toBe('available')
+    // One slice is named wrongly; all others are still held.
+    expect((await store.slices.gc({ dryRun: true })).slicesDead).toBe(1)
+  })
+
+  test('that vanishes while the agent runs stops the gc that notices it', async () => {
+    await using folder = await createTemporaryFolder()
+    let id
+    {
+      await using store = await openImageStore(folder)
+      id = (await store.add(seededBytes(2_000_000, 1))).id
+    }
+    await using store = await openImageStore(folder)
+    await rm(folder.file('mount', 'images', id, 'manifest'))
+    const { slices } = store.slices.stats()
+    expect(store.slices.gc({ dryRun: false })).rejects.toThrow('vanished')
+    await until('the image is known as damaged', () => store.catalogue.need(id).status === 'error')
+    expect(store.slices.stats().slices).toBe(slices)
+    expect((await store.slices.gc({ dryRun: true })).slicesDead).toBe(slices)
+  })
+})
+
+describe('slices', () => {
+  test('that are damaged degrade every image that names them, until a later scrub finds all whole', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const shared = seededBytes(2_000_000, 1)
+    const one = await store.add(shared)
+    const two = await store.add(Buffer.concat([shared, seededBytes(100_000, 2)]))
+    const other = await store.add(seededBytes(100_000, 3))
+    const manifest = await store.catalogue.manifest(one.id)
+    const seenAtMs = Date.now()
+    store.catalogue.sliceDamaged(manifest.digestAt(3), 'its checksum does not match')
+    await store.catalogue.settled()
+    expect([one, two, other].map(({ id }) => store.catalogue.need(id).status)).toEqual(['degraded', 'degraded', 'available'])
+    expect(store.catalogue.need(two.id).statusReason).toContain('its checksum does not match')
+    // A scrub that began before the damage was seen says nothing of it.
+    await store.catalogue.applyScrub({ damagedRoots: [], startedAtMs: seenAtMs - 1 })
+    expect(store.catalogue.need(one.id).status).toBe('degraded')
+    await store.catalogue.applyScrub({ damagedRoots: [`image ${two.id}`, 'upload upl_x'], startedAtMs: Date.now() + 1 })
+    expect([one, two].map(({ id }) => store.catalogue.need(id).status)).toEqual(['available', 'degraded'])
+  })
+
+  test('that are damaged are not forgotten in the recycle bin', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { id } = await store.add(seededBytes(200_000, 1))
+    await store.catalogue.delete(id, 'test')
+    await store.catalogue.markDamaged([`image ${id}`], 'a disk died.')
+    expect(store.catalogue.need(id).status).toBe('deleted')
+    expect(await store.catalogue.restore(id, 'test')).toMatchObject({ status: 'degraded', statusReason: 'A disk died.' })
+  })
+})

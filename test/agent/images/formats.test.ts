@@ -1,0 +1,139 @@
+// Detection of formats: what the bytes are, whatever they are called, and what is refused because a reader would follow it.
+
+import { describe, expect, test } from 'bun:test'
+import { inspectImage } from '../../../agent/images/inspection.ts'
+import type { Inspection } from '../../../agent/images/inspection.ts'
+import type { ImageFormat } from '../../../protocol/image.ts'
+import { requireTool } from '../../support/require.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+function inspect(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<Inspection> {
+  return inspectImage({ length: bytes.byteLength, readAt: async (offset, length) => bytes.subarray(offset, offset + length) }, declared)
+}
+
+async function refusalOf(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<string> {
+  const inspection = await inspect(bytes, declared)
+  return inspection.kind === 'refused' ? inspection.reason : 'accepted'
+}
+
+/** A qcow2 header of version 3 in 64 KiB, changed by `edit`. */
+function qcow2(edit: (view: DataView) => void = () => {}): Uint8Array {
+  const bytes = new Uint8Array(65_536)
+  const view = new DataView(bytes.buffer)
+  bytes.set([0x51, 0x46, 0x49, 0xfb])
+  view.setUint32(4, 3)
+  view.setUint32(20, 16)
+  view.setBigUint64(24, 10n * 2n ** 30n)
+  view.setUint32(100, 104)
+  edit(view)
+  return bytes
+}
+
+/** A sparse vmdk whose embedded descriptor has these lines. */
+function vmdk(lines: readonly string[]): Uint8Array {
+  const bytes = new Uint8Array(65_536)
+  const view = new DataView(bytes.buffer)
+  bytes.set(new TextEncoder().encode('KDMV'))
+  view.setUint32(4, 1, true)
+  view.setBigUint64(12, 20_480n, true)
+  view.setBigUint64(28, 1n, true)
+  view.setBigUint64(36, 20n, true)
+  bytes.set(new TextEncoder().encode(['# Disk DescriptorFile', 'version=1', ...lines, ''].join('\n')), 512)
+  return bytes
+}
+
+function iso(length = 100_000): Uint8Array {
+  const bytes = new Uint8Array(length)
+  bytes.set(new TextEncoder().encode('\u0001CD001\u0001'), 32_768)
+  return bytes
+}
+
+describe('detection', () => {
+  test('knows each format and its virtual size', async () => {
+    expect(await inspect(new Uint8Array(1000))).toEqual({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
+    expect(await inspect(qcow2())).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
+    expect(await inspect(vmdk(['parentCID=ffffffff', 'RW 20480 SPARSE "disk.vmdk"']))).toEqual({ kind: 'accepted', format: 'vmdk', virtualSize: 20_480 * 512 })
+    expect(await inspect(iso())).toEqual({ kind: 'accepted', format: 'iso', virtualSize: 100_000 })
+    const udf = new Uint8Array(100_000)
+    udf.set(new TextEncoder().encode('\u0000BEA01'), 32_768)
+    expect(await inspect(udf)).toMatchObject({ format: 'iso' })
+  })
+
+  test('takes bytes that only begin like a format for what they are', async () => {
+    expect(await inspect(new TextEncoder().encode('QFI'))).toMatchObject({ kind: 'accepted', format: 'raw' })
+    expect(await inspect(iso().slice(0, 32_770))).toMatchObject({ kind: 'accepted', format: 'raw' })
+    expect(await inspect(new Uint8Array(1))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1 })
+  })
+
+  test('holds the declared format against the bytes', async () => {
+    expect(await inspect(qcow2(), 'qcow2')).toMatchObject({ kind: 'accepted' })
+    expect(await refusalOf(qcow2(), 'raw')).toStartWith('Format mismatch: declared as raw, but its bytes are qcow2.')
+    expect(await refusalOf(new Uint8Array(1000), 'iso')).toStartWith('Format mismatch: declared as iso, but its bytes are raw.')
+  })
+})
+
+describe('refusal', () => {
+  test.each<[string, Uint8Array, string]>([
+    ['a backing file', qcow2((view) => view.setBigUint64(8, 1024n)), 'it has a backing file'],
+    ['an external data file', qcow2((view) => view.setBigUint64(72, 4n)), 'it keeps its data in an external file'],
+    [
+      'the name of an external data file without its feature bit',
+      qcow2((view) => {
+        view.setUint32(104, 0x6803_f857)
+        view.setUint32(108, 5)
+        view.setUint32(120, 0x4441_5441)
+      }),
+      'it keeps its data in an external file',
+    ],
+    ['qcow2 of version 1', qcow2((view) => view.setUint32(4, 1)), 'version 1'],
+    ['a qcow2 header that is cut off', qcow2().subarray(0, 90), 'cut off'],
+    ['an extent in another file', vmdk(['RW 8 FLAT "/etc/passwd" 0']), 'its data is in other files'],
+    ['several extents', vmdk(['RW 8 SPARSE "a.vmdk"', 'RW 8 SPARSE "b.vmdk"']), 'its data is in other files'],
+    ['a parent disk', vmdk(['parentCID=12345678', 'RW 8 SPARSE "a.vmdk"']), 'it has a parent disk'],
+    ['a descriptor alone', new TextEncoder().encode('# Disk DescriptorFile\nRW 8 FLAT "/etc/passwd" 0\n'), 'it is only a descriptor'],
+    ['an ESX extent', new TextEncoder().encode('COWD'), 'ESX'],
+    ['two formats at once', new Uint8Array([...qcow2().subarray(0, 32_768), ...iso().subarray(32_768)]), 'qcow2 and iso at once'],
+  ])('%s', async (_what, bytes, sentence) => {
+    const reason = await refusalOf(bytes)
+    expect(reason).toStartWith('Unsafe image: ')
+    expect(reason).toContain(sentence)
+  })
+
+  test('an empty image', async () => {
+    expect(await refusalOf(new Uint8Array(0))).toStartWith('The upload was empty')
+  })
+
+  test('headers of random bytes never throw', async () => {
+    for (let seed = 1; seed <= 200; seed++) {
+      for (const start of [qcow2(), vmdk([]), iso(40_000)]) {
+        const bytes = start.slice()
+        for (let i = 0; i < 40; i++) bytes[4 + ((seed * 7919 + i * 104_729) % 1200)] = (seed * 31 + i * 17) & 0xff
+        expect(['accepted', 'refused']).toContain((await inspect(bytes)).kind)
+      }
+    }
+  })
+})
+
+const qemuTest = requireTool('qemu-img', 'qemu-utils')
+
+describe('images of qemu-img', () => {
+  async function make(folder: TemporaryFolder, name: string, args: readonly string[]): Promise<Inspection> {
+    const made = Bun.spawnSync(['qemu-img', 'create', '-q', ...args, name, ...(args.includes('-b') ? [] : ['64M'])], { cwd: folder.path })
+    expect(made.stderr.toString()).toBe('')
+    return inspect(new Uint8Array(await Bun.file(folder.file(name)).arrayBuffer()))
+  }
+
+  qemuTest('are known, and refused where they lead elsewhere', async () => {
+    await using folder = await createTemporaryFolder()
+    const size = 64 * 2 ** 20
+    expect(await make(folder, 'a.qcow2', ['-f', 'qcow2'])).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: size })
+    expect(await make(folder, 'old.qcow2', ['-f', 'qcow2', '-o', 'compat=0.10'])).toMatchObject({ kind: 'accepted', virtualSize: size })
+    expect(await make(folder, 'b.qcow2', ['-f', 'qcow2', '-F', 'qcow2', '-b', 'a.qcow2'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
+    expect(await make(folder, 'd.qcow2', ['-f', 'qcow2', '-o', 'data_file=d.raw'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
+    expect(await make(folder, 's.vmdk', ['-f', 'vmdk'])).toEqual({ kind: 'accepted', format: 'vmdk', virtualSize: size })
+    expect(await make(folder, 'o.vmdk', ['-f', 'vmdk', '-o', 'subformat=streamOptimized'])).toMatchObject({ kind: 'accepted', virtualSize: size })
+    expect(await make(folder, 'f.vmdk', ['-f', 'vmdk', '-o', 'subformat=monolithicFlat'])).toMatchObject({ kind: 'refused', format: 'vmdk', virtualSize: size })
+    expect(await make(folder, 'r.raw', ['-f', 'raw'])).toEqual({ kind: 'accepted', format: 'raw', virtualSize: size })
+  })
+})

@@ -1,0 +1,99 @@
+// What the schedules run: order, dry runs, and what is kept of the results.
+
+import { describe, expect, test } from 'bun:test'
+import type { ScrubReport } from '../../../agent/contract/slices.ts'
+import type { NewEvent } from '../../../agent/contract/work.ts'
+import { createMaintenance } from '../../../agent/schedule/maintenance.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { createMemoryKeptValues, createMemoryTasks } from '../../support/memory-state.ts'
+
+function createFixture(scrub: Partial<ScrubReport> = {}) {
+  const clock = createManualClock()
+  const kept = createMemoryKeptValues()
+  const tasks = createMemoryTasks(clock)
+  const events: NewEvent[] = []
+  const steps: unknown[] = []
+  const maintenance = createMaintenance({
+    tasks,
+    slices: {
+      async gc({ dryRun, onProgress }) {
+        steps.push({ gc: dryRun })
+        onProgress?.(5, 10)
+        return { dryRun, slicesLive: 5, slicesDead: 5, deadBytes: 100, freedBytes: 90, packsRemoved: 1, packsRewritten: 0 }
+      },
+      async scrub({ bytesPerSecond }) {
+        steps.push({ scrub: bytesPerSecond })
+        clock.advance(1000)
+        return { slices: 10, bytes: 1000, corrupt: [], missing: [], faults: [], damagedRoots: [], ...scrub }
+      },
+    },
+    images: {
+      async prune({ dryRun }) {
+        steps.push({ prune: dryRun })
+        return { purged: [{ id: 'img_1', name: 'old' }], failed: [] }
+      },
+      applyScrub: async (findings) => void steps.push(findings),
+    },
+    uploads: { expire: async () => 3 },
+    scrubBytesPerSecond: 50,
+    subject: 'edge-a',
+    kept,
+    clock,
+    emit: (event) => void events.push(event),
+  })
+  return { clock, tasks, events, steps, maintenance }
+}
+
+describe('cleanup', () => {
+  test('prunes first, then frees slices, and keeps when and how much', async () => {
+    const { maintenance, tasks, steps, events, clock } = createFixture()
+    const { id } = await maintenance.jobs.cleanup('schedule')
+    const task = await tasks.ended(id)
+    expect(steps).toEqual([{ prune: false }, { gc: false }])
+    expect(task).toMatchObject({ state: 'succeeded', subject: 'edge-a', progress: { done: 5, total: 10, unit: 'slices' } })
+    expect(task.result).toMatchObject({ dryRun: false, freedBytes: 90, purgedCount: 1, purged: [{ id: 'img_1', name: 'old' }] })
+    expect(maintenance.lastGc()).toEqual({ endedMs: clock.nowMs(), freedBytes: 90 })
+    expect(events.map(({ type }) => type)).toEqual(['gc.freed'])
+  })
+
+  test('as a dry run changes nothing that is kept, and may stand beside a real one', async () => {
+    const { maintenance, tasks, steps } = createFixture()
+    const [dry, real] = await Promise.all([maintenance.cleanup(true, 'ann'), maintenance.cleanup(false, 'ann')])
+    expect(dry.id).not.toBe(real.id)
+    expect((await tasks.ended(dry.id)).result).toMatchObject({ dryRun: true })
+    await tasks.ended(real.id)
+    expect(steps).toContainEqual({ gc: true })
+    const other = createFixture()
+    await other.tasks.ended((await other.maintenance.cleanup(true, 'ann')).id)
+    expect(other.maintenance.lastGc()).toBeNull()
+  })
+})
+
+describe('scrub', () => {
+  test('tells images what it found, keeps the counts, and reports damage', async () => {
+    const bad = { digest: 'sha256:00', pack: 'p', offset: 0 }
+    const { maintenance, tasks, steps, events, clock } = createFixture({ corrupt: [bad], damagedRoots: ['image img_1'] })
+    const startedAtMs = clock.nowMs()
+    const task = await tasks.ended((await maintenance.jobs.scrub('schedule')).id)
+    expect(steps).toEqual([{ scrub: 50 }, { damagedRoots: ['image img_1'], startedAtMs }])
+    expect(task.result).toMatchObject({ corruptCount: 1, missingCount: 0, corrupt: [bad] })
+    expect(maintenance.lastScrub()).toEqual({ endedMs: clock.nowMs(), corrupt: 1, missing: 0, faults: 0, damagedRoots: ['image img_1'] })
+    expect(events).toMatchObject([{ type: 'scrub.damage', severity: 'error' }])
+  })
+
+  test('bounds what stands in its result', async () => {
+    const many = Array.from({ length: 500 }, (_, index) => ({ digest: `sha256:${index}`, pack: 'p', offset: index }))
+    const { maintenance, tasks } = createFixture({ corrupt: many, damagedRoots: many.map(({ digest }) => digest) })
+    const { result } = await tasks.ended((await maintenance.jobs.scrub('schedule')).id)
+    expect(result).toMatchObject({ corruptCount: 500 })
+    expect(result?.['corrupt']).toHaveLength(100)
+    expect(maintenance.lastScrub()?.damagedRoots).toHaveLength(100)
+  })
+})
+
+describe('expire', () => {
+  test('gives how many uploads went', async () => {
+    const { maintenance, tasks } = createFixture()
+    expect((await tasks.ended((await maintenance.jobs.expire('schedule')).id)).result).toEqual({ removed: 3 })
+  })
+})

@@ -1,0 +1,28 @@
+// The pool when its threads die: no job may wait for a thread that is not there.
+
+import { describe, expect, test } from 'bun:test'
+import { CUTTER_DEFAULT } from '../../../agent/slices/parameters.ts'
+import type { SegmentJob } from '../../../agent/slices/ingest-messages.ts'
+import { WorkerPool } from '../../../agent/slices/worker-pool.ts'
+import { createMemoryLog } from '../../support/memory-log.ts'
+
+const segment = (): SegmentJob => ({ kind: 'segment', input: new ArrayBuffer(4096), output: new ArrayBuffer(8192), start: 0, end: 4096, last: true })
+
+const dying = (): Worker => new Worker(URL.createObjectURL(new Blob(['throw new Error("dead on arrival")'], { type: 'text/javascript' })))
+
+describe('worker pool', () => {
+  test('refuses its jobs when no thread comes to life', async () => {
+    using pool = new WorkerPool({ count: 2, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker: dying })
+    await expect(pool.run(segment()).done).rejects.toThrow(/ingest worker/)
+    for (let i = 0; i < 20; i++) await expect(pool.run(segment()).done).rejects.toThrow(/ingest worker/)
+  })
+
+  test('puts a new thread in the place of one that died', async () => {
+    let started = 0
+    const startWorker = (): Worker => (started++ === 0 ? dying() : new Worker(new URL('../../../agent/slices/ingest-worker.ts', import.meta.url).href))
+    using pool = new WorkerPool({ count: 1, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker })
+    await expect(pool.run(segment()).done).rejects.toThrow(/died/)
+    expect((await pool.run(segment()).done).kind).toBe('done')
+    expect(started).toBe(2)
+  })
+})

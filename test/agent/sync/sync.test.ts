@@ -1,0 +1,274 @@
+// Sync between two stores over real HTTP, through a proxy that cuts: what travels, what a cut costs, what is refused.
+
+import { describe, expect, test } from 'bun:test'
+import { createSync } from '../../../agent/sync/sync.ts'
+import type { Sync, SyncDeps } from '../../../agent/sync/sync.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import { createSpace } from '../../../agent/system/space.ts'
+import type { TaskBoard } from '../../../agent/contract/work.ts'
+import { problemCode } from '../../../protocol/problems.ts'
+import { syncResultSchema } from '../../../protocol/sync.ts'
+import type { SyncResult } from '../../../protocol/sync.ts'
+import type { Task } from '../../../protocol/task.ts'
+import { createCuttingProxy } from '../../support/cutting-proxy.ts'
+import { openImageStore, seededBytes } from '../../support/image-store.ts'
+import type { ImageStore } from '../../support/image-store.ts'
+import { serveImages, STORE_ID } from '../../support/image-server.ts'
+import { createMemoryTasks } from '../../support/memory-state.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+/** Attempts follow one another at once. */
+const HURRIED = { ...systemClock, sleep: async () => {} }
+const TARGET_ID = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
+
+interface Target extends AsyncDisposable {
+  readonly store: ImageStore
+  readonly sync: Sync
+  readonly tasks: TaskBoard
+  /** Runs a sync to its end. */
+  pull(url: string, images: string[], token?: string): Promise<Task>
+}
+
+async function openTarget(folder: TemporaryFolder, changes: Partial<SyncDeps> = {}): Promise<Target> {
+  const store = await openImageStore(folder, { roots: [{ list: () => sync.roots.list() }] })
+  const { disk, log, mount, catalogue, slices } = store
+  const tasks = createMemoryTasks(systemClock)
+  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
+  const sync = await createSync({
+    disk,
+    clock: systemClock,
+    log,
+    mount,
+    storeId: TARGET_ID,
+    images: catalogue,
+    slices,
+    space,
+    tasks,
+    crashPoint: () => {},
+    ...changes,
+  })
+  return {
+    store,
+    sync,
+    tasks,
+    async pull(url, images, token = 'viewer') {
+      const { id } = await sync.start({ source: { url, token }, images }, 'test')
+      return tasks.ended(id)
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
+
+function resultOf(task: Task): SyncResult {
+  expect(task.error).toBeUndefined()
+  return syncResultSchema.parse(task.result)
+}
+
+function codeOf(task: Task): string {
+  return task.error ? problemCode(task.error) : task.state
+}
+
+describe('sync', () => {
+  test('copies an image with its metadata, and then knows that it is there', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using target = await openTarget(folders.target)
+    const bytes = Buffer.concat([seededBytes(3_000_000, 1), new Uint8Array(5_000_000), seededBytes(1_000_000, 2)])
+    const image = await source.add(bytes, { name: 'debian', owner: 'ann', os: 'debian', description: 'first' })
+
+    const first = await target.pull(server.url, ['debian'])
+    expect(resultOf(first)).toMatchObject({ images: [{ id: image.id, name: 'debian', outcome: 'copied' }], slicesPresent: 0 })
+    expect(first.progress.done).toBe(first.progress.total ?? -1)
+    const copy = target.store.catalogue.need(image.id)
+    expect(copy).toMatchObject({
+      name: 'debian',
+      owner: 'ann',
+      os: 'debian',
+      description: 'first',
+      status: 'available',
+      digest: image.digest,
+      manifestDigest: image.manifestDigest,
+    })
+    expect(copy.source).toMatchObject({ kind: 'sync', storeId: STORE_ID, url: server.url })
+    expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
+    expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
+
+    const second = await target.pull(server.url, [image.id, 'debian'])
+    expect(resultOf(second)).toEqual({ images: [{ id: image.id, name: 'debian', outcome: 'already-there' }], slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 })
+  })
+
+  test('moves only slices that are missing', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using proxy = await createCuttingProxy(server.port)
+    await using target = await openTarget(folders.target)
+    const first = seededBytes(8_000_000, 1)
+    const second = Buffer.concat([first.subarray(0, 4_000_000), seededBytes(200_000, 9), first.subarray(4_200_000)])
+    const one = await source.add(first, { name: 'one' })
+    const two = await source.add(second, { name: 'two' })
+    resultOf(await target.pull(proxy.url, [one.id]))
+    const before = proxy.bytes.down
+    const result = resultOf(await target.pull(proxy.url, [two.id]))
+    expect(proxy.bytes.down - before).toBeLessThan(1_000_000)
+    expect(result.bytesMoved).toBeLessThan(900_000)
+    expect(result.slicesPresent).toBeGreaterThan(50)
+    expect((await target.store.read(two.id)).equals(second)).toBe(true)
+  })
+
+  // A reset throws away what the kernel of the receiver had not yet handed on, so that only a plain end tells what a cut costs.
+  test.each([false, true])(
+    'goes on through cuts (resets: %p), and moves little twice',
+    async (reset) => {
+      await using folders = await createTwoFolders()
+      await using source = await openImageStore(folders.source)
+      await using server = await serveImages(source)
+      await using proxy = await createCuttingProxy(server.port)
+      await using target = await openTarget(folders.target, { clock: HURRIED })
+      const bytes = Buffer.from(seededBytes(30_000_000, 1))
+      const image = await source.add(bytes)
+      proxy.setFaults({ cutAfter: 4_000_000, direction: 'down', reset }, 6)
+      const result = resultOf(await target.pull(proxy.url, [image.id]))
+      expect(proxy.cuts).toBe(6)
+      expect(result.bytesMoved).toBeLessThan(30_500_000)
+      if (!reset) expect(proxy.bytes.down).toBeLessThan(30_500_000 + 6 * 250_000)
+      expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
+    },
+    30_000,
+  )
+
+  test('gives up a peer that brings nothing, keeps what was moved through gc and restart, and then moves the rest', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using proxy = await createCuttingProxy(server.port)
+    const bytes = Buffer.from(seededBytes(20_000_000, 1))
+    const image = await source.add(bytes)
+    {
+      await using target = await openTarget(folders.target, { clock: HURRIED })
+      proxy.setFaults({ cutAfter: 8_000_000, direction: 'down' })
+      const watching = (async () => {
+        // Two connections bring their 8 MB, then the link is dead.
+        while (proxy.cuts < 1) await Bun.sleep(5)
+        proxy.setFaults({ cutAfter: 0 })
+      })()
+      const task = await target.pull(proxy.url, [image.id])
+      await watching
+      expect(codeOf(task)).toBe('peer-unreachable')
+      expect(target.store.catalogue.find(image.id)).toBeUndefined()
+      expect((await target.store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
+      expect((await target.store.slices.scrub({ bytesPerSecond: 1e12 })).missing).toEqual([])
+    }
+    await using target = await openTarget(folders.target)
+    expect((await target.store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
+    proxy.setFaults({})
+    const before = proxy.bytes.down
+    resultOf(await target.pull(proxy.url, [image.id]))
+    expect(proxy.bytes.down - before).toBeLessThan(13_000_000)
+    expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
+  }, 30_000)
+
+  test('drops the lease of an attempt that nobody went on with', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using proxy = await createCuttingProxy(server.port)
+    const image = await source.add(seededBytes(9_000_000, 1))
+    let nowMs = Date.now()
+    const clock = { ...systemClock, nowMs: () => nowMs, sleep: async () => {} }
+    await using target = await openTarget(folders.target, { clock })
+    // The manifest comes through, the slices do not.
+    proxy.setFaults({ cutAfter: 200_000, direction: 'down' })
+    expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
+    expect(await target.sync.expire()).toBe(0)
+    nowMs += 25 * 3_600_000
+    expect(await target.sync.expire()).toBe(1)
+    expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
+  })
+
+  test('brings back slices that are damaged here', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using target = await openTarget(folders.target)
+    const bytes = Buffer.from(seededBytes(5_000_000, 1))
+    const image = await source.add(bytes)
+    resultOf(await target.pull(server.url, [image.id]))
+    const packs = folders.target.file('mount', 'packs')
+    const [name] = [...new Bun.Glob('**/*').scanSync(packs)]
+    const pack = new Uint8Array(await Bun.file(`${packs}/${name}`).arrayBuffer())
+    pack[2_000_000] = (pack[2_000_000] ?? 0) ^ 255
+    await Bun.write(`${packs}/${name}`, pack)
+    const startedAtMs = Date.now()
+    await target.store.catalogue.applyScrub({ ...(await target.store.slices.scrub({ bytesPerSecond: 1e12 })), startedAtMs })
+    expect(target.store.catalogue.need(image.id).status).toBe('degraded')
+    const result = resultOf(await target.pull(server.url, [image.id]))
+    expect(result.slicesMoved).toBe(1)
+    expect(target.store.catalogue.need(image.id)).toMatchObject({ status: 'available', statusReason: null })
+    expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
+  })
+
+  test('tells what the peer refuses', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using same = await serveImages(source, { storeId: TARGET_ID })
+    await using target = await openTarget(folders.target, { clock: HURRIED })
+    await source.add(seededBytes(1000, 1), { name: 'twin' })
+    const twin = await source.add(seededBytes(1000, 2), { name: 'twin' })
+
+    const wrongToken = await target.pull(server.url, [twin.id], 'nobody')
+    expect(codeOf(wrongToken)).toBe('peer-refused')
+    const unknown = await target.pull(server.url, [twin.id, 'unknown-image'])
+    expect(codeOf(unknown)).toBe('not-found')
+    expect(unknown.error?.detail).toContain('unknown-image')
+    expect(target.store.catalogue.find(twin.id)).toBeUndefined()
+    expect(codeOf(await target.pull(server.url, ['twin']))).toBe('conflict')
+    expect(codeOf(await target.pull(same.url, [twin.id]))).toBe('invalid-input')
+    server.answerWith(500)
+    expect(codeOf(await target.pull(server.url, [twin.id]))).toBe('peer-unreachable')
+    expect(codeOf(await target.pull('http://127.0.0.1:9', [twin.id]))).toBe('peer-unreachable')
+  })
+
+  test('refuses what does not fit above the reserve, before anything is moved', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    const { disk } = source
+    const space = createSpace({ disk: { space: async () => ({ totalBytes: 1e9, freeBytes: 1_000_000 }) }, clock: systemClock, mount: '/', reservedBytes: 0 })
+    await using target = await openTarget(folders.target, { space })
+    const image = await source.add(seededBytes(3_000_000, 1))
+    expect(codeOf(await target.pull(server.url, [image.id]))).toBe('insufficient-storage')
+    expect(target.store.slices.stats().slices).toBe(0)
+    expect(await disk.list(folders.target.file('mount', 'images'))).toEqual([])
+  })
+
+  test('stops when it is cancelled', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using proxy = await createCuttingProxy(server.port, { bytesPerSecond: 2_000_000 })
+    await using target = await openTarget(folders.target)
+    const image = await source.add(seededBytes(30_000_000, 1))
+    const { id } = await target.sync.start({ source: { url: proxy.url, token: 'viewer' }, images: [image.id] }, 'test')
+    while ((target.tasks.get(id)?.progress.done ?? 0) === 0) await Bun.sleep(5)
+    target.tasks.cancel(id, 'test')
+    expect((await target.tasks.ended(id)).state).toBe('cancelled')
+    expect(target.store.catalogue.find(image.id)).toBeUndefined()
+  }, 20_000)
+})
+
+async function createTwoFolders(): Promise<{ source: TemporaryFolder; target: TemporaryFolder } & AsyncDisposable> {
+  const source = await createTemporaryFolder()
+  const target = await createTemporaryFolder()
+  return {
+    source,
+    target,
+    async [Symbol.asyncDispose]() {
+      await source[Symbol.asyncDispose]()
+      await target[Symbol.asyncDispose]()
+    },
+  }
+}

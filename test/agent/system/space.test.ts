@@ -1,0 +1,60 @@
+// The account of space above the reserve.
+
+import { describe, expect, test } from 'bun:test'
+import { createSpace } from '../../../agent/system/space.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+
+function createFixture(freeBytes: number, reservedBytes: number) {
+  const clock = createManualClock()
+  const file = { totalBytes: 1000, freeBytes }
+  let looks = 0
+  const disk = { space: async () => (looks++, { ...file }) }
+  return { clock, file, looks: () => looks, space: createSpace({ disk, clock, mount: '/srv/slipway', reservedBytes }) }
+}
+
+describe('promise', () => {
+  test('is refused above what the reserve leaves, and changes nothing then', async () => {
+    const { space } = createFixture(500, 100)
+    expect(await space.promise('a', 401)).toBe(false)
+    expect((await space.state()).promisedBytes).toBe(0)
+    expect(await space.promise('a', 400)).toBe(true)
+    expect(await space.state()).toEqual({ totalBytes: 1000, freeBytes: 500, reservedBytes: 100, promisedBytes: 400, availableBytes: 0 })
+  })
+
+  test('replaces the earlier one of its key, and zero takes it back', async () => {
+    const { space } = createFixture(500, 0)
+    expect(await space.promise('a', 300)).toBe(true)
+    expect(await space.promise('a', 450)).toBe(true)
+    expect(await space.promise('b', 51)).toBe(false)
+    expect(await space.promise('a', 0)).toBe(true)
+    expect(await space.promise('b', 500)).toBe(true)
+  })
+
+  test('never gives the same bytes to two that ask at once', async () => {
+    const { space } = createFixture(500, 0)
+    const granted = await Promise.all(['a', 'b', 'c'].map((key) => space.promise(key, 200)))
+    expect(granted.filter(Boolean)).toHaveLength(2)
+  })
+})
+
+describe('state', () => {
+  test('never shows less than nothing', async () => {
+    const { space, file } = createFixture(500, 100)
+    await space.promise('a', 400)
+    file.freeBytes = 50
+    expect((await space.state()).availableBytes).toBe(0)
+  })
+})
+
+describe('isBelowReserve', () => {
+  test('looks at the disk at most once a second', async () => {
+    const { space, file, clock, looks } = createFixture(500, 100)
+    expect(await space.isBelowReserve()).toBe(false)
+    file.freeBytes = 99
+    clock.advance(999)
+    expect(await space.isBelowReserve()).toBe(false)
+    expect(looks()).toBe(1)
+    clock.advance(1)
+    expect(await space.isBelowReserve()).toBe(true)
+  })
+})

@@ -1,0 +1,245 @@
+// Tasks over a real database: their states, their limits, and what a restart leaves of them.
+
+import { describe, expect, test } from 'bun:test'
+import type { NewEvent, TaskContext } from '../../../agent/contract/work.ts'
+import { openAgentDatabase } from '../../../agent/tasks/database.ts'
+import { TaskQueue } from '../../../agent/tasks/tasks.ts'
+import { problem } from '../../../protocol/problems.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory-log.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { until } from '../../support/until.ts'
+
+/** A queue in a folder of its own whose syncs wait for `finish`. */
+async function createFixture(path?: string) {
+  const folder = path === undefined ? await createTemporaryFolder() : undefined
+  const file = path ?? folder!.file('agent.db')
+  const database = openAgentDatabase(file)
+  const clock = createManualClock()
+  const log = createMemoryLog()
+  const events: NewEvent[] = []
+  const tasks = TaskQueue.open({ database, clock, log, emit: (event) => void events.push(event), crashPoint: () => {} })
+  const runs: { params: unknown; context: TaskContext; finish: (result: Record<string, unknown>) => void; fail: (error: unknown) => void }[] = []
+  tasks.register('sync', (params, context) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()
+    context.signal.addEventListener('abort', () => reject(context.signal.reason))
+    runs.push({ params, context, finish: resolve, fail: reject })
+    return promise
+  })
+  return {
+    file,
+    database,
+    clock,
+    log,
+    events,
+    tasks,
+    runs,
+    async [Symbol.asyncDispose]() {
+      await tasks[Symbol.asyncDispose]()
+      database[Symbol.dispose]()
+      await folder?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const order = (subject: string, key?: string) => ({
+  kind: 'sync' as const,
+  subject,
+  createdBy: 'ann',
+  params: { subject, token: 's3cret' },
+  ...(key === undefined ? {} : { key }),
+})
+
+describe('start', () => {
+  test('runs the work, shows its progress with rate and rest, and keeps its result', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, clock, events } = fixture
+    tasks.resume()
+    const started = await tasks.start(order('img_1'))
+    expect(started).toMatchObject({ kind: 'sync', subject: 'img_1', createdBy: 'ann', endedAt: null })
+    const run = await until('it runs', () => runs[0])
+    expect(run.params).toEqual({ subject: 'img_1', token: 's3cret' })
+    run.context.progress(0, 1000, 'bytes')
+    clock.advance(2000)
+    run.context.progress(500, 1000, 'bytes')
+    expect(tasks.get(started.id)).toMatchObject({ state: 'running', progress: { done: 500, total: 1000, unit: 'bytes', rate: 250, etaSeconds: 2 } })
+    run.finish({ copied: 1 })
+    expect(await tasks.ended(started.id)).toMatchObject({ state: 'succeeded', result: { copied: 1 }, progress: { done: 500, rate: 0 } })
+    expect(events.map((event) => event.type)).toEqual(['task.succeeded'])
+  })
+
+  test('gives the task under way for an order with the same key', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs } = fixture
+    tasks.resume()
+    const first = await tasks.start(order('img_1', 'sync img_1'))
+    expect((await tasks.start(order('img_1', 'sync img_1'))).id).toBe(first.id)
+    ;(await until('it runs', () => runs[0])).finish({})
+    await tasks.ended(first.id)
+    expect((await tasks.start(order('img_1', 'sync img_1'))).id).not.toBe(first.id)
+  })
+
+  test('runs two syncs at a time, in the order they came', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs } = fixture
+    tasks.resume()
+    const ids = (await Promise.all(['a', 'b', 'c', 'd'].map((subject) => tasks.start(order(subject))))).map((task) => task.id)
+    await until('two run', () => runs.length === 2)
+    expect(tasks.counts()).toMatchObject({ running: 2, queued: 2 })
+    runs[0]?.finish({})
+    await tasks.ended(ids[0] ?? '')
+    await until('the third runs', () => runs.length === 3)
+    expect(runs.map((run) => run.params)).toMatchObject([{ subject: 'a' }, { subject: 'b' }, { subject: 'c' }])
+  })
+
+  test('never shows parameters, and drops them at the end', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, database } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(order('img_1'))
+    expect(JSON.stringify(tasks.list({ limit: 10 }))).not.toContain('s3cret')
+    ;(await until('it runs', () => runs[0])).finish({})
+    await tasks.ended(id)
+    expect(JSON.stringify(database.sql.query('SELECT * FROM tasks').all())).not.toContain('s3cret')
+  })
+})
+
+describe('failure', () => {
+  test('a refusal becomes the problem of the task', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, events } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(order('img_1'))
+    ;(await until('it runs', () => runs[0])).fail(problem('peer-unreachable', 'No answer from edge-b.'))
+    expect(await tasks.ended(id)).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:peer-unreachable', detail: 'No answer from edge-b.' } })
+    expect(events).toMatchObject([{ type: 'task.failed', severity: 'error', message: 'The sync task on img_1 failed: No answer from edge-b.' }])
+  })
+
+  test('an unexpected error is logged and shown as internal, a full disk by its name', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, log } = fixture
+    tasks.resume()
+    const first = await tasks.start(order('a'))
+    const second = await tasks.start(order('b'))
+    await until('both run', () => runs.length === 2)
+    runs[0]?.fail(new Error('secret path /srv'))
+    runs[1]?.fail(Object.assign(new Error('ENOSPC: no space left on device, write /srv'), { code: 'ENOSPC' }))
+    expect(JSON.stringify(await tasks.ended(first.id))).not.toContain('/srv')
+    expect((await tasks.ended(second.id)).error?.type).toBe('urn:slipway:problem:insufficient-storage')
+    expect(log.lines.filter((line) => line.level === 'error')).toHaveLength(2)
+  })
+})
+
+describe('cancel and retry', () => {
+  test('cancels what runs and what waits, and refuses what has ended', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs } = fixture
+    tasks.resume()
+    const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((subject) => tasks.start(order(subject))))
+    await until('two run', () => runs.length === 2)
+    expect(tasks.cancel(c!.id, 'bob').state).toBe('cancelled')
+    tasks.cancel(a!.id, 'bob')
+    expect((await tasks.ended(a!.id)).state).toBe('cancelled')
+    runs[1]?.finish({})
+    await tasks.ended(b!.id)
+    expect(() => tasks.cancel(b!.id, 'bob')).toThrow('succeeded already')
+    expect(() => tasks.cancel('tsk_none', 'bob')).toThrow('There is no task')
+  })
+
+  test('retries a failed task under its id with what it was told', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(order('img_1'))
+    ;(await until('it runs', () => runs[0])).fail(new Error('x'))
+    await tasks.ended(id)
+    const again = tasks.retry(id, 'bob')
+    expect(again).toMatchObject({ id, endedAt: null })
+    expect(again.error).toBeUndefined()
+    const run = await until('it runs again', () => runs[1])
+    expect(run.params).toMatchObject({ subject: 'img_1' })
+    run.finish({})
+    expect((await tasks.ended(id)).state).toBe('succeeded')
+    expect(() => tasks.retry(id, 'bob')).toThrow('only a failed or cancelled one')
+  })
+
+  test('cannot retry after a week', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, clock } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(order('img_1'))
+    ;(await until('it runs', () => runs[0])).fail(new Error('x'))
+    await tasks.ended(id)
+    clock.advance(8 * 86_400_000)
+    const other = await tasks.start(order('img_2'))
+    ;(await until('it runs', () => runs[1])).finish({})
+    await tasks.ended(other.id)
+    expect(() => tasks.retry(id, 'bob')).toThrow('kept for 7 days')
+  })
+})
+
+describe('restart', () => {
+  test('runs again what was queued or running, with the same parameters', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('agent.db')
+    const ids: string[] = []
+    {
+      await using before = await createFixture(path)
+      before.tasks.resume()
+      for (const subject of ['a', 'b', 'c']) ids.push((await before.tasks.start(order(subject))).id)
+      await until('two run', () => before.runs.length === 2)
+    }
+    await using after = await createFixture(path)
+    expect(after.tasks.counts()).toMatchObject({ queued: 3, running: 0 })
+    after.tasks.resume()
+    await until('two run', () => after.runs.length === 2)
+    expect(after.runs[0]?.params).toEqual({ subject: 'a', token: 's3cret' })
+    expect(after.database.sql.query<{ starts: number }, []>('SELECT starts FROM tasks ORDER BY number').get()?.starts).toBe(1)
+    for (const index of [0, 1, 2]) (await until('it runs', () => after.runs[index])).finish({})
+    for (const id of ids) expect((await after.tasks.ended(id)).state).toBe('succeeded')
+  })
+
+  test('gives up on a task that five crashes of the agent cut, until somebody retries it', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('agent.db')
+    let id = ''
+    for (let start = 0; start < 5; start++) {
+      const fixture = await createFixture(path)
+      fixture.tasks.resume()
+      if (start === 0) ({ id } = await fixture.tasks.start(order('a')))
+      await until('it runs', () => fixture.runs.length === 1)
+      // As a crash leaves it: the database ends, and nobody tells the tasks.
+      fixture.database[Symbol.dispose]()
+    }
+    await using last = await createFixture(path)
+    last.tasks.resume()
+    expect(last.tasks.get(id)).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:interrupted' } })
+    last.tasks.retry(id, 'bob')
+    await until('it runs', () => last.runs.length === 1)
+  })
+
+  test('takes nothing new while stopping', async () => {
+    const fixture = await createFixture()
+    await using _ = fixture
+    fixture.tasks.resume()
+    await fixture.tasks[Symbol.asyncDispose]()
+    await expect(fixture.tasks.start(order('a'))).rejects.toThrow('stopping')
+  })
+})
+
+describe('list', () => {
+  test('pages from the newest to the oldest, by state and kind', async () => {
+    await using fixture = await createFixture()
+    const { tasks } = fixture
+    for (const subject of ['a', 'b', 'c', 'd', 'e']) await tasks.start(order(subject))
+    const first = tasks.list({ limit: 2 })
+    expect(first.items.map((task) => task.subject)).toEqual(['e', 'd'])
+    const second = tasks.list({ limit: 2, cursor: first.next ?? '' })
+    expect(second.items.map((task) => task.subject)).toEqual(['c', 'b'])
+    const third = tasks.list({ limit: 2, cursor: second.next ?? '' })
+    expect(third).toMatchObject({ items: [{ subject: 'a' }], next: null })
+    expect(tasks.list({ limit: 9, state: 'running' }).items).toEqual([])
+    expect(tasks.list({ limit: 9, kind: 'gc' }).items).toEqual([])
+    expect(() => tasks.list({ limit: 1, cursor: 'x' })).toThrow('cursor')
+  })
+})

@@ -1,0 +1,194 @@
+// The journal against a model: appends, cuts at every byte, disks that fail, compaction.
+
+import { describe, expect, test } from 'bun:test'
+import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import { Journal } from '../../../agent/uploads/journal.ts'
+import type { JournalDeps } from '../../../agent/uploads/journal.ts'
+import { packEntries, unpackEntries } from '../../../agent/uploads/journal-codec.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import { createFailingDisk } from '../../support/failing-disk.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
+const deps: JournalDeps = { disk: createDisk(), random }
+
+/** What a journal should hold: lengths of entries, each with a digest of its number, and a tail. */
+interface Model {
+  readonly lengths: readonly number[]
+  readonly tail: Uint8Array
+}
+const EMPTY: Model = { lengths: [], tail: new Uint8Array(0) }
+
+/** One append: `cut` new entries of 4096 bytes and a new tail, or only more tail. */
+const step = fc.record({ cut: fc.integer({ min: 0, max: 3 }), more: fc.uint8Array({ maxLength: 3000 }) })
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never
+
+function next(model: Model, { cut, more }: Step): Model {
+  if (cut === 0) return { ...model, tail: Buffer.concat([model.tail, more]) }
+  return { lengths: [...model.lengths, ...Array<number>(cut).fill(4096)], tail: more }
+}
+
+function entriesOf(model: Model, from: number) {
+  return model.lengths.slice(from).map((length, i) => ({ length, digest: new Uint8Array(32).fill(1 + ((from + i) % 255)) }))
+}
+
+async function append(journal: Journal, before: Model, after: Model): Promise<void> {
+  await journal.append({ entries: packEntries(entriesOf(after, before.lengths.length)), tail: after.tail, timeMs: 5 })
+}
+
+async function expectModel(journal: Journal, model: Model): Promise<void> {
+  expect(journal.offset).toBe(model.lengths.length * 4096 + model.tail.byteLength)
+  expect(Buffer.compare(await journal.readTail(), model.tail)).toBe(0)
+  const held = []
+  for await (const packed of journal.entries()) held.push(...unpackEntries(packed))
+  expect(held.map(({ length, digest }) => [length, digest?.[0]])).toEqual(entriesOf(model, 0).map(({ length, digest }) => [length, digest[0]]))
+}
+
+describe('a journal', () => {
+  test('holds what was appended, also when it is opened again', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        await using folder = await createTemporaryFolder()
+        let journal = await Journal.load(deps, folder.file('journal'))
+        let model = EMPTY
+        for (const one of steps) {
+          const after = next(model, one)
+          await append(journal, model, after)
+          model = after
+          if (one.more.byteLength % 2 === 0) {
+            await journal.close()
+            journal = await Journal.load(deps, folder.file('journal'))
+            expect(journal.droppedBytes).toBe(0)
+          }
+          await expectModel(journal, model)
+        }
+        await journal.close()
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  test('cut anywhere holds a state that was committed, and takes appends again', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    const steps: Step[] = [
+      { cut: 0, more: random(100) },
+      { cut: 2, more: random(50) },
+      { cut: 0, more: random(30) },
+      { cut: 1, more: random(0) },
+    ]
+    const states = [EMPTY]
+    const ends = [0]
+    const journal = await Journal.load(deps, path)
+    for (const one of steps) {
+      const after = next(states.at(-1) ?? EMPTY, one)
+      await append(journal, states.at(-1) ?? EMPTY, after)
+      states.push(after)
+      ends.push(journal.length)
+    }
+    await journal.close()
+    const whole = await readFile(path)
+    for (let length = 0; length <= whole.byteLength; length += 1) {
+      await writeFile(path, whole.subarray(0, length))
+      const cut = await Journal.load(deps, path)
+      const state = states[ends.findLastIndex((end) => end <= length)] ?? EMPTY
+      await expectModel(cut, state)
+      if (length % 37 !== 0) continue
+      const after = next(state, { cut: 1, more: random(9) })
+      await append(cut, state, after)
+      await cut.close()
+      await expectModel(await Journal.load(deps, path), after)
+    }
+  })
+
+  test('takes nothing that follows its last record for one, not even a record of an earlier append', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    const journal = await Journal.load(deps, path)
+    const first = next(EMPTY, { cut: 1, more: random(10) })
+    await append(journal, EMPTY, first)
+    const end = journal.length
+    const second = next(first, { cut: 0, more: random(20) })
+    await append(journal, first, second)
+    await journal.close()
+    const stale = (await readFile(path)).subarray(end)
+    await truncate(path, end)
+    const again = await Journal.load(deps, path)
+    const other = next(first, { cut: 0, more: random(5) })
+    await append(again, first, other)
+    await again.close()
+    await appendFile(path, stale)
+    const loaded = await Journal.load(deps, path)
+    expect(loaded.droppedBytes).toBe(stale.byteLength)
+    await expectModel(loaded, other)
+  })
+
+  test('whose n-th disk operation fails holds what was acknowledged, or one append more', async () => {
+    const steps: Step[] = [
+      { cut: 0, more: random(100) },
+      { cut: 2, more: random(50) },
+      { cut: 0, more: random(30) },
+      { cut: 3, more: random(7) },
+    ]
+    for (let n = 1; n < 20; n++) {
+      await using folder = await createTemporaryFolder()
+      const disk = createFailingDisk(createDisk())
+      const journal = await Journal.load({ disk, random }, folder.file('journal'))
+      let model = EMPTY
+      let tried = EMPTY
+      disk.failAfter(n)
+      for (const one of steps) {
+        tried = next(model, one)
+        try {
+          await append(journal, model, tried)
+        } catch {
+          expect(journal.isBroken).toBe(true)
+          break
+        }
+        model = tried
+      }
+      disk.failAfter(undefined)
+      await journal.close()
+      const loaded = await Journal.load({ disk, random }, folder.file('journal'))
+      await expectModel(loaded, loaded.offset === model.lengths.length * 4096 + model.tail.byteLength ? model : tried)
+      const after = next(loaded.offset === tried.lengths.length * 4096 + tried.tail.byteLength ? tried : model, { cut: 1, more: random(3) })
+      await append(loaded, { ...after, lengths: after.lengths.slice(0, -1) }, after)
+      await expectModel(loaded, after)
+      await loaded.close()
+    }
+  })
+
+  test('is written anew when most of it is superseded, and stays small under a slow client', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    let journal = await Journal.load(deps, path)
+    let model = EMPTY
+    for (let i = 0; i < 40; i++) {
+      for (const one of [
+        { cut: 0, more: random(200_000) },
+        { cut: 0, more: random(50_000) },
+        { cut: 1, more: random(10) },
+      ]) {
+        const after = next(model, one)
+        await append(journal, model, after)
+        model = after
+      }
+    }
+    expect(journal.length).toBeLessThan(5 * 1024 * 1024)
+    await expectModel(journal, model)
+    await journal.close()
+    journal = await Journal.load(deps, path)
+    await expectModel(journal, model)
+  })
+
+  test('longer than a window is read whole', async () => {
+    await using folder = await createTemporaryFolder()
+    const journal = await Journal.load(deps, folder.file('journal'))
+    const model: Model = { lengths: Array<number>(150_000).fill(4096), tail: random(200_000) }
+    await append(journal, EMPTY, model)
+    await expectModel(journal, model)
+    await journal.close()
+    await expectModel(await Journal.load(deps, folder.file('journal')), model)
+  })
+})

@@ -1,0 +1,379 @@
+// Bodies in time: when they are committed, parked, ended, and how they share places. The clock is moved by hand.
+
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { StoreWriteFailed } from '../../../agent/contract/slices.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { Checkpoint } from '../../../agent/contract/slices.ts'
+import { createPlaces } from '../../../agent/uploads/places.ts'
+import { Reception } from '../../../agent/uploads/reception.ts'
+import type { Sink } from '../../../agent/uploads/intake.ts'
+import type { Body, Ending, ReceptionDeps } from '../../../agent/uploads/reception.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import type { ManualClock } from '../../support/manual-clock.ts'
+import { createMemorySlices } from '../../support/memory-slices.ts'
+import { until } from '../../support/until.ts'
+
+const KIB = 1024
+const IDLE_MS = 60_000
+
+/** One store of slices with its places, and a clock. */
+function createScene(places = 1) {
+  const clock = createManualClock()
+  const slices = createMemorySlices()
+  const deps: ReceptionDeps & { clock: ManualClock } = {
+    clock,
+    space: { isBelowReserve: async () => false },
+    places: createPlaces(places, () => clock.monotonicMs()),
+    provisional: createPlaces(2, () => clock.monotonicMs()),
+    idleLimitMs: IDLE_MS,
+  }
+  const all = new Set<Reception>()
+  clock.every(250, () => {
+    for (const reception of all) reception.tick()
+  })
+  return { deps, clock, slices, start: (body: Partial<Body> = {}) => startBody(deps, slices, all, body) }
+}
+
+function startBody(deps: ReceptionDeps, slices: ReturnType<typeof createMemorySlices>, all: Set<Reception>, body: Partial<Body>) {
+  let controller!: ReadableStreamDefaultController<Uint8Array>
+  let isCancelled = false
+  const stream = new ReadableStream<Uint8Array>({
+    start: (made) => void (controller = made),
+    cancel: () => void (isCancelled = true),
+  })
+  const state = { covered: 0, entries: [] as ManifestEntry[], tail: new Uint8Array(0) as Uint8Array, commits: 0 }
+  const sent: Uint8Array[] = []
+  const sink: Sink = {
+    get tailLength() {
+      return state.tail.byteLength
+    },
+    open: async () => slices.ingest({ offset: state.covered, tail: state.tail }),
+    async commit(checkpoints: readonly Checkpoint[]) {
+      state.commits++
+      for (const { entries, tail, release } of checkpoints) {
+        for (const { length } of entries) state.covered += length
+        state.entries.push(...entries)
+        state.tail = tail
+        release()
+      }
+    },
+    async commitTail(bytes) {
+      state.commits++
+      state.tail = Buffer.concat([state.tail, bytes])
+    },
+    rest: async () => {},
+  }
+  const reception = new Reception(deps, sink, { stream, room: 1e9, completes: true, isMeasured: true, checksum: undefined, ...body })
+  all.add(reception)
+  const ending = reception.run().finally(() => all.delete(reception))
+  return {
+    reception,
+    ending,
+    send(length: number, byte = 1 + (sent.length % 255)) {
+      const piece = new Uint8Array(length).fill(byte)
+      sent.push(piece)
+      controller.enqueue(piece)
+    },
+    /** Whether what is committed is what was sent, up to the offset. */
+    get isExact() {
+      const held = Buffer.concat([slices.read(state.entries), state.tail])
+      return Buffer.compare(held, Buffer.concat(sent).subarray(0, held.byteLength)) === 0
+    },
+    close: () => controller.close(),
+    breakOff: () => controller.error(new Error('connection lost')),
+    get isCancelled() {
+      return isCancelled
+    },
+    get offset() {
+      return state.covered + state.tail.byteLength
+    },
+    get commits() {
+      return state.commits
+    },
+  }
+}
+
+/** Lets everything run that waits for no time. */
+const settle = () => Bun.sleep(0)
+
+describe('a body', () => {
+  test('that flows is committed every two seconds', async () => {
+    const { clock, start } = createScene()
+    const body = start()
+    for (let second = 0; second < 10; second++) {
+      body.send(300 * KIB)
+      await settle()
+      clock.advance(1000)
+      await settle()
+    }
+    expect(body.commits).toBeGreaterThanOrEqual(4)
+    expect(body.commits).toBeLessThanOrEqual(6)
+    body.close()
+    expect(await body.ending).toBe('end')
+    expect(body.offset).toBe(3000 * KIB)
+  })
+
+  test('of a few bytes a second is never cut, and holds neither place nor ingest', async () => {
+    const { clock, slices, deps, start } = createScene()
+    const body = start()
+    for (let second = 0; second < 300; second++) {
+      body.send(100)
+      await settle()
+      clock.advance(1000)
+    }
+    await settle()
+    expect(deps.places.held).toBe(0)
+    expect(slices.openMax).toBe(0)
+    expect(body.offset).toBeGreaterThanOrEqual(29_700)
+    body.breakOff()
+    expect(await body.ending).toBe('cut')
+    expect(body.offset).toBe(30_000)
+  })
+
+  test('that is silent gives up its ingest after two seconds and ends after the idle limit, with its bytes kept', async () => {
+    const { clock, slices, deps, start } = createScene()
+    const body = start()
+    body.send(200 * KIB)
+    await until('the ingest is open', () => slices.open === 1)
+    clock.advance(2500)
+    await until('the ingest is closed', () => slices.open === 0)
+    await until('the place is free', () => deps.places.held === 0)
+    expect(body.offset).toBe(200 * KIB)
+    body.send(100 * KIB)
+    await until('the ingest is open again', () => slices.open === 1)
+    clock.advance(IDLE_MS + 500)
+    expect(await body.ending).toBe('idle')
+    expect(body.isCancelled).toBe(true)
+    expect(body.offset).toBe(300 * KIB)
+  })
+
+  test('that is asked to stop ends at once when it is silent', async () => {
+    const { clock, start } = createScene()
+    const body = start()
+    body.send(100 * KIB)
+    await settle()
+    clock.advance(100)
+    body.reception.ask()
+    expect(await body.ending).toBe('superseded')
+    expect(body.offset).toBe(100 * KIB)
+  })
+
+  test('that is asked to stop may flow to its end for a quarter of a second, and not longer', async () => {
+    const short = createScene()
+    const ending = short.start()
+    ending.reception.ask()
+    for (let i = 0; i < 4; i++) {
+      ending.send(10 * KIB)
+      await settle()
+      short.clock.advance(40)
+      await settle()
+    }
+    ending.close()
+    expect(await ending.ending).toBe('end')
+
+    const long = createScene()
+    const going = long.start()
+    going.reception.ask()
+    let sent = 0
+    let isOver = false
+    void going.ending.then(() => (isOver = true))
+    for (let i = 0; i < 20 && !isOver; i++) {
+      going.send(10 * KIB)
+      sent += 10 * KIB
+      await settle()
+      long.clock.advance(40)
+      await settle()
+    }
+    expect(await going.ending).toBe('superseded')
+    expect(long.clock.monotonicMs()).toBeLessThan(500)
+    expect(going.offset).toBeLessThanOrEqual(sent)
+  })
+
+  test('longer than its room is ended, and what fits in whole pieces is kept', async () => {
+    const { start } = createScene()
+    const body = start({ room: 250 * KIB, isMeasured: false })
+    body.send(100 * KIB)
+    body.send(100 * KIB)
+    body.send(100 * KIB)
+    expect(await body.ending).toBe('too-long')
+    expect(body.offset).toBe(200 * KIB)
+  })
+
+  test('that fills its room and goes on does not finish the upload', async () => {
+    const { start } = createScene()
+    const body = start({ room: 200 * KIB, isMeasured: false })
+    body.send(100 * KIB)
+    body.send(100 * KIB)
+    await settle()
+    body.send(1)
+    expect(await body.ending).toBe('too-long')
+    expect(body.offset).toBe(100 * KIB)
+  })
+
+  test('that is cut exactly at its end finishes the upload', async () => {
+    const { start, slices } = createScene()
+    const body = start({ room: 100_001, isMeasured: false })
+    body.send(100_001)
+    await settle()
+    body.breakOff()
+    expect(await body.ending).toBe('cut')
+    expect(body.offset).toBe(100_001)
+    expect(slices.open).toBe(0)
+  })
+
+  test('is told when the store fails, and keeps what was committed before', async () => {
+    const { clock, slices, start } = createScene()
+    const body = start()
+    body.send(200 * KIB)
+    await settle()
+    clock.advance(2000)
+    await until('a commit', () => body.offset === 200 * KIB)
+    slices.freeBytes = 0
+    body.send(200 * KIB, 8)
+    expect(await body.ending).toBe('failed')
+    expect(body.reception.failure).toBeInstanceOf(StoreWriteFailed)
+    expect(slices.open).toBe(0)
+    expect(slices.pinned().size).toBe(0)
+    expect(body.offset).toBe(200 * KIB)
+  })
+})
+
+describe('places', () => {
+  test('go on from a silent body to one that waits', async () => {
+    const { clock, deps, start } = createScene(1)
+    const silent = start()
+    silent.send(200 * KIB)
+    await until('it has the place', () => deps.places.held === 1)
+    const waiting = start()
+    waiting.send(200 * KIB)
+    await until('the other waits', () => deps.places.waiting === 1)
+    clock.advance(500)
+    await until('the place went on', () => deps.places.waiting === 0)
+    waiting.close()
+    expect(await waiting.ending).toBe('end')
+    expect(waiting.offset).toBe(200 * KIB)
+    expect(silent.offset).toBe(200 * KIB)
+    silent.close()
+    expect(await silent.ending).toBe('end')
+  })
+
+  test('are shared by turns when both flow, and no more ingests are open than there are places', async () => {
+    const { clock, deps, slices, start } = createScene(2)
+    const bodies = [start(), start(), start(), start(), start()]
+    for (let round = 0; round < 200; round++) {
+      for (const body of bodies) if (round < 40) body.send(100 * KIB)
+      await settle()
+      clock.advance(300)
+      await settle()
+      expect(deps.places.held).toBeLessThanOrEqual(2)
+    }
+    for (const body of bodies) body.close()
+    for (const body of bodies) expect(await body.ending).toBe('end')
+    expect(bodies.map((body) => body.offset)).toEqual(Array(5).fill(4000 * KIB))
+    expect(bodies.every((body) => body.isExact)).toBe(true)
+    expect(slices.openMax).toBeLessThanOrEqual(2)
+  })
+
+  test('may take long: few bytes are committed meanwhile, and none is lost when the place comes', async () => {
+    const { clock, deps, start } = createScene(1)
+    const taken = await deps.places.take(new AbortController().signal)
+    const body = start()
+    body.send(40 * KIB)
+    body.send(40 * KIB)
+    await until('it waits', () => deps.places.waiting === 1)
+    clock.advance(2000)
+    await until('few bytes are committed', () => body.offset === 40 * KIB)
+    taken[Symbol.dispose]()
+    await until('it has the place', () => deps.places.waiting === 0)
+    body.send(100 * KIB)
+    body.close()
+    expect(await body.ending).toBe('end')
+    expect(body.offset).toBe(180 * KIB)
+    expect(body.isExact).toBe(true)
+  })
+
+  test('are not waited for by a body that is ended meanwhile', async () => {
+    const { deps, start } = createScene(1)
+    const first = start()
+    first.send(200 * KIB)
+    await until('it has the place', () => deps.places.held === 1)
+    const second = start()
+    second.send(200 * KIB)
+    await until('the other waits', () => deps.places.waiting === 1)
+    second.reception.end('stopping')
+    expect(await second.ending).toBe('stopping')
+    expect(second.offset).toBe(0)
+    first.close()
+    expect(await first.ending).toBe('end')
+  })
+})
+
+describe('a checkpoint under way', () => {
+  test('does not keep bytes from being taken', async () => {
+    const { clock, slices, start } = createScene()
+    const body = start()
+    body.send(200 * KIB)
+    await until('the ingest is open', () => slices.open === 1)
+    const gate = Promise.withResolvers<void>()
+    slices.beforeCheckpoint = () => gate.promise
+    clock.advance(1750)
+    body.send(64 * KIB)
+    await settle()
+    clock.advance(500)
+    for (let i = 0; i < 20; i++) body.send(64 * KIB)
+    await until('all bytes are taken', () => slices.writtenBytes === (200 + 21 * 64) * KIB)
+    expect(body.commits).toBe(0)
+    gate.resolve()
+    body.close()
+    expect(await body.ending).toBe('end')
+    expect(body.offset).toBe((200 + 21 * 64) * KIB)
+  })
+})
+
+test('in any order of bytes, time and contention every body is committed byte for byte', async () => {
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ kind: fc.constant('send' as const), body: fc.nat({ max: 2 }), kib: fc.constantFrom(0.1, 3, 40, 64, 200) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.constantFrom(3, 20, 60, 300, 1000, 2500, 6000) }) },
+    { weight: 3, arbitrary: fc.constant({ kind: 'settle' as const }) },
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(1, 2), fc.boolean(), async (steps, places, isSlow) => {
+      const { clock, slices, deps, start } = createScene(places)
+      if (isSlow) slices.beforeCheckpoint = () => Bun.sleep(1)
+      const bodies = [start({ completes: false }), start({ completes: false }), start({ completes: false })]
+      const sent = [0, 0, 0]
+      for (const one of steps) {
+        if (one.kind === 'advance') clock.advance(one.ms)
+        else if (one.kind === 'settle') await settle()
+        else {
+          const length = Math.round(one.kib * KIB)
+          bodies[one.body]?.send(length)
+          sent[one.body] = (sent[one.body] ?? 0) + length
+        }
+        for (const body of bodies) expect(body.isExact).toBe(true)
+        expect(slices.open).toBeLessThanOrEqual(places)
+      }
+      bodies.forEach((body, i) => (i === 1 ? body.breakOff() : body.close()))
+      const endings = Promise.all(bodies.map((body) => body.ending))
+      expect(await Promise.race([endings, run(clock, endings)])).toEqual(['end', 'cut', 'end'])
+      // A broken stream loses what its reader had not fetched; the others lose nothing.
+      expect(bodies.map((body, i) => (i === 1 ? body.offset <= (sent[i] ?? 0) : body.offset))).toEqual([sent[0] ?? 0, true, sent[2] ?? 0])
+      for (const body of bodies) expect(body.isExact).toBe(true)
+      expect(deps.places.held).toBe(0)
+      expect(slices.pinned().size).toBe(0)
+    }),
+    { numRuns: 100 },
+  )
+}, 60_000)
+
+/** Lets time go on until something has ended. */
+async function run(clock: ManualClock, ended: Promise<Ending[]>): Promise<Ending[]> {
+  let endings: Ending[] | undefined
+  void ended.then((all) => (endings = all))
+  while (!endings) {
+    await settle()
+    clock.advance(10)
+  }
+  return endings
+}

@@ -1,0 +1,73 @@
+// `bun run bench <name…> [--json] [--runs N] [--peers a,b] [--millions 1,10,40]
+// [--random-mib N]`: runs ours and the peers on the same files and prints what each took;
+// with --json one line for each figure on standard output and the table on standard error.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { imageFamily, testCacheFolder } from '../support/image-family.ts'
+import type { BenchContext } from './context.ts'
+import { randomFileIn } from './context.ts'
+import { availablePeers, createSlipway, storeProgram } from './contestants.ts'
+import type { Figure } from './figure.ts'
+import { renderTable } from './figure.ts'
+import { benchHttp } from './http.ts'
+import { benchDedup, benchIngest } from './ingest.ts'
+import { benchIndex } from './large-index.ts'
+import { benchGc } from './maintenance.ts'
+import { describeLoad, describeMachine, removeFolder } from './measure.ts'
+import { benchRead } from './read.ts'
+import { benchTus } from './tus.ts'
+
+const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure[]>>> = {
+  ingest: benchIngest,
+  dedup: benchDedup,
+  read: benchRead,
+  http: benchHttp,
+  gc: benchGc,
+  index: benchIndex,
+  tus: benchTus,
+}
+
+const MIB = 1024 * 1024
+const RUNS_DEFAULT = 3
+const RANDOM_MIB_DEFAULT = 512
+const MILLIONS_DEFAULT = '1,10,40'
+
+const { values, positionals } = parseArgs({
+  args: process.argv.slice(2),
+  options: { json: { type: 'boolean' }, runs: { type: 'string' }, peers: { type: 'string' }, millions: { type: 'string' }, 'random-mib': { type: 'string' } },
+  allowPositionals: true,
+})
+const unknown = positionals.filter((name) => !(name in BENCHES))
+if (positionals.length === 0 || unknown.length > 0) {
+  console.error(`Say which bench to run: ${Object.keys(BENCHES).join(', ')}${unknown.length > 0 ? `. There is none named ${unknown.join(', ')}` : ''}.`)
+  process.exit(2)
+}
+
+const say = (line: string): void => console.error(line)
+const folder = join(testCacheFolder(), `bench-${process.pid}`)
+mkdirSync(folder, { recursive: true })
+try {
+  const context: BenchContext = {
+    family: await imageFamily(say),
+    ours: createSlipway(),
+    peers: await availablePeers(values.peers?.split(',') ?? [], say),
+    program: storeProgram,
+    millions: (values.millions ?? MILLIONS_DEFAULT).split(',').map(Number),
+    folder,
+    runs: Number(values.runs ?? RUNS_DEFAULT),
+    randomBytes: Number(values['random-mib'] ?? RANDOM_MIB_DEFAULT) * MIB,
+    say,
+    randomFile: async (name, length) => randomFileIn(folder, name, length),
+  }
+  const show = values.json ? say : (text: string): void => console.log(text)
+  show(describeMachine())
+  for (const name of positionals) {
+    const figures = (await BENCHES[name]?.(context)) ?? []
+    show(`\n${new Date().toISOString()}, ${describeLoad()}, ${context.runs} runs\n${renderTable(figures)}`)
+    if (values.json) for (const one of figures) console.log(JSON.stringify(one))
+  }
+} finally {
+  removeFolder(folder)
+}

@@ -1,0 +1,171 @@
+// Our slice store as a process of its own, so that it is timed like the peers: start, open, work, make durable, end.
+//
+//   bun test/bench/store-program.ts ingest STORE NAME FILE     bytes of FILE become image NAME
+//   bun test/bench/store-program.ts read STORE NAME [digest]   every byte of the image, verified; with `digest` also its SHA-256
+//   bun test/bench/store-program.ts remove STORE NAME          the image goes, its slices stay for gc
+//   bun test/bench/store-program.ts gc|scrub|stats STORE
+//
+// Prints one JSON line. The index database lies beside the store. SLIPWAY_BENCH_AVERAGE_KIB makes a new store with another
+// cutter; SLIPWAY_BENCH_SETTLE=1 waits until what the start began has ended, so that what follows is measured alone.
+
+import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import type { Checkpoint } from '../../agent/contract/slices.ts'
+import { CUTTER_DEFAULT } from '../../agent/slices/parameters.ts'
+import type { OpenSliceStore } from '../../agent/slices/store.ts'
+import { openSliceStore } from '../../agent/slices/store.ts'
+import { systemClock } from '../../agent/system/clock.ts'
+import { createDisk } from '../../agent/system/disk.ts'
+import { createLog } from '../../agent/system/log.ts'
+import type { CutterParameters } from '../../protocol/cutter.ts'
+import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import { decodeManifest, encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
+
+const MIB = 1024 * 1024
+const KIB = 1024
+/** As the agent does while an upload runs. */
+const CHECKPOINT_BYTES = 64 * MIB
+const MANIFEST_BYTES_MAX = 1024 * MIB
+/** As good as no bound. */
+const SCRUB_BYTES_PER_SECOND = 1e12
+const SETTLE_MS = 500
+
+const disk = createDisk()
+const [, , command = '', folder = '', name = '', extra = ''] = process.argv
+const manifestPath = (image: string): string => join(folder, 'images', image, 'manifest')
+
+function cutter(): CutterParameters {
+  const average = Number(process.env['SLIPWAY_BENCH_AVERAGE_KIB'] ?? '0') * KIB
+  return average > 0 ? { ...CUTTER_DEFAULT, minimum: average / 4, average, maximum: average * 4 } : CUTTER_DEFAULT
+}
+
+async function loadManifest(image: string): Promise<Manifest> {
+  return (await decodeManifest(await disk.readFile(manifestPath(image), MANIFEST_BYTES_MAX))).manifest
+}
+
+function images(): string[] {
+  try {
+    return readdirSync(join(folder, 'images'))
+  } catch {
+    return []
+  }
+}
+
+async function* roots(): AsyncGenerator<{ name: string; entries: () => Iterable<ManifestEntry> }> {
+  for (const image of images()) {
+    const manifest = await loadManifest(image)
+    yield { name: image, entries: () => manifestEntries(manifest) }
+  }
+}
+
+function openStore(): Promise<OpenSliceStore> {
+  return openSliceStore({
+    disk,
+    clock: systemClock,
+    log: createLog({ clock: systemClock, level: 'warn' }),
+    crashPoint: () => {},
+    mount: folder,
+    state: join(dirname(folder), 'state'),
+    cutter: cutter(),
+    workers: availableParallelism(),
+    roots: [{ list: roots }],
+  })
+}
+
+async function ingest(store: OpenSliceStore): Promise<object> {
+  const file = openSync(extra, 'r')
+  const length = fstatSync(file).size
+  const piece = Buffer.alloc(MIB)
+  const entries: ManifestEntry[] = []
+  const releases: (() => void)[] = []
+  let storedBytes = 0
+  const keep = (checkpoint: Checkpoint): void => {
+    for (const entry of checkpoint.entries) entries.push(entry)
+    storedBytes += checkpoint.storedBytes
+    releases.push(() => checkpoint.release())
+  }
+  await using taking = store.ingest({ offset: 0, tail: new Uint8Array(0) })
+  let kept = Promise.resolve()
+  let since = 0
+  for (let at = 0; at < length;) {
+    const read = readSync(file, piece, 0, piece.length, at)
+    await taking.write(piece.subarray(0, read))
+    at += read
+    since += read
+    if (since < CHECKPOINT_BYTES) continue
+    since = 0
+    const checkpoint = taking.checkpoint()
+    kept = kept.then(async () => keep(await checkpoint))
+  }
+  closeSync(file)
+  const last = taking.finish()
+  await kept
+  keep(await last)
+  const { manifest, digest } = await encodeManifest(entries)
+  await disk.makeFolder(join(folder, 'images', name))
+  await disk.writeFileAtomic(manifestPath(name), manifest.bytes)
+  for (const release of releases) release()
+  return { image: name, of: basename(extra), length, entries: manifest.count, storedBytes, digest }
+}
+
+async function read(store: OpenSliceStore): Promise<object> {
+  const manifest = await loadManifest(name)
+  const hash = extra === 'digest' ? new Bun.CryptoHasher('sha256') : undefined
+  let nonZeroBytes = 0
+  for (let i = 0; i < manifest.count; i++) if (!manifest.isZeroAt(i)) nonZeroBytes += manifest.lengthAt(i)
+  const startedMs = performance.now()
+  let length = 0
+  for await (const piece of store.read(manifest, 0, manifest.imageLength)) {
+    length += piece.byteLength
+    hash?.update(piece)
+  }
+  return { length, nonZeroBytes, seconds: (performance.now() - startedMs) / 1000, digest: hash?.digest('hex') }
+}
+
+/** Waits until the process is idle: the filter of a large store is built in the background after the start. */
+async function settle(): Promise<void> {
+  for (;;) {
+    const before = process.cpuUsage()
+    await Bun.sleep(SETTLE_MS)
+    const { user, system } = process.cpuUsage(before)
+    if ((user + system) / 1000 < SETTLE_MS / 20) return
+  }
+}
+
+async function run(): Promise<object> {
+  const startedMs = performance.now()
+  await using store = await openStore()
+  const openSeconds = (performance.now() - startedMs) / 1000
+  if (process.env['SLIPWAY_BENCH_SETTLE'] === '1') await settle()
+  const settledSeconds = (performance.now() - startedMs) / 1000
+  const settledCpu = process.cpuUsage()
+  switch (command) {
+    case 'ingest': {
+      const taken = await ingest(store)
+      const { user, system } = process.cpuUsage(settledCpu)
+      const seconds = (performance.now() - startedMs) / 1000 - settledSeconds
+      return { ...taken, openSeconds, settledSeconds, seconds, cpuSeconds: (user + system) / 1e6 }
+    }
+    case 'read':
+      return { ...(await read(store)), openSeconds }
+    case 'remove':
+      await disk.removeTree(join(folder, 'images', name))
+      return {}
+    case 'gc': {
+      const report = await store.gc({ dryRun: false })
+      return { ...report, seconds: (performance.now() - startedMs) / 1000 }
+    }
+    case 'scrub': {
+      const report = await store.scrub({ bytesPerSecond: SCRUB_BYTES_PER_SECOND })
+      return { ...report, seconds: (performance.now() - startedMs) / 1000 }
+    }
+    case 'stats':
+      return { ...store.stats(), openSeconds, settledSeconds }
+    default:
+      throw new Error(`store-program knows no "${command}"`)
+  }
+}
+
+const answer = await run()
+console.log(JSON.stringify({ ...answer, residentBytesMax: process.resourceUsage().maxRSS * KIB }))

@@ -1,0 +1,39 @@
+// Images copied between two real agents by command.
+
+import { expect, test } from 'bun:test'
+import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agent-process.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { openTestBot, runCommand, runJson } from '../fixture.ts'
+
+test('image sync finds the store that has the image, gives the other one a token that only reads, and waits for the end', async () => {
+  await using folderA = await createTemporaryFolder()
+  await using folderB = await createTemporaryFolder()
+  await using agentA = await startAgent(folderA.path)
+  await using agentB = await startAgent(folderB.path)
+  using bot = openTestBot(folderA.file('home'))
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agentA.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  await runCommand(bot, 'store', 'add', 'name=edge-b', `url=${agentB.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-2')
+  await Bun.write(folderA.file('disk.raw'), crypto.getRandomValues(new Uint8Array(60_000)))
+  expect((await runCommand(bot, 'image', 'upload', folderA.file('disk.raw'), 'store=edge-a', 'name=disk')).code).toBe(0)
+
+  const synced = await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b')
+  expect(synced).toMatchObject({
+    code: 0,
+    value: { kind: 'sync', state: 'succeeded', store: 'edge-b', result: { images: [{ name: 'disk', outcome: 'copied' }] } },
+  })
+  const again = await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b', 'from=edge-a')
+  expect(again).toMatchObject({ code: 0, value: { result: { slicesMoved: 0, images: [{ outcome: 'already-there' }] } } })
+  expect((await agentA.client.tokens.list()).items.filter((token) => token.name === 'sync to edge-b').map((token) => token.role)).toEqual(['viewer', 'viewer'])
+
+  expect((await runJson(bot, 'image', 'show', 'disk')).value['stores']).toHaveLength(2)
+  const unsaid = await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')
+  expect(unsaid).toMatchObject({ code: 1, output: expect.stringContaining('Say which copy with store=') })
+  expect((await runCommand(bot, 'image', 'sync', 'disk')).output).toContain('needs to=')
+  expect((await runCommand(bot, 'image', 'sync', 'nothing', 'to=edge-b')).output).toContain('No store has an image "nothing"')
+
+  await agentA.kill()
+  const list = await runJson(bot, 'image', 'list')
+  expect(list.value['items']).toHaveLength(1)
+  expect(list.value['missing']).toMatchObject([{ store: 'edge-a', state: 'stopped' }])
+  expect((await runCommand(bot, 'image', 'list')).output).toContain('edge-a is Stopped since')
+}, 30_000)

@@ -1,0 +1,69 @@
+// What phones, Slack and shells do to a line, undone.
+
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { nearest, quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/words.ts'
+
+const texts = (line: string): string[] | undefined => splitLine(line)?.map((word) => word.text)
+
+describe('splitLine', () => {
+  test.each([
+    ['store  list\tzone=z1', ['store', 'list', 'zone=z1']],
+    ['image show "my image"', ['image', 'show', 'my image']],
+    ['store edit a description="two words"', ['store', 'edit', 'a', 'description=two words']],
+    ['store edit a description=“two words”', ['store', 'edit', 'a', 'description=two words']],
+    ['store edit a description=„zwei Worte“', ['store', 'edit', 'a', 'description=zwei Worte']],
+    ['store edit a description=‘two words’', ['store', 'edit', 'a', 'description=two words']],
+    ['store cleanup a —dry-run', ['store', 'cleanup', 'a', '--dry-run']],
+    ['store cleanup a –dry-run', ['store', 'cleanup', 'a', '--dry-run']],
+    ["image show it's", ['image', 'show', "it's"]],
+    ['schedule edit a cleanup "17 3 * * *"', ['schedule', 'edit', 'a', 'cleanup', '17 3 * * *']],
+    ['', []],
+  ])('%s', (line, words) => {
+    expect(texts(line)).toEqual(words)
+  })
+
+  test('says that a quote is not closed', () => {
+    expect(splitLine('image show "my image')).toBeUndefined()
+  })
+
+  test('a quoted word is never an option', () => {
+    expect(splitLine('image show "--confirm"')?.[2]).toEqual({ text: '--confirm', literal: true })
+  })
+
+  test('gives back every word that quoteWord made, and nothing more', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.string({ minLength: 1 }).filter((text) => !/[\n\r]/.test(text)),
+          { minLength: 1 },
+        ),
+        (words) => {
+          expect(texts(words.map(quoteWord).join(' '))).toEqual(words)
+        },
+      ),
+    )
+  })
+})
+
+describe('unescapeSlack', () => {
+  test.each([
+    ['store add url=<http://10.0.0.7:8420>', 'store add url=http://10.0.0.7:8420'],
+    ['store add url=<http://edge.example:8420|edge.example:8420>', 'store add url=http://edge.example:8420'],
+    ['image show a&amp;b &lt;x&gt;', 'image show a&b <x>'],
+    ['image show &amp;lt;', 'image show &lt;'],
+  ])('%s', (text, plain) => {
+    expect(unescapeSlack(text)).toBe(plain)
+  })
+})
+
+describe('nearest', () => {
+  test.each([
+    ['lst', ['list', 'show', 'add'], 'list'],
+    ['helth', ['health', 'help'], 'health'],
+    ['stroe', ['store', 'schedule'], 'store'],
+    ['xyz', ['store', 'image'], undefined],
+  ])('%s', (text, names, expected) => {
+    expect(nearest(text, names)).toBe(expected)
+  })
+})

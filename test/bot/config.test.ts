@@ -1,0 +1,57 @@
+// Which environment is which bot, and what is refused with which words.
+
+import { describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { ConfigRefused, readBotConfig } from '../../bot/config.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+
+describe('readBotConfig', () => {
+  test('without Slack it is the console on ./data', () => {
+    const config = readBotConfig({})
+    expect(config.slack).toBeUndefined()
+    expect(config.home).toBe(join(process.cwd(), 'data'))
+  })
+
+  test('app and bot token are Socket Mode', () => {
+    expect(readBotConfig({ SLACK_APP_TOKEN: 'xapp-1', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_SIGNING_SECRET: 's' }).slack).toEqual({
+      kind: 'socket',
+      appToken: 'xapp-1',
+      botToken: 'xoxb-1',
+    })
+  })
+
+  test('signing secret and bot token are HTTP on 127.0.0.1:8421, or where it is said', () => {
+    const environment = { SLACK_SIGNING_SECRET: 's', SLACK_BOT_TOKEN: 'xoxb-1' }
+    expect(readBotConfig(environment).slack).toEqual({ kind: 'http', signingSecret: 's', botToken: 'xoxb-1', hostname: '127.0.0.1', port: 8421 })
+    expect(readBotConfig({ ...environment, SLIPWAY_BOT_LISTEN: '[::1]:9000' }).slack).toMatchObject({ hostname: '::1', port: 9000 })
+  })
+
+  test("credentials come from systemd's folder too, the environment wins", async () => {
+    await using folder = await createTemporaryFolder()
+    await Bun.write(folder.file('slack-bot-token'), 'xoxb-file\n')
+    await Bun.write(folder.file('slack-app-token'), 'xapp-file\n')
+    const environment = { CREDENTIALS_DIRECTORY: folder.path }
+    expect(readBotConfig(environment).slack).toEqual({ kind: 'socket', appToken: 'xapp-file', botToken: 'xoxb-file' })
+    expect(readBotConfig({ ...environment, SLACK_BOT_TOKEN: 'xoxb-env' }).slack).toMatchObject({ botToken: 'xoxb-env' })
+  })
+
+  test('SLACK_API_URL gets its slash', () => {
+    expect(readBotConfig({ SLACK_API_URL: 'http://127.0.0.1:1/api' }).slackApiUrl).toBe('http://127.0.0.1:1/api/')
+  })
+
+  test.each<[Record<string, string>, string]>([
+    [{ SLACK_APP_TOKEN: 'xapp-1' }, 'SLACK_BOT_TOKEN is not'],
+    [{ SLACK_SIGNING_SECRET: 's' }, 'SLACK_BOT_TOKEN is not'],
+    [{ SLACK_BOT_TOKEN: 'xoxb-1' }, 'SLACK_APP_TOKEN (Socket Mode)'],
+    [{ SLACK_BOT_TOKEN: 'xapp-1', SLACK_APP_TOKEN: 'xapp-1' }, 'SLACK_BOT_TOKEN holds an app-level token'],
+    [{ SLACK_BOT_TOKEN: 'xoxb-1', SLACK_APP_TOKEN: 'xoxb-1' }, 'SLACK_APP_TOKEN holds a bot token'],
+    [{ SLACK_BOT_TOKEN: 'xoxb-1', SLACK_SIGNING_SECRET: 's', SLIPWAY_BOT_LISTEN: '8421' }, 'HOST:PORT'],
+    [{ SLIPWAY_BOT_LISTN: 'x' }, 'is not a setting of the bot'],
+    [{ SLIPWAY_SLACK_ADMINS: '@me' }, 'is not the id of a Slack user'],
+    [{ SLIPWAY_BOT_LOG: 'loud' }, 'is not a level'],
+    [{ SLACK_API_URL: 'nowhere' }, 'is not an address'],
+  ])('%j is refused', (environment, words) => {
+    expect(() => readBotConfig(environment)).toThrow(ConfigRefused)
+    expect(() => readBotConfig(environment)).toThrow(words)
+  })
+})

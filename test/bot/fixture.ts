@@ -1,0 +1,48 @@
+// A bot on a folder of its own, with the console's output as text: what most of the bot's tests begin with.
+
+import { PassThrough, Writable } from 'node:stream'
+import { runConsole } from '../../bot/console/console.ts'
+import { openBot } from '../../bot/open.ts'
+import type { OpenBot } from '../../bot/open.ts'
+import { systemClock } from '../../bot/system/clock.ts'
+import type { Clock } from '../../bot/system/clock.ts'
+
+export interface ConsoleRun {
+  readonly code: number
+  readonly output: string
+}
+
+/** Opens the bot of a home folder; contacts give up quickly. */
+export function openTestBot(home: string, clock: Clock = systemClock): OpenBot {
+  return openBot(home, { clock, contactTimeoutMs: 2_000 })
+}
+
+/** Runs one command as a shell would; the output as it would go into a pipe. */
+export async function runCommand(bot: OpenBot, ...words: string[]): Promise<ConsoleRun> {
+  return run(bot, words, '')
+}
+
+/** Runs lines as they come from a pipe. */
+export async function runLines(bot: OpenBot, lines: string): Promise<ConsoleRun> {
+  return run(bot, [], lines)
+}
+
+/** Runs a command with `--json`; gives the value and the exit code. */
+export async function runJson(bot: OpenBot, ...words: string[]): Promise<{ code: number; value: Record<string, unknown> }> {
+  const { code, output } = await run(bot, [...words, '--json'], '')
+  return { code, value: JSON.parse(output) as Record<string, unknown> }
+}
+
+async function run(bot: OpenBot, words: readonly string[], lines: string): Promise<ConsoleRun> {
+  let text = ''
+  const output = new Writable({
+    write(piece: Buffer, _encoding, done) {
+      text += piece.toString()
+      done()
+    },
+  })
+  const input = new PassThrough()
+  input.end(lines)
+  const code = await runConsole({ bot, user: 'tester', words, input, output, noColor: true })
+  return { code, output: text }
+}

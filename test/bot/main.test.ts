@@ -1,0 +1,83 @@
+// The program as it is started: exit codes, one JSON value on standard output, the service under SIGTERM.
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { join } from 'node:path'
+import { createFakeSlack, visibleText } from '../support/fake-slack/fake-slack.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+// Processes and connections on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
+
+const MAIN = join(import.meta.dir, '../../bot/main.ts')
+
+function spawn(words: readonly string[], environment: Record<string, string>, stdin = '') {
+  return Bun.spawn([process.execPath, MAIN, ...words], {
+    env: { PATH: process.env['PATH'], ...environment },
+    stdin: new TextEncoder().encode(stdin),
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+}
+
+async function run(words: readonly string[], environment: Record<string, string>, stdin = '') {
+  const child = spawn(words, environment, stdin)
+  const [code, stdout, stderr] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()])
+  return { code, stdout, stderr }
+}
+
+describe('console', () => {
+  test('prints one JSON value and ends with the code of what it ran', async () => {
+    await using folder = await createTemporaryFolder()
+    const environment = { SLIPWAY_HOME: folder.path }
+    const good = await run(['console', 'store', 'list', '--json'], environment)
+    expect(good).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(good.stdout)).toMatchObject({ items: [] })
+    const missing = await run(['console', 'store', 'show', 'x', '--json'], environment)
+    expect(missing.code).toBe(1)
+    expect(JSON.parse(missing.stdout)).toMatchObject({ error: { type: 'urn:slipway:problem:not-found' } })
+    expect((await run(['console', 'stor'], environment)).code).toBe(2)
+    const lines = await run(['console'], environment, 'store list\nstore show x\n')
+    expect(lines.code).toBe(1)
+    expect(lines.stdout).toContain('No store is called "x".')
+  })
+})
+
+describe('serve', () => {
+  test.each<[string, Record<string, string>, string]>([
+    ['without Slack', {}, 'The service needs Slack'],
+    ['with half of Slack', { SLACK_BOT_TOKEN: 'xoxb-1' }, 'SLACK_APP_TOKEN (Socket Mode)'],
+  ])('%s ends with 2 and one sentence', async (_what, environment, sentence) => {
+    await using folder = await createTemporaryFolder()
+    const { code, stderr } = await run(['serve'], { SLIPWAY_HOME: folder.path, SLIPWAY_BOT_LISTEN: '127.0.0.1:0', ...environment })
+    expect(code).toBe(2)
+    expect(stderr.trim().split('\n').at(-1)).toContain(sentence)
+  })
+
+  test('with a Slack that does not answer it ends with 1, so that a supervisor tries again', async () => {
+    await using folder = await createTemporaryFolder()
+    const environment = {
+      SLIPWAY_HOME: folder.path,
+      SLIPWAY_BOT_LISTEN: '127.0.0.1:0',
+      SLACK_BOT_TOKEN: 'xoxb-1',
+      SLACK_SIGNING_SECRET: 's',
+      SLACK_API_URL: 'http://127.0.0.1:1/api/',
+    }
+    const { code, stderr } = await run(['serve'], environment)
+    expect(code).toBe(1)
+    expect(stderr).toContain('Slack cannot be reached')
+  })
+
+  test('answers over Socket Mode and stops cleanly on SIGTERM', async () => {
+    await using folder = await createTemporaryFolder()
+    await using slack = createFakeSlack()
+    const child = spawn(['serve'], { SLIPWAY_HOME: folder.path, SLACK_BOT_TOKEN: 'xoxb-fake', SLACK_APP_TOKEN: 'xapp-fake', SLACK_API_URL: slack.apiUrl })
+    await until('the bot is connected', () => slack.socketCount === 1)
+    await slack.command('/slipway', 'help')
+    const answer = await until('an answer', () => slack.shown[0])
+    expect(visibleText(answer)).toContain('store list')
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
+    expect(slack.failures).toEqual([])
+  })
+})

@@ -1,0 +1,196 @@
+// Writes, buttons, modals and roles in Slack, over Socket Mode.
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { connectSlack } from '../../../bot/slack/connect.ts'
+import { systemClock } from '../../../bot/system/clock.ts'
+import { createLog } from '../../../bot/system/log.ts'
+import { createFakeSlack, visibleText } from '../../support/fake-slack/fake-slack.ts'
+import type { FakeSlack, FakeSlackOptions, Shown } from '../../support/fake-slack/fake-slack.ts'
+import { createMemoryAgent } from '../../support/memory-agent.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { until } from '../../support/until.ts'
+import { openTestBot, runCommand } from '../fixture.ts'
+
+// Processes and connections on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
+
+const ADMIN = { user: 'UADMIN' }
+
+async function start(options: FakeSlackOptions = {}) {
+  const stack = new AsyncDisposableStack()
+  const folder = stack.use(await createTemporaryFolder())
+  const agent = stack.use(createMemoryAgent('edge-a'))
+  const bot = stack.use(openTestBot(folder.path))
+  const slack = stack.use(createFakeSlack(options))
+  const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
+  const config = { slackApiUrl: slack.apiUrl, operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }
+  const connect = () => connectSlack({ kind: 'socket', appToken: 'xapp-fake', botToken: 'xoxb-fake' }, { bot, config, log })
+  const connection = stack.use(await connect())
+  await until('the bot is connected', () => slack.socketCount === 1)
+  bot.fleet.registry.add(
+    { name: 'edge-a', url: agent.url, token: agent.token, zone: 'zone-1', provider: 'local', storeId: agent.store.id },
+    systemClock.nowMs(),
+  )
+  return { agent, bot, slack, connect, connection, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+function seen(slack: FakeSlack, kind: Shown['kind'], count = 1): Promise<Shown> {
+  return until(`${kind} ${count}`, () => slack.shown.filter((shown) => shown.kind === kind)[count - 1])
+}
+
+describe('reads', () => {
+  test('are for the one who asked, unless shared', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store list')
+    expect((await seen(it.slack, 'response')).inChannel).toBe(false)
+    await it.slack.command('/slipway', 'store list —share')
+    expect((await seen(it.slack, 'response', 2)).inChannel).toBe(true)
+    expect(it.slack.failures).toEqual([])
+  })
+
+  test('what is mistyped comes back with a button that does what was meant', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'stor list')
+    const unclear = await seen(it.slack, 'response')
+    expect(visibleText(unclear)).toContain('Did you mean store?')
+    await it.slack.press(unclear, 'store list')
+    expect(visibleText(await seen(it.slack, 'response', 2))).toContain('edge-a')
+  })
+
+  test('long lists are cut into pages that buttons turn', async () => {
+    await using it = await start()
+    const { registry } = it.bot.fleet
+    for (let i = 0; i < 40; i++) registry.add({ name: `far-${i}`, url: 'http://127.0.0.1:1', token: 'x', zone: 'zone-2', provider: 'local', storeId: null }, 0)
+    await it.slack.command('/slipway', 'store list zone=zone-2')
+    const first = await seen(it.slack, 'response')
+    expect(visibleText(first)).toContain('page 1 of 3')
+    await it.slack.press(first, 'Next')
+    const second = await seen(it.slack, 'response', 2)
+    expect(visibleText(second)).toContain('page 2 of 3')
+    await it.slack.press(second, 'Next')
+    const third = await seen(it.slack, 'response', 3)
+    const names = [first, second, third].flatMap((page) => visibleText(page).match(/\*far-\d+\*/g) ?? [])
+    expect(new Set(names).size).toBe(40)
+    expect(it.slack.failures).toEqual([])
+  })
+})
+
+describe('writes', () => {
+  test('post one card that is edited to its end', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
+    const card = await seen(it.slack, 'post')
+    expect(visibleText(card)).toContain('queued')
+    const [task] = it.agent.tasks.values()
+    if (!task) throw new Error('no task was started')
+    it.agent.tasks.set(task.id, { ...task, state: 'running', progress: { ...task.progress, done: 40, rate: 10, etaSeconds: 6 } })
+    const moved = await seen(it.slack, 'update')
+    expect(visibleText(moved)).toContain('40 of 100 slices (40 %)')
+    it.agent.tasks.set(task.id, { ...task, state: 'succeeded', endedAt: '2026-01-01T00:01:00.000Z', progress: { ...task.progress, done: 100 } })
+    const end = await until('the end', () => it.slack.shown.findLast((shown) => shown.kind === 'update' && visibleText(shown).includes('succeeded')))
+    expect(end.ts).toBe(card.ts)
+    expect(it.slack.shown.filter(({ kind }) => kind === 'post')).toHaveLength(1)
+    const edits = it.slack.shown.filter(({ kind }) => kind === 'update').map(({ atMs }) => atMs)
+    for (const [i, at] of edits.entries()) if (i > 0) expect(at - (edits[i - 1] ?? 0)).toBeGreaterThan(2_900)
+    expect(it.slack.failures).toEqual([])
+  })
+
+  test('a card under way is finished by the next run of the bot', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
+    const card = await seen(it.slack, 'post')
+    await it.connection[Symbol.asyncDispose]()
+    const [task] = it.agent.tasks.values()
+    if (!task) throw new Error('no task was started')
+    it.agent.tasks.set(task.id, { ...task, state: 'succeeded', endedAt: '2026-01-01T00:01:00.000Z' })
+    await using _again = await it.connect()
+    const end = await seen(it.slack, 'update')
+    expect(end.ts).toBe(card.ts)
+    expect(visibleText(end)).toContain('succeeded')
+  })
+
+  test('go to the one who asked where the bot may not post', async () => {
+    await using it = await start({ closedChannels: ['C1'] })
+    await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
+    expect((await seen(it.slack, 'post')).channel).toBe('UOPER')
+  })
+
+  test('need their role, when typed and when pressed', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store cleanup edge-a')
+    expect(visibleText(await seen(it.slack, 'response'))).toContain('needs the role operator')
+    await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
+    await it.slack.press(await seen(it.slack, 'post'), 'Cancel')
+    expect(visibleText(await seen(it.slack, 'response', 2))).toContain('needs the role operator')
+    expect(it.agent.tasks.size).toBe(1)
+  })
+})
+
+describe('destroying', () => {
+  test('asks for the name in a modal, and does nothing for another name', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
+    const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
+    const view = modal.view ?? {}
+    const wrong = await it.slack.submit(view, { name: 'edge-b' }, ADMIN)
+    expect(wrong.body).toMatchObject({ response_action: 'errors' })
+    expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
+    await it.slack.submit(view, { name: 'edge-a' }, ADMIN)
+    const card = await seen(it.slack, 'post')
+    expect(visibleText(card)).toContain('Removed edge-a')
+    expect(it.bot.fleet.registry.find('edge-a')).toBeUndefined()
+    expect(it.slack.failures).toEqual([])
+  })
+
+  test('is refused when the plan no longer holds, although the name was typed', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
+    const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
+    await runCommand(it.bot, 'store', 'cleanup', 'edge-a', '--no-wait')
+    await it.slack.submit(modal.view ?? {}, { name: 'edge-a' }, ADMIN)
+    expect(visibleText(await seen(it.slack, 'ephemeral'))).toContain('Not possible now')
+    expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
+  })
+
+  test('shows a checklist instead of a question when something blocks', async () => {
+    await using it = await start()
+    await runCommand(it.bot, 'store', 'cleanup', 'edge-a', '--no-wait')
+    await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
+    const modal = await until('the checklist', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Not possible now')))
+    expect(visibleText(modal)).toContain('No task runs in edge-a')
+  })
+})
+
+describe('forms', () => {
+  test('store add takes what it needs in a modal, and never shows the token', async () => {
+    await using it = await start()
+    await using other = createMemoryAgent('edge-b')
+    await it.slack.command('/store', 'add', ADMIN)
+    const form = await seen(it.slack, 'modal')
+    const acked = await it.slack.submit(form.view ?? {}, { name: 'edge-b', url: other.url, token: other.token, zone: 'zone-2', provider: '' }, ADMIN)
+    expect(acked.body).toMatchObject({ response_action: 'update' })
+    const done = await until('the answer', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Store edge-b added')))
+    expect(visibleText(done)).toContain('Running')
+    expect(it.bot.fleet.registry.find('edge-b')).toMatchObject({ url: other.url, zone: 'zone-2', provider: 'local' })
+    expect(JSON.stringify(it.slack.shown)).not.toContain(other.token)
+    expect(it.slack.failures).toEqual([])
+  })
+})
+
+describe('connection', () => {
+  test('comes back after Slack asks for it and after a cut', async () => {
+    await using it = await start()
+    it.slack.drop()
+    await until(
+      'the bot is connected again',
+      () => it.slack.socketCount === 1 && it.slack.calls.filter((call) => call === 'apps.connections.open').length === 2,
+    )
+    await it.slack.command('/slipway', 'help')
+    await seen(it.slack, 'response')
+  })
+
+  test('wrong credentials end in one clear sentence', async () => {
+    await using it = await start({ botToken: 'xoxb-other' }).catch((error: unknown) => ({ error, [Symbol.asyncDispose]: () => Promise.resolve() }))
+    expect('error' in it ? String(it.error) : 'connected').toContain('Slack refuses')
+  })
+})

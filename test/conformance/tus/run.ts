@@ -1,0 +1,29 @@
+// Runs the suite against one server.
+
+import { coreCases } from './core-cases.ts'
+import { extensionCases } from './extension-cases.ts'
+import { Deviation } from './suite.ts'
+import type { Case, Target } from './suite.ts'
+import { verifyCases } from './verify-cases.ts'
+
+export const CASES: readonly Case[] = [...coreCases, ...extensionCases, ...verifyCases].toSorted((a, b) => a.row - b.row)
+
+export interface Verdict {
+  readonly case: Case
+  /** `skipped`: the server does not announce what the case needs. `broken`: it did not answer as HTTP wants. */
+  readonly outcome: 'passed' | 'failed' | 'broken' | 'skipped'
+  readonly detail: string
+}
+
+/** One verdict on one case. */
+export async function judge(target: Target, one: Case): Promise<Verdict> {
+  const missing = (one.needs ?? []).filter((extension) => !target.has(extension))
+  if (missing.length > 0) return { case: one, outcome: 'skipped', detail: `without ${missing.join(', ')}` }
+  try {
+    await one.run(target)
+    return { case: one, outcome: 'passed', detail: '' }
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error)
+    return { case: one, outcome: error instanceof Deviation ? 'failed' : 'broken', detail }
+  }
+}

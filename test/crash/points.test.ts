@@ -1,0 +1,239 @@
+// Every crash point of the agent: killed there, the store opens again, is whole to scrub, has everything it acknowledged,
+// and takes new images. A crash point that no scenario passes fails here.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { cpSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
+import { manifestEntries } from '../../protocol/manifest.ts'
+import { uploadIdOf } from '../../protocol/upload-client.ts'
+import { agentCommand } from '../support/agent-command.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
+import type { AgentProcess } from '../support/agent-process.ts'
+import { Ledger } from '../support/ledger.ts'
+import type { LedgerImage, LedgerUpload } from '../support/ledger.ts'
+import { createRandom } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+const IMMEDIATE = '[images]\ndeletion = "immediate"\n'
+/** More than a pack takes before it is sealed. */
+const PACK_BYTES = 130 * MIB
+const SLICE_BYTES = 64 * 1024
+
+/** Bytes that do not compress, the same for the same seed. */
+const noise = (length: number, seed: number): Uint8Array<ArrayBuffer> => new Uint8Array(createRandom(seed).bytes(length))
+
+/** A store with an image that stays, one that goes and takes most of the pack with it, and an upload that is half there. */
+interface Stage {
+  readonly agent: AgentProcess
+  readonly ledger: Ledger
+  readonly going: LedgerImage
+  readonly open: LedgerUpload
+  /** Another store with an image that this one lacks. */
+  readonly source: { readonly url: string; readonly imageId: string; readonly bytes: Uint8Array<ArrayBuffer> }
+}
+
+interface Scenario {
+  readonly config?: string
+  /** Does what passes the point; ends when the agent is gone. */
+  run(stage: Stage): Promise<unknown>
+  /** What must be so after the restart, beyond what holds for all. */
+  after?(stage: Stage): Promise<unknown>
+}
+
+const upload: Scenario = {
+  async run({ ledger }) {
+    const fresh = await ledger.create(noise(3 * MIB + 5, 11), 'fresh')
+    if (fresh) await ledger.send(fresh, 0)
+  },
+}
+/** Sends an image by its slices: the first ones are named, as the store has them in another image. */
+const uploadSlices: Scenario = {
+  async run({ agent, ledger }) {
+    const [staying] = ledger.images.values()
+    if (!staying) return
+    const { manifest } = await agent.client.images.manifest(staying.id)
+    const known = [...manifestEntries(manifest)].slice(0, 8)
+    const knownBytes = known.reduce((sum, { length }) => sum + length, 0)
+    const fresh = [noise(SLICE_BYTES, 13), noise(SLICE_BYTES, 14)]
+    const made = await ledger.create(new Uint8Array(Buffer.concat([staying.bytes.subarray(0, knownBytes), ...fresh])), 'by slices')
+    if (!made) return
+    const frames = async function* (): AsyncGenerator<Uint8Array> {
+      for (const { digest, length } of known) yield encodeReferenceFrame(digest, length)
+      for (const stored of fresh) {
+        yield encodeFrameHeader({ digest: Bun.SHA256.hash(stored) as Uint8Array, length: stored.byteLength, codec: CODEC_RAW, stored })
+        yield stored
+      }
+      yield encodeEndFrame()
+    }
+    await agent.client.uploads.sendSlices(uploadIdOf(`${agent.url}${made.path}`) ?? '', 0, frames())
+  },
+}
+/** The image is published already when these are passed. */
+const settling: Scenario = {
+  run: ({ ledger, open }) => ledger.finish(open),
+}
+const fillPack: Scenario = {
+  async run({ ledger }) {
+    const large = await ledger.create(noise(PACK_BYTES, 12), 'large')
+    if (large) await ledger.send(large, 0)
+  },
+}
+const remove: Scenario = { run: ({ ledger, going }) => ledger.delete(going) }
+const purge: Scenario = { ...remove, config: IMMEDIATE }
+const collect: Scenario = {
+  config: IMMEDIATE,
+  async run({ ledger, going, agent }) {
+    await ledger.delete(going)
+    await agent.client.store.cleanup()
+  },
+  async after({ agent }) {
+    const before = (await agent.client.store.get()).slices.storedBytes
+    const { result } = await ended(agent, (await agent.client.store.cleanup()).id)
+    expect(result?.['purgedCount']).toBe(0)
+    expect((await agent.client.store.get()).slices.storedBytes).toBeLessThanOrEqual(before)
+  },
+}
+const sync: Scenario = {
+  run: ({ agent, source }) => agent.client.sync({ source: { url: source.url, token: TEST_ADMIN_TOKEN }, images: [source.imageId] }),
+  async after({ agent, ledger, source }) {
+    // The task was acknowledged: it goes on by itself.
+    const { items } = await agent.client.tasks.list({ kind: 'sync' })
+    const task = await ended(agent, items[0]?.id ?? '')
+    expect({ state: task.state, error: task.error }).toEqual({ state: 'succeeded', error: undefined })
+    await ledger.verify([ledger.add(source.imageId, source.bytes)])
+  },
+}
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  'uploads:created': upload,
+  'uploads:slices-synced': uploadSlices,
+  'uploads:before-journal': upload,
+  'uploads:after-journal': upload,
+  'uploads:before-publish': upload,
+  'uploads:after-publish': upload,
+  'packs:appended': upload,
+  'packs:synced': upload,
+  'packs:sealed': fillPack,
+  'packs:created': collect,
+  'images:manifest-written': upload,
+  'images:image-written': upload,
+  'images:inspected': settling,
+  'images:digest-written': settling,
+  'images:deleted': remove,
+  'images:purge-marked': purge,
+  'images:purge-manifest-removed': purge,
+  'images:purge-removed': purge,
+  'gc:marked': collect,
+  'gc:swept': collect,
+  'gc:moved': collect,
+  'gc:before-remove': collect,
+  'gc:removed': collect,
+  'sync:lease-taken': sync,
+  'sync:batch-synced': sync,
+  'sync:slices-moved': sync,
+  'sync:adopted': sync,
+  'tasks:kept': sync,
+  'tasks:done': sync,
+  'tasks:ended': sync,
+}
+
+async function ended(agent: AgentProcess, id: string) {
+  return until(`task ${id} has ended`, async () => {
+    const task = await agent.client.tasks.get(id)
+    return task.endedAt === null ? undefined : task
+  })
+}
+
+/** Names of all crash points in the agent's code. */
+function crashPoints(): string[] {
+  const agent = join(import.meta.dir, '../../agent')
+  const files = readdirSync(agent, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  const found = files.flatMap((name) => [...readFileSync(join(agent, name), 'utf8').matchAll(/crashPoint\('([^']+)'\)/g)].map(([, point]) => point ?? ''))
+  return [...new Set(found)].toSorted()
+}
+
+test('every crash point of the code has a scenario, and every scenario a crash point', () => {
+  expect(Object.keys(SCENARIOS).toSorted()).toEqual(crashPoints())
+})
+
+describe('killed at', () => {
+  let sourceFolder: TemporaryFolder
+  let sourceAgent: AgentProcess
+  let source: Stage['source']
+  let templateFolder: TemporaryFolder
+  let template: Ledger
+
+  beforeAll(async () => {
+    sourceFolder = await createTemporaryFolder()
+    sourceAgent = await startAgent(sourceFolder.path)
+    const bytes = noise(20 * MIB, 5)
+    const ledger = new Ledger(sourceAgent)
+    const { id } = await makeImage(ledger, bytes, 'elsewhere')
+    await ledger.verify()
+    source = { url: sourceAgent.url, imageId: id, bytes }
+    templateFolder = await createTemporaryFolder()
+    template = await makeTemplate(templateFolder.path)
+  }, 180_000)
+  afterAll(async () => {
+    await sourceAgent[Symbol.asyncDispose]()
+    await sourceFolder[Symbol.asyncDispose]()
+    await templateFolder[Symbol.asyncDispose]()
+  })
+
+  for (const [point, scenario] of Object.entries(SCENARIOS)) {
+    test(`${point}: nothing acknowledged is missing, scrub is clean, the store goes on`, async () => {
+      await using folder = await createTemporaryFolder()
+      cpSync(templateFolder.path, folder.path, { recursive: true })
+      const options = { config: scenario.config ?? '' }
+      await using agent = await startAgent(folder.path, { ...options, environment: { SLIPWAY_CRASH_POINT: point } })
+      const ledger = template.copyFor(agent)
+      const stage = stageOf(agent, ledger, source)
+      // The request that meets the crash has no answer.
+      await scenario.run(stage).catch(() => undefined)
+      expect(await agent.ended()).toBe('SIGKILL')
+
+      const scrub = await agentCommand(folder.path, ['scrub'], options)
+      expect(scrub).toMatchObject({ exitCode: 0, stdout: expect.stringContaining('0 damaged, 0 missing') })
+      await agent.restart(options)
+      await ledger.verify()
+      await makeImage(ledger, noise(2 * MIB, 77), 'last')
+      for (const upload of [...ledger.uploads.values()]) await ledger.finish(upload)
+      expect(ledger.uploads.size).toBe(0)
+      await scenario.after?.(stage)
+      await ledger.verify()
+    }, 180_000)
+  }
+})
+
+/** A store that every scenario begins with a copy of; the agent that made it is gone. */
+async function makeTemplate(folder: string): Promise<Ledger> {
+  await using agent = await startAgent(folder)
+  const ledger = new Ledger(agent)
+  const common = noise(MIB, 1)
+  await makeImage(ledger, Buffer.concat([common, noise(MIB, 2), new Uint8Array(MIB)]), 'staying')
+  await makeImage(ledger, Buffer.concat([common, noise(9 * MIB, 3)]), 'going')
+  const half = await ledger.create(noise(3 * MIB, 4), 'half')
+  if (!half) throw new Error('the upload could not be made')
+  await ledger.send(half, 0, MIB + 17)
+  await ledger.verify()
+  await until('the digests are there', async () => (await agent.client.images.list()).items.every(({ digest }) => digest !== null))
+  return ledger
+}
+
+function stageOf(agent: AgentProcess, ledger: Ledger, source: Stage['source']): Stage {
+  const [, going] = ledger.images.values()
+  const [open] = ledger.uploads.values()
+  if (!going || !open) throw new Error('the template lacks an image or an upload')
+  return { agent, ledger, going, open, source }
+}
+
+async function makeImage(ledger: Ledger, bytes: Uint8Array, name: string): Promise<LedgerImage> {
+  const made = await ledger.create(new Uint8Array(bytes), name)
+  const image = made && (await ledger.send(made, 0))
+  if (!image) throw new Error(`the image ${name} could not be made`)
+  return image
+}

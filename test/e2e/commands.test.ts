@@ -1,0 +1,199 @@
+// The agent's program from outside: commands, exit codes, and starts that are refused in words with nothing changed.
+
+import { describe, expect, test } from 'bun:test'
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { agentToml } from '../support/agent-config.ts'
+import { startAgent } from '../support/agent-process.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+
+interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the program to its end. */
+async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../agent/main.ts'), ...args], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    env: { PATH: process.env['PATH'], SLIPWAY_LOG_LEVEL: 'error', ...environment },
+  })
+  const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
+  return { code, stdout, stderr }
+}
+
+/** Everything below a folder, with lengths. */
+async function inventory(folder: TemporaryFolder): Promise<string[]> {
+  return (await readdir(folder.path, { recursive: true })).toSorted()
+}
+
+async function writeConfig(folder: TemporaryFolder, text: string): Promise<string> {
+  const path = folder.file('agent.toml')
+  await writeFile(path, text)
+  return path
+}
+
+describe('a start is refused with exit code 2, one sentence, and nothing changed:', () => {
+  const refusals: readonly [string, (folder: TemporaryFolder) => string | Promise<string>, RegExp][] = [
+    [
+      'an unknown key',
+      ({ path }) => agentToml(path).replace('mount', 'muont'),
+      /^\S+agent\.toml: store\.muont is not a known key; did you mean store\.mount\?\n$/,
+    ],
+    [
+      'broken TOML',
+      ({ path }) => `${agentToml(path)}[store\n`,
+      /^\S+agent\.toml, line \d+, column \d+: this is not valid TOML: .* Correct the line and start again\.\n$/,
+    ],
+    [
+      'a folder of the system',
+      () => '[store]\nmount = "/usr/share/slipway"\n',
+      /^store\.mount cannot be used: "\/usr\/share\/slipway" is a folder of the system\. Choose .*\n$/,
+    ],
+    [
+      'a link to a folder of the system',
+      async (folder) => {
+        await symlink('/etc', folder.file('link'))
+        return `[store]\nmount = "${folder.file('link/x')}"\n`
+      },
+      /^store\.mount cannot be used: ".*" leads to "\/etc\/x", a folder of the system\. Choose .*\n$/,
+    ],
+    [
+      'a key without its certificate',
+      ({ path }) => agentToml(path, `[tls]\nkey = "${path}/key.pem"\n`),
+      /^tls\.cert and tls\.key belong together\. Set both, or neither\.\n$/,
+    ],
+    [
+      'a certificate that is not there',
+      ({ path }) => agentToml(path, `[tls]\nkey = "${path}/key.pem"\ncert = "${path}/cert.pem"\n`),
+      /^tls\.\w+ ".*" cannot be read \(ENOENT\)\. Name a PEM file .*\n$/,
+    ],
+  ]
+  test.each(refusals)('%s', async (_what, text, sentence) => {
+    await using folder = await createTemporaryFolder()
+    const config = await writeConfig(folder, await text(folder))
+    const before = await inventory(folder)
+    const ran = await run(['serve', '--config', config])
+    expect(ran).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(sentence) })
+    expect(await inventory(folder)).toEqual(before)
+  })
+
+  test('a taken port', async () => {
+    await using folder = await createTemporaryFolder()
+    await using other = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() })
+    const config = await writeConfig(folder, agentToml(folder.path).replace('127.0.0.1:0', `127.0.0.1:${other.port}`))
+    const ran = await run(['serve', '--config', config])
+    expect(ran).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^The address 127\.0\.0\.1:\d+ is taken by another process\. Stop that process, or .*\n$/),
+    })
+    expect(await inventory(folder)).toEqual(['agent.toml'])
+  })
+
+  test('a store that another agent holds, for every command that needs it', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    for (const command of ['serve', 'recover', 'scrub', 'gc', 'check']) {
+      const ran = await run([command, '--config', folder.file('agent.toml')])
+      expect([command, ran]).toEqual([
+        command,
+        {
+          code: 2,
+          stdout: '',
+          stderr: expect.stringMatching(/^The store on .* is held by another agent on .*, process \d+\. Stop that agent first, or use another mount path\.\n$/),
+        },
+      ])
+    }
+    expect((await agent.client.health()).state).not.toBe('error')
+  })
+
+  test('a file that is not there, and a command that is none', async () => {
+    expect(await run(['serve', '--config', '/nowhere/agent.toml'])).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot be read (ENOENT)') })
+    expect(await run(['server'])).toMatchObject({ code: 2, stderr: expect.stringContaining('Usage: slipway-agent COMMAND') })
+    expect(await run(['serve', '--confg', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--confg') })
+  })
+})
+
+describe('serve --check', () => {
+  test('says whether a configuration is valid, and changes nothing', async () => {
+    await using folder = await createTemporaryFolder()
+    const good = await writeConfig(folder, agentToml(folder.path))
+    expect(await run(['serve', '--check', '--config', good])).toEqual({ code: 0, stdout: 'The configuration of store test is valid.\n', stderr: '' })
+    expect(await run(['serve', '--check', '--config', good], { SLIPWAY_STORE_MOUNT: '/dev/shm' })).toMatchObject({ code: 2, stdout: '' })
+    expect(await inventory(folder)).toEqual(['agent.toml'])
+  })
+})
+
+describe('commands beside the agent', () => {
+  test('verify, clean and rebuild the store that it left', async () => {
+    await using folder = await createTemporaryFolder()
+    const config = folder.file('agent.toml')
+    const keep = await fill(folder, 'keep')
+    await fill(folder, 'drop', true)
+
+    expect(await run(['check', '--config', config])).toEqual({ code: 0, stdout: '1 images and uploads looked at, 0 with missing slices.\n', stderr: '' })
+    const dryRun = await run(['gc', '--dry-run', '--config', config])
+    expect(dryRun).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+ slices are needed, \d+ \(.*MB\) are not\.\nA run would free .*MB\.\n$/) })
+    expect(await run(['gc', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringMatching(/were freed: \d+ packs removed, \d+ rewritten\.\n$/) })
+    expect(await run(['scrub', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringMatching(/were read: 0 damaged, 0 missing\.\n$/) })
+
+    await Bun.file(folder.file('state/index.db')).delete()
+    expect(await run(['recover', '--config', config])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+ slices \(.*\) found in \d+ packs; 1 images in the catalogue\.\n$/),
+    })
+    await using agent = await startAgent(folder.path)
+    expect(await contentOf(agent.url, keep.id, agent.headers())).toBe(keep.digest)
+  })
+
+  test('end with 1 and name what is damaged', async () => {
+    await using folder = await createTemporaryFolder()
+    const config = folder.file('agent.toml')
+    const { id } = await fill(folder, 'hit')
+    const [pack = ''] = (await readdir(folder.file('store/packs'), { recursive: true })).filter((name) => name.endsWith('.pack'))
+    const bytes = await Bun.file(folder.file('store/packs', pack)).bytes()
+    bytes[MIB] = (bytes[MIB] ?? 0) ^ 1
+    await writeFile(folder.file('store/packs', pack), bytes)
+    const scrub = await run(['scrub', '--config', config], { SLIPWAY_LOG_LEVEL: 'error' })
+    expect(scrub.code).toBe(1)
+    expect(scrub.stdout).toMatch(/were read: (?:1 damaged, 0|0 damaged, 1) missing/)
+    expect(scrub.stdout).toContain(`Needs what is damaged: image ${id}. Sync it again from a store that has it.`)
+  })
+})
+
+/** Sends an image to an agent on the folder, which then ends; one that shall go is three times as long and deleted for good. */
+async function fill(folder: TemporaryFolder, name: string, isDropped = false): Promise<{ id: string; digest: string }> {
+  await mkdir(folder.path, { recursive: true })
+  await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "immediate"\n' })
+  const bytes = new Uint8Array((isDropped ? 12 : 4) * MIB)
+  for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536))
+  const answer = await fetch(`${agent.url}/v1/uploads`, {
+    method: 'POST',
+    headers: agent.headers({
+      'tus-resumable': '1.0.0',
+      'upload-length': String(bytes.length),
+      'upload-metadata': `name ${btoa(name)}`,
+      'content-type': 'application/offset+octet-stream',
+    }),
+    body: bytes,
+  })
+  expect([answer.status, await answer.text()]).toEqual([201, ''])
+  const id = answer.headers.get('content-location')?.split('/').at(-1) ?? ''
+  await until('the image is available', async () => (await agent.client.images.get(id)).status === 'available')
+  if (isDropped) await agent.client.images.delete(id)
+  expect(await agent.stop()).toBe(0)
+  return { id, digest: Bun.SHA256.hash(bytes, 'hex') }
+}
+
+async function contentOf(url: string, id: string, headers: Record<string, string>): Promise<string> {
+  const answer = await fetch(`${url}/v1/images/${id}/content`, { headers })
+  return Bun.SHA256.hash(await answer.bytes(), 'hex')
+}

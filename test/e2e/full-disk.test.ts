@@ -1,0 +1,262 @@
+// A store on a file system of its own that fills up, turns read-only, and goes away, while its agent runs.
+
+import { describe, expect } from 'bun:test'
+import { appendFileSync, readdirSync, rmSync } from 'node:fs'
+import type { Check } from '../../protocol/health.ts'
+import type { Problem } from '../../protocol/problems.ts'
+import type { Task } from '../../protocol/task.ts'
+import { agentCommand, runAgent } from '../support/agent-command.ts'
+import { startAgent } from '../support/agent-process.ts'
+import type { AgentProcess, AgentProcessOptions } from '../support/agent-process.ts'
+import { Ledger } from '../support/ledger.ts'
+import type { LedgerImage, LedgerUpload } from '../support/ledger.ts'
+import { mountLoop, requireLoopMount } from '../support/loop-mount.ts'
+import type { LoopMount } from '../support/loop-mount.ts'
+import { createRandom } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+const DISK_BYTES = 128 * MIB
+const SMALL_RESERVE: AgentProcessOptions = { environment: { SLIPWAY_STORE_RESERVED: '8 MB' }, config: '[images]\nretention = "1s"\n' }
+const mountTest = await requireLoopMount()
+
+const noise = (length: number, seed: number): Uint8Array<ArrayBuffer> => new Uint8Array(createRandom(seed).bytes(length))
+
+interface Answer {
+  readonly status: number
+  readonly problem: Problem
+  readonly headers: Headers
+}
+
+async function ask(agent: AgentProcess, method: string, path: string, headers: Record<string, string> = {}, body?: Uint8Array<ArrayBuffer>): Promise<Answer> {
+  const init = { method, headers: agent.headers({ 'Tus-Resumable': '1.0.0', ...headers }), ...(body ? { body } : {}) }
+  const response = await fetch(`${agent.url}${path}`, init)
+  const text = await response.text()
+  const isProblem = response.headers.get('content-type') === 'application/problem+json'
+  return { status: response.status, headers: response.headers, problem: (isProblem ? JSON.parse(text) : {}) as Problem }
+}
+
+const patch = (agent: AgentProcess, path: string, offset: number, body: Uint8Array<ArrayBuffer>): Promise<Answer> =>
+  ask(agent, 'PATCH', path, { 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': String(offset) }, body)
+
+/** The check when it is not well; health answers at all times. */
+const failing = (agent: AgentProcess, name: string): Promise<Check> =>
+  until(`health tells of ${name}`, async () => {
+    const { state, checks } = await agent.client.health()
+    return state === 'running' ? undefined : checks.find((check) => check.name === name && check.state === 'failed')
+  })
+const well = (agent: AgentProcess): Promise<boolean> => until('health is well again', async () => (await agent.client.health()).state === 'running')
+
+interface Scene extends AsyncDisposable {
+  readonly mount: LoopMount
+  readonly agent: AgentProcess
+  readonly folder: string
+  readonly ledger: Ledger
+  readonly image: LedgerImage
+  readonly open: LedgerUpload
+}
+
+/** A store with an image and an upload that is half there. */
+async function openScene(options: AgentProcessOptions = {}): Promise<Scene> {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await createTemporaryFolder())
+  const mount = stack.use(await mountLoop(folder.path, folder.file('store'), DISK_BYTES))
+  const agent = stack.use(await startAgent(folder.path, options))
+  const ledger = new Ledger(agent, { prunes: true })
+  const made = await ledger.create(noise(32 * MIB, 1), 'large')
+  const image = made && (await ledger.send(made, 0))
+  const open = await ledger.create(noise(10 * MIB, 2), 'half')
+  if (!image || !open) throw new Error('the scene could not be set')
+  await ledger.send(open, 0, 3 * MIB + 5)
+  await ledger.verify()
+  const owned = stack.move()
+  return { mount, agent, folder: folder.path, ledger, image, open, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+describe('a disk that fills up', () => {
+  for (const [how, options] of [
+    ['to its reserve', SMALL_RESERVE],
+    ['to the last byte', {}],
+  ] satisfies [string, AgentProcessOptions][]) {
+    mountTest(
+      `${how}: uploads stop with 507 and keep their offset, deleting makes room, and they go on`,
+      async () => {
+        await using scene = await openScene(options)
+        const { agent, ledger, image, open, mount } = scene
+
+        const tooLong = await ask(agent, 'POST', '/v1/uploads', { 'Upload-Length': String(300 * MIB) })
+        expect(tooLong).toMatchObject({ status: 507, problem: { type: 'urn:slipway:problem:insufficient-storage' } })
+        expect(tooLong.problem.detail).toMatch(/needs 315 MB; the store has \d+ MB above its reserve/)
+
+        // An upload that does not say how long it becomes is refused only where the space ends.
+        const endless = (await ask(agent, 'POST', '/v1/uploads', { 'Upload-Defer-Length': '1' })).headers.get('location') ?? ''
+        const refused = await patch(agent, endless, 0, noise(DISK_BYTES, 3))
+        expect(refused).toMatchObject({ status: 507, problem: { type: 'urn:slipway:problem:insufficient-storage' } })
+        expect(refused.problem.action).toMatch(/delete images/i)
+        const held = Number(refused.headers.get('upload-offset'))
+        fill(`${mount.path}/filler`)
+
+        const offset = open.acknowledged
+        const rest = open.bytes.slice(offset)
+        expect(await patch(agent, open.path, offset, rest)).toMatchObject({ status: 507 })
+        await ledger.verify()
+        expect((await ask(agent, 'HEAD', endless)).headers.get('upload-offset')).toBe(String(held))
+        const check = await failing(agent, 'free-space')
+        expect(check.impact).toMatch(/uploads.*refused/i)
+        expect(check.action).toMatch(/delete images/i)
+
+        await ledger.delete(image)
+        expect((await agent.client.images.get(image.id)).status).toBe('deleted')
+        // The first store lets go after a second; the other would after three days, unless it is told not to wait.
+        if (options !== SMALL_RESERVE) expect(await ask(agent, 'DELETE', `/v1/images/${image.id}?permanent=true`)).toMatchObject({ status: 204 })
+        await ask(agent, 'DELETE', endless)
+        await until('cleanup made room', async () => {
+          const { id } = await agent.client.store.cleanup()
+          await until('cleanup has ended', async () => (await agent.client.tasks.get(id)).endedAt)
+          return (await agent.client.store.get()).capacity.available > 20 * MIB
+        })
+        await until('the upload goes on', () => ledger.finish(open))
+        await ledger.verify()
+        await agent.kill()
+        expect(await agentCommand(scene.folder, ['scrub'], options)).toMatchObject({ exitCode: 0 })
+      },
+      180_000,
+    )
+  }
+})
+
+describe('a disk that others filled to the last byte', () => {
+  mountTest(
+    'lets the agent start, and is cleaned even where what stays lies in one pack with what goes',
+    async () => {
+      await using scene = await openScene()
+      const { agent, ledger, image, open, mount } = scene
+      fill(`${mount.path}/filler`)
+      await agent.kill()
+      await agent.restart()
+      await ledger.verify()
+      expect(await agent.stop()).toBe(0)
+      await agent.restart()
+      await failing(agent, 'free-space')
+      await ledger.delete(image, { permanent: true })
+      const [cleanup] = await maintain(agent)
+      expect(cleanup).toMatchObject({ state: 'succeeded', result: { packsRewritten: 1 } })
+      expect((await agent.client.store.get()).capacity.available).toBeGreaterThan(25 * MIB)
+      expect(await ledger.finish(open)).toBeDefined()
+      await ledger.verify()
+    },
+    180_000,
+  )
+
+  mountTest(
+    'refuses a start in one sentence where not even its own ballast is left',
+    async () => {
+      await using scene = await openScene()
+      const { agent, mount, folder } = scene
+      await agent.kill()
+      for (const name of readdirSync(mount.path)) if (name.startsWith('.ballast')) rmSync(`${mount.path}/${name}`)
+      fill(`${mount.path}/filler`)
+      const { exitCode, stderr } = await runAgent(['serve', '--config', `${folder}/agent.toml`])
+      expect(exitCode).toBe(2)
+      expect(stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))).toEqual([
+        `The disk of store.mount "${mount.path}" is full to the last block. Free a megabyte there and start again; then delete images.`,
+      ])
+      rmSync(`${mount.path}/filler`)
+      await agent.restart()
+      await scene.ledger.verify()
+    },
+    180_000,
+  )
+})
+
+describe('a mount path', () => {
+  mountTest(
+    'that turns read-only is told by health and by 503, and works again afterwards',
+    async () => {
+      await using scene = await openScene()
+      const { agent, ledger, image, open, mount } = scene
+      await mount.makeReadOnly()
+      const offset = open.acknowledged
+      expect(await patch(agent, open.path, offset, open.bytes.slice(offset))).toMatchObject({
+        status: 503,
+        problem: { type: 'urn:slipway:problem:store-unavailable', detail: 'The file system of the store is read-only.' },
+      })
+      expect(await ask(agent, 'POST', '/v1/uploads', { 'Upload-Length': '5' })).toMatchObject({ status: 503 })
+      expect(await ask(agent, 'DELETE', `/v1/images/${image.id}`)).toMatchObject({ status: 503 })
+      expect(await failing(agent, 'mount-writable')).toMatchObject({
+        impact: expect.stringContaining('nothing new can be stored'),
+        action: expect.stringMatching(/read-only/),
+      })
+      await ledger.read(image, 5 * MIB, 6 * MIB)
+      await mount.restore()
+      await well(agent)
+      await ledger.finish(open)
+      expect(ledger.uploads.size).toBe(0)
+      await ledger.verify()
+    },
+    180_000,
+  )
+
+  mountTest(
+    'that goes away is told, nothing is written in its place or taken for lost, and all is there when it is back',
+    async () => {
+      await using scene = await openScene()
+      const { agent, ledger, image, open, mount } = scene
+      await mount.takeAway()
+      const offset = open.acknowledged
+      const unavailable = { status: 503, problem: { type: 'urn:slipway:problem:store-unavailable' } }
+      expect(await patch(agent, open.path, offset, open.bytes.slice(offset))).toMatchObject(unavailable)
+      expect(await ask(agent, 'POST', '/v1/uploads', { 'Upload-Length': '5' })).toMatchObject(unavailable)
+      expect(await ask(agent, 'DELETE', `/v1/images/${image.id}`)).toMatchObject(unavailable)
+      expect(await ask(agent, 'POST', '/v1/store/reconnect')).toMatchObject(unavailable)
+      const check = await failing(agent, 'mount-path')
+      expect(check).toMatchObject({ impact: expect.stringContaining('Images cannot be read'), action: expect.stringContaining('Mount the right file system') })
+      expect((await fetch(`${agent.url}/v1/health`)).status).toBe(503)
+
+      // What runs by itself must not believe that everything is gone, however often.
+      for (let round = 0; round < 3; round++) {
+        for (const end of await maintain(agent)) expect(end).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:store-unavailable' } })
+      }
+      expect(readdirSync(mount.path)).toEqual([])
+
+      await mount.restore()
+      await until('the mount path is back', async () => (await agent.client.health()).state !== 'error')
+      for (const end of await maintain(agent)) expect(end).toMatchObject({ state: 'succeeded' })
+      await well(agent)
+      expect(await agent.client.images.get(image.id)).toMatchObject({ status: 'available' })
+      await ledger.finish(open)
+      expect(ledger.uploads.size).toBe(0)
+      await ledger.verify()
+      await agent.kill()
+      expect(await agentCommand(scene.folder, ['scrub'])).toMatchObject({ exitCode: 0 })
+    },
+    180_000,
+  )
+})
+
+/** Runs cleanup, then scrub, to their ends. */
+async function maintain(agent: AgentProcess): Promise<Task[]> {
+  const ends: Task[] = []
+  for (const start of [() => agent.client.store.cleanup(), () => agent.client.schedules.run('scrub')]) {
+    const { id } = await start()
+    ends.push(
+      await until('the task has ended', async () => {
+        const found = await agent.client.tasks.get(id)
+        return found.endedAt === null ? undefined : found
+      }),
+    )
+  }
+  return ends
+}
+
+/** Writes until the disk takes nothing more. */
+function fill(path: string): void {
+  for (let bytes = MIB; bytes >= 1;) {
+    try {
+      appendFileSync(path, new Uint8Array(bytes))
+    } catch {
+      bytes = Math.floor(bytes / 2)
+    }
+  }
+}

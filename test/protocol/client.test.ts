@@ -1,0 +1,292 @@
+// The typed client against servers that answer as an agent does, and against those that do anything else.
+
+import { describe, expect, test } from 'bun:test'
+import { createAgentClient } from '../../protocol/client.ts'
+import { peerUrl } from '../../protocol/exchange.ts'
+import type { Peer } from '../../protocol/exchange.ts'
+import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { encodeManifest } from '../../protocol/manifest.ts'
+import { makeProblem, problemCode, ProblemError } from '../../protocol/problems.ts'
+
+const health = { state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' }
+
+/** A client of a server that answers with `answer`, and what it was asked. */
+function against(answer: (request: Request) => Response | Promise<Response>, changes: Partial<Peer> = {}) {
+  const asked: { method: string; path: string; headers: Headers; body: string }[] = []
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      const url = new URL(request.url)
+      asked.push({ method: request.method, path: url.pathname + url.search, headers: request.headers, body: await request.clone().text() })
+      return answer(request)
+    },
+  })
+  const baseUrl = `http://127.0.0.1:${server.port}`
+  return { client: createAgentClient({ baseUrl, token: 'secret', ...changes }), baseUrl, asked, [Symbol.asyncDispose]: () => server.stop(true) }
+}
+
+async function failureOf(run: Promise<unknown>): Promise<{ code: string; detail: string; status: number }> {
+  try {
+    await run
+  } catch (error) {
+    if (error instanceof ProblemError) return { code: problemCode(error.problem), detail: error.problem.detail, status: error.problem.status }
+    throw error
+  }
+  throw new Error('it did not fail')
+}
+
+describe('client', () => {
+  test('sends the token, encodes names and drops members that are undefined', async () => {
+    await using server = against(() => Response.json({ items: [], next: null }))
+    await server.client.images.list({ status: 'available', owner: undefined, limit: 5, name: 'a b&c' })
+    expect(server.asked[0]).toMatchObject({ method: 'GET', path: '/v1/images?status=available&limit=5&name=a+b%26c' })
+    expect(server.asked[0]?.headers.get('authorization')).toBe('Bearer secret')
+    await server.client.files.list('some folder/ü')
+    expect(server.asked[1]?.path).toBe('/v1/files?path=some+folder%2F%C3%BC')
+    await failureOf(server.client.images.grant('img_1', 'user:a/b'))
+    expect(server.asked[2]).toMatchObject({ method: 'PUT', path: '/v1/images/img_1/grants/user%3Aa%2Fb' })
+  })
+
+  test('never leaves the path it was told', async () => {
+    for (const segment of ['.', '..', '']) expect(() => peerUrl('http://h', ['v1', segment])).toThrow('is not a name or an id')
+    expect(peerUrl('http://h/prefix', ['v1', 'a/../b?c#d']).href).toBe('http://h/prefix/v1/a%2F..%2Fb%3Fc%23d')
+    expect(() => peerUrl('file:///etc/passwd', ['v1'])).toThrow('is not an http or https address')
+    expect(() => peerUrl('nonsense', ['v1'])).toThrow('is not an http or https address')
+  })
+
+  test('walks over all pages', async () => {
+    const page = (cursor: string | null) => ({ items: [], next: cursor === null ? 'a' : cursor === 'a' ? 'b' : null })
+    await using server = against((request) => Response.json(page(new URL(request.url).searchParams.get('cursor'))))
+    for await (const _image of server.client.images.all()) throw new Error('there is none')
+    expect(server.asked.map(({ path }) => path)).toEqual(['/v1/images', '/v1/images?cursor=a', '/v1/images?cursor=b'])
+  })
+
+  test('reads health also when the agent says error', async () => {
+    await using server = against(() => Response.json({ ...health, state: 'error' }, { status: 503 }))
+    expect((await server.client.health()).state).toBe('error')
+  })
+
+  test('gives undefined for an image that is gone at once', async () => {
+    await using server = against(() => new Response(null, { status: 204 }))
+    expect(await server.client.images.delete('img_1')).toBeUndefined()
+  })
+})
+
+describe('uploads', () => {
+  test('are created, shown, and sent by slices', async () => {
+    const id = 'upl_01jd0000000000000000000000'
+    await using server = against(({ method }) => {
+      if (method === 'POST') return new Response(null, { status: 201, headers: { Location: `/v1/uploads/${id}` } })
+      const imageId = 'img_01jd0000000000000000000000'
+      return new Response(null, { status: method === 'HEAD' ? 200 : 204, headers: { 'Upload-Offset': '7', 'Content-Location': `/v1/images/${imageId}` } })
+    })
+    const { uploads } = server.client
+    expect(await uploads.create({ length: 9, metadata: { name: 'a ü' } })).toBe(id)
+    expect(await uploads.show(id)).toEqual({ offset: 7, imageId: 'img_01jd0000000000000000000000' })
+    const frames = async function* (): AsyncGenerator<Uint8Array> {
+      yield new TextEncoder().encode('fra')
+      yield new TextEncoder().encode('mes')
+    }
+    expect(await uploads.sendSlices(id, 5, frames())).toMatchObject({ offset: 7 })
+    const [created, , sent] = server.asked
+    expect(created?.headers.get('upload-metadata')).toBe(`name ${Buffer.from('a ü').toString('base64')}`)
+    expect(sent).toMatchObject({ method: 'PATCH', path: `/v1/uploads/${id}`, body: 'frames' })
+    expect(sent?.headers.get('content-type')).toBe(SLICES_MEDIA_TYPE)
+    expect(sent?.headers.get('upload-offset')).toBe('5')
+  })
+
+  test('that are gone are undefined, and a body that cannot be made says why', async () => {
+    await using server = against(({ method }) => new Response(null, { status: method === 'HEAD' ? 410 : 204 }))
+    expect(await server.client.uploads.show('upl_1')).toBeUndefined()
+    const frames = async function* (): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(10)
+      throw new Error('the file is gone')
+    }
+    await expect(server.client.uploads.sendSlices('upl_1', 0, frames())).rejects.toThrow('the file is gone')
+  })
+})
+
+describe('failures', () => {
+  test('that are problems of the agent pass as they are', async () => {
+    const document = makeProblem('image-bound', 'Image x is used by vm-1.', { bindings: ['vm-1'] })
+    await using server = against(() => Response.json(document, { status: 409, headers: { 'content-type': 'application/problem+json', 'retry-after': '7' } }))
+    const failure = await server.client.images.delete('img_1').catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(ProblemError)
+    if (failure instanceof ProblemError) {
+      expect(failure.problem).toEqual(document)
+      expect(failure.headers).toEqual({ 'retry-after': '7' })
+    }
+  })
+
+  test('that are no answers of an agent are told as such', async () => {
+    const answers: Record<string, () => Response> = {
+      'is not JSON: <html>': () => new Response('<html>\n hello'),
+      'JSON of another shape: state': () => Response.json({ hello: 'world' }),
+      'answered 500 without a problem document: no': () => new Response('no', { status: 500 }),
+      'redirects to http://elsewhere/': () => new Response(null, { status: 302, headers: { location: 'http://elsewhere/' } }),
+    }
+    for (const [words, answer] of Object.entries(answers)) {
+      await using server = against(answer)
+      expect(await failureOf(server.client.health())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining(words) })
+    }
+  })
+
+  test('of a HEAD, which has no body, speak by their status', async () => {
+    await using server = against(() => new Response(null, { status: 404 }))
+    expect((await failureOf(server.client.images.content('img_1', { method: 'HEAD' }))).code).toBe('not-found')
+  })
+
+  test('to connect name the address', async () => {
+    const { client, baseUrl, ...server } = against(() => new Response())
+    await server[Symbol.asyncDispose]()
+    expect(await failureOf(client.health())).toMatchObject({
+      code: 'peer-unreachable',
+      status: 502,
+      detail: expect.stringContaining(`${baseUrl} cannot be reached`),
+    })
+  })
+
+  test('of an answer that is too long end it early', async () => {
+    let sent = 0
+    const endless = () =>
+      new ReadableStream<Uint8Array>({
+        pull(controller) {
+          sent += 1 << 20
+          controller.enqueue(new Uint8Array(1 << 20).fill(32))
+        },
+      })
+    await using server = against(() => new Response(endless()))
+    expect(await failureOf(server.client.health())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('more than the limit') })
+    expect(sent).toBeLessThan(64 << 20)
+  })
+})
+
+describe('time', () => {
+  /** Timeouts that a test lets run out; real time plays no part. */
+  function manualTimeouts() {
+    const running: AbortController[] = []
+    return {
+      timeout: (_ms: number) => {
+        const controller = new AbortController()
+        running.push(controller)
+        return controller.signal
+      },
+      /** The n-th timeout runs out. */
+      runOut: (n: number) => running[n]?.abort(),
+      get count() {
+        return running.length
+      },
+    }
+  }
+
+  test('without an answer ends', async () => {
+    const clock = manualTimeouts()
+    const asked = Promise.withResolvers<void>()
+    await using server = against(
+      () => {
+        asked.resolve()
+        return new Promise<Response>(() => {})
+      },
+      { timeout: clock.timeout, answerTimeoutMs: 5000 },
+    )
+    const failing = failureOf(server.client.health())
+    await asked.promise
+    clock.runOut(0)
+    expect(await failing).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('did not answer within 5 s') })
+  })
+
+  test('of silence within an answer ends it; the time a reader takes does not', async () => {
+    const clock = manualTimeouts()
+    const more = Promise.withResolvers<void>()
+    const stream = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(new Uint8Array(10))
+        await more.promise
+        controller.enqueue(new Uint8Array(10))
+      },
+    })
+    await using server = against(() => new Response(stream), { timeout: clock.timeout, stallTimeoutMs: 9000 })
+    const answer = await server.client.images.content('img_1')
+    const pieces = answer.body()
+    await pieces.next()
+    // The reader rests here: both looks pass without an end.
+    clock.runOut(1)
+    clock.runOut(2)
+    more.resolve()
+    await pieces.next()
+    const silent = failureOf(pieces.next())
+    // A look after the second piece came sees that something happened, the next one that nothing did.
+    clock.runOut(3)
+    clock.runOut(4)
+    expect(await silent).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('fell silent for 9 s') })
+  })
+
+  test('of a body that makes its way is unlimited; one that makes none is ended', async () => {
+    const clock = manualTimeouts()
+    const came = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const go = Promise.withResolvers<void>()
+    // A server that never answers, so that only the client's own limit ends the request.
+    await using silent = Bun.listen({ port: 0, hostname: '127.0.0.1', socket: { data() {} } })
+    const client = createAgentClient({ baseUrl: `http://127.0.0.1:${silent.port}`, token: 'secret', timeout: clock.timeout })
+    const frames = async function* (): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(10)
+      came[0]?.resolve()
+      await go.promise
+      yield new Uint8Array(10)
+      came[1]?.resolve()
+      await new Promise(() => {})
+    }
+    const failing = failureOf(client.uploads.sendSlices('upl_1', 0, frames()))
+    await came[0]?.promise
+    // A piece went since the request began: the first look passes and makes a second one.
+    clock.runOut(0)
+    go.resolve()
+    await came[1]?.promise
+    clock.runOut(1)
+    expect(clock.count).toBe(3)
+    clock.runOut(2)
+    expect(await failing).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('did not answer') })
+  })
+
+  test('is up when the caller says so', async () => {
+    await using server = against(() => new Promise<Response>(() => {}))
+    const stop = new AbortController()
+    const asking = server.client.health({ signal: stop.signal }).catch((error: unknown) => error)
+    stop.abort(new Error('enough'))
+    expect(await asking).toMatchObject({ message: 'enough' })
+  })
+})
+
+describe('content', () => {
+  test('of a manifest is verified', async () => {
+    const { manifest, digest } = await encodeManifest([{ length: 10, digest: new Uint8Array(32).fill(1) }])
+    let bytes = manifest.bytes
+    await using server = against(() => new Response(bytes))
+    expect((await server.client.images.manifest('img_1')).digest).toBe(digest)
+    bytes = bytes.slice()
+    bytes[40] = 0
+    expect(await failureOf(server.client.images.manifest('img_1'))).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('not valid') })
+  })
+
+  test('of slices that is cut is never whole', async () => {
+    await using server = against(() => new Response(new Uint8Array(30)))
+    const reading = (async () => {
+      for await (const _frame of server.client.slices.fetch([])) throw new Error('there is none')
+    })()
+    expect(await reading.catch((error: unknown) => error)).toBeInstanceOf(FrameInvalid)
+  })
+
+  test('passes range and conditions', async () => {
+    await using server = against(() => new Response(null, { status: 304 }))
+    const answer = await server.client.images.content('img_1', { range: 'bytes=0-1', ifRange: '"a"', ifNoneMatch: '"b"', ifMatch: '"c"' })
+    expect(answer.status).toBe(304)
+    const headers = server.asked[0]?.headers
+    expect([headers?.get('range'), headers?.get('if-range'), headers?.get('if-none-match'), headers?.get('if-match')]).toEqual([
+      'bytes=0-1',
+      '"a"',
+      '"b"',
+      '"c"',
+    ])
+  })
+})

@@ -1,0 +1,116 @@
+// The image family of benches and long tests: a Debian root file system as a raw image, its second version updated in place and
+// built anew, and their qcow2 conversions. Takes minutes and root to make, so it is made once, outside the repository, and kept.
+
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './small-image.ts'
+
+const CACHE_DEFAULT = '/var/cache/slipway-test'
+const IMAGE_BYTES = 2 * 1024 ** 3
+const RELEASE = 'bookworm'
+const FIRST_PACKAGES = ['linux-image-amd64', 'openssh-server', 'systemd-sysv']
+const SECOND_PACKAGES = ['nginx-light', 'python3-minimal', 'vim-tiny', 'tcpdump', 'sqlite3']
+
+/** Paths of the family. `v2a` is `v1` updated in place, `v2b` a new file system of the changed tree. */
+export interface ImageFamily {
+  readonly v1: string
+  readonly v2a: string
+  readonly v2b: string
+}
+
+/** v1 as qcow2: its clusters as they are, and each compressed by itself. */
+export interface QcowFamily {
+  readonly v1: string
+  readonly v1Compressed: string
+}
+
+/** Folder outside the repository that keeps what is slow to make: SLIPWAY_TEST_CACHE, or /var/cache/slipway-test. */
+export function testCacheFolder(): string {
+  const folder = process.env['SLIPWAY_TEST_CACHE'] ?? CACHE_DEFAULT
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+/**
+ * The raw images; makes those that are missing. Every file appears whole or not at all, so a build that was stopped goes on
+ * where it was. Throws with the complaint of the program that failed (debootstrap, mke2fs, mount, apt-get).
+ *
+ * @example
+ * const { v1, v2a } = await imageFamily((line) => console.error(line))
+ */
+export async function imageFamily(say: (line: string) => void): Promise<ImageFamily> {
+  const folder = testCacheFolder()
+  const firstRoot = join(folder, 'root1')
+  const secondRoot = join(folder, 'root2')
+  const family = { v1: join(folder, 'v1.raw'), v2a: join(folder, 'v2a.raw'), v2b: join(folder, 'v2b.raw') }
+  const make = async (path: string, build: (part: string) => Promise<void>): Promise<void> => {
+    if (existsSync(path)) return
+    say(`making ${path}`)
+    const part = `${path}.part`
+    rmSync(part, { recursive: true, force: true })
+    await build(part)
+    renameSync(part, path)
+  }
+  // The folders are needed only for what is made of them.
+  const makeFirstRoot = (): Promise<void> =>
+    make(firstRoot, async (part) => {
+      await run('debootstrap', '--variant=minbase', `--include=${FIRST_PACKAGES.join(',')}`, RELEASE, part)
+    })
+  await make(family.v1, async (part) => {
+    await makeFirstRoot()
+    await makeFileSystem(firstRoot, part)
+  })
+  await make(family.v2b, async (part) => {
+    await makeFirstRoot()
+    await make(secondRoot, async (root) => {
+      await run('cp', '-a', firstRoot, root)
+      await upgrade(root)
+    })
+    await makeFileSystem(secondRoot, part)
+  })
+  await make(family.v2a, (part) => upgradeInPlace(family.v1, part, join(folder, 'mount')))
+  return family
+}
+
+/** The qcow2 conversions; makes what is missing, the raw images too. */
+export async function qcowFamily(say: (line: string) => void): Promise<QcowFamily> {
+  const raw = await imageFamily(say)
+  const folder = testCacheFolder()
+  const convert = async (from: string, name: string, ...options: string[]): Promise<string> => {
+    const path = join(folder, name)
+    if (existsSync(path)) return path
+    say(`making ${path}`)
+    await run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', ...options, from, `${path}.part`)
+    renameSync(`${path}.part`, path)
+    return path
+  }
+  return {
+    v1: await convert(raw.v1, 'v1.qcow2'),
+    v1Compressed: await convert(raw.v1, 'v1-compressed.qcow2', '-c'),
+  }
+}
+
+async function makeFileSystem(root: string, path: string): Promise<void> {
+  await run('truncate', '-s', String(IMAGE_BYTES), path)
+  await run('mke2fs', '-q', '-t', 'ext4', '-d', root, path)
+}
+
+/** Installs the packages of the second version; no service is started. */
+async function upgrade(root: string): Promise<void> {
+  writeFileSync(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  if (existsSync('/etc/resolv.conf')) copyFileSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'))
+  await run('chroot', root, 'apt-get', '-q', 'update')
+  await run('chroot', root, 'apt-get', '-q', 'install', '-y', '--no-install-recommends', ...SECOND_PACKAGES)
+  await run('sh', '-c', 'rm -rf "$1"/var/lib/apt/lists/*', 'sh', root)
+}
+
+async function upgradeInPlace(from: string, to: string, mountPoint: string): Promise<void> {
+  await run('cp', '--sparse=always', from, to)
+  mkdirSync(mountPoint, { recursive: true })
+  await run('mount', '-o', 'loop', to, mountPoint)
+  try {
+    await upgrade(mountPoint)
+  } finally {
+    await run('umount', mountPoint)
+  }
+}

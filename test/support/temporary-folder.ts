@@ -1,0 +1,26 @@
+// Folders for one test, removed when it ends.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface TemporaryFolder extends AsyncDisposable {
+  readonly path: string
+  /** A path below the folder. */
+  file(...parts: string[]): string
+}
+
+/**
+ * Makes an empty folder of its own.
+ *
+ * @example
+ * await using folder = await createTemporaryFolder()
+ */
+export async function createTemporaryFolder(): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(tmpdir(), 'slipway-test-'))
+  return {
+    path,
+    file: (...parts) => join(path, ...parts),
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }),
+  }
+}

@@ -1,0 +1,134 @@
+// Uploads on a real socket: the routes of tus in the agent's application, over a folder and slices in memory.
+
+import { createApp } from '../../agent/http/app.ts'
+import { uploadRoutes } from '../../agent/http/routes/uploads.ts'
+import { createDisk } from '../../agent/system/disk.ts'
+import { systemClock } from '../../agent/system/clock.ts'
+import { createSpace } from '../../agent/system/space.ts'
+import { openUploads } from '../../agent/uploads/uploads.ts'
+import type { Uploads } from '../../agent/uploads/uploads.ts'
+import type { UploadsDeps } from '../../agent/uploads/context.ts'
+import type { Actor, Authenticator } from '../../agent/contract/access.ts'
+import type { NewEvent } from '../../agent/contract/work.ts'
+import type { ManifestEntry } from '../../protocol/manifest.ts'
+import { createMemoryLog } from './memory-log.ts'
+import type { MemoryLog } from './memory-log.ts'
+import { createMemoryPublisher } from './memory-publisher.ts'
+import type { MemoryPublisher } from './memory-publisher.ts'
+import { createMemorySlices, MEMORY_CUTTER } from './memory-slices.ts'
+import type { MemorySlices } from './memory-slices.ts'
+import { createTemporaryFolder } from './temporary-folder.ts'
+
+/** Tokens of the server and whom they stand for. */
+export const TOKENS: Readonly<Record<string, Actor>> = {
+  'admin-secret': { name: 'root', role: 'admin', tokenId: 'tok_1' },
+  'ann-secret': { name: 'ann', role: 'uploader', tokenId: 'tok_2' },
+  'bob-secret': { name: 'bob', role: 'uploader', tokenId: 'tok_3' },
+  'viewer-secret': { name: 'vic', role: 'viewer', tokenId: 'tok_4' },
+}
+
+export interface UploadServer extends AsyncDisposable {
+  /** `http://127.0.0.1:…/v1/uploads`. */
+  readonly endpoint: string
+  readonly port: number
+  readonly uploads: Uploads
+  readonly slices: MemorySlices
+  readonly publisher: MemoryPublisher
+  readonly log: MemoryLog
+  readonly events: readonly NewEvent[]
+  readonly folder: string
+  /** Opens the uploads anew over the same folder, as after a crash. */
+  restart(): Promise<void>
+  /** One request with the admin's token and Tus-Resumable; `null` takes a header away. */
+  ask(method: string, path: string, headers?: Record<string, string | null>, body?: Uint8Array<ArrayBuffer> | ReadableStream | string): Promise<Response>
+  /** Content of the image that an upload became. */
+  content(imageId: string): Uint8Array
+}
+
+/** Starts a server; deps given here replace the defaults. */
+export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins: readonly string[] = []): Promise<UploadServer> {
+  const temporary = await createTemporaryFolder()
+  const slices = createMemorySlices()
+  const publisher = createMemoryPublisher()
+  const log = createMemoryLog()
+  const events: NewEvent[] = []
+  const disk = createDisk()
+  const clock = deps.clock ?? systemClock
+  const folder = temporary.file('uploads')
+  const links = new Map<string, string>()
+  const all: UploadsDeps = {
+    disk,
+    clock,
+    log,
+    slices,
+    cutter: MEMORY_CUTTER,
+    publisher,
+    space: createSpace({ disk, clock, mount: temporary.path, reservedBytes: 0 }),
+    folder,
+    expiryMs: 86_400_000,
+    maxLength: 1e12,
+    concurrency: 1,
+    gate: { requireEnabled() {} },
+    links: {
+      async claim(link, id) {
+        if ((links.get(link.id) ?? id) !== id) return false
+        links.set(link.id, id)
+        return true
+      },
+      async release(link, id) {
+        if (links.get(link.id) === id) links.delete(link.id)
+      },
+    },
+    emit: (event) => void events.push(event),
+    crashPoint() {},
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    ...deps,
+  }
+  const authenticator: Authenticator = {
+    byToken: async (secret) => TOKENS[secret],
+    byLink: async (link) => ({ kind: 'allowed', actor: { name: 'ann', role: 'uploader', link: { id: link, kind: 'upload', endMs: 1e15, maxLength: 1000 } } }),
+  }
+  let uploads = await openUploads(all)
+  const makeApp = () => createApp({ routes: uploadRoutes({ uploads, clock: systemClock, origins }), authenticator, log, clock: systemClock })
+  let app = makeApp()
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    maxRequestBodySize: 2 ** 40,
+    fetch: (request, binding) => app.fetch(request, { server: binding }),
+  })
+  const endpoint = `http://127.0.0.1:${server.port}/v1/uploads`
+  return {
+    endpoint,
+    port: server.port ?? 0,
+    get uploads() {
+      return uploads
+    },
+    slices,
+    publisher,
+    log,
+    events,
+    folder,
+    async restart() {
+      uploads = await openUploads(all)
+      app = makeApp()
+    },
+    ask(method, path, headers = {}, body) {
+      const sent: Record<string, string> = {}
+      for (const [name, value] of Object.entries({ Authorization: 'Bearer admin-secret', 'Tus-Resumable': '1.0.0', ...headers })) {
+        if (value !== null) sent[name] = value
+      }
+      return fetch(new URL(path, endpoint), { method, headers: sent, ...(body === undefined ? {} : { body }) })
+    },
+    content: (imageId) => slices.read(publisher.images.get(imageId)?.entries ?? missing(imageId)),
+    async [Symbol.asyncDispose]() {
+      await uploads.stop()
+      await server.stop(true)
+      await temporary[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function missing(imageId: string): ManifestEntry[] {
+  throw new Error(`there is no image ${imageId}`)
+}

@@ -1,0 +1,38 @@
+// The house rules over the whole tree, and each rule with a file that breaks it.
+
+import { describe, expect, test } from 'bun:test'
+import { houseRuleViolations } from './house-rules.ts'
+import { readSourceFiles } from './source-tree.ts'
+
+describe('house rules', () => {
+  test('every file keeps them', () => {
+    expect(readSourceFiles().flatMap(houseRuleViolations)).toEqual([])
+  })
+
+  test.each([
+    ['no purpose', 'agent/slices/a.ts', 'export const x = 1'],
+    ['a default export', 'agent/slices/a.ts', '// A.\nexport default 1'],
+    ['a barrel', 'agent/slices/a.ts', `// A.\nexport * from './b.ts'`],
+    ['a re-export', 'agent/slices/a.ts', `// A.\nexport { x } from './b.ts'`],
+    ['an enum', 'agent/slices/a.ts', '// A.\nenum X { A }'],
+    ['the environment', 'agent/slices/a.ts', `// A.\nexport const x = process.env['X']`],
+    ['the console', 'bot/commands/a.ts', `// A.\nconsole.log('x')`],
+    ['the time', 'agent/images/a.ts', '// A.\nexport const x = Date.now()'],
+    ['the present date', 'agent/images/a.ts', '// A.\nexport const x = new Date()'],
+    ['a timer', 'agent/images/a.ts', '// A.\nsetTimeout(() => {}, 1)'],
+    ['chance', 'agent/images/a.ts', '// A.\nexport const x = Math.random()'],
+    ['the file system', 'agent/images/a.ts', `// A.\nimport { readFileSync } from 'node:fs'\nreadFileSync('x')`],
+    ['a database', 'agent/images/a.ts', `// A.\nimport { Database } from 'bun:sqlite'\nexport type X = Database`],
+    ['no extension', 'agent/images/a.ts', `// A.\nimport { x } from './b'\nx()`],
+    ['no node: prefix', 'agent/images/a.ts', `// A.\nimport { join } from 'path'\njoin('x')`],
+    ['an empty word in a name', 'agent/images/a.ts', '// A.\nexport function createImageManager() {}'],
+    ['an empty word in a file name', 'agent/images/image-utils.ts', '// A.\nexport const x = 1'],
+  ])('find %s', (_what, path, text) => {
+    expect(houseRuleViolations({ path, text })).toHaveLength(1)
+  })
+
+  test('let a good file be', () => {
+    const text = `// A.\nimport { join } from 'node:path'\nimport { x } from './b.ts'\nexport const at = new Date(x).toISOString() + join('a', 'b')`
+    expect(houseRuleViolations({ path: 'agent/images/a.ts', text })).toEqual([])
+  })
+})

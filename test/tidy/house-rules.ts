@@ -1,0 +1,111 @@
+// House rules that a syntax tree can tell: what a file may export, name and touch.
+
+import { basename } from 'node:path'
+import { importsOf, isNode, parseFile, walk } from './source-tree.ts'
+import type { SourceFile, SyntaxNode } from './source-tree.ts'
+
+/** Where each thing of the world outside may be touched: paths, or folders with a slash at the end. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  'process.env': ['agent/config.ts', 'bot/config.ts', 'scripts/', 'test/'],
+  console: ['scripts/', 'test/'],
+  'Date.now': ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
+  'performance.now': ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
+  'new Date()': ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
+  'Math.random': ['agent/system/', 'bot/system/', 'test/'],
+  setTimeout: ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
+  setInterval: ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
+}
+
+/** Modules that only adapters name. */
+const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
+  'node:fs': [
+    'agent/system/',
+    'agent/config.ts',
+    'agent/access/secret-file.ts',
+    'agent/browse/browser.ts',
+    'agent/tasks/database.ts',
+    'bot/system/',
+    'bot/config.ts',
+    'scripts/',
+    'test/',
+  ],
+  'node:fs/promises': [
+    'agent/system/',
+    'agent/access/secret-file.ts',
+    'agent/browse/browser.ts',
+    'agent/slices/store.ts',
+    'agent/health/mount-probe.ts',
+    'bot/system/',
+    'scripts/',
+    'test/',
+  ],
+  'bun:sqlite': ['agent/slices/index-database.ts', 'agent/tasks/', 'agent/system/', 'bot/system/', 'bot/fleet/registry.ts', 'bot/audit/audit.ts', 'test/'],
+  'bun:ffi': ['agent/system/', 'bot/system/', 'test/'],
+}
+
+const FORBIDDEN_WORDS = /^(?:manager|service|helper|helpers|util|utils|handler|processor|data|info|common)$/
+
+/** A sentence for each rule that a file breaks. */
+export function houseRuleViolations(file: SourceFile): string[] {
+  const violations: string[] = []
+  const say = (sentence: string): void => void violations.push(`${file.path} ${sentence}`)
+  if (!/^(?:#!.*\n)?(?:\/\/|\/\*)/.test(file.text)) say('does not begin with a comment on its purpose')
+  for (const word of wordsOf(basename(file.path).replace(/\..*$/, ''))) if (FORBIDDEN_WORDS.test(word)) say(`has "${word}" in its name`)
+
+  for (const { specifier, target } of importsOf(file)) {
+    if (target !== undefined && !/\.(?:tsx?|json)$/.test(target)) say(`imports "${specifier}" without its extension`)
+    const homes = MODULE_HOMES[specifier]
+    if (homes && !isAtHome(file.path, homes)) say(`imports ${specifier}, which is for adapters`)
+    if (/^(?:fs|path|os|crypto|net|http|https|stream|util|url|child_process|events|zlib|tls|dns)(?:\/|$)/.test(specifier))
+      say(`imports "${specifier}" without "node:"`)
+  }
+
+  for (const node of walk(parseFile(file))) {
+    if (node.type === 'ExportDefaultDeclaration') say('has a default export')
+    if (node.type === 'ExportAllDeclaration' || (node.type === 'ExportNamedDeclaration' && isNode(node['source']))) say('exports what another file made')
+    if (node.type === 'TSEnumDeclaration') say('has an enum')
+    const name = declaredName(node)
+    for (const word of wordsOf(name ?? '')) if (FORBIDDEN_WORDS.test(word)) say(`declares ${name}: "${word}" says nothing`)
+    const touched = touchedThing(node)
+    if (touched !== undefined && !isAtHome(file.path, HOMES[touched] ?? [])) say(`touches ${touched} outside of its home`)
+  }
+  return violations
+}
+
+function isAtHome(path: string, homes: readonly string[]): boolean {
+  return homes.some((home) => (home.endsWith('/') ? path.startsWith(home) : path === home))
+}
+
+/** The key in HOMES of what a node uses. */
+function touchedThing(node: SyntaxNode): string | undefined {
+  if (node.type === 'MemberExpression') {
+    const member = `${identifierName(node['object'])}.${identifierName(node['property'])}`
+    if (member.startsWith('console.')) return 'console'
+    return member in HOMES ? member : undefined
+  }
+  if (node.type === 'CallExpression') {
+    const callee = identifierName(node['callee'])
+    return callee === 'setTimeout' || callee === 'setInterval' ? callee : undefined
+  }
+  const isPresentDate =
+    node.type === 'NewExpression' && identifierName(node['callee']) === 'Date' && Array.isArray(node['arguments']) && node['arguments'].length === 0
+  return isPresentDate ? 'new Date()' : undefined
+}
+
+/** Name of a declared function, class, interface or type. */
+function declaredName(node: SyntaxNode): string | undefined {
+  const isDeclaration = ['FunctionDeclaration', 'ClassDeclaration', 'TSInterfaceDeclaration', 'TSTypeAliasDeclaration'].includes(node.type)
+  return isDeclaration ? identifierName(node['id']) : undefined
+}
+
+function identifierName(node: unknown): string | undefined {
+  return isNode(node) && node.type === 'Identifier' && typeof node['name'] === 'string' ? node['name'] : undefined
+}
+
+/** Words of a camel-case or dashed name, in small letters. */
+function wordsOf(name: string): string[] {
+  return name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .split(/[-_.]+/)
+}

@@ -1,0 +1,38 @@
+// Imports run one way. The rule itself is tested with planted violations.
+
+import { describe, expect, test } from 'bun:test'
+import { layerViolations } from './layers.ts'
+import { readSourceFiles } from './source-tree.ts'
+
+describe('layers', () => {
+  test('every import of the tree goes to its own folder or to a lower rank', () => {
+    expect(layerViolations(readSourceFiles())).toEqual([])
+  })
+
+  test.each([
+    ['a sibling of the same rank', 'agent/uploads/a.ts', `import { x } from '../images/catalogue.ts'`],
+    ['a type of a sibling', 'agent/uploads/a.ts', `import type { X } from '../system/disk.ts'`],
+    ['a type by import()', 'agent/uploads/a.ts', `export type X = import('../system/disk.ts').Disk`],
+    ['a module by import()', 'agent/slices/a.ts', `export const x = await import('../sync/pull.ts')`],
+    ['a re-export of a sibling', 'agent/slices/a.ts', `export { x } from '../sync/pull.ts'`],
+    ['the protocol towards the agent', 'protocol/a.ts', `import type { Disk } from '../agent/contract/disk.ts'`],
+    ['a contract towards a capability', 'agent/contract/a.ts', `import type { Disk } from '../system/disk.ts'`],
+    ['a capability towards the edge', 'agent/images/a.ts', `import { route } from '../http/route.ts'`],
+    ['a capability towards main', 'agent/images/a.ts', `import type { Config } from '../config.ts'`],
+    ['one edge towards the other', 'agent/http/a.ts', `import { plan } from '../schedule/plan.ts'`],
+    ['the bot towards the agent', 'bot/a.ts', `import type { Disk } from '../agent/contract/disk.ts'`],
+    ['the agent towards the bot', 'agent/main.ts', `import { x } from '../bot/main.ts'`],
+    ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
+  ])('finds %s', (_what, path, text) => {
+    expect(layerViolations([{ path, text }])).toHaveLength(1)
+  })
+
+  test.each([
+    ['agent/uploads/a.ts', `import type { Disk } from '../contract/disk.ts'; import { b } from './b.ts'; import { c } from '../../protocol/ids.ts'`],
+    ['agent/http/routes/a.ts', `import { route } from '../route.ts'; import { x } from '../../images/catalogue.ts'`],
+    ['agent/main.ts', `import { x } from './http/app.ts'; import { y } from './schedule/jobs.ts'; import { z } from './config.ts'`],
+    ['bot/a.ts', `import { x } from '../protocol/client.ts'; import { y } from './views/view.ts'`],
+  ])('lets %s be', (path, text) => {
+    expect(layerViolations([{ path, text }])).toEqual([])
+  })
+})
