@@ -1,7 +1,9 @@
 // Worker that computes the SHA-256 of the pieces of one image, so that the event loop stays free while it is read.
 // Each buffer comes transferred and goes back the same way, to be filled again.
 
+import { constants, setPriority } from 'node:os'
 import type { DigestAnswer, DigestOrder } from './whole-digest.ts'
+import { updateWithZeros } from './zeros.ts'
 
 declare const self: Worker
 
@@ -9,9 +11,24 @@ const hash = new Bun.CryptoHasher('sha256')
 
 self.addEventListener('message', (event: MessageEvent<DigestOrder>) => {
   const order = event.data
-  if (order.kind === 'end') return answer({ kind: 'digest', hex: hash.digest('hex') })
-  hash.update(new Uint8Array(order.buffer, 0, order.length))
-  answer({ kind: 'taken', buffer: order.buffer }, [order.buffer])
+  switch (order.kind) {
+    case 'background':
+      // On Linux the priority is this thread's own (setpriority(2)). Whoever reads the slices waits for this thread and so steps back with it.
+      setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+      return
+    case 'piece':
+      hash.update(new Uint8Array(order.buffer, 0, order.length))
+      answer({ kind: 'taken', buffer: order.buffer }, [order.buffer])
+      return
+    case 'zeros':
+      updateWithZeros(hash, order.length)
+      return
+    case 'end':
+      answer({ kind: 'digest', hex: hash.digest('hex') })
+      return
+    default:
+      order satisfies never
+  }
 })
 
 function answer(message: DigestAnswer, transfer: ArrayBuffer[] = []): void {

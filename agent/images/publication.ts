@@ -105,7 +105,7 @@ export function createPublication(deps: PublicationDeps): Publication {
       const storedSize = await countStoredSize(manifest, { sizes: (some) => slices.sizes(some), pause: () => clock.sleep(0) })
       const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
       if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
-      const digest = await computeWholeDigest(slices, manifest, signal)
+      const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, signal })
       if (digest === life.declared.digest) return { inspection, storedSize, digest }
       const reason = `Digest mismatch: ${life.declared.digest} was expected, the bytes that came have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
       return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
@@ -134,7 +134,7 @@ export function createPublication(deps: PublicationDeps): Publication {
     if (!before || !lacksDigest(before)) return
     const manifest = await damage.manifest(id)
     try {
-      const digest = await computeWholeDigest(slices, manifest, signal)
+      const digest = await computeWholeDigest(slices, manifest, { isAwaited: false, signal })
       await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
       crashPoint('images:digest-written')
       announceMismatch(id, digest, before.image.digest)

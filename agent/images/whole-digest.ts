@@ -1,32 +1,74 @@
-// SHA-256 of a whole image, as `sha256sum` gives it: all bytes read back from the slices, the zeros too, hashed in a worker.
+// SHA-256 of a whole image, as `sha256sum` gives it: its slices read back, its zeros counted, both hashed in a worker.
 
 import { parseDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { SliceProvider } from '../contract/slices.ts'
+import { updateWithZeros } from './zeros.ts'
 
 const BUFFER_BYTES = 1024 * 1024
 /** Buffers under way to the worker and back. */
 const BUFFERS_MAX = 4
 /** Up to this length hashing takes a few milliseconds and no worker is started. */
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
+/** Zeros from this length on are not read: the worker is told how many there are. */
+const ZERO_SPAN_MIN = BUFFER_BYTES
 
-export type DigestOrder = { readonly kind: 'piece'; readonly buffer: ArrayBuffer; readonly length: number } | { readonly kind: 'end' }
+export type DigestOrder =
+  /** Nobody waits for this digest: whatever else wants the processor goes first. */
+  | { readonly kind: 'background' }
+  | { readonly kind: 'piece'; readonly buffer: ArrayBuffer; readonly length: number }
+  | { readonly kind: 'zeros'; readonly length: number }
+  | { readonly kind: 'end' }
 export type DigestAnswer = { readonly kind: 'taken'; readonly buffer: ArrayBuffer } | { readonly kind: 'digest'; readonly hex: string }
 
-/** Throws SliceUnreadable when a slice cannot be had, and the signal's reason when aborted. */
-export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): Promise<Digest> {
-  using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink()
-  for await (const piece of slices.read(manifest, 0, manifest.imageLength, signal)) await sink.write(piece)
+/**
+ * The digest of all bytes of an image. `isAwaited`: somebody waits for it; else uploads go first. Throws SliceUnreadable when a slice cannot
+ * be had, and the signal's reason when aborted.
+ */
+export async function computeWholeDigest(
+  slices: SliceProvider,
+  manifest: Manifest,
+  { isAwaited, signal }: { readonly isAwaited: boolean; readonly signal: AbortSignal },
+): Promise<Digest> {
+  using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited)
+  for (const { start, end, isZero } of spansOf(manifest)) {
+    if (isZero) sink.zeros(end - start)
+    else for await (const piece of slices.read(manifest, start, end, signal)) await sink.write(piece)
+  }
   signal.throwIfAborted()
   const digest = parseDigest(`sha256:${await sink.end()}`)
   if (!digest) throw new Error('the hash of an image is no digest')
   return digest
 }
 
+interface Span {
+  readonly start: number
+  readonly end: number
+  readonly isZero: boolean
+}
+
+/** Long runs of zeros, and what lies between them. */
+function* spansOf(manifest: Manifest): Generator<Span> {
+  let start = 0
+  for (let i = 0; i < manifest.count; i++) {
+    if (!manifest.isZeroAt(i)) continue
+    const zeros = manifest.offsetAt(i)
+    while (i + 1 < manifest.count && manifest.isZeroAt(i + 1)) i++
+    const end = manifest.offsetAt(i) + manifest.lengthAt(i)
+    if (end - zeros < ZERO_SPAN_MIN) continue
+    if (zeros > start) yield { start, end: zeros, isZero: false }
+    yield { start: zeros, end, isZero: true }
+    start = end
+  }
+  if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }
+}
+
 /** Takes the bytes of one image and gives the hex of their SHA-256. */
 interface DigestSink extends Disposable {
   write(piece: Uint8Array): Promise<void>
+  /** So many zeros follow. Between two calls there are bytes, so the orders that wait are bounded by the buffers. */
+  zeros(length: number): void
   end(): Promise<string>
 }
 
@@ -36,12 +78,13 @@ function openInlineSink(): DigestSink {
     async write(piece) {
       hash.update(piece)
     },
+    zeros: (length) => updateWithZeros(hash, length),
     end: async () => hash.digest('hex'),
     [Symbol.dispose]: () => {},
   }
 }
 
-function openWorkerSink(): DigestSink {
+function openWorkerSink(isAwaited: boolean): DigestSink {
   const worker = new Worker(new URL('./digest-worker.ts', import.meta.url).href)
   const free: ArrayBuffer[] = []
   let made = 0
@@ -50,6 +93,7 @@ function openWorkerSink(): DigestSink {
   // Somebody may leave before the end: a failure then is nobody's news.
   ended.promise.catch(() => {})
   const send = (order: DigestOrder, transfer: ArrayBuffer[] = []): void => worker.postMessage(order, transfer)
+  if (!isAwaited) send({ kind: 'background' })
 
   worker.addEventListener('message', (event: MessageEvent<DigestAnswer>) => {
     const answer = event.data
@@ -62,6 +106,7 @@ function openWorkerSink(): DigestSink {
     ended.reject(error)
     whenFree?.reject(error)
   })
+  let current: { readonly buffer: ArrayBuffer; filled: number } | undefined
   const takeBuffer = async (): Promise<ArrayBuffer> => {
     for (;;) {
       const buffer = free.pop()
@@ -74,16 +119,27 @@ function openWorkerSink(): DigestSink {
       await Promise.race([whenFree.promise, ended.promise])
     }
   }
+  const flush = (): void => {
+    if (current) send({ kind: 'piece', buffer: current.buffer, length: current.filled }, [current.buffer])
+    current = undefined
+  }
   return {
     async write(piece) {
-      for (let at = 0; at < piece.byteLength; at += BUFFER_BYTES) {
-        const buffer = await takeBuffer()
-        const part = piece.subarray(at, at + BUFFER_BYTES)
-        new Uint8Array(buffer).set(part)
-        send({ kind: 'piece', buffer, length: part.byteLength }, [buffer])
+      for (let at = 0; at < piece.byteLength;) {
+        current ??= { buffer: await takeBuffer(), filled: 0 }
+        const part = piece.subarray(at, at + BUFFER_BYTES - current.filled)
+        new Uint8Array(current.buffer).set(part, current.filled)
+        current.filled += part.byteLength
+        at += part.byteLength
+        if (current.filled === BUFFER_BYTES) flush()
       }
     },
+    zeros(length) {
+      flush()
+      send({ kind: 'zeros', length })
+    },
     end() {
+      flush()
       send({ kind: 'end' })
       return ended.promise
     },

@@ -1,0 +1,8 @@
+// Zeros for a hash: runs of them are counted, not read.
+
+const ZEROS = new Uint8Array(64 * 1024)
+
+/** Hashes so many zeros. */
+export function updateWithZeros(hash: Bun.CryptoHasher, length: number): void {
+  for (let left = length; left > 0; left -= ZEROS.byteLength) hash.update(left < ZEROS.byteLength ? ZEROS.subarray(0, left) : ZEROS)
+}

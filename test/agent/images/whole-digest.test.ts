@@ -1,0 +1,44 @@
+// The SHA-256 of a whole image against that of its bytes: long and short runs of zeros everywhere, ends that are no block, both ways to hash.
+
+import { expect, test } from 'bun:test'
+import { computeWholeDigest } from '../../../agent/images/whole-digest.ts'
+import { openImageStore } from '../../support/image-store.ts'
+import { createRandom, runSeed } from '../../support/properties.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+const random = createRandom(runSeed())
+
+const zeros = (length: number): Buffer => Buffer.alloc(length)
+
+const CASES: readonly (readonly [string, readonly Buffer[]])[] = [
+  ['all zeros, hashed beside the event loop', [zeros(9 * MIB + 5)]],
+  ['all zeros, hashed at once', [zeros(2 * MIB + 1)]],
+  ['long zeros first, between and last', [zeros(3 * MIB), random.bytes(2 * MIB), zeros(5 * MIB), random.bytes(777), zeros(2 * MIB - 777)]],
+  ['zeros too short to be counted', [random.bytes(3 * MIB), zeros(MIB - 4 * KIB), random.bytes(100 * KIB), zeros(12 * KIB), random.bytes(2 * MIB)]],
+  ['no zeros, and an end that is no block', [random.bytes(6 * MIB + 1)]],
+  ['one byte after zeros', [zeros(8 * MIB), Buffer.from([1])]],
+  ['less than a buffer', [random.bytes(100)]],
+]
+
+test.each(CASES)('the digest of %s', async (_name, parts) => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  const bytes = Buffer.concat(parts)
+  const { id, digest } = await store.add(bytes)
+  const expected = `sha256:${new Bun.CryptoHasher('sha256').update(bytes).digest('hex')}`
+  expect(digest).toBe(expected)
+  const manifest = await store.catalogue.manifest(id)
+  const signal = new AbortController().signal
+  expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, signal })).toBe(expected)
+})
+
+test('a digest that nobody waits for any more ends with the reason of its signal', async () => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  const { id } = await store.add(random.bytes(6 * MIB))
+  const manifest = await store.catalogue.manifest(id)
+  const signal = AbortSignal.abort(new Error('left'))
+  await expect(computeWholeDigest(store.slices, manifest, { isAwaited: false, signal })).rejects.toThrow('left')
+})
