@@ -3,8 +3,7 @@
 import type { Log } from '../contract/runtime.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { PackUse } from './gc-plan.ts'
-import { sliceKey } from './index-database.ts'
-import type { IndexDatabase, SliceRow } from './index-database.ts'
+import type { IndexDatabase } from './index-database.ts'
 import { createLiveSet } from './live-set.ts'
 import type { LiveSet } from './live-set.ts'
 import type { PackFiles } from './pack-files.ts'
@@ -13,6 +12,8 @@ import { recordLength } from './pack-format.ts'
 import { readPack } from './pack-scan.ts'
 import type { PinWatch } from './pins.ts'
 import type { Quarantine } from './quarantine.ts'
+import { sliceKey } from './slice-row.ts'
+import type { SliceRow } from './slice-row.ts'
 
 /** Entries looked at before other work gets its turn. */
 const STEP_ENTRIES = 2048

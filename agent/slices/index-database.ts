@@ -4,10 +4,11 @@
 
 import { Database, SQLiteError } from 'bun:sqlite'
 import type { Statement } from 'bun:sqlite'
-import { SLICE_LENGTH_MAX } from '../../protocol/manifest.ts'
 import { createFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
 import type { PackName, PackRow } from './pack-format.ts'
+import { isPossible, sliceKey } from './slice-row.ts'
+import type { Location, PackEntry, SliceRow } from './slice-row.ts'
 
 const SCHEMA_VERSION = 1
 const FILTER_CAPACITY_MIN = 1024 * 1024
@@ -16,37 +17,12 @@ const WALK_ROWS = 4096
 /** Rows that may wait in memory; more means that the database cannot be written. */
 const PENDING_ROWS_MAX = 512 * 1024
 
-/** Where a slice lies: pack (by its number here), offset of its record, lengths in bytes. */
-export interface Location {
-  readonly pack: number
-  readonly offset: number
-  readonly length: number
-  readonly storedLength: number
-}
-
-/** A pack as the index database knows it. `length` is its file's when sealed, else 0. */
-export interface PackEntry {
-  readonly id: number
-  readonly name: PackName
-  readonly length: number
-  readonly sealed: boolean
-}
-
-export interface SliceRow extends Location {
-  readonly digest: Uint8Array
-}
-
 /** A row that waits until its pack is sealed, and the one of the same digest that it will replace. */
 interface PendingRow extends SliceRow {
   readonly beneath: Location | undefined
 }
 
 type SliceColumns = [Uint8Array, number, number, number, number]
-
-/** Key of a digest in maps: its 32 bytes as a latin1 string. */
-export function sliceKey(digest: Uint8Array): string {
-  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1')
-}
 
 /** The database is of another version, or its file is damaged: it has to be made anew from the packs. */
 export class IndexUnusable extends Error {
@@ -431,11 +407,6 @@ export class IndexDatabase implements Disposable {
     write.run('rows', rows)
     write.run('bytes', bytes)
   }
-}
-
-/** Whether a record can lie there at all; a damaged row must not make anybody read gigabytes. */
-function isPossible({ offset, length, storedLength }: Location): boolean {
-  return [offset, length, storedLength].every((n) => Number.isSafeInteger(n) && n > 0) && length <= SLICE_LENGTH_MAX && storedLength <= length
 }
 
 /** Like `fault`, for a database that another thread uses. */

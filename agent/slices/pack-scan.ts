@@ -3,13 +3,14 @@
 import { DIGEST_BYTES } from '../../protocol/digest.ts'
 import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { DiskFile } from '../contract/disk.ts'
-import type { IndexDatabase, Location } from './index-database.ts'
+import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackRow } from './pack-format.ts'
 import { PACK_HEADER_BYTES, packHeaderFault, readToc, readTrailer, recordLength, TOC_ROW_BYTES, TRAILER_BYTES } from './pack-format.ts'
 import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, RECORD_MAGIC, readRecordHeader } from './record.ts'
 import type { RecordHeader } from './record.ts'
+import type { Location } from './slice-row.ts'
 
 /** Bytes read at a time while walking records; also the longest damaged stretch searched at once. */
 const WINDOW_BYTES = 4 * 1024 * 1024 + RECORD_HEADER_BYTES

@@ -1,8 +1,8 @@
 // Pins keep slices from gc between the moment they are stored or found and the moment something durable names them.
 
-import { sliceKey } from './index-database.ts'
 import { createLiveSet } from './live-set.ts'
 import type { LiveSet } from './live-set.ts'
+import { sliceKey } from './slice-row.ts'
 
 /** All pins of a store, and the watch that a running gc keeps over what was pinned since it began. */
 export interface Pins {

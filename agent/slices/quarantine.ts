@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { formatDigest } from '../../protocol/digest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
-import type { IndexDatabase, Location } from './index-database.ts'
+import type { IndexDatabase } from './index-database.ts'
+import type { Location } from './slice-row.ts'
 
 /** Longest file read from the quarantine folder. */
 const ENTRY_LENGTH_MAX = 64 * 1024

@@ -5,11 +5,12 @@ import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { SliceFrame } from '../../protocol/frames.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
-import type { IndexDatabase, Location } from './index-database.ts'
-import { sliceKey } from './index-database.ts'
+import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+import { sliceKey } from './slice-row.ts'
+import type { Location } from './slice-row.ts'
 
 const MIB = 1024 * 1024
 /** Uncompressed bytes looked up and read together, and how many such windows are on their way beside the one given out. */

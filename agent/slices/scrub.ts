@@ -7,7 +7,7 @@ import type { DiskFile } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { OnProgress, ScrubReport, SliceRoots } from '../contract/slices.ts'
 import { isIndexDamaged } from './index-database.ts'
-import type { IndexDatabase, PackEntry, SliceRow } from './index-database.ts'
+import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackRow } from './pack-format.ts'
 import { PACK_HEADER_BYTES, packHeaderFault, recordLength } from './pack-format.ts'
@@ -16,6 +16,7 @@ import { hasRecord, readSealed, walkPack } from './pack-scan.ts'
 import type { Quarantine } from './quarantine.ts'
 import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+import type { PackEntry, SliceRow } from './slice-row.ts'
 
 /** Most findings of one kind that a report lists; the rest is in the log. */
 const FINDINGS_MAX = 1000

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { checkIndexApart } from '../../../agent/slices/index-check.ts'
 import { IndexDatabase } from '../../../agent/slices/index-database.ts'
-import type { SliceRow } from '../../../agent/slices/index-database.ts'
+import type { SliceRow } from '../../../agent/slices/slice-row.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
 
