@@ -17,7 +17,7 @@ const upload = new Upload(createReadStream(file), {
   metadata,
   headers: { Authorization: `Bearer ${token}` },
   // Links here come back at once: waiting longer would only make the test slower.
-  retryDelays: Array.from({ length: 200 }, () => 50),
+  retryDelays: Array.from({ length: 1200 }, () => 50),
   onAfterResponse: (request, response) =>
     tell({
       kind: 'answer',

@@ -1,0 +1,80 @@
+// An upload by tus-js-client in Node over a link that is as bad as can be: slow, far, cut every three seconds and reset at
+// random moments. The argument is the length in MiB; the whole form takes a quarter of an hour.
+//
+//   bun test/e2e/upload-bad-link.ts 1024
+//
+// `uploadOverBadLink` is what the test beside it calls. SLIPWAY_SEED repeats the bytes and the moments of the resets.
+
+import { startAgent } from '../support/agent-process.ts'
+import { createCuttingProxy } from '../support/cutting-proxy.ts'
+import type { CuttingProxy, LinkFaults } from '../support/cutting-proxy.ts'
+import { digestOfImage } from '../support/image-digest.ts'
+import { makeNoiseFile } from '../support/noise-file.ts'
+import { runSeed } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startTusUpload } from '../support/tus-upload.ts'
+
+const MIB = 1024 * 1024
+export const BAD_LINK: LinkFaults = { delayMs: 200, bytesPerSecond: 2_000_000, cutEveryMs: 3000, resetWithinMs: 10_000 }
+const SAY_EVERY_MS = 15_000
+
+export interface BadLinkReport {
+  readonly length: number
+  readonly seconds: number
+  readonly connections: number
+  readonly cuts: number
+  /** Of the cuts, those that were resets at a random moment. */
+  readonly resets: number
+  /** Bytes that the client sent into the link, headers too. */
+  readonly sentBytes: number
+  /** Of these, the bytes that were under way when a connection was cut: nobody could acknowledge them. */
+  readonly windowBytes: number
+  /** Bytes that reached the agent beyond the length of the file: those sent twice, and headers. */
+  readonly twiceBytes: number
+  /** Offsets that HEAD told, in order. */
+  readonly heads: readonly number[]
+  /** Of the file, and of the image that was read back. */
+  readonly digests: { readonly sent: string; readonly read: string }
+}
+
+/** Resolves when the image was read back; throws when the client gave up. */
+export async function uploadOverBadLink(length: number, seed: number, say: (line: string) => void): Promise<BadLinkReport> {
+  await using folder = await createTemporaryFolder()
+  const path = folder.file('noise.raw')
+  const sent = await makeNoiseFile(path, length, seed)
+  await using agent = await startAgent(folder.path)
+  await using proxy = await createCuttingProxy(Number(new URL(agent.url).port), BAD_LINK)
+  const startMs = performance.now()
+  const saying = setInterval(() => say(JSON.stringify(figures(proxy, length, startMs))), SAY_EVERY_MS)
+  try {
+    await using upload = startTusUpload({ url: proxy.url, file: path, metadata: { name: 'far' } })
+    const location = await upload.image()
+    const report = figures(proxy, length, startMs)
+    const read = await digestOfImage(agent, location)
+    const heads = upload.answers.flatMap(({ method, status, offset }) => (method === 'HEAD' && status === 200 && offset !== null ? [offset] : []))
+    return { ...report, heads, digests: { sent, read } }
+  } finally {
+    clearInterval(saying)
+  }
+}
+
+function figures({ taken, bytes, connections, cuts, resets }: CuttingProxy, length: number, startMs: number): Omit<BadLinkReport, 'heads' | 'digests'> {
+  return {
+    length,
+    seconds: Math.round((performance.now() - startMs) / 1000),
+    connections,
+    cuts,
+    resets,
+    sentBytes: taken.up,
+    windowBytes: taken.up - bytes.up,
+    twiceBytes: bytes.up - length,
+  }
+}
+
+if (import.meta.main) {
+  const seed = runSeed()
+  console.log(`SLIPWAY_SEED=${seed}`)
+  const { heads, ...report } = await uploadOverBadLink(Number(process.argv[2] ?? 1024) * MIB, seed, (line) => console.log(line))
+  console.log(JSON.stringify({ ...report, heads: heads.length }, undefined, 2))
+  if (report.digests.sent !== report.digests.read || report.twiceBytes >= report.length / 100) process.exitCode = 1
+}
