@@ -1,0 +1,106 @@
+// Kills the agent again and again while tus-js-client sends one image to it, at moments that differ in every run, and holds
+// every start to what the client was told before. The argument is how often.
+//
+//   bun test/e2e/upload-kills.ts 100
+//
+// `killDuringUpload` is what the test beside it calls. SLIPWAY_SEED repeats the bytes between the kills, though not their moments.
+
+import { agentCommand } from '../support/agent-command.ts'
+import { startAgent } from '../support/agent-process.ts'
+import { createCuttingProxy } from '../support/cutting-proxy.ts'
+import { PromiseBroken } from '../support/ledger.ts'
+import { makeNoiseFile } from '../support/noise-file.ts'
+import { createRandom, runSeed } from '../support/properties.ts'
+import { digestOfFile, run } from '../support/small-image.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startTusUpload } from '../support/tus-upload.ts'
+import type { TusAnswer } from '../support/tus-upload.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+/** Up to so many bytes go through before a kill, and so many more until it is there: none passes while a kill is late. */
+const BYTES_BETWEEN_MAX = 2 * MIB
+const BYTES_LATE_MAX = MIB / 2
+const BYTES_PER_SECOND = 24 * MIB
+/** Each of the client's requests ends with an offset that it is told. */
+const CHUNK_BYTES = MIB
+
+export interface UploadKillsReport {
+  readonly kills: number
+  readonly length: number
+  /** Offsets that the client was told, by HEAD and by the answers to its bytes. */
+  readonly heads: number
+  readonly appends: number
+  /** Bytes that reached the agent beyond the length, headers too. */
+  readonly twiceBytes: number
+}
+
+/** Throws PromiseBroken when anything told is not there. */
+export async function killDuringUpload(kills: number, seed: number, say: (line: string) => void): Promise<UploadKillsReport> {
+  const random = createRandom(seed)
+  await using folder = await createTemporaryFolder()
+  const original = folder.file('noise.raw')
+  // Longer than all that passes before the last kill, so that the upload cannot end before it.
+  const length = kills * (BYTES_BETWEEN_MAX + 2 * BYTES_LATE_MAX + MIB / 4) + MIB + 4321
+  const digest = await makeNoiseFile(original, length, seed)
+  await using agent = await startAgent(folder.path)
+  const port = (): number => Number(new URL(agent.url).port)
+  await using proxy = await createCuttingProxy(port(), { bytesPerSecond: BYTES_PER_SECOND })
+  await using upload = startTusUpload({ url: proxy.url, file: original, metadata: { name: 'killed' }, chunkSize: CHUNK_BYTES })
+  await until('the upload has begun', () => upload.answers.length > 0)
+
+  for (let kill = 1; kill <= kills; kill++) {
+    const end = proxy.bytes.up + random.below(BYTES_BETWEEN_MAX)
+    proxy.holdAt(end + BYTES_LATE_MAX)
+    await until('so many bytes went through', () => upload.hasEnded || proxy.bytes.up >= end)
+    if (upload.hasEnded) throw new PromiseBroken(`the upload ended before kill ${kill}: ${await upload.image()}`)
+    await agent.kill()
+    const told = upload.answers.length
+    await agent.restart()
+    proxy.setTarget(port())
+    proxy.holdAt(proxy.bytes.up + BYTES_LATE_MAX)
+    await until('the client asked where to go on', () => upload.hasEnded || upload.answers.slice(told).some(isHead))
+    requireKept(upload.answers)
+    if (kill % 10 === 0) say(`${kill} kills, ${upload.answers.findLast(isHead)?.offset ?? 0} of ${length} bytes`)
+  }
+  proxy.holdAt(Number.POSITIVE_INFINITY)
+  const location = await upload.image()
+  requireKept(upload.answers)
+
+  const id = location.split('/').at(-1) ?? ''
+  const image = await until('the digest is known', async () => {
+    const found = await agent.client.images.get(id)
+    return found.digest === null ? undefined : found
+  })
+  const copy = folder.file('copy.raw')
+  await run('curl', '-sS', '-o', copy, '-H', `Authorization: ${agent.headers()['authorization']}`, `${agent.url}/v1/images/${id}/content`)
+  const { status, digest: told } = image
+  const read = await digestOfFile(copy)
+  if (status !== 'available' || told !== digest || read !== digest) throw new PromiseBroken(`the image is ${status}, ${told}, read as ${read}, not ${digest}`)
+  const { items } = await agent.client.images.list()
+  if (items.length !== 1) throw new PromiseBroken(`one upload became ${items.length} images`)
+  await agent.kill()
+  const scrub = await agentCommand(folder.path, ['scrub'])
+  if (scrub.exitCode !== 0) throw new PromiseBroken(`scrub is not clean: ${scrub.stdout}${scrub.stderr}`)
+  const heads = upload.answers.filter(isHead).length
+  const appends = upload.answers.filter(({ method, status: code }) => method === 'PATCH' && code === 204).length
+  return { kills, length, heads, appends, twiceBytes: proxy.bytes.up - length }
+}
+
+const isHead = ({ method, status }: TusAnswer): boolean => method === 'HEAD' && status === 200
+
+/** Of the answers in order, no HEAD may tell less than any answer before it. */
+function requireKept(answers: readonly TusAnswer[]): void {
+  let acknowledged = 0
+  for (const { method, status, offset } of answers) {
+    if (offset === null || status >= 300) continue
+    if (method === 'HEAD' && offset < acknowledged) throw new PromiseBroken(`HEAD tells ${offset} after ${acknowledged} bytes were acknowledged`)
+    acknowledged = Math.max(acknowledged, offset)
+  }
+}
+
+if (import.meta.main) {
+  const seed = runSeed()
+  console.log(`SLIPWAY_SEED=${seed}`)
+  console.log(JSON.stringify(await killDuringUpload(Number(process.argv[2] ?? 100), seed, (line) => console.log(line))))
+}
