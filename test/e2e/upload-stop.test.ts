@@ -1,0 +1,127 @@
+// An agent that is told to stop while clients are sending: it ends soon, what it told stands, and the uploads go on after it.
+
+import { describe, expect, test } from 'bun:test'
+import { sampleBytes, Target } from '../conformance/tus/suite.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
+import type { AgentProcess } from '../support/agent-process.ts'
+import { createCuttingProxy } from '../support/cutting-proxy.ts'
+import { digestOfImage } from '../support/image-digest.ts'
+import { makeNoiseFile } from '../support/noise-file.ts'
+import { requireTool } from '../support/require.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startTusUpload } from '../support/tus-upload.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+/** Longest time from SIGTERM to the end of the process, as docs/tus.md promises. */
+const STOP_MS_MAX = 10_000
+const LENGTH = 64 * MIB
+/** SIGTERM comes once so much was sent. */
+const SENT_BEFORE = 9 * MIB
+const PIECE_BYTES = 64 * 1024
+const CONFIG = '[transfer]\nupload-concurrency = 2\n'
+
+const targetOf = (agent: AgentProcess): Promise<Target> =>
+  Target.open({ url: `${agent.url}/v1/uploads`, headers: { Authorization: `Bearer ${TEST_ADMIN_TOKEN}` } })
+
+/** The address of an upload after a restart, which changes the port. */
+const moved = (agent: AgentProcess, url: string): string => new URL(new URL(url).pathname, agent.url).href
+
+/** Sends SIGTERM; gives the exit code once the process is gone, and throws when that takes longer than promised. */
+async function stopInTime(agent: AgentProcess): Promise<number> {
+  const startMs = performance.now()
+  const code = await agent.stop()
+  expect(performance.now() - startMs).toBeLessThan(STOP_MS_MAX)
+  return code
+}
+
+describe('SIGTERM in the middle of a PATCH', () => {
+  test('whose client goes on sending gets 503 with the offset that is there after the next start', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    const bytes = sampleBytes(LENGTH)
+    const url = await (await targetOf(agent)).create(LENGTH)
+    using wire = await (await targetOf(agent)).beginPatch(url, 0, LENGTH, bytes.subarray(0, PIECE_BYTES))
+    let sent = PIECE_BYTES
+    const sending = (async () => {
+      // The upload must not be whole before the agent is told to stop, however slow it is.
+      while (sent < LENGTH - PIECE_BYTES && !wire.isEnded) {
+        await wire.write(bytes.subarray(sent, sent + PIECE_BYTES))
+        sent += PIECE_BYTES
+        await Bun.sleep(sent < SENT_BEFORE ? 0 : 1)
+      }
+    })()
+    await until('some bytes were sent', () => sent >= SENT_BEFORE)
+    const stopping = stopInTime(agent)
+    const answer = await wire.answer('PATCH')
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toBeDefined()
+    const offset = Number(answer.headers.get('upload-offset'))
+    expect(await stopping).toBe(0)
+    await sending
+    expect(sent).toBeLessThan(LENGTH)
+    expect(offset).toBeGreaterThan(0)
+    expect(offset).toBeLessThanOrEqual(sent)
+
+    await agent.restart()
+    const again = moved(agent, url)
+    expect(await (await targetOf(agent)).offset(again)).toBe(offset)
+    const last = await (await targetOf(agent)).patch(again, offset, bytes.subarray(offset))
+    expect(last.status).toBe(204)
+    const digest = new Bun.CryptoHasher('sha256').update(bytes).digest('hex')
+    expect(await digestOfImage(agent, last.headers.get('content-location') ?? '')).toBe(`sha256:${digest}`)
+  }, 60_000)
+
+  test('whose client is silent gets 503 with the offset that is there after the next start', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    const url = await (await targetOf(agent)).create(LENGTH)
+    using wire = await (await targetOf(agent)).beginPatch(url, 0, LENGTH, sampleBytes(3 * MIB))
+    const stopping = stopInTime(agent)
+    const answer = await wire.answer('PATCH')
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('tus-resumable')).toBe('1.0.0')
+    expect(await stopping).toBe(0)
+    await agent.restart()
+    expect(await (await targetOf(agent)).offset(moved(agent, url))).toBe(Number(answer.headers.get('upload-offset')))
+  }, 60_000)
+
+  requireTool('node', 'nodejs')(
+    'of several clients ends the agent in time, and each of them goes on by itself',
+    async () => {
+      await using folder = await createTemporaryFolder()
+      await using agent = await startAgent(folder.path, { config: CONFIG })
+      const port = (): number => Number(new URL(agent.url).port)
+      await using stack = new AsyncDisposableStack()
+      const clients = await Promise.all(
+        [1, 2, 3].map(async (seed) => {
+          const path = folder.file(`noise-${seed}.raw`)
+          const digest = await makeNoiseFile(path, LENGTH / 4, seed)
+          const proxy = stack.use(await createCuttingProxy(port(), { bytesPerSecond: 8 * MIB }))
+          proxy.holdAt(LENGTH / 8)
+          return { digest, proxy, upload: stack.use(startTusUpload({ url: proxy.url, file: path, metadata: { name: `noise-${seed}` } })) }
+        }),
+      )
+      // Two have places and are in full flow; the third waits for one with what fits into the buffers of its connection.
+      await until('two are in full flow', () => clients.filter(({ proxy }) => proxy.bytes.up > LENGTH / 16).length >= 2)
+      const before = clients.map(({ upload }) => upload.answers.length)
+      expect(await stopInTime(agent)).toBe(0)
+      await agent.restart()
+      for (const { proxy } of clients) {
+        proxy.setTarget(port())
+        proxy.holdAt(Number.POSITIVE_INFINITY)
+      }
+      for (const [at, { digest, upload }] of clients.entries()) {
+        expect(await digestOfImage(agent, await upload.image())).toBe(digest)
+        let told = 0
+        for (const { method, status, offset } of upload.answers.slice(before[at])) {
+          if (offset === null) continue
+          // A refusal at the stop tells an offset too, and it stands as others do.
+          if (method === 'HEAD' && status === 200) expect(offset).toBeGreaterThanOrEqual(told)
+          told = Math.max(told, offset)
+        }
+      }
+    },
+    120_000,
+  )
+})
