@@ -1,7 +1,7 @@
 // A store on a file system of its own that fills up, turns read-only, and goes away, while its agent runs.
 
 import { describe, expect } from 'bun:test'
-import { appendFileSync, readdirSync, rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import type { Check } from '../../protocol/health.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -10,7 +10,7 @@ import { startAgent } from '../support/agent-process.ts'
 import type { AgentProcess, AgentProcessOptions } from '../support/agent-process.ts'
 import { Ledger } from '../support/ledger.ts'
 import type { LedgerImage, LedgerUpload } from '../support/ledger.ts'
-import { mountLoop, requireLoopMount } from '../support/loop-mount.ts'
+import { fillDisk, mountLoop, requireLoopMount } from '../support/loop-mount.ts'
 import type { LoopMount } from '../support/loop-mount.ts'
 import { createRandom } from '../support/properties.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
@@ -95,7 +95,7 @@ describe('a disk that fills up', () => {
         expect(refused).toMatchObject({ status: 507, problem: { type: 'urn:slipway:problem:insufficient-storage' } })
         expect(refused.problem.action).toMatch(/delete images/i)
         const held = Number(refused.headers.get('upload-offset'))
-        fill(`${mount.path}/filler`)
+        fillDisk(`${mount.path}/filler`)
 
         const offset = open.acknowledged
         const rest = open.bytes.slice(offset)
@@ -132,7 +132,7 @@ describe('a disk that others filled to the last byte', () => {
     async () => {
       await using scene = await openScene()
       const { agent, ledger, image, open, mount } = scene
-      fill(`${mount.path}/filler`)
+      fillDisk(`${mount.path}/filler`)
       await agent.kill()
       await agent.restart()
       await ledger.verify()
@@ -156,7 +156,7 @@ describe('a disk that others filled to the last byte', () => {
       const { agent, mount, folder } = scene
       await agent.kill()
       for (const name of readdirSync(mount.path)) if (name.startsWith('.ballast')) rmSync(`${mount.path}/${name}`)
-      fill(`${mount.path}/filler`)
+      fillDisk(`${mount.path}/filler`)
       const { exitCode, stderr } = await runAgent(['serve', '--config', `${folder}/agent.toml`])
       expect(exitCode).toBe(2)
       expect(stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))).toEqual([
@@ -248,15 +248,4 @@ async function maintain(agent: AgentProcess): Promise<Task[]> {
     )
   }
   return ends
-}
-
-/** Writes until the disk takes nothing more. */
-function fill(path: string): void {
-  for (let bytes = MIB; bytes >= 1;) {
-    try {
-      appendFileSync(path, new Uint8Array(bytes))
-    } catch {
-      bytes = Math.floor(bytes / 2)
-    }
-  }
 }

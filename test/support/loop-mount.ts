@@ -1,7 +1,7 @@
 // A small file system of its own for a test: an ext4 image on a loop device, and what can happen to it while an agent uses
 // it. Needs root and loop devices, as Debian's packages test themselves with.
 
-import { mkdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
 import { requireThat } from './require.ts'
 import type { TestFunction } from './require.ts'
 import { run } from './small-image.ts'
@@ -75,5 +75,16 @@ export async function mountLoop(folder: string, path: string, bytes: number): Pr
       await run('umount', '-l', path)
       await run('umount', '-l', below)
     },
+  }
+}
+
+/** Writes a file until its disk takes nothing more. */
+export function fillDisk(path: string): void {
+  for (let bytes = 1024 * 1024; bytes >= 1;) {
+    try {
+      appendFileSync(path, new Uint8Array(bytes))
+    } catch {
+      bytes = Math.floor(bytes / 2)
+    }
   }
 }
