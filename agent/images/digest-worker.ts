@@ -1,7 +1,7 @@
 // Worker that computes the SHA-256 of the pieces of one image, so that the event loop stays free while it is read.
 // Each buffer comes transferred and goes back the same way, to be filled again.
 
-import { constants, setPriority } from 'node:os'
+import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../contract/thread-priority.ts'
 import type { DigestAnswer, DigestOrder } from './whole-digest.ts'
 import { updateWithZeros } from './zeros.ts'
 
@@ -13,8 +13,8 @@ self.addEventListener('message', (event: MessageEvent<DigestOrder>) => {
   const order = event.data
   switch (order.kind) {
     case 'background':
-      // On Linux the priority is this thread's own (setpriority(2)). Whoever reads the slices waits for this thread and so steps back with it.
-      setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+      // Whoever reads the slices waits for this thread and so steps back with it.
+      lowerThreadPriority(PRIORITY_OF_BACKGROUND)
       return
     case 'piece':
       hash.update(new Uint8Array(order.buffer, 0, order.length))

@@ -4,6 +4,7 @@
 import { CODEC_RAW, CODEC_ZSTD } from '../../protocol/frames.ts'
 import { createCutter } from '../../protocol/cutter.ts'
 import type { Cutter } from '../../protocol/cutter.ts'
+import { lowerThreadPriority, PRIORITY_OF_WORK } from '../contract/thread-priority.ts'
 import { BLOCK_PRIMITIVES } from './block-primitives.ts'
 import { viewFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
@@ -13,6 +14,8 @@ import { COMPRESSION_SAVING_MIN, ZSTD_LEVEL } from './parameters.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from './record.ts'
 
 declare const self: Worker
+
+lowerThreadPriority(PRIORITY_OF_WORK)
 
 let cutter: Cutter | undefined
 let filter: Filter | undefined
