@@ -1,6 +1,6 @@
 // Worker thread that has SQLite check an index database: with millions of rows that takes longer than the event loop may stand.
 
-import { indexFaultAt } from './index-database.ts'
+import { indexFaultAt } from './index-file.ts'
 
 declare const self: Worker
 

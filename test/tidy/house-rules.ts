@@ -39,7 +39,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'scripts/',
     'test/',
   ],
-  'bun:sqlite': ['agent/slices/index-database.ts', 'agent/tasks/', 'agent/system/', 'bot/system/', 'bot/fleet/registry.ts', 'bot/audit/audit.ts', 'test/'],
+  'bun:sqlite': ['agent/slices/index-file.ts', 'agent/tasks/', 'agent/system/', 'bot/system/', 'bot/fleet/registry.ts', 'bot/audit/audit.ts', 'test/'],
   'bun:ffi': ['agent/system/', 'bot/system/', 'test/'],
 }
 
