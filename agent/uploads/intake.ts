@@ -1,19 +1,15 @@
 // Intake: takes the pieces of one body into slices and the journal. Few bytes wait in memory and go to the journal as they
 // are; more of them need a place and an ingest. Checkpoints go on beside the bytes.
 
-import { problem } from '../../protocol/problems.ts'
-import type { Clock } from '../contract/runtime.ts'
 import type { Checkpoint, Ingest } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
-import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
+import { refuseWithoutSpace } from './limits.ts'
+import { Pace } from './pace.ts'
+import type { PaceDeps } from './pace.ts'
 import type { Place, Places } from './places.ts'
 
-/** A checkpoint at least every so many bytes and milliseconds. */
-export const CHECKPOINT_BYTES = 64 * 1024 * 1024
-export const CHECKPOINT_MS = 2000
 /** A body that brought less than this since it got its place is a stalled one more likely than one that flows in bursts. */
-const YIELD_SOON_BYTES = 1024 * 1024
-const YIELD_SOON_MS = 5
+const FLOWING_BYTES_MIN = 1024 * 1024
 /** Up to this length a tail grows in the journal alone: few or slow bytes need no place and no ingest. */
 const SMALL_TAIL_BYTES = 64 * 1024
 
@@ -31,10 +27,8 @@ export interface Sink {
   rest(): Promise<void>
 }
 
-export interface IntakeDeps {
-  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+export interface IntakeDeps extends PaceDeps {
   readonly space: Pick<Space, 'isBelowReserve'>
-  readonly places: Places
   /** Bodies with a checksum that hold an ingest open until they are verified. */
   readonly provisional: Places
 }
@@ -70,33 +64,35 @@ export class Intake implements BodyIntake {
   readonly #deps: IntakeDeps
   readonly #sink: Sink
   readonly #options: IntakeOptions
+  readonly #pace: Pace
   /** Pieces that no ingest took yet. */
   #small: Uint8Array[] = []
   #smallBytes = 0
   #ingest: Ingest | undefined
-  #place: Place | undefined
   #permit: Place | undefined
   /** Checkpoints of a body that is not verified yet. */
   #unverified: Checkpoint[] = []
-  #received = 0
-  #receivedAtPlace = 0
-  #receivedAtCheckpoint = 0
-  #checkpointMs: number
-  #checkpointing: Promise<void> | undefined
-  #parking: Promise<void> | undefined
-  #yields = false
-  /** The end of everything that works on the sink. */
-  #last: Promise<void> = Promise.resolve()
 
   constructor(deps: IntakeDeps, sink: Sink, options: IntakeOptions) {
     this.#deps = deps
     this.#sink = sink
     this.#options = options
-    this.#checkpointMs = deps.clock.monotonicMs()
+    this.#pace = new Pace(
+      deps,
+      { ...options, flowingBytesMin: FLOWING_BYTES_MIN },
+      {
+        isNews: () => this.#pace.fresh > 0 && !(options.isProvisional && !this.#ingest),
+        checkpoint: async () => {
+          await this.#checkpoint(false)
+          await refuseWithoutSpace(deps.space)
+        },
+        park: () => this.#park(),
+      },
+    )
   }
 
   get received(): number {
-    return this.#received
+    return this.#pace.received
   }
 
   /** Plain bytes may end anywhere. */
@@ -105,53 +101,36 @@ export class Intake implements BodyIntake {
   }
 
   async take(piece: Uint8Array): Promise<boolean> {
-    await this.#parking
+    const pace = this.#pace
+    await pace.parking
     if (!this.#ingest && this.#sink.tailLength + this.#smallBytes + piece.byteLength <= SMALL_TAIL_BYTES) {
       this.#small.push(piece)
       this.#smallBytes += piece.byteLength
-      this.#received += piece.byteLength
+      pace.add(piece.byteLength)
       return true
     }
     const ingest = await this.#ready()
     if (!ingest) return false
     await ingest.write(piece)
-    this.#received += piece.byteLength
-    if (this.#received - this.#receivedAtCheckpoint >= CHECKPOINT_BYTES) {
-      await this.#checkpointing
-      this.#startCheckpoint()
-    }
-    if (this.#yields) this.#startParking()
+    pace.add(piece.byteLength)
+    if (pace.isCheckpointDue) await pace.startCheckpoint()
+    pace.endPiece()
     return true
   }
 
   tick(quietMs: number): void {
-    const now = this.#deps.clock.monotonicMs()
-    if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
-      if (quietMs > 0) this.#startParking()
-      else this.#yields = true
-      return
-    }
-    const isDue = this.#received > this.#receivedAtCheckpoint && now - this.#checkpointMs >= CHECKPOINT_MS
-    if (isDue && !this.#checkpointing && !this.#parking && !(this.#options.isProvisional && !this.#ingest)) this.#startCheckpoint()
+    this.#pace.tick(quietMs)
   }
 
-  async yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
-    if (!this.#place || this.#deps.places.waiting === 0) return
-    const isSlow = this.#received - this.#receivedAtPlace < YIELD_SOON_BYTES
-    try {
-      await this.#deps.clock.sleep(isSlow ? YIELD_SOON_MS : YIELD_QUIET_MS, arrived)
-    } catch {
-      // A piece came in time.
-      return
-    }
-    if (this.#place && !arrived.aborted) this.#startParking()
+  yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
+    return this.#pace.yieldWhenQuiet(arrived)
   }
 
   async commit(isLast: boolean): Promise<void> {
-    await this.#settled()
+    await this.#pace.settled()
     // Small bytes that make the upload whole go into slices at once, unless the wait for a place was ended.
     if (isLast && this.#smallBytes > 0) await this.#ready()
-    await this.#exclusively(async () => {
+    await this.#pace.exclusively(async () => {
       await this.#checkpoint(isLast)
       if (this.#unverified.length === 0) return
       const unverified = this.#unverified
@@ -161,63 +140,44 @@ export class Intake implements BodyIntake {
   }
 
   async close(): Promise<void> {
-    await this.#settled()
+    await this.#pace.settled()
     for (const { release } of this.#unverified) release()
     this.#unverified = []
     try {
-      await this.#exclusively(() => this.#closeIngest())
+      await this.#pace.exclusively(() => this.#closeIngest())
     } finally {
-      this.#freePlace()
+      this.#pace.freePlace()
       this.#permit?.[Symbol.dispose]()
     }
   }
 
   /** An ingest with a place; undefined when the wait for one was ended. */
   async #ready(): Promise<Ingest | undefined> {
-    if (this.#ingest && this.#place) return this.#ingest
+    if (this.#ingest && this.#pace.hasPlace) return this.#ingest
     const { signal, isProvisional } = this.#options
     try {
       if (isProvisional && !this.#permit) this.#permit = await this.#deps.provisional.take(signal)
-      this.#place = await this.#deps.places.take(signal)
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
     }
-    this.#receivedAtPlace = this.#received
-    return this.#ingest ?? this.#exclusively(() => this.#open())
+    if (!(await this.#pace.takePlace())) return undefined
+    return this.#ingest ?? this.#pace.exclusively(() => this.#open())
   }
 
   async #open(): Promise<Ingest> {
-    await this.#refuseWithoutSpace()
+    await refuseWithoutSpace(this.#deps.space)
     const ingest = await this.#sink.open()
     this.#ingest = ingest
     for (const piece of this.#takeSmall()) await ingest.write(piece)
     return ingest
   }
 
-  #startCheckpoint(): void {
-    this.#receivedAtCheckpoint = this.#received
-    this.#checkpointMs = this.#deps.clock.monotonicMs()
-    this.#checkpointing = this.#beside(async () => {
-      await this.#checkpoint(false)
-      await this.#refuseWithoutSpace()
-    }).finally(() => (this.#checkpointing = undefined))
-  }
-
-  /** Commits what there is and gives the place back. A body that is not verified keeps its ingest: its pins hang on it. */
-  #startParking(): void {
-    if (this.#parking) return
-    this.#parking = this.#beside(async () => {
-      if (!this.#options.isProvisional) {
-        await this.#checkpoint(false)
-        this.#receivedAtCheckpoint = this.#received
-        await this.#closeIngest()
-      }
-      this.#freePlace()
-    }).finally(() => {
-      this.#yields = false
-      this.#parking = undefined
-    })
+  /** A body that is not verified keeps its ingest: its pins hang on it. */
+  async #park(): Promise<void> {
+    if (this.#options.isProvisional) return
+    await this.#checkpoint(false)
+    await this.#closeIngest()
   }
 
   async #checkpoint(isLast: boolean): Promise<void> {
@@ -238,46 +198,11 @@ export class Intake implements BodyIntake {
     await this.#sink.rest()
   }
 
-  async #refuseWithoutSpace(): Promise<void> {
-    if (!(await this.#deps.space.isBelowReserve())) return
-    throw problem('insufficient-storage', 'The free space of the store is below its reserve. What was acknowledged is kept.')
-  }
-
   #takeSmall(): Uint8Array[] {
     const small = this.#small
     this.#small = []
     this.#smallBytes = 0
     return small
-  }
-
-  #freePlace(): void {
-    this.#place?.[Symbol.dispose]()
-    this.#place = undefined
-  }
-
-  async #settled(): Promise<void> {
-    await this.#parking
-    await this.#checkpointing
-  }
-
-  /** Runs what works on the sink, one after the other: a tail must not grow while an ingest is opened on it. */
-  #exclusively<Result>(run: () => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(run)
-    this.#last = result.then(
-      () => {},
-      // Told to whoever asked for it.
-      () => {},
-    )
-    return result
-  }
-
-  /** Runs beside the body; a failure is told by the callback. */
-  async #beside(run: () => Promise<void>): Promise<void> {
-    try {
-      await this.#exclusively(run)
-    } catch (error) {
-      this.#options.onFailure(error)
-    }
   }
 }
 

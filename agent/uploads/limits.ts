@@ -28,3 +28,9 @@ export async function promiseSpace(space: Space, id: string, bytes: number): Pro
   const detail = `The upload needs ${formatSize(bytes)}; the store has ${formatSize(availableBytes)} above its reserve.`
   throw problem('insufficient-storage', detail, { neededBytes: bytes, availableBytes })
 }
+
+/** Throws `insufficient-storage` when the free space is below the reserve. */
+export async function refuseWithoutSpace(space: Pick<Space, 'isBelowReserve'>): Promise<void> {
+  if (!(await space.isBelowReserve())) return
+  throw problem('insufficient-storage', 'The free space of the store is below its reserve. What was acknowledged is kept.')
+}

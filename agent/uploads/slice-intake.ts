@@ -10,11 +10,9 @@ import { problem } from '../../protocol/problems.ts'
 import type { CrashPoint } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceReceiver } from '../contract/slices.ts'
-import { CHECKPOINT_BYTES, CHECKPOINT_MS } from './intake.ts'
 import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './intake.ts'
-import { refuseTooLong } from './limits.ts'
-import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
-import type { Place } from './places.ts'
+import { refuseTooLong, refuseWithoutSpace } from './limits.ts'
+import { Pace } from './pace.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */
 const CHECKPOINT_ENTRIES = 16_384
@@ -53,34 +51,36 @@ export class SliceIntake implements BodyIntake {
   readonly #deps: IntakeDeps
   readonly #sink: Sink
   readonly #body: SliceBody
-  readonly #options: IntakeOptions
+  readonly #pace: Pace
   readonly #reader = createFrameReader()
   readonly #putting = new Set<Promise<void>>()
   #batch: Batch | undefined
-  #place: Place | undefined
   #offset: number
-  #received = 0
   #frames = 0
-  #receivedAtCheckpoint = 0
-  #checkpointMs: number
-  #checkpointing: Promise<void> | undefined
-  #parking: Promise<void> | undefined
-  #yields = false
   /** Why a checkpoint failed: entries after it would leave a hole, so nothing is committed any more. */
   #broken: { readonly error: unknown } | undefined
-  #last: Promise<void> = Promise.resolve()
 
   constructor(deps: IntakeDeps, sink: Sink, body: SliceBody, options: IntakeOptions) {
     this.#deps = deps
     this.#sink = sink
     this.#body = body
-    this.#options = options
     this.#offset = body.offset
-    this.#checkpointMs = deps.clock.monotonicMs()
+    this.#pace = new Pace(
+      deps,
+      { ...options, flowingBytesMin: 0 },
+      {
+        isNews: () => this.#batch !== undefined,
+        checkpoint: () => this.#checkpoint(),
+        park: async () => {
+          await this.#checkpoint()
+          await sink.rest()
+        },
+      },
+    )
   }
 
   get received(): number {
-    return this.#received
+    return this.#pace.received
   }
 
   get isWhole(): boolean {
@@ -88,79 +88,51 @@ export class SliceIntake implements BodyIntake {
   }
 
   async take(piece: Uint8Array): Promise<boolean> {
-    await this.#parking
-    if (!(await this.#hasPlace())) return false
-    this.#received += piece.byteLength
+    const pace = this.#pace
+    await pace.parking
+    if (!pace.hasPlace && !(await pace.takePlace())) return false
+    pace.add(piece.byteLength)
     try {
       const frames = this.#reader.take(piece)
       for (let next = frames.next(); !next.done; next = frames.next()) {
         await this.#takeFrame(next.value, frames)
         if (++this.#frames % BREATH_FRAMES === 0) await this.#deps.clock.sleep(0)
         if (this.#batch?.failed) throw this.#batch.failed.error
-        if (this.#isFull()) {
-          await this.#checkpointing
-          this.#startCheckpoint()
-        }
+        if (pace.isCheckpointDue || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES) await pace.startCheckpoint()
       }
     } catch (error) {
       // What came before the frame that is refused counts.
       await this.commit()
       throw error instanceof FrameInvalid ? problem('invalid-input', `The body is not a stream of slices: ${error.message}.`, {}, { cause: error }) : error
     }
-    if (this.#yields) this.#startParking()
+    pace.endPiece()
     return true
   }
 
   tick(quietMs: number): void {
-    const now = this.#deps.clock.monotonicMs()
-    if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
-      if (quietMs > 0) this.#startParking()
-      else this.#yields = true
-      return
-    }
-    if (this.#batch && now - this.#checkpointMs >= CHECKPOINT_MS && !this.#checkpointing && !this.#parking) this.#startCheckpoint()
+    this.#pace.tick(quietMs)
   }
 
-  async yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
-    if (!this.#place || this.#deps.places.waiting === 0) return
-    try {
-      await this.#deps.clock.sleep(YIELD_QUIET_MS, arrived)
-    } catch {
-      // A piece came in time.
-      return
-    }
-    if (this.#place && !arrived.aborted) this.#startParking()
+  yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
+    return this.#pace.yieldWhenQuiet(arrived)
   }
 
   async commit(): Promise<void> {
-    await this.#settled()
-    await this.#exclusively(() => this.#checkpoint())
+    await this.#pace.settled()
+    await this.#pace.exclusively(() => this.#checkpoint())
   }
 
   async close(): Promise<void> {
-    await this.#settled()
+    await this.#pace.settled()
     try {
-      await this.#exclusively(async () => {
+      await this.#pace.exclusively(async () => {
         const batch = this.#batch
         this.#batch = undefined
         if (batch) await letGo(batch)
         await this.#sink.rest()
       })
     } finally {
-      this.#freePlace()
-    }
-  }
-
-  /** Whether there is a place for this body; false when the wait for one was ended. */
-  async #hasPlace(): Promise<boolean> {
-    if (this.#place) return true
-    const { signal } = this.#options
-    try {
-      this.#place = await this.#deps.places.take(signal)
-      return true
-    } catch (error) {
-      if (signal.aborted) return false
-      throw error
+      this.#pace.freePlace()
     }
   }
 
@@ -212,7 +184,7 @@ export class SliceIntake implements BodyIntake {
 
   /** Starts to verify and store a slice; waits while many are under way. */
   async #put(frame: SliceFrame): Promise<void> {
-    if (!this.#batch || this.#batch.puts.length === 0) await this.#refuseWithoutSpace()
+    if (!this.#batch || this.#batch.puts.length === 0) await refuseWithoutSpace(this.#deps.space)
     while (this.#putting.size >= PUTS_MAX) await Promise.race(this.#putting)
     const batch = this.#current()
     const at = batch.entries.length
@@ -238,33 +210,10 @@ export class SliceIntake implements BodyIntake {
     return this.#batch
   }
 
-  #isFull(): boolean {
-    return this.#received - this.#receivedAtCheckpoint >= CHECKPOINT_BYTES || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES
-  }
-
-  #startCheckpoint(): void {
-    this.#checkpointing = this.#beside(() => this.#checkpoint()).finally(() => (this.#checkpointing = undefined))
-  }
-
-  /** Commits what there is and gives the place back. */
-  #startParking(): void {
-    if (this.#parking) return
-    this.#parking = this.#beside(async () => {
-      await this.#checkpoint()
-      await this.#sink.rest()
-      this.#freePlace()
-    }).finally(() => {
-      this.#yields = false
-      this.#parking = undefined
-    })
-  }
-
   async #checkpoint(): Promise<void> {
     if (this.#broken) throw this.#broken.error
     const batch = this.#batch
     this.#batch = undefined
-    this.#receivedAtCheckpoint = this.#received
-    this.#checkpointMs = this.#deps.clock.monotonicMs()
     if (!batch) return
     try {
       await this.#commitBatch(batch)
@@ -287,38 +236,6 @@ export class SliceIntake implements BodyIntake {
       await this.#sink.commit([{ entries, tail: NO_TAIL, storedBytes: 0, release: () => {} }])
     }
     if (batch.failed) throw batch.failed.error
-  }
-
-  async #refuseWithoutSpace(): Promise<void> {
-    if (!(await this.#deps.space.isBelowReserve())) return
-    throw problem('insufficient-storage', 'The free space of the store is below its reserve. What was acknowledged is kept.')
-  }
-
-  #freePlace(): void {
-    this.#place?.[Symbol.dispose]()
-    this.#place = undefined
-  }
-
-  async #settled(): Promise<void> {
-    await this.#parking
-    await this.#checkpointing
-  }
-
-  /** Runs what works on the sink, one after the other. */
-  #exclusively(run: () => Promise<void>): Promise<void> {
-    const result = this.#last.then(run)
-    // Told to whoever asked for it.
-    this.#last = result.catch(() => {})
-    return result
-  }
-
-  /** Runs beside the body; a failure is told by the callback. */
-  async #beside(run: () => Promise<void>): Promise<void> {
-    try {
-      await this.#exclusively(run)
-    } catch (error) {
-      this.#options.onFailure(error)
-    }
   }
 }
 

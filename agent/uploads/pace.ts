@@ -1,0 +1,187 @@
+// Pace: when a body commits what it brought, and when its place goes on to another body. Both kinds of intake keep it; what
+// there is to commit and to let go of, only they know.
+
+import type { Clock } from '../contract/runtime.ts'
+import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
+import type { Place, Places } from './places.ts'
+
+/** A checkpoint at least every so many bytes and milliseconds. */
+const CHECKPOINT_BYTES = 64 * 1024 * 1024
+const CHECKPOINT_MS = 2000
+const YIELD_SOON_MS = 5
+
+export interface PaceDeps {
+  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+  readonly places: Places
+}
+
+export interface PaceOptions {
+  /** A body that brought less than this since it got its place is a stalled one more likely than one that flows in bursts. */
+  readonly flowingBytesMin: number
+  /** Ends every wait for a place. */
+  readonly signal: AbortSignal
+  /** Told when a step beside the body fails. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** What an intake does when its time has come. Steps run one after the other. */
+export interface PaceSteps {
+  /** Whether a checkpoint would commit anything. */
+  isNews(): boolean
+  /** Commits what was taken. */
+  checkpoint(): Promise<void>
+  /** Commits what was taken and lets go of what the place was for. */
+  park(): Promise<void>
+}
+
+export class Pace {
+  readonly #deps: PaceDeps
+  readonly #options: PaceOptions
+  readonly #steps: PaceSteps
+  #place: Place | undefined
+  #received = 0
+  #receivedAtPlace = 0
+  #receivedAtCheckpoint = 0
+  #checkpointMs: number
+  #checkpointing: Promise<void> | undefined
+  #parking: Promise<void> | undefined
+  #yields = false
+  /** The end of everything that works on the sink. */
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(deps: PaceDeps, options: PaceOptions, steps: PaceSteps) {
+    this.#deps = deps
+    this.#options = options
+    this.#steps = steps
+    this.#checkpointMs = deps.clock.monotonicMs()
+  }
+
+  /** Bytes of the body taken until now. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** Bytes taken since the last checkpoint began. */
+  get fresh(): number {
+    return this.#received - this.#receivedAtCheckpoint
+  }
+
+  get isCheckpointDue(): boolean {
+    return this.fresh >= CHECKPOINT_BYTES
+  }
+
+  get hasPlace(): boolean {
+    return this.#place !== undefined
+  }
+
+  /** Ends when the place has gone on, while it is on its way; a body takes no piece before. */
+  get parking(): Promise<void> | undefined {
+    return this.#parking
+  }
+
+  add(bytes: number): void {
+    this.#received += bytes
+  }
+
+  /** Waits for a place; false when the wait was ended. */
+  async takePlace(): Promise<boolean> {
+    const { signal } = this.#options
+    try {
+      this.#place = await this.#deps.places.take(signal)
+    } catch (error) {
+      if (signal.aborted) return false
+      throw error
+    }
+    this.#receivedAtPlace = this.#received
+    return true
+  }
+
+  freePlace(): void {
+    this.#place?.[Symbol.dispose]()
+    this.#place = undefined
+  }
+
+  /** Starts a checkpoint beside the body once the one before has ended. */
+  async startCheckpoint(): Promise<void> {
+    await this.#checkpointing
+    this.#startCheckpoint()
+  }
+
+  /** To be called after each piece: hands the place on when that was due in the middle of it. */
+  endPiece(): void {
+    if (this.#yields) this.#startParking()
+  }
+
+  /** To be called several times a second with the time since the body's last byte, 0 while a piece is being taken. */
+  tick(quietMs: number): void {
+    const now = this.#deps.clock.monotonicMs()
+    if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
+      if (quietMs > 0) this.#startParking()
+      else this.#yields = true
+      return
+    }
+    const isDue = now - this.#checkpointMs >= CHECKPOINT_MS && this.#steps.isNews()
+    if (isDue && !this.#checkpointing && !this.#parking) this.#startCheckpoint()
+  }
+
+  /** Hands the place on when the next piece takes long and others wait; `arrived` aborts when it is there. */
+  async yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
+    if (!this.#place || this.#deps.places.waiting === 0) return
+    const isFlowing = this.#received - this.#receivedAtPlace >= this.#options.flowingBytesMin
+    try {
+      await this.#deps.clock.sleep(isFlowing ? YIELD_QUIET_MS : YIELD_SOON_MS, arrived)
+    } catch {
+      // A piece came in time.
+      return
+    }
+    if (this.#place && !arrived.aborted) this.#startParking()
+  }
+
+  /** Resolves when no step is under way. */
+  async settled(): Promise<void> {
+    await this.#parking
+    await this.#checkpointing
+  }
+
+  /** Runs what works on the sink, one after the other: a tail must not grow while an ingest is opened on it. */
+  exclusively<Result>(run: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(run)
+    this.#last = result.then(
+      () => {},
+      // Told to whoever asked for it.
+      () => {},
+    )
+    return result
+  }
+
+  #startCheckpoint(): void {
+    this.#markCheckpoint()
+    this.#checkpointing = this.#beside(() => this.#steps.checkpoint()).finally(() => (this.#checkpointing = undefined))
+  }
+
+  #startParking(): void {
+    if (this.#parking) return
+    this.#parking = this.#beside(async () => {
+      this.#markCheckpoint()
+      await this.#steps.park()
+      this.freePlace()
+    }).finally(() => {
+      this.#yields = false
+      this.#parking = undefined
+    })
+  }
+
+  #markCheckpoint(): void {
+    this.#receivedAtCheckpoint = this.#received
+    this.#checkpointMs = this.#deps.clock.monotonicMs()
+  }
+
+  /** Runs beside the body; a failure is told by the callback. */
+  async #beside(run: () => Promise<void>): Promise<void> {
+    try {
+      await this.exclusively(run)
+    } catch (error) {
+      this.#options.onFailure(error)
+    }
+  }
+}
