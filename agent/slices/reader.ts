@@ -13,9 +13,10 @@ import { sliceKey } from './slice-row.ts'
 import type { Location } from './slice-row.ts'
 
 const MIB = 1024 * 1024
-/** Uncompressed bytes looked up and read together, and how many such windows are on their way beside the one given out. */
-const WINDOW_BYTES = 4 * MIB
-const WINDOWS_AHEAD = 3
+/** Uncompressed bytes looked up and read together. */
+const WINDOW_BYTES = 2 * MIB
+/** Windows on their way beside those given out, shared by all who read: one who reads alone is fast, many at once take bounded memory. */
+const WINDOWS_AHEAD = 4
 /** One read of a pack: neighbours within the gap are read together. */
 const READ_BYTES_MAX = 4 * MIB
 const READ_GAP_MAX = 64 * 1024
@@ -50,11 +51,17 @@ interface Wanted {
 
 export function createReader(deps: ReaderDeps): Reader {
   const cache = createSliceCache()
+  let readers = 0
 
   const locate = (digest: Uint8Array): Wanted => {
     const location = deps.index.find(digest)
     if (!location) throw new SliceUnreadable(digest, 'missing', `no pack has the slice ${Buffer.from(digest).toString('hex')}`)
     return { digest, location }
+  }
+
+  const countReader = (): Disposable => {
+    readers++
+    return { [Symbol.dispose]: () => void readers-- }
   }
 
   /** Reads and verifies records; gives frames by slice key. */
@@ -118,10 +125,11 @@ export function createReader(deps: ReaderDeps): Reader {
     async *read(manifest, start, end, signal) {
       if (start >= end) return
       const isSmall = end - start <= CACHED_RANGE_MAX
+      using _reading = countReader()
       const windows = planWindows(manifest, start, end)
       const ahead: { window: Window; slices: Promise<Map<string, Uint8Array>> }[] = []
       const readAhead = (): void => {
-        while (ahead.length < WINDOWS_AHEAD) {
+        while (ahead.length < Math.max(1, Math.floor(WINDOWS_AHEAD / readers))) {
           const next = windows.next()
           if (next.done) return
           const slices = loadWindow(manifest, next.value.first, next.value.last, isSmall)
