@@ -43,13 +43,13 @@ export function judgeEventLoop(facts: { readonly delayMsMax: number; readonly re
 export type MountFacts =
   | {
       readonly kind: 'reachable'
-      readonly isSameFileSystem: boolean
-      readonly isStore: boolean
+      /** Whose `store.json` is there. */
+      readonly store: 'own' | 'other' | 'none'
       readonly answeredMs: number
     }
   | { readonly kind: 'unreachable'; readonly code: string }
 
-/** The mount path: there, and the same file system as at the start. */
+/** The mount path: there, with the store that was opened at the start. */
 export function judgeMount(mount: string, facts: MountFacts): Finding {
   const limit = 'reachable within 2 s'
   if (facts.kind === 'unreachable')
@@ -60,15 +60,16 @@ export function judgeMount(mount: string, facts: MountFacts): Finding {
       impact: 'No image can be read or written.',
       action: `Mount ${mount} again, then reconnect the store.`,
     }
-  if (!facts.isSameFileSystem || !facts.isStore)
+  if (facts.store !== 'own')
     return {
       state: 'failed',
-      measured: facts.isStore
-        ? `another file system is mounted at ${mount} than at the start`
-        : `${mount} has no store.json: the file system of the store is not mounted`,
+      measured:
+        facts.store === 'other'
+          ? `another store is mounted at ${mount} than at the start`
+          : `${mount} has no store.json: the file system of the store is not mounted`,
       limit,
-      impact: 'Images cannot be read, and what is written would go to the wrong disk.',
-      action: `Mount the right file system at ${mount}, then restart the agent.`,
+      impact: 'Images cannot be read, and nothing is written, so that nothing goes to the wrong disk.',
+      action: `Mount the right file system at ${mount}: the agent then goes on by itself.`,
     }
   return ok(`answered in ${Math.round(facts.answeredMs)} ms`, limit)
 }

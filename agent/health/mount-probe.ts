@@ -1,7 +1,7 @@
 // Looks at the mount path as the operating system sees it. Every call may hang for as long as the file system does; the
 // board of checks bounds that, and never starts a second look before the first has ended.
 
-import { open, stat, unlink } from 'node:fs/promises'
+import { open, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../contract/runtime.ts'
 import type { MountFacts } from './judge.ts'
@@ -9,6 +9,8 @@ import type { MountFacts } from './judge.ts'
 const PROBE_NAME = '.health-probe'
 /** The file is written at most this often, in milliseconds; in between the last result counts. */
 const WRITE_EVERY_MS = 10_000
+/** Longest store file that is compared, in bytes. */
+const STORE_FILE_BYTES_MAX = 64 * 1024
 
 export interface MountProbe {
   look(): Promise<MountFacts>
@@ -23,24 +25,31 @@ export interface MountProbeDeps {
   readonly clock: Clock
 }
 
-/** Makes the probe of a mount path that is there: its file system is the one expected from then on. */
+/**
+ * Makes the probe of a mount path that holds the store: what its store file says is expected from then on. The number of the device is not:
+ * a network mount that comes back has another one.
+ */
 export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps): Promise<MountProbe> {
-  const { dev: device } = await stat(mount)
+  const path = join(mount, storeFile)
+  const own = await readFile(path)
   let written: { readonly atMs: number; readonly code: string | null } | undefined
+
+  const lookAtStore = async (): Promise<'own' | 'other' | 'none'> => {
+    try {
+      if ((await stat(path)).size > STORE_FILE_BYTES_MAX) return 'other'
+      return own.equals(await readFile(path)) ? 'own' : 'other'
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return 'none'
+      throw error
+    }
+  }
 
   return {
     async look(): Promise<MountFacts> {
       const startMs = clock.monotonicMs()
       try {
-        const { dev } = await stat(mount)
-        const isStore = await stat(join(mount, storeFile)).then(
-          () => true,
-          (error: unknown) => {
-            if (errorCode(error) === 'ENOENT') return false
-            throw error
-          },
-        )
-        return { kind: 'reachable', isSameFileSystem: dev === device, isStore, answeredMs: clock.monotonicMs() - startMs }
+        await stat(mount)
+        return { kind: 'reachable', store: await lookAtStore(), answeredMs: clock.monotonicMs() - startMs }
       } catch (error) {
         return { kind: 'unreachable', code: errorCode(error) }
       }

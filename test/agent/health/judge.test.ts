@@ -23,7 +23,7 @@ const GB = 1_000_000_000
 const space = (freeBytes: number) => ({ totalBytes: 100 * GB, freeBytes, reservedBytes: GB, promisedBytes: 0, availableBytes: Math.max(0, freeBytes - GB) })
 const scrub = (more: object) => ({ endedMs: NOW - DAY, corrupt: 0, missing: 0, faults: 0, damagedRoots: [], sinceMs: NOW - 99 * DAY, ...more })
 const schedule = (more: object) => ({ name: 'scrub', paused: false, running: false, nextRunMs: NOW + DAY, lastFailure: null, ...more })
-const there = { kind: 'reachable', isSameFileSystem: true, isStore: true, answeredMs: 3 } as const
+const there = { kind: 'reachable', store: 'own', answeredMs: 3 } as const
 
 const CASES: [string, Finding['state'], Finding][] = [
   ['a loop that is on time', 'ok', judgeEventLoop({ delayMsMax: 249, residentBytes: 1 })],
@@ -31,8 +31,8 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['a loop that stood still', 'failed', judgeEventLoop({ delayMsMax: 5000, residentBytes: 1 })],
   ['a mount path that is there', 'ok', judgeMount('/srv', there)],
   ['a mount path that is not', 'failed', judgeMount('/srv', { kind: 'unreachable', code: 'ENOTCONN' })],
-  ['another file system', 'failed', judgeMount('/srv', { ...there, isSameFileSystem: false })],
-  ['a bare mount point', 'failed', judgeMount('/srv', { ...there, isStore: false, isSameFileSystem: false })],
+  ['another store', 'failed', judgeMount('/srv', { ...there, store: 'other' })],
+  ['a bare mount point', 'failed', judgeMount('/srv', { ...there, store: 'none' })],
   ['a mount path that takes files', 'ok', judgeWritable('/srv', null)],
   ['a read-only mount path', 'failed', judgeWritable('/srv', 'EROFS')],
   ['a full mount path', 'failed', judgeWritable('/srv', 'ENOSPC')],
