@@ -36,6 +36,8 @@ export interface IntakeDeps extends PaceDeps {
 export interface IntakeOptions {
   /** Nothing is committed before `commit`: the body has a checksum. */
   readonly isProvisional: boolean
+  /** Milliseconds since the body's last byte; 0 while a piece is being taken. */
+  readonly quietMs: () => number
   /** Ends every wait for a place. */
   readonly signal: AbortSignal
   /** Told once when the store fails beside a `take`; every later call is then a loss. */
@@ -50,10 +52,10 @@ export interface BodyIntake {
   readonly isWhole: boolean
   /** Takes a piece; resolves when there is room for more. Gives false when the wait for a place was ended: the piece is not taken. */
   take(piece: Uint8Array): Promise<boolean>
-  /** To be called several times a second with the time since the body's last byte, 0 while a piece is being taken. */
-  tick(quietMs: number): void
-  /** Hands the place on when the next piece takes long and others wait; `arrived` aborts when it is there. */
-  yieldWhenQuiet(arrived: AbortSignal): Promise<void>
+  /** To be called before each piece is waited for: hands the place on when that takes long and others wait. */
+  startPiece(): void
+  /** To be called several times a second. */
+  tick(): void
   /** Commits everything taken. `isLast`: the upload ends here. */
   commit(isLast: boolean): Promise<void>
   /** Lets go of everything. What was not committed is lost. */
@@ -102,14 +104,14 @@ export class Intake implements BodyIntake {
 
   async take(piece: Uint8Array): Promise<boolean> {
     const pace = this.#pace
-    await pace.parking
+    if (pace.parking) await pace.parking
     if (!this.#ingest && this.#sink.tailLength + this.#smallBytes + piece.byteLength <= SMALL_TAIL_BYTES) {
       this.#small.push(piece)
       this.#smallBytes += piece.byteLength
       pace.add(piece.byteLength)
       return true
     }
-    const ingest = await this.#ready()
+    const ingest = this.#ingest && pace.hasPlace ? this.#ingest : await this.#ready()
     if (!ingest) return false
     await ingest.write(piece)
     pace.add(piece.byteLength)
@@ -118,12 +120,12 @@ export class Intake implements BodyIntake {
     return true
   }
 
-  tick(quietMs: number): void {
-    this.#pace.tick(quietMs)
+  startPiece(): void {
+    this.#pace.startPiece()
   }
 
-  yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
-    return this.#pace.yieldWhenQuiet(arrived)
+  tick(): void {
+    this.#pace.tick()
   }
 
   async commit(isLast: boolean): Promise<void> {

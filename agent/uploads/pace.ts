@@ -18,6 +18,8 @@ export interface PaceDeps {
 export interface PaceOptions {
   /** A body that brought less than this since it got its place is a stalled one more likely than one that flows in bursts. */
   readonly flowingBytesMin: number
+  /** Milliseconds since the body's last byte; 0 while a piece is being taken. */
+  readonly quietMs: () => number
   /** Ends every wait for a place. */
   readonly signal: AbortSignal
   /** Told when a step beside the body fails. */
@@ -46,6 +48,7 @@ export class Pace {
   #checkpointing: Promise<void> | undefined
   #parking: Promise<void> | undefined
   #yields = false
+  #isWatching = false
   /** The end of everything that works on the sink. */
   #last: Promise<void> = Promise.resolve()
 
@@ -112,9 +115,10 @@ export class Pace {
     if (this.#yields) this.#startParking()
   }
 
-  /** To be called several times a second with the time since the body's last byte, 0 while a piece is being taken. */
-  tick(quietMs: number): void {
+  /** To be called several times a second. */
+  tick(): void {
     const now = this.#deps.clock.monotonicMs()
+    const quietMs = this.#options.quietMs()
     if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
       if (quietMs > 0) this.#startParking()
       else this.#yields = true
@@ -124,17 +128,9 @@ export class Pace {
     if (isDue && !this.#checkpointing && !this.#parking) this.#startCheckpoint()
   }
 
-  /** Hands the place on when the next piece takes long and others wait; `arrived` aborts when it is there. */
-  async yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
-    if (!this.#place || this.#deps.places.waiting === 0) return
-    const isFlowing = this.#received - this.#receivedAtPlace >= this.#options.flowingBytesMin
-    try {
-      await this.#deps.clock.sleep(isFlowing ? YIELD_QUIET_MS : YIELD_SOON_MS, arrived)
-    } catch {
-      // A piece came in time.
-      return
-    }
-    if (this.#place && !arrived.aborted) this.#startParking()
+  /** To be called before each piece is waited for: hands the place on when that takes long and others wait. */
+  startPiece(): void {
+    if (!this.#isWatching && this.#isWanted()) void this.#watch()
   }
 
   /** Resolves when no step is under way. */
@@ -152,6 +148,22 @@ export class Pace {
       () => {},
     )
     return result
+  }
+
+  #isWanted(): boolean {
+    return this.#place !== undefined && this.#parking === undefined && this.#deps.places.waiting > 0
+  }
+
+  /** One wait follows the other, however many pieces come: a timer for each of them would cost more than taking it. */
+  async #watch(): Promise<void> {
+    this.#isWatching = true
+    while (this.#isWanted()) {
+      const isFlowing = this.#received - this.#receivedAtPlace >= this.#options.flowingBytesMin
+      const leftMs = (isFlowing ? YIELD_QUIET_MS : YIELD_SOON_MS) - this.#options.quietMs()
+      if (leftMs <= 0) this.#startParking()
+      else await this.#deps.clock.sleep(leftMs)
+    }
+    this.#isWatching = false
   }
 
   #startCheckpoint(): void {

@@ -75,7 +75,12 @@ export class Reception {
     this.#reader = body.stream.getReader()
     this.#running = body.checksum && startChecksum(body.checksum.algorithm)
     this.#readingSinceMs = deps.clock.monotonicMs()
-    const options = { isProvisional: body.checksum !== undefined, signal: this.#stop.signal, onFailure: (error: unknown) => this.#fail(error) }
+    const options = {
+      isProvisional: body.checksum !== undefined,
+      quietMs: () => this.#quietMs(),
+      signal: this.#stop.signal,
+      onFailure: (error: unknown) => this.#fail(error),
+    }
     this.#intake = body.slices ? new SliceIntake(deps, sink, body.slices, options) : new Intake(deps, sink, options)
   }
 
@@ -116,16 +121,19 @@ export class Reception {
   /** To be called several times a second. */
   tick(): void {
     if (this.#ending) return
-    const quietMs = this.#isReading ? this.#deps.clock.monotonicMs() - this.#readingSinceMs : 0
-    if (quietMs >= this.#deps.idleLimitMs) this.end('idle')
-    else this.#intake.tick(quietMs)
+    if (this.#quietMs() >= this.#deps.idleLimitMs) this.end('idle')
+    else this.#intake.tick()
+  }
+
+  #quietMs(): number {
+    return this.#isReading ? this.#deps.clock.monotonicMs() - this.#readingSinceMs : 0
   }
 
   async #endSoon(): Promise<void> {
     const askedMs = this.#deps.clock.monotonicMs()
     while (!this.#ending) {
       const now = this.#deps.clock.monotonicMs()
-      if (now - askedMs >= STOP_GRACE_MS || (this.#isReading && now - this.#readingSinceMs >= STOP_QUIET_MS)) {
+      if (now - askedMs >= STOP_GRACE_MS || this.#quietMs() >= STOP_QUIET_MS) {
         this.end('superseded')
         return
       }
@@ -159,8 +167,7 @@ export class Reception {
   async #next(): Promise<Uint8Array | undefined> {
     this.#readingSinceMs = this.#deps.clock.monotonicMs()
     this.#isReading = true
-    const arrived = new AbortController()
-    void this.#intake.yieldWhenQuiet(arrived.signal)
+    this.#intake.startPiece()
     try {
       const { done, value } = await this.#reader.read()
       if (!done) return value
@@ -173,7 +180,6 @@ export class Reception {
       return undefined
     } finally {
       this.#isReading = false
-      arrived.abort()
     }
   }
 

@@ -109,12 +109,12 @@ export class SliceIntake implements BodyIntake {
     return true
   }
 
-  tick(quietMs: number): void {
-    this.#pace.tick(quietMs)
+  startPiece(): void {
+    this.#pace.startPiece()
   }
 
-  yieldWhenQuiet(arrived: AbortSignal): Promise<void> {
-    return this.#pace.yieldWhenQuiet(arrived)
+  tick(): void {
+    this.#pace.tick()
   }
 
   async commit(): Promise<void> {
