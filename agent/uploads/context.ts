@@ -10,6 +10,7 @@ import type { SliceIngester } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
 import type { EmitEvent } from '../contract/work.ts'
+import type { Breath } from './breath.ts'
 import type { Places } from './places.ts'
 import type { Reception } from './reception.ts'
 import type { UploadTable } from './upload-table.ts'
@@ -44,6 +45,7 @@ export interface UploadsDeps {
 
 export interface UploadsContext extends UploadsDeps {
   readonly table: UploadTable
+  readonly breath: Breath
   readonly places: Places
   readonly provisional: Places
   readonly receptions: Set<Reception>

@@ -1,6 +1,7 @@
 // Reception: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
 // committed before the request is answered.
 
+import type { Breath } from './breath.ts'
 import { isSameDigest, startChecksum } from './checksum.ts'
 import type { Checksum, RunningChecksum } from './checksum.ts'
 import { Intake } from './intake.ts'
@@ -30,6 +31,7 @@ export type Ending =
   | 'failed'
 
 export interface ReceptionDeps extends IntakeDeps {
+  readonly breath: Breath
   /** A body without bytes for so long is ended, in milliseconds. */
   readonly idleLimitMs: number
 }
@@ -161,6 +163,8 @@ export class Reception {
 
   async #take(piece: Uint8Array): Promise<void> {
     if (await this.#intake.take(piece)) this.#running?.update(piece)
+    const pause = this.#deps.breath.spend(piece.byteLength)
+    if (pause) await pause
   }
 
   /** The next piece; undefined at the end, whatever kind of end it is. */

@@ -8,6 +8,7 @@ import { problemOf } from '../contract/failures.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import { appendBody, declareLength, lengthWith } from './append.ts'
 import type { UploadBody } from './append.ts'
+import { createBreath } from './breath.ts'
 import { completeUpload } from './complete.ts'
 import { concatenatedLength, splice } from './concatenation.ts'
 import type { Concat } from './concatenation.ts'
@@ -68,6 +69,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   const context: UploadsContext = {
     ...deps,
     table: await UploadTable.open(deps),
+    breath: createBreath(clock),
     places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
     provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
     receptions: new Set(),

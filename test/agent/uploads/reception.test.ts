@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { StoreWriteFailed } from '../../../agent/contract/slices.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import type { Checkpoint } from '../../../agent/contract/slices.ts'
+import { createBreath } from '../../../agent/uploads/breath.ts'
 import { createPlaces } from '../../../agent/uploads/places.ts'
 import { Reception } from '../../../agent/uploads/reception.ts'
 import type { Sink } from '../../../agent/uploads/intake.ts'
@@ -24,6 +25,7 @@ function createScene(places = 1) {
   const deps: ReceptionDeps & { clock: ManualClock } = {
     clock,
     space: { isBelowReserve: async () => false },
+    breath: createBreath(clock),
     places: createPlaces(places, () => clock.monotonicMs()),
     provisional: createPlaces(2, () => clock.monotonicMs()),
     idleLimitMs: IDLE_MS,
