@@ -1,0 +1,143 @@
+// What an upload is refused for, and what a refusal leaves: nothing of what is refused, all of what was told.
+
+import { describe, expect, test } from 'bun:test'
+import { readdir } from 'node:fs/promises'
+import { problem } from '../../../protocol/problems.ts'
+import type { SpaceState } from '../../../agent/contract/space.ts'
+import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
+import { startUploadServer } from '../../support/upload-server.ts'
+
+describe('access', () => {
+  test('an uploader sees its own uploads only, an operator all, a viewer none', async () => {
+    await using server = await startUploadServer()
+    const as = (token: string) => ({ Authorization: `Bearer ${token}` })
+    const url = await create(server, 100, as('ann-secret'))
+    expect((await server.ask('HEAD', url, as('ann-secret'))).status).toBe(200)
+    expect((await server.ask('HEAD', url, as('bob-secret'))).status).toBe(404)
+    expect((await patch(server, url, 0, someBytes(10), as('bob-secret'))).status).toBe(404)
+    expect((await server.ask('DELETE', url, as('bob-secret'))).status).toBe(404)
+    expect((await server.ask('HEAD', url, as('admin-secret'))).status).toBe(200)
+    expect((await server.ask('HEAD', url, as('viewer-secret'))).status).toBe(403)
+    const refused = await server.ask('HEAD', url, { Authorization: null })
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('tus-resumable')).toBe('1.0.0')
+    const part = await create(server, 10, { ...as('ann-secret'), 'Upload-Concat': 'partial' })
+    await patch(server, part, 0, someBytes(10), as('ann-secret'))
+    expect((await server.ask('POST', '/v1/uploads', { ...as('bob-secret'), 'Upload-Concat': `final;${part}` })).status).toBe(404)
+  })
+
+  test('a link makes one upload of bounded length, is kept in its address, and touches no other', async () => {
+    await using server = await startUploadServer()
+    const link = { Authorization: null }
+    const post = (length: number) => server.ask('POST', '/v1/uploads?link=lnk_1', { ...link, 'Upload-Length': String(length) })
+    expect((await post(1001)).status).toBe(413)
+    const created = await post(1000)
+    expect(created.status).toBe(201)
+    const url = created.headers.get('location') ?? ''
+    expect(url).toEndWith('?link=lnk_1')
+    expect((await post(10)).status).toBe(429)
+    const content = someBytes(1000)
+    expect((await patch(server, url, 0, content, link as unknown as Record<string, string>)).status).toBe(204)
+    const deferred = await server.ask('POST', '/v1/uploads?link=lnk_2', { ...link, 'Upload-Defer-Length': '1' })
+    const late = deferred.headers.get('location') ?? ''
+    const send = (length: number) => server.ask('PATCH', late, { ...link, ...OFFSET, 'Upload-Offset': '0' }, someBytes(length))
+    expect((await send(1001)).status).toBe(413)
+    expect((await send(1000)).status).toBe(204)
+    const foreign = await create(server, 10)
+    expect((await server.ask('HEAD', `${foreign}?link=lnk_1`, link)).status).toBe(404)
+  })
+})
+
+describe('refusals', () => {
+  test('an upload over the space above the reserve gets 507 at its creation and leaves nothing', async () => {
+    const state: SpaceState = { totalBytes: 1000, freeBytes: 500, reservedBytes: 100, promisedBytes: 0, availableBytes: 400 }
+    const promised = new Map<string, number>()
+    const space = {
+      state: async () => state,
+      promise: async (key: string, wanted: number) => wanted <= 400 && Boolean(promised.set(key, wanted)),
+      isBelowReserve: async () => false,
+    }
+    await using server = await startUploadServer({ space })
+    const refused = await server.ask('POST', '/v1/uploads', { 'Upload-Length': '401' })
+    expect(refused.status).toBe(507)
+    expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:insufficient-storage', availableBytes: 400, neededBytes: 401 })
+    expect(await readdir(server.folder)).toEqual([])
+    const url = await create(server, 400)
+    expect([...promised.values()]).toContain(400)
+    await patch(server, url, 0, someBytes(150))
+    expect([...promised.values()]).toContain(250)
+    await server.ask('DELETE', url)
+    expect([...promised.values()].every((wanted) => wanted === 0)).toBe(true)
+  })
+
+  test('a disk that fills up in a PATCH gives 507, keeps what was committed, and the upload goes on with space', async () => {
+    await using server = await startUploadServer()
+    const content = someBytes(1_000_000)
+    const url = await create(server, content.length)
+    await patch(server, url, 0, content.slice(0, 300_000))
+    server.slices.freeBytes = 100_000
+    const refused = await patch(server, url, 300_000, content.slice(300_000))
+    expect(refused.status).toBe(507)
+    expect(await refused.text()).not.toContain('ENOSPC')
+    const offset = Number(refused.headers.get('upload-offset'))
+    expect(offset).toBeGreaterThanOrEqual(300_000)
+    expect((await server.ask('HEAD', url)).headers.get('upload-offset')).toBe(String(offset))
+    server.slices.freeBytes = 1e9
+    const last = await patch(server, url, offset, content.slice(offset))
+    expect(last.status).toBe(204)
+    expect(server.content((last.headers.get('content-location') ?? '').slice(11))).toEqual(Buffer.from(content))
+  })
+
+  test('a store below its reserve takes no more bytes', async () => {
+    let isBelow = false
+    const state: SpaceState = { totalBytes: 1000, freeBytes: 0, reservedBytes: 100, promisedBytes: 0, availableBytes: 0 }
+    const space = { state: async () => state, promise: async () => true, isBelowReserve: async () => isBelow }
+    await using server = await startUploadServer({ space })
+    const url = await create(server, 1_000_000)
+    isBelow = true
+    expect((await patch(server, url, 0, someBytes(200_000))).status).toBe(507)
+  })
+
+  test('a disabled store takes no new upload', async () => {
+    const gate = {
+      requireEnabled() {
+        throw problem('store-disabled', 'The store is disabled: maintenance.')
+      },
+    }
+    await using server = await startUploadServer({ gate })
+    const refused = await server.ask('POST', '/v1/uploads', { 'Upload-Length': '10' })
+    expect(refused.status).toBe(409)
+    expect(refused.headers.get('tus-resumable')).toBe('1.0.0')
+    expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:store-disabled' })
+  })
+
+  test('a metadata value that an image cannot have is named', async () => {
+    await using server = await startUploadServer()
+    for (const [key, value] of [
+      ['kind', 'floppy'],
+      ['format', 'vhd'],
+      ['cloudInit', 'perhaps'],
+      ['digest', 'sha256:12'],
+      ['name', 'a\u0007b'],
+    ] as const) {
+      const refused = await server.ask('POST', '/v1/uploads', { 'Upload-Length': '10', 'Upload-Metadata': `${key} ${btoa(value)}` })
+      expect(refused.status).toBe(400)
+      expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:invalid-input', errors: [{ member: key }] })
+    }
+    expect(await readdir(server.folder)).toEqual([])
+  })
+
+  test('a creation that is refused for its body leaves no upload', async () => {
+    await using server = await startUploadServer()
+    const long = new ReadableStream({
+      start(controller) {
+        controller.enqueue(someBytes(11))
+        controller.close()
+      },
+    })
+    expect((await server.ask('POST', '/v1/uploads', { 'Upload-Length': '10', ...OFFSET }, long)).status).toBe(413)
+    const wrong = { 'Upload-Length': '10', ...OFFSET, 'Upload-Checksum': `sha1 ${btoa('12345678901234567890')}` }
+    expect((await server.ask('POST', '/v1/uploads', wrong, someBytes(10))).status).toBe(460)
+    expect(await readdir(server.folder)).toEqual([])
+  })
+})
