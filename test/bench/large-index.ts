@@ -3,14 +3,14 @@
 
 import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs'
 import { Database } from 'bun:sqlite'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { IndexDatabase } from '../../agent/slices/index-database.ts'
 import { packPath } from '../../agent/slices/pack-format.ts'
 import { INDEX_FILE } from '../../agent/slices/store.ts'
 import type { BenchContext } from './context.ts'
 import type { Figure } from './figure.ts'
 import { figure, median } from './figure.ts'
-import { numberOf, removeFolder, timed, warm } from './measure.ts'
+import { dropCaches, numberOf, removeFolder, timed, warm } from './measure.ts'
 
 const MB = 1e6
 const MILLION = 1_000_000
@@ -20,23 +20,38 @@ const STORED_BYTES = 14 * 1024
 const PACK_BYTES = SLICES_PER_PACK * STORED_BYTES
 const ROWS_PER_TRANSACTION = 500_000
 
-/** Start time, memory, and ingest of v1 when the start's background work (the filter of known slices) is over. */
+/**
+ * Start time, memory, and ingest until the store is closed, when the start's background work (the filter of known slices) is over: of v1
+ * with an index that the start has brought into the page cache, and of random bytes with one that is not there.
+ */
 export async function benchIndex(context: BenchContext): Promise<Figure[]> {
-  const figures: Figure[] = []
-  const empty = await takeImage(context, 0)
-  figures.push(figure('index', 'v1 into an empty index', empty.seconds, 's'))
+  const canDrop = await dropCaches()
+  if (!canDrop) context.say('The page cache cannot be dropped here: the cases with a cold index are left out.')
+  const empty = await takeImages(context, 0, canDrop)
+  const figures: Figure[] = [
+    figure('index', 'v1 into an empty index', empty.warm.seconds, 's'),
+    figure('index', 'v1 into an empty index, longest stall of the event loop', empty.warm.stallMs, 'ms'),
+  ]
   for (const millions of context.millions) {
-    const { seconds, cpuSeconds, openSeconds, settledSeconds, residentMB, filled } = await takeImage(context, millions)
+    const { warm: taken, cold, filled } = await takeImages(context, millions, canDrop)
     const name = `${millions} million slices`
     figures.push(
       figure('index', `${name}: rows inserted in order`, filled, 'slices/s'),
-      figure('index', `${name}: start`, openSeconds, 's'),
-      figure('index', `${name}: start until its background work is done`, settledSeconds, 's'),
-      figure('index', `${name}: v1`, seconds, 's'),
-      figure('index', `${name}: v1, part of the empty one's rate`, empty.seconds / seconds, 'share'),
-      figure('index', `${name}: v1, CPU, part of the empty one's rate`, empty.cpuSeconds / cpuSeconds, 'share'),
-      figure('index', `${name}: resident memory at most`, residentMB, 'MB'),
+      figure('index', `${name}: start`, taken.openSeconds, 's'),
+      figure('index', `${name}: start until its background work is done`, taken.settledSeconds, 's'),
+      figure('index', `${name}: v1`, taken.seconds, 's'),
+      figure('index', `${name}: v1, part of the empty one's rate`, empty.warm.seconds / taken.seconds, 'share'),
+      figure('index', `${name}: v1, CPU, part of the empty one's rate`, empty.warm.cpuSeconds / taken.cpuSeconds, 'share'),
+      figure('index', `${name}: v1, longest stall of the event loop`, taken.stallMs, 'ms'),
     )
+    if (cold && empty.cold) {
+      figures.push(
+        figure('index', `${name}: random bytes, cold index, part of the empty one's rate`, empty.cold.seconds / cold.seconds, 'share'),
+        figure('index', `${name}: random bytes, cold index, CPU, part of the empty one's rate`, empty.cold.cpuSeconds / cold.cpuSeconds, 'share'),
+        figure('index', `${name}: random bytes, cold index, longest stall of the event loop`, cold.stallMs, 'ms'),
+      )
+    }
+    figures.push(figure('index', `${name}: resident memory at most`, Math.max(taken.residentMB, cold?.residentMB ?? 0), 'MB'))
   }
   return figures
 }
@@ -44,13 +59,20 @@ export async function benchIndex(context: BenchContext): Promise<Figure[]> {
 interface Taken {
   readonly seconds: number
   readonly cpuSeconds: number
+  readonly stallMs: number
   readonly openSeconds: number
   readonly settledSeconds: number
   readonly residentMB: number
+}
+
+interface AllTaken {
+  readonly warm: Taken
+  readonly cold: Taken | undefined
   readonly filled: number
 }
 
-async function takeImage(context: BenchContext, millions: number): Promise<Taken> {
+/** Each image is new to the store every time; into a large one it goes once. */
+async function takeImages(context: BenchContext, millions: number, canDrop: boolean): Promise<AllTaken> {
   const folder = join(context.folder, `index-${millions}`)
   removeFolder(folder)
   mkdirSync(folder, { recursive: true })
@@ -58,34 +80,43 @@ async function takeImage(context: BenchContext, millions: number): Promise<Taken
   const store = context.ours.stored(folder)
   const filled = millions > 0 ? fill(join(folder, 'state'), join(store, 'packs'), millions * MILLION) : NaN
   context.say(`${millions} million slices are in (${Math.round(filled)}/s)`)
-  const seconds: number[] = []
-  const cpu: number[] = []
-  const opens: number[] = []
-  const settled: number[] = []
-  const residents: number[] = []
-  for (let i = 0; i < context.runs; i++) {
-    // The image is new to the store every time; into a large one it goes once.
-    const empty = join(folder, `run-${i}`)
-    if (millions === 0) mkdirSync(join(empty, 'store'), { recursive: true })
-    await warm(context.family.v1)
-    const target = millions === 0 ? join(empty, 'store') : store
-    const { output } = await timed({ ...context.program('ingest', target, `v1-${i}`, context.family.v1), env: { SLIPWAY_BENCH_SETTLE: '1' } }, folder)
-    seconds.push(numberOf(output, 'seconds'))
-    cpu.push(numberOf(output, 'cpuSeconds'))
-    opens.push(numberOf(output, 'openSeconds'))
-    settled.push(numberOf(output, 'settledSeconds'))
-    residents.push(numberOf(output, 'residentBytesMax') / MB)
-    await timed(context.program('remove', target, `v1-${i}`), folder)
-    if (millions > 0) break
+  const random = canDrop ? await context.randomFile('index-random', context.randomBytes) : undefined
+  const warmRuns: Taken[] = []
+  const coldRuns: Taken[] = []
+  for (let i = 0; i < (millions > 0 ? 1 : context.runs); i++) {
+    const target = millions > 0 ? store : join(folder, `run-${i}`, 'store')
+    mkdirSync(target, { recursive: true })
+    warmRuns.push(await take(context, folder, target, context.family.v1, {}))
+    if (random !== undefined) coldRuns.push(await take(context, folder, target, random, { SLIPWAY_BENCH_COLD: '1' }))
   }
   removeFolder(folder)
+  return { warm: medianOf(warmRuns), cold: coldRuns.length > 0 ? medianOf(coldRuns) : undefined, filled }
+}
+
+async function take(context: BenchContext, folder: string, target: string, file: string, env: Readonly<Record<string, string>>): Promise<Taken> {
+  await warm(file)
+  const { output } = await timed({ ...context.program('ingest', target, basename(file), file), env: { SLIPWAY_BENCH_SETTLE: '1', ...env } }, folder)
+  const taken = {
+    seconds: numberOf(output, 'closedSeconds'),
+    cpuSeconds: numberOf(output, 'closedCpuSeconds'),
+    stallMs: numberOf(output, 'stallMsMax'),
+    openSeconds: numberOf(output, 'openSeconds'),
+    settledSeconds: numberOf(output, 'settledSeconds'),
+    residentMB: numberOf(output, 'residentBytesMax') / MB,
+  }
+  context.say(`took ${basename(file)}: ${taken.seconds.toFixed(2)} s, ${taken.cpuSeconds.toFixed(2)} CPU s, stalls up to ${taken.stallMs.toFixed(0)} ms`)
+  return taken
+}
+
+function medianOf(runs: readonly Taken[]): Taken {
+  const of = (member: keyof Taken): number => median(runs.map((run) => run[member]))
   return {
-    seconds: median(seconds),
-    cpuSeconds: median(cpu),
-    openSeconds: median(opens),
-    settledSeconds: median(settled),
-    residentMB: median(residents),
-    filled,
+    seconds: of('seconds'),
+    cpuSeconds: of('cpuSeconds'),
+    stallMs: of('stallMs'),
+    openSeconds: of('openSeconds'),
+    settledSeconds: of('settledSeconds'),
+    residentMB: of('residentMB'),
   }
 }
 
