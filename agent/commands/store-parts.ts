@@ -98,6 +98,20 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
           emit({ type: 'slice.damaged', severity: 'error', subject: formatDigest(digest), message: `A slice is damaged: ${reason}.` })
           catalogue.sliceDamaged(digest, reason)
         },
+        onIndexDamaged: (reason) =>
+          emit({
+            type: 'index.damaged',
+            severity: 'warning',
+            subject: store.uuid,
+            message: `The index database is damaged and is made anew from the packs: ${reason}.`,
+          }),
+        onIndexRebuilt: (packs) =>
+          emit({
+            type: 'index.rebuilt',
+            severity: 'info',
+            subject: store.uuid,
+            message: `The index database was made anew from ${packs} packs; nothing was lost with it.`,
+          }),
       },
       options,
     ),

@@ -143,6 +143,8 @@ export interface SliceStats {
   readonly packs: number
   readonly packBytes: number
   readonly quarantined: number
+  /** Packs read so far while a damaged index database is made anew; null when it is whole. */
+  readonly rebuilding: { readonly done: number; readonly total: number } | null
 }
 
 export interface SliceMaintenance {

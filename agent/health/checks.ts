@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { HealthCheck } from '../contract/health.ts'
 import type { Clock } from '../contract/runtime.ts'
+import type { SliceStats } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { KeptValues } from '../contract/store.ts'
 import type { TaskBoard } from '../contract/work.ts'
@@ -42,7 +43,7 @@ export interface StoreChecksDeps {
   /** Resident memory of the process in bytes. */
   readonly residentBytes: () => number
   /** Asks the index database for something; throws when it cannot answer. */
-  readonly sliceStats: () => { readonly slices: number; readonly quarantined: number }
+  readonly sliceStats: () => Pick<SliceStats, 'slices' | 'quarantined' | 'rebuilding'>
   readonly lastScrub: () => Omit<ScrubFacts, 'sinceMs'>
   readonly schedules: () => readonly ScheduleFacts[]
   readonly tasks: Pick<TaskBoard, 'counts'>
@@ -80,7 +81,8 @@ function keptSince({ kept, clock }: StoreChecksDeps): number {
 
 function indexFacts(sliceStats: StoreChecksDeps['sliceStats']): Parameters<typeof judgeIndex>[0] {
   try {
-    return { kind: 'open', slices: sliceStats().slices }
+    const { slices, rebuilding } = sliceStats()
+    return { kind: 'open', slices, rebuilding }
   } catch (error) {
     return { kind: 'broken', reason: `the index database does not answer: ${error instanceof Error ? error.message : 'unknown error'}` }
   }

@@ -118,8 +118,21 @@ export function judgeSpaceUnknown(mount: string, code: string): Finding {
   }
 }
 
-export function judgeIndex(facts: { readonly kind: 'open'; readonly slices: number } | { readonly kind: 'broken'; readonly reason: string }): Finding {
-  if (facts.kind === 'open') return ok(`open, ${facts.slices} slices`)
+export type IndexFacts =
+  | { readonly kind: 'open'; readonly slices: number; readonly rebuilding: { readonly done: number; readonly total: number } | null }
+  | { readonly kind: 'broken'; readonly reason: string }
+
+export function judgeIndex(facts: IndexFacts): Finding {
+  if (facts.kind === 'open' && !facts.rebuilding) return ok(`open, ${facts.slices} slices`)
+  if (facts.kind === 'open') {
+    return {
+      state: 'warning',
+      measured: `was damaged and is made anew from the packs, ${facts.rebuilding?.done ?? 0} of ${facts.rebuilding?.total ?? 0} read`,
+      limit: null,
+      impact: 'Nothing is lost. Reads may have to look for slices in the packs, which takes longer, and cleanup waits.',
+      action: 'Nothing: it ends by itself. When it comes again, check the disk of the state folder.',
+    }
+  }
   return {
     state: 'failed',
     measured: facts.reason,

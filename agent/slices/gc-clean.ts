@@ -23,6 +23,8 @@ export interface CleanDeps {
   readonly files: PackFiles
   readonly quarantine: Quarantine
   readonly crashPoint: CrashPoint
+  /** Whether a root or a pin names a slice, as far as this gc has seen. */
+  readonly isNamed: (digest: Uint8Array) => boolean
   /** Lets other work on the event loop go first. */
   readonly pause: () => Promise<void>
 }
@@ -36,7 +38,7 @@ export interface CleanedPack {
 /**
  * Copies what is live to the open pack and removes this one. The index points to the old place until the copy is fsynced, and the
  * old pack goes only after that, so every live slice is in an fsynced record at any moment. A slice that cannot be moved keeps the pack, and so
- * does one that the sweep saw here and the pack does not show: scrub has to tell of it first.
+ * does one that the sweep saw here and the pack does not show, and one that is named and that the index does not find anywhere.
  */
 export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: number, signal: AbortSignal | undefined): Promise<CleanedPack> {
   let addedBytes = 0
@@ -62,8 +64,8 @@ export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: nu
     await flush()
     return found
   })
-  // Look and removal in one tick: a slice that scrub found here again would keep the pack.
-  if (metBytes < liveBytes || rows.some(({ digest }) => deps.index.find(digest)?.pack === pack.id)) {
+  // Look and removal in one tick: a slice that scrub found here again would keep the pack. An index that is known to miss slices says nothing.
+  if (metBytes < liveBytes || rows.some((row) => mayBeNeeded(deps, pack, row)) || deps.index.isIncomplete) {
     deps.log.warn('a pack was not removed: some of its slices could not be moved', { pack: pack.name })
     return { addedBytes, isRemoved: false }
   }
@@ -72,10 +74,18 @@ export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: nu
   return { addedBytes, isRemoved: true }
 }
 
+/** Whether a slice is still to be had from this pack alone, as far as can be told. */
+function mayBeNeeded({ index, isNamed, quarantine }: CleanDeps, pack: PackLength, { digest, offset }: PackRow): boolean {
+  const at = index.find(digest)
+  return at ? at.pack === pack.id : isNamed(digest) && !quarantine.has(digest, pack.name, offset)
+}
+
 /** Removes the file of a pack that the index has forgotten, once that is durable: it never names a pack that is not there. */
 async function removeFile({ index, disk, files, crashPoint }: CleanDeps, pack: PackLength): Promise<void> {
   crashPoint('gc:moved')
   try {
+    // Rows that were moved into a pack which is sealed by now: a start would not read that one again.
+    index.flush()
     index.makeDurable()
     crashPoint('gc:before-remove')
     await disk.remove(files.path(pack.name))
@@ -107,7 +117,7 @@ async function isHere(deps: CleanDeps, pack: PackLength, row: PackRow): Promise<
   if (await hasRecord(deps, row.digest, at)) return false
   const again = deps.index.find(row.digest)
   if (again?.pack === at.pack && again.offset === at.offset) {
-    deps.index.distrust()
+    deps.index.distrust('it named a wrong place for a slice')
     deps.index.add(pack.id, [row])
   }
   return true

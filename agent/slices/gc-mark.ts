@@ -113,33 +113,34 @@ export function count(uses: Map<number, PackUse>, rows: readonly Pick<SliceRow, 
   }
 }
 
-/** Enters slices into the index that roots name, a pack holds and the index has lost; gives how many. */
-export async function findLost(deps: MarkDeps, marked: LiveSet, uses: Map<number, PackUse>, signal: AbortSignal | undefined): Promise<number> {
+/**
+ * Enters slices into the index that roots name, a pack holds and the index has lost. Packs that cannot be read are added to `unread`: what is
+ * lost may be there.
+ */
+export async function findLost(deps: MarkDeps, marked: LiveSet, unread: Set<number>, signal: AbortSignal | undefined): Promise<void> {
   let found = 0
   for (const pack of [...deps.index.packs()]) {
     signal?.throwIfAborted()
     // The rows of an unsealed pack never left memory.
     if (!pack.sealed) continue
-    for (const row of await rowsOf(deps, pack.name)) {
+    const rows = await rowsOf(deps, pack.name)
+    if (!rows) unread.add(pack.id)
+    for (const row of rows ?? []) {
       if (!marked.has(row.digest) || deps.index.find(row.digest) || !deps.index.pack(pack.id)) continue
       if (deps.quarantine.has(row.digest, pack.name, row.offset)) continue
       deps.index.add(pack.id, [row])
-      count(uses, [{ ...row, pack: pack.id }], 'liveBytes')
       found++
     }
     await deps.pause()
   }
-  if (found > 0) deps.index.distrust()
-  if (found > 0) deps.log.error('the index database had lost slices that are in the packs; they were entered again', { slices: found })
-  return found
+  if (found > 0) deps.index.distrust(`it had lost ${found} slices that are in the packs`)
 }
 
-async function rowsOf({ files, log }: MarkDeps, pack: PackName): Promise<PackRow[]> {
+async function rowsOf({ files, log }: MarkDeps, pack: PackName): Promise<PackRow[] | undefined> {
   try {
     return (await files.use(pack, (file) => readPack(file))).rows
   } catch (error) {
-    // A pack that cannot be read is not removed either.
     log.warn('a pack cannot be searched for lost slices', { pack, error })
-    return []
+    return undefined
   }
 }

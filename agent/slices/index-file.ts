@@ -2,10 +2,13 @@
 
 import { Database, SQLiteError } from 'bun:sqlite'
 import type { Statement } from 'bun:sqlite'
-import type { PackName } from './pack-format.ts'
+import { renameSync, rmSync } from 'node:fs'
+import { isPackName } from './pack-format.ts'
 import type { Location, PackEntry, SliceRow } from './slice-row.ts'
 
 const SCHEMA_VERSION = 1
+/** No store ever makes so many packs; a number above it is damage. */
+const PACK_ID_MAX = 2 ** 40
 
 /** How many slices there are, and how many bytes they are as stored. */
 export interface Totals {
@@ -24,7 +27,7 @@ export class IndexUnusable extends Error {
 export function isIndexDamaged(error: unknown): boolean {
   return (
     error instanceof IndexUnusable ||
-    (error instanceof SQLiteError && /^SQLITE_(?:CORRUPT|NOTADB|ERROR|MISMATCH|READONLY|IOERR_SHORT_READ)/.test(error.code ?? ''))
+    (error instanceof SQLiteError && /^SQLITE_(?:CORRUPT|NOTADB|ERROR|MISMATCH|CONSTRAINT|READONLY|IOERR_SHORT_READ)/.test(error.code ?? ''))
   )
 }
 
@@ -33,6 +36,7 @@ export class IndexFile implements Disposable {
   readonly #database: Database
   readonly #select: Statement<{ pack: number; offset: number; length: number; stored: number }, [Uint8Array]>
   readonly #upsert: Statement<unknown, SliceColumns>
+  readonly #insert: Statement<unknown, SliceColumns>
   readonly #delete: Statement<unknown, [Uint8Array]>
 
   private constructor(database: Database) {
@@ -41,6 +45,7 @@ export class IndexFile implements Disposable {
     this.#upsert = database.query(
       'INSERT INTO slices (digest, pack, offset, length, stored) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET pack = excluded.pack, offset = excluded.offset, length = excluded.length, stored = excluded.stored',
     )
+    this.#insert = database.query('INSERT INTO slices (digest, pack, offset, length, stored) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING')
     this.#delete = database.query('DELETE FROM slices WHERE digest = ?')
   }
 
@@ -63,22 +68,36 @@ export class IndexFile implements Disposable {
     }
   }
 
+  /** All packs. Throws IndexUnusable for numbers and names that nobody can have written. */
   packs(): PackEntry[] {
-    return this.#database
-      .query<{ id: number; name: string; length: number; sealed: number }, []>('SELECT id, name, length, sealed FROM packs')
-      .all()
-      .map(({ id, name, length, sealed }) => ({ id, name, length, sealed: sealed === 1 }))
+    const packs = this.#database.query<{ id: number; name: string; length: number; sealed: number }, []>('SELECT id, name, length, sealed FROM packs').all()
+    const isSound = packs.every(({ id, name, length }) => isPackId(id) && isPackName(name) && Number.isSafeInteger(length) && length >= 0)
+    if (!isSound || new Set(packs.map(({ id }) => id)).size < packs.length) throw new IndexUnusable('the packs of the index database are damaged')
+    return packs.map(({ id, name, length, sealed }) => ({ id, name, length, sealed: sealed === 1 }))
   }
 
-  /** The number of a pack that is not sealed; one that is known keeps its own. */
-  addPack(name: PackName): number {
-    const row = this.#database
-      .query<{ id: number }, [string]>(
-        'INSERT INTO packs (name, length, sealed) VALUES (?, 0, 0) ON CONFLICT (name) DO UPDATE SET length = 0, sealed = 0 RETURNING id',
-      )
-      .get(name)
-    if (!row) throw new Error('the index database gave no number for a pack')
-    return row.id
+  /** The highest number that a pack ever had: numbers are never given twice, because rows of a pack that is gone may be left. */
+  lastPackId(): number {
+    const last = this.#database.query<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'packs'").get()?.seq ?? 0
+    if (last !== 0 && !isPackId(last)) throw new IndexUnusable('the numbers of packs in the index database are damaged')
+    return last
+  }
+
+  setLastPackId(id: number): void {
+    this.#database.transaction(() => {
+      this.#database.run("DELETE FROM sqlite_sequence WHERE name = 'packs'")
+      this.#database.query<unknown, [number]>("INSERT INTO sqlite_sequence (name, seq) VALUES ('packs', ?)").run(id)
+    })()
+  }
+
+  /** Adds packs by their numbers, as not sealed. */
+  addPacks(packs: Iterable<Pick<PackEntry, 'id' | 'name'>>): void {
+    const insert = this.#database.query<unknown, [number, string]>(
+      'INSERT INTO packs (id, name, length, sealed) VALUES (?, ?, 0, 0) ON CONFLICT (name) DO UPDATE SET length = 0, sealed = 0',
+    )
+    this.#database.transaction(() => {
+      for (const { id, name } of packs) insert.run(id, name)
+    })()
   }
 
   removePack(id: number): void {
@@ -107,6 +126,22 @@ export class IndexFile implements Disposable {
       for (const { id, length } of sealed)
         this.#database.query<unknown, [number, number]>('UPDATE packs SET length = ?, sealed = 1 WHERE id = ?').run(length, id)
     })()
+  }
+
+  /** Adds rows whose digest is not there yet, and what the totals are then, in one transaction; gives those added. */
+  enter(rows: readonly SliceRow[], totals: Totals): { added: SliceRow[]; totals: Totals } {
+    const added: SliceRow[] = []
+    let { rows: count, bytes } = totals
+    this.#database.transaction(() => {
+      for (const row of rows) {
+        if (this.#insert.run(row.digest, row.pack, row.offset, row.length, row.storedLength).changes === 0) continue
+        added.push(row)
+        count++
+        bytes += row.storedLength
+      }
+      this.#writeTotals({ rows: count, bytes })
+    })()
+    return { added, totals: { rows: count, bytes } }
   }
 
   /** Removes rows and writes what the totals are without them, in one transaction. */
@@ -154,7 +189,7 @@ export class IndexFile implements Disposable {
     this.#database.run('PRAGMA synchronous = NORMAL')
   }
 
-  /** SQLite's own quick check, which takes a second for some million rows; the first fault found, or undefined. */
+  /** The first thing that is wrong with the file, or undefined; takes seconds for some million rows. */
   fault(): string | undefined {
     return faultOf(this.#database)
   }
@@ -182,13 +217,38 @@ export function indexFaultAt(path: string): string | undefined {
   }
 }
 
+/** The whole check, which unlike the quick one sees keys that are not in their order: rows behind such a one are found by no search. */
 function faultOf(database: Database): string | undefined {
   try {
-    const result = database.query<{ quick_check: string }, []>('PRAGMA quick_check(1)').get()?.quick_check
-    return result === 'ok' ? undefined : (result ?? 'no answer')
+    const result = database.query<{ integrity_check: string }, []>('PRAGMA integrity_check(1)').get()?.integrity_check
+    if (result !== 'ok') return result ?? 'no answer'
+    // One statement is one state of the database, whatever is written meanwhile.
+    const counts = database
+      .query<{ rows: number; known: number }, []>(
+        "SELECT (SELECT COUNT(*) FROM slices) AS rows, COALESCE((SELECT value FROM counts WHERE key = 'rows'), 0) AS known",
+      )
+      .get()
+    return counts && counts.rows !== counts.known ? `it holds ${counts.rows} slices and should hold ${counts.known}` : undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+function isPackId(id: unknown): boolean {
+  return typeof id === 'number' && Number.isSafeInteger(id) && id > 0 && id <= PACK_ID_MAX
+}
+
+/** Removes an index database. Derived data on the node itself: nothing is lost with it, and no order is needed. */
+export function removeIndexFile(path: string): void {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
+}
+
+/** Gives a closed index database another name. */
+export function renameIndexFile(from: string, to: string): void {
+  removeIndexFile(to)
+  // A log that is left does not belong to whatever gets the old name.
+  for (const suffix of ['-wal', '-shm']) rmSync(from + suffix, { force: true })
+  renameSync(from, to)
 }
 
 function createSchema(database: Database): void {

@@ -19,6 +19,11 @@ export class KnownPacks {
     return this.#byId.has(id)
   }
 
+  /** The number of a pack. */
+  idOf(name: PackName): number | undefined {
+    return this.#ids.get(name)
+  }
+
   get(id: number): PackEntry | undefined {
     return this.#byId.get(id)
   }

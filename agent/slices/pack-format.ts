@@ -39,6 +39,10 @@ export function packPath(name: PackName): string {
   return `${name.slice(0, 2)}/${name}.pack`
 }
 
+export function isPackName(name: unknown): name is PackName {
+  return typeof name === 'string' && /^[0-9a-f]{32}$/.test(name)
+}
+
 /** Name of the pack whose file this is, or undefined when it is no pack's. */
 export function parsePackFile(file: string): PackName | undefined {
   return /^[0-9a-f]{32}\.pack$/.test(file) ? file.slice(0, 32) : undefined

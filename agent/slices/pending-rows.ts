@@ -42,6 +42,11 @@ export class PendingRows {
     this.#count(row, -1)
   }
 
+  /** Forgets what lies in the file beneath the rows: it is another file now, with nothing in it. */
+  liftAll(): void {
+    for (const row of this.all()) if (row.beneath) this.set({ ...row, beneath: undefined })
+  }
+
   /** What was gathered for the next batches does not know of what has become due since: it is gathered anew. */
   gatherAnew(): void {
     this.#due = []

@@ -7,6 +7,7 @@ import type { Manifest } from '../../protocol/manifest.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
+import type { PackSearch } from './pack-search.ts'
 import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
 import { sliceKey } from './slice-row.ts'
@@ -31,10 +32,19 @@ const ZEROS = new Uint8Array(PIECE_BYTES)
 const CACHE_BYTES_MAX = 32 * MIB
 /** A range up to this length goes through the cache. */
 const CACHED_RANGE_MAX = 512 * 1024
+/** Entries of a manifest in which slices that the index lacks are looked for together, and how many of them before other work goes on. */
+const LOST_AHEAD_MAX = 64 * 1024
+const STEP_ENTRIES = 2048
+/** The record is where it belongs, and its bytes are not what they were. */
+const CHECKSUM_FAULT = 'its checksum does not match'
 
 export interface ReaderDeps {
   readonly index: IndexDatabase
   readonly files: PackFiles
+  /** Finds what the index lacks. */
+  readonly search: PackSearch
+  /** Lets other work on the event loop go first. */
+  readonly pause: () => Promise<void>
   /** Told of every slice whose record is damaged; resolves when it is quarantined. */
   readonly onCorrupt: (digest: Uint8Array, location: Location, reason: string) => Promise<void>
 }
@@ -64,6 +74,29 @@ export function createReader(deps: ReaderDeps): Reader {
     return { [Symbol.dispose]: () => void readers-- }
   }
 
+  const giveUp = async ({ digest, location }: Wanted, fault: string): Promise<never> => {
+    await deps.onCorrupt(digest, location, fault)
+    throw new SliceUnreadable(digest, 'corrupt', `slice ${Buffer.from(digest).toString('hex')} is damaged: ${fault}`)
+  }
+
+  /** Reads one record without its neighbours. */
+  const readAlone = async (wanted: Wanted): Promise<Buffer> => {
+    const bytes = await readPlan(deps, planOf([wanted]))
+    if (!bytes) throw new SliceUnreadable(wanted.digest, 'missing', 'the pack of a slice is gone')
+    return bytes
+  }
+
+  /** The record that was read at a place; when it is not the one that the index says, either may be wrong. */
+  const verified = async (wanted: Wanted, bytes: Buffer, at: number): Promise<SliceFrame> => {
+    const frame = frameOf(wanted, bytes, at)
+    if (typeof frame !== 'string') return frame
+    const truth = frame === CHECKSUM_FAULT ? 'damaged' : await deps.search.judge(wanted.digest, wanted.location)
+    if (truth === 'damaged') return giveUp(wanted, frame)
+    const again = truth === 'lost' ? locate(wanted.digest) : { digest: wanted.digest, location: truth }
+    const found = frameOf(again, await readAlone(again), 0)
+    return typeof found === 'string' ? giveUp(again, found) : found
+  }
+
   /** Reads and verifies records; gives frames by slice key. */
   const readFrames = async (wanted: readonly Wanted[]): Promise<Map<string, SliceFrame>> => {
     const frames = new Map<string, SliceFrame>()
@@ -74,13 +107,11 @@ export function createReader(deps: ReaderDeps): Reader {
           // gc moved these slices between the look-up and the read: where they lie now is in the index.
           for (const { digest } of plan.wanted) {
             const again = locate(digest)
-            const alone = await readPlan(deps, planOf([again]))
-            if (!alone) throw new SliceUnreadable(digest, 'missing', 'the pack of a slice is gone')
-            frames.set(sliceKey(digest), await verified(deps, again, alone, 0))
+            frames.set(sliceKey(digest), await verified(again, await readAlone(again), 0))
           }
           return
         }
-        for (const one of plan.wanted) frames.set(sliceKey(one.digest), await verified(deps, one, bytes, one.location.offset - plan.offset))
+        for (const one of plan.wanted) frames.set(sliceKey(one.digest), await verified(one, bytes, one.location.offset - plan.offset))
       }),
     )
     return frames
@@ -96,17 +127,34 @@ export function createReader(deps: ReaderDeps): Reader {
     }
   }
 
-  /** Uncompressed slices of the entries [first, last], by slice key. */
-  const loadWindow = async (manifest: Manifest, first: number, last: number, isSmall: boolean): Promise<Map<string, Uint8Array>> => {
+  /** Looks for what the index lacks of the entries from `first` up to the offset `end`, all of it at once. */
+  const findLost = async (manifest: Manifest, first: number, end: number): Promise<void> => {
+    const lost: Uint8Array[] = []
+    for (let i = first; i < manifest.count && i - first < LOST_AHEAD_MAX && manifest.offsetAt(i) < end; i++) {
+      if (!manifest.isZeroAt(i) && !deps.index.find(manifest.digestAt(i))) lost.push(manifest.digestAt(i))
+      if ((i - first) % STEP_ENTRIES === STEP_ENTRIES - 1) await deps.pause()
+    }
+    await deps.search.find(lost)
+  }
+
+  /** Uncompressed slices of the entries of a window, by slice key; what is lost is looked for up to the offset `end`. */
+  const loadWindow = async (manifest: Manifest, { first, last }: Window, end: number, isSmall: boolean): Promise<Map<string, Uint8Array>> => {
     const slices = new Map<string, Uint8Array>()
     const wanted = new Map<string, Wanted>()
+    const lost: Uint8Array[] = []
     for (let i = first; i <= last; i++) {
       if (manifest.isZeroAt(i)) continue
       const digest = manifest.digestAt(i)
       const key = sliceKey(digest)
       const cached = cache.get(key)
+      const location = cached || wanted.has(key) ? undefined : deps.index.find(digest)
       if (cached) slices.set(key, cached)
-      else if (!wanted.has(key)) wanted.set(key, locate(digest))
+      else if (location) wanted.set(key, { digest, location })
+      else if (!wanted.has(key)) lost.push(digest)
+    }
+    if (lost.length > 0) {
+      await findLost(manifest, first, end)
+      for (const digest of lost) wanted.set(sliceKey(digest), locate(digest))
     }
     const frames = await readFrames([...wanted.values()])
     await Promise.all(
@@ -132,7 +180,7 @@ export function createReader(deps: ReaderDeps): Reader {
         while (ahead.length < Math.max(1, Math.floor(WINDOWS_AHEAD / readers))) {
           const next = windows.next()
           if (next.done) return
-          const slices = loadWindow(manifest, next.value.first, next.value.last, isSmall)
+          const slices = loadWindow(manifest, next.value, end, isSmall)
           // The failure of a window read ahead is told when its turn comes, or never when the reader leaves before.
           slices.catch(() => {})
           ahead.push({ window: next.value, slices })
@@ -152,6 +200,7 @@ export function createReader(deps: ReaderDeps): Reader {
     },
 
     async *readStored(digests, signal) {
+      await deps.search.find(digests)
       for (let at = 0; at < digests.length;) {
         signal?.throwIfAborted()
         const wanted: Wanted[] = []
@@ -267,21 +316,14 @@ async function readPlan(deps: ReaderDeps, plan: ReadPlan): Promise<Buffer | unde
   }
 }
 
-/** The record at `at`, its header and checksum verified against what was asked for. */
-async function verified(deps: ReaderDeps, { digest, location }: Wanted, bytes: Buffer, at: number): Promise<SliceFrame> {
+/** The record at `at`, its header and checksum verified against what was asked for; what is wrong with it when it is not that. */
+function frameOf({ digest, location }: Wanted, bytes: Buffer, at: number): SliceFrame | string {
   const header = readRecordHeader(bytes, at)
-  const stored = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + location.storedLength)
-  const fault = !header
-    ? 'its record has no valid header'
-    : Buffer.compare(header.digest, digest) !== 0
-      ? 'its record holds another slice'
-      : header.storedLength !== stored.length || checksumOf(stored) !== header.checksum
-        ? 'its checksum does not match'
-        : undefined
-  if (!header || fault) {
-    await deps.onCorrupt(digest, location, fault ?? '')
-    throw new SliceUnreadable(digest, 'corrupt', `slice ${Buffer.from(digest).toString('hex')} is damaged: ${fault}`)
-  }
+  if (!header) return 'its record has no valid header'
+  if (Buffer.compare(header.digest, digest) !== 0) return 'its record holds another slice'
+  if (header.storedLength !== location.storedLength) return 'its record has another length'
+  const stored = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + header.storedLength)
+  if (header.storedLength !== stored.length || checksumOf(stored) !== header.checksum) return CHECKSUM_FAULT
   return { digest, length: header.length, codec: header.codec, stored }
 }
 

@@ -2,7 +2,6 @@
 // what is there. Finds what is damaged or missing before somebody needs it.
 
 import { formatDigest } from '../../protocol/digest.ts'
-import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { DiskFile } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { OnProgress, ScrubReport, SliceRoots } from '../contract/slices.ts'
@@ -13,9 +12,9 @@ import type { PackRow } from './pack-format.ts'
 import { PACK_HEADER_BYTES, packHeaderFault, recordLength } from './pack-format.ts'
 import type { PackContents } from './pack-scan.ts'
 import { hasRecord, readSealed, walkPack } from './pack-scan.ts'
+import type { PackSearch } from './pack-search.ts'
 import type { Quarantine } from './quarantine.ts'
-import { decompressSlice } from './receiver.ts'
-import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+import { recordFault } from './record-check.ts'
 import type { PackEntry, SliceRow } from './slice-row.ts'
 
 /** Most findings of one kind that a report lists; the rest is in the log. */
@@ -33,6 +32,9 @@ export interface ScrubDeps {
   readonly takeLeftOut: () => Promise<void>
   /** What is wrong with the file of the index database, or undefined. */
   readonly checkIndex: () => Promise<string | undefined>
+  /** Makes the index anew when it is damaged; resolves when it is whole. */
+  readonly heal: () => Promise<void>
+  readonly search: PackSearch
   readonly pause: () => Promise<void>
 }
 
@@ -51,27 +53,36 @@ interface Findings {
 
 /** Runs one scrub; see the contract for the report. */
 export async function scrubStore(deps: ScrubDeps, options: ScrubOptions): Promise<ScrubReport> {
+  const { index } = deps
   const findings: Findings = { slices: 0, bytes: 0, corrupt: [], faults: [] }
-  let roots: Missing = { missing: [], damagedRoots: [], quarantined: undefined }
-  try {
-    const indexFault = await deps.checkIndex()
-    if (indexFault !== undefined) reportIndex(findings, indexFault)
-    await deps.takeLeftOut()
-    await scrubPacks(deps, options, findings)
-    roots = await checkRoots(deps, options.signal)
-    const { quarantined } = roots
-    if (quarantined) await deps.quarantine.settle((digest) => quarantined.has(digest))
-  } catch (error) {
-    if (!isIndexDamaged(error)) throw error
-    reportIndex(findings, error)
-  }
-  if (deps.index.isDistrusted)
-    addFault(
-      findings,
-      'The index database had lost slices that are in the packs; they were entered again. Restart the agent, or stop it and run "slipway-agent recover": it is rebuilt.',
-    )
+  // A damaged index is made anew first: by a whole one it can be told which damaged records are needed.
+  const fault = index.isIncomplete ? undefined : await deps.checkIndex()
+  if (fault !== undefined) index.distrust(fault)
+  await healIndex(deps, findings)
+  await deps.takeLeftOut()
+  await scrubPacks(deps, options, findings)
+  await healIndex(deps, findings)
+  const roots = await checkRoots(deps, findings, options.signal)
+  const { quarantined } = roots
+  await deps.quarantine.settle((digest) => quarantined.has(digest))
   const { slices, bytes, corrupt, faults } = findings
   return { slices, bytes, corrupt, faults, missing: roots.missing, damagedRoots: roots.damagedRoots }
+}
+
+/** Has a damaged index made anew, and tells of it. */
+async function healIndex({ index, heal, log }: ScrubDeps, findings: Findings): Promise<void> {
+  const { damage } = index
+  if (damage === undefined) return
+  try {
+    await heal()
+    addFault(findings, `The index database was damaged (${damage}); it was made anew from the packs.`)
+  } catch (error) {
+    log.error('the index database could not be made anew', { error })
+    addFault(
+      findings,
+      `The index database is damaged (${damage}) and cannot be made anew: ${messageOf(error)}. The state folder may be full, or its disk failing.`,
+    )
+  }
 }
 
 async function scrubPacks(deps: ScrubDeps, options: ScrubOptions, findings: Findings): Promise<void> {
@@ -94,13 +105,13 @@ async function scrubPacks(deps: ScrubDeps, options: ScrubOptions, findings: Find
       options.signal?.throwIfAborted()
       if (!deps.index.pack(pack.id)) continue
       if (isIndexDamaged(error)) {
-        reportIndex(findings, error)
+        deps.index.distrust(messageOf(error))
       } else if (isNotFound(error)) {
         addFault(findings, `Pack ${pack.name} is gone from the mount path.`)
         deps.index.removePack(pack.id)
       } else {
         deps.log.error('a pack cannot be read', { pack: pack.name, error })
-        addFault(findings, `Pack ${pack.name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
+        addFault(findings, `Pack ${pack.name} cannot be read: ${messageOf(error)}.`)
       }
     }
   }
@@ -120,14 +131,14 @@ async function scrubPack(deps: ScrubDeps, pack: PackEntry, file: DiskFile, findi
     findings.slices++
     findings.bytes += recordLength(row)
     if (fault) await reportCorrupt(deps, pack, row, fault, findings)
-    else await correctRow(deps, pack, row, findings)
+    else await correctRow(deps, pack, row)
     await step(recordLength(row))
   }
   if ('bad' in contents) await checkUnread(deps, pack, file, contents, length, findings)
 }
 
 /** The pack is the truth: a row of the index that says something else of one of its slices is damaged. */
-async function correctRow(deps: ScrubDeps, pack: PackEntry, row: PackRow, findings: Findings): Promise<void> {
+async function correctRow(deps: ScrubDeps, pack: PackEntry, row: PackRow): Promise<void> {
   const at = deps.index.find(row.digest)
   if (!at) return
   if (at.pack === pack.id && at.offset === row.offset) {
@@ -136,8 +147,7 @@ async function correctRow(deps: ScrubDeps, pack: PackEntry, row: PackRow, findin
   const again = deps.index.find(row.digest)
   // gc may have moved the slice meanwhile.
   if (!again || again.pack !== at.pack || again.offset !== at.offset || !deps.index.pack(pack.id)) return
-  addFault(findings, `The index database named a wrong place for a slice of pack ${pack.name}; it was corrected.`)
-  deps.index.distrust()
+  deps.index.distrust(`it named a wrong place for a slice of pack ${pack.name}`)
   deps.index.add(pack.id, [row])
 }
 
@@ -172,25 +182,6 @@ async function* rowsOf({ index, pause }: ScrubDeps, pack: PackEntry): AsyncGener
   } while (after)
 }
 
-/** What is wrong with a record, its bytes read from the disk; undefined when it is whole. */
-async function recordFault(file: DiskFile, row: PackRow): Promise<string | undefined> {
-  const record = Buffer.allocUnsafe(recordLength(row))
-  if ((await file.read(record, row.offset)) < record.length) return 'its record is cut off'
-  const header = readRecordHeader(record, 0)
-  if (!header) return 'its record has no valid header'
-  if (Buffer.compare(header.digest, row.digest) !== 0 || header.storedLength !== row.storedLength) return 'its record holds another slice'
-  const stored = record.subarray(RECORD_HEADER_BYTES)
-  if (checksumOf(stored) !== header.checksum) return 'its checksum does not match'
-  try {
-    const bytes = header.codec === CODEC_ZSTD ? await decompressSlice(stored, header.length) : stored
-    const digest = Buffer.allocUnsafe(32)
-    Bun.SHA256.hash(bytes, digest)
-    return digest.equals(Buffer.from(row.digest)) ? undefined : 'its SHA-256 does not match'
-  } catch {
-    return 'it does not decompress'
-  }
-}
-
 async function reportCorrupt(deps: ScrubDeps, pack: PackEntry, row: PackRow, reason: string, findings: Findings): Promise<void> {
   const at = deps.index.find(row.digest)
   const isQuarantined = deps.quarantine.has(row.digest, pack.name, row.offset)
@@ -201,9 +192,8 @@ async function reportCorrupt(deps: ScrubDeps, pack: PackEntry, row: PackRow, rea
   if (findings.corrupt.length < FINDINGS_MAX) findings.corrupt.push({ digest: formatDigest(row.digest), pack: pack.name, offset })
 }
 
-function reportIndex(findings: Findings, fault: unknown): void {
-  const text = `The index database is damaged (${fault instanceof Error ? fault.message : String(fault)}): stop the agent and run "slipway-agent recover".`
-  if (!findings.faults.includes(text)) addFault(findings, text)
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 function isNotFound(error: unknown): boolean {
@@ -214,41 +204,21 @@ function addFault(findings: Findings, text: string): void {
   if (findings.faults.length < FINDINGS_MAX) findings.faults.push(text)
 }
 
-/** Holds every root against the index, after slices that only the index lost were found again in their packs. */
-async function checkRoots(deps: ScrubDeps, signal: AbortSignal | undefined): Promise<Missing> {
+/** Holds every root against the index; what it lacks is looked for in the packs first, because only they can say that a slice is gone. */
+async function checkRoots(deps: ScrubDeps, findings: Findings, signal: AbortSignal | undefined): Promise<Missing> {
   const first = await findMissing(deps, signal)
   if (first.missing.length === 0) return first
-  const found = await reindex(deps, new Set(first.missing.map(({ digest }) => digest)), signal)
-  if (found === 0) return first
-  deps.index.distrust()
-  return findMissing(deps, signal)
+  const digests = first.missing.map(({ digest }) => Buffer.from(digest.slice(7), 'hex'))
+  await deps.search.find(digests)
+  await healIndex(deps, findings)
+  return digests.some((digest) => deps.index.find(digest)) ? findMissing(deps, signal) : first
 }
 
 interface Missing {
   readonly missing: { digest: string; root: string }[]
   readonly damagedRoots: string[]
-  /** Digests of quarantined slices that a root needs and no pack has; undefined when the index could not tell. */
-  readonly quarantined: ReadonlySet<string> | undefined
-}
-
-/** Enters slices into the index that a pack holds whole; gives how many. */
-async function reindex(deps: ScrubDeps, wanted: ReadonlySet<string>, signal: AbortSignal | undefined): Promise<number> {
-  let found = 0
-  for (const pack of [...deps.index.packs()]) {
-    signal?.throwIfAborted()
-    // The rows of an unsealed pack never left memory.
-    if (!pack.sealed) continue
-    await deps.files.use(pack.name, async (file) => {
-      const { rows } = (await readSealed(file, await file.length())) ?? (await walkPack(file))
-      for (const row of rows) {
-        if (!wanted.has(formatDigest(row.digest)) || deps.index.find(row.digest) || deps.quarantine.has(row.digest, pack.name, row.offset)) continue
-        if ((await recordFault(file, row)) || !deps.index.pack(pack.id)) continue
-        deps.index.add(pack.id, [row])
-        found++
-      }
-    })
-  }
-  return found
+  /** Digests of quarantined slices that a root needs and no pack has. */
+  readonly quarantined: ReadonlySet<string>
 }
 
 async function findMissing(deps: ScrubDeps, signal: AbortSignal | undefined): Promise<Missing> {

@@ -32,6 +32,8 @@ export interface StoreOptions {
   readonly crashPoint?: CrashPoint
   readonly rebuild?: boolean
   readonly onCorrupt?: (digest: Uint8Array, reason: string) => void
+  readonly onIndexDamaged?: (reason: string) => void
+  readonly onIndexRebuilt?: (packs: number) => void
 }
 
 /** Opens a store below a folder; opening it again on the same folder is a restart. */
@@ -52,6 +54,8 @@ export async function openStore(options: StoreOptions): Promise<OpenSliceStore> 
       packSealBytes: options.packSealBytes ?? SMALL_PACK_BYTES,
       roots: options.roots ?? [],
       ...(options.onCorrupt ? { onCorrupt: options.onCorrupt } : {}),
+      ...(options.onIndexDamaged ? { onIndexDamaged: options.onIndexDamaged } : {}),
+      ...(options.onIndexRebuilt ? { onIndexRebuilt: options.onIndexRebuilt } : {}),
     },
     { rebuild: options.rebuild ?? false },
   )

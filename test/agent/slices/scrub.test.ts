@@ -1,12 +1,12 @@
 // Scrub: finds what was damaged, names who needs it, and corrects what only the index has wrong.
 
-import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { rm, truncate } from 'node:fs/promises'
 import { formatDigest } from '../../../protocol/digest.ts'
 import { RECORD_HEADER_BYTES } from '../../../agent/slices/record.ts'
 import type { OpenSliceStore } from '../../../agent/slices/store.ts'
+import { changeIndex } from '../../support/index-damage.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import type { ModelImage, SliceModel } from '../../support/slice-model.ts'
 import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, SMALL_CUTTER } from '../../support/slice-model.ts'
@@ -40,12 +40,6 @@ async function openScene(): Promise<Scene> {
       await folder[Symbol.asyncDispose]()
     },
   }
-}
-
-/** Changes the index database behind the back of the store. */
-function changeIndex(folder: TemporaryFolder, sql: string): number {
-  using database = new Database(folder.file('state', 'index.db'))
-  return database.query(sql).run().changes
 }
 
 describe('scrub', () => {
@@ -148,7 +142,7 @@ describe('scrub', () => {
       'UPDATE slices SET digest = zeroblob(32) WHERE digest = (SELECT min(digest) FROM slices)',
     ]) {
       await using scene = await openScene()
-      expect(changeIndex(scene.folder, sql)).toBeGreaterThan(0)
+      expect(changeIndex(scene.folder.file('state'), sql)).toBeGreaterThan(0)
       await scene.store.scrub(SCRUB)
       expect(await scene.store.scrub(SCRUB)).toMatchObject({ corrupt: [], missing: [], damagedRoots: [] })
       for (const image of scene.images) expect(await readOutcome(scene.store, image)).toBe('whole')
@@ -176,7 +170,7 @@ describe('gc over a damaged index', () => {
     ]) {
       await using scene = await openScene()
       scene.model.remove('image 1')
-      changeIndex(scene.folder, sql)
+      changeIndex(scene.folder.file('state'), sql)
       await scene.store.gc({ dryRun: false })
       await scene.store.scrub(SCRUB)
       for (const image of scene.model.images.values()) expect(await readOutcome(scene.store, image)).toBe('whole')

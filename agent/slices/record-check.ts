@@ -1,0 +1,27 @@
+// Verifies one record of a pack: its header, its checksum, and the SHA-256 of the slice in it.
+
+import { CODEC_ZSTD } from '../../protocol/frames.ts'
+import type { DiskFile } from '../contract/disk.ts'
+import type { PackRow } from './pack-format.ts'
+import { recordLength } from './pack-format.ts'
+import { decompressSlice } from './receiver.ts'
+import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+
+/** What is wrong with a record, its bytes read from the disk; undefined when it is whole. */
+export async function recordFault(file: DiskFile, row: PackRow): Promise<string | undefined> {
+  const record = Buffer.allocUnsafe(recordLength(row))
+  if ((await file.read(record, row.offset)) < record.length) return 'its record is cut off'
+  const header = readRecordHeader(record, 0)
+  if (!header) return 'its record has no valid header'
+  if (Buffer.compare(header.digest, row.digest) !== 0 || header.storedLength !== row.storedLength) return 'its record holds another slice'
+  const stored = record.subarray(RECORD_HEADER_BYTES)
+  if (checksumOf(stored) !== header.checksum) return 'its checksum does not match'
+  try {
+    const bytes = header.codec === CODEC_ZSTD ? await decompressSlice(stored, header.length) : stored
+    const digest = Buffer.allocUnsafe(32)
+    Bun.SHA256.hash(bytes, digest)
+    return digest.equals(Buffer.from(row.digest)) ? undefined : 'its SHA-256 does not match'
+  } catch {
+    return 'it does not decompress'
+  }
+}
