@@ -92,7 +92,8 @@ class SegmentedIngest implements Ingest {
         continue
       }
       await this.#layZeros()
-      const end = Math.min(piece.byteLength, at + STRETCH_BYTES)
+      // Bodies come in pieces that begin anywhere: up to the next block first, so that the zeros after it are seen.
+      const end = Math.min(piece.byteLength, at + (this.#toBlock() || STRETCH_BYTES))
       await this.#fill(piece.subarray(at, end))
       at = end
     }
@@ -116,29 +117,35 @@ class SegmentedIngest implements Ingest {
     for (const release of [...this.#unreleased]) release()
   }
 
-  /** Bytes of zeros at this place that a segment need not carry: whole stretches, at a block's beginning. */
+  /** Bytes from here to the beginning of the next block. */
+  #toBlock(): number {
+    const { block } = this.#deps.cutter
+    return (block - (this.#position % block)) % block
+  }
+
+  /** Bytes of zeros at this place that a segment need not carry: such a run begins with a block and goes on through any number of pieces. */
   #zeroLength(piece: Uint8Array, at: number): number {
-    if ((this.#position + this.#zeros) % this.#deps.cutter.block !== 0) return 0
-    const length = Math.min(STRETCH_BYTES, piece.byteLength - at) & ~(this.#deps.cutter.block - 1)
-    if (length === 0 || piece[at] !== 0 || piece[at + length - 1] !== 0) return 0
+    if (this.#zeros === 0 && this.#toBlock() !== 0) return 0
+    const length = Math.min(STRETCH_BYTES, piece.byteLength - at)
+    if (piece[at] !== 0 || piece[at + length - 1] !== 0) return 0
     return ZEROS.compare(piece, at, at + length, 0, length) === 0 ? length : 0
   }
 
   /** Puts the zeros that were held back where they belong: a long run as an entry of its own, a short one as bytes. */
   async #layZeros(): Promise<void> {
-    const length = this.#zeros
-    if (length === 0) return
+    const { block } = this.#deps.cutter
+    const run = this.#zeros >= ZERO_RUN_MIN ? this.#zeros - (this.#zeros % block) : 0
+    const rest = this.#zeros - run
     this.#zeros = 0
-    if (length < ZERO_RUN_MIN) {
-      for (let left = length; left > 0; left -= STRETCH_BYTES) await this.#fill(ZEROS.subarray(0, Math.min(left, STRETCH_BYTES)))
-      return
+    if (run > 0) {
+      this.#position += run
+      // A zero block ends the slice before it, so the segment is cut to its end as if the image ended here.
+      await this.#handOutLast()
+      this.#then(async () => {
+        this.#entries.push({ length: run, digest: null })
+      })
     }
-    this.#position += length
-    // A zero block ends the slice before it, so the segment is cut to its end as if the image ended here.
-    await this.#handOutLast()
-    this.#then(async () => {
-      this.#entries.push({ length, digest: null })
-    })
+    for (let left = rest; left > 0; left -= STRETCH_BYTES) await this.#fill(ZEROS.subarray(0, Math.min(left, STRETCH_BYTES)))
   }
 
   async #fill(bytes: Uint8Array): Promise<void> {
