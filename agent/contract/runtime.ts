@@ -6,7 +6,7 @@ export interface Clock {
   nowMs(): number
   /** Monotonic time in milliseconds, for durations. */
   monotonicMs(): number
-  /** Resolves after at least this time; rejects with the signal's reason when aborted. */
+  /** Resolves after at least this time; 0 lets everything go first that is due on the event loop. Rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Calls back after at least this time until disposed; never keeps the process alive. */
   every(ms: number, run: () => void): Disposable

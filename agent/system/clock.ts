@@ -11,6 +11,11 @@ export const systemClock: Clock = {
         reject(signal.reason)
         return
       }
+      // Everything that is due goes first; a timer of 0 would take a millisecond.
+      if (ms === 0) {
+        setImmediate(resolve)
+        return
+      }
       const timer = setTimeout(() => {
         signal?.removeEventListener('abort', abort)
         resolve()

@@ -42,6 +42,11 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
           reject(signal.reason)
           return
         }
+        // It is due at once: others go first, and no time passes.
+        if (ms === 0) {
+          setImmediate(resolve)
+          return
+        }
         const timer: Timer = { dueMs: elapsedMs + ms, everyMs: undefined, run: resolve }
         signal?.addEventListener('abort', () => timers.delete(timer) && reject(signal.reason), { once: true })
         add(timer)
