@@ -65,6 +65,7 @@ export function createPublication(deps: PublicationDeps): Publication {
   const verifications = createWorkQueue(1, onFailure)
   const digests = createWorkQueue(1, onFailure)
   const ended = new AbortController()
+  const pause = (): Promise<void> => clock.sleep(0)
 
   /** Writes manifest and image.json; the caller holds the lock. */
   const store = async (stored: StoredImage, manifest: Manifest): Promise<StoredImage> => {
@@ -102,10 +103,10 @@ export function createPublication(deps: PublicationDeps): Publication {
     const { image, life } = keeper.need(id)
     const manifest = await damage.manifest(id)
     try {
-      const storedSize = await countStoredSize(manifest, { sizes: (some) => slices.sizes(some), pause: () => clock.sleep(0) })
+      const storedSize = await countStoredSize(manifest, { sizes: (some) => slices.sizes(some), pause })
       const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
       if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
-      const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, signal })
+      const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
       if (digest === life.declared.digest) return { inspection, storedSize, digest }
       const reason = `Digest mismatch: ${life.declared.digest} was expected, the bytes that came have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
       return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
@@ -134,7 +135,7 @@ export function createPublication(deps: PublicationDeps): Publication {
     if (!before || !lacksDigest(before)) return
     const manifest = await damage.manifest(id)
     try {
-      const digest = await computeWholeDigest(slices, manifest, { isAwaited: false, signal })
+      const digest = await computeWholeDigest(slices, manifest, { isAwaited: false, pause, signal })
       await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
       crashPoint('images:digest-written')
       announceMismatch(id, digest, before.image.digest)

@@ -11,6 +11,8 @@ const BUFFER_BYTES = 1024 * 1024
 const BUFFERS_MAX = 4
 /** Up to this length hashing takes a few milliseconds and no worker is started. */
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
+/** Bytes taken before other work on the event loop goes first. */
+const STEP_BYTES = 2 * BUFFER_BYTES
 /** Zeros from this length on are not read: the worker is told how many there are. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
 
@@ -22,19 +24,30 @@ export type DigestOrder =
   | { readonly kind: 'end' }
 export type DigestAnswer = { readonly kind: 'taken'; readonly buffer: ArrayBuffer } | { readonly kind: 'digest'; readonly hex: string }
 
-/**
- * The digest of all bytes of an image. `isAwaited`: somebody waits for it; else uploads go first. Throws SliceUnreadable when a slice cannot
- * be had, and the signal's reason when aborted.
- */
-export async function computeWholeDigest(
-  slices: SliceProvider,
-  manifest: Manifest,
-  { isAwaited, signal }: { readonly isAwaited: boolean; readonly signal: AbortSignal },
-): Promise<Digest> {
+export interface WholeDigestOptions {
+  /** Somebody waits for it; else uploads go first. */
+  readonly isAwaited: boolean
+  /** Lets other work on the event loop go first. */
+  readonly pause: () => Promise<void>
+  readonly signal: AbortSignal
+}
+
+/** The digest of all bytes of an image. Throws SliceUnreadable when a slice cannot be had, and the signal's reason when aborted. */
+export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
   using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited)
+  let taken = 0
   for (const { start, end, isZero } of spansOf(manifest)) {
-    if (isZero) sink.zeros(end - start)
-    else for await (const piece of slices.read(manifest, start, end, signal)) await sink.write(piece)
+    if (isZero) {
+      sink.zeros(end - start)
+      continue
+    }
+    for await (const piece of slices.read(manifest, start, end, signal)) {
+      await sink.write(piece)
+      taken += piece.byteLength
+      if (taken < STEP_BYTES) continue
+      taken = 0
+      await pause()
+    }
   }
   signal.throwIfAborted()
   const digest = parseDigest(`sha256:${await sink.end()}`)

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { computeWholeDigest } from '../../../agent/images/whole-digest.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
 import { openImageStore } from '../../support/image-store.ts'
 import { createRandom, runSeed } from '../../support/properties.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
@@ -10,6 +11,7 @@ const KIB = 1024
 const MIB = 1024 * KIB
 const random = createRandom(runSeed())
 
+const pause = (): Promise<void> => systemClock.sleep(0)
 const zeros = (length: number): Buffer => Buffer.alloc(length)
 
 const CASES: readonly (readonly [string, readonly Buffer[]])[] = [
@@ -31,7 +33,7 @@ test.each(CASES)('the digest of %s', async (_name, parts) => {
   expect(digest).toBe(expected)
   const manifest = await store.catalogue.manifest(id)
   const signal = new AbortController().signal
-  expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, signal })).toBe(expected)
+  expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, pause, signal })).toBe(expected)
 })
 
 test('a digest that nobody waits for any more ends with the reason of its signal', async () => {
@@ -40,5 +42,5 @@ test('a digest that nobody waits for any more ends with the reason of its signal
   const { id } = await store.add(random.bytes(6 * MIB))
   const manifest = await store.catalogue.manifest(id)
   const signal = AbortSignal.abort(new Error('left'))
-  await expect(computeWholeDigest(store.slices, manifest, { isAwaited: false, signal })).rejects.toThrow('left')
+  await expect(computeWholeDigest(store.slices, manifest, { isAwaited: false, pause, signal })).rejects.toThrow('left')
 })
