@@ -20,6 +20,8 @@ export interface BenchContext {
   readonly randomBytes: number
   /** Sizes of the index database to try, in million slices. */
   readonly millions: readonly number[]
+  /** Whether cases that take minutes and tens of gigabytes are run too. */
+  readonly isLarge: boolean
   /** Progress, for people. */
   say(line: string): void
   /** A file of random bytes of this length, kept between runs. */

@@ -1,5 +1,5 @@
 // `bun run bench <name…> [--json] [--runs N] [--peers a,b] [--millions 1,10,40]
-// [--random-mib N]`: runs ours and the peers on the same files and prints what each took;
+// [--random-mib N] [--large]`: runs ours and the peers on the same files and prints what each took;
 // with --json one line for each figure on standard output and the table on standard error.
 
 import { mkdirSync } from 'node:fs'
@@ -36,7 +36,14 @@ const MILLIONS_DEFAULT = '1,10,40'
 
 const { values, positionals } = parseArgs({
   args: process.argv.slice(2),
-  options: { json: { type: 'boolean' }, runs: { type: 'string' }, peers: { type: 'string' }, millions: { type: 'string' }, 'random-mib': { type: 'string' } },
+  options: {
+    json: { type: 'boolean' },
+    runs: { type: 'string' },
+    peers: { type: 'string' },
+    millions: { type: 'string' },
+    'random-mib': { type: 'string' },
+    large: { type: 'boolean' },
+  },
   allowPositionals: true,
 })
 const unknown = positionals.filter((name) => !(name in BENCHES))
@@ -55,6 +62,7 @@ try {
     peers: await availablePeers(values.peers?.split(',') ?? [], say),
     program: storeProgram,
     millions: (values.millions ?? MILLIONS_DEFAULT).split(',').map(Number),
+    isLarge: values.large ?? false,
     folder,
     runs: Number(values.runs ?? RUNS_DEFAULT),
     randomBytes: Number(values['random-mib'] ?? RANDOM_MIB_DEFAULT) * MIB,

@@ -3,6 +3,7 @@
 
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { run } from '../support/small-image.ts'
 import { buildTusd, startTusd } from '../support/tusd.ts'
 import { createUpload, curlPatch, residentBytesMax, startBenchAgent } from './agent-load.ts'
 import type { BenchContext } from './context.ts'
@@ -11,6 +12,8 @@ import { comparison, figure, median, quantile } from './figure.ts'
 import { idle, removeFolder, timed, warm } from './measure.ts'
 
 const MB = 1e6
+const MIB = 1024 * 1024
+const PARTITION_BYTES = 2048 * MIB
 const CLIENTS = 8
 const HEAD_EVERY_MS = 10
 
@@ -32,7 +35,7 @@ interface Round {
   readonly cases: readonly { readonly name: string; readonly files: readonly string[] }[]
 }
 
-/** The image, its second version, and random bytes: by one client, and in eighths by eight. */
+/** The image, its second version, and random bytes: by one client, and in eighths by eight; where asked for also one disk of 8 GiB. */
 async function planRounds(context: BenchContext): Promise<readonly Round[]> {
   const { family, folder, randomBytes } = context
   const random = await context.randomFile('random.bin', randomBytes)
@@ -49,6 +52,7 @@ async function planRounds(context: BenchContext): Promise<readonly Round[]> {
       )
     return paths
   }
+  const large = context.isLarge ? [{ isWatched: false, cases: [{ name: 'a disk of 8 GiB', files: [await makeLargeDisk(context, random)] }] }] : []
   return [
     {
       isWatched: false,
@@ -67,7 +71,17 @@ async function planRounds(context: BenchContext): Promise<readonly Round[]> {
         { name: `random bytes by ${CLIENTS} clients`, files: await eight('random', random) },
       ],
     },
+    ...large,
   ]
+}
+
+/** A disk with the three images and the random bytes in four partitions, sparse where they are. */
+async function makeLargeDisk({ family, folder }: BenchContext, random: string): Promise<string> {
+  const path = join(folder, 'large.raw')
+  await run('truncate', '-s', String(4 * PARTITION_BYTES), path)
+  for (const [i, part] of [family.v1, family.v2a, family.v2b, random].entries())
+    await run('dd', `if=${part}`, `of=${path}`, 'bs=1M', `seek=${(i * PARTITION_BYTES) / MIB}`, 'conv=notrunc,sparse', 'status=none')
+  return path
 }
 
 export async function benchTus(context: BenchContext): Promise<Figure[]> {
