@@ -22,7 +22,7 @@ export function checkStore(config: Config): Promise<number> {
         process.stdout.write(`${root.name}: ${fault}. Sync it again from a store that has it.\n`)
       }
     }
-    const fault = slices.indexFault()
+    const fault = await slices.indexFault()
     if (fault !== undefined) process.stdout.write(`The index database is damaged: ${fault}. Run recover.\n`)
     process.stdout.write(`${rootCount} images and uploads looked at, ${badCount} with missing slices.\n`)
     return badCount > 0 || fault !== undefined ? 1 : 0

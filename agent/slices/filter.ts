@@ -1,50 +1,58 @@
-// A blocked Bloom filter in shared memory: tells workers which slices are certainly new, without a database read.
-// Only the main thread adds; a false "perhaps" costs one look-up, a false "no" cannot happen.
+// A blocked Bloom filter: tells which slices are certainly new, without a look at the disk. The one of all slices lies in shared
+// memory, where workers ask it and the main thread adds; each run of the index database has a smaller one. A false "perhaps" costs
+// one look-up, a false "no" cannot happen.
 
 /** One block is a cache line of 512 bits; a key sets this many bits in one block. */
 const BLOCK_WORDS = 16
+const BLOCK_BITS = BLOCK_WORDS * 32
 const BITS_PER_KEY = 8
 /** Bits of filter for each slice it is made for: about 0.3 % false answers when full. */
 const FILTER_BITS_PER_SLICE = 16
 
-export interface Filter {
-  readonly buffer: SharedArrayBuffer
+export interface Filter<Memory extends ArrayBufferLike = SharedArrayBuffer> {
+  readonly buffer: Memory
   /** Slices it was made for; beyond that it answers "perhaps" more often. */
   readonly capacity: number
-  add(digest: Uint8Array): void
+  /** Adds the digest that begins at `at`. */
+  add(digest: Uint8Array, at?: number): void
   mayHave(digest: Uint8Array): boolean
 }
 
-/** A new, empty filter for this many slices. */
+/** A new, empty filter for this many slices, in shared memory. */
 export function createFilter(capacity: number): Filter {
-  const blocks = 2 ** Math.ceil(Math.log2(Math.max(1, (capacity * FILTER_BITS_PER_SLICE) / (BLOCK_WORDS * 32))))
-  return viewFilter(new SharedArrayBuffer(blocks * BLOCK_WORDS * 4), capacity)
+  return viewFilter(new SharedArrayBuffer(filterBytes(capacity, FILTER_BITS_PER_SLICE)), capacity)
 }
 
-/** The filter that lies in a shared buffer. Digests are uniformly random, so their own bytes serve as hashes. */
-export function viewFilter(buffer: SharedArrayBuffer, capacity: number): Filter {
+/** Bytes of a filter for this many slices, so many bits for each. */
+export function filterBytes(capacity: number, bitsPerSlice: number): number {
+  return Math.max(1, Math.ceil((capacity * bitsPerSlice) / BLOCK_BITS)) * BLOCK_WORDS * 4
+}
+
+/** The filter that lies in a buffer. Digests are uniformly random, so their own bytes serve as hashes. */
+export function viewFilter<Memory extends ArrayBufferLike>(buffer: Memory, capacity: number): Filter<Memory> {
   const words = new Uint32Array(buffer)
-  const blockMask = words.length / BLOCK_WORDS - 1
+  /** Blocks for each value of the hash that picks one. */
+  const scale = words.length / BLOCK_WORDS / 2 ** 32
   const byteOf = (digest: Uint8Array, i: number): number => digest[i] ?? 0
-  const blockStart = (digest: Uint8Array): number => {
-    const hash = (byteOf(digest, 0) | (byteOf(digest, 1) << 8) | (byteOf(digest, 2) << 16) | (byteOf(digest, 3) << 24)) >>> 0
-    return (hash & blockMask) * BLOCK_WORDS
+  const blockStart = (digest: Uint8Array, at: number): number => {
+    const hash = (byteOf(digest, at) | (byteOf(digest, at + 1) << 8) | (byteOf(digest, at + 2) << 16) | (byteOf(digest, at + 3) << 24)) >>> 0
+    return Math.floor(hash * scale) * BLOCK_WORDS
   }
   return {
     buffer,
     capacity,
-    add(digest) {
-      const start = blockStart(digest)
-      for (let i = 0; i < BITS_PER_KEY; i++) {
-        const word = start + (byteOf(digest, 4 + 2 * i) & 15)
-        words[word] = (words[word] ?? 0) | (1 << (byteOf(digest, 5 + 2 * i) & 31))
+    add(digest, at = 0) {
+      const start = blockStart(digest, at)
+      for (let i = at + 4; i < at + 4 + 2 * BITS_PER_KEY; i += 2) {
+        const word = start + (byteOf(digest, i) & 15)
+        words[word] = (words[word] ?? 0) | (1 << (byteOf(digest, i + 1) & 31))
       }
     },
     mayHave(digest) {
-      const start = blockStart(digest)
-      for (let i = 0; i < BITS_PER_KEY; i++) {
-        const word = words[start + (byteOf(digest, 4 + 2 * i) & 15)] ?? 0
-        if ((word & (1 << (byteOf(digest, 5 + 2 * i) & 31))) === 0) return false
+      const start = blockStart(digest, 0)
+      for (let i = 4; i < 4 + 2 * BITS_PER_KEY; i += 2) {
+        const word = words[start + (byteOf(digest, i) & 15)] ?? 0
+        if ((word & (1 << (byteOf(digest, i + 1) & 31))) === 0) return false
       }
       return true
     },

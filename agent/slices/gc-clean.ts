@@ -85,7 +85,7 @@ async function removeFile({ index, disk, files, crashPoint }: CleanDeps, pack: P
   crashPoint('gc:moved')
   try {
     // Rows that were moved into a pack which is sealed by now: a start would not read that one again.
-    index.flush()
+    await index.flush()
     index.makeDurable()
     crashPoint('gc:before-remove')
     await disk.remove(files.path(pack.name))

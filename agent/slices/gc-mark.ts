@@ -98,6 +98,8 @@ export async function* sweep(
   do {
     options.signal?.throwIfAborted()
     await deps.pause()
+    // What was removed waits in memory until it is on the disk.
+    if (index.isFlushDue) await index.flush()
     const { rows, last } = index.walk(after)
     yield part(rows.filter((row) => isInRange(row.digest, range) && !seen.has(sliceKey(row.digest))))
     after = last
@@ -118,7 +120,6 @@ export function count(uses: Map<number, PackUse>, rows: readonly Pick<SliceRow, 
  * lost may be there.
  */
 export async function findLost(deps: MarkDeps, marked: LiveSet, unread: Set<number>, signal: AbortSignal | undefined): Promise<void> {
-  let found = 0
   for (const pack of [...deps.index.packs()]) {
     signal?.throwIfAborted()
     // The rows of an unsealed pack never left memory.
@@ -128,12 +129,11 @@ export async function findLost(deps: MarkDeps, marked: LiveSet, unread: Set<numb
     for (const row of rows ?? []) {
       if (!marked.has(row.digest) || deps.index.find(row.digest) || !deps.index.pack(pack.id)) continue
       if (deps.quarantine.has(row.digest, pack.name, row.offset)) continue
+      deps.index.distrust('it had lost slices that are in the packs')
       deps.index.add(pack.id, [row])
-      found++
     }
     await deps.pause()
   }
-  if (found > 0) deps.index.distrust(`it had lost ${found} slices that are in the packs`)
 }
 
 async function rowsOf({ files, log }: MarkDeps, pack: PackName): Promise<PackRow[] | undefined> {

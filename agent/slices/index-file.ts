@@ -1,185 +1,131 @@
-// The file of the index database: what it holds of packs and slices, in SQLite. Knows nothing of rows that wait in memory.
+// The file of the index database: which packs and runs there are, in SQLite. It is small, read whole when it is opened, and only
+// written after that. A check over all of its rows tells whether they are those that were written.
 
-import { Database, SQLiteError } from 'bun:sqlite'
-import type { Statement } from 'bun:sqlite'
+import { Database } from 'bun:sqlite'
 import { renameSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { IndexUnusable } from './index-unusable.ts'
 import { isPackName } from './pack-format.ts'
-import type { Location, PackEntry, SliceRow } from './slice-row.ts'
+import type { PackName } from './pack-format.ts'
+import { PACK_NUMBER_MAX } from './run-format.ts'
+import type { PackEntry } from './slice-row.ts'
 
-const SCHEMA_VERSION = 1
-/** No store ever makes so many packs; a number above it is damage. */
-const PACK_ID_MAX = 2 ** 40
+const SCHEMA_VERSION = 2
+/** Checks are added up to this many bits, which a number holds exactly. */
+const CHECK_BITS = 52
+const NEXT_SUFFIX = '.next'
 
-/** How many slices there are, and how many bytes they are as stored. */
-export interface Totals {
+/** A run: its number, which is never given twice, and its age, by which a newer one counts before an older one. */
+export interface RunEntry {
+  readonly run: number
+  readonly age: number
+}
+
+/** What is counted: slices and their stored bytes in all runs, and the highest numbers that packs and runs ever had. */
+export interface Counts {
   readonly rows: number
   readonly bytes: number
+  readonly lastPack: number
+  readonly lastRun: number
 }
 
-type SliceColumns = [Uint8Array, number, number, number, number]
+const COUNTS_NONE: Counts = { rows: 0, bytes: 0, lastPack: 0, lastRun: 0 }
 
-/** The database is of another version, or its file is damaged: it has to be made anew from the packs. */
-export class IndexUnusable extends Error {
-  override readonly name = 'IndexUnusable'
-}
-
-/** Whether an error says that the database is unusable, and not that the state folder is full or cannot be written. */
-export function isIndexDamaged(error: unknown): boolean {
-  return (
-    error instanceof IndexUnusable ||
-    (error instanceof SQLiteError && /^SQLITE_(?:CORRUPT|NOTADB|ERROR|MISMATCH|CONSTRAINT|READONLY|IOERR_SHORT_READ)/.test(error.code ?? ''))
-  )
+/** What one transaction changes. */
+export interface IndexChange {
+  readonly packs?: readonly PackEntry[]
+  readonly packsGone?: readonly number[]
+  readonly runs?: readonly RunEntry[]
+  readonly runsGone?: readonly number[]
+  readonly counts?: Partial<Counts>
 }
 
 /** Owns the connection. Every call is synchronous. */
 export class IndexFile implements Disposable {
+  readonly #path: string
   readonly #database: Database
-  readonly #select: Statement<{ pack: number; offset: number; length: number; stored: number }, [Uint8Array]>
-  readonly #upsert: Statement<unknown, SliceColumns>
-  readonly #insert: Statement<unknown, SliceColumns>
-  readonly #delete: Statement<unknown, [Uint8Array]>
+  readonly packs = new Map<number, PackEntry>()
+  readonly runs = new Map<number, RunEntry>()
+  #counts = COUNTS_NONE
+  /** Sum of the checks of all rows. */
+  #check: bigint
 
-  private constructor(database: Database) {
+  private constructor(path: string, database: Database) {
+    this.#path = path
     this.#database = database
-    this.#select = database.query('SELECT pack, offset, length, stored FROM slices WHERE digest = ?')
-    this.#upsert = database.query(
-      'INSERT INTO slices (digest, pack, offset, length, stored) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET pack = excluded.pack, offset = excluded.offset, length = excluded.length, stored = excluded.stored',
-    )
-    this.#insert = database.query('INSERT INTO slices (digest, pack, offset, length, stored) VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING')
-    this.#delete = database.query('DELETE FROM slices WHERE digest = ?')
+    const { packs, runs, counts, check } = readAll(database)
+    for (const pack of packs) this.packs.set(pack.id, pack)
+    for (const run of runs) this.runs.set(run.run, run)
+    this.#counts = counts
+    this.#check = check
   }
 
-  /** Opens or makes the file. Throws SQLite's error when it is damaged. */
+  /** Opens or makes the file. Throws IndexUnusable or SQLite's error when it is damaged. */
   static open(path: string): IndexFile {
     const database = new Database(path, { create: true, strict: true })
     try {
       database.run('PRAGMA journal_mode = WAL')
       // A lost transaction costs nothing: packs are read again from where the database left them.
       database.run('PRAGMA synchronous = NORMAL')
-      database.run('PRAGMA cache_size = -65536')
-      database.run('PRAGMA temp_store = MEMORY')
       const version = database.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
       if (version === 0) createSchema(database)
       else if (version !== SCHEMA_VERSION) throw new IndexUnusable(`the index database has version ${version}, known here is ${SCHEMA_VERSION}`)
-      return new IndexFile(database)
+      return new IndexFile(path, database)
     } catch (error) {
       database.close()
       throw error
     }
   }
 
-  /** All packs. Throws IndexUnusable for numbers and names that nobody can have written. */
-  packs(): PackEntry[] {
-    const packs = this.#database.query<{ id: number; name: string; length: number; sealed: number }, []>('SELECT id, name, length, sealed FROM packs').all()
-    const isSound = packs.every(({ id, name, length }) => isPackId(id) && isPackName(name) && Number.isSafeInteger(length) && length >= 0)
-    if (!isSound || new Set(packs.map(({ id }) => id)).size < packs.length) throw new IndexUnusable('the packs of the index database are damaged')
-    return packs.map(({ id, name, length, sealed }) => ({ id, name, length, sealed: sealed === 1 }))
+  /** Puts a new file in the place of the one that is open at a path, with these packs as not sealed and no runs. Until it is whole nothing has changed. */
+  static replace(path: string, before: IndexFile, packs: Iterable<PackEntry>, lastPack: number): IndexFile {
+    removeFile(path + NEXT_SUFFIX)
+    {
+      using next = IndexFile.open(path + NEXT_SUFFIX)
+      const unsealed = [...packs].map((pack) => ({ ...pack, length: 0, sealed: false }))
+      next.write({ packs: unsealed, counts: { lastPack, lastRun: before.counts.lastRun } })
+      next.makeDurable()
+    }
+    before[Symbol.dispose]()
+    // A log that is left does not belong to the file that gets the name.
+    removeFile(path)
+    renameSync(path + NEXT_SUFFIX, path)
+    return IndexFile.open(path)
   }
 
-  /** The highest number that a pack ever had: numbers are never given twice, because rows of a pack that is gone may be left. */
-  lastPackId(): number {
-    const last = this.#database.query<{ seq: number }, []>("SELECT seq FROM sqlite_sequence WHERE name = 'packs'").get()?.seq ?? 0
-    if (last !== 0 && !isPackId(last)) throw new IndexUnusable('the numbers of packs in the index database are damaged')
-    return last
+  get counts(): Counts {
+    return this.#counts
   }
 
-  setLastPackId(id: number): void {
-    this.#database.transaction(() => {
-      this.#database.run("DELETE FROM sqlite_sequence WHERE name = 'packs'")
-      this.#database.query<unknown, [number]>("INSERT INTO sqlite_sequence (name, seq) VALUES ('packs', ?)").run(id)
-    })()
+  /** Makes a change, whole or not at all. */
+  write(change: IndexChange): void {
+    const counts = { ...this.#counts, ...change.counts }
+    let check = this.#check - countsCheck(this.#counts) + countsCheck(counts)
+    const checkOf = (pack: PackEntry | undefined): bigint => (pack ? packCheck(pack) : 0n)
+    for (const pack of change.packs ?? []) check += packCheck(pack) - checkOf(this.packs.get(pack.id))
+    for (const id of change.packsGone ?? []) check -= checkOf(this.packs.get(id))
+    for (const run of change.runs ?? []) check += runCheck(run)
+    for (const number of change.runsGone ?? []) {
+      const run = this.runs.get(number)
+      if (run) check -= runCheck(run)
+    }
+    this.#database.transaction(() => this.#store(change, counts, Number(BigInt.asUintN(CHECK_BITS, check))))()
+    // Only a transaction that went through counts: a full state folder leaves everything as it was.
+    this.#counts = counts
+    this.#check = check
+    for (const pack of change.packs ?? []) this.packs.set(pack.id, pack)
+    for (const id of change.packsGone ?? []) this.packs.delete(id)
+    for (const run of change.runs ?? []) this.runs.set(run.run, run)
+    for (const number of change.runsGone ?? []) this.runs.delete(number)
   }
 
-  /** Adds packs by their numbers, as not sealed. */
-  addPacks(packs: Iterable<Pick<PackEntry, 'id' | 'name'>>): void {
-    const insert = this.#database.query<unknown, [number, string]>(
-      'INSERT INTO packs (id, name, length, sealed) VALUES (?, ?, 0, 0) ON CONFLICT (name) DO UPDATE SET length = 0, sealed = 0',
-    )
-    this.#database.transaction(() => {
-      for (const { id, name } of packs) insert.run(id, name)
-    })()
-  }
-
-  removePack(id: number): void {
-    this.#database.query<unknown, [number]>('DELETE FROM packs WHERE id = ?').run(id)
-  }
-
-  totals(): Totals {
-    const totals = this.#database
-      .query<Totals, []>(
-        "SELECT COALESCE(MAX(CASE WHEN key = 'rows' THEN value END), 0) AS rows, COALESCE(MAX(CASE WHEN key = 'bytes' THEN value END), 0) AS bytes FROM counts",
-      )
-      .get()
-    return totals ?? { rows: 0, bytes: 0 }
-  }
-
-  find(digest: Uint8Array): Location | undefined {
-    const row = this.#select.get(digest)
-    return row ? { pack: row.pack, offset: row.offset, length: row.length, storedLength: row.stored } : undefined
-  }
-
-  /** Writes rows, what the totals are with them, and the packs that are now in whole, in one transaction. */
-  put(rows: readonly SliceRow[], totals: Totals, sealed: readonly PackEntry[]): void {
-    this.#database.transaction(() => {
-      for (const row of rows) this.#upsert.run(row.digest, row.pack, row.offset, row.length, row.storedLength)
-      if (rows.length > 0) this.#writeTotals(totals)
-      for (const { id, length } of sealed)
-        this.#database.query<unknown, [number, number]>('UPDATE packs SET length = ?, sealed = 1 WHERE id = ?').run(length, id)
-    })()
-  }
-
-  /** Adds rows whose digest is not there yet, and what the totals are then, in one transaction; gives those added. */
-  enter(rows: readonly SliceRow[], totals: Totals): { added: SliceRow[]; totals: Totals } {
-    const added: SliceRow[] = []
-    let { rows: count, bytes } = totals
-    this.#database.transaction(() => {
-      for (const row of rows) {
-        if (this.#insert.run(row.digest, row.pack, row.offset, row.length, row.storedLength).changes === 0) continue
-        added.push(row)
-        count++
-        bytes += row.storedLength
-      }
-      this.#writeTotals({ rows: count, bytes })
-    })()
-    return { added, totals: { rows: count, bytes } }
-  }
-
-  /** Removes rows and writes what the totals are without them, in one transaction. */
-  remove(digests: readonly Uint8Array[], totals: Totals): void {
-    this.#database.transaction(() => {
-      for (const digest of digests) this.#delete.run(digest)
-      this.#writeTotals(totals)
-    })()
-  }
-
-  /** Drops the rows of packs that are not there; gives how many. A full walk. */
-  removeOrphans(): number {
-    return this.#database.query<unknown, []>('DELETE FROM slices WHERE pack NOT IN (SELECT id FROM packs)').run().changes
-  }
-
-  /** Counts the rows, and keeps what it found. A full walk. */
-  recount(): Totals {
-    const totals = this.#database.query<Totals, []>('SELECT COUNT(*) AS rows, COALESCE(SUM(stored), 0) AS bytes FROM slices').get() ?? { rows: 0, bytes: 0 }
-    this.#writeTotals(totals)
-    return totals
-  }
-
-  /** Rows in digest order after `after`, at most so many; a damaged one may come without a digest. */
-  rowsAfter(after: Uint8Array | undefined, count: number): SliceRow[] {
-    return this.#database
-      .query<{ digest: Uint8Array; pack: number; offset: number; length: number; stored: number }, [Uint8Array, number]>(
-        'SELECT digest, pack, offset, length, stored FROM slices WHERE digest > ? ORDER BY digest LIMIT ?',
-      )
-      .all(after ?? new Uint8Array(0), count)
-      .map(({ stored, ...row }) => ({ ...row, storedLength: stored }))
-  }
-
-  /** Digests of the rows in order after `after`, at most so many. */
-  digestsAfter(after: Uint8Array | undefined, count: number): Uint8Array[] {
-    return this.#database
-      .query<{ digest: Uint8Array }, [Uint8Array, number]>('SELECT digest FROM slices WHERE digest > ? ORDER BY digest LIMIT ?')
-      .all(after ?? new Uint8Array(0), count)
-      .map(({ digest }) => digest)
+  /**
+   * Everything written before the call is on stable storage when it resolves: the log is synced beside the event loop. What a checkpoint took
+   * out of the log before was synced by it.
+   */
+  async sync(): Promise<void> {
+    await using log = await open(`${this.#path}-wal`, 'r')
+    await log.datasync()
   }
 
   /** Everything written so far is on stable storage when it returns. */
@@ -189,75 +135,103 @@ export class IndexFile implements Disposable {
     this.#database.run('PRAGMA synchronous = NORMAL')
   }
 
-  /** The first thing that is wrong with the file, or undefined; takes seconds for some million rows. */
-  fault(): string | undefined {
-    return faultOf(this.#database)
-  }
-
   [Symbol.dispose](): void {
     this.#database.close()
   }
 
-  #writeTotals({ rows, bytes }: Totals): void {
-    const write = this.#database.query<unknown, [string, number]>(
-      'INSERT INTO counts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
-    )
-    write.run('rows', rows)
-    write.run('bytes', bytes)
+  #store({ packs, packsGone, runs, runsGone }: IndexChange, counts: Counts, check: number): void {
+    const database = this.#database
+    const putPack = database.query<unknown, [number, PackName, number, number]>('INSERT OR REPLACE INTO packs (id, name, length, sealed) VALUES (?, ?, ?, ?)')
+    for (const { id, name, length, sealed } of packs ?? []) putPack.run(id, name, length, sealed ? 1 : 0)
+    const dropPack = database.query<unknown, [number]>('DELETE FROM packs WHERE id = ?')
+    for (const id of packsGone ?? []) dropPack.run(id)
+    const putRun = database.query<unknown, [number, number]>('INSERT INTO runs (run, age) VALUES (?, ?)')
+    for (const { run, age } of runs ?? []) putRun.run(run, age)
+    const dropRun = database.query<unknown, [number]>('DELETE FROM runs WHERE run = ?')
+    for (const run of runsGone ?? []) dropRun.run(run)
+    const putCount = database.query<unknown, [string, number]>('INSERT OR REPLACE INTO counts (key, value) VALUES (?, ?)')
+    for (const [key, value] of Object.entries({ ...counts, check })) putCount.run(key, value)
   }
 }
 
-/** Like `fault`, for a database that another thread uses. */
-export function indexFaultAt(path: string): string | undefined {
+interface Contents {
+  readonly packs: readonly PackEntry[]
+  readonly runs: readonly RunEntry[]
+  readonly counts: Counts
+  readonly check: bigint
+}
+
+/** All rows. Throws IndexUnusable when they are not those that were written. */
+function readAll(database: Database): Contents {
+  const packs = readPacks(database)
+  const runs = readRuns(database)
+  const kept = new Map(
+    database
+      .query<{ key: string; value: number }, []>('SELECT key, value FROM counts')
+      .all()
+      .map(({ key, value }) => [key, value]),
+  )
+  const count = (key: keyof Counts): number => kept.get(key) ?? 0
+  const counts = { rows: count('rows'), bytes: count('bytes'), lastPack: count('lastPack'), lastRun: count('lastRun') }
+  const check = [...packs.map(packCheck), ...runs.map(runCheck)].reduce((sum, one) => sum + one, countsCheck(counts))
+  if (Number(BigInt.asUintN(CHECK_BITS, check)) !== (kept.get('check') ?? 0)) throw new IndexUnusable('the rows of the index are not those that were written')
+  return { packs, runs, counts, check }
+}
+
+function readPacks(database: Database): PackEntry[] {
+  const packs = database.query<{ id: number; name: string; length: number; sealed: number }, []>('SELECT id, name, length, sealed FROM packs').all()
+  const isSound = packs.every(({ id, name, length }) => isNumber(id, 1) && id <= PACK_NUMBER_MAX && isPackName(name) && isNumber(length, 0))
+  if (!isSound) throw new IndexUnusable('the packs of the index are damaged')
+  return packs.map(({ id, name, length, sealed }) => ({ id, name, length, sealed: sealed === 1 }))
+}
+
+function readRuns(database: Database): RunEntry[] {
+  const runs = database.query<RunEntry, []>('SELECT run, age FROM runs').all()
+  if (!runs.every(({ run, age }) => isNumber(run, 1) && Number.isSafeInteger(age))) throw new IndexUnusable('the runs of the index are damaged')
+  return runs
+}
+
+function isNumber(value: unknown, least: number): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= least
+}
+
+function packCheck({ id, name, length, sealed }: PackEntry): bigint {
+  return Bun.hash.xxHash64(`pack ${id} ${name} ${length} ${sealed}`)
+}
+
+function runCheck({ run, age }: RunEntry): bigint {
+  return Bun.hash.xxHash64(`run ${run} ${age}`)
+}
+
+function countsCheck(counts: Counts): bigint {
+  // A new file has no rows at all.
+  return Object.values(counts).every((count) => count === 0) ? 0n : Bun.hash.xxHash64(`${counts.rows} ${counts.bytes} ${counts.lastPack} ${counts.lastRun}`)
+}
+
+/** The first thing that is wrong with the file at a path, or undefined. */
+export function indexFileFault(path: string): string | undefined {
   try {
     using database = new Database(path, { readonly: true, strict: true })
-    return faultOf(database)
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
-}
-
-/** The whole check, which unlike the quick one sees keys that are not in their order: rows behind such a one are found by no search. */
-function faultOf(database: Database): string | undefined {
-  try {
+    // The whole check, which unlike the quick one sees keys that are not in their order: what lies behind such a one is found by no search.
     const result = database.query<{ integrity_check: string }, []>('PRAGMA integrity_check(1)').get()?.integrity_check
     if (result !== 'ok') return result ?? 'no answer'
-    // One statement is one state of the database, whatever is written meanwhile.
-    const counts = database
-      .query<{ rows: number; known: number }, []>(
-        "SELECT (SELECT COUNT(*) FROM slices) AS rows, COALESCE((SELECT value FROM counts WHERE key = 'rows'), 0) AS known",
-      )
-      .get()
-    return counts && counts.rows !== counts.known ? `it holds ${counts.rows} slices and should hold ${counts.known}` : undefined
+    // One transaction sees one state, whatever is written meanwhile.
+    database.transaction(() => readAll(database))()
+    return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
-function isPackId(id: unknown): boolean {
-  return typeof id === 'number' && Number.isSafeInteger(id) && id > 0 && id <= PACK_ID_MAX
-}
-
-/** Removes an index database. Derived data on the node itself: nothing is lost with it, and no order is needed. */
-export function removeIndexFile(path: string): void {
+/** Removes the file. Derived data on the node itself: nothing is lost with it, and no order is needed. */
+export function removeFile(path: string): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
-}
-
-/** Gives a closed index database another name. */
-export function renameIndexFile(from: string, to: string): void {
-  removeIndexFile(to)
-  // A log that is left does not belong to whatever gets the old name.
-  for (const suffix of ['-wal', '-shm']) rmSync(from + suffix, { force: true })
-  renameSync(from, to)
 }
 
 function createSchema(database: Database): void {
   database.transaction(() => {
-    database.run('CREATE TABLE packs (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, length INTEGER NOT NULL, sealed INTEGER NOT NULL)')
-    database.run(
-      'CREATE TABLE slices (digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, stored INTEGER NOT NULL) WITHOUT ROWID',
-    )
-    database.run('CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)')
+    database.run('CREATE TABLE packs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, length INTEGER NOT NULL, sealed INTEGER NOT NULL)')
+    database.run('CREATE TABLE runs (run INTEGER PRIMARY KEY, age INTEGER NOT NULL)')
     database.run('CREATE TABLE counts (key TEXT PRIMARY KEY, value INTEGER NOT NULL)')
     database.run(`PRAGMA user_version = ${SCHEMA_VERSION}`)
   })()

@@ -6,12 +6,13 @@ import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackName, PackRow } from './pack-format.ts'
 import { readSealed, walkPack } from './pack-scan.ts'
-import { INDEX_STEP_ROWS } from './parameters.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { PackEntry } from './slice-row.ts'
 
 /** A file that is damaged again while it is made is begun anew so often; then a later call tries it. */
 const ATTEMPTS_MAX = 3
+/** Rows entered between two pauses. */
+const STEP_ROWS = 1024
 
 export interface IndexRebuildDeps {
   readonly log: Log
@@ -70,30 +71,23 @@ async function rebuild(deps: IndexRebuildDeps, begin: (packs: number) => void): 
       if (index.isDistrusted) break
     }
     if (index.isDistrusted) continue
-    while (index.flush(INDEX_STEP_ROWS)) await step(deps)
-    index.endAnew()
+    await index.endAnew()
   }
   await deps.buildFilter()
   deps.log.info('the index database was made anew from the packs', { packs, slices: index.sliceCount })
   deps.onRebuilt(packs)
 }
 
-async function step({ pause, signal }: IndexRebuildDeps): Promise<void> {
-  await pause()
-  signal.throwIfAborted()
-}
-
 async function enterPack(deps: IndexRebuildDeps, pack: PackEntry): Promise<void> {
-  const { index, quarantine } = deps
+  const { index, quarantine, pause, signal } = deps
   const rows = await rowsOf(deps, pack)
   if (!rows) return
-  for (let at = 0; at < rows.length; at += INDEX_STEP_ROWS) {
+  for (let at = 0; at < rows.length; at += STEP_ROWS) {
     // A record in quarantine is never counted on, also when it was put there a moment ago.
-    index.enter(
-      pack.id,
-      rows.slice(at, at + INDEX_STEP_ROWS).filter((row) => !quarantine.has(row.digest, pack.name, row.offset)),
-    )
-    await step(deps)
+    const step = rows.slice(at, at + STEP_ROWS).filter((row) => !quarantine.has(row.digest, pack.name, row.offset))
+    await index.enter(pack.id, step)
+    await pause()
+    signal.throwIfAborted()
   }
   index.endPack(pack.id)
 }

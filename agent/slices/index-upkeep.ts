@@ -2,15 +2,12 @@
 // turns out to be damaged, which happens in the background and without anybody asking.
 
 import type { Clock, Log } from '../contract/runtime.ts'
-import { checkIndexApart } from './index-check.ts'
 import type { IndexDatabase } from './index-database.ts'
 import { createIndexRebuild } from './index-rebuild.ts'
 import type { IndexRebuild, IndexRebuildDeps } from './index-rebuild.ts'
 
 /** Up to this many slices the start waits for the filter; it takes well under a second. */
 const FILTER_AWAITED_MAX = 200_000
-/** An index database of up to so many slices is checked at once, a larger one on a thread of its own. */
-const CHECKED_HERE_MAX = 20_000
 /** How often the filter is looked at: a store grows by far less than its capacity in this time. */
 const FILTER_CHECK_MS = 5000
 /** How long to wait with another attempt when the index could not be made anew, as when the state folder is full. */
@@ -20,15 +17,11 @@ export interface IndexUpkeepDeps extends Omit<IndexRebuildDeps, 'buildFilter' | 
   readonly clock: Clock
   readonly log: Log
   readonly index: IndexDatabase
-  /** Path of its file. */
-  readonly path: string
   /** Told of a filter that is whole. */
   readonly onFilter: () => void
 }
 
 export interface IndexUpkeep extends Pick<IndexRebuild, 'progress'>, AsyncDisposable {
-  /** What is wrong with the file of the index, or undefined. */
-  check(): Promise<string | undefined>
   /** Makes the index anew when it is damaged, once nobody else holds the turn; resolves when it is whole. */
   heal(): Promise<void>
   /** Runs what must not meet an index that is being made anew, one after the other. It is given what heals the index in its turn. */
@@ -39,10 +32,6 @@ export interface IndexUpkeep extends Pick<IndexRebuild, 'progress'>, AsyncDispos
 export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkeep> {
   const { clock, log, index } = deps
   const closing = new AbortController()
-  const pause = async (): Promise<void> => {
-    await deps.pause()
-    closing.signal.throwIfAborted()
-  }
 
   // Until the filter is whole every look-up asks the database, which is slower and as right.
   let filtered: Promise<void> = Promise.resolve()
@@ -50,7 +39,7 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
     filtered = filtered.then(async () => {
       if (!isWanted()) return
       try {
-        await index.rebuildFilter(pause)
+        await index.rebuildFilter(closing.signal)
         deps.onFilter()
       } catch (error) {
         if (!closing.signal.aborted) log.error('the filter of known slices could not be built; ingest is slower', { error })
@@ -75,10 +64,13 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
       })
       .finally(() => (healing = undefined))
   }
-  index.watch((reason) => {
-    log.error('the index database is damaged and is made anew from the packs', { reason })
-    deps.onDamaged(reason)
-    healInBackground()
+  index.watch({
+    distrusted(reason) {
+      log.error('the index database is damaged and is made anew from the packs', { reason })
+      deps.onDamaged(reason)
+      healInBackground()
+    },
+    untidy: (error) => log.warn('runs of the index database could not be merged; it is tried again', { error }),
   })
 
   const whole = buildFilter()
@@ -94,7 +86,6 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
     get progress() {
       return rebuild.progress
     },
-    check: async () => (index.sliceCount < CHECKED_HERE_MAX ? index.fault() : await checkIndexApart(deps.path)),
     heal,
     inTurn,
     async [Symbol.asyncDispose]() {

@@ -1,4 +1,4 @@
-// The filter of all slices that the index database has, and its making from the rows in steps.
+// The filter of all slices that the index database has, and its making from all rows beside its use.
 
 import { createFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
@@ -8,10 +8,10 @@ const CAPACITY_MIN = 1024 * 1024
 /** Owns the filter. Until it was made once from all rows its "no" says nothing. */
 export class KnownSlices {
   #filter: Filter
-  /** The one that is being made. */
-  #next: Filter | undefined
   #adds = 0
   #isComplete = false
+  /** Added while another filter is made: it gets them at the end, because a thread that fills it must be the only one. */
+  #late: Uint8Array[] | undefined
 
   constructor(slices: number) {
     this.#filter = createFilter(capacityFor(slices))
@@ -28,7 +28,7 @@ export class KnownSlices {
 
   add(digest: Uint8Array): void {
     this.#filter.add(digest)
-    this.#next?.add(digest)
+    this.#late?.push(digest)
     this.#adds++
   }
 
@@ -36,20 +36,20 @@ export class KnownSlices {
     return this.#isComplete && !this.#filter.mayHave(digest)
   }
 
-  /** Replaces the filter by one for so many slices, made from batches of digests; `pause` is awaited between them. */
-  async rebuild(slices: number, batches: Iterable<readonly Uint8Array[]>, pause: () => Promise<void>): Promise<void> {
+  /** Replaces the filter by one for so many slices: these digests, what `fill` adds, and what comes meanwhile. */
+  async rebuild(slices: number, digests: Iterable<Uint8Array>, fill: (filter: Filter) => Promise<void>): Promise<void> {
     const filter = createFilter(capacityFor(slices))
-    // What is added meanwhile goes to both; until the new one is whole only the old one answers.
-    this.#next = filter
-    let adds = 0
-    for (const digests of batches) {
+    const late: Uint8Array[] = []
+    this.#late = late
+    try {
       for (const digest of digests) filter.add(digest)
-      adds += digests.length
-      await pause()
+      await fill(filter)
+    } finally {
+      this.#late = undefined
     }
+    for (const digest of late) filter.add(digest)
     this.#filter = filter
-    this.#adds = adds
-    this.#next = undefined
+    this.#adds = slices
     this.#isComplete = true
   }
 }

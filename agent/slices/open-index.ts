@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { IndexDatabase } from './index-database.ts'
-import { isIndexDamaged, removeIndexFile } from './index-file.ts'
+import { isIndexDamaged } from './index-unusable.ts'
 import type { Quarantine } from './quarantine.ts'
 import { openQuarantine } from './quarantine.ts'
 import type { RecoverReport } from './recover.ts'
 import { recoverIndex } from './recover.ts'
+import { StoredRows } from './stored-rows.ts'
 
 export const INDEX_FILE = 'index.db'
 
@@ -35,11 +36,11 @@ export interface OpenIndex {
 /** Opens it; `rebuild` makes it anew in any case. */
 export async function openIndex({ disk, clock, log, mount, state, packs, sealBytes }: OpenIndexDeps, rebuild: boolean): Promise<OpenIndex> {
   const path = join(state, INDEX_FILE)
-  if (rebuild) removeIndexFile(path)
+  if (rebuild) StoredRows.removeAt(path)
   for (let isNew = rebuild; ; isNew = true) {
     let index: IndexDatabase | undefined
     try {
-      index = IndexDatabase.open(path)
+      index = IndexDatabase.open(path, () => clock.sleep(0))
       const quarantine = await openQuarantine({ disk, clock, log, folder: join(mount, 'quarantine'), index })
       const recovered = await recoverIndex({ disk, log, folder: packs, index, quarantine, sealBytes })
       if (recovered.packsRead > 0 || recovered.faults.length > 0) {
@@ -48,10 +49,10 @@ export async function openIndex({ disk, clock, log, mount, state, packs, sealByt
       }
       return { index, quarantine, recovered }
     } catch (error) {
-      index?.[Symbol.dispose]()
+      await index?.[Symbol.asyncDispose]()
       if (isNew || !isIndexDamaged(error)) throw error
       log.warn('the index database cannot be used and is rebuilt from the packs', { error })
-      removeIndexFile(path)
+      StoredRows.removeAt(path)
     }
   }
 }

@@ -109,12 +109,11 @@ async function rowsOf({ files }: PackSearchDeps, pack: PackEntry): Promise<PackR
 async function searchPacks(deps: PackSearchDeps, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const { index, log } = deps
   await deps.takeLeftOut()
-  let found = 0
   let isWhole = true
   for (const pack of [...index.packs()]) {
     if (!pack.sealed) continue
     try {
-      found += await searchPack(deps, pack, wanted)
+      await searchPack(deps, pack, wanted)
     } catch (error) {
       if (!index.pack(pack.id)) continue
       isWhole = false
@@ -122,14 +121,12 @@ async function searchPacks(deps: PackSearchDeps, wanted: ReadonlyMap<string, Wan
     }
     await deps.pause()
   }
-  if (found > 0) index.distrust(`it had lost ${found} slices that are in the packs`)
   // A pack that could not be read may hold them.
   if (isWhole) for (const one of wanted.values()) if (isLacking(index, one)) index.noteAbsent(one.digest)
 }
 
-async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: ReadonlyMap<string, Wanted>): Promise<number> {
+async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const { index, files, quarantine } = deps
-  let found = 0
   for (const row of await rowsOf(deps, pack)) {
     const one = wanted.get(sliceKey(row.digest))
     if (!one || !isLacking(index, one) || quarantine.has(row.digest, pack.name, row.offset)) continue
@@ -138,11 +135,11 @@ async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: Readonl
     if (fault) {
       await quarantine.add(row.digest, { ...row, pack: pack.id }, fault)
     } else {
+      // Told now: an index that is being made anew may be whole when the search ends.
+      index.distrust('it had lost slices that are in the packs')
       index.add(pack.id, [row])
-      found++
     }
   }
-  return found
 }
 
 /** Whether the index does not give the slice, or still where it does not lie. */

@@ -9,7 +9,7 @@ import type { IndexDatabase } from './index-database.ts'
 import { writePackFooter } from './pack-footer.ts'
 import type { PackName, PackRow } from './pack-format.ts'
 import { encodePackHeader, PACK_HEADER_BYTES, packPath } from './pack-format.ts'
-import { INDEX_STEP_ROWS, PACK_SEAL_RECORDS } from './parameters.ts'
+import { PACK_SEAL_RECORDS } from './parameters.ts'
 
 export interface PackWriterDeps {
   readonly disk: Disk
@@ -22,8 +22,6 @@ export interface PackWriterDeps {
   readonly newName: () => PackName
   /** A pack is sealed when it has grown to this. */
   readonly sealBytes: number
-  /** Lets other work on the event loop go first. */
-  readonly pause: () => Promise<void>
 }
 
 /** Where appended rows came to lie. */
@@ -66,8 +64,6 @@ export class PackWriter implements AsyncDisposable {
   #cause: unknown
   /** Packs that a failed write left behind, with what of them is durable. */
   readonly #abandoned = new Map<number, UnsealedPack>()
-  #isDraining = false
-  #isClosed = false
 
   constructor(deps: PackWriterDeps) {
     this.#deps = deps
@@ -192,7 +188,6 @@ export class PackWriter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true
     await this.sync().catch(() => {})
     const pack = this.#pack
     this.#pack = undefined
@@ -284,17 +279,13 @@ export class PackWriter implements AsyncDisposable {
     return length - pack.length
   }
 
-  /** Brings the rows of sealed packs into the index database, in steps between which other work goes on. */
+  /** Brings the rows of sealed packs to the disk; nothing waits for it. */
   async #drainIndex(): Promise<void> {
-    if (this.#isDraining) return
-    this.#isDraining = true
     try {
-      while (!this.#isClosed && this.#deps.index.flush(INDEX_STEP_ROWS)) await this.#deps.pause()
+      await this.#deps.index.flush()
     } catch (error) {
       // A state folder that is full does not stop the store: the rows stay in memory, and in the packs.
       this.#deps.log.error('the index database could not be written; its rows wait in memory', { error })
-    } finally {
-      this.#isDraining = false
     }
   }
 

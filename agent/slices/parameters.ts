@@ -16,8 +16,6 @@ export const SEGMENTS_IN_FLIGHT_MAX = 8
 export const PACK_SEAL_BYTES = 128 * MIB
 /** And when it holds this many records: their rows wait in memory until then. */
 export const PACK_SEAL_RECORDS = 64 * 1024
-/** Rows that go to the index database in one transaction; bounds the time that the event loop stands still for it. */
-export const INDEX_STEP_ROWS = 1024
 /** A slice is stored compressed when that saves at least this part of it. */
 export const COMPRESSION_SAVING_MIN = 1 / 16
 export const ZSTD_LEVEL = 1

@@ -1,19 +1,19 @@
-// Rows of the index database that wait in memory until their pack is sealed, by digest.
+// Rows of the index database that wait in memory, by digest: those of packs that are not sealed, and those on their way to the disk.
 
+import { REMOVED } from './run-format.ts'
 import { sliceKey } from './slice-row.ts'
 import type { Location, SliceRow } from './slice-row.ts'
 
-/** A row that waits, and the one of the same digest in the file that it will replace. */
+/** A row that waits, or that says that a slice was removed, and the one of the same digest on the disk that it will replace. */
 export interface PendingRow extends SliceRow {
   readonly beneath: Location | undefined
 }
 
-/** Holds the rows and counts what they will add to the file. */
+/** Holds the rows and counts what they will add to what is on the disk. */
 export class PendingRows {
   readonly #rows = new Map<string, PendingRow>()
-  /** Keys of rows that the next batches take, the last one first. */
-  #due: string[] = []
-  /** What the rows add: those that replace one in the file add none. */
+  /** Rows that are being written; they stay among the others until that is done, unless one takes their place. */
+  #flying = new Map<string, PendingRow>()
   addedRows = 0
   addedBytes = 0
 
@@ -25,51 +25,127 @@ export class PendingRows {
     return this.#rows.get(sliceKey(digest))
   }
 
+  /** Rows of slices that are there. */
   all(): PendingRow[] {
-    return [...this.#rows.values()]
+    return [...this.#rows.values()].filter(({ pack }) => pack !== REMOVED)
   }
 
-  /** Adds a row; one of the same digest gives way to it. */
-  set(row: PendingRow): void {
+  /** Adds a row; one of the same digest gives way to it. `stored` is asked for what lies on the disk. */
+  set(row: SliceRow, stored: (digest: Uint8Array) => Location | undefined): void {
     const before = this.get(row.digest)
-    if (before) this.delete(before)
-    this.#rows.set(sliceKey(row.digest), row)
+    this.#put({ ...row, beneath: before ? this.#beneath(before) : stored(row.digest) })
+  }
+
+  /** Forgets a row: without a trace when nothing of its digest is on the disk, on its way there, or elsewhere. */
+  remove(digest: Uint8Array, stored: (digest: Uint8Array) => Location | undefined, isElsewhere: boolean): void {
+    const before = this.get(digest)
+    const beneath = before ? this.#beneath(before) : stored(digest)
+    if (beneath || isElsewhere || this.#flying.has(sliceKey(digest)))
+      this.#put({ digest: new Uint8Array(digest), pack: REMOVED, offset: 0, length: 0, storedLength: 0, beneath })
+    else if (before) this.#drop(before)
+  }
+
+  /** Forgets the rows of a pack that is gone. */
+  removePack(pack: number): void {
+    for (const row of this.all()) if (row.pack === pack) this.#drop(row)
+  }
+
+  /** What lies on the disk is asked for anew. */
+  rebase(stored: (digest: Uint8Array) => Location | undefined): void {
+    for (const [key, row] of this.#flying) {
+      const now = { ...row, beneath: stored(row.digest) }
+      this.#count(row, -1)
+      this.#count(now, 1)
+      this.#flying.set(key, now)
+      if (this.#rows.get(key) === row) this.#rows.set(key, now)
+    }
+    // What takes the place of a row that is on its way will have that one beneath it.
+    for (const [key, row] of [...this.#rows]) if (!this.#flying.has(key)) this.#put({ ...row, beneath: stored(row.digest) })
+  }
+
+  /** Takes up to so many rows that are due; they stay until `landed` or `failed`. */
+  take(rowsMax: number, isDue: (row: PendingRow) => boolean): { rows: readonly PendingRow[]; isLast: boolean } {
+    this.#flying = new Map()
+    for (const [key, row] of this.#rows) {
+      if (!isDue(row)) continue
+      if (this.#flying.size === rowsMax) return { rows: [...this.#flying.values()], isLast: false }
+      this.#flying.set(key, row)
+    }
+    return { rows: [...this.#flying.values()], isLast: true }
+  }
+
+  /** What the rows that were taken add to what is on the disk. */
+  flyingTotals(): { rows: number; bytes: number } {
+    let [rows, bytes] = [0, 0]
+    for (const row of this.#flying.values()) {
+      rows += addedRowsOf(row)
+      bytes += addedBytesOf(row)
+    }
+    return { rows, bytes }
+  }
+
+  /** The rows that were taken are on the disk. */
+  landed(): void {
+    for (const [key, row] of this.#flying) {
+      this.#count(row, -1)
+      if (this.#rows.get(key) === row) this.#rows.delete(key)
+    }
+    this.#flying = new Map()
+  }
+
+  /** The rows that were taken did not get there: what took the place of one replaces what lies beneath that one. */
+  failed(): void {
+    const flying = this.#flying
+    this.#flying = new Map()
+    for (const [key, row] of flying) {
+      const now = this.#rows.get(key)
+      if (now === row) continue
+      this.#count(row, -1)
+      if (now) this.#put({ ...now, beneath: row.beneath })
+    }
+  }
+
+  /** The disk holds nothing any more, nor will it hold what was taken. */
+  liftAll(): void {
+    this.failed()
+    for (const row of [...this.#rows.values()]) if (row.beneath) this.#put({ ...row, beneath: undefined })
+  }
+
+  /** What will lie on the disk beneath the one that comes after this row. */
+  #beneath(row: PendingRow): Location | undefined {
+    if (this.#flying.get(sliceKey(row.digest)) !== row) return row.beneath
+    return row.pack === REMOVED ? undefined : row
+  }
+
+  #put(row: PendingRow): void {
+    const key = sliceKey(row.digest)
+    const before = this.#rows.get(key)
+    if (before) this.#uncount(key, before)
+    this.#rows.set(key, row)
     this.#count(row, 1)
   }
 
-  delete(row: PendingRow): void {
-    this.#rows.delete(sliceKey(row.digest))
-    this.#count(row, -1)
+  #drop(row: PendingRow): void {
+    const key = sliceKey(row.digest)
+    this.#rows.delete(key)
+    this.#uncount(key, row)
   }
 
-  /** Forgets what lies in the file beneath the rows: it is another file now, with nothing in it. */
-  liftAll(): void {
-    for (const row of this.all()) if (row.beneath) this.set({ ...row, beneath: undefined })
-  }
-
-  /** What was gathered for the next batches does not know of what has become due since: it is gathered anew. */
-  gatherAnew(): void {
-    this.#due = []
-  }
-
-  /** Up to so many rows that are due, sorted by digest so that neighbouring pages are touched together; all stay until they are deleted. */
-  takeDue(rowsMax: number, isDue: (row: PendingRow) => boolean): { rows: PendingRow[]; isLast: boolean } {
-    if (this.#due.length === 0)
-      this.#due = [...this.#rows]
-        .filter(([, row]) => isDue(row))
-        .map(([key]) => key)
-        .toSorted()
-        .toReversed()
-    const rows: PendingRow[] = []
-    while (this.#due.length > 0 && rows.length < rowsMax) {
-      const row = this.#rows.get(this.#due.pop() ?? '')
-      if (row && isDue(row)) rows.push(row)
-    }
-    return { rows, isLast: this.#due.length === 0 }
+  /** A row that is on its way counts until it is there. */
+  #uncount(key: string, row: PendingRow): void {
+    if (this.#flying.get(key) !== row) this.#count(row, -1)
   }
 
   #count(row: PendingRow, sign: 1 | -1): void {
-    if (!row.beneath) this.addedRows += sign
-    this.addedBytes += sign * (row.storedLength - (row.beneath?.storedLength ?? 0))
+    this.addedRows += sign * addedRowsOf(row)
+    this.addedBytes += sign * addedBytesOf(row)
   }
+}
+
+function addedRowsOf({ pack, beneath }: PendingRow): number {
+  return (pack === REMOVED ? 0 : 1) - (beneath ? 1 : 0)
+}
+
+function addedBytesOf({ storedLength, beneath }: PendingRow): number {
+  return storedLength - (beneath?.storedLength ?? 0)
 }

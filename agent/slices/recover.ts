@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import type { Disk } from '../contract/disk.ts'
 import type { Log } from '../contract/runtime.ts'
 import type { IndexDatabase } from './index-database.ts'
-import { isIndexDamaged } from './index-file.ts'
+import { isIndexDamaged } from './index-unusable.ts'
 import { writePackFooter } from './pack-footer.ts'
 import type { PackName } from './pack-format.ts'
 import { PACK_HEADER_BYTES, packPath, parsePackFile } from './pack-format.ts'
@@ -77,18 +77,18 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
       tally.faults.push(`Pack ${name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
       tally.leftOut.add(name)
     }
-    index.flush()
+    if (index.isFlushDue) await index.flush()
   }
   // A killed process may also have left names that are in memory only.
   for (const folder of folders) await disk.syncFolder(folder)
   const packsMissing = [...byName.values()].filter(({ name }) => !onDisk.has(name))
   for (const { id } of packsMissing) index.removePack(id)
   if (packsMissing.length > 0) {
-    const lost = index.removeOrphans()
+    const lost = await index.removeOrphans()
     if (lost > 0) tally.faults.push(`${packsMissing.length} packs are gone from the mount path and ${lost} slices with them; scrub names the images.`)
   }
   const { goOn, abandoned } = await sealAllButOne(deps, tally)
-  index.flush()
+  await index.flush()
   dropQuarantined(index, quarantine)
   const { packsRead, slicesFound, bytesFound, tornBytes, faults, leftOut } = tally
   return { packsRead, slicesFound, bytesFound, tornBytes, packsMissing: packsMissing.map(({ name }) => name), faults, unsealed: goOn, abandoned, leftOut }
@@ -111,7 +111,7 @@ export async function takeLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<PackNa
     }
   }
   const abandoned = await sealPacks(deps, tally.unsealed)
-  index.flush()
+  await index.flush()
   dropQuarantined(index, deps.quarantine)
   return { leftOut: tally.leftOut, abandoned }
 }

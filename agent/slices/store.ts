@@ -11,7 +11,7 @@ import type { IndexDatabase } from './index-database.ts'
 import { openIndexUpkeep } from './index-upkeep.ts'
 import { createIngest } from './ingest.ts'
 import { createLeftOut } from './left-out.ts'
-import { INDEX_FILE, openIndex } from './open-index.ts'
+import { openIndex } from './open-index.ts'
 import { PackFiles } from './pack-files.ts'
 import { createPackSearch } from './pack-search.ts'
 import { PackWriter } from './pack-writer.ts'
@@ -54,8 +54,8 @@ export interface SliceStoreDeps {
 export interface OpenSliceStore extends SliceStore {
   readonly recovered: RecoverReport
   quarantined(): QuarantinedSlice[]
-  /** What SQLite says is wrong with the index database; undefined when nothing is. */
-  indexFault(): string | undefined
+  /** What is wrong with the index database; undefined when nothing is. */
+  indexFault(): Promise<string | undefined>
 }
 
 /** Opens the store; rebuilds the index database first when it is missing, damaged or `rebuild` is asked for. */
@@ -71,7 +71,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
 
   const files = new PackFiles(disk, packs)
   const pause = (): Promise<void> => clock.sleep(0)
-  const writer = new PackWriter({ disk, folder: packs, index, crashPoint, log, newName: newPackName, sealBytes, pause })
+  const writer = new PackWriter({ disk, folder: packs, index, crashPoint, log, newName: newPackName, sealBytes })
   if (recovered.unsealed) await writer.resume(recovered.unsealed)
   for (const pack of recovered.abandoned) writer.abandon(pack)
   const leftOut = createLeftOut({ disk, log, folder: packs, index, quarantine, sealBytes }, recovered.leftOut, (pack) => writer.abandon(pack))
@@ -84,7 +84,6 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     files,
     quarantine,
     pause,
-    path: join(state, INDEX_FILE),
     leaveOut: leftOut.add,
     onFilter: () => pool.setFilter(index.filter),
     onDamaged: (reason) => deps.onIndexDamaged?.(reason),
@@ -116,7 +115,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     crashPoint,
     sealBytes,
     takeLeftOut: leftOut.take,
-    checkIndex: upkeep.check,
+    checkIndex: () => index.check(),
     heal: upkeep.heal,
     makeRoom: deps.makeRoom,
     pause,
@@ -125,7 +124,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
   return {
     recovered,
     quarantined: () => quarantine.list(),
-    indexFault: () => index.fault(),
+    indexFault: () => index.check(),
     read: reader.read,
     readStored: reader.readStored,
     ingest: (start) => createIngest({ cutter, pool, writer, index, pins }, start),
@@ -150,7 +149,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
       pool[Symbol.dispose]()
       await writer[Symbol.asyncDispose]()
       await files[Symbol.asyncDispose]()
-      index[Symbol.dispose]()
+      await index[Symbol.asyncDispose]()
     },
   }
 }

@@ -2,11 +2,13 @@
 // rows of the index database only; their packs are files without bytes, as long as the database says.
 
 import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs'
-import { Database } from 'bun:sqlite'
 import { basename, dirname, join } from 'node:path'
-import { IndexDatabase } from '../../agent/slices/index-database.ts'
-import { packPath } from '../../agent/slices/pack-format.ts'
+import { IndexFile } from '../../agent/slices/index-file.ts'
 import { INDEX_FILE } from '../../agent/slices/open-index.ts'
+import { packPath } from '../../agent/slices/pack-format.ts'
+import { encodeRow, RUN_ROW_BYTES } from '../../agent/slices/run-format.ts'
+import { RunWriter } from '../../agent/slices/run-writer.ts'
+import type { PackEntry } from '../../agent/slices/slice-row.ts'
 import type { BenchContext } from './context.ts'
 import type { Figure } from './figure.ts'
 import { figure, median } from './figure.ts'
@@ -18,7 +20,8 @@ const SLICES_PER_PACK = 9_000
 const SLICE_BYTES = 32 * 1024
 const STORED_BYTES = 14 * 1024
 const PACK_BYTES = SLICES_PER_PACK * STORED_BYTES
-const ROWS_PER_TRANSACTION = 500_000
+/** Parts of all rows that lie in one run each, the oldest first. */
+const RUN_SHARES = [0.6, 0.25, 0.1, 0.04, 0.01]
 
 /**
  * Start time, memory, and ingest until the store is closed, when the start's background work (the filter of known slices) is over: of v1
@@ -30,7 +33,7 @@ export async function benchIndex(context: BenchContext): Promise<Figure[]> {
   const empty = await takeImages(context, 0, canDrop)
   const figures: Figure[] = [
     figure('index', 'v1 into an empty index', empty.warm.seconds, 's'),
-    figure('index', 'v1 into an empty index, longest stall of the event loop', empty.warm.stallMs, 'ms'),
+    ...(empty.cold ? [figure('index', 'random bytes into an empty index, longest stall of the event loop', empty.cold.stallMs, 'ms')] : []),
   ]
   for (const millions of context.millions) {
     const { warm: taken, cold, filled } = await takeImages(context, millions, canDrop)
@@ -42,7 +45,6 @@ export async function benchIndex(context: BenchContext): Promise<Figure[]> {
       figure('index', `${name}: v1`, taken.seconds, 's'),
       figure('index', `${name}: v1, part of the empty one's rate`, empty.warm.seconds / taken.seconds, 'share'),
       figure('index', `${name}: v1, CPU, part of the empty one's rate`, empty.warm.cpuSeconds / taken.cpuSeconds, 'share'),
-      figure('index', `${name}: v1, longest stall of the event loop`, taken.stallMs, 'ms'),
     )
     if (cold && empty.cold) {
       figures.push(
@@ -78,7 +80,7 @@ async function takeImages(context: BenchContext, millions: number, canDrop: bool
   mkdirSync(folder, { recursive: true })
   await context.ours.prepare(folder)
   const store = context.ours.stored(folder)
-  const filled = millions > 0 ? fill(join(folder, 'state'), join(store, 'packs'), millions * MILLION) : NaN
+  const filled = millions > 0 ? await fill(join(folder, 'state'), join(store, 'packs'), millions * MILLION) : NaN
   context.say(`${millions} million slices are in (${Math.round(filled)}/s)`)
   const random = canDrop ? await context.randomFile('index-random', context.randomBytes) : undefined
   const warmRuns: Taken[] = []
@@ -120,43 +122,65 @@ function medianOf(runs: readonly Taken[]): Taken {
   }
 }
 
-/** Rows in the order of their digests, spread over the whole space; gives rows a second. */
-function fill(state: string, packs: string, slices: number): number {
+/** Rows in the order of their digests, spread over the whole space, in runs as a store has them that has grown; gives rows a second. */
+async function fill(state: string, packs: string, slices: number): Promise<number> {
   mkdirSync(state, { recursive: true })
   const path = join(state, INDEX_FILE)
-  IndexDatabase.open(path)[Symbol.dispose]()
-  const database = new Database(path, { strict: true })
-  database.run('PRAGMA synchronous = OFF')
+  using file = IndexFile.open(path)
   const startedMs = performance.now()
-  const addPack = database.query<unknown, [number, string, number]>('INSERT INTO packs (id, name, length, sealed) VALUES (?, ?, ?, 1)')
-  const addSlice = database.query<unknown, [Uint8Array, number, number, number, number]>(
-    'INSERT INTO slices (digest, pack, offset, length, stored) VALUES (?, ?, ?, ?, ?)',
-  )
-  for (let pack = 1; pack <= Math.ceil(slices / SLICES_PER_PACK); pack++) {
-    const name = Bun.hash(`pack ${pack}`).toString(16).padStart(16, '0').repeat(2)
-    addPack.run(pack, name, PACK_BYTES)
-    const file = join(packs, packPath(name))
-    mkdirSync(dirname(file), { recursive: true })
-    const opened = openSync(file, 'w')
-    ftruncateSync(opened, PACK_BYTES)
-    closeSync(opened)
+  const packCount = Math.ceil(slices / SLICES_PER_PACK)
+  file.write({ packs: Array.from({ length: packCount }, (_, i) => makePack(packs, i + 1)) })
+  await using stack = new AsyncDisposableStack()
+  const writers: RunWriter[] = []
+  for (const [i, share] of RUN_SHARES.entries()) {
+    writers.push(stack.use(await RunWriter.create(`${path}.${i + 1}.run`, i + 1, Math.ceil(slices * share * 1.01) + 1000)))
   }
-  const digest = Buffer.alloc(32)
+  const row = Buffer.alloc(RUN_ROW_BYTES)
+  const digest = row.subarray(0, 32)
   const step = 2n ** 64n / BigInt(slices)
-  const insert = database.transaction((from: number, to: number) => {
-    for (let i = from; i < to; i++) {
-      digest.writeBigUInt64BE(BigInt(i) * step, 0)
-      // The rest of a digest is as random as its beginning: the filter takes its bits from there.
-      for (let word = 1; word < 4; word++) digest.writeBigUInt64LE(Bun.hash.xxHash3(digest.subarray(0, 8), BigInt(word)), word * 8)
-      // Slices of one pack have digests of all kinds, as in a store that was filled by images.
-      const pack = (i % Math.ceil(slices / SLICES_PER_PACK)) + 1
-      addSlice.run(digest, pack, 16 + Math.floor((i * SLICES_PER_PACK) / slices) * STORED_BYTES, SLICE_BYTES, STORED_BYTES - 64)
-    }
+  for (let i = 0; i < slices; i++) {
+    digest.writeBigUInt64BE(BigInt(i) * step, 0)
+    // The rest of a digest is as random as its beginning: the filter takes its bits from there.
+    for (let word = 1; word < 4; word++) digest.writeBigUInt64LE(Bun.hash.xxHash3(digest.subarray(0, 8), BigInt(word)), word * 8)
+    // Slices of one pack have digests of all kinds, as in a store that was filled by images.
+    const pack = (i % packCount) + 1
+    encodeRow(row, 0, {
+      digest,
+      pack,
+      offset: 16 + Math.floor((i * SLICES_PER_PACK) / slices) * STORED_BYTES,
+      length: SLICE_BYTES,
+      storedLength: STORED_BYTES - 64,
+    })
+    const writer = writers[runOf(digest.readUInt32LE(28) / 2 ** 32)]
+    if (writer?.push(row, 0)) await writer.write()
+  }
+  for (const writer of writers) await writer.end()
+  const seconds = (performance.now() - startedMs) / 1000
+  // The first share is the oldest run.
+  file.write({
+    runs: writers.map((_, i) => ({ run: i + 1, age: i + 1 })),
+    counts: { rows: slices, bytes: slices * (STORED_BYTES - 64), lastPack: packCount, lastRun: writers.length },
   })
-  for (let at = 0; at < slices; at += ROWS_PER_TRANSACTION) insert(at, Math.min(slices, at + ROWS_PER_TRANSACTION))
-  const rate = (slices / (performance.now() - startedMs)) * 1000
-  database.run('INSERT OR REPLACE INTO counts (key, value) VALUES (?, ?), (?, ?)', ['rows', slices, 'bytes', slices * (STORED_BYTES - 64)])
-  database.run('PRAGMA wal_checkpoint(TRUNCATE)')
-  database.close()
-  return rate
+  return slices / seconds
+}
+
+/** Which run a number from 0 to 1 falls to. */
+function runOf(number: number): number {
+  let left = number
+  for (const [i, share] of RUN_SHARES.entries()) {
+    left -= share
+    if (left < 0) return i
+  }
+  return 0
+}
+
+/** A sealed pack whose file has its length and nothing in it. */
+function makePack(packs: string, id: number): PackEntry {
+  const name = Bun.hash(`pack ${id}`).toString(16).padStart(16, '0').repeat(2)
+  const file = join(packs, packPath(name))
+  mkdirSync(dirname(file), { recursive: true })
+  const opened = openSync(file, 'w')
+  ftruncateSync(opened, PACK_BYTES)
+  closeSync(opened)
+  return { id, name, length: PACK_BYTES, sealed: true }
 }

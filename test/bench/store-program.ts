@@ -32,6 +32,8 @@ const MANIFEST_BYTES_MAX = 1024 * MIB
 /** As good as no bound. */
 const SCRUB_BYTES_PER_SECOND = 1e12
 const SETTLE_MS = 500
+/** What looking at itself reads. */
+const SETTLE_BYTES = 16 * KIB
 /** How often the event loop is looked at while an image is taken in. */
 const LOOK_MS = 2
 
@@ -127,13 +129,16 @@ async function read(store: OpenSliceStore): Promise<object> {
   return { length, nonZeroBytes, seconds: (performance.now() - startedMs) / 1000, digest: hash?.digest('hex') }
 }
 
-/** Waits until the process is idle: the filter of a large store is built in the background after the start. */
+/** Waits until the process neither works nor reads: the filter of a large store is built in the background after the start. */
 async function settle(): Promise<void> {
+  // Bytes that all threads have read, also from the page cache (proc(5)).
+  const bytesRead = async (): Promise<string> => /rchar: (\d+)/.exec(await Bun.file('/proc/self/io').text())?.[1] ?? ''
   for (;;) {
     const before = process.cpuUsage()
+    const readBefore = Number(await bytesRead())
     await Bun.sleep(SETTLE_MS)
     const { user, system } = process.cpuUsage(before)
-    if ((user + system) / 1000 < SETTLE_MS / 20) return
+    if ((user + system) / 1000 < SETTLE_MS / 20 && Number(await bytesRead()) - readBefore < SETTLE_BYTES) return
   }
 }
 

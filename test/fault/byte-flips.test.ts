@@ -139,14 +139,21 @@ describe('a byte flipped', () => {
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)
-      const file = join('state', 'index.db')
-      const bytes = Buffer.from(await Bun.file(join(scene.template, file)).arrayBuffer())
-      // Most of a small database is free space; a few flips there are enough.
-      const positions = allPositions(bytes.length).filter((at) => bytes[at] !== 0 || at % 64 === 0)
-      await eachPosition(positions, random, async (at) => {
+      const files = [join('state', 'index.db'), ...(await filesBelow(join(scene.template, 'state'), '.run')).map((run) => run.slice(scene.template.length + 1))]
+      expect(files.length).toBeGreaterThan(1)
+      const places = await Promise.all(
+        files.map(async (file) => {
+          const bytes = Buffer.from(await Bun.file(join(scene.template, file)).arrayBuffer())
+          // Most of a small database is free space; a few flips there are enough.
+          return allPositions(bytes.length).flatMap((at) => (bytes[at] !== 0 || at % 64 === 0 ? { file, at } : []))
+        }),
+      )
+      const flips = places.flat()
+      await eachPosition(allPositions(flips.length), random, async (position) => {
+        const { file, at } = flips[position] ?? { file: '', at: 0 }
         const copy = folder.file('copy')
         await copyWithFlip(scene, copy, file, at, random)
-        const where = `the flip in index.db at ${at}`
+        const where = `the flip in ${file} at ${at}`
         const expectWhole = async (store: Parameters<typeof readOutcome>[0], when: string): Promise<void> => {
           for (const image of scene.images)
             if ((await readOutcome(store, image)) !== 'whole') throw new Error(`after ${where} image ${image.name} is not whole ${when}`)

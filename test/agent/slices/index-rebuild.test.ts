@@ -6,7 +6,7 @@ import type { Disk } from '../../../agent/contract/disk.ts'
 import type { OpenSliceStore } from '../../../agent/slices/store.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { encodeManifest } from '../../../protocol/manifest.ts'
-import { hideSlices, misplaceSlices } from '../../support/index-damage.ts'
+import { damageBlocks, hideSlices, misplaceSlices } from '../../support/index-damage.ts'
 import { createRandom } from '../../support/properties.ts'
 import type { ModelImage, SliceModel, StoreOptions } from '../../support/slice-model.ts'
 import { createSliceModel, digestsOf, filesBelow, openStore, readBack, readOutcome, SMALL_CUTTER, writeAll } from '../../support/slice-model.ts'
@@ -90,6 +90,7 @@ describe('a read', () => {
     ['that the index lost', hideSlices],
     ['that the index lost in part', (state: string) => hideSlices(state, '8')],
     ['that the index has elsewhere', misplaceSlices],
+    ['that lie in damaged blocks of the index', damageBlocks],
   ])('of slices %s gives them, and the index is made anew meanwhile', async (_, damage) => {
     await using scene = await openScene()
     expect(damage(scene.state)).toBeGreaterThan(0)

@@ -5,8 +5,10 @@ import fc from 'fast-check'
 import { rm, truncate } from 'node:fs/promises'
 import { formatDigest } from '../../../protocol/digest.ts'
 import { RECORD_HEADER_BYTES } from '../../../agent/slices/record.ts'
+import { REMOVED } from '../../../agent/slices/run-format.ts'
+import type { SliceRow } from '../../../agent/slices/slice-row.ts'
 import type { OpenSliceStore } from '../../../agent/slices/store.ts'
-import { changeIndex } from '../../support/index-damage.ts'
+import { changeRows } from '../../support/index-damage.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import type { ModelImage, SliceModel } from '../../support/slice-model.ts'
 import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, SMALL_CUTTER } from '../../support/slice-model.ts'
@@ -27,9 +29,13 @@ interface Scene extends AsyncDisposable {
 async function openScene(): Promise<Scene> {
   const folder = await createTemporaryFolder()
   const model = createSliceModel()
-  const store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
   const images: ModelImage[] = []
-  for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noise(i, 60)))
+  {
+    // Once it is closed all rows of sealed packs are on the disk.
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
+    for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noise(i, 60)))
+  }
+  const store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
   return {
     folder,
     model,
@@ -129,20 +135,22 @@ describe('scrub', () => {
   })
 
   test('enters again what the index lost, and corrects what it has wrong', async () => {
-    for (const sql of [
-      "DELETE FROM slices WHERE hex(digest) < '8'",
-      'UPDATE slices SET offset = offset + 1',
-      'UPDATE slices SET offset = (SELECT min(offset) FROM slices)',
-      'UPDATE slices SET stored = stored - 1',
-      'UPDATE slices SET stored = 4000000000',
-      'UPDATE slices SET length = length + 512',
-      'UPDATE slices SET pack = pack + 1',
-      'UPDATE slices SET pack = (SELECT min(pack) FROM slices)',
-      'UPDATE slices SET pack = 4711',
-      'UPDATE slices SET digest = zeroblob(32) WHERE digest = (SELECT min(digest) FROM slices)',
-    ]) {
+    let zeroed = 0
+    const changes: ((row: SliceRow) => Partial<SliceRow>)[] = [
+      ({ digest }) => ((digest[0] ?? 0) < 128 ? { pack: REMOVED } : {}),
+      ({ offset }) => ({ offset: offset + 1 }),
+      () => ({ offset: 16 }),
+      ({ storedLength }) => ({ storedLength: storedLength - 1 }),
+      () => ({ storedLength: 16_000_000 }),
+      ({ length }) => ({ length: length + 512 }),
+      ({ pack }) => ({ pack: pack + 1 }),
+      () => ({ pack: 1 }),
+      () => ({ pack: 4711 }),
+      () => (zeroed++ === 0 ? { digest: new Uint8Array(32) } : {}),
+    ]
+    for (const change of changes) {
       await using scene = await openScene()
-      expect(changeIndex(scene.folder.file('state'), sql)).toBeGreaterThan(0)
+      expect(changeRows(scene.folder.file('state'), change)).toBeGreaterThan(0)
       await scene.store.scrub(SCRUB)
       expect(await scene.store.scrub(SCRUB)).toMatchObject({ corrupt: [], missing: [], damagedRoots: [] })
       for (const image of scene.images) expect(await readOutcome(scene.store, image)).toBe('whole')
@@ -161,16 +169,17 @@ describe('scrub', () => {
 
 describe('gc over a damaged index', () => {
   test('takes no pack that holds a slice which only the index has lost or misplaced', async () => {
-    for (const sql of [
-      'DELETE FROM slices',
-      'UPDATE slices SET pack = (SELECT max(pack) FROM slices)',
-      'UPDATE slices SET pack = 4711',
-      'UPDATE slices SET offset = offset + 1',
-      'UPDATE slices SET stored = 4000000000',
-    ]) {
+    const changes: ((row: SliceRow) => Partial<SliceRow>)[] = [
+      () => ({ pack: REMOVED }),
+      () => ({ pack: 3 }),
+      () => ({ pack: 4711 }),
+      ({ offset }) => ({ offset: offset + 1 }),
+      () => ({ storedLength: 16_000_000 }),
+    ]
+    for (const change of changes) {
       await using scene = await openScene()
       scene.model.remove('image 1')
-      changeIndex(scene.folder.file('state'), sql)
+      changeRows(scene.folder.file('state'), change)
       await scene.store.gc({ dryRun: false })
       await scene.store.scrub(SCRUB)
       for (const image of scene.model.images.values()) expect(await readOutcome(scene.store, image)).toBe('whole')

@@ -1,0 +1,106 @@
+// Merges runs into one: of rows of the same digest the one of the newest run counts.
+
+import { RunCursor } from './run-cursor.ts'
+import type { RunFile } from './run-file.ts'
+import { packAt, REMOVED, storedLengthAt } from './run-format.ts'
+import { RunWriter } from './run-writer.ts'
+
+/** Blocks read at a time from each run. */
+const BLOCKS_AT_ONCE = 64
+/** Runs of about the same size that are merged into one. */
+const FANOUT = 4
+/** Runs up to this size count as of the same size. */
+const SMALL_ROWS = 32 * 1024
+
+export interface MergeOrder {
+  readonly path: string
+  readonly run: number
+  /** There is no older run: rows that only say that a slice was removed say nothing any more. */
+  readonly isOldest: boolean
+  /** With it, rows of other packs are dropped. */
+  readonly packs?: ReadonlySet<number>
+}
+
+/** What a merged run holds: rows, bytes of slices as stored, and rows dropped because their pack is not there. */
+export interface Merged {
+  readonly rows: number
+  readonly bytes: number
+  readonly orphans: number
+}
+
+/** Merges runs, the newest first; `pause` is awaited now and then. */
+export async function mergeRuns(files: readonly RunFile[], order: MergeOrder, pause: () => Promise<void>): Promise<Merged> {
+  const { path, run, isOldest, packs } = order
+  await using writer = await RunWriter.create(
+    path,
+    run,
+    Math.max(
+      1,
+      files.reduce((sum, file) => sum + file.rows, 0),
+    ),
+  )
+  const walk = new RunWalk(files.map((file) => new RunCursor(file, BLOCKS_AT_ONCE)))
+  let bytes = 0
+  let orphans = 0
+  for (let row = walk.next(); row; row = walk.next()) {
+    const pack = packAt(row.bytes, row.at)
+    if (pack === REMOVED && isOldest) continue
+    if (packs && pack !== REMOVED && !packs.has(pack)) {
+      orphans++
+      continue
+    }
+    bytes += storedLengthAt(row.bytes, row.at)
+    if (!writer.push(row.bytes, row.at)) continue
+    await writer.write()
+    await pause()
+  }
+  await writer.end()
+  return { rows: writer.rows, bytes, orphans }
+}
+
+/** Several cursors, the newest first, as one that gives each digest once. */
+export class RunWalk {
+  readonly #cursors: readonly RunCursor[]
+  /** The one whose row was given, which moves on before the next is given. */
+  #given: RunCursor | undefined
+
+  constructor(cursors: readonly RunCursor[]) {
+    this.#cursors = cursors
+  }
+
+  /** The row with the next digest; valid until the next call. */
+  next(): RunCursor | undefined {
+    this.#given?.advance()
+    let least: RunCursor | undefined
+    for (const cursor of this.#cursors) {
+      if (!cursor.isOpen) continue
+      const order = least ? compare(cursor, least) : -1
+      if (order < 0) least = cursor
+      // Older rows of the same digest are never given.
+      else if (order === 0) cursor.advance()
+    }
+    this.#given = least
+    return least
+  }
+}
+
+function compare(a: RunCursor, b: RunCursor): number {
+  return a.prefix === b.prefix ? a.bytes.compare(b.bytes, b.at, b.at + 32, a.at, a.at + 32) : a.prefix - b.prefix
+}
+
+/**
+ * Which runs to merge, by their rows, the newest first; undefined for none. Runs that follow one another go together when there are several of
+ * about one size, with smaller ones among them: each row is written again about once for each time that the store grows fourfold.
+ */
+export function planMerge(rows: readonly number[]): { from: number; to: number } | undefined {
+  const tiers = rows.map((count) => Math.max(0, Math.ceil(Math.log(Math.max(1, count) / SMALL_ROWS) / Math.log(FANOUT))))
+  for (const tier of [...new Set(tiers)].toSorted((a, b) => a - b)) {
+    for (let from = 0; from < tiers.length; from++) {
+      let [to, ofTier] = [from, 0]
+      while (to < tiers.length && (tiers[to] ?? 0) <= tier) if (tiers[to++] === tier) ofTier++
+      if (ofTier >= FANOUT) return { from, to }
+      from = to
+    }
+  }
+  return undefined
+}
