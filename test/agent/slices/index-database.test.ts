@@ -4,8 +4,9 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { readdirSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
+import { cp, mkdir, rmdir } from 'node:fs/promises'
 import { IndexDatabase } from '../../../agent/slices/index-database.ts'
+import type { PackRow } from '../../../agent/slices/pack-format.ts'
 import type { SliceRow } from '../../../agent/slices/slice-row.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import { damage } from '../../support/slice-model.ts'
@@ -192,6 +193,36 @@ describe('index database', () => {
     expect(again.sliceCount).toBe((packs - 1) * 150 + 200)
     for (let pack = 0; pack < packs; pack++) for (let n = 0; n < 150; n++) expect(again.find(digest(pack * 150 + n))).toMatchObject({ offset: 16 + n })
     expect(await again.check()).toBeUndefined()
+  })
+
+  test('keeps rows in memory when they cannot be written, also those that change meanwhile, and writes them later', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('index.db')
+    {
+      await using index = IndexDatabase.open(path)
+      const row = (n: number, offset: number): PackRow => ({ digest: digest(n), offset, length: 100, storedLength: 10 })
+      const [first, second] = [index.addPack('a'.repeat(32)), index.addPack('b'.repeat(32))]
+      index.add(first.id, [row(1, 16), row(2, 100), row(3, 200)])
+      index.sealPack(first.id, 500)
+      await mkdir(folder.file('index.db.1.run'))
+      const failing = index.flush()
+      // While the batch is on its way: one row moves, one goes, one comes.
+      await Promise.resolve()
+      index.add(second.id, [row(1, 300), row(4, 400)])
+      index.removeAll([{ digest: digest(2), pack: first.id, offset: 100 }])
+      await expect(failing).rejects.toThrow('EEXIST')
+      const places = (): unknown[] => [1, 2, 3, 4].map((n) => index.find(digest(n))?.offset)
+      expect(places()).toEqual([300, undefined, 200, 400])
+      expect([index.sliceCount, index.storedBytes]).toEqual([3, 30])
+      index.sealPack(second.id, 500)
+      await index.flush()
+      expect(places()).toEqual([300, undefined, 200, 400])
+      expect([index.sliceCount, index.storedBytes]).toEqual([3, 30])
+      await rmdir(folder.file('index.db.1.run'))
+    }
+    await using again = IndexDatabase.open(path)
+    expect([again.sliceCount, again.storedBytes]).toEqual([3, 30])
+    expect([...again.packs()].every((pack) => pack.sealed)).toBe(true)
   })
 
   test('says what is wrong with a damaged file, and does not answer from it', async () => {
