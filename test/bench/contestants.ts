@@ -16,12 +16,19 @@ export interface Contestant {
   prepare(folder: string): Promise<void>
   /** Takes a file in as the named image. */
   ingest(folder: string, image: string, file: string): Command
-  /** Gives every byte of an image in order, verified; to standard output where the program cannot else. */
-  read(folder: string, image: string, file: string): Command
+  /** Gives every byte of an image in order, verified; to standard output where the program cannot else. Absent where it only writes files. */
+  read?(folder: string, image: string, file: string): Command
   /** Reads and verifies all stored bytes, where the program can. */
   verify?(folder: string): Command
   /** Where the stored bytes lie, without caches of the program. */
   stored(folder: string): string
+}
+
+/** A contestant that gives an image in order. */
+export type Reading = Contestant & Required<Pick<Contestant, 'read'>>
+
+export function canRead(contestant: Contestant): contestant is Reading {
+  return contestant.read !== undefined
 }
 
 const PROGRAM = join(import.meta.dir, 'store-program.ts')
@@ -31,7 +38,7 @@ export function storeProgram(...words: string[]): Command {
   return { line: [process.execPath, PROGRAM, ...words] }
 }
 
-export function createSlipway(): Contestant {
+export function createSlipway(): Reading {
   return {
     name: 'slipway',
     debianPackage: null,
@@ -57,7 +64,6 @@ function createCasync(): Contestant {
     ingest: (folder, image, file) => ({
       line: ['casync', 'make', `--store=${folder}/repository/default.castr`, `${folder}/repository/${image}.caibx`, file],
     }),
-    read: (folder, image) => ({ line: ['casync', 'cat', `--store=${folder}/repository/default.castr`, `${folder}/repository/${image}.caibx`] }),
     stored: (folder) => join(folder, 'repository'),
   }
 }

@@ -3,12 +3,12 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImageFamily } from '../support/image-family.ts'
-import type { Contestant } from './contestants.ts'
+import type { Contestant, Reading } from './contestants.ts'
 import type { Command } from './measure.ts'
 
 export interface BenchContext {
   readonly family: ImageFamily
-  readonly ours: Contestant
+  readonly ours: Reading
   readonly peers: readonly Contestant[]
   /** Our store program with these words. */
   program(...words: string[]): Command

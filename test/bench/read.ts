@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BenchContext } from './context.ts'
+import { canRead } from './contestants.ts'
 import { benchFragmentation } from './fragmentation.ts'
 import type { Figure } from './figure.ts'
 import { comparison, figure, median } from './figure.ts'
@@ -12,7 +13,8 @@ const MB = 1e6
 
 /** Sequential reads of v1 by everyone, warm and cold. */
 export async function benchRead(context: BenchContext): Promise<Figure[]> {
-  const contestants = [context.ours, ...context.peers]
+  const peers = context.peers.filter(canRead)
+  const contestants = [context.ours, ...peers]
   const image = context.family.v1
   for (const contestant of contestants) {
     const folder = join(context.folder, contestant.name)
@@ -38,9 +40,7 @@ export async function benchRead(context: BenchContext): Promise<Figure[]> {
     }
   }
   const ours = median(seconds.get(context.ours.name) ?? [])
-  const figures = context.peers.map((peer) =>
-    comparison('read', 'v1 whole, with start of the program', ours, 's', peer.name, median(seconds.get(peer.name) ?? [])),
-  )
+  const figures = peers.map((peer) => comparison('read', 'v1 whole, with start of the program', ours, 's', peer.name, median(seconds.get(peer.name) ?? [])))
   figures.push(figure('read', 'v1 whole, non-zero bytes', median(rates), 'MB/s'), figure('read', 'v1 whole, resident memory at most', median(residents), 'MB'))
   if (await dropCaches()) {
     const folder = join(context.folder, context.ours.name)
