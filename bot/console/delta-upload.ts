@@ -136,7 +136,8 @@ class Sending {
       const pieces = piecesFrom(batch.pieces, offset)
       if (pieces?.length === 0) return true
       if (!pieces) return false
-      const failure = await this.#sendPieces(pieces, missing)
+      // The answer to a long body that is refused can be lost with its connection; that to a short one is heard.
+      const failure = await this.#sendPieces(triesInVain === 0 ? pieces : pieces.slice(0, 1), missing)
       if (this.#state.offset > offset) triesInVain = 0
       else await this.#pause(triesInVain++, failure, this.#order.signal)
       const rest = piecesFrom(batch.pieces, this.#state.offset)
