@@ -5,7 +5,7 @@ import type { Log } from '../contract/runtime.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackName, PackRow } from './pack-format.ts'
-import { readSealed, walkPack } from './pack-scan.ts'
+import { readSealedRows } from './pack-scan.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { PackEntry } from './slice-row.ts'
 
@@ -95,7 +95,7 @@ async function enterPack(deps: IndexRebuildDeps, pack: PackEntry): Promise<void>
 /** What a sealed pack holds; undefined when it cannot be read: the index then does not know it, as after a start that cannot read it. */
 async function rowsOf({ index, files, log, leaveOut }: IndexRebuildDeps, pack: PackEntry): Promise<PackRow[] | undefined> {
   try {
-    return await files.use(pack.name, async (file) => ((await readSealed(file, await file.length())) ?? (await walkPack(file))).rows)
+    return await files.use(pack.name, readSealedRows)
   } catch (error) {
     if (!index.pack(pack.id)) return undefined
     log.error('a pack cannot be read and is left out', { pack: pack.name, error })

@@ -1,15 +1,12 @@
 // Reads what a pack holds from the pack alone: by its table of contents when it is sealed, else record by record.
 
-import { DIGEST_BYTES } from '../../protocol/digest.ts'
-import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { DiskFile } from '../contract/disk.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackRow } from './pack-format.ts'
 import { PACK_HEADER_BYTES, packHeaderFault, readToc, readTrailer, recordLength, TOC_ROW_BYTES, TRAILER_BYTES } from './pack-format.ts'
-import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, RECORD_MAGIC, readRecordHeader } from './record.ts'
-import type { RecordHeader } from './record.ts'
+import { sliceFault } from './record-check.ts'
 import type { Location } from './slice-row.ts'
 
 /** Bytes read at a time while walking records; also the longest damaged stretch searched at once. */
@@ -63,6 +60,11 @@ export async function readSealed(file: DiskFile, length: number): Promise<{ rows
   return rows && { rows, end: trailer.offset }
 }
 
+/** The rows of a pack that is known to be sealed: by its table, or record by record where that is damaged. */
+export async function readSealedRows(file: DiskFile): Promise<PackRow[]> {
+  return ((await readSealed(file, await file.length())) ?? (await walkPack(file))).rows
+}
+
 /**
  * Whether the records lie as a table says, without gaps up to the table. An image may hold bytes that look like a table, and be the last
  * thing in an unsealed pack: such a table cannot fit to the header of the very record that it lies in.
@@ -113,7 +115,7 @@ export async function walkPack(file: DiskFile, faults: readonly string[] = [], f
       const digest = Buffer.from(header.digest)
       if (!has(at, whole)) await load(at)
       const stored = window.subarray(at - windowStart + RECORD_HEADER_BYTES, at - windowStart + whole)
-      if (checksumOf(stored) === header.checksum && (bad.length === 0 || (await isSlice(header, stored))))
+      if (checksumOf(stored) === header.checksum && (bad.length === 0 || (await sliceFault(header, stored)) === undefined))
         rows.push({ digest, offset: at, length: header.length, storedLength: header.storedLength })
       else bad.push({ offset: at, length: whole, digest })
       at += whole
@@ -127,17 +129,6 @@ export async function walkPack(file: DiskFile, faults: readonly string[] = [], f
   }
   // A damaged last record is damage, not a torn write, when its header is whole and the file holds all of it.
   return { rows, sealed: false, end, tornBytes: length - end, bad, faults }
-}
-
-async function isSlice(header: RecordHeader, stored: Uint8Array): Promise<boolean> {
-  try {
-    const bytes = header.codec === CODEC_ZSTD ? await decompressSlice(stored, header.length) : stored
-    const digest = Buffer.alloc(DIGEST_BYTES)
-    Bun.SHA256.hash(bytes, digest)
-    return digest.equals(header.digest)
-  } catch {
-    return false
-  }
 }
 
 /** Whether the record of a slice begins at a place; its bytes are not verified. */

@@ -5,7 +5,7 @@ import type { Log } from '../contract/runtime.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackRow } from './pack-format.ts'
-import { readSealed, walkPack } from './pack-scan.ts'
+import { readSealedRows } from './pack-scan.ts'
 import type { Quarantine } from './quarantine.ts'
 import { recordFault } from './record-check.ts'
 import { sliceKey } from './slice-row.ts'
@@ -102,7 +102,7 @@ function isSamePlace(a: Location, b: Location): boolean {
 }
 
 async function rowsOf({ files }: PackSearchDeps, pack: PackEntry): Promise<PackRow[]> {
-  return files.use(pack.name, async (file) => ((await readSealed(file, await file.length())) ?? (await walkPack(file))).rows)
+  return files.use(pack.name, readSealedRows)
 }
 
 /** Looks at every record of every sealed pack; the rows of an unsealed one never left memory. */
