@@ -5,7 +5,7 @@
 //
 //   header 48 bytes  32 bytes SHA-256 of the slice · u32 length · u32 stored length · u8 codec · 7 bytes 0
 
-import { DIGEST_BYTES } from './digest.ts'
+import { digestIn } from './digest.ts'
 import { SLICE_LENGTH_MAX } from './manifest.ts'
 
 export const SLICES_MEDIA_TYPE = 'application/vnd.slipway.slices'
@@ -149,7 +149,7 @@ interface FrameHeader {
 
 function decodeHeader(bytes: Uint8Array): FrameHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return { digest: bytes.slice(0, DIGEST_BYTES), length: view.getUint32(32, true), storedLength: view.getUint32(36, true), codec: bytes[40] ?? 0 }
+  return { digest: digestIn(bytes, 0), length: view.getUint32(32, true), storedLength: view.getUint32(36, true), codec: bytes[40] ?? 0 }
 }
 
 function isEnd({ length, storedLength }: FrameHeader): boolean {

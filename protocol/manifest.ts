@@ -8,7 +8,7 @@
 // An entry ends where the next begins, the last one at the image length. Fixed-size entries let a reader find the
 // slice of an offset by binary search without reading the whole manifest.
 
-import { DIGEST_BYTES, formatDigest } from './digest.ts'
+import { DIGEST_BYTES, digestIn, formatDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
 
 export const MANIFEST_MEDIA_TYPE = 'application/vnd.slipway.manifest'
@@ -41,7 +41,7 @@ export interface Manifest {
   offsetAt(i: number): number
   lengthAt(i: number): number
   isZeroAt(i: number): boolean
-  /** The 32 digest bytes of entry i, a view into `bytes`; all zero for a zero run. */
+  /** The 32 digest bytes of entry i; all zero for a zero run. */
   digestAt(i: number): Uint8Array
   /** Index of the entry that holds the byte at this offset of the image (0 ≤ offset < imageLength). */
   find(offset: number): number
@@ -115,7 +115,7 @@ export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ 
   return { manifest, digest: formatDigest(raw) }
 }
 
-/** Entries of a manifest, in image order. Digests are views into the manifest's bytes. */
+/** Entries of a manifest, in image order. */
 export function* manifestEntries(manifest: Manifest): Generator<ManifestEntry> {
   for (let i = 0; i < manifest.count; i++) {
     yield { length: manifest.lengthAt(i), digest: manifest.isZeroAt(i) ? null : manifest.digestAt(i) }
@@ -136,7 +136,7 @@ export function viewManifest(bytes: Uint8Array<ArrayBuffer>): Manifest {
 
   const at = (i: number): number => MANIFEST_HEADER_BYTES + i * MANIFEST_ENTRY_BYTES
   const offsetAt = (i: number): number => view.getUint32(at(i), true) + view.getUint32(at(i) + 4, true) * 0x1_0000_0000
-  const digestAt = (i: number): Uint8Array => bytes.subarray(at(i) + 8, at(i) + MANIFEST_ENTRY_BYTES)
+  const digestAt = (i: number): Uint8Array => digestIn(bytes, at(i) + 8)
   return {
     bytes,
     imageLength,

@@ -56,7 +56,7 @@ export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Arra
   }
   return (digest, reason) => {
     if (pending.size >= PENDING_MAX) return
-    pending.set(keyOf(digest), { digest: digest.slice(), reason })
+    pending.set(keyOf(digest), { digest: new Uint8Array(digest), reason })
     queue.add('damaged slices', pass)
   }
 }

@@ -1,7 +1,7 @@
 // Manifests on the mount path: written once, read verified, the recently used kept in memory.
 
 import { join } from 'node:path'
-import { formatDigest } from '../../protocol/digest.ts'
+import { digestIn, formatDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import {
   decodeManifest,
@@ -125,7 +125,7 @@ async function lookAtManifest(disk: Disk, path: string, manifestDigest: string |
   if (manifestLength(count) !== stat.length) return damaged(`${count} entries do not fill ${stat.length} bytes`)
   try {
     // The frame of a manifest without entries stands for the frame of this one.
-    const frame = ends.slice()
+    const frame = new Uint8Array(ends)
     new DataView(frame.buffer).setBigUint64(12, 0n, true)
     viewManifest(frame)
   } catch (error) {
@@ -141,7 +141,7 @@ async function lookAtManifest(disk: Disk, path: string, manifestDigest: string |
 function salvageEntries(bytes: Uint8Array): ManifestEntry[] {
   const entries: ManifestEntry[] = []
   for (let at = MANIFEST_HEADER_BYTES; at + MANIFEST_ENTRY_BYTES <= bytes.byteLength; at += MANIFEST_ENTRY_BYTES) {
-    const digest = bytes.subarray(at + 8, at + MANIFEST_ENTRY_BYTES)
+    const digest = digestIn(bytes, at + 8)
     // The true length cannot be told from damaged offsets; whoever keeps slices alive goes by the digest.
     entries.push({ length: SLICE_LENGTH_MAX, digest: digest.every((byte) => byte === 0) ? null : digest })
   }

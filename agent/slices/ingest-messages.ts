@@ -1,6 +1,6 @@
 // What the main thread and an ingest worker say to each other. Buffers are transferred, never copied, and come back.
 
-import { DIGEST_BYTES } from '../../protocol/digest.ts'
+import { digestIn } from '../../protocol/digest.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
 
 /** First message to a worker. */
@@ -81,7 +81,7 @@ export function viewTable(buffer: ArrayBuffer): Table {
   const word = (i: number, n: number): number => words[i * 12 + 8 + n] ?? 0
   return {
     count: buffer.byteLength / TABLE_ROW_BYTES,
-    digestAt: (i) => bytes.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + DIGEST_BYTES),
+    digestAt: (i) => digestIn(bytes, i * TABLE_ROW_BYTES),
     startAt: (i) => word(i, 0),
     lengthAt: (i) => word(i, 1),
     recordOffsetAt: (i) => word(i, 2),

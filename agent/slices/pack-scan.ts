@@ -112,7 +112,7 @@ export async function walkPack(file: DiskFile, faults: readonly string[] = [], f
     const header = readRecordHeader(window.subarray(0, windowLength), at - windowStart)
     const whole = header && at + recordLength(header) <= length ? recordLength(header) : 0
     if (header && whole > 0) {
-      const digest = Buffer.from(header.digest)
+      const { digest } = header
       if (!has(at, whole)) await load(at)
       const stored = window.subarray(at - windowStart + RECORD_HEADER_BYTES, at - windowStart + whole)
       if (checksumOf(stored) === header.checksum && (bad.length === 0 || (await sliceFault(header, stored)) === undefined))

@@ -343,7 +343,7 @@ function createSliceCache(): { get(key: string): Uint8Array | undefined; add(key
     add(key, bytes) {
       if (slices.has(key)) return
       // A slice that was stored as it is lies in a larger read buffer: a copy lets go of the rest.
-      const own = bytes.byteLength < bytes.buffer.byteLength ? bytes.slice() : bytes
+      const own = bytes.byteLength < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes
       slices.set(key, own)
       total += own.byteLength
       for (const [oldest, old] of slices) {

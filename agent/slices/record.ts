@@ -5,6 +5,7 @@
 //   16 u64 xxHash64 of the stored bytes   24 32 bytes SHA-256 of the slice   56 u64 xxHash64 of bytes 0 to 55
 //   64 the stored bytes
 
+import { digestIn } from '../../protocol/digest.ts'
 import { CODEC_RAW, CODEC_ZSTD } from '../../protocol/frames.ts'
 import { SLICE_LENGTH_MAX } from '../../protocol/manifest.ts'
 
@@ -31,7 +32,7 @@ export function writeRecordHeader(into: Buffer, at: number, header: RecordHeader
   into.writeBigUInt64LE(checksumOf(into.subarray(at, at + 56)), at + 56)
 }
 
-/** Reads the header of a record at `at`; undefined when there is none, or it is damaged. The digest is a view. */
+/** Reads the header of a record at `at`; undefined when there is none or it is damaged. Nothing of the result refers to `from`. */
 export function readRecordHeader(from: Buffer, at: number): RecordHeader | undefined {
   if (at + RECORD_HEADER_BYTES > from.length || from.readUInt32LE(at) !== RECORD_MAGIC) return undefined
   if (from.readBigUInt64LE(at + 56) !== checksumOf(from.subarray(at, at + 56))) return undefined
@@ -39,7 +40,7 @@ export function readRecordHeader(from: Buffer, at: number): RecordHeader | undef
   const length = from.readUInt32LE(at + 8)
   const storedLength = from.readUInt32LE(at + 12)
   if ((codec !== CODEC_RAW && codec !== CODEC_ZSTD) || length === 0 || length > SLICE_LENGTH_MAX || storedLength > length) return undefined
-  return { digest: from.subarray(at + 24, at + 56), codec, length, storedLength, checksum: from.readBigUInt64LE(at + 16) }
+  return { digest: digestIn(from, at + 24), codec, length, storedLength, checksum: from.readBigUInt64LE(at + 16) }
 }
 
 /** xxHash64 with seed 0, the checksum of everything on disk that is not named by a digest. */

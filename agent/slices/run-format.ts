@@ -8,6 +8,7 @@
 //   trailer  64 bytes: "SLIPWAYX" · u32 version · u32 0 · u64 run · u64 rows · u64 bytes of the filter · u64 xxHash64 of the filter, seeded
 //            with that of the fences · u64 0 · u64 xxHash64 of bytes 0 to 55
 
+import { digestIn } from '../../protocol/digest.ts'
 import { checksumOf } from './record.ts'
 import type { SliceRow } from './slice-row.ts'
 
@@ -40,9 +41,9 @@ export function encodeRow(into: Buffer, at: number, row: SliceRow): void {
   into.writeUIntLE(row.storedLength, at + 45, 3)
 }
 
-/** The row at a place; its digest is a copy. */
+/** The row at a place. Nothing of the result refers to `from`. */
 export function decodeRow(from: Buffer, at: number): SliceRow {
-  return { digest: new Uint8Array(from.subarray(at, at + 32)), ...decodeLocation(from, at) }
+  return { digest: digestIn(from, at), ...decodeLocation(from, at) }
 }
 
 export function decodeLocation(from: Buffer, at: number): Omit<SliceRow, 'digest'> {

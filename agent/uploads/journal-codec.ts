@@ -9,6 +9,7 @@
 // A check is xxHash64, seeded with the check before it. Records form a chain, so bytes left over from an
 // append that failed are never taken for a record of this journal.
 
+import { digestIn } from '../../protocol/digest.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 
 export const JOURNAL_VERSION = 1
@@ -92,8 +93,8 @@ export function decodeRecord(bytes: Uint8Array, seed: bigint): { record: Journal
   if (view.getBigUint64(32, true) !== check) return undefined
   const tailAt = RECORD_HEADER_BYTES + view.getUint32(4, true) * ENTRY_BYTES
   const record = {
-    entries: bytes.slice(RECORD_HEADER_BYTES, tailAt),
-    tail: bytes.slice(tailAt),
+    entries: new Uint8Array(bytes.subarray(RECORD_HEADER_BYTES, tailAt)),
+    tail: new Uint8Array(bytes.subarray(tailAt)),
     offset: Number(view.getBigUint64(16, true)),
     timeMs: Number(view.getBigUint64(24, true)),
   }
@@ -117,11 +118,11 @@ export function packEntries(entries: readonly ManifestEntry[]): PackedEntries {
   return packed
 }
 
-/** Entries of packed bytes, in order; digests are views. */
+/** Entries of packed bytes, in order. */
 export function* unpackEntries(packed: PackedEntries): Generator<ManifestEntry> {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
   for (let at = 0; at < packed.byteLength; at += ENTRY_BYTES) {
-    const digest = packed.subarray(at + 4, at + ENTRY_BYTES)
+    const digest = digestIn(packed, at + 4)
     yield { length: view.getUint32(at, true), digest: digest.every((byte) => byte === 0) ? null : digest }
   }
 }

@@ -215,7 +215,7 @@ export class Journal {
 
   /** A new file with a header. */
   async #begin(path: string): Promise<{ file: DiskFile; start: Position }> {
-    const salt = new DataView(this.#deps.random(8).slice().buffer).getBigUint64(0, true)
+    const salt = new DataView(new Uint8Array(this.#deps.random(8)).buffer).getBigUint64(0, true)
     const { bytes, check } = encodeJournalHeader(salt)
     const file = await this.#deps.disk.openWrite(path, 'create')
     try {
