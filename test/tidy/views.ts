@@ -1,0 +1,161 @@
+// Views of bytes that leave the function that made them. A view is only as good as the buffer behind it: once that is filled again,
+// whoever kept the view reads foreign bytes. Inside a function a view is in sight of whatever refills its buffer; when it is returned, yielded,
+// stored or captured it is not, so every such place is named in VIEWS_HANDED_OUT with the reason why its buffer stays as it is.
+
+import { isNode, parseFile, walk } from './source-tree.ts'
+import type { SourceFile, SyntaxNode } from './source-tree.ts'
+
+/** Places that hand out views, as `path function`, and why the buffer behind each view is never filled again. */
+export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
+  'agent/browse/browser.ts readPieces': 'each piece has a buffer of its own',
+  'agent/images/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
+  'agent/slices/ingest.ts append': 'the buffers return to the free list only after the append has resolved',
+  'agent/slices/reader.ts frameOf': 'every read of a pack has a buffer of its own',
+  'agent/slices/reader.ts pieces': 'slices and gathered pieces have buffers of their own; the zeros are never written to',
+  'agent/slices/reader.ts readPlan': 'the buffer is allocated here and handed over whole',
+  'agent/slices/run-file.ts constructor': 'the tables belong to the run and are never written to',
+  'agent/system/disk.ts readFile': 'the buffer is allocated here and handed over whole',
+  'agent/uploads/journal.ts bytesAt': 'valid until the next call; decodeRecord copies what it returns',
+  'agent/uploads/journal.ts records': 'the caller of append keeps its bytes as they are until it resolves',
+  'bot/console/slice-frames.ts sentFrames': 'two buffers alternate, and a run is copied into its body before the run after the next begins',
+  'protocol/frames.ts exactly': 'a stream gives its pieces away; nothing refills them',
+}
+
+/** Methods that keep what they are given; of `set` it is the second argument, which a typed array's `set` takes as a number. */
+const KEEPING = new Set(['push', 'unshift', 'add', 'resolve', 'enqueue', 'postMessage'])
+const VIEW_CLASSES = /^(?:DataView|Buffer|(?:Big)?(?:Int|Uint|Float)\d+(?:Clamped)?Array)$/
+/** Nodes whose value is that of one of their parts, or holds it. */
+const TRANSPARENT = new Set([
+  'ConditionalExpression',
+  'LogicalExpression',
+  'AwaitExpression',
+  'TSAsExpression',
+  'TSNonNullExpression',
+  'ParenthesizedExpression',
+  'ChainExpression',
+  'SpreadElement',
+  'ArrayExpression',
+  'ObjectExpression',
+  'Property',
+])
+const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression'])
+
+type Parents = ReadonlyMap<SyntaxNode, SyntaxNode>
+
+/** Every place of a file that hands out a view, as `path function`, each once. */
+export function viewsHandedOut(file: SourceFile): string[] {
+  const program = parseFile(file)
+  const parents = parentsOf(program)
+  const found = new Set<string>()
+  for (const node of walk(program)) {
+    if (isView(node) && isHandedOut(node, parents, new Set())) found.add(`${file.path} ${functionName(node, parents)}`)
+  }
+  return [...found].toSorted()
+}
+
+function parentsOf(program: SyntaxNode): Parents {
+  const parents = new Map<SyntaxNode, SyntaxNode>()
+  for (const node of walk(program)) {
+    for (const member of Object.values(node)) for (const child of Array.isArray(member) ? member : [member]) if (isNode(child)) parents.set(child, node)
+  }
+  return parents
+}
+
+/** `bytes.subarray(…)`, `new Uint8Array(buffer, at, …)`, `new Uint8Array(bytes.buffer)` and `Buffer.from(buffer, at, …)`. */
+function isView(node: SyntaxNode): boolean {
+  const args = Array.isArray(node['arguments']) ? node['arguments'].filter(isNode) : []
+  const callee = isNode(node['callee']) ? node['callee'] : undefined
+  if (!callee) return false
+  if (node.type === 'NewExpression') return VIEW_CLASSES.test(nameOf(callee)) && (args.length > 1 || memberName(args[0]) === 'buffer')
+  if (node.type !== 'CallExpression') return false
+  if (memberName(callee) === 'subarray') return true
+  const isBufferFrom = memberName(callee) === 'from' && isNode(callee['object']) && nameOf(callee['object']) === 'Buffer'
+  return isBufferFrom && (memberName(args[0]) === 'buffer' || (args.length > 1 && args[1]?.type !== 'Literal'))
+}
+
+/** Whether the value of an expression leaves its function: by itself, in something that holds it, or under a local name. */
+function isHandedOut(node: SyntaxNode, parents: Parents, seen: Set<SyntaxNode>): boolean {
+  if (seen.has(node)) return false
+  seen.add(node)
+  const parent = parents.get(node)
+  if (!parent) return false
+  if (TRANSPARENT.has(parent.type)) return parent['test'] !== node && !isKey(node, parent) && isHandedOut(parent, parents, seen)
+  switch (parent.type) {
+    case 'ReturnStatement':
+    case 'YieldExpression':
+      return true
+    case 'ArrowFunctionExpression':
+      return parent['body'] === node
+    case 'PropertyDefinition':
+      return parent['value'] === node
+    case 'NewExpression':
+      return parent['callee'] !== node && !VIEW_CLASSES.test(nameOf(parent['callee']))
+    case 'CallExpression':
+      return isKept(node, parent)
+    case 'VariableDeclarator':
+      return parent['init'] === node && isNode(parent['id']) && isNameHandedOut(parent['id'], parents, seen)
+    case 'AssignmentExpression':
+      return parent['right'] === node && isNode(parent['left']) && isNameHandedOut(parent['left'], parents, seen)
+    default:
+      return false
+  }
+}
+
+function isKey(node: SyntaxNode, parent: SyntaxNode): boolean {
+  return parent.type === 'Property' && parent['key'] === node && parent['value'] !== node
+}
+
+function isKept(node: SyntaxNode, call: SyntaxNode): boolean {
+  const args = Array.isArray(call['arguments']) ? call['arguments'] : []
+  const method = memberName(call['callee'])
+  return method !== undefined && args.includes(node) && (KEEPING.has(method) || (method === 'set' && args[1] === node))
+}
+
+/** Whether what a variable holds leaves the function: stored in an object or an outer variable, captured, or handed out by its name. */
+function isNameHandedOut(target: SyntaxNode, parents: Parents, seen: Set<SyntaxNode>): boolean {
+  if (target.type !== 'Identifier') return true
+  const home = functionOf(target, parents)
+  const isOwn = [...walk(home)].some(
+    (node) => node.type === 'VariableDeclarator' && nameOf(node['id']) === nameOf(target) && functionOf(node, parents) === home,
+  )
+  if (!isOwn) return true
+  for (const node of walk(home)) {
+    if (node === target || nameOf(node) !== nameOf(target) || memberOf(node, parents)) continue
+    if (isHandedOut(node, parents, seen)) return true
+  }
+  return false
+}
+
+/** Whether an identifier is only the name of a member: `x.name` or `{ name: … }`. */
+function memberOf(node: SyntaxNode, parents: Parents): boolean {
+  const parent = parents.get(node)
+  if (!parent) return false
+  return (parent.type === 'MemberExpression' && parent['property'] === node && parent['computed'] !== true) || isKey(node, parent)
+}
+
+function functionOf(node: SyntaxNode, parents: Parents): SyntaxNode {
+  let at = node
+  for (let up = parents.get(at); up; up = parents.get(at)) {
+    at = up
+    if (FUNCTIONS.has(at.type)) return at
+  }
+  return at
+}
+
+/** Name of the innermost function, method or member with a name around a node. */
+function functionName(node: SyntaxNode, parents: Parents): string {
+  for (let at = functionOf(node, parents); parents.has(at); at = functionOf(at, parents)) {
+    const holder = parents.get(at)
+    const name = nameOf(at['id']) || nameOf(holder?.['key']) || nameOf(holder?.['id'])
+    if (name) return name
+  }
+  return 'module'
+}
+
+function memberName(node: unknown): string | undefined {
+  return isNode(node) && node.type === 'MemberExpression' ? nameOf(node['property']) : undefined
+}
+
+function nameOf(node: unknown): string {
+  return isNode(node) && (node.type === 'Identifier' || node.type === 'PrivateIdentifier') && typeof node['name'] === 'string' ? node['name'] : ''
+}
