@@ -6,6 +6,7 @@ import type { Context } from 'hono'
 import { problem } from '../../protocol/problems.ts'
 import type { Authenticator } from '../contract/access.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
+import { resolveMethod } from './effective-method.ts'
 import type { AppEnvironment } from './environment.ts'
 import { accessLog } from './middleware/access-log.ts'
 import type { ObservedRequest } from './middleware/access-log.ts'
@@ -66,16 +67,16 @@ async function dispatch(deps: AppDeps, routes: readonly Route[], context: Contex
 async function answer(deps: AppDeps, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
   const request = context.req.raw
   context.set('pathRoutes', routes)
-  const isHead = request.method === 'HEAD'
-  const own = routes.find((candidate) => candidate.method === request.method)
-  const route = own ?? (isHead ? routes.find((candidate) => candidate.method === 'GET') : undefined)
+  const method = resolveMethod(request)
+  context.set('method', method)
+  const route = findRoute(routes, method)
   if (!route) {
     const allow = allowedMethods(routes)
-    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
-    throw problem('method-not-allowed', `${context.req.path} does not take ${request.method}.`, {}, { headers: { Allow: allow } })
+    if (method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
+    throw problem('method-not-allowed', `${context.req.path} does not take ${method}.`, {}, { headers: { Allow: allow } })
   }
   context.set('route', route)
-  const actor = await authenticate(deps.authenticator, request, route.access)
+  const actor = await authenticate(deps.authenticator, request, method, route.access)
   context.set('actor', actor)
   const response = await route.handle(request, context.req.param(), {
     actor,
@@ -83,10 +84,22 @@ async function answer(deps: AppDeps, routes: readonly Route[], context: Context<
     log: context.var.log,
     keepOpen: () => context.env?.server?.timeout(request, 0),
   })
-  if (!isHead || response.body === null) return response
-  // RFC 9110 §9.3.2: the head of the answer to GET. Its body is given up, so that whatever it holds open is closed.
-  await response.body.cancel()
-  return new Response(null, response)
+  return method === 'HEAD' ? withoutBody(response, request.method) : response
+}
+
+/** The route of a method. HEAD runs GET where it has no route of its own. */
+function findRoute(routes: readonly Route[], method: string): Route | undefined {
+  const own = routes.find((candidate) => candidate.method === method)
+  return own ?? (method === 'HEAD' ? routes.find((candidate) => candidate.method === 'GET') : undefined)
+}
+
+/** The head of an answer (RFC 9110 §9.3.2). Cancelling the body releases whatever it holds open. */
+async function withoutBody(response: Response, wireMethod: string): Promise<Response> {
+  await response.body?.cancel()
+  const head = new Response(null, response)
+  // RFC 9112 §6.3: after a POST, even one that stands for HEAD, a client would wait for as many bytes as Content-Length announces.
+  if (wireMethod !== 'HEAD') head.headers.delete('Content-Length')
+  return head
 }
 
 /** RFC 9110 §10.2.1; OPTIONS is answered for every path. */

@@ -17,6 +17,8 @@ export interface AppEnvironment {
   Variables: {
     requestId: string
     log: Log
+    /** The method that the request is routed by; set once the path is known and X-HTTP-Method-Override was resolved. */
+    method?: string
     /** Set once the caller is known. */
     actor?: Actor
     /** Set once the path is known; pathRoutes has every method of the path, so that refusals find their headers. */

@@ -2,7 +2,6 @@
 
 import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
 import { problem } from '../../protocol/problems.ts'
-import type { ProblemError } from '../../protocol/problems.ts'
 
 export const TUS_VERSION = '1.0.0'
 export const TUS_EXTENSIONS = 'creation,creation-with-upload,creation-defer-length,expiration,termination,checksum,concatenation'
@@ -15,11 +14,6 @@ const ANSWER_HEADERS =
   'Location, Content-Location, Retry-After, Accept-Patch, Upload-Complete, Upload-Limit, Upload-Draft-Interop-Version, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Expires, X-Request-Id'
 /** How long a browser keeps the answer to a preflight, in seconds. */
 const PREFLIGHT_SECONDS = 86_400
-
-/** The method a request means: `X-HTTP-Method-Override` counts more than the method it came with. */
-export function effectiveMethod(request: Request): string {
-  return (request.headers.get('x-http-method-override') ?? request.method).trim().toUpperCase()
-}
 
 /** Throws `unsupported-version` (412, with Tus-Version) unless the request speaks 1.0.0. */
 export function requireVersion(request: Request): void {
@@ -65,10 +59,6 @@ export function crossOriginHeaders(request: Request, origins: readonly string[])
     'Access-Control-Expose-Headers': ANSWER_HEADERS,
     'Cross-Origin-Resource-Policy': 'cross-origin',
   }
-}
-
-export function notAllowed(method: string, allow: string): ProblemError {
-  return problem('method-not-allowed', `${JSON.stringify(method)} is not possible here.`, {}, { headers: { Allow: allow } })
 }
 
 /** Headers of the answer to OPTIONS, which is also the preflight of a browser. */

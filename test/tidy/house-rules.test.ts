@@ -23,6 +23,7 @@ describe('house rules', () => {
     ['chance', 'agent/images/a.ts', '// A.\nexport const x = Math.random()'],
     ['the file system', 'agent/images/a.ts', `// A.\nimport { readFileSync } from 'node:fs'\nreadFileSync('x')`],
     ['a database', 'agent/images/a.ts', `// A.\nimport { Database } from 'bun:sqlite'\nexport type X = Database`],
+    ['a route that looks at the method', 'agent/http/routes/a.ts', `// A.\nexport const x = (request: Request) => request.method === 'HEAD'`],
     ['no extension', 'agent/images/a.ts', `// A.\nimport { x } from './b'\nx()`],
     ['no node: prefix', 'agent/images/a.ts', `// A.\nimport { join } from 'path'\njoin('x')`],
     ['an empty word in a name', 'agent/images/a.ts', '// A.\nexport function createImageManager() {}'],

@@ -68,6 +68,8 @@ export function houseRuleViolations(file: SourceFile): string[] {
     if (node.type === 'ExportDefaultDeclaration') say('has a default export')
     if (node.type === 'ExportAllDeclaration' || (node.type === 'ExportNamedDeclaration' && isNode(node['source']))) say('exports what another file made')
     if (node.type === 'TSEnumDeclaration') say('has an enum')
+    if (isRequestMethod(node) && file.path.startsWith('agent/http/routes/'))
+      say('reads request.method: a route is one method, chosen and authorized before it runs')
     const name = declaredName(node)
     for (const word of wordsOf(name ?? '')) if (FORBIDDEN_WORDS.test(word)) say(`declares ${name}: "${word}" says nothing`)
     const touched = touchedThing(node)
@@ -78,6 +80,10 @@ export function houseRuleViolations(file: SourceFile): string[] {
 
 function isAtHome(path: string, homes: readonly string[]): boolean {
   return homes.some((home) => (home.endsWith('/') ? path.startsWith(home) : path === home))
+}
+
+function isRequestMethod(node: SyntaxNode): boolean {
+  return node.type === 'MemberExpression' && identifierName(node['object']) === 'request' && identifierName(node['property']) === 'method'
 }
 
 /** The key in HOMES of what a node uses. */

@@ -6,6 +6,7 @@ import type { AppEnvironment } from '../environment.ts'
 
 /** A request whose answer has begun. `route` is the pattern and not the path, so that there is a bounded number of them. */
 export interface ObservedRequest {
+  /** The method that the request was routed by. */
   readonly method: string
   readonly route: string
   readonly status: number
@@ -16,13 +17,14 @@ export interface ObservedRequest {
 /** Paths asked every few seconds by machines: their good answers are logged at debug level. */
 const FREQUENT_PATHS: ReadonlySet<string> = new Set(['/v1/health', '/metrics'])
 
-/** Logs method, path (never the query: it may hold a link), status, duration and who asked. */
+/** Logs the method that ran, path (never the query: it may hold a link), status, duration and who asked. */
 export function accessLog(deps: { readonly clock: Clock; readonly observe?: ((request: ObservedRequest) => void) | undefined }) {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     const startMs = deps.clock.monotonicMs()
     await next()
     const { status } = context.res
-    const { method, path } = context.req
+    const { path } = context.req
+    const method = context.var.method ?? context.req.method
     const durationMs = deps.clock.monotonicMs() - startMs
     const route = context.var.route?.path ?? context.var.pathRoutes?.[0]?.path ?? 'unmatched'
     deps.observe?.({ method, route, status, seconds: durationMs / 1000 })

@@ -14,10 +14,10 @@ const CREDENTIAL_LENGTH_MAX = 2048
 export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 
 /**
- * The actor of a request that a route lets in. Throws ProblemError `unauthenticated`, `forbidden` or `link-expired`.
+ * The actor of a request that a route lets in. `method` is the one that the request is routed by: a link is checked for what will run. Throws ProblemError `unauthenticated`, `forbidden` or `link-expired`.
  * A bearer token counts before a link; a wrong token is refused also where none is needed, since its owner thinks it is right.
  */
-export async function authenticate(authenticator: Authenticator, request: Request, access: RouteAccess): Promise<Actor> {
+export async function authenticate(authenticator: Authenticator, request: Request, method: string, access: RouteAccess): Promise<Actor> {
   const header = request.headers.get('authorization')?.trim() ?? ''
   if (header !== '') return requireRole(await byToken(authenticator, header), access)
   if (access === 'public') return ANONYMOUS
@@ -26,7 +26,7 @@ export async function authenticate(authenticator: Authenticator, request: Reques
   if (link === null) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
   if (typeof access === 'string') throw problem('forbidden', 'A link does not open this.', { action: 'Use a token.' })
   if (link.length > CREDENTIAL_LENGTH_MAX) throw problem('link-expired', 'The link is not valid.')
-  const outcome = await authenticator.byLink(link, { method: request.method, path: url.pathname })
+  const outcome = await authenticator.byLink(link, { method, path: url.pathname })
   if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail)
   if (outcome.actor.link?.kind !== access.link) throw problem('link-expired', `This is not ${access.link === 'upload' ? 'an upload' : 'a download'} link.`)
   return outcome.actor

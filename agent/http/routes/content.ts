@@ -12,6 +12,7 @@ import type { Actor } from '../../contract/access.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
+import type { Validators } from '../conditions.ts'
 import { formatDisposition, imageContentType, imageFileName } from '../content-headers.ts'
 import { openPacedStream } from '../paced-stream.ts'
 import { parseRange } from '../ranges.ts'
@@ -51,7 +52,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   const content = { path: '/v1/images/:id/content', access: { role: 'viewer', link: 'download' }, params: paramsSchema, answers } as const
   return [
     route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
-    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => sendContent(deps, context) }),
+    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),
     route({
       method: 'GET',
       path: '/v1/images/:id/manifest',
@@ -71,22 +72,34 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   ]
 }
 
-async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<Response> {
-  const { request, params, actor } = context
-  const image = readable(allowed(actor, deps.images.need(params.id)))
+/** What an answer to GET or HEAD begins with; its headers are those of a whole content. */
+interface ContentHead {
+  readonly image: Image
+  readonly validators: Validators
+  readonly headers: Headers
+  readonly isNotModified: boolean
+}
+
+function headOf({ images }: ContentDeps, { request, params, actor }: RouteContext<{ id: string }>): ContentHead {
+  const image = readable(allowed(actor, images.need(params.id)))
   const validators = validatorsOf(image)
-  const headers = headersOf(image, validators, deps.images.verifiedDigest(image.id))
-  switch (evaluateConditions(request.headers, validators)) {
-    case 'failed':
-      throw problem('precondition-failed', `The content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
-    case 'not-modified':
-      return new Response(null, { status: 304, headers })
-    case 'proceed':
-  }
-  if (request.method === 'HEAD') {
-    headers.set('Content-Length', String(image.length))
-    return new Response(null, { headers })
-  }
+  const outcome = evaluateConditions(request.headers, validators)
+  if (outcome === 'failed')
+    throw problem('precondition-failed', `The content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
+  return { image, validators, headers: headersOf(image, validators, images.verifiedDigest(image.id)), isNotModified: outcome === 'not-modified' }
+}
+
+function showContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Response {
+  const { image, headers, isNotModified } = headOf(deps, context)
+  if (isNotModified) return new Response(null, { status: 304, headers })
+  headers.set('Content-Length', String(image.length))
+  return new Response(null, { headers })
+}
+
+async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<Response> {
+  const { request } = context
+  const { image, validators, headers, isNotModified } = headOf(deps, context)
+  if (isNotModified) return new Response(null, { status: 304, headers })
   const range = rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), image.length) : ({ kind: 'whole' } as const)
   if (range.kind === 'unsatisfiable') {
     throw problem(
@@ -116,11 +129,11 @@ function readable(image: Image): Image {
   throw problem('wrong-status', `Image ${image.name} is ${image.status}.${why}`)
 }
 
-function validatorsOf(image: Image): { etag: string; lastModifiedMs: number } {
+function validatorsOf(image: Image): Validators {
   return { etag: `"${image.manifestDigest}"`, lastModifiedMs: Date.parse(image.availableAt ?? image.createdAt) }
 }
 
-function headersOf(image: Image, { etag, lastModifiedMs }: { etag: string; lastModifiedMs: number }, digest: Digest | null): Headers {
+function headersOf(image: Image, { etag, lastModifiedMs }: Validators, digest: Digest | null): Headers {
   const headers = new Headers({
     ETag: etag,
     'Last-Modified': formatHttpDate(lastModifiedMs),

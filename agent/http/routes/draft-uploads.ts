@@ -1,4 +1,4 @@
-// What requests of the resumable upload draft do at /v1/uploads: the uploads are the same as those of tus, only the words differ.
+// What requests of the resumable upload draft do at /v1/uploads: the uploads are those of tus, only headers and problems differ.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Actor } from '../../contract/access.ts'
@@ -9,9 +9,10 @@ import type { UploadBody } from '../../uploads/append.ts'
 import { lengthLimit } from '../../uploads/limits.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType } from '../resumable-upload.ts'
-import type { RouteContext } from '../route.ts'
-import { byteCount, crossOriginHeaders, effectiveMethod, notAllowed } from '../tus.ts'
+import { byteCount, crossOriginHeaders } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
+import { uploadLocation } from '../upload-protocol.ts'
+import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 
 export interface DraftUploadsDeps {
   readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'append' | 'remove'>
@@ -19,25 +20,24 @@ export interface DraftUploadsDeps {
   readonly origins: readonly string[]
 }
 
-type Context = Pick<RouteContext, 'request' | 'actor' | 'url'>
-
-export interface DraftUploads {
-  /** A request to the address where uploads are created, at `path`. */
-  onCollection(context: Context, path: string): Promise<Response>
-  /** A request to one upload. */
-  onUpload(context: Context, id: string): Promise<Response>
-}
-
-/** The draft's side of the routes; every refusal is thrown in the draft's words. */
-export function draftUploads({ uploads, clock, origins }: DraftUploadsDeps): DraftUploads {
+/** The draft's side of the routes. */
+export function draftUploads({ uploads, clock, origins }: DraftUploadsDeps): UploadProtocol {
   const limit = (actor: Actor): number => lengthLimit(uploads.maxLength, actor)
 
   const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
     new Response(null, { status, headers: { ...draftHeaders(request), ...crossOriginHeaders(request, origins), ...headers } })
 
-  const create = async ({ request, actor, url }: Context, path: string): Promise<Response> => {
-    const method = effectiveMethod(request)
-    if (method !== 'POST') throw notAllowed(method, 'POST, OPTIONS')
+  /** Runs and puts a refusal into the draft's words. */
+  const inDraftWords = async (actor: Actor, run: () => Promise<Response>): Promise<Response> => {
+    try {
+      return await run()
+    } catch (error) {
+      throw draftRefusal(problemOf(error), limit(actor))
+    }
+  }
+
+  const create = async (context: UploadContext): Promise<Response> => {
+    const { request, actor } = context
     const isLast = readComplete(request)
     if (isLast === undefined) throw problem('invalid-input', 'The request has no Upload-Complete header.')
     const body = readDraftBody(request, isLast)
@@ -50,44 +50,32 @@ export function draftUploads({ uploads, clock, origins }: DraftUploadsDeps): Dra
       digest: body.digest,
     }
     const view = await uploads.create(order, body)
-    // A link authenticates by its query: the client needs it for every further request.
-    const location = `${path}/${view.id}${actor.link ? url.search : ''}`
-    return answer(request, 201, { Location: location, ...draftStateHeaders(view, limit(actor), clock.nowMs()) })
+    return answer(request, 201, { Location: uploadLocation(context, view.id), ...draftStateHeaders(view, limit(actor), clock.nowMs()) })
   }
 
-  const touch = async ({ request, actor }: Context, id: string): Promise<Response> => {
-    const method = effectiveMethod(request)
-    switch (method) {
-      case 'HEAD':
-        return answer(request, 204, draftStateHeaders(await uploads.show(id, actor), limit(actor), clock.nowMs()))
-      case 'PATCH': {
-        requirePartialMediaType(request)
-        const offset = byteCount(request, 'Upload-Offset')
-        if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
-        const view = await uploads.append(id, actor, offset, readDraftBody(request, readComplete(request) ?? false))
-        const headers = draftStateHeaders(view, limit(actor), clock.nowMs())
-        // The rest of a body that was ended is never read: its connection carries no further request.
-        return answer(request, 204, view.isShort ? { ...headers, Connection: 'close' } : headers)
-      }
-      case 'DELETE':
-        await uploads.remove(id, actor)
-        return answer(request, 204, {})
-      default:
-        throw notAllowed(method, 'HEAD, PATCH, DELETE, POST, OPTIONS')
-    }
+  const show = async ({ request, actor }: UploadContext, id: string): Promise<Response> =>
+    answer(request, 204, draftStateHeaders(await uploads.show(id, actor), limit(actor), clock.nowMs()))
+
+  const append = async ({ request, actor }: UploadContext, id: string): Promise<Response> => {
+    requirePartialMediaType(request)
+    const offset = byteCount(request, 'Upload-Offset')
+    if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
+    const view = await uploads.append(id, actor, offset, readDraftBody(request, readComplete(request) ?? false))
+    const headers = draftStateHeaders(view, limit(actor), clock.nowMs())
+    // The rest of a body that was ended is never read: its connection carries no further request.
+    return answer(request, 204, view.isShort ? { ...headers, Connection: 'close' } : headers)
   }
 
-  const inDraftWords = async (context: Context, run: () => Promise<Response>): Promise<Response> => {
-    try {
-      return await run()
-    } catch (error) {
-      throw draftRefusal(problemOf(error), limit(context.actor))
-    }
+  const remove = async ({ request, actor }: UploadContext, id: string): Promise<Response> => {
+    await uploads.remove(id, actor)
+    return answer(request, 204, {})
   }
 
   return {
-    onCollection: (context, path) => inDraftWords(context, () => create(context, path)),
-    onUpload: (context, id) => inDraftWords(context, () => touch(context, id)),
+    create: (context) => inDraftWords(context.actor, () => create(context)),
+    show: (context, id) => inDraftWords(context.actor, () => show(context, id)),
+    append: (context, id) => inDraftWords(context.actor, () => append(context, id)),
+    remove: (context, id) => inDraftWords(context.actor, () => remove(context, id)),
   }
 }
 

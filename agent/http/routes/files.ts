@@ -12,7 +12,7 @@ import { formatDisposition } from '../content-headers.ts'
 import { withinDeadline } from '../deadline.ts'
 import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { Route, RouteContext } from '../route.ts'
 
 /** Up to this length a body is sent in one piece, with its length. */
 const SMALL_BODY_MAX = 1024 * 1024
@@ -21,6 +21,26 @@ const pathSchema = z.object({ path: z.string().default('') })
 
 /** Routes below /v1/files. */
 export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
+  const openAndAnswer = async ({ request, query, log, keepOpen }: RouteContext<unknown, { path: string }>, isHead: boolean): Promise<Response> => {
+    const file = await openInTime(files, query.path, clock)
+    try {
+      keepOpen()
+      return await answerFile(request, isHead, file, log)
+    } catch (error) {
+      await file[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+  const content = {
+    path: '/v1/files/content',
+    access: 'operator',
+    query: pathSchema,
+    answers: {
+      200: { description: 'The whole file', mediaType: 'application/octet-stream' },
+      206: { description: 'One range of the file', mediaType: 'application/octet-stream' },
+      304: { description: 'The file has not changed' },
+    },
+  } as const
   return [
     route({
       method: 'GET',
@@ -31,28 +51,8 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       answers: { 200: { description: 'One page of files', schema: pageSchema(fileSchema) } },
       run: async ({ query: { path, ...page } }) => Response.json(await withinDeadline(clock, files.list(path, page))),
     }),
-    route({
-      method: 'GET',
-      path: '/v1/files/content',
-      access: 'operator',
-      summary: 'Sends a file of the mount path as it is on disk',
-      query: pathSchema,
-      answers: {
-        200: { description: 'The whole file', mediaType: 'application/octet-stream' },
-        206: { description: 'One range of the file', mediaType: 'application/octet-stream' },
-        304: { description: 'The file has not changed' },
-      },
-      async run({ request, query, log, keepOpen }) {
-        const file = await openInTime(files, query.path, clock)
-        try {
-          keepOpen()
-          return await answerFile(request, file, log)
-        } catch (error) {
-          await file[Symbol.asyncDispose]()
-          throw error
-        }
-      },
-    }),
+    route({ ...content, method: 'GET', summary: 'Sends a file of the mount path as it is on disk', run: (context) => openAndAnswer(context, false) }),
+    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of a file of the mount path', run: (context) => openAndAnswer(context, true) }),
   ]
 }
 
@@ -73,7 +73,7 @@ async function openInTime(files: FileBrowser, path: string, clock: Clock): Promi
 }
 
 /** The answer takes the file over: it is closed when the body has ended, however it ends. */
-async function answerFile(request: Request, file: BrowsedFile, log: Log): Promise<Response> {
+async function answerFile(request: Request, isHead: boolean, file: BrowsedFile, log: Log): Promise<Response> {
   const validators = { etag: file.etag, lastModifiedMs: file.modifiedMs }
   const headers = new Headers({
     ETag: file.etag,
@@ -91,7 +91,6 @@ async function answerFile(request: Request, file: BrowsedFile, log: Log): Promis
       return new Response(null, { status: 304, headers })
     case 'proceed':
   }
-  const isHead = request.method === 'HEAD'
   const range = !isHead && rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), file.length) : ({ kind: 'whole' } as const)
   if (range.kind === 'unsatisfiable')
     throw problem('range-not-satisfiable', `The file is ${file.length} bytes long.`, {}, { headers: { 'Content-Range': `bytes */${file.length}` } })

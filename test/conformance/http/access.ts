@@ -42,6 +42,11 @@ export const ACCESS_CASES: HttpCase[] = [
         const path = templateOf(one.path).replaceAll(/\{\w+\}/g, 'x')
         const missing = await memory.ask(path, { method: one.method })
         assert.equal(missing.headers.get('www-authenticate'), 'Bearer realm="slipway"', `${one.method} ${path}`)
+        // The answer to HEAD has no body; the GET beside it has.
+        if (one.method === 'HEAD') {
+          assert.equal(missing.status, 401)
+          continue
+        }
         await problemOf(missing, 'unauthenticated')
         for (const role of ROLES) {
           if (roleIncludes(role, needed)) continue

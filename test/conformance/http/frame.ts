@@ -84,6 +84,42 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
+    name: 'a POST runs as the method it names, under the access of that method, and is logged as that method',
+    async run() {
+      const say = (method: 'GET' | 'POST' | 'DELETE', access: 'viewer' | 'operator') =>
+        route({ ...nothing, access, method, path: '/t/override', run: () => new Response(method, { headers: { 'Content-Length': String(method.length) } }) })
+      await using memory = await createMemoryApp({ routes: [say('GET', 'viewer'), say('POST', 'viewer'), say('DELETE', 'operator')] })
+      const ask = (method: string, override: string, role: 'viewer' | 'operator' = 'viewer') =>
+        memory.ask('/t/override', { role, method, headers: { 'x-http-method-override': override } })
+      assert.equal(await (await ask('POST', 'GET')).text(), 'GET')
+      assert.equal(await (await ask('POST', 'post')).text(), 'POST')
+      await problemOf(await ask('POST', 'DELETE'), 'forbidden')
+      assert.equal(await (await ask('POST', 'Delete', 'operator')).text(), 'DELETE')
+      const logged = memory.log.lines.filter(({ message }) => message === 'request').map(({ fields }) => fields['method'])
+      assert.deepEqual(logged, ['GET', 'POST', 'DELETE', 'DELETE'])
+      // A client reads the answer to a POST to its Content-Length, which an answer without a body must not announce.
+      const head = await ask('POST', 'HEAD')
+      assert.deepEqual([head.status, head.headers.get('content-length'), await head.text()], [200, null, ''])
+    },
+  },
+  {
+    name: 'a method that no path has gets 405, an override that names none or is not on POST gets 400',
+    async run() {
+      const routes = [route({ ...nothing, method: 'GET', path: '/t/get', run: () => new Response('get') })]
+      await using memory = await createMemoryApp({ routes })
+      const ask = (method: string, override: string) => memory.ask('/t/get', { role: 'viewer', method, headers: { 'x-http-method-override': override } })
+      const none = await ask('POST', 'PUT')
+      assert.equal(none.headers.get('allow'), 'GET, HEAD, OPTIONS')
+      await problemOf(none, 'method-not-allowed')
+      for (const wrong of ['OPTIONS', 'TRACE', 'CONNECT', 'GET, HEAD', '', '"GET"', 'x'.repeat(5000)]) {
+        const found = await problemOf(await ask('POST', wrong), 'invalid-input')
+        assert.ok(found.detail.includes('X-HTTP-Method-Override') && found.detail.length < 200)
+      }
+      for (const method of ['OPTIONS', 'DELETE', 'PUT']) await problemOf(await ask(method, 'GET'), 'invalid-input')
+      assert.equal((await ask('GET', 'GET')).status, 200)
+    },
+  },
+  {
     name: 'fixed segments come before parameters, whichever was there first',
     async run() {
       const say = (text: string) => ({ ...nothing, method: 'GET' as const, run: () => new Response(text) })

@@ -1,0 +1,73 @@
+// Who may call what, written by hand: the test of access compares the agent with this table and never with the code that
+// decides. A new route has to be added here before the test passes.
+
+/** Everybody who can send a request. The used upload link belongs to the upload of the path, the download link to its image. */
+export const CALLERS = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link'] as const
+export type Caller = (typeof CALLERS)[number]
+
+const EVERYBODY: readonly Caller[] = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link']
+const VIEWERS: readonly Caller[] = ['viewer', 'uploader', 'operator', 'admin']
+const UPLOADERS: readonly Caller[] = ['uploader', 'operator', 'admin']
+const OPERATORS: readonly Caller[] = ['operator', 'admin']
+const ADMINS: readonly Caller[] = ['admin']
+
+/** Callers by path and method. HEAD is listed where GET is; OPTIONS is open to everybody on every path. */
+export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, readonly Caller[]>>>> = {
+  '/v1/health': { GET: EVERYBODY, HEAD: EVERYBODY },
+  '/v1/store': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS },
+  '/v1/store/enable': { POST: OPERATORS },
+  '/v1/store/disable': { POST: OPERATORS },
+  '/v1/store/reconnect': { POST: OPERATORS },
+  '/v1/store/cleanup': { POST: OPERATORS },
+  '/v1/images': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/images/:id': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS, DELETE: OPERATORS },
+  '/v1/images/:id/restore': { POST: OPERATORS },
+  '/v1/images/:id/bindings/:instance': { PUT: OPERATORS, DELETE: OPERATORS },
+  '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },
+  '/v1/images/:id/content': { GET: [...VIEWERS, 'download link'], HEAD: [...VIEWERS, 'download link'] },
+  '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/uploads': { POST: [...UPLOADERS, 'fresh upload link'] },
+  '/v1/uploads/:id': {
+    HEAD: [...UPLOADERS, 'used upload link'],
+    PATCH: [...UPLOADERS, 'used upload link'],
+    DELETE: [...UPLOADERS, 'used upload link'],
+  },
+  '/v1/slices/missing': { POST: VIEWERS },
+  '/v1/slices/fetch': { POST: VIEWERS },
+  '/v1/sync': { POST: OPERATORS },
+  '/v1/tasks': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/tasks/:id': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/tasks/:id/cancel': { POST: OPERATORS },
+  '/v1/tasks/:id/retry': { POST: OPERATORS },
+  '/v1/schedules': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/schedules/:name': { PATCH: OPERATORS },
+  '/v1/schedules/:name/run': { POST: OPERATORS },
+  '/v1/events': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/tokens': { GET: ADMINS, HEAD: ADMINS, POST: ADMINS },
+  '/v1/tokens/:id': { DELETE: ADMINS },
+  '/v1/links': { POST: UPLOADERS },
+  '/metrics': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/files': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/files/content': { GET: OPERATORS, HEAD: OPERATORS },
+  '/v1/openapi.json': { GET: VIEWERS, HEAD: VIEWERS },
+}
+
+/** Methods that a client may send, and one that no path has. */
+export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+/** Values of X-HTTP-Method-Override on a POST, with the method that each of them names. Undefined: the request is refused. */
+export const OVERRIDES: Readonly<Record<string, string | undefined>> = {
+  GET: 'GET',
+  HEAD: 'HEAD',
+  POST: 'POST',
+  PUT: 'PUT',
+  PATCH: 'PATCH',
+  DELETE: 'DELETE',
+  patch: 'PATCH',
+  ' Delete ': 'DELETE',
+  OPTIONS: undefined,
+  TRACE: undefined,
+  'PATCH, DELETE': undefined,
+  '': undefined,
+  '<junk>': undefined,
+}
