@@ -1,5 +1,5 @@
-// Cards: one message for each write, edited as its tasks move, its end always shown. Cards under way are kept, so that
-// a restart of the bot goes on with them.
+// Cards: one message for each write, edited while its tasks run and once more when they have ended. Unfinished cards are
+// kept in the database, so that the bot resumes them after a restart.
 
 import { z } from 'zod'
 import type { CommandContext } from '../commands/command.ts'
@@ -10,6 +10,7 @@ import type { Log } from '../system/log.ts'
 import type { SlackMessage } from '../views/blocks.ts'
 import type { View } from '../views/view.ts'
 import { isEnded } from '../views/words.ts'
+import type { RenderView } from './message.ts'
 import type { Pacing } from './pacing.ts'
 
 /** The part of Slack's Web API that cards need. */
@@ -24,21 +25,21 @@ export interface CardsDeps {
   readonly port: CardPort
   readonly pacing: Pacing
   readonly log: Log
-  /** In whose name tasks are looked at. */
+  /** The context in which tasks are read. */
   readonly context: CommandContext
-  render(view: View): SlackMessage
+  readonly render: RenderView
 }
 
 export interface Cards extends AsyncDisposable {
-  /** Posts a card, and follows its tasks from then on; false when it could not be posted. */
+  /** Posts a card and starts to follow its tasks; false when it could not be posted. */
   open(channel: string, view: View): Promise<boolean>
-  /** Goes on with the cards that an earlier run left. */
+  /** Resumes the cards that an earlier run left unfinished. */
   resume(): void
 }
 
 const keptSchema = z.array(z.object({ store: z.string(), task: taskSchema }))
 
-/** Makes the cards of one workspace; disposing stops following, the next run goes on. */
+/** Creates the cards of one workspace; disposing stops following them until the next run. */
 export function createCards(deps: CardsDeps): Cards {
   const { database, port, pacing, log, context } = deps
   const insert = database.query<null, { channel: string; ts: string; title: string; tasks: string }>(

@@ -1,28 +1,26 @@
-// Slack through Bolt: Socket Mode, or HTTP through Hono. Every request is acknowledged at once and answered afterwards;
-// one that Slack sends twice is answered once.
+// Connects the bot to Slack through Bolt, by Socket Mode or by HTTP through Hono, and wires the parts of this folder.
 
 import { App, LogLevel, SocketModeReceiver } from '@slack/bolt'
-import type { AppOptions, BlockAction, ButtonAction, Receiver, RespondFn } from '@slack/bolt'
-import type { Role } from '../../protocol/access.ts'
+import type { AppOptions, Receiver } from '@slack/bolt'
 import { ErrorCode, WebClient } from '@slack/web-api'
+import { COMMANDS } from '../commands/table.ts'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
-import type { View } from '../views/view.ts'
+import { createAnswers } from './answers.ts'
+import { createAuthority } from './authorise.ts'
+import { boltLogger } from './bolt-log.ts'
 import { createButtons } from './buttons.ts'
 import { createCards } from './cards.ts'
-import type { Cards } from './cards.ts'
 import { createConversation } from './conversation.ts'
-import type { Conversation, Exchange } from './conversation.ts'
-import { CONFIRM_CALLBACK, FORM_CALLBACK, loadingModal, NAME_INPUT } from './modals.ts'
+import { createRenderer } from './message.ts'
+import { createOpenModals } from './open-modals.ts'
 import { createPacing } from './pacing.ts'
 import { createHonoReceiver } from './receiver.ts'
 import { createSlackPort } from './port.ts'
-import { boltLogger } from './bolt-log.ts'
+import { listenToSlack } from './requests.ts'
 
-/** Requests that are remembered so as to answer them once. */
-const SEEN_MAX = 2_000
 /** Time that answers under way have when the bot stops, in milliseconds. */
 const DRAIN_MS = 5_000
 
@@ -55,27 +53,21 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const http = access.kind === 'http' ? createHonoReceiver({ signingSecret: access.signingSecret, clock: bot.clock, log }) : undefined
   const app = createApp(access, deps, http)
   const buttons = createButtons(bot.database, bot.clock)
+  const modals = createOpenModals(bot.database, bot.clock)
   const port = createSlackPort(app.client, log)
-  let conversation: Conversation | undefined
-  const cards: Cards = createCards({
-    database: bot.database,
-    port,
-    pacing: createPacing(bot.clock),
-    log,
-    context: bot.context({ name: 'bot', role: 'viewer' }, 'slack'),
-    render: (view: View) => talk().renderCard(view),
-  })
-  const talk = (): Conversation => {
-    conversation ??= createConversation({ bot, buttons, cards, port, roleOf: (user) => roleOf(user, deps.config) })
-    return conversation
-  }
+  const render = createRenderer({ commands: COMMANDS, clock: bot.clock, buttons })
+  const context = bot.context({ name: 'bot', role: 'viewer' }, 'slack')
+  const cards = createCards({ database: bot.database, port, pacing: createPacing(bot.clock), log, context, render })
+  const authority = createAuthority({ buttons, modals, config: deps.config })
+  const answers = createAnswers({ clock: bot.clock, cards, port, render })
+  const conversation = createConversation({ bot, authority, modals, answers, port, render })
   const running = new Set<Promise<void>>()
   const background = (work: Promise<void>): void => {
     const watched = work.catch((error: unknown) => log.error('an answer to Slack failed', { error }))
     running.add(watched)
     void watched.finally(() => running.delete(watched))
   }
-  listen(app, talk(), background, log)
+  listenToSlack({ app, conversation, log, background })
 
   await start(app, access, deps.config.slackApiUrl)
   const server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined
@@ -90,12 +82,6 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
       await cards[Symbol.asyncDispose]()
     },
   }
-}
-
-/** Admins and operators are listed by their Slack id; everyone else may look. */
-function roleOf(user: string, { admins, operators }: Pick<BotConfig, 'admins' | 'operators'>): Role {
-  if (admins.has(user)) return 'admin'
-  return operators.has(user) ? 'operator' : 'viewer'
 }
 
 function createApp(access: SlackAccess, { config, log }: ConnectDeps, receiver: Receiver | undefined): App {
@@ -156,90 +142,5 @@ function serveHttp(
       `${access.hostname}:${access.port} cannot be listened on: ${reason}. End what uses it, or set SLIPWAY_BOT_LISTEN to another address.`,
       { cause: error },
     )
-  }
-}
-
-/** Gives every kind of request to the conversation. */
-function listen(app: App, conversation: Conversation, background: (work: Promise<void>) => void, log: Log): void {
-  const isNew = createSeen()
-  const modalOpener = (triggerId: string | undefined): Exchange['openModal'] =>
-    triggerId === undefined
-      ? undefined
-      : async (view) => {
-          try {
-            return (await app.client.views.open({ trigger_id: triggerId, view })).view?.id
-          } catch (error) {
-            log.warn('a modal could not be opened', { error })
-            return undefined
-          }
-        }
-
-  app.command(/^\/(?:slipway|store|image)$/, async ({ command, ack, respond }) => {
-    await ack()
-    if (!isNew(command.trigger_id)) return
-    const exchange: Exchange = {
-      user: command.user_id,
-      userName: command.user_name,
-      channel: command.channel_id,
-      respond: responder(respond),
-      openModal: modalOpener(command.trigger_id),
-    }
-    background(conversation.onCommand(command.command.slice(1), command.text, exchange))
-  })
-
-  app.action<BlockAction<ButtonAction>>({ type: 'block_actions', action_id: /^slipway:/ }, async ({ body, action, ack, respond }) => {
-    await ack()
-    if (!isNew(body.trigger_id) || action.value === undefined) return
-    const exchange: Exchange = {
-      user: body.user.id,
-      userName: body.user.name ?? body.user.username ?? body.user.id,
-      channel: body.channel?.id ?? body.user.id,
-      respond: body.response_url === undefined || body.response_url === '' ? undefined : responder(respond),
-      openModal: modalOpener(body.trigger_id),
-    }
-    background(conversation.onPress(action.value, exchange))
-  })
-
-  app.view(CONFIRM_CALLBACK, async ({ body, view, ack }) => {
-    const typed = view.state.values[NAME_INPUT]?.[NAME_INPUT]?.value?.trim() ?? ''
-    const mistake = conversation.checkName(view.private_metadata, typed)
-    if (mistake !== undefined) {
-      await ack({ response_action: 'errors', errors: { [NAME_INPUT]: mistake } })
-      return
-    }
-    await ack()
-    if (!isNew(`${view.private_metadata}:${view.hash}`)) return
-    background(conversation.onConfirmed(view.private_metadata, typed, modalExchange(body.user)))
-  })
-
-  app.view(FORM_CALLBACK, async ({ body, view, ack }) => {
-    await ack({ response_action: 'update', view: loadingModal(view.title.text) })
-    if (!isNew(`${view.private_metadata}:${view.hash}`)) return
-    const values = Object.fromEntries(Object.entries(view.state.values).map(([key, actions]) => [key, actions[key]?.value ?? '']))
-    background(conversation.onForm(view.private_metadata, values, view.id, modalExchange(body.user)))
-  })
-}
-
-function modalExchange(user: { readonly id: string; readonly name: string }): Exchange {
-  return { user: user.id, userName: user.name, channel: user.id, respond: undefined, openModal: undefined }
-}
-
-function responder(respond: RespondFn): NonNullable<Exchange['respond']> {
-  return async ({ text, blocks, isShared, replaces }) => {
-    await respond({ text, blocks, response_type: isShared ? 'in_channel' : 'ephemeral', replace_original: replaces })
-  }
-}
-
-/** Says of each key once that it is new; remembers a bounded number of them. */
-function createSeen(): (key: string) => boolean {
-  const seen = new Set<string>()
-  return (key) => {
-    if (seen.has(key)) return false
-    seen.add(key)
-    for (const oldest of seen) {
-      if (seen.size <= SEEN_MAX) break
-      seen.delete(oldest)
-    }
-    return true
   }
 }

@@ -4,14 +4,14 @@ import type { ModalView } from '@slack/types'
 import { ErrorCode } from '@slack/web-api'
 import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
 import type { Log } from '../system/log.ts'
+import type { AnswerPort } from './answers.ts'
 import type { CardPort } from './cards.ts'
-import type { ConversationPort } from './conversation.ts'
 
 /** Errors that say the bot is not in a channel: then it is said in another way. */
 const NOT_THERE = new Set(['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message'])
 
 /** Makes the port on Bolt's client, which waits and tries again when Slack asks for it (429, Retry-After). */
-export function createSlackPort(client: WebClient, log: Log): CardPort & ConversationPort {
+export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort {
   return {
     async post(channel, { text, blocks }) {
       try {

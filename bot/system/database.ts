@@ -59,6 +59,15 @@ const MIGRATIONS: readonly string[] = [
      outcome TEXT NOT NULL,
      detail TEXT NOT NULL
    ) STRICT;`,
+  `CREATE TABLE modals (
+     id TEXT PRIMARY KEY,
+     command TEXT NOT NULL,
+     role TEXT NOT NULL,
+     name TEXT NOT NULL,
+     channel TEXT NOT NULL,
+     user TEXT NOT NULL,
+     expires_ms INTEGER NOT NULL
+   ) STRICT;`,
 ]
 
 /** The bot's home cannot be used: one sentence with the next step. */

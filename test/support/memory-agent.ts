@@ -57,6 +57,13 @@ export function createMemoryAgent(name: string): MemoryAgent {
     tasks.set(task.id, task)
     return Response.json(task, { status: 202 })
   }
+  const cancelTask = (id: string): Response => {
+    const task = tasks.get(id)
+    if (!task) return refuse('not-found', `There is no task ${id}.`)
+    const ended: Task = { ...task, state: 'cancelled', endedAt: '2026-01-01T00:01:00.000Z' }
+    tasks.set(id, ended)
+    return Response.json(ended)
+  }
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -69,6 +76,8 @@ export function createMemoryAgent(name: string): MemoryAgent {
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
       if (path === 'GET /v1/tokens' || path === 'GET /v1/images') return Response.json({ items: [], next: null })
+      const cancelled = /^POST \/v1\/tasks\/(?<id>[^/]+)\/cancel$/.exec(path)?.groups?.['id']
+      if (cancelled !== undefined) return cancelTask(cancelled)
       const task = tasks.get(url.pathname.slice('/v1/tasks/'.length))
       return task && request.method === 'GET' ? Response.json(task) : refuse('not-found', `There is nothing at ${url.pathname}.`)
     },

@@ -1,42 +1,14 @@
 // Writes, buttons, modals and roles in Slack, over Socket Mode.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { connectSlack } from '../../../bot/slack/connect.ts'
-import { systemClock } from '../../../bot/system/clock.ts'
-import { createLog } from '../../../bot/system/log.ts'
-import { createFakeSlack, visibleText } from '../../support/fake-slack/fake-slack.ts'
-import type { FakeSlack, FakeSlackOptions, Shown } from '../../support/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/fake-slack/fake-slack.ts'
 import { createMemoryAgent } from '../../support/memory-agent.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
 import { until } from '../../support/until.ts'
-import { openTestBot, runCommand } from '../fixture.ts'
+import { runCommand } from '../fixture.ts'
+import { ADMIN, seen, startSlackBot as start } from './fixture.ts'
 
 // Processes and connections on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
-
-const ADMIN = { user: 'UADMIN' }
-
-async function start(options: FakeSlackOptions = {}) {
-  const stack = new AsyncDisposableStack()
-  const folder = stack.use(await createTemporaryFolder())
-  const agent = stack.use(createMemoryAgent('edge-a'))
-  const bot = stack.use(openTestBot(folder.path))
-  const slack = stack.use(createFakeSlack(options))
-  const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
-  const config = { slackApiUrl: slack.apiUrl, operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }
-  const connect = () => connectSlack({ kind: 'socket', appToken: 'xapp-fake', botToken: 'xoxb-fake' }, { bot, config, log })
-  const connection = stack.use(await connect())
-  await until('the bot is connected', () => slack.socketCount === 1)
-  bot.fleet.registry.add(
-    { name: 'edge-a', url: agent.url, token: agent.token, zone: 'zone-1', provider: 'local', storeId: agent.store.id },
-    systemClock.nowMs(),
-  )
-  return { agent, bot, slack, connect, connection, [Symbol.asyncDispose]: () => stack.disposeAsync() }
-}
-
-function seen(slack: FakeSlack, kind: Shown['kind'], count = 1): Promise<Shown> {
-  return until(`${kind} ${count}`, () => slack.shown.filter((shown) => shown.kind === kind)[count - 1])
-}
 
 describe('reads', () => {
   test('are for the one who asked, unless shared', async () => {

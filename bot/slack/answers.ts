@@ -1,0 +1,79 @@
+// Where an answer goes: reads to the person who asked, writes as a card in the channel, JSON in a code block, refusals in
+// private.
+
+import type { ModalView } from '@slack/types'
+import { makeProblem } from '../../protocol/problems.ts'
+import type { Parsed } from '../commands/parse.ts'
+import { problemView } from '../commands/run.ts'
+import type { Clock } from '../system/clock.ts'
+import type { SlackMessage } from '../views/blocks.ts'
+import type { View } from '../views/view.ts'
+import type { Denial } from './authorise.ts'
+import type { Cards } from './cards.ts'
+import type { Exchange } from './exchange.ts'
+import { jsonMessage } from './message.ts'
+import type { RenderView } from './message.ts'
+
+/** What answers need of Slack's Web API beyond an exchange. */
+export interface AnswerPort {
+  updateModal(viewId: string, view: ModalView): Promise<void>
+  /** To one person in the channel where they asked; by direct message when the bot is not a member. */
+  whisper(channel: string, user: string, message: SlackMessage): Promise<void>
+}
+
+/** How an answer is shown: the line that it repeats, its page, and whether it replaces the message with the button. */
+export interface Shown {
+  readonly command: string
+  readonly page: number
+  readonly replaces: boolean
+}
+
+export interface AnswersDeps {
+  readonly clock: Clock
+  readonly cards: Pick<Cards, 'open'>
+  readonly port: AnswerPort
+  readonly render: RenderView
+}
+
+export interface Answers {
+  /** Answers a command that was run. */
+  answer(view: View, parsed: Parsed, exchange: Exchange, shown: Shown): Promise<void>
+  /** Says in private why a press or a submission did nothing. */
+  deny(denial: Denial, what: 'button' | 'confirmation' | 'form', exchange: Exchange): Promise<void>
+}
+
+/** Creates the answers of one workspace. */
+export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answers {
+  const send = async (message: SlackMessage, exchange: Exchange, isShared: boolean, replaces: boolean): Promise<void> => {
+    if (exchange.respond) await exchange.respond({ ...message, isShared, replaces })
+    else await port.whisper(exchange.channel, exchange.user, message)
+  }
+  return {
+    async answer(view, parsed, exchange, shown) {
+      // Where the bot may not post, the person who asked gets the card as a direct message.
+      if (isCard(view, parsed) && ((await cards.open(exchange.channel, view)) || (await cards.open(exchange.user, view)))) return
+      const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)
+      const isShared = parsed.common.has('share') && !view.isPrivate && view.outcome === 'done'
+      await send(message, exchange, isShared, shown.replaces)
+    },
+    async deny(denial, what, exchange) {
+      await send(render(problemView({ clock }, denialProblem(denial, what), 'refused')), exchange, false, false)
+    },
+  }
+}
+
+/** Completed writes are posted for the channel to see, unless they hold a secret. */
+function isCard(view: View, parsed: Parsed): boolean {
+  return parsed.kind === 'command' && parsed.command.effect !== 'read' && view.outcome === 'done' && !view.isPrivate
+}
+
+function denialProblem(denial: Denial, what: string): ReturnType<typeof makeProblem> {
+  switch (denial.kind) {
+    case 'forbidden':
+      return makeProblem('forbidden', `This ${what} needs the role ${denial.needs}; you have ${denial.has}.`, { action: 'Ask an admin of the bot.' })
+    case 'expired':
+      return makeProblem('link-expired', `This ${what} has expired, or was used already.`, { title: 'No longer valid', action: 'Run the command again.' })
+    case 'used':
+      return makeProblem('link-expired', `This ${what} was used already.`, { title: 'No longer valid', action: 'Run the command again.' })
+  }
+}

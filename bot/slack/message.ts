@@ -1,0 +1,46 @@
+// Views as Slack messages. Each button is registered with the role that its command needs, and with whether it works once.
+
+import type { KnownBlock } from '@slack/types'
+import { roleIncludes } from '../../protocol/access.ts'
+import type { Role } from '../../protocol/access.ts'
+import type { CommandContext } from '../commands/command.ts'
+import { parseLine } from '../commands/run.ts'
+import type { Clock } from '../system/clock.ts'
+import { renderMessage } from '../views/blocks.ts'
+import type { Press, SlackMessage } from '../views/blocks.ts'
+import { limitText, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
+import type { View } from '../views/view.ts'
+import type { Buttons } from './buttons.ts'
+
+export interface MessageDeps {
+  readonly commands: CommandContext['commands']
+  readonly clock: Pick<Clock, 'nowMs'>
+  readonly buttons: Pick<Buttons, 'register'>
+}
+
+/** Renders a View with its buttons; `command` is the line that it answers, empty for none. */
+export type RenderView = (view: View, command?: string, page?: number) => SlackMessage
+
+/** Creates the renderer of one workspace. */
+export function createRenderer({ commands, clock, buttons }: MessageDeps): RenderView {
+  const register = (press: Press): string => {
+    const parsed = parseLine({ commands }, press.command)
+    const command = parsed.kind === 'command' ? parsed.command : undefined
+    // A button that opens the confirmation of a destroying command does nothing by itself and may be pressed again.
+    const isSingleUse = press.opens === undefined && command?.effect === 'write'
+    return buttons.register({ ...press, role: higherRole(press.role, command?.role ?? press.role) }, isSingleUse)
+  }
+  return (view, command = '', page = 0) => renderMessage(view, { nowMs: clock.nowMs(), page, command, register })
+}
+
+/** The JSON of a View in a code block. */
+export function jsonMessage(view: View): SlackMessage {
+  const fence = '```'
+  const text = JSON.stringify(view.json, null, 1).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll(fence, "'''")
+  const blocks: KnownBlock[] = [{ type: 'section', text: { type: 'mrkdwn', text: `${fence}${limitText(text, SECTION_TEXT_MAX - 2 * fence.length)}${fence}` } }]
+  return { text: view.title, blocks }
+}
+
+function higherRole(one: Role, other: Role): Role {
+  return roleIncludes(one, other) ? one : other
+}

@@ -1,0 +1,101 @@
+// Slack's requests as Bolt delivers them: each is acknowledged at once and answered in the background; a request that
+// Slack sends twice is answered once.
+
+import type { App, BlockAction, ButtonAction, RespondFn } from '@slack/bolt'
+import type { Log } from '../system/log.ts'
+import type { Conversation } from './conversation.ts'
+import { modalExchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import { CONFIRM_CALLBACK, FORM_CALLBACK, loadingModal, NAME_INPUT } from './modals.ts'
+
+/** Requests remembered in order to answer each once. */
+const SEEN_MAX = 2_000
+
+export interface RequestsDeps {
+  readonly app: App
+  readonly conversation: Conversation
+  readonly log: Log
+  /** Runs an answer after its request was acknowledged. */
+  readonly background: (work: Promise<void>) => void
+}
+
+/** Registers what happens on commands, presses and submitted modals. */
+export function listenToSlack({ app, conversation, log, background }: RequestsDeps): void {
+  const isNew = createSeen()
+  const modalOpener = (triggerId: string | undefined): Exchange['openModal'] =>
+    triggerId === undefined
+      ? undefined
+      : async (view) => {
+          try {
+            return (await app.client.views.open({ trigger_id: triggerId, view })).view?.id
+          } catch (error) {
+            log.warn('a modal could not be opened', { error })
+            return undefined
+          }
+        }
+
+  app.command(/^\/(?:slipway|store|image)$/, async ({ command, ack, respond }) => {
+    await ack()
+    if (!isNew(command.trigger_id)) return
+    const exchange: Exchange = {
+      user: command.user_id,
+      userName: command.user_name,
+      channel: command.channel_id,
+      respond: responder(respond),
+      openModal: modalOpener(command.trigger_id),
+    }
+    background(conversation.onCommand(command.command.slice(1), command.text, exchange))
+  })
+
+  app.action<BlockAction<ButtonAction>>({ type: 'block_actions', action_id: /^slipway:/ }, async ({ body, action, ack, respond }) => {
+    await ack()
+    if (!isNew(body.trigger_id) || action.value === undefined) return
+    const exchange: Exchange = {
+      user: body.user.id,
+      userName: body.user.name ?? body.user.username ?? body.user.id,
+      channel: body.channel?.id ?? body.user.id,
+      respond: body.response_url === undefined || body.response_url === '' ? undefined : responder(respond),
+      openModal: modalOpener(body.trigger_id),
+    }
+    background(conversation.onPress(action.value, exchange))
+  })
+
+  app.view(CONFIRM_CALLBACK, async ({ body, view, ack }) => {
+    const typed = view.state.values[NAME_INPUT]?.[NAME_INPUT]?.value?.trim() ?? ''
+    const mistake = conversation.checkName(view.private_metadata, typed)
+    if (mistake !== undefined) {
+      await ack({ response_action: 'errors', errors: { [NAME_INPUT]: mistake } })
+      return
+    }
+    await ack()
+    if (!isNew(`${view.private_metadata}:${view.hash}`)) return
+    background(conversation.onConfirmed(view.private_metadata, typed, modalExchange(body.user)))
+  })
+
+  app.view(FORM_CALLBACK, async ({ body, view, ack }) => {
+    await ack({ response_action: 'update', view: loadingModal(view.title.text) })
+    if (!isNew(`${view.private_metadata}:${view.hash}`)) return
+    const values = Object.fromEntries(Object.entries(view.state.values).map(([key, actions]) => [key, actions[key]?.value ?? '']))
+    background(conversation.onForm(view.private_metadata, values, view.id, modalExchange(body.user)))
+  })
+}
+
+function responder(respond: RespondFn): NonNullable<Exchange['respond']> {
+  return async ({ text, blocks, isShared, replaces }) => {
+    await respond({ text, blocks, response_type: isShared ? 'in_channel' : 'ephemeral', replace_original: replaces })
+  }
+}
+
+/** Tells of each key whether it is new; remembers SEEN_MAX keys. */
+function createSeen(): (key: string) => boolean {
+  const seen = new Set<string>()
+  return (key) => {
+    if (seen.has(key)) return false
+    seen.add(key)
+    for (const oldest of seen) {
+      if (seen.size <= SEEN_MAX) break
+      seen.delete(oldest)
+    }
+    return true
+  }
+}
