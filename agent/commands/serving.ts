@@ -65,7 +65,9 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     tasks,
     slices,
     images: catalogue,
-    uploads: { expire: async (signal) => (await uploads.expire(signal)) + (await sync.expire()) },
+    uploads: {
+      expire: async (options) => [...(await uploads.expire(options)).map((id) => `upload ${id}`), ...(await sync.expire(options)).map((id) => `sync ${id}`)],
+    },
     scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
     subject: config.store.name,
     kept,

@@ -148,7 +148,8 @@ export interface SliceStats {
 }
 
 export interface SliceMaintenance {
-  gc(options: { dryRun: boolean; signal?: AbortSignal; onProgress?: OnProgress }): Promise<GcReport>
+  /** `without` names roots that a dry run leaves out, as if they were removed already; a real run refuses it. */
+  gc(options: { dryRun: boolean; without?: ReadonlySet<string>; signal?: AbortSignal; onProgress?: OnProgress }): Promise<GcReport>
   scrub(options: { bytesPerSecond: number; signal?: AbortSignal; onProgress?: OnProgress }): Promise<ScrubReport>
   stats(): SliceStats
   /** Stored bytes of the distinct slices of a manifest; `unique` counts only those that no other root names. */

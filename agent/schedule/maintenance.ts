@@ -32,8 +32,8 @@ export interface MaintenanceDeps {
     /** Makes images degraded or whole again after a scrub. */
     applyScrub(findings: { readonly damagedRoots: readonly string[]; readonly startedAtMs: number }): Promise<void>
   }
-  /** Drops abandoned uploads and gives how many. */
-  readonly uploads: { expire(signal?: AbortSignal): Promise<number> }
+  /** Removes abandoned uploads and syncs, and gives them as names of roots; a dry run gives what would be removed. */
+  readonly uploads: { expire(options: { readonly dryRun: boolean; readonly signal?: AbortSignal }): Promise<readonly string[]> }
   readonly scrubBytesPerSecond: number
   /** Name of the store, the subject of these tasks. */
   readonly subject: string
@@ -45,7 +45,7 @@ export interface MaintenanceDeps {
 export interface Maintenance {
   /** For the schedules. */
   readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
-  /** Prunes the recycle bin and runs gc, or tells what that would do. */
+  /** Prunes the recycle bin, expires uploads and runs gc, in this order; a dry run reports what that would do. */
   cleanup(dryRun: boolean, createdBy: string): Promise<Task>
   lastGc(): z.infer<typeof lastGcSchema>
   lastScrub(): z.infer<typeof lastScrubSchema>
@@ -58,7 +58,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   tasks.register('gc', (params, context) => runGc(deps, dryRunSchema.parse(params).dryRun, context))
   tasks.register('scrub', (_params, context) => runScrub(deps, context))
   tasks.register('expire', async (_params, { signal, progress }) => {
-    const removed = await uploads.expire(signal)
+    const removed = (await uploads.expire({ dryRun: false, signal })).length
     progress(removed, removed, 'uploads')
     return { removed }
   })
@@ -77,17 +77,23 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
 
 async function runCleanup(deps: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
   const { purged, failed } = await deps.images.prune({ dryRun, signal: context.signal })
-  const gc = await runGc(deps, dryRun, context)
+  const expired = await deps.uploads.expire({ dryRun, signal: context.signal })
+  // A dry run has removed nothing, so gc is told what would be gone by now.
+  const gc = await runGc(deps, dryRun, context, dryRun ? new Set([...purged.map(({ id }) => `image ${id}`), ...expired]) : undefined)
   return {
     ...gc,
+    expired: expired.slice(0, REPORTED_MAX),
+    expiredCount: expired.length,
     purged: purged.slice(0, REPORTED_MAX).map(({ id, name }) => ({ id, name })),
     purgedCount: purged.length,
     failed: failed.slice(0, REPORTED_MAX),
   }
 }
 
-async function runGc({ slices, kept, clock, emit, subject }: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
-  const report: GcReport = await slices.gc({ dryRun, signal: context.signal, onProgress: (done, total) => context.progress(done, total, 'slices') })
+async function runGc(deps: MaintenanceDeps, dryRun: boolean, context: TaskContext, without?: ReadonlySet<string>): Promise<Record<string, unknown>> {
+  const { slices, kept, clock, emit, subject } = deps
+  const onProgress = (done: number, total: number | null): void => context.progress(done, total, 'slices')
+  const report: GcReport = await slices.gc({ dryRun, signal: context.signal, onProgress, ...(without ? { without } : {}) })
   if (!dryRun) {
     kept.write(GC_KEY, { endedMs: clock.nowMs(), freedBytes: report.freedBytes })
     if (report.freedBytes > 0)

@@ -31,6 +31,7 @@ export interface MarkDeps {
 
 export interface SweepOptions {
   readonly dryRun: boolean
+  readonly without?: ReadonlySet<string>
   readonly signal?: AbortSignal
 }
 
@@ -51,11 +52,12 @@ function isInRange(digest: Uint8Array, { from, to }: DigestRange): boolean {
 }
 
 /** Everything of a range that a root names. Throws what a root throws: then nothing may be removed. */
-export async function mark(deps: MarkDeps, range: DigestRange, expected: number, signal: AbortSignal | undefined): Promise<LiveSet> {
+export async function mark(deps: MarkDeps, range: DigestRange, expected: number, { signal, without }: SweepOptions): Promise<LiveSet> {
   const marked = createLiveSet(expected)
   let seen = 0
   for (const roots of deps.roots) {
     for await (const root of roots.list()) {
+      if (without?.has(root.name)) continue
       for await (const { digest } of root.entries()) {
         if (digest && isInRange(digest, range)) marked.add(digest)
         if (++seen % STEP_ENTRIES === 0) {

@@ -35,12 +35,15 @@ export interface GcDeps extends MarkDeps, Omit<CleanDeps, 'isNamed'> {
 
 export interface GcOptions {
   readonly dryRun: boolean
+  /** Dry run only: names of roots to leave out, as if they were removed already. */
+  readonly without?: ReadonlySet<string>
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
 }
 
 /** Runs one gc; see the contract for the report. */
 export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<GcReport> {
+  if (options.without && !options.dryRun) throw new RangeError('only a dry run leaves roots out')
   using watch = deps.pins.watch()
   const { index } = deps
   await deps.heal()
@@ -90,7 +93,7 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
   const passes = Math.max(1, Math.ceil(total / MARKED_MAX))
   for (let pass = 0; pass < passes && !index.isIncomplete; pass++) {
     const range = passRange(pass, passes)
-    marked = await mark(deps, range, Math.ceil(total / passes), options.signal)
+    marked = await mark(deps, range, Math.ceil(total / passes), options)
     deps.crashPoint('gc:marked')
     let found = 0
     try {
@@ -137,7 +140,7 @@ type Outcome = Pick<GcReport, 'freedBytes' | 'packsRemoved' | 'packsRewritten'>
 function foresee({ writer }: GcDeps, { remove, rewrite }: PackPlan, uses: ReadonlyMap<number, PackUse>): Outcome {
   const isTaken = [...remove, ...rewrite].some(({ id }) => id === writer.openPackId)
   const header = rewrite.length > 0 && (isTaken || writer.openPackId === undefined) ? PACK_HEADER_BYTES : 0
-  const removed = remove.reduce((sum, pack) => sum + pack.length, -header)
+  const removed = remove.reduce((sum, pack) => sum + pack.length, 0 - header)
   const freedBytes = rewrite.reduce((sum, pack) => sum + pack.length - (uses.get(pack.id)?.liveBytes ?? 0), removed)
   return { freedBytes, packsRemoved: remove.length, packsRewritten: rewrite.length }
 }

@@ -25,8 +25,8 @@ export interface Leases {
   release(id: string): void
   /** The image is published: the lease is removed, if there is one. */
   drop(id: string): Promise<void>
-  /** Removes leases past their time; gives how many. */
-  expire(): Promise<number>
+  /** Removes leases past their time; gives the ids of their images. A dry run removes nothing. */
+  expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   readonly roots: SliceRoots
 }
 
@@ -83,17 +83,18 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     },
     release: (id) => void active.delete(id),
     drop,
-    async expire() {
-      let count = 0
+    async expire({ dryRun = false } = {}) {
+      const ended: string[] = []
       for (const id of held) {
         if (active.has(id)) continue
         const stat = await disk.stat(path(id))
         if (stat && clock.nowMs() - stat.modifiedMs < LEASE_MS) continue
+        ended.push(id)
+        if (dryRun) continue
         await drop(id)
-        count++
         log.info('the lease of a sync ended', { image: id })
       }
-      return count
+      return ended
     },
     roots: {
       *list() {

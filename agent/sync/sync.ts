@@ -51,8 +51,8 @@ export interface SyncDeps {
 export interface Sync {
   /** Starts the task; the same order while it runs gives the running one. */
   start(request: SyncRequest, createdBy: string): Promise<Task>
-  /** Drops leases of syncs that nobody went on with for a day; gives how many. */
-  expire(): Promise<number>
+  /** Removes leases of syncs that nobody continued for a day; gives the ids of their images. A dry run removes nothing. */
+  expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   /** What syncs under way keep alive; asked by gc before images. */
   readonly roots: SliceRoots
 }
@@ -112,7 +112,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         key: `sync ${source.url} ${wanted.toSorted().join(' ')}`,
       })
     },
-    expire: () => leases.expire(),
+    expire: (options) => leases.expire(options),
     roots: leases.roots,
   }
 }

@@ -1,19 +1,29 @@
-// Expiry: drops uploads nobody worked on for their period, and records of uploads whose image is gone.
+// Expiry: removes uploads that nobody worked on for their period, and records of uploads whose image is gone.
 
 import type { UploadsContext } from './context.ts'
 import { spaceKey } from './limits.ts'
 import type { Turns } from './turns.ts'
 import { expiresAtMs } from './upload.ts'
 
-/** One pass; gives how many uploads and records went. An upload that somebody works on stays. */
-export async function sweepExpired(context: UploadsContext, turns: Turns, signal?: AbortSignal): Promise<number> {
+export interface ExpireOptions {
+  /** Removes nothing and gives what would be removed. */
+  readonly dryRun?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** One pass; gives the ids of the uploads and records that it removed. An upload that somebody works on stays. */
+export async function sweepExpired(context: UploadsContext, turns: Turns, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
   const { table, clock, expiryMs, publisher, space, log, emit } = context
-  let removed = 0
+  const removed: string[] = []
   for (const [id, upload] of [...table.live]) {
     signal?.throwIfAborted()
     using turn = turns.tryTake(id)
     const endMs = expiresAtMs(upload, expiryMs)
     if (!turn || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
+    if (dryRun) {
+      removed.push(id)
+      continue
+    }
     try {
       await table.remove(upload.file)
     } catch (error) {
@@ -23,16 +33,16 @@ export async function sweepExpired(context: UploadsContext, turns: Turns, signal
     table.rememberExpired(id)
     await space.promise(spaceKey(id), 0)
     emit({ type: 'upload.expired', severity: 'info', subject: id, message: `Upload ${id} expired with ${upload.journal.offset} bytes.` })
-    removed++
+    removed.push(id)
   }
   for (const file of [...table.published.values()]) {
     signal?.throwIfAborted()
     if (file.imageId === null || publisher.find(file.imageId)) continue
     if (clock.nowMs() < (file.publishedAtMs ?? 0) + expiryMs) continue
     using turn = turns.tryTake(file.id)
-    if (!turn) continue
-    await table.remove(file)
-    removed++
+    if (!turn || !table.published.has(file.id)) continue
+    if (!dryRun) await table.remove(file)
+    removed.push(file.id)
   }
   return removed
 }

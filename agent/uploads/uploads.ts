@@ -20,6 +20,7 @@ import { lengthLimit, refuseTooLong, spaceKey } from './limits.ts'
 import { createPlaces } from './places.ts'
 import { createSink } from './sink.ts'
 import { sweepExpired } from './sweep.ts'
+import type { ExpireOptions } from './sweep.ts'
 import { createTurns } from './turns.ts'
 import type { Turn } from './turns.ts'
 import { UploadTable } from './upload-table.ts'
@@ -55,8 +56,8 @@ export interface Uploads extends AsyncDisposable {
   append(id: string, actor: Actor, offset: number, body: UploadBody): Promise<UploadView & { readonly isShort: boolean }>
   /** Removes an upload with its bytes; the image of a finished one stays. */
   remove(id: string, actor: Actor): Promise<void>
-  /** Removes expired uploads and the records of uploads whose image is gone; gives how many. */
-  expire(signal?: AbortSignal): Promise<number>
+  /** Removes expired uploads and the records of uploads whose image is gone; gives their ids. */
+  expire(options?: ExpireOptions): Promise<readonly string[]>
   readonly roots: SliceRoots
   stats(): UploadStats
   /** Ends all bodies, commits what they brought and refuses new ones. Resolves when nothing is under way. */
@@ -214,7 +215,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       deps.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })
     },
 
-    expire: (signal) => sweepExpired(context, turns, signal),
+    expire: (options) => sweepExpired(context, turns, options),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
 

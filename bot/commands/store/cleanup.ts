@@ -1,4 +1,4 @@
-// `store cleanup S`: lets go what the recycle bin has kept long enough, then gc; a dry run only counts.
+// `store cleanup S`: deletes images whose retention is over and uploads that have expired, then runs gc. A dry run only counts.
 
 import { defineCommand } from '../command.ts'
 import { answerOf, oneStore } from '../select.ts'
@@ -7,11 +7,11 @@ import { tasksView } from '../task/task-view.ts'
 export const storeCleanup = defineCommand({
   noun: 'store',
   verb: 'cleanup',
-  summary: 'Frees the space of expired images and uploads; safe while writes go on',
+  summary: 'Deletes expired images and uploads and frees their space; safe during writes',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
-  flags: { 'dry-run': 'only counts what would be freed' },
+  flags: { 'dry-run': 'only counts what would be deleted and freed' },
   examples: ['store cleanup edge-a --dry-run'],
   async run(context, { targets, flags }) {
     const store = oneStore(context, targets[0])

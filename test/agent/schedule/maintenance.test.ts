@@ -16,8 +16,8 @@ function createFixture(scrub: Partial<ScrubReport> = {}) {
   const maintenance = createMaintenance({
     tasks,
     slices: {
-      async gc({ dryRun, onProgress }) {
-        steps.push({ gc: dryRun })
+      async gc({ dryRun, without, onProgress }) {
+        steps.push({ gc: dryRun, ...(without ? { without: [...without] } : {}) })
         onProgress?.(5, 10)
         return { dryRun, slicesLive: 5, slicesDead: 5, deadBytes: 100, freedBytes: 90, packsRemoved: 1, packsRewritten: 0 }
       },
@@ -34,7 +34,12 @@ function createFixture(scrub: Partial<ScrubReport> = {}) {
       },
       applyScrub: async (findings) => void steps.push(findings),
     },
-    uploads: { expire: async () => 3 },
+    uploads: {
+      async expire({ dryRun }) {
+        steps.push({ expire: dryRun })
+        return ['upload upl_1', 'upload upl_2', 'sync img_2']
+      },
+    },
     scrubBytesPerSecond: 50,
     subject: 'edge-a',
     kept,
@@ -45,13 +50,13 @@ function createFixture(scrub: Partial<ScrubReport> = {}) {
 }
 
 describe('cleanup', () => {
-  test('prunes first, then frees slices, and keeps when and how much', async () => {
+  test('prunes images and expires uploads, then frees slices, and keeps when and how much', async () => {
     const { maintenance, tasks, steps, events, clock } = createFixture()
     const { id } = await maintenance.jobs.cleanup('schedule')
     const task = await tasks.ended(id)
-    expect(steps).toEqual([{ prune: false }, { gc: false }])
+    expect(steps).toEqual([{ prune: false }, { expire: false }, { gc: false }])
     expect(task).toMatchObject({ state: 'succeeded', subject: 'edge-a', progress: { done: 5, total: 10, unit: 'slices' } })
-    expect(task.result).toMatchObject({ dryRun: false, freedBytes: 90, purgedCount: 1, purged: [{ id: 'img_1', name: 'old' }] })
+    expect(task.result).toMatchObject({ dryRun: false, freedBytes: 90, purgedCount: 1, purged: [{ id: 'img_1', name: 'old' }], expiredCount: 3 })
     expect(maintenance.lastGc()).toEqual({ endedMs: clock.nowMs(), freedBytes: 90 })
     expect(events.map(({ type }) => type)).toEqual(['gc.freed'])
   })
@@ -62,7 +67,8 @@ describe('cleanup', () => {
     expect(dry.id).not.toBe(real.id)
     expect((await tasks.ended(dry.id)).result).toMatchObject({ dryRun: true })
     await tasks.ended(real.id)
-    expect(steps).toContainEqual({ gc: true })
+    expect(steps).toContainEqual({ expire: true })
+    expect(steps).toContainEqual({ gc: true, without: ['image img_1', 'upload upl_1', 'upload upl_2', 'sync img_2'] })
     const other = createFixture()
     await other.tasks.ended((await other.maintenance.cleanup(true, 'ann')).id)
     expect(other.maintenance.lastGc()).toBeNull()
