@@ -8,6 +8,8 @@ import type { Authenticator } from '../contract/access.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { resolveMethod } from './effective-method.ts'
 import type { AppEnvironment } from './environment.ts'
+import { createBodyRoom } from './json-body.ts'
+import type { BodyRoom } from './json-body.ts'
 import { accessLog } from './middleware/access-log.ts'
 import type { ObservedRequest } from './middleware/access-log.ts'
 import { authenticate } from './middleware/authenticate.ts'
@@ -39,7 +41,8 @@ export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   app.use(securityHeaders())
   app.onError(answerError)
   app.notFound(answerNotFound)
-  for (const [path, routes] of groupByPath(deps.routes)) app.all(path, (context) => dispatch(deps, routes, context))
+  const parts = { ...deps, bodyRoom: createBodyRoom() }
+  for (const [path, routes] of groupByPath(deps.routes)) app.all(path, (context) => dispatch(parts, routes, context))
   return app
 }
 
@@ -56,7 +59,9 @@ function groupByPath(routes: readonly Route[]): [string, Route[]][] {
   return [...groups].toSorted(([a], [b]) => (key(a) < key(b) ? -1 : 1))
 }
 
-async function dispatch(deps: AppDeps, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
+type AppParts = AppDeps & { readonly bodyRoom: BodyRoom }
+
+async function dispatch(deps: AppParts, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
   try {
     return await answer(deps, routes, context)
   } catch (error) {
@@ -64,7 +69,7 @@ async function dispatch(deps: AppDeps, routes: readonly Route[], context: Contex
   }
 }
 
-async function answer(deps: AppDeps, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
+async function answer(deps: AppParts, routes: readonly Route[], context: Context<AppEnvironment>): Promise<Response> {
   const request = context.req.raw
   context.set('pathRoutes', routes)
   const method = resolveMethod(request)
@@ -82,6 +87,7 @@ async function answer(deps: AppDeps, routes: readonly Route[], context: Context<
     actor,
     requestId: context.var.requestId,
     log: context.var.log,
+    bodyRoom: deps.bodyRoom,
     keepOpen: () => context.env?.server?.timeout(request, 0),
   })
   return method === 'HEAD' ? withoutBody(response, request.method) : response

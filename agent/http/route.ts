@@ -6,9 +6,8 @@ import type { Role } from '../../protocol/access.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Log } from '../contract/runtime.ts'
-
-/** Longest JSON body in bytes that a route reads, unless it says otherwise. */
-export const JSON_BODY_MAX = 1024 * 1024
+import { JSON_BODY_MAX, readJson } from './json-body.ts'
+import type { BodyRoom } from './json-body.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
@@ -53,6 +52,8 @@ export interface RouteDefinition<
   readonly query?: Query
   /** JSON body; a route without one reads `request.body` itself. */
   readonly body?: Body
+  /** Longest JSON body in bytes; JSON_BODY_MAX where it is absent. */
+  readonly bodyLengthMax?: number
   /** Media type of a body that the route reads itself. */
   readonly bodyType?: string
   readonly answers: Readonly<Record<number, RouteAnswer>>
@@ -74,7 +75,12 @@ export interface Route {
   readonly answers: Readonly<Record<number, RouteAnswer>>
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
-  handle(request: Request, params: Record<string, string>, context: Omit<RouteContext, 'request' | 'url' | 'params' | 'query' | 'body'>): Promise<Response>
+  handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
+}
+
+/** What the application tells a route about a request besides its input. */
+export interface CallContext extends Omit<RouteContext, 'request' | 'url' | 'params' | 'query' | 'body'> {
+  readonly bodyRoom: BodyRoom
 }
 
 /**
@@ -102,15 +108,16 @@ export function route<
     bodyType,
     answers,
     errorHeaders: definition.errorHeaders,
-    async handle(request, rawParams, context) {
+    async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)
+      const limits = { room: bodyRoom, actor: context.actor, lengthMax: definition.bodyLengthMax ?? JSON_BODY_MAX }
       return definition.run({
         ...context,
         request,
         url,
         params: validate(params, rawParams, 'path') as Output<Params>,
         query: validate(query, Object.fromEntries(url.searchParams), 'query') as Output<Query>,
-        body: (body ? validate(body, await readJson(request), 'body') : undefined) as Output<Body>,
+        body: (body ? validate(body, await readJson(request, limits), 'body') : undefined) as Output<Body>,
       })
     },
   }
@@ -123,35 +130,4 @@ function validate(schema: z.ZodType | undefined, value: unknown, where: 'path' |
   const errors = result.error.issues.map((issue) => ({ in: where, member: issue.path.join('.'), message: issue.message }))
   const first = errors[0]
   throw problem('invalid-input', `The ${where} is not valid: ${first?.member ? `${first.member}: ` : ''}${first?.message ?? 'unknown reason'}.`, { errors })
-}
-
-/** Reads a JSON body of bounded length; an empty body is an empty object. */
-async function readJson(request: Request): Promise<unknown> {
-  const type = request.headers.get('content-type')
-  const text = await readText(request, JSON_BODY_MAX)
-  if (text === '') return {}
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    // JSON is taken whatever it is called (curl -d calls it a form): no credential here is ever sent by a browser on its own.
-    if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
-      throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
-    throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })
-  }
-}
-
-async function readText(request: Request, lengthMax: number): Promise<string> {
-  const tooLarge = () => problem('payload-too-large', `The body is longer than the limit of ${lengthMax} bytes.`)
-  if (Number(request.headers.get('content-length') ?? 0) > lengthMax) throw tooLarge()
-  const decoder = new TextDecoder('utf-8')
-  let text = ''
-  let length = 0
-  if (request.body) {
-    for await (const piece of request.body) {
-      length += piece.byteLength
-      if (length > lengthMax) throw tooLarge()
-      text += decoder.decode(piece, { stream: true })
-    }
-  }
-  return text + decoder.decode()
 }

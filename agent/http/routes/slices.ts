@@ -20,6 +20,8 @@ export interface SlicesDeps {
 
 /** Frames are gathered to pieces of at least this many bytes: a few long pieces are sent faster than many short ones. */
 const PIECE_BYTES = 512 * 1024
+/** Longest list of digests in bytes: 4,096 digests of 75 characters in JSON with line breaks take 330 kB. */
+const SLICE_LIST_BYTES_MAX = 512 * 1024
 /** Missing slices that the detail of a problem names. */
 const NAMED_MAX = 10
 
@@ -32,6 +34,7 @@ export function sliceRoutes({ slices, downloads }: SlicesDeps): Route[] {
       access: 'viewer',
       summary: 'Tells which of some slices the store does not have',
       body: sliceListSchema,
+      bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Those that are missing', schema: missingSlicesSchema } },
       run: ({ body }) => Response.json({ missing: slices.missing(rawDigests(body)).map((i) => body.digests[i]) }),
     }),
@@ -41,6 +44,7 @@ export function sliceRoutes({ slices, downloads }: SlicesDeps): Route[] {
       access: 'viewer',
       summary: 'Sends slices as they are stored, in the order asked for',
       body: sliceListSchema,
+      bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Frames of slices, ended by an end frame', mediaType: SLICES_MEDIA_TYPE } },
       async run({ body, request, actor, log, keepOpen }) {
         const digests = rawDigests(body)

@@ -8,6 +8,9 @@ import type { StoreGate } from '../../contract/store.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
+/** Longest request in bytes: 1,000 names of 255 characters of four bytes each. */
+const SYNC_REQUEST_BYTES_MAX = 1024 * 1024 + 64 * 1024
+
 export interface SyncRoutesDeps {
   readonly sync: { start(request: SyncRequest, createdBy: string): Promise<Task> }
   readonly gate: StoreGate
@@ -22,6 +25,7 @@ export function syncRoutes({ sync, gate }: SyncRoutesDeps): Route[] {
       access: 'operator',
       summary: 'Copies images from another store to this one; only slices that are missing here travel',
       body: syncRequestSchema,
+      bodyLengthMax: SYNC_REQUEST_BYTES_MAX,
       answers: { 202: { description: 'The task that copies', schema: taskSchema } },
       async run({ body, actor }) {
         gate.requireEnabled()

@@ -1,0 +1,97 @@
+// JSON bodies of requests: bounded in length each, and in what all of them may hold in memory at the same time.
+
+import { problem } from '../../protocol/problems.ts'
+import type { Actor } from '../contract/access.ts'
+
+/** Longest JSON body in bytes that a route reads, unless it says otherwise. */
+export const JSON_BODY_MAX = 64 * 1024
+/** Bodies up to this length in bytes are not counted: the number of connections bounds them. */
+export const UNCOUNTED_BODY_MAX = 16 * 1024
+/** Bytes that the bodies being read may have together, and those of one caller, so that a caller who sends slowly leaves room for others. */
+export const BODIES_BYTES_MAX = 32 * 1024 * 1024
+export const BODIES_BYTES_PER_ACTOR_MAX = 8 * 1024 * 1024
+
+/** Room for the bodies that are being read. */
+export interface BodyRoom {
+  /** Takes room for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
+  take(actor: Actor, bytes: number): Disposable
+}
+
+/** Makes the room of one application. */
+export function createBodyRoom(): BodyRoom {
+  const byActor = new Map<string, number>()
+  let total = 0
+  return {
+    take(actor, bytes) {
+      const key = actor.link?.id ?? actor.tokenId ?? actor.name
+      const taken = byActor.get(key) ?? 0
+      if (total + bytes > BODIES_BYTES_MAX || taken + bytes > BODIES_BYTES_PER_ACTOR_MAX) {
+        throw problem('limit-reached', 'Too many long JSON bodies are being sent at the same time.', { action: 'Wait until earlier requests are answered.' })
+      }
+      total += bytes
+      byActor.set(key, taken + bytes)
+      return {
+        [Symbol.dispose]() {
+          total -= bytes
+          const left = (byActor.get(key) ?? 0) - bytes
+          if (left === 0) byActor.delete(key)
+          else byActor.set(key, left)
+        },
+      }
+    },
+  }
+}
+
+export interface JsonBodyLimits {
+  readonly room: BodyRoom
+  readonly actor: Actor
+  /** Longest body in bytes. */
+  readonly lengthMax: number
+}
+
+/**
+ * Reads a JSON body; an empty body is an empty object. Throws ProblemError `payload-too-large`, `invalid-input`,
+ * `unsupported-media-type` or `limit-reached`.
+ */
+export async function readJson(request: Request, limits: JsonBodyLimits): Promise<unknown> {
+  const type = request.headers.get('content-type')
+  const text = await readText(request, limits)
+  if (text === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    // JSON is accepted under any media type (curl -d calls it a form): no browser sends a credential of ours by itself.
+    if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
+      throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
+    throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })
+  }
+}
+
+async function readText(request: Request, { room, actor, lengthMax }: JsonBodyLimits): Promise<string> {
+  const tooLong = () => problem('payload-too-large', `The body is longer than the limit of ${lengthMax} bytes.`)
+  const announced = request.headers.get('content-length')
+  const length = announced === null ? lengthMax : Number(announced)
+  if (length > lengthMax) throw tooLong()
+  if (!request.body) return ''
+  using _taken = length > UNCOUNTED_BODY_MAX ? room.take(actor, length) : undefined
+  const pieces: Uint8Array[] = []
+  let read = 0
+  for await (const piece of request.body) {
+    read += piece.byteLength
+    if (read > lengthMax) throw tooLong()
+    pieces.push(piece)
+  }
+  return new TextDecoder('utf-8').decode(joinPieces(pieces, read))
+}
+
+function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const [only] = pieces
+  if (only && pieces.length === 1) return only
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
+  return whole
+}

@@ -1,0 +1,102 @@
+// JSON bodies of requests at their bounds.
+
+import { describe, expect, test } from 'bun:test'
+import { BODIES_BYTES_MAX, BODIES_BYTES_PER_ACTOR_MAX, createBodyRoom, JSON_BODY_MAX, readJson, UNCOUNTED_BODY_MAX } from '../../../agent/http/json-body.ts'
+import type { Actor } from '../../../agent/contract/access.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+
+const actor = (tokenId: string): Actor => ({ name: 'same name', role: 'viewer', tokenId })
+
+function request(body: string | ReadableStream<Uint8Array>, headers: Record<string, string> = {}): Request {
+  return new Request('http://store/v1/x', { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body })
+}
+
+function text(length: number): string {
+  return JSON.stringify('x'.repeat(length - 2))
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'read',
+    (error: ProblemError) => error.code,
+  )
+}
+
+describe('a JSON body', () => {
+  const limits = () => ({ room: createBodyRoom(), actor: actor('tok_1'), lengthMax: JSON_BODY_MAX })
+
+  test('of the longest length is read, and one byte more is refused', async () => {
+    expect(await readJson(request(text(JSON_BODY_MAX)), limits())).toHaveLength(JSON_BODY_MAX - 2)
+    expect(await codeOf(readJson(request(text(JSON_BODY_MAX + 1)), limits()))).toBe('payload-too-large')
+  })
+
+  test('that announces too much is refused before a byte is read', async () => {
+    let isRead = false
+    const body = new ReadableStream<Uint8Array>({ pull: () => void (isRead = true) }, { highWaterMark: 0 })
+    expect(await codeOf(readJson(request(body, { 'content-length': String(JSON_BODY_MAX + 1) }), limits()))).toBe('payload-too-large')
+    expect(isRead).toBe(false)
+  })
+
+  test('without a length is refused at the limit, however it comes', async () => {
+    let sent = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += 1000
+        controller.enqueue(new Uint8Array(1000).fill(0x20))
+      },
+    })
+    expect(await codeOf(readJson(request(body), limits()))).toBe('payload-too-large')
+    expect(sent).toBeLessThan(2 * JSON_BODY_MAX)
+  })
+
+  test('in pieces that divide a character is read whole', async () => {
+    const bytes = new TextEncoder().encode('"grüße"')
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const byte of bytes) controller.enqueue(Uint8Array.of(byte))
+        controller.close()
+      },
+    })
+    expect(await readJson(request(body), limits())).toBe('grüße')
+  })
+
+  test('that is empty is an empty object', async () => {
+    expect(await readJson(request(''), limits())).toEqual({})
+  })
+})
+
+describe('room for bodies', () => {
+  const long = 512 * 1024
+
+  test('is limited for each caller, by token and not by name', () => {
+    const room = createBodyRoom()
+    for (let taken = 0; taken + long <= BODIES_BYTES_PER_ACTOR_MAX; taken += long) room.take(actor('tok_1'), long)
+    expect(() => room.take(actor('tok_1'), long)).toThrow('at the same time')
+    room.take(actor('tok_2'), long)
+  })
+
+  test('is limited for all callers together, and given back', () => {
+    const room = createBodyRoom()
+    const taken: Disposable[] = []
+    for (let i = 0; i < BODIES_BYTES_MAX / long; i++) taken.push(room.take(actor(`tok_${i}`), long))
+    expect(() => room.take(actor('tok_x'), long)).toThrow('at the same time')
+    taken[0]?.[Symbol.dispose]()
+    room.take(actor('tok_x'), long)
+  })
+
+  test('is given back after a body that was refused or broken off', async () => {
+    const room = createBodyRoom()
+    for (let i = 0; i < 2 * (BODIES_BYTES_PER_ACTOR_MAX / JSON_BODY_MAX); i++) {
+      const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('cut')) })
+      await readJson(request(broken, { 'content-length': String(JSON_BODY_MAX) }), { room, actor: actor('tok_1'), lengthMax: JSON_BODY_MAX }).catch(() => {})
+    }
+    expect(await readJson(request(text(JSON_BODY_MAX)), { room, actor: actor('tok_1'), lengthMax: JSON_BODY_MAX })).toHaveLength(JSON_BODY_MAX - 2)
+  })
+
+  test('is not taken by short bodies, which all may send', async () => {
+    const room = createBodyRoom()
+    room.take(actor('tok_1'), BODIES_BYTES_PER_ACTOR_MAX)
+    const short = request(text(UNCOUNTED_BODY_MAX), { 'content-length': String(UNCOUNTED_BODY_MAX) })
+    expect(await readJson(short, { room, actor: actor('tok_1'), lengthMax: JSON_BODY_MAX })).toHaveLength(UNCOUNTED_BODY_MAX - 2)
+  })
+})
