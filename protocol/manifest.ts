@@ -16,6 +16,8 @@ export const MANIFEST_VERSION = 1
 export const MANIFEST_HEADER_BYTES = 32
 export const MANIFEST_ENTRY_BYTES = 40
 export const MANIFEST_TRAILER_BYTES = 32
+/** Entries of one manifest at most: 2 GiB of manifest, 1.7 TB of image with the default cutter where nothing is zero. */
+export const MANIFEST_ENTRIES_MAX = 53_687_089
 /** No slice is longer; a manifest that says so is damaged. A bound for every cutter, not the cutter's own maximum. */
 export const SLICE_LENGTH_MAX = 4 * 1024 * 1024
 
@@ -82,16 +84,23 @@ export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<
     offset += entry.length
   }
   const bytes = new Uint8Array(manifestLength(count))
-  const header = new DataView(bytes.buffer)
-  for (let i = 0; i < MAGIC.length; i++) bytes[i] = MAGIC.charCodeAt(i)
-  header.setUint32(8, MANIFEST_VERSION, true)
-  header.setBigUint64(12, BigInt(count), true)
-  header.setBigUint64(24, BigInt(offset), true)
+  bytes.set(encodeManifestHeader({ count, imageLength: offset }))
   bytes.set(body.subarray(0, count * MANIFEST_ENTRY_BYTES), MANIFEST_HEADER_BYTES)
   const sealed = bytes.byteLength - MANIFEST_TRAILER_BYTES
   const raw = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(0, sealed)))
   bytes.set(raw, sealed)
   return { manifest: viewManifest(bytes), digest: formatDigest(raw) }
+}
+
+/** The first bytes of a manifest with this many entries for an image of this length in bytes. */
+export function encodeManifestHeader({ count, imageLength }: Pick<Manifest, 'count' | 'imageLength'>): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(MANIFEST_HEADER_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (let i = 0; i < MAGIC.length; i++) bytes[i] = MAGIC.charCodeAt(i)
+  view.setUint32(8, MANIFEST_VERSION, true)
+  view.setBigUint64(12, BigInt(count), true)
+  view.setBigUint64(24, BigInt(imageLength), true)
+  return bytes
 }
 
 /** Reads a manifest and verifies its structure and its digest. Throws ManifestInvalid with what is wrong. */

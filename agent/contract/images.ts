@@ -11,10 +11,14 @@ export interface NewImage {
   readonly source: Image['source']
 }
 
-/** Content of a new image: every slice of it durable and pinned until `publish` resolves. */
+/** Content of a new image: every slice of it is durable, and protected from gc, until `publish` resolves. */
 export interface NewContent {
-  readonly entries: Iterable<ManifestEntry>
+  /** Entries in image order, a block of them at a time so that no image has to fit into memory. Can be read more than once. */
+  readonly blocks: () => AsyncIterable<Iterable<ManifestEntry>>
+  /** Bytes that the entries cover. */
   readonly length: number
+  /** Stops a publication that has not written its image.json yet; nothing of it is left then. */
+  readonly signal?: AbortSignal
 }
 
 export interface ImagePublisher {
@@ -23,6 +27,11 @@ export interface ImagePublisher {
    * available or error. Idempotent by id: a second call with the same id gives the image as it stands.
    */
   publish(image: NewImage, content: NewContent): Promise<Image>
+  /**
+   * Records an image that can never be published, with status `error` and without content; `reason` is a sentence that says what is wrong
+   * and what to do. Idempotent by id, as `publish` is.
+   */
+  refuse(image: NewImage, length: number, reason: string): Promise<Image>
   /** The image published under this id, in whatever state; undefined when there is none. */
   find(id: string): Image | undefined
   /**

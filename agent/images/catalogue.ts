@@ -82,7 +82,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const folder = join(deps.mount, 'images')
   const table = createImageTable()
   const keeper = createImageKeeper({ disk, folder, table })
-  const manifests = createManifestFiles({ disk, folder })
+  const manifests = createManifestFiles({ disk, folder, pause: () => clock.sleep(0) })
   const damage = createDamage({ clock, log, emit, keeper, manifests })
   const publication = createPublication({ disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage })
   const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication })
@@ -135,6 +135,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   }
   return {
     publish: (image, content) => publication.publish(image, content),
+    refuse: (image, length, reason) => publication.refuse(image, length, reason),
     adopt: (image, manifest) => publication.adopt(image, manifest),
     find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
     resolve: (idOrName) => {

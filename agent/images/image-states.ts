@@ -2,7 +2,7 @@
 
 import type { Image } from '../../protocol/image.ts'
 import { formatTime } from '../../protocol/time.ts'
-import type { NewContent, NewImage } from '../contract/images.ts'
+import type { NewImage } from '../contract/images.ts'
 import { newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import type { Inspection } from './inspection.ts'
@@ -12,7 +12,8 @@ export function changed(stored: StoredImage, image: Partial<Image>, life: Partia
   return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
 }
 
-export function fresh({ id, draft, source }: NewImage, content: NewContent, manifestDigest: string, nowMs: number): StoredImage {
+/** A new image whose manifest is written. */
+export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
   return {
     image: {
       id,
@@ -24,7 +25,7 @@ export function fresh({ id, draft, source }: NewImage, content: NewContent, mani
       statusReason: null,
       digest: null,
       manifestDigest,
-      length: content.length,
+      length,
       virtualSize: null,
       storedSize: null,
       uniqueSize: null,
@@ -44,6 +45,11 @@ export function fresh({ id, draft, source }: NewImage, content: NewContent, mani
     },
     life: newLife({ declared: { digest: draft.digest ?? null, format: draft.format ?? null, kind: draft.kind ?? null } }),
   }
+}
+
+/** A new image that can never have content. */
+export function refused(image: NewImage, length: number, statusReason: string, nowMs: number): StoredImage {
+  return changed(fresh(image, length, null, nowMs), { status: 'error', statusReason }, { damage: 'manifest' })
 }
 
 /** An image of another store as it begins here: bindings and protection are of the place, all else goes with the image. */

@@ -5,6 +5,7 @@ import { digestIn, formatDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import {
   decodeManifest,
+  MANIFEST_ENTRIES_MAX,
   MANIFEST_ENTRY_BYTES,
   MANIFEST_HEADER_BYTES,
   MANIFEST_TRAILER_BYTES,
@@ -15,10 +16,13 @@ import {
 } from '../../protocol/manifest.ts'
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
+import type { NewContent } from '../contract/images.ts'
 import { diskErrorCode } from './disk-problem.ts'
+import { writeManifest } from './manifest-writer.ts'
+import type { WrittenManifest } from './manifest-writer.ts'
 
-/** Longest manifest that is read, in bytes: 53 million slices, 3.5 TB with the default cutter and no zeros. */
-export const MANIFEST_FILE_BYTES_MAX = 2 ** 31 - 1
+/** Longest manifest that is read, in bytes. */
+export const MANIFEST_FILE_BYTES_MAX = manifestLength(MANIFEST_ENTRIES_MAX)
 /** Bytes of manifests kept in memory; one that is longer is kept while it is the last one used. */
 export const MANIFEST_CACHE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -28,6 +32,8 @@ export type ManifestLook = { readonly kind: 'plausible'; readonly length: number
 export interface ManifestFiles {
   path(id: string): string
   write(id: string, manifest: Manifest): Promise<void>
+  /** Writes the manifest of a new image without holding it in memory. Throws `payload-too-large` before anything is written. */
+  writeContent(id: string, content: NewContent): Promise<WrittenManifest>
   /** Durable removal. */
   remove(id: string): Promise<void>
   /** The verified manifest, from memory where it is. Throws ManifestInvalid when it is damaged, not there, or another one. */
@@ -37,10 +43,17 @@ export interface ManifestFiles {
   /** Header and trailer only, for the start with many images; the bytes between are verified when they are read. */
   look(id: string, manifestDigest: string | null): Promise<ManifestLook>
   /** Every entry that can be made out in a damaged file; none where there is no file. Errors of the disk are thrown. */
-  salvage(id: string): Promise<ManifestEntry[]>
+  salvage(id: string): Promise<Iterable<ManifestEntry>>
 }
 
-export function createManifestFiles(deps: { readonly disk: Disk; readonly folder: string }): ManifestFiles {
+export interface ManifestFilesDeps {
+  readonly disk: Disk
+  readonly folder: string
+  /** Lets other work on the event loop run. */
+  readonly pause: () => Promise<void>
+}
+
+export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
   const { disk } = deps
   const path = (id: string): string => join(deps.folder, id, 'manifest')
   // In order of use, the oldest first.
@@ -82,6 +95,10 @@ export function createManifestFiles(deps: { readonly disk: Disk; readonly folder
     async write(id, manifest) {
       forget(id)
       await disk.writeFileAtomic(path(id), manifest.bytes)
+    },
+    writeContent(id, content) {
+      forget(id)
+      return writeManifest(deps, path(id), content)
     },
     async remove(id) {
       forget(id)
@@ -138,12 +155,10 @@ async function lookAtManifest(disk: Disk, path: string, manifestDigest: string |
 }
 
 /** Digests in the places where entries stand, whatever the frame says: rather too many than one too few. */
-function salvageEntries(bytes: Uint8Array): ManifestEntry[] {
-  const entries: ManifestEntry[] = []
+function* salvageEntries(bytes: Uint8Array): Generator<ManifestEntry> {
   for (let at = MANIFEST_HEADER_BYTES; at + MANIFEST_ENTRY_BYTES <= bytes.byteLength; at += MANIFEST_ENTRY_BYTES) {
     const digest = digestIn(bytes, at + 8)
     // The true length cannot be told from damaged offsets; whoever keeps slices alive goes by the digest.
-    entries.push({ length: SLICE_LENGTH_MAX, digest: digest.every((byte) => byte === 0) ? null : digest })
+    yield { length: SLICE_LENGTH_MAX, digest: digest.every((byte) => byte === 0) ? null : digest }
   }
-  return entries
 }

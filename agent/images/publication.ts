@@ -12,7 +12,6 @@ import type { Disk } from '../contract/disk.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/image.ts'
-import { encodeManifest } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { problem, PROBLEMS } from '../../protocol/problems.ts'
 import { rootName, SLICES_ACTION } from './damage.ts'
@@ -21,7 +20,7 @@ import { diskProblem } from './disk-problem.ts'
 import type { ImageProbe } from './formats/format.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { adopted, changed, concluded, fresh, healed, lacksDigest, withDigest } from './image-states.ts'
+import { adopted, changed, concluded, fresh, healed, lacksDigest, refused, withDigest } from './image-states.ts'
 import type { Examination } from './image-states.ts'
 import { inspectImage } from './inspection.ts'
 import type { ManifestFiles } from './manifest-files.ts'
@@ -47,7 +46,7 @@ export interface PublicationDeps {
   readonly damage: Damage
 }
 
-export interface Publication extends AsyncDisposable, Pick<ImagePublisher, 'publish' | 'adopt'> {
+export interface Publication extends AsyncDisposable, Pick<ImagePublisher, 'publish' | 'refuse' | 'adopt'> {
   /** Takes up an image where it stands: inspects one that is `creating`, computes a digest that is not there. */
   resume(id: string): void
   /** Resolves when no inspection and no digest is under way. */
@@ -67,19 +66,27 @@ export function createPublication(deps: PublicationDeps): Publication {
   const ended = new AbortController()
   const pause = (): Promise<void> => clock.sleep(0)
 
-  /** Writes manifest and image.json; the caller holds the lock. */
-  const store = async (stored: StoredImage, manifest: Manifest): Promise<StoredImage> => {
-    const { id } = stored.image
+  /** Writes a manifest into the folder of an image; the caller holds the lock. */
+  const storeManifest = async <Written>(id: string, write: () => Promise<Written>): Promise<Written> => {
     try {
       await disk.makeFolder(keeper.folder(id))
-      await manifests.write(id, manifest)
+      const written = await write()
+      crashPoint('images:manifest-written')
+      return written
     } catch (error) {
       throw diskProblem('The image could not be published', error)
     }
-    crashPoint('images:manifest-written')
-    const saved = await keeper.save(changed(stored, { length: manifest.imageLength }))
+  }
+  /** Writes image.json after the manifest; the caller holds the lock. */
+  const store = async (stored: StoredImage): Promise<StoredImage> => {
+    const saved = await keeper.save(stored)
     crashPoint('images:image-written')
     return saved
+  }
+  /** The image already published under this id. */
+  const published = (id: string): Image | undefined => {
+    if (!isId('img', id)) throw new Error(`${id} is not the id of an image`)
+    return keeper.unfinished.has(id) ? undefined : keeper.table.get(id)?.image
   }
 
   const settle = async (id: string, signal: AbortSignal): Promise<void> => {
@@ -174,21 +181,29 @@ export function createPublication(deps: PublicationDeps): Publication {
       return true
     }
     const stored = there && there.life.damage !== 'metadata' && there.image.status !== 'error' ? healed(there) : adopted(image, clock.nowMs())
-    await store(stored, manifest)
+    await storeManifest(id, () => manifests.write(id, manifest))
+    await store(changed(stored, { length: manifest.imageLength }))
     return true
   }
 
   return {
     publish: (image, content) =>
       keeper.table.locked(image.id, async () => {
-        const there = keeper.unfinished.has(image.id) ? undefined : keeper.table.get(image.id)
-        if (there) return there.image
-        if (!isId('img', image.id)) throw new Error(`${image.id} is not the id of an image`)
-        const { manifest, digest } = await encodeManifest(content.entries)
-        if (manifest.imageLength !== content.length) throw new Error(`the entries of ${image.id} cover ${manifest.imageLength} bytes, not ${content.length}`)
-        const stored = await store(fresh(image, content, digest, clock.nowMs()), manifest)
+        const known = published(image.id)
+        if (known) return known
+        const { digest } = await storeManifest(image.id, () => manifests.writeContent(image.id, content))
+        const stored = await store(fresh(image, content.length, digest, clock.nowMs()))
         emit({ type: 'image.created', severity: 'info', subject: image.id, message: `Image ${image.draft.name} is here and is being inspected.` })
         resume(image.id)
+        return stored.image
+      }),
+    refuse: (image, length, reason) =>
+      keeper.table.locked(image.id, async () => {
+        const known = published(image.id)
+        if (known) return known
+        await disk.makeFolder(keeper.folder(image.id))
+        const stored = await store(refused(image, length, reason, clock.nowMs()))
+        announce(image.id)
         return stored.image
       }),
     adopt: async (image, manifest) => {

@@ -58,12 +58,14 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
       } catch (error) {
         if (!(error instanceof ManifestInvalid)) throw error
         const isGoing = (): boolean => (keeper.table.get(id)?.image.status ?? 'deleting') === 'deleting'
-        const salvaged = await manifests.salvage(id)
+        const salvaged = (await manifests.salvage(id))[Symbol.iterator]()
+        const first = salvaged.next()
         const wasKnown = before.life.damage === 'manifest' || before.life.damage === 'metadata'
         if (!isGoing() && !wasKnown) await damage.manifestDamaged(id, error.message)
         // An empty file or none at all, all of a sudden: the mount path itself may be gone. The next gc knows of the damage.
-        if (salvaged.length === 0 && !isGoing() && !wasKnown) throw new Error(`the manifest of image ${id} has vanished: ${error.message}`, { cause: error })
-        yield* salvaged
+        if (first.done === true && !isGoing() && !wasKnown) throw new Error(`the manifest of image ${id} has vanished: ${error.message}`, { cause: error })
+        if (first.done !== true) yield first.value
+        for (let next = salvaged.next(); next.done !== true; next = salvaged.next()) yield next.value
       }
     },
   }

@@ -39,7 +39,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
     const revision = table.revision()
     if (!stored || counted.get(id)?.revision === revision || readCost(table) > UNIQUE_READ_BYTES_MAX) return
     const others = async function* (): AsyncGenerator<Manifest> {
-      for (const { image } of table.all()) if (image.id !== id) yield await manifests.readOnce(image.id, image.manifestDigest)
+      for (const { image } of table.all()) if (image.id !== id && image.manifestDigest !== null) yield await manifests.readOnce(image.id, image.manifestDigest)
     }
     try {
       const manifest = await manifests.readOnce(id, stored.image.manifestDigest)

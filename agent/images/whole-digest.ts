@@ -13,6 +13,8 @@ const BUFFERS_MAX = 4
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
 /** Bytes taken before other work on the event loop goes first. */
 const STEP_BYTES = 2 * BUFFER_BYTES
+/** Entries looked at before other work on the event loop goes first: about a millisecond of work. */
+const STEP_ENTRIES = 65_536
 /** Zeros from this length on are not read: the worker is told how many there are. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
 
@@ -36,7 +38,7 @@ export interface WholeDigestOptions {
 export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
   using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited)
   let taken = 0
-  for (const { start, end, isZero } of spansOf(manifest)) {
+  for await (const { start, end, isZero } of spansOf(manifest, pause)) {
     if (isZero) {
       sink.zeros(end - start)
       continue
@@ -62,16 +64,21 @@ interface Span {
 }
 
 /** Long runs of zeros, and what lies between them. */
-function* spansOf(manifest: Manifest): Generator<Span> {
+async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGenerator<Span> {
   let start = 0
+  let zeros: number | undefined
   for (let i = 0; i < manifest.count; i++) {
+    if (i % STEP_ENTRIES === STEP_ENTRIES - 1) await pause()
     if (!manifest.isZeroAt(i)) continue
-    const zeros = manifest.offsetAt(i)
-    while (i + 1 < manifest.count && manifest.isZeroAt(i + 1)) i++
+    zeros ??= manifest.offsetAt(i)
+    // A manifest from another store may have several entries for one run of zeros.
+    if (i + 1 < manifest.count && manifest.isZeroAt(i + 1)) continue
+    const from = zeros
+    zeros = undefined
     const end = manifest.offsetAt(i) + manifest.lengthAt(i)
-    if (end - zeros < ZERO_SPAN_MIN) continue
-    if (zeros > start) yield { start, end: zeros, isZero: false }
-    yield { start: zeros, end, isZero: true }
+    if (end - from < ZERO_SPAN_MIN) continue
+    if (from > start) yield { start, end: from, isZero: false }
+    yield { start: from, end, isZero: true }
     start = end
   }
   if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }

@@ -1,28 +1,44 @@
-// Completing: what a whole upload becomes. Every step may be repeated after a crash; the image id chosen at creation makes
-// publishing twice publishing once.
+// Completing: turns an upload that has all its bytes into an image. Every step can be repeated after a crash; the image id is chosen when
+// the upload is created, so that publishing twice is publishing once.
 
-import type { ManifestEntry } from '../../protocol/manifest.ts'
+import type { NewContent } from '../contract/images.ts'
 import type { UploadsContext } from './context.ts'
-import { unpackEntries } from './journal-codec.ts'
+import { RECORD_ENTRIES_MAX, unpackEntries } from './journal-codec.ts'
 import type { PackedEntries } from './journal-codec.ts'
+import type { Journal } from './journal.ts'
 import { spaceKey } from './limits.ts'
 import type { Sink } from './intake.ts'
 import { journalPath, writeUploadFile } from './upload-file.ts'
 import { isWhole } from './upload.ts'
 import type { Upload } from './upload.ts'
 
-type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'places' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table'>
+type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'places' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table' | 'entriesMax'>
 
 /**
- * Publishes an upload that has all its bytes; does nothing for one that has not, or that became an image already. A part
- * only gets its last slice. To be called by the one whose turn it is.
+ * Publishes an upload that has all its bytes; does nothing for one that lacks some, or that is an image already. A part only gets its last
+ * slice. An upload that can never be published becomes an image with status `error`. Throws when publishing may work later: then the
+ * upload stays as it is, and the signal's reason when that ends the publication. The caller has the upload's turn.
  */
-export async function completeUpload(deps: CompleteDeps, upload: Upload, sink: Sink): Promise<void> {
-  if (!isWhole(upload) || upload.file.publishedAtMs !== null) return
-  if (upload.journal.tailLength > 0) await cutTail(deps, sink)
-  await deps.space.promise(spaceKey(upload.file.id), 0)
-  if (upload.file.kind === 'partial') return
-  await publish(deps, upload)
+export async function completeUpload(deps: CompleteDeps, upload: Upload, sink: Sink, signal?: AbortSignal): Promise<void> {
+  const { file } = upload
+  if (file.publishedAtMs !== null) return
+  const refusal = whyNever(deps, upload)
+  if (refusal === undefined && !isWhole(upload)) return
+  if (refusal === undefined && upload.journal.tailLength > 0) await cutTail(deps, sink)
+  if (file.kind !== 'partial') await publish(deps, upload, refusal, signal)
+  await deps.space.promise(spaceKey(file.id), 0)
+}
+
+/** Why an upload can never be published, as a sentence with what to do; undefined when it can. */
+function whyNever({ entriesMax }: CompleteDeps, { file, journal }: Upload): string | undefined {
+  if (file.kind !== 'partial' && file.length !== null && journal.entryCount > entriesMax) {
+    return `The upload has ${journal.entryCount} slices; an image can have ${entriesMax}. Upload it as a file that is cut into longer slices.`
+  }
+  // A final upload is whole from the moment its creation is answered, and takes no bytes that could replace what it lost.
+  if (file.kind === 'final' && journal.offset !== file.length) {
+    return `The journal of the upload was damaged after byte ${journal.offset}. Upload the parts again and concatenate them.`
+  }
+  return undefined
 }
 
 /** Turns the tail of a whole upload into its last slice. */
@@ -33,15 +49,15 @@ async function cutTail({ places }: CompleteDeps, sink: Sink): Promise<void> {
   await sink.rest()
 }
 
-async function publish(deps: CompleteDeps, upload: Upload): Promise<void> {
+async function publish(deps: CompleteDeps, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { file, journal } = upload
   const { id, imageId, draft, length } = file
   if (imageId === null || draft === null || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
-  const blocks: PackedEntries[] = []
-  for await (const block of journal.entries()) blocks.push(block)
   deps.crashPoint('uploads:before-publish')
   const source = { kind: 'upload', uploadId: id, storeId: null, url: null, filename: file.filename, device: file.device } as const
-  await deps.publisher.publish({ id: imageId, draft, source }, { entries: entriesOf(blocks), length })
+  const image = { id: imageId, draft, source }
+  if (refusal === undefined) await deps.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
+  else await deps.publisher.refuse(image, length, refusal)
   deps.crashPoint('uploads:after-publish')
   const published = { ...file, publishedAtMs: deps.clock.nowMs() }
   await writeUploadFile(deps.disk, deps.folder, published)
@@ -59,11 +75,12 @@ async function publish(deps: CompleteDeps, upload: Upload): Promise<void> {
   })
 }
 
-/** Entries that can be gone through more than once. */
-function entriesOf(blocks: readonly PackedEntries[]): Iterable<ManifestEntry> {
-  return {
-    *[Symbol.iterator]() {
-      for (const block of blocks) yield* unpackEntries(block)
-    },
+/** The entries of a journal; short ones are read once, since they are gone through twice. */
+async function blocksOf(journal: Journal): Promise<NewContent['blocks']> {
+  const blocks: PackedEntries[] = []
+  if (journal.entryCount <= RECORD_ENTRIES_MAX) for await (const block of journal.entries()) blocks.push(block)
+  const isRead = journal.entryCount <= RECORD_ENTRIES_MAX
+  return async function* () {
+    for await (const block of isRead ? blocks : journal.entries()) yield unpackEntries(block)
   }
 }

@@ -1,16 +1,18 @@
-// Concatenation (tus 1.0.0, "Concatenation"): a final upload is a splice of its parts' entries. No byte is read or copied;
-// parts may be used again, and removed afterwards.
+// Concatenation (tus 1.0.0, "Concatenation"): a final upload is a splice of its parts' entries. No byte of content is read or copied;
+// parts can be used again, and removed afterwards.
 
 import { problem } from '../../protocol/problems.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { Clock } from '../contract/runtime.ts'
+import type { Clock, CrashPoint } from '../contract/runtime.ts'
 import { ENTRY_BYTES, joinEntries, RECORD_ENTRIES_MAX } from './journal-codec.ts'
 import type { PackedEntries } from './journal-codec.ts'
-import { isWhole } from './upload.ts'
+import { refuseTooManyEntries } from './limits.ts'
 import type { Upload } from './upload.ts'
 
 /** Parts of one final upload at most. */
 export const CONCAT_PARTS_MAX = 1000
+/** Times that one part can be named in a final upload: each time copies all its entries. */
+export const CONCAT_REPEATS_MAX = 8
 const NO_TAIL = new Uint8Array(0)
 
 /** What an Upload-Concat header asks for. */
@@ -25,22 +27,48 @@ export function parseConcat(header: string): Concat {
   const urls = list.split(/\s+/).filter((url) => url !== '')
   if (urls.length === 0) throw problem('invalid-input', 'Upload-Concat: a final upload names at least one part.')
   if (urls.length > CONCAT_PARTS_MAX) throw problem('invalid-input', `Upload-Concat names ${urls.length} parts, the limit is ${CONCAT_PARTS_MAX}.`)
-  return { kind: 'final', parts: urls.map(partId) }
-}
-
-/** Length of the whole; throws `invalid-input` naming a part that cannot be used. */
-export function concatenatedLength(parts: readonly Upload[]): number {
-  let length = 0
-  for (const part of parts) {
-    if (part.file.kind !== 'partial') throw problem('invalid-input', `Upload ${part.file.id} was not created as a part (Upload-Concat: partial).`)
-    if (!isWhole(part)) throw problem('invalid-input', `Upload ${part.file.id} is not finished: a final upload needs all bytes of its parts.`)
-    length += part.file.length ?? 0
+  const parts = urls.map(partId)
+  const counts = new Map<string, number>()
+  for (const id of parts) {
+    const count = (counts.get(id) ?? 0) + 1
+    if (count > CONCAT_REPEATS_MAX) throw problem('invalid-input', `Upload-Concat names part ${id} more than ${CONCAT_REPEATS_MAX} times.`)
+    counts.set(id, count)
   }
-  return length
+  return { kind: 'final', parts }
 }
 
-/** Writes the parts' entries one after the other into the journal of the final upload. */
-export async function splice(parts: readonly Upload[], final: Upload, clock: Pick<Clock, 'nowMs'>): Promise<void> {
+/** What a final upload is made of. */
+export interface Concatenated {
+  /** Length of the whole in bytes. */
+  readonly length: number
+  readonly entryCount: number
+}
+
+/** Measures the parts of a final upload; throws `invalid-input` naming a part that cannot be used, and `payload-too-large`. */
+export function measureParts(parts: readonly Upload[], entriesMax: number): Concatenated {
+  let length = 0
+  let entryCount = 0
+  for (const { file, journal } of parts) {
+    if (file.kind !== 'partial') throw problem('invalid-input', `Upload ${file.id} was not created as a part (Upload-Concat: partial).`)
+    // A part without its last slice has been cut off in the middle of completing; the next request for it does the rest.
+    if (file.length === null || journal.covered !== file.length)
+      throw problem('invalid-input', `Upload ${file.id} is not finished: a final upload needs all bytes of its parts.`)
+    length += file.length
+    entryCount += journal.entryCount
+  }
+  if (entryCount > entriesMax) throw refuseTooManyEntries(entryCount, entriesMax)
+  return { length, entryCount }
+}
+
+export interface SpliceDeps {
+  readonly clock: Pick<Clock, 'nowMs'>
+  readonly crashPoint: CrashPoint
+  /** Ends the splice between two appends. */
+  readonly signal: AbortSignal
+}
+
+/** Writes the parts' entries one after the other into the journal of the final upload, one record's worth of them in memory. */
+export async function splice(parts: readonly Upload[], final: Upload, { clock, crashPoint, signal }: SpliceDeps): Promise<void> {
   let gathered: PackedEntries[] = []
   let gatheredBytes = 0
   const flush = async (): Promise<void> => {
@@ -48,8 +76,10 @@ export async function splice(parts: readonly Upload[], final: Upload, clock: Pic
     gathered = []
     gatheredBytes = 0
   }
+  crashPoint('uploads:before-splice')
   for (const part of parts) {
     for await (const entries of part.journal.entries()) {
+      signal.throwIfAborted()
       if (gatheredBytes + entries.byteLength > RECORD_ENTRIES_MAX * ENTRY_BYTES) await flush()
       gathered.push(entries)
       gatheredBytes += entries.byteLength
@@ -57,6 +87,7 @@ export async function splice(parts: readonly Upload[], final: Upload, clock: Pic
   }
   await flush()
   await final.journal.close()
+  crashPoint('uploads:spliced')
 }
 
 function partId(url: string): string {

@@ -22,7 +22,7 @@ export interface UploadsDeps {
   readonly slices: Pick<SliceIngester, 'ingest' | 'receive'>
   /** How the store cuts: slices that come whole are held to it. */
   readonly cutter: CutterParameters
-  readonly publisher: Pick<ImagePublisher, 'publish' | 'find'>
+  readonly publisher: Pick<ImagePublisher, 'publish' | 'refuse' | 'find'>
   readonly space: Space
   /** The folder `uploads` of the mount path. */
   readonly folder: string
@@ -32,6 +32,8 @@ export interface UploadsDeps {
   readonly maxLength: number
   /** Uploads that may put bytes into slices at the same time, 1 to 16. */
   readonly concurrency: number
+  /** Entries of one upload at most; UPLOAD_ENTRIES_MAX unless said otherwise. */
+  readonly entriesMax?: number
   /** A body without bytes for so long is ended; a minute unless said otherwise. */
   readonly idleLimitMs?: number
   readonly gate: Pick<StoreGate, 'requireEnabled'>
@@ -44,6 +46,7 @@ export interface UploadsDeps {
 }
 
 export interface UploadsContext extends UploadsDeps {
+  readonly entriesMax: number
   readonly table: UploadTable
   readonly breath: Breath
   readonly places: Places

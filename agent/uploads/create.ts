@@ -45,11 +45,17 @@ export function refuseCreation(context: UploadsContext, order: UploadOrder, body
   if (actor.link && order.concat) throw problem('forbidden', 'A link makes one ordinary upload, not parts.')
 }
 
-/**
- * Makes an upload; durable when it resolves. Throws `insufficient-storage` when its length is over the space above
- * the reserve.
- */
-export async function createUpload(context: UploadsContext, order: UploadOrder, id: string, length: number | null): Promise<Upload> {
+/** What a new upload is, beyond its order. */
+export interface NewUpload {
+  readonly id: string
+  /** Length of the whole in bytes; null while it is deferred. */
+  readonly length: number | null
+  /** Bytes that it may take on the disk, as far as they are known now. */
+  readonly spaceBytes: number
+}
+
+/** Makes an upload; durable when it resolves. Throws `insufficient-storage` when it needs more than the space above the reserve. */
+export async function createUpload(context: UploadsContext, order: UploadOrder, { id, length, spaceBytes }: NewUpload): Promise<Upload> {
   const { disk, clock, folder, table, space } = context
   const { actor } = order
   const kind = order.concat?.kind ?? 'whole'
@@ -76,7 +82,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     throw problem('limit-reached', 'The link was used already: it makes one upload.', { action: 'Go on with that upload, or ask for a new link.' })
   }
   try {
-    if (length !== null && kind !== 'final') await promiseSpace(space, id, length)
+    await promiseSpace(space, id, spaceBytes)
     await disk.makeFolder(uploadFolder(folder, id))
     await writeUploadFile(disk, folder, file)
     context.crashPoint('uploads:created')

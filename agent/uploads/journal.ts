@@ -120,6 +120,11 @@ export class Journal {
     return this.#tailLength
   }
 
+  /** Entries that the journal holds. */
+  get entryCount(): number {
+    return this.#entryBytes / ENTRY_BYTES
+  }
+
   /** Time of the last append, 0 before the first. */
   get timeMs(): number {
     return this.#timeMs
@@ -182,14 +187,16 @@ export class Journal {
     }
   }
 
-  /** All entries, read back and verified, in blocks of one record. */
+  /** All entries, read back and verified, in blocks of one record. A journal found damaged is broken from then on. */
   async *entries(): AsyncGenerator<PackedEntries> {
     let covered = 0
     for await (const entries of readEntries(this.#deps.disk, this.#path)) {
       covered += packedLength(entries)
       yield entries
     }
-    if (covered !== this.#covered) throw damaged(`its entries cover ${covered} of ${this.#covered} bytes`)
+    if (covered === this.#covered) return
+    this.#broken = true
+    throw damaged(`its entries cover ${covered} of ${this.#covered} bytes`)
   }
 
   /** Closes the file; the next append opens it again. */

@@ -1,13 +1,13 @@
 // Where the bytes of an upload go: into an ingest that continues what its journal holds, and from there into the journal.
 
 import type { Checkpoint } from '../contract/slices.ts'
-import type { UploadsDeps } from './context.ts'
-import { joinEntries, packEntries } from './journal-codec.ts'
-import { spaceKey } from './limits.ts'
+import type { UploadsContext } from './context.ts'
+import { ENTRY_BYTES, joinEntries, packEntries } from './journal-codec.ts'
+import { bytesToCome, refuseTooManyEntries, spaceKey } from './limits.ts'
 import type { Sink } from './intake.ts'
 import type { Upload } from './upload.ts'
 
-type SinkDeps = Pick<UploadsDeps, 'slices' | 'clock' | 'space' | 'crashPoint'>
+type SinkDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax'>
 
 /** A sink that also moves the expiry on. */
 export interface UploadSink extends Sink {
@@ -19,12 +19,13 @@ export interface UploadSink extends Sink {
 export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
   const append = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
     const entries = joinEntries(checkpoints.map((checkpoint) => packEntries(checkpoint.entries)))
+    const entryCount = upload.journal.entryCount + entries.byteLength / ENTRY_BYTES
+    if (entryCount > deps.entriesMax) throw refuseTooManyEntries(entryCount, deps.entriesMax)
     await upload.journal.append({ entries, tail, timeMs: deps.clock.nowMs() })
   }
   const shrinkPromise = async (): Promise<void> => {
-    const { id, length } = upload.file
     // A promise that shrinks is never refused, unless the disk filled up meanwhile: then the old one stays.
-    if (length !== null) await deps.space.promise(spaceKey(id), length - upload.journal.offset)
+    await deps.space.promise(spaceKey(upload.file.id), bytesToCome(upload))
   }
   const commitAll = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
     deps.crashPoint('uploads:before-journal')

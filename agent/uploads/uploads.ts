@@ -10,14 +10,15 @@ import { appendBody, declareLength, lengthWith } from './append.ts'
 import type { UploadBody } from './append.ts'
 import { createBreath } from './breath.ts'
 import { completeUpload } from './complete.ts'
-import { concatenatedLength, splice } from './concatenation.ts'
+import { measureParts, splice } from './concatenation.ts'
 import type { Concat } from './concatenation.ts'
 import type { UploadsContext, UploadsDeps } from './context.ts'
 import { createUpload, refuseCreation, undoCreation } from './create.ts'
 import type { UploadOrder } from './create.ts'
 import { declareDigest } from './digest-fields.ts'
-import { lengthLimit, refuseTooLong, spaceKey } from './limits.ts'
+import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey, UPLOAD_ENTRIES_MAX } from './limits.ts'
 import { createPlaces } from './places.ts'
+import { restoreUploads, startRecovery } from './recovery.ts'
 import { createSink } from './sink.ts'
 import { sweepExpired } from './sweep.ts'
 import type { ExpireOptions } from './sweep.ts'
@@ -60,31 +61,35 @@ export interface Uploads extends AsyncDisposable {
   expire(options?: ExpireOptions): Promise<readonly string[]>
   readonly roots: SliceRoots
   stats(): UploadStats
-  /** Ends all bodies, commits what they brought and refuses new ones. Resolves when nothing is under way. */
+  /** Resolves when no upload is being published that an earlier run of the agent, or a failure, left whole. */
+  settled(): Promise<void>
+  /** Ends all bodies, commits what they brought and refuses new ones. Resolves when nothing is in progress. */
   stop(): Promise<void>
 }
 
-/** Opens the uploads of a store, and publishes those that a crash left whole but unpublished. */
+/** Opens the uploads of a store. Those that a crash left whole but unpublished are published beside everything else. */
 export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   const { clock } = deps
   const context: UploadsContext = {
     ...deps,
+    entriesMax: deps.entriesMax ?? UPLOAD_ENTRIES_MAX,
     table: await UploadTable.open(deps),
     breath: createBreath(clock),
     places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
     provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
     receptions: new Set(),
   }
-  await recover(context)
+  await restoreUploads(context)
   const { table, receptions } = context
   const turns = createTurns(clock)
-  let isStopping = false
+  const recovery = startRecovery(context, turns)
+  const stopping = new AbortController()
   const ticker = clock.every(TICK_MS, () => {
     for (const reception of receptions) reception.tick()
   })
 
   const refuseWhenStopping = (): void => {
-    if (isStopping) throw problem('shutting-down', 'The agent is stopping; nothing acknowledged is lost.', {}, { headers: { 'Retry-After': '5' } })
+    stopping.signal.throwIfAborted()
   }
 
   const takeTurn = async (id: string): Promise<Turn> => {
@@ -133,24 +138,28 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       stack.use(await takeTurn(id))
       parts.set(id, await find(id, order.actor))
     }
+    for (const part of parts.values()) await completeUpload(context, part, createSink(context, part))
     const list = concat.parts.map((id) => parts.get(id) as Upload)
-    const length = concatenatedLength(list)
+    const { length, entryCount } = measureParts(list, context.entriesMax)
     if (length > deps.maxLength) throw refuseTooLong(length, deps.maxLength)
-    const final = await createUpload(context, order, newId('upl', clock.nowMs(), deps.random(16)), length)
-    stack.use(await takeTurn(final.file.id))
+    const id = newId('upl', clock.nowMs(), deps.random(16))
+    const final = await createUpload(context, order, { id, length, spaceBytes: concatenationBytes(entryCount) })
+    stack.use(await takeTurn(id))
     try {
-      await splice(list, final, clock)
+      await splice(list, final, { clock, crashPoint: deps.crashPoint, signal: stopping.signal })
+      await completeUpload(context, final, createSink(context, final))
     } catch (error) {
-      await undoCreation(context, order.actor, final.file)
+      // The client never learns the address of an upload whose creation is refused, so it must not stay.
+      if (final.file.imageId === null || !deps.publisher.find(final.file.imageId)) await undoCreation(context, order.actor, final.file)
       throw error
     }
-    await completeUpload(context, final, createSink(context, final))
     return viewOf(final, deps.expiryMs)
   }
 
   const stop = async (): Promise<void> => {
-    isStopping = true
+    stopping.abort(shuttingDown())
     for (const reception of receptions) reception.end('stopping')
+    await recovery[Symbol.asyncDispose]()
     await turns.idle()
     ticker[Symbol.dispose]()
   }
@@ -164,7 +173,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       if (order.concat?.kind === 'final') return createFinal(order, order.concat)
       const id = newId('upl', clock.nowMs(), deps.random(16))
       using turn = await takeTurn(id)
-      const upload = await createUpload(context, order, id, order.length)
+      const upload = await createUpload(context, order, { id, length: order.length, spaceBytes: order.length ?? 0 })
       try {
         if (body) await take(upload, turn, body, lengthLimit(deps.maxLength, order.actor))
         await completeUpload(context, upload, createSink(context, upload))
@@ -218,6 +227,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     expire: (options) => sweepExpired(context, turns, options),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
+    settled: () => recovery.settled(),
 
     stop,
     [Symbol.asyncDispose]: stop,
@@ -230,23 +240,10 @@ function withHeaders(error: unknown, headers: Readonly<Record<string, string>>):
   return new ProblemError(refusal.problem, { cause: refusal.cause, headers: { ...headers, ...refusal.headers } })
 }
 
-function expired(id: string): ProblemError {
-  return problem('upload-expired', `Upload ${id} expired.`)
+function shuttingDown(): ProblemError {
+  return problem('shutting-down', 'The agent is stopping; nothing acknowledged is lost.', {}, { headers: { 'Retry-After': '5' } })
 }
 
-/** After a crash: promises space again, publishes what is whole, drops what its client never heard of. */
-async function recover(context: UploadsContext): Promise<void> {
-  for (const upload of context.table.live.values()) {
-    const { id, length, kind } = upload.file
-    try {
-      if (kind === 'final' && offsetOf(upload) !== length) {
-        await context.table.remove(upload.file)
-        continue
-      }
-      await completeUpload(context, upload, createSink(context, upload))
-      if (length !== null) await context.space.promise(spaceKey(id), length - offsetOf(upload))
-    } catch (error) {
-      context.log.error('upload could not be completed; the next request for it tries again', { upload: id, error })
-    }
-  }
+function expired(id: string): ProblemError {
+  return problem('upload-expired', `Upload ${id} expired.`)
 }

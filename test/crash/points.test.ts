@@ -72,6 +72,37 @@ const uploadSlices: Scenario = {
     await agent.client.uploads.sendSlices(uploadIdOf(`${agent.url}${made.path}`) ?? '', 0, frames())
   },
 }
+/** Makes one image of two parts, one of them named twice. */
+const concatenate = async ({ agent }: Pick<Stage, 'agent'>): Promise<{ imageId: string; bytes: Uint8Array }> => {
+  const parts = [noise(MIB + 4096, 21), noise(MIB, 22)]
+  const tus = { 'Tus-Resumable': '1.0.0' }
+  const paths: string[] = []
+  for (const part of parts) {
+    const headers = agent.headers({
+      ...tus,
+      'Upload-Concat': 'partial',
+      'Upload-Length': String(part.byteLength),
+      'Content-Type': 'application/offset+octet-stream',
+    })
+    const made = await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers, body: part })
+    expect(made.status).toBe(201)
+    paths.push(made.headers.get('location') ?? '')
+  }
+  const headers = agent.headers({ ...tus, 'Upload-Concat': `final;${[...paths, paths[0]].join(' ')}`, 'Upload-Metadata': `name ${btoa('of parts')}` })
+  const final = await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers })
+  expect(final.status).toBe(201)
+  return { imageId: (final.headers.get('content-location') ?? '').split('/').at(-1) ?? '', bytes: Buffer.concat([...parts, parts[0] ?? new Uint8Array(0)]) }
+}
+const splice: Scenario = {
+  run: concatenate,
+  async after(stage) {
+    const { imageId, bytes } = await concatenate(stage)
+    await stage.ledger.verify([stage.ledger.add(imageId, new Uint8Array(bytes))])
+    // A final upload that no client was told of either becomes an image too, or leaves nothing.
+    const { items } = await stage.agent.client.images.list({ name: 'of parts' })
+    for (const { id } of items) stage.ledger.add(id, new Uint8Array(bytes))
+  },
+}
 /** The image is published already when these are passed. */
 const settling: Scenario = {
   run: ({ ledger, open }) => ledger.finish(open),
@@ -113,6 +144,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:slices-synced': uploadSlices,
   'uploads:before-journal': upload,
   'uploads:after-journal': upload,
+  'uploads:before-splice': splice,
+  'uploads:spliced': splice,
   'uploads:before-publish': upload,
   'uploads:after-publish': upload,
   'packs:appended': upload,

@@ -70,7 +70,10 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     await ingest.write(bytes)
     const end = await ingest.finish()
     const source = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
-    const image = await catalogue.publish({ id, draft: { name: id, description: '', ...draft }, source }, { entries: end.entries, length: bytes.byteLength })
+    const blocks = async function* () {
+      yield end.entries
+    }
+    const image = await catalogue.publish({ id, draft: { name: id, description: '', ...draft }, source }, { blocks, length: bytes.byteLength })
     end.release()
     return image
   }

@@ -1,6 +1,6 @@
 // A publisher that keeps images in memory, idempotent by id as the contract says. The image stays `creating`.
 
-import type { ImagePublisher, NewContent, NewImage } from '../../agent/contract/images.ts'
+import type { ImagePublisher, NewImage } from '../../agent/contract/images.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 
@@ -9,7 +9,7 @@ export interface PublishedImage {
   readonly entries: readonly ManifestEntry[]
 }
 
-export interface MemoryPublisher extends Pick<ImagePublisher, 'publish' | 'find'> {
+export interface MemoryPublisher extends Pick<ImagePublisher, 'publish' | 'refuse' | 'find'> {
   readonly images: ReadonlyMap<string, PublishedImage>
   /** What each image was told, by its id. */
   readonly drafts: ReadonlyMap<string, ImageDraft>
@@ -38,14 +38,25 @@ export function createMemoryPublisher(): MemoryPublisher {
       const known = images.get(image.id)
       if (known) return known.image
       drafts.set(image.id, image.draft)
-      const made = makeImage(image, content)
-      images.set(image.id, { image: made, entries: [...content.entries].map((entry) => ({ ...entry, digest: entry.digest && entry.digest.slice() })) })
+      const made = makeImage(image, content.length)
+      const entries: ManifestEntry[] = []
+      for await (const block of content.blocks()) for (const entry of block) entries.push({ ...entry, digest: entry.digest && entry.digest.slice() })
+      images.set(image.id, { image: made, entries })
+      return made
+    },
+    async refuse(image, length, reason) {
+      calls.push(image.id)
+      if (this.failure) throw this.failure
+      const known = images.get(image.id)
+      if (known) return known.image
+      const made: Image = { ...makeImage(image, length), status: 'error', statusReason: reason }
+      images.set(image.id, { image: made, entries: [] })
       return made
     },
   }
 }
 
-function makeImage({ id, draft, source }: NewImage, { length }: NewContent): Image {
+function makeImage({ id, draft, source }: NewImage, length: number): Image {
   return {
     id,
     name: draft.name,

@@ -37,8 +37,8 @@ export interface UploadServer extends AsyncDisposable {
   readonly log: MemoryLog
   readonly events: readonly NewEvent[]
   readonly folder: string
-  /** Opens the uploads anew over the same folder, as after a crash. */
-  restart(): Promise<void>
+  /** Opens the uploads again over the same folder, as after a crash; with other deps when some are given. */
+  restart(deps?: Partial<UploadsDeps>): Promise<void>
   /** One request with the admin's token and Tus-Resumable; `null` takes a header away. */
   ask(method: string, path: string, headers?: Record<string, string | null>, body?: Uint8Array<ArrayBuffer> | ReadableStream | string): Promise<Response>
   /** Content of the image that an upload became. */
@@ -109,8 +109,8 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     log,
     events,
     folder,
-    async restart() {
-      uploads = await openUploads(all)
+    async restart(more = {}) {
+      uploads = await openUploads({ ...all, ...more })
       app = makeApp()
     },
     ask(method, path, headers = {}, body) {

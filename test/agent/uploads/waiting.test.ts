@@ -26,7 +26,7 @@ describe('waiting', () => {
       await held.promise
       return publisher.publish(image, content)
     }
-    await using server = await startUploadServer({ clock, publisher: { find: publisher.find, publish } })
+    await using server = await startUploadServer({ clock, publisher: { ...publisher, publish } })
     const url = await create(server, 100)
     const finishing = patch(server, url, 0, someBytes(100))
     await until('the upload is being published', () => server.uploads.stats().receiving === 0 && server.slices.writtenBytes === 100)

@@ -1,0 +1,76 @@
+// A part of 200,000 slice references (10 MB on the wire), named as often as a header allows: what one client could make of it in
+// memory, on the disk and of the next start.
+
+import { expect, test } from 'bun:test'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { CONCAT_REPEATS_MAX } from '../../agent/uploads/concatenation.ts'
+import { encodeEndFrame, encodeReferenceFrame } from '../../protocol/frames.ts'
+import { manifestLength } from '../../protocol/manifest.ts'
+import { startAgent } from '../support/agent-process.ts'
+import type { AgentProcess } from '../support/agent-process.ts'
+import { createRandom } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+const MIB = 1024 * 1024
+const SLICE_BYTES = 8192
+const REFERENCES = 200_000
+/** As many as fit into a header block of 16 KiB. */
+const NAMED_TIMES = 340
+const ENTRIES = REFERENCES * CONCAT_REPEATS_MAX
+/** What the agent may take beyond its memory before: the manifest that inspection reads, with room for garbage. */
+const MEMORY_BYTES_MAX = 3 * manifestLength(ENTRIES) + 256 * MIB
+/** Journals of part and final upload, and the manifest. */
+const DISK_BYTES_MAX = 36 * (REFERENCES + ENTRIES) + manifestLength(ENTRIES) + 64 * MIB
+
+const TUS = { 'Tus-Resumable': '1.0.0' }
+const OFFSET = { 'Content-Type': 'application/offset+octet-stream' }
+
+const send = (agent: AgentProcess, method: string, path: string, headers: Record<string, string>, body?: Uint8Array<ArrayBuffer>): Promise<Response> =>
+  fetch(`${agent.url}${path}`, { method, headers: agent.headers({ ...TUS, ...headers }), ...(body && { body }) })
+
+/** Highest resident memory of a process, in bytes. */
+const memoryPeak = (pid: number): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+const diskBytes = (folder: string): number =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce((sum, name) => {
+    const stat = statSync(join(folder, name), { throwIfNoEntry: false })
+    return sum + (stat?.isFile() ? stat.size : 0)
+  }, 0)
+
+test('many references named many times are refused, and as many as are allowed cost bounded memory and disk', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = await startAgent(folder.path)
+  const slice = new Uint8Array(createRandom(1).bytes(SLICE_BYTES))
+  const image = await send(agent, 'POST', '/v1/uploads', { ...OFFSET, 'Upload-Length': String(SLICE_BYTES) }, slice)
+  expect(image.status).toBe(201)
+  const created = await send(agent, 'POST', '/v1/uploads', { 'Upload-Concat': 'partial', 'Upload-Length': String(REFERENCES * SLICE_BYTES) })
+  const part = created.headers.get('location') ?? ''
+  const frame = encodeReferenceFrame(new Uint8Array(await crypto.subtle.digest('SHA-256', slice)), SLICE_BYTES)
+  const frames = new Uint8Array(Buffer.concat([...Array.from({ length: REFERENCES }, () => frame), encodeEndFrame()]))
+  const brought = await send(agent, 'PATCH', part, { 'Content-Type': 'application/vnd.slipway.slices', 'Upload-Offset': '0' }, frames)
+  expect(brought.status).toBe(204)
+
+  const memoryBefore = memoryPeak(agent.pid)
+  const diskBefore = diskBytes(folder.path)
+  const concatenate = (times: number) => send(agent, 'POST', '/v1/uploads', { 'Upload-Concat': `final;${Array.from({ length: times }, () => part).join(' ')}` })
+  const refused = await concatenate(NAMED_TIMES)
+  expect([refused.status, await refused.json()]).toMatchObject([400, { type: 'urn:slipway:problem:invalid-input' }])
+  expect(diskBytes(folder.path) - diskBefore).toBeLessThan(MIB)
+
+  const whole = await concatenate(CONCAT_REPEATS_MAX)
+  expect(whole.status).toBe(201)
+  const imageId = (whole.headers.get('content-location') ?? '').split('/').at(-1) ?? ''
+  const settled = () =>
+    until('the image is inspected', async () => {
+      const { status } = await agent.client.images.get(imageId)
+      return status === 'creating' ? undefined : status
+    })
+  expect(await settled()).toBe('available')
+  expect(memoryPeak(agent.pid) - memoryBefore).toBeLessThan(MEMORY_BYTES_MAX)
+  expect(diskBytes(folder.path) - diskBefore).toBeLessThan(DISK_BYTES_MAX)
+
+  await agent.restart()
+  expect(await settled()).toBe('available')
+  expect((await agent.client.images.get(imageId)).length).toBe(ENTRIES * SLICE_BYTES)
+}, 120_000)
