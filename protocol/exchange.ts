@@ -1,8 +1,12 @@
-// One HTTP exchange with an agent, bounded on every side: time to the first byte, silence in a body, length of an
-// answer. What fails on the way becomes a problem: `peer-unreachable` with what was tried, or the peer's own.
+// One HTTP exchange with an agent, bounded on every side: time to the first byte, silence and rate of a body, length of an
+// answer. A failure becomes a problem: `peer-unreachable` with what was tried, or the agent's own. What something that is
+// no agent answered is never repeated: whoever may name an address must not read through it what it serves.
 
 import type { z } from 'zod'
-import { makeProblem, problem, problemSchema, ProblemError } from './problems.ts'
+import { AnswerTooSlow, monotonicMs, readAnswer } from './answer-body.ts'
+import type { AnswerPace } from './answer-body.ts'
+import { makeProblem, problem, PROBLEM_TYPE_PREFIX, problemSchema, ProblemError } from './problems.ts'
+import type { Problem } from './problems.ts'
 
 /** Time until the head of an answer is there, in milliseconds. */
 export const ANSWER_TIMEOUT_MS = 30_000
@@ -15,8 +19,11 @@ export const SEND_TIMEOUT_MS = 5 * 60_000
 export const STALL_TIMEOUT_MS = 60_000
 /** Longest JSON answer in bytes. */
 export const JSON_ANSWER_MAX = 16 * 1024 * 1024
-/** Bytes of an answer that is not JSON which are shown in the detail of a problem. */
-const EXCERPT_LENGTH_MAX = 120
+/** Longest time for a whole JSON answer, in milliseconds. */
+export const JSON_ANSWER_MS_MAX = 120_000
+/** Longest problem document in bytes, and longest text of a member of it in characters. */
+const PROBLEM_BYTES_MAX = 64 * 1024
+const PROBLEM_TEXT_MAX = 2000
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
@@ -29,8 +36,12 @@ export interface Peer {
   readonly fetch?: Fetch
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
+  /** Least rate of an answer, where it is another than that of answer-body.ts. */
+  readonly pace?: Pick<AnswerPace, 'bytesPerSecondMin' | 'rateWindowMs'>
   /** A signal that aborts after this time; tests inject one of their own. */
   readonly timeout?: (ms: number) => AbortSignal
+  /** Milliseconds on a clock that never goes back; tests inject one of their own. */
+  readonly now?: () => number
 }
 
 export type QueryValue = string | number | boolean | undefined
@@ -49,14 +60,14 @@ export interface Call {
   readonly accept?: readonly number[]
 }
 
-/** An answer whose head is there. Its body ends with `peer-unreachable` when it falls silent. */
+/** An answer whose head is there. Its body ends with `peer-unreachable` when it falls silent or comes too slowly. */
 export interface Answer {
   readonly status: number
   readonly headers: Headers
   /** The body as it arrives; to be read once. Leaving the loop early closes the connection. */
-  body(): AsyncGenerator<Uint8Array<ArrayBuffer>>
-  /** The whole body, refused when it is longer than `lengthMax` bytes. */
-  bytes(lengthMax: number): Promise<Uint8Array<ArrayBuffer>>
+  body(totalMsMax?: number): AsyncGenerator<Uint8Array<ArrayBuffer>>
+  /** The whole body, refused when it is longer than `lengthMax` bytes or takes longer than `totalMsMax`. */
+  bytes(lengthMax: number, totalMsMax?: number): Promise<Uint8Array<ArrayBuffer>>
   /** The body as JSON of a schema. */
   json<Schema extends z.ZodType>(schema: Schema): Promise<z.output<Schema>>
   /** Ends the exchange without reading the body. */
@@ -66,7 +77,8 @@ export interface Answer {
 /** Address of a path at a peer. Throws `invalid-input` for a base URL that is none and for dot segments. */
 export function peerUrl(baseUrl: string, path: readonly string[], query: Call['query'] = {}): URL {
   const base = URL.parse(baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`)
-  if (!base || (base.protocol !== 'http:' && base.protocol !== 'https:')) throw problem('invalid-input', `${baseUrl} is not an http or https address.`)
+  if (!base || (base.protocol !== 'http:' && base.protocol !== 'https:'))
+    throw problem('invalid-input', 'The address of the agent is not an http or https address.')
   for (const segment of path) {
     // URL parsing removes dot segments even when they are percent-encoded (WHATWG URL, "double-dot path segment").
     if (segment === '' || segment === '.' || segment === '..') throw problem('invalid-input', `"${segment}" is not a name or an id.`)
@@ -129,13 +141,16 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
     if (broken) throw broken.error
+    // The way there was refused by our own rules before anything was sent.
+    if (error instanceof ProblemError) throw error
     if (timedOut) throw unreachable(`did not answer within ${answerTimeoutMs / 1000} s`, error)
-    throw unreachable(`cannot be reached: ${error instanceof Error ? error.message : String(error)}`, error)
+    throw unreachable(`cannot be reached: ${reasonOf(error)}`, error)
   } finally {
     waiting = false
   }
 
-  const answer = openAnswer(response, { call, ended, timeout, unreachable, stallTimeoutMs: peer.stallTimeoutMs ?? STALL_TIMEOUT_MS })
+  const pace: AnswerPace = { ...peer.pace, stallTimeoutMs: peer.stallTimeoutMs ?? STALL_TIMEOUT_MS }
+  const answer = openAnswer(response, { call, ended, timeout, now: peer.now ?? monotonicMs, unreachable, pace })
   if (response.ok || call.accept?.includes(response.status)) return answer
   throw await failure(answer, method, unreachable)
 }
@@ -172,7 +187,8 @@ interface Opened {
   readonly call: Call
   readonly ended: AbortController
   readonly timeout: (ms: number) => AbortSignal
-  readonly stallTimeoutMs: number
+  readonly now: () => number
+  readonly pace: AnswerPace
   readonly unreachable: (what: string, cause?: unknown) => ProblemError
 }
 
@@ -181,8 +197,8 @@ function openAnswer(response: Response, opened: Opened): Answer {
   const answer: Answer = {
     status: response.status,
     headers: response.headers,
-    body: () => watchedBody(response, opened),
-    async bytes(lengthMax) {
+    body: (totalMsMax) => watchedBody(response, opened, totalMsMax),
+    async bytes(lengthMax, totalMsMax) {
       const tooLong = (): ProblemError => unreachable(`sent more than the limit of ${lengthMax} bytes`)
       if (Number(response.headers.get('content-length') ?? 0) > lengthMax) {
         await answer.close()
@@ -190,7 +206,7 @@ function openAnswer(response: Response, opened: Opened): Answer {
       }
       const pieces: Uint8Array[] = []
       let length = 0
-      for await (const piece of answer.body()) {
+      for await (const piece of answer.body(totalMsMax)) {
         length += piece.byteLength
         if (length > lengthMax) throw tooLong()
         pieces.push(piece)
@@ -198,17 +214,16 @@ function openAnswer(response: Response, opened: Opened): Answer {
       return join(pieces, length)
     },
     async json(schema) {
-      const text = new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX))
+      const text = new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX, JSON_ANSWER_MS_MAX))
       let value: unknown
       try {
         value = JSON.parse(text)
-      } catch (error) {
-        throw unreachable(`answered something that is not JSON: ${excerpt(text)}`, error)
+      } catch {
+        throw unreachable('answered something that is not JSON')
       }
       const parsed = schema.safeParse(value)
       if (parsed.success) return parsed.data
-      const issue = parsed.error.issues[0]
-      throw unreachable(`answered JSON of another shape: ${issue?.path.join('.') || 'value'}: ${issue?.message ?? 'unknown reason'}`, parsed.error)
+      throw unreachable('answered JSON of another shape than an agent does')
     },
     async close() {
       opened.ended.abort()
@@ -219,43 +234,16 @@ function openAnswer(response: Response, opened: Opened): Answer {
   return answer
 }
 
-/** The pieces of a body; a silence longer than the limit ends it. One timer at a time, not one a piece. */
-async function* watchedBody(response: Response, opened: Opened): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+/** The pieces of a body within its pace. */
+async function* watchedBody(response: Response, opened: Opened, totalMsMax: number | undefined): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   if (!response.body) return
-  const { call, ended, timeout, stallTimeoutMs, unreachable } = opened
-  // Counts what happens, so that a look sees whether anything did; time the reader takes is not the peer's silence.
-  let turns = 0
-  let waiting = true
-  let done = false
-  let stalled = false
-  const watch = (seen: number): void => {
-    timeout(stallTimeoutMs).addEventListener(
-      'abort',
-      () => {
-        if (done) return
-        if (!waiting || turns !== seen) return watch(turns)
-        stalled = true
-        ended.abort()
-      },
-      { once: true },
-    )
-  }
-  watch(turns)
+  const { call, ended, timeout, now, pace, unreachable } = opened
   try {
-    for await (const piece of response.body) {
-      turns++
-      waiting = false
-      yield piece as Uint8Array<ArrayBuffer>
-      turns++
-      waiting = true
-    }
+    yield* readAnswer(response.body, { pace: { ...pace, totalMsMax }, timeout, now, end: () => ended.abort() })
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
-    if (stalled) throw unreachable(`fell silent for ${stallTimeoutMs / 1000} s`, error)
-    throw unreachable(`broke off its answer: ${error instanceof Error ? error.message : String(error)}`, error)
-  } finally {
-    done = true
-    ended.abort()
+    if (error instanceof AnswerTooSlow) throw unreachable(error.message, error)
+    throw unreachable(`broke off its answer: ${reasonOf(error)}`, error)
   }
 }
 
@@ -263,31 +251,41 @@ async function* watchedBody(response: Response, opened: Opened): AsyncGenerator<
 async function failure(answer: Answer, method: string, unreachable: Opened['unreachable']): Promise<ProblemError> {
   if (answer.status >= 300 && answer.status < 400) {
     await answer.close()
-    return unreachable(`redirects to ${answer.headers.get('location') ?? 'nowhere'}; use the address of the agent itself`)
+    return unreachable('redirects elsewhere; use the address of the agent itself')
   }
   const retryAfter = answer.headers.get('retry-after')
   const headers: Record<string, string> = retryAfter === null ? {} : { 'retry-after': retryAfter }
   // RFC 9110 §9.3.2: the answer to HEAD has no body, so only its status speaks.
-  const text = method === 'HEAD' ? '' : new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX))
-  const document = problemSchema.safeParse(parseJson(text))
-  if (document.success) return new ProblemError(document.data, { headers })
+  const text = method === 'HEAD' ? '' : new TextDecoder().decode(await answer.bytes(PROBLEM_BYTES_MAX, JSON_ANSWER_MS_MAX))
+  const document = readAgentProblem(text)
+  if (document) return new ProblemError(document, { headers, isFromPeer: true })
   const code = ({ 401: 'unauthenticated', 403: 'forbidden', 404: 'not-found', 412: 'precondition-failed', 416: 'range-not-satisfiable' } as const)[
     answer.status
   ]
-  if (code && (method === 'HEAD' || text === '')) return new ProblemError(makeProblem(code, `The agent answered ${answer.status}.`), { headers })
-  return unreachable(`answered ${answer.status} without a problem document: ${excerpt(text) || 'nothing'}`)
+  if (code && (method === 'HEAD' || text === ''))
+    return new ProblemError(makeProblem(code, `The agent answered ${answer.status}.`), { headers, isFromPeer: true })
+  return unreachable(`answered ${answer.status} without a problem document of an agent`)
 }
 
-function parseJson(text: string): unknown {
+/** The problem document of an agent; undefined for everything else, also for a problem document of another program. */
+export function readAgentProblem(text: string): Problem | undefined {
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     return undefined
   }
+  const { data: document } = problemSchema.safeParse(value)
+  if (!document?.type.startsWith(PROBLEM_TYPE_PREFIX)) return undefined
+  const cut = (member: string): string => member.slice(0, PROBLEM_TEXT_MAX)
+  return { ...document, title: cut(document.title), detail: cut(document.detail), action: cut(document.action) }
 }
 
-function excerpt(text: string): string {
-  return text.slice(0, EXCERPT_LENGTH_MAX).replaceAll(/\s+/g, ' ').trim()
+/** Why a connection failed, in the words of this machine: the peer's part in them is its code alone. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = 'code' in error ? String(error.code) : ''
+  return /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(code) ? `its certificate is not accepted (${code})` : error.message
 }
 
 function join(pieces: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {

@@ -79,6 +79,11 @@ export const PROBLEMS = {
   'shutting-down': { status: 503, title: 'Agent is stopping', action: 'Try again in a few seconds; nothing acknowledged is lost.' },
   'peer-unreachable': { status: 502, title: 'Other store not reachable', action: 'Check the URL, the network and that the other agent runs, then try again.' },
   'peer-refused': { status: 502, title: 'Other store refused', action: 'Check the token and its role at the other store.' },
+  'peer-not-allowed': {
+    status: 403,
+    title: 'Other store not allowed',
+    action: 'Add its address, network or name to sync.peers in the configuration of this store, and restart its agent.',
+  },
   'data-corrupt': { status: 500, title: 'Stored data is damaged', action: 'Sync the image again from a store that has it; scrub shows what else is damaged.' },
   cancelled: { status: 409, title: 'Cancelled', action: 'Start it again when it is wanted.' },
   interrupted: { status: 503, title: 'Interrupted by a restart', action: 'Retry the task; what was moved is kept.' },
@@ -125,11 +130,14 @@ export class ProblemError extends Error {
   readonly problem: Problem
   /** Further headers of the answer, such as `Upload-Offset` beside an offset mismatch. */
   readonly headers: Readonly<Record<string, string>>
+  /** Whether the document came from another machine: then its words are not ours. */
+  readonly isFromPeer: boolean
 
-  constructor(problem: Problem, options: { cause?: unknown; headers?: Readonly<Record<string, string>> } = {}) {
+  constructor(problem: Problem, options: { cause?: unknown; headers?: Readonly<Record<string, string>>; isFromPeer?: boolean } = {}) {
     super(problem.detail, options.cause === undefined ? undefined : { cause: options.cause })
     this.problem = problem
     this.headers = options.headers ?? {}
+    this.isFromPeer = options.isFromPeer ?? false
   }
 
   get code(): ProblemCode {

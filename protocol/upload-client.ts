@@ -44,9 +44,8 @@ export function createUploadClient(call: (request: Call) => Promise<Answer>): Up
       const headers = { ...TUS, 'upload-length': String(length), 'upload-metadata': encodeMetadata(metadata) }
       const answer = await call({ method: 'POST', path: ['uploads'], headers, signal })
       await answer.close()
-      const location = answer.headers.get('location') ?? ''
-      const id = uploadIdOf(location)
-      if (id === undefined) throw problem('peer-unreachable', `The answer to the creation of an upload names none: ${JSON.stringify(location)}.`)
+      const id = uploadIdOf(answer.headers.get('location') ?? '')
+      if (id === undefined) throw problem('peer-unreachable', 'The answer to the creation of an upload names no upload.')
       return id
     },
 

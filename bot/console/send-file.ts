@@ -5,7 +5,8 @@ import { DetailedError, Upload } from 'tus-js-client'
 import type { HttpRequest, HttpResponse, PreviousUpload, UrlStorage } from 'tus-js-client'
 import { createAgentClient } from '../../protocol/client.ts'
 import { isCutterValid } from '../../protocol/cutter.ts'
-import { makeProblem, problem, problemSchema, ProblemError } from '../../protocol/problems.ts'
+import { ANSWER_TIMEOUT_MS, readAgentProblem } from '../../protocol/exchange.ts'
+import { makeProblem, problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { uploadIdOf } from '../../protocol/upload-client.ts'
 import type { FileOrder, FileSender } from '../commands/command.ts'
@@ -139,7 +140,8 @@ async function sendBytes(sending: Sending): Promise<string | undefined> {
 /** Where the store stands with an earlier upload; undefined when it does not know it any more. */
 async function offsetOf(uploadUrl: string, token: string): Promise<number | undefined> {
   try {
-    const response = await fetch(uploadUrl, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0', authorization: `Bearer ${token}` } })
+    const headers = { 'tus-resumable': '1.0.0', authorization: `Bearer ${token}` }
+    const response = await fetch(uploadUrl, { method: 'HEAD', headers, redirect: 'manual', signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) })
     if (response.status === 404 || response.status === 410) return undefined
     return Number(response.headers.get('upload-offset') ?? 0)
   } catch {
@@ -155,15 +157,10 @@ function asProblem(error: unknown, url: string): ProblemError {
     const action = 'Run the same command again: it goes on where the store stands.'
     return problem('peer-unreachable', `${url} broke off the upload: ${cause instanceof Error ? cause.message : String(cause)}.`, { action }, { cause: error })
   }
-  let body: unknown
-  try {
-    body = JSON.parse(response.getBody())
-  } catch {
-    body = undefined
-  }
-  const document = problemSchema.safeParse(body)
-  return new ProblemError(document.success ? document.data : makeProblem('peer-refused', `${url} answered ${response.getStatus()} to the upload.`), {
+  const document = readAgentProblem(response.getBody())
+  return new ProblemError(document ?? makeProblem('peer-refused', `${url} answered ${response.getStatus()} to the upload.`), {
     cause: error,
+    isFromPeer: true,
   })
 }
 

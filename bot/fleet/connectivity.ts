@@ -76,7 +76,7 @@ function unreachable(error: unknown, url: string): Connectivity {
       action: 'Check certificate, host name and clock of the agent; the bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
     }
   }
-  if (/answered|redirects|sent more|broke off/.test(detail)) {
+  if (/answered|redirects|sent more|sent less|broke off|did not finish/.test(detail)) {
     return {
       kind: 'failed',
       step: 'agent',

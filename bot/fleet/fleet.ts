@@ -63,8 +63,8 @@ export function createFleet(deps: FleetDeps): Fleet {
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error
       const asOfMs = clock.nowMs()
-      // Problems that an agent raised carry its request id: then it answered, and it is a peer of its own that did not.
-      if (error.code !== 'peer-unreachable' || error.problem.requestId !== undefined) {
+      // From the agent itself the same code means that it answered, and that a peer of its own did not.
+      if (error.code !== 'peer-unreachable' || error.isFromPeer) {
         registry.answered(store.name, asOfMs)
         return { kind: 'refused', store, problem: error.problem, error, asOfMs }
       }

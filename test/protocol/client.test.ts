@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createAgentClient } from '../../protocol/client.ts'
+import type { AgentClient } from '../../protocol/client.ts'
 import { peerUrl } from '../../protocol/exchange.ts'
 import type { Peer } from '../../protocol/exchange.ts'
 import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
@@ -119,17 +120,31 @@ describe('failures', () => {
     }
   })
 
-  test('that are no answers of an agent are told as such', async () => {
+  test('that are no answers of an agent are told as such, and never in its words', async () => {
+    const secret = 'AKIA-the-secret'
+    const foreign = { type: 'about:blank', title: secret, status: 500, detail: secret, action: secret }
     const answers: Record<string, () => Response> = {
-      'is not JSON: <html>': () => new Response('<html>\n hello'),
-      'JSON of another shape: state': () => Response.json({ hello: 'world' }),
-      'answered 500 without a problem document: no': () => new Response('no', { status: 500 }),
-      'redirects to http://elsewhere/': () => new Response(null, { status: 302, headers: { location: 'http://elsewhere/' } }),
+      'is not JSON': () => new Response(`<html>${secret}`),
+      'JSON of another shape': () => Response.json({ [secret]: secret, state: secret }),
+      'answered 500 without a problem document': () => new Response(secret, { status: 500 }),
+      'answered 501 without a problem document': () => Response.json(foreign, { status: 501, headers: { 'content-type': 'application/problem+json' } }),
+      'redirects elsewhere': () => new Response(null, { status: 302, headers: { location: `http://elsewhere/${secret}` } }),
     }
     for (const [words, answer] of Object.entries(answers)) {
       await using server = against(answer)
-      expect(await failureOf(server.client.health())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining(words) })
+      const failure = await failureOf(server.client.health())
+      expect(failure.code).toBe('peer-unreachable')
+      expect(failure.detail).toContain(words)
+      expect(failure.detail).not.toContain(secret)
     }
+  })
+
+  test('that are too long to be problems end early', async () => {
+    const document = { ...makeProblem('conflict', 'x'.repeat(60_000)), padding: '' }
+    await using server = against(() => Response.json(document, { status: 409 }))
+    expect((await failureOf(server.client.store.get())).detail).toHaveLength(2000)
+    await using longer = against(() => Response.json({ ...document, padding: 'x'.repeat(10_000) }, { status: 409 }))
+    expect(await failureOf(longer.client.store.get())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('more than the limit') })
   })
 
   test('of a HEAD, which has no body, speak by their status', async () => {
@@ -220,6 +235,43 @@ describe('time', () => {
     clock.runOut(3)
     clock.runOut(4)
     expect(await silent).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('fell silent for 9 s') })
+  })
+
+  /** A client whose answers come in pieces of a length, each when it is asked for, `waitMs` after the one before. */
+  function piecemeal(pieceBytes: number, waitMs: number) {
+    let nowMs = 0
+    const body = () => new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(pieceBytes).fill(32)) }, { highWaterMark: 0 })
+    return createAgentClient({ baseUrl: 'http://peer.example', fetch: async () => new Response(body()), now: () => (nowMs += waitMs) })
+  }
+
+  test.each([
+    ['JSON', (client: AgentClient) => client.images.list()],
+    ['a manifest', (client: AgentClient) => client.images.manifest('img_1')],
+    ['slices', (client: AgentClient) => client.slices.fetch(['sha256:0']).next()],
+    ['an image', async (client: AgentClient) => Array.fromAsync((await client.images.content('img_1')).body())],
+  ])('of a peer that trickles %s ends, though it is never silent', async (_what, ask) => {
+    expect(await failureOf(ask(piecemeal(1, 5000)))).toMatchObject({
+      code: 'peer-unreachable',
+      detail: expect.stringContaining('sent less than 4096 bytes a second'),
+    })
+  })
+
+  test('of a JSON answer has an end, whatever its rate', async () => {
+    expect(await failureOf(piecemeal(64 * 1024, 5000).images.list())).toMatchObject({
+      detail: expect.stringContaining('did not finish its answer within 120 s'),
+    })
+  })
+
+  test('that the reader takes does not count against the rate', async () => {
+    let nowMs = 0
+    const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array([32])) }, { highWaterMark: 0 })
+    const client = createAgentClient({ baseUrl: 'http://peer.example', fetch: async () => new Response(body), now: () => nowMs })
+    const pieces = (await client.images.content('img_1')).body()
+    for (let i = 0; i < 10; i++) {
+      expect((await pieces.next()).done).toBe(false)
+      nowMs += 3_600_000
+    }
+    await pieces.return(undefined)
   })
 
   test('of a body that makes its way is unlimited; one that makes none is ended', async () => {
