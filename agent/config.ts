@@ -11,6 +11,7 @@ import { parseDuration, parseSize } from '../protocol/units.ts'
 import { environmentName, readEnvironment, readToml } from './config-source.ts'
 import type { KeyKind, KnownKeys } from './config-source.ts'
 import type { LogLevel } from './contract/runtime.ts'
+import { isPeer } from './sync/peer-network.ts'
 import { judgeMountPath } from './system/mount-guard.ts'
 
 /** Longest configuration file in bytes. */
@@ -32,6 +33,9 @@ const absolutePath = z.string().regex(/^\/[^\u0000]*$/, 'must be an absolute pat
 const cron = z.string().refine(isCron, 'is not a cron expression; write five fields like "17 3 * * *"')
 const cidr = z.string().refine((text) => text === '' || isCidr(text), 'is not a network; write it like "10.20.0.0/16", or leave it empty')
 const origin = z.string().refine(isOrigin, 'is not an origin; write it like "https://console.example", or "*" for any')
+const peer = z
+  .string()
+  .refine(isPeer, 'must be a list of networks, addresses and host names; write them like "10.20.0.0/16" or "hub.example", without scheme and port')
 const concurrency = z.int('must be a whole number from 1 to 16').min(1, 'must be a whole number from 1 to 16').max(16, 'must be a whole number from 1 to 16')
 
 const listen = z.string().transform((text, context) => {
@@ -64,6 +68,7 @@ const configSchema = z.object({
     enabled: z.boolean().default(true),
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
+  sync: z.object({ peers: z.array(peer).default([]) }),
   imports: z.object({ roots: z.array(absolutePath).default([]), allow: z.array(z.string().min(1)).default([]) }),
   schedules: z.object({
     cleanup: cron.default('17 3 * * *'),
@@ -81,6 +86,7 @@ export const KNOWN_KEYS = {
   transfer: { 'upload-concurrency': 'number', 'download-concurrency': 'number' },
   images: { 'retrieve-existing': 'flag', deletion: 'text', retention: 'text', 'max-per-owner': 'number', enabled: 'flag' },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
+  sync: { peers: 'list' },
   imports: { roots: 'list', allow: 'list' },
   schedules: { cleanup: 'text', scrub: 'text', expire: 'text', timezone: 'text' },
   tls: { cert: 'text', key: 'text' },
@@ -115,6 +121,8 @@ export interface Config {
   }
   /** `origins`: pages of other addresses that may upload from a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
+  /** `peers`: networks, addresses and host names that syncs may copy from; empty: all but those that are never talked to. */
+  readonly sync: { readonly peers: readonly string[] }
   readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[] }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
   readonly tls: { readonly cert: string; readonly key: string } | undefined
@@ -173,7 +181,7 @@ export function parseConfig(text: string, name: string, environment: Environment
 }
 
 function complete(parsed: z.output<typeof configSchema>, environment: Environment, complaints: string[]): Config {
-  const { store, network, transfer, images, uploads, imports, schedules, tls } = parsed
+  const { store, network, transfer, images, uploads, sync, imports, schedules, tls } = parsed
   const mount = judgeMountPath(store.mount)
   if (mount.kind === 'refused') complaints.push(`store.mount cannot be used: ${mount.reason}. Choose a folder of its own, such as /srv/slipway.`)
   const state = store.state ?? `/var/lib/slipway/${store.name}`
@@ -199,6 +207,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
       enabled: images.enabled,
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
+    sync,
     imports,
     schedules,
     tls: tls.cert === '' ? undefined : tls,

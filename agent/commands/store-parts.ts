@@ -14,9 +14,11 @@ import { createCatalogue } from '../images/catalogue.ts'
 import type { Catalogue } from '../images/catalogue.ts'
 import { openSliceStore } from '../slices/store.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
+import { createPeerNetwork } from '../sync/peer-network.ts'
 import { createSync } from '../sync/sync.ts'
 import type { Sync } from '../sync/sync.ts'
 import { openBallast } from '../system/ballast.ts'
+import { resolveName } from '../system/network.ts'
 import { createSpace } from '../system/space.ts'
 import { openStoreSettings } from '../system/store-settings.ts'
 import { AgentDatabaseUnusable, openAgentDatabase } from '../tasks/database.ts'
@@ -166,6 +168,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     space,
     tasks,
     crashPoint,
+    network: createPeerNetwork(config.sync.peers, resolveName),
   })
 
   const owned = stack.move()

@@ -1,7 +1,7 @@
 // The other store as a sync sees it: which failures pass, which end it, and what they mean here.
 
 import { FrameInvalid } from '../../protocol/frames.ts'
-import { makeProblem, problem, ProblemError } from '../../protocol/problems.ts'
+import { problem, PROBLEMS, ProblemError } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
@@ -21,18 +21,23 @@ export function mayPass(error: unknown): boolean {
   return error instanceof ProblemError && PASSING.has(error.code)
 }
 
-/** What a failure of the peer is here: refusals and outages are told as the peer's, all else keeps its code. */
-export function asOurProblem(url: string, error: unknown): unknown {
+/**
+ * What a failure of the peer is here. Every viewer of this store reads it, and the peer may be anything that somebody named:
+ * so the failure is told by its kind alone, in words of ours, and never in the words of the peer. `about`: what it was asked for.
+ */
+export function asOurProblem(url: string, error: unknown, about = 'the request'): unknown {
   const options = { cause: error }
   if (error instanceof FrameInvalid || error instanceof SliceUnreadable) {
-    return problem('peer-unreachable', `${url} sent slices that are damaged: ${error.message}.`, {}, options)
+    return problem('peer-unreachable', `${url} sent slices that are damaged.`, {}, options)
   }
-  if (!(error instanceof ProblemError) || error.code === 'peer-unreachable' || error.code === 'cancelled') return error
-  const { detail, status } = error.problem
-  if (REFUSALS.has(error.code)) return problem('peer-refused', `${url} refused: ${detail}`, {}, options)
-  if (PASSING.has(error.code) || (status >= 500 && error.code !== 'data-corrupt'))
-    return problem('peer-unreachable', `${url} could not answer: ${detail}`, {}, options)
-  return new ProblemError(makeProblem(error.code, `${url}: ${detail}`, { action: error.problem.action }), options)
+  if (!(error instanceof ProblemError) || !error.isFromPeer) return error
+  const { code } = error
+  const kind = PROBLEMS[code]
+  const answer = `${error.problem.status}, ${code}: ${kind.title.toLowerCase()}`
+  if (REFUSALS.has(code)) return problem('peer-refused', `${url} refused ${about} (${answer}).`, {}, options)
+  if (PASSING.has(code) || (error.problem.status >= 500 && code !== 'data-corrupt'))
+    return problem('peer-unreachable', `${url} could not answer ${about} (${answer}).`, {}, options)
+  return problem(code, `${url} refused ${about} (${answer}).`, {}, options)
 }
 
 export interface Attempts {
@@ -40,6 +45,8 @@ export interface Attempts {
   readonly signal: AbortSignal
   /** Where the peer is, for the words of a failure. */
   readonly url: string
+  /** What is asked for, for the words of a failure. */
+  readonly about?: string
   readonly attemptsMax?: number
 }
 
@@ -47,7 +54,10 @@ export interface Attempts {
  * Runs until it succeeds. `run` is told how to report progress: an attempt that brought something does not count as
  * one without. Throws the last failure as a problem of ours.
  */
-export async function persistently<T>({ clock, signal, url, attemptsMax = ATTEMPTS_MAX }: Attempts, run: (progressed: () => void) => Promise<T>): Promise<T> {
+export async function persistently<T>(
+  { clock, signal, url, about, attemptsMax = ATTEMPTS_MAX }: Attempts,
+  run: (progressed: () => void) => Promise<T>,
+): Promise<T> {
   let failures = 0
   for (;;) {
     try {
@@ -57,7 +67,7 @@ export async function persistently<T>({ clock, signal, url, attemptsMax = ATTEMP
     } catch (error) {
       signal.throwIfAborted()
       failures++
-      if (!mayPass(error) || failures >= attemptsMax) throw asOurProblem(url, error)
+      if (!mayPass(error) || failures >= attemptsMax) throw asOurProblem(url, error, about)
       await clock.sleep(waitMs(failures, error), signal)
     }
   }

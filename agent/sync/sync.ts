@@ -2,10 +2,10 @@
 
 import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
-import type { Fetch } from '../../protocol/exchange.ts'
+import type { Fetch, Peer } from '../../protocol/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/image.ts'
-import { problem } from '../../protocol/problems.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
 import { syncRequestSchema } from '../../protocol/sync.ts'
 import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -17,6 +17,8 @@ import type { Space } from '../contract/space.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
 import { openLeases } from './leases.ts'
 import { persistently } from './peer.ts'
+import { createPeerFetch } from './peer-network.ts'
+import type { PeerNetwork } from './peer-network.ts'
 import { planSync } from './plan.ts'
 import { pullImage } from './pull.ts'
 import type { PullCounts } from './pull.ts'
@@ -43,9 +45,12 @@ export interface SyncDeps {
   readonly space: Space
   readonly tasks: Pick<Tasks, 'register' | 'start'>
   readonly crashPoint: CrashPoint
+  /** Which machines may be talked to. */
+  readonly network: PeerNetwork
   readonly fetch?: Fetch
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
+  readonly pace?: NonNullable<Peer['pace']>
 }
 
 export interface Sync {
@@ -61,6 +66,7 @@ export interface Sync {
 export async function createSync(deps: SyncDeps): Promise<Sync> {
   const { disk, clock, log, mount, slices, tasks } = deps
   const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
+  const reach = createPeerFetch(deps.network, deps.fetch)
   // One pull of an image at a time: a second one finds the image here when the first is done.
   const pulling = new Map<string, Promise<unknown>>()
 
@@ -85,7 +91,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
       token: source.token,
       answerTimeoutMs: deps.answerTimeoutMs ?? ANSWER_MS,
       stallTimeoutMs: deps.stallTimeoutMs ?? STALL_MS,
-      ...(deps.fetch ? { fetch: deps.fetch } : {}),
+      ...(deps.pace ? { pace: deps.pace } : {}),
+      fetch: reach,
     })
     const storeId = await identify(deps, client, context)
     const wanted = await resolveImages(deps, client, images, context)
@@ -100,9 +107,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
 
   return {
     async start({ source, images }, createdBy) {
-      const { username, password } = new URL(source.url)
-      // The address is kept with the image and shown; what is secret comes as the token.
-      if (username !== '' || password !== '') throw problem('invalid-input', 'The address of the source must not hold a user name or a password.')
+      await requireAllowed(deps.network, source.url)
       const wanted = [...new Set(images)]
       return tasks.start({
         kind: 'sync',
@@ -114,6 +119,16 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
     },
     expire: (options) => leases.expire(options),
     roots: leases.roots,
+  }
+}
+
+/** Throws ProblemError `peer-not-allowed`. The task asks again before each connection: a name may have other addresses by then. */
+async function requireAllowed(network: PeerNetwork, url: string): Promise<void> {
+  try {
+    await network.resolve(new URL(url).hostname)
+  } catch (error) {
+    // A name that cannot be resolved now may be when the task runs; the task says so otherwise.
+    if (error instanceof ProblemError) throw error
   }
 }
 
@@ -132,7 +147,7 @@ async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonl
   const found = new Map<string, Image>()
   for (const name of names) {
     const image = await settledImage(deps, client, name, signal)
-    if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} names an image with the id "${image.id}", which is none.`)
+    if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} names an image with an id that is none.`)
     if (image.status !== 'available' && image.status !== 'degraded') {
       throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${client.baseUrl}; only an available image can be copied.`)
     }
@@ -146,7 +161,7 @@ const REFUSALS = { busy: 'is being removed here', unreadable: 'is here, but its 
 /** The image at the source once it is no longer `creating`, which takes a moment after its upload. */
 async function settledImage({ clock }: SyncDeps, client: AgentClient, name: string, signal: AbortSignal): Promise<Image> {
   for (let look = 1; ; look++) {
-    const image = await persistently({ clock, signal, url: client.baseUrl }, () => client.images.get(name, { signal }))
+    const image = await persistently({ clock, signal, url: client.baseUrl, about: `image ${name}` }, () => client.images.get(name, { signal }))
     if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
     await clock.sleep(CREATING_WAIT_MS, signal)
   }

@@ -1,7 +1,11 @@
-// Addresses of this node that lie in a network, for the data and sync networks of a store.
+// Addresses: those of this node that lie in a network, and those of a name.
 
+import { lookup } from 'node:dns/promises'
 import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
+
+/** How long a name may take to be resolved, in milliseconds. */
+const RESOLVE_MS_MAX = 5000
 
 /** Addresses of this node within a CIDR, in no order; throws RangeError for text that is no CIDR. */
 export function addressesWithin(cidr: string, interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces()): string[] {
@@ -11,4 +15,17 @@ export function addressesWithin(cidr: string, interfaces: ReturnType<typeof netw
   network.addSubnet(address, Number(prefix), family)
   const all = Object.values(interfaces).flatMap((addresses) => addresses ?? [])
   return all.filter((own) => own.family.toLowerCase() === family && network.check(own.address, family)).map((own) => own.address)
+}
+
+/** Addresses of a host name as the system resolves it (getaddrinfo), in its order. Rejects when there are none, or after a time. */
+export async function resolveName(name: string): Promise<readonly string[]> {
+  const late = AbortSignal.timeout(RESOLVE_MS_MAX)
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    late.addEventListener('abort', () => reject(new Error(`the name ${name} was not resolved within ${RESOLVE_MS_MAX / 1000} s`)), { once: true })
+  })
+  const found = lookup(name, { all: true }).catch((error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    throw new Error(`the name ${name} cannot be resolved (${code})`, { cause: error })
+  })
+  return (await Promise.race([found, tooLate])).map(({ address }) => address)
 }

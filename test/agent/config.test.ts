@@ -35,6 +35,7 @@ describe('defaults', () => {
       transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
       images: { retrieveExisting: false, deletion: 'delayed', retentionMs: 259_200_000, maxPerOwner: 0, enabled: true },
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
+      sync: { peers: [] },
       imports: { roots: [], allow: [] },
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
       tls: undefined,

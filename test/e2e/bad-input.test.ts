@@ -223,6 +223,16 @@ describe('a request with', () => {
       status: 400,
     })
     expect(await problemOf('POST', '/v1/sync', { ...admin, ...json({ source: { url: 'ftp://x', token: 'x' }, images: [] }) })).toMatchObject({ status: 400 })
+    for (const source of [
+      { url: 'http://10.0.0.1', token: 'a\nb' },
+      { url: 'http://10.0.0.1/?link=SECRET', token: 'x' },
+    ]) {
+      const problem = await problemOf('POST', '/v1/sync', { ...admin, ...json({ source, images: ['x'] }) })
+      expect(problem.status).toBe(400)
+      expect(JSON.stringify(problem)).not.toContain('SECRET')
+    }
+    const metadata = json({ source: { url: 'http://169.254.169.254', token: 'x' }, images: ['x'] })
+    expect(await problemOf('POST', '/v1/sync', { ...admin, ...metadata })).toMatchObject({ status: 403, type: 'urn:slipway:problem:peer-not-allowed' })
     expect(await problemOf('POST', '/v1/uploads', { ...admin, headers: { ...tus, 'Upload-Length': '-5' } })).toMatchObject({ status: 400 })
     expect(await problemOf('PUT', '/v1/store', admin)).toMatchObject({ status: 405 })
   })

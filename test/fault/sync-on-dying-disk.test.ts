@@ -2,9 +2,11 @@
 // next attempt on a whole disk brings it.
 
 import { expect, test } from 'bun:test'
+import { createPeerNetwork } from '../../agent/sync/peer-network.ts'
 import { createSync } from '../../agent/sync/sync.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { createDisk } from '../../agent/system/disk.ts'
+import { resolveName } from '../../agent/system/network.ts'
 import { createSpace } from '../../agent/system/space.ts'
 import type { Disk } from '../../agent/contract/disk.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -25,8 +27,9 @@ async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: str
   const { mount, catalogue, slices, log } = store
   const tasks = createMemoryTasks(systemClock)
   const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
+  const network = createPeerNetwork([], resolveName)
   const storeId = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
-  const sync = await createSync({ disk, clock: HURRIED, log, mount, storeId, images: catalogue, slices, space, tasks, crashPoint: () => {} })
+  const sync = await createSync({ disk, clock: HURRIED, log, mount, storeId, images: catalogue, slices, space, tasks, crashPoint: () => {}, network })
   const task = await sync.start({ source: { url, token: 'viewer' }, images: [id] }, 'test')
   await look(store, await tasks.ended(task.id))
 }

@@ -1,12 +1,14 @@
 // Sync between two stores over real HTTP, through a proxy that cuts: what travels, what a cut costs, what is refused.
 
 import { describe, expect, test } from 'bun:test'
+import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
 import { createSync } from '../../../agent/sync/sync.ts'
 import type { Sync, SyncDeps } from '../../../agent/sync/sync.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
+import { resolveName } from '../../../agent/system/network.ts'
 import { createSpace } from '../../../agent/system/space.ts'
 import type { TaskBoard } from '../../../agent/contract/work.ts'
-import { problemCode } from '../../../protocol/problems.ts'
+import { makeProblem, problemCode } from '../../../protocol/problems.ts'
 import { syncResultSchema } from '../../../protocol/sync.ts'
 import type { SyncResult } from '../../../protocol/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
@@ -46,6 +48,7 @@ async function openTarget(folder: TemporaryFolder, changes: Partial<SyncDeps> = 
     space,
     tasks,
     crashPoint: () => {},
+    network: createPeerNetwork([], resolveName),
     ...changes,
   })
   return {
@@ -231,6 +234,60 @@ describe('sync', () => {
     server.answerWith(500)
     expect(codeOf(await target.pull(server.url, [twin.id]))).toBe('peer-unreachable')
     expect(codeOf(await target.pull('http://127.0.0.1:9', [twin.id]))).toBe('peer-unreachable')
+  })
+
+  test('says nothing of what a service that is no agent answers', async () => {
+    await using folders = await createTwoFolders()
+    await using target = await openTarget(folders.target, { clock: HURRIED })
+    const secret = 'ami-id AKIA-the-secret'
+    let answer = (): Response => new Response(secret)
+    await using service = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => answer() })
+    const document = { ...makeProblem('not-found', secret, { action: secret }), title: secret, extra: secret }
+    const answers: [() => Response, string][] = [
+      [() => new Response(secret), 'peer-unreachable'],
+      [() => new Response(secret, { status: 403 }), 'peer-unreachable'],
+      [() => Response.json({ [secret]: secret }), 'peer-unreachable'],
+      [() => new Response(null, { status: 307, headers: { location: `http://x/${encodeURIComponent(secret)}` } }), 'peer-unreachable'],
+      [() => Response.json(document, { status: 404 }), 'not-found'],
+      [() => Response.json({ ...document, type: 'urn:slipway:problem:peer-unreachable' }, { status: 502 }), 'peer-unreachable'],
+    ]
+    for (const [give, code] of answers) {
+      answer = give
+      const task = await target.pull(`http://127.0.0.1:${service.port}`, ['debian'])
+      expect(codeOf(task)).toBe(code)
+      expect(JSON.stringify(task)).not.toMatch(/AKIA|ami-id/)
+    }
+  })
+
+  test('refuses an address that it may not talk to, when it is asked and when it runs', async () => {
+    await using folders = await createTwoFolders()
+    let address = '169.254.169.254'
+    await using target = await openTarget(folders.target, { clock: HURRIED, network: createPeerNetwork([], async () => [address]) })
+    await expect(target.pull('http://169.254.169.254', ['x'])).rejects.toThrow('link-local')
+    await expect(target.pull('http://metadata.example', ['x'])).rejects.toThrow('link-local')
+    expect(target.tasks.list({ limit: 10 }).items).toEqual([])
+    // Harmless while it is asked about, and no longer when the task connects.
+    address = '127.0.0.1'
+    const asked = target.sync.start({ source: { url: 'http://rebinding.example:9', token: 'viewer' }, images: ['x'] }, 'test')
+    const { id } = await asked
+    address = '169.254.169.254'
+    expect(codeOf(await target.tasks.ended(id))).toBe('peer-not-allowed')
+  })
+
+  test('gives up a source that trickles', async () => {
+    await using folders = await createTwoFolders()
+    await using target = await openTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
+    const body = (): ReadableStream<Uint8Array> =>
+      new ReadableStream({
+        async pull(controller) {
+          await Bun.sleep(20)
+          controller.enqueue(new Uint8Array([32]))
+        },
+      })
+    await using service = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response(body()) })
+    const task = await target.pull(`http://127.0.0.1:${service.port}`, ['x'])
+    expect(codeOf(task)).toBe('peer-unreachable')
+    expect(task.error?.detail).toContain('sent less than 1000 bytes a second')
   })
 
   test('refuses what does not fit above the reserve, before anything is moved', async () => {
