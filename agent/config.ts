@@ -119,7 +119,7 @@ export interface Config {
     readonly maxPerOwner: number
     readonly enabled: boolean
   }
-  /** `origins`: pages of other addresses that may upload from a browser, such as `https://console.example`. */
+  /** `origins`: pages of other addresses that may upload and read contents from a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
   /** `peers`: networks, addresses and host names that syncs may copy from; empty: all but those that are never talked to. */
   readonly sync: { readonly peers: readonly string[] }

@@ -136,7 +136,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     }),
     ...imageRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
-    ...uploadRoutes({ uploads, clock, origins: config.uploads.origins }),
+    ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, downloads }),
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks }),
@@ -152,7 +152,14 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
   schedules.start()
   const owned = stack.move()
   return {
-    app: { routes, authenticator: access.authenticator, log: log.child({ part: 'http' }), clock, observe: agentMetrics.observeRequest },
+    app: {
+      routes,
+      authenticator: access.authenticator,
+      log: log.child({ part: 'http' }),
+      clock,
+      origins: config.uploads.origins,
+      observe: agentMetrics.observeRequest,
+    },
     traffic: agentMetrics,
     async stop() {
       stopping.abort()

@@ -12,6 +12,7 @@ import { createBodyRoom } from './json-body.ts'
 import type { BodyRoom } from './json-body.ts'
 import { accessLog } from './middleware/access-log.ts'
 import type { ObservedRequest } from './middleware/access-log.ts'
+import { crossOrigin } from './middleware/cross-origin.ts'
 import { authenticate } from './middleware/authenticate.ts'
 import { answerError, answerNotFound } from './middleware/problems.ts'
 import { requestId } from './middleware/request-id.ts'
@@ -23,6 +24,8 @@ export interface AppDeps {
   readonly authenticator: Authenticator
   readonly log: Log
   readonly clock: Clock
+  /** Origins of pages that may call cross-origin routes from a browser, such as `https://console.example`; `*` for any. */
+  readonly origins?: readonly string[]
   /** Told of every answered request, for the metrics. */
   readonly observe?: (request: ObservedRequest) => void
 }
@@ -39,6 +42,7 @@ export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   app.use(requestId(deps))
   app.use(accessLog(deps))
   app.use(securityHeaders())
+  app.use(crossOrigin(deps.origins ?? []))
   app.onError(answerError)
   app.notFound(answerNotFound)
   const parts = { ...deps, bodyRoom: createBodyRoom() }
@@ -75,8 +79,8 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
   const method = resolveMethod(request)
   context.set('method', method)
   const route = findRoute(routes, method)
+  const allow = allowedMethods(routes)
   if (!route) {
-    const allow = allowedMethods(routes)
     if (method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
     throw problem('method-not-allowed', `${context.req.path} does not take ${method}.`, {}, { headers: { Allow: allow } })
   }
@@ -90,6 +94,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
     bodyRoom: deps.bodyRoom,
     keepOpen: () => context.env?.server?.timeout(request, 0),
   })
+  if (method === 'OPTIONS') response.headers.set('Allow', allow)
   return method === 'HEAD' ? withoutBody(response, request.method) : response
 }
 

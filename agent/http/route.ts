@@ -57,6 +57,8 @@ export interface RouteDefinition<
   /** Media type of a body that the route reads itself. */
   readonly bodyType?: string
   readonly answers: Readonly<Record<number, RouteAnswer>>
+  /** Whether pages of the granted origins may call it from a browser. */
+  readonly crossOrigin?: boolean
   /** Headers that every refusal carries, also one from before the route runs (authentication, limits), such as `Tus-Resumable`. */
   readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
   run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
@@ -73,6 +75,7 @@ export interface Route {
   readonly body: z.ZodType | undefined
   readonly bodyType: string | undefined
   readonly answers: Readonly<Record<number, RouteAnswer>>
+  readonly crossOrigin: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
   handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
@@ -107,6 +110,7 @@ export function route<
     body,
     bodyType,
     answers,
+    crossOrigin: definition.crossOrigin ?? false,
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)

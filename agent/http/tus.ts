@@ -3,17 +3,9 @@
 import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
 import { problem } from '../../protocol/problems.ts'
 
-export const TUS_VERSION = '1.0.0'
-export const TUS_EXTENSIONS = 'creation,creation-with-upload,creation-defer-length,expiration,termination,checksum,concatenation'
+const TUS_VERSION = '1.0.0'
+const TUS_EXTENSIONS = 'creation,creation-with-upload,creation-defer-length,expiration,termination,checksum,concatenation'
 export const OFFSET_MEDIA_TYPE = 'application/offset+octet-stream'
-
-const METHODS = 'POST, HEAD, PATCH, DELETE, OPTIONS'
-const REQUEST_HEADERS =
-  'Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, Upload-Draft-Interop-Version, Content-Digest, Repr-Digest, Content-Disposition, X-HTTP-Method-Override, X-Request-Id, X-Requested-With'
-const ANSWER_HEADERS =
-  'Location, Content-Location, Retry-After, Accept-Patch, Upload-Complete, Upload-Limit, Upload-Draft-Interop-Version, Tus-Resumable, Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Concat, Upload-Expires, X-Request-Id'
-/** How long a browser keeps the answer to a preflight, in seconds. */
-const PREFLIGHT_SECONDS = 86_400
 
 /** Throws `unsupported-version` (412, with Tus-Version) unless the request speaks 1.0.0. */
 export function requireVersion(request: Request): void {
@@ -43,36 +35,17 @@ export function hasMediaType(request: Request, mediaType: string): boolean {
   return request.headers.get('content-type')?.trim().toLowerCase() === mediaType
 }
 
-/** Headers of every answer: the version, and CORS for the origins that may ask. */
-export function answerHeaders(request: Request, origins: readonly string[]): Record<string, string> {
-  return { 'Tus-Resumable': TUS_VERSION, 'Cache-Control': 'no-store', ...crossOriginHeaders(request, origins) }
-}
+/** Headers of every answer. */
+export const ANSWER_HEADERS: Readonly<Record<string, string>> = { 'Tus-Resumable': TUS_VERSION, 'Cache-Control': 'no-store' }
 
-/** Grants a page of one of the origins the answer with its headers (Fetch standard, "CORS protocol"). */
-export function crossOriginHeaders(request: Request, origins: readonly string[]): Record<string, string> {
-  const origin = request.headers.get('origin')
-  if (origins.length === 0) return {}
-  if (origin === null || !(origins.includes(origin) || origins.includes('*'))) return { Vary: 'Origin' }
+/** Headers of the answer to OPTIONS (tus 1.0.0, "OPTIONS"). */
+export function optionsHeaders(limits: { maxLength: number; checksumAlgorithms: readonly string[] }): Record<string, string> {
   return {
-    Vary: 'Origin',
-    'Access-Control-Allow-Origin': origin,
-    'Access-Control-Expose-Headers': ANSWER_HEADERS,
-    'Cross-Origin-Resource-Policy': 'cross-origin',
-  }
-}
-
-/** Headers of the answer to OPTIONS, which is also the preflight of a browser. */
-export function optionsHeaders(limits: { maxLength: number; checksumAlgorithms: readonly string[] }, isForeign: boolean): Record<string, string> {
-  const preflight: Record<string, string> = isForeign
-    ? { 'Access-Control-Allow-Methods': METHODS, 'Access-Control-Allow-Headers': REQUEST_HEADERS, 'Access-Control-Max-Age': String(PREFLIGHT_SECONDS) }
-    : {}
-  return {
-    Allow: METHODS,
+    ...ANSWER_HEADERS,
     'Tus-Version': TUS_VERSION,
     'Tus-Extension': TUS_EXTENSIONS,
     'Tus-Max-Size': String(limits.maxLength),
     'Tus-Checksum-Algorithm': limits.checksumAlgorithms.join(','),
-    ...preflight,
   }
 }
 

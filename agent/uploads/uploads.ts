@@ -53,6 +53,8 @@ export interface Uploads extends AsyncDisposable {
   create(order: UploadOrder, body?: UploadBody): Promise<UploadView>
   /** The upload as it is durably held. A request that is sending bytes to it is ended first. */
   show(id: string, actor: Actor): Promise<UploadView>
+  /** The upload as it was last durably held. Unlike `show` it disturbs no request and moves no expiry. */
+  peek(id: string, actor: Actor): Promise<UploadView>
   /** Appends a body at an offset, plain bytes or slices. What arrived is kept however the body ends, save one with a checksum, which is kept whole or not at all. */
   append(id: string, actor: Actor, offset: number, body: UploadBody): Promise<UploadView & { readonly isShort: boolean }>
   /** Removes an upload with its bytes; the image of a finished one stays. */
@@ -186,6 +188,8 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       }
       return viewOf(upload, deps.expiryMs)
     },
+
+    peek: async (id, actor) => viewOf(await find(id, actor), deps.expiryMs),
 
     async show(id, actor) {
       using _turn = await takeTurn(id)

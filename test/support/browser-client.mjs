@@ -5,6 +5,7 @@
 import Uppy from '@uppy/core'
 import UppyTus from '@uppy/tus'
 import { Upload } from 'tus-js-client'
+import { roundTrip } from './tus-round-trip.mjs'
 
 async function sendWithUppy({ endpoint, headers, options }, content) {
   const uppy = new Uppy({ autoProceed: false })
@@ -39,7 +40,15 @@ async function sendWithTus(order, content, abortAfter) {
   return { ...(await ended.promise), url: upload.url, resumed: previous ? 1 : 0 }
 }
 
+async function sendAndReadBack({ endpoint, headers, options }, content) {
+  const input = options.uploadLengthDeferred ? content.stream().getReader() : content
+  const expected = new Uint8Array(await content.arrayBuffer())
+  const faults = await roundTrip({ endpoint, headers, options, input, expected, terminates: options.uploadDataDuringCreation !== true })
+  return { outcome: faults.length === 0 ? 'done' : 'failed', url: null, reason: faults.join('; '), resumed: 0 }
+}
+
 async function obey(order, content) {
+  if (order.client === 'round trip') return sendAndReadBack(order, content)
   if (order.client === 'uppy') return sendWithUppy(order, content)
   if (order.abortAfter !== undefined) await sendWithTus(order, content, order.abortAfter)
   return sendWithTus(order, content, undefined)

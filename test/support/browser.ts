@@ -20,7 +20,8 @@ const CHROMIUM_ARGUMENTS = [
 
 /** One upload for the page to make. */
 export interface BrowserOrder {
-  readonly client: 'tus-js-client' | 'uppy'
+  /** `round trip`: with tus-js-client, and read back, terminated and looked for as test/support/tus-round-trip.mjs says. */
+  readonly client: 'tus-js-client' | 'uppy' | 'round trip'
   readonly endpoint: string
   readonly headers: Readonly<Record<string, string>>
   readonly options: Readonly<Record<string, unknown>>

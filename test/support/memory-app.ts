@@ -53,6 +53,8 @@ export interface MemoryAppOptions {
   readonly checks?: readonly HealthCheck[]
   readonly routes?: readonly Route[]
   readonly files?: FileBrowser
+  /** Origins of pages that may call cross-origin routes. */
+  readonly origins?: readonly string[]
 }
 
 const WELL: HealthCheck = { name: 'mount-path', isVital: true, measure: () => ({ state: 'ok', measured: 'there', limit: null, impact: '', action: '' }) }
@@ -141,6 +143,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     authenticator: access.authenticator,
     log,
     clock,
+    origins: options.origins ?? [],
     observe: ({ route, status }) => requests.add(1, { route, status: String(status) }),
   })
 

@@ -89,7 +89,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     byLink: async (link) => ({ kind: 'allowed', actor: { name: 'ann', role: 'uploader', link: { id: link, kind: 'upload', endMs: 1e15, maxLength: 1000 } } }),
   }
   let uploads = await openUploads(all)
-  const makeApp = () => createApp({ routes: uploadRoutes({ uploads, clock: systemClock, origins }), authenticator, log, clock: systemClock })
+  const makeApp = () => createApp({ routes: uploadRoutes({ uploads, images: publisher, clock: systemClock }), authenticator, log, clock: systemClock, origins })
   let app = makeApp()
   const server = Bun.serve({
     port: 0,

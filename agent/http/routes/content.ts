@@ -49,7 +49,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
     206: { description: 'One range of the content', mediaType: 'application/octet-stream' },
     304: { description: 'The content has not changed' },
   }
-  const content = { path: '/v1/images/:id/content', access: { role: 'viewer', link: 'download' }, params: paramsSchema, answers } as const
+  const content = { path: '/v1/images/:id/content', access: { role: 'viewer', link: 'download' }, params: paramsSchema, answers, crossOrigin: true } as const
   return [
     route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
     route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),

@@ -9,7 +9,7 @@ import type { UploadBody } from '../../uploads/append.ts'
 import { lengthLimit } from '../../uploads/limits.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType } from '../resumable-upload.ts'
-import { byteCount, crossOriginHeaders } from '../tus.ts'
+import { byteCount } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
 import { uploadLocation } from '../upload-protocol.ts'
 import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
@@ -17,15 +17,14 @@ import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 export interface DraftUploadsDeps {
   readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'append' | 'remove'>
   readonly clock: Pick<Clock, 'nowMs'>
-  readonly origins: readonly string[]
 }
 
 /** The draft's side of the routes. */
-export function draftUploads({ uploads, clock, origins }: DraftUploadsDeps): UploadProtocol {
+export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtocol {
   const limit = (actor: Actor): number => lengthLimit(uploads.maxLength, actor)
 
   const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
-    new Response(null, { status, headers: { ...draftHeaders(request), ...crossOriginHeaders(request, origins), ...headers } })
+    new Response(null, { status, headers: { ...draftHeaders(request), ...headers } })
 
   /** Runs and puts a refusal into the draft's words. */
   const inDraftWords = async (actor: Actor, run: () => Promise<Response>): Promise<Response> => {

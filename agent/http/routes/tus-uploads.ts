@@ -6,20 +6,18 @@ import type { UploadBody } from '../../uploads/append.ts'
 import { parseConcat } from '../../uploads/concatenation.ts'
 import type { UploadView } from '../../uploads/upload.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
-import { answerHeaders, byteCount, hasMediaType, httpDate, OFFSET_MEDIA_TYPE, requireBodyMediaType, requireVersion } from '../tus.ts'
+import { ANSWER_HEADERS, byteCount, hasMediaType, httpDate, OFFSET_MEDIA_TYPE, requireBodyMediaType, requireVersion } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
 import { uploadLocation } from '../upload-protocol.ts'
 import type { UploadProtocol } from '../upload-protocol.ts'
 
 export interface TusUploadsDeps {
   readonly uploads: Pick<Uploads, 'create' | 'show' | 'append' | 'remove'>
-  readonly origins: readonly string[]
 }
 
 /** The tus side of the routes. */
-export function tusUploads({ uploads, origins }: TusUploadsDeps): UploadProtocol {
-  const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
-    new Response(null, { status, headers: { ...answerHeaders(request, origins), ...headers } })
+export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
+  const answer = (status: number, headers: Record<string, string>): Response => new Response(null, { status, headers: { ...ANSWER_HEADERS, ...headers } })
 
   return {
     async create(context) {
@@ -28,12 +26,12 @@ export function tusUploads({ uploads, origins }: TusUploadsDeps): UploadProtocol
       const order = { actor, ...readOrder(request), digest: readDigests(request).digest }
       const body = readCreationBody(request, order.concat?.kind === 'final')
       const view = await uploads.create(order, body)
-      return answer(request, 201, { Location: uploadLocation(context, view.id), 'Upload-Offset': String(view.offset), ...stateHeaders(view) })
+      return answer(201, { Location: uploadLocation(context, view.id), 'Upload-Offset': String(view.offset), ...stateHeaders(view) })
     },
 
     async show({ request, actor }, id) {
       requireVersion(request)
-      return answer(request, 200, showHeaders(await uploads.show(id, actor)))
+      return answer(200, showHeaders(await uploads.show(id, actor)))
     },
 
     async append({ request, actor }, id) {
@@ -48,13 +46,13 @@ export function tusUploads({ uploads, origins }: TusUploadsDeps): UploadProtocol
       const headers: Record<string, string> = { 'Upload-Offset': String(view.offset), ...stateHeaders(view) }
       // The rest of a body that was ended is never read: its connection carries no further request.
       if (view.isShort) headers['Connection'] = 'close'
-      return answer(request, 204, headers)
+      return answer(204, headers)
     },
 
     async remove({ request, actor }, id) {
       requireVersion(request)
       await uploads.remove(id, actor)
-      return answer(request, 204, {})
+      return answer(204, {})
     },
   }
 }

@@ -11,17 +11,18 @@ import { drainBody } from '../drain.ts'
 import { draftErrorHeaders, PARTIAL_MEDIA_TYPE, speaksDraft, uploadLimit } from '../resumable-upload.ts'
 import { route } from '../route.ts'
 import type { HttpMethod, Route, RouteAccess, RouteAnswer, RouteContext } from '../route.ts'
-import { answerHeaders, crossOriginHeaders, OFFSET_MEDIA_TYPE, optionsHeaders } from '../tus.ts'
+import { ANSWER_HEADERS, OFFSET_MEDIA_TYPE, optionsHeaders } from '../tus.ts'
 import { UPLOADS_PATH } from '../upload-protocol.ts'
-import type { UploadProtocol } from '../upload-protocol.ts'
+import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 import { draftUploads } from './draft-uploads.ts'
 import { tusUploads } from './tus-uploads.ts'
+import { imageOfUpload, redirectToContent } from './upload-content.ts'
+import type { UploadContentDeps } from './upload-content.ts'
 
 export interface UploadRoutesDeps {
-  readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'append' | 'remove'>
-  readonly clock: Pick<Clock, 'sleep' | 'nowMs'>
-  /** Origins of pages that may upload from a browser, such as `https://console.example`; `*` for any. */
-  readonly origins: readonly string[]
+  readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'peek' | 'append' | 'remove'>
+  readonly images: UploadContentDeps['images']
+  readonly clock: Pick<Clock, 'sleep' | 'nowMs' | 'monotonicMs'>
 }
 
 const ACCESS: RouteAccess = { role: 'uploader', link: 'upload' }
@@ -32,17 +33,24 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   const draft = draftUploads(deps)
   const tus = tusUploads(deps)
   const spoken = (request: Request): UploadProtocol => (speaksDraft(request) ? draft : tus)
-  const { errorHeaders, guarded } = refusals(deps)
+  const guarded = refusals(deps)
 
-  const collection = { path: UPLOADS_PATH, access: ACCESS, errorHeaders } as const
-  const upload = { path: `${UPLOADS_PATH}/:id`, access: ACCESS, errorHeaders, params: paramsSchema } as const
+  const collection = { path: UPLOADS_PATH, access: ACCESS, errorHeaders, crossOrigin: true } as const
+  const upload = { path: `${UPLOADS_PATH}/:id`, access: ACCESS, errorHeaders, crossOrigin: true, params: paramsSchema } as const
   const options = {
     method: 'OPTIONS',
     access: 'public',
     summary: 'Tells what of tus the server does',
     answers: ANSWERS.OPTIONS,
-    run: ({ request }: RouteContext) => answerOptions(deps, request),
+    run: () => answerOptions(deps),
   } as const
+  /** HEAD that speaks neither protocol is that of GET; while there is no image, it is refused as tus without a version. */
+  const showOrRedirect = async (context: UploadContext, id: string): Promise<Response> => {
+    const { request } = context
+    const isProtocol = request.headers.has('tus-resumable') || speaksDraft(request)
+    if (isProtocol || (await imageOfUpload(deps, context, id)) === null) return spoken(request).show(context, id)
+    return redirectToContent(deps, context, id)
+  }
   return [
     route({ ...collection, ...options }),
     route({
@@ -58,7 +66,14 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
       method: 'HEAD',
       summary: 'Tells how many bytes of an upload are durable',
       answers: ANSWERS.HEAD,
-      run: (context) => guarded(context, () => spoken(context.request).show(context, context.params.id)),
+      run: (context) => guarded(context, () => showOrRedirect(context, context.params.id)),
+    }),
+    route({
+      ...upload,
+      method: 'GET',
+      summary: 'Leads to the content of the image that a finished upload became',
+      answers: ANSWERS.GET,
+      run: (context) => guarded(context, () => redirectToContent(deps, context, context.params.id)),
     }),
     route({
       ...upload,
@@ -84,7 +99,12 @@ const ANSWERS = {
     413: { description: 'Too long' },
     507: { description: 'Not enough space above the reserve' },
   },
-  HEAD: { 200: { description: 'Offset, length and metadata in headers' }, 410: { description: 'Expired' } },
+  HEAD: {
+    200: { description: 'Offset, length and metadata in headers' },
+    303: { description: 'Without a header of either protocol: the content of the image that it became, in Location' },
+    410: { description: 'Expired' },
+  },
+  GET: { 303: { description: 'The content of the image that it became, in Location' }, 410: { description: 'Expired' } },
   PATCH: {
     204: { description: 'The new offset in Upload-Offset; durable' },
     409: { description: 'Another offset is wanted, in Upload-Offset; or a slice that the body names is not in the store' },
@@ -94,23 +114,21 @@ const ANSWERS = {
   DELETE: { 204: { description: 'Removed' } },
 } as const satisfies Partial<Record<HttpMethod, Readonly<Record<number, RouteAnswer>>>>
 
-/** Versions, extensions and limits (tus 1.0.0, "OPTIONS"), which is also the answer to the preflight of a browser. */
-function answerOptions({ uploads, origins }: UploadRoutesDeps, request: Request): Response {
-  const limits = { maxLength: uploads.maxLength, checksumAlgorithms: CHECKSUM_ALGORITHMS }
-  const headers = optionsHeaders(limits, 'Access-Control-Allow-Origin' in crossOriginHeaders(request, origins))
+/** Versions, extensions and limits (tus 1.0.0, "OPTIONS"). */
+function answerOptions({ uploads }: UploadRoutesDeps): Response {
   const patches = [OFFSET_MEDIA_TYPE, PARTIAL_MEDIA_TYPE, SLICES_MEDIA_TYPE]
-  return new Response(null, {
-    status: 204,
-    headers: { ...answerHeaders(request, origins), ...headers, 'Accept-Patch': patches.join(', '), 'Upload-Limit': uploadLimit(uploads.maxLength) },
-  })
+  const headers = optionsHeaders({ maxLength: uploads.maxLength, checksumAlgorithms: CHECKSUM_ALGORITHMS })
+  return new Response(null, { status: 204, headers: { ...headers, 'Accept-Patch': patches.join(', '), 'Upload-Limit': uploadLimit(uploads.maxLength) } })
 }
 
-/** How uploads refuse: with the headers of the protocol that the request speaks, and with a little of the body read. */
-function refusals({ origins, clock }: UploadRoutesDeps) {
-  const errorHeaders = (request: Request): Record<string, string> =>
-    speaksDraft(request) ? { ...draftErrorHeaders(request), ...crossOriginHeaders(request, origins) } : answerHeaders(request, origins)
+/** Headers of a refusal in the protocol that the request speaks. */
+function errorHeaders(request: Request): Readonly<Record<string, string>> {
+  return speaksDraft(request) ? draftErrorHeaders(request) : ANSWER_HEADERS
+}
 
-  const guarded = async (context: Pick<RouteContext, 'request' | 'keepOpen'>, run: () => Promise<Response>): Promise<Response> => {
+/** Runs a request; a refusal gets its protocol's headers, and a little of its body is read so that the client sees the answer. */
+function refusals({ clock }: UploadRoutesDeps) {
+  return async (context: Pick<RouteContext, 'request' | 'keepOpen'>, run: () => Promise<Response>): Promise<Response> => {
     // Bodies watch over their own silence, and a turn may take longer than the server lets a connection rest.
     context.keepOpen()
     try {
@@ -122,6 +140,4 @@ function refusals({ origins, clock }: UploadRoutesDeps) {
       throw new ProblemError(refusal.problem, { cause: refusal.cause, headers })
     }
   }
-
-  return { errorHeaders, guarded }
 }

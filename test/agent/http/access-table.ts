@@ -28,6 +28,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/uploads': { POST: [...UPLOADERS, 'fresh upload link'] },
   '/v1/uploads/:id': {
+    GET: [...UPLOADERS, 'used upload link'],
     HEAD: [...UPLOADERS, 'used upload link'],
     PATCH: [...UPLOADERS, 'used upload link'],
     DELETE: [...UPLOADERS, 'used upload link'],

@@ -1,0 +1,85 @@
+// CORS (Fetch standard, "HTTP CORS protocol"): which pages of other origins may call the agent from a browser, and what they
+// may send and read. One place for every route that such pages need.
+
+import { createMiddleware } from 'hono/factory'
+import type { AppEnvironment } from '../environment.ts'
+
+/** Methods of all routes that pages may call. What a caller may do is decided by its credential, not by this list. */
+const METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
+/** Headers that a page may send: those of uploads, and those of reading a content by ranges. */
+const REQUEST_HEADERS = [
+  'Authorization',
+  'Content-Disposition',
+  'Content-Digest',
+  'Content-Type',
+  'If-Match',
+  'If-Modified-Since',
+  'If-None-Match',
+  'If-Range',
+  'If-Unmodified-Since',
+  'Range',
+  'Repr-Digest',
+  'Tus-Resumable',
+  'Upload-Checksum',
+  'Upload-Complete',
+  'Upload-Concat',
+  'Upload-Defer-Length',
+  'Upload-Draft-Interop-Version',
+  'Upload-Length',
+  'Upload-Metadata',
+  'Upload-Offset',
+  'X-HTTP-Method-Override',
+  'X-Request-Id',
+  'X-Requested-With',
+].join(', ')
+/** Headers that a page may read beside the safelisted ones. */
+const ANSWER_HEADERS = [
+  'Accept-Patch',
+  'Accept-Ranges',
+  'Content-Disposition',
+  'Content-Location',
+  'Content-Range',
+  'ETag',
+  'Location',
+  'Repr-Digest',
+  'Retry-After',
+  'Tus-Checksum-Algorithm',
+  'Tus-Extension',
+  'Tus-Max-Size',
+  'Tus-Resumable',
+  'Tus-Version',
+  'Upload-Complete',
+  'Upload-Concat',
+  'Upload-Defer-Length',
+  'Upload-Draft-Interop-Version',
+  'Upload-Expires',
+  'Upload-Length',
+  'Upload-Limit',
+  'Upload-Metadata',
+  'Upload-Offset',
+  'X-Request-Id',
+].join(', ')
+/** How long a browser keeps the answer to a preflight, in seconds. */
+const PREFLIGHT_SECONDS = 86_400
+
+/**
+ * Grants the answers of routes that are `crossOrigin` to pages of these origins (`*` for any), refusals and preflights included.
+ * Credentials mode is never granted: no cookie opens anything here.
+ */
+export function crossOrigin(origins: readonly string[]) {
+  return createMiddleware<AppEnvironment>(async (context, next) => {
+    await next()
+    if (origins.length === 0 || !context.var.pathRoutes?.some((route) => route.crossOrigin)) return
+    const { headers } = context.res
+    headers.append('Vary', 'Origin')
+    const origin = context.req.header('origin')
+    if (origin === undefined || !(origins.includes(origin) || origins.includes('*'))) return
+    headers.set('Access-Control-Allow-Origin', origin)
+    headers.set('Access-Control-Expose-Headers', ANSWER_HEADERS)
+    headers.set('Cross-Origin-Resource-Policy', 'cross-origin')
+    if (context.req.method !== 'OPTIONS') return
+    headers.set('Access-Control-Allow-Methods', METHODS)
+    headers.set('Access-Control-Allow-Headers', REQUEST_HEADERS)
+    headers.set('Access-Control-Max-Age', String(PREFLIGHT_SECONDS))
+  })
+}
