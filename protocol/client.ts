@@ -15,7 +15,7 @@ import { decodeFrames, SLICES_MEDIA_TYPE } from './frames.ts'
 import type { SliceFrame } from './frames.ts'
 import { healthSchema } from './health.ts'
 import type { Health } from './health.ts'
-import { imageSchema } from './image.ts'
+import { imageSchema, uniqueSizeSchema } from './image.ts'
 import type { Image, ImageFilter, ImagePatch } from './image.ts'
 import { decodeManifest, MANIFEST_MEDIA_TYPE, ManifestInvalid } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
@@ -80,6 +80,8 @@ export interface AgentClient {
     /** The image in the recycle bin, or undefined when it is gone at once; `permanent` passes the bin by. */
     delete(id: string, options?: CallOptions & { readonly permanent?: boolean }): Promise<Image | undefined>
     restore(id: string, options?: CallOptions): Promise<Image>
+    /** Stored bytes that only these images hold, which is what deleting all of them would free; null in a store too large to count. */
+    uniqueSize(idsOrNames: readonly string[], options?: CallOptions): Promise<number | null>
     bind(id: string, instance: string, options?: CallOptions): Promise<Image>
     unbind(id: string, instance: string, options?: CallOptions): Promise<Image>
     /** `subject` is `user:NAME` or `group:NAME`. */
@@ -170,6 +172,7 @@ export function createAgentClient(peer: Peer): AgentClient {
         return undefined
       },
       restore: (id, options) => post(imageSchema, ['images', id, 'restore'], options),
+      uniqueSize: async (images, options) => (await post(uniqueSizeSchema, ['unique-size'], options, { images })).uniqueSize,
       bind: (id, instance, options) => member('PUT', id, 'bindings', instance, options),
       unbind: (id, instance, options) => member('DELETE', id, 'bindings', instance, options),
       grant: (id, subject, options) => member('PUT', id, 'grants', subject, options),

@@ -92,6 +92,13 @@ export const imagePatchSchema = z
 
 export type ImagePatch = z.infer<typeof imagePatchSchema>
 
+/** Images of one POST /v1/unique-size at most. */
+export const UNIQUE_SIZE_IMAGES_MAX = 100
+/** Body of POST /v1/unique-size: images by id, or by name when only one image has it. */
+export const uniqueSizeQuerySchema = z.strictObject({ images: z.array(z.string().min(1).max(255)).min(1).max(UNIQUE_SIZE_IMAGES_MAX) })
+/** Stored bytes that only these images hold; null in a store too large to count. */
+export const uniqueSizeSchema = z.object({ uniqueSize: z.int().min(0).nullable() })
+
 /** What a new image is told by the one who brings it; the keys of Upload-Metadata that are not about transport. */
 export const imageDraftSchema = z.object({
   name: nameSchema,

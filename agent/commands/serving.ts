@@ -14,6 +14,7 @@ import { contentRoutes } from '../http/routes/content.ts'
 import { eventRoutes } from '../http/routes/events.ts'
 import { healthRoutes } from '../http/routes/health.ts'
 import { imageRoutes } from '../http/routes/images.ts'
+import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { fileRoutes } from '../http/routes/files.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
@@ -135,6 +136,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
       cleanup: maintenance.cleanup,
     }),
     ...imageRoutes({ images: catalogue }),
+    ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, downloads }),

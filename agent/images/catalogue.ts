@@ -61,6 +61,8 @@ export interface Catalogue extends ImagePublisher, ImageContents, LifeCycle, Pic
   need(idOrName: string): Image
   /** Like `need`, with its unique size counted where that is affordable. */
   show(idOrName: string): Promise<Image>
+  /** Stored bytes that only these images hold, together; null where counting is not affordable. Throws `not-found` and `conflict` as `need` does. */
+  uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
   /** SHA-256 of the whole file where it was computed from the bytes here; null until then. */
   verifiedDigest(id: string): Digest | null
   /** The manifest of an image whose content is about to be read; its slices stay until disposed, whatever becomes of the image. */
@@ -154,9 +156,10 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     need,
     async show(idOrName) {
       const { id } = need(idOrName)
-      await uniqueSizes.count(id)
+      await uniqueSizes.count([id])
       return withSize(keeper.need(id).image)
     },
+    uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => need(idOrName).id)),
     verifiedDigest(id) {
       const stored = table.get(id)
       return stored && !stored.life.digestClaimed ? (stored.image.digest as Digest | null) : null

@@ -1,12 +1,12 @@
-// Sizes of an image in slices: the bytes its slices take, and those that only it holds, which is what its deletion would
-// free. Counted in small steps, so that the event loop stays free also for an image of millions of slices.
+// Sizes of images in slices: the bytes their slices take, and those that only they hold, which is what deleting them would
+// free. Counted in small steps, so that the event loop stays responsive for an image of millions of slices.
 
 import { encodeManifest } from '../../protocol/manifest.ts'
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 
-/** Slices of an image up to which its unique bytes are counted; the table takes up to 36 bytes for each. */
+/** Slices of the images of one count at most; the table takes up to 36 bytes for each. */
 export const UNIQUE_SLICES_MAX = 2_000_000
-/** Bytes of other manifests that one count reads at most. */
+/** Bytes of manifests that one count reads at most. */
 export const UNIQUE_READ_BYTES_MAX = 128 * 1024 * 1024
 /** Slices up to which repeated ones are told apart; a longer image counts them each time. */
 const DISTINCT_SLICES_MAX = 4_000_000
@@ -28,14 +28,38 @@ export async function countStoredSize(manifest: Manifest, deps: SliceSizesDeps):
   return sumSizes(manifest, (digest) => !canTell || seen.add(digest), deps)
 }
 
-/** Stored bytes of the slices that none of the other manifests names; null when the image has too many slices to count. */
-export async function countUniqueSize(manifest: Manifest, others: AsyncIterable<Manifest>, deps: SliceSizesDeps): Promise<number | null> {
-  if (manifest.count > UNIQUE_SLICES_MAX) return null
-  const mine = createPrefixTable(manifest.count)
+/** Counts the bytes that one count reads. */
+export interface ReadBudget {
+  /** Throws RangeError beyond UNIQUE_READ_BYTES_MAX. */
+  spend(bytes: number): void
+  readonly isSpent: boolean
+}
+
+/** Creates the budget of one count. */
+export function createReadBudget(): ReadBudget {
+  let left = UNIQUE_READ_BYTES_MAX
+  return {
+    spend(bytes) {
+      left -= bytes
+      if (left < 0) throw new RangeError(`a count reads at most ${UNIQUE_READ_BYTES_MAX} bytes of manifests`)
+    },
+    get isSpent() {
+      return left < 0
+    },
+  }
+}
+
+/** Stored bytes of the slices that only these manifests name and none of the others; null when they have too many slices to count. */
+export async function countUniqueSize(manifests: readonly Manifest[], others: AsyncIterable<Manifest>, deps: SliceSizesDeps): Promise<number | null> {
+  const slices = manifests.reduce((sum, { count }) => sum + count, 0)
+  if (slices > UNIQUE_SLICES_MAX) return null
+  const mine = createPrefixTable(slices)
   const turn = createTurns(ENTRIES_PER_TURN, deps.pause)
-  for (let i = 0; i < manifest.count; i++) {
-    if (!manifest.isZeroAt(i)) mine.add(manifest.digestAt(i))
-    await turn()
+  for (const manifest of manifests) {
+    for (let i = 0; i < manifest.count; i++) {
+      if (!manifest.isZeroAt(i)) mine.add(manifest.digestAt(i))
+      await turn()
+    }
   }
   for await (const other of others) {
     for (let i = 0; i < other.count; i++) {
@@ -44,8 +68,10 @@ export async function countUniqueSize(manifest: Manifest, others: AsyncIterable<
     }
     if (mine.unmarked() === 0) return 0
   }
-  // Marking what is counted keeps a slice that stands twice from being counted twice.
-  return sumSizes(manifest, (digest) => mine.mark(digest), deps)
+  // Marking each counted slice keeps one that occurs twice from being counted twice.
+  let sum = 0
+  for (const manifest of manifests) sum += await sumSizes(manifest, (digest) => mine.mark(digest), deps)
+  return sum
 }
 
 /** Stored bytes of the slices that `counts` admits. */

@@ -1,69 +1,98 @@
-// Unique sizes as they were last counted: each holds until an image comes or goes.
+// Bytes that only some images hold, which is what deleting them together would free. The figure of a single image is kept
+// until an image is added or removed. Counts run one at a time, because each may take about 110 MB of memory.
 
 import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
 import type { ManifestFiles } from './manifest-files.ts'
-import { countUniqueSize, UNIQUE_READ_BYTES_MAX } from './slice-sizes.ts'
+import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './slice-sizes.ts'
 
-/** Bytes of an image that one slice of the default cutter stands for on average. */
-const SLICE_LENGTH_AVERAGE = 64 * 1024
+/** Counts that may wait for their turn; a further one is not made. */
+export const UNIQUE_COUNTS_WAITING_MAX = 16
+/** Bytes of an image that one entry of its manifest stands for, to estimate what a count would read before it begins. */
+const BYTES_PER_ENTRY = 64 * 1024
 
 export interface UniqueSizes {
-  /** What was counted and still holds, else null. */
+  /** The figure of an image when it was counted and still holds, else null. */
   known(id: string): number | null
-  /** Counts one image unless that would read too much; what cannot be counted stays null. */
-  count(id: string): Promise<void>
+  /** Counts what these images hold alone, together; null when that would read too much or too many counts wait. */
+  count(ids: readonly string[]): Promise<number | null>
 }
 
 export interface UniqueSizesDeps {
   readonly clock: Clock
   readonly log: Log
   readonly table: ImageTable
-  readonly manifests: ManifestFiles
+  readonly manifests: Pick<ManifestFiles, 'readOnce'>
   readonly sizes: (manifest: Manifest) => { readonly storedBytes: number }
 }
 
 export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   const { clock, log, table, manifests } = deps
   const counted = new Map<string, { revision: number; size: number | null }>()
-  const counting = new Map<string, Promise<void>>()
+  const counting = new Map<string, Promise<number | null>>()
+  let last: Promise<unknown> = Promise.resolve()
 
   const known = (id: string): number | null => {
     const found = counted.get(id)
     return found?.revision === table.revision() ? found.size : null
   }
-  const count = async (id: string): Promise<void> => {
-    const stored = table.get(id)
+  const countNow = async (ids: readonly string[]): Promise<number | null> => {
     const revision = table.revision()
-    if (!stored || counted.get(id)?.revision === revision || readCost(table) > UNIQUE_READ_BYTES_MAX) return
+    const [only] = ids.length === 1 ? ids : []
+    const before = only === undefined ? undefined : counted.get(only)
+    if (before?.revision === revision) return before.size
+    if (estimatedRead(table) > UNIQUE_READ_BYTES_MAX) return null
+    const budget = createReadBudget()
+    const read = async (id: string): Promise<Manifest> => {
+      const manifest = await manifests.readOnce(id, table.get(id)?.image.manifestDigest ?? null)
+      budget.spend(manifest.bytes.byteLength)
+      return manifest
+    }
+    const own = new Set(ids)
     const others = async function* (): AsyncGenerator<Manifest> {
-      for (const { image } of table.all()) if (image.id !== id && image.manifestDigest !== null) yield await manifests.readOnce(image.id, image.manifestDigest)
+      for (const { image } of table.all()) if (!own.has(image.id) && image.manifestDigest !== null) yield await read(image.id)
     }
+    let size: number | null = null
     try {
-      const manifest = await manifests.readOnce(id, stored.image.manifestDigest)
-      const size = await countUniqueSize(manifest, others(), { sizes: deps.sizes, pause: () => clock.sleep(0) })
-      counted.set(id, { revision, size })
+      const manifests: Manifest[] = []
+      for (const id of own) {
+        const image = table.get(id)?.image
+        if (image?.status === 'fileUnavailable') return null
+        // An image that failed before it had a manifest holds nothing.
+        if (image?.manifestDigest === null) continue
+        manifests.push(await read(id))
+        if (manifests.reduce((sum, { count }) => sum + count, 0) > UNIQUE_SLICES_MAX) break
+      }
+      size = await countUniqueSize(manifests, others(), { sizes: deps.sizes, pause: () => clock.sleep(0) })
     } catch (error) {
-      // A figure for people: the image is shown without it, and what is broken is found by those who need it.
-      log.debug('a unique size could not be counted', { image: id, error })
+      // The figure is for people: the answer is given without it, and whoever needs a damaged manifest reports it.
+      log.debug('a unique size could not be counted', { images: ids.length, error })
+      if (!budget.isSpent) return null
     }
+    if (only !== undefined) counted.set(only, { revision, size })
+    return size
   }
   return {
     known,
-    async count(id) {
+    async count(ids) {
       for (const old of counted.keys()) if (!table.get(old)) counted.delete(old)
-      const running = counting.get(id) ?? count(id).finally(() => counting.delete(id))
-      counting.set(id, running)
-      await running
+      const key = [...new Set(ids)].toSorted().join(' ')
+      const running = counting.get(key)
+      if (running) return running
+      if (counting.size > UNIQUE_COUNTS_WAITING_MAX) return null
+      const count = last.then(() => countNow(ids)).finally(() => counting.delete(key))
+      counting.set(key, count)
+      last = count
+      return count
     },
   }
 }
 
 /** Bytes of all manifests, estimated from the lengths of the images. */
-function readCost(table: ImageTable): number {
+function estimatedRead(table: ImageTable): number {
   let bytes = 0
-  for (const { image } of table.all()) bytes += manifestLength(Math.ceil(image.length / SLICE_LENGTH_AVERAGE))
+  for (const { image } of table.all()) bytes += manifestLength(Math.ceil(image.length / BYTES_PER_ENTRY))
   return bytes
 }

@@ -7,6 +7,7 @@ import type { Route } from '../../agent/http/route.ts'
 import { contentRoutes } from '../../agent/http/routes/content.ts'
 import { imageRoutes } from '../../agent/http/routes/images.ts'
 import { sliceRoutes } from '../../agent/http/routes/slices.ts'
+import { uniqueSizeRoutes } from '../../agent/http/routes/unique-size.ts'
 import { createTransferGate } from '../../agent/http/transfer-gate.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { createAgentClient } from '../../protocol/client.ts'
@@ -43,6 +44,7 @@ export async function serveImages(
   const downloads = createTransferGate({ clock: systemClock, limit: options.downloads ?? 1 })
   const routes = [
     ...imageRoutes({ images: catalogue }),
+    ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...sliceRoutes({ slices, downloads }),
     route({

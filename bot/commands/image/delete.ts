@@ -1,10 +1,13 @@
-// `image delete I…`: into the recycle bin, or for good where the store is set so; first the checklist and the name.
+// `image delete I…`: into the recycle bin, or for good where the store keeps none; first the checklist and the typed name.
 
+import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/image.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { ChecklistItem } from '../../views/view.ts'
 import { formatBytes, formatWireTime, statusWord } from '../../views/words.ts'
 import { defineCommand } from '../command.ts'
+import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { askStore, oneImage } from '../select.ts'
 import type { FoundImage } from '../select.ts'
@@ -28,14 +31,17 @@ export const imageDelete = defineCommand({
         at: await askStore(context, store, (agent) => agent.store.get()),
       })),
     )
-    const deletion = new Map(stores.map(({ store, at }) => [store.name, at.retention.deletion]))
-    const isFinal = found.some(({ store }) => deletion.get(store.name) === 'immediate')
+    const isFinal = stores.some(({ at }) => at.retention.deletion === 'immediate')
+    const frees = await Promise.all(stores.map(({ store }) => freedText(context, store, found)))
     const names = found.map(({ image }) => image.name)
     const refusal = gate(context, input, {
       title: `Delete ${names.join(', ')}`,
       names,
       aliases: found.map(({ image }) => image.id),
-      question: `${found.map(describe).join('; ')} would ${isFinal ? 'be gone for good: this store keeps no recycle bin.' : 'go to the recycle bin.'}`,
+      question: [
+        `${found.map(describe).join('; ')} would ${isFinal ? 'be gone for good: this store keeps no recycle bin.' : 'go to the recycle bin.'}`,
+        ...frees.filter((text) => text !== ''),
+      ].join(' '),
       essence: [String(isFinal), ...found.map(({ image, store }) => `${image.id} ${store.name}`)],
       checklist: found.flatMap(check),
       command: [
@@ -73,8 +79,19 @@ export const imageDelete = defineCommand({
 })
 
 function describe({ store, image }: FoundImage): string {
-  const frees = image.uniqueSize === null ? '' : `, would free ${formatBytes(image.uniqueSize)}`
-  return `${image.name} (${image.id}, ${formatBytes(image.length)}${frees}) in ${store.name}`
+  return `${image.name} (${image.id}, ${formatBytes(image.length)}) in ${store.name}`
+}
+
+/** What deleting all of these images of a store would free together; empty when the store cannot count it. */
+async function freedText(context: CommandContext, store: StoreRecord, found: readonly FoundImage[]): Promise<string> {
+  const images = found.filter((one) => one.store.name === store.name).map(({ image }) => image)
+  const [first] = images
+  if (!first) return ''
+  // An agent that does not know the route cannot count several images; the question is asked without the figure.
+  const isCountable = images.length > 1 && images.length <= UNIQUE_SIZE_IMAGES_MAX
+  const contact = isCountable ? await context.fleet.contact(store, (agent) => agent.images.uniqueSize(images.map(({ id }) => id))) : undefined
+  const bytes = images.length === 1 ? first.uniqueSize : contact?.kind === 'answered' ? contact.value : null
+  return bytes === null ? '' : `Cleanup can then free ${formatBytes(bytes)} in ${store.name}.`
 }
 
 function check({ image }: FoundImage): ChecklistItem[] {

@@ -26,6 +26,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/content': { GET: [...VIEWERS, 'download link'], HEAD: [...VIEWERS, 'download link'] },
   '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/unique-size': { POST: VIEWERS },
   '/v1/uploads': { POST: [...UPLOADERS, 'fresh upload link'] },
   '/v1/uploads/:id': {
     GET: [...UPLOADERS, 'used upload link'],

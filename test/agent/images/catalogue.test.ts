@@ -1,11 +1,14 @@
 // The catalogue on a real slice store: publish, list, change, delete, restore, prune, and all of it again after a restart.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { newId } from '../../../protocol/ids.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { openImageStore, seededBytes } from '../../support/image-store.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+// Inspections and digests on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 async function codeOf(run: () => unknown): Promise<string> {
   try {

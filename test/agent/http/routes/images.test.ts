@@ -41,6 +41,32 @@ describe('/v1/images', () => {
     expect(await codeOf(images.list({ cursor: '%%' }))).toBe('invalid-input')
   })
 
+  test('counts what deleting several images would free as a union', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    await using server = await serveImages(store)
+    const { images } = server.client
+    const shared = seededBytes(300_000, 1)
+    const one = await store.add(shared, { name: 'one' })
+    const two = await store.add(Buffer.concat([shared, seededBytes(30_000, 2)]), { name: 'two' })
+    await store.add(seededBytes(50_000, 3), { name: 'other' })
+    const alone = [await images.uniqueSize([one.id]), await images.uniqueSize(['two'])]
+    expect(alone).toEqual([(await images.get('one')).uniqueSize, (await images.get('two')).uniqueSize])
+    const both = await images.uniqueSize([two.id, 'one', one.id])
+    expect(both).toBeGreaterThanOrEqual(320_000)
+    // The content behind the shared part moves the last cut, so the images differ in their last slice of at most 128 KiB.
+    expect(both).toBeLessThan(330_000 + 128 * 1024)
+    expect(alone.reduce<number>((sum, size) => sum + (size ?? 0), 0)).toBeLessThan(300_000)
+    await store.catalogue.delete(one.id, 'test')
+    await store.catalogue.delete(two.id, 'test')
+    await store.catalogue.purge(one.id, 'test')
+    await store.catalogue.purge(two.id, 'test')
+    expect((await store.slices.gc({ dryRun: true })).deadBytes).toBeGreaterThanOrEqual(both ?? 0)
+    expect(await codeOf(images.uniqueSize(['img_none']))).toBe('not-found')
+    expect(await codeOf(images.uniqueSize([]))).toBe('invalid-input')
+    expect(await codeOf(images.uniqueSize(Array.from({ length: 101 }, () => 'other')))).toBe('invalid-input')
+  })
+
   test('changes, binds and grants', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)

@@ -1,0 +1,58 @@
+// Counts of unique bytes: one at a time, with a bounded queue, within a budget of what is read.
+
+import { describe, expect, test } from 'bun:test'
+import { createImageTable } from '../../../agent/images/image-table.ts'
+import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/slice-sizes.ts'
+import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
+import type { Manifest } from '../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../protocol/manifest.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory-log.ts'
+import { openImageStore, seededBytes } from '../../support/image-store.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+describe('counts of unique bytes', () => {
+  test('run one at a time, and beyond the bound of the queue are not made', async () => {
+    const { manifest } = await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])
+    const gate = Promise.withResolvers<Manifest>()
+    let reading = 0
+    const sizes = createUniqueSizes({
+      clock: createManualClock(),
+      log: createMemoryLog(),
+      table: createImageTable(),
+      manifests: {
+        readOnce: async () => {
+          reading++
+          return gate.promise
+        },
+      },
+      sizes: () => ({ storedBytes: 4096 }),
+    })
+    const all = Array.from({ length: UNIQUE_COUNTS_WAITING_MAX + 10 }, (_, i) => sizes.count([`img_${i}`]))
+    await Promise.resolve()
+    expect(reading).toBe(1)
+    // An image that is counted already waits for that count.
+    const same = sizes.count(['img_0'])
+    gate.resolve(manifest)
+    const counted = await Promise.all(all)
+    expect(counted.filter((size) => size === 4096)).toHaveLength(UNIQUE_COUNTS_WAITING_MAX + 1)
+    expect(counted.filter((size) => size === null)).toHaveLength(9)
+    expect(await same).toBe(4096)
+    expect(reading).toBe(UNIQUE_COUNTS_WAITING_MAX + 1)
+  })
+
+  test('read no more than the budget', () => {
+    const budget = createReadBudget()
+    budget.spend(UNIQUE_READ_BYTES_MAX)
+    expect(budget.isSpent).toBe(false)
+    expect(() => budget.spend(1)).toThrow(RangeError)
+    expect(budget.isSpent).toBe(true)
+  })
+
+  test('of the same image twice count it once', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const image = await store.add(seededBytes(100_000, 1), { name: 'one' })
+    expect(await store.catalogue.uniqueSize(['one', image.id])).toBe(image.storedSize)
+  })
+})
