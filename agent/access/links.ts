@@ -144,7 +144,7 @@ function refuse(payload: LinkPayload, { method, path }: { method: string; path: 
 }
 
 function makeActor(payload: LinkPayload, maker: string): Actor {
-  const common = { id: payload.id, endMs: payload.end }
+  const common = { id: payload.id, makerTokenId: payload.by, endMs: payload.end }
   if (payload.kind === 'download') return { name: maker, role: 'viewer', link: { ...common, kind: 'download', image: payload.image } }
   const { max, name } = payload
   return {

@@ -2,11 +2,14 @@
 
 import type { Role } from '../../protocol/access.ts'
 
-/** The one behind a request. `name` is shown in tasks, events and logs; it is never a secret. */
+/**
+ * Who sent a request. `name` is shown in tasks, events and logs and is never a secret. It decides nothing: several tokens can have the same
+ * name, also one after the other. What belongs to an actor belongs to a token id.
+ */
 export interface Actor {
   readonly name: string
   readonly role: Role
-  /** Id of the token that the request came with. */
+  /** Id of the token that the request came with; undefined when it came by a link. */
   readonly tokenId?: string
   /** Set when the request came by a signed link and not by a token. `name` is then that of the link's maker. */
   readonly link?: LinkRight
@@ -15,6 +18,8 @@ export interface Actor {
 /** What a signed link allows. */
 export interface LinkRight {
   readonly id: string
+  /** Id of the token that made the link. */
+  readonly makerTokenId: string
   readonly kind: 'upload' | 'download'
   /** End of the link in milliseconds since 1970. */
   readonly endMs: number

@@ -12,6 +12,7 @@ import { lengthLimit, promiseSpace, refuseTooLong, spaceKey } from './limits.ts'
 import { describeUpload, parseMetadata } from './metadata.ts'
 import { journalPath, UPLOAD_FILE_FORMAT, uploadFolder, writeUploadFile } from './upload-file.ts'
 import type { UploadFile } from './upload-file.ts'
+import { creatorTokenId } from './upload.ts'
 import type { Upload } from './upload.ts'
 
 /** Uploads that are not images yet, in one store at most. */
@@ -66,6 +67,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     format: UPLOAD_FILE_FORMAT,
     id,
     creator: actor.name,
+    creatorTokenId: creatorTokenId(actor),
     linkId: actor.link?.id ?? null,
     createdAtMs: clock.nowMs(),
     length,

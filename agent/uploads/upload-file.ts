@@ -5,15 +5,21 @@ import { z } from 'zod'
 import { imageDraftSchema } from '../../protocol/image.ts'
 import type { Disk } from '../contract/disk.ts'
 
-export const UPLOAD_FILE_FORMAT = 1
+export const UPLOAD_FILE_FORMAT = 2
 /** Longest upload.json that is read, in bytes: the header block of a request is bounded at 16 KiB. */
 const UPLOAD_FILE_BYTES_MAX = 256 * 1024
 
 const uploadFileSchema = z.object({
-  format: z.literal(UPLOAD_FILE_FORMAT),
+  /** Format 1 had no `creatorTokenId`. */
+  format: z.union([z.literal(1), z.literal(2)]).transform(() => UPLOAD_FILE_FORMAT),
   id: z.string(),
-  /** Name of the actor who created it. */
+  /** Name of the actor who created it, for people. */
   creator: z.string(),
+  /**
+   * Id of the token that created it, or that made the link it was created with. Null in files of format 1, which named the creator only:
+   * names are not unique, so those uploads belong to nobody, and operators and admins finish or delete them.
+   */
+  creatorTokenId: z.string().nullable().default(null),
   /** The signed link that created it, which may touch no other upload. */
   linkId: z.string().nullable(),
   createdAtMs: z.number(),

@@ -57,10 +57,17 @@ export function viewOf(upload: Upload, expiryMs: number): UploadView {
   }
 }
 
-/** An uploader sees its own uploads, a link the one it made, an operator all. */
+/** Id of the token that an actor's uploads belong to: its own, or that of the link's maker. */
+export function creatorTokenId({ name, tokenId, link }: Actor): string {
+  const id = tokenId ?? link?.makerTokenId
+  if (id === undefined) throw new Error(`the actor ${name} came neither with a token nor by a link`)
+  return id
+}
+
+/** An uploader sees the uploads of its token, a link the one it made, an operator all. */
 export function mayTouch(actor: Actor, file: UploadFile): boolean {
   if (actor.link) return actor.link.kind === 'upload' && actor.link.id === file.linkId
-  return actor.role === 'operator' || actor.role === 'admin' || actor.name === file.creator
+  return actor.role === 'operator' || actor.role === 'admin' || creatorTokenId(actor) === file.creatorTokenId
 }
 
 /** An upload that is not there, or not for this actor: the two look alike. */

@@ -24,6 +24,8 @@ export const TOKENS: Readonly<Record<string, Actor>> = {
   'admin-secret': { name: 'root', role: 'admin', tokenId: 'tok_1' },
   'ann-secret': { name: 'ann', role: 'uploader', tokenId: 'tok_2' },
   'bob-secret': { name: 'bob', role: 'uploader', tokenId: 'tok_3' },
+  /** Another token of the same name. */
+  'other-ann-secret': { name: 'ann', role: 'uploader', tokenId: 'tok_5' },
   'viewer-secret': { name: 'vic', role: 'viewer', tokenId: 'tok_4' },
 }
 
@@ -86,7 +88,10 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
   }
   const authenticator: Authenticator = {
     byToken: async (secret) => TOKENS[secret],
-    byLink: async (link) => ({ kind: 'allowed', actor: { name: 'ann', role: 'uploader', link: { id: link, kind: 'upload', endMs: 1e15, maxLength: 1000 } } }),
+    byLink: async (link) => ({
+      kind: 'allowed',
+      actor: { name: 'ann', role: 'uploader', link: { id: link, makerTokenId: 'tok_2', kind: 'upload', endMs: 1e15, maxLength: 1000 } },
+    }),
   }
   let uploads = await openUploads(all)
   const makeApp = () => createApp({ routes: uploadRoutes({ uploads, images: publisher, clock: systemClock }), authenticator, log, clock: systemClock, origins })

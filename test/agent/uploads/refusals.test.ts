@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { problem } from '../../../protocol/problems.ts'
 import type { SpaceState } from '../../../agent/contract/space.ts'
 import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
@@ -24,6 +25,42 @@ describe('access', () => {
     const part = await create(server, 10, { ...as('ann-secret'), 'Upload-Concat': 'partial' })
     await patch(server, part, 0, someBytes(10), as('ann-secret'))
     expect((await server.ask('POST', '/v1/uploads', { ...as('bob-secret'), 'Upload-Concat': `final;${part}` })).status).toBe(404)
+  })
+
+  test('uploads belong to a token and not to its name', async () => {
+    await using server = await startUploadServer()
+    const as = (token: string) => ({ Authorization: `Bearer ${token}` })
+    const part = await create(server, 10, { ...as('ann-secret'), 'Upload-Concat': 'partial' })
+    expect((await server.ask('HEAD', part, as('other-ann-secret'))).status).toBe(404)
+    expect((await patch(server, part, 0, someBytes(10), as('other-ann-secret'))).status).toBe(404)
+    expect((await server.ask('DELETE', part, as('other-ann-secret'))).status).toBe(404)
+    expect((await patch(server, part, 0, someBytes(10), as('ann-secret'))).status).toBe(204)
+    expect((await server.ask('POST', '/v1/uploads', { ...as('other-ann-secret'), 'Upload-Concat': `final;${part}` })).status).toBe(404)
+    // An upload by a link belongs to the token that made the link.
+    const linked = await server.ask('POST', '/v1/uploads?link=lnk_1', { Authorization: null, 'Upload-Length': '10' })
+    const path = linked.headers.get('location')?.split('?')[0] ?? ''
+    expect((await server.ask('HEAD', path, as('ann-secret'))).status).toBe(200)
+    expect((await server.ask('HEAD', path, as('other-ann-secret'))).status).toBe(404)
+  })
+
+  test('an upload of format 1, which knows the name of its creator only, is left to operators and to its link', async () => {
+    await using server = await startUploadServer()
+    const as = (token: string) => ({ Authorization: `Bearer ${token}` })
+    const url = await create(server, 100, as('ann-secret'))
+    const linked = (await server.ask('POST', '/v1/uploads?link=lnk_1', { Authorization: null, 'Upload-Length': '10' })).headers.get('location') ?? ''
+    await patch(server, url, 0, someBytes(40), as('ann-secret'))
+    for (const path of [url, linked]) {
+      const file = join(server.folder, path.split('/').at(-1)?.split('?')[0] ?? '', 'upload.json')
+      const { creatorTokenId: _id, ...former } = await Bun.file(file).json()
+      await Bun.write(file, JSON.stringify({ ...former, format: 1 }))
+    }
+    await server.restart()
+    expect((await server.ask('HEAD', url, as('ann-secret'))).status).toBe(404)
+    expect((await server.ask('HEAD', linked, { Authorization: null })).status).toBe(200)
+    const head = await server.ask('HEAD', url)
+    expect([head.status, head.headers.get('upload-offset')]).toEqual([200, '40'])
+    expect((await patch(server, url, 40, someBytes(60))).status).toBe(204)
+    expect((await server.ask('HEAD', url, as('ann-secret'))).status).toBe(404)
   })
 
   test('a link makes one upload of bounded length, is kept in its address, and touches no other', async () => {
