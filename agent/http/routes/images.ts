@@ -5,6 +5,7 @@ import { imageFilterSchema, imagePatchSchema, imageSchema, nameSchema } from '..
 import type { Image, ImageFilter, ImagePatch } from '../../../protocol/image.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { Page, PageQuery } from '../../../protocol/page.ts'
+import { answerPage } from '../page-answer.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -41,7 +42,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       summary: 'Lists images, newest first; the recycle bin with status=deleted',
       query: listSchema,
       answers: { 200: { description: 'One page of images', schema: pageSchema(imageSchema) } },
-      run: ({ query: { limit, cursor, ...filter } }) => Response.json(images.list(filter, { limit, cursor })),
+      run: ({ query: { limit, cursor, ...filter } }) => answerPage((count) => images.list(filter, { limit: count, cursor }), limit),
     }),
     route({
       method: 'GET',

@@ -5,6 +5,7 @@ import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
 import type { TaskBoard } from '../../contract/work.ts'
+import { answerPage } from '../page-answer.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -21,7 +22,7 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       summary: 'Lists tasks, newest first',
       query: filterSchema,
       answers: { 200: { description: 'One page of tasks', schema: pageSchema(taskSchema) } },
-      run: ({ query }) => Response.json(tasks.list(query)),
+      run: ({ query }) => answerPage((limit) => tasks.list({ ...query, limit }), query.limit),
     }),
     route({
       method: 'GET',

@@ -1,0 +1,24 @@
+// Answers of lists, bounded in bytes as well as in items: some items can be made large by those who may change them.
+
+import type { Page } from '../../protocol/page.ts'
+
+/** Longest page in bytes of its JSON, unless its first item alone is longer. */
+export const PAGE_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * The answer of a list. A page that would be longer than PAGE_BYTES_MAX ends early; its `next` leads to the rest.
+ * `list` gives the page of at most this many items, and always the same one for the same state.
+ */
+export function answerPage<Item>(list: (limit: number) => Page<Item>, limit: number, headers: Readonly<Record<string, string>> = {}): Response {
+  const { items, next } = list(limit)
+  const parts: string[] = []
+  let length = 0
+  for (const item of items) {
+    const text = JSON.stringify(item)
+    length += text.length
+    if (length > PAGE_BYTES_MAX && parts.length > 0) break
+    parts.push(text)
+  }
+  const cursor = parts.length < items.length ? list(parts.length).next : next
+  return new Response(`{"items":[${parts.join(',')}],"next":${JSON.stringify(cursor)}}`, { headers: { 'Content-Type': 'application/json', ...headers } })
+}
