@@ -121,8 +121,11 @@ export interface AgentClient {
   readonly slices: {
     /** Those of the digests that the agent does not have. */
     missing(digests: readonly string[], options?: CallOptions): Promise<string[]>
-    /** The slices in the order asked for; digests are not verified here. Throws FrameInvalid or ProblemError in the stream. */
-    fetch(digests: readonly string[], options?: CallOptions): AsyncGenerator<SliceFrame>
+    /**
+     * The slices in the order asked for; digests are not verified here. Throws FrameInvalid, also for a slice longer than `lengthMax`, or
+     * ProblemError in the stream.
+     */
+    fetch(digests: readonly string[], options?: CallOptions & { readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
   }
   readonly uploads: UploadClient
   sync(request: SyncRequest, options?: CallOptions): Promise<Task>
@@ -216,7 +219,7 @@ export function createAgentClient(peer: Peer): AgentClient {
           headers: { accept: SLICES_MEDIA_TYPE },
           signal: options.signal,
         })
-        yield* decodeFrames(answer.body())
+        yield* decodeFrames(answer.body(), options.lengthMax)
       },
     },
     uploads: createUploadClient(call),

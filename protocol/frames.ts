@@ -64,16 +64,16 @@ export function encodeEndFrame(): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Reads frames from a stream of bytes, holding one frame at a time. Throws FrameInvalid when a frame is out of
- * bounds or the stream ends before its end frame. Digests are not verified here.
+ * Reads frames from a stream of bytes, holding one frame at a time. Throws FrameInvalid when a slice is longer than `lengthMax` (before memory is
+ * taken for it), a header is not one that the encoder makes, or the stream ends before its end frame. Digests are not verified here.
  */
-export async function* decodeFrames(source: AsyncIterable<Uint8Array>): AsyncGenerator<SliceFrame> {
+export async function* decodeFrames(source: AsyncIterable<Uint8Array>, lengthMax: number = SLICE_LENGTH_MAX): AsyncGenerator<SliceFrame> {
   const take = exactly(source)
   for (;;) {
     const header = decodeHeader(await take(FRAME_HEADER_BYTES))
     if (isEnd(header)) return
     const { digest, length, storedLength, codec } = header
-    requireSlice(header)
+    requireSlice(header, lengthMax)
     yield { digest, length, codec, stored: await take(storedLength) }
   }
 }
@@ -86,8 +86,8 @@ export interface FrameReader {
   readonly isEnded: boolean
 }
 
-/** Makes a reader of one stream of frames. */
-export function createFrameReader(): FrameReader {
+/** Makes a reader of one stream of frames, of slices of at most `lengthMax` bytes: it holds one at a time. */
+export function createFrameReader(lengthMax: number = SLICE_LENGTH_MAX): FrameReader {
   let isEnded = false
   let header: FrameHeader | undefined
   let filling = new Uint8Array(FRAME_HEADER_BYTES)
@@ -127,11 +127,11 @@ export function createFrameReader(): FrameReader {
         if (isEnd(read)) {
           isEnded = true
         } else if (read.storedLength === 0) {
-          const reference = readReference(read)
+          const reference = readReference(read, lengthMax)
           next(FRAME_HEADER_BYTES)
           yield reference
         } else {
-          requireSlice(read)
+          requireSlice(read, lengthMax)
           header = read
           next(read.storedLength)
         }
@@ -149,22 +149,32 @@ interface FrameHeader {
 
 function decodeHeader(bytes: Uint8Array): FrameHeader {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 41; at < FRAME_HEADER_BYTES; at++) if (bytes[at] !== 0) throw new FrameInvalid('a frame has bytes set that must be zero')
   return { digest: digestIn(bytes, 0), length: view.getUint32(32, true), storedLength: view.getUint32(36, true), codec: bytes[40] ?? 0 }
 }
 
-function isEnd({ length, storedLength }: FrameHeader): boolean {
-  return length === 0 && storedLength === 0
+function isEnd({ digest, length, storedLength, codec }: FrameHeader): boolean {
+  if (length !== 0 || storedLength !== 0) return false
+  if (codec !== 0 || !isZero(digest)) throw new FrameInvalid('an end frame has bytes set that must be zero')
+  return true
 }
 
-function requireSlice({ length, storedLength, codec }: FrameHeader): void {
-  if (length > SLICE_LENGTH_MAX || storedLength > length) throw new FrameInvalid(`a frame of ${storedLength} bytes for a slice of ${length}`)
+function requireSlice({ length, storedLength, codec }: FrameHeader, lengthMax: number): void {
+  if (length > lengthMax) throw new FrameInvalid(`a slice of ${length} bytes, the limit is ${lengthMax}`)
   if (codec !== CODEC_RAW && codec !== CODEC_ZSTD) throw new FrameInvalid(`codec ${codec} is not known`)
+  const isPossible = codec === CODEC_RAW ? storedLength === length : storedLength > 0 && storedLength <= length
+  if (!isPossible) throw new FrameInvalid(`a frame of ${storedLength} bytes for a slice of ${length}`)
 }
 
-function readReference({ digest, length }: FrameHeader): UploadFrame {
-  if (digest.every((byte) => byte === 0)) return { kind: 'zeros', length }
-  if (length > SLICE_LENGTH_MAX) throw new FrameInvalid(`a reference to a slice of ${length} bytes`)
+function readReference({ digest, length, codec }: FrameHeader, lengthMax: number): UploadFrame {
+  if (codec !== 0) throw new FrameInvalid('a frame without bytes has a codec')
+  if (isZero(digest)) return { kind: 'zeros', length }
+  if (length > lengthMax) throw new FrameInvalid(`a reference to a slice of ${length} bytes, the limit is ${lengthMax}`)
   return { kind: 'reference', digest, length }
+}
+
+function isZero(digest: Uint8Array): boolean {
+  return digest.every((byte) => byte === 0)
 }
 
 /** A function that takes exactly n bytes from a stream of pieces, copied together. */

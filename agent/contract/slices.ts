@@ -57,8 +57,8 @@ export class SliceUnreadable extends Error {
   readonly digest: Uint8Array
   readonly reason: 'missing' | 'corrupt'
 
-  constructor(digest: Uint8Array, reason: 'missing' | 'corrupt', detail: string) {
-    super(detail)
+  constructor(digest: Uint8Array, reason: 'missing' | 'corrupt', detail: string, options?: ErrorOptions) {
+    super(detail, options)
     this.digest = digest
     this.reason = reason
   }

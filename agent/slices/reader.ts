@@ -1,15 +1,14 @@
 // Reader: the bytes of an image by range. Slices of a window are looked up together, read in the order they lie on disk,
 // verified, decompressed off the event loop and given out in image order while the next window is on its way.
 
-import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { SliceFrame } from '../../protocol/frames.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
 import type { PackSearch } from './pack-search.ts'
-import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
+import { sliceBytes, SliceBytesInvalid } from './slice-bytes.ts'
 import { sliceKey } from './slice-row.ts'
 import type { Location } from './slice-row.ts'
 
@@ -118,13 +117,23 @@ export function createReader(deps: ReaderDeps): Reader {
   }
 
   const decompress = async (frame: SliceFrame, location: Location): Promise<Uint8Array> => {
-    if (frame.codec !== CODEC_ZSTD) return frame.stored
     try {
-      return await decompressSlice(frame.stored, frame.length)
+      return await sliceBytes(frame)
     } catch (error) {
+      if (!(error instanceof SliceBytesInvalid)) throw error
       await deps.onCorrupt(frame.digest, location, 'does not decompress')
-      throw new SliceUnreadable(frame.digest, 'corrupt', `a slice does not decompress: ${error instanceof Error ? error.message : String(error)}`)
+      throw new SliceUnreadable(frame.digest, 'corrupt', `a slice does not decompress: ${error.message}`, { cause: error })
     }
+  }
+
+  /**
+   * A slice that the index gives another length than a manifest does. The record says which of them is wrong: the row of the index is corrected by
+   * what finds it; a manifest whose entries are shorter than their slices would have a window read without a bound.
+   */
+  const asLong = async (wanted: Wanted, length: number): Promise<Wanted> => {
+    const frame = await verified(wanted, await readAlone(wanted), 0)
+    if (frame.length !== length) throw notAsLong(wanted.digest, frame.length, length)
+    return wanted
   }
 
   /** Looks for what the index lacks of the entries from `first` up to the offset `end`, all of it at once. */
@@ -149,7 +158,8 @@ export function createReader(deps: ReaderDeps): Reader {
       const cached = cache.get(key)
       const location = cached || wanted.has(key) ? undefined : deps.index.find(digest)
       if (cached) slices.set(key, cached)
-      else if (location) wanted.set(key, { digest, location })
+      else if (location)
+        wanted.set(key, location.length === manifest.lengthAt(i) ? { digest, location } : await asLong({ digest, location }, manifest.lengthAt(i)))
       else if (!wanted.has(key)) lost.push(digest)
     }
     if (lost.length > 0) {
@@ -247,10 +257,12 @@ function* pieces(manifest: Manifest, window: Window, slices: ReadonlyMap<string,
     const offset = manifest.offsetAt(i)
     const from = Math.max(start, offset) - offset
     const to = Math.min(end, offset + manifest.lengthAt(i)) - offset
-    const slice = manifest.isZeroAt(i) ? undefined : slices.get(sliceKey(manifest.digestAt(i)))?.subarray(from, to)
-    if (!manifest.isZeroAt(i) && slice?.byteLength !== to - from) {
-      throw new SliceUnreadable(manifest.digestAt(i), 'corrupt', 'a slice is not as long as the manifest says')
+    const whole = manifest.isZeroAt(i) ? undefined : slices.get(sliceKey(manifest.digestAt(i)))
+    // Also a longer slice: its first bytes would pass for an image that nobody stored.
+    if (!manifest.isZeroAt(i) && whole?.byteLength !== manifest.lengthAt(i)) {
+      throw notAsLong(manifest.digestAt(i), whole?.byteLength ?? 0, manifest.lengthAt(i))
     }
+    const slice = whole?.subarray(from, to)
     const isGathered = slice !== undefined && slice.byteLength < GATHERED_MAX
     if (filled > 0 && (!isGathered || filled + slice.byteLength > gathered.byteLength)) {
       yield gathered.subarray(0, filled)
@@ -269,6 +281,10 @@ function* pieces(manifest: Manifest, window: Window, slices: ReadonlyMap<string,
     }
   }
   if (filled > 0) yield gathered.subarray(0, filled)
+}
+
+function notAsLong(digest: Uint8Array, actual: number, expected: number): SliceUnreadable {
+  return new SliceUnreadable(digest, 'corrupt', `a slice has ${actual} bytes where the manifest says ${expected}`)
 }
 
 interface ReadPlan {

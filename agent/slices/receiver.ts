@@ -1,14 +1,14 @@
 // Receiver: takes whole slices that come from outside, each verified by its SHA-256 before it is stored.
 
-import { CODEC_RAW, CODEC_ZSTD } from '../../protocol/frames.ts'
+import { DIGEST_BYTES } from '../../protocol/digest.ts'
 import type { SliceFrame } from '../../protocol/frames.ts'
-import { SLICE_LENGTH_MAX } from '../../protocol/manifest.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceReceiver } from '../contract/slices.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackWriter } from './pack-writer.ts'
 import type { Pins } from './pins.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from './record.ts'
+import { sliceBytes, SliceBytesInvalid } from './slice-bytes.ts'
 
 export interface ReceiverDeps {
   readonly writer: PackWriter
@@ -53,49 +53,16 @@ export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceRece
 }
 
 async function verify(frame: SliceFrame): Promise<void> {
-  const mismatch = (): SliceUnreadable => new SliceUnreadable(frame.digest, 'corrupt', 'the bytes of a received slice do not match its digest')
-  const isCodecKnown = frame.codec === CODEC_RAW || frame.codec === CODEC_ZSTD
-  // A record out of these bounds could never be read again.
-  if (!isCodecKnown || frame.length === 0 || frame.length > SLICE_LENGTH_MAX || frame.stored.byteLength > frame.length) throw mismatch()
-  let bytes = frame.stored
-  if (frame.codec === CODEC_ZSTD) {
-    try {
-      bytes = await decompressSlice(frame.stored, frame.length)
-    } catch {
-      throw mismatch()
-    }
+  const mismatch = (cause?: unknown): SliceUnreadable =>
+    new SliceUnreadable(frame.digest, 'corrupt', 'the bytes of a received slice do not match its digest', { cause })
+  let bytes: Uint8Array
+  try {
+    bytes = await sliceBytes(frame)
+  } catch (error) {
+    if (error instanceof SliceBytesInvalid) throw mismatch(error)
+    throw error
   }
-  const digest = Buffer.allocUnsafe(32)
-  if (bytes.byteLength === frame.length) Bun.SHA256.hash(bytes, digest)
-  if (bytes.byteLength !== frame.length || digest.compare(frame.digest) !== 0) throw mismatch()
-}
-
-/** Decompresses one slice on a thread of the runtime. Throws when the frame is damaged or says another length. */
-export async function decompressSlice(stored: Uint8Array, length: number): Promise<Uint8Array> {
-  const announced = zstdContentSize(stored)
-  // A frame that announces more than the slice may have is refused before memory is taken for it.
-  if (announced !== length) throw new Error(`a zstd frame announces ${announced} bytes for a slice of ${length}`)
-  return Bun.zstdDecompress(stored)
-}
-
-/** Content size that a zstd frame announces (RFC 8878 §3.1.1.1), or undefined when it announces none. */
-export function zstdContentSize(frame: Uint8Array): number | undefined {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength)
-  if (frame.byteLength < 6 || view.getUint32(0, true) !== 0xfd2f_b528) return undefined
-  const descriptor = view.getUint8(4)
-  const isSingleSegment = (descriptor & 0x20) !== 0
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
-  const at = 5 + (isSingleSegment ? 0 : 1) + dictionaryBytes
-  const sizeFlag = descriptor >> 6
-  if (at + [1, 2, 4, 8][sizeFlag]! > frame.byteLength) return undefined
-  switch (sizeFlag) {
-    case 0:
-      return isSingleSegment ? view.getUint8(at) : undefined
-    case 1:
-      return view.getUint16(at, true) + 256
-    case 2:
-      return view.getUint32(at, true)
-    default:
-      return Number(view.getBigUint64(at, true))
-  }
+  const digest = Buffer.allocUnsafe(DIGEST_BYTES)
+  Bun.SHA256.hash(bytes, digest)
+  if (digest.compare(frame.digest) !== 0) throw mismatch()
 }

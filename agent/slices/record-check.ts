@@ -1,13 +1,12 @@
 // Verifies one record of a pack: its header, its checksum, and the SHA-256 of the slice in it.
 
 import { DIGEST_BYTES } from '../../protocol/digest.ts'
-import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { DiskFile } from '../contract/disk.ts'
 import type { PackRow } from './pack-format.ts'
 import { recordLength } from './pack-format.ts'
-import { decompressSlice } from './receiver.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
 import type { RecordHeader } from './record.ts'
+import { sliceBytes, SliceBytesInvalid } from './slice-bytes.ts'
 
 /** What is wrong with a record, its bytes read from the disk; undefined when it is whole. */
 export async function recordFault(file: DiskFile, row: PackRow): Promise<string | undefined> {
@@ -24,11 +23,11 @@ export async function recordFault(file: DiskFile, row: PackRow): Promise<string 
 /** What is wrong with the slice in a record whose stored bytes are those that were written; undefined when it is what its digest says. */
 export async function sliceFault({ codec, length, digest }: RecordHeader, stored: Uint8Array): Promise<string | undefined> {
   try {
-    const bytes = codec === CODEC_ZSTD ? await decompressSlice(stored, length) : stored
     const actual = Buffer.allocUnsafe(DIGEST_BYTES)
-    Bun.SHA256.hash(bytes, actual)
+    Bun.SHA256.hash(await sliceBytes({ codec, length, stored }), actual)
     return actual.equals(digest) ? undefined : 'its SHA-256 does not match'
-  } catch {
-    return 'it does not decompress'
+  } catch (error) {
+    if (error instanceof SliceBytesInvalid) return 'it does not decompress'
+    throw error
   }
 }

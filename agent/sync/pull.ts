@@ -95,7 +95,10 @@ async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, 
 function findMissing(receiver: SliceReceiver, manifest: Manifest, counts: PullCounts): number[] {
   const missing: number[] = []
   for (const window of sliceWindows(manifest)) {
-    const absent = receiver.pin(window.map((entry) => manifest.digestAt(entry)))
+    const absent = receiver.pin(
+      window.map((entry) => manifest.digestAt(entry)),
+      window.map((entry) => manifest.lengthAt(entry)),
+    )
     counts.slicesPresent += window.length - absent.length
     for (const i of absent) missing.push(window[i] ?? 0)
   }
@@ -160,7 +163,12 @@ async function fetchBatch(
   let rest = batch
   // Another lane, an upload or another sync may have brought some meanwhile.
   const skipPresent = (): void => {
-    const absent = new Set(receiver.pin(rest.map((entry) => manifest.digestAt(entry))))
+    const absent = new Set(
+      receiver.pin(
+        rest.map((entry) => manifest.digestAt(entry)),
+        rest.map((entry) => manifest.lengthAt(entry)),
+      ),
+    )
     for (const [i, entry] of rest.entries()) if (!absent.has(i)) moved(manifest.lengthAt(entry))
     rest = rest.filter((_entry, i) => absent.has(i))
   }
@@ -168,10 +176,11 @@ async function fetchBatch(
     skipPresent()
     if (rest.length === 0) return
     const asked = rest
+    const lengthMax = asked.reduce((most, entry) => Math.max(most, manifest.lengthAt(entry)), 0)
     let received = 0
     for await (const frame of client.slices.fetch(
       asked.map((entry) => formatDigest(manifest.digestAt(entry))),
-      { signal },
+      { signal, lengthMax },
     )) {
       const wanted = asked[received]
       if (wanted === undefined || !isSame(frame.digest, manifest.digestAt(wanted)) || frame.length !== manifest.lengthAt(wanted)) {

@@ -4,7 +4,7 @@
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import { formatDigest } from '../../protocol/digest.ts'
 import { createFrameReader, FrameInvalid } from '../../protocol/frames.ts'
-import type { SliceFrame, UploadFrame } from '../../protocol/frames.ts'
+import type { FrameReader, SliceFrame, UploadFrame } from '../../protocol/frames.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { CrashPoint } from '../contract/runtime.ts'
@@ -52,7 +52,7 @@ export class SliceIntake implements BodyIntake {
   readonly #sink: Sink
   readonly #body: SliceBody
   readonly #pace: Pace
-  readonly #reader = createFrameReader()
+  readonly #reader: FrameReader
   readonly #putting = new Set<Promise<void>>()
   #batch: Batch | undefined
   #offset: number
@@ -65,6 +65,7 @@ export class SliceIntake implements BodyIntake {
     this.#sink = sink
     this.#body = body
     this.#offset = body.offset
+    this.#reader = createFrameReader(body.cutter.maximum)
     this.#pace = new Pace(
       deps,
       { ...options, flowingBytesMin: 0 },

@@ -24,7 +24,7 @@ const frame: fc.Arbitrary<SliceFrame> = fc
     codec: fc.constantFrom(CODEC_RAW, CODEC_ZSTD),
     more: fc.nat(1000),
   })
-  .map(({ digest, stored, codec, more }) => ({ digest, stored, codec, length: stored.byteLength + more }))
+  .map(({ digest, stored, codec, more }) => ({ digest, stored, codec, length: stored.byteLength + (codec === CODEC_RAW ? 0 : more) }))
 
 function encode(frames: readonly SliceFrame[]): Buffer {
   return Buffer.concat([...frames.flatMap((one) => [encodeFrameHeader(one), one.stored]), encodeEndFrame()])
@@ -77,8 +77,9 @@ describe('frames', () => {
   test('beyond their bounds are refused before memory is taken for them', async () => {
     const header = (edit: (view: DataView) => void): Uint8Array => {
       const bytes = encodeFrameHeader({ digest: new Uint8Array(32), length: 100, codec: CODEC_RAW, stored: new Uint8Array(100) })
-      edit(new DataView(bytes.buffer))
-      return Buffer.concat([bytes, new Uint8Array(100), encodeEndFrame()])
+      const whole = new Uint8Array(Buffer.concat([bytes, new Uint8Array(100), encodeEndFrame()]))
+      edit(new DataView(whole.buffer))
+      return whole
     }
     expect(await decode(header(() => {}))).toHaveLength(1)
     for (const edit of [
@@ -86,6 +87,11 @@ describe('frames', () => {
       (view: DataView) => view.setUint32(36, 101, true),
       (view: DataView) => view.setUint32(36, 0xffff_ffff, true),
       (view: DataView) => view.setUint8(40, 2),
+      (view: DataView) => view.setUint8(41, 1),
+      (view: DataView) => view.setUint8(47, 128),
+      (view: DataView) => view.setUint32(32, 101, true),
+      (view: DataView) => view.setUint8(148, 1),
+      (view: DataView) => view.setUint8(148 + 40, 1),
     ]) {
       expect(
         await decode(header(edit)).then(
@@ -141,5 +147,9 @@ describe('frames of an upload', () => {
     expect(() => take(encodeFrameHeader({ digest: digestBytes, length: 3, codec: 0, stored: new Uint8Array(4) }))).toThrow(FrameInvalid)
     expect(() => take(encodeFrameHeader({ digest: digestBytes, length: 3, codec: 9, stored: new Uint8Array(3) }))).toThrow(FrameInvalid)
     expect(() => take(encodeEndFrame(), new Uint8Array(1))).toThrow(FrameInvalid)
+    expect(() => [...createFrameReader(1000).take(encodeReferenceFrame(digestBytes, 1001))]).toThrow(FrameInvalid)
+    expect(() => [...createFrameReader(1000).take(encodeFrameHeader({ digest: digestBytes, length: 1001, codec: 0, stored: new Uint8Array(1001) }))]).toThrow(
+      FrameInvalid,
+    )
   })
 })

@@ -2,11 +2,11 @@
 // checkpoint gave out is forgotten with its ingest, and a disk can be told to be full. Slices that come whole are verified.
 
 import { toHex } from '../../protocol/digest.ts'
-import { CODEC_ZSTD } from '../../protocol/frames.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 import { SliceUnreadable, StoreWriteFailed } from '../../agent/contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart, SliceIngester, SliceReceiver } from '../../agent/contract/slices.ts'
+import { sliceBytes } from '../../agent/slices/slice-bytes.ts'
 
 const SLICE_BYTES = 64 * 1024
 /** What slices from outside are held to; the store's own are all of the average. */
@@ -68,10 +68,11 @@ export function createMemorySlices(): MemorySlices {
           hold(key)
           return false
         }),
-      async put({ digest, length, codec, stored }) {
-        const bytes = codec === CODEC_ZSTD ? await Bun.zstdDecompress(stored) : stored
+      async put(frame) {
+        const { digest, length } = frame
+        const bytes = await sliceBytes(frame).catch(() => undefined)
         const key = toHex(digest)
-        if (bytes.byteLength !== length || new Bun.CryptoHasher('sha256').update(bytes).digest('hex') !== key)
+        if (!bytes || new Bun.CryptoHasher('sha256').update(bytes).digest('hex') !== key)
           throw new SliceUnreadable(digest, 'corrupt', 'the bytes are not those of the digest')
         if (!slices.has(key)) {
           try {

@@ -3,6 +3,8 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { SliceUnreadable } from '../../../agent/contract/slices.ts'
+import { encodeManifest, manifestEntries } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { RECORD_HEADER_BYTES } from '../../../agent/slices/record.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import {
@@ -109,6 +111,39 @@ describe('read', () => {
     model.remove('image')
     await store.gc({ dryRun: false })
     await expect(readBack(store, image.manifest)).rejects.toMatchObject({ reason: 'missing' })
+  })
+
+  test('throws for a manifest whose entries are not as long as their slices, and reads nothing twice over for it', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model] })
+    const image = await model.add(store, 'image', noise(1, 600))
+    const entries = [...manifestEntries(image.manifest)]
+    for (const forge of [
+      (entry: ManifestEntry) => ({ ...entry, length: 1 }),
+      (entry: ManifestEntry, i: number) => ({ ...entry, length: entry.length - (i === 5 ? 512 : 0) }),
+      (entry: ManifestEntry, i: number) => ({ ...entry, length: entry.length + (i === 5 ? 512 : 0) }),
+    ]) {
+      const { manifest } = await encodeManifest(entries.map(forge))
+      for (const [start, end] of [
+        [0, manifest.imageLength],
+        [0, Math.min(manifest.imageLength, 100)],
+        [manifest.offsetAt(5), manifest.offsetAt(6)],
+      ] as const) {
+        const isTouched = manifest.lengthAt(0) === 1 || (start <= manifest.offsetAt(5) && end > manifest.offsetAt(5))
+        const read = readBack(store, manifest, start, end).then(
+          () => 'read',
+          (error: unknown) => error,
+        )
+        if (isTouched) expect(await read).toMatchObject({ name: 'SliceUnreadable', reason: 'corrupt' })
+      }
+    }
+    expect(store.quarantined()).toEqual([])
+    expect(await readOutcome(store, image)).toBe('whole')
+    // The same slice by two entries, one of them right.
+    const [first = { length: 1, digest: null }] = entries
+    const { manifest } = await encodeManifest([first, { ...first, length: 512 }])
+    await expect(readBack(store, manifest)).rejects.toMatchObject({ reason: 'corrupt' })
   })
 
   test('stops at an aborted signal', async () => {

@@ -3,7 +3,6 @@
 import { describe, expect, test } from 'bun:test'
 import { encodeManifest } from '../../../protocol/manifest.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
-import { zstdContentSize } from '../../../agent/slices/receiver.ts'
 import { createRandom } from '../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../support/slice-model.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
@@ -93,17 +92,5 @@ describe('sync between stores', () => {
     for await (const frame of source.readStored(missing.map((i) => digests[i] ?? Buffer.alloc(32)))) await receiver.put(frame)
     await receiver.sync()
     expect((await readBack(target, image.manifest)).equals(image.bytes)).toBe(true)
-  })
-})
-
-describe('content size of a zstd frame', () => {
-  test('is what was compressed, for every form of its header', () => {
-    for (const length of [0, 1, 255, 256, 257, 65_535, 65_536, 65_791, 65_792, 1_000_000])
-      expect(zstdContentSize(Bun.zstdCompressSync(createRandom(length).bytes(length)))).toBe(length)
-  })
-
-  test('is unknown for what is no frame', () => {
-    expect(zstdContentSize(Buffer.from('no frame at all'))).toBeUndefined()
-    expect(zstdContentSize(Bun.zstdCompressSync(text).subarray(0, 5))).toBeUndefined()
   })
 })

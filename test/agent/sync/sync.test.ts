@@ -2,66 +2,17 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
-import { createSync } from '../../../agent/sync/sync.ts'
-import type { Sync, SyncDeps } from '../../../agent/sync/sync.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { resolveName } from '../../../agent/system/network.ts'
 import { createSpace } from '../../../agent/system/space.ts'
-import type { TaskBoard } from '../../../agent/contract/work.ts'
 import { makeProblem, problemCode } from '../../../protocol/problems.ts'
 import { syncResultSchema } from '../../../protocol/sync.ts'
 import type { SyncResult } from '../../../protocol/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { createCuttingProxy } from '../../support/cutting-proxy.ts'
 import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import type { ImageStore } from '../../support/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/image-server.ts'
-import { createMemoryTasks } from '../../support/memory-state.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
-
-/** Attempts follow one another at once. */
-const HURRIED = { ...systemClock, sleep: async () => {} }
-const TARGET_ID = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
-
-interface Target extends AsyncDisposable {
-  readonly store: ImageStore
-  readonly sync: Sync
-  readonly tasks: TaskBoard
-  /** Runs a sync to its end. */
-  pull(url: string, images: string[], token?: string): Promise<Task>
-}
-
-async function openTarget(folder: TemporaryFolder, changes: Partial<SyncDeps> = {}): Promise<Target> {
-  const store = await openImageStore(folder, { roots: [{ list: () => sync.roots.list() }] })
-  const { disk, log, mount, catalogue, slices } = store
-  const tasks = createMemoryTasks(systemClock)
-  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
-  const sync = await createSync({
-    disk,
-    clock: systemClock,
-    log,
-    mount,
-    storeId: TARGET_ID,
-    images: catalogue,
-    slices,
-    space,
-    tasks,
-    crashPoint: () => {},
-    network: createPeerNetwork([], resolveName),
-    ...changes,
-  })
-  return {
-    store,
-    sync,
-    tasks,
-    async pull(url, images, token = 'viewer') {
-      const { id } = await sync.start({ source: { url, token }, images }, 'test')
-      return tasks.ended(id)
-    },
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-  }
-}
+import { createTwoFolders, HURRIED, openSyncTarget, TARGET_ID } from '../../support/sync-target.ts'
 
 function resultOf(task: Task): SyncResult {
   expect(task.error).toBeUndefined()
@@ -77,7 +28,7 @@ describe('sync', () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
-    await using target = await openTarget(folders.target)
+    await using target = await openSyncTarget(folders.target)
     const bytes = Buffer.concat([seededBytes(3_000_000, 1), new Uint8Array(5_000_000), seededBytes(1_000_000, 2)])
     const image = await source.add(bytes, { name: 'debian', owner: 'ann', os: 'debian', description: 'first' })
 
@@ -107,7 +58,7 @@ describe('sync', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using proxy = await createCuttingProxy(server.port)
-    await using target = await openTarget(folders.target)
+    await using target = await openSyncTarget(folders.target)
     const first = seededBytes(8_000_000, 1)
     const second = Buffer.concat([first.subarray(0, 4_000_000), seededBytes(200_000, 9), first.subarray(4_200_000)])
     const one = await source.add(first, { name: 'one' })
@@ -129,7 +80,7 @@ describe('sync', () => {
       await using source = await openImageStore(folders.source)
       await using server = await serveImages(source)
       await using proxy = await createCuttingProxy(server.port)
-      await using target = await openTarget(folders.target, { clock: HURRIED })
+      await using target = await openSyncTarget(folders.target, { clock: HURRIED })
       const bytes = Buffer.from(seededBytes(30_000_000, 1))
       const image = await source.add(bytes)
       proxy.setFaults({ cutAfter: 4_000_000, direction: 'down', reset }, 6)
@@ -150,7 +101,7 @@ describe('sync', () => {
     const bytes = Buffer.from(seededBytes(20_000_000, 1))
     const image = await source.add(bytes)
     {
-      await using target = await openTarget(folders.target, { clock: HURRIED })
+      await using target = await openSyncTarget(folders.target, { clock: HURRIED })
       proxy.setFaults({ cutAfter: 8_000_000, direction: 'down' })
       const watching = (async () => {
         // Two connections bring their 8 MB, then the link is dead.
@@ -164,7 +115,7 @@ describe('sync', () => {
       expect((await target.store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
       expect((await target.store.slices.scrub({ bytesPerSecond: 1e12 })).missing).toEqual([])
     }
-    await using target = await openTarget(folders.target)
+    await using target = await openSyncTarget(folders.target)
     expect((await target.store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
     proxy.setFaults({})
     const before = proxy.bytes.down
@@ -181,7 +132,7 @@ describe('sync', () => {
     const image = await source.add(seededBytes(3_000_000, 1))
     let nowMs = Date.now()
     const clock = { ...systemClock, nowMs: () => nowMs, sleep: async () => {} }
-    await using target = await openTarget(folders.target, { clock })
+    await using target = await openSyncTarget(folders.target, { clock })
     // The manifest, a few kilobytes, comes through; of the slices, which have 8 KiB at least, none does, however often it is tried.
     proxy.setFaults({ cutAfter: 8192, direction: 'down' })
     expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
@@ -196,7 +147,7 @@ describe('sync', () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
-    await using target = await openTarget(folders.target)
+    await using target = await openSyncTarget(folders.target)
     const bytes = Buffer.from(seededBytes(5_000_000, 1))
     const image = await source.add(bytes)
     resultOf(await target.pull(server.url, [image.id]))
@@ -219,7 +170,7 @@ describe('sync', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using same = await serveImages(source, { storeId: TARGET_ID })
-    await using target = await openTarget(folders.target, { clock: HURRIED })
+    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
     await source.add(seededBytes(1000, 1), { name: 'twin' })
     const twin = await source.add(seededBytes(1000, 2), { name: 'twin' })
 
@@ -238,7 +189,7 @@ describe('sync', () => {
 
   test('says nothing of what a service that is no agent answers', async () => {
     await using folders = await createTwoFolders()
-    await using target = await openTarget(folders.target, { clock: HURRIED })
+    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
     const secret = 'ami-id AKIA-the-secret'
     let answer = (): Response => new Response(secret)
     await using service = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => answer() })
@@ -262,7 +213,7 @@ describe('sync', () => {
   test('refuses an address that it may not talk to, when it is asked and when it runs', async () => {
     await using folders = await createTwoFolders()
     let address = '169.254.169.254'
-    await using target = await openTarget(folders.target, { clock: HURRIED, network: createPeerNetwork([], async () => [address]) })
+    await using target = await openSyncTarget(folders.target, { clock: HURRIED, network: createPeerNetwork([], async () => [address]) })
     await expect(target.pull('http://169.254.169.254', ['x'])).rejects.toThrow('link-local')
     await expect(target.pull('http://metadata.example', ['x'])).rejects.toThrow('link-local')
     expect(target.tasks.list({ limit: 10 }).items).toEqual([])
@@ -276,7 +227,7 @@ describe('sync', () => {
 
   test('gives up a source that trickles', async () => {
     await using folders = await createTwoFolders()
-    await using target = await openTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
+    await using target = await openSyncTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
     const body = (): ReadableStream<Uint8Array> =>
       new ReadableStream({
         async pull(controller) {
@@ -296,7 +247,7 @@ describe('sync', () => {
     await using server = await serveImages(source)
     const { disk } = source
     const space = createSpace({ disk: { space: async () => ({ totalBytes: 1e9, freeBytes: 1_000_000 }) }, clock: systemClock, mount: '/', reservedBytes: 0 })
-    await using target = await openTarget(folders.target, { space })
+    await using target = await openSyncTarget(folders.target, { space })
     const image = await source.add(seededBytes(3_000_000, 1))
     expect(codeOf(await target.pull(server.url, [image.id]))).toBe('insufficient-storage')
     expect(target.store.slices.stats().slices).toBe(0)
@@ -308,7 +259,7 @@ describe('sync', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using proxy = await createCuttingProxy(server.port, { bytesPerSecond: 2_000_000 })
-    await using target = await openTarget(folders.target)
+    await using target = await openSyncTarget(folders.target)
     const image = await source.add(seededBytes(30_000_000, 1))
     const { id } = await target.sync.start({ source: { url: proxy.url, token: 'viewer' }, images: [image.id] }, 'test')
     while ((target.tasks.get(id)?.progress.done ?? 0) === 0) await Bun.sleep(5)
@@ -317,16 +268,3 @@ describe('sync', () => {
     expect(target.store.catalogue.find(image.id)).toBeUndefined()
   }, 20_000)
 })
-
-async function createTwoFolders(): Promise<{ source: TemporaryFolder; target: TemporaryFolder } & AsyncDisposable> {
-  const source = await createTemporaryFolder()
-  const target = await createTemporaryFolder()
-  return {
-    source,
-    target,
-    async [Symbol.asyncDispose]() {
-      await source[Symbol.asyncDispose]()
-      await target[Symbol.asyncDispose]()
-    },
-  }
-}
