@@ -3,7 +3,6 @@
 import { describe, expect, test } from 'bun:test'
 import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import { resolveName } from '../../../agent/system/network.ts'
 import { createSpace } from '../../../agent/system/space.ts'
 import { makeProblem, problemCode } from '../../../protocol/problems.ts'
 import { syncResultSchema } from '../../../protocol/sync.ts'
