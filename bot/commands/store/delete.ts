@@ -1,16 +1,14 @@
-// `store delete S…`: out of the registry only. Nothing on the mount path is touched: added again, all images are back.
+// `store delete S…`: removes stores from the registry. Nothing on a mount path is touched: a store that is added again has all
+// of its images.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
-import type { Observation } from '../../fleet/observe.ts'
 import { makeView } from '../../views/view.ts'
-import type { ChecklistItem } from '../../views/view.ts'
-import { isEnded, plural } from '../../views/words.ts'
-import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { oneStore } from '../select.ts'
 import { quoteWord } from '../words.ts'
+import { checkStore } from './delete-checks.ts'
 
 export const storeDelete = defineCommand({
   noun: 'store',
@@ -24,14 +22,14 @@ export const storeDelete = defineCommand({
   async run(context, input) {
     const stores = [...new Map(input.targets.map((target) => oneStore(context, target)).map((store) => [store.name, store])).values()]
     const seen = await observeAll(context.fleet, stores)
-    const checklist = (await Promise.all(seen.map((one) => check(context, one, input.flags.has('unreachable'))))).flat()
+    const checks = await Promise.all(seen.map((one) => checkStore(context, one, input.flags.has('unreachable'))))
     const names = stores.map((store) => store.name)
     const refusal = gate(context, input, {
       title: `Delete ${names.join(', ')} from the registry`,
       names,
       question: `${names.join(', ')} would leave the registry; images stay on the mount path and come back when the store is added again.`,
-      essence: stores.map((store) => store.storeId ?? store.url),
-      checklist,
+      essence: [...stores.map((store) => store.storeId ?? store.url), ...checks.flatMap(({ bound }) => bound)],
+      checklist: checks.flatMap(({ items }) => items),
       command: ['store delete', ...names.map(quoteWord), ...[...input.flags].map((flag) => `--${flag}`)].join(' '),
     })
     if (refusal) return refusal
@@ -46,25 +44,3 @@ export const storeDelete = defineCommand({
     })
   },
 })
-
-async function check(context: CommandContext, seen: Observation, isUnreachableAllowed: boolean): Promise<ChecklistItem[]> {
-  const { name } = seen.record
-  if (!seen.store) {
-    const detail = isUnreachableAllowed
-      ? `${name} does not answer; running work there is not known`
-      : `${name} does not answer (${seen.finding}). Bring it back, or add --unreachable.`
-    return [{ label: `${name} answers`, passed: isUnreachableAllowed, detail }]
-  }
-  const contact = await context.fleet.contact(seen.record, (agent) => agent.tasks.list({ limit: 1000 }))
-  const running = contact.kind === 'answered' ? contact.value.items.filter((task) => !isEnded(task.state)) : []
-  const uploads = seen.store.uploads.active
-  return [
-    { label: `${name} answers`, passed: true, detail: 'yes' },
-    {
-      label: `No task runs in ${name}`,
-      passed: running.length === 0,
-      detail: running.length === 0 ? 'none' : `${running.map((task) => `${task.id} (${task.kind})`).join(', ')}: wait, or task cancel`,
-    },
-    { label: `Uploads to ${name}`, passed: true, detail: uploads === 0 ? 'none' : `${plural(uploads, 'upload')} active: they go on without the bot` },
-  ]
-}

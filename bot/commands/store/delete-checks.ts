@@ -1,0 +1,81 @@
+// The checklist of `store delete`: what runs in a store, what it holds, and what becomes of each.
+
+import type { AgentClient } from '../../../protocol/client.ts'
+import type { Image } from '../../../protocol/image.ts'
+import type { Observation } from '../../fleet/observe.ts'
+import type { ChecklistItem } from '../../views/view.ts'
+import { isEnded, plural } from '../../views/words.ts'
+import type { CommandContext } from '../command.ts'
+
+/** Images of a store that are read for the checklist. */
+export const IMAGES_READ_MAX = 10_000
+/** Images, and instances of one image, that a checklist names; the rest is counted. */
+const NAMED_MAX = 10
+
+export interface StoreChecks {
+  readonly items: readonly ChecklistItem[]
+  /** Ids of images that instances use: the plan is another one when they change. */
+  readonly bound: readonly string[]
+}
+
+/** Asks a store what depends on it; `isUnreachableAllowed` lets a store pass that does not answer. */
+export async function checkStore(context: CommandContext, seen: Observation, isUnreachableAllowed: boolean): Promise<StoreChecks> {
+  const { name } = seen.record
+  const blind = (reason: string): StoreChecks => {
+    const detail = isUnreachableAllowed
+      ? `${name} does not answer; what runs there and what it holds is not known`
+      : `${name} does not answer (${reason}). Bring it back, or add --unreachable.`
+    return { items: [{ label: `${name} answers`, passed: isUnreachableAllowed, detail }], bound: [] }
+  }
+  const { store } = seen
+  if (!store) return blind(seen.finding)
+  const contact = await context.fleet.contact(seen.record, async (agent) => {
+    const [tasks, images] = await Promise.all([agent.tasks.list({ limit: 1000 }), readImages(agent)])
+    return { tasks: tasks.items, images }
+  })
+  if (contact.kind !== 'answered') return blind(contact.kind === 'stopped' ? contact.reason : contact.problem.detail)
+  const running = contact.value.tasks.filter((task) => !isEnded(task.state))
+  const images = contact.value.images.filter(({ status }) => status !== 'deleting')
+  const bound = images.filter(({ bindings }) => bindings.length > 0)
+  const uploads = store.uploads.active
+  const count = Math.max(images.length, contact.value.images.length < IMAGES_READ_MAX ? 0 : store.images.available + store.images.other)
+  return {
+    items: [
+      { label: `${name} answers`, passed: true, detail: 'yes' },
+      {
+        label: `No task runs in ${name}`,
+        passed: running.length === 0,
+        detail: running.length === 0 ? 'none' : `${list(running.map((task) => `${task.id} (${task.kind})`))}: wait, or task cancel`,
+      },
+      { label: `Uploads to ${name}`, passed: true, detail: uploads === 0 ? 'none' : `${plural(uploads, 'upload')} active: they continue without the bot` },
+      { label: `Images in ${name}`, passed: true, detail: count === 0 ? 'none' : imagesText(images, count) },
+      { label: `Images of ${name} in use`, passed: true, detail: bound.length === 0 ? 'none' : boundText(bound) },
+    ],
+    bound: bound.map(({ id }) => id),
+  }
+}
+
+async function readImages(agent: AgentClient): Promise<Image[]> {
+  const images: Image[] = []
+  for await (const image of agent.images.all()) if (images.push(image) >= IMAGES_READ_MAX) break
+  return images
+}
+
+function imagesText(images: readonly Image[], count: number): string {
+  const named = list(
+    images.map(({ name }) => name),
+    count,
+  )
+  return `${plural(count, 'image')} (${named}): they stay on the disk of the store, but the bot no longer lists, syncs or watches them until the store is added again`
+}
+
+function boundText(bound: readonly Image[]): string {
+  const named = list(bound.map(({ name, bindings }) => `${name} by ${list(bindings)}`))
+  return `${named}: these instances keep reading from the store, but the bot no longer reports when it fails`
+}
+
+/** The first NAMED_MAX of these, and how many more there are. */
+function list(names: readonly string[], count: number = names.length): string {
+  const more = count - Math.min(names.length, NAMED_MAX)
+  return `${names.slice(0, NAMED_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}
