@@ -53,7 +53,7 @@ export const PROBLEMS = {
     title: 'Protocol version not supported',
     action: 'Send the header Tus-Resumable with a version that Tus-Version names.',
   },
-  'request-timeout': { status: 408, title: 'No bytes for too long', action: 'Ask for the offset with HEAD and go on from there.' },
+  'request-timeout': { status: 408, title: 'Request arrived too slowly', action: 'Ask for the offset with HEAD and go on from there.' },
   'upload-cut': { status: 400, title: 'Body ended early', action: 'Ask for the offset with HEAD and go on from there.' },
   'upload-expired': { status: 410, title: 'Upload expired', action: 'Start the upload again.' },
   'checksum-mismatch': { status: 460, title: 'Checksum mismatch', action: 'Send the same bytes again from the same offset.' },
@@ -87,6 +87,16 @@ export const PROBLEMS = {
   'data-corrupt': { status: 500, title: 'Stored data is damaged', action: 'Sync the image again from a store that has it; scrub shows what else is damaged.' },
   cancelled: { status: 409, title: 'Cancelled', action: 'Start it again when it is wanted.' },
   interrupted: { status: 503, title: 'Interrupted by a restart', action: 'Retry the task; what was moved is kept.' },
+  'malformed-request': {
+    status: 400,
+    title: 'Request is not valid HTTP',
+    action: 'Send HTTP/1.1 as RFC 9112 defines it; look at proxies between the client and the agent.',
+  },
+  'target-too-long': { status: 414, title: 'Request target too long', action: 'Send a shorter URL.' },
+  'expectation-failed': { status: 417, title: 'Expectation cannot be met', action: 'Send the request without the Expect header, or with 100-continue.' },
+  'headers-too-large': { status: 431, title: 'Headers too large', action: 'Send fewer or shorter headers.' },
+  'not-implemented': { status: 501, title: 'Not implemented', action: 'Use a method of the Allow header and no transfer coding but chunked.' },
+  'http-version-not-supported': { status: 505, title: 'HTTP version not supported', action: 'Send HTTP/1.1.' },
   internal: { status: 500, title: 'Internal error', action: 'Note the request id, collect evidence from the store and report it.' },
 } as const satisfies Record<string, ProblemKind>
 

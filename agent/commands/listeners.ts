@@ -7,25 +7,22 @@ import { createSecureContext } from 'node:tls'
 import { makeProblem } from '../../protocol/problems.ts'
 import type { Config } from '../config.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
+import type { Application } from '../server/exchange.ts'
+import { openServer } from '../server/server.ts'
+import type { HttpServer } from '../server/server.ts'
 import { addressesWithin } from '../system/network.ts'
 import { StartRefused } from './start-refused.ts'
 
-/** Bodies are limited by their routes; Bun's own limit would answer without our headers. */
-const BODY_BYTES_MAX = 2 ** 40
-/** Seconds without enough progress after which Bun closes a connection; routes with long bodies lift it. */
-const IDLE_SECONDS = 30
 /** How often a drain looks whether the last request has ended, in milliseconds. */
 const DRAIN_LOOK_MS = 20
 /** Seconds after which a client may try again at an agent that starts or stops. */
 const RETRY_SECONDS = 3
 
-export type Fetch = (request: Request, server: Bun.Server<undefined>) => Response | Promise<Response>
-
 export interface Listeners extends AsyncDisposable {
   /** Base URLs, that of `network.listen` first. */
   readonly urls: readonly string[]
   /** From now on requests are answered by this. */
-  serve(fetch: Fetch): void
+  serve(application: Application): void
   /** Reads certificate and key again and uses them for new connections. Throws, with the old ones in use, when they do not fit. */
   reloadTls(): Promise<void>
   /** End of the certificate in use in milliseconds since 1970; null without TLS. */
@@ -44,21 +41,20 @@ type Tls = { readonly cert: string; readonly key: string }
 
 /** Opens all sockets. Throws StartRefused when one cannot be had. */
 export async function openListeners({ config, clock, log }: ListenersDeps): Promise<Listeners> {
-  let answer: Fetch = () => unavailable('store-unavailable', 'The agent is starting.')
+  let answer: Application = () => unavailable('store-unavailable', 'The agent is starting.')
+  const application: Application = (request, connection) => answer(request, connection)
   let tls = await readTls(config)
-  const fetch: Fetch = (request, server) => answer(request, server)
-
-  const open = (host: string, port: number): Bun.Server<undefined> =>
-    // In development Bun prints the source around every error to standard error, between the lines of the log.
-    Bun.serve({ hostname: host, port, fetch, development: false, maxRequestBodySize: BODY_BYTES_MAX, idleTimeout: IDLE_SECONDS, ...(tls ? { tls } : {}) })
 
   const hosts = listenHosts(config)
-  const servers: Bun.Server<undefined>[] = []
-  const closeAll = async (): Promise<void> => void (await Promise.all(servers.map((server) => server.stop(true))))
+  let servers: HttpServer[] = []
+  /** Servers with a former certificate, whose last requests may still be in progress. */
+  const former: HttpServer[] = []
+  const open = (host: string, port: number): Promise<HttpServer> => openServer({ host, port, tls, application, clock, log })
+  const closeAll = async (): Promise<void> => void (await Promise.all([...servers, ...former].map((server) => server[Symbol.asyncDispose]())))
   let port = config.network.listen.port
   for (const host of hosts) {
     try {
-      servers.push(open(host, port))
+      servers.push(await open(host, port))
       // With port 0 the kernel chooses once, and all addresses have the same port.
       port = servers[0]?.port ?? port
     } catch (error) {
@@ -75,11 +71,14 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
     async reloadTls() {
       if (!tls) return
       tls = await readTls(config)
+      // Requests in progress end on the old sockets with the old certificate.
+      const next: HttpServer[] = []
       for (const [i, server] of servers.entries()) {
-        // Requests under way end on the old socket with the old certificate.
-        void server.stop()
-        servers[i] = open(hosts[i] ?? '', port)
+        server.stopListening()
+        former.push(server)
+        next.push(await open(hosts[i] ?? '', port))
       }
+      servers = next
       log.info('certificate and key were read again')
     },
 
@@ -88,7 +87,7 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
     async drain(graceMs) {
       answer = () => unavailable('shutting-down', 'The agent is stopping.')
       const endMs = clock.monotonicMs() + graceMs
-      const pending = (): number => servers.reduce((sum, server) => sum + server.pendingRequests, 0)
+      const pending = (): number => [...servers, ...former].reduce((sum, server) => sum + server.pending, 0)
       while (pending() > 0 && clock.monotonicMs() < endMs) await clock.sleep(DRAIN_LOOK_MS)
       if (pending() > 0) log.warn('requests were cut because they did not end in time', { count: pending() })
     },

@@ -46,7 +46,7 @@ export async function serve(config: Config, version: string): Promise<number> {
     traffic = serving.traffic
 
     const app = createApp(serving.app)
-    listeners.serve((request, server) => app.fetch(request, { server }))
+    listeners.serve((request, connection) => app.fetch(request, { connection }))
     const url = listeners.urls[0] ?? ''
     log.info('serving', { url, urls: listeners.urls, mount: config.store.mount, storeId: foundation.store.uuid, version })
     notifier.ready(`Serving store ${config.store.name} on ${url}`)

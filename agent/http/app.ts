@@ -35,7 +35,7 @@ export interface AppDeps {
  *
  * @example
  * const app = createApp({ routes, authenticator, log, clock })
- * Bun.serve({ fetch: (request, server) => app.fetch(request, { server }) })
+ * const response = await app.fetch(request, { connection })
  */
 export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   const app = new Hono<AppEnvironment>()
@@ -92,7 +92,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
     requestId: context.var.requestId,
     log: context.var.log,
     bodyRoom: deps.bodyRoom,
-    keepOpen: () => context.env?.server?.timeout(request, 0),
+    inform: (status, headers) => context.env?.connection?.inform(status, headers),
   })
   if (method === 'OPTIONS') response.headers.set('Allow', allow)
   return method === 'HEAD' ? withoutBody(response, request.method) : response

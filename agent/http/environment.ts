@@ -1,19 +1,13 @@
-// What a request carries through the middlewares, and the part of the server below that routes may use. Web APIs only.
+// What a request carries through the middlewares. Web APIs only.
 
 import type { Actor } from '../contract/access.ts'
+import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
 import type { Route } from './route.ts'
 
-/** The server under the application, as far as the application knows it; Bun's has this shape. */
-export interface ServerBinding {
-  /** Seconds without enough progress after which the server closes the request's connection; 0 is never. */
-  timeout(request: Request, seconds: number): void
-  requestIP?(request: Request): { readonly address: string } | null
-}
-
-/** Hono's environment of the application. `server` is missing where the application runs without one. */
+/** Hono's environment of the application. `connection` is missing where the application runs without a server. */
 export interface AppEnvironment {
-  Bindings: { server?: ServerBinding }
+  Bindings: { connection?: Connection }
   Variables: {
     requestId: string
     log: Log

@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import type { Role } from '../../protocol/access.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
+import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
 import { JSON_BODY_MAX, readJson } from './json-body.ts'
 import type { BodyRoom } from './json-body.ts'
@@ -25,8 +26,8 @@ export interface RouteContext<Params = unknown, Query = unknown, Body = unknown>
   readonly actor: Actor
   readonly requestId: string
   readonly log: Log
-  /** Lifts the server's idle limit for this request: long bodies in either direction watch over themselves. */
-  readonly keepOpen: () => void
+  /** Sends an interim response, where the server can and the client takes it. */
+  readonly inform: Connection['inform']
 }
 
 /** An answer of a route for the OpenAPI document. */

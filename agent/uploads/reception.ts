@@ -1,6 +1,7 @@
 // Reception: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
 // committed before the request is answered.
 
+import { ProblemError } from '../../protocol/problems.ts'
 import type { Breath } from './breath.ts'
 import { isSameDigest, startChecksum } from './checksum.ts'
 import type { Checksum, RunningChecksum } from './checksum.ts'
@@ -178,9 +179,9 @@ export class Reception {
       this.#isRead = this.#ending === undefined
       this.#ending ??= 'end'
       return undefined
-    } catch {
-      // The client went away; its received bytes were all delivered before.
-      this.#ending ??= 'cut'
+    } catch (error) {
+      // The client went away, or the server ended a body that came too slowly; all received bytes were delivered before.
+      this.#ending ??= error instanceof ProblemError && error.code === 'request-timeout' ? 'idle' : 'cut'
       return undefined
     } finally {
       this.#isReading = false

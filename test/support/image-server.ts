@@ -9,6 +9,7 @@ import { imageRoutes } from '../../agent/http/routes/images.ts'
 import { sliceRoutes } from '../../agent/http/routes/slices.ts'
 import { uniqueSizeRoutes } from '../../agent/http/routes/unique-size.ts'
 import { createTransferGate } from '../../agent/http/transfer-gate.ts'
+import { openServer } from '../../agent/server/server.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
@@ -59,18 +60,20 @@ export async function serveImages(
   ]
   const app = createApp({ routes, authenticator, log, clock: systemClock })
   let status: number | undefined
-  const server = Bun.serve({
+  const server = await openServer({
+    host: '127.0.0.1',
     port: 0,
-    hostname: '127.0.0.1',
-    fetch: (request, bound) => (status === undefined ? app.fetch(request, { server: bound }) : new Response('no', { status })),
+    clock: systemClock,
+    log,
+    application: (request, connection) => (status === undefined ? app.fetch(request, { connection }) : new Response('no', { status })),
   })
   const url = `http://127.0.0.1:${server.port}`
   return {
     url,
-    port: server.port ?? 0,
+    port: server.port,
     client: createAgentClient({ baseUrl: url, token: 'admin' }),
     answerWith: (next) => void (status = next),
-    [Symbol.asyncDispose]: () => server.stop(true),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
 

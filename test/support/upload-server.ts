@@ -4,6 +4,7 @@ import { createApp } from '../../agent/http/app.ts'
 import { uploadRoutes } from '../../agent/http/routes/uploads.ts'
 import { createDisk } from '../../agent/system/disk.ts'
 import { systemClock } from '../../agent/system/clock.ts'
+import { openServer } from '../../agent/server/server.ts'
 import { createSpace } from '../../agent/system/space.ts'
 import { openUploads } from '../../agent/uploads/uploads.ts'
 import type { Uploads } from '../../agent/uploads/uploads.ts'
@@ -96,16 +97,17 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
   let uploads = await openUploads(all)
   const makeApp = () => createApp({ routes: uploadRoutes({ uploads, images: publisher, clock: systemClock }), authenticator, log, clock: systemClock, origins })
   let app = makeApp()
-  const server = Bun.serve({
+  const server = await openServer({
+    host: '127.0.0.1',
     port: 0,
-    hostname: '127.0.0.1',
-    maxRequestBodySize: 2 ** 40,
-    fetch: (request, binding) => app.fetch(request, { server: binding }),
+    clock: systemClock,
+    log,
+    application: (request, connection) => app.fetch(request, { connection }),
   })
   const endpoint = `http://127.0.0.1:${server.port}/v1/uploads`
   return {
     endpoint,
-    port: server.port ?? 0,
+    port: server.port,
     get uploads() {
       return uploads
     },
@@ -128,7 +130,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     content: (imageId) => slices.read(publisher.images.get(imageId)?.entries ?? missing(imageId)),
     async [Symbol.asyncDispose]() {
       await uploads.stop()
-      await server.stop(true)
+      await server[Symbol.asyncDispose]()
       await temporary[Symbol.asyncDispose]()
     },
   }

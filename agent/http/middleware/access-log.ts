@@ -35,7 +35,7 @@ export function accessLog(deps: { readonly clock: Clock; readonly observe?: ((re
       status,
       durationMs: Math.round(durationMs * 10) / 10,
       actor: context.var.actor?.name,
-      remote: context.env?.server?.requestIP?.(context.req.raw)?.address,
+      remote: context.env?.connection?.remoteAddress,
     })
   })
 }

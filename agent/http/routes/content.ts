@@ -172,7 +172,6 @@ async function bodyOf(
       content[Symbol.dispose]()
     }
   }
-  context.keepOpen()
   let position = start
   return openPacedStream({
     gate: downloads,

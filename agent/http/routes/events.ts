@@ -42,7 +42,7 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
         'Lists events, newest first; with `since` those after that id, oldest first. With Accept: text/event-stream a stream of new ones, after Last-Event-ID or `since` where given',
       query: querySchema,
       answers: { 200: { description: 'One page of events, or the stream', schema: pageSchema(eventSchema) } },
-      run({ request, query, keepOpen }) {
+      run({ request, query }) {
         const { since, limit, cursor, ...filter } = query
         if (!acceptsStream(request)) {
           if (since === undefined) return answerPage(events.list({ ...filter, limit, cursor }))
@@ -53,7 +53,6 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
         const from = startOf(request.headers.get('last-event-id') ?? since, events)
         if (streams >= STREAMS_MAX) throw problem('limit-reached', `${STREAMS_MAX} clients follow the events already.`)
         if (deps.stopping.aborted) throw problem('shutting-down', 'The agent is stopping.')
-        keepOpen()
         streams++
         const body = streamEvents(deps, filter, from, request.signal, () => streams--)
         return new Response(body, { headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no', Vary: 'Accept' } })

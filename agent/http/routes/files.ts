@@ -21,10 +21,9 @@ const pathSchema = z.object({ path: z.string().default('') })
 
 /** Routes below /v1/files. */
 export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
-  const openAndAnswer = async ({ request, query, log, keepOpen }: RouteContext<unknown, { path: string }>, isHead: boolean): Promise<Response> => {
+  const openAndAnswer = async ({ request, query, log }: RouteContext<unknown, { path: string }>, isHead: boolean): Promise<Response> => {
     const file = await openInTime(files, query.path, clock)
     try {
-      keepOpen()
       return await answerFile(request, isHead, file, log)
     } catch (error) {
       await file[Symbol.asyncDispose]()

@@ -46,14 +46,13 @@ export function sliceRoutes({ slices, downloads }: SlicesDeps): Route[] {
       body: sliceListSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Frames of slices, ended by an end frame', mediaType: SLICES_MEDIA_TYPE } },
-      async run({ body, request, actor, log, keepOpen }) {
+      async run({ body, request, actor, log }) {
         const digests = rawDigests(body)
         const missing = slices.missing(digests)
         if (missing.length > 0) {
           const named = missing.slice(0, NAMED_MAX).map((i) => body.digests[i])
           throw problem('not-found', `${missing.length} of the ${digests.length} slices are not in this store.`, { missing: named })
         }
-        keepOpen()
         const stream = await openPacedStream({
           gate: downloads,
           key: actor.name,

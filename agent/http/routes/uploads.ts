@@ -128,9 +128,7 @@ function errorHeaders(request: Request): Readonly<Record<string, string>> {
 
 /** Runs a request; a refusal gets its protocol's headers, and a little of its body is read so that the client sees the answer. */
 function refusals({ clock }: UploadRoutesDeps) {
-  return async (context: Pick<RouteContext, 'request' | 'keepOpen'>, run: () => Promise<Response>): Promise<Response> => {
-    // Bodies watch over their own silence, and a turn may take longer than the server lets a connection rest.
-    context.keepOpen()
+  return async (context: Pick<RouteContext, 'request'>, run: () => Promise<Response>): Promise<Response> => {
     try {
       return await run()
     } catch (error) {

@@ -279,25 +279,28 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a route can lift the idle limit of the server for its request, also where there is no server',
+    name: 'a route can send interim responses, and does no harm where there is no server',
     async run() {
       const routes = [
         route({
           ...nothing,
           method: 'GET',
           path: '/t/long',
-          run({ keepOpen }) {
-            keepOpen()
+          run({ inform }) {
+            inform(103, { link: '</style.css>; rel=preload' })
             return new Response('ok')
           },
         }),
       ]
       await using memory = await createMemoryApp({ routes })
-      const lifted: [string, number][] = []
-      const server = { timeout: (request: Request, seconds: number) => void lifted.push([request.url, seconds]) }
+      const sent: [number, Readonly<Record<string, string>>][] = []
+      const connection = {
+        remoteAddress: '192.0.2.1',
+        inform: (status: number, headers: Readonly<Record<string, string>>) => void sent.push([status, headers]),
+      }
       const request = new Request('http://localhost/t/long', { headers: { authorization: `Bearer ${memory.tokens.viewer}` } })
-      assert.equal((await memory.app.fetch(request, { server })).status, 200)
-      assert.deepEqual(lifted, [['http://localhost/t/long', 0]])
+      assert.equal((await memory.app.fetch(request, { connection })).status, 200)
+      assert.deepEqual(sent, [[103, { link: '</style.css>; rel=preload' }]])
       assert.equal((await memory.ask('/t/long', { role: 'viewer' })).status, 200)
     },
   },

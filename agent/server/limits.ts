@@ -1,0 +1,48 @@
+// What one client may take of the HTTP server. Every bound on connections, heads and rates has its name here.
+
+/** The least rate at which a peer must move bytes while the server waits for it. */
+export interface RateLimit {
+  readonly bytesPerSecondMin: number
+  /** Time spent waiting for the peer after which its average rate is judged, in milliseconds. */
+  readonly windowMs: number
+}
+
+export interface ServerLimits {
+  /** Request line and headers together, in bytes. */
+  readonly headBytesMax: number
+  /** Request target, in bytes. */
+  readonly targetBytesMax: number
+  /** Time until the head of a request is complete, on a new connection and for each further request, in milliseconds. */
+  readonly headMsMax: number
+  /** Time a connection may stay open between two requests, in milliseconds. */
+  readonly idleMsMax: number
+  /** Open connections to one address of the agent. */
+  readonly connectionsMax: number
+  /** Open connections from one remote address. Loopback is exempt: a reverse proxy on this node carries everybody's. */
+  readonly connectionsPerAddressMax: number
+  /** Requests that a connection may send before the first of them is answered. */
+  readonly pipelinedMax: number
+  readonly rate: RateLimit
+}
+
+export const SERVER_LIMITS: ServerLimits = {
+  headBytesMax: 32 * 1024,
+  targetBytesMax: 8 * 1024,
+  headMsMax: 20_000,
+  // Longer than the 60 s for which nginx and HAProxy keep connections to an upstream: the server should not be the one that closes.
+  idleMsMax: 75_000,
+  connectionsMax: 4096,
+  connectionsPerAddressMax: 512,
+  pipelinedMax: 64,
+  rate: { bytesPerSecondMin: 1024, windowMs: 60_000 },
+}
+
+/** Bytes of a request body that wait for the application; beyond this the socket is not read. */
+export const BODY_QUEUE_BYTES_MAX = 1024 * 1024
+/** Most bytes given to the socket at once; what it does not take is the memory that a slow reader costs. */
+export const WRITE_BYTES_MAX = 256 * 1024
+/** What is read of a body that the application did not want, so that the client sees the answer: bytes, and milliseconds. */
+export const DISCARD_BYTES_MAX = 1024 * 1024
+export const DISCARD_MS_MAX = 100
+/** How often waiting peers are judged, in milliseconds. */
+export const RATE_CHECK_MS = 1000

@@ -1,0 +1,146 @@
+// The body of a request as a Web stream: pieces as large as the socket gives them, read from the socket only while the
+// application takes them.
+
+import type { IncomingMessage } from 'node:http'
+import { problem } from '../../protocol/problems.ts'
+import type { Clock } from '../contract/runtime.ts'
+import { LeastRate } from './least-rate.ts'
+import { BODY_QUEUE_BYTES_MAX, DISCARD_BYTES_MAX, DISCARD_MS_MAX } from './limits.ts'
+import type { RateLimit } from './limits.ts'
+
+export interface RequestBodyDeps {
+  readonly message: IncomingMessage
+  readonly clock: Clock
+  readonly rate: RateLimit
+  /** Called once, when the application reads for the first time: sends `100 Continue` where it is expected. */
+  readonly onFirstRead: () => void
+  /** The client waits for `100 Continue`: nothing may be discarded before it was sent. */
+  readonly isHeldBack: boolean
+}
+
+export class RequestBody {
+  /** What the application reads. A body that is cut gives all bytes that were received, and then an error. */
+  readonly stream: ReadableStream<Uint8Array>
+  readonly #deps: RequestBodyDeps
+  readonly #rate: LeastRate
+  #pieces: Uint8Array[] = []
+  #queuedBytes = 0
+  #isStarted = false
+  #isWhole = false
+  #isGivenUp = false
+  #failure: unknown
+  #wake: () => void = () => {}
+
+  constructor(deps: RequestBodyDeps) {
+    this.#deps = deps
+    this.#rate = new LeastRate(deps.rate)
+    this.stream = new ReadableStream<Uint8Array>({ pull: (controller) => this.#pull(controller), cancel: () => this.#giveUp() }, { highWaterMark: 0 })
+  }
+
+  /** Ends a body whose client is too slow, with 408 for the application. To be called every second. */
+  checkRate(nowMs: number): void {
+    if (!this.#rate.isTooSlow(nowMs)) return
+    const { bytesPerSecondMin, windowMs } = this.#deps.rate
+    const detail = `The body arrived at less than ${bytesPerSecondMin} bytes a second for ${windowMs / 1000} s.`
+    this.fail(problem('request-timeout', detail, { action: 'Send the request again over a connection that carries it.' }))
+  }
+
+  /** The application's next read fails with this, after what was received before. */
+  fail(error: unknown): void {
+    if (this.#isWhole) return
+    this.#failure ??= error
+    this.#wake()
+  }
+
+  /**
+   * To be called when the answer is known: reads a little of what the application left, because many clients look for the answer only once
+   * they have sent what they had. Gives whether the body ended, so that the connection can carry another request.
+   */
+  async settle(): Promise<boolean> {
+    if (this.#isWhole) return true
+    if (this.#failure !== undefined || (this.#deps.isHeldBack && !this.#isStarted)) return false
+    this.#giveUp()
+    this.#start()
+    const { clock, message } = this.#deps
+    const patience = new AbortController()
+    // Aborted when the body ended first: then nobody asks how the sleep ended.
+    const late = clock.sleep(DISCARD_MS_MAX, patience.signal).then(
+      () => false,
+      () => false,
+    )
+    message.resume()
+    const isSettled = await Promise.race([late, this.#ended()])
+    patience.abort()
+    if (!isSettled) message.pause()
+    return isSettled
+  }
+
+  /** Resolves with true at the end of the body; with false when it failed or is too long to be discarded. */
+  async #ended(): Promise<boolean> {
+    while (!this.#isWhole && this.#failure === undefined && this.#queuedBytes <= DISCARD_BYTES_MAX) await this.#change()
+    return this.#isWhole
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const { clock, message } = this.#deps
+    this.#start()
+    while (this.#pieces.length === 0) {
+      if (this.#isWhole) {
+        controller.close()
+        return
+      }
+      if (this.#failure !== undefined) throw this.#failure
+      this.#rate.wait(clock.monotonicMs())
+      await this.#change()
+      this.#rate.rest(clock.monotonicMs())
+    }
+    const piece = this.#pieces.shift()
+    if (!piece) return
+    this.#queuedBytes -= piece.byteLength
+    if (this.#queuedBytes < BODY_QUEUE_BYTES_MAX && message.isPaused()) message.resume()
+    controller.enqueue(piece)
+  }
+
+  #start(): void {
+    if (this.#isStarted) return
+    this.#isStarted = true
+    const { message, onFirstRead } = this.#deps
+    message.on('data', (piece: Buffer) => this.#take(piece))
+    message.once('end', () => {
+      this.#isWhole = true
+      this.#wake()
+    })
+    const cut = (): void => this.fail(new DOMException('The client closed the connection.', 'AbortError'))
+    message.once('error', cut)
+    message.once('close', cut)
+    // A connection that was lost before has no more events.
+    if (message.destroyed) cut()
+    onFirstRead()
+  }
+
+  #take(piece: Buffer): void {
+    this.#rate.moved(piece.byteLength)
+    this.#queuedBytes += piece.byteLength
+    if (!this.#isGivenUp) {
+      // The application keeps pieces: one that shares its memory with others is copied.
+      const isOwn = piece.byteLength === piece.buffer.byteLength
+      this.#pieces.push(isOwn ? new Uint8Array(piece.buffer) : Uint8Array.from(piece))
+      if (this.#queuedBytes >= BODY_QUEUE_BYTES_MAX) this.#deps.message.pause()
+    }
+    this.#wake()
+  }
+
+  /** From now on nobody wants the bytes: they are counted only. */
+  #giveUp(): void {
+    if (this.#isGivenUp) return
+    this.#isGivenUp = true
+    this.#pieces = []
+    this.#queuedBytes = 0
+    if (this.#isStarted) this.#deps.message.pause()
+    this.#wake()
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve))
+  }
+}

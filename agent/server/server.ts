@@ -1,0 +1,101 @@
+// The HTTP server of an agent: node:http or node:https on Bun underneath, Web Requests and Responses above (docs/decisions/0008).
+
+import { createServer as createHttpServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Clock, Log } from '../contract/runtime.ts'
+import { Conversations } from './conversations.ts'
+import { Exchange } from './exchange.ts'
+import type { Application, Expectation } from './exchange.ts'
+import { RATE_CHECK_MS, SERVER_LIMITS } from './limits.ts'
+import type { ServerLimits } from './limits.ts'
+import { rawRefusal } from './refusal.ts'
+import { TLS_OPTIONS } from './tls.ts'
+
+export interface HttpServerDeps {
+  readonly host: string
+  /** 0 lets the kernel choose. */
+  readonly port: number
+  /** PEM texts; without them the server speaks plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined
+  readonly application: Application
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits?: Partial<ServerLimits>
+}
+
+export interface HttpServer extends AsyncDisposable {
+  readonly port: number
+  /** Requests whose answers are not sent yet. */
+  readonly pending: number
+  /** Takes no further connections; those that are open go on. */
+  stopListening(): void
+}
+
+/** Listens. Rejects with the system's error when the address cannot be had. */
+export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
+  const { tls, clock, log, application } = deps
+  const limits = { ...SERVER_LIMITS, ...deps.limits }
+  const scheme = tls ? 'https' : 'http'
+  const conversations = new Conversations(limits, log)
+  const options = {
+    maxHeaderSize: limits.headBytesMax,
+    // RFC 9112 §3.2 is ours to hold: HTTP/1.0 has no Host.
+    requireHostHeader: false,
+    headersTimeout: limits.headMsMax,
+    // Bodies may take days; their rate is watched.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.idleMsMax,
+    connectionsCheckingInterval: Math.max(1, Math.min(RATE_CHECK_MS, limits.headMsMax / 2)),
+    noDelay: true,
+  }
+  const server: Server = tls ? createHttpsServer({ ...options, ...TLS_OPTIONS, ...tls }) : createHttpServer(options)
+  const begin =
+    (expectation: Expectation) =>
+    (message: IncomingMessage, response: ServerResponse): void =>
+      conversations.add(message.socket, new Exchange({ application, clock, log, limits, scheme }, message, response, expectation))
+
+  server.on('connection', (socket: Socket) => conversations.open(socket))
+  server.on('request', begin('none'))
+  server.on('checkContinue', begin('continue'))
+  server.on('checkExpectation', begin('unknown'))
+  // RFC 9110 §7.8 and §9.3.6: no protocol to change to, and no tunnels.
+  server.on('connect', (_message: IncomingMessage, socket: Socket) => refuse(socket, 'HPE_INVALID_METHOD', CONNECT_LINE))
+  server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
+    if (!conversations.failBody(socket)) refuse(socket, error.code ?? '', error.rawPacket)
+  })
+
+  const refuse = (socket: Socket, code: string, packet: Uint8Array | undefined): void => {
+    const bytes = rawRefusal({ code, packet }, limits)
+    conversations.afterAnswers(socket, () => {
+      if (bytes === undefined || socket.destroyed || !socket.writable) socket.destroy()
+      else socket.end(bytes)
+    })
+  }
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(deps.port, deps.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const watch = clock.every(RATE_CHECK_MS, () => conversations.checkRates(clock.monotonicMs()))
+  const { port } = server.address() as AddressInfo
+
+  return {
+    port,
+    get pending() {
+      return conversations.pending
+    },
+    stopListening: () => void server.close(),
+    async [Symbol.asyncDispose]() {
+      watch[Symbol.dispose]()
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
+
+const CONNECT_LINE = new TextEncoder().encode('CONNECT - HTTP/1.1\r\n')
