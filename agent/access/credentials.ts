@@ -15,6 +15,11 @@ export function newLinkKey(): string {
   return randomText(KEY_BYTES)
 }
 
+/** A new key of 256 bits for sealing secrets, as text. */
+export function newSealingKey(): string {
+  return randomText(KEY_BYTES)
+}
+
 /** SHA-256 of a secret as hex. A secret has the full 256 bits of randomness, so a slow hash would add nothing. */
 export async function hashSecret(secret: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(secret)))
@@ -59,13 +64,15 @@ function randomText(bytes: number): string {
   return toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)))
 }
 
-function toBase64Url(bytes: Uint8Array): string {
+/** Base64url without padding (RFC 4648 §5). */
+export function toBase64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll('+', '-')
     .replaceAll('/', '_')
     .replace(/=+$/, '')
 }
 
-function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
+/** The bytes of base64url text; throws for text that is none. */
+export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
 }

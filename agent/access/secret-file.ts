@@ -1,4 +1,4 @@
-// The file that holds the first admin token, for the operator alone.
+// Files that hold one secret in the state folder, such as the first admin token, for the user of the agent alone.
 
 import { constants } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
@@ -20,5 +20,26 @@ export async function writeSecretFile(path: string, secret: string): Promise<voi
     await folder.sync()
   } finally {
     await folder.close()
+  }
+}
+
+/** Longest secret file in bytes. */
+const SECRET_FILE_BYTES_MAX = 4096
+
+/** The secret in a file, or undefined when there is no such file; its mode becomes 0600. */
+export async function readSecretFile(path: string): Promise<string | undefined> {
+  let file
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    await file.chmod(0o600)
+    const { buffer, bytesRead } = await file.read({ buffer: new Uint8Array(SECRET_FILE_BYTES_MAX) })
+    return new TextDecoder().decode(buffer.subarray(0, bytesRead)).trim()
+  } finally {
+    await file.close()
   }
 }

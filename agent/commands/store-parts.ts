@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { formatDigest } from '../../protocol/digest.ts'
 import { openAccess } from '../access/access.ts'
 import type { Access } from '../access/access.ts'
-import { writeSecretFile } from '../access/secret-file.ts'
+import { openSealer } from '../access/sealer.ts'
+import { readSecretFile, writeSecretFile } from '../access/secret-file.ts'
 import type { KeptValues, StoreSettings } from '../contract/store.ts'
 import type { Space } from '../contract/space.ts'
 import type { EventLog } from '../contract/work.ts'
@@ -21,6 +22,7 @@ import { openBallast } from '../system/ballast.ts'
 import { resolveName } from '../system/network.ts'
 import { createSpace } from '../system/space.ts'
 import { openStoreSettings } from '../system/store-settings.ts'
+import { sealClearSecrets } from '../tasks/clear-secrets.ts'
 import { AgentDatabaseUnusable, openAgentDatabase } from '../tasks/database.ts'
 import type { AgentDatabase } from '../tasks/database.ts'
 import { createEventLog } from '../tasks/events.ts'
@@ -38,6 +40,8 @@ import type { Traffic } from './traffic.ts'
 const DATABASE_FILE = 'agent.db'
 /** The first admin token, for the operator of this node (mode 0600). */
 export const ADMIN_TOKEN_FILE = 'admin-token'
+/** The key that seals secrets in the agent's database (mode 0600). */
+const SEALING_KEY_FILE = 'sealing-key'
 
 export interface StoreParts extends AsyncDisposable {
   readonly kept: KeptValues
@@ -155,8 +159,15 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     }),
   )
+  const sealer = await openSealer({
+    readKey: () => readSecretFile(join(state, SEALING_KEY_FILE)),
+    writeKey: (key) => writeSecretFile(join(state, SEALING_KEY_FILE), key),
+    onUnusable: () => log.warn('the sealing key in the state folder cannot be used and is replaced: syncs that wait have to be ordered again'),
+  })
+  const sealedCount = await sealClearSecrets(database, sealer)
+  if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
   // The last to be opened is the first to be closed: tasks use all of the others.
-  const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint }))
+  const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint, sealer }))
   const sync: Sync = await createSync({
     disk,
     clock,

@@ -51,3 +51,11 @@ export interface LinkClaims {
   /** Undoes a claim whose upload could not be made. */
   release(link: LinkRight, uploadId: string): Promise<void>
 }
+
+/** Seals secrets that are kept for a time. */
+export interface Sealer {
+  /** The sealed form as text. It opens for the same purpose only, so that it cannot be moved to another place. */
+  seal(secret: string, purpose: string): Promise<string>
+  /** Undefined when it was sealed with another key or for another purpose, or was changed. */
+  open(sealed: string, purpose: string): Promise<string | undefined>
+}

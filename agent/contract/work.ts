@@ -8,6 +8,8 @@ import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts
 export interface TaskContext {
   readonly taskId: string
   readonly signal: AbortSignal
+  /** What the order had as its secret. */
+  readonly secret?: string
   /** Reports progress; kept in memory, written at most once a second. */
   progress(done: number, total: number | null, unit: Progress['unit']): void
 }
@@ -19,11 +21,10 @@ export interface TaskOrder {
   readonly kind: TaskKind
   readonly subject: string
   readonly createdBy: string
-  /**
-   * JSON, never shown. It may hold a token of another store, so it is dropped when the task succeeds, and of one that failed
-   * or was cancelled when it can no longer be retried (7 days).
-   */
+  /** JSON, never shown; dropped when the task succeeds, or can no longer be retried (7 days). Nothing secret: that goes into `secret`. */
   readonly params: unknown
+  /** A secret that the work needs, such as a token of another store: kept sealed, and dropped when the task ends, however it ends. */
+  readonly secret?: string
   /** With a key, a second order while one with the same key is queued or running gives that one. */
   readonly key?: string
 }
@@ -52,7 +53,7 @@ export interface TaskBoard extends Tasks {
   list(filter: TaskFilter): Page<Task>
   /** Asks a queued or running task to stop; throws ProblemError `not-found`, or `wrong-status` when it has ended. */
   cancel(id: string, by: string): Task
-  /** Runs a failed or cancelled task again under its id; throws ProblemError `not-found`, `wrong-status` or `conflict` (too old). */
+  /** Runs a failed or cancelled task again under its id; throws ProblemError `not-found`, `wrong-status`, or `conflict` when its parameters or its secret are gone. */
   retry(id: string, by: string): Task
   counts(): Readonly<Record<TaskState, number>>
 }

@@ -1,12 +1,12 @@
 // Sync: the task that copies images from another store to this one.
 
+import { z } from 'zod'
 import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import type { Fetch, Peer } from '../../protocol/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
-import { syncRequestSchema } from '../../protocol/sync.ts'
 import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
@@ -31,6 +31,9 @@ const FIRST_ATTEMPTS_MAX = 3
 /** An image that has just come to the other store is being inspected there: how often it is looked at again, and after how long. */
 const CREATING_LOOKS_MAX = 120
 const CREATING_WAIT_MS = 500
+
+/** What a task keeps of its order; the token is its secret. */
+const paramsSchema = z.object({ source: z.object({ url: z.string() }), images: z.array(z.string()) })
 
 export interface SyncDeps {
   readonly disk: Disk
@@ -85,10 +88,10 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   }
 
   tasks.register('sync', async (params, context) => {
-    const { source, images } = syncRequestSchema.parse(params)
+    const { source, images } = paramsSchema.parse(params)
     const client = createAgentClient({
       baseUrl: source.url,
-      token: source.token,
+      token: context.secret,
       answerTimeoutMs: deps.answerTimeoutMs ?? ANSWER_MS,
       stallTimeoutMs: deps.stallTimeoutMs ?? STALL_MS,
       ...(deps.pace ? { pace: deps.pace } : {}),
@@ -113,7 +116,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: { source, images: wanted },
+        params: { source: { url: source.url }, images: wanted },
+        secret: source.token,
         key: `sync ${source.url} ${wanted.toSorted().join(' ')}`,
       })
     },

@@ -39,6 +39,7 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE INDEX events_type ON events (type, id);
    CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+  'ALTER TABLE tasks ADD COLUMN secret TEXT',
 ]
 
 /** The database cannot be used; the message is a sentence with the next step. */
@@ -51,6 +52,8 @@ export interface AgentDatabase extends Disposable {
   readonly sql: Database
   /** Runs changes in one transaction that is on stable storage when it returns. Must not be nested. */
   durably<T>(change: () => T): T
+  /** Rewrites the file and empties its log, so that nothing of deleted rows stays in either. */
+  compact(): void
 }
 
 /**
@@ -69,6 +72,10 @@ export function openAgentDatabase(path: string): AgentDatabase {
         sql.run('PRAGMA synchronous = NORMAL')
       }
     },
+    compact() {
+      sql.run('VACUUM')
+      sql.run('PRAGMA wal_checkpoint(TRUNCATE)')
+    },
     [Symbol.dispose]: () => sql.close(),
   }
 }
@@ -76,7 +83,7 @@ export function openAgentDatabase(path: string): AgentDatabase {
 function openFile(path: string): Database {
   let sql: Database | undefined
   try {
-    // Tokens of other stores can be among the parameters of tasks: SQLite gives its further files the mode of this one.
+    // Hashes of tokens and the key of links are in it: SQLite gives its further files the mode of this one.
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
     chmodSync(path, 0o600)
     sql = new Database(path, { strict: true })

@@ -18,6 +18,7 @@ const rowSchema = z.object({
   ended_ms: z.number().nullable(),
   dedupe_key: z.string().nullable(),
   params: z.string().nullable(),
+  secret: z.string().nullable(),
   starts: z.number(),
   progress: z.string().transform((text) => progressSchema.parse(JSON.parse(text))),
   result: z
@@ -30,7 +31,15 @@ const rowSchema = z.object({
     .transform((text) => (text === null ? null : problemSchema.parse(JSON.parse(text)))),
 })
 
-/** A task as it is kept. `number` counts up in the order of creation; `starts` counts its runs since it was queued last. */
+/** Stands in a row whose task had a secret, which was dropped at its end. */
+export const SECRET_GONE = ''
+
+/** What the secret of a task is sealed for. */
+export function secretPurpose(taskId: string): string {
+  return `task ${taskId}`
+}
+
+/** A task as it is kept. `secret` is sealed, null where there never was one. `number` counts up in the order of creation; `starts` counts its runs since it was queued last. */
 export type TaskRow = z.output<typeof rowSchema>
 
 export interface TaskTable {

@@ -6,18 +6,18 @@ import { makeProblem, problem } from '../../protocol/problems.ts'
 import { taskKindSchema } from '../../protocol/task.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
 import { problemOf } from '../contract/failures.ts'
+import type { Sealer } from '../contract/access.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { EmitEvent, TaskBoard, TaskFilter, TaskOrder, TaskRunner } from '../contract/work.ts'
+import { admitTask } from './admission.ts'
 import type { AgentDatabase } from './database.ts'
 import { addSample, makeProgress } from './rate.ts'
 import type { Sample } from './rate.ts'
-import { createTaskTable, showTask } from './task-table.ts'
+import { createTaskTable, SECRET_GONE, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
 
 /** Tasks of a kind that run at the same time; the others wait their turn. */
 const RUNNING_MAX: Readonly<Record<TaskKind, number>> = { sync: 2, gc: 1, scrub: 1, cleanup: 1, expire: 1, import: 2, export: 2, digest: 1, recover: 1 }
-/** Tasks that wait. */
-const QUEUED_MAX = 1000
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000
 /** How long a failed or cancelled task can be retried, in milliseconds: its parameters are kept so long. */
@@ -26,8 +26,6 @@ const RETRY_MS_MAX = 7 * 86_400_000
 const STARTS_MAX = 5
 /** Progress is written at most this often, in milliseconds. */
 const PROGRESS_WRITE_MS = 1000
-/** Longest parameters in characters of JSON. */
-const PARAMS_LENGTH_MAX = 1024 * 1024
 
 const NO_PROGRESS: Progress = { done: 0, total: null, unit: 'steps', rate: 0, etaSeconds: null }
 
@@ -37,6 +35,8 @@ export interface TasksDeps {
   readonly log: Log
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
+  /** Seals the secrets of orders while their tasks wait and run. */
+  readonly sealer: Sealer
 }
 
 /** A queued or running task of this process. */
@@ -92,16 +92,16 @@ export class TaskQueue implements TaskBoard {
   }
 
   async start(order: TaskOrder): Promise<Task> {
+    const nowMs = this.#deps.clock.nowMs()
+    const id = newId('tsk', nowMs)
+    // First, so that nothing comes between the checks below and the row.
+    const secret = order.secret === undefined ? null : await this.#deps.sealer.seal(order.secret, secretPurpose(id))
     if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and takes no new tasks.')
     if (!this.#runners.has(order.kind)) throw new Error(`no runner for tasks of kind ${order.kind}`)
     const same = order.key === undefined ? undefined : this.#findByKey(order.key)
     if (same) return showTask(same.row)
-    if (this.#active.size >= QUEUED_MAX) throw problem('limit-reached', `${QUEUED_MAX} tasks are waiting already.`)
-    const params = JSON.stringify(order.params ?? null)
-    if (params.length > PARAMS_LENGTH_MAX) throw new RangeError(`parameters of a task of ${params.length} characters, the limit is ${PARAMS_LENGTH_MAX}`)
-    const nowMs = this.#deps.clock.nowMs()
     const row: TaskRow = {
-      id: newId('tsk', nowMs),
+      id,
       number: ++this.#number,
       kind: order.kind,
       state: 'queued',
@@ -110,12 +110,14 @@ export class TaskQueue implements TaskBoard {
       created_ms: nowMs,
       ended_ms: null,
       dedupe_key: order.key ?? null,
-      params,
+      params: JSON.stringify(order.params ?? null),
+      secret,
       starts: 0,
       progress: NO_PROGRESS,
       result: null,
       error: null,
     }
+    this.#admit(row)
     this.#deps.database.durably(() => this.#table.insert(row))
     this.#deps.crashPoint('tasks:kept')
     this.#add(row)
@@ -166,10 +168,15 @@ export class TaskQueue implements TaskBoard {
         action: 'Wait until it has ended, or start a new one.',
       })
     if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and takes no new tasks.')
+    if (row.secret === SECRET_GONE)
+      throw problem('conflict', 'The token of the other store that the task was given was dropped when the task ended.', {
+        action: 'Order the same again, with a token: what was moved already is not moved again.',
+      })
     if (row.params === null) throw problem('conflict', 'What the task was told is kept for 7 days and is gone.', { action: 'Start it again as a new task.' })
     const same = row.dedupe_key === null ? undefined : this.#findByKey(row.dedupe_key)
     if (same) throw problem('conflict', `The task ${same.row.id} does the same at this moment.`, { action: 'Follow that task.' })
     const queued: TaskRow = { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
+    this.#admit(queued)
     this.#deps.database.durably(() => this.#table.update(queued))
     this.#deps.emit({ type: 'task.retried', severity: 'info', subject: id, actor: by, message: `${by} started the ${row.kind} task again.` })
     this.#add(queued)
@@ -190,6 +197,16 @@ export class TaskQueue implements TaskBoard {
       if (task.run) runs.push(task.run)
     }
     await Promise.all(runs)
+  }
+
+  #admit(row: TaskRow): void {
+    admitTask(
+      this.#active
+        .values()
+        .map((task) => task.row)
+        .toArray(),
+      row,
+    )
   }
 
   #add(row: TaskRow): void {
@@ -230,7 +247,10 @@ export class TaskQueue implements TaskBoard {
     try {
       // In a turn of its own: whoever started it has its answer first.
       await Promise.resolve()
-      const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress })
+      const secret = await this.#openSecret(task.row)
+      // Cancelled or stopped before it began: a runner need only watch for what comes later.
+      signal.throwIfAborted()
+      const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, ...secret })
       this.#deps.crashPoint('tasks:done')
       this.#end(task, 'succeeded', { result })
     } catch (error) {
@@ -239,6 +259,15 @@ export class TaskQueue implements TaskBoard {
       else if (signal.aborted) this.#end(task, 'cancelled', {})
       else this.#fail(task, error)
     }
+  }
+
+  async #openSecret({ id, secret }: TaskRow): Promise<{ secret?: string }> {
+    if (secret === null) return {}
+    const opened = await this.#deps.sealer.open(secret, secretPurpose(id))
+    if (opened !== undefined) return { secret: opened }
+    throw problem('conflict', 'The token of the other store cannot be opened: the key in the state folder is another one than when the task was ordered.', {
+      action: 'Order the same again, with a token: what was moved already is not moved again.',
+    })
   }
 
   #fail(task: ActiveTask, error: unknown): void {
@@ -274,6 +303,7 @@ export class TaskQueue implements TaskBoard {
       state,
       ended_ms: nowMs,
       params: state === 'succeeded' ? null : row.params,
+      secret: row.secret === null ? null : SECRET_GONE,
       progress: { ...row.progress, rate: 0, etaSeconds: null },
       result: outcome.result ?? null,
       error: outcome.error ?? null,

@@ -51,6 +51,7 @@ export function createMemoryEventLog(clock: Clock): EventLog {
 interface MemoryTask {
   task: Task
   readonly params: unknown
+  readonly secret: string | undefined
   readonly key: string | undefined
   controller: AbortController
   readonly waiting: ((task: Task) => void)[]
@@ -80,6 +81,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
       const result = await runner(one.params, {
         taskId: one.task.id,
         signal,
+        ...(one.secret === undefined ? {} : { secret: one.secret }),
         progress: (done, total, unit) => void (one.task = { ...one.task, progress: { ...one.task.progress, done, total, unit } }),
       })
       end(one, { state: 'succeeded', result })
@@ -90,7 +92,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
 
   return {
     register: (kind, runner) => void runners.set(kind, runner),
-    async start({ kind, subject, createdBy, params, key }) {
+    async start({ kind, subject, createdBy, params, secret, key }) {
       const same = [...tasks.values()].find((one) => key !== undefined && one.key === key && one.task.endedAt === null)
       if (same) return same.task
       const nowMs = clock.nowMs()
@@ -106,6 +108,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
           endedAt: null,
         },
         params,
+        secret,
         key,
         controller: new AbortController(),
         waiting: [],

@@ -73,6 +73,8 @@ function taskFields({ store, task }: FollowedTask, prefix = ''): Field[] {
 
 function taskActions({ task }: FollowedTask): Action[] {
   if (!isEnded(task.state)) return [{ label: 'Cancel', command: `task cancel ${task.id}`, role: 'operator', style: 'danger' }]
+  // The token of a sync was dropped with its end: it is ordered again, with image sync.
+  if (task.kind === 'sync') return []
   if (task.state === 'failed' || task.state === 'cancelled') return [{ label: 'Retry', command: `task retry ${task.id}`, role: 'operator', style: 'primary' }]
   return []
 }

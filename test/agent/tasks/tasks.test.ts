@@ -1,10 +1,15 @@
 // Tasks over a real database: their states, their limits, and what a restart leaves of them.
 
 import { describe, expect, test } from 'bun:test'
+import { basename, dirname, join } from 'node:path'
 import type { NewEvent, TaskContext } from '../../../agent/contract/work.ts'
+import { ACTIVE_MAX, ACTIVE_PER_CREATOR_MAX, admitTask } from '../../../agent/tasks/admission.ts'
+import { sealClearSecrets } from '../../../agent/tasks/clear-secrets.ts'
 import { openAgentDatabase } from '../../../agent/tasks/database.ts'
+import type { TaskRow } from '../../../agent/tasks/task-table.ts'
 import { TaskQueue } from '../../../agent/tasks/tasks.ts'
 import { problem } from '../../../protocol/problems.ts'
+import { openTestSealer } from '../../support/test-sealer.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { createMemoryLog } from '../../support/memory-log.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
@@ -18,7 +23,8 @@ async function createFixture(path?: string) {
   const clock = createManualClock()
   const log = createMemoryLog()
   const events: NewEvent[] = []
-  const tasks = TaskQueue.open({ database, clock, log, emit: (event) => void events.push(event), crashPoint: () => {} })
+  const sealer = await openTestSealer()
+  const tasks = TaskQueue.open({ database, clock, log, emit: (event) => void events.push(event), crashPoint: () => {}, sealer })
   const runs: { params: unknown; context: TaskContext; finish: (result: Record<string, unknown>) => void; fail: (error: unknown) => void }[] = []
   tasks.register('sync', (params, context) => {
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()
@@ -175,6 +181,123 @@ describe('cancel and retry', () => {
     ;(await until('it runs', () => runs[1])).finish({})
     await tasks.ended(other.id)
     expect(() => tasks.retry(id, 'bob')).toThrow('kept for 7 days')
+  })
+})
+
+describe('the secret of an order', () => {
+  const secret = 'slp_a-token-of-another-store'
+  const secretOrder = { ...order('img_1'), params: { images: ['img_1'] }, secret }
+
+  /** Whether the secret lies in clear in any file of the database. */
+  async function isInClear(file: string): Promise<boolean> {
+    const files = [...new Bun.Glob(`${basename(file)}*`).scanSync(dirname(file))]
+    const contents = await Promise.all(files.map((name) => Bun.file(join(dirname(file), name)).bytes()))
+    return contents.some((bytes) => Buffer.from(bytes).includes(secret))
+  }
+
+  test('is given to the work, and lies in no file in clear', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs, file } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(secretOrder)
+    const run = await until('it runs', () => runs[0])
+    expect(run.context.secret).toBe(secret)
+    expect(JSON.stringify([tasks.get(id), run.params, fixture.events, fixture.log])).not.toContain(secret)
+    expect(await isInClear(file)).toBe(false)
+    run.finish({})
+    await tasks.ended(id)
+  })
+
+  test('survives a restart while the task waits or runs', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('agent.db')
+    {
+      await using before = await createFixture(path)
+      before.tasks.resume()
+      await before.tasks.start(secretOrder)
+      await until('it runs', () => before.runs[0])
+    }
+    await using after = await createFixture(path)
+    after.tasks.resume()
+    expect((await until('it runs again', () => after.runs[0])).context.secret).toBe(secret)
+  })
+
+  test.each(['succeeded', 'failed', 'cancelled'])('is dropped when the task has %s, and a retry asks for it', async (state) => {
+    await using fixture = await createFixture()
+    const { tasks, runs, database } = fixture
+    tasks.resume()
+    const { id } = await tasks.start(secretOrder)
+    const run = await until('it runs', () => runs[0])
+    if (state === 'succeeded') run.finish({})
+    else if (state === 'failed') run.fail(new Error('x'))
+    else tasks.cancel(id, 'bob')
+    expect((await tasks.ended(id)).state).toBe(state)
+    expect(database.sql.query('SELECT secret FROM tasks').all()).toEqual([{ secret: '' }])
+    if (state !== 'succeeded') expect(() => tasks.retry(id, 'bob')).toThrow('was dropped when the task ended')
+  })
+
+  test('sealed with a key that is gone fails the task with the next step', async () => {
+    await using fixture = await createFixture()
+    const { tasks, database } = fixture
+    const { id } = await tasks.start(secretOrder)
+    const sealed = await (await openTestSealer('another key')).seal(secret, `task ${id}`)
+    database.sql.query('UPDATE tasks SET secret = ?').run(sealed)
+    const other = TaskQueue.open({ ...fixture, emit: () => {}, crashPoint: () => {}, sealer: await openTestSealer() })
+    other.register('sync', async () => ({}))
+    other.resume()
+    expect((await other.ended(id)).error?.detail).toContain('cannot be opened')
+  })
+
+  test('that an earlier agent kept in clear is sealed or removed, also from free pages and the log', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('agent.db')
+    {
+      using database = openAgentDatabase(path)
+      const insert = database.sql.query(
+        `INSERT INTO tasks (id, number, kind, state, subject, created_by, created_ms, ended_ms, params, starts, progress)
+         VALUES (?, ?, 'sync', ?, 'img_1', 'ann', 1, ?, ?, 0, '{"done":0,"total":null,"unit":"steps","rate":0,"etaSeconds":null}')`,
+      )
+      database.sql.run('PRAGMA secure_delete = OFF')
+      const params = JSON.stringify({ source: { url: 'http://10.0.0.1', token: secret }, images: ['img_1'] })
+      for (let i = 0; i < 200; i++) insert.run(`tsk_${i}`, i, i === 0 ? 'running' : 'failed', i === 0 ? null : 5, params)
+      database.sql.run('DELETE FROM tasks WHERE number > 100')
+      expect(await isInClear(path)).toBe(true)
+      const sealer = await openTestSealer()
+      expect(await sealClearSecrets(database, sealer)).toBe(101)
+      expect(await sealClearSecrets(database, sealer)).toBe(0)
+      expect(await isInClear(path)).toBe(false)
+    }
+    await using fixture = await createFixture(path)
+    fixture.tasks.resume()
+    const run = await until('it runs', () => fixture.runs[0])
+    expect(run).toMatchObject({ params: { source: { url: 'http://10.0.0.1' }, images: ['img_1'] }, context: { secret } })
+    expect(() => fixture.tasks.retry('tsk_1', 'bob')).toThrow('was dropped')
+    expect(await isInClear(path)).toBe(false)
+  })
+})
+
+describe('limits', () => {
+  test('one creator does not fill the queue for others, not by retries either', async () => {
+    await using fixture = await createFixture()
+    const { tasks, runs } = fixture
+    const failed = await tasks.start(order('first'))
+    tasks.resume()
+    ;(await until('it runs', () => runs[0])).fail(new Error('x'))
+    await tasks.ended(failed.id)
+    for (let i = 0; i < ACTIVE_PER_CREATOR_MAX; i++) await tasks.start(order(`img_${i}`))
+    await expect(tasks.start(order('one more'))).rejects.toThrow('100 tasks of ann are waiting already')
+    expect(() => tasks.retry(failed.id, 'bob')).toThrow('100 tasks of ann are waiting already')
+    await tasks.start({ ...order('img_1'), createdBy: 'bob' })
+  })
+
+  test('number and size of all that wait are bounded', () => {
+    const row = (created_by: string, length: number) => ({ created_by, params: 'x'.repeat(length) }) as TaskRow
+    const many = Array.from({ length: ACTIVE_MAX }, (_, i) => row(`creator ${i}`, 1))
+    expect(() => admitTask(many, row('new', 1))).toThrow('1000 tasks are waiting')
+    admitTask(many.slice(1), row('new', 1))
+    const large = Array.from({ length: 31 }, (_, i) => row(`creator ${i}`, 1024 * 1024))
+    admitTask(large, row('new', 1024 * 1024))
+    expect(() => admitTask([...large, row('last', 1)], row('new', 1024 * 1024))).toThrow('hold in memory')
   })
 })
 
