@@ -9,6 +9,7 @@ import { serve } from './commands/serve.ts'
 import { StartRefused } from './commands/start-refused.ts'
 import { loadConfig } from './config.ts'
 import type { Config } from './config.ts'
+import { makeFilesPrivate } from './system/private-files.ts'
 
 const USAGE = `slipway-agent ${packageFile.version}: serves one store of images
 
@@ -79,4 +80,5 @@ function complain(text: string): number {
   return 2
 }
 
+makeFilesPrivate()
 process.exit(await main(process.argv.slice(2)))

@@ -63,6 +63,8 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   return 0
 }
 
+// Nothing that the bot makes is readable to another user: it keeps tokens.
+process.umask(0o077)
 const code = await main(process.argv.slice(2))
 // What was written to a pipe must be out before the process ends; a terminal's open input must not keep it alive.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))

@@ -13,6 +13,7 @@ import { acquireLease } from '../system/lease.ts'
 import type { Lease, LeaseDeps, LeaseOutcome, LeaseRecord } from '../system/lease.ts'
 import { createLog } from '../system/log.ts'
 import { guardMount } from '../system/mounted-disk.ts'
+import { closeToOthers } from '../system/private-files.ts'
 import { readProcessIdentity } from '../system/process-identity.ts'
 import { StartRefused } from './start-refused.ts'
 import { prepareStore, readStoreFile, STORE_FILE } from './store-file.ts'
@@ -21,6 +22,8 @@ import type { StoreFile } from './store-file.ts'
 /** Names the store that a state folder belongs to. */
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
+/** What the names of an agent's own files in the state folder begin with. */
+const STATE_FILES = ['agent.db', 'index.db', 'admin-token', 'sealing-key', STATE_OWNER_FILE]
 
 export interface Runtime {
   readonly config: Config
@@ -66,6 +69,7 @@ export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord 
   const { lease } = outcome
   try {
     await reach(disk, state, 'store.state', 'Create it, give it to the user the agent runs as, or correct the configuration.')
+    await closeToOthers(state, STATE_FILES)
     const store = await prepareStore(disk, mount)
     if (owner === undefined) await disk.writeFileAtomic(join(state, STATE_OWNER_FILE), `${store.uuid}\n`)
     return { ...runtime, disk: await guardMount(disk, mount, STORE_FILE), store, lease, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
