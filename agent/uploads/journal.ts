@@ -316,16 +316,26 @@ function damaged(detail: string): ProblemError {
   return problem('data-corrupt', `The journal of the upload is damaged: ${detail}.`, { action: 'Delete the upload and send it again.' })
 }
 
-/** Entries of a journal as it is on disk now, in blocks of one record; none when there is no file. */
+/** Entries of a journal as it is on disk now, in blocks of one record; none when there is no file. The file may be removed at any moment. */
 export async function* readEntries(disk: Disk, path: string): AsyncGenerator<PackedEntries> {
-  if (!(await disk.stat(path))) return
-  const file = await disk.openRead(path)
+  const file = await openIfPresent(disk, path)
+  if (!file) return
   try {
     const start = await readStart(file)
     if (!start) return
     for await (const { record } of scan(file, start)) if (record.entries.byteLength > 0) yield record.entries
   } finally {
     await file.close()
+  }
+}
+
+/** Opening is the only check: between a look at the name and the opening another request may remove the file. */
+async function openIfPresent(disk: Disk, path: string): Promise<DiskFile | undefined> {
+  try {
+    return await disk.openRead(path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
-import { Journal } from '../../../agent/uploads/journal.ts'
+import { Journal, readEntries } from '../../../agent/uploads/journal.ts'
 import type { JournalDeps } from '../../../agent/uploads/journal.ts'
 import { packEntries, unpackEntries } from '../../../agent/uploads/journal-codec.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
@@ -190,5 +190,19 @@ describe('a journal', () => {
     await expectModel(journal, model)
     await journal.close()
     await expectModel(await Journal.load(deps, folder.file('journal')), model)
+  })
+
+  test('has no entries when it is removed just before it is read', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    const journal = await Journal.load(deps, path)
+    await append(journal, EMPTY, { lengths: [4096], tail: new Uint8Array(0) })
+    await journal.close()
+    const { disk } = deps
+    const openRead = async (name: string) => {
+      await disk.remove(name)
+      return disk.openRead(name)
+    }
+    expect(await Array.fromAsync(readEntries({ ...disk, openRead }, path))).toEqual([])
   })
 })
