@@ -11,13 +11,13 @@ export interface TemporaryFolder extends AsyncDisposable {
 }
 
 /**
- * Makes an empty folder of its own.
+ * Makes a new empty folder, below the system's folder for temporary files unless another one is given.
  *
  * @example
  * await using folder = await createTemporaryFolder()
  */
-export async function createTemporaryFolder(): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(tmpdir(), 'slipway-test-'))
+export async function createTemporaryFolder(parent: string = tmpdir()): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(parent, 'slipway-test-'))
   return {
     path,
     file: (...parts) => join(path, ...parts),

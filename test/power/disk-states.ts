@@ -1,0 +1,102 @@
+// The states in which a power cut may leave a disk, made from the log of its writes and flushes.
+//
+// What was written before the last flush is there. Of what was written since, a disk may hold anything: all, nothing, any
+// of the writes in any order, and of each write any sectors.
+
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { createRandom } from '../support/properties.ts'
+import type { Random } from '../support/properties.ts'
+import { run } from '../support/small-image.ts'
+import type { LogEntry, WriteLog } from './write-log.ts'
+
+/** What the cut takes of the writes since the last flush: nothing, all of them, whole writes, or sectors. */
+export type Loss = 'nothing' | 'unflushed' | 'writes' | 'sectors'
+
+/** A moment of a recorded disk, and what it loses then. */
+export interface PowerCut {
+  /** Entries of the log that happened before the cut. */
+  readonly entries: number
+  /** Position in the log: what a client was told up to here must hold. */
+  readonly position: number
+  readonly loss: Loss
+  /** Chooses what is lost. */
+  readonly seed: number
+}
+
+/** Smallest pieces that a disk writes as a whole, in bytes. */
+const SECTOR_BYTES = [512, 4096] as const
+
+/** Losses by weight. Losing all that is unflushed shows a missing fsync, the others show a wrong order. */
+const LOSSES: readonly Loss[] = ['nothing', 'unflushed', 'unflushed', 'unflushed', 'writes', 'writes', 'sectors', 'sectors']
+
+/**
+ * Chooses cuts: right after an acknowledgement, around a flush, and anywhere else.
+ *
+ * @param acknowledged positions in the log at which a client was told something
+ * @param from entries that every cut comes after
+ */
+export function planCuts(log: WriteLog, acknowledged: readonly number[], count: number, random: Random, from = 0): PowerCut[] {
+  const { entries } = log
+  const flushes = entries.flatMap(({ kind }, index) => (kind === 'flush' && index >= from ? [index] : []))
+  const ends = entries.map(({ end }) => end)
+  const places: readonly (() => number)[] = [
+    // The first moment at which the promise counts.
+    () => 1 + firstAtLeast(ends, random.pick(acknowledged)),
+    () => 1 + firstAtLeast(ends, random.pick(acknowledged)),
+    // Just before the flush, and just after it.
+    () => random.pick(flushes) + random.below(2),
+    () => from + 1 + random.below(entries.length - from),
+  ]
+  return Array.from({ length: count }, () => {
+    const cut = Math.min(random.pick(places)(), entries.length)
+    return { entries: cut, position: entries[cut - 1]?.end ?? 0, loss: random.pick(LOSSES), seed: random.below(0x7fff_ffff) }
+  })
+}
+
+/** Writes the disk as the cut leaves it to a new sparse file; `base` is the disk before the first entry. */
+export async function writeDiskState(base: string, log: WriteLog, cut: PowerCut, file: string): Promise<void> {
+  await run('cp', '--sparse=always', '--reflink=auto', base, file)
+  const disk = openSync(file, 'r+')
+  try {
+    const before = log.entries.slice(0, cut.entries)
+    const flushed = before.findLastIndex(({ kind }) => kind === 'flush') + 1
+    for (const entry of before.slice(0, flushed)) apply(disk, log, entry)
+    const random = createRandom(cut.seed)
+    const unflushed = before.slice(flushed)
+    if (cut.loss === 'nothing') for (const entry of unflushed) apply(disk, log, entry)
+    if (cut.loss === 'writes') for (const entry of shuffled(unflushed, random)) if (random.chance(0.5)) apply(disk, log, entry)
+    if (cut.loss === 'sectors') for (const entry of shuffled(unflushed, random)) applySectors(disk, log, entry, random)
+  } finally {
+    closeSync(disk)
+  }
+}
+
+/** Index of the first of ascending numbers that is at least `wanted`. */
+function firstAtLeast(ascending: readonly number[], wanted: number): number {
+  let [low, high] = [0, ascending.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ascending[middle] ?? 0) < wanted) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function shuffled(entries: readonly LogEntry[], random: Random): LogEntry[] {
+  return entries
+    .map((entry) => ({ entry, at: random.below(0x7fff_ffff) }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ entry }) => entry)
+}
+
+function applySectors(disk: number, log: WriteLog, entry: LogEntry, random: Random): void {
+  const sector = random.pick(SECTOR_BYTES)
+  for (let at = 0; at < entry.length; at += sector) if (random.chance(0.5)) apply(disk, log, entry, at, Math.min(sector, entry.length - at))
+}
+
+/** Applies an entry, or a part of it. */
+function apply(disk: number, log: WriteLog, entry: LogEntry, from = 0, length = entry.length - from): void {
+  if (entry.kind === 'flush' || length === 0) return
+  const bytes = entry.kind === 'zero' ? new Uint8Array(length) : log.bytes.subarray(entry.bytesAt + from, entry.bytesAt + from + length)
+  if (writeSync(disk, bytes, 0, length, entry.offset + from) !== length) throw new Error('the disk state cannot be written: is the folder full?')
+}

@@ -1,0 +1,11 @@
+// Planted defect: journals of uploads are written and not fdatasynced.
+
+import type { Disk } from '../../../agent/contract/disk.ts'
+import { plantDisk } from './plant-disk.ts'
+import { withoutSyncOf } from './unsynced-files.ts'
+
+export function spoil(disk: Disk): Disk {
+  return withoutSyncOf(disk, /\/uploads\/[^/]+\/journal/)
+}
+
+plantDisk(import.meta.path)

@@ -1,0 +1,40 @@
+// The foundation of everything else here: what a file system writes and flushes arrives in the log, in order, and nothing is held back
+// between the file system and the log.
+
+import { expect } from 'bun:test'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createRandom } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { FILE_SYSTEMS, recordDisk, requireRecordedDisk } from './recorded-disk.ts'
+import { openWriteLog } from './write-log.ts'
+
+const BYTES = 3 * 1024 * 1024
+
+for (const fileSystem of FILE_SYSTEMS) {
+  requireRecordedDisk(fileSystem)(`every byte that fsync promised on ${fileSystem} is in the log before a flush`, async () => {
+    await using files = await createTemporaryFolder()
+    await using mountPoint = await createTemporaryFolder()
+    const bytes = createRandom(1).bytes(BYTES)
+    const { log, synced } = await (async () => {
+      await using disk = await recordDisk(files.path, mountPoint.path, fileSystem)
+      await using file = await open(join(disk.path, 'file'), 'w')
+      await file.write(bytes)
+      await file.sync()
+      return { log: disk.log, synced: disk.position() }
+    })()
+    const { entries, bytes: logged } = openWriteLog(log)
+    const promised = entries.filter(({ end }) => end <= synced)
+    const lastFlush = promised.findLastIndex(({ kind }) => kind === 'flush')
+    // A commit ends with a flush, or with a write that the next flush makes durable; the content itself comes before a flush.
+    expect(lastFlush).toBeGreaterThan(0)
+    for (let at = 0; at < BYTES; at += 4096) {
+      const piece = bytes.subarray(at, at + 64)
+      const found = promised.findIndex(
+        ({ kind, length, bytesAt }) => kind === 'write' && Buffer.from(logged.buffer, logged.byteOffset + bytesAt, length).includes(piece),
+      )
+      expect(found, `byte ${at} of the file`).toBeGreaterThanOrEqual(0)
+      expect(found, `byte ${at} of the file`).toBeLessThan(lastFlush)
+    }
+  })
+}

@@ -1,0 +1,117 @@
+// A mounted file system whose disk logs every write and every flush (log-disk.c), and the mounting of disk states made from that log.
+
+import { existsSync, mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { hasTool, requireThat, requireTool } from '../support/require.ts'
+import type { TestFunction } from '../support/require.ts'
+import { run } from '../support/small-image.ts'
+import { until } from '../support/until.ts'
+
+export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs'] as const
+export type FileSystem = (typeof FILE_SYSTEMS)[number]
+
+/** Length of the disk in bytes: enough for one workload; mkfs.xfs makes nothing below 300 MB. */
+const DISK_BYTES = 512 * 1024 * 1024
+
+const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
+  // Nothing is initialised in the background later, so that the log holds only what the workload causes.
+  ext4: ['mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=0,lazy_journal_init=0'],
+  xfs: ['mkfs.xfs', '-q', '-K'],
+  btrfs: ['mkfs.btrfs', '-q', '-f', '-K'],
+}
+
+const MOUNT_OPTIONS: Readonly<Record<FileSystem, string>> = {
+  ext4: 'nodiscard',
+  // States of one disk have one UUID and are mounted at the same time.
+  xfs: 'nouuid,nodiscard',
+  btrfs: 'nodiscard',
+}
+
+const PACKAGES: Readonly<Record<FileSystem, string>> = { ext4: 'e2fsprogs', xfs: 'xfsprogs', btrfs: 'btrfs-progs' }
+
+/** A disk that is being recorded. Disposing unmounts it and leaves its files. */
+export interface RecordedDisk extends AsyncDisposable {
+  /** Where the file system is mounted. */
+  readonly path: string
+  /** The disk as mkfs left it, before the first entry of the log. */
+  readonly base: string
+  readonly log: string
+  /** Length of the log in bytes: every change of the disk so far lies before it. */
+  position(): number
+}
+
+/** `test`, or a test that is skipped where such a disk cannot be mounted. */
+export function requireRecordedDisk(fileSystem: FileSystem): TestFunction {
+  if (process.getuid?.() !== 0 || !existsSync('/dev/loop-control') || !existsSync('/dev/fuse'))
+    return requireThat(false, 'no power cut can be tried here: root, loop devices and /dev/fuse are needed')
+  if (!hasTool('gcc', 'gcc')) return requireTool('gcc', 'gcc')
+  if (!hasTool('pkg-config', 'pkg-config')) return requireTool('pkg-config', 'pkg-config')
+  return requireTool(`mkfs.${fileSystem}`, PACKAGES[fileSystem])
+}
+
+/** Makes a file system in a file of `folder`, mounts it at `path` and records every change of its disk from then on. */
+export async function recordDisk(folder: string, path: string, fileSystem: FileSystem): Promise<RecordedDisk> {
+  const [base, backing, log] = [join(folder, 'base'), join(folder, 'backing'), join(folder, 'log')]
+  const [fuse, program] = [join(folder, 'fuse'), join(folder, 'log-disk')]
+  await buildLogDisk(program)
+  await run('truncate', '-s', String(DISK_BYTES), base)
+  await run(...(MAKE[fileSystem] as [string, ...string[]]), base)
+  await run('cp', '--sparse=always', base, backing)
+  mkdirSync(fuse)
+
+  await using stack = new AsyncDisposableStack()
+  const child = Bun.spawn([program, backing, log, fuse], { stdin: 'ignore', stdout: 'ignore', stderr: 'inherit' })
+  stack.defer(async () => {
+    await run('fusermount3', '-u', '-z', fuse)
+    await child.exited
+  })
+  await until('the logging file system is mounted', () => {
+    if (child.exitCode !== null) throw new Error(`log-disk ended with ${child.exitCode}`)
+    return existsSync(join(fuse, 'disk'))
+  })
+  stack.use(await mountDisk(join(fuse, 'disk'), fileSystem, path))
+  const owned = stack.move()
+  return { path, base, log, position: () => statSync(log).size, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** The file system refuses a disk state. What was acknowledged is lost then, though not through the agent. */
+export class DiskStateUnmountable extends Error {
+  override readonly name = 'DiskStateUnmountable'
+}
+
+/** Mounts the file system of a disk file at a path. Throws DiskStateUnmountable. */
+export async function mountDisk(file: string, fileSystem: FileSystem, path: string): Promise<AsyncDisposable> {
+  await using stack = new AsyncDisposableStack()
+  const device = (await run('losetup', '--find', '--show', file)).trim()
+  stack.defer(async () => void (await run('losetup', '--detach', device)))
+  if (fileSystem === 'btrfs') {
+    // btrfs remembers devices by the UUID of their file system, which all states of one disk share.
+    stack.defer(async () => void (await run('btrfs', 'device', 'scan', '--forget', device)))
+  }
+  try {
+    await run('mount', '-t', fileSystem, '-o', MOUNT_OPTIONS[fileSystem], device, path)
+  } catch (error) {
+    throw new DiskStateUnmountable(`${fileSystem} cannot be mounted: ${String(error)}`, { cause: error })
+  }
+  stack.defer(() => unmount(path))
+  const owned = stack.move()
+  return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Waits until nothing has files open: a killed process closes its own some time after it is gone. */
+async function unmount(path: string): Promise<void> {
+  await until(`${path} is not in use`, () =>
+    run('umount', path).then(
+      () => true,
+      (error: unknown) => {
+        if (!String(error).includes('busy')) throw error
+        return false
+      },
+    ),
+  )
+}
+
+async function buildLogDisk(program: string): Promise<void> {
+  const flags = (await run('pkg-config', '--cflags', '--libs', 'fuse3')).trim().split(/\s+/)
+  await run('gcc', '-O2', '-Wall', '-Wextra', '-Werror', '-o', program, join(import.meta.dir, 'log-disk.c'), ...flags)
+}

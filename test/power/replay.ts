@@ -1,0 +1,137 @@
+// Records one workload, and tries disk states of it: mounts each, starts the agent on it, and holds it to what was acknowledged.
+
+import { existsSync, statfsSync } from 'node:fs'
+import { AgentNotStarted, startAgent } from '../support/agent-process.ts'
+import type { AgentProcess } from '../support/agent-process.ts'
+import { PromiseBroken } from '../support/ledger.ts'
+import { createRandom } from '../support/properties.ts'
+import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { until } from '../support/until.ts'
+import { planCuts, writeDiskState } from './disk-states.ts'
+import type { PowerCut } from './disk-states.ts'
+import { expectAt } from './expectation.ts'
+import { History } from './history.ts'
+import { mountDisk, recordDisk } from './recorded-disk.ts'
+import type { FileSystem } from './recorded-disk.ts'
+import { runWorkload } from './workload.ts'
+import type { SyncSource, WorkloadLength } from './workload.ts'
+import { openWriteLog } from './write-log.ts'
+import type { WriteLog } from './write-log.ts'
+
+const CONFIG = '[transfer]\nupload-concurrency = 4\ndownload-concurrency = 4\n'
+/** A folder that lies in memory. No agent takes it for its mount path. */
+const MEMORY_FOLDER = '/dev/shm'
+/** Memory is preferred for disk states when it has this much room in bytes. */
+const MEMORY_BYTES_MIN = 4 * 1024 * 1024 * 1024
+
+/** Bytes of an agent's log that are shown with a finding. */
+const LOG_BYTES_MAX = 6000
+
+/** A workload whose disk was recorded. Disposing removes its files. */
+export interface Recording extends AsyncDisposable {
+  readonly fileSystem: FileSystem
+  readonly base: string
+  readonly log: WriteLog
+  readonly history: History
+  /** Choices of the clients by kind. */
+  readonly counts: Readonly<Record<string, number>>
+  readonly agentLog: string
+}
+
+export interface RecordOptions {
+  readonly fileSystem: FileSystem
+  readonly seed: number
+  readonly length: WorkloadLength
+  readonly source?: SyncSource
+  /** Another program than the agent of this checkout, such as one with a planted defect. */
+  readonly command?: readonly string[]
+}
+
+/** What a state showed that no client may see. */
+export interface Finding {
+  readonly cut: PowerCut
+  readonly message: string
+}
+
+/** Runs the workload on a recorded disk. */
+export async function recordWorkload({ fileSystem, seed, length, source, command }: RecordOptions): Promise<Recording> {
+  await using stack = new AsyncDisposableStack()
+  const files = stack.use(await createFilesFolder())
+  const recorded = await (async () => {
+    await using mountPoint = await createTemporaryFolder()
+    await using disk = await recordDisk(files.path, mountPoint.path, fileSystem)
+    await using agent = await startAgent(disk.path, { config: CONFIG, ...(command ? { command } : {}) })
+    const history = new History(disk.position)
+    const counts = await runWorkload(agent, history, source, createRandom(seed), length).catch((error: unknown) => {
+      throw new Error(`the workload failed, SLIPWAY_SEED=${seed}: ${String(error)}\n${agent.log().slice(-LOG_BYTES_MAX)}`, { cause: error })
+    })
+    return { base: disk.base, logFile: disk.log, history, counts, agentLog: agent.log() }
+  })()
+  const { logFile, ...kept } = recorded
+  const log = openWriteLog(logFile)
+  const owned = stack.move()
+  return { ...kept, fileSystem, log, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Chooses states of a recording by seed. */
+export function planStates({ log, history }: Recording, count: number, seed: number): PowerCut[] {
+  return planCuts(log, history.acknowledged, count, createRandom(seed))
+}
+
+/** Tries one state; gives what is wrong with it, or undefined. */
+export async function tryState(recording: Recording, cut: PowerCut): Promise<Finding | undefined> {
+  await using files = await createFilesFolder()
+  await using mountPoint = await createTemporaryFolder()
+  let agent: AgentProcess | undefined
+  try {
+    const file = files.file('disk')
+    await writeDiskState(recording.base, recording.log, cut, file)
+    await using _disk = await mountDisk(file, recording.fileSystem, mountPoint.path)
+    await using started = await startAgent(mountPoint.path, { config: CONFIG })
+    agent = started
+    await holdToHistory(agent, recording.history, cut)
+    return undefined
+  } catch (error) {
+    if (error instanceof AgentNotStarted) return { cut, message: error.message }
+    const log = agent?.log().slice(-LOG_BYTES_MAX) ?? ''
+    return { cut, message: `${error instanceof PromiseBroken ? error.message : Bun.inspect(error)}\n${log}` }
+  }
+}
+
+/** Two starts with everything compared after each, some uploads finished between them, the others behind; then scrub and gc. */
+async function holdToHistory(agent: AgentProcess, history: History, cut: PowerCut): Promise<void> {
+  const random = createRandom(cut.seed)
+  const expectation = expectAt(history, cut.position)
+  await expectation.compare(agent)
+  await expectation.finishUploads(agent, () => random.chance(0.5))
+  await agent.restart()
+  await expectation.compare(agent)
+  await runTask(agent, 'scrub')
+  await expectation.finishUploads(agent, () => true)
+  await expectation.restoreBinned(agent)
+  await runTask(agent, 'cleanup')
+  await expectation.compare(agent)
+}
+
+async function runTask(agent: AgentProcess, name: 'scrub' | 'cleanup'): Promise<void> {
+  const { id } = await agent.client.schedules.run(name)
+  const { state, error, result } = await until(`${name} has ended`, async () => {
+    const task = await agent.client.tasks.get(id)
+    return task.endedAt === null ? undefined : task
+  })
+  if (state !== 'succeeded') throw new PromiseBroken(`${name} ${state}: ${error?.detail}`)
+  const damage = ['corruptCount', 'missingCount'].some((key) => Number(result?.[key] ?? 0) > 0) || (result?.['faults'] as unknown[] | undefined)?.length
+  if (name === 'scrub' && damage) throw new PromiseBroken(`scrub is not clean: ${JSON.stringify(result)}`)
+}
+
+/** A folder for disks: in memory where there is room, since every flush of a replayed disk would wait for the real one. */
+function createFilesFolder(): Promise<TemporaryFolder> {
+  return createTemporaryFolder(hasMemory() ? MEMORY_FOLDER : undefined)
+}
+
+function hasMemory(): boolean {
+  if (!existsSync(MEMORY_FOLDER)) return false
+  const { bavail, bsize } = statfsSync(MEMORY_FOLDER)
+  return bavail * bsize > MEMORY_BYTES_MIN
+}

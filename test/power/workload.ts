@@ -1,0 +1,160 @@
+// The mixed load whose disk is recorded: clients that upload, resume, delete, restore and administrate at random.
+
+import type { AgentProcess } from '../support/agent-process.ts'
+import type { Random } from '../support/properties.ts'
+import type { History } from './history.ts'
+import { createRecordedClient } from './recorded-client.ts'
+
+const KIB = 1024
+/** Images are made of blocks that they share and of bytes of their own. */
+const BLOCKS = 24
+const BLOCK_BYTES = 256 * KIB
+const IMAGE_BLOCKS_MAX = 8
+const OWN_BYTES_MAX = 1024 * KIB
+/** Above these the clients remove rather than add. */
+const IMAGES_MAX = 12
+const UPLOADS_MAX = 6
+/** Bytes of all images together: bounds the log and the time that a comparison takes. */
+const CREATED_BYTES_MAX = 120 * 1024 * KIB
+/** Longest time after which a body is cut, in milliseconds. */
+const CUT_MS_MAX = 40
+const CLIENTS = 4
+
+export interface SyncSource {
+  readonly url: string
+  readonly token: string
+  readonly images: readonly { readonly id: string; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }[]
+}
+
+/** Clients look after this many choices whether there were enough acknowledgements. */
+const LOOK_EVERY = 40
+
+/** How long a workload lasts: it ends at the number of acknowledgements, and on a slow machine at the time in milliseconds. */
+export interface WorkloadLength {
+  readonly acknowledgements: number
+  readonly msMax: number
+}
+
+/** Runs the clients; resolves when their last requests were answered, with counts of their choices. */
+export async function runWorkload(
+  agent: AgentProcess,
+  history: History,
+  source: SyncSource | undefined,
+  random: Random,
+  length: WorkloadLength,
+): Promise<Record<string, number>> {
+  const client = createRecordedClient(agent, history)
+  const blocks = Array.from({ length: BLOCKS }, () => random.bytes(BLOCK_BYTES))
+  const unsynced = [...(source?.images ?? [])]
+  /** What one client works on; the others leave it alone, so that the order of its changes is known. */
+  const busy = new Set<unknown>()
+  const counts: Record<string, number> = {}
+  let [names, createdBytes] = [0, 0]
+
+  const newBytes = (blocksMax = IMAGE_BLOCKS_MAX): Uint8Array<ArrayBuffer> => {
+    const parts = Array.from({ length: random.below(blocksMax) }, () => (random.chance(0.1) ? Buffer.alloc(BLOCK_BYTES) : random.pick(blocks)))
+    parts.push(random.bytes(1 + random.below(OWN_BYTES_MAX)))
+    const bytes = new Uint8Array(Buffer.concat(parts))
+    createdBytes += bytes.byteLength
+    return bytes
+  }
+  const newName = (what: string): string => `${what} ${names++}`
+  const alone = async <T>(from: readonly T[], act: (one: T) => Promise<unknown>): Promise<void> => {
+    const free = from.filter((one) => !busy.has(one))
+    if (free.length === 0) return
+    const one = random.pick(free)
+    busy.add(one)
+    try {
+      await act(one)
+    } finally {
+      busy.delete(one)
+    }
+  }
+  const exclusively = (what: string, act: () => Promise<unknown>): Promise<void> => alone([what], act)
+  const openUploads = () => history.uploads.filter(({ path, state }) => path !== undefined && state.last === 'open')
+  const images = (state: string) => history.images.filter((image) => image.id !== undefined && image.state.last === state)
+  const hasRoom = (): boolean => createdBytes < CREATED_BYTES_MAX && images('kept').length < IMAGES_MAX
+
+  const actions: Readonly<Record<string, { readonly weight: number; run(): Promise<unknown> }>> = {
+    create: { weight: 5, run: async () => (hasRoom() && openUploads().length < UPLOADS_MAX ? client.create(newName('image'), newBytes()) : undefined) },
+    send: {
+      weight: 12,
+      run: () =>
+        alone(openUploads(), (upload) => {
+          const left = upload.bytes.byteLength - (upload.offsets.at(-1)?.offset ?? 0)
+          if (random.chance(0.3)) return client.send(upload, left, 1 + random.below(CUT_MS_MAX))
+          return client.send(upload, random.chance(0.5) ? left : random.below(left + 1))
+        }),
+    },
+    head: { weight: 2, run: () => alone(openUploads(), (upload) => client.head(upload)) },
+    terminate: { weight: 0.7, run: () => alone(openUploads(), (upload) => client.terminate(upload)) },
+    whole: { weight: 2, run: async () => (hasRoom() ? client.createWhole(newName('whole'), newBytes(4)) : undefined) },
+    concatenate: {
+      weight: 1,
+      run: async () => {
+        if (!hasRoom()) return
+        const parts = [await client.createWhole(newName('part'), newBytes(3), true), await client.createWhole(newName('part'), newBytes(3), true)]
+        if (parts.every(({ state }) => state.last === 'finished')) await client.concatenate(newName('final'), parts)
+      },
+    },
+    delete: { weight: 3, run: () => alone(images('kept').length > IMAGES_MAX / 2 ? images('kept') : [], (image) => client.delete(image, random.chance(0.5))) },
+    purge: { weight: 1, run: () => alone(images('binned').slice(0, 3), (image) => client.delete(image, true)) },
+    restore: { weight: 1, run: () => alone(images('binned'), (image) => client.restore(image)) },
+    describe: { weight: 1.5, run: () => alone(images('kept'), (image) => client.describe(image, newName('description'))) },
+    createToken: { weight: 1.5, run: () => client.createToken(newName('token')) },
+    revokeToken: {
+      weight: 1,
+      run: () =>
+        alone(
+          history.tokens.filter(({ id, state }) => id !== undefined && state.last === 'valid'),
+          (token) => client.revokeToken(token),
+        ),
+    },
+    disable: {
+      weight: 0.4,
+      run: () =>
+        exclusively('enabled', async () => {
+          await client.setEnabled(false)
+          await client.setEnabled(true)
+        }),
+    },
+    describeStore: { weight: 0.5, run: () => exclusively('description', () => client.describeStore(newName('store'))) },
+    cleanup: { weight: 1.2, run: () => exclusively('cleanup', () => client.startCleanup()) },
+    scrub: { weight: 0.2, run: () => exclusively('scrub', () => client.startScrub()) },
+    sync: {
+      weight: 0.4,
+      run: async () => {
+        const next = unsynced.shift()
+        if (next && source) await client.sync({ url: source.url, token: source.token }, next.id, next.name, next.bytes)
+      },
+    },
+    look: {
+      weight: 3,
+      run: () =>
+        alone(
+          history.tasks.filter(({ state }) => state.last === 'known'),
+          (task) => client.look(task),
+        ),
+    },
+  }
+  const choices = Object.entries(actions)
+  const total = choices.reduce((sum, [, { weight }]) => sum + weight, 0)
+  const choose = (): (typeof choices)[number] | undefined => {
+    let at = (random.below(1_000_000) / 1_000_000) * total
+    return choices.find(([, { weight }]) => (at -= weight) < 0)
+  }
+
+  const endMs = performance.now() + length.msMax
+  const isLongEnough = (): boolean => history.acknowledged.length >= length.acknowledgements || performance.now() > endMs
+  const run = async (): Promise<void> => {
+    for (let choice = 0; choice % LOOK_EVERY !== 0 || !isLongEnough(); choice++) {
+      const [name, action] = choose() ?? []
+      if (name === undefined || !action) continue
+      counts[name] = (counts[name] ?? 0) + 1
+      await action.run()
+      await Bun.sleep(0)
+    }
+  }
+  await Promise.all(Array.from({ length: CLIENTS }, run))
+  return counts
+}
