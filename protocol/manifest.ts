@@ -112,13 +112,17 @@ export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ 
     if (raw[i] !== bytes[sealed + i]) throw new ManifestInvalid('the digest of the manifest does not match its bytes')
   }
   let before = -1
+  let wasZero = false
   for (let i = 0; i < manifest.count; i++) {
     const offset = manifest.offsetAt(i)
     if (offset <= before || (i === 0 && offset !== 0)) throw new ManifestInvalid(`entry ${i} begins at ${offset}, after ${before}`)
     before = offset
     const length = manifest.lengthAt(i)
     if (length <= 0) throw new ManifestInvalid(`entry ${i} ends before it begins`)
-    if (length > SLICE_LENGTH_MAX && !manifest.isZeroAt(i)) throw new ManifestInvalid(`entry ${i} is ${length} bytes long, the limit is ${SLICE_LENGTH_MAX}`)
+    const isZero = manifest.isZeroAt(i)
+    if (length > SLICE_LENGTH_MAX && !isZero) throw new ManifestInvalid(`entry ${i} is ${length} bytes long, the limit is ${SLICE_LENGTH_MAX}`)
+    if (isZero && wasZero) throw new ManifestInvalid(`entry ${i} continues a run of zeros`)
+    wasZero = isZero
   }
   if (manifest.count === 0 && manifest.imageLength !== 0) throw new ManifestInvalid('the manifest has a length but no entries')
   return { manifest, digest: formatDigest(raw) }
@@ -142,6 +146,7 @@ export function viewManifest(bytes: Uint8Array<ArrayBuffer>): Manifest {
   const imageLength = Number(view.getBigUint64(24, true))
   if (manifestLength(count) !== bytes.byteLength) throw new ManifestInvalid(`${count} entries do not fill ${bytes.byteLength} bytes`)
   if (!Number.isSafeInteger(imageLength)) throw new ManifestInvalid('the image length is not a safe integer')
+  if (view.getUint32(20, true) !== 0) throw new ManifestInvalid('bytes are set in its header that must be zero')
 
   const at = (i: number): number => MANIFEST_HEADER_BYTES + i * MANIFEST_ENTRY_BYTES
   const offsetAt = (i: number): number => view.getUint32(at(i), true) + view.getUint32(at(i) + 4, true) * 0x1_0000_0000

@@ -88,6 +88,7 @@ describe('manifest', () => {
       const { manifest } = await encodeManifest([
         { length: 65_536, digest: new Uint8Array(32).fill(7) },
         { length: 4096, digest: new Uint8Array(32).fill(8) },
+        { length: 4096, digest: null },
       ])
       const bytes = manifest.bytes.slice()
       edit(new DataView(bytes.buffer))
@@ -101,6 +102,9 @@ describe('manifest', () => {
     expect(await isValid(await seal((view) => view.setBigUint64(24, 100n, true)))).toBe(false)
     expect(await isValid(await seal((view) => view.setBigUint64(24, 2n ** 60n, true)))).toBe(false)
     expect(await isValid(await seal((view) => view.setUint32(8, 2, true)))).toBe(false)
+    expect(await isValid(await seal((view) => view.setUint32(20, 1, true)))).toBe(false)
+    // Two runs of zeros, one after the other.
+    expect(await isValid(await seal((view) => new Uint8Array(view.buffer, 80, 32).fill(0)))).toBe(false)
     expect(await isValid(await seal((view) => view.setBigUint64(72, BigInt(SLICE_LENGTH_MAX + 1), true)))).toBe(false)
   })
 })
