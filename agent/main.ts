@@ -22,6 +22,11 @@ Commands
   gc        removes slices that nothing needs; with --dry-run only counts them
   check     looks whether every image has all its slices, without reading them
 
+Options
+  --config FILE   the configuration; without it only environment variables
+  -h, --help      prints this text
+  -V, --version   prints the version
+
 Every key of the configuration is also an environment variable SLIPWAY_<SECTION>_<KEY>.
 All commands but "serve --check" need the store for themselves: stop its agent first.`
 
@@ -63,7 +68,7 @@ function parseCommandLine(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, check: flag, 'dry-run': flag, help: flag, version: flag },
+      options: { config: { type: 'string' }, check: flag, 'dry-run': flag, help: { ...flag, short: 'h' }, version: { ...flag, short: 'V' } },
     })
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`

@@ -1,42 +1,54 @@
-// The bot's program: `serve` runs it as a service, `console` is the console, and so are the words of a command alone.
-// Only here the parts meet the process.
+// The bot's program: `serve` runs it as a service, `console` and the words of a command run the console. Only here the
+// parts meet the process. What one command does not need is imported when it is asked for: loading Bolt takes longer than
+// the command itself.
 
+import packageFile from '../package.json' with { type: 'json' }
+import { readCommandLine, USAGE } from './command-line.ts'
 import { ConfigRefused, readBotConfig } from './config.ts'
 import type { BotConfig } from './config.ts'
 import { runConsole } from './console/console.ts'
 import { openBot } from './open.ts'
-import { startBot } from './serve.ts'
-import { SlackUnreachable } from './slack/connect.ts'
+import { SlackUnreachable } from './slack/slack-unreachable.ts'
 import { systemClock } from './system/clock.ts'
-import { HomeUnusable } from './system/database.ts'
+import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
 import { createLog } from './system/log.ts'
 import { createNotifier } from './system/notify.ts'
 
 /** Runs the program; gives its exit code. */
-async function main(words: readonly string[]): Promise<number> {
-  const isService = words[0] === 'serve'
-  const rest = words[0] === 'serve' || words[0] === 'console' ? words.slice(1) : words
-  let config: BotConfig
-  try {
-    config = readBotConfig()
-  } catch (error) {
-    if (!(error instanceof ConfigRefused)) throw error
-    process.stderr.write(`${error.message}\n`)
-    return 2
-  }
+async function main(args: readonly string[]): Promise<number> {
+  const line = readCommandLine(args)
+  if (line.kind === 'version') return print(packageFile.version)
+  if (line.kind === 'help' && line.hasUsage) print(`slipway ${packageFile.version}: watches and controls a fleet of Slipway stores\n\n${USAGE}`)
+  if (line.kind === 'help' && line.words.length === 0) return 0
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => stop.abort(new Error(signal)))
   try {
-    if (isService && (config.slack || !process.stdin.isTTY)) return await serve(config, rest, stop.signal)
-    using bot = openBot(config.home, { clock: systemClock })
-    return await runConsole({ bot, user: config.user, words: rest, input: process.stdin, output: process.stdout, noColor: config.noColor, signal: stop.signal })
+    const config = readBotConfig()
+    // At a terminal without Slack, `serve` opens the console.
+    if (line.kind === 'serve' && (config.slack || !process.stdin.isTTY)) return await serve(config, line.words, stop.signal)
+    // Help reads no store, so it creates no home folder.
+    using bot = openBot(config.home, { clock: systemClock, ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}) })
+    return await runConsole({
+      bot,
+      user: config.user,
+      words: line.words,
+      input: process.stdin,
+      output: process.stdout,
+      noColor: config.noColor,
+      signal: stop.signal,
+    })
   } catch (error) {
     const isTold = error instanceof ConfigRefused || error instanceof HomeUnusable || error instanceof SlackUnreachable
     if (!isTold) throw error
     process.stderr.write(`${error.message}\n`)
-    // A supervisor tries again after 1; what stands in the configuration is wrong however often it is tried.
+    // A supervisor tries again after 1; a wrong configuration stays wrong however often it is tried.
     return error instanceof SlackUnreachable ? 1 : 2
   }
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
 }
 
 async function serve(config: BotConfig, rest: readonly string[], signal: AbortSignal): Promise<number> {
@@ -52,6 +64,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   }
   const log = createLog({ clock: systemClock, level: config.logLevel })
   using notifier = createNotifier({ clock: systemClock, socket: config.notifySocket, watchdogMs: config.watchdogMs })
+  const { startBot } = await import('./serve.ts')
   await using _service = await startBot(config, { clock: systemClock, log })
   notifier.ready('Connected to Slack')
   await new Promise<void>((resolve) => {

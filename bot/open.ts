@@ -26,12 +26,14 @@ export interface OpenBotDeps {
   readonly clock: Clock
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
+  /** Instead of the database below the home folder. */
+  readonly database?: BotDatabase
 }
 
 /** Opens the bot's state below a home folder. */
 export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
-  const database = openDatabase(home)
+  const database = deps.database ?? openDatabase(home)
   const fleet = createFleet({ registry: createRegistry(database), ...deps })
   const audit = createAudit(database)
   return {

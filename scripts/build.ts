@@ -1,5 +1,5 @@
 // `bun run build`: compiles the agent and the console with the bot into two programs that need nothing installed,
-// dist/slipway-agent and dist/slipway.
+// dist/slipway-agent and dist/slipway. Bytecode saves the parsing at each start, more than half of what a short command takes.
 
 import { mkdirSync, statSync } from 'node:fs'
 import { formatSize } from '../protocol/units.ts'
@@ -15,7 +15,19 @@ const programs = [
 mkdirSync('dist', { recursive: true })
 for (const { out, entries } of programs) {
   const child = Bun.spawn(
-    [process.execPath, 'build', '--compile', '--minify-syntax', '--sourcemap=none', '--entry-naming=[name].[ext]', '--outfile', out, ...entries],
+    [
+      process.execPath,
+      'build',
+      '--compile',
+      '--bytecode',
+      '--format=esm',
+      '--minify-syntax',
+      '--sourcemap=none',
+      '--entry-naming=[name].[ext]',
+      '--outfile',
+      out,
+      ...entries,
+    ],
     {
       stdin: 'ignore',
       stdout: 'pipe',

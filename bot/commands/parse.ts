@@ -15,7 +15,7 @@ export type Parsed =
       readonly common: ReadonlySet<string>
     }
 
-/** Understands words by the table. A bare noun lists, no words at all help. */
+/** Understands words by the table. A bare noun lists; no words, `--help` and `-h` print help. */
 export function parseWords(commands: readonly Command[], words: readonly Word[]): Parsed {
   const common = new Set<string>()
   const rest = words.filter((word) => {
@@ -24,6 +24,7 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
     common.add(flag)
     return false
   })
+  if (rest.some(isHelpFlag)) return parseWords(commands, helpWords(words))
   const unclear = (detail: string, action: string, suggestion?: string): Parsed => ({ kind: 'unclear', detail, action, suggestion, common })
 
   const noun = rest[0]?.text.toLowerCase() ?? 'help'
@@ -53,6 +54,17 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   const result = readInput(command, rest.slice(taken))
   if ('detail' in result) return unclear(result.detail, result.action)
   return { kind: 'command', command, input: result, common }
+}
+
+function isHelpFlag(word: Word): boolean {
+  return !word.literal && (word.text === '--help' || word.text === '-h')
+}
+
+/** `store list --help` as `help store list`: noun, verb and the flags that every command has. */
+function helpWords(words: readonly Word[]): Word[] {
+  const named = words.filter((word) => !word.text.startsWith('-') && !isOption(word)).slice(0, 2)
+  const common = words.filter((word) => word.text.slice(2) in COMMON_FLAGS && word.text.startsWith('--'))
+  return [{ text: 'help', literal: false }, ...(named[0]?.text === 'help' ? named.slice(1) : named), ...common]
 }
 
 function respell(word: Word): string {

@@ -4,12 +4,11 @@ import { createInterface } from 'node:readline'
 import type { Interface } from 'node:readline'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import type { CommandContext } from '../commands/command.ts'
+import type { CommandContext, FileSender } from '../commands/command.ts'
 import { fromArguments, LINE_LENGTH_MAX, splitLine } from '../commands/words.ts'
 import type { OpenBot } from '../open.ts'
 import { openHistory } from '../system/local-files.ts'
 import { createCompleter } from './complete.ts'
-import { createFileSender } from './send-file.ts'
 import { runConsoleLine } from './session.ts'
 import type { Screen } from './session.ts'
 
@@ -37,7 +36,7 @@ export async function runConsole(options: ConsoleOptions): Promise<number> {
   const { bot, output, input } = options
   const context: CommandContext = {
     ...bot.context({ name: options.user, role: 'admin' }, 'console'),
-    files: createFileSender(bot.database, bot.clock),
+    files: lazySender(bot),
     ...(options.signal ? { signal: options.signal } : {}),
   }
   const screen: Screen = {
@@ -57,6 +56,16 @@ export async function runConsole(options: ConsoleOptions): Promise<number> {
     return runConsoleLine(context, withAsk(screen, { ask }), fromArguments(options.words))
   }
   return input.isTTY && output.isTTY ? interact(options, context, screen) : runLines(options, context, screen)
+}
+
+/** The sender, loaded with the first file: its tus client would slow down every other command. */
+function lazySender({ database, clock }: OpenBot): FileSender {
+  return {
+    async send(order) {
+      const { createFileSender } = await import('./send-file.ts')
+      return createFileSender(database, clock).send(order)
+    },
+  }
 }
 
 async function runLines(options: ConsoleOptions, context: CommandContext, screen: Screen): Promise<number> {

@@ -20,6 +20,7 @@ import { createPacing } from './pacing.ts'
 import { createHonoReceiver } from './receiver.ts'
 import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
+import { SlackUnreachable } from './slack-unreachable.ts'
 
 /** Time that answers under way have when the bot stops, in milliseconds. */
 const DRAIN_MS = 5_000
@@ -27,11 +28,6 @@ const DRAIN_MS = 5_000
 /** Tries to reach Slack when the bot starts, and the time each may take in milliseconds. */
 const START_RETRIES = { retries: 3, minTimeout: 500, maxTimeout: 2_000 }
 const START_TIMEOUT_MS = 10_000
-
-/** Slack did not answer: it may be there later, unlike wrong credentials. */
-export class SlackUnreachable extends Error {
-  override readonly name = 'SlackUnreachable'
-}
 
 export interface SlackConnection extends AsyncDisposable {
   /** Address that takes Slack's requests; undefined in Socket Mode. */

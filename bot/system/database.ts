@@ -90,6 +90,13 @@ export function openDatabase(home: string): BotDatabase {
   }
 }
 
+/** A database in memory, for commands that read and write nothing. */
+export function openMemoryDatabase(): BotDatabase {
+  const database = new Database(':memory:', { strict: true })
+  migrate(database, ':memory:')
+  return database
+}
+
 function openFile(path: string): BotDatabase {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   // SQLite gives its journal files the mode of the database, so it must be right before the first page is written.

@@ -1,7 +1,9 @@
 // The program as it is started: exit codes, one JSON value on standard output, the service under SIGTERM.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import packageFile from '../../package.json' with { type: 'json' }
 import { createFakeSlack, visibleText } from '../support/fake-slack/fake-slack.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
@@ -40,6 +42,24 @@ describe('console', () => {
     const lines = await run(['console'], environment, 'store list\nstore show x\n')
     expect(lines.code).toBe(1)
     expect(lines.stdout).toContain('No store is called "x".')
+  })
+})
+
+describe('help and version', () => {
+  test('are understood in every usual form, and create no home folder', async () => {
+    await using folder = await createTemporaryFolder()
+    const environment = { SLIPWAY_HOME: folder.file('home') }
+    for (const flag of ['--version', '-V']) expect(await run([flag], environment)).toEqual({ code: 0, stdout: `${packageFile.version}\n`, stderr: '' })
+    for (const flag of ['--help', '-h']) {
+      const { code, stdout } = await run([flag], environment)
+      expect([code, stdout.includes('Usage: slipway NOUN VERB'), stdout.includes('store list')]).toEqual([0, true, true])
+    }
+    const { code, stdout } = await run(['image', 'upload', '--help'], environment)
+    expect(code).toBe(0)
+    expect(stdout).toContain('image upload [PATH]')
+    expect((await run(['store', '-h', '--json'], environment)).stdout).toContain('"verb":"list"')
+    expect((await run(['serve', '--help'], environment)).code).toBe(0)
+    expect(existsSync(folder.file('home'))).toBe(false)
   })
 })
 

@@ -1,13 +1,17 @@
 // The agent's program from outside: commands, exit codes, and starts that are refused in words with nothing changed.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import packageFile from '../../package.json' with { type: 'json' }
 import { agentToml } from '../support/agent-config.ts'
 import { startAgent } from '../support/agent-process.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
+
+// Processes on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const MIB = 1024 * 1024
 
@@ -197,3 +201,13 @@ async function contentOf(url: string, id: string, headers: Record<string, string
   const answer = await fetch(`${url}/v1/images/${id}/content`, { headers })
   return Bun.SHA256.hash(await answer.bytes(), 'hex')
 }
+
+describe('help and version', () => {
+  test.each([['--version'], ['-V']])('%s prints the version', async (flag) => {
+    expect(await run([flag])).toEqual({ code: 0, stdout: `${packageFile.version}\n`, stderr: '' })
+  })
+
+  test.each([['--help'], ['-h'], ['help']])('%s prints the usage and exits with 0', async (flag) => {
+    expect(await run([flag])).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage: slipway-agent COMMAND'), stderr: '' })
+  })
+})

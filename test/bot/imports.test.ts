@@ -1,0 +1,35 @@
+// What a command of the console loads: modules that only the service or an upload needs would double the time it takes.
+
+import { describe, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+
+/** Packages and files that are evaluated when this file is run, type-only and dynamic imports left out. */
+function loadedBy(entry: string): Set<string> {
+  const transpiler = new Bun.Transpiler({ loader: 'ts' })
+  const loaded = new Set<string>()
+  const visit = (path: string): void => {
+    if (loaded.has(path)) return
+    loaded.add(path)
+    if (!path.endsWith('.ts')) return
+    for (const { kind, path: specifier } of transpiler.scanImports(readFileSync(path, 'utf8'))) {
+      if (kind !== 'import-statement') continue
+      visit(specifier.startsWith('.') ? posix.join(posix.dirname(path), specifier) : specifier)
+    }
+  }
+  visit(entry)
+  return loaded
+}
+
+describe('a command of the console', () => {
+  test('loads neither Bolt nor the tus client', () => {
+    const loaded = loadedBy('bot/main.ts')
+    expect(loaded).toContain('bot/commands/store/list.ts')
+    const heavy = [...loaded].filter((path) => /^(?:@slack\/|tus-js-client|hono|bot\/slack\/(?!slack-unreachable))/.test(path))
+    expect(heavy).toEqual([])
+  })
+
+  test('is told apart from the service, which loads Bolt', () => {
+    expect(loadedBy('bot/serve.ts')).toContain('@slack/bolt')
+  })
+})
