@@ -1,5 +1,5 @@
 // Space above the reserve: free bytes of the mount path's file system less the reserve and less what running
-// transfers were promised. Promises live in memory: after a restart each transfer asks again.
+// transfers were promised. Promises are kept in memory: after a restart each transfer asks again.
 
 import type { Disk } from '../contract/disk.ts'
 import type { Clock } from '../contract/runtime.ts'
@@ -7,6 +7,9 @@ import type { Space, SpaceState } from '../contract/space.ts'
 
 /** How long an answer of `isBelowReserve` is used again, in milliseconds: it is asked for each piece of a body. */
 const BELOW_RESERVE_CACHE_MS = 1000
+
+/** Part of what is free that one account can be promised. */
+const ACCOUNT_SHARE = 0.5
 
 export interface SpaceDeps {
   readonly disk: Pick<Disk, 'space'>
@@ -18,12 +21,13 @@ export interface SpaceDeps {
 
 /** Makes the one account of a store's space. */
 export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): Space {
-  const promises = new Map<string, number>()
+  const promises = new Map<string, { readonly bytes: number; readonly account: string | undefined }>()
   let cached: { readonly atMs: number; readonly isBelow: boolean } | undefined
 
-  const promised = (exceptKey?: string): number => {
+  /** Bytes promised, those of one key left out; of all accounts, or of one. */
+  const promised = (exceptKey?: string, account?: string): number => {
     let sum = 0
-    for (const [key, bytes] of promises) if (key !== exceptKey) sum += bytes
+    for (const [key, promise] of promises) if (key !== exceptKey && (account === undefined || promise.account === account)) sum += promise.bytes
     return sum
   }
 
@@ -44,7 +48,25 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
       const { freeBytes } = await disk.space(mount)
       // Nothing waits between this check and the entry, so two transfers are never promised the same bytes.
       if (bytes > freeBytes - reservedBytes - promised(key)) return false
-      promises.set(key, bytes)
+      promises.set(key, { bytes, account: undefined })
+      return true
+    },
+
+    async promiseShare({ key, account, bytes, fitting }) {
+      if (bytes <= 0 && fitting <= 0) {
+        promises.delete(key)
+        return true
+      }
+      const { freeBytes } = await disk.space(mount)
+      const roomBytes = freeBytes - reservedBytes - promised(key)
+      const formerBytes = promises.get(key)?.bytes ?? 0
+      // A promise holds even where others have written more than there was room for.
+      if (fitting > Math.max(roomBytes, formerBytes)) return false
+      const ownBytes = promised(key, account)
+      const shareBytes = Math.floor((roomBytes + ownBytes) * ACCOUNT_SHARE) - ownBytes
+      const granted = Math.min(bytes, Math.max(0, shareBytes, formerBytes))
+      if (granted > 0) promises.set(key, { bytes: granted, account })
+      else promises.delete(key)
       return true
     },
 

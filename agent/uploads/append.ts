@@ -46,7 +46,7 @@ export async function declareLength(context: UploadsContext, upload: Upload, len
   const offset = offsetOf(upload)
   if (length < offset) throw problem('invalid-input', `Upload-Length ${length} is less than the ${offset} bytes that are there.`)
   if (length > limit) throw refuseTooLong(length, limit)
-  await promiseSpace(context.space, file.id, length - offset)
+  await promiseSpace(context.space, file, { bytes: length - offset, fitting: length - offset })
   const declared = { ...file, length }
   await writeUploadFile(context.disk, context.folder, declared)
   upload.file = declared

@@ -13,6 +13,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { Breath } from './breath.ts'
 import type { Places } from './places.ts'
 import type { Reception } from './reception.ts'
+import type { SlotLimits, Slots } from './slots.ts'
 import type { UploadTable } from './upload-table.ts'
 
 export interface UploadsDeps {
@@ -34,6 +35,8 @@ export interface UploadsDeps {
   readonly concurrency: number
   /** Entries of one upload at most; UPLOAD_ENTRIES_MAX unless said otherwise. */
   readonly entriesMax?: number
+  /** Most unfinished uploads; SLOT_LIMITS unless said otherwise. */
+  readonly slotLimits?: SlotLimits
   /** A body without bytes for so long is ended; a minute unless said otherwise. */
   readonly idleLimitMs?: number
   readonly gate: Pick<StoreGate, 'requireEnabled'>
@@ -48,6 +51,7 @@ export interface UploadsDeps {
 export interface UploadsContext extends UploadsDeps {
   readonly entriesMax: number
   readonly table: UploadTable
+  readonly slots: Slots
   readonly breath: Breath
   readonly places: Places
   readonly provisional: Places

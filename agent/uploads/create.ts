@@ -15,9 +15,6 @@ import type { UploadFile } from './upload-file.ts'
 import { creatorTokenId } from './upload.ts'
 import type { Upload } from './upload.ts'
 
-/** Uploads that are not images yet, in one store at most. */
-export const UNFINISHED_MAX = 10_000
-
 /** What a client asks for when it creates an upload. */
 export interface UploadOrder {
   readonly actor: Actor
@@ -39,9 +36,6 @@ export function refuseCreation(context: UploadsContext, order: UploadOrder, body
   const limit = lengthLimit(context.maxLength, actor)
   if (length !== null && length > limit) throw refuseTooLong(length, limit)
   if (body?.length !== undefined && body.length > (length ?? limit)) throw refuseTooLong(body.length, length ?? limit)
-  if (context.table.live.size >= UNFINISHED_MAX) {
-    throw problem('limit-reached', `The store has ${UNFINISHED_MAX} unfinished uploads.`, { action: 'Finish or delete some, or wait until they expire.' })
-  }
   if (order.digest !== undefined && order.concat?.kind === 'partial') throw refusePartDigest()
   if (actor.link && order.concat) throw problem('forbidden', 'A link makes one ordinary upload, not parts.')
 }
@@ -59,6 +53,7 @@ export interface NewUpload {
 export async function createUpload(context: UploadsContext, order: UploadOrder, { id, length, spaceBytes }: NewUpload): Promise<Upload> {
   const { disk, clock, folder, table, space } = context
   const { actor } = order
+  using _slot = context.slots.take(actor)
   const kind = order.concat?.kind ?? 'whole'
   const values = parseMetadata(order.metadata ?? '')
   const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
@@ -84,7 +79,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     throw problem('limit-reached', 'The link was used already: it makes one upload.', { action: 'Go on with that upload, or ask for a new link.' })
   }
   try {
-    await promiseSpace(space, id, spaceBytes)
+    await promiseSpace(space, file, { bytes: spaceBytes, fitting: spaceBytes })
     await disk.makeFolder(uploadFolder(folder, id))
     await writeUploadFile(disk, folder, file)
     context.crashPoint('uploads:created')

@@ -2,8 +2,6 @@
 // are; more of them need a place and an ingest. Checkpoints go on beside the bytes.
 
 import type { Checkpoint, Ingest } from '../contract/slices.ts'
-import type { Space } from '../contract/space.ts'
-import { refuseWithoutSpace } from './limits.ts'
 import { Pace } from './pace.ts'
 import type { PaceDeps } from './pace.ts'
 import type { Place, Places } from './places.ts'
@@ -23,12 +21,13 @@ export interface Sink {
   commitTail(bytes: Uint8Array): Promise<void>
   /** Makes checkpoints durable in the journal, all in one append; releases them in any case. */
   commit(checkpoints: readonly Checkpoint[]): Promise<void>
+  /** Asks for space for the bytes until the next checkpoint; throws `insufficient-storage`. */
+  renewSpace(): Promise<void>
   /** Lets go of files until the next commit. */
   rest(): Promise<void>
 }
 
 export interface IntakeDeps extends PaceDeps {
-  readonly space: Pick<Space, 'isBelowReserve'>
   /** Bodies with a checksum that hold an ingest open until they are verified. */
   readonly provisional: Places
 }
@@ -86,7 +85,7 @@ export class Intake implements BodyIntake {
         isNews: () => this.#pace.fresh > 0 && !(options.isProvisional && !this.#ingest),
         checkpoint: async () => {
           await this.#checkpoint(false)
-          await refuseWithoutSpace(deps.space)
+          await sink.renewSpace()
         },
         park: () => this.#park(),
       },
@@ -168,7 +167,7 @@ export class Intake implements BodyIntake {
   }
 
   async #open(): Promise<Ingest> {
-    await refuseWithoutSpace(this.#deps.space)
+    await this.#sink.renewSpace()
     const ingest = await this.#sink.open()
     this.#ingest = ingest
     for (const piece of this.#takeSmall()) await ingest.write(piece)

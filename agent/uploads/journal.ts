@@ -23,7 +23,7 @@ import type { JournalRecord, PackedEntries } from './journal-codec.ts'
 /** Bytes read at a time while scanning. */
 const WINDOW_BYTES = 256 * 1024
 /** Superseded bytes that may stay, beside as many as are live, before the journal is written anew. */
-const COMPACT_SLACK_BYTES = 4 * 1024 * 1024
+export const COMPACT_SLACK_BYTES = 4 * 1024 * 1024
 const NO_BYTES = new Uint8Array(0)
 /** A journal that is being written anew, beside the one in force. */
 const NEXT_SUFFIX = '.next'
@@ -66,6 +66,7 @@ export class Journal {
   #tailLength = 0
   #entryBytes = 0
   #timeMs = 0
+  #bytesTimeMs = 0
   #broken = false
   #droppedBytes = 0
 
@@ -128,6 +129,11 @@ export class Journal {
   /** Time of the last append, 0 before the first. */
   get timeMs(): number {
     return this.#timeMs
+  }
+
+  /** Time of the last append that brought bytes, 0 before the first. */
+  get bytesTimeMs(): number {
+    return this.#bytesTimeMs
   }
 
   /** Bytes that loading cut off: a torn append, or damage. */
@@ -260,6 +266,7 @@ export class Journal {
       this.#tailLength += record.tail.byteLength
     }
     this.#timeMs = record.timeMs
+    if (record.entries.byteLength > 0 || record.tail.byteLength > 0) this.#bytesTimeMs = record.timeMs
     this.#end = end
   }
 
@@ -279,8 +286,8 @@ export class Journal {
         compacted.#tailFrom = start
         let gathered: PackedEntries[] = []
         let gatheredBytes = 0
-        const write = async (withTail: Uint8Array): Promise<void> => {
-          const append = { entries: joinEntries(gathered), tail: withTail, timeMs }
+        const write = async (withTail: Uint8Array, writtenMs = this.#bytesTimeMs): Promise<void> => {
+          const append = { entries: joinEntries(gathered), tail: withTail, timeMs: writtenMs }
           gathered = []
           gatheredBytes = 0
           for (const record of compacted.#records(append)) {
@@ -296,6 +303,8 @@ export class Journal {
           gatheredBytes += entries.byteLength
         }
         await write(tail)
+        // An empty record keeps the time of work that brought no bytes.
+        if (timeMs !== this.#bytesTimeMs) await write(tail, timeMs)
         await file.sync()
       } finally {
         await file.close()

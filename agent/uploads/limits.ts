@@ -1,4 +1,4 @@
-// Limits of uploads: of length, and of the space above the reserve that each is promised.
+// Limits of uploads: of length and entries, and of the space above the reserve that each is promised.
 
 import { MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -7,10 +7,17 @@ import { formatSize } from '../../protocol/units.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Space } from '../contract/space.ts'
 import { ENTRY_BYTES } from './journal-codec.ts'
+import type { UploadFile } from './upload-file.ts'
 import type { Upload } from './upload.ts'
 
 /** Entries of one upload at most: it could not become an image with more. */
 export const UPLOAD_ENTRIES_MAX = MANIFEST_ENTRIES_MAX
+/** Bytes that a body brings at most before its upload asks for space again: what it brings between two checkpoints. */
+export const RENEWAL_BYTES = 64 * 1024 * 1024
+/** Bytes for which there must be room before an upload of deferred length takes more: it may be a short one. */
+export const DEFERRED_RENEWAL_BYTES = 1024 * 1024
+/** Account of uploads of format 1, whose creator is not known. */
+const FORMER_CREATORS = 'format 1'
 
 /** Longest upload this actor may send, in bytes. */
 export function lengthLimit(maxLength: number, actor: Actor): number {
@@ -46,16 +53,41 @@ export function spaceKey(id: string): string {
   return `upload ${id}`
 }
 
-/** Promises an upload its bytes; throws `insufficient-storage` when they are over the space above the reserve. */
-export async function promiseSpace(space: Space, id: string, bytes: number): Promise<void> {
-  if (await space.promise(spaceKey(id), bytes)) return
-  const { availableBytes } = await space.state()
-  const detail = `The upload needs ${formatSize(bytes)}; the store has ${formatSize(availableBytes)} above its reserve.`
-  throw problem('insufficient-storage', detail, { neededBytes: bytes, availableBytes })
+type Creation = Pick<UploadFile, 'id' | 'creatorTokenId'>
+
+function accountOf({ id, creatorTokenId }: Creation): { readonly key: string; readonly account: string } {
+  return { key: spaceKey(id), account: creatorTokenId ?? FORMER_CREATORS }
 }
 
-/** Throws `insufficient-storage` when the free space is below the reserve. */
-export async function refuseWithoutSpace(space: Pick<Space, 'isBelowReserve'>): Promise<void> {
+/** What an upload asks for of the space above the reserve, in bytes. */
+export interface SpaceOrder {
+  /** What it may still take; as much of it is promised as the share of its creator allows. */
+  readonly bytes: number
+  /** What there must be room for now. */
+  readonly fitting: number
+}
+
+/** Promises an upload space; throws `insufficient-storage` when there is no room for what must fit. */
+export async function promiseSpace(space: Space, file: Creation, order: SpaceOrder): Promise<void> {
+  if (await space.promiseShare({ ...accountOf(file), ...order })) return
+  const { availableBytes } = await space.state()
+  const detail = `The upload needs ${formatSize(order.fitting)}; the store has ${formatSize(availableBytes)} above its reserve. What was acknowledged is kept.`
+  throw problem('insufficient-storage', detail, { neededBytes: order.fitting, availableBytes })
+}
+
+/** Fits the promise of an upload to what it holds now. Where there is no room for the rest, the former promise stays. */
+export async function adjustSpace(space: Pick<Space, 'promiseShare'>, upload: Upload): Promise<void> {
+  await space.promiseShare({ ...accountOf(upload.file), bytes: bytesToCome(upload), fitting: 0 })
+}
+
+/**
+ * Renews the promise of an upload that is about to take more bytes. Throws `insufficient-storage` when the free space is below the reserve, or
+ * has no room for the bytes until the next renewal beside what others were promised.
+ */
+export async function renewSpace(space: Space, upload: Upload): Promise<void> {
+  const { file, journal } = upload
+  const fitting = file.length === null ? DEFERRED_RENEWAL_BYTES : Math.min(file.length - journal.offset, RENEWAL_BYTES)
+  await promiseSpace(space, file, { bytes: bytesToCome(upload), fitting })
   if (!(await space.isBelowReserve())) return
   throw problem('insufficient-storage', 'The free space of the store is below its reserve. What was acknowledged is kept.')
 }

@@ -2,11 +2,12 @@
 // there is to commit and to let go of, only they know.
 
 import type { Clock } from '../contract/runtime.ts'
+import { RENEWAL_BYTES } from './limits.ts'
 import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
 import type { Place, Places } from './places.ts'
 
 /** A checkpoint at least every so many bytes and milliseconds. */
-const CHECKPOINT_BYTES = 64 * 1024 * 1024
+const CHECKPOINT_BYTES = RENEWAL_BYTES
 const CHECKPOINT_MS = 2000
 const YIELD_SOON_MS = 5
 

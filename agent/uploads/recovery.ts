@@ -4,7 +4,7 @@
 import { problemOf } from '../contract/failures.ts'
 import { completeUpload } from './complete.ts'
 import type { UploadsContext } from './context.ts'
-import { bytesToCome, spaceKey } from './limits.ts'
+import { adjustSpace } from './limits.ts'
 import { createSink } from './sink.ts'
 import type { Turns } from './turns.ts'
 import { isWhole, offsetOf } from './upload.ts'
@@ -19,7 +19,7 @@ export async function restoreUploads({ table, space, log }: UploadsContext): Pro
     try {
       // The creation of a final upload is answered when its journal is whole.
       if (kind === 'final' && offsetOf(upload) !== length) await table.remove(upload.file)
-      else await space.promise(spaceKey(id), bytesToCome(upload))
+      else await adjustSpace(space, upload)
     } catch (error) {
       log.error('upload could not be restored', { upload: id, error })
     }

@@ -3,7 +3,7 @@
 import type { Checkpoint } from '../contract/slices.ts'
 import type { UploadsContext } from './context.ts'
 import { ENTRY_BYTES, joinEntries, packEntries } from './journal-codec.ts'
-import { bytesToCome, refuseTooManyEntries, spaceKey } from './limits.ts'
+import { adjustSpace, refuseTooManyEntries, renewSpace } from './limits.ts'
 import type { Sink } from './intake.ts'
 import type { Upload } from './upload.ts'
 
@@ -22,10 +22,6 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
     const entryCount = upload.journal.entryCount + entries.byteLength / ENTRY_BYTES
     if (entryCount > deps.entriesMax) throw refuseTooManyEntries(entryCount, deps.entriesMax)
     await upload.journal.append({ entries, tail, timeMs: deps.clock.nowMs() })
-  }
-  const shrinkPromise = async (): Promise<void> => {
-    // A promise that shrinks is never refused, unless the disk filled up meanwhile: then the old one stays.
-    await deps.space.promise(spaceKey(upload.file.id), bytesToCome(upload))
   }
   const commitAll = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
     deps.crashPoint('uploads:before-journal')
@@ -53,7 +49,7 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
         // Also after a failure: a record that is on the disk all the same names its slices, and else nothing does.
         for (const checkpoint of checkpoints) checkpoint.release()
       }
-      await shrinkPromise()
+      await adjustSpace(deps.space, upload)
     },
 
     async commitTail(bytes) {
@@ -62,13 +58,15 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
       tail.set(before)
       tail.set(bytes, before.byteLength)
       await commitAll([], tail)
-      await shrinkPromise()
+      await adjustSpace(deps.space, upload)
     },
 
     async touch() {
       await append([], await upload.journal.readTail())
       await upload.journal.close()
     },
+
+    renewSpace: () => renewSpace(deps.space, upload),
 
     rest: () => upload.journal.close(),
   }

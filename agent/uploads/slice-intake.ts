@@ -11,7 +11,7 @@ import type { CrashPoint } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceReceiver } from '../contract/slices.ts'
 import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './intake.ts'
-import { refuseTooLong, refuseWithoutSpace } from './limits.ts'
+import { refuseTooLong } from './limits.ts'
 import { Pace } from './pace.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */
@@ -71,7 +71,10 @@ export class SliceIntake implements BodyIntake {
       { ...options, flowingBytesMin: 0 },
       {
         isNews: () => this.#batch !== undefined,
-        checkpoint: () => this.#checkpoint(),
+        checkpoint: async () => {
+          await this.#checkpoint()
+          await sink.renewSpace()
+        },
         park: async () => {
           await this.#checkpoint()
           await sink.rest()
@@ -91,7 +94,10 @@ export class SliceIntake implements BodyIntake {
   async take(piece: Uint8Array): Promise<boolean> {
     const pace = this.#pace
     await pace.parking
-    if (!pace.hasPlace && !(await pace.takePlace())) return false
+    if (!pace.hasPlace) {
+      if (!(await pace.takePlace())) return false
+      await this.#sink.renewSpace()
+    }
     pace.add(piece.byteLength)
     try {
       const frames = this.#reader.take(piece)
@@ -185,7 +191,6 @@ export class SliceIntake implements BodyIntake {
 
   /** Starts to verify and store a slice; waits while many are under way. */
   async #put(frame: SliceFrame): Promise<void> {
-    if (!this.#batch || this.#batch.puts.length === 0) await refuseWithoutSpace(this.#deps.space)
     while (this.#putting.size >= PUTS_MAX) await Promise.race(this.#putting)
     const batch = this.#current()
     const at = batch.entries.length

@@ -38,10 +38,18 @@ export function isWhole(upload: Upload): boolean {
   return upload.file.length !== null && offsetOf(upload) === upload.file.length
 }
 
-/** When an upload expires: a period after it was last worked on. Null for one that became an image. */
+/** Periods after its last byte at which an upload expires, however often it is asked about or touched without bytes. */
+export const IDLE_PERIODS_MAX = 7
+
+/** When an upload expires: a period after it was last worked on, but not long after its last byte. Null for one that became an image. */
 export function expiresAtMs(upload: Upload, expiryMs: number): number | null {
-  if (upload.file.publishedAtMs !== null) return null
-  return Math.max(upload.file.createdAtMs, upload.journal.timeMs) + expiryMs
+  return upload.file.publishedAtMs === null ? renewedEndMs(upload, expiryMs, upload.journal.timeMs) : null
+}
+
+/** When an upload would expire if it was last worked on at this time. */
+export function renewedEndMs({ file, journal }: Upload, expiryMs: number, workedMs: number): number {
+  const lastByteMs = Math.max(file.createdAtMs, journal.bytesTimeMs)
+  return Math.min(Math.max(file.createdAtMs, workedMs) + expiryMs, lastByteMs + IDLE_PERIODS_MAX * expiryMs)
 }
 
 export function viewOf(upload: Upload, expiryMs: number): UploadView {

@@ -20,12 +20,13 @@ import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey, UPLOAD_ENTRIE
 import { createPlaces } from './places.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { createSink } from './sink.ts'
+import { createSlots, SLOT_LIMITS } from './slots.ts'
 import { sweepExpired } from './sweep.ts'
 import type { ExpireOptions } from './sweep.ts'
 import { createTurns } from './turns.ts'
 import type { Turn } from './turns.ts'
 import { UploadTable } from './upload-table.ts'
-import { expiresAtMs, isWhole, mayTouch, noSuchUpload, offsetHeader, offsetOf, viewOf } from './upload.ts'
+import { expiresAtMs, isWhole, mayTouch, noSuchUpload, offsetHeader, offsetOf, renewedEndMs, viewOf } from './upload.ts'
 import type { Upload, UploadView } from './upload.ts'
 
 /** How long a request waits for its turn before it is refused, in milliseconds. */
@@ -72,17 +73,19 @@ export interface Uploads extends AsyncDisposable {
 /** Opens the uploads of a store. Those that a crash left whole but unpublished are published beside everything else. */
 export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   const { clock } = deps
+  const table = await UploadTable.open(deps)
   const context: UploadsContext = {
     ...deps,
     entriesMax: deps.entriesMax ?? UPLOAD_ENTRIES_MAX,
-    table: await UploadTable.open(deps),
+    table,
+    slots: createSlots(() => table.live.values(), deps.slotLimits ?? SLOT_LIMITS),
     breath: createBreath(clock),
     places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
     provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
     receptions: new Set(),
   }
   await restoreUploads(context)
-  const { table, receptions } = context
+  const { receptions } = context
   const turns = createTurns(clock)
   const recovery = startRecovery(context, turns)
   const stopping = new AbortController()
@@ -114,7 +117,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     const endMs = expiresAtMs(upload, deps.expiryMs)
     if (endMs === null) return
     const nowMs = clock.nowMs()
-    const isDue = nowMs + deps.expiryMs - endMs > deps.expiryMs / EXPIRY_GRAIN
+    const isDue = renewedEndMs(upload, deps.expiryMs, nowMs) - endMs > deps.expiryMs / EXPIRY_GRAIN
     if (isAlways || isDue) await createSink(context, upload).touch()
     await completeUpload(context, upload, createSink(context, upload))
   }

@@ -37,6 +37,52 @@ describe('promise', () => {
   })
 })
 
+describe('promiseShare', () => {
+  const order = (key: string, bytes: number, fitting = bytes) => ({ key, account: key.split(' ')[0] ?? '', bytes, fitting })
+
+  test('promises the transfers of one account half of what is free above the reserve, and the next account half of the rest', async () => {
+    const { space } = createFixture(900, 100)
+    const promised = async (): Promise<number> => (await space.state()).promisedBytes
+    expect(await space.promiseShare(order('ann 1', 300))).toBe(true)
+    expect(await promised()).toBe(300)
+    expect(await space.promiseShare(order('ann 2', 300))).toBe(true)
+    expect(await promised()).toBe(400)
+    expect(await space.promiseShare(order('ann 3', 1))).toBe(true)
+    expect(await promised()).toBe(400)
+    expect(await space.promiseShare(order('bob 1', 400))).toBe(true)
+    expect(await promised()).toBe(600)
+    expect(await space.promiseShare(order('cid 1', 200))).toBe(true)
+    expect(await promised()).toBe(700)
+  })
+
+  test('refuses what does not fit above the reserve beside the promises of others, and changes nothing then', async () => {
+    const { space } = createFixture(900, 100)
+    expect(await space.promiseShare(order('ann 1', 801))).toBe(false)
+    expect(await space.promiseShare(order('ann 1', 800))).toBe(true)
+    expect(await space.promiseShare(order('bob 1', 401))).toBe(false)
+    expect((await space.state()).promisedBytes).toBe(400)
+    expect(await space.promiseShare(order('bob 1', 400))).toBe(true)
+    expect(await space.promiseShare(order('ann 1', 700, 601))).toBe(false)
+    expect(await space.promiseShare(order('ann 1', 700, 600))).toBe(true)
+  })
+
+  test('keeps what was promised when others come and when the disk fills, and takes it back at 0', async () => {
+    const { space, file } = createFixture(900, 100)
+    await space.promiseShare(order('ann 1', 800))
+    await space.promiseShare(order('bob 1', 200))
+    file.freeBytes = 800
+    expect(await space.promiseShare(order('ann 1', 700, 0))).toBe(true)
+    expect((await space.state()).promisedBytes).toBe(600)
+    expect(await space.promiseShare(order('ann 1', 300, 0))).toBe(true)
+    expect((await space.state()).promisedBytes).toBe(500)
+    file.freeBytes = 250
+    expect(await space.promiseShare(order('ann 1', 300, 300))).toBe(true)
+    expect(await space.promiseShare(order('ann 1', 301, 301))).toBe(false)
+    expect(await space.promiseShare(order('ann 1', 0))).toBe(true)
+    expect((await space.state()).promisedBytes).toBe(200)
+  })
+})
+
 describe('state', () => {
   test('never shows less than nothing', async () => {
     const { space, file } = createFixture(500, 100)

@@ -7,6 +7,7 @@ import { encodeEndFrame, encodeReferenceFrame } from '../../../protocol/frames.t
 import { MANIFEST_ENTRY_BYTES } from '../../../protocol/manifest.ts'
 import { CONCAT_PARTS_MAX, CONCAT_REPEATS_MAX, parseConcat } from '../../../agent/uploads/concatenation.ts'
 import { ENTRY_BYTES } from '../../../agent/uploads/journal-codec.ts'
+import type { ShareOrder } from '../../../agent/contract/space.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { until } from '../../support/until.ts'
 import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
@@ -41,13 +42,13 @@ describe('Upload-Concat', () => {
     const list = (count: number): string => `final;${Array.from({ length: count }, (_, i) => url(i)).join(' ')}`
     expect(parseConcat(list(CONCAT_PARTS_MAX))).toMatchObject({ kind: 'final', parts: { length: CONCAT_PARTS_MAX } })
     expect(() => parseConcat(list(CONCAT_PARTS_MAX + 1))).toThrow(String(CONCAT_PARTS_MAX))
-  })
+  }, 60_000)
 
   test(`names one part ${CONCAT_REPEATS_MAX} times and no more`, () => {
     const list = (count: number): string => `final;${Array.from({ length: count }, () => url(1)).join(' ')} ${url(2)}`
     expect(parseConcat(list(CONCAT_REPEATS_MAX))).toMatchObject({ kind: 'final', parts: { length: CONCAT_REPEATS_MAX + 1 } })
     expect(() => parseConcat(list(CONCAT_REPEATS_MAX + 1))).toThrow(`more than ${CONCAT_REPEATS_MAX} times`)
-  })
+  }, 60_000)
 })
 
 describe('a final upload', () => {
@@ -67,14 +68,15 @@ describe('a final upload', () => {
     expect(refused.status).toBe(413)
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:payload-too-large', limit: 40, detail: expect.stringContaining('41 slices') })
     expect(await readdir(server.folder)).toEqual(before)
-  })
+  }, 60_000)
 
   test('needs space for its journal and its manifest, and is refused without it before anything is written', async () => {
     const promised = new Map<string, number>()
     let available = Number.MAX_SAFE_INTEGER
     const space = {
       state: async () => ({ totalBytes: 1e12, freeBytes: available, reservedBytes: 0, promisedBytes: 0, availableBytes: available }),
-      promise: async (key: string, bytes: number) => bytes <= available && Boolean(promised.set(key, bytes)),
+      promise: async (key: string, bytes: number) => Boolean(promised.set(key, bytes)),
+      promiseShare: async ({ key, bytes, fitting }: ShareOrder) => fitting <= available && Boolean(promised.set(key, bytes)),
       isBelowReserve: async () => false,
     }
     await using server = await startUploadServer({ space })
@@ -99,7 +101,7 @@ describe('a final upload', () => {
       ).status,
     ).toBe(201)
     expect(new Set(promised.values())).toEqual(new Set([0]))
-  })
+  }, 60_000)
 
   test('that cannot be published is refused and leaves nothing, since no client knows its address', async () => {
     await using server = await startUploadServer()
@@ -110,7 +112,7 @@ describe('a final upload', () => {
     expect(await readdir(server.folder)).toEqual(before)
     server.publisher.failure = undefined
     expect((await concatenate(server, [part])).status).toBe(201)
-  })
+  }, 60_000)
 })
 
 describe('an upload by slices', () => {
@@ -125,7 +127,7 @@ describe('an upload by slices', () => {
     expect((await patch(server, long, 0, names(10), SLICES)).status).toBe(204)
     const refused = await patch(server, long, 10 * SLICE, names(1), SLICES)
     expect([refused.status, refused.headers.get('upload-offset')]).toEqual([413, String(10 * SLICE)])
-  })
+  }, 60_000)
 })
 
 describe('a start', () => {
@@ -156,7 +158,7 @@ describe('a start', () => {
     await server.restart()
     await server.uploads.settled()
     expect((await server.ask('HEAD', url)).headers.get('content-location')).toMatch(/^\/v1\/images\/img_/)
-  })
+  }, 60_000)
 
   test('makes an image in error of an upload that has more entries than an image can have', async () => {
     await using server = await startUploadServer()
@@ -174,7 +176,7 @@ describe('a start', () => {
     expect(image).toMatchObject({ status: 'error', statusReason: expect.stringContaining('30 slices'), length: 30 * SLICE })
     expect(await readdir(join(server.folder, url.split('/').at(-1) ?? ''))).toEqual(['upload.json'])
     expect((await server.ask('HEAD', part)).status).toBe(200)
-  })
+  }, 60_000)
 
   test('removes a final upload whose journal is torn: no client was told of it', async () => {
     await using server = await startUploadServer()
@@ -195,7 +197,7 @@ describe('a start', () => {
     await server.uploads.settled()
     expect(await readdir(server.folder)).toEqual(before)
     expect(publisher.images.size).toBe(0)
-  })
+  }, 60_000)
 })
 
 describe('a journal that is damaged while the agent runs', () => {
@@ -224,5 +226,5 @@ describe('a journal that is damaged while the agent runs', () => {
       status: 'error',
       statusReason: expect.stringContaining('damaged after byte 0'),
     })
-  })
+  }, 60_000)
 })

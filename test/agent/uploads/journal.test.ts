@@ -3,9 +3,10 @@
 import { describe, expect, test } from 'bun:test'
 import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
-import { Journal, readEntries } from '../../../agent/uploads/journal.ts'
+import { COMPACT_SLACK_BYTES, Journal, readEntries } from '../../../agent/uploads/journal.ts'
 import type { JournalDeps } from '../../../agent/uploads/journal.ts'
-import { packEntries, unpackEntries } from '../../../agent/uploads/journal-codec.ts'
+import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackEntries } from '../../../agent/uploads/journal-codec.ts'
+import type { PackedEntries } from '../../../agent/uploads/journal-codec.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../support/failing-disk.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
@@ -180,6 +181,28 @@ describe('a journal', () => {
     await journal.close()
     journal = await Journal.load(deps, path)
     await expectModel(journal, model)
+  })
+
+  test('tells when bytes came last, also when it is written anew for an append without bytes', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    let journal = await Journal.load(deps, path)
+    const entry = (): PackedEntries => packEntries([{ length: 4096, digest: random(32) }])
+    // A tail this long leaves the file as long as it may be before it is written anew.
+    await journal.append({ entries: entry(), tail: random(RECORD_TAIL_MAX), timeMs: 1000 })
+    const tailBytes = journal.length + RECORD_HEADER_BYTES + ENTRY_BYTES - COMPACT_SLACK_BYTES - 2 * 2 * ENTRY_BYTES
+    const tail = random(tailBytes)
+    await journal.append({ entries: entry(), tail, timeMs: 2000 })
+    const before = journal.length
+    expect(before).toBe(COMPACT_SLACK_BYTES + 2 * (2 * ENTRY_BYTES + tailBytes))
+    await journal.append({ entries: packEntries([]), tail, timeMs: 3000 })
+    expect(journal.length).toBeLessThan(before)
+    for (let i = 0; i < 2; i++) {
+      expect([journal.bytesTimeMs, journal.timeMs, journal.tailLength]).toEqual([2000, 3000, tailBytes])
+      expect(Buffer.compare(await journal.readTail(), tail)).toBe(0)
+      await journal.close()
+      journal = await Journal.load(deps, path)
+    }
   })
 
   test('longer than a window is read whole', async () => {

@@ -24,7 +24,6 @@ function createScene(places = 1) {
   const slices = createMemorySlices()
   const deps: ReceptionDeps & { clock: ManualClock } = {
     clock,
-    space: { isBelowReserve: async () => false },
     breath: createBreath(clock),
     places: createPlaces(places, () => clock.monotonicMs()),
     provisional: createPlaces(2, () => clock.monotonicMs()),
@@ -64,6 +63,7 @@ function startBody(deps: ReceptionDeps, slices: ReturnType<typeof createMemorySl
       state.commits++
       state.tail = Buffer.concat([state.tail, bytes])
     },
+    renewSpace: async () => {},
     rest: async () => {},
   }
   const reception = new Reception(deps, sink, { stream, room: 1e9, completes: true, isMeasured: true, checksum: undefined, ...body })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { problem } from '../../../protocol/problems.ts'
-import type { SpaceState } from '../../../agent/contract/space.ts'
+import type { ShareOrder, SpaceState } from '../../../agent/contract/space.ts'
 import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
 import { startUploadServer } from '../../support/upload-server.ts'
 
@@ -91,7 +91,8 @@ describe('refusals', () => {
     const promised = new Map<string, number>()
     const space = {
       state: async () => state,
-      promise: async (key: string, wanted: number) => wanted <= 400 && Boolean(promised.set(key, wanted)),
+      promise: async (key: string, bytes: number) => Boolean(promised.set(key, bytes)),
+      promiseShare: async ({ key, bytes, fitting }: ShareOrder) => fitting <= 400 && Boolean(promised.set(key, bytes)),
       isBelowReserve: async () => false,
     }
     await using server = await startUploadServer({ space })
@@ -128,7 +129,7 @@ describe('refusals', () => {
   test('a store below its reserve takes no more bytes', async () => {
     let isBelow = false
     const state: SpaceState = { totalBytes: 1000, freeBytes: 0, reservedBytes: 100, promisedBytes: 0, availableBytes: 0 }
-    const space = { state: async () => state, promise: async () => true, isBelowReserve: async () => isBelow }
+    const space = { state: async () => state, promise: async () => true, promiseShare: async () => true, isBelowReserve: async () => isBelow }
     await using server = await startUploadServer({ space })
     const url = await create(server, 1_000_000)
     isBelow = true

@@ -196,6 +196,26 @@ describe('expiry', () => {
     expect(server.events.map((event) => event.type)).toContain('upload.expired')
   })
 
+  test('comes seven periods after the last byte, however often the upload is asked about or gets an empty body', async () => {
+    const clock = createManualClock()
+    await using server = await startUploadServer({ clock, expiryMs: 24 * HOUR })
+    const url = await create(server, 100)
+    clock.advance(23 * HOUR)
+    await patch(server, url, 0, someBytes(10))
+    const lastByteMs = clock.nowMs()
+    for (let hours = 20; hours < 7 * 24; hours += 20) {
+      clock.advance(20 * HOUR)
+      const renewed = hours % 40 === 0 ? await patch(server, url, 10, new Uint8Array(0)) : await server.ask('HEAD', url)
+      const endMs = Math.min(clock.nowMs() + 24 * HOUR, lastByteMs + 7 * 24 * HOUR)
+      expect(Date.parse(renewed.headers.get('upload-expires') ?? '')).toBe(endMs)
+      await server.restart()
+    }
+    clock.advance(7 * 24 * HOUR - (clock.nowMs() - lastByteMs) - 1)
+    expect((await server.ask('HEAD', url)).status).toBe(200)
+    clock.advance(1)
+    expect((await server.ask('HEAD', url)).status).toBe(410)
+  }, 60_000)
+
   test('never takes a finished upload while its image is there', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock, expiryMs: 24 * HOUR })
