@@ -20,8 +20,10 @@ const PIECE_BYTES = 1024 * 1024
 /** Makes the browser of a mount path. */
 export function createFileBrowser({ mount }: { readonly mount: string }): FileBrowser {
   return {
-    async list(path, { limit, cursor }): Promise<Page<FileEntry>> {
+    async list(path, { limit, cursor, withheld = [] }): Promise<Page<FileEntry>> {
       const { real, root } = await resolveInside(mount, path)
+      const [top = ''] = relative(root, real).split(sep)
+      if (withheld.includes(top)) throw problem('forbidden', `The folder ${top} is listed for operators only: it holds the ids of work in progress.`)
       await using folder = await openBelow(root, real, constants.O_DIRECTORY, path)
       const names = await readdir(descriptorPath(folder))
       if (names.length > ENTRIES_MAX)

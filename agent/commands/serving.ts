@@ -143,7 +143,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping: stopping.signal }),
+    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
     ...accessRoutes({ images: catalogue, tokens: access.tokens, links: access.links }),
     ...metricsRoutes({ metrics: agentMetrics.metrics }),
     ...fileRoutes({ files: createFileBrowser({ mount: config.store.mount }), clock }),

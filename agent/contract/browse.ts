@@ -18,9 +18,10 @@ export interface BrowsedFile extends AsyncDisposable {
 export interface FileBrowser {
   /**
    * Files and folders by name. A link shows what it leads to, and `other` when that is outside. Throws ProblemError `not-found`,
-   * `outside-mount-path`, or `invalid-input` for what is no folder.
+   * `outside-mount-path`, `invalid-input` for what is no folder, or `forbidden` for a folder of the mount path that is
+   * among `withheld` and everything in it, also where a link leads to it.
    */
-  list(path: string, page: PageQuery): Promise<Page<FileEntry>>
+  list(path: string, page: PageQuery & { readonly withheld?: readonly string[] }): Promise<Page<FileEntry>>
   /** Opens a regular file; throws ProblemError `not-found`, `outside-mount-path`, or `invalid-input` for what is no file. */
   open(path: string): Promise<BrowsedFile>
 }

@@ -131,7 +131,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     }),
     ...taskRoutes({ tasks }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping: stopping.signal }),
+    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
     ...accessRoutes({ images, tokens: access.tokens, links: access.links }),
     ...fileRoutes({ files, clock }),
     ...metricsRoutes({ metrics }),

@@ -17,7 +17,8 @@ export function createMemoryFiles(contents: Readonly<Record<string, Uint8Array>>
   let count = 0
   return {
     openCount: () => count,
-    async list(path, { limit, cursor }) {
+    async list(path, { limit, cursor, withheld = [] }) {
+      if (withheld.includes(parseRelativePath(path)[0] ?? '')) throw problem('forbidden', `${path} is withheld.`)
       const prefix = parseRelativePath(path)
         .map((part) => `${part}/`)
         .join('')

@@ -10,8 +10,15 @@ import type { EventFilter, EventLog } from '../../contract/work.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** Streams at the same time. */
-const STREAMS_MAX = 100
+/** Streams at the same time, in all and by one token. */
+export const STREAMS_MAX = 100
+export const STREAMS_PER_TOKEN_MAX = 10
+/** How often a stream is looked at, in milliseconds. */
+const LOOK_MS = 5000
+/** A stream whose client takes nothing of what was sent for this long is closed, in milliseconds. */
+export const UNREAD_MS_MAX = 60_000
+/** A stream is closed after this time in any case, in milliseconds; its client connects again and misses nothing (Last-Event-ID). */
+export const STREAM_MS_MAX = 3_600_000
 /** Events sent in one piece. A client that reads slowly holds no more than two pieces in memory: the rest stays in the log. */
 const BATCH_MAX = 100
 /** A comment is sent after this silence in milliseconds, so that neither end takes the other for dead. */
@@ -27,12 +34,14 @@ export interface EventRoutesDeps {
   readonly clock: Clock
   /** Ends the streams when the agent stops. */
   readonly stopping: AbortSignal
+  /** Whether a token is still valid: a stream ends when its token does. */
+  readonly isTokenValid: (tokenId: string) => boolean
 }
 
 /** The route of /v1/events. */
 export function eventRoutes(deps: EventRoutesDeps): Route[] {
   const { events } = deps
-  let streams = 0
+  const streams = createCounts()
   return [
     route({
       method: 'GET',
@@ -42,7 +51,7 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
         'Lists events, newest first; with `since` those after that id, oldest first. With Accept: text/event-stream a stream of new ones, after Last-Event-ID or `since` where given',
       query: querySchema,
       answers: { 200: { description: 'One page of events, or the stream', schema: pageSchema(eventSchema) } },
-      run({ request, query }) {
+      run({ request, query, actor }) {
         const { since, limit, cursor, ...filter } = query
         if (!acceptsStream(request)) {
           if (since === undefined) return answerPage(events.list({ ...filter, limit, cursor }))
@@ -51,10 +60,10 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
           return answerPage({ items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null })
         }
         const from = startOf(request.headers.get('last-event-id') ?? since, events)
-        if (streams >= STREAMS_MAX) throw problem('limit-reached', `${STREAMS_MAX} clients follow the events already.`)
         if (deps.stopping.aborted) throw problem('shutting-down', 'The agent is stopping.')
-        streams++
-        const body = streamEvents(deps, filter, from, request.signal, () => streams--)
+        const leave = streams.enter(actor.tokenId ?? `${actor.name} without a token`)
+        const isValid = (): boolean => actor.tokenId === undefined || deps.isTokenValid(actor.tokenId)
+        const body = streamEvents(deps, { filter, from, gone: request.signal, isValid, onEnd: leave })
         return new Response(body, { headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no', Vary: 'Accept' } })
       },
     }),
@@ -77,16 +86,50 @@ function startOf(given: string | undefined, events: EventLog): string {
   return Number(id.data) > Number(events.latestId()) ? '0' : id.data
 }
 
+/** Counts streams in all and by token. */
+function createCounts(): { enter(key: string): () => void } {
+  const counts = new Map<string, number>()
+  let total = 0
+  return {
+    enter(key) {
+      const own = counts.get(key) ?? 0
+      if (own >= STREAMS_PER_TOKEN_MAX)
+        throw problem('limit-reached', `${STREAMS_PER_TOKEN_MAX} clients follow the events with this token already.`, {
+          action: 'Close streams that nobody reads, or use a token of its own for each consumer.',
+        })
+      if (total >= STREAMS_MAX) throw problem('limit-reached', `${STREAMS_MAX} clients follow the events already.`)
+      total++
+      counts.set(key, own + 1)
+      return () => {
+        total--
+        const left = (counts.get(key) ?? 0) - 1
+        if (left > 0) counts.set(key, left)
+        else counts.delete(key)
+      }
+    },
+  }
+}
+
+interface EventStream {
+  readonly filter: Omit<EventFilter, 'limit' | 'cursor'>
+  /** Id of the event before the first one that is sent. */
+  readonly from: string
+  /** The signal of the request. */
+  readonly gone: AbortSignal
+  /** Whether the client still may read. */
+  readonly isValid: () => boolean
+  /** Told once when the stream has ended, however it ended. */
+  readonly onEnd: () => void
+}
+
 /** The stream itself: it reads the log when the client has room, so nothing piles up for a slow one. */
-function streamEvents(
-  { events, clock, stopping }: EventRoutesDeps,
-  filter: Omit<EventFilter, 'limit' | 'cursor'>,
-  from: string,
-  gone: AbortSignal,
-  onEnd: () => void,
-): ReadableStream<Uint8Array> {
+function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, from, gone, isValid, onEnd }: EventStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const end = new AbortController()
+  const startMs = clock.monotonicMs()
+  /** Since when a piece waits for the client to take it. */
+  let unreadMs: number | undefined
+  let output: ReadableStreamDefaultController<Uint8Array> | undefined
   let cursor = from
   let wake = (): void => {}
   const listening = events.onEvent(() => wake())
@@ -94,13 +137,25 @@ function streamEvents(
     if (end.signal.aborted) return
     end.abort()
     listening[Symbol.dispose]()
+    looking[Symbol.dispose]()
     stopping.removeEventListener('abort', finish)
     gone.removeEventListener('abort', finish)
     onEnd()
     wake()
   }
+  const looking = clock.every(LOOK_MS, () => {
+    const nowMs = clock.monotonicMs()
+    if (unreadMs !== undefined && nowMs - unreadMs >= UNREAD_MS_MAX) {
+      finish()
+      output?.error(new Error(`the client took no event for ${UNREAD_MS_MAX / 1000} s`))
+    } else if (nowMs - startMs >= STREAM_MS_MAX || !isValid()) finish()
+  })
   stopping.addEventListener('abort', finish)
   gone.addEventListener('abort', finish)
+  const send = (controller: ReadableStreamDefaultController<Uint8Array>, text: string): void => {
+    unreadMs = clock.monotonicMs()
+    controller.enqueue(encoder.encode(text))
+  }
 
   /** What to send next, or undefined when the stream has ended. */
   const next = async (): Promise<string | undefined> => {
@@ -126,11 +181,16 @@ function streamEvents(
   }
 
   return new ReadableStream<Uint8Array>({
-    start: (controller) => controller.enqueue(encoder.encode(`retry: ${RECONNECT_MS}\n\n`)),
+    start(controller) {
+      output = controller
+      send(controller, `retry: ${RECONNECT_MS}\n\n`)
+    },
     async pull(controller) {
+      // The client has taken what was sent.
+      unreadMs = undefined
       const text = await next()
       if (text === undefined) controller.close()
-      else controller.enqueue(encoder.encode(text))
+      else send(controller, text)
     },
     cancel: finish,
   })

@@ -1,8 +1,9 @@
 // The mount path as it is: folders as lists, files as downloads. The files hold every image of the store in pieces, so
-// their content is for operators; their names are for everybody with a token.
+// their content is for operators; their names are for everybody with a token, except for those of work in progress.
 
 import { z } from 'zod'
 import { fileSchema } from '../../../protocol/file.ts'
+import { roleIncludes } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { BrowsedFile, FileBrowser } from '../../contract/browse.ts'
@@ -16,6 +17,9 @@ import type { Route, RouteContext } from '../route.ts'
 
 /** Up to this length a body is sent in one piece, with its length. */
 const SMALL_BODY_MAX = 1024 * 1024
+
+/** Folders whose entries are the ids of uploads and syncs in progress, which belong to those who began them. */
+const PRIVATE_FOLDERS = ['uploads', 'sync']
 
 const pathSchema = z.object({ path: z.string().default('') })
 
@@ -45,10 +49,11 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       method: 'GET',
       path: '/v1/files',
       access: 'viewer',
-      summary: 'Lists a folder of the mount path as it is on disk, by name',
+      summary: 'Lists a folder of the mount path as it is on disk, by name; the folders uploads and sync for operators only',
       query: pageQuerySchema.extend(pathSchema.shape),
       answers: { 200: { description: 'One page of files', schema: pageSchema(fileSchema) } },
-      run: async ({ query: { path, ...page } }) => Response.json(await withinDeadline(clock, files.list(path, page))),
+      run: async ({ query: { path, ...page }, actor }) =>
+        Response.json(await withinDeadline(clock, files.list(path, { ...page, withheld: roleIncludes(actor.role, 'operator') ? [] : PRIVATE_FOLDERS }))),
     }),
     route({ ...content, method: 'GET', summary: 'Sends a file of the mount path as it is on disk', run: (context) => openAndAnswer(context, false) }),
     route({ ...content, method: 'HEAD', summary: 'Shows length and validators of a file of the mount path', run: (context) => openAndAnswer(context, true) }),

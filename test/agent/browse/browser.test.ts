@@ -52,6 +52,19 @@ describe('list', () => {
     expect((await fixture.browser.list('/', PAGE)).items).toHaveLength(2)
   })
 
+  test('withholds a folder and what is in it, by whatever path', async () => {
+    await using fixture = await createFixture()
+    const { browser, mount } = fixture
+    await mkdir(join(mount, 'uploads', 'upl_1', 'deep'), { recursive: true })
+    await symlink('uploads/upl_1', join(mount, 'way'))
+    await mkdir(join(mount, 'uploads-old'))
+    const withheld = ['uploads', 'sync']
+    for (const path of ['uploads', 'uploads/', './uploads', 'uploads/./upl_1', 'uploads/upl_1/deep', 'way', 'way/deep'])
+      expect([path, await codeOf(browser.list(path, { ...PAGE, withheld }))]).toEqual([path, 'forbidden'])
+    for (const path of ['', 'images', 'uploads-old']) expect(await codeOf(browser.list(path, { ...PAGE, withheld }))).toBe('allowed')
+    expect((await browser.list('uploads', PAGE)).items.map(({ name }) => name)).toEqual(['upl_1'])
+  })
+
   test('pages through a folder without loss or repetition', async () => {
     await using fixture = await createFixture()
     await mkdir(join(fixture.mount, 'many'))

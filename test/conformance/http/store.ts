@@ -106,6 +106,10 @@ export const STORE_CASES: HttpCase[] = [
     async run() {
       await using memory = await createMemoryApp()
       const { items } = await jsonOf<{ items: unknown[] }>(await memory.ask('/v1/files?path=images', { role: 'viewer' }))
+      for (const path of ['uploads', 'sync']) {
+        for (const role of ['viewer', 'uploader'] as const) await problemOf(await memory.ask(`/v1/files?path=${path}`, { role }), 'forbidden')
+        await problemOf(await memory.ask(`/v1/files?path=${path}`, { role: 'operator' }), 'not-found')
+      }
       assert.deepEqual(items, [{ name: 'big', kind: 'file', length: 3_000_000, modifiedAt: '2026-01-01T00:00:00.000Z' }])
       const get = (headers: Record<string, string> = {}, method = 'GET') =>
         memory.ask('/v1/files/content?path=images/big', { role: 'operator', headers, method })

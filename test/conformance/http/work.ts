@@ -1,6 +1,7 @@
 // Tasks, schedules, events as pages and as a stream.
 
 import assert from 'node:assert/strict'
+import type { CreatedToken } from '../../../protocol/access.ts'
 import type { StoreEvent } from '../../../protocol/event.ts'
 import type { Schedule } from '../../../protocol/schedule.ts'
 import type { Task } from '../../../protocol/task.ts'
@@ -20,7 +21,8 @@ function emit(memory: MemoryApp, subject: string, type = 'image.available'): voi
 
 /** A stream of server-sent events, read block by block. */
 async function openStream(memory: MemoryApp, path: string, headers: Record<string, string> = {}) {
-  const response = await memory.ask(path, { role: 'viewer', headers: { accept: 'text/event-stream', ...headers } })
+  const role = 'authorization' in headers ? {} : { role: 'viewer' as const }
+  const response = await memory.ask(path, { ...role, headers: { accept: 'text/event-stream', ...headers } })
   assert.equal(response.status, 200)
   assert.equal(response.headers.get('content-type'), 'text/event-stream')
   assert.ok(response.body)
@@ -45,6 +47,13 @@ async function openStream(memory: MemoryApp, path: string, headers: Record<strin
     return event
   }
   return { next, nextEvent, cancel: () => reader.cancel() }
+}
+
+/** Reads a stream to its end; gives how many blocks came. */
+async function drain(stream: { next(): Promise<string | undefined> }): Promise<number> {
+  let count = 0
+  while ((await stream.next()) !== undefined) count++
+  return count
 }
 
 export const WORK_CASES: HttpCase[] = [
@@ -152,18 +161,65 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'streams are bounded in number, and one that ends makes room',
+    name: 'streams are bounded in number by token and in all, and one that ends makes room',
     async run() {
       await using memory = await createMemoryApp()
-      const streams = await Promise.all(Array.from({ length: 100 }, () => openStream(memory, '/v1/events')))
-      const headers = { accept: 'text/event-stream' }
-      await problemOf(await memory.ask('/v1/events', { role: 'viewer', headers }), 'limit-reached')
+      const accept = 'text/event-stream'
+      const follow = (token: CreatedToken) => openStream(memory, '/v1/events', { authorization: `Bearer ${token.token}` })
+      const refusal = async (token: CreatedToken) =>
+        problemOf(await memory.ask('/v1/events', { headers: { accept, authorization: `Bearer ${token.token}` } }), 'limit-reached')
+      const tokens: CreatedToken[] = []
+      // Two of them have the same name: they are counted apart all the same.
+      for (let i = 0; i <= 10; i++) tokens.push(await jsonOf(await post(memory, '/v1/tokens', { name: `viewer ${Math.max(1, i)}`, role: 'viewer' }), 201))
+      const streams = []
+      for (const token of tokens.slice(0, 10)) {
+        for (let i = 0; i < 10; i++) streams.push(await follow(token))
+        assert.match((await refusal(token)).detail, /10 clients follow the events with this token/)
+      }
+      const last = tokens[10]
+      assert.ok(last)
+      assert.match((await refusal(last)).detail, /100 clients follow/)
       await streams[0]?.cancel()
-      const again = await openStream(memory, '/v1/events')
+      const again = await follow(last)
       emit(memory, 'for all')
-      assert.equal((await again.nextEvent()).subject, 'for all')
+      while ((await again.nextEvent()).subject !== 'for all') assert.ok(true)
       await again.cancel()
       for (const stream of streams.slice(1)) await stream.cancel()
+    },
+  },
+  {
+    name: 'a stream whose client takes nothing is closed after a minute, and makes room',
+    async run() {
+      await using memory = await createMemoryApp()
+      const follow = (): Promise<Response> => memory.ask('/v1/events', { role: 'viewer', headers: { accept: 'text/event-stream' } })
+      const unread = await Promise.all(Array.from({ length: 10 }, follow))
+      await problemOf(await follow(), 'limit-reached')
+      memory.clock.advance(59_000)
+      await problemOf(await follow(), 'limit-reached')
+      memory.clock.advance(6000)
+      await (await openStream(memory, '/v1/events')).cancel()
+      for (const { body } of unread) {
+        assert.ok(body)
+        await assert.rejects(body.getReader().read())
+      }
+    },
+  },
+  {
+    name: 'a stream that is read ends after an hour, and when its token does',
+    async run() {
+      await using memory = await createMemoryApp()
+      const reading = await openStream(memory, '/v1/events')
+      const ended = drain(reading)
+      for (let i = 0; i <= 240; i++) {
+        await memory.clock.untilSleeping(i < 240 ? 1 : 0)
+        memory.clock.advance(15_000)
+      }
+      assert.equal(await ended, 240)
+      const token = await jsonOf<CreatedToken>(await post(memory, '/v1/tokens', { name: 'short', role: 'viewer' }), 201)
+      const other = await openStream(memory, '/v1/events', { authorization: `Bearer ${token.token}` })
+      assert.equal((await post(memory, `/v1/tokens/${token.id}`, undefined, 'DELETE')).status, 204)
+      memory.clock.advance(5000)
+      await drain(other)
     },
   },
   {
