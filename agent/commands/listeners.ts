@@ -11,6 +11,7 @@ import type { Application } from '../server/exchange.ts'
 import { openServer } from '../server/server.ts'
 import type { HttpServer } from '../server/server.ts'
 import { addressesWithin } from '../system/network.ts'
+import { readSendQueues } from '../system/send-queues.ts'
 import { StartRefused } from './start-refused.ts'
 
 /** How often a drain looks whether the last request has ended, in milliseconds. */
@@ -49,7 +50,7 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
   let servers: HttpServer[] = []
   /** Servers with a former certificate, whose last requests may still be in progress. */
   const former: HttpServer[] = []
-  const open = (host: string, port: number): Promise<HttpServer> => openServer({ host, port, tls, application, clock, log })
+  const open = (host: string, port: number): Promise<HttpServer> => openServer({ host, port, tls, application, clock, log, sendQueues: readSendQueues })
   const closeAll = async (): Promise<void> => void (await Promise.all([...servers, ...former].map((server) => server[Symbol.asyncDispose]())))
   let port = config.network.listen.port
   for (const host of hosts) {

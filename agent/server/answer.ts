@@ -2,10 +2,14 @@
 // that a part could pass for the whole.
 
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { problem } from '../../protocol/problems.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { LeastRate } from './least-rate.ts'
 import { WRITE_BYTES_MAX } from './limits.ts'
 import type { RateLimit } from './limits.ts'
+import { refusalResponse } from './refusal.ts'
 
 export interface AnswerDeps {
   readonly response: ServerResponse
@@ -14,6 +18,9 @@ export interface AnswerDeps {
   readonly log: Log
   readonly rate: RateLimit
 }
+
+/** Streams that say themselves where they end. */
+const SELF_DELIMITED: ReadonlySet<string> = new Set([SLICES_MEDIA_TYPE, 'text/event-stream'])
 
 /** What is used of a reader; the types of Bun and of the DOM differ in the rest. */
 interface Reader {
@@ -25,7 +32,10 @@ export class Answer {
   readonly #deps: AnswerDeps
   readonly #rate: LeastRate
   #reader: Reader | undefined
+  #linger: (() => Promise<void>) | undefined
   #isGone = false
+  /** Last size of the kernel's queue; undefined while the client is not waited for. */
+  #queuedBytes: number | undefined
   #wake: () => void = () => {}
 
   constructor(deps: AnswerDeps) {
@@ -43,16 +53,27 @@ export class Answer {
     })
   }
 
+  /** Whether the client is waited for. */
+  get isWaiting(): boolean {
+    return this.#rate.isWaiting
+  }
+
+  /** The kernel holds so many bytes that the client did not acknowledge: where that changes, the client reads. */
+  observeQueue(bytes: number): void {
+    if (this.#queuedBytes !== undefined) this.#rate.moved(Math.abs(this.#queuedBytes - bytes))
+    this.#queuedBytes = bytes
+  }
+
   /** Breaks the connection of a client that takes the answer too slowly. To be called every second. */
   checkRate(nowMs: number): void {
     if (this.#rate.isTooSlow(nowMs)) this.break('the client reads too slowly')
   }
 
   /**
-   * Resolves when the answer is with the operating system, or the connection is gone. `isReusable`: the connection may carry another
-   * request. Never rejects.
+   * Resolves when the answer is with the operating system, or the connection is gone. With `linger` the connection is closed after the answer,
+   * once that has resolved. Never rejects.
    */
-  async send(answer: Response, isReusable: boolean): Promise<void> {
+  async send(answer: Response, linger?: () => Promise<void>): Promise<void> {
     const { response, isHead } = this.#deps
     try {
       if (this.#isGone || response.destroyed) {
@@ -61,13 +82,14 @@ export class Answer {
       }
       response.statusCode = answer.status
       for (const [name, value] of answer.headers) response.setHeader(name, value)
-      if (!isReusable) response.setHeader('connection', 'close')
+      this.#linger = linger
+      if (linger) response.setHeader('connection', 'close')
       if (answer.body && !isHead) await this.#sendBody(answer.body)
       else {
         await answer.body?.cancel()
         // RFC 9110 §8.6: no length where there can be no content.
         if (!isHead && answer.status !== 204 && answer.status !== 304) response.setHeader('content-length', '0')
-        response.end()
+        await this.#end()
       }
       await this.#waitUntil(() => response.writableFinished)
     } catch (error) {
@@ -84,7 +106,7 @@ export class Answer {
     const { socket } = response
     if (this.#isGone || !socket) return
     log.info('the connection of an answer was broken', { reason, error })
-    if (response.hasHeader('content-length')) socket.destroy()
+    if (response.hasHeader('content-length') || isTls(socket)) socket.destroy()
     else socket.resetAndDestroy()
   }
 
@@ -93,35 +115,69 @@ export class Answer {
     const reader: Reader = body.getReader()
     this.#reader = reader
     try {
-      let next = await reader.read()
-      let following: ReturnType<Reader['read']> | undefined
-      if (!next.done && !response.hasHeader('content-length')) {
-        following = reader.read()
-        // Most answers are one piece: then the length is known although nobody announced it.
-        const isOnlyPiece = (await Promise.race([following, afterThisTurn()]))?.done === true
-        if (isOnlyPiece) response.setHeader('content-length', String(next.value.byteLength))
+      const announced = response.hasHeader('content-length')
+      const { first, rest } = announced ? { first: undefined, rest: reader.read() } : await gather(reader)
+      if (first && !rest) {
+        response.setHeader('content-length', String(first.byteLength))
+        await this.#end(first)
+        return
       }
-      const length = response.hasHeader('content-length') ? Number(response.getHeader('content-length')) : undefined
+      if (!announced && this.#couldPassForWhole()) {
+        await this.#refuseVersion()
+        return
+      }
+      const length = announced ? Number(response.getHeader('content-length')) : undefined
       let sent = 0
-      while (!next.done) {
+      if (first) await this.#write(first)
+      for (let next = await rest; next && !next.done && !this.#isGone; next = await reader.read()) {
         sent += next.value.byteLength
         if (length !== undefined && sent > length) throw new Error(`the answer is longer than its Content-Length of ${length} bytes`)
-        if (sent === length && sent <= WRITE_BYTES_MAX && !response.headersSent) {
-          response.end(next.value)
+        if (sent === length && sent <= WRITE_BYTES_MAX) {
+          await this.#end(next.value)
           return
         }
         await this.#write(next.value)
-        if (this.#isGone) return
-        next = await (following ?? reader.read())
-        following = undefined
       }
       if (this.#isGone) return
       if (length !== undefined && sent !== length) throw new Error(`the answer ended after ${sent} of ${length} bytes`)
-      response.end()
+      await this.#end()
     } finally {
       // Whatever the stream holds open is closed; after its end this does nothing.
       reader.cancel().catch(() => {})
     }
+  }
+
+  /** Ends the answer with its last piece. */
+  async #end(piece?: Uint8Array): Promise<void> {
+    const { response } = this.#deps
+    if (!this.#linger) {
+      response.end(piece)
+      return
+    }
+    // RFC 9112 §9.6: a connection that is closed while the client sends is reset, which may take the answer away from it.
+    if (piece) await this.#write(piece)
+    else response.flushHeaders()
+    await this.#linger()
+    response.end()
+  }
+
+  /**
+   * Whether a failure could not be told from the end: HTTP/1.0 has neither chunks nor a length here, and the TLS of Bun cannot reset a
+   * connection. Media types that mark their own end are safe.
+   */
+  #couldPassForWhole(): boolean {
+    const { response } = this.#deps
+    const type = String(response.getHeader('content-type')).split(';')[0] ?? ''
+    return response.req.httpVersion === '1.0' && isTls(response.req.socket) && !SELF_DELIMITED.has(type)
+  }
+
+  async #refuseVersion(): Promise<void> {
+    const { response } = this.#deps
+    const refusal = refusalResponse(problem('http-version-not-supported', 'An answer of unknown length needs HTTP/1.1.'))
+    for (const name of response.getHeaderNames()) response.removeHeader(name)
+    for (const [name, value] of refusal.headers) response.setHeader(name, value)
+    response.statusCode = refusal.status
+    await this.#end(await refusal.bytes())
   }
 
   /** Gives the socket a piece; resolves when it took all of it or is gone. */
@@ -139,7 +195,44 @@ export class Answer {
     this.#rate.wait(clock.monotonicMs())
     while (!isReached() && !this.#isGone) await new Promise<void>((resolve) => (this.#wake = resolve))
     this.#rate.rest(clock.monotonicMs())
+    this.#queuedBytes = undefined
   }
+}
+
+type Read = ReturnType<Reader['read']>
+
+/**
+ * The beginning of a body of unknown length: what is there without waiting, up to a bound. Most answers are whole then, and have no `rest`, so
+ * that their length is known although nobody announced it.
+ */
+async function gather(reader: Reader): Promise<{ first: Uint8Array; rest: Read | undefined }> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  let rest = reader.read()
+  while (length <= WRITE_BYTES_MAX) {
+    const next = pieces.length === 0 ? await rest : await Promise.race([rest, afterThisTurn()])
+    if (!next) break
+    if (next.done) return { first: concatenate(pieces, length), rest: undefined }
+    pieces.push(next.value)
+    length += next.value.byteLength
+    rest = reader.read()
+  }
+  return { first: concatenate(pieces, length), rest }
+}
+
+function concatenate(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  if (pieces.length === 1 && pieces[0]) return pieces[0]
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
+  return whole
+}
+
+function isTls(socket: Socket): boolean {
+  return 'encrypted' in socket && socket.encrypted === true
 }
 
 /** Resolves once everything that is due now has run. */

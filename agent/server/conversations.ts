@@ -7,6 +7,12 @@ import type { Log } from '../contract/runtime.ts'
 import type { Exchange } from './exchange.ts'
 import type { ServerLimits } from './limits.ts'
 
+/** Bytes that the kernel holds for peers which did not acknowledge them. */
+export interface SendQueues {
+  /** Undefined for a peer that is not known. */
+  of(address: string, port: number): number | undefined
+}
+
 interface Conversation {
   readonly address: string
   /** Requests that are not answered yet, the one being answered first. */
@@ -74,13 +80,30 @@ export class Conversations {
     return last !== undefined && !last.isReceived && last.failBody()
   }
 
-  /** Runs when nothing on the connection is being answered: now, or after the answer that is. */
+  /** Runs when nothing on the connection is being answered: now, or after the answer that is. Not after one that ends the connection. */
   afterAnswers(socket: Socket, run: () => void): void {
     const conversation = this.#open.get(socket)
     if (conversation && conversation.exchanges.length > 0) conversation.whenAnswered = run
     else run()
   }
 
+  /** Whether any client is waited for to read. */
+  get hasBlockedAnswers(): boolean {
+    for (const { exchanges } of this.#open.values()) if (exchanges[0]?.isAnswerBlocked) return true
+    return false
+  }
+
+  /** Takes note of what the kernel holds for the clients that are waited for; see SendQueues. */
+  observeQueues(queues: SendQueues): void {
+    for (const [socket, { address, exchanges }] of this.#open) {
+      const [exchange] = exchanges
+      if (!exchange?.isAnswerBlocked) continue
+      const bytes = queues.of(address, socket.remotePort ?? 0)
+      if (bytes !== undefined) exchange.observeQueue(bytes)
+    }
+  }
+
+  /** Judges everyone who is waited for. */
   checkRates(nowMs: number): void {
     for (const { exchanges } of this.#open.values()) exchanges[0]?.checkRate(nowMs)
   }
@@ -90,7 +113,9 @@ export class Conversations {
     for (let next = exchanges[0]; next; next = exchanges[0]) {
       if (!socket.destroyed) await next.run()
       exchanges.shift()
-      if (next.isLast) exchanges.length = 0
+      if (!next.isLast) continue
+      exchanges.length = 0
+      return
     }
     conversation.whenAnswered?.()
   }

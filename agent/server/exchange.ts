@@ -5,6 +5,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Connection } from '../contract/connection.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { Answer } from './answer.ts'
+import { DISCARD_BYTES_MAX, LINGER_MS_MAX } from './limits.ts'
 import type { ServerLimits } from './limits.ts'
 import { refusalResponse } from './refusal.ts'
 import { RequestBody } from './request-body.ts'
@@ -53,13 +54,43 @@ export class Exchange {
     const answer = await this.#ask()
     // What is left of the body is no further request: the connection ends with this answer.
     const isSettled = this.#body ? await this.#body.settle() : !this.#isRefused
-    await this.#answer.send(answer, isSettled)
+    await this.#answer.send(answer, isSettled ? undefined : () => this.#linger())
+  }
+
+  /** Reads on until the client has closed the connection, has sent everything, or had time to see the answer. */
+  async #linger(): Promise<void> {
+    const { clock } = this.#deps
+    const message = this.#message
+    const over = new AbortController()
+    const end = (): void => over.abort()
+    let discarded = 0
+    const discard = (piece: Uint8Array): void => {
+      discarded += piece.byteLength
+      if (discarded > DISCARD_BYTES_MAX) message.pause()
+    }
+    message.on('data', discard)
+    message.once('end', end)
+    this.#response.once('close', end)
+    message.resume()
+    // Rejects when the client is done before.
+    await clock.sleep(LINGER_MS_MAX, over.signal).catch(() => {})
+    message.off('data', discard)
   }
 
   /** Whether the connection ends with this answer, so that no further request of it is processed (RFC 9112 §9.6). */
   get isLast(): boolean {
     const { httpVersion, headers } = this.#message
     return httpVersion === '1.0' || /\bclose\b/i.test(`${headers.connection} ${String(this.#response.getHeader('connection'))}`)
+  }
+
+  /** Whether the client is waited for to read the answer. */
+  get isAnswerBlocked(): boolean {
+    return this.#answer.isWaiting
+  }
+
+  /** The kernel holds so many bytes of the answer that the client did not acknowledge. */
+  observeQueue(bytes: number): void {
+    this.#answer.observeQueue(bytes)
   }
 
   /** Judges the peer when it is waited for. To be called every second. */

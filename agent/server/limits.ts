@@ -44,5 +44,9 @@ export const WRITE_BYTES_MAX = 256 * 1024
 /** What is read of a body that the application did not want, so that the client sees the answer: bytes, and milliseconds. */
 export const DISCARD_BYTES_MAX = 1024 * 1024
 export const DISCARD_MS_MAX = 100
+/** How long a connection stays open after an answer that the client may not have seen while it sends, in milliseconds. */
+export const LINGER_MS_MAX = 1000
 /** How often waiting peers are judged, in milliseconds. */
 export const RATE_CHECK_MS = 1000
+/** How often in each window the kernel's queues are looked at while an answer is blocked. */
+export const QUEUE_CHECKS = 12

@@ -24,9 +24,13 @@ export interface ParseFailure {
   readonly packet: Uint8Array | undefined
 }
 
-/** The bytes to answer before the connection is closed; undefined when the client is gone and nothing is answered. */
-export function rawRefusal({ code, packet }: ParseFailure, limits: RefusalLimits): string | undefined {
-  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_EOF_STATE') return undefined
+/** Whether the client left in the middle of a request. */
+export function isLoss({ code }: Pick<ParseFailure, 'code'>): boolean {
+  return code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_EOF_STATE'
+}
+
+/** The bytes to answer before the connection is closed. */
+export function rawRefusal({ code, packet }: ParseFailure, limits: RefusalLimits): string {
   const line = requestLine(packet)
   // RFC 9110 §9.3.7: the server as a whole, which the parser does not take for a target.
   if (/^OPTIONS \* HTTP\/1\.[01]\r$/m.test(line)) return `HTTP/1.1 204 No Content\r\nallow: ${ALLOW}\r\nconnection: close\r\n\r\n`

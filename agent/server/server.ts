@@ -6,11 +6,13 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { Conversations } from './conversations.ts'
+import type { SendQueues } from './conversations.ts'
 import { Exchange } from './exchange.ts'
 import type { Application, Expectation } from './exchange.ts'
-import { RATE_CHECK_MS, SERVER_LIMITS } from './limits.ts'
+import { QUEUE_CHECKS, RATE_CHECK_MS, SERVER_LIMITS } from './limits.ts'
 import type { ServerLimits } from './limits.ts'
-import { rawRefusal } from './refusal.ts'
+import { isLoss, rawRefusal } from './refusal.ts'
+import type { ParseFailure } from './refusal.ts'
 import { TLS_OPTIONS } from './tls.ts'
 
 export interface HttpServerDeps {
@@ -23,6 +25,8 @@ export interface HttpServerDeps {
   readonly clock: Clock
   readonly log: Log
   readonly limits?: Partial<ServerLimits>
+  /** What the kernel holds for the peers of a local port, so that readers over slow links are told from those that do not read. */
+  readonly sendQueues: (localPort: number) => Promise<SendQueues>
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -61,15 +65,17 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
   server.on('checkContinue', begin('continue'))
   server.on('checkExpectation', begin('unknown'))
   // RFC 9110 §7.8 and §9.3.6: no protocol to change to, and no tunnels.
-  server.on('connect', (_message: IncomingMessage, socket: Socket) => refuse(socket, 'HPE_INVALID_METHOD', CONNECT_LINE))
+  server.on('connect', (_message: IncomingMessage, socket: Socket) => refuse(socket, { code: 'HPE_INVALID_METHOD', packet: CONNECT_LINE }))
   server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
-    if (!conversations.failBody(socket)) refuse(socket, error.code ?? '', error.rawPacket)
+    const failure = { code: error.code ?? '', packet: error.rawPacket }
+    if (isLoss(failure)) socket.destroy()
+    else if (!conversations.failBody(socket)) refuse(socket, failure)
   })
 
-  const refuse = (socket: Socket, code: string, packet: Uint8Array | undefined): void => {
-    const bytes = rawRefusal({ code, packet }, limits)
+  const refuse = (socket: Socket, failure: ParseFailure): void => {
+    const bytes = rawRefusal(failure, limits)
     conversations.afterAnswers(socket, () => {
-      if (bytes === undefined || socket.destroyed || !socket.writable) socket.destroy()
+      if (socket.destroyed || !socket.writable) socket.destroy()
       else socket.end(bytes)
     })
   }
@@ -81,8 +87,18 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
       resolve()
     })
   })
-  const watch = clock.every(RATE_CHECK_MS, () => conversations.checkRates(clock.monotonicMs()))
   const { port } = server.address() as AddressInfo
+  let isObserving = false
+  const observe = async (): Promise<void> => {
+    if (isObserving || !conversations.hasBlockedAnswers) return
+    isObserving = true
+    conversations.observeQueues(await deps.sendQueues(port))
+    isObserving = false
+  }
+  const watches = [
+    clock.every(RATE_CHECK_MS, () => conversations.checkRates(clock.monotonicMs())),
+    clock.every(limits.rate.windowMs / QUEUE_CHECKS, () => void observe()),
+  ]
 
   return {
     port,
@@ -91,7 +107,7 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
     },
     stopListening: () => void server.close(),
     async [Symbol.asyncDispose]() {
-      watch[Symbol.dispose]()
+      for (const watch of watches) watch[Symbol.dispose]()
       server.close()
       server.closeAllConnections()
     },

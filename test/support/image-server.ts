@@ -10,6 +10,7 @@ import { sliceRoutes } from '../../agent/http/routes/slices.ts'
 import { uniqueSizeRoutes } from '../../agent/http/routes/unique-size.ts'
 import { createTransferGate } from '../../agent/http/transfer-gate.ts'
 import { openServer } from '../../agent/server/server.ts'
+import { readSendQueues } from '../../agent/system/send-queues.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
@@ -65,6 +66,7 @@ export async function serveImages(
     port: 0,
     clock: systemClock,
     log,
+    sendQueues: readSendQueues,
     application: (request, connection) => (status === undefined ? app.fetch(request, { connection }) : new Response('no', { status })),
   })
   const url = `http://127.0.0.1:${server.port}`

@@ -3,6 +3,7 @@
 import { createApp } from '../../agent/http/app.ts'
 import { uploadRoutes } from '../../agent/http/routes/uploads.ts'
 import { createDisk } from '../../agent/system/disk.ts'
+import { readSendQueues } from '../../agent/system/send-queues.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { openServer } from '../../agent/server/server.ts'
 import { createSpace } from '../../agent/system/space.ts'
@@ -102,6 +103,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     port: 0,
     clock: systemClock,
     log,
+    sendQueues: readSendQueues,
     application: (request, connection) => app.fetch(request, { connection }),
   })
   const endpoint = `http://127.0.0.1:${server.port}/v1/uploads`

@@ -7,7 +7,6 @@ import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { CHECKSUM_ALGORITHMS } from '../../uploads/checksum.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
-import { drainBody } from '../drain.ts'
 import { draftErrorHeaders, PARTIAL_MEDIA_TYPE, speaksDraft, uploadLimit } from '../resumable-upload.ts'
 import { route } from '../route.ts'
 import type { HttpMethod, Route, RouteAccess, RouteAnswer, RouteContext } from '../route.ts'
@@ -33,7 +32,6 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   const draft = draftUploads(deps)
   const tus = tusUploads(deps)
   const spoken = (request: Request): UploadProtocol => (speaksDraft(request) ? draft : tus)
-  const guarded = refusals(deps)
 
   const collection = { path: UPLOADS_PATH, access: ACCESS, errorHeaders, crossOrigin: true } as const
   const upload = { path: `${UPLOADS_PATH}/:id`, access: ACCESS, errorHeaders, crossOrigin: true, params: paramsSchema } as const
@@ -126,16 +124,13 @@ function errorHeaders(request: Request): Readonly<Record<string, string>> {
   return speaksDraft(request) ? draftErrorHeaders(request) : ANSWER_HEADERS
 }
 
-/** Runs a request; a refusal gets its protocol's headers, and a little of its body is read so that the client sees the answer. */
-function refusals({ clock }: UploadRoutesDeps) {
-  return async (context: Pick<RouteContext, 'request'>, run: () => Promise<Response>): Promise<Response> => {
-    try {
-      return await run()
-    } catch (error) {
-      const refusal = problemOf(error)
-      const isDrained = await drainBody(context.request, clock)
-      const headers = { ...errorHeaders(context.request), ...refusal.headers, ...(isDrained ? {} : { Connection: 'close' }) }
-      throw new ProblemError(refusal.problem, { cause: refusal.cause, headers })
-    }
+/** Runs a request; a refusal gets the headers of its protocol. */
+async function guarded(context: Pick<RouteContext, 'request'>, run: () => Promise<Response>): Promise<Response> {
+  try {
+    return await run()
+  } catch (error) {
+    const refusal = problemOf(error)
+    const headers = { ...errorHeaders(context.request), ...refusal.headers }
+    throw new ProblemError(refusal.problem, { cause: refusal.cause, headers })
   }
 }
