@@ -19,6 +19,8 @@ interface Conversation {
   readonly exchanges: Exchange[]
   /** Called when the last of them was answered. */
   whenAnswered: (() => void) | undefined
+  /** The last answer ends the connection: nothing after it is processed (RFC 9112 §9.6). */
+  isOver: boolean
 }
 
 export class Conversations {
@@ -51,7 +53,7 @@ export class Conversations {
       socket.destroy()
       return
     }
-    this.#open.set(socket, { address, exchanges: [], whenAnswered: undefined })
+    this.#open.set(socket, { address, exchanges: [], whenAnswered: undefined, isOver: false })
     if (isCounted) this.#byAddress.set(address, ofAddress + 1)
     socket.once('close', () => {
       this.#open.delete(socket)
@@ -69,6 +71,7 @@ export class Conversations {
       socket.destroy()
       return
     }
+    if (conversation.isOver) return
     conversation.exchanges.push(exchange)
     if (conversation.exchanges.length === 1) void this.#answerAll(socket, conversation)
   }
@@ -84,7 +87,7 @@ export class Conversations {
   afterAnswers(socket: Socket, run: () => void): void {
     const conversation = this.#open.get(socket)
     if (conversation && conversation.exchanges.length > 0) conversation.whenAnswered = run
-    else run()
+    else if (!conversation?.isOver) run()
   }
 
   /** Whether any client is waited for to read. */
@@ -114,6 +117,7 @@ export class Conversations {
       if (!socket.destroyed) await next.run()
       exchanges.shift()
       if (!next.isLast) continue
+      conversation.isOver = true
       exchanges.length = 0
       return
     }
