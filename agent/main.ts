@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util'
 import packageFile from '../package.json' with { type: 'json' }
 import { checkStore } from './commands/check.ts'
+import { exitOnCrash } from './commands/crash.ts'
 import { collectGarbageNow, recoverStore, scrubStoreNow } from './commands/maintenance.ts'
 import { serve } from './commands/serve.ts'
 import { StartRefused } from './commands/start-refused.ts'
@@ -86,4 +87,5 @@ function complain(text: string): number {
 }
 
 makeFilesPrivate()
+exitOnCrash(`slipway-agent ${packageFile.version}`)
 process.exit(await main(process.argv.slice(2)))

@@ -7,6 +7,8 @@ import type { LogLevel } from './system/log.ts'
 
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
 export const HOME_DEFAULT = './data'
+/** Folders below which a home that nobody named is not created. */
+const SYSTEM_FOLDER = /^\/(?:$|(?:bin|boot|dev|etc|lib[^/]*|proc|run|sbin|sys|usr)(?:\/|$))/
 
 /** How Slack is reached, if at all. */
 export type SlackAccess =
@@ -45,7 +47,7 @@ const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPER
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** Reads and validates. Throws ConfigRefused. */
-export function readBotConfig(environment: Environment = process.env, home?: string): BotConfig {
+export function readBotConfig(environment: Environment = process.env, home?: string, folder: string = process.cwd()): BotConfig {
   for (const name of Object.keys(environment)) {
     if (/^SLIPWAY_(?:BOT|SLACK)_/.test(name) && !KNOWN.has(name))
       throw new ConfigRefused(`${name} is not a setting of the bot. Known: ${[...KNOWN].toSorted().join(', ')}.`)
@@ -58,7 +60,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
   if (parsedApi === null) throw new ConfigRefused(`SLACK_API_URL=${apiUrl} is not an address. Give it as https://HOST/api/, or unset it.`)
   const watchdogUs = Number(text(environment, 'WATCHDOG_USEC') ?? 0)
   return {
-    home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? HOME_DEFAULT),
+    home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? defaultHome(folder)),
     slack: readSlack(environment),
     slackApiUrl: parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`,
     operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
@@ -69,6 +71,15 @@ export function readBotConfig(environment: Environment = process.env, home?: str
     notifySocket: text(environment, 'NOTIFY_SOCKET'),
     watchdogMs: watchdogUs > 0 ? watchdogUs / 1000 : undefined,
   }
+}
+
+/** HOME_DEFAULT below the present folder, unless that is a folder of the system, where it would be a mistake. */
+function defaultHome(folder: string): string {
+  if (SYSTEM_FOLDER.test(folder))
+    throw new ConfigRefused(
+      `SLIPWAY_HOME is not set, and ${folder} is not a folder for ${HOME_DEFAULT}. Set SLIPWAY_HOME, or run this in the folder where the store was started.`,
+    )
+  return resolve(folder, HOME_DEFAULT)
 }
 
 function readSlack(environment: Environment): SlackAccess | undefined {

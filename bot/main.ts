@@ -10,6 +10,7 @@ import { runConsole } from './console/console.ts'
 import { openBot } from './open.ts'
 import { SlackUnreachable } from './slack/slack-unreachable.ts'
 import { systemClock } from './system/clock.ts'
+import { exitOnCrash } from './system/crash.ts'
 import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
 import { createLog } from './system/log.ts'
 import { createNotifier } from './system/notify.ts'
@@ -58,7 +59,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   }
   if (!config.slack) {
     process.stderr.write(
-      'The service needs Slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP). Without Slack, use the console: bun bot/main.ts console.\n',
+      'The service needs Slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP). Without Slack, use the console: slipway console.\n',
     )
     return 2
   }
@@ -78,6 +79,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
 
 // Nothing that the bot makes is readable to another user: it keeps tokens.
 process.umask(0o077)
+exitOnCrash(`slipway ${packageFile.version}`)
 const code = await main(process.argv.slice(2))
 // What was written to a pipe must be out before the process ends; a terminal's open input must not keep it alive.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))

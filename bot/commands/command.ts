@@ -29,8 +29,8 @@ export interface SentFile {
   readonly imageId: string | undefined
   readonly resumedFrom: number
   readonly length: number
-  /** What went over the wire, and how much of the file that stood for; undefined for plain tus, which sends everything. */
-  readonly saving: { readonly wireBytes: number; readonly newBytes: number } | undefined
+  /** What went over the wire, and how many bytes of the file were sent, stored already, and zeros; undefined for plain tus, which sends everything. */
+  readonly saving: { readonly wireBytes: number; readonly newBytes: number; readonly storedBytes: number; readonly zeroBytes: number } | undefined
 }
 
 export interface FileOrder {

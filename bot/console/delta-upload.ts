@@ -53,6 +53,10 @@ export interface Saving {
   readonly wireBytes: number
   /** Bytes of the file whose slices were sent with their bytes. */
   readonly newBytes: number
+  /** Bytes of the file whose slices the store had, or that repeat within the file. */
+  readonly storedBytes: number
+  /** Bytes of the file in runs of zeros, which are neither sent nor stored. */
+  readonly zeroBytes: number
 }
 
 /** Sends the rest of a file to an upload. Throws ProblemError; the upload stays as it is and can be gone on with. */
@@ -76,7 +80,7 @@ interface Asked {
 }
 
 class Sending {
-  readonly saving = { wireBytes: 0, newBytes: 0 }
+  readonly saving = { wireBytes: 0, newBytes: 0, storedBytes: 0, zeroBytes: 0 }
   readonly #order: DeltaOrder
   readonly #reader: LocalFileReader
   #state: UploadState
@@ -150,14 +154,15 @@ class Sending {
   async #sendPieces(pieces: readonly FilePiece[], missing: Set<Digest>): Promise<ProblemError | undefined> {
     const { client, file, uploadId, signal, onProgress } = this.#order
     if (endOf(pieces) === file.length && !(await this.#reader.isUnchanged())) throw fileChanged()
-    const sent: FilePiece[] = []
+    const tried: { readonly piece: FilePiece; readonly isSent: boolean }[] = []
+    const start = this.#state.offset
     const frames = sliceFrames({
       reader: this.#reader,
       pieces,
       // Of a slice that is there several times the first one goes with its bytes.
       isMissing: (digest) => missing.delete(digest),
       onPiece: (piece, isSent) => {
-        if (isSent) sent.push(piece)
+        tried.push({ piece, isSent })
         onProgress(piece.offset + piece.length)
       },
     })
@@ -168,12 +173,20 @@ class Sending {
       failure = requirePassing(error)
       this.#state = await this.#show()
     }
-    for (const { offset, length, digest } of sent) {
-      if (offset + length > this.#state.offset) continue
-      this.saving.newBytes += length
-      if (digest !== null) this.#arrived.add(digest)
-    }
+    for (const { piece, isSent } of tried) this.#count(piece, isSent, start)
     return failure
+  }
+
+  /** Adds a piece to the figures when the store took it; a run of zeros may be taken in part. */
+  #count({ offset, length, digest }: FilePiece, isSent: boolean, start: number): void {
+    const end = Math.min(offset + length, this.#state.offset)
+    if (digest === null) this.saving.zeroBytes += Math.max(0, end - Math.max(offset, start))
+    else if (end < offset + length) return
+    else if (!isSent) this.saving.storedBytes += length
+    else {
+      this.saving.newBytes += length
+      this.#arrived.add(digest)
+    }
   }
 
   async *#counted(frames: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

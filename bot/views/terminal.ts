@@ -29,7 +29,8 @@ export function renderTerminal(view: View, style: TerminalStyle): string {
   const blocked = view.confirm?.checklist.some((item) => !item.passed) ?? false
   if (view.confirm && !blocked) parts.push(`Type ${plainText(view.confirm.name)} to go on.`)
   for (const note of view.notes) parts.push(wrap(`! ${plainText(note)}`, style.width).join('\n'))
-  const next = view.actions.filter((action) => action.command !== '')
+  // What destroys is offered as a button, and never suggested as the next thing to type.
+  const next = view.actions.filter((action) => action.command !== '' && action.style !== 'danger')
   if (next.length > 0) parts.push(next.map((action, i) => paint('dim', `${i === 0 ? 'Next:' : '     '} ${plainText(action.command)}`)).join('\n'))
   parts.push(paint('dim', `as of ${formatAgo(view.asOfMs, style.nowMs)}`))
   return parts.join('\n')

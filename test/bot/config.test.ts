@@ -12,6 +12,15 @@ describe('readBotConfig', () => {
     expect(config.home).toBe(join(process.cwd(), 'data'))
   })
 
+  test('does not create ./data in a folder of the system', () => {
+    for (const folder of ['/', '/usr', '/etc/slipway', '/lib64']) {
+      expect(() => readBotConfig({}, undefined, folder)).toThrow(ConfigRefused)
+      expect(readBotConfig({ SLIPWAY_HOME: '/srv/fleet' }, undefined, folder).home).toBe('/srv/fleet')
+    }
+    expect(readBotConfig({}, undefined, '/home/ann').home).toBe('/home/ann/data')
+    expect(readBotConfig({}, undefined, '/usrlocal').home).toBe('/usrlocal/data')
+  })
+
   test('app and bot token are Socket Mode', () => {
     expect(readBotConfig({ SLACK_APP_TOKEN: 'xapp-1', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_SIGNING_SECRET: 's' }).slack).toEqual({
       kind: 'socket',

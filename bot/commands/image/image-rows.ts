@@ -85,7 +85,7 @@ function imageFields({ image }: FoundImage, copies: readonly FoundImage[]): Fiel
     { label: 'Virtual size', value: formatBytes(image.virtualSize) },
     { label: 'Stored size', value: formatBytes(image.storedSize) },
     ...(image.uniqueSize === null ? [] : [{ label: 'Deleting frees', value: formatBytes(image.uniqueSize) }]),
-    { label: 'SHA-256', value: image.digest ?? 'not computed yet' },
+    { label: 'SHA-256', value: image.digest ?? 'pending: computed in the background after an upload' },
     { label: 'Manifest', value: image.manifestDigest ?? UNKNOWN },
     ...optional('Description', image.description),
     ...optional('OS', image.os),

@@ -9,11 +9,12 @@ import { formatTime } from '../../../protocol/time.ts'
 import { formatSize, parseDuration, parseSize } from '../../../protocol/units.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
-import type { View } from '../../views/view.ts'
+import type { Action, View } from '../../views/view.ts'
 import { formatWireTime } from '../../views/words.ts'
 import type { CommandContext, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
+import { quoteOption } from '../words.ts'
 import { imageView } from './image-rows.ts'
 
 const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
@@ -75,6 +76,7 @@ async function giveLink(context: CommandContext, store: StoreRecord, options: Op
     }),
   )
   const link = answerOf(contact)
+  const curl = curlLine(link.url, options.name)
   return makeView({
     title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
     text: 'Whoever has this link may send one image. Give it to that person alone.',
@@ -83,11 +85,19 @@ async function giveLink(context: CommandContext, store: StoreRecord, options: Op
       { label: 'Link', value: link.url },
       { label: 'Good until', value: formatWireTime(link.expiresAt) },
       ...(maxLength === undefined ? [] : [{ label: 'Longest file', value: formatSize(maxLength) }]),
-      { label: 'How', value: 'Open it in a browser, or give it as endpoint to any tus client.' },
+      { label: 'With curl', value: curl },
+      { label: 'With a tus client', value: 'give it the link as its endpoint: it resumes after a cut' },
     ],
     asOfMs: contact.asOfMs,
-    json: { store: store.name, ...link, asOf: formatTime(contact.asOfMs) },
+    json: { store: store.name, ...link, curl, asOf: formatTime(contact.asOfMs) },
   })
+}
+
+/** A line for a shell that sends `$FILE`; without a name of its own the image gets that of the file. */
+function curlLine(url: string, name: string | undefined): string {
+  const headers = ['Tus-Resumable: 1.0.0', 'Upload-Length: $(stat -c %s "$FILE")', 'Content-Type: application/offset+octet-stream']
+  if (name === undefined) headers.push('Upload-Metadata: filename $(basename "$FILE" | tr -d \'\\n\' | base64 -w 0)')
+  return ['FILE=disk.raw; curl -fSs -X POST -T "$FILE"', ...headers.map((header) => `-H "${header}"`), `'${url}'`].join(' ')
 }
 
 async function sendFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
@@ -143,17 +153,26 @@ async function sendFile(context: CommandContext, store: StoreRecord, path: strin
     })
   }
   const image = await awaitInspection(context, store, sent.imageId)
-  const view = imageView(`Image ${image.name} uploaded to ${store.name}`, { store, image }, context.clock.nowMs(), { notes, json: sent.saving })
+  const found = imageView(`Image ${image.name} uploaded to ${store.name}`, { store, image }, context.clock.nowMs(), { notes, json: sent.saving })
+  const view = { ...found, actions: uploadedActions(context, store, image) }
   return image.status === 'error' ? { ...view, outcome: 'failed', text: image.statusReason ?? 'The image cannot be used.' } : view
 }
 
-/** What was not sent, and why. */
+/** What makes sense after an upload: a copy in another store where there is one, and the image as it is now. */
+function uploadedActions(context: CommandContext, store: StoreRecord, image: Image): Action[] {
+  const other = context.fleet.registry.list().find(({ name }) => name !== store.name)
+  const show: Action = { label: 'Show', command: `image show ${image.id} ${quoteOption('store', store.name)}`, role: 'viewer' }
+  if (!other || image.status !== 'available') return [show]
+  return [{ label: `Copy to ${other.name}`, command: `image sync ${image.id} ${quoteOption('to', other.name)}`, role: 'operator' }, show]
+}
+
+/** What was sent, and what was not because the store had it or it was zeros. */
 function notesOf({ resumedFrom, length, saving }: SentFile): string[] {
-  const notes = resumedFrom > 0 ? [`Went on at ${formatSize(resumedFrom)}: that part was there already.`] : []
+  const notes = resumedFrom > 0 ? [`Resumed at ${formatSize(resumedFrom)}, which an earlier run had sent.`] : []
   const rest = length - resumedFrom
   if (!saving || rest === 0) return notes
-  const percent = Math.floor(100 * (1 - saving.newBytes / rest))
-  return [...notes, `Sent ${formatSize(saving.wireBytes)} of ${formatSize(rest)}; ${percent} % was there.`]
+  const parts = [`${formatSize(saving.newBytes)} new`, `${formatSize(saving.storedBytes)} already stored`, `${formatSize(saving.zeroBytes)} zeros`]
+  return [...notes, `Sent ${formatSize(saving.wireBytes)} for ${formatSize(rest)}: ${parts.join(', ')}.`]
 }
 
 /** A finished upload is inspected before it is available; that is a matter of moments. */

@@ -119,7 +119,7 @@ describe('image', () => {
     expect(first).rejects.toThrow('cut')
     await first.catch(() => {})
     const { output } = await runCommand(bot, 'image', 'upload', path, 'name=cut')
-    expect(output).toContain('Went on at ')
+    expect(output).toContain('Resumed at ')
     const { value } = await runJson(bot, 'image', 'show', 'cut')
     expect(value).toMatchObject({ status: 'available', length: 40_000_000 })
     const content = await fetch(`${agent.url}/v1/images/${String(value['id'])}/content`, { headers: agent.headers() })

@@ -1,0 +1,15 @@
+// The last words of a process that fails by a bug.
+
+/**
+ * Ends the program on an error that nobody handles with one sentence and its stack, instead of the runtime's own report
+ * with an excerpt of the source. Exit code 1: a supervisor starts it again.
+ */
+export function exitOnCrash(program: string): void {
+  const crash = (error: unknown): void => {
+    const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined }
+    const text = `${program} stopped because of an error that it does not handle: ${message}. Start it again, and report this with the lines below.\n${stack ?? ''}\n`
+    process.stderr.write(text, () => process.exit(1))
+  }
+  process.on('uncaughtException', crash)
+  process.on('unhandledRejection', crash)
+}
