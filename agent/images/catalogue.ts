@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import type { Digest } from '../../protocol/digest.ts'
 import type { Image, ImageFilter } from '../../protocol/image.ts'
+import { ManifestInvalid } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -40,6 +41,8 @@ export interface CatalogueDeps {
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   readonly retention: RetentionPolicy
+  /** Called after every change of any image; must neither throw nor wait. */
+  readonly changed?: () => void
 }
 
 /** Counts of images by status, for the store and its metrics. */
@@ -68,6 +71,12 @@ export interface Catalogue extends ImagePublisher, ImageContents, LifeCycle, Pic
   /** The manifest of an image whose content is about to be read; its slices stay until disposed, whatever becomes of the image. */
   open(id: string): Promise<OpenContent>
   counts(): ImageCounts
+  /** Every image, whatever its status, in no order. */
+  each(): Iterable<Image>
+  /** Counts every change of any image: what was made of `each` holds until it changes. */
+  version(): number
+  /** Windows of whole entries of an image's manifest, verified when the last one was given. Throws ManifestInvalid, and makes the image an error then. */
+  manifestWindows(image: Image): AsyncIterable<Uint8Array>
   /** Takes a slice that a read found bad: the images that name it become degraded soon. Never throws and never waits. */
   sliceDamaged(digest: Uint8Array, reason: string): void
   readonly roots: SliceRoots
@@ -82,7 +91,7 @@ export interface Catalogue extends ImagePublisher, ImageContents, LifeCycle, Pic
 export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const { disk, clock, log, emit, crashPoint, slices } = deps
   const folder = join(deps.mount, 'images')
-  const table = createImageTable()
+  const table = createImageTable(deps.changed)
   const keeper = createImageKeeper({ disk, folder, table })
   const manifests = createManifestFiles({ disk, folder, pause: () => clock.sleep(0) })
   const damage = createDamage({ clock, log, emit, keeper, manifests })
@@ -183,6 +192,19 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
         imageBytes += image.length
       }
       return { available, deleted, other, imageBytes }
+    },
+    *each() {
+      for (const { image } of table.each()) yield image
+    },
+    version: () => table.version(),
+    async *manifestWindows({ id, manifestDigest }) {
+      try {
+        yield* manifests.windows(id, manifestDigest ?? '')
+      } catch (error) {
+        // The file of an image that was purged or replaced meanwhile is no damage.
+        if (error instanceof ManifestInvalid && table.get(id)?.image.manifestDigest === manifestDigest) await damage.manifestDamaged(id, error.message)
+        throw error
+      }
     },
     roots: createImageRoots({ keeper, manifests, damage, holds }),
     sliceDamaged,

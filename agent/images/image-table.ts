@@ -14,26 +14,37 @@ export interface ImageTable {
   remove(id: string): void
   /** Runs one change of an image at a time, in the order asked for. */
   locked<T>(id: string, run: () => Promise<T>): Promise<T>
+  /** All images in no order; cheaper than `all` after a change. */
+  each(): Iterable<StoredImage>
+  /** Counts every change of any image. */
+  version(): number
   /** Counts images that came or went; what was counted over all images holds until it changes. */
   revision(): number
 }
 
-export function createImageTable(): ImageTable {
+/** Makes an empty table; `changed` is called after every change of any image. */
+export function createImageTable(changed: () => void = () => {}): ImageTable {
   const images = new Map<string, StoredImage>()
   const locks = new Map<string, Promise<unknown>>()
   let sorted: readonly StoredImage[] | undefined
   let revision = 0
+  let version = 0
+  const note = (): void => {
+    sorted = undefined
+    version++
+    changed()
+  }
   return {
     get: (id) => images.get(id),
     all: () => (sorted ??= [...images.values()].toSorted((a, b) => compareNewestFirst(a.image, b.image))),
     put(stored) {
       if (!images.has(stored.image.id)) revision++
       images.set(stored.image.id, stored)
-      sorted = undefined
+      note()
     },
     remove(id) {
       if (images.delete(id)) revision++
-      sorted = undefined
+      note()
     },
     async locked(id, run) {
       const before = locks.get(id) ?? Promise.resolve()
@@ -47,6 +58,8 @@ export function createImageTable(): ImageTable {
         if (locks.get(id) === ended) locks.delete(id)
       }
     },
+    each: () => images.values(),
+    version: () => version,
     revision: () => revision,
   }
 }

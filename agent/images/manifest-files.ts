@@ -18,6 +18,7 @@ import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { NewContent } from '../contract/images.ts'
 import { diskErrorCode } from './disk-problem.ts'
+import { readManifestWindows } from './manifest-windows.ts'
 import { writeManifest } from './manifest-writer.ts'
 import type { WrittenManifest } from './manifest-writer.ts'
 
@@ -40,6 +41,8 @@ export interface ManifestFiles {
   read(id: string, manifestDigest: string | null): Promise<Manifest>
   /** Like `read`, but leaves the memory as it is: for passes over all images. */
   readOnce(id: string, manifestDigest: string | null): Promise<Manifest>
+  /** Its entries in windows, without holding all of it (`readManifestWindows`). */
+  windows(id: string, manifestDigest: string): AsyncIterable<Uint8Array>
   /** Header and trailer only, for the start with many images; the bytes between are verified when they are read. */
   look(id: string, manifestDigest: string | null): Promise<ManifestLook>
   /** Every entry that can be made out in a damaged file; none where there is no file. Errors of the disk are thrown. */
@@ -110,6 +113,7 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
       return manifest
     },
     readOnce,
+    windows: (id, manifestDigest) => readManifestWindows(disk, path(id), manifestDigest),
     look: (id, manifestDigest) => lookAtManifest(disk, path(id), manifestDigest),
     async salvage(id) {
       let bytes: Uint8Array<ArrayBuffer>

@@ -26,6 +26,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'agent/slices/index-file.ts',
     'agent/slices/run-file.ts',
     'agent/tasks/database.ts',
+    'agent/visibility/run-file.ts',
     'bot/system/',
     'bot/config.ts',
     'scripts/',

@@ -9,7 +9,7 @@ interface Layer {
   readonly home: string
 }
 
-const CAPABILITIES = ['slices', 'uploads', 'images', 'imports', 'sync', 'browse', 'health', 'access', 'tasks', 'system', 'server', 'web']
+const CAPABILITIES = ['slices', 'uploads', 'images', 'imports', 'sync', 'browse', 'health', 'access', 'tasks', 'system', 'server', 'visibility', 'web']
 const EDGES = ['http', 'schedule']
 
 /** The layer of a file; undefined for one that stands nowhere in the plan. Scripts and tests may see everything. */

@@ -18,6 +18,11 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/system/disk.ts readFile': 'the buffer is allocated here and handed over whole',
   'agent/uploads/journal.ts bytesAt': 'valid until the next call; decodeRecord copies what it returns',
   'agent/uploads/journal.ts records': 'the caller of append keeps its bytes as they are until it resolves',
+  'agent/visibility/merge.ts module': 'two views of the same buffer, which belongs to the cursor',
+  'agent/visibility/run-file.ts module': 'three views of the same buffer, which belongs to the run and is read before the next block is',
+  'agent/visibility/run-writer.ts module': 'three views of the same buffer, which belongs to the writer',
+  'agent/visibility/sort.ts gather': 'the buffer is allocated here and handed over whole',
+  'agent/visibility/sort.ts sortRows': 'the buffers are allocated for this pass and handed over',
   'bot/console/slice-frames.ts sentFrames': 'two buffers alternate, and a run is copied into its body before the run after the next begins',
   'protocol/frames.ts exactly': 'a stream gives its pieces away; nothing refills them',
 }

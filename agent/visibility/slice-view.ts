@@ -1,0 +1,174 @@
+// What one caller may know of: look-ups in the runs of the index, each row counted only while its manifest is one of an image that the
+// caller may read. Slices that are hidden and slices that are not stored take the same way and the same time.
+
+import type { Digest } from '../../protocol/digest.ts'
+import type { Image } from '../../protocol/image.ts'
+import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { Clock } from '../contract/runtime.ts'
+import type { SliceView } from '../contract/visibility.ts'
+import { RunDamaged } from './run-file.ts'
+import type { RunFile } from './run-file.ts'
+import { fingerprintWord } from './run-layout.ts'
+import type { RunSet } from './run-set.ts'
+import type { VisibleImages } from './visibility.ts'
+
+/** Look-ups before the event loop gets its turn: each reads a block of every run at most, some microseconds from the page cache. */
+export const LOOKUPS_PER_TURN = 64
+/** How long a question waits for images that are being indexed, in milliseconds, and with how many of them it waits at all. */
+const SHORT_WAIT_MS = 2000
+const SHORT_WAIT_IMAGES_MAX = 16
+/** How long a request that must be answered exactly waits for them, in milliseconds; then it is told to come back. */
+const EXACT_WAIT_MS = 5000
+
+export interface SliceViewDeps {
+  readonly clock: Clock
+  readonly runs: RunSet
+  readonly images: VisibleImages
+  readonly mayRead: (image: Image) => boolean
+  readonly damaged: (error: RunDamaged) => void
+  /** Resolves when the images that wait to be indexed are; undefined when none does. */
+  readonly indexing: () => Promise<void> | undefined
+  /** Has a manifest indexed before all others. */
+  readonly hurry: (manifest: Digest) => void
+}
+
+interface ReadableRun {
+  readonly run: RunFile
+  /** 1 for each manifest of the run that the caller may read. */
+  readonly flags: Uint8Array
+}
+
+export class ImageSliceView implements SliceView {
+  readonly #deps: SliceViewDeps
+  /** In the order in which they are searched: slices asked for together tend to be of one run. */
+  #readable: ReadableRun[] = []
+  /** Readable images that are not indexed. */
+  #unindexed = 0
+  #imagesVersion = -1
+  #generation = -1
+
+  constructor(deps: SliceViewDeps) {
+    this.#deps = deps
+  }
+
+  has(digest: Uint8Array): boolean {
+    const [first, second, third] = [fingerprintWord(digest, 0), fingerprintWord(digest, 4), fingerprintWord(digest, 8)]
+    for (;;) {
+      this.#refresh()
+      try {
+        for (const [i, entry] of this.#readable.entries()) {
+          if (!entry.run.names(first, second, third, entry.flags)) continue
+          if (i > 0) {
+            this.#readable.splice(i, 1)
+            this.#readable.unshift(entry)
+          }
+          return true
+        }
+        return false
+      } catch (error) {
+        if (!(error instanceof RunDamaged)) throw error
+        // Its run is gone then, and its images are not indexed: the search goes on without it.
+        this.#deps.damaged(error)
+      }
+    }
+  }
+
+  async hidden(digests: readonly Uint8Array[], signal?: AbortSignal): Promise<number[]> {
+    this.#refresh()
+    if (this.#unindexed > 0 && this.#unindexed <= SHORT_WAIT_IMAGES_MAX) await this.#waitForIndex(SHORT_WAIT_MS, signal)
+    return this.#lookUp(digests, [...digests.keys()], signal)
+  }
+
+  async hiddenExactly(
+    digests: readonly Uint8Array[],
+    { imageId, signal }: { readonly imageId: string | undefined; readonly signal?: AbortSignal },
+  ): Promise<number[]> {
+    let hidden = await this.#lookUp(digests, [...digests.keys()], signal)
+    if (hidden.length === 0 || this.#isComplete()) return hidden
+    const image = imageId === undefined ? undefined : this.#deps.images.find(imageId)
+    if (image && image.manifestDigest !== null && this.#deps.mayRead(image)) {
+      this.#deps.hurry(image.manifestDigest as Digest)
+      hidden = await this.#search(image, digests, hidden, signal)
+      if (hidden.length === 0) return hidden
+    }
+    await this.#waitForIndex(EXACT_WAIT_MS, signal)
+    const isComplete = this.#isComplete()
+    hidden = await this.#lookUp(digests, hidden, signal)
+    if (hidden.length > 0 && !isComplete) {
+      const detail = 'The store is indexing its images and cannot tell yet which slices may be sent.'
+      throw problem('store-unavailable', detail, { action: 'Try again in some seconds.' }, { headers: { 'Retry-After': '5' } })
+    }
+    return hidden
+  }
+
+  /** Those of some digests, by index, that no indexed image names. */
+  async #lookUp(digests: readonly Uint8Array[], among: readonly number[], signal: AbortSignal | undefined): Promise<number[]> {
+    const hidden: number[] = []
+    let count = 0
+    for (const i of among) {
+      const digest = digests[i]
+      if (digest && !this.has(digest)) hidden.push(i)
+      if (++count % LOOKUPS_PER_TURN !== 0) continue
+      await this.#deps.clock.sleep(0)
+      signal?.throwIfAborted()
+    }
+    return hidden
+  }
+
+  /** Those of some digests, by index, that the manifest of an image does not name. Reads the whole manifest. */
+  async #search(image: Image, digests: readonly Uint8Array[], among: readonly number[], signal: AbortSignal | undefined): Promise<number[]> {
+    const sought = new Map<number, number[]>()
+    for (const i of among) {
+      const key = fingerprintWord(digests[i] ?? new Uint8Array(0), 0)
+      sought.set(key, [...(sought.get(key) ?? []), i])
+    }
+    const found = new Set<number>()
+    for await (const window of this.#deps.images.manifestWindows(image)) {
+      signal?.throwIfAborted()
+      for (let at = 8; at < window.byteLength; at += MANIFEST_ENTRY_BYTES)
+        for (const i of sought.get(fingerprintWord(window, at)) ?? []) if (isSame(digests[i], window, at)) found.add(i)
+      await this.#deps.clock.sleep(0)
+    }
+    return among.filter((i) => !found.has(i))
+  }
+
+  #isComplete(): boolean {
+    this.#refresh()
+    return this.#unindexed === 0
+  }
+
+  /** Waits until every readable image is indexed, for a time, and as long as somebody works on it. */
+  async #waitForIndex(limitMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const over = new AbortController()
+    const limit = this.#deps.clock.sleep(limitMs, signal ? AbortSignal.any([over.signal, signal]) : over.signal).finally(() => over.abort())
+    try {
+      for (let work = this.#deps.indexing(); work && !over.signal.aborted && !this.#isComplete(); work = this.#deps.indexing())
+        await Promise.race([work, limit])
+    } finally {
+      over.abort()
+      // Nobody waits for its end any more.
+      limit.catch(() => {})
+    }
+  }
+
+  /** Follows the catalogue and the index: what changed since the last look counts. */
+  #refresh(): void {
+    const { images, runs, mayRead } = this.#deps
+    if (images.version() === this.#imagesVersion && runs.generation === this.#generation) return
+    this.#imagesVersion = images.version()
+    this.#generation = runs.generation
+    const readable = new Set<string>()
+    this.#unindexed = 0
+    for (const image of images.each()) {
+      if (image.manifestDigest === null || !mayRead(image)) continue
+      readable.add(image.manifestDigest)
+      if (!runs.has(image.manifestDigest as Digest)) this.#unindexed++
+    }
+    this.#readable = runs.runs.map((run) => ({ run, flags: Uint8Array.from(run.manifests, (manifest) => (readable.has(manifest) ? 1 : 0)) }))
+  }
+}
+
+function isSame(digest: Uint8Array | undefined, window: Uint8Array, at: number): boolean {
+  return digest !== undefined && digest.every((byte, i) => byte === window[at + i])
+}

@@ -1,0 +1,119 @@
+// Sorts the fingerprints of a manifest's slices. In passes over the manifest when it is long, so that memory stays bounded, and in
+// steps, so that the event loop stays free.
+
+import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
+import { fingerprintWord } from './run-layout.ts'
+
+/** Fingerprints that are sorted in memory at once: 24 bytes each, 48 MiB while the first half grows. */
+export const PASS_ROWS = 1024 * 1024
+/** Rows that are moved before the event loop gets its turn: a few milliseconds. */
+const STEP_ROWS = 65_536
+const WORD_SPAN = 0x1_0000_0000
+/** Sorting goes by 16 bits at a time, the least significant first. Nobody can make many digests that agree in all 48 bits. */
+const DIGIT_VALUES = 65_536
+const DIGITS: readonly ((rows: Uint32Array, at: number) => number)[] = [
+  (rows, at) => rows[at + 1]! >>> 16,
+  (rows, at) => rows[at]! & 0xffff,
+  (rows, at) => rows[at]! >>> 16,
+]
+/** Rows that there is room for at first. */
+const FIRST_ROWS = 4096
+/** Passes are planned for a little less than they may hold, because digests do not spread quite evenly. */
+const PASS_SLACK = 1.25
+
+/** Gives the entries of a manifest in windows of whole entries as they lie in it; called once for each pass. */
+export type ReadWindows = () => AsyncIterable<Uint8Array>
+
+/** Gives the distinct fingerprints of a manifest's slices in order: three words each, in portions that are valid until the next one. */
+export async function* sortedFingerprints(read: ReadWindows, pause: () => Promise<void>, passRows = PASS_ROWS): AsyncGenerator<Uint32Array> {
+  const whole = await gather(read, 0, WORD_SPAN, passRows)
+  if (whole.count <= passRows) {
+    yield await sortRows(whole.rows, pause)
+    return
+  }
+  const passes = Math.ceil((whole.count * PASS_SLACK) / passRows)
+  for (let pass = 0; pass < passes; pass++) {
+    const from = Math.floor((pass * WORD_SPAN) / passes)
+    const to = Math.floor(((pass + 1) * WORD_SPAN) / passes)
+    yield await sortRows((await gather(read, from, to, Number.POSITIVE_INFINITY)).rows, pause)
+  }
+}
+
+/** The fingerprints whose first word is in [from, to), as they come: rows up to a limit, and how many there are in all. */
+async function gather(read: ReadWindows, from: number, to: number, rowsMax: number): Promise<{ rows: Uint32Array; count: number }> {
+  let words = new Uint32Array(3 * FIRST_ROWS)
+  let count = 0
+  for await (const window of read()) {
+    for (let at = 8; at < window.byteLength; at += MANIFEST_ENTRY_BYTES) {
+      const first = fingerprintWord(window, at)
+      if (first < from || first >= to) continue
+      const second = fingerprintWord(window, at + 4)
+      const third = fingerprintWord(window, at + 8)
+      // A run of zeros; no slice is known whose digest begins with 96 zero bits.
+      if (first === 0 && second === 0 && third === 0) continue
+      if (++count > rowsMax) continue
+      if (3 * count > words.length) {
+        const grown = new Uint32Array(words.length * 2)
+        grown.set(words)
+        words = grown
+      }
+      const row = 3 * (count - 1)
+      words[row] = first
+      words[row + 1] = second
+      words[row + 2] = third
+    }
+  }
+  return { rows: words.subarray(0, 3 * Math.min(count, rowsMax)), count }
+}
+
+/** Sorts rows by their first 48 bits, digit by digit, then the few that agree in these; leaves out repeated ones. */
+async function sortRows(rows: Uint32Array, pause: () => Promise<void>): Promise<Uint32Array> {
+  const count = rows.length / 3
+  const inSteps = async (run: (row: number) => void): Promise<void> => {
+    for (let row = 0; row < count; row++) {
+      run(row)
+      if ((row + 1) % STEP_ROWS === 0) await pause()
+    }
+  }
+  let from = rows
+  let to: Uint32Array = new Uint32Array(rows.length)
+  for (const digitOf of DIGITS) {
+    const places = new Uint32Array(DIGIT_VALUES + 1)
+    await inSteps((row) => void (places[digitOf(from, 3 * row) + 1]! += 1))
+    for (let digit = 0; digit < DIGIT_VALUES; digit++) places[digit + 1]! += places[digit]!
+    await inSteps((row) => {
+      const digit = digitOf(from, 3 * row)
+      const at = 3 * places[digit]!
+      places[digit]! += 1
+      to[at] = from[3 * row]!
+      to[at + 1] = from[3 * row + 1]!
+      to[at + 2] = from[3 * row + 2]!
+    })
+    ;[from, to] = [to, from]
+  }
+  await inSteps((row) => insert(from, row))
+  let kept = 0
+  await inSteps((row) => {
+    if (row > 0 && compareRows(from, row, kept - 1) === 0) return
+    if (row !== kept) from.copyWithin(3 * kept, 3 * row, 3 * row + 3)
+    kept++
+  })
+  return from.subarray(0, 3 * kept)
+}
+
+/** Moves a row back to its place among the rows before it, which are in order: by a place or none, see DIGITS. */
+function insert(rows: Uint32Array, row: number): void {
+  if (row === 0 || compareRows(rows, row - 1, row) <= 0) return
+  const at = 3 * row
+  const [first, second, third] = [rows[at]!, rows[at + 1]!, rows[at + 2]!]
+  let to = at
+  while (to > 0 && (rows[to - 3]! - first || rows[to - 2]! - second || rows[to - 1]! - third) > 0) to -= 3
+  rows.copyWithin(to + 3, to, at)
+  rows[to] = first
+  rows[to + 1] = second
+  rows[to + 2] = third
+}
+
+function compareRows(rows: Uint32Array, a: number, b: number): number {
+  return rows[3 * a]! - rows[3 * b]! || rows[3 * a + 1]! - rows[3 * b + 1]! || rows[3 * a + 2]! - rows[3 * b + 2]!
+}
