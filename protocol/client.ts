@@ -122,10 +122,11 @@ export interface AgentClient {
     /** Those of the digests that the agent does not have. */
     missing(digests: readonly string[], options?: CallOptions): Promise<string[]>
     /**
-     * The slices in the order asked for; digests are not verified here. Throws FrameInvalid, also for a slice longer than `lengthMax`, or
+     * The slices in the order asked for; digests are not verified here. `image` is the id of the image that they belong to, where it is
+     * known: the agent can then always tell whether it may send them. Throws FrameInvalid, also for a slice longer than `lengthMax`, or
      * ProblemError in the stream.
      */
-    fetch(digests: readonly string[], options?: CallOptions & { readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
+    fetch(digests: readonly string[], options?: CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
   }
   readonly uploads: UploadClient
   sync(request: SyncRequest, options?: CallOptions): Promise<Task>
@@ -215,7 +216,7 @@ export function createAgentClient(peer: Peer): AgentClient {
         const answer = await call({
           method: 'POST',
           path: ['slices', 'fetch'],
-          json: { digests },
+          json: { digests, image: options.image },
           headers: { accept: SLICES_MEDIA_TYPE },
           signal: options.signal,
         })

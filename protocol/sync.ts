@@ -37,9 +37,12 @@ export const syncResultSchema = z.object({
 })
 export type SyncResult = z.infer<typeof syncResultSchema>
 
-/** Body of POST /v1/slices/missing and of POST /v1/slices/fetch. */
+/** Body of POST /v1/slices/missing. */
 export const sliceListSchema = z.strictObject({ digests: z.array(digestText).max(SLICES_PER_REQUEST_MAX) })
 export type SliceList = z.infer<typeof sliceListSchema>
+
+/** Body of POST /v1/slices/fetch. `image`: id of the image whose slices they are, so that a store that is indexing its images can tell at once. */
+export const fetchSlicesSchema = z.strictObject({ ...sliceListSchema.shape, image: z.string().min(1).max(64).optional() })
 
 /** Answer of POST /v1/slices/missing: those of the list that the store does not have. */
 export const missingSlicesSchema = z.object({ missing: z.array(digestText) })

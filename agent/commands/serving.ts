@@ -55,7 +55,7 @@ export interface Serving extends Disposable {
 /** Wires routes and background work, lets tasks run and schedules fire. */
 export async function openServing({ foundation, parts, listeners, version }: ServingDeps): Promise<Serving> {
   const { config, clock, log, store } = foundation
-  const { access, catalogue, events, kept, policy, settings, slices, space, sync, tasks, uploads } = parts
+  const { access, catalogue, events, kept, policy, settings, slices, space, sync, tasks, uploads, visibility } = parts
   const { emit } = events
   using stack = new DisposableStack()
   const stopping = new AbortController()
@@ -139,7 +139,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
-    ...sliceRoutes({ slices, downloads }),
+    ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads }),
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks }),
     ...scheduleRoutes({ schedules }),
@@ -150,6 +150,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     ...openApiRoutes({ version, routes: () => routes }),
   ]
 
+  visibility.start()
   tasks.resume()
   schedules.start()
   const owned = stack.move()

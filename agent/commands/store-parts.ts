@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { formatDigest } from '../../protocol/digest.ts'
 import { openAccess } from '../access/access.ts'
 import type { Access } from '../access/access.ts'
+import { isReadable, isServed } from '../access/readable.ts'
 import { openSealer } from '../access/sealer.ts'
 import { readSecretFile, writeSecretFile } from '../access/secret-file.ts'
 import type { KeptValues, StoreSettings } from '../contract/store.ts'
@@ -30,6 +31,8 @@ import { createKeptValues } from '../tasks/kept.ts'
 import { TaskQueue } from '../tasks/tasks.ts'
 import { openUploads } from '../uploads/uploads.ts'
 import type { Uploads } from '../uploads/uploads.ts'
+import { openVisibility } from '../visibility/visibility.ts'
+import type { Visibility } from '../visibility/visibility.ts'
 import type { Foundation } from './foundation.ts'
 import { StartRefused } from './start-refused.ts'
 import { createImagePolicy } from './image-policy.ts'
@@ -38,6 +41,7 @@ import { countTraffic } from './traffic.ts'
 import type { Traffic } from './traffic.ts'
 
 const DATABASE_FILE = 'agent.db'
+const VISIBILITY_FOLDER = 'visibility'
 /** The first admin token, for the operator of this node (mode 0600). */
 export const ADMIN_TOKEN_FILE = 'admin-token'
 /** The key that seals secrets in the agent's database (mode 0600). */
@@ -53,6 +57,7 @@ export interface StoreParts extends AsyncDisposable {
   readonly space: Space
   readonly slices: OpenSliceStore
   readonly catalogue: Catalogue
+  readonly visibility: Visibility
   readonly uploads: Uploads
   readonly sync: Sync
 }
@@ -122,6 +127,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       options,
     ),
   )
+  // Set once the catalogue has been loaded, which changes every image.
+  let visibility: Visibility | undefined
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
   const catalogue: Catalogue = stack.use(
     await createCatalogue({
@@ -135,6 +142,18 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       emit,
       crashPoint,
       retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
+      changed: () => visibility?.wake(),
+    }),
+  )
+  visibility = stack.use(
+    await openVisibility({
+      disk,
+      clock,
+      log: log.child({ part: 'visibility' }),
+      folder: join(state, VISIBILITY_FOLDER),
+      images: catalogue,
+      isReadable,
+      isServed,
     }),
   )
   const policy = createImagePolicy({ images: config.images, settings, list: catalogue.list })
@@ -151,6 +170,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       expiryMs: config.uploads.expiryMs,
       maxLength: config.uploads.lengthMax,
       concurrency: config.transfer.uploadConcurrency,
+      visibility,
       gate: policy,
       admit: policy.admit,
       links: access.links,
@@ -183,7 +203,21 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   })
 
   const owned = stack.move()
-  return { kept, events, tasks, settings, policy, access, space, slices, catalogue, uploads, sync, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    kept,
+    events,
+    tasks,
+    settings,
+    policy,
+    access,
+    space,
+    slices,
+    catalogue,
+    visibility,
+    uploads,
+    sync,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
 }
 
 function openDatabase(path: string): AgentDatabase {

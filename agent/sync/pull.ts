@@ -126,7 +126,7 @@ async function moveSlices(deps: PullDeps, source: PullSource, receiver: SliceRec
     for (const batch of batches) {
       signal.throwIfAborted()
       if (await space.isBelowReserve()) throw problem('insufficient-storage', `The store has come to its reserve while image ${move.image.name} was copied.`)
-      await fetchBatch(deps, source, receiver, move.manifest, batch, { ...options, signal }, (bytes) => {
+      await fetchBatch(deps, source, receiver, move, batch, { ...options, signal }, (bytes) => {
         done += bytes
         options.onProgress(done, move.bytes)
       })
@@ -155,7 +155,7 @@ async function fetchBatch(
   { clock }: PullDeps,
   { client }: PullSource,
   receiver: SliceReceiver,
-  manifest: Manifest,
+  { image, manifest }: Pick<Move, 'image' | 'manifest'>,
   batch: readonly number[],
   { signal, counts }: PullOptions,
   moved: (bytes: number) => void,
@@ -180,7 +180,7 @@ async function fetchBatch(
     let received = 0
     for await (const frame of client.slices.fetch(
       asked.map((entry) => formatDigest(manifest.digestAt(entry))),
-      { signal, lengthMax },
+      { image: image.id, signal, lengthMax },
     )) {
       const wanted = asked[received]
       if (wanted === undefined || !isSame(frame.digest, manifest.digestAt(wanted)) || frame.length !== manifest.lengthAt(wanted)) {

@@ -2,10 +2,12 @@
 
 import { problem, PROBLEMS } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
+import type { Actor } from '../contract/access.ts'
 import { isSameDigest, startChecksum } from './checksum.ts'
 import type { Checksum } from './checksum.ts'
 import type { UploadsContext } from './context.ts'
 import { promiseSpace, refuseTooLong } from './limits.ts'
+import { ownerOf } from './own-slices.ts'
 import { Reception } from './reception.ts'
 import type { Body, Ending } from './reception.ts'
 import { createSink } from './sink.ts'
@@ -37,6 +39,13 @@ export interface UploadBody {
   readonly isLast?: boolean | undefined
 }
 
+/** A body, who sends it, and the length in bytes that this actor's uploads may have. */
+export interface Append {
+  readonly actor: Actor
+  readonly body: UploadBody
+  readonly limit: number
+}
+
 /** Takes in the length, up to a limit, of an upload that deferred it. The same length again is no error; another one is. */
 export async function declareLength(context: UploadsContext, upload: Upload, length: number | undefined, limit: number): Promise<void> {
   if (length === undefined) return
@@ -66,8 +75,8 @@ export function lengthWith(body: UploadBody, offset: number): number | undefined
  * Takes a body, up to a limit while the length is deferred. Gives whether it was ended before its time by another request. Throws ProblemError for every other ending
  * than its own; what arrived is kept, and the refusal's headers say up to where.
  */
-export async function appendBody(context: UploadsContext, upload: Upload, turn: Turn, body: UploadBody, limit: number): Promise<boolean> {
-  if (body.isSlices) return appendSlices(context, upload, turn, body, limit)
+export async function appendBody(context: UploadsContext, upload: Upload, turn: Turn, { actor, body, limit }: Append): Promise<boolean> {
+  if (body.isSlices) return appendSlices(context, upload, turn, { actor, body, limit })
   const { length } = upload.file
   const offset = offsetOf(upload)
   const room = (length ?? limit) - offset
@@ -88,9 +97,12 @@ export async function appendBody(context: UploadsContext, upload: Upload, turn: 
   })
 }
 
-/** Throws `tail-not-empty` when no slice begins at the present offset, and `slice-missing` for a reference to one that the store lacks. */
-async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn, body: UploadBody, limit: number): Promise<boolean> {
-  const { slices, cutter, crashPoint } = context
+/**
+ * Throws `tail-not-empty` when no slice begins at the present offset, and `slice-missing` for a reference to one that the store lacks or
+ * the actor may not know of.
+ */
+async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn, { actor, body, limit }: Append): Promise<boolean> {
+  const { slices, cutter, crashPoint, visibility, ownSlices } = context
   const { length } = upload.file
   const offset = offsetOf(upload)
   if (body.checksum) throw problem('invalid-input', 'A checksum is for plain bytes: slices are verified one by one.')
@@ -100,13 +112,23 @@ async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn,
   }
   if (!body.stream || body.length === 0) return false
   const end = length ?? limit
+  const view = visibility.view(actor)
   return receive(context, upload, turn, end, {
     stream: body.stream,
     room: Number.MAX_SAFE_INTEGER,
     completes: false,
     isMeasured: true,
     checksum: undefined,
-    slices: { offset, length, end, cutter, crashPoint, receive: () => slices.receive() },
+    slices: {
+      offset,
+      length,
+      end,
+      cutter,
+      crashPoint,
+      isVisible: (digest) => view.has(digest),
+      ownSlices: () => ownSlices.of(ownerOf(upload.file)),
+      receive: () => slices.receive(),
+    },
   })
 }
 

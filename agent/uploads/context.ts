@@ -9,8 +9,10 @@ import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
+import type { SliceVisibility } from '../contract/visibility.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import type { Breath } from './breath.ts'
+import type { OwnSlicesTable } from './own-slices.ts'
 import type { Places } from './places.ts'
 import type { Reception } from './reception.ts'
 import type { SlotLimits, Slots } from './slots.ts'
@@ -39,6 +41,8 @@ export interface UploadsDeps {
   readonly slotLimits?: SlotLimits
   /** A body without bytes for so long is ended; a minute unless said otherwise. */
   readonly idleLimitMs?: number
+  /** Which slices of images a body of slices may name. */
+  readonly visibility: SliceVisibility
   readonly gate: Pick<StoreGate, 'requireEnabled'>
   /** Throws ProblemError when an image like this may not be added; without it every one may. */
   readonly admit?: (draft: ImageDraft) => void
@@ -56,4 +60,5 @@ export interface UploadsContext extends UploadsDeps {
   readonly places: Places
   readonly provisional: Places
   readonly receptions: Set<Reception>
+  readonly ownSlices: OwnSlicesTable
 }

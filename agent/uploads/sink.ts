@@ -7,7 +7,7 @@ import { adjustSpace, refuseTooManyEntries, renewSpace } from './limits.ts'
 import type { Sink } from './intake.ts'
 import type { Upload } from './upload.ts'
 
-type SinkDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax'>
+type SinkDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax' | 'ownSlices'>
 
 /** A sink that also moves the expiry on. */
 export interface UploadSink extends Sink {
@@ -22,6 +22,7 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
     const entryCount = upload.journal.entryCount + entries.byteLength / ENTRY_BYTES
     if (entryCount > deps.entriesMax) throw refuseTooManyEntries(entryCount, deps.entriesMax)
     await upload.journal.append({ entries, tail, timeMs: deps.clock.nowMs() })
+    deps.ownSlices.committed(upload, entries)
   }
   const commitAll = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
     deps.crashPoint('uploads:before-journal')

@@ -1,5 +1,6 @@
 // Slice intake: takes the frames of one body into the store and the journal (docs/protocol.md, "Delta upload"). A slice that
-// the store has is pinned, one that comes with its bytes is verified and stored; entries are committed in order, with no tail.
+// the store has and the client may know of is pinned, one that comes with its bytes is verified and stored; entries are committed
+// in order, with no tail.
 
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import { formatDigest } from '../../protocol/digest.ts'
@@ -10,18 +11,20 @@ import { problem } from '../../protocol/problems.ts'
 import type { CrashPoint } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceReceiver } from '../contract/slices.ts'
+import type { OwnSlices } from '../contract/visibility.ts'
 import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './intake.ts'
 import { refuseTooLong } from './limits.ts'
 import { Pace } from './pace.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */
 const CHECKPOINT_ENTRIES = 16_384
-/** Frames after which others get their turn: names are looked up without a pause between them. */
-const BREATH_FRAMES = 256
+/** Frames after which others get their turn: references are looked up without a pause between them. */
+const BREATH_FRAMES = 128
 /** Slices that are being verified and stored at the same time. */
 const PUTS_MAX = 8
-/** Missing slices that a refusal names. */
+/** Missing slices that a refusal names, and frames after the first one that are looked at for them. */
 const NAMED_MAX = 10
+const LOOKED_AT_MAX = 64
 const NO_TAIL = new Uint8Array(0)
 
 /** Where a body of slices begins, and what its slices are held to. */
@@ -34,6 +37,10 @@ export interface SliceBody {
   readonly end: number
   readonly cutter: CutterParameters
   readonly crashPoint: CrashPoint
+  /** Whether an image that the client may read names a slice. */
+  isVisible(digest: Uint8Array): boolean
+  /** What the unfinished uploads of this upload's owner hold; asked for once, when a slice is not visible otherwise. */
+  ownSlices(): Promise<OwnSlices>
   receive(): SliceReceiver
 }
 
@@ -41,6 +48,8 @@ export interface SliceBody {
 interface Batch {
   readonly receiver: SliceReceiver
   readonly entries: ManifestEntry[]
+  /** Digests of the slices that came with their bytes, as latin1. */
+  readonly brought: Set<string>
   /** One for each slice that came with bytes; none rejects. */
   readonly puts: Promise<void>[]
   /** The first entry whose slice could not be stored, and why: nothing from there on counts. */
@@ -55,6 +64,9 @@ export class SliceIntake implements BodyIntake {
   readonly #reader: FrameReader
   readonly #putting = new Set<Promise<void>>()
   #batch: Batch | undefined
+  /** What the batch before brought: until its checkpoint has ended, no journal names it. */
+  #broughtBefore: ReadonlySet<string> = new Set()
+  #ownSlices: OwnSlices | undefined
   #offset: number
   #frames = 0
   /** Why a checkpoint failed: entries after it would leave a hole, so nothing is committed any more. */
@@ -173,16 +185,31 @@ export class SliceIntake implements BodyIntake {
       throw problem('invalid-input', `A slice of ${length} bytes must be the last one: all others are multiples of ${cutter.block} bytes.`)
   }
 
-  /** Pins a slice that the store has; throws `slice-missing` when it has not. */
+  /**
+   * Pins a slice that the store has and the client may know of; throws `slice-missing` for every other one. Whether the client may know
+   * of it is found out first: a hidden slice takes the way of one that is not stored.
+   */
   async #find(wanted: Extract<UploadFrame, { kind: 'reference' }>, following: Iterator<UploadFrame>): Promise<void> {
-    if (this.#isPinned(wanted)) return
-    // It may be one that this very body brought a moment ago.
-    await Promise.all(this.#putting)
-    if (this.#isPinned(wanted)) return
+    if (await this.#isVisible(wanted.digest)) {
+      if (this.#isPinned(wanted)) return
+      // It may be one that this very body brought a moment ago.
+      await Promise.all(this.#putting)
+      if (this.#isPinned(wanted)) return
+    }
     const missing = [formatDigest(wanted.digest)]
-    for (let next = following.next(); !next.done && missing.length < NAMED_MAX; next = following.next())
-      if (next.value.kind === 'reference' && !this.#isPinned(next.value)) missing.push(formatDigest(next.value.digest))
+    for (let i = 0, next = following.next(); !next.done && missing.length < NAMED_MAX && i < LOOKED_AT_MAX; i++, next = following.next()) {
+      const { value } = next
+      if (value.kind === 'reference' && !((await this.#isVisible(value.digest)) && this.#isPinned(value))) missing.push(formatDigest(value.digest))
+    }
     throw problem('slice-missing', `The slice at offset ${this.#offset} is not in this store.`, { missing })
+  }
+
+  /** Whether the client may name a slice: it brought the slice itself, with this body or to an unfinished upload, or may read an image of it. */
+  async #isVisible(digest: Uint8Array): Promise<boolean> {
+    const key = keyOf(digest)
+    if (this.#batch?.brought.has(key) || this.#broughtBefore.has(key) || this.#body.isVisible(digest)) return true
+    this.#ownSlices ??= await this.#body.ownSlices()
+    return this.#ownSlices.has(digest)
   }
 
   #isPinned({ digest, length }: { readonly digest: Uint8Array; readonly length: number }): boolean {
@@ -203,6 +230,7 @@ export class SliceIntake implements BodyIntake {
       .finally(() => this.#putting.delete(put))
     this.#putting.add(put)
     batch.puts.push(put)
+    batch.brought.add(keyOf(frame.digest))
     this.#add(frame.length, frame.digest)
   }
 
@@ -212,7 +240,7 @@ export class SliceIntake implements BodyIntake {
   }
 
   #current(): Batch {
-    this.#batch ??= { receiver: this.#body.receive(), entries: [], puts: [], failed: undefined }
+    this.#batch ??= { receiver: this.#body.receive(), entries: [], brought: new Set(), puts: [], failed: undefined }
     return this.#batch
   }
 
@@ -221,6 +249,7 @@ export class SliceIntake implements BodyIntake {
     const batch = this.#batch
     this.#batch = undefined
     if (!batch) return
+    this.#broughtBefore = batch.brought
     try {
       await this.#commitBatch(batch)
     } catch (error) {
@@ -243,6 +272,10 @@ export class SliceIntake implements BodyIntake {
     }
     if (batch.failed) throw batch.failed.error
   }
+}
+
+function keyOf(digest: Uint8Array): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1')
 }
 
 /** Lets go of a batch's pins, once nothing adds to them any more. */

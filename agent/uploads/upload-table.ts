@@ -7,6 +7,7 @@ import { isId } from '../../protocol/ids.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 import { Journal, readEntries } from './journal.ts'
 import { packedLength, unpackEntries } from './journal-codec.ts'
+import type { PackedEntries } from './journal-codec.ts'
 import { journalPath, readUploadFile, removeUploadFolder } from './upload-file.ts'
 import type { UploadFile } from './upload-file.ts'
 import type { Upload } from './upload.ts'
@@ -109,6 +110,11 @@ export class UploadTable {
     return journal
   }
 
+  /** Entries that the journal of an upload holds durably now, in blocks of one record. */
+  entries(id: string): AsyncIterable<PackedEntries> {
+    return readEntries(this.#deps.disk, journalPath(this.#deps.folder, id))
+  }
+
   /** Everything that keeps slices alive here. */
   *roots(): Generator<SliceRoot> {
     for (const id of [...this.#live.keys(), ...this.#unreadable]) yield { name: `upload ${id}`, entries: () => this.#entriesOf(id) }
@@ -116,10 +122,9 @@ export class UploadTable {
 
   /** Throws when the journal holds less than was committed: then nothing may be collected. */
   async *#entriesOf(id: string): AsyncGenerator<ManifestEntry> {
-    const { disk, folder } = this.#deps
     const coveredMin = this.#live.get(id)?.journal.covered ?? 0
     let covered = 0
-    for await (const packed of readEntries(disk, journalPath(folder, id))) {
+    for await (const packed of this.entries(id)) {
       covered += packedLength(packed)
       yield* unpackEntries(packed)
     }

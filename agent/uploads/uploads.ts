@@ -6,6 +6,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { SliceRoots } from '../contract/slices.ts'
+import type { OwnSlices } from '../contract/visibility.ts'
 import { appendBody, declareLength, lengthWith } from './append.ts'
 import type { UploadBody } from './append.ts'
 import { createBreath } from './breath.ts'
@@ -17,6 +18,7 @@ import { createUpload, refuseCreation, undoCreation } from './create.ts'
 import type { UploadOrder } from './create.ts'
 import { declareDigest } from './digest-fields.ts'
 import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey, UPLOAD_ENTRIES_MAX } from './limits.ts'
+import { createOwnSlices, ownerOfActor } from './own-slices.ts'
 import { createPlaces } from './places.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { createSink } from './sink.ts'
@@ -62,6 +64,8 @@ export interface Uploads extends AsyncDisposable {
   remove(id: string, actor: Actor): Promise<void>
   /** Removes expired uploads and the records of uploads whose image is gone; gives their ids. */
   expire(options?: ExpireOptions): Promise<readonly string[]>
+  /** The slices that unfinished uploads of this actor hold. */
+  ownSlices(actor: Actor): Promise<OwnSlices>
   readonly roots: SliceRoots
   stats(): UploadStats
   /** Resolves when no upload is being published that an earlier run of the agent, or a failure, left whole. */
@@ -74,11 +78,13 @@ export interface Uploads extends AsyncDisposable {
 export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   const { clock } = deps
   const table = await UploadTable.open(deps)
+  const ownSlices = createOwnSlices({ clock, live: () => table.live.values(), entries: (id) => table.entries(id) })
   const context: UploadsContext = {
     ...deps,
     entriesMax: deps.entriesMax ?? UPLOAD_ENTRIES_MAX,
     table,
     slots: createSlots(() => table.live.values(), deps.slotLimits ?? SLOT_LIMITS),
+    ownSlices,
     breath: createBreath(clock),
     places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
     provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
@@ -123,14 +129,15 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   }
 
   /** Takes a body and the length that comes with it; gives whether it was ended before its time by another request. */
-  const take = async (upload: Upload, turn: Turn, body: UploadBody, limit: number): Promise<boolean> => {
+  const take = async (upload: Upload, turn: Turn, actor: Actor, body: UploadBody): Promise<boolean> => {
+    const limit = lengthLimit(deps.maxLength, actor)
     const wasComplete = body.isLast !== undefined && isWhole(upload)
     if (wasComplete && body.length !== undefined && body.length > 0) throw problem('upload-complete', `Upload ${upload.file.id} has all its bytes.`)
     const length = lengthWith(body, offsetOf(upload))
     // Of a body that may be refused as a whole, its length is not kept either.
     const isProvisional = body.checksum !== undefined && body.declaredLength === undefined && upload.file.length === null
     if (!isProvisional) await declareLength(context, upload, length, limit)
-    const isShort = await appendBody(context, upload, turn, body, limit)
+    const isShort = await appendBody(context, upload, turn, { actor, body, limit })
     if (body.isLast === true && !isShort) await declareLength(context, upload, offsetOf(upload), limit)
     return isShort
   }
@@ -180,7 +187,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       using turn = await takeTurn(id)
       const upload = await createUpload(context, order, { id, length: order.length, spaceBytes: order.length ?? 0 })
       try {
-        if (body) await take(upload, turn, body, lengthLimit(deps.maxLength, order.actor))
+        if (body) await take(upload, turn, order.actor, body)
         await completeUpload(context, upload, createSink(context, upload))
       } catch (error) {
         // A client whose creation is refused never learns the address: the upload must not stay. One that was cut off hears nothing.
@@ -214,7 +221,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       }
       try {
         await declareDigest(context, upload, body.digest)
-        const isShort = await take(upload, turn, body, lengthLimit(deps.maxLength, actor))
+        const isShort = await take(upload, turn, actor, body)
         if (offsetOf(upload) === present) await touch(upload, true)
         await completeUpload(context, upload, createSink(context, upload))
         return { ...viewOf(upload, deps.expiryMs), isShort }
@@ -232,6 +239,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     },
 
     expire: (options) => sweepExpired(context, turns, options),
+    ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
     settled: () => recovery.settled(),

@@ -42,13 +42,13 @@ export async function serveImages(
   store: ImageStore,
   options: { readonly routes?: readonly Route[]; readonly downloads?: number; readonly storeId?: string } = {},
 ): Promise<ImageServer> {
-  const { catalogue, slices, log } = store
+  const { catalogue, slices, visibility, log } = store
   const downloads = createTransferGate({ clock: systemClock, limit: options.downloads ?? 1 })
   const routes = [
     ...imageRoutes({ images: catalogue }),
     ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
-    ...sliceRoutes({ slices, downloads }),
+    ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads }),
     route({
       method: 'GET',
       path: '/v1/store',

@@ -1,5 +1,6 @@
 // A slice store and a catalogue on it, on a folder of its own: what a test of images, content or sync stands on.
 
+import { isReadable, isServed } from '../../agent/access/readable.ts'
 import { createCatalogue } from '../../agent/images/catalogue.ts'
 import type { Catalogue, CatalogueDeps } from '../../agent/images/catalogue.ts'
 import { CUTTER_DEFAULT } from '../../agent/slices/parameters.ts'
@@ -11,6 +12,8 @@ import type { Disk } from '../../agent/contract/disk.ts'
 import type { Clock, CrashPoint } from '../../agent/contract/runtime.ts'
 import type { SliceRoots } from '../../agent/contract/slices.ts'
 import type { NewEvent } from '../../agent/contract/work.ts'
+import { openVisibility } from '../../agent/visibility/visibility.ts'
+import type { Visibility } from '../../agent/visibility/visibility.ts'
 import { newId } from '../../protocol/ids.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
 import { createMemoryLog } from './memory-log.ts'
@@ -20,6 +23,7 @@ import type { TemporaryFolder } from './temporary-folder.ts'
 export interface ImageStore extends AsyncDisposable {
   readonly slices: OpenSliceStore
   readonly catalogue: Catalogue
+  readonly visibility: Visibility
   readonly events: NewEvent[]
   readonly log: MemoryLog
   readonly disk: Disk
@@ -63,7 +67,19 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     roots: [...(options.roots ?? []), { list: () => catalogue.roots.list() }],
   })
   const retention = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
-  const catalogue = await createCatalogue({ disk, clock, log, mount, slices, emit: (event) => void events.push(event), crashPoint, retention })
+  let visibility: Visibility | undefined
+  const changed = () => visibility?.wake()
+  const catalogue = await createCatalogue({ disk, clock, log, mount, slices, emit: (event) => void events.push(event), crashPoint, retention, changed })
+  visibility = await openVisibility({
+    disk: createDisk(),
+    clock: systemClock,
+    log,
+    folder: folder.file('state', 'visibility'),
+    images: catalogue,
+    isReadable,
+    isServed,
+  })
+  visibility.start()
 
   const publish: ImageStore['publish'] = async (bytes, draft = {}, id = newId('img', clock.nowMs())) => {
     await using ingest = slices.ingest({ offset: 0, tail: new Uint8Array(0) })
@@ -80,6 +96,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   return {
     slices,
     catalogue,
+    visibility,
     events,
     log,
     disk,
@@ -97,6 +114,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
       return Buffer.concat(pieces)
     },
     async [Symbol.asyncDispose]() {
+      await visibility[Symbol.asyncDispose]()
       await catalogue[Symbol.asyncDispose]()
       await slices[Symbol.asyncDispose]()
     },

@@ -19,6 +19,7 @@ import { createMemoryPublisher } from './memory-publisher.ts'
 import type { MemoryPublisher } from './memory-publisher.ts'
 import { createMemorySlices, MEMORY_CUTTER } from './memory-slices.ts'
 import type { MemorySlices } from './memory-slices.ts'
+import { createMemoryVisibility } from './memory-visibility.ts'
 import { createTemporaryFolder } from './temporary-folder.ts'
 
 /** Tokens of the server and whom they stand for. */
@@ -38,6 +39,8 @@ export interface UploadServer extends AsyncDisposable {
   readonly uploads: Uploads
   readonly slices: MemorySlices
   readonly publisher: MemoryPublisher
+  /** Ids of images that nobody may read: to be filled by the test. */
+  readonly hidden: Set<string>
   readonly log: MemoryLog
   readonly events: readonly NewEvent[]
   readonly folder: string
@@ -55,6 +58,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
   const slices = createMemorySlices()
   const publisher = createMemoryPublisher()
   const log = createMemoryLog()
+  const hidden = new Set<string>()
   const events: NewEvent[] = []
   const disk = createDisk()
   const clock = deps.clock ?? systemClock
@@ -72,6 +76,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     expiryMs: 86_400_000,
     maxLength: 1e12,
     concurrency: 1,
+    visibility: createMemoryVisibility(publisher, hidden),
     gate: { requireEnabled() {} },
     links: {
       async claim(link, id) {
@@ -115,6 +120,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     },
     slices,
     publisher,
+    hidden,
     log,
     events,
     folder,

@@ -8,6 +8,7 @@ import type { Image } from '../../../protocol/image.ts'
 import { MANIFEST_MEDIA_TYPE } from '../../../protocol/manifest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
+import { isOpenTo, isReadable } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
@@ -60,8 +61,8 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       summary: 'Sends the manifest of an image',
       params: paramsSchema,
       answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE }, 304: { description: 'The manifest has not changed' } },
-      async run({ params, request }) {
-        const image = readable(deps.images.need(params.id))
+      async run({ params, request, actor }) {
+        const image = readable(deps.images.need(params.id), actor)
         const validators = validatorsOf(image)
         const headers = { ETag: validators.etag, 'Cache-Control': 'private, no-cache', 'Content-Type': MANIFEST_MEDIA_TYPE }
         if (evaluateConditions(request.headers, validators) === 'not-modified') return new Response(null, { status: 304, headers })
@@ -81,7 +82,7 @@ interface ContentHead {
 }
 
 function headOf({ images }: ContentDeps, { request, params, actor }: RouteContext<{ id: string }>): ContentHead {
-  const image = readable(allowed(actor, images.need(params.id)))
+  const image = readable(images.need(params.id), actor)
   const validators = validatorsOf(image)
   const outcome = evaluateConditions(request.headers, validators)
   if (outcome === 'failed')
@@ -117,14 +118,10 @@ async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string
   return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
 }
 
-/** A link opens one image; a token of a role opens all. */
-function allowed(actor: Actor, image: Image): Image {
-  if (actor.link && actor.link.image !== image.id) throw problem('forbidden', 'This link is for another image.')
-  return image
-}
-
-function readable(image: Image): Image {
-  if (image.status === 'available' || image.status === 'degraded') return image
+/** The image, if the actor may read it; throws ProblemError `forbidden` or `wrong-status`. */
+function readable(image: Image, actor: Actor): Image {
+  if (isReadable(image, actor)) return image
+  if (!isOpenTo(image, actor)) throw problem('forbidden', 'This link is for another image.')
   const why = image.statusReason === null ? '' : ` ${image.statusReason}`
   throw problem('wrong-status', `Image ${image.name} is ${image.status}.${why}`)
 }

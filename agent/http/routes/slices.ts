@@ -1,12 +1,15 @@
-// Slices for other stores and for clients that send only what is missing: which of them are not here, and their bytes.
+// Slices for other stores and for clients that send only what is missing: which of them the caller must send, and their bytes. Only what
+// the caller may read, or brought itself, is told of and sent; everything else looks as if it were not stored.
 
 import { digestBytes } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
 import { encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { missingSlicesSchema, sliceListSchema } from '../../../protocol/sync.ts'
+import { fetchSlicesSchema, missingSlicesSchema, sliceListSchema } from '../../../protocol/sync.ts'
 import type { SliceList } from '../../../protocol/sync.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { SliceIngester, SliceProvider } from '../../contract/slices.ts'
+import type { OwnSlices, SliceVisibility } from '../../contract/visibility.ts'
 import { openPacedStream } from '../paced-stream.ts'
 import type { PacedStream } from '../paced-stream.ts'
 import { route } from '../route.ts'
@@ -15,6 +18,9 @@ import type { TransferGate } from '../transfer-gate.ts'
 
 export interface SlicesDeps {
   readonly slices: Pick<SliceProvider, 'readStored'> & Pick<SliceIngester, 'missing'>
+  readonly visibility: SliceVisibility
+  /** The slices of an actor's own unfinished uploads. */
+  readonly ownSlices: (actor: Actor) => Promise<OwnSlices>
   readonly downloads: TransferGate
 }
 
@@ -26,29 +32,36 @@ const SLICE_LIST_BYTES_MAX = 512 * 1024
 const NAMED_MAX = 10
 
 /** POST /v1/slices/missing and /v1/slices/fetch. */
-export function sliceRoutes({ slices, downloads }: SlicesDeps): Route[] {
+export function sliceRoutes(deps: SlicesDeps): Route[] {
+  const { slices, visibility, downloads } = deps
   return [
     route({
       method: 'POST',
       path: '/v1/slices/missing',
       access: 'viewer',
-      summary: 'Tells which of some slices the store does not have',
+      summary: 'Lists which of some slices the caller must send: those that no image it may read and no upload of its own names',
       body: sliceListSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Those that are missing', schema: missingSlicesSchema } },
-      run: ({ body }) => Response.json({ missing: slices.missing(rawDigests(body)).map((i) => body.digests[i]) }),
+      async run({ body, actor, request }) {
+        const digests = rawDigests(body)
+        const hidden = await visibility.view(actor).hidden(digests, request.signal)
+        const missing = await withoutOwn(deps, actor, digests, hidden)
+        return Response.json({ missing: missing.map((i) => body.digests[i]) })
+      },
     }),
     route({
       method: 'POST',
       path: '/v1/slices/fetch',
       access: 'viewer',
-      summary: 'Sends slices as they are stored, in the order asked for',
-      body: sliceListSchema,
+      summary: 'Sends slices as they are stored, in the order asked for, if an image that the caller may read or an upload of its own names them',
+      body: fetchSlicesSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Frames of slices, ended by an end frame', mediaType: SLICES_MEDIA_TYPE } },
       async run({ body, request, actor, log }) {
         const digests = rawDigests(body)
-        const missing = slices.missing(digests)
+        const hidden = await visibility.view(actor).hiddenExactly(digests, { imageId: body.image, signal: request.signal })
+        const missing = await withoutOwn(deps, actor, digests, hidden)
         if (missing.length > 0) {
           const named = missing.slice(0, NAMED_MAX).map((i) => body.digests[i])
           throw problem('not-found', `${missing.length} of the ${digests.length} slices are not in this store.`, { missing: named })
@@ -65,6 +78,21 @@ export function sliceRoutes({ slices, downloads }: SlicesDeps): Route[] {
       },
     }),
   ]
+}
+
+/**
+ * Indexes of the slices that the caller does not get: hidden ones that are not its own either, and those that the store lacks. The store
+ * is asked about visible slices only, so that a hidden slice takes the same time as one that is not stored.
+ */
+async function withoutOwn({ slices, ownSlices }: SlicesDeps, actor: Actor, digests: readonly Uint8Array[], hidden: readonly number[]): Promise<number[]> {
+  const missing = new Set(hidden)
+  if (hidden.length > 0) {
+    const own = await ownSlices(actor)
+    for (const i of hidden) if (own.has(digests[i] ?? new Uint8Array(0))) missing.delete(i)
+  }
+  const visible = [...digests.keys()].filter((i) => !missing.has(i))
+  for (const i of slices.missing(visible.map((i) => digests[i] ?? new Uint8Array(0)))) missing.add(visible[i] ?? 0)
+  return [...digests.keys()].filter((i) => missing.has(i))
 }
 
 /** Gives the frames that were not given yet, and the end frame at the end. */

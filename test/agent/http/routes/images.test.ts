@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { syncRoutes } from '../../../../agent/http/routes/sync.ts'
-import { formatDigest, sha256 } from '../../../../protocol/digest.ts'
+import { digestBytes, formatDigest, sha256 } from '../../../../protocol/digest.ts'
+import type { Digest } from '../../../../protocol/digest.ts'
 import { decodeFrames } from '../../../../protocol/frames.ts'
 import type { SliceFrame } from '../../../../protocol/frames.ts'
 import { problem, problemCode, ProblemError } from '../../../../protocol/problems.ts'
@@ -146,6 +147,57 @@ describe('slices', () => {
     }
     expect(await codeOf(fetchUnknown())).toBe('not-found')
     expect(await codeOf(server.client.slices.missing(['sha256:xyz']))).toBe('invalid-input')
+  })
+
+  test('of images in the recycle bin, in error, purged or being removed look as if they were not stored', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    await using server = await serveImages(store)
+    const shared = seededBytes(1_000_000, 1)
+    const kept = await store.add(shared)
+    const image = await store.add(Buffer.concat([shared, seededBytes(1_000_000, 2)]))
+    const damaged = await store.add(seededBytes(1_000_000, 3), { digest: `sha256:${'0'.repeat(64)}` })
+    expect(store.catalogue.need(damaged.id).status).toBe('error')
+    const digestsOf = async (id: string): Promise<Digest[]> => {
+      const manifest = await store.catalogue.manifest(id)
+      return Array.from({ length: manifest.count }, (_value, i) => formatDigest(manifest.digestAt(i)))
+    }
+    const [keptDigests, allDigests, errorDigests] = [await digestsOf(kept.id), await digestsOf(image.id), await digestsOf(damaged.id)]
+    const own = allDigests.filter((digest) => !keptDigests.includes(digest))
+    const unknown = await sha256(new Uint8Array(1))
+    const fetchOf = async (digests: readonly Digest[], imageId?: string): Promise<[number, unknown]> => {
+      const body = JSON.stringify({ digests, ...(imageId === undefined ? {} : { image: imageId }) })
+      const headers = { authorization: 'Bearer viewer', 'content-type': 'application/json' }
+      const answer = await fetch(`${server.url}/v1/slices/fetch`, { method: 'POST', headers, body })
+      if (answer.ok) return [answer.status, (await answer.bytes()).length > 0]
+      return [answer.status, { ...((await answer.json()) as object), missing: digests.length, requestId: '' }]
+    }
+    const refused = await fetchOf([unknown])
+    expect(refused[0]).toBe(404)
+    const expectHidden = async (digests: readonly Digest[], imageId: string): Promise<void> => {
+      for (const digest of digests.slice(0, 3)) for (const hint of [undefined, imageId]) expect(await fetchOf([digest], hint)).toEqual(refused)
+      expect(await server.client.slices.missing(digests)).toEqual([...digests])
+    }
+    await expectHidden(errorDigests, damaged.id)
+    expect(await fetchOf(own)).toEqual([200, true])
+    await server.client.images.delete(image.id)
+    await expectHidden(own, image.id)
+    expect(await fetchOf(keptDigests)).toEqual([200, true])
+    for (const path of ['content', 'manifest']) {
+      const answer = await fetch(`${server.url}/v1/images/${image.id}/${path}`, { headers: { authorization: 'Bearer admin' } })
+      expect([path, answer.status, ((await answer.json()) as { type: string }).type]).toEqual([path, 409, 'urn:slipway:problem:wrong-status'])
+    }
+    await server.client.images.restore(image.id)
+    expect(await fetchOf(own)).toEqual([200, true])
+    await server.client.images.delete(image.id, { permanent: true })
+    expect(store.slices.missing(own.map(digestBytes))).toEqual([])
+    await expectHidden(own, image.id)
+    // Slices that are stored and hidden are stored again without a second copy.
+    const { storedBytes } = store.slices.stats()
+    const again = await store.add(Buffer.concat([shared, seededBytes(1_000_000, 2)]))
+    expect(store.slices.stats().storedBytes).toBe(storedBytes)
+    expect(again.manifestDigest).toBe(image.manifestDigest)
+    expect(await fetchOf(own)).toEqual([200, true])
   })
 
   test('of no digests are an end frame', async () => {
