@@ -162,7 +162,7 @@ describe('a body of slices', () => {
     const answer = await patch(server, url, 0, body(...Array.from({ length: count }, () => name(slice))))
     expect(answer.status).toBe(204)
     expect(answer.headers.get('upload-offset')).toBe(String(count * BLOCK))
-  })
+  }, 30_000)
 })
 
 describe('refusals', () => {
