@@ -101,6 +101,17 @@ describe('the unit', () => {
     await booted().must('cmp', '/root/image.raw', '/root/back.raw')
   })
 
+  machineTest('is bounded in memory and threads, far from both, and reaches private networks only', async () => {
+    expect(await property('MemoryMax')).toBe(String(4 * 2 ** 30))
+    expect(Number(await property('MemoryCurrent'))).toBeLessThan(2 * 2 ** 30)
+    expect(await property('TasksMax')).toBe('512')
+    expect(Number(await property('TasksCurrent'))).toBeLessThan(256)
+    expect((await property('IPAddressDeny')).split(' ').toSorted()).toEqual(['0.0.0.0/0', '::/0'])
+    const allowed = await property('IPAddressAllow')
+    for (const network of ['127.0.0.0/8', '::1/128', '10.0.0.0/8', 'fc00::/7']) expect(allowed).toContain(network)
+    expect(allowed).not.toContain('169.254')
+  })
+
   machineTest('keeps the watchdog content', async () => {
     const last = async (): Promise<number> => Number(await property('WatchdogTimestampMonotonic'))
     const first = await last()

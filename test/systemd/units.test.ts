@@ -1,6 +1,6 @@
 // The units as systemd itself reads them: accepted without a word, and as little exposed as it goes.
 
-import { describe, expect } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import { requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
@@ -36,6 +36,23 @@ describe('units', () => {
       expect(exposure).toBeLessThanOrEqual(EXPOSURE_MAX)
     })
   }
+
+  test.each([
+    ['slipway-agent@.service', { MemoryMax: '4G', TasksMax: '512', IPAddressDeny: 'any', UMask: '0077' }],
+    ['slipway-bot.service', { MemoryMax: '1G', TasksMax: '256', IPAddressDeny: 'link-local multicast', UMask: '0077' }],
+  ])('%s bounds memory, threads and network', async (unit, settings) => {
+    const lines = (await Bun.file(`systemd/${unit}`).text()).split('\n')
+    for (const [key, value] of Object.entries(settings)) expect(lines).toContain(`${key}=${value}`)
+  })
+
+  analyzeTest('every line of the example that opens the network is one that systemd takes', async () => {
+    await using folder = await createTemporaryFolder()
+    const unit = (await Bun.file('systemd/slipway-agent@.service').text()).replaceAll(/^(ExecStart=)\S+/gm, `$1${process.execPath}`)
+    await Bun.write(folder.file('slipway-agent@edge-a.service'), unit)
+    const example = await Bun.file('systemd/examples/network.conf').text()
+    await Bun.write(folder.file('slipway-agent@edge-a.service.d', 'network.conf'), example.replaceAll(/^# (?=IPAddress)/gm, ''))
+    expect(await run('systemd-analyze', 'verify', '--man=no', folder.file('slipway-agent@edge-a.service'))).toEqual({ code: 0, text: '' })
+  })
 
   analyzeTest('the user and the folders they need are declared', async () => {
     await using folder = await createTemporaryFolder()
