@@ -3,6 +3,7 @@
 import type { Command, CommandContext, Subject } from '../commands/command.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
 import { quoteWord, splitLine } from '../commands/words.ts'
+import { plainText } from '../views/words.ts'
 
 /** Time after which names of images are asked for anew, in milliseconds, and how long an answer may take. */
 const IMAGES_FRESH_MS = 15_000
@@ -60,7 +61,8 @@ export function createCompleter(context: CommandContext): Completer {
     const word = isNewWord ? '' : (/\S*$/.exec(line)?.[0] ?? '')
     const before = isNewWord ? words : words.slice(0, -1)
     const all = await candidates(context.commands, before, word, namesOf)
-    return { hits: all.filter((name) => name.startsWith(word)).map((name) => (name.endsWith('=') ? name : `${name} `)), word }
+    // Names come from agents, and readline writes what it offers to the terminal as it is.
+    return { hits: all.filter((name) => name.startsWith(word) && plainText(name) === name).map((name) => (name.endsWith('=') ? name : `${name} `)), word }
   }
 }
 

@@ -10,6 +10,7 @@ import type { Word } from '../commands/words.ts'
 import { renderJson } from '../views/json.ts'
 import { renderProgress, renderTerminal } from '../views/terminal.ts'
 import type { FormInput, View } from '../views/view.ts'
+import { plainText } from '../views/words.ts'
 
 export interface Screen {
   print(text: string): void
@@ -67,7 +68,7 @@ async function complete(context: CommandContext, screen: Screen, first: View): P
   let view = first
   if (view.form && screen.ask) {
     const given: string[] = []
-    screen.print(`${view.title}. An empty answer to a required question ends it.\n`)
+    screen.print(`${plainText(view.title)}. An empty answer to a required question ends it.\n`)
     for (const input of view.form.inputs) {
       const answer = await screen.ask(`${question(input)}: `, { secret: input.secret ?? false })
       if (answer === undefined || (answer === '' && input.required)) return { ...view, notes: ['Nothing was done.'] }

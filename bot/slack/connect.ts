@@ -18,6 +18,7 @@ import { createRenderer } from './message.ts'
 import { createOpenModals } from './open-modals.ts'
 import { createPacing } from './pacing.ts'
 import { createHonoReceiver } from './receiver.ts'
+import { createRepeats } from './repeats.ts'
 import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
 import { SlackUnreachable } from './slack-unreachable.ts'
@@ -46,7 +47,8 @@ export interface ConnectDeps {
  */
 export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Promise<SlackConnection> {
   const { bot, log } = deps
-  const http = access.kind === 'http' ? createHonoReceiver({ signingSecret: access.signingSecret, clock: bot.clock, log }) : undefined
+  const repeats = createRepeats(bot.database, bot.clock)
+  const http = access.kind === 'http' ? createHonoReceiver({ signingSecret: access.signingSecret, clock: bot.clock, log, repeats }) : undefined
   const app = createApp(access, deps, http)
   const buttons = createButtons(bot.database, bot.clock)
   const modals = createOpenModals(bot.database, bot.clock)
@@ -63,7 +65,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
     running.add(watched)
     void watched.finally(() => running.delete(watched))
   }
-  listenToSlack({ app, conversation, log, background })
+  listenToSlack({ app, conversation, repeats, log, background })
 
   await start(app, access, deps.config.slackApiUrl)
   const server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined

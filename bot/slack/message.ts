@@ -10,6 +10,7 @@ import { renderMessage } from '../views/blocks.ts'
 import type { Press, SlackMessage } from '../views/blocks.ts'
 import { limitText, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'
+import { plainJson } from '../views/words.ts'
 import type { Buttons } from './buttons.ts'
 
 export interface MessageDeps {
@@ -36,7 +37,11 @@ export function createRenderer({ commands, clock, buttons }: MessageDeps): Rende
 /** The JSON of a View in a code block. */
 export function jsonMessage(view: View): SlackMessage {
   const fence = '```'
-  const text = JSON.stringify(view.json, null, 1).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll(fence, "'''")
+  const text = plainJson(JSON.stringify(view.json, null, 1))
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll(fence, "'''")
   const blocks: KnownBlock[] = [{ type: 'section', text: { type: 'mrkdwn', text: `${fence}${limitText(text, SECTION_TEXT_MAX - 2 * fence.length)}${fence}` } }]
   return { text: view.title, blocks }
 }

@@ -1,5 +1,6 @@
 // Slack's HTTP requests, taken by Hono and given to Bolt. The raw body is read first, and nothing is looked at in it
-// before its signature and its time are right. Bolt's own receivers accept times in the future; this one does not.
+// before its signature and its time are right. Bolt's own receivers accept times in the future; this one does not. A
+// request that comes a second time is acknowledged and not run.
 
 import { verifySlackRequest } from '@slack/bolt'
 import type { App, Receiver, ReceiverEvent } from '@slack/bolt'
@@ -8,6 +9,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
+import type { Repeats } from './repeats.ts'
 
 /** How far the time of a request may be from ours, in seconds, either way. */
 export const TIMESTAMP_SKEW_MAX_S = 300
@@ -25,6 +27,7 @@ export interface ReceiverDeps {
   readonly signingSecret: string
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>
   readonly log: Log
+  readonly repeats: Repeats
 }
 
 const bodySchema = z.looseObject({ type: z.string().optional(), challenge: z.string().optional(), ssl_check: z.string().optional() })
@@ -47,6 +50,14 @@ export function createHonoReceiver(deps: ReceiverDeps): HonoReceiver {
     if (body.ssl_check !== undefined) return c.body(null, 200)
     if (body.type === 'url_verification') return c.json({ challenge: body.challenge ?? '' })
     if (!app) return c.text('The bot is not ready yet.', 503)
+    switch (deps.repeats.check(`signature ${c.req.header('x-slack-signature') ?? ''}`)) {
+      case 'repeated':
+        deps.log.warn('a request came a second time and was not run again', { retry: c.req.header('x-slack-retry-num') })
+        return c.body(null, 200)
+      case 'full':
+        return c.text('Too many requests in the last minutes.', 503)
+      case 'new':
+    }
     return dispatch(app, deps, body, c)
   })
   return {

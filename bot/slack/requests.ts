@@ -7,21 +7,25 @@ import type { Conversation } from './conversation.ts'
 import { modalExchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { CONFIRM_CALLBACK, FORM_CALLBACK, loadingModal, NAME_INPUT } from './modals.ts'
-
-/** Requests remembered in order to answer each once. */
-const SEEN_MAX = 2_000
+import type { Repeats } from './repeats.ts'
 
 export interface RequestsDeps {
   readonly app: App
   readonly conversation: Conversation
+  readonly repeats: Repeats
   readonly log: Log
   /** Runs an answer after its request was acknowledged. */
   readonly background: (work: Promise<void>) => void
 }
 
 /** Registers what happens on commands, presses and submitted modals. */
-export function listenToSlack({ app, conversation, log, background }: RequestsDeps): void {
-  const isNew = createSeen()
+export function listenToSlack({ app, conversation, repeats, log, background }: RequestsDeps): void {
+  // Slack repeats a request under the same trigger; in Socket Mode there is no signature that tells.
+  const isNew = (key: string): boolean => {
+    const outcome = repeats.check(`request ${key}`)
+    if (outcome === 'full') log.warn('a request was dropped, because too many came in the last minutes')
+    return outcome === 'new'
+  }
   const modalOpener = (triggerId: string | undefined): Exchange['openModal'] =>
     triggerId === undefined
       ? undefined
@@ -83,19 +87,5 @@ export function listenToSlack({ app, conversation, log, background }: RequestsDe
 function responder(respond: RespondFn): NonNullable<Exchange['respond']> {
   return async ({ text, blocks, isShared, replaces }) => {
     await respond({ text, blocks, response_type: isShared ? 'in_channel' : 'ephemeral', replace_original: replaces })
-  }
-}
-
-/** Tells of each key whether it is new; remembers SEEN_MAX keys. */
-function createSeen(): (key: string) => boolean {
-  const seen = new Set<string>()
-  return (key) => {
-    if (seen.has(key)) return false
-    seen.add(key)
-    for (const oldest of seen) {
-      if (seen.size <= SEEN_MAX) break
-      seen.delete(oldest)
-    }
-    return true
   }
 }

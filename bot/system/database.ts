@@ -68,6 +68,8 @@ const MIGRATIONS: readonly string[] = [
      user TEXT NOT NULL,
      expires_ms INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE slack_requests (key TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE INDEX slack_requests_until ON slack_requests (until_ms);`,
 ]
 
 /** The bot's home cannot be used: one sentence with the next step. */
@@ -106,6 +108,8 @@ function openFile(path: string): BotDatabase {
   database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
   database.run('PRAGMA journal_mode = WAL')
   database.run('PRAGMA synchronous = FULL')
+  // Tokens of stores that were removed must not stay readable in free pages.
+  database.run('PRAGMA secure_delete = ON')
   migrate(database, path)
   return database
 }

@@ -1,8 +1,9 @@
 // A View as JSON: its facts, in the shapes of the HTTP interface, without layout.
 
 import type { View } from './view.ts'
+import { plainJson } from './words.ts'
 
-/** One line of JSON without its end. */
+/** One line of JSON without its end; safe to be shown on a terminal. */
 export function renderJson(view: View): string {
-  return JSON.stringify(view.json)
+  return plainJson(JSON.stringify(view.json))
 }

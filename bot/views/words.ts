@@ -96,7 +96,20 @@ export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
-/** Removes what could move a terminal's cursor or hide text: control and bidirectional characters become `?`. */
+/**
+ * Characters that could move a terminal's cursor, reorder or hide text, or end a line: C0 and C1 controls, everything of the
+ * category Format (bidirectional, zero-width, soft hyphen, tags), line and paragraph separators, halves of surrogate pairs,
+ * and letters that show nothing.
+ */
+const UNPLAIN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u034f\u115f\u1160\u3164\uffa0]/gu
+
+/** The text with `?` for each character that could deceive a reader or steer a terminal. */
 export function plainText(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, '?')
+  return text.replaceAll(UNPLAIN, '?')
+}
+
+/** JSON with those characters as `\uXXXX` (RFC 8259 §7): the same value, whatever shows it. Line feeds of its layout stay. */
+export function plainJson(json: string): string {
+  const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return json.replaceAll(UNPLAIN, (character) => (character === '\n' ? character : character.replaceAll(/[^]/g, escapeUnit)))
 }

@@ -1,5 +1,7 @@
 // `store browse S [path]`: files of the mount path as they are on disk.
 
+import { roleIncludes } from '../../../protocol/access.ts'
+import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import { formatBytes, formatWireTime } from '../../views/words.ts'
@@ -8,6 +10,8 @@ import { answerOf, oneStore } from '../select.ts'
 import { quoteWord } from '../words.ts'
 
 const FILES_SHOWN_MAX = 1000
+/** Their entries are ids of work in progress: agents list them for operators only, but the bot's own token is one of those. */
+const PRIVATE_FOLDERS = ['uploads', 'sync']
 
 export const storeBrowse = defineCommand({
   noun: 'store',
@@ -24,6 +28,9 @@ export const storeBrowse = defineCommand({
     const isRegistered = targets[0] !== undefined && context.fleet.registry.find(targets[0]) !== undefined
     // With one store its name may be left out, so that a single word is then the path.
     const path = isRegistered || targets.length === 2 ? (targets[1] ?? '') : (targets[0] ?? '')
+    const [top = ''] = path.split('/').filter((part) => part !== '' && part !== '.')
+    if (PRIVATE_FOLDERS.includes(top) && !roleIncludes(context.actor.role, 'operator'))
+      throw problem('forbidden', `The folder ${top} is listed for operators only.`, { action: 'Ask an operator.' })
     const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0])
     const contact = await context.fleet.contact(store, (agent) => agent.files.list(path, { limit: FILES_SHOWN_MAX }))
     const page = answerOf(contact)

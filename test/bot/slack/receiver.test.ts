@@ -6,6 +6,7 @@ import { systemClock } from '../../../bot/system/clock.ts'
 import { createFakeSlack } from '../../support/fake-slack/fake-slack.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
 import { until } from '../../support/until.ts'
+import { createRepeats, REPEAT_MS, REPEATS_MAX } from '../../../bot/slack/repeats.ts'
 import { connectSlack } from '../../../bot/slack/connect.ts'
 import { openTestBot } from '../fixture.ts'
 
@@ -23,17 +24,16 @@ const BODY = new URLSearchParams({
   response_url: 'http://127.0.0.1:1/none',
 }).toString()
 
-async function start() {
+async function start(home?: string) {
   const stack = new AsyncDisposableStack()
-  const folder = stack.use(await createTemporaryFolder())
-  const bot = stack.use(openTestBot(folder.path))
+  const bot = stack.use(openTestBot(home ?? stack.use(await createTemporaryFolder()).path))
   let url = ''
   const slack = stack.use(createFakeSlack({ deliverTo: () => url }))
   const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
   const access = { kind: 'http', signingSecret: SIGNING_SECRET, botToken: 'xoxb-fake', hostname: '127.0.0.1', port: 0 } as const
   const connection = stack.use(await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl, operators: new Set(), admins: new Set() }, log }))
   url = connection.url ?? ''
-  return { slack, url, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { slack, url, bot, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 describe('POST /slack/events', () => {
@@ -69,11 +69,12 @@ describe('POST /slack/events', () => {
     expect((await fetch(it.url)).status).toBe(404)
   })
 
-  test('a request that comes twice is answered once', async () => {
-    await using it = await start()
+  /** Takes answers to commands. */
+  function openSink() {
     const responses: string[] = []
-    await using sink = Bun.serve({
+    const server = Bun.serve({
       port: 0,
+      hostname: '127.0.0.1',
       async fetch(request) {
         responses.push(await request.text())
         return new Response('ok')
@@ -87,12 +88,63 @@ describe('POST /slack/events', () => {
         user_name: 'u',
         channel_id: 'C1',
         trigger_id: trigger,
-        response_url: sink.url.href,
+        response_url: server.url.href,
       }).toString()
-    expect((await it.slack.sendSigned(form('help', 'one'))).status).toBe(200)
-    expect((await it.slack.sendSigned(form('help', 'one'))).status).toBe(200)
-    expect((await it.slack.sendSigned(form('help store', 'two'))).status).toBe(200)
-    await until('two answers', () => responses.length >= 2)
-    expect(responses).toHaveLength(2)
+    return { responses, form, [Symbol.asyncDispose]: () => server.stop(true) }
+  }
+
+  test('a request that Slack sends again is answered once', async () => {
+    await using it = await start()
+    await using sink = openSink()
+    const again = { headers: { 'x-slack-retry-num': '1', 'x-slack-retry-reason': 'http_timeout' }, skewS: 2 }
+    expect((await it.slack.sendSigned(sink.form('help', 'one'))).status).toBe(200)
+    expect((await it.slack.sendSigned(sink.form('help', 'one'), again)).status).toBe(200)
+    expect((await it.slack.sendSigned(sink.form('help store', 'two'))).status).toBe(200)
+    await until('two answers', () => sink.responses.length >= 2)
+    expect(sink.responses).toHaveLength(2)
+  })
+
+  test('a recorded request is not run a second time, however many come in between, and not by a bot that was restarted', async () => {
+    await using folder = await createTemporaryFolder()
+    await using sink = openSink()
+    const recorded = sink.form('help', 'recorded')
+    const atS = Math.floor(Date.now() / 1000)
+    {
+      await using it = await start(folder.path)
+      expect((await it.slack.sendSigned(recorded, { atS })).status).toBe(200)
+      await until('the answer', () => sink.responses.length === 1)
+      // The memory of triggers alone held 2,000 of them.
+      const repeats = createRepeats(it.bot.database, systemClock)
+      it.bot.database.transaction(() => {
+        for (let i = 0; i < 3000; i++) repeats.check(`another ${i}`)
+      })()
+      expect((await it.slack.sendSigned(recorded, { atS })).status).toBe(200)
+      await using restarted = await start(folder.path)
+      expect((await restarted.slack.sendSigned(recorded, { atS })).status).toBe(200)
+      expect((await restarted.slack.sendSigned(sink.form('help', 'last'))).status).toBe(200)
+      await until('the answer to the last', () => sink.responses.length >= 2)
+    }
+    expect(sink.responses).toHaveLength(2)
+  })
+})
+
+describe('the memory of requests', () => {
+  test('is bounded: at the bound new ones are refused until old ones expire', async () => {
+    await using folder = await createTemporaryFolder()
+    using bot = openTestBot(folder.path)
+    let nowMs = 1_000_000
+    const repeats = createRepeats(bot.database, { nowMs: () => nowMs })
+    bot.database.run(
+      `INSERT INTO slack_requests WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT 'request ' || i, ? FROM n`,
+      [REPEATS_MAX - 1, nowMs + REPEAT_MS],
+    )
+    expect(repeats.check('the last')).toBe('new')
+    expect(repeats.check('one more')).toBe('full')
+    nowMs += REPEAT_MS - 1
+    expect(repeats.check('one more')).toBe('full')
+    nowMs += 1
+    expect(repeats.check('one more')).toBe('new')
+    expect(repeats.check('one more')).toBe('repeated')
+    expect(bot.database.query('SELECT count(*) AS count FROM slack_requests').get()).toEqual({ count: 1 })
   })
 })

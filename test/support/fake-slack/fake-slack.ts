@@ -72,7 +72,16 @@ export interface FakeSlack extends AsyncDisposable {
   /** Sends a signed request; anything about it may be wrong. */
   sendSigned(
     body: string,
-    change?: { readonly secret?: string; readonly skewS?: number; readonly without?: string; readonly tampered?: string; readonly type?: string },
+    change?: {
+      readonly secret?: string
+      /** Time of the signature in seconds since 1970; the present by default, to which `skewS` is added. */
+      readonly atS?: number
+      readonly skewS?: number
+      readonly without?: string
+      readonly tampered?: string
+      readonly type?: string
+      readonly headers?: Readonly<Record<string, string>>
+    },
   ): Promise<Response>
 }
 
@@ -244,11 +253,12 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
   }
 
   const sendSigned: FakeSlack['sendSigned'] = (body, change = {}) => {
-    const ts = String(Math.floor(Date.now() / 1000) + (change.skewS ?? 0))
+    const ts = String((change.atS ?? Math.floor(Date.now() / 1000)) + (change.skewS ?? 0))
     const signature = `v0=${createHmac('sha256', change.secret ?? signingSecret)
       .update(`v0:${ts}:${body}`)
       .digest('hex')}`
     const headers = new Headers({
+      ...change.headers,
       'content-type': change.type ?? 'application/x-www-form-urlencoded',
       'x-slack-signature': signature,
       'x-slack-request-timestamp': ts,
