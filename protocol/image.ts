@@ -19,7 +19,8 @@ export const nameSchema = z
   .trim()
   .min(1)
   .max(NAME_LENGTH_MAX)
-  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e]*$/, 'must not contain control characters')
+  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\ufeff]*$/, 'must not contain control characters')
+  .meta({ pattern: String.raw`^(?=.*\S)[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\ufeff]*$` })
 
 /** Where an image came from. `storeId` and `url` are set for a sync, `uploadId` for an upload. */
 export const imageSourceSchema = z.object({
@@ -82,13 +83,14 @@ export const imagePatchSchema = z
     kind: imageKindSchema,
     os: z.string().max(NAME_LENGTH_MAX).nullable(),
     cloudInit: z.boolean().nullable(),
-    requirements: requirementsSchema.nullable(),
+    requirements: z.strictObject(requirementsSchema.shape).nullable(),
     mediaGroup: z.string().max(NAME_LENGTH_MAX).nullable(),
     owner: z.string().max(NAME_LENGTH_MAX).nullable(),
     protected: z.boolean(),
   })
   .partial()
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
+  .meta({ minProperties: 1 })
 
 export type ImagePatch = z.infer<typeof imagePatchSchema>
 
@@ -117,6 +119,9 @@ export const imageDraftSchema = z.object({
 })
 
 export type ImageDraft = z.infer<typeof imageDraftSchema>
+
+/** Cursor of GET /v1/images: creation time in milliseconds and id of the last image of the page before. */
+export const imageCursorSchema = z.string().regex(/^\d{1,15}-img_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
 
 /** Filters of GET /v1/images. The recycle bin is listed with `status=deleted` only. */
 export const imageFilterSchema = z.object({

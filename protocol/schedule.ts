@@ -22,6 +22,7 @@ export const schedulePatchSchema = z
   .strictObject({ cron: z.string().min(9).max(120), paused: z.boolean() })
   .partial()
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
+  .meta({ minProperties: 1 })
 
 export type ScheduleName = z.infer<typeof scheduleNameSchema>
 export type Schedule = z.infer<typeof scheduleSchema>

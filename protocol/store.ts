@@ -44,6 +44,7 @@ export const storePatchSchema = z
   .strictObject({ name: nameSchema, description: z.string().max(4096) })
   .partial()
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
+  .meta({ minProperties: 1 })
 
 export type StorePatch = z.infer<typeof storePatchSchema>
 

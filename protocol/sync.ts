@@ -13,6 +13,7 @@ const SOURCE_URL_LENGTH_MAX = 2048
 const sourceUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https address' })
   .max(SOURCE_URL_LENGTH_MAX)
+  .meta({ pattern: '^https?://[^/?#@\\\\]+(?:/[^?#@]*)?$' })
   .refine((text) => {
     const url = URL.parse(text)
     return url !== null && url.username === '' && url.password === '' && !/[@?#]/.test(text)

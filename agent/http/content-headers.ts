@@ -1,6 +1,7 @@
 // Headers of a content that is sent as a file: its type by format and its name for the one who saves it.
 
 import type { ImageFormat } from '../../protocol/image.ts'
+import type { RouteHeader } from './route.ts'
 
 const FORMATS: Readonly<Record<ImageFormat, { readonly type: string; readonly extension: string }>> = {
   raw: { type: 'application/octet-stream', extension: '.raw' },
@@ -27,3 +28,18 @@ export function formatDisposition(fileName: string): string {
   const exact = encodeURIComponent(fileName).replaceAll(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
   return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`
 }
+
+/** Headers of answers with a content, for the OpenAPI document. */
+export const ETAG: RouteHeader = { name: 'ETag', description: 'Strong validator of the content', schema: { type: 'string' } }
+export const CONTENT_RANGE: RouteHeader = {
+  name: 'Content-Range',
+  description: 'The range that is sent, and the length of the whole',
+  schema: { type: 'string' },
+}
+export const CONTENT_HEADERS: readonly RouteHeader[] = [
+  ETAG,
+  { name: 'Last-Modified', description: 'When the content came to the store (HTTP date)', schema: { type: 'string' } },
+  { name: 'Accept-Ranges', description: 'Always `bytes`', schema: { type: 'string' } },
+  { name: 'Content-Disposition', description: 'File name to save it under', schema: { type: 'string' } },
+  { name: 'Repr-Digest', description: 'SHA-256 of the whole content (RFC 9530), once it was computed', schema: { type: 'string' } },
+]

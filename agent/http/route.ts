@@ -4,6 +4,7 @@
 import type { z } from 'zod'
 import type { Role } from '../../protocol/access.ts'
 import { problem } from '../../protocol/problems.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
@@ -35,6 +36,16 @@ export interface RouteAnswer {
   readonly description: string
   readonly schema?: z.ZodType
   readonly mediaType?: string
+  readonly headers?: readonly RouteHeader[]
+  /** Media types of streams that the caller may ask for instead. */
+  readonly streams?: readonly string[]
+}
+
+/** A header of a request or an answer for the OpenAPI document; its schema is JSON Schema. */
+export interface RouteHeader {
+  readonly name: string
+  readonly description: string
+  readonly schema: Readonly<Record<string, unknown>>
 }
 
 type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined
@@ -55,9 +66,15 @@ export interface RouteDefinition<
   readonly body?: Body
   /** Longest JSON body in bytes; JSON_BODY_MAX where it is absent. */
   readonly bodyLengthMax?: number
-  /** Media type of a body that the route reads itself. */
-  readonly bodyType?: string
+  /** Media types of bodies that the route reads itself, each with what it holds. */
+  readonly bodies?: Readonly<Record<string, string>>
   readonly answers: Readonly<Record<number, RouteAnswer>>
+  /** What the summary leaves out, in sentences. */
+  readonly description?: string
+  /** Headers that it reads, beside those of HTTP itself. */
+  readonly requestHeaders?: readonly RouteHeader[]
+  /** Problems that it may answer with, beside those that follow from its access, path and body. */
+  readonly problems?: readonly ProblemCode[]
   /** Whether pages of the granted origins may call it from a browser. */
   readonly crossOrigin?: boolean
   /** Headers that every refusal carries, also one from before the route runs (authentication, limits), such as `Tus-Resumable`. */
@@ -74,8 +91,11 @@ export interface Route {
   readonly params: z.ZodType | undefined
   readonly query: z.ZodType | undefined
   readonly body: z.ZodType | undefined
-  readonly bodyType: string | undefined
+  readonly bodies: Readonly<Record<string, string>>
   readonly answers: Readonly<Record<number, RouteAnswer>>
+  readonly description: string
+  readonly requestHeaders: readonly RouteHeader[]
+  readonly problems: readonly ProblemCode[]
   readonly crossOrigin: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
@@ -100,7 +120,7 @@ export function route<
   Query extends z.ZodType | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
 >(definition: RouteDefinition<Params, Query, Body>): Route {
-  const { method, path, access, summary, params, query, body, bodyType, answers } = definition
+  const { method, path, access, summary, params, query, body, answers } = definition
   return {
     method,
     path,
@@ -109,8 +129,11 @@ export function route<
     params,
     query,
     body,
-    bodyType,
+    bodies: definition.bodies ?? {},
     answers,
+    description: definition.description ?? '',
+    requestHeaders: definition.requestHeaders ?? [],
+    problems: definition.problems ?? [],
     crossOrigin: definition.crossOrigin ?? false,
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {

@@ -1,9 +1,11 @@
 // The catalogue in memory: every image of the store by id, changed one at a time and only after the disk has it.
 
+import { imageCursorSchema } from '../../protocol/image.ts'
 import type { Image, ImageFilter } from '../../protocol/image.ts'
 import { PAGE_LIMIT_DEFAULT } from '../../protocol/page.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
 import type { StoredImage } from './image-file.ts'
 
 export interface ImageTable {
@@ -101,19 +103,12 @@ function compareNewestFirst(a: Place, b: Place): number {
 }
 
 function formatCursor(place: Place): string {
-  return btoa(`${place.createdAt} ${place.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return `${Date.parse(place.createdAt)}-${place.id}`
 }
 
 function parseCursor(cursor: string): Place {
-  let text = ''
-  try {
-    text = atob(cursor.replaceAll('-', '+').replaceAll('_', '/'))
-  } catch {
-    // Falls through to the refusal below: an empty text is no place.
-  }
-  const [, createdAt, id] = /^(\d{4}-\S+) (\S+)$/.exec(text) ?? []
-  if (createdAt === undefined || id === undefined || Number.isNaN(Date.parse(createdAt))) {
-    throw problem('invalid-input', 'The cursor is not one that this list gave out.', { action: 'Begin again without a cursor.' })
-  }
-  return { createdAt, id }
+  const text = imageCursorSchema.safeParse(cursor)
+  if (!text.success) throw problem('invalid-input', 'The cursor is not one that this list gave out.', { action: 'Begin again without a cursor.' })
+  const [ms = '', id = ''] = text.data.split('-')
+  return { createdAt: formatTime(Number(ms)), id }
 }

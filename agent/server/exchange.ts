@@ -9,7 +9,7 @@ import { DISCARD_BYTES_MAX, LINGER_MS_MAX } from './limits.ts'
 import type { ServerLimits } from './limits.ts'
 import { refusalResponse } from './refusal.ts'
 import { RequestBody } from './request-body.ts'
-import { readHead } from './request-head.ts'
+import { readHead, TRACE } from './request-head.ts'
 import type { RequestHead } from './request-head.ts'
 
 /** The application: the answer to a request. One that rejects gets 500. */
@@ -115,11 +115,22 @@ export class Exchange {
     if (head instanceof ProblemError) return refusalResponse(head)
     if (this.#expectation === 'unknown') return refusalResponse(problem('expectation-failed', 'Only the expectation 100-continue can be met.'))
     try {
+      if (head.method === TRACE) return await this.#refuseTrace(head)
       return await this.#deps.application(this.#request(head), this.#connection())
     } catch (error) {
       this.#deps.log.error('the application failed', { error })
       return refusalResponse(problem('internal', 'The agent failed in a way it did not expect.'))
     }
+  }
+
+  /** The Fetch standard has no TRACE: the application is asked for the methods of the path. The body of the request is not read. */
+  async #refuseTrace({ url }: RequestHead): Promise<Response> {
+    this.#isRefused = true
+    const options = await this.#deps.application(new Request(url, { method: 'OPTIONS' }), this.#connection())
+    const allow = options.headers.get('allow')
+    if (allow === null) return options
+    await options.body?.cancel()
+    return refusalResponse(problem('method-not-allowed', `${new URL(url).pathname} does not take TRACE.`, {}, { headers: { Allow: allow } }))
   }
 
   #request({ url, method, headers, hasBody }: RequestHead): Request {

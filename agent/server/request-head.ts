@@ -6,6 +6,8 @@ import type { ProblemError } from '../../protocol/problems.ts'
 
 /** Methods that the application may see. RFC 9110 §9.1: a server answers 501 to a method that it does not implement. */
 export const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+/** Known to RFC 9110 §9.3.8 but taken by no path: the answer is 405 with the methods of the path, and not 501 (§15.6.2). */
+export const TRACE = 'TRACE'
 /** Value of `Allow` for the server as a whole (RFC 9110 §9.3.7). */
 export const ALLOW = [...METHODS].join(', ')
 
@@ -31,7 +33,7 @@ export interface HeadRules {
 /** The head of a message, or the refusal of one that breaks a rule. */
 export function readHead(message: IncomingMessage, rules: HeadRules): RequestHead | ProblemError {
   const { method = '', url: target = '' } = message
-  if (!METHODS.has(method)) return problem('not-implemented', `The method ${method} is not implemented.`, {}, { headers: { Allow: ALLOW } })
+  if (!METHODS.has(method) && method !== TRACE) return problem('not-implemented', `The method ${method} is not implemented.`, {}, { headers: { Allow: ALLOW } })
   if (target.length > rules.targetBytesMax) return problem('target-too-long', `The request target is longer than ${rules.targetBytesMax} bytes.`)
   const host = readHost(message)
   if (typeof host !== 'string') return host

@@ -59,6 +59,7 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       path: '/v1/tokens/:id',
       access: 'admin',
       summary: 'Ends a token, and the links made with it',
+      problems: ['conflict'],
       params: z.object({ id: z.string().max(64) }),
       answers: { 204: { description: 'The token has ended' } },
       run({ params, actor }) {
@@ -71,6 +72,7 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       path: '/v1/links',
       access: 'uploader',
       summary: 'Makes a signed link to send one image or to fetch one, without a token',
+      problems: ['not-found'],
       body: newLinkSchema,
       answers: { 201: { description: 'The link', schema: linkSchema } },
       async run({ body, actor, request }) {

@@ -8,13 +8,14 @@ import type { Image } from '../../../protocol/image.ts'
 import { MANIFEST_MEDIA_TYPE } from '../../../protocol/manifest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
+import type { ProblemCode } from '../../../protocol/problems.ts'
 import { isOpenTo, isReadable } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
 import type { Validators } from '../conditions.ts'
-import { formatDisposition, imageContentType, imageFileName } from '../content-headers.ts'
+import { CONTENT_HEADERS, CONTENT_RANGE, ETAG, formatDisposition, imageContentType, imageFileName } from '../content-headers.ts'
 import { openPacedStream } from '../paced-stream.ts'
 import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
@@ -41,16 +42,24 @@ export interface ContentDeps {
   readonly downloads: TransferGate
 }
 
+const CONTENT_PROBLEMS: readonly ProblemCode[] = ['conflict', 'wrong-status', 'precondition-failed', 'range-not-satisfiable', 'data-corrupt']
 const paramsSchema = z.object({ id: z.string().min(1).max(255) })
 
 /** GET and HEAD of the content and of the manifest. */
 export function contentRoutes(deps: ContentDeps): Route[] {
   const answers = {
-    200: { description: 'The whole content', mediaType: 'application/octet-stream' },
-    206: { description: 'One range of the content', mediaType: 'application/octet-stream' },
-    304: { description: 'The content has not changed' },
+    200: { description: 'The whole content', mediaType: 'application/octet-stream', headers: CONTENT_HEADERS },
+    206: { description: 'One range of the content', mediaType: 'application/octet-stream', headers: [...CONTENT_HEADERS, CONTENT_RANGE] },
+    304: { description: 'The content has not changed', headers: CONTENT_HEADERS },
   }
-  const content = { path: '/v1/images/:id/content', access: { role: 'viewer', link: 'download' }, params: paramsSchema, answers, crossOrigin: true } as const
+  const content = {
+    path: '/v1/images/:id/content',
+    access: { role: 'viewer', link: 'download' },
+    params: paramsSchema,
+    answers,
+    crossOrigin: true,
+    problems: CONTENT_PROBLEMS,
+  } as const
   return [
     route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
     route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),
@@ -60,7 +69,8 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       access: 'viewer',
       summary: 'Sends the manifest of an image',
       params: paramsSchema,
-      answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE }, 304: { description: 'The manifest has not changed' } },
+      problems: ['conflict', 'wrong-status', 'data-corrupt'],
+      answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE, headers: [ETAG] }, 304: { description: 'The manifest has not changed' } },
       async run({ params, request, actor }) {
         const image = readable(deps.images.need(params.id), actor)
         const validators = validatorsOf(image)

@@ -27,7 +27,12 @@ const HEARTBEAT_MS = 15_000
 const RECONNECT_MS = 3000
 
 const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, a whole number')
-const querySchema = pageQuerySchema.extend({ since: eventIdSchema.optional(), type: z.string().max(100).optional(), severity: severitySchema.optional() })
+const querySchema = pageQuerySchema.extend({
+  cursor: eventIdSchema.optional(),
+  since: eventIdSchema.optional(),
+  type: z.string().max(100).optional(),
+  severity: severitySchema.optional(),
+})
 
 export interface EventRoutesDeps {
   readonly events: EventLog
@@ -50,7 +55,7 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
       summary:
         'Lists events, newest first; with `since` those after that id, oldest first. With Accept: text/event-stream a stream of new ones, after Last-Event-ID or `since` where given',
       query: querySchema,
-      answers: { 200: { description: 'One page of events, or the stream', schema: pageSchema(eventSchema) } },
+      answers: { 200: { description: 'One page of events, or the stream', schema: pageSchema(eventSchema), streams: ['text/event-stream'] } },
       run({ request, query, actor }) {
         const { since, limit, cursor, ...filter } = query
         if (!acceptsStream(request)) {

@@ -21,7 +21,9 @@ const SMALL_BODY_MAX = 1024 * 1024
 /** Folders whose entries are the ids of uploads and syncs in progress, which belong to those who began them. */
 const PRIVATE_FOLDERS = ['uploads', 'sync']
 
-const pathSchema = z.object({ path: z.string().default('') })
+/** What a relative path looks like, for the OpenAPI document; the browser of files refuses what leaves the mount path with a problem of its own. */
+const PATH = { pattern: String.raw`^(?:/|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\u0000]*)$` }
+const pathSchema = z.string().meta(PATH)
 
 /** Routes below /v1/files. */
 export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
@@ -37,7 +39,8 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
   const content = {
     path: '/v1/files/content',
     access: 'operator',
-    query: pathSchema,
+    query: z.object({ path: pathSchema }),
+    problems: ['not-found', 'outside-mount-path', 'precondition-failed', 'range-not-satisfiable'],
     answers: {
       200: { description: 'The whole file', mediaType: 'application/octet-stream' },
       206: { description: 'One range of the file', mediaType: 'application/octet-stream' },
@@ -50,7 +53,8 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       path: '/v1/files',
       access: 'viewer',
       summary: 'Lists a folder of the mount path as it is on disk, by name; the folders uploads and sync for operators only',
-      query: pageQuerySchema.extend(pathSchema.shape),
+      query: pageQuerySchema.extend({ path: pathSchema.default('') }),
+      problems: ['not-found', 'outside-mount-path'],
       answers: { 200: { description: 'One page of files', schema: pageSchema(fileSchema) } },
       run: async ({ query: { path, ...page }, actor }) =>
         Response.json(await withinDeadline(clock, files.list(path, { ...page, withheld: roleIncludes(actor.role, 'operator') ? [] : PRIVATE_FOLDERS }))),

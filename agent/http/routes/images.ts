@@ -1,7 +1,7 @@
 // Images: list, show, change, delete, restore, and who uses them.
 
 import { z } from 'zod'
-import { imageFilterSchema, imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
+import { imageCursorSchema, imageFilterSchema, imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
 import type { Image, ImageFilter, ImagePatch } from '../../../protocol/image.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { Page, PageQuery } from '../../../protocol/page.ts'
@@ -28,7 +28,7 @@ export interface ImagesDeps {
 const idSchema = z.object({ id: z.string().min(1).max(255) })
 const bindingSchema = idSchema.extend({ instance: nameSchema })
 const grantSchema = idSchema.extend({ subject: nameSchema.regex(/^(?:user|group):./, 'must be user:NAME or group:NAME') })
-const listSchema = pageQuerySchema.extend(imageFilterSchema.shape)
+const listSchema = pageQuerySchema.extend({ ...imageFilterSchema.shape, cursor: imageCursorSchema.optional() })
 const deleteSchema = z.object({ permanent: z.enum(['true', 'false']).default('false') })
 const shown = { 200: { description: 'The image', schema: imageSchema } }
 
@@ -49,6 +49,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       path: '/v1/images/:id',
       access: 'viewer',
       summary: 'Shows an image',
+      problems: ['conflict'],
       params: idSchema,
       answers: shown,
       run: async ({ params }) => Response.json(await images.show(params.id)),
@@ -58,6 +59,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       path: '/v1/images/:id',
       access: 'operator',
       summary: 'Changes what is said of an image; its bytes never change',
+      problems: ['conflict', 'wrong-status'],
       params: idSchema,
       body: imagePatchSchema,
       answers: shown,
@@ -68,6 +70,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       path: '/v1/images/:id',
       access: 'operator',
       summary: 'Deletes an image: into the recycle bin, or at once where the store or `permanent` says so',
+      problems: ['conflict', 'wrong-status', 'image-bound', 'image-protected'],
       params: idSchema,
       query: deleteSchema,
       answers: { 200: { description: 'The image in the recycle bin', schema: imageSchema }, 204: { description: 'The image is gone' } },
@@ -81,6 +84,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       path: '/v1/images/:id/restore',
       access: 'operator',
       summary: 'Takes an image out of the recycle bin',
+      problems: ['conflict', 'wrong-status', 'store-disabled'],
       params: idSchema,
       answers: shown,
       run: async ({ params, actor }) => Response.json(await images.restore(images.need(params.id).id, actor.name)),
@@ -90,8 +94,20 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
 }
 
 function memberRoutes(images: ImagesDeps['images']): Route[] {
-  const binding = { path: '/v1/images/:id/bindings/:instance', access: 'operator', params: bindingSchema, answers: shown } as const
-  const grant = { path: '/v1/images/:id/grants/:subject', access: 'operator', params: grantSchema, answers: shown } as const
+  const binding = {
+    path: '/v1/images/:id/bindings/:instance',
+    access: 'operator',
+    params: bindingSchema,
+    answers: shown,
+    problems: ['conflict', 'wrong-status'],
+  } as const
+  const grant = {
+    path: '/v1/images/:id/grants/:subject',
+    access: 'operator',
+    params: grantSchema,
+    answers: shown,
+    problems: ['conflict', 'wrong-status'],
+  } as const
   return [
     route({
       ...binding,

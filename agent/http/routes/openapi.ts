@@ -1,7 +1,7 @@
 // The description of the interface by itself.
 
-import { describeRoutes } from '../openapi.ts'
-import type { OpenApiDocument } from '../openapi.ts'
+import { describeRoutes } from '../openapi/document.ts'
+import type { OpenApiDocument } from '../openapi/document.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 

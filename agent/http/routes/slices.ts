@@ -55,6 +55,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
       path: '/v1/slices/fetch',
       access: 'viewer',
       summary: 'Sends slices as they are stored, in the order asked for, if an image that the caller may read or an upload of its own names them',
+      problems: ['not-found', 'data-corrupt'],
       body: fetchSlicesSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
       answers: { 200: { description: 'Frames of slices, ended by an end frame', mediaType: SLICES_MEDIA_TYPE } },

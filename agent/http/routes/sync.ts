@@ -24,6 +24,7 @@ export function syncRoutes({ sync, gate }: SyncRoutesDeps): Route[] {
       path: '/v1/sync',
       access: 'operator',
       summary: 'Copies images from another store to this one; only slices that are missing here travel',
+      problems: ['store-disabled'],
       body: syncRequestSchema,
       bodyLengthMax: SYNC_REQUEST_BYTES_MAX,
       answers: { 202: { description: 'The task that copies', schema: taskSchema } },

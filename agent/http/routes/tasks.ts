@@ -10,7 +10,9 @@ import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
-const filterSchema = pageQuerySchema.extend({ state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
+/** Tasks are listed by their numbers, the newest first. */
+const cursorSchema = z.string().regex(/^\d{1,15}$/, 'must be the next of an earlier page')
+const filterSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
 
 /** Routes below /v1/tasks. */
 export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
@@ -42,6 +44,7 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       path: '/v1/tasks/:id/cancel',
       access: 'operator',
       summary: 'Asks a task to stop',
+      problems: ['wrong-status', 'conflict'],
       params: idSchema,
       answers: { 202: { description: 'The task, which stops as soon as it can', schema: taskSchema } },
       run: ({ params, actor }) => Response.json(tasks.cancel(params.id, actor.name), { status: 202 }),
@@ -51,6 +54,7 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       path: '/v1/tasks/:id/retry',
       access: 'operator',
       summary: 'Runs a failed or cancelled task again, under the same id',
+      problems: ['wrong-status', 'conflict'],
       params: idSchema,
       answers: { 202: { description: 'The task, queued again', schema: taskSchema } },
       run: ({ params, actor }) => Response.json(tasks.retry(params.id, actor.name), { status: 202 }),

@@ -15,6 +15,7 @@ export function uniqueSizeRoutes({ uniqueSize }: UniqueSizeDeps): Route[] {
     route({
       method: 'POST',
       path: '/v1/unique-size',
+      problems: ['not-found', 'conflict'],
       access: 'viewer',
       summary: 'Counts the stored bytes that only these images hold: what deleting all of them would free',
       body: uniqueSizeQuerySchema,

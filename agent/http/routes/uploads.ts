@@ -3,14 +3,16 @@
 import { z } from 'zod'
 import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
+import type { ProblemCode } from '../../../protocol/problems.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { CHECKSUM_ALGORITHMS } from '../../uploads/checksum.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { draftErrorHeaders, PARTIAL_MEDIA_TYPE, speaksDraft, uploadLimit } from '../resumable-upload.ts'
 import { route } from '../route.ts'
-import type { HttpMethod, Route, RouteAccess, RouteAnswer, RouteContext } from '../route.ts'
+import type { Route, RouteAccess, RouteContext, RouteDefinition } from '../route.ts'
 import { ANSWER_HEADERS, OFFSET_MEDIA_TYPE, optionsHeaders } from '../tus.ts'
+import { UPLOAD_ANSWER_HEADERS, UPLOAD_BODIES, UPLOAD_REQUEST_HEADERS } from '../upload-headers.ts'
 import { UPLOADS_PATH } from '../upload-protocol.ts'
 import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 import { draftUploads } from './draft-uploads.ts'
@@ -32,14 +34,16 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   const draft = draftUploads(deps)
   const tus = tusUploads(deps)
   const spoken = (request: Request): UploadProtocol => (speaksDraft(request) ? draft : tus)
+  const onUpload = (context: UploadContext & { readonly params: { readonly id: string } }, run: (id: string) => Promise<Response>): Promise<Response> =>
+    guarded(context, () => namingAbsence(deps, context, context.params.id, () => run(context.params.id)))
 
   const collection = { path: UPLOADS_PATH, access: ACCESS, errorHeaders, crossOrigin: true } as const
   const upload = { path: `${UPLOADS_PATH}/:id`, access: ACCESS, errorHeaders, crossOrigin: true, params: paramsSchema } as const
   const options = {
     method: 'OPTIONS',
     access: 'public',
+    ...DESCRIBED.options,
     summary: 'Tells what of tus the server does',
-    answers: ANSWERS.OPTIONS,
     run: () => answerOptions(deps),
   } as const
   /** HEAD that speaks neither protocol is that of GET; while there is no image, it is refused as tus without a version. */
@@ -53,64 +57,110 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
     route({ ...collection, ...options }),
     route({
       ...collection,
+      ...DESCRIBED.create,
       method: 'POST',
       summary: 'Creates an upload',
-      answers: ANSWERS.POST,
       run: (context) => guarded(context, () => spoken(context.request).create(context)),
     }),
     route({ ...upload, ...options }),
     route({
       ...upload,
+      ...DESCRIBED.show,
       method: 'HEAD',
       summary: 'Tells how many bytes of an upload are durable',
-      answers: ANSWERS.HEAD,
-      run: (context) => guarded(context, () => showOrRedirect(context, context.params.id)),
+      run: (context) => onUpload(context, (id) => showOrRedirect(context, id)),
     }),
     route({
       ...upload,
+      ...DESCRIBED.redirect,
       method: 'GET',
       summary: 'Leads to the content of the image that a finished upload became',
-      answers: ANSWERS.GET,
-      run: (context) => guarded(context, () => redirectToContent(deps, context, context.params.id)),
+      run: (context) => onUpload(context, (id) => redirectToContent(deps, context, id)),
     }),
     route({
       ...upload,
+      ...DESCRIBED.append,
       method: 'PATCH',
       summary: 'Appends bytes to an upload; the last ones make it an image',
-      answers: ANSWERS.PATCH,
-      run: (context) => guarded(context, () => spoken(context.request).append(context, context.params.id)),
+      run: (context) => onUpload(context, (id) => spoken(context.request).append(context, id)),
     }),
     route({
       ...upload,
+      ...DESCRIBED.remove,
       method: 'DELETE',
       summary: 'Removes an upload',
-      answers: ANSWERS.DELETE,
-      run: (context) => guarded(context, () => spoken(context.request).remove(context, context.params.id)),
+      run: (context) => onUpload(context, (id) => spoken(context.request).remove(context, id)),
     }),
   ]
 }
 
-const ANSWERS = {
-  OPTIONS: { 204: { description: 'Version, extensions and limits in headers' } },
-  POST: {
-    201: { description: 'Created; its address in Location' },
-    413: { description: 'Too long' },
-    507: { description: 'Not enough space above the reserve' },
+/** What the OpenAPI document says of each operation. */
+const DESCRIBED = {
+  options: {
+    description: 'Also the preflight of a browser (CORS). Versions and limits are in the headers.',
+    answers: { 204: { description: 'Version, extensions and limits in headers', headers: UPLOAD_ANSWER_HEADERS.options } },
   },
-  HEAD: {
-    200: { description: 'Offset, length and metadata in headers' },
-    303: { description: 'Without a header of either protocol: the content of the image that it became, in Location' },
-    410: { description: 'Expired' },
+  create: {
+    description:
+      'tus 1.0.0 with Tus-Resumable, the draft with Upload-Complete. tus wants exactly one of Upload-Length, Upload-Defer-Length and a final Upload-Concat.',
+    requestHeaders: UPLOAD_REQUEST_HEADERS.create,
+    bodies: UPLOAD_BODIES.create,
+    answers: { 201: { description: 'Created; its address is in Location', headers: UPLOAD_ANSWER_HEADERS.create } },
+    problems: [
+      'unsupported-version',
+      'length-mismatch',
+      'not-found',
+      'wrong-status',
+      'store-disabled',
+      'checksum-mismatch',
+      'digest-mismatch',
+      'upload-cut',
+      'upload-locked',
+    ],
   },
-  GET: { 303: { description: 'The content of the image that it became, in Location' }, 410: { description: 'Expired' } },
-  PATCH: {
-    204: { description: 'The new offset in Upload-Offset; durable' },
-    409: { description: 'Another offset is wanted, in Upload-Offset; or a slice that the body names is not in the store' },
-    422: { description: 'The body does not have the digest of Content-Digest; nothing of it is kept' },
-    460: { description: 'The body does not have the digest of Upload-Checksum; nothing of it is kept' },
+  show: {
+    description: 'Without a header of either protocol it answers as GET does, once the upload is finished.',
+    requestHeaders: UPLOAD_REQUEST_HEADERS.other,
+    answers: {
+      200: { description: 'tus: offset, length and metadata in headers', headers: UPLOAD_ANSWER_HEADERS.show },
+      204: { description: 'Draft: offset, length and limits in headers', headers: UPLOAD_ANSWER_HEADERS.show },
+      303: { description: 'The content of the image that it became', headers: UPLOAD_ANSWER_HEADERS.redirect },
+    },
+    problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
   },
-  DELETE: { 204: { description: 'Removed' } },
-} as const satisfies Partial<Record<HttpMethod, Readonly<Record<number, RouteAnswer>>>>
+  redirect: {
+    description: 'Waits up to five seconds for the inspection of the image. The content wants a right of its own: an upload link does not open it.',
+    answers: { 303: { description: 'The content of the image that it became', headers: UPLOAD_ANSWER_HEADERS.redirect } },
+    problems: ['wrong-status', 'upload-expired'],
+  },
+  append: {
+    description: 'The offset of the answer is durable. What arrived is kept however the body ends, unless it came with a digest.',
+    requestHeaders: UPLOAD_REQUEST_HEADERS.append,
+    bodies: UPLOAD_BODIES.append,
+    answers: { 204: { description: 'The new offset is in Upload-Offset', headers: UPLOAD_ANSWER_HEADERS.append } },
+    problems: [
+      'unsupported-version',
+      'offset-mismatch',
+      'length-mismatch',
+      'upload-complete',
+      'upload-cut',
+      'upload-final',
+      'upload-locked',
+      'upload-expired',
+      'slice-missing',
+      'tail-not-empty',
+      'store-disabled',
+      'checksum-mismatch',
+      'digest-mismatch',
+    ],
+  },
+  remove: {
+    description: 'The image of a finished upload stays.',
+    requestHeaders: UPLOAD_REQUEST_HEADERS.other,
+    answers: { 204: { description: 'Removed', headers: UPLOAD_ANSWER_HEADERS.remove } },
+    problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
+  },
+} as const satisfies Record<string, Partial<RouteDefinition>>
 
 /** Versions, extensions and limits (tus 1.0.0, "OPTIONS"). */
 function answerOptions({ uploads }: UploadRoutesDeps): Response {
@@ -122,6 +172,19 @@ function answerOptions({ uploads }: UploadRoutesDeps): Response {
 /** Headers of a refusal in the protocol that the request speaks. */
 function errorHeaders(request: Request): Readonly<Record<string, string>> {
   return speaksDraft(request) ? draftErrorHeaders(request) : ANSWER_HEADERS
+}
+
+/** Refusals of a request by its headers alone. */
+const HEADER_PROBLEMS: ReadonlySet<ProblemCode> = new Set(['unsupported-version', 'unsupported-media-type', 'invalid-input'])
+
+/** Runs a request for one upload. One that is absent is answered as such, whatever is wrong with the headers (RFC 9110 §13.2.1). */
+async function namingAbsence({ uploads }: UploadRoutesDeps, { actor }: UploadContext, id: string, run: () => Promise<Response>): Promise<Response> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof ProblemError && HEADER_PROBLEMS.has(error.code)) await uploads.peek(id, actor)
+    throw error
+  }
 }
 
 /** Runs a request; a refusal gets the headers of its protocol. */

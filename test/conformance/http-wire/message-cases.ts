@@ -60,7 +60,7 @@ export const MESSAGE_CASES: readonly WireCase[] = [
     closes: true,
     headers: [ALLOW],
   },
-  ...['BREW', 'get', 'PROPFIND', 'TRACE', 'CONNECT', 'M-SEARCH'].map((method): WireCase => ({
+  ...['BREW', 'get', 'PROPFIND', 'CONNECT', 'M-SEARCH'].map((method): WireCase => ({
     rule: 'RFC 9110 §9.1',
     name: `the method ${method}`,
     send: [`${method} ${method === 'CONNECT' ? 'a:80' : '/v1/health'} HTTP/1.1\r\nHost: a\r\n\r\n`],
@@ -78,6 +78,16 @@ export const MESSAGE_CASES: readonly WireCase[] = [
     headers: ['allow: get, head, options'],
     problem: 'method-not-allowed',
   },
+  {
+    rule: 'RFC 9110 §9.3.8',
+    name: 'TRACE, which no path takes',
+    send: ['TRACE /v1/health HTTP/1.1\r\nHost: a\r\n\r\n'],
+    statuses: [405],
+    closes: true,
+    headers: ['allow: get, head, options'],
+    problem: 'method-not-allowed',
+  },
+  { rule: 'RFC 9110 §9.3.8', name: 'TRACE of a path that does not exist', send: ['TRACE /v1/none HTTP/1.1\r\nHost: a\r\n\r\n'], statuses: [404], closes: true },
   { rule: 'RFC 9110 §7.8', name: 'Upgrade is ignored', send: [`${HEALTH}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`], statuses: [200], closes: false },
   ...['GARBAGE', 'GET /v1/health', 'GET  /v1/health HTTP/1.1', 'GET\t/v1/health HTTP/1.1', '\x16\x03\x01\x02\x00\x01'].map((line): WireCase => ({
     rule: 'RFC 9112 §3',

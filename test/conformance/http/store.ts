@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import type { HealthCheck } from '../../../agent/contract/health.ts'
-import { templateOf } from '../../../agent/http/openapi.ts'
-import type { OpenApiDocument } from '../../../agent/http/openapi.ts'
+import { templateOf } from '../../../agent/http/openapi/document.ts'
+import type { OpenApiDocument } from '../../../agent/http/openapi/document.ts'
 import type { Health } from '../../../protocol/health.ts'
 import { storeSchema } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
@@ -211,8 +211,10 @@ export const STORE_CASES: HttpCase[] = [
         const parameters = (operation['parameters'] ?? []) as { name: string; in: string; required: boolean; schema: unknown }[]
         for (const [, name] of one.path.matchAll(/:(\w+)/g))
           assert.ok(parameters.some((parameter) => parameter.in === 'path' && parameter.name === name && parameter.required))
-        assert.equal('requestBody' in operation, one.body !== undefined || one.bodyType !== undefined)
+        assert.equal('requestBody' in operation, one.body !== undefined || Object.keys(one.bodies).length > 0)
         const responses = operation['responses'] as Record<string, unknown>
+        assert.ok(document.tags.some(({ name }) => [name].join() === String(operation['tags'])))
+        assert.ok(String(operation['description']) !== '' && Object.keys(responses).some((status) => status.startsWith('4')))
         for (const status of Object.keys(one.answers)) assert.ok(status in responses)
         assert.deepEqual(responses['default'], { $ref: '#/components/responses/Problem' })
       }

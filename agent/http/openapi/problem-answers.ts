@@ -1,0 +1,50 @@
+// Which problems an operation may answer with: those that follow from its access, its path and its body, and those that its
+// route names.
+
+import { PROBLEMS } from '../../../protocol/problems.ts'
+import type { ProblemCode } from '../../../protocol/problems.ts'
+import type { Route } from '../route.ts'
+
+/** Problems of any request: its framing, its input, the limits of the agent, its disk and its stop. */
+const OF_ALL: readonly ProblemCode[] = [
+  'malformed-request',
+  'invalid-input',
+  'target-too-long',
+  'headers-too-large',
+  'limit-reached',
+  'internal',
+  'store-unavailable',
+  'shutting-down',
+]
+
+interface ProblemAnswer {
+  readonly description: string
+  readonly content?: Readonly<Record<string, unknown>>
+}
+
+/** Answers by status, each with the codes that it stands for. */
+export function describeProblems(route: Route): Readonly<Record<string, ProblemAnswer>> {
+  const byStatus = new Map<number, ProblemCode[]>()
+  for (const code of new Set(problemsOf(route))) {
+    const { status } = PROBLEMS[code]
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  }
+  return Object.fromEntries([...byStatus].toSorted(([a], [b]) => a - b).map(([status, codes]) => [status, describeAnswer(route, codes)]))
+}
+
+function problemsOf({ method, path, access, body, bodies, problems }: Route): ProblemCode[] {
+  const found: ProblemCode[] = [...OF_ALL, 'unauthenticated']
+  if (access !== 'public') found.push('forbidden')
+  if (typeof access === 'object') found.push('link-expired')
+  if (path.includes(':')) found.push('not-found')
+  if (body || Object.keys(bodies).length > 0) found.push('payload-too-large', 'unsupported-media-type', 'request-timeout')
+  if (method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS') found.push('insufficient-storage')
+  return [...found, ...problems]
+}
+
+function describeAnswer({ method }: Route, codes: readonly ProblemCode[]): ProblemAnswer {
+  const description = codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('. ')
+  // RFC 9110 §9.3.2: an answer to HEAD has no body.
+  if (method === 'HEAD') return { description }
+  return { description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }
+}
