@@ -58,7 +58,12 @@ const configSchema = z.object({
     /** Without it /var/lib/slipway/<name>. */
     state: absolutePath.optional(),
   }),
-  network: z.object({ listen: listen.default({ host: '127.0.0.1', port: 8420 }), data: cidr.default(''), sync: cidr.default('') }),
+  network: z.object({
+    listen: listen.default({ host: '127.0.0.1', port: 8420 }),
+    data: cidr.default(''),
+    sync: cidr.default(''),
+    'plain-http': z.boolean().default(false),
+  }),
   transfer: z.object({ 'upload-concurrency': concurrency.default(1), 'download-concurrency': concurrency.default(1) }),
   images: z.object({
     'retrieve-existing': z.boolean().default(false),
@@ -82,7 +87,7 @@ const configSchema = z.object({
 /** Every key, and how it is written in the environment. */
 export const KNOWN_KEYS = {
   store: { name: 'text', description: 'text', mount: 'text', zone: 'text', scope: 'text', reserved: 'text', state: 'text' },
-  network: { listen: 'text', data: 'text', sync: 'text' },
+  network: { listen: 'text', data: 'text', sync: 'text', 'plain-http': 'flag' },
   transfer: { 'upload-concurrency': 'number', 'download-concurrency': 'number' },
   images: { 'retrieve-existing': 'flag', deletion: 'text', retention: 'text', 'max-per-owner': 'number', enabled: 'flag' },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
@@ -110,7 +115,8 @@ export interface Config {
     readonly reservedBytes: number
     readonly state: string
   }
-  readonly network: { readonly listen: ListenAddress; readonly data: string; readonly sync: string }
+  /** `plainHttp`: plain HTTP on addresses other than loopback is meant. */
+  readonly network: { readonly listen: ListenAddress; readonly data: string; readonly sync: string; readonly plainHttp: boolean }
   readonly transfer: { readonly uploadConcurrency: number; readonly downloadConcurrency: number }
   readonly images: {
     readonly retrieveExisting: boolean
@@ -126,6 +132,8 @@ export interface Config {
   readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[] }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
   readonly tls: { readonly cert: string; readonly key: string } | undefined
+  /** Keys that are set, and that this version only accepts. */
+  readonly ineffectiveKeys: readonly string[]
   /** What does not come from the file. */
   readonly process: ProcessSettings
 }
@@ -197,7 +205,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
   if ((tls.cert === '') !== (tls.key === '')) complaints.push(`tls.cert and tls.key belong together. Set both, or neither.`)
   return {
     store: { name: store.name, description: store.description, mount: mountPath, zone: store.zone, scope: store.scope, reservedBytes: store.reserved, state },
-    network,
+    network: { listen: network.listen, data: network.data, sync: network.sync, plainHttp: network['plain-http'] },
     transfer: { uploadConcurrency: transfer['upload-concurrency'], downloadConcurrency: transfer['download-concurrency'] },
     images: {
       retrieveExisting: images['retrieve-existing'],
@@ -211,8 +219,18 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
     imports,
     schedules,
     tls: tls.cert === '' ? undefined : tls,
+    ineffectiveKeys: ineffectiveKeys(parsed),
     process: readProcessSettings(environment, complaints),
   }
+}
+
+/** Keys of imports, which this version does not have. Those at their default change nothing anyway. */
+function ineffectiveKeys({ images, imports }: z.output<typeof configSchema>): string[] {
+  const keys: string[] = []
+  if (images['retrieve-existing']) keys.push('images.retrieve-existing')
+  if (imports.roots.length > 0) keys.push('imports.roots')
+  if (imports.allow.length > 0) keys.push('imports.allow')
+  return keys
 }
 
 function readProcessSettings(environment: Environment, complaints: string[]): ProcessSettings {

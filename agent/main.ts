@@ -3,6 +3,7 @@
 
 import { parseArgs } from 'node:util'
 import packageFile from '../package.json' with { type: 'json' }
+import { checkConfiguration } from './commands/check-configuration.ts'
 import { checkStore } from './commands/check.ts'
 import { exitOnCrash } from './commands/crash.ts'
 import { collectGarbageNow, recoverStore, scrubStoreNow } from './commands/maintenance.ts'
@@ -37,7 +38,7 @@ interface Flags {
 }
 
 const COMMANDS: Readonly<Record<string, (config: Config, flags: Flags) => Promise<number>>> = {
-  serve: async (config, { check }) => (check ? tell(`The configuration of store ${config.store.name} is valid.`) : serve(config, packageFile.version)),
+  serve: (config, { check }) => (check ? checkConfiguration(config) : serve(config, packageFile.version)),
   recover: (config) => recoverStore(config),
   scrub: (config) => scrubStoreNow(config),
   gc: (config, { dryRun }) => collectGarbageNow(config, dryRun),

@@ -10,7 +10,7 @@ import type { Clock, Log } from '../contract/runtime.ts'
 import type { Application } from '../server/exchange.ts'
 import { openServer } from '../server/server.ts'
 import type { HttpServer } from '../server/server.ts'
-import { addressesWithin } from '../system/network.ts'
+import { listenHosts } from './listen-hosts.ts'
 import { readSendQueues } from '../system/send-queues.ts'
 import { StartRefused } from './start-refused.ts'
 
@@ -97,28 +97,8 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
   }
 }
 
-/** The host of `network.listen`, then the other addresses of this node in the data and sync networks. */
-function listenHosts(config: Config): string[] {
-  const { listen, data, sync } = config.network
-  const hosts = new Set([listen.host])
-  if (isWildcard(listen.host)) return [...hosts]
-  for (const [key, cidr] of [
-    ['network.data', data],
-    ['network.sync', sync],
-  ] as const) {
-    if (cidr === '') continue
-    const addresses = addressesWithin(cidr)
-    if (addresses.length === 0) throw new StartRefused(`${key} is ${cidr}, but this node has no address in that network. Correct it, or leave it empty.`)
-    for (const address of addresses) hosts.add(address)
-  }
-  return [...hosts]
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::'
-}
-
-async function readTls({ tls }: Config): Promise<Tls | undefined> {
+/** Certificate and key of the configuration; undefined without TLS. Throws StartRefused when they cannot be used. */
+export async function readTls({ tls }: Config): Promise<Tls | undefined> {
   if (!tls) return undefined
   const [cert, key] = await Promise.all([readPem('tls.cert', tls.cert), readPem('tls.key', tls.key)])
   try {

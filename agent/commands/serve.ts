@@ -7,6 +7,7 @@ import { createApp } from '../http/app.ts'
 import type { LeaseRecord } from '../system/lease.ts'
 import { createNotifier } from '../system/notify.ts'
 import type { Notifier } from '../system/notify.ts'
+import { configurationWarnings } from './check-configuration.ts'
 import { createRuntime, openFoundation } from './foundation.ts'
 import { openListeners } from './listeners.ts'
 import type { Listeners } from './listeners.ts'
@@ -23,6 +24,7 @@ const STOP_MS_MAX = 9500
 export async function serve(config: Config, version: string): Promise<number> {
   const runtime = createRuntime(config)
   const { clock, log } = runtime
+  for (const warning of configurationWarnings(config)) log.warn(warning)
   const stop = new AbortController()
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }))
   using limits = new DisposableStack()

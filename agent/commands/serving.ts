@@ -29,6 +29,7 @@ import { createTransferGate } from '../http/transfer-gate.ts'
 import { createMaintenance } from '../schedule/maintenance.ts'
 import { Schedules } from '../schedule/schedules.ts'
 import type { Foundation } from './foundation.ts'
+import { plainHosts } from './listen-hosts.ts'
 import type { Listeners } from './listeners.ts'
 import { STORE_FILE } from './store-file.ts'
 import type { StoreFile } from './store-file.ts'
@@ -101,6 +102,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     schedules: () => schedules.facts(),
     tasks,
     certificateEndMs: listeners.certificateEndMs,
+    plainHosts: plainHosts(config),
   })
   const health = stack.use(createHealth({ checks, clock, log: log.child({ part: 'health' }), emit }))
   const agentMetrics = createAgentMetrics({

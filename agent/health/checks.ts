@@ -49,6 +49,8 @@ export interface StoreChecksDeps {
   readonly tasks: Pick<TaskBoard, 'counts'>
   /** End of the certificate in use in milliseconds since 1970; null without TLS. */
   readonly certificateEndMs: () => number | null
+  /** Addresses on which the agent speaks plain HTTP to other machines without being told to. */
+  readonly plainHosts: readonly string[]
 }
 
 /** All checks of a store. */
@@ -67,7 +69,7 @@ export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
     check('schedules', () => judgeSchedules(deps.schedules(), clock.nowMs())),
     check('tasks', () => judgeBacklog(tasks.counts())),
     check('clock', clockCheck(deps)),
-    check('certificate', () => judgeCertificate(deps.certificateEndMs(), clock.nowMs())),
+    check('certificate', () => judgeCertificate(deps.certificateEndMs(), clock.nowMs(), deps.plainHosts)),
   ]
 }
 

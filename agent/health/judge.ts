@@ -271,7 +271,15 @@ export function judgeClock(facts: ClockFacts, nowMs: number): Finding {
 }
 
 /** Without TLS there is no certificate to judge. */
-export function judgeCertificate(endMs: number | null, nowMs: number): Finding {
+export function judgeCertificate(endMs: number | null, nowMs: number, plainHosts: readonly string[]): Finding {
+  if (endMs === null && plainHosts.length > 0)
+    return {
+      state: 'warning',
+      measured: `plain HTTP on ${plainHosts.join(', ')}`,
+      limit: 'plain HTTP on loopback only',
+      impact: 'Whoever is on the way can read tokens and images.',
+      action: 'Set tls.cert and tls.key, or network.plain-http = true when the network is trusted or TLS ends at a proxy.',
+    }
   if (endMs === null) return ok('TLS is off')
   const limit = `${formatDuration(CERTIFICATE_WARNING_MS)} left`
   const leftMs = endMs - nowMs

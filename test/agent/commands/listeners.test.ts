@@ -66,18 +66,18 @@ describe('refusals', () => {
     await using other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo
-    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '127.0.0.1', port }, data: '', sync: '' } }
+    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '127.0.0.1', port }, data: '', sync: '', plainHttp: false } }
     const sentence = `The address 127.0.0.1:${port} is taken by another process. Stop that process, or set network.listen to another port.`
     await expect(openListeners({ config, clock: systemClock, log })).rejects.toThrow(sentence)
   })
 
   test('an address of another machine', async () => {
-    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '203.0.113.7', port: 0 }, data: '', sync: '' } }
+    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '203.0.113.7', port: 0 }, data: '', sync: '', plainHttp: false } }
     await expect(openListeners({ config, clock: systemClock, log })).rejects.toThrow('This node does not have the address 203.0.113.7.')
   })
 
   test('a network this node has no address in', async () => {
-    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '127.0.0.1', port: 0 }, data: '203.0.113.0/24', sync: '' } }
+    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '127.0.0.1', port: 0 }, data: '203.0.113.0/24', sync: '', plainHttp: false } }
     await expect(openListeners({ config, clock: systemClock, log })).rejects.toThrow(
       'network.data is 203.0.113.0/24, but this node has no address in that network.',
     )
@@ -87,7 +87,10 @@ describe('refusals', () => {
 describe('networks', () => {
   test('addresses of the data network are served on the same port', async () => {
     // All of 127.0.0.0/8 is this machine, but only 127.0.0.1 is an address of its interface.
-    const config = { ...agentConfig('/tmp/x'), network: { listen: { host: '127.0.0.2', port: 0 }, data: '127.0.0.0/8', sync: '127.0.0.1/32' } }
+    const config = {
+      ...agentConfig('/tmp/x'),
+      network: { listen: { host: '127.0.0.2', port: 0 }, data: '127.0.0.0/8', sync: '127.0.0.1/32', plainHttp: false },
+    }
     await using listeners = await openListeners({ config, clock: systemClock, log })
     listeners.serve(() => new Response('here'))
     expect(listeners.urls).toHaveLength(2)

@@ -34,6 +34,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       schedules: () => [],
       tasks: { counts: () => ({ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }) },
       certificateEndMs: () => null,
+      plainHosts: [],
       ...more,
     })
   const checks = await make()

@@ -69,10 +69,11 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['a clock that jumped', 'warning', judgeClock({ latestMs: 0, stepMs: 60_000 }, NOW)],
   ['a clock behind what was seen', 'failed', judgeClock({ latestMs: NOW + DAY, stepMs: 0 }, NOW)],
   ['a clock that was never set', 'failed', judgeClock({ latestMs: 0, stepMs: 0 }, 1000)],
-  ['no TLS', 'ok', judgeCertificate(null, NOW)],
-  ['a certificate of 14 days', 'ok', judgeCertificate(NOW + 14 * DAY, NOW)],
-  ['a certificate of 13 days', 'warning', judgeCertificate(NOW + 13 * DAY, NOW)],
-  ['a certificate that ended', 'failed', judgeCertificate(NOW, NOW)],
+  ['no TLS on loopback', 'ok', judgeCertificate(null, NOW, [])],
+  ['no TLS beyond loopback', 'warning', judgeCertificate(null, NOW, ['10.0.0.5'])],
+  ['a certificate of 14 days', 'ok', judgeCertificate(NOW + 14 * DAY, NOW, [])],
+  ['a certificate of 13 days', 'warning', judgeCertificate(NOW + 13 * DAY, NOW, [])],
+  ['a certificate that ended', 'failed', judgeCertificate(NOW, NOW, [])],
 ]
 
 describe('a finding', () => {

@@ -1,0 +1,25 @@
+// What a configuration means on this node beyond its syntax: `serve --check` and `serve` refuse and warn alike.
+
+import type { Config } from '../config.ts'
+import { listenHosts, plainHosts } from './listen-hosts.ts'
+import { readTls } from './listeners.ts'
+
+/** One sentence for each thing that works, but hardly as it is meant. Throws StartRefused as `listenHosts` does. */
+export function configurationWarnings(config: Config): string[] {
+  const warnings = config.ineffectiveKeys.map((key) => `${key} has no effect in this version: there are no imports yet.`)
+  const hosts = plainHosts(config)
+  if (hosts.length > 0)
+    warnings.push(
+      `The agent speaks plain HTTP on ${hosts.join(', ')}: tokens and images pass unencrypted. Set tls.cert and tls.key, or network.plain-http = true when that is meant.`,
+    )
+  return warnings
+}
+
+/** `serve --check`: prints what is wrong or doubtful and gives the exit code. Opens no socket and changes nothing. Throws StartRefused. */
+export async function checkConfiguration(config: Config): Promise<number> {
+  listenHosts(config)
+  await readTls(config)
+  const warnings = configurationWarnings(config)
+  process.stdout.write([`The configuration of store ${config.store.name} is valid.`, ...warnings.map((warning) => `Warning: ${warning}`), ''].join('\n'))
+  return 0
+}
