@@ -1,12 +1,13 @@
 // The pool when its threads die: no job may wait for a thread that is not there.
 
 import { describe, expect, test } from 'bun:test'
-import { readdirSync, readFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { PRIORITY_OF_WORK } from '../../../agent/contract/thread-priority.ts'
 import { CUTTER_DEFAULT } from '../../../agent/slices/parameters.ts'
 import type { SegmentJob } from '../../../agent/slices/ingest-messages.ts'
 import { WorkerPool } from '../../../agent/slices/worker-pool.ts'
 import { createMemoryLog } from '../../support/memory-log.ts'
+import { until } from '../../support/until.ts'
 
 const segment = (): SegmentJob => ({ kind: 'segment', input: new ArrayBuffer(4096), output: new ArrayBuffer(8192), start: 0, end: 4096, last: true })
 
@@ -28,15 +29,20 @@ describe('worker pool', () => {
     expect(started).toBe(2)
   })
 
-  test.skipIf(process.platform !== 'linux')('runs its threads, and no others, at a lower priority', async () => {
-    // The nice value is field 19 of a thread's stat, counted after its name in brackets (proc(5)).
-    const niceOf = (thread: string): number => Number(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[16])
-    const before = new Set(readdirSync('/proc/self/task'))
-    const own = niceOf(String(process.pid))
-    using pool = new WorkerPool({ count: 2, cutter: CUTTER_DEFAULT, log: createMemoryLog() })
+  test.skipIf(process.platform !== 'linux')('runs every thread at a lower priority, and its caller as before', async () => {
+    const own = getPriority(0)
+    const niceOf = new Map<Worker, number>()
+    const startWorker = (): Worker => {
+      const worker = new Worker(new URL('../../support/worker-with-priority.ts', import.meta.url).href)
+      worker.addEventListener('message', ({ data }: MessageEvent<{ readonly kind: string; readonly nice: number }>) => {
+        if (data.kind === 'priority') niceOf.set(worker, data.nice)
+      })
+      return worker
+    }
+    using pool = new WorkerPool({ count: 2, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker })
     await Promise.all([pool.run(segment()).done, pool.run(segment()).done])
-    const lowered = readdirSync('/proc/self/task').filter((thread) => !before.has(thread) && niceOf(thread) === PRIORITY_OF_WORK)
-    expect(lowered).toHaveLength(2)
-    expect(niceOf(String(process.pid))).toBe(own)
+    await until('both threads have said their priority', () => niceOf.size === 2)
+    expect([...niceOf.values()]).toEqual([PRIORITY_OF_WORK, PRIORITY_OF_WORK])
+    expect(getPriority(0)).toBe(own)
   })
 })
