@@ -31,6 +31,8 @@ const FIRST_ATTEMPTS_MAX = 3
 /** An image that has just come to the other store is being inspected there: how often it is looked at again, and after how long. */
 const CREATING_LOOKS_MAX = 120
 const CREATING_WAIT_MS = 500
+/** Longest time in which the other store tells of all images of a task, in milliseconds. */
+const RESOLVE_MS_MAX = 15 * 60_000
 
 /** What a task keeps of its order; the token is its secret. */
 const paramsSchema = z.object({ source: z.object({ url: z.string() }), images: z.array(z.string()) })
@@ -149,8 +151,9 @@ async function identify(deps: SyncDeps, client: AgentClient, { signal }: TaskCon
 /** All images before the first is moved, so that a wrong name moves nothing. Each once, in the order named. */
 async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonly string[], { signal }: TaskContext): Promise<Image[]> {
   const found = new Map<string, Image>()
+  const endMs = deps.clock.monotonicMs() + RESOLVE_MS_MAX
   for (const name of names) {
-    const image = await settledImage(deps, client, name, signal)
+    const image = await settledImage(deps, client, name, { signal, endMs })
     if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} names an image with an id that is none.`)
     if (image.status !== 'available' && image.status !== 'degraded') {
       throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${client.baseUrl}; only an available image can be copied.`)
@@ -163,8 +166,15 @@ async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonl
 const REFUSALS = { busy: 'is being removed here', unreadable: 'is here, but its files cannot be read now', 'other-bytes': 'is here with other bytes' } as const
 
 /** The image at the source once it is no longer `creating`, which takes a moment after its upload. */
-async function settledImage({ clock }: SyncDeps, client: AgentClient, name: string, signal: AbortSignal): Promise<Image> {
+async function settledImage(
+  { clock }: SyncDeps,
+  client: AgentClient,
+  name: string,
+  { signal, endMs }: { readonly signal: AbortSignal; readonly endMs: number },
+): Promise<Image> {
   for (let look = 1; ; look++) {
+    if (clock.monotonicMs() > endMs)
+      throw problem('peer-unreachable', `${client.baseUrl} did not tell of all images within ${RESOLVE_MS_MAX / 60_000} minutes.`)
     const image = await persistently({ clock, signal, url: client.baseUrl, about: `image ${name}` }, () => client.images.get(name, { signal }))
     if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
     await clock.sleep(CREATING_WAIT_MS, signal)

@@ -66,7 +66,9 @@ describe('environment', () => {
       SLIPWAY_IMAGES_ENABLED: 'false',
       SLIPWAY_IMPORTS_ALLOW: 'a.example, 10.0.0.0/8',
       SLIPWAY_STORE_RESERVED: '2 GiB',
+      SLIPWAY_SYNC_PEERS: '10.20.0.0/16, hub.example,fd00::1',
     })
+    expect(config.sync.peers).toEqual(['10.20.0.0/16', 'hub.example', 'fd00::1'])
     expect(config.transfer.uploadConcurrency).toBe(4)
     expect(config.images.enabled).toBe(false)
     expect(config.imports.allow).toEqual(['a.example', '10.0.0.0/8'])
@@ -106,6 +108,8 @@ describe('refusals', () => {
     ['[store]\nname = \n', 'edge.toml, line 2, column '],
     ['[store]\nmount = "srv"', 'store.mount must be an absolute path'],
     ['[store]\nreserved = "lots"', '"lots" is not a size; write it like "1 GB"'],
+    ['[sync]\npeers = ["http://hub.example:8420"]', 'edge.toml: sync.peers must be a list of networks, addresses and host names'],
+    ['[sync]\npeers = ["10.0.0.0/33"]', 'edge.toml: sync.peers must be a list of networks, addresses and host names'],
     ['[uploads]\nexpiry = "soon"', '"soon" is not a duration'],
     ['[network]\nlisten = "8420"', '"8420" is not an address'],
     ['[network]\ndata = "10.0.0.0/33"', 'network.data is not a network'],

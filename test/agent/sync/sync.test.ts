@@ -224,6 +224,24 @@ describe('sync', () => {
     expect(codeOf(await target.tasks.ended(id))).toBe('peer-not-allowed')
   })
 
+  test('gives up a source that never comes to the end of what it tells', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    const image = await source.add(seededBytes(1000, 1))
+    // Every image is `creating`, and each question takes a while.
+    let nowMs = 0
+    const creating = async (url: string, init: RequestInit): Promise<Response> => {
+      nowMs += 60_000
+      const answer = await fetch(url, init)
+      return url.includes('/images/') ? Response.json({ ...((await answer.json()) as object), status: 'creating' }) : answer
+    }
+    await using target = await openSyncTarget(folders.target, { clock: { ...HURRIED, monotonicMs: () => nowMs }, fetch: creating })
+    const task = await target.pull(server.url, [image.id])
+    expect(task.error?.detail).toContain('did not tell of all images within 15 minutes')
+    expect(nowMs).toBeLessThan(20 * 60_000)
+  })
+
   test('gives up a source that trickles', async () => {
     await using folders = await createTwoFolders()
     await using target = await openSyncTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
