@@ -4,7 +4,6 @@
 import type { z } from 'zod'
 import { createdTokenSchema, linkSchema, tokenSchema } from './access.ts'
 import type { CreatedToken, Link, NewToken, newLinkSchema, Token } from './access.ts'
-import type { Digest } from './digest.ts'
 import { eventSchema } from './event.ts'
 import type { StoreEvent } from './event.ts'
 import { exchange } from './exchange.ts'
@@ -17,11 +16,11 @@ import { healthSchema } from './health.ts'
 import type { Health } from './health.ts'
 import { imageSchema, uniqueSizeSchema } from './image.ts'
 import type { Image, ImageFilter, ImagePatch } from './image.ts'
-import { decodeManifest, MANIFEST_MEDIA_TYPE, ManifestInvalid } from './manifest.ts'
-import type { Manifest } from './manifest.ts'
+import { decodeManifestHeader, MANIFEST_HEADER_BYTES, MANIFEST_MEDIA_TYPE, ManifestInvalid, manifestLength } from './manifest.ts'
 import { pageSchema } from './page.ts'
 import type { Page } from './page.ts'
 import { problem } from './problems.ts'
+import type { ProblemError } from './problems.ts'
 import { scheduleSchema } from './schedule.ts'
 import type { Schedule, ScheduleName, SchedulePatch } from './schedule.ts'
 import { storeSchema } from './store.ts'
@@ -33,8 +32,6 @@ import type { Task } from './task.ts'
 import { createUploadClient } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
-/** Longest manifest a client takes, in bytes: 13 million slices, an image of 860 GB with the default cutter and no zeros. */
-export const MANIFEST_BYTES_MAX = 512 * 1024 * 1024
 /** Pages a client walks through for `all`, a bound against an agent whose pages never end. */
 export const PAGES_MAX = 10_000
 
@@ -87,8 +84,11 @@ export interface AgentClient {
     /** `subject` is `user:NAME` or `group:NAME`. */
     grant(id: string, subject: string, options?: CallOptions): Promise<Image>
     revoke(id: string, subject: string, options?: CallOptions): Promise<Image>
-    /** The manifest, its own digest verified. */
-    manifest(id: string, options?: CallOptions): Promise<{ manifest: Manifest; digest: Digest }>
+    /**
+     * The bytes of a manifest: first its header, then as many more as the header says. The header is checked, digest and entries are not: a
+     * manifest may be as long as MANIFEST_ENTRIES_MAX entries. Throws `peer-unreachable` for bytes that are none.
+     */
+    manifest(id: string, options?: CallOptions): AsyncGenerator<Uint8Array<ArrayBuffer>>
     /** Answers of 200, 206 and 304; others are problems. */
     content(id: string, options?: ContentOptions): Promise<Answer>
   }
@@ -235,16 +235,32 @@ const schedulePageSchema = pageSchema(scheduleSchema)
 const eventPageSchema = pageSchema(eventSchema)
 const tokenPageSchema = pageSchema(tokenSchema)
 
-async function readManifest(peer: Peer, asked: Promise<Answer>): Promise<{ manifest: Manifest; digest: Digest }> {
-  const answer = await asked
-  const bytes = await answer.bytes(MANIFEST_BYTES_MAX)
-  try {
-    return await decodeManifest(bytes)
-  } catch (error) {
-    if (error instanceof ManifestInvalid)
-      throw problem('peer-unreachable', `${peer.baseUrl} sent a manifest that is not valid: ${error.message}.`, {}, { cause: error })
-    throw error
+async function* readManifest(peer: Peer, asked: Promise<Answer>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const invalid = (why: string, cause?: unknown): ProblemError =>
+    problem('peer-unreachable', `${peer.baseUrl} sent a manifest that is not valid: ${why}.`, {}, { cause })
+  const header = new Uint8Array(MANIFEST_HEADER_BYTES)
+  let length: number | undefined
+  let received = 0
+  for await (const piece of (await asked).body()) {
+    let rest = piece
+    if (length === undefined) {
+      const part = piece.subarray(0, MANIFEST_HEADER_BYTES - received)
+      header.set(part, received)
+      received += part.byteLength
+      rest = piece.subarray(part.byteLength)
+      if (received < MANIFEST_HEADER_BYTES) continue
+      try {
+        length = manifestLength(decodeManifestHeader(header).count)
+      } catch (error) {
+        throw error instanceof ManifestInvalid ? invalid(error.message, error) : error
+      }
+      yield header
+    }
+    received += rest.byteLength
+    if (received > length) throw invalid(`it is longer than the ${length} bytes that its header says`)
+    if (rest.byteLength > 0) yield rest
   }
+  if (received !== length) throw invalid('it ends before its end')
 }
 
 function contentCall(path: readonly string[], query: Call['query'], options: ContentOptions): Call {

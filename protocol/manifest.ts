@@ -34,10 +34,14 @@ export interface ManifestEntry {
   readonly digest: Uint8Array | null
 }
 
-/** Read access to the bytes of a manifest; holds them without copying. */
-export interface Manifest {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly imageLength: number
+/** Entries that a manifest gives at a time at most: 80 KiB of it. */
+export const MANIFEST_BLOCK_ENTRIES = 2048
+
+/** Consecutive entries in memory. Indexes count from the beginning of the manifest. */
+export interface ManifestBlock {
+  /** Index of the first entry of the block. */
+  readonly first: number
+  /** Entries in the block. */
   readonly count: number
   /** Offset in the image where entry i begins. */
   offsetAt(i: number): number
@@ -45,7 +49,23 @@ export interface Manifest {
   isZeroAt(i: number): boolean
   /** The 32 digest bytes of entry i; all zero for a zero run. */
   digestAt(i: number): Uint8Array
+}
+
+/** A verified manifest of any length, read a block at a time: a long one never lies in memory as a whole. */
+export interface Manifest {
+  readonly imageLength: number
+  readonly count: number
+  /** Entries from index `from` on, in order, at most MANIFEST_BLOCK_ENTRIES at a time. Throws ManifestInvalid when a block is no longer what was verified. */
+  blocks(from?: number): AsyncIterable<ManifestBlock>
   /** Index of the entry that holds the byte at this offset of the image (0 ≤ offset < imageLength). */
+  find(offset: number): number | Promise<number>
+  /** The bytes of the manifest as they are stored and sent, manifestLength(count) of them, from a position on. */
+  pieces(position?: number): AsyncIterable<Uint8Array<ArrayBuffer>>
+}
+
+/** A manifest that lies in memory as a whole. */
+export interface MemoryManifest extends Manifest, ManifestBlock {
+  readonly bytes: Uint8Array<ArrayBuffer>
   find(offset: number): number
 }
 
@@ -58,7 +78,7 @@ export function manifestLength(entryCount: number): number {
  * Encodes entries in image order and seals them with their digest. Neighbouring zero runs become one and empty
  * entries vanish, so equal slices always give equal bytes.
  */
-export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<{ manifest: Manifest; digest: Digest }> {
+export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<{ manifest: MemoryManifest; digest: Digest }> {
   let capacity = 1024
   let body = new Uint8Array(capacity * MANIFEST_ENTRY_BYTES)
   let view = new DataView(body.buffer)
@@ -104,73 +124,106 @@ export function encodeManifestHeader({ count, imageLength }: Pick<Manifest, 'cou
 }
 
 /** Reads a manifest and verifies its structure and its digest. Throws ManifestInvalid with what is wrong. */
-export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ manifest: Manifest; digest: Digest }> {
+export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ manifest: MemoryManifest; digest: Digest }> {
   const manifest = viewManifest(bytes)
   const sealed = bytes.byteLength - MANIFEST_TRAILER_BYTES
   const raw = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes.subarray(0, sealed)))
   for (let i = 0; i < DIGEST_BYTES; i++) {
     if (raw[i] !== bytes[sealed + i]) throw new ManifestInvalid('the digest of the manifest does not match its bytes')
   }
-  let before = -1
-  let wasZero = false
-  for (let i = 0; i < manifest.count; i++) {
-    const offset = manifest.offsetAt(i)
-    if (offset <= before || (i === 0 && offset !== 0)) throw new ManifestInvalid(`entry ${i} begins at ${offset}, after ${before}`)
-    before = offset
-    const length = manifest.lengthAt(i)
-    if (length <= 0) throw new ManifestInvalid(`entry ${i} ends before it begins`)
-    const isZero = manifest.isZeroAt(i)
-    if (length > SLICE_LENGTH_MAX && !isZero) throw new ManifestInvalid(`entry ${i} is ${length} bytes long, the limit is ${SLICE_LENGTH_MAX}`)
-    if (isZero && wasZero) throw new ManifestInvalid(`entry ${i} continues a run of zeros`)
-    wasZero = isZero
-  }
-  if (manifest.count === 0 && manifest.imageLength !== 0) throw new ManifestInvalid('the manifest has a length but no entries')
+  checkBlock(manifest, false)
   return { manifest, digest: formatDigest(raw) }
 }
 
-/** Entries of a manifest, in image order. */
-export function* manifestEntries(manifest: Manifest): Generator<ManifestEntry> {
-  for (let i = 0; i < manifest.count; i++) {
-    yield { length: manifest.lengthAt(i), digest: manifest.isZeroAt(i) ? null : manifest.digestAt(i) }
+/** Entries of a block, or of a manifest in memory, in image order. */
+export function* manifestEntries(block: ManifestBlock): Generator<ManifestEntry> {
+  for (let i = block.first; i < block.first + block.count; i++) {
+    yield { length: block.lengthAt(i), digest: block.isZeroAt(i) ? null : block.digestAt(i) }
   }
 }
 
-/** A view of manifest bytes whose frame is right; does not verify the digest. Throws ManifestInvalid. */
-export function viewManifest(bytes: Uint8Array<ArrayBuffer>): Manifest {
+/** What the header of a manifest says. Throws ManifestInvalid. */
+export function decodeManifestHeader(bytes: Uint8Array): { readonly count: number; readonly imageLength: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.byteLength < manifestLength(0)) throw new ManifestInvalid('shorter than the smallest manifest')
+  if (bytes.byteLength < MANIFEST_HEADER_BYTES) throw new ManifestInvalid('shorter than the smallest manifest')
   for (let i = 0; i < MAGIC.length; i++) if (bytes[i] !== MAGIC.charCodeAt(i)) throw new ManifestInvalid('does not begin with SLIPWAYM')
   const version = view.getUint32(8, true)
   if (version !== MANIFEST_VERSION) throw new ManifestInvalid(`version ${version} is not known here (known: ${MANIFEST_VERSION})`)
   const count = Number(view.getBigUint64(12, true))
   const imageLength = Number(view.getBigUint64(24, true))
-  if (manifestLength(count) !== bytes.byteLength) throw new ManifestInvalid(`${count} entries do not fill ${bytes.byteLength} bytes`)
+  if (count > MANIFEST_ENTRIES_MAX) throw new ManifestInvalid(`${count} entries, the limit is ${MANIFEST_ENTRIES_MAX}`)
   if (!Number.isSafeInteger(imageLength)) throw new ManifestInvalid('the image length is not a safe integer')
   if (view.getUint32(20, true) !== 0) throw new ManifestInvalid('bytes are set in its header that must be zero')
+  if (count === 0 && imageLength !== 0) throw new ManifestInvalid('the manifest has a length but no entries')
+  return { count, imageLength }
+}
 
-  const at = (i: number): number => MANIFEST_HEADER_BYTES + i * MANIFEST_ENTRY_BYTES
+/** Access to encoded entries, the first of them with index `first`; the last one ends at offset `end` of the image. Verifies nothing. */
+export function viewEntries(bytes: Uint8Array, first: number, count: number, end: number): ManifestBlock {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const at = (i: number): number => (i - first) * MANIFEST_ENTRY_BYTES
   const offsetAt = (i: number): number => view.getUint32(at(i), true) + view.getUint32(at(i) + 4, true) * 0x1_0000_0000
-  const digestAt = (i: number): Uint8Array => digestIn(bytes, at(i) + 8)
   return {
-    bytes,
-    imageLength,
+    first,
     count,
     offsetAt,
-    lengthAt: (i) => (i + 1 < count ? offsetAt(i + 1) : imageLength) - offsetAt(i),
+    lengthAt: (i) => (i + 1 < first + count ? offsetAt(i + 1) : end) - offsetAt(i),
     isZeroAt: (i) => {
-      for (let word = 0; word < DIGEST_BYTES; word += 4) if (view.getUint32(at(i) + 8 + word, true) !== 0) return false
+      for (let word = 8; word < MANIFEST_ENTRY_BYTES; word += 4) if (view.getUint32(at(i) + word, true) !== 0) return false
       return true
     },
-    digestAt,
-    find: (offset) => {
-      let low = 0
-      let high = count - 1
-      while (low < high) {
-        const middle = (low + high + 1) >>> 1
-        if (offsetAt(middle) <= offset) low = middle
-        else high = middle - 1
+    digestAt: (i) => digestIn(bytes, at(i) + 8),
+  }
+}
+
+/** Index of the last entry of a block that begins at or before an offset of the image. */
+export function findIn({ first, count, offsetAt }: ManifestBlock, offset: number): number {
+  let low = first
+  let high = first + count - 1
+  while (low < high) {
+    const middle = low + Math.ceil((high - low) / 2)
+    if (offsetAt(middle) <= offset) low = middle
+    else high = middle - 1
+  }
+  return low
+}
+
+/**
+ * Verifies that the entries of a block make sense and follow one another. `wasZero` says whether the block before ended with a run of zeros; gives
+ * whether this one does. Throws ManifestInvalid.
+ */
+export function checkBlock(block: ManifestBlock, wasZero: boolean): boolean {
+  let wasZeroBefore = wasZero
+  for (let i = block.first; i < block.first + block.count; i++) {
+    if (i === 0 && block.offsetAt(i) !== 0) throw new ManifestInvalid(`entry 0 begins at ${block.offsetAt(i)}`)
+    const length = block.lengthAt(i)
+    if (!(length > 0)) throw new ManifestInvalid(`entry ${i} ends before it begins`)
+    const isZero = block.isZeroAt(i)
+    if (length > SLICE_LENGTH_MAX && !isZero) throw new ManifestInvalid(`entry ${i} is ${length} bytes long, the limit is ${SLICE_LENGTH_MAX}`)
+    if (isZero && wasZeroBefore) throw new ManifestInvalid(`entry ${i} continues a run of zeros`)
+    wasZeroBefore = isZero
+  }
+  return wasZeroBefore
+}
+
+/** A view of manifest bytes whose frame is right; does not verify the digest. Throws ManifestInvalid. */
+export function viewManifest(bytes: Uint8Array<ArrayBuffer>): MemoryManifest {
+  if (bytes.byteLength < manifestLength(0)) throw new ManifestInvalid('shorter than the smallest manifest')
+  const { count, imageLength } = decodeManifestHeader(bytes)
+  if (manifestLength(count) !== bytes.byteLength) throw new ManifestInvalid(`${count} entries do not fill ${bytes.byteLength} bytes`)
+  const all = viewEntries(bytes.subarray(MANIFEST_HEADER_BYTES), 0, count, imageLength)
+  return {
+    ...all,
+    bytes,
+    imageLength,
+    async *blocks(from = 0) {
+      for (let first = from; first < count; first += MANIFEST_BLOCK_ENTRIES) {
+        yield { ...all, first, count: Math.min(MANIFEST_BLOCK_ENTRIES, count - first) }
       }
-      return low
+    },
+    find: (offset) => findIn(all, offset),
+    async *pieces(position = 0) {
+      yield bytes.subarray(position)
     },
   }
 }

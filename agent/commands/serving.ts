@@ -141,7 +141,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
-    ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads }),
+    ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks }),
     ...scheduleRoutes({ schedules }),

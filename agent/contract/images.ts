@@ -46,6 +46,9 @@ export interface ImageContents {
   find(id: string): Image | undefined
   /** By id, or by name when exactly one image outside the recycle bin has it. */
   resolve(idOrName: string): Image | undefined
-  /** The manifest of a published image; throws ProblemError (`data-corrupt`) when its file is damaged. */
-  manifest(id: string): Promise<Manifest>
+  /**
+   * The manifest of a published image, and its slices, until it is disposed, whatever becomes of the image. Throws ProblemError
+   * (`data-corrupt`) when its file is damaged.
+   */
+  open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
 }

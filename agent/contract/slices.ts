@@ -76,8 +76,11 @@ export interface SliceProvider {
 
 export interface SliceIngester {
   ingest(start: IngestStart): Ingest
-  /** Those of the digests that the store does not have, as indexes into the list. Answers are hints: nothing is pinned. */
-  missing(digests: readonly Uint8Array[]): number[]
+  /**
+   * Those of the digests that the store does not have, as indexes into the list. Answers are hints: nothing is pinned. With `lengths`, a
+   * slice of another length (uncompressed) counts as not there.
+   */
+  missing(digests: readonly Uint8Array[], lengths?: readonly number[]): number[]
   /** A transfer of slices that come whole from outside (sync, delta upload). */
   receive(): SliceReceiver
 }
@@ -152,8 +155,8 @@ export interface SliceMaintenance {
   gc(options: { dryRun: boolean; without?: ReadonlySet<string>; signal?: AbortSignal; onProgress?: OnProgress }): Promise<GcReport>
   scrub(options: { bytesPerSecond: number; signal?: AbortSignal; onProgress?: OnProgress }): Promise<ScrubReport>
   stats(): SliceStats
-  /** Stored bytes of the distinct slices of a manifest; `unique` counts only those that no other root names. */
-  sizes(manifest: Manifest): { storedBytes: number }
+  /** Stored bytes of slices, of each as often as it is named; those that are not here count nothing. */
+  sizes(digests: readonly Uint8Array[]): { storedBytes: number }
 }
 
 export interface SliceStore extends SliceProvider, SliceIngester, SliceMaintenance, AsyncDisposable {}

@@ -97,7 +97,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const damage = createDamage({ clock, log, emit, keeper, manifests })
   const publication = createPublication({ disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage })
   const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication })
-  const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (manifest: Manifest) => slices.sizes(manifest) })
+  const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
   const searches = createWorkQueue(1, (work, error) => log.error('work on the catalogue failed', { work, error }))
   const holds = createContentHolds()
   const sliceDamaged = createDamagedSlices({ log, table, manifests, damage, queue: searches, pause: () => clock.sleep(0) })
@@ -154,7 +154,6 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       const found = byId ? [byId] : named(idOrName)
       return found.length === 1 ? found[0] : undefined
     },
-    manifest: (id) => damage.manifest(id),
     ...lifeCycle,
     markDamaged: (roots, reason) => damage.markDamaged(roots, reason),
     applyScrub: (findings) => damage.applyScrub(findings),
@@ -174,11 +173,13 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       return stored && !stored.life.digestClaimed ? (stored.image.digest as Digest | null) : null
     },
     async open(id) {
-      const manifest = await damage.manifest(id)
+      using opening = new DisposableStack()
+      const { manifest } = opening.use(await damage.manifest(id))
       // Whoever removed the image meanwhile removed it first.
       keeper.need(id)
-      const hold = holds.add(id, manifest)
-      return { manifest, [Symbol.dispose]: () => hold[Symbol.dispose]() }
+      opening.use(holds.add(id, manifest))
+      const held = opening.move()
+      return { manifest, [Symbol.dispose]: () => held.dispose() }
     },
     counts() {
       let available = 0

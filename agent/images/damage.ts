@@ -1,7 +1,6 @@
 // Damage: how an image that lost slices or its manifest becomes degraded or error, and how it comes back.
 
 import { ManifestInvalid } from '../../protocol/manifest.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
@@ -9,7 +8,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage, withSliceDamage } from './image-states.ts'
-import type { ManifestFiles } from './manifest-files.ts'
+import type { HeldManifest, ManifestFiles } from './manifest-files.ts'
 
 const ROOT_PREFIX = 'image '
 
@@ -43,8 +42,8 @@ export interface Damage {
   manifestDamaged(id: string, reason: string): Promise<void>
   /** Changes an image, in memory even where the disk takes nothing; never throws. */
   noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
-  /** The verified manifest; a damaged one is marked and thrown as `data-corrupt`. */
-  manifest(id: string): Promise<Manifest>
+  /** The verified manifest, to be disposed; a damaged one is marked and thrown as `data-corrupt`. */
+  manifest(id: string): Promise<HeldManifest>
 }
 
 export function createDamage(deps: DamageDeps): Damage {
@@ -98,7 +97,7 @@ export function createDamage(deps: DamageDeps): Damage {
     async manifest(id) {
       const { image } = keeper.need(id)
       try {
-        return await manifests.read(id, image.manifestDigest)
+        return await manifests.open(id, image.manifestDigest)
       } catch (error) {
         if (!(error instanceof ManifestInvalid)) throw error
         await manifestDamaged(id, error.message)

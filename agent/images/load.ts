@@ -13,7 +13,6 @@ import { decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage } from './image-states.ts'
-import { manifestDigestOf } from './manifest-files.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 
 /** Images read at once. */
@@ -100,7 +99,7 @@ async function withLookAtManifest(manifests: ManifestFiles, stored: StoredImage)
   if (look.kind === 'damaged') return withManifestDamage(stored, look.reason) ?? stored
   if (stored.life.damage !== 'manifest') return stored
   try {
-    await manifests.readOnce(id, manifestDigest)
+    using _whole = await manifests.openOnce(id, manifestDigest)
     return withoutDamage(stored)
   } catch (error) {
     if (error instanceof ManifestInvalid) return stored
@@ -128,9 +127,9 @@ async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<
 /** An image of which only the manifest speaks. */
 async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promise<StoredImage> {
   try {
-    const manifest = await deps.manifests.readOnce(id, null)
+    using found = await deps.manifests.openOnce(id, null)
     const statusReason = `${what} Its bytes are there: restore it and name it again, or delete it.`
-    return nameless(deps, id, { status: 'error', statusReason, manifestDigest: manifestDigestOf(manifest), length: manifest.imageLength })
+    return nameless(deps, id, { status: 'error', statusReason, manifestDigest: found.digest, length: found.manifest.imageLength })
   } catch (error) {
     if (!(error instanceof ManifestInvalid)) throw error
     return nameless(deps, id, {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { formatDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES } from '../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
+import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import type { NewContent } from '../contract/images.ts'
@@ -33,19 +33,35 @@ export interface ManifestWriterDeps {
 export async function writeManifest(deps: ManifestWriterDeps, path: string, content: NewContent): Promise<WrittenManifest> {
   const { count, imageLength } = await measure(deps, content)
   if (imageLength !== content.length) throw new Error(`the entries of ${path} cover ${imageLength} bytes, not ${content.length}`)
-  const { disk } = deps
+  const digest = await replaceFile(deps.disk, path, (file) => writeEntries(deps, file, content, { count, imageLength }))
+  return { digest, imageLength, count }
+}
+
+/** Writes a manifest that was verified to a path, a piece at a time; durable when it resolves. */
+export async function copyManifest(disk: Disk, path: string, manifest: Manifest): Promise<void> {
+  await replaceFile(disk, path, async (file) => {
+    let at = 0
+    for await (const piece of manifest.pieces()) {
+      await file.write([piece], at)
+      at += piece.byteLength
+    }
+  })
+}
+
+/** Writes a file beside the one at a path, and puts it in its place when it is durable. */
+async function replaceFile<Result>(disk: Disk, path: string, write: (file: DiskFile) => Promise<Result>): Promise<Result> {
   const temporary = join(dirname(path), 'manifest.next.tmp')
   const file = await createFile(disk, temporary)
   try {
-    let digest: Digest
+    let result: Result
     try {
-      digest = await writeEntries(deps, file, content, { count, imageLength })
+      result = await write(file)
       await file.sync()
     } finally {
       await file.close()
     }
     await disk.rename(temporary, path)
-    return { digest, imageLength, count }
+    return result
   } catch (error) {
     // A temporary file that stays is removed at the next start.
     await disk.remove(temporary).catch(() => {})

@@ -108,9 +108,10 @@ export function createPublication(deps: PublicationDeps): Publication {
   }
   const examine = async (id: string, signal: AbortSignal): Promise<Examination> => {
     const { image, life } = keeper.need(id)
-    const manifest = await damage.manifest(id)
+    using opened = await damage.manifest(id)
+    const { manifest } = opened
     try {
-      const storedSize = await countStoredSize(manifest, { sizes: (some) => slices.sizes(some), pause })
+      const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })
       const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
       if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
       const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
@@ -140,9 +141,9 @@ export function createPublication(deps: PublicationDeps): Publication {
   const computeDigest = async (id: string, signal: AbortSignal): Promise<void> => {
     const before = keeper.table.get(id)
     if (!before || !lacksDigest(before)) return
-    const manifest = await damage.manifest(id)
+    using opened = await damage.manifest(id)
     try {
-      const digest = await computeWholeDigest(slices, manifest, { isAwaited: false, pause, signal })
+      const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal })
       await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
       crashPoint('images:digest-written')
       announceMismatch(id, digest, before.image.digest)

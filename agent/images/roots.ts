@@ -2,7 +2,7 @@
 // that is being sent, also when its image is removed meanwhile.
 
 import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
 import type { SliceRoot, SliceRoots } from '../contract/slices.ts'
 import { rootName } from './damage.ts'
 import type { Damage } from './damage.ts'
@@ -32,7 +32,7 @@ export function createContentHolds(): ContentHolds {
       return { [Symbol.dispose]: () => void held.delete(hold) }
     },
     *list() {
-      for (const { id, manifest } of held) yield { name: `read ${id}`, entries: () => manifestEntries(manifest) }
+      for (const { id, manifest } of held) yield { name: `read ${id}`, entries: () => entriesOf(manifest.blocks()) }
     },
   }
 }
@@ -47,6 +47,10 @@ export function createImageRoots(deps: RootsDeps): SliceRoots {
   }
 }
 
+async function* entriesOf(blocks: AsyncIterable<ManifestBlock>): AsyncGenerator<ManifestEntry> {
+  for await (const block of blocks) yield* manifestEntries(block)
+}
+
 function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceRoot {
   return {
     name: rootName(id),
@@ -54,18 +58,19 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
       const before = keeper.table.get(id)
       if (!before) return
       try {
-        yield* manifestEntries(await manifests.readOnce(id, before.image.manifestDigest))
+        yield* entriesOf(manifests.walk(id, before.image.manifestDigest))
       } catch (error) {
         if (!(error instanceof ManifestInvalid)) throw error
         const isGoing = (): boolean => (keeper.table.get(id)?.image.status ?? 'deleting') === 'deleting'
-        const salvaged = (await manifests.salvage(id))[Symbol.iterator]()
-        const first = salvaged.next()
         const wasKnown = before.life.damage === 'manifest' || before.life.damage === 'metadata'
         if (!isGoing() && !wasKnown) await damage.manifestDamaged(id, error.message)
+        let count = 0
+        for await (const entry of manifests.salvage(id)) {
+          count++
+          yield entry
+        }
         // An empty file or none at all, all of a sudden: the mount path itself may be gone. The next gc knows of the damage.
-        if (first.done === true && !isGoing() && !wasKnown) throw new Error(`the manifest of image ${id} has vanished: ${error.message}`, { cause: error })
-        if (first.done !== true) yield first.value
-        for (let next = salvaged.next(); next.done !== true; next = salvaged.next()) yield next.value
+        if (count === 0 && !isGoing() && !wasKnown) throw new Error(`the manifest of image ${id} has vanished: ${error.message}`, { cause: error })
       }
     },
   }

@@ -1,22 +1,18 @@
 // Sizes of images in slices: the bytes their slices take, and those that only they hold, which is what deleting them would
 // free. Counted in small steps, so that the event loop stays responsive for an image of millions of slices.
 
-import { encodeManifest } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 
 /** Slices of the images of one count at most; the table takes up to 36 bytes for each. */
 export const UNIQUE_SLICES_MAX = 2_000_000
 /** Bytes of manifests that one count reads at most. */
 export const UNIQUE_READ_BYTES_MAX = 128 * 1024 * 1024
 /** Slices up to which repeated ones are told apart; a longer image counts them each time. */
-const DISTINCT_SLICES_MAX = 4_000_000
-/** Entries looked at, and slices asked for, before the event loop gets its turn. */
-const ENTRIES_PER_TURN = 20_000
-const SIZES_PER_TURN = 2000
+const DISTINCT_SLICES_MAX = 2_000_000
 
 export interface SliceSizesDeps {
-  /** Stored bytes of the distinct slices of a manifest. */
-  readonly sizes: (manifest: Manifest) => { readonly storedBytes: number }
+  /** Stored bytes of slices. */
+  readonly sizes: (digests: readonly Uint8Array[]) => { readonly storedBytes: number }
   /** Lets the event loop have its turn. */
   readonly pause: () => Promise<void>
 }
@@ -54,18 +50,9 @@ export async function countUniqueSize(manifests: readonly Manifest[], others: As
   const slices = manifests.reduce((sum, { count }) => sum + count, 0)
   if (slices > UNIQUE_SLICES_MAX) return null
   const mine = createPrefixTable(slices)
-  const turn = createTurns(ENTRIES_PER_TURN, deps.pause)
-  for (const manifest of manifests) {
-    for (let i = 0; i < manifest.count; i++) {
-      if (!manifest.isZeroAt(i)) mine.add(manifest.digestAt(i))
-      await turn()
-    }
-  }
+  for (const manifest of manifests) await eachDigest(manifest, deps, (digest) => void mine.add(digest))
   for await (const other of others) {
-    for (let i = 0; i < other.count; i++) {
-      if (!other.isZeroAt(i)) mine.mark(other.digestAt(i))
-      await turn()
-    }
+    await eachDigest(other, deps, (digest) => void mine.mark(digest))
     if (mine.unmarked() === 0) return 0
   }
   // Marking each counted slice keeps one that occurs twice from being counted twice.
@@ -77,27 +64,25 @@ export async function countUniqueSize(manifests: readonly Manifest[], others: As
 /** Stored bytes of the slices that `counts` admits. */
 async function sumSizes(manifest: Manifest, counts: (digest: Uint8Array) => boolean, { sizes, pause }: SliceSizesDeps): Promise<number> {
   let sum = 0
-  let some: ManifestEntry[] = []
-  const turn = createTurns(ENTRIES_PER_TURN, pause)
-  const take = async (): Promise<void> => {
-    sum += sizes((await encodeManifest(some)).manifest).storedBytes
-    some = []
+  for await (const block of manifest.blocks()) {
+    const admitted: Uint8Array[] = []
+    for (let i = block.first; i < block.first + block.count; i++) {
+      if (block.isZeroAt(i)) continue
+      const digest = block.digestAt(i)
+      if (counts(digest)) admitted.push(digest)
+    }
+    sum += sizes(admitted).storedBytes
+    await pause()
   }
-  for (let i = 0; i < manifest.count; i++) {
-    if (!manifest.isZeroAt(i) && counts(manifest.digestAt(i))) some.push({ length: manifest.lengthAt(i), digest: manifest.digestAt(i) })
-    if (some.length === SIZES_PER_TURN) {
-      await take()
-      await pause()
-    } else await turn()
-  }
-  await take()
   return sum
 }
 
-/** A function that pauses at every n-th call. */
-function createTurns(every: number, pause: () => Promise<void>): () => Promise<void> | undefined {
-  let count = 0
-  return () => (++count % every === 0 ? pause() : undefined)
+/** Calls back with the digest of every slice of a manifest. */
+async function eachDigest(manifest: Manifest, { pause }: SliceSizesDeps, take: (digest: Uint8Array) => void): Promise<void> {
+  for await (const block of manifest.blocks()) {
+    for (let i = block.first; i < block.first + block.count; i++) if (!block.isZeroAt(i)) take(block.digestAt(i))
+    await pause()
+  }
 }
 
 interface PrefixTable {

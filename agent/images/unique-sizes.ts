@@ -5,7 +5,7 @@ import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
-import type { ManifestFiles } from './manifest-files.ts'
+import type { HeldManifest, ManifestFiles } from './manifest-files.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './slice-sizes.ts'
 
 /** Counts that may wait for their turn; a further one is not made. */
@@ -24,8 +24,8 @@ export interface UniqueSizesDeps {
   readonly clock: Clock
   readonly log: Log
   readonly table: ImageTable
-  readonly manifests: Pick<ManifestFiles, 'readOnce'>
-  readonly sizes: (manifest: Manifest) => { readonly storedBytes: number }
+  readonly manifests: Pick<ManifestFiles, 'openOnce'>
+  readonly sizes: (digests: readonly Uint8Array[]) => { readonly storedBytes: number }
 }
 
 export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
@@ -45,24 +45,34 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
     if (before?.revision === revision) return before.size
     if (estimatedRead(table) > UNIQUE_READ_BYTES_MAX) return null
     const budget = createReadBudget()
-    const read = async (id: string): Promise<Manifest> => {
-      const manifest = await manifests.readOnce(id, table.get(id)?.image.manifestDigest ?? null)
-      budget.spend(manifest.bytes.byteLength)
-      return manifest
+    const read = async (id: string): Promise<HeldManifest> => {
+      const held = await manifests.openOnce(id, table.get(id)?.image.manifestDigest ?? null)
+      try {
+        budget.spend(manifestLength(held.manifest.count))
+        return held
+      } catch (error) {
+        held[Symbol.dispose]()
+        throw error
+      }
     }
     const own = new Set(ids)
     const others = async function* (): AsyncGenerator<Manifest> {
-      for (const { image } of table.all()) if (!own.has(image.id) && image.manifestDigest !== null) yield await read(image.id)
+      for (const { image } of table.all())
+        if (!own.has(image.id) && image.manifestDigest !== null) {
+          using other = await read(image.id)
+          yield other.manifest
+        }
     }
     let size: number | null = null
     try {
+      using held = new DisposableStack()
       const manifests: Manifest[] = []
       for (const id of own) {
         const image = table.get(id)?.image
         if (image?.status === 'fileUnavailable') return null
         // An image that failed before it had a manifest holds nothing.
         if (image?.manifestDigest === null) continue
-        manifests.push(await read(id))
+        manifests.push(held.use(await read(id)).manifest)
         if (manifests.reduce((sum, { count }) => sum + count, 0) > UNIQUE_SLICES_MAX) break
       }
       size = await countUniqueSize(manifests, others(), { sizes: deps.sizes, pause: () => clock.sleep(0) })

@@ -13,8 +13,6 @@ const BUFFERS_MAX = 4
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
 /** Bytes taken before other work on the event loop goes first. */
 const STEP_BYTES = 2 * BUFFER_BYTES
-/** Entries looked at before other work on the event loop goes first: about a millisecond of work. */
-const STEP_ENTRIES = 65_536
 /** Zeros from this length on are not read: the worker is told how many there are. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
 
@@ -66,20 +64,16 @@ interface Span {
 /** Long runs of zeros, and what lies between them. */
 async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGenerator<Span> {
   let start = 0
-  let zeros: number | undefined
-  for (let i = 0; i < manifest.count; i++) {
-    if (i % STEP_ENTRIES === STEP_ENTRIES - 1) await pause()
-    if (!manifest.isZeroAt(i)) continue
-    zeros ??= manifest.offsetAt(i)
-    // A manifest from another store may have several entries for one run of zeros.
-    if (i + 1 < manifest.count && manifest.isZeroAt(i + 1)) continue
-    const from = zeros
-    zeros = undefined
-    const end = manifest.offsetAt(i) + manifest.lengthAt(i)
-    if (end - from < ZERO_SPAN_MIN) continue
-    if (from > start) yield { start, end: from, isZero: false }
-    yield { start: from, end, isZero: true }
-    start = end
+  for await (const block of manifest.blocks()) {
+    for (let i = block.first; i < block.first + block.count; i++) {
+      const length = block.lengthAt(i)
+      if (length < ZERO_SPAN_MIN || !block.isZeroAt(i)) continue
+      const zeros = block.offsetAt(i)
+      if (zeros > start) yield { start, end: zeros, isZero: false }
+      start = zeros + length
+      yield { start: zeros, end: start, isZero: true }
+    }
+    await pause()
   }
   if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }
 }

@@ -2,7 +2,7 @@
 // verified, decompressed off the event loop and given out in image order while the next window is on its way.
 
 import type { SliceFrame } from '../../protocol/frames.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest, ManifestBlock } from '../../protocol/manifest.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { IndexDatabase } from './index-database.ts'
 import type { PackFiles } from './pack-files.ts'
@@ -15,6 +15,8 @@ import type { Location } from './slice-row.ts'
 const MIB = 1024 * 1024
 /** Uncompressed bytes looked up and read together. */
 const WINDOW_BYTES = 2 * MIB
+/** Entries looked up and read together: slices may be as short as a byte, and runs of zeros count no bytes. */
+const WINDOW_ENTRIES = 1024
 /** Windows on their way beside those given out, shared by all who read: one who reads alone is fast, many at once take bounded memory. */
 const WINDOWS_AHEAD = 4
 /** One read of a pack: neighbours within the gap are read together. */
@@ -31,9 +33,8 @@ const ZEROS = new Uint8Array(PIECE_BYTES)
 const CACHE_BYTES_MAX = 32 * MIB
 /** A range up to this length goes through the cache. */
 const CACHED_RANGE_MAX = 512 * 1024
-/** Entries of a manifest in which slices that the index lacks are looked for together, and how many of them before other work goes on. */
+/** Entries of a manifest in which slices that the index lacks are looked for together. */
 const LOST_AHEAD_MAX = 64 * 1024
-const STEP_ENTRIES = 2048
 /** The record is where it belongs, and its bytes are not what they were. */
 const CHECKSUM_FAULT = 'its checksum does not match'
 
@@ -139,27 +140,29 @@ export function createReader(deps: ReaderDeps): Reader {
   /** Looks for what the index lacks of the entries from `first` up to the offset `end`, all of it at once. */
   const findLost = async (manifest: Manifest, first: number, end: number): Promise<void> => {
     const lost: Uint8Array[] = []
-    for (let i = first; i < manifest.count && i - first < LOST_AHEAD_MAX && manifest.offsetAt(i) < end; i++) {
-      if (!manifest.isZeroAt(i) && !deps.index.find(manifest.digestAt(i))) lost.push(manifest.digestAt(i))
-      if ((i - first) % STEP_ENTRIES === STEP_ENTRIES - 1) await deps.pause()
+    for await (const block of manifest.blocks(first)) {
+      for (const { offset, digest } of entriesIn(block)) {
+        if (offset >= end) return deps.search.find(lost)
+        if (digest && !deps.index.find(digest)) lost.push(digest)
+      }
+      if (block.first + block.count - first >= LOST_AHEAD_MAX) break
+      await deps.pause()
     }
     await deps.search.find(lost)
   }
 
   /** Uncompressed slices of the entries of a window, by slice key; what is lost is looked for up to the offset `end`. */
-  const loadWindow = async (manifest: Manifest, { first, last }: Window, end: number, isSmall: boolean): Promise<Map<string, Uint8Array>> => {
+  const loadWindow = async (manifest: Manifest, { first, entries }: Window, end: number, isSmall: boolean): Promise<Map<string, Uint8Array>> => {
     const slices = new Map<string, Uint8Array>()
     const wanted = new Map<string, Wanted>()
     const lost: Uint8Array[] = []
-    for (let i = first; i <= last; i++) {
-      if (manifest.isZeroAt(i)) continue
-      const digest = manifest.digestAt(i)
+    for (const { digest, length } of entries) {
+      if (!digest) continue
       const key = sliceKey(digest)
       const cached = cache.get(key)
       const location = cached || wanted.has(key) ? undefined : deps.index.find(digest)
       if (cached) slices.set(key, cached)
-      else if (location)
-        wanted.set(key, location.length === manifest.lengthAt(i) ? { digest, location } : await asLong({ digest, location }, manifest.lengthAt(i)))
+      else if (location) wanted.set(key, location.length === length ? { digest, location } : await asLong({ digest, location }, length))
       else if (!wanted.has(key)) lost.push(digest)
     }
     if (lost.length > 0) {
@@ -186,9 +189,9 @@ export function createReader(deps: ReaderDeps): Reader {
       using _reading = countReader()
       const windows = planWindows(manifest, start, end)
       const ahead: { window: Window; slices: Promise<Map<string, Uint8Array>> }[] = []
-      const readAhead = (): void => {
+      const readAhead = async (): Promise<void> => {
         while (ahead.length < Math.max(1, Math.floor(WINDOWS_AHEAD / readers))) {
-          const next = windows.next()
+          const next = await windows.next()
           if (next.done) return
           const slices = loadWindow(manifest, next.value, end, isSmall)
           // The failure of a window read ahead is told when its turn comes, or never when the reader leaves before.
@@ -196,13 +199,14 @@ export function createReader(deps: ReaderDeps): Reader {
           ahead.push({ window: next.value, slices })
         }
       }
-      for (readAhead(); ; readAhead()) {
+      for (;;) {
+        await readAhead()
         signal?.throwIfAborted()
         const next = ahead.shift()
         if (!next) return
         const loaded = await next.slices
-        readAhead()
-        for (const piece of pieces(manifest, next.window, loaded, start, end)) {
+        await readAhead()
+        for (const piece of pieces(next.window, loaded, start, end)) {
           signal?.throwIfAborted()
           yield piece
         }
@@ -230,38 +234,56 @@ export function createReader(deps: ReaderDeps): Reader {
   }
 }
 
-interface Window {
-  readonly first: number
-  readonly last: number
+interface WindowEntry {
+  /** Where it begins in the image. */
+  readonly offset: number
+  readonly length: number
+  /** Null for a run of zeros. */
+  readonly digest: Uint8Array | null
 }
 
-/** Entries that cover [start, end), in windows of bounded size; a zero run counts nothing. */
-function* planWindows(manifest: Manifest, start: number, end: number): Generator<Window> {
-  let i = manifest.find(start)
-  while (i < manifest.count && manifest.offsetAt(i) < end) {
-    const first = i
-    let bytes = 0
-    while (i < manifest.count && manifest.offsetAt(i) < end && bytes < WINDOW_BYTES) {
-      if (!manifest.isZeroAt(i)) bytes += manifest.lengthAt(i)
-      i++
-    }
-    yield { first, last: i - 1 }
+/** Entries that are looked up and read together; `first` is the index of the first one in the manifest. */
+interface Window {
+  readonly first: number
+  readonly entries: readonly WindowEntry[]
+}
+
+function* entriesIn(block: ManifestBlock): Generator<WindowEntry> {
+  for (let i = block.first; i < block.first + block.count; i++) {
+    yield { offset: block.offsetAt(i), length: block.lengthAt(i), digest: block.isZeroAt(i) ? null : block.digestAt(i) }
   }
 }
 
+/** Entries that cover [start, end), in windows of bounded size; a zero run counts no bytes. */
+async function* planWindows(manifest: Manifest, start: number, end: number): AsyncGenerator<Window> {
+  let first = await manifest.find(start)
+  let entries: WindowEntry[] = []
+  let bytes = 0
+  blocks: for await (const block of manifest.blocks(first)) {
+    for (const entry of entriesIn(block)) {
+      if (entry.offset >= end) break blocks
+      entries.push(entry)
+      if (entry.digest) bytes += entry.length
+      if (bytes < WINDOW_BYTES && entries.length < WINDOW_ENTRIES) continue
+      yield { first, entries }
+      first += entries.length
+      entries = []
+      bytes = 0
+    }
+  }
+  if (entries.length > 0) yield { first, entries }
+}
+
 /** The bytes of a window that lie in [start, end), in pieces of bounded length. Small slices are gathered. */
-function* pieces(manifest: Manifest, window: Window, slices: ReadonlyMap<string, Uint8Array>, start: number, end: number): Generator<Uint8Array> {
+function* pieces({ entries }: Window, slices: ReadonlyMap<string, Uint8Array>, start: number, end: number): Generator<Uint8Array> {
   let gathered: Uint8Array = NO_BYTES
   let filled = 0
-  for (let i = window.first; i <= window.last; i++) {
-    const offset = manifest.offsetAt(i)
+  for (const { offset, length, digest } of entries) {
     const from = Math.max(start, offset) - offset
-    const to = Math.min(end, offset + manifest.lengthAt(i)) - offset
-    const whole = manifest.isZeroAt(i) ? undefined : slices.get(sliceKey(manifest.digestAt(i)))
+    const to = Math.min(end, offset + length) - offset
+    const whole = digest ? slices.get(sliceKey(digest)) : undefined
     // Also a longer slice: its first bytes would pass for an image that nobody stored.
-    if (!manifest.isZeroAt(i) && whole?.byteLength !== manifest.lengthAt(i)) {
-      throw notAsLong(manifest.digestAt(i), whole?.byteLength ?? 0, manifest.lengthAt(i))
-    }
+    if (digest && whole?.byteLength !== length) throw notAsLong(digest, whole?.byteLength ?? 0, length)
     const slice = whole?.subarray(from, to)
     const isGathered = slice !== undefined && slice.byteLength < GATHERED_MAX
     if (filled > 0 && (!isGathered || filled + slice.byteLength > gathered.byteLength)) {

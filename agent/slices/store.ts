@@ -2,12 +2,10 @@
 // stands in agent/contract/slices.ts, what lies on disk in docs/format.md.
 
 import { join } from 'node:path'
-import type { Manifest } from '../../protocol/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceRoots, SliceStore } from '../contract/slices.ts'
 import { collectGarbage } from './gc.ts'
-import type { IndexDatabase } from './index-database.ts'
 import { openIndexUpkeep } from './index-upkeep.ts'
 import { createIngest } from './ingest.ts'
 import { createLeftOut } from './left-out.ts'
@@ -23,7 +21,6 @@ import { createReader } from './reader.ts'
 import { createReceiver } from './receiver.ts'
 import type { RecoverReport } from './recover.ts'
 import { scrubStore } from './scrub.ts'
-import { sliceKey } from './slice-row.ts'
 import { WorkerPool } from './worker-pool.ts'
 
 export interface SliceStoreDeps {
@@ -129,7 +126,11 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     readStored: reader.readStored,
     ingest: (start) => createIngest({ cutter, pool, writer, index, pins }, start),
     receive: () => createReceiver({ writer, index, pins }),
-    missing: (digests) => [...digests.keys()].filter((i) => !index.find(digests[i] ?? new Uint8Array(0))),
+    missing: (digests, lengths) =>
+      [...digests.keys()].filter((i) => {
+        const found = index.find(digests[i] ?? new Uint8Array(0))
+        return !found || (lengths !== undefined && found.length !== lengths[i])
+      }),
     gc: (gcOptions) => upkeep.inTurn((heal) => collectGarbage({ ...maintenance, heal }, gcOptions)),
     scrub: (scrubOptions) => scrubStore(maintenance, scrubOptions),
     stats() {
@@ -143,7 +144,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
         rebuilding: upkeep.progress ?? null,
       }
     },
-    sizes: (manifest) => ({ storedBytes: storedBytes(index, manifest) }),
+    sizes: (digests) => ({ storedBytes: digests.reduce((bytes, digest) => bytes + (index.find(digest)?.storedLength ?? 0), 0) }),
     async [Symbol.asyncDispose]() {
       await upkeep[Symbol.asyncDispose]()
       pool[Symbol.dispose]()
@@ -152,19 +153,6 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
       await index[Symbol.asyncDispose]()
     },
   }
-}
-
-function storedBytes(index: IndexDatabase, manifest: Manifest): number {
-  const seen = new Set<string>()
-  let bytes = 0
-  for (let i = 0; i < manifest.count; i++) {
-    if (manifest.isZeroAt(i)) continue
-    const key = sliceKey(manifest.digestAt(i))
-    if (seen.has(key)) continue
-    seen.add(key)
-    bytes += index.find(manifest.digestAt(i))?.storedLength ?? 0
-  }
-  return bytes
 }
 
 function newPackName(): string {

@@ -1,29 +1,39 @@
-// Leases of syncs: the manifest of an image on its way, kept on the mount path, so that what was moved stays when the
-// agent stops in the middle. Given up when the image is published, or a day after the last attempt.
+// Leases of syncs: the manifest of an image that is being copied, kept on the mount path, so that what was moved stays when the agent
+// stops in the middle. Dropped when the image is published or nothing was moved, and a day after the last attempt.
 
 import { join } from 'node:path'
 import { isId } from '../../protocol/ids.ts'
-import { decodeManifest, ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
-import type { Disk } from '../contract/disk.ts'
+import { manifestEntries, ManifestInvalid } from '../../protocol/manifest.ts'
+import type { ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
+import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
+import type { ManifestHashes, OpenedManifest } from '../../protocol/manifest-file.ts'
+import type { Disk, DiskFile } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { SliceRoot, SliceRoots } from '../contract/slices.ts'
 
 /** Life of a lease after the last attempt, in milliseconds. */
 export const LEASE_MS = 24 * 3_600_000
-/** Longest manifest of a lease that is read, in bytes. */
-const MANIFEST_BYTES_MAX = 2 ** 31 - 1
-/** Entries looked up at once. */
-const WINDOW_ENTRIES = 4096
+/** Entries of a lease that are looked up at once. */
+const LOOKUPS = 256
+
+const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
+
+/** The manifest of a sync, as a file that stays open until it is disposed. */
+export interface LeasedManifest extends OpenedManifest, AsyncDisposable {
+  /** Whether an earlier attempt left it, with whatever it moved. */
+  readonly isFromBefore: boolean
+}
 
 export interface Leases {
-  /** The manifest of an earlier attempt, when it is the one with this digest. */
-  find(id: string, manifestDigest: string): Promise<Manifest | undefined>
-  /** Durable when it resolves; a lease of the same image is renewed. It does not expire until `release` or `drop`. */
-  take(id: string, manifest: Manifest): Promise<void>
-  /** The attempt ended without the image: the lease lives on for its time. */
+  /** The manifest of an earlier attempt, when it is the one with this digest; its lease is renewed. */
+  find(id: string, manifestDigest: string): Promise<LeasedManifest | undefined>
+  /** Writes a manifest to disk as it arrives and verifies it. It is no lease yet: `take` or `drop` follows. Throws ManifestInvalid. */
+  receive(id: string, pieces: AsyncIterable<Uint8Array>): Promise<LeasedManifest>
+  /** Makes the received manifest the lease, durable when it resolves. It does not expire until `release` or `drop`. */
+  take(id: string): Promise<void>
+  /** The attempt ended without the image: the lease stays for its time. */
   release(id: string): void
-  /** The image is published: the lease is removed, if there is one. */
+  /** Removes the lease, and a manifest that was received, if there is one. */
   drop(id: string): Promise<void>
   /** Removes leases past their time; gives the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
@@ -45,6 +55,9 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
   const { disk, clock, log } = deps
   const folder = join(deps.mount, 'sync')
   const path = (id: string): string => join(folder, id, 'manifest')
+  const partPath = (id: string): string => join(folder, id, 'manifest.part')
+  /** Written by every later attempt: its time is that of the lease. */
+  const attemptPath = (id: string): string => join(folder, id, 'attempt')
   const held = new Set<string>()
   const active = new Set<string>()
   for (const name of await disk.list(folder)) {
@@ -52,16 +65,6 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     else log.warn('something that is no lease lies among the syncs', { name })
   }
 
-  const read = async (id: string): Promise<{ manifest: Manifest; digest: string } | undefined> => {
-    try {
-      return await decodeManifest(await disk.readFile(path(id), MANIFEST_BYTES_MAX))
-    } catch (error) {
-      const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      // Without its lease a sync moves again what gc took meanwhile; nothing that was acknowledged hangs on it.
-      if (isGone || error instanceof ManifestInvalid || error instanceof RangeError) return undefined
-      throw error
-    }
-  }
   const drop = async (id: string): Promise<void> => {
     if (!held.has(id)) return
     await disk.removeTree(join(folder, id))
@@ -72,23 +75,50 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
   return {
     async find(id, manifestDigest) {
       if (!held.has(id)) return undefined
-      const found = await read(id)
-      return found?.digest === manifestDigest ? found.manifest : undefined
+      const file = await openLease(disk, path(id))
+      if (!file) return undefined
+      const found = await opened(file, true).catch((error: unknown) => {
+        // Without its lease a sync moves again what gc took meanwhile; nothing that was acknowledged depends on it.
+        if (error instanceof ManifestInvalid) return undefined
+        throw error
+      })
+      if (found?.digest !== manifestDigest) {
+        await found?.[Symbol.asyncDispose]()
+        return undefined
+      }
+      active.add(id)
+      await disk.writeFileAtomic(attemptPath(id), '')
+      return found
     },
-    async take(id, manifest) {
+    async receive(id, pieces) {
       active.add(id)
       await disk.makeFolder(join(folder, id))
-      await disk.writeFileAtomic(path(id), manifest.bytes)
       held.add(id)
+      await disk.remove(partPath(id))
+      const file = await disk.openWrite(partPath(id), 'create')
+      try {
+        let at = 0
+        for await (const piece of pieces) {
+          await file.write([piece], at)
+          at += piece.byteLength
+        }
+        await file.sync()
+      } catch (error) {
+        await file.close()
+        throw error
+      }
+      return opened(file, false)
     },
+    take: (id) => disk.rename(partPath(id), path(id)),
     release: (id) => void active.delete(id),
     drop,
     async expire({ dryRun = false } = {}) {
       const ended: string[] = []
       for (const id of held) {
         if (active.has(id)) continue
-        const stat = await disk.stat(path(id))
-        if (stat && clock.nowMs() - stat.modifiedMs < LEASE_MS) continue
+        const stats = [await disk.stat(path(id)), await disk.stat(attemptPath(id))]
+        const lastMs = Math.max(0, ...stats.map((stat) => stat?.modifiedMs ?? 0))
+        if (clock.nowMs() - lastMs < LEASE_MS) continue
         ended.push(id)
         if (dryRun) continue
         await drop(id)
@@ -98,32 +128,65 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     },
     roots: {
       *list() {
-        for (const id of held) yield leaseRoot(id, () => read(id), deps.missing)
+        for (const id of held) yield leaseRoot(`sync ${id}`, () => walkLease(disk, path(id)), deps.missing)
       },
     },
   }
 }
 
+/** The verified manifest in a file, which is closed with it. */
+async function opened(file: DiskFile, isFromBefore: boolean): Promise<LeasedManifest> {
+  try {
+    return { ...(await openManifest(file, HASHES)), isFromBefore, [Symbol.asyncDispose]: () => file.close() }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function openLease(disk: Disk, path: string): Promise<DiskFile | undefined> {
+  try {
+    return await disk.openRead(path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** The blocks of a lease; those up to where it is damaged. */
+async function* walkLease(disk: Disk, path: string): AsyncGenerator<ManifestBlock> {
+  const file = await openLease(disk, path)
+  if (!file) return
+  try {
+    yield* walkManifest(file, HASHES)
+  } catch (error) {
+    if (!(error instanceof ManifestInvalid)) throw error
+  } finally {
+    await file.close()
+  }
+}
+
 /** Names only slices that are here: what is still on its way is not missing. */
-function leaseRoot(id: string, read: () => Promise<{ manifest: Manifest } | undefined>, missing: LeasesDeps['missing']): SliceRoot {
+function leaseRoot(name: string, blocks: () => AsyncIterable<ManifestBlock>, missing: LeasesDeps['missing']): SliceRoot {
   return {
-    name: `sync ${id}`,
+    name,
     async *entries() {
-      const found = await read()
-      if (!found) return
-      let window: ManifestEntry[] = []
-      const present = function* (): Generator<ManifestEntry> {
-        const absent = new Set(missing(window.map((entry) => entry.digest ?? new Uint8Array(0))))
-        for (const [i, entry] of window.entries()) if (!absent.has(i)) yield entry
+      for await (const block of blocks()) {
+        let window: ManifestEntry[] = []
+        for (const entry of manifestEntries(block)) {
+          if (!entry.digest) continue
+          window.push(entry)
+          if (window.length < LOOKUPS) continue
+          yield* present(window, missing)
+          window = []
+        }
+        yield* present(window, missing)
       }
-      for (const entry of manifestEntries(found.manifest)) {
-        if (!entry.digest) continue
-        window.push(entry)
-        if (window.length < WINDOW_ENTRIES) continue
-        yield* present()
-        window = []
-      }
-      yield* present()
     },
   }
+}
+
+function* present(entries: readonly ManifestEntry[], missing: LeasesDeps['missing']): Generator<ManifestEntry> {
+  const absent = new Set(missing(entries.map(({ digest }) => digest ?? new Uint8Array(0))))
+  for (const [i, entry] of entries.entries()) if (!absent.has(i)) yield entry
 }

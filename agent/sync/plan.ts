@@ -1,14 +1,13 @@
 // Plan of a sync: what of an image has to be moved, and in which portions. Pure.
 
-import { toHex } from '../../protocol/digest.ts'
 import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { ManifestBlock } from '../../protocol/manifest.ts'
 
 /** Slices and uncompressed bytes of one request to the source. */
 export const BATCH_SLICES_MAX = 512
 export const BATCH_BYTES_MAX = 32 * 1024 * 1024
-/** Slices that are looked up at once. */
-export const WINDOW_SLICES = 4096
+/** Slices that are looked up at once, before other work runs. */
+export const WINDOW_SLICES = 512
 
 /** What is to be done about an image of a source, given what is here under its id. */
 export type SyncDecision =
@@ -28,39 +27,62 @@ export function planSync(source: Pick<Image, 'manifestDigest'>, here: Pick<Image
   return { kind: 'already-there' }
 }
 
-/** The slices of a manifest by the index of their entry, in windows, each slice once a window, zero runs left out. */
-export function* sliceWindows(manifest: Manifest): Generator<number[]> {
-  let window: number[] = []
-  let seen = new Set<string>()
-  for (let i = 0; i < manifest.count; i++) {
-    if (manifest.isZeroAt(i)) continue
-    const key = toHex(manifest.digestAt(i).subarray(0, 16))
-    if (seen.has(key)) continue
-    seen.add(key)
-    window.push(i)
+/** A slice as a manifest names it. */
+export interface NamedSlice {
+  readonly digest: Uint8Array
+  /** Uncompressed bytes. */
+  readonly length: number
+}
+
+/** The slices of a block in windows of at most WINDOW_SLICES, each slice once a block, runs of zeros left out. */
+export function* sliceWindows(block: ManifestBlock): Generator<NamedSlice[]> {
+  const seen = new Set<string>()
+  let window: NamedSlice[] = []
+  for (let i = block.first; i < block.first + block.count; i++) {
+    if (block.isZeroAt(i)) continue
+    const slice = { digest: block.digestAt(i), length: block.lengthAt(i) }
+    if (seen.has(keyOf(slice))) continue
+    seen.add(keyOf(slice))
+    window.push(slice)
     if (window.length < WINDOW_SLICES) continue
     yield window
     window = []
-    seen = new Set()
   }
   if (window.length > 0) yield window
 }
 
-/** Entries in portions of bounded number and length. */
-export function* batchesOf(manifest: Manifest, entries: Iterable<number>): Generator<number[]> {
-  let batch: number[] = []
+/** Gathers slices to portions of bounded number and length. */
+export interface Batcher {
+  /** Adds a slice; gives the portion that it does not fit into any more. */
+  add(slice: NamedSlice): NamedSlice[] | undefined
+  /** What is left. */
+  rest(): NamedSlice[]
+}
+
+export function createBatcher(): Batcher {
+  let batch = new Map<string, NamedSlice>()
   let bytes = 0
-  for (const entry of entries) {
-    const length = manifest.lengthAt(entry)
-    if (batch.length > 0 && (batch.length === BATCH_SLICES_MAX || bytes + length > BATCH_BYTES_MAX)) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(entry)
-    bytes += length
+  const rest = (): NamedSlice[] => {
+    const full = [...batch.values()]
+    batch = new Map()
+    bytes = 0
+    return full
   }
-  if (batch.length > 0) yield batch
+  return {
+    add(slice) {
+      const isFull = batch.size > 0 && (batch.size === BATCH_SLICES_MAX || bytes + slice.length > BATCH_BYTES_MAX)
+      const full = isFull ? rest() : undefined
+      if (!batch.has(keyOf(slice))) bytes += slice.length
+      batch.set(keyOf(slice), slice)
+      return full
+    },
+    rest,
+  }
+}
+
+/** A slice by two lengths is two slices, of which at most one can be had. */
+function keyOf({ digest, length }: NamedSlice): string {
+  return String.fromCharCode(...digest, length & 0xffff, length >>> 16)
 }
 
 /** Bytes on disk that moving these slices may take at most: never more than the source itself holds for the image. */

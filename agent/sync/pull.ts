@@ -1,19 +1,23 @@
-// Pull of one image: manifest → lease → missing slices in batches, each slice verified, each batch durable → published
-// when whole → lease given up. Stopping anywhere keeps what was moved; the next pull moves the rest.
+// Pull of one image: manifest to disk → space promised → lease → missing slices in batches, each slice verified, each batch durable →
+// published when whole → lease dropped. Stopping anywhere keeps what was moved; the next pull moves the rest. The manifest is read block by
+// block, so an image of any length takes the same memory.
 
 import { formatDigest } from '../../protocol/digest.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import { FRAME_HEADER_BYTES, FrameInvalid } from '../../protocol/frames.ts'
 import type { Image } from '../../protocol/image.ts'
+import { decodeManifestHeader, ManifestInvalid, manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ImagePublisher } from '../contract/images.ts'
+import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock, CrashPoint } from '../contract/runtime.ts'
 import type { SliceIngester, SliceReceiver } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
-import type { Leases } from './leases.ts'
+import type { LeasedManifest, Leases } from './leases.ts'
 import { persistently } from './peer.ts'
-import { batchesOf, sliceWindows, spaceNeeded } from './plan.ts'
+import { createBatcher, sliceWindows, spaceNeeded } from './plan.ts'
+import type { NamedSlice } from './plan.ts'
 
 /** Requests for slices under way at once: while one is on the wire the other is being stored. */
 const FETCHES_MAX = 2
@@ -21,7 +25,7 @@ const FETCHES_MAX = 2
 export interface PullDeps {
   readonly clock: Clock
   readonly images: Pick<ImagePublisher, 'adopt'>
-  readonly slices: Pick<SliceIngester, 'receive'>
+  readonly slices: Pick<SliceIngester, 'receive' | 'missing'>
   readonly space: Space
   readonly leases: Leases
   readonly crashPoint: CrashPoint
@@ -48,92 +52,162 @@ export interface PullOptions {
 
 /** Gives false when the image was here already. Throws ProblemError. */
 export async function pullImage(deps: PullDeps, source: PullSource, image: Image, options: PullOptions): Promise<boolean> {
-  const { leases, crashPoint, images, slices, space } = deps
-  const { signal } = options
-  const manifest = await manifestOf(deps, source, image, signal)
-  await leases.take(image.id, manifest)
-  crashPoint('sync:lease-taken')
+  const { leases, crashPoint, images, space } = deps
   const promiseKey = `sync ${image.id}`
+  const movedBefore = options.counts.slicesMoved
+  let isFromBefore = false
+  let isPublished = false
   try {
-    await using receiver = slices.receive()
-    const missing = findMissing(receiver, manifest, options.counts)
-    const bytes = missing.reduce((sum, entry) => sum + manifest.lengthAt(entry), 0)
-    if (!(await space.promise(promiseKey, spaceNeeded(bytes, image)))) {
-      throw problem('insufficient-storage', `Image ${image.name} needs up to ${spaceNeeded(bytes, image)} bytes, which are not left above the reserve.`)
+    await using leased = await manifestOf(deps, source, image, promiseKey, options.signal)
+    const { manifest } = leased
+    isFromBefore = leased.isFromBefore
+    const bytes = await countMissing(deps, manifest, options.signal)
+    // The manifest is written once more, for the catalogue.
+    const others = manifestLength(manifest.count)
+    if (!(await space.promise(promiseKey, spaceNeeded(bytes, image) + others))) {
+      throw problem(
+        'insufficient-storage',
+        `Image ${image.name} needs up to ${spaceNeeded(bytes, image) + others} bytes, which are not left above the reserve.`,
+      )
     }
-    await moveSlices(deps, source, receiver, { image, manifest, missing, bytes, promiseKey }, options)
+    if (!isFromBefore) await leases.take(image.id)
+    crashPoint('sync:lease-taken')
+    await moveSlices(deps, source, { image, manifest, bytes, others, promiseKey }, options)
     crashPoint('sync:slices-moved')
     const copied = { ...image, source: { ...image.source, kind: 'sync' as const, storeId: source.storeId, url: source.client.baseUrl } }
     const isNew = await images.adopt(copied, manifest)
+    isPublished = true
     crashPoint('sync:adopted')
-    await leases.drop(image.id)
     return isNew
   } finally {
     await space.promise(promiseKey, 0)
-    leases.release(image.id)
+    // A lease that protects nothing is not kept for a day.
+    const isOfUse = isFromBefore || options.counts.slicesMoved > movedBefore
+    if (isPublished || !isOfUse) await leases.drop(image.id)
+    else leases.release(image.id)
   }
 }
 
 /** The manifest from an earlier attempt, or from the source, held against what the source said of the image. */
-async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, signal: AbortSignal): Promise<Manifest> {
+async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, promiseKey: string, signal: AbortSignal): Promise<LeasedManifest> {
+  const { clock, leases, space } = deps
   if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${client.baseUrl} yet; it is ${image.status} there.`)
-  const known = await deps.leases.find(image.id, image.manifestDigest)
+  const known = await leases.find(image.id, image.manifestDigest)
   if (known) return known
-  const { manifest, digest } = await persistently({ clock: deps.clock, signal, url: client.baseUrl }, () => client.images.manifest(image.id, { signal }))
-  if (digest !== image.manifestDigest || manifest.imageLength !== image.length) {
-    throw problem('digest-mismatch', `${client.baseUrl} sent a manifest of image ${image.name} that is not the one it names.`, {
-      action: 'Scrub the other store; its catalogue and its manifest do not agree.',
-    })
+  const leased = await persistently({ clock, signal, url: client.baseUrl }, async () => {
+    try {
+      return await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space, promiseKey))
+    } catch (error) {
+      if (!(error instanceof ManifestInvalid)) throw error
+      throw problem('peer-unreachable', `${client.baseUrl} sent a manifest that is not valid: ${error.message}.`, {}, { cause: error })
+    }
+  })
+  if (leased.digest === image.manifestDigest && leased.manifest.imageLength === image.length) return leased
+  await leased[Symbol.asyncDispose]()
+  throw problem('digest-mismatch', `${client.baseUrl} sent a manifest of image ${image.name} that is not the one it names.`, {
+    action: 'Scrub the other store; its catalogue and its manifest do not agree.',
+  })
+}
+
+/** The bytes of a manifest as they arrive, once there is space for all of them, here and in the catalogue. */
+async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space: Space, promiseKey: string): AsyncGenerator<Uint8Array> {
+  let isPromised = false
+  for await (const piece of pieces) {
+    if (!isPromised) {
+      const bytes = 2 * manifestLength(decodeManifestHeader(piece).count)
+      if (!(await space.promise(promiseKey, bytes)))
+        throw problem('insufficient-storage', `The manifest of image ${image.name} needs ${bytes} bytes, which are not left above the reserve.`)
+      isPromised = true
+    }
+    yield piece
   }
-  return manifest
 }
 
 /**
- * Pins every slice that is here and gives the entries of those that are not. A slice that stands far apart in the manifest
- * may be given twice; the second is found here when its turn comes.
+ * Uncompressed bytes of the slices that are not here. A slice that stands far apart in the manifest may be counted twice; when its turn
+ * comes for the second time it is here.
  */
-function findMissing(receiver: SliceReceiver, manifest: Manifest, counts: PullCounts): number[] {
-  const missing: number[] = []
-  for (const window of sliceWindows(manifest)) {
-    const absent = receiver.pin(
-      window.map((entry) => manifest.digestAt(entry)),
-      window.map((entry) => manifest.lengthAt(entry)),
-    )
-    counts.slicesPresent += window.length - absent.length
-    for (const i of absent) missing.push(window[i] ?? 0)
+async function countMissing({ clock, slices }: PullDeps, manifest: Manifest, signal: AbortSignal): Promise<number> {
+  const budget = createLoopBudget(clock)
+  let bytes = 0
+  for await (const block of manifest.blocks()) {
+    for (const window of sliceWindows(block)) {
+      for (const i of slices.missing(...columns(window))) bytes += window[i]?.length ?? 0
+      await budget.spend()
+    }
+    signal.throwIfAborted()
   }
-  return missing
+  return bytes
+}
+
+/** Digests and lengths of slices, as the slice store takes them. */
+function columns(slices: readonly NamedSlice[]): [Uint8Array[], number[]] {
+  return [slices.map(({ digest }) => digest), slices.map(({ length }) => length)]
 }
 
 interface Move {
   readonly image: Image
   readonly manifest: Manifest
-  /** Entries of the manifest whose slices are to be moved, and their uncompressed bytes. */
-  readonly missing: readonly number[]
+  /** Uncompressed bytes of the slices to be moved. */
   readonly bytes: number
+  /** Bytes on disk beside them. */
+  readonly others: number
   readonly promiseKey: string
 }
 
-async function moveSlices(deps: PullDeps, source: PullSource, receiver: SliceReceiver, move: Move, options: PullOptions): Promise<void> {
-  const { space, crashPoint } = deps
+/**
+ * Batches of slices that are not here, by one pass over the manifest. Those that are here are pinned for a moment: a gc under way, which
+ * may have asked for leases before this one was taken, keeps what was pinned since it began, and a later gc finds the lease.
+ */
+async function* missingBatches({ clock, slices }: PullDeps, manifest: Manifest, counts: PullCounts): AsyncGenerator<NamedSlice[]> {
+  const budget = createLoopBudget(clock)
+  const batcher = createBatcher()
+  for await (const block of manifest.blocks()) {
+    for (const window of sliceWindows(block)) {
+      const absent = await pinned(slices, window)
+      counts.slicesPresent += window.length - absent.length
+      for (const slice of absent) {
+        const full = batcher.add(slice)
+        if (full) yield full
+      }
+      await budget.spend()
+    }
+  }
+  const rest = batcher.rest()
+  if (rest.length > 0) yield rest
+}
+
+/** Touches the slices that are here, and gives the others. */
+async function pinned(slices: PullDeps['slices'], window: readonly NamedSlice[]): Promise<NamedSlice[]> {
+  await using receiver = slices.receive()
+  const absent = new Set(receiver.pin(...columns(window)))
+  return window.filter((_slice, i) => absent.has(i))
+}
+
+async function moveSlices(deps: PullDeps, source: PullSource, move: Move, options: PullOptions): Promise<void> {
+  const { space, crashPoint, slices } = deps
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
-  const batches = batchesOf(move.manifest, move.missing)
+  const batches = missingBatches(deps, move.manifest, options.counts)
   let done = 0
   options.onProgress(0, move.bytes)
 
   const fetchBatches = async (): Promise<void> => {
-    for (const batch of batches) {
+    for (;;) {
+      const { value: batch, done: isLast } = await batches.next()
+      if (isLast) return
       signal.throwIfAborted()
       if (await space.isBelowReserve()) throw problem('insufficient-storage', `The store has come to its reserve while image ${move.image.name} was copied.`)
-      await fetchBatch(deps, source, receiver, move, batch, { ...options, signal }, (bytes) => {
+      // Its pins last until the batch is durable: from then on the lease protects it.
+      await using receiver = slices.receive()
+      await fetchBatch(deps, source, receiver, move.image, batch, { ...options, signal }, (bytes) => {
         done += bytes
-        options.onProgress(done, move.bytes)
+        options.onProgress(Math.min(done, move.bytes), move.bytes)
       })
       await receiver.sync()
       crashPoint('sync:batch-synced')
       // What has landed is counted by the file system itself: only the rest stays promised.
-      await space.promise(move.promiseKey, spaceNeeded(move.bytes - done, move.image))
+      await space.promise(move.promiseKey, spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
     }
   }
   const lane = async (): Promise<void> => {
@@ -145,9 +219,11 @@ async function moveSlices(deps: PullDeps, source: PullSource, receiver: SliceRec
     }
   }
   const ends = await Promise.allSettled(Array.from({ length: FETCHES_MAX }, lane))
+  await batches.return(undefined)
   options.signal.throwIfAborted()
   if (failed.signal.aborted) throw failed.signal.reason
   for (const end of ends) if (end.status === 'rejected') throw end.reason
+  options.onProgress(move.bytes, move.bytes)
 }
 
 /** Moves the slices of one batch, in as many attempts as bring something. `moved` is told their uncompressed bytes. */
@@ -155,37 +231,30 @@ async function fetchBatch(
   { clock }: PullDeps,
   { client }: PullSource,
   receiver: SliceReceiver,
-  { image, manifest }: Pick<Move, 'image' | 'manifest'>,
-  batch: readonly number[],
+  image: Image,
+  batch: readonly NamedSlice[],
   { signal, counts }: PullOptions,
   moved: (bytes: number) => void,
 ): Promise<void> {
   let rest = batch
   // Another lane, an upload or another sync may have brought some meanwhile.
   const skipPresent = (): void => {
-    const absent = new Set(
-      receiver.pin(
-        rest.map((entry) => manifest.digestAt(entry)),
-        rest.map((entry) => manifest.lengthAt(entry)),
-      ),
-    )
-    for (const [i, entry] of rest.entries()) if (!absent.has(i)) moved(manifest.lengthAt(entry))
-    rest = rest.filter((_entry, i) => absent.has(i))
+    const absent = new Set(receiver.pin(...columns(rest)))
+    for (const [i, { length }] of rest.entries()) if (!absent.has(i)) moved(length)
+    rest = rest.filter((_slice, i) => absent.has(i))
   }
   await persistently({ clock, signal, url: client.baseUrl }, async (progressed) => {
     skipPresent()
     if (rest.length === 0) return
     const asked = rest
-    const lengthMax = asked.reduce((most, entry) => Math.max(most, manifest.lengthAt(entry)), 0)
+    const lengthMax = asked.reduce((most, { length }) => Math.max(most, length), 0)
     let received = 0
     for await (const frame of client.slices.fetch(
-      asked.map((entry) => formatDigest(manifest.digestAt(entry))),
+      asked.map(({ digest }) => formatDigest(digest)),
       { image: image.id, signal, lengthMax },
     )) {
       const wanted = asked[received]
-      if (wanted === undefined || !isSame(frame.digest, manifest.digestAt(wanted)) || frame.length !== manifest.lengthAt(wanted)) {
-        throw new FrameInvalid('a slice came that was not asked for')
-      }
+      if (!wanted || !isSame(frame.digest, wanted.digest) || frame.length !== wanted.length) throw new FrameInvalid('a slice came that was not asked for')
       await receiver.put(frame)
       counts.slicesMoved++
       counts.bytesMoved += FRAME_HEADER_BYTES + frame.stored.byteLength

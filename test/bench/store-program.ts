@@ -20,7 +20,7 @@ import { systemClock } from '../../agent/system/clock.ts'
 import { createDisk } from '../../agent/system/disk.ts'
 import { createLog } from '../../agent/system/log.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { ManifestEntry, MemoryManifest } from '../../protocol/manifest.ts'
 import { decodeManifest, encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
 import { dropCaches, warm } from './measure.ts'
 
@@ -46,7 +46,7 @@ function cutter(): CutterParameters {
   return average > 0 ? { ...CUTTER_DEFAULT, minimum: average / 4, average, maximum: average * 4 } : CUTTER_DEFAULT
 }
 
-async function loadManifest(image: string): Promise<Manifest> {
+async function loadManifest(image: string): Promise<MemoryManifest> {
   return (await decodeManifest(await disk.readFile(manifestPath(image), MANIFEST_BYTES_MAX))).manifest
 }
 

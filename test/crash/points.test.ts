@@ -16,6 +16,7 @@ import { createRandom } from '../support/properties.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
+import { fetchManifest } from '../support/whole-manifest.ts'
 
 const MIB = 1024 * 1024
 const IMMEDIATE = '[images]\ndeletion = "immediate"\n'
@@ -55,7 +56,7 @@ const uploadSlices: Scenario = {
   async run({ agent, ledger }) {
     const [staying] = ledger.images.values()
     if (!staying) return
-    const { manifest } = await agent.client.images.manifest(staying.id)
+    const manifest = await fetchManifest(agent.client, staying.id)
     const known = [...manifestEntries(manifest)].slice(0, 8)
     const knownBytes = known.reduce((sum, { length }) => sum + length, 0)
     const fresh = [noise(SLICE_BYTES, 13), noise(SLICE_BYTES, 14)]

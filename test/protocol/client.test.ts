@@ -6,7 +6,7 @@ import type { AgentClient } from '../../protocol/client.ts'
 import { peerUrl } from '../../protocol/exchange.ts'
 import type { Peer } from '../../protocol/exchange.ts'
 import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
-import { encodeManifest } from '../../protocol/manifest.ts'
+import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../protocol/manifest.ts'
 import { makeProblem, problemCode, ProblemError } from '../../protocol/problems.ts'
 
 const health = { state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' }
@@ -246,7 +246,7 @@ describe('time', () => {
 
   test.each([
     ['JSON', (client: AgentClient) => client.images.list()],
-    ['a manifest', (client: AgentClient) => client.images.manifest('img_1')],
+    ['a manifest', (client: AgentClient) => client.images.manifest('img_1').next()],
     ['slices', (client: AgentClient) => client.slices.fetch(['sha256:0']).next()],
     ['an image', async (client: AgentClient) => Array.fromAsync((await client.images.content('img_1')).body())],
   ])('of a peer that trickles %s ends, though it is never silent', async (_what, ask) => {
@@ -311,14 +311,20 @@ describe('time', () => {
 })
 
 describe('content', () => {
-  test('of a manifest is verified', async () => {
-    const { manifest, digest } = await encodeManifest([{ length: 10, digest: new Uint8Array(32).fill(1) }])
+  test('of a manifest is what its header says, no more and no less', async () => {
+    const { manifest } = await encodeManifest([{ length: 10, digest: new Uint8Array(32).fill(1) }])
     let bytes = manifest.bytes
     await using server = against(() => new Response(bytes))
-    expect((await server.client.images.manifest('img_1')).digest).toBe(digest)
-    bytes = bytes.slice()
-    bytes[40] = 0
-    expect(await failureOf(server.client.images.manifest('img_1'))).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('not valid') })
+    const read = async (): Promise<Buffer> => Buffer.concat(await Array.fromAsync(server.client.images.manifest('img_1')))
+    expect((await read()).equals(manifest.bytes)).toBe(true)
+    const first = await server.client.images.manifest('img_1').next()
+    expect(first.value.byteLength).toBe(32)
+    const tooMany = manifest.bytes.slice()
+    new DataView(tooMany.buffer).setBigUint64(12, BigInt(MANIFEST_ENTRIES_MAX + 1), true)
+    for (const wrong of [manifest.bytes.slice(1), manifest.bytes.slice(0, 20), manifest.bytes.slice(0, -1), new Uint8Array([...manifest.bytes, 0]), tooMany]) {
+      bytes = wrong
+      expect(await failureOf(read())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('not valid') })
+    }
   })
 
   test('of slices that is cut is never whole', async () => {

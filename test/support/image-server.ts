@@ -48,7 +48,7 @@ export async function serveImages(
     ...imageRoutes({ images: catalogue }),
     ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
-    ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads }),
+    ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads, clock: systemClock }),
     route({
       method: 'GET',
       path: '/v1/store',

@@ -108,7 +108,8 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
       return catalogue.need(id)
     },
     async read(id) {
-      const manifest = await catalogue.manifest(id)
+      using content = await catalogue.open(id)
+      const { manifest } = content
       const pieces: Uint8Array[] = []
       for await (const piece of slices.read(manifest, 0, manifest.imageLength)) pieces.push(piece.slice())
       return Buffer.concat(pieces)

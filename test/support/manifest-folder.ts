@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { decodeManifest, encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { ManifestEntry, MemoryManifest } from '../../protocol/manifest.ts'
 import type { Disk } from '../../agent/contract/disk.ts'
 import type { SliceRoot, SliceRoots } from '../../agent/contract/slices.ts'
 
@@ -13,7 +13,7 @@ export interface ManifestFolder extends SliceRoots {
   /** Makes the folder and ends removals that were begun. */
   open(): Promise<void>
   names(): Promise<string[]>
-  read(name: string): Promise<Manifest>
+  read(name: string): Promise<MemoryManifest>
   /** Durable when it resolves. */
   write(name: string, entries: readonly ManifestEntry[]): Promise<void>
   /** Durable when it resolves. */
@@ -23,7 +23,7 @@ export interface ManifestFolder extends SliceRoots {
 /** Manifests in a folder, in files of their own. */
 export function createManifestFolder(disk: Disk, folder: string): ManifestFolder {
   const files = async (): Promise<string[]> => (await disk.list(folder)).filter((name) => !name.startsWith('.'))
-  const read = async (name: string): Promise<Manifest> => (await decodeManifest(await disk.readFile(join(folder, name), 1024 * 1024))).manifest
+  const read = async (name: string): Promise<MemoryManifest> => (await decodeManifest(await disk.readFile(join(folder, name), 1024 * 1024))).manifest
   const finish = async (name: string): Promise<void> => {
     await disk.remove(join(folder, name))
     await disk.remove(join(folder, name + DELETING))

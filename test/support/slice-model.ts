@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
+import type { Manifest, ManifestEntry, MemoryManifest } from '../../protocol/manifest.ts'
 import type { Disk } from '../../agent/contract/disk.ts'
 import type { CrashPoint } from '../../agent/contract/runtime.ts'
 import type { Ingest, SliceRoot, SliceRoots } from '../../agent/contract/slices.ts'
@@ -64,7 +64,7 @@ export async function openStore(options: StoreOptions): Promise<OpenSliceStore> 
 export interface ModelImage {
   readonly name: string
   readonly bytes: Buffer
-  readonly manifest: Manifest
+  readonly manifest: MemoryManifest
 }
 
 /** The images that a store must hold; they are its roots. */
@@ -125,7 +125,7 @@ export async function readOutcome(store: OpenSliceStore, image: ModelImage): Pro
 }
 
 /** Digests, as hex, of the slices of a manifest. */
-export function digestsOf(manifest: Manifest): string[] {
+export function digestsOf(manifest: MemoryManifest): string[] {
   const digests: string[] = []
   for (let i = 0; i < manifest.count; i++) if (!manifest.isZeroAt(i)) digests.push(Buffer.from(manifest.digestAt(i)).toString('hex'))
   return digests

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { formatDigestField } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { MANIFEST_MEDIA_TYPE } from '../../../protocol/manifest.ts'
+import { MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
@@ -28,7 +28,6 @@ export const SMALL_BODY_MAX = 1024 * 1024
 /** What these routes need of the catalogue. */
 export interface ContentImages {
   need(idOrName: string): Image
-  manifest(id: string): Promise<Manifest>
   /** The manifest for reading the content, whose slices stay until it is disposed. */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
   /** SHA-256 of the whole file where it was computed from the bytes. */
@@ -71,13 +70,13 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       params: paramsSchema,
       problems: ['conflict', 'wrong-status', 'data-corrupt'],
       answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE, headers: [ETAG] }, 304: { description: 'The manifest has not changed' } },
-      async run({ params, request, actor }) {
+      async run(context) {
+        const { params, request, actor } = context
         const image = readable(deps.images.need(params.id), actor)
         const validators = validatorsOf(image)
         const headers = { ETag: validators.etag, 'Cache-Control': 'private, no-cache', 'Content-Type': MANIFEST_MEDIA_TYPE }
         if (evaluateConditions(request.headers, validators) === 'not-modified') return new Response(null, { status: 304, headers })
-        const manifest = await deps.images.manifest(image.id)
-        return new Response(manifest.bytes, { headers })
+        return sendManifest(deps, context, image, headers)
       },
     }),
   ]
@@ -126,6 +125,41 @@ async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string
   // The length of a stream is set too: a server that can send it does, Bun sends the stream in chunks.
   headers.set('Content-Length', String(end - start))
   return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
+}
+
+/** A long manifest goes out block by block as the client takes it, within turns of the gate like contents. */
+async function sendManifest(
+  { images, downloads }: ContentDeps,
+  context: RouteContext<{ id: string }>,
+  image: Image,
+  headers: Record<string, string>,
+): Promise<Response> {
+  const { actor, request, log } = context
+  const content = await images.open(image.id)
+  const { manifest } = content
+  const length = manifestLength(manifest.count)
+  const sized = { headers: { ...headers, 'Content-Length': String(length) } }
+  if (length <= SMALL_BODY_MAX) {
+    using _held = content
+    return new Response(await wholeBody(manifest.pieces(), length), sized)
+  }
+  let position = 0
+  const stream = await openPacedStream({
+    gate: downloads,
+    key: actor.name,
+    signal: request.signal,
+    ended: () => content[Symbol.dispose](),
+    failed: async (error) => log.error('a manifest could not be sent', { image: image.id, error }),
+    async *open(signal) {
+      for await (const piece of manifest.pieces(position)) {
+        signal.throwIfAborted()
+        position += piece.byteLength
+        yield piece
+      }
+    },
+    isWhole: () => position === length,
+  })
+  return new Response(stream, sized)
 }
 
 /** The image, if the actor may read it; throws ProblemError `forbidden` or `wrong-status`. */

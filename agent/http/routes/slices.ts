@@ -8,6 +8,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { fetchSlicesSchema, missingSlicesSchema, sliceListSchema } from '../../../protocol/sync.ts'
 import type { SliceList } from '../../../protocol/sync.ts'
 import type { Actor } from '../../contract/access.ts'
+import type { Clock } from '../../contract/runtime.ts'
 import type { SliceIngester, SliceProvider } from '../../contract/slices.ts'
 import type { OwnSlices, SliceVisibility } from '../../contract/visibility.ts'
 import { openPacedStream } from '../paced-stream.ts'
@@ -22,12 +23,15 @@ export interface SlicesDeps {
   /** The slices of an actor's own unfinished uploads. */
   readonly ownSlices: (actor: Actor) => Promise<OwnSlices>
   readonly downloads: TransferGate
+  readonly clock: Pick<Clock, 'sleep'>
 }
 
 /** Frames are gathered to pieces of at least this many bytes: a few long pieces are sent faster than many short ones. */
 const PIECE_BYTES = 512 * 1024
 /** Longest list of digests in bytes: 4,096 digests of 75 characters in JSON with line breaks take 330 kB. */
 const SLICE_LIST_BYTES_MAX = 512 * 1024
+/** Slices that are looked up before other work runs: each may be a read of the index, which nothing else can pass. */
+const LOOKUPS_MAX = 256
 /** Missing slices that the detail of a problem names. */
 const NAMED_MAX = 10
 
@@ -85,14 +89,23 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
  * Indexes of the slices that the caller does not get: hidden ones that are not its own either, and those that the store lacks. The store
  * is asked about visible slices only, so that a hidden slice takes the same time as one that is not stored.
  */
-async function withoutOwn({ slices, ownSlices }: SlicesDeps, actor: Actor, digests: readonly Uint8Array[], hidden: readonly number[]): Promise<number[]> {
+async function withoutOwn(
+  { slices, ownSlices, clock }: SlicesDeps,
+  actor: Actor,
+  digests: readonly Uint8Array[],
+  hidden: readonly number[],
+): Promise<number[]> {
   const missing = new Set(hidden)
   if (hidden.length > 0) {
     const own = await ownSlices(actor)
     for (const i of hidden) if (own.has(digests[i] ?? new Uint8Array(0))) missing.delete(i)
   }
   const visible = [...digests.keys()].filter((i) => !missing.has(i))
-  for (const i of slices.missing(visible.map((i) => digests[i] ?? new Uint8Array(0)))) missing.add(visible[i] ?? 0)
+  for (let at = 0; at < visible.length; at += LOOKUPS_MAX) {
+    const some = visible.slice(at, at + LOOKUPS_MAX)
+    for (const i of slices.missing(some.map((i) => digests[i] ?? new Uint8Array(0)))) missing.add(some[i] ?? 0)
+    await clock.sleep(0)
+  }
   return [...digests.keys()].filter((i) => missing.has(i))
 }
 

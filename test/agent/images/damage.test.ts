@@ -12,6 +12,7 @@ import { openImageStore, seededBytes } from '../../support/image-store.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 import { propertyOptions } from '../../support/properties.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { manifestOf } from '../../support/whole-manifest.ts'
 import { until } from '../../support/until.ts'
 
 async function flip(path: string, at: number): Promise<void> {
@@ -196,7 +197,7 @@ describe('manifest', () => {
     await flip(folder.file('mount', 'images', hurt, 'manifest'), 32 + 3 * 40 + 9)
     await using store = await openImageStore(folder)
     expect(store.catalogue.need(hurt).status).toBe('available')
-    const failure = await store.catalogue.manifest(hurt).then(
+    const failure = await manifestOf(store.catalogue, hurt).then(
       () => undefined,
       (error: unknown) => error,
     )
@@ -232,7 +233,7 @@ describe('slices', () => {
     const one = await store.add(shared)
     const two = await store.add(Buffer.concat([shared, seededBytes(100_000, 2)]))
     const other = await store.add(seededBytes(100_000, 3))
-    const manifest = await store.catalogue.manifest(one.id)
+    const manifest = await manifestOf(store.catalogue, one.id)
     const seenAtMs = Date.now()
     store.catalogue.sliceDamaged(manifest.digestAt(3), 'its checksum does not match')
     await store.catalogue.settled()

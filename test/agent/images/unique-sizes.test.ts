@@ -13,7 +13,7 @@ import { createTemporaryFolder } from '../../support/temporary-folder.ts'
 
 describe('counts of unique bytes', () => {
   test('run one at a time, and beyond the bound of the queue are not made', async () => {
-    const { manifest } = await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])
+    const { manifest, digest } = await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])
     const gate = Promise.withResolvers<Manifest>()
     let reading = 0
     const sizes = createUniqueSizes({
@@ -21,9 +21,9 @@ describe('counts of unique bytes', () => {
       log: createMemoryLog(),
       table: createImageTable(),
       manifests: {
-        readOnce: async () => {
+        openOnce: async () => {
           reading++
-          return gate.promise
+          return { manifest: await gate.promise, digest, [Symbol.dispose]: () => {} }
         },
       },
       sizes: () => ({ storedBytes: 4096 }),

@@ -6,6 +6,7 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { openImageStore } from '../../support/image-store.ts'
 import { createRandom, runSeed } from '../../support/properties.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { manifestOf } from '../../support/whole-manifest.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -31,7 +32,7 @@ test.each(CASES)('the digest of %s', async (_name, parts) => {
   const { id, digest } = await store.add(bytes)
   const expected = `sha256:${new Bun.CryptoHasher('sha256').update(bytes).digest('hex')}`
   expect(digest).toBe(expected)
-  const manifest = await store.catalogue.manifest(id)
+  const manifest = await manifestOf(store.catalogue, id)
   const signal = new AbortController().signal
   expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, pause, signal })).toBe(expected)
 })
@@ -40,7 +41,7 @@ test('a digest that nobody waits for any more ends with the reason of its signal
   await using folder = await createTemporaryFolder()
   await using store = await openImageStore(folder)
   const { id } = await store.add(random.bytes(6 * MIB))
-  const manifest = await store.catalogue.manifest(id)
+  const manifest = await manifestOf(store.catalogue, id)
   const signal = AbortSignal.abort(new Error('left'))
   await expect(computeWholeDigest(store.slices, manifest, { isAwaited: false, pause, signal })).rejects.toThrow('left')
 })

@@ -9,6 +9,7 @@ import type { Image } from '../../../protocol/image.ts'
 import { serveImages } from '../../support/image-server.ts'
 import { openImageStore, seededBytes } from '../../support/image-store.ts'
 import { createTwoFolders, HURRIED, openSyncTarget } from '../../support/sync-target.ts'
+import { manifestOf } from '../../support/whole-manifest.ts'
 
 /** Answers of the source, with another manifest for an image. */
 async function forging(image: Image, entries: readonly ManifestEntry[]): Promise<Fetch> {
@@ -34,7 +35,7 @@ describe('a manifest with entries', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     const image = await source.add(seededBytes(1_000_000, 1))
-    const entries = [...manifestEntries(await source.catalogue.manifest(image.id))]
+    const entries = [...manifestEntries(await manifestOf(source.catalogue, image.id))]
     for (const areHere of [false, true]) {
       await using target = await openSyncTarget(folders.target, { clock: HURRIED, fetch: await forging(image, entries.map(forge)) })
       if (areHere) await target.store.add(seededBytes(1_000_000, 1))

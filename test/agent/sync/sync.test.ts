@@ -1,6 +1,7 @@
 // Sync between two stores over real HTTP, through a proxy that cuts: what travels, what a cut costs, what is refused.
 
 import { describe, expect, test } from 'bun:test'
+import { utimes } from 'node:fs/promises'
 import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { createSpace } from '../../../agent/system/space.ts'
@@ -12,6 +13,7 @@ import { createCuttingProxy } from '../../support/cutting-proxy.ts'
 import { openImageStore, seededBytes } from '../../support/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/image-server.ts'
 import { createTwoFolders, HURRIED, openSyncTarget, TARGET_ID } from '../../support/sync-target.ts'
+import { until } from '../../support/until.ts'
 
 function resultOf(task: Task): SyncResult {
   expect(task.error).toBeUndefined()
@@ -123,16 +125,37 @@ describe('sync', () => {
     expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
   }, 30_000)
 
-  test('drops the lease of an attempt that nobody went on with', async () => {
+  test('keeps no lease of an attempt that moved nothing', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using proxy = await createCuttingProxy(server.port)
     const image = await source.add(seededBytes(3_000_000, 1))
+    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+    // The manifest, a few kilobytes, comes through; of the slices, which have 8 KiB at least, none does, however often it is tried.
+    proxy.setFaults({ cutAfter: 8192, direction: 'down' })
+    expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
+    expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
+  })
+
+  test('drops the lease of an attempt that nobody continued, a day after the last one', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    await using proxy = await createCuttingProxy(server.port)
+    const image = await source.add(seededBytes(20_000_000, 1))
     let nowMs = Date.now()
     const clock = { ...systemClock, nowMs: () => nowMs, sleep: async () => {} }
     await using target = await openSyncTarget(folders.target, { clock })
-    // The manifest, a few kilobytes, comes through; of the slices, which have 8 KiB at least, none does, however often it is tried.
+    proxy.setFaults({ cutAfter: 8_000_000, direction: 'down' })
+    const cutting = until('something was moved', () => proxy.cuts > 0).then(() => proxy.setFaults({ cutAfter: 0 }))
+    expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
+    await cutting
+    expect(await target.sync.expire()).toEqual([])
+    // Another attempt renews it, also one that moves nothing.
+    const manifest = folders.target.file('mount', 'sync', image.id, 'manifest')
+    const dayBefore = new Date(Date.now() - 25 * 3_600_000)
+    await utimes(manifest, dayBefore, dayBefore)
     proxy.setFaults({ cutAfter: 8192, direction: 'down' })
     expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
     expect(await target.sync.expire()).toEqual([])
@@ -140,7 +163,7 @@ describe('sync', () => {
     expect(await target.sync.expire({ dryRun: true })).toHaveLength(1)
     expect(await target.sync.expire()).toHaveLength(1)
     expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
-  })
+  }, 30_000)
 
   test('brings back slices that are damaged here', async () => {
     await using folders = await createTwoFolders()

@@ -10,6 +10,7 @@ import { problem, problemCode, ProblemError } from '../../../../protocol/problem
 import { openImageStore, seededBytes } from '../../../support/image-store.ts'
 import { serveImages } from '../../../support/image-server.ts'
 import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { manifestOf } from '../../../support/whole-manifest.ts'
 
 async function codeOf(run: Promise<unknown>): Promise<string> {
   try {
@@ -134,7 +135,7 @@ describe('slices', () => {
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
     const image = await store.add(seededBytes(3_000_000, 1))
-    const manifest = await store.catalogue.manifest(image.id)
+    const manifest = await manifestOf(store.catalogue, image.id)
     const digests = Array.from({ length: manifest.count }, (_value, i) => formatDigest(manifest.digestAt(i))).toReversed()
     const unknown = await sha256(new Uint8Array(1))
     expect(await server.client.slices.missing([...digests, unknown])).toEqual([unknown])
@@ -159,7 +160,7 @@ describe('slices', () => {
     const damaged = await store.add(seededBytes(1_000_000, 3), { digest: `sha256:${'0'.repeat(64)}` })
     expect(store.catalogue.need(damaged.id).status).toBe('error')
     const digestsOf = async (id: string): Promise<Digest[]> => {
-      const manifest = await store.catalogue.manifest(id)
+      const manifest = await manifestOf(store.catalogue, id)
       return Array.from({ length: manifest.count }, (_value, i) => formatDigest(manifest.digestAt(i)))
     }
     const [keptDigests, allDigests, errorDigests] = [await digestsOf(kept.id), await digestsOf(image.id), await digestsOf(damaged.id)]
