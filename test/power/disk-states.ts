@@ -29,26 +29,21 @@ const SECTOR_BYTES = [512, 4096] as const
 /** Losses by weight. Losing all that is unflushed shows a missing fsync, the others show a wrong order. */
 const LOSSES: readonly Loss[] = ['nothing', 'unflushed', 'unflushed', 'unflushed', 'writes', 'writes', 'sectors', 'sectors']
 
-/**
- * Chooses cuts: right after an acknowledgement, around a flush, and anywhere else.
- *
- * @param acknowledged positions in the log at which a client was told something
- * @param from entries that every cut comes after
- */
-export function planCuts(log: WriteLog, acknowledged: readonly number[], count: number, random: Random, from = 0): PowerCut[] {
+/** Where cuts are made: right after acknowledgements, just before and after flushes, or there and anywhere else. */
+export type Places = 'acknowledgements' | 'flushes' | 'mixed'
+
+/** Chooses cuts; `acknowledged` are the positions in the log at which a client was told something. */
+export function planCuts(log: WriteLog, acknowledged: readonly number[], count: number, random: Random, places: Places = 'mixed'): PowerCut[] {
   const { entries } = log
-  const flushes = entries.flatMap(({ kind }, index) => (kind === 'flush' && index >= from ? [index] : []))
   const ends = entries.map(({ end }) => end)
-  const places: readonly (() => number)[] = [
-    // The first moment at which the promise counts.
-    () => 1 + firstAtLeast(ends, random.pick(acknowledged)),
-    () => 1 + firstAtLeast(ends, random.pick(acknowledged)),
-    // Just before the flush, and just after it.
-    () => random.pick(flushes) + random.below(2),
-    () => from + 1 + random.below(entries.length - from),
-  ]
+  const flushes = entries.flatMap(({ kind }, index) => (kind === 'flush' ? [index] : []))
+  // The first moment at which the promise counts is when the loss of what was not synced shows.
+  const afterAcknowledgement = (): number => 1 + firstAtLeast(ends, random.pick(acknowledged))
+  const atFlush = (): number => Math.max(1, random.pick(flushes) + random.below(2))
+  const anywhere = (): number => 1 + random.below(entries.length)
+  const choices = { acknowledgements: [afterAcknowledgement], flushes: [atFlush], mixed: [afterAcknowledgement, afterAcknowledgement, atFlush, anywhere] }
   return Array.from({ length: count }, () => {
-    const cut = Math.min(random.pick(places)(), entries.length)
+    const cut = Math.min(random.pick(choices[places])(), entries.length)
     return { entries: cut, position: entries[cut - 1]?.end ?? 0, loss: random.pick(LOSSES), seed: random.below(0x7fff_ffff) }
   })
 }

@@ -6,8 +6,9 @@ import type { Task } from '../../protocol/task.ts'
 import type { AgentProcess } from '../support/agent-process.ts'
 import { PromiseBroken } from '../support/ledger.ts'
 import { until } from '../support/until.ts'
-import { offsetsAt } from './history.ts'
-import type { History, ImageFacts, ImageState, TaskFacts, TokenFacts, UploadFacts, UploadState } from './history.ts'
+import { History, offsetsAt } from './history.ts'
+import type { ImageFacts, ImageState, TaskFacts, TokenFacts, UploadFacts, UploadState } from './history.ts'
+import { createRecordedClient } from './recorded-client.ts'
 
 /** Possible values of everything in a history, for one disk state. */
 export interface Expectation {
@@ -15,6 +16,8 @@ export interface Expectation {
   compare(agent: AgentProcess): Promise<void>
   /** Sends the rest of the unfinished uploads that `choose` picks; their images are expected from then on. */
   finishUploads(agent: AgentProcess, choose: () => boolean): Promise<void>
+  /** Uploads a new image, which is expected from then on. */
+  addImage(agent: AgentProcess, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
   /** Takes every image out of the recycle bin; their bytes are compared from then on. */
   restoreBinned(agent: AgentProcess): Promise<void>
 }
@@ -50,6 +53,13 @@ export function expectAt(history: History, position: number): Expectation {
       await agent.client.store.enable()
       possible.enabled = [true]
       for (const [upload, at] of possible.uploads) if (at.states[0] === 'open' && choose()) await finishUpload(agent, upload, at, possible)
+    },
+    async addImage(agent, name, bytes) {
+      const added = new History(() => 0)
+      const upload = await createRecordedClient(agent, added).createWhole(name, bytes)
+      if (upload.state.last !== 'finished' || !upload.image) throw new PromiseBroken('a new image is refused after the power cut')
+      possible.uploads.set(upload, { states: ['finished'], least: bytes.byteLength, greatest: bytes.byteLength })
+      possible.images.set(upload.image, { states: ['kept'], descriptions: [''] })
     },
     async restoreBinned(agent) {
       for (const [image, at] of possible.images) {

@@ -4,16 +4,25 @@
 import { expect } from 'bun:test'
 import { join } from 'node:path'
 import { describeFinding, tryStates } from './campaign.ts'
+import type { Places } from './disk-states.ts'
 import { requireRecordedDisk } from './recorded-disk.ts'
 import type { FileSystem } from './recorded-disk.ts'
 import { planStates, recordWorkload } from './replay.ts'
 
+interface Defect {
+  readonly plant: string
+  readonly fileSystem: FileSystem
+  /** Where the cuts are made that show it. */
+  readonly places: Places
+  readonly symptom: RegExp
+}
+
 /** Each defect on a file system that shows it, with the words of one of its symptoms. docs/architecture.md tells where each can be seen. */
-const DEFECTS: readonly { readonly plant: string; readonly fileSystem: FileSystem; readonly symptom: RegExp }[] = [
-  { plant: 'packs-not-synced', fileSystem: 'ext4', symptom: /damaged|degraded|missing/ },
-  { plant: 'journals-not-synced', fileSystem: 'ext4', symptom: /stands at \d+, but \d+ bytes were acknowledged/ },
-  { plant: 'folders-not-synced', fileSystem: 'btrfs', symptom: /but must be/ },
-  { plant: 'replaced-in-place', fileSystem: 'xfs', symptom: /damaged|is error|but must be/ },
+const DEFECTS: readonly Defect[] = [
+  { plant: 'packs-not-synced', fileSystem: 'ext4', places: 'acknowledgements', symptom: /damaged|degraded|missing/ },
+  { plant: 'journals-not-synced', fileSystem: 'ext4', places: 'acknowledgements', symptom: /stands at \d+, but \d+ bytes were acknowledged/ },
+  { plant: 'folders-not-synced', fileSystem: 'btrfs', places: 'acknowledgements', symptom: /but must be/ },
+  { plant: 'replaced-in-place', fileSystem: 'xfs', places: 'flushes', symptom: /damaged|is error|but must be/ },
 ]
 
 const SEED = 1
@@ -21,14 +30,14 @@ const LENGTH = { acknowledgements: 400, msMax: 60_000 }
 const STATES_MAX = 90
 const TEST_MS_MAX = 280_000
 
-for (const { plant, fileSystem, symptom } of DEFECTS) {
+for (const { plant, fileSystem, places, symptom } of DEFECTS) {
   requireRecordedDisk(fileSystem)(
     `an agent whose ${plant.replaceAll('-', ' ').replace(/ (?=not|in)/, ' are ')} is caught on ${fileSystem}`,
     async () => {
       const command = [process.execPath, '--preload', join(import.meta.dir, 'plant', `${plant}.ts`), join(import.meta.dir, '../../agent/main.ts')]
       await using recording = await recordWorkload({ fileSystem, seed: SEED, length: LENGTH, command })
       expect(recording.agentLog).toContain(`planted: ${join(import.meta.dir, 'plant', plant)}.ts`)
-      const { tried, findings } = await tryStates(recording, planStates(recording, STATES_MAX, SEED), { findingsMax: 1 })
+      const { tried, findings } = await tryStates(recording, planStates(recording, STATES_MAX, SEED, places), { findingsMax: 1 })
       console.error(`${plant} on ${fileSystem}: caught by state ${tried}`)
       expect(findings.map(describeFinding).join('\n')).toMatch(symptom)
     },

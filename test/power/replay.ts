@@ -9,13 +9,13 @@ import { createTemporaryFolder } from '../support/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { planCuts, writeDiskState } from './disk-states.ts'
-import type { PowerCut } from './disk-states.ts'
+import type { Places, PowerCut } from './disk-states.ts'
 import { expectAt } from './expectation.ts'
 import { History } from './history.ts'
 import { mountDisk, recordDisk } from './recorded-disk.ts'
 import type { FileSystem } from './recorded-disk.ts'
-import { runWorkload } from './workload.ts'
-import type { SyncSource, WorkloadLength } from './workload.ts'
+import { createWorkload } from './workload.ts'
+import type { SyncSource, Workload } from './workload.ts'
 import { openWriteLog } from './write-log.ts'
 import type { WriteLog } from './write-log.ts'
 
@@ -25,6 +25,8 @@ const MEMORY_FOLDER = '/dev/shm'
 /** Memory is preferred for disk states when it has this much room in bytes. */
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024 * 1024
 
+/** Length of an image that is stored between the two starts: records behind damage must last, in more than one window of 4 MiB. */
+const NEW_IMAGE_BYTES = 12 * 1024 * 1024
 /** Bytes of an agent's log that are shown with a finding. */
 const LOG_BYTES_MAX = 6000
 
@@ -37,6 +39,12 @@ export interface Recording extends AsyncDisposable {
   /** Choices of the clients by kind. */
   readonly counts: Readonly<Record<string, number>>
   readonly agentLog: string
+}
+
+/** How long a workload lasts: it ends at the number of acknowledgements, and on a slow machine at the time in milliseconds. */
+export interface WorkloadLength {
+  readonly acknowledgements: number
+  readonly msMax: number
 }
 
 export interface RecordOptions {
@@ -63,9 +71,13 @@ export async function recordWorkload({ fileSystem, seed, length, source, command
     await using disk = await recordDisk(files.path, mountPoint.path, fileSystem)
     await using agent = await startAgent(disk.path, { config: CONFIG, ...(command ? { command } : {}) })
     const history = new History(disk.position)
-    const counts = await runWorkload(agent, history, source, createRandom(seed), length).catch((error: unknown) => {
-      throw new Error(`the workload failed, SLIPWAY_SEED=${seed}: ${String(error)}\n${agent.log().slice(-LOG_BYTES_MAX)}`, { cause: error })
-    })
+    const workload = createWorkload(agent, history, source, createRandom(seed))
+    try {
+      await runKilled(agent, workload, history, length)
+    } catch (error) {
+      throw new Error(`the workload failed, SLIPWAY_SEED=${seed}: ${String(error)}\n${troubleIn(agent)}`, { cause: error })
+    }
+    const { counts } = workload
     return { base: disk.base, logFile: disk.log, history, counts, agentLog: agent.log() }
   })()
   const { logFile, ...kept } = recorded
@@ -74,9 +86,25 @@ export async function recordWorkload({ fileSystem, seed, length, source, command
   return { ...kept, fileSystem, log, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
+/**
+ * Runs the workload with a SIGKILL in its middle. What the killed process left in the page cache looks durable to the next one: it must
+ * sync it before it counts on it.
+ */
+async function runKilled(agent: AgentProcess, workload: Workload, history: History, { acknowledgements, msMax }: WorkloadLength): Promise<void> {
+  const endMs = performance.now() + msMax
+  let isKilled = false
+  const first = workload.run(() => isKilled)
+  await Promise.race([first, until('half of the workload is done', () => history.acknowledged.length >= acknowledgements / 2, msMax / 2).catch(() => {})])
+  isKilled = true
+  await agent.kill()
+  await first
+  await agent.restart()
+  await workload.run(() => history.acknowledged.length >= acknowledgements || performance.now() > endMs)
+}
+
 /** Chooses states of a recording by seed. */
-export function planStates({ log, history }: Recording, count: number, seed: number): PowerCut[] {
-  return planCuts(log, history.acknowledged, count, createRandom(seed))
+export function planStates({ log, history }: Recording, count: number, seed: number, places?: Places): PowerCut[] {
+  return planCuts(log, history.acknowledged, count, createRandom(seed), places)
 }
 
 /** Tries one state; gives what is wrong with it, or undefined. */
@@ -94,17 +122,18 @@ export async function tryState(recording: Recording, cut: PowerCut): Promise<Fin
     return undefined
   } catch (error) {
     if (error instanceof AgentNotStarted) return { cut, message: error.message }
-    const log = agent?.log().slice(-LOG_BYTES_MAX) ?? ''
+    const log = agent ? troubleIn(agent) : ''
     return { cut, message: `${error instanceof PromiseBroken ? error.message : Bun.inspect(error)}\n${log}` }
   }
 }
 
-/** Two starts with everything compared after each, some uploads finished between them, the others behind; then scrub and gc. */
+/** Two starts with everything compared after each; between them the store is used; then scrub and gc. */
 async function holdToHistory(agent: AgentProcess, history: History, cut: PowerCut): Promise<void> {
   const random = createRandom(cut.seed)
   const expectation = expectAt(history, cut.position)
   await expectation.compare(agent)
   await expectation.finishUploads(agent, () => random.chance(0.5))
+  await expectation.addImage(agent, 'new after the cut', new Uint8Array(random.bytes(NEW_IMAGE_BYTES)))
   await agent.restart()
   await expectation.compare(agent)
   await runTask(agent, 'scrub')
@@ -123,6 +152,16 @@ async function runTask(agent: AgentProcess, name: 'scrub' | 'cleanup'): Promise<
   if (state !== 'succeeded') throw new PromiseBroken(`${name} ${state}: ${error?.detail}`)
   const damage = ['corruptCount', 'missingCount'].some((key) => Number(result?.[key] ?? 0) > 0) || (result?.['faults'] as unknown[] | undefined)?.length
   if (name === 'scrub' && damage) throw new PromiseBroken(`scrub is not clean: ${JSON.stringify(result)}`)
+}
+
+/** Warnings and errors of an agent's log, the last ones first to be kept. */
+function troubleIn(agent: AgentProcess): string {
+  return agent
+    .log()
+    .split('\n')
+    .filter((line) => !line.startsWith('{"level":30,'))
+    .join('\n')
+    .slice(-LOG_BYTES_MAX)
 }
 
 /** A folder for disks: in memory where there is room, since every flush of a replayed disk would wait for the real one. */

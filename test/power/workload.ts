@@ -1,6 +1,7 @@
 // The mixed load whose disk is recorded: clients that upload, resume, delete, restore and administrate at random.
 
 import type { AgentProcess } from '../support/agent-process.ts'
+import { PromiseBroken } from '../support/ledger.ts'
 import type { Random } from '../support/properties.ts'
 import type { History } from './history.ts'
 import { createRecordedClient } from './recorded-client.ts'
@@ -11,6 +12,9 @@ const BLOCKS = 24
 const BLOCK_BYTES = 256 * KIB
 const IMAGE_BLOCKS_MAX = 8
 const OWN_BYTES_MAX = 1024 * KIB
+/** Now and then one is long: while its pack is being synced, other requests flush the disk. */
+const LONG_CHANCE = 0.04
+const LONG_BYTES = 8 * 1024 * KIB
 /** Above these the clients remove rather than add. */
 const IMAGES_MAX = 12
 const UPLOADS_MAX = 6
@@ -26,23 +30,15 @@ export interface SyncSource {
   readonly images: readonly { readonly id: string; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }[]
 }
 
-/** Clients look after this many choices whether there were enough acknowledgements. */
-const LOOK_EVERY = 40
-
-/** How long a workload lasts: it ends at the number of acknowledgements, and on a slow machine at the time in milliseconds. */
-export interface WorkloadLength {
-  readonly acknowledgements: number
-  readonly msMax: number
+export interface Workload {
+  /** Choices of the clients by kind; some find nothing to do. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Runs the clients until told to stop; resolves when their last requests have ended. Requests may fail once it is told to stop. */
+  run(isOver: () => boolean): Promise<void>
 }
 
-/** Runs the clients; resolves when their last requests were answered, with counts of their choices. */
-export async function runWorkload(
-  agent: AgentProcess,
-  history: History,
-  source: SyncSource | undefined,
-  random: Random,
-  length: WorkloadLength,
-): Promise<Record<string, number>> {
+/** Makes clients of an agent, which may be restarted between two runs. */
+export function createWorkload(agent: AgentProcess, history: History, source: SyncSource | undefined, random: Random): Workload {
   const client = createRecordedClient(agent, history)
   const blocks = Array.from({ length: BLOCKS }, () => random.bytes(BLOCK_BYTES))
   const unsynced = [...(source?.images ?? [])]
@@ -53,7 +49,7 @@ export async function runWorkload(
 
   const newBytes = (blocksMax = IMAGE_BLOCKS_MAX): Uint8Array<ArrayBuffer> => {
     const parts = Array.from({ length: random.below(blocksMax) }, () => (random.chance(0.1) ? Buffer.alloc(BLOCK_BYTES) : random.pick(blocks)))
-    parts.push(random.bytes(1 + random.below(OWN_BYTES_MAX)))
+    parts.push(random.bytes(random.chance(LONG_CHANCE) ? LONG_BYTES : 1 + random.below(OWN_BYTES_MAX)))
     const bytes = new Uint8Array(Buffer.concat(parts))
     createdBytes += bytes.byteLength
     return bytes
@@ -144,17 +140,24 @@ export async function runWorkload(
     return choices.find(([, { weight }]) => (at -= weight) < 0)
   }
 
-  const endMs = performance.now() + length.msMax
-  const isLongEnough = (): boolean => history.acknowledged.length >= length.acknowledgements || performance.now() > endMs
-  const run = async (): Promise<void> => {
-    for (let choice = 0; choice % LOOK_EVERY !== 0 || !isLongEnough(); choice++) {
-      const [name, action] = choose() ?? []
-      if (name === undefined || !action) continue
-      counts[name] = (counts[name] ?? 0) + 1
-      await action.run()
-      await Bun.sleep(0)
-    }
+  return {
+    counts,
+    async run(isOver) {
+      const work = async (): Promise<void> => {
+        while (!isOver()) {
+          const [name, action] = choose() ?? []
+          if (name === undefined || !action) continue
+          counts[name] = (counts[name] ?? 0) + 1
+          try {
+            await action.run()
+          } catch (error) {
+            // The agent may have been killed before it answered.
+            if (error instanceof PromiseBroken || !isOver()) throw error
+          }
+          await Bun.sleep(0)
+        }
+      }
+      await Promise.all(Array.from({ length: CLIENTS }, work))
+    },
   }
-  await Promise.all(Array.from({ length: CLIENTS }, run))
-  return counts
 }
