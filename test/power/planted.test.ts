@@ -10,7 +10,9 @@ import type { FileSystem } from './recorded-disk.ts'
 import { planStates, recordWorkload } from './replay.ts'
 
 interface Defect {
+  /** Name of a module in `plant/`. */
   readonly plant: string
+  readonly name: string
   readonly fileSystem: FileSystem
   /** Where the cuts are made that show it. */
   readonly places: Places
@@ -19,10 +21,22 @@ interface Defect {
 
 /** Each defect on a file system that shows it, with the words of one of its symptoms. docs/architecture.md tells where each can be seen. */
 const DEFECTS: readonly Defect[] = [
-  { plant: 'packs-not-synced', fileSystem: 'ext4', places: 'acknowledgements', symptom: /damaged|degraded|missing/ },
-  { plant: 'journals-not-synced', fileSystem: 'ext4', places: 'acknowledgements', symptom: /stands at \d+, but \d+ bytes were acknowledged/ },
-  { plant: 'folders-not-synced', fileSystem: 'btrfs', places: 'acknowledgements', symptom: /but must be/ },
-  { plant: 'replaced-in-place', fileSystem: 'xfs', places: 'flushes', symptom: /damaged|is error|but must be/ },
+  { plant: 'packs-not-synced', name: 'does not sync packs', fileSystem: 'ext4', places: 'acknowledgements', symptom: /damaged|degraded|missing/ },
+  {
+    plant: 'journals-not-synced',
+    name: 'does not sync journals',
+    fileSystem: 'ext4',
+    places: 'acknowledgements',
+    symptom: /stands at \d+, but \d+ bytes were acknowledged/,
+  },
+  { plant: 'folders-not-synced', name: 'does not sync folders', fileSystem: 'btrfs', places: 'acknowledgements', symptom: /but must be/ },
+  {
+    plant: 'replaced-in-place',
+    name: 'overwrites files instead of replacing them',
+    fileSystem: 'xfs',
+    places: 'flushes',
+    symptom: /damaged|is error|but must be/,
+  },
 ]
 
 const SEED = 1
@@ -30,9 +44,9 @@ const LENGTH = { acknowledgements: 400, msMax: 60_000 }
 const STATES_MAX = 90
 const TEST_MS_MAX = 280_000
 
-for (const { plant, fileSystem, places, symptom } of DEFECTS) {
+for (const { plant, name, fileSystem, places, symptom } of DEFECTS) {
   requireRecordedDisk(fileSystem)(
-    `an agent whose ${plant.replaceAll('-', ' ').replace(/ (?=not|in)/, ' are ')} is caught on ${fileSystem}`,
+    `an agent that ${name} is caught on ${fileSystem}`,
     async () => {
       const command = [process.execPath, '--preload', join(import.meta.dir, 'plant', `${plant}.ts`), join(import.meta.dir, '../../agent/main.ts')]
       await using recording = await recordWorkload({ fileSystem, seed: SEED, length: LENGTH, command })
