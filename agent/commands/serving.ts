@@ -62,6 +62,10 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
   const stopping = new AbortController()
   const uploadsActive = (): number => uploads.stats().unfinished
   const residentBytes = (): number => process.memoryUsage.rss()
+  const processorMs = (): number => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1000
+  }
 
   const maintenance = createMaintenance({
     tasks,
@@ -88,7 +92,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
       emit,
     }),
   )
-  const eventLoop = stack.use(watchEventLoop(clock))
+  const eventLoop = stack.use(watchEventLoop(clock, processorMs))
   const checks = createStoreChecks({
     clock,
     kept,

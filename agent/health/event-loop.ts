@@ -1,8 +1,14 @@
-// How late the event loop is: a timer that should come each 100 ms, and how much later it came.
+// How late the event loop is: a timer that is due every 100 ms, and how much later it fires. In a process that does nothing
+// it is due once a second: ten wake-ups a second would be most of what an idle agent costs.
 
 import type { Clock } from '../contract/runtime.ts'
 
 const TICK_MS = 100
+const IDLE_TICK_MS = 1000
+/** The process is idle after this time in milliseconds in which no tick found it busy. */
+const IDLE_AFTER_MS = 10_000
+/** Part of a core beyond which the process is busy. */
+const BUSY_PART = 0.03
 /** The longest delay is of the last two windows of this length in milliseconds. */
 const WINDOW_MS = 10_000
 
@@ -11,20 +17,34 @@ export interface EventLoopWatch extends Disposable {
   delayMsMax(): number
 }
 
-/** Starts watching. */
-export function watchEventLoop(clock: Clock): EventLoopWatch {
+/** Starts watching. `cpuMs` gives the processor time that the process has used, in milliseconds. */
+export function watchEventLoop(clock: Clock, cpuMs: () => number): EventLoopWatch {
   let lastMs = clock.monotonicMs()
+  let lastCpuMs = cpuMs()
+  let busyMs = lastMs
   let windowEndMs = lastMs + WINDOW_MS
   let previous = 0
   let current = 0
-  const ticks = clock.every(TICK_MS, () => {
+  let intervalMs = TICK_MS
+  const tick = (): void => {
     const nowMs = clock.monotonicMs()
-    current = Math.max(current, nowMs - lastMs - TICK_MS)
+    const nowCpuMs = cpuMs()
+    const isBusy = nowCpuMs - lastCpuMs > BUSY_PART * (nowMs - lastMs) || nowMs - lastMs > 2 * intervalMs
+    if (isBusy) busyMs = nowMs
+    current = Math.max(current, nowMs - lastMs - intervalMs)
     lastMs = nowMs
-    if (nowMs < windowEndMs) return
-    previous = current
-    current = 0
-    windowEndMs = nowMs + WINDOW_MS
-  })
+    lastCpuMs = nowCpuMs
+    if (nowMs >= windowEndMs) {
+      previous = current
+      current = 0
+      windowEndMs = nowMs + WINDOW_MS
+    }
+    const wanted = nowMs - busyMs < IDLE_AFTER_MS ? TICK_MS : IDLE_TICK_MS
+    if (wanted === intervalMs) return
+    intervalMs = wanted
+    ticks[Symbol.dispose]()
+    ticks = clock.every(intervalMs, tick)
+  }
+  let ticks = clock.every(intervalMs, tick)
   return { delayMsMax: () => Math.max(previous, current), [Symbol.dispose]: () => ticks[Symbol.dispose]() }
 }

@@ -13,8 +13,12 @@ const CHECK_MS_MAX = 2000
 const FRESH_MS = 2000
 /** How long an answer waits for new results, where the last ones are old, before it gives the old ones, in milliseconds. */
 const PATIENCE_MS = 25
-/** The checks run by themselves this often, so that an answer need not wait for them and a change is told also when nobody asks. */
+/** While somebody asks, the checks run by themselves this often in milliseconds, so that no answer waits for them. */
 const WATCH_MS = 1500
+/** While nobody asks, they run this often in milliseconds, so that a change becomes an event. */
+const WATCH_IDLE_MS = 6000
+/** For so long after a question in milliseconds the next one is expected. */
+const ASKED_MS = 10_000
 
 export interface HealthDeps {
   readonly checks: readonly HealthCheck[]
@@ -29,6 +33,7 @@ export function createHealth(deps: HealthDeps): HealthBoard & Disposable {
   const running = new Map<string, { readonly sinceMs: number; readonly result: Promise<Finding> }>()
   let last: { readonly health: Health; readonly atMs: number } | undefined
   let refreshing: Promise<Health> | undefined
+  let askedMs = clock.monotonicMs()
 
   const measure = async (check: HealthCheck): Promise<Check> => {
     const started = running.get(check.name) ?? start(check)
@@ -74,11 +79,15 @@ export function createHealth(deps: HealthDeps): HealthBoard & Disposable {
   }
   const refreshOnce = (): Promise<Health> => (refreshing ??= refresh().finally(() => (refreshing = undefined)))
 
-  const watch = clock.every(WATCH_MS, () => void refreshOnce())
+  const watch = clock.every(WATCH_MS, () => {
+    const nowMs = clock.monotonicMs()
+    if (!last || nowMs - askedMs < ASKED_MS || nowMs - last.atMs >= WATCH_IDLE_MS) void refreshOnce()
+  })
 
   return {
     refresh: refreshOnce,
     async current() {
+      askedMs = clock.monotonicMs()
       if (!last) return refreshOnce()
       if (clock.monotonicMs() - last.atMs < FRESH_MS) return last.health
       const patience = new AbortController()

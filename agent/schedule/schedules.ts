@@ -18,6 +18,9 @@ const TICK_MS = 1000
 /** A task that could not be started is tried again after this time in milliseconds. */
 const RETRY_MS = 60_000
 const KEY = 'schedules'
+/** Longest time in milliseconds without a look at the schedules. */
+const QUIET_MS_MAX = 60_000
+const NOT_QUIET = { fromMs: 0, toMs: 0 } as const
 
 const keptSchema = z.record(
   z.string(),
@@ -63,6 +66,8 @@ export class Schedules implements ScheduleBoard, Disposable {
   readonly #notBeforeMs = new Map<ScheduleName, number>()
   readonly #starting = new Set<ScheduleName>()
   #ticks: Disposable | undefined
+  /** Nothing is due in this time. */
+  #quiet: { readonly fromMs: number; readonly toMs: number } = NOT_QUIET
 
   private constructor(deps: SchedulesDeps, states: Map<ScheduleName, KeptSchedule>) {
     this.#deps = deps
@@ -138,6 +143,8 @@ export class Schedules implements ScheduleBoard, Disposable {
   #tick(): void {
     const { clock, log } = this.#deps
     const nowMs = clock.nowMs()
+    // Nothing is due before `#quiet` ends, unless the clock was set: reading cron expressions each second costs more than all else.
+    if (nowMs >= this.#quiet.fromMs && nowMs < this.#quiet.toMs) return
     const plan = planSchedules(
       scheduleNameSchema.options.map((name) => this.#timing(name)),
       nowMs,
@@ -147,6 +154,8 @@ export class Schedules implements ScheduleBoard, Disposable {
       this.#note(name, { anchorMs: nowMs })
     }
     for (const name of plan.start) void this.#fire(name)
+    const next = this.facts().map(({ nextRunMs: ms }) => ms ?? Number.POSITIVE_INFINITY)
+    this.#quiet = { fromMs: nowMs, toMs: Math.min(nowMs + QUIET_MS_MAX, ...next) }
   }
 
   /** Never rejects. */
@@ -185,6 +194,7 @@ export class Schedules implements ScheduleBoard, Disposable {
 
   #change(name: ScheduleName, change: Partial<KeptSchedule>): void {
     this.#states.set(name, { ...this.#state(name), ...change })
+    this.#quiet = NOT_QUIET
     this.#save()
   }
 

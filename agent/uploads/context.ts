@@ -14,7 +14,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { Breath } from './breath.ts'
 import type { OwnSlicesTable } from './own-slices.ts'
 import type { Places } from './places.ts'
-import type { Reception } from './reception.ts'
+import type { Receptions } from './receptions.ts'
 import type { SlotLimits, Slots } from './slots.ts'
 import type { UploadTable } from './upload-table.ts'
 
@@ -59,6 +59,6 @@ export interface UploadsContext extends UploadsDeps {
   readonly breath: Breath
   readonly places: Places
   readonly provisional: Places
-  readonly receptions: Set<Reception>
+  readonly receptions: Receptions
   readonly ownSlices: OwnSlicesTable
 }

@@ -20,6 +20,7 @@ import { declareDigest } from './digest-fields.ts'
 import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey, UPLOAD_ENTRIES_MAX } from './limits.ts'
 import { createOwnSlices, ownerOfActor } from './own-slices.ts'
 import { createPlaces } from './places.ts'
+import { createReceptions } from './receptions.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { createSink } from './sink.ts'
 import { createSlots, SLOT_LIMITS } from './slots.ts'
@@ -33,8 +34,6 @@ import type { Upload, UploadView } from './upload.ts'
 
 /** How long a request waits for its turn before it is refused, in milliseconds. */
 const TURN_WAIT_MS = 10_000
-/** How often receptions look at the time. */
-const TICK_MS = 250
 /** Bodies with a checksum that are taken at the same time: each holds an ingest until it is verified. */
 const PROVISIONAL_MAX = 4
 /** A HEAD moves the expiry on once this part of the period has passed, so that asking often does not write often. */
@@ -88,16 +87,13 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     breath: createBreath(clock),
     places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
     provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
-    receptions: new Set(),
+    receptions: createReceptions(clock),
   }
   await restoreUploads(context)
   const { receptions } = context
   const turns = createTurns(clock)
   const recovery = startRecovery(context, turns)
   const stopping = new AbortController()
-  const ticker = clock.every(TICK_MS, () => {
-    for (const reception of receptions) reception.tick()
-  })
 
   const refuseWhenStopping = (): void => {
     stopping.signal.throwIfAborted()
@@ -173,7 +169,6 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     for (const reception of receptions) reception.end('stopping')
     await recovery[Symbol.asyncDispose]()
     await turns.idle()
-    ticker[Symbol.dispose]()
   }
 
   return {

@@ -132,7 +132,7 @@ describe('watchEventLoop', () => {
   test('keeps the longest delay for ten to twenty seconds', () => {
     let lateMs = 0
     const clock = createManualClock()
-    using watch = watchEventLoop({ ...clock, monotonicMs: () => clock.monotonicMs() + lateMs })
+    using watch = watchEventLoop({ ...clock, monotonicMs: () => clock.monotonicMs() + lateMs }, () => 0)
     clock.advance(1000)
     expect(watch.delayMsMax()).toBe(0)
     lateMs = 400
@@ -142,5 +142,26 @@ describe('watchEventLoop', () => {
     expect(watch.delayMsMax()).toBe(400)
     clock.advance(21_000)
     expect(watch.delayMsMax()).toBe(0)
+  })
+
+  test('ticks once a second in an idle process, and ten times a second in a busy one', () => {
+    let ticks = 0
+    let cpuMs = 0
+    const clock = createManualClock()
+    using _watch = watchEventLoop(clock, () => {
+      ticks++
+      return cpuMs
+    })
+    clock.advance(60_000)
+    const idle = ticks
+    expect(idle).toBeLessThan(170)
+    clock.advance(10_000)
+    expect(ticks - idle).toBe(10)
+    const before = ticks
+    for (let i = 0; i < 100; i++) {
+      cpuMs += 10
+      clock.advance(100)
+    }
+    expect(ticks - before).toBeGreaterThan(85)
   })
 })

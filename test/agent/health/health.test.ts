@@ -52,6 +52,19 @@ describe('current', () => {
     expect(measured).toBe(2)
   })
 
+  test('measures less often while nobody asks', async () => {
+    let measured = 0
+    using fixture = createFixture({ name: 'a', measure: () => (measured++, OK) })
+    await fixture.health.current()
+    for (let i = 0; i < 60; i++) {
+      fixture.clock.advance(1000)
+      await fixture.clock.sleep(0)
+    }
+    // Every 1.5 s for ten seconds after the question, every 6 s after that.
+    expect(measured).toBeGreaterThanOrEqual(13)
+    expect(measured).toBeLessThanOrEqual(17)
+  })
+
   test('gives what it last knew while a check hangs, and says so after two seconds', async () => {
     let isHanging = false
     const { promise, resolve } = Promise.withResolvers<Finding>()
