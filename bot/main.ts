@@ -8,7 +8,6 @@ import { ConfigRefused, readBotConfig } from './config.ts'
 import type { BotConfig } from './config.ts'
 import { runConsole } from './console/console.ts'
 import { openBot } from './open.ts'
-import { SlackUnreachable } from './slack/slack-unreachable.ts'
 import { systemClock } from './system/clock.ts'
 import { exitOnCrash } from './system/crash.ts'
 import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
@@ -39,11 +38,9 @@ async function main(args: readonly string[]): Promise<number> {
       signal: stop.signal,
     })
   } catch (error) {
-    const isTold = error instanceof ConfigRefused || error instanceof HomeUnusable || error instanceof SlackUnreachable
-    if (!isTold) throw error
+    if (!(error instanceof ConfigRefused) && !(error instanceof HomeUnusable)) throw error
     process.stderr.write(`${error.message}\n`)
-    // A supervisor tries again after 1; a wrong configuration stays wrong however often it is tried.
-    return error instanceof SlackUnreachable ? 1 : 2
+    return 2
   }
 }
 
@@ -66,12 +63,16 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   const log = createLog({ clock: systemClock, level: config.logLevel })
   using notifier = createNotifier({ clock: systemClock, socket: config.notifySocket, watchdogMs: config.watchdogMs })
   const { startBot } = await import('./serve.ts')
-  await using _service = await startBot(config, { clock: systemClock, log })
-  notifier.ready('Connected to Slack')
-  await new Promise<void>((resolve) => {
+  let status = ''
+  const tell = (text: string): void => notifier.status((status = text))
+  await using service = await startBot(config, { clock: systemClock, log, tell })
+  // Ready although Slack may not be reached yet: a supervisor that restarts the bot would not help.
+  notifier.ready(status)
+  const stopped = new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
+  await Promise.race([stopped, service.failed])
   log.info('stopping')
   notifier.stopping('Answers under way end')
   return 0

@@ -5,6 +5,7 @@ import { observeAll } from './fleet/observe.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
 import { connectSlack } from './slack/connect.ts'
+import { keepConnecting } from './slack/keep-connecting.ts'
 import type { Clock } from './system/clock.ts'
 import type { Log } from './system/log.ts'
 
@@ -14,20 +15,33 @@ export const POLL_INTERVAL_MS = 30_000
 export interface BotDeps {
   readonly clock: Clock
   readonly log: Log
+  /** Takes the state of the connection to Slack in one sentence. */
+  readonly tell?: (status: string) => void
 }
 
-/** Starts the bot on its home folder; disposing it stops it cleanly. Throws ConfigRefused or SlackUnreachable. */
-export async function startBot(config: BotConfig, deps: BotDeps): Promise<AsyncDisposable> {
+export interface RunningBot extends AsyncDisposable {
+  /** Never resolves; rejects with ConfigRefused when Slack refuses what the bot starts with, however late. */
+  readonly failed: Promise<never>
+}
+
+/**
+ * Starts the bot on its home folder; disposing it stops it cleanly. A Slack that cannot be reached is tried again in the
+ * background. Throws ConfigRefused.
+ */
+export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
+  const { clock, log, tell = () => {} } = deps
   const stack = new AsyncDisposableStack()
   const bot = stack.use(openBot(config.home, { clock: deps.clock }))
   stack.use(watchFleet(bot, deps))
+  const { slack } = config
   try {
-    if (config.slack) stack.use(await connectSlack(config.slack, { bot, config, log: deps.log }))
+    const connect = slack && (() => connectSlack(slack, { bot, config, log, tell }))
+    const connection = connect && stack.use(await keepConnecting({ connect, clock, log, tell }))
+    return { failed: connection?.failed ?? new Promise<never>(() => {}), [Symbol.asyncDispose]: () => stack.disposeAsync() }
   } catch (error) {
     await stack.disposeAsync()
     throw error
   }
-  return stack
 }
 
 /** Looks at every store now and then every POLL_INTERVAL_MS; a look that is not done yet is not begun twice. */

@@ -3,6 +3,7 @@
 import { App, LogLevel, SocketModeReceiver } from '@slack/bolt'
 import type { AppOptions, Receiver } from '@slack/bolt'
 import { ErrorCode, WebClient } from '@slack/web-api'
+import type { WebClientOptions } from '@slack/web-api'
 import { COMMANDS } from '../commands/table.ts'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
@@ -29,6 +30,8 @@ const DRAIN_MS = 5_000
 /** Tries to reach Slack when the bot starts, and the time each may take in milliseconds. */
 const START_RETRIES = { retries: 3, minTimeout: 500, maxTimeout: 2_000 }
 const START_TIMEOUT_MS = 10_000
+/** Tries to open Socket Mode again: without end, because nobody else would. Times in milliseconds. */
+const RECONNECT_RETRIES = { forever: true, factor: 1.5, minTimeout: 1_000, maxTimeout: 30_000 }
 
 export interface SlackConnection extends AsyncDisposable {
   /** Address that takes Slack's requests; undefined in Socket Mode. */
@@ -39,6 +42,8 @@ export interface ConnectDeps {
   readonly bot: OpenBot
   readonly config: Pick<BotConfig, 'slackApiUrl' | 'operators' | 'admins'>
   readonly log: Log
+  /** Takes the state of the connection in one sentence when it changes. */
+  readonly tell?: (status: string) => void
 }
 
 /**
@@ -82,7 +87,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   }
 }
 
-function createApp(access: SlackAccess, { config, log }: ConnectDeps, receiver: Receiver | undefined): App {
+function createApp(access: SlackAccess, { config, log, tell }: ConnectDeps, receiver: Receiver | undefined): App {
   const clientOptions = config.slackApiUrl === undefined ? {} : { slackApiUrl: config.slackApiUrl }
   const base: AppOptions = {
     token: access.botToken,
@@ -94,13 +99,25 @@ function createApp(access: SlackAccess, { config, log }: ConnectDeps, receiver: 
   }
   const app =
     access.kind === 'socket'
-      ? new App({ ...base, receiver: new SocketModeReceiver({ appToken: access.appToken, logger: boltLogger(log), installerOptions: { clientOptions } }) })
+      ? new App({ ...base, receiver: createSocketReceiver(access.appToken, clientOptions, log, tell) })
       : new App({ ...base, ...(receiver ? { receiver } : {}) })
   app.error((error) => {
     log.error('Bolt reports an error', { error })
     return Promise.resolve()
   })
   return app
+}
+
+/** Socket Mode; a connection that is lost is opened again however long that takes. */
+function createSocketReceiver(appToken: string, clientOptions: WebClientOptions, log: Log, tell: ConnectDeps['tell']): SocketModeReceiver {
+  const persistent = { ...clientOptions, timeout: START_TIMEOUT_MS, retryConfig: RECONNECT_RETRIES }
+  const receiver = new SocketModeReceiver({ appToken, logger: boltLogger(log), installerOptions: { clientOptions: persistent } })
+  receiver.client.on('reconnecting', () => {
+    log.warn('the connection to Slack was lost; connecting again')
+    tell?.('Not connected: the connection to Slack was lost; connecting again')
+  })
+  receiver.client.on('connected', () => tell?.('Connected to Slack'))
+  return receiver
 }
 
 /** Proves the bot token first, with few tries, so that a mistake is told and not waited for; then begins to listen. */
@@ -122,7 +139,7 @@ async function start(app: App, access: SlackAccess, slackApiUrl: string | undefi
     const isRefused = error instanceof Error && 'code' in error && error.code === ErrorCode.PlatformError
     if (isRefused) throw new ConfigRefused(`Slack refuses: ${reason}. Check ${which}, then start again.`, { cause: error })
     throw new SlackUnreachable(
-      `Slack cannot be reached: ${reason}. Check the network${slackApiUrl === undefined ? '' : ` and SLACK_API_URL (${slackApiUrl})`}, then start again.`,
+      `Slack cannot be reached: ${reason}. Check the network${slackApiUrl === undefined ? '' : ` and SLACK_API_URL (${slackApiUrl})`}.`,
       { cause: error },
     )
   }

@@ -11,6 +11,8 @@ const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000
 const SOCKET_PATH_MAX = 107
 
 export interface Notifier extends Disposable {
+  /** Changes what `systemctl status` shows. */
+  status(text: string): void
   ready(status: string): void
   stopping(status: string): void
 }
@@ -29,6 +31,7 @@ export function createNotifier({ clock, socket, watchdogMs }: NotifierDeps): Not
   const send = address ? openSocket(address) : () => {}
   let watchdog: Disposable | undefined
   return {
+    status: (text) => send(`STATUS=${text}`),
     ready(status) {
       send(`READY=1\nSTATUS=${status}`)
       if (watchdogMs !== undefined) watchdog = clock.every(watchdogMs / 2, () => send('WATCHDOG=1'))

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
 import { createFakeSlack, visibleText } from '../support/fake-slack/fake-slack.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { receiveNotifications } from '../support/notifications.ts'
 import { until } from '../support/until.ts'
 
 // Processes and connections on a busy machine take longer than the 5 s of the runner.
@@ -74,7 +75,7 @@ describe('serve', () => {
     expect(stderr.trim().split('\n').at(-1)).toContain(sentence)
   })
 
-  test('with a Slack that does not answer it ends with 1, so that a supervisor tries again', async () => {
+  test('with a Slack that does not answer it keeps trying, and stops cleanly on SIGTERM', async () => {
     await using folder = await createTemporaryFolder()
     const environment = {
       SLIPWAY_HOME: folder.path,
@@ -83,9 +84,67 @@ describe('serve', () => {
       SLACK_SIGNING_SECRET: 's',
       SLACK_API_URL: 'http://127.0.0.1:1/api/',
     }
-    const { code, stderr } = await run(['serve'], environment)
-    expect(code).toBe(1)
-    expect(stderr).toContain('Slack cannot be reached')
+    const child = spawn(['serve'], environment)
+    let log = ''
+    const reading = (async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text
+    })()
+    await until('it has tried twice', () => log.split('Slack cannot be reached; trying again').length > 2)
+    expect(child.exitCode).toBeNull()
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
+    await reading
+    expect(log).toContain('Check the network and SLACK_API_URL')
+  })
+
+  test('connects once Slack answers, and tells systemd how it stands', async () => {
+    await using folder = await createTemporaryFolder()
+    await using slack = createFakeSlack()
+    let isUp = false
+    // A gateway that is down at first: what DNS or a firewall looks like to the bot.
+    await using gateway = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: (request) => (isUp ? fetch(new Request(request.url.replace(/^.*\/api\//, slack.apiUrl), request)) : new Response('no route', { status: 502 })),
+    })
+    using notified = await receiveNotifications(folder.file('notify'))
+    const child = spawn(['serve'], {
+      SLIPWAY_HOME: folder.file('home'),
+      SLACK_BOT_TOKEN: 'xoxb-fake',
+      SLACK_APP_TOKEN: 'xapp-fake',
+      SLACK_API_URL: `http://127.0.0.1:${gateway.port}/api/`,
+      NOTIFY_SOCKET: folder.file('notify'),
+    })
+    await until('systemd is told', () => notified.lines.find((line) => line.startsWith('READY=1 STATUS=Not connected since ')))
+    isUp = true
+    await until('the bot is connected', () => slack.socketCount === 1)
+    await until('systemd is told', () => notified.lines.at(-1) === 'STATUS=Connected to Slack')
+    slack.drop()
+    await until('systemd is told', () => notified.lines.some((line) => line.includes('the connection to Slack was lost')))
+    await until('the bot is connected again', () => notified.lines.at(-1) === 'STATUS=Connected to Slack')
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
+  })
+
+  test('ends with 2 when Slack refuses the token, also when it was not reached at first', async () => {
+    await using folder = await createTemporaryFolder()
+    await using slack = createFakeSlack({ botToken: 'xoxb-other' })
+    let asked = 0
+    await using gateway = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: (request) =>
+        asked++ > 8 ? fetch(new Request(request.url.replace(/^.*\/api\//, slack.apiUrl), request)) : new Response('no route', { status: 502 }),
+    })
+    const { code, stderr } = await run(['serve'], {
+      SLIPWAY_HOME: folder.file('home'),
+      SLACK_BOT_TOKEN: 'xoxb-fake',
+      SLACK_APP_TOKEN: 'xapp-fake',
+      SLACK_API_URL: `http://127.0.0.1:${gateway.port}/api/`,
+    })
+    expect(code).toBe(2)
+    expect(stderr).toContain('trying again')
+    expect(stderr).toContain('Slack refuses')
   })
 
   test('answers over Socket Mode and stops cleanly on SIGTERM', async () => {
