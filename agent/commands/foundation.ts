@@ -23,7 +23,7 @@ import type { StoreFile } from './store-file.ts'
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
 /** What the names of an agent's own files in the state folder begin with. */
-const STATE_FILES = ['agent.db', 'index.db', 'admin-token', 'sealing-key', STATE_OWNER_FILE]
+const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'admin-token', 'sealing-key', STATE_OWNER_FILE]
 
 export interface Runtime {
   readonly config: Config
