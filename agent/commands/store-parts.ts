@@ -130,6 +130,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   // Set once the catalogue has been loaded, which changes every image.
   let visibility: Visibility | undefined
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
+  // Uploads are opened after the catalogue: until then no body arrives.
+  let quietMs = (): number => Number.POSITIVE_INFINITY
   const catalogue: Catalogue = stack.use(
     await createCatalogue({
       // Deleting images must work on a full disk.
@@ -142,6 +144,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       emit,
       crashPoint,
       retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
+      quietMs: () => quietMs(),
       changed: () => visibility?.wake(),
     }),
   )
@@ -186,6 +189,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   })
   const sealedCount = await sealClearSecrets(database, sealer)
   if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
+  quietMs = () => uploads.quietMs()
   // The last to be opened is the first to be closed: tasks use all of the others.
   const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint, sealer }))
   const sync: Sync = await createSync({

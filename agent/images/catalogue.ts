@@ -41,6 +41,8 @@ export interface CatalogueDeps {
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   readonly retention: RetentionPolicy
+  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Without it, digests are computed at once. */
+  readonly quietMs?: () => number
   /** Called after every change of any image; must neither throw nor wait. */
   readonly changed?: () => void
 }
@@ -95,7 +97,18 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const keeper = createImageKeeper({ disk, folder, table })
   const manifests = createManifestFiles({ disk, folder, pause: () => clock.sleep(0) })
   const damage = createDamage({ clock, log, emit, keeper, manifests })
-  const publication = createPublication({ disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage })
+  const publication = createPublication({
+    disk,
+    clock,
+    log,
+    slices,
+    emit,
+    crashPoint,
+    keeper,
+    manifests,
+    damage,
+    quietMs: deps.quietMs ?? (() => Number.POSITIVE_INFINITY),
+  })
   const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication })
   const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
   const searches = createWorkQueue(1, (work, error) => log.error('work on the catalogue failed', { work, error }))

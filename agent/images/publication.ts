@@ -25,6 +25,7 @@ import type { Examination } from './image-states.ts'
 import { inspectImage } from './inspection.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 import { countStoredSize } from './slice-sizes.ts'
+import { createStandAside } from './stand-aside.ts'
 import { computeWholeDigest } from './whole-digest.ts'
 import { createWorkQueue } from './work-queue.ts'
 
@@ -44,6 +45,8 @@ export interface PublicationDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly damage: Damage
+  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Digests that nobody waits for stop meanwhile. */
+  readonly quietMs: () => number
 }
 
 export interface Publication extends AsyncDisposable, Pick<ImagePublisher, 'publish' | 'refuse' | 'adopt'> {
@@ -138,12 +141,17 @@ export function createPublication(deps: PublicationDeps): Publication {
   }
 
   /** Computes the digest of an available image, and holds it against what another store said. */
-  const computeDigest = async (id: string, signal: AbortSignal): Promise<void> => {
+  const computeDigest = async (id: string, standAside: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> => {
+    await standAside(signal)
     const before = keeper.table.get(id)
     if (!before || !lacksDigest(before)) return
+    const pauseAside = async (): Promise<void> => {
+      await pause()
+      await standAside(signal)
+    }
     using opened = await damage.manifest(id)
     try {
-      const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal })
+      const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause: pauseAside, signal })
       await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
       crashPoint('images:digest-written')
       announceMismatch(id, digest, before.image.digest)
@@ -163,7 +171,8 @@ export function createPublication(deps: PublicationDeps): Publication {
       const lane = stored.life.declared.digest === null ? inspections : verifications
       lane.add(id, (signal) => settle(id, signal))
     } else if (lacksDigest(stored)) {
-      digests.add(id, (signal) => computeDigest(id, signal))
+      const standAside = createStandAside({ clock, quietMs: deps.quietMs })
+      digests.add(id, (signal) => computeDigest(id, standAside, signal))
     }
   }
 

@@ -20,6 +20,8 @@ export interface Places {
   readonly waiting: number
   /** How many are held. */
   readonly held: number
+  /** Milliseconds since the last one was given back; 0 while one is held. */
+  readonly idleMs: number
 }
 
 /** Whether a place has to be given up by a body that has been silent for `quietMs`, 0 while it flows. */
@@ -31,6 +33,7 @@ export function isPlaceDue(places: Places, place: Place, nowMs: number, quietMs:
 /** Makes a number of places, handed out first come first served. */
 export function createPlaces(count: number, monotonicMs: () => number): Places {
   let held = 0
+  let releasedMs = Number.NEGATIVE_INFINITY
   const waiting = new Set<() => void>()
 
   const hold = (): Place => {
@@ -43,6 +46,7 @@ export function createPlaces(count: number, monotonicMs: () => number): Places {
         const [next] = waiting
         if (!next) {
           held--
+          releasedMs = monotonicMs()
           return
         }
         waiting.delete(next)
@@ -79,6 +83,10 @@ export function createPlaces(count: number, monotonicMs: () => number): Places {
 
     get held() {
       return held
+    },
+
+    get idleMs() {
+      return held > 0 ? 0 : monotonicMs() - releasedMs
     },
   }
 }

@@ -67,6 +67,8 @@ export interface Uploads extends AsyncDisposable {
   ownSlices(actor: Actor): Promise<OwnSlices>
   readonly roots: SliceRoots
   stats(): UploadStats
+  /** Milliseconds since a body last put bytes into slices; 0 while one does, infinite before the first. */
+  quietMs(): number
   /** Resolves when no upload is being published that an earlier run of the agent, or a failure, left whole. */
   settled(): Promise<void>
   /** Ends all bodies, commits what they brought and refuses new ones. Resolves when nothing is in progress. */
@@ -237,6 +239,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
+    quietMs: () => context.places.idleMs,
     settled: () => recovery.settled(),
 
     stop,

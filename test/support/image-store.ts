@@ -41,6 +41,8 @@ export interface ImageStoreOptions {
   readonly disk?: Disk
   readonly crashPoint?: CrashPoint
   readonly retention?: CatalogueDeps['retention']
+  /** How long no body has arrived; digests wait for it. */
+  readonly quietMs?: () => number
   /** Further roots, asked before the images. */
   readonly roots?: readonly SliceRoots[]
 }
@@ -69,7 +71,18 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   const retention = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
   let visibility: Visibility | undefined
   const changed = () => visibility?.wake()
-  const catalogue = await createCatalogue({ disk, clock, log, mount, slices, emit: (event) => void events.push(event), crashPoint, retention, changed })
+  const catalogue = await createCatalogue({
+    disk,
+    clock,
+    log,
+    mount,
+    slices,
+    emit: (event) => void events.push(event),
+    crashPoint,
+    retention,
+    changed,
+    ...(options.quietMs && { quietMs: options.quietMs }),
+  })
   visibility = await openVisibility({
     disk: createDisk(),
     clock: systemClock,
