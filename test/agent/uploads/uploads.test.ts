@@ -157,6 +157,20 @@ describe('what gc may take', () => {
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:data-corrupt' })
   })
 
+  test('is asked while an upload is being removed, whose journal goes first', async () => {
+    const disk = createDisk()
+    let seen: unknown
+    const removeTree = async (path: string): Promise<void> => {
+      await disk.removeTree(path)
+      seen = await rootEntries(server).catch((error: Error) => error.message)
+    }
+    await using server = await startUploadServer({ disk: { ...disk, removeTree } })
+    const url = await create(server, 500_000)
+    await patch(server, url, 0, someBytes(300_000))
+    expect((await server.ask('DELETE', url)).status).toBe(204)
+    expect(seen).toEqual([])
+  })
+
   test('is everything of one whose checksum was wrong or that was deleted', async () => {
     await using server = await startUploadServer()
     const url = await create(server, 300_000)
