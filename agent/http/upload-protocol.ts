@@ -3,7 +3,7 @@
 import type { RouteContext } from './route.ts'
 
 /** A request below /v1/uploads. */
-export type UploadContext = Pick<RouteContext, 'request' | 'actor' | 'url'>
+export type UploadContext = Pick<RouteContext, 'request' | 'actor' | 'url' | 'inform'>
 
 /** Path where uploads are created; each has its own address below it. */
 export const UPLOADS_PATH = '/v1/uploads'

@@ -27,6 +27,8 @@ export interface UploadOrder {
   readonly concat: Concat | undefined
   /** `Repr-Digest` of the whole, `sha256:` and hex. */
   readonly digest?: string | undefined
+  /** Called once the upload is durable, before any byte of a body is read, for clients that can be told the address then. */
+  readonly onCreated?: (id: string) => void
 }
 
 /** Refuses what can be refused before anything is written. Throws ProblemError. */

@@ -3,6 +3,7 @@
 
 import { newId } from '../../protocol/ids.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { SliceRoots } from '../contract/slices.ts'
@@ -184,11 +185,15 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       using turn = await takeTurn(id)
       const upload = await createUpload(context, order, { id, length: order.length, spaceBytes: order.length ?? 0 })
       try {
-        if (body) await take(upload, turn, order.actor, body)
+        if (body) {
+          order.onCreated?.(id)
+          await take(upload, turn, order.actor, body)
+        }
         await completeUpload(context, upload, createSink(context, upload))
       } catch (error) {
-        // A client whose creation is refused never learns the address: the upload must not stay. One that was cut off hears nothing.
-        if (!(error instanceof ProblemError && error.code === 'upload-cut')) {
+        // A client whose creation is refused does not learn the address: the upload must not stay. One that was told before can resume it.
+        const resumable = order.onCreated ? RESUMABLE : ONLY_CUT
+        if (!(error instanceof ProblemError && resumable.has(error.code))) {
           await undoCreation(context, order.actor, upload.file)
         }
         throw error
@@ -246,6 +251,10 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     [Symbol.asyncDispose]: stop,
   }
 }
+
+/** Endings of a creation's body after which the upload stays: without its address a client learns of none but the loss of its connection. */
+const ONLY_CUT: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['upload-cut'])
+const RESUMABLE: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['upload-cut', 'request-timeout', 'shutting-down'])
 
 /** The refusal that an error means, with further headers. */
 function withHeaders(error: unknown, headers: Readonly<Record<string, string>>): ProblemError {

@@ -6,9 +6,10 @@ import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { lengthWith } from '../../uploads/append.ts'
 import type { UploadBody } from '../../uploads/append.ts'
+import type { UploadOrder } from '../../uploads/create.ts'
 import { lengthLimit } from '../../uploads/limits.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
-import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType } from '../resumable-upload.ts'
+import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType, uploadLimit } from '../resumable-upload.ts'
 import { byteCount } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
 import { uploadLocation } from '../upload-protocol.ts'
@@ -35,6 +36,14 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     }
   }
 
+  /** 104 Upload Resumption Supported: a client that is cut before the answer knows where to resume. Only to clients that name their version. */
+  const informing = (context: UploadContext): Pick<UploadOrder, 'onCreated'> => {
+    const version = draftHeaders(context.request)['Upload-Draft-Interop-Version']
+    if (version === undefined) return {}
+    const headers = { 'Upload-Draft-Interop-Version': version, 'Upload-Limit': uploadLimit(limit(context.actor)) }
+    return { onCreated: (id) => context.inform(104, { Location: uploadLocation(context, id), ...headers }) }
+  }
+
   const create = async (context: UploadContext): Promise<Response> => {
     const { request, actor } = context
     const isLast = readComplete(request)
@@ -47,6 +56,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
       concatHeader: undefined,
       concat: undefined,
       digest: body.digest,
+      ...informing(context),
     }
     const view = await uploads.create(order, body)
     return answer(request, 201, { Location: uploadLocation(context, view.id), ...draftStateHeaders(view, limit(actor), clock.nowMs()) })

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Wire } from '../../../conformance/tus/wire.ts'
 import { sampleBytes } from '../../../conformance/tus/suite.ts'
+import { RawConnection } from '../../../support/test-server.ts'
 import { startUploadServer } from '../../../support/upload-server.ts'
 import type { UploadServer } from '../../../support/upload-server.ts'
 
@@ -49,6 +50,37 @@ describe('creation', () => {
     expect(answer.headers.get('upload-complete')).toBe('?1')
     expect(answer.headers.get('tus-resumable')).toBeNull()
     expect(Buffer.compare(imageOf(answer), content)).toBe(0)
+  })
+
+  test('tells the address by 104 before the body ends, and a cut upload is resumed there', async () => {
+    using connection = new RawConnection(server.port)
+    const head = `POST /v1/uploads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer admin-secret\r\nUpload-Complete: ?1\r\nUpload-Draft-Interop-Version: 6\r\n`
+    connection.send(`${head}Content-Length: ${LENGTH}\r\n\r\n`)
+    await connection.until(() => connection.text.includes('\r\n\r\n'))
+    expect(connection.text).toStartWith('HTTP/1.1 104 Upload Resumption Supported\r\n')
+    expect(connection.text).toContain('Upload-Draft-Interop-Version: 6\r\n')
+    const path = /^Location: (\S+)\r$/m.exec(connection.text)?.[1] ?? ''
+    connection.socket.write(content.subarray(0, 100_000))
+    connection.socket.end()
+    await connection.untilEnded()
+    const held = await ask('HEAD', path)
+    expect([held.status, held.headers.get('upload-offset'), held.headers.get('upload-complete')]).toEqual([204, '100000', '?0'])
+    const rest = await patch(path, 100_000, true, content.slice(100_000))
+    expect([rest.status, rest.headers.get('upload-complete')]).toEqual([204, '?1'])
+    expect(Buffer.compare(imageOf(rest), content)).toBe(0)
+  })
+
+  test('sends no 104 to a client that names no version, or speaks HTTP/1.0', async () => {
+    for (const [version, name] of [
+      ['1.1', 'X-Other'],
+      ['1.0', 'Upload-Draft-Interop-Version'],
+    ]) {
+      using connection = new RawConnection(server.port)
+      const head = `POST /v1/uploads HTTP/${version}\r\nHost: a\r\nAuthorization: Bearer admin-secret\r\nUpload-Complete: ?1\r\n${name}: 6\r\n`
+      connection.send(`${head}Connection: close\r\nContent-Length: 3\r\n\r\nabc`)
+      await connection.untilEnded()
+      expect(connection.text).toStartWith('HTTP/1.1 201')
+    }
   })
 
   test('takes a whole of unknown length', async () => {
