@@ -118,7 +118,8 @@ export class Exchange {
       if (head.method === TRACE) return await this.#refuseTrace(head)
       return await this.#deps.application(this.#request(head), this.#connection())
     } catch (error) {
-      this.#deps.log.error('the application failed', { error })
+      // An application that gives up because the client left did not fail.
+      this.#deps.log[this.#response.destroyed ? 'debug' : 'error']('the application failed', { error })
       return refusalResponse(problem('internal', 'The agent failed in a way it did not expect.'))
     }
   }

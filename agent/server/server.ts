@@ -1,4 +1,4 @@
-// The HTTP server of an agent: node:http or node:https on Bun underneath, Web Requests and Responses above (docs/decisions/0008).
+// The HTTP server of an agent: node:http or node:https on Bun underneath, Web Requests and Responses above (docs/decisions/0009).
 
 import { createServer as createHttpServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'

@@ -267,7 +267,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 37,
-    name: 'a request that expects 100-continue is refused before its body is sent',
+    name: 'a request that expects 100-continue is refused without 100, before its body is sent',
     level: 'best',
     async run(target) {
       const url = await target.create(10)
@@ -275,6 +275,8 @@ export const coreCases: readonly Case[] = [
       const headers = target.headers({ ...OFFSET_TYPE, 'Upload-Offset': '5', Expect: '100-continue' })
       await wire.send({ method: 'PATCH', url, headers }, 5)
       expectStatus(await wire.answer('PATCH', 5000), 409, 'PATCH with Expect at a wrong offset')
+      // RFC 9110 §10.1.1: the final status in place of 100.
+      expectThat(wire.interim.length === 0, `before the refusal came ${wire.interim.join(', ')}`)
     },
   },
   {

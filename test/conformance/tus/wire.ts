@@ -26,6 +26,8 @@ export interface WireRequest {
 
 /** One connection. Requests go one after the other; `send` may stop in the middle of a body. */
 export class Wire {
+  /** Status codes of the interim responses that were read. */
+  readonly interim: number[] = []
   readonly #socket: Socket
   #received: Uint8Array = new Uint8Array(0)
   #isEnded = false
@@ -106,6 +108,7 @@ export class Wire {
         return parsed.answer
       }
       if (parsed) {
+        this.interim.push(parsed.answer.status)
         this.#received = this.#received.slice(parsed.length)
         continue
       }
