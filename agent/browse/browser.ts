@@ -42,7 +42,7 @@ export function createFileBrowser({ mount }: { readonly mount: string }): FileBr
       const file = await openBelow(root, real, constants.O_NONBLOCK, path)
       try {
         const found = await file.stat({ bigint: true })
-        if (!found.isFile()) throw problem('invalid-input', `${quote(path)} is not a file.`, { action: 'Ask for its content only where kind is file.' })
+        if (!found.isFile()) throw problem('not-found', `${quote(path)} is not a file.`, { action: 'Ask for its content only where kind is file.' })
         const { ino, size, ctimeNs, mtimeNs } = found
         return {
           name: basename(real),
@@ -153,14 +153,14 @@ function refusalOf(error: unknown, path: string): unknown {
     case 'ENAMETOOLONG':
       return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List the folder above it.' })
     case 'ENOTDIR':
-      return problem('invalid-input', `${quote(path)} is not a folder.`, { action: 'Ask for its content instead.' })
+      return problem('not-found', `${quote(path)} is not a folder.`, { action: 'Ask for its content instead.' })
     case 'ELOOP':
       return problem('outside-mount-path', `${quote(path)} is a link that cannot be followed.`)
     case 'EACCES':
     case 'EPERM':
       return problem('forbidden', `The agent may not read ${quote(path)}.`, { action: 'Check the owner and mode of the file.' })
     case 'ENXIO':
-      return problem('invalid-input', `${quote(path)} is not a file.`)
+      return problem('not-found', `${quote(path)} is not a file.`)
     default:
       return error
   }

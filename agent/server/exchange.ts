@@ -9,7 +9,7 @@ import { DISCARD_BYTES_MAX, LINGER_MS_MAX } from './limits.ts'
 import type { ServerLimits } from './limits.ts'
 import { refusalResponse } from './refusal.ts'
 import { RequestBody } from './request-body.ts'
-import { readHead, TRACE } from './request-head.ts'
+import { METHODS_OF_NO_PATH, readHead } from './request-head.ts'
 import type { RequestHead } from './request-head.ts'
 
 /** The application: the answer to a request. One that rejects gets 500. */
@@ -115,7 +115,7 @@ export class Exchange {
     if (head instanceof ProblemError) return refusalResponse(head)
     if (this.#expectation === 'unknown') return refusalResponse(problem('expectation-failed', 'Only the expectation 100-continue can be met.'))
     try {
-      if (head.method === TRACE) return await this.#refuseTrace(head)
+      if (METHODS_OF_NO_PATH.has(head.method)) return await this.#refuseMethod(head)
       return await this.#deps.application(this.#request(head), this.#connection())
     } catch (error) {
       // An application that gives up because the client left did not fail.
@@ -124,14 +124,14 @@ export class Exchange {
     }
   }
 
-  /** The Fetch standard has no TRACE: the application is asked for the methods of the path. The body of the request is not read. */
-  async #refuseTrace({ url }: RequestHead): Promise<Response> {
+  /** The Fetch standard has no TRACE, and no route any of these methods: the application is asked for the methods of the path. The body of the request is not read. */
+  async #refuseMethod({ url, method }: RequestHead): Promise<Response> {
     this.#isRefused = true
     const options = await this.#deps.application(new Request(url, { method: 'OPTIONS' }), this.#connection())
     const allow = options.headers.get('allow')
     if (allow === null) return options
     await options.body?.cancel()
-    return refusalResponse(problem('method-not-allowed', `${new URL(url).pathname} does not take TRACE.`, {}, { headers: { Allow: allow } }))
+    return refusalResponse(problem('method-not-allowed', `${new URL(url).pathname} does not take ${method}.`, {}, { headers: { Allow: allow } }))
   }
 
   #request({ url, method, headers, hasBody }: RequestHead): Request {

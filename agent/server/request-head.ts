@@ -6,8 +6,8 @@ import type { ProblemError } from '../../protocol/problems.ts'
 
 /** Methods that the application may see. RFC 9110 §9.1: a server answers 501 to a method that it does not implement. */
 export const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-/** Known to RFC 9110 §9.3.8 but taken by no path: the answer is 405 with the methods of the path, and not 501 (§15.6.2). */
-export const TRACE = 'TRACE'
+/** Standard methods that no path takes, RFC 9110 §9.3.8 and HTTP QUERY: the answer is 405 with the methods of the path, and not 501 (§15.6.2). */
+export const METHODS_OF_NO_PATH: ReadonlySet<string> = new Set(['TRACE', 'QUERY'])
 /** Value of `Allow` for the server as a whole (RFC 9110 §9.3.7). */
 export const ALLOW = [...METHODS].join(', ')
 
@@ -33,7 +33,8 @@ export interface HeadRules {
 /** The head of a message, or the refusal of one that breaks a rule. */
 export function readHead(message: IncomingMessage, rules: HeadRules): RequestHead | ProblemError {
   const { method = '', url: target = '' } = message
-  if (!METHODS.has(method) && method !== TRACE) return problem('not-implemented', `The method ${method} is not implemented.`, {}, { headers: { Allow: ALLOW } })
+  if (!METHODS.has(method) && !METHODS_OF_NO_PATH.has(method))
+    return problem('not-implemented', `The method ${method} is not implemented.`, {}, { headers: { Allow: ALLOW } })
   if (target.length > rules.targetBytesMax) return problem('target-too-long', `The request target is longer than ${rules.targetBytesMax} bytes.`)
   const host = readHost(message)
   if (typeof host !== 'string') return host

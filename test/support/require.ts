@@ -26,6 +26,13 @@ export function requireTool(program: string, debianPackage: string): TestFunctio
   return hasTool(program, debianPackage) ? test : missing(`${program} is missing (Debian package ${debianPackage})`)
 }
 
+/** `test`, or a test that is skipped because a program that comes by another way than Debian is missing; `command` installs it. */
+export function requireProgram(program: string, command: string): TestFunction {
+  if (Bun.which(program) !== null) return test
+  tell(`${program} is not here: ${command}`)
+  return missing(`${program} is missing (${command})`)
+}
+
 /**
  * `test`, or a test that is skipped where the machine cannot run it: no root rights, no loop devices, no containers.
  * Installing packages does not help there, so it is a skip in CI too.

@@ -101,10 +101,10 @@ describe('list', () => {
 
   test('refuses a file as a folder, and a folder as a file', async () => {
     await using fixture = await createFixture()
-    expect(await codeOf(fixture.browser.list('store.json', PAGE))).toBe('invalid-input')
-    expect(await codeOf(fixture.browser.list('store.json/x', PAGE))).toBe('invalid-input')
-    expect(await codeOf(fixture.browser.open('images'))).toBe('invalid-input')
-    expect(await codeOf(fixture.browser.open(''))).toBe('invalid-input')
+    expect(await codeOf(fixture.browser.list('store.json', PAGE))).toBe('not-found')
+    expect(await codeOf(fixture.browser.list('store.json/x', PAGE))).toBe('not-found')
+    expect(await codeOf(fixture.browser.open('images'))).toBe('not-found')
+    expect(await codeOf(fixture.browser.open(''))).toBe('not-found')
     expect(await codeOf(fixture.browser.open('nothing'))).toBe('not-found')
   })
 })
@@ -164,7 +164,7 @@ describe('the way out', () => {
     await using fixture = await createFixture()
     expect(await Bun.spawn(['mkfifo', join(fixture.mount, 'pipe')]).exited).toBe(0)
     await symlink('/dev/zero', join(fixture.mount, 'zero'))
-    expect(await codeOf(fixture.browser.open('pipe'))).toBe('invalid-input')
+    expect(await codeOf(fixture.browser.open('pipe'))).toBe('not-found')
     expect(await codeOf(fixture.browser.open('zero'))).toBe('outside-mount-path')
     expect((await fixture.browser.list('', PAGE)).items.find(({ name }) => name === 'pipe')?.kind).toBe('other')
   })

@@ -78,15 +78,15 @@ export const MESSAGE_CASES: readonly WireCase[] = [
     headers: ['allow: get, head, options'],
     problem: 'method-not-allowed',
   },
-  {
-    rule: 'RFC 9110 §9.3.8',
-    name: 'TRACE, which no path takes',
-    send: ['TRACE /v1/health HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ...['TRACE', 'QUERY'].map((method): WireCase => ({
+    rule: 'RFC 9110 §15.5.6',
+    name: `the method ${method}, which no path takes`,
+    send: [`${method} /v1/health HTTP/1.1\r\nHost: a\r\n\r\n`],
     statuses: [405],
     closes: true,
     headers: ['allow: get, head, options'],
     problem: 'method-not-allowed',
-  },
+  })),
   { rule: 'RFC 9110 §9.3.8', name: 'TRACE of a path that does not exist', send: ['TRACE /v1/none HTTP/1.1\r\nHost: a\r\n\r\n'], statuses: [404], closes: true },
   { rule: 'RFC 9110 §7.8', name: 'Upgrade is ignored', send: [`${HEALTH}Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n`], statuses: [200], closes: false },
   ...['GARBAGE', 'GET /v1/health', 'GET  /v1/health HTTP/1.1', 'GET\t/v1/health HTTP/1.1', '\x16\x03\x01\x02\x00\x01'].map((line): WireCase => ({
