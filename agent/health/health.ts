@@ -16,7 +16,7 @@ const PATIENCE_MS = 25
 /** While somebody asks, the checks run by themselves this often in milliseconds, so that no answer waits for them. */
 const WATCH_MS = 1500
 /** While nobody asks, they run this often in milliseconds, so that a change becomes an event. */
-const WATCH_IDLE_MS = 6000
+const WATCH_IDLE_MS = 9000
 /** For so long after a question in milliseconds the next one is expected. */
 const ASKED_MS = 10_000
 

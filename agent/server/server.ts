@@ -55,10 +55,28 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
     noDelay: true,
   }
   const server: Server = tls ? createHttpsServer({ ...options, ...TLS_OPTIONS, ...tls }) : createHttpServer(options)
+  // The timers run only while a request is in progress: an idle agent must not wake up for nothing.
+  let watches: readonly Disposable[] = []
+  const unwatch = (): void => {
+    for (const timer of watches) timer[Symbol.dispose]()
+    watches = []
+  }
+  const watch = (): void => {
+    if (watches.length > 0) return
+    watches = [
+      clock.every(RATE_CHECK_MS, () => {
+        if (conversations.pending === 0) unwatch()
+        else conversations.checkRates(clock.monotonicMs())
+      }),
+      clock.every(limits.rate.windowMs / QUEUE_CHECKS, () => void observe()),
+    ]
+  }
   const begin =
     (expectation: Expectation) =>
-    (message: IncomingMessage, response: ServerResponse): void =>
+    (message: IncomingMessage, response: ServerResponse): void => {
+      watch()
       conversations.add(message.socket, new Exchange({ application, clock, log, limits, scheme }, message, response, expectation))
+    }
 
   server.on('connection', (socket: Socket) => conversations.open(socket))
   server.on('request', begin('none'))
@@ -95,11 +113,6 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
     conversations.observeQueues(await deps.sendQueues(port))
     isObserving = false
   }
-  const watches = [
-    clock.every(RATE_CHECK_MS, () => conversations.checkRates(clock.monotonicMs())),
-    clock.every(limits.rate.windowMs / QUEUE_CHECKS, () => void observe()),
-  ]
-
   return {
     port,
     get pending() {
@@ -107,7 +120,7 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
     },
     stopListening: () => void server.close(),
     async [Symbol.asyncDispose]() {
-      for (const watch of watches) watch[Symbol.dispose]()
+      unwatch()
       server.close()
       server.closeAllConnections()
     },

@@ -60,9 +60,9 @@ describe('current', () => {
       fixture.clock.advance(1000)
       await fixture.clock.sleep(0)
     }
-    // Every 1.5 s for ten seconds after the question, every 6 s after that.
-    expect(measured).toBeGreaterThanOrEqual(13)
-    expect(measured).toBeLessThanOrEqual(17)
+    // Every 1.5 s for ten seconds after the question, every 9 s after that.
+    expect(measured).toBeGreaterThanOrEqual(10)
+    expect(measured).toBeLessThanOrEqual(14)
   })
 
   test('gives what it last knew while a check hangs, and says so after two seconds', async () => {
