@@ -27,7 +27,8 @@ export interface RunSetDeps {
 export class RunSet implements AsyncDisposable {
   readonly #deps: RunSetDeps
   #runs: readonly RunFile[] = []
-  #indexed: ReadonlySet<Digest> = new Set()
+  /** In how many runs each manifest is: usually in one. */
+  readonly #indexed = new Map<Digest, number>()
   #generation = 0
   #nextRun = 1
   readonly #removals = new Set<Promise<void>>()
@@ -63,7 +64,7 @@ export class RunSet implements AsyncDisposable {
       else kept.push(run)
       for (const manifest of run.manifests) seen.add(manifest)
     }
-    set.#set(kept)
+    set.#replace([], kept)
     return set
   }
 
@@ -96,7 +97,7 @@ export class RunSet implements AsyncDisposable {
       await writer.end()
     }
     const run = await RunFile.open(disk, target.path)
-    this.#set([...this.#runs, run])
+    this.#replace([], [run])
   }
 
   /** Merges runs where there are too many, one step; false when there is nothing to do. */
@@ -114,7 +115,7 @@ export class RunSet implements AsyncDisposable {
       await disk.remove(target.path)
       return true
     }
-    this.#set([...this.#runs.filter((run) => !runs.includes(run)), merged])
+    this.#replace(runs, [merged])
     for (const run of runs) this.#remove(run)
     log.debug('runs of the visibility index were merged', { runs: runs.length, rows: merged.rows })
     return true
@@ -123,7 +124,7 @@ export class RunSet implements AsyncDisposable {
   /** Forgets a run and removes its file; its manifests are no longer indexed. */
   discard(run: RunFile): void {
     if (!this.#runs.includes(run)) return
-    this.#set(this.#runs.filter((other) => other !== run))
+    this.#replace([run], [])
     this.#remove(run)
   }
 
@@ -142,9 +143,17 @@ export class RunSet implements AsyncDisposable {
     return { disk: this.#deps.disk, path: join(this.#deps.folder, `${run}.run`), run, manifests }
   }
 
-  #set(runs: readonly RunFile[]): void {
-    this.#runs = runs.toSorted((a, b) => b.rows - a.rows)
-    this.#indexed = new Set(runs.flatMap(({ manifests }) => manifests))
+  /** Puts runs in the place of others. */
+  #replace(former: readonly RunFile[], next: readonly RunFile[]): void {
+    for (const { manifests } of next) for (const manifest of manifests) this.#indexed.set(manifest, (this.#indexed.get(manifest) ?? 0) + 1)
+    for (const { manifests } of former) {
+      for (const manifest of manifests) {
+        const count = (this.#indexed.get(manifest) ?? 0) - 1
+        if (count > 0) this.#indexed.set(manifest, count)
+        else this.#indexed.delete(manifest)
+      }
+    }
+    this.#runs = [...this.#runs.filter((run) => !former.includes(run)), ...next].toSorted((a, b) => b.rows - a.rows)
     this.#generation++
   }
 

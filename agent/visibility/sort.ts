@@ -4,9 +4,9 @@
 import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
 import { fingerprintWord } from './run-layout.ts'
 
-/** Fingerprints that are sorted in memory at once: 24 bytes each, 48 MiB while the first half grows. */
+/** Fingerprints that are sorted in memory at once: 24 bytes each, 36 MiB while the buffer grows. */
 export const PASS_ROWS = 1024 * 1024
-/** Rows that are moved before the event loop gets its turn: a few milliseconds. */
+/** Entries looked at, or rows moved, before the event loop gets its turn: a few milliseconds. */
 const STEP_ROWS = 65_536
 const WORD_SPAN = 0x1_0000_0000
 /** Sorting goes by 16 bits at a time, the least significant first. Nobody can make many digests that agree in all 48 bits. */
@@ -26,7 +26,7 @@ export type ReadWindows = () => AsyncIterable<Uint8Array>
 
 /** Gives the distinct fingerprints of a manifest's slices in order: three words each, in portions that are valid until the next one. */
 export async function* sortedFingerprints(read: ReadWindows, pause: () => Promise<void>, passRows = PASS_ROWS): AsyncGenerator<Uint32Array> {
-  const whole = await gather(read, 0, WORD_SPAN, passRows)
+  const whole = await gather(read, { from: 0, to: WORD_SPAN, rowsMax: passRows }, pause)
   if (whole.count <= passRows) {
     yield await sortRows(whole.rows, pause)
     return
@@ -35,15 +35,28 @@ export async function* sortedFingerprints(read: ReadWindows, pause: () => Promis
   for (let pass = 0; pass < passes; pass++) {
     const from = Math.floor((pass * WORD_SPAN) / passes)
     const to = Math.floor(((pass + 1) * WORD_SPAN) / passes)
-    yield await sortRows((await gather(read, from, to, Number.POSITIVE_INFINITY)).rows, pause)
+    yield await sortRows((await gather(read, { from, to, rowsMax: Number.POSITIVE_INFINITY }, pause)).rows, pause)
   }
 }
 
-/** The fingerprints whose first word is in [from, to), as they come: rows up to a limit, and how many there are in all. */
-async function gather(read: ReadWindows, from: number, to: number, rowsMax: number): Promise<{ rows: Uint32Array; count: number }> {
+/** Which fingerprints a pass takes: those whose first word is in [from, to), up to a number of rows. */
+interface Pass {
+  readonly from: number
+  readonly to: number
+  readonly rowsMax: number
+}
+
+/** The fingerprints of a pass as they come, and how many there would be without its limit. */
+async function gather(read: ReadWindows, { from, to, rowsMax }: Pass, pause: () => Promise<void>): Promise<{ rows: Uint32Array; count: number }> {
   let words = new Uint32Array(3 * FIRST_ROWS)
   let count = 0
+  let steps = 0
   for await (const window of read()) {
+    steps += window.byteLength / MANIFEST_ENTRY_BYTES
+    if (steps >= STEP_ROWS) {
+      steps = 0
+      await pause()
+    }
     for (let at = 8; at < window.byteLength; at += MANIFEST_ENTRY_BYTES) {
       const first = fingerprintWord(window, at)
       if (first < from || first >= to) continue

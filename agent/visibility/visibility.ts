@@ -5,6 +5,7 @@
 import type { Digest } from '../../protocol/digest.ts'
 import type { Image } from '../../protocol/image.ts'
 import { ManifestInvalid } from '../../protocol/manifest.ts'
+import type { Actor } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { IsReadable, SliceVisibility } from '../contract/visibility.ts'
@@ -14,6 +15,10 @@ import { ImageSliceView } from './slice-view.ts'
 
 /** How long an image that could not be indexed is left alone, in milliseconds. */
 const RETRY_MS = 30_000
+/** Runs that may wait to be merged while many images are indexed: each is an open file. */
+export const RUNS_MAX = 64
+/** Actors whose views are kept, so that a request need not look at every image again. */
+const VIEWS_MAX = 64
 
 /** What is needed of the catalogue. */
 export interface VisibleImages {
@@ -65,16 +70,14 @@ export async function openVisibility(deps: VisibilityDeps): Promise<Visibility> 
   let indexing: Promise<void> | undefined
   let merging: Promise<void> | undefined
 
-  const nextToIndex = (): Image | undefined => {
-    let next: Image | undefined
-    for (const image of images.each()) {
-      const manifest = image.manifestDigest as Digest | null
-      if (manifest === null || runs.has(manifest) || !isServed(image) || (failed.get(manifest) ?? 0) > clock.monotonicMs()) continue
-      if (urgent.has(manifest)) return image
-      // The newest first: the next version of it comes soon.
-      if (!next || image.createdAt > next.createdAt) next = image
-    }
-    return next
+  const isToIndex = (image: Image): boolean => {
+    const manifest = image.manifestDigest as Digest | null
+    return manifest !== null && isServed(image) && !runs.has(manifest) && (failed.get(manifest) ?? 0) <= clock.monotonicMs()
+  }
+  /** Images to index: those that somebody waits for, then the newest, of which the next version comes soon. */
+  const imagesToIndex = (): Image[] => {
+    const waitedFor = (image: Image): number => (urgent.has(image.manifestDigest as Digest) ? 1 : 0)
+    return [...images.each()].filter(isToIndex).toSorted((a, b) => waitedFor(b) - waitedFor(a) || (a.createdAt < b.createdAt ? 1 : -1))
   }
   const indexOne = async (image: Image): Promise<void> => {
     const manifest = image.manifestDigest as Digest
@@ -95,10 +98,20 @@ export async function openVisibility(deps: VisibilityDeps): Promise<Visibility> 
       isDue = false
       // Several changes in a row are looked at once.
       await pause()
-      for (let image = nextToIndex(); image; image = nextToIndex()) await indexOne(image)
+      for (const { id } of imagesToIndex()) {
+        const image = images.find(id)
+        if (image && isToIndex(image)) await indexOne(image)
+        if (runs.runs.length >= RUNS_MAX) await merge()
+        // Something changed: another image may go first now.
+        if (isDue) break
+      }
     } while (isDue)
+    void merge()
+  }
+  const merge = (): Promise<void> => {
     isMergeDue = true
     merging ??= mergeAll().finally(() => (merging = undefined))
+    return merging
   }
   const mergeAll = async (): Promise<void> => {
     try {
@@ -109,7 +122,7 @@ export async function openVisibility(deps: VisibilityDeps): Promise<Visibility> 
         for (const { manifestDigest } of images.each()) if (manifestDigest !== null) wanted.add(manifestDigest as Digest)
         if (await runs.mergeSome((manifest) => wanted.has(manifest))) isMergeDue = true
         // An image that was purged and came again while its rows were left out.
-        if (nextToIndex()) wake()
+        if (!indexing && imagesToIndex().length > 0) wake()
       } while (isMergeDue)
     } catch (error) {
       if (ended.signal.aborted) return
@@ -136,21 +149,32 @@ export async function openVisibility(deps: VisibilityDeps): Promise<Visibility> 
       })
   }
   const retries = clock.every(RETRY_MS, wake)
+  // By everything that is known of the actor, in the order of their last use.
+  const views = new Map<string, ImageSliceView>()
+  const makeView = (actor: Actor): ImageSliceView =>
+    new ImageSliceView({
+      clock,
+      runs,
+      images,
+      mayRead: (image) => isReadable(image, actor),
+      damaged: (error) => discardDamaged(error),
+      indexing: () => indexing,
+      hurry(manifest) {
+        urgent.add(manifest)
+        wake()
+      },
+    })
 
   return {
-    view: (actor) =>
-      new ImageSliceView({
-        clock,
-        runs,
-        images,
-        mayRead: (image) => isReadable(image, actor),
-        damaged: (error) => discardDamaged(error),
-        indexing: () => indexing,
-        hurry(manifest) {
-          urgent.add(manifest)
-          wake()
-        },
-      }),
+    view(actor) {
+      const key = JSON.stringify(actor)
+      const view = views.get(key) ?? makeView(actor)
+      views.delete(key)
+      views.set(key, view)
+      const [oldest] = views.keys()
+      if (views.size > VIEWS_MAX && oldest !== undefined) views.delete(oldest)
+      return view
+    },
     start() {
       isStarted = true
       wake()

@@ -18,6 +18,7 @@ import { benchGc } from './maintenance.ts'
 import { describeLoad, describeMachine, removeFolder } from './measure.ts'
 import { benchRead } from './read.ts'
 import { benchTus } from './tus.ts'
+import { benchVisibility } from './visibility.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure[]>>> = {
   ingest: benchIngest,
@@ -27,6 +28,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   gc: benchGc,
   index: benchIndex,
   tus: benchTus,
+  visibility: benchVisibility,
 }
 
 const MIB = 1024 * 1024

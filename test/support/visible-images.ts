@@ -18,7 +18,7 @@ export interface MemoryImages extends VisibleImages {
 }
 
 /** Entries of one window. */
-const WINDOW_ENTRIES = 100
+const WINDOW_ENTRIES = 1000
 
 /** Makes an empty one; `changed` is called after every change. */
 export function createMemoryImages(changed: () => void = () => {}): MemoryImages {

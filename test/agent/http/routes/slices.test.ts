@@ -1,0 +1,34 @@
+// Slices over HTTP while images come and go.
+
+import { expect, test } from 'bun:test'
+import { formatDigest } from '../../../../protocol/digest.ts'
+import { decodeFrames } from '../../../../protocol/frames.ts'
+import { openImageStore, seededBytes } from '../../../support/image-store.ts'
+import { serveImages } from '../../../support/image-server.ts'
+import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+
+test('a fetch that has begun ends whole, and the next one is refused', async () => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  await using server = await serveImages(store)
+  const image = await store.add(seededBytes(40_000_000, 1))
+  const manifest = await store.catalogue.manifest(image.id)
+  const digests = Array.from({ length: manifest.count }, (_value, i) => formatDigest(manifest.digestAt(i)))
+  const ask = () =>
+    fetch(`${server.url}/v1/slices/fetch`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer viewer', 'content-type': 'application/json' },
+      body: JSON.stringify({ digests }),
+    })
+  const answer = await ask()
+  expect(answer.status).toBe(200)
+  let count = 0
+  for await (const _frame of decodeFrames(answer.body as AsyncIterable<Uint8Array>)) {
+    if (count === 0) await server.client.images.delete(image.id)
+    count++
+  }
+  expect(count).toBe(digests.length)
+  const refused = await ask()
+  expect(refused.status).toBe(404)
+  expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:not-found', missing: digests.slice(0, 10) })
+})
