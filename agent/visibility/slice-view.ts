@@ -15,6 +15,8 @@ import type { VisibleImages } from './visibility.ts'
 
 /** Look-ups before the event loop gets its turn: each reads a block of every run at most, some microseconds from the page cache. */
 export const LOOKUPS_PER_TURN = 64
+/** Slices found visible that are remembered: a delta upload asks about them first and names them next. 12 bytes each. */
+const RECENT_SLOTS = 8192
 /** How long a question waits for images that are being indexed, in milliseconds, and with how many of them it waits at all. */
 const SHORT_WAIT_MS = 2000
 const SHORT_WAIT_IMAGES_MAX = 16
@@ -43,6 +45,8 @@ export class ImageSliceView implements SliceView {
   readonly #deps: SliceViewDeps
   /** In the order in which they are searched: slices asked for together tend to be of one run. */
   #readable: ReadableRun[] = []
+  /** Fingerprints that were found visible, each in the place that its last bits say; emptied whenever anything changes. */
+  readonly #recent = new Uint32Array(3 * RECENT_SLOTS)
   /** Readable images that are not indexed. */
   #unindexed = 0
   #imagesVersion = -1
@@ -54,8 +58,11 @@ export class ImageSliceView implements SliceView {
 
   has(digest: Uint8Array): boolean {
     const [first, second, third] = [fingerprintWord(digest, 0), fingerprintWord(digest, 4), fingerprintWord(digest, 8)]
+    const place = 3 * (third & (RECENT_SLOTS - 1))
+    const recent = this.#recent
     for (;;) {
       this.#refresh()
+      if (recent[place] === first && recent[place + 1] === second && recent[place + 2] === third && (first | second | third) !== 0) return true
       try {
         for (const [i, entry] of this.#readable.entries()) {
           if (!entry.run.names(first, second, third, entry.flags)) continue
@@ -63,6 +70,9 @@ export class ImageSliceView implements SliceView {
             this.#readable.splice(i, 1)
             this.#readable.unshift(entry)
           }
+          recent[place] = first
+          recent[place + 1] = second
+          recent[place + 2] = third
           return true
         }
         return false
@@ -158,6 +168,7 @@ export class ImageSliceView implements SliceView {
     if (images.version() === this.#imagesVersion && runs.generation === this.#generation) return
     this.#imagesVersion = images.version()
     this.#generation = runs.generation
+    this.#recent.fill(0)
     const readable = new Set<string>()
     this.#unindexed = 0
     for (const image of images.each()) {

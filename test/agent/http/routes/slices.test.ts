@@ -5,6 +5,7 @@ import { formatDigest } from '../../../../protocol/digest.ts'
 import { decodeFrames } from '../../../../protocol/frames.ts'
 import { openImageStore, seededBytes } from '../../../support/image-store.ts'
 import { serveImages } from '../../../support/image-server.ts'
+import { manifestOf } from '../../../support/whole-manifest.ts'
 import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
 
 test('a fetch that has begun ends whole, and the next one is refused', async () => {
@@ -12,7 +13,7 @@ test('a fetch that has begun ends whole, and the next one is refused', async () 
   await using store = await openImageStore(folder)
   await using server = await serveImages(store)
   const image = await store.add(seededBytes(40_000_000, 1))
-  const manifest = await store.catalogue.manifest(image.id)
+  const manifest = await manifestOf(store.catalogue, image.id)
   const digests = Array.from({ length: manifest.count }, (_value, i) => formatDigest(manifest.digestAt(i)))
   const ask = () =>
     fetch(`${server.url}/v1/slices/fetch`, {
