@@ -1,12 +1,15 @@
 // Many disk states of one recording, two at a time.
 
-import { cpus } from 'node:os'
+import { cpus, release } from 'node:os'
 import type { PowerCut } from './disk-states.ts'
+import type { FileSystem } from './recorded-disk.ts'
 import { tryState } from './replay.ts'
 import type { Finding, Recording } from './replay.ts'
 
 /** States that are tried at the same time: one agent works while the disk of another is written. */
 const STATES_AT_ONCE = Math.min(2, cpus().length)
+/** Before this version Linux cannot mount two btrfs of one UUID at a time. */
+const BTRFS_COPIES_SINCE = '6.7'
 
 export interface CampaignOptions {
   /** Ends after this many findings. */
@@ -32,8 +35,13 @@ export async function tryStates(
       onState?.(tried, finding)
     }
   }
-  await Promise.all(Array.from({ length: STATES_AT_ONCE }, work))
+  await Promise.all(Array.from({ length: statesAtOnce(recording.fileSystem) }, work))
   return { tried, findings }
+}
+
+function statesAtOnce(fileSystem: FileSystem): number {
+  const isNewEnough = release().localeCompare(BTRFS_COPIES_SINCE, undefined, { numeric: true }) >= 0
+  return fileSystem === 'btrfs' && !isNewEnough ? 1 : STATES_AT_ONCE
 }
 
 /** What a person needs to see a finding again. */

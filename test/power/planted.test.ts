@@ -29,6 +29,13 @@ const DEFECTS: readonly Defect[] = [
     places: 'acknowledgements',
     symptom: /stands at \d+, but \d+ bytes were acknowledged/,
   },
+  {
+    plant: 'database-not-synced',
+    name: 'does not sync its database',
+    fileSystem: 'ext4',
+    places: 'acknowledgements',
+    symptom: /but must be/,
+  },
   { plant: 'folders-not-synced', name: 'does not sync folders', fileSystem: 'btrfs', places: 'acknowledgements', symptom: /but must be/ },
   {
     plant: 'replaced-in-place',

@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { hasTool, requireThat, requireTool } from '../support/require.ts'
+import { hasTool, requirePackage, requireThat, requireTool } from '../support/require.ts'
 import type { TestFunction } from '../support/require.ts'
 import { run } from '../support/small-image.ts'
 import { until } from '../support/until.ts'
@@ -46,6 +46,8 @@ export function requireRecordedDisk(fileSystem: FileSystem): TestFunction {
     return requireThat(false, 'no power cut can be tried here: root, loop devices and /dev/fuse are needed')
   if (!hasTool('gcc', 'gcc')) return requireTool('gcc', 'gcc')
   if (!hasTool('pkg-config', 'pkg-config')) return requireTool('pkg-config', 'pkg-config')
+  const hasLibrary = Bun.spawnSync(['pkg-config', '--exists', 'fuse3']).success
+  if (!hasLibrary) return requirePackage(false, 'libfuse3', 'libfuse3-dev')
   return requireTool(`mkfs.${fileSystem}`, PACKAGES[fileSystem])
 }
 
@@ -85,8 +87,9 @@ export async function mountDisk(file: string, fileSystem: FileSystem, path: stri
   const device = (await run('losetup', '--find', '--show', file)).trim()
   stack.defer(async () => void (await run('losetup', '--detach', device)))
   if (fileSystem === 'btrfs') {
-    // btrfs remembers devices by the UUID of their file system, which all states of one disk share.
-    stack.defer(async () => void (await run('btrfs', 'device', 'scan', '--forget', device)))
+    // btrfs remembers devices by the UUID of their file system, which all states of one disk share. It refuses to forget one that some
+    // other mount namespace (a container that was started meanwhile) still shows; later states then get a temporary UUID.
+    stack.defer(async () => void (await run('btrfs', 'device', 'scan', '--forget', device).catch(() => '')))
   }
   try {
     await run('mount', '-t', fileSystem, '-o', MOUNT_OPTIONS[fileSystem], device, path)

@@ -33,6 +33,13 @@ export function requireProgram(program: string, command: string): TestFunction {
   return missing(`${program} is missing (${command})`)
 }
 
+/** As `requireTool` for something that is no program, such as a library: the caller looks whether it is there. */
+export function requirePackage(isThere: boolean, what: string, debianPackage: string): TestFunction {
+  if (isThere) return test
+  tell(`${what} is not here: apt-get install ${debianPackage}`)
+  return missing(`${what} is missing (Debian package ${debianPackage})`)
+}
+
 /**
  * `test`, or a test that is skipped where the machine cannot run it: no root rights, no loop devices, no containers.
  * Installing packages does not help there, so it is a skip in CI too.

@@ -1,27 +1,30 @@
-// Plants a defect in an agent: bun --preload <a file of this folder> agent/main.ts serve. The disk that the agent makes goes through
-// the function of that file; nothing in the agent knows of it.
+// Plants a defect in an agent: bun --preload <a file of this folder> agent/main.ts serve. One module of the agent is changed while it is
+// loaded; nothing in the agent knows of it.
 
 import { readFileSync } from 'node:fs'
 
-const FACTORY = 'export function createDisk('
-
-/** `module` is the file that exports `spoil: (disk: Disk) => Disk`. */
-export function plantDisk(module: string): void {
+/**
+ * Replaces a text, which must stand exactly once in the module whose path matches, and adds a text at its end. The agent's log says which
+ * `plant` is there, so that a test cannot pass or fail without it.
+ */
+export function plantSource(plant: string, path: RegExp, sound: string, planted: string, end = ''): void {
   Bun.plugin({
-    name: 'planted-disk',
+    name: 'planted-defect',
     setup(build) {
-      build.onLoad({ filter: /\/agent\/system\/disk\.ts$/ }, ({ path }) => {
-        const sound = readFileSync(path, 'utf8')
-        if (sound.split(FACTORY).length !== 2) throw new Error(`${path} has no ${FACTORY}…): the planted defect does not fit`)
-        // Says in the agent's log that the defect is there, so that a test cannot pass or fail without it.
-        const spoiled = `import { spoil } from ${JSON.stringify(module)}
-export function createDisk(): Disk {
-  console.error(${JSON.stringify(`planted: ${module}`)})
-  return spoil(createSoundDisk())
-}
-`
-        return { contents: `${sound.replace(FACTORY, 'function createSoundDisk(')}\n${spoiled}`, loader: 'ts' }
+      build.onLoad({ filter: path }, (module) => {
+        const source = readFileSync(module.path, 'utf8')
+        if (source.split(sound).length !== 2) throw new Error(`${module.path} does not have this once: ${sound}`)
+        return { contents: `${source.replace(sound, planted)}\n${end}\nconsole.error(${JSON.stringify(`planted: ${plant}`)})\n`, loader: 'ts' }
       })
     },
   })
+}
+
+/** Leads the disk of the agent through the function `spoil: (disk: Disk) => Disk` that `plant` exports. */
+export function plantDisk(plant: string): void {
+  const end = `import { spoil } from ${JSON.stringify(plant)}
+export function createDisk(): Disk {
+  return spoil(createSoundDisk())
+}`
+  plantSource(plant, /\/agent\/system\/disk\.ts$/, 'export function createDisk(', 'function createSoundDisk(', end)
 }
