@@ -60,6 +60,8 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
   const attemptPath = (id: string): string => join(folder, id, 'attempt')
   const held = new Set<string>()
   const active = new Set<string>()
+  /** Leases that protect what a sync under way counts on. */
+  const relied = new Set<string>()
   for (const name of await disk.list(folder)) {
     if (isId('img', name)) held.add(name)
     else log.warn('something that is no lease lies among the syncs', { name })
@@ -70,6 +72,7 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     await disk.removeTree(join(folder, id))
     held.delete(id)
     active.delete(id)
+    relied.delete(id)
   }
 
   return {
@@ -87,6 +90,7 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
         return undefined
       }
       active.add(id)
+      relied.add(id)
       await disk.writeFileAtomic(attemptPath(id), '')
       return found
     },
@@ -109,8 +113,14 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
       }
       return opened(file, false)
     },
-    take: (id) => disk.rename(partPath(id), path(id)),
-    release: (id) => void active.delete(id),
+    async take(id) {
+      await disk.rename(partPath(id), path(id))
+      relied.add(id)
+    },
+    release(id) {
+      active.delete(id)
+      relied.delete(id)
+    },
     drop,
     async expire({ dryRun = false } = {}) {
       const ended: string[] = []
@@ -128,7 +138,7 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     },
     roots: {
       *list() {
-        for (const id of held) yield leaseRoot(`sync ${id}`, () => walkLease(disk, path(id)), deps.missing)
+        for (const id of held) yield leaseRoot(`sync ${id}`, () => walkLease(disk, path(id), () => relied.has(id)), deps.missing)
       },
     },
   }
@@ -153,14 +163,20 @@ async function openLease(disk: Disk, path: string): Promise<DiskFile | undefined
   }
 }
 
-/** The blocks of a lease; those up to where it is damaged. */
-async function* walkLease(disk: Disk, path: string): AsyncGenerator<ManifestBlock> {
+/**
+ * The blocks of a lease; of a damaged one those before the damage. One that a sync relies on must be whole: else the error goes to gc, which then
+ * removes nothing.
+ */
+async function* walkLease(disk: Disk, path: string, isRelied: () => boolean): AsyncGenerator<ManifestBlock> {
   const file = await openLease(disk, path)
-  if (!file) return
+  if (!file) {
+    if (isRelied()) throw new Error('the lease of a sync that is under way has vanished')
+    return
+  }
   try {
     yield* walkManifest(file, HASHES)
   } catch (error) {
-    if (!(error instanceof ManifestInvalid)) throw error
+    if (!(error instanceof ManifestInvalid) || isRelied()) throw error
   } finally {
     await file.close()
   }

@@ -1,9 +1,11 @@
-// Fuzzes the manifest codec: bytes on the mount path and from other stores.
+// Fuzzes manifests, in memory and in files: bytes on the mount path and from other stores.
 
 import { expect, test } from 'bun:test'
 import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, MANIFEST_TRAILER_BYTES } from '../../protocol/manifest.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
+import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
+import { HASHES, memoryManifestFile } from '../support/memory-manifest-file.ts'
 import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
 
@@ -44,6 +46,7 @@ test(
           decoded = await decodeManifest(bytes)
         } catch (error) {
           if (!(error instanceof ManifestInvalid)) throw error
+          await checkRefused(bytes)
           return false
         }
         const { manifest, digest } = decoded
@@ -56,6 +59,7 @@ test(
           if (offset < manifest.offsetAt(found) || offset >= manifest.offsetAt(found) + manifest.lengthAt(found))
             throw new Error(`offset ${offset} is not in entry ${found}`)
         }
+        await checkFile(bytes, decoded)
         return true
       },
     })
@@ -63,3 +67,25 @@ test(
   },
   FUZZ_TIMEOUT_MS,
 )
+
+/** What is refused in memory is refused in a file, whether it is opened or walked. */
+async function checkRefused(bytes: Uint8Array): Promise<void> {
+  for (const read of [() => openManifest(memoryManifestFile(bytes), HASHES), () => Array.fromAsync(walkManifest(memoryManifestFile(bytes), HASHES))]) {
+    try {
+      await read()
+    } catch (error) {
+      if (!(error instanceof ManifestInvalid)) throw error
+      continue
+    }
+    throw new Error('a manifest in a file was accepted and in memory refused')
+  }
+}
+
+/** What is accepted in memory is the same in a file. */
+async function checkFile(bytes: Uint8Array, { manifest, digest }: Awaited<ReturnType<typeof decodeManifest>>): Promise<void> {
+  const opened = await openManifest(memoryManifestFile(bytes), HASHES)
+  if (opened.digest !== digest || opened.manifest.count !== manifest.count) throw new Error('a manifest in a file is another one')
+  const blocks = await Array.fromAsync(opened.manifest.blocks())
+  const found = blocks.flatMap((block) => [...manifestEntries(block)])
+  if (!Bun.deepEquals(found, [...manifestEntries(manifest)])) throw new Error('a manifest in a file has other entries')
+}

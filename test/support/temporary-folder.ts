@@ -17,7 +17,11 @@ export interface TemporaryFolder extends AsyncDisposable {
  * await using folder = await createTemporaryFolder()
  */
 export async function createTemporaryFolder(parent: string = tmpdir()): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(parent, 'slipway-test-'))
+  return openTemporaryFolder(await mkdtemp(join(parent, 'slipway-test-')))
+}
+
+/** A folder that is there already, as one for a test. */
+export function openTemporaryFolder(path: string): TemporaryFolder {
   return {
     path,
     file: (...parts) => join(path, ...parts),

@@ -1,6 +1,7 @@
 // Sync between two stores over real HTTP, through a proxy that cuts: what travels, what a cut costs, what is refused.
 
 import { describe, expect, test } from 'bun:test'
+import { writeFileSync } from 'node:fs'
 import { utimes } from 'node:fs/promises'
 import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
@@ -91,7 +92,7 @@ describe('sync', () => {
       if (!reset) expect(proxy.bytes.down).toBeLessThan(30_500_000 + 6 * 250_000)
       expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
     },
-    30_000,
+    60_000,
   )
 
   test('gives up a peer that brings nothing, keeps what was moved through gc and restart, and then moves the rest', async () => {
@@ -123,7 +124,47 @@ describe('sync', () => {
     resultOf(await target.pull(proxy.url, [image.id]))
     expect(proxy.bytes.down - before).toBeLessThan(13_000_000)
     expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
-  }, 30_000)
+  }, 60_000)
+
+  test('loses nothing that it found or moved while gc runs beside it', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    const collecting: Promise<unknown>[] = []
+    await using target = await openSyncTarget(folders.target, {
+      crashPoint: (point) => {
+        if (point === 'sync:lease-taken' || point === 'sync:batch-synced') collecting.push(target.store.slices.gc({ dryRun: false }))
+      },
+    })
+    const shared = seededBytes(8_000_000, 1)
+    const bytes = Buffer.concat([seededBytes(20_000_000, 2), shared])
+    const image = await source.add(bytes)
+    // Slices that are here, and that nothing names any more.
+    const { id } = await target.store.add(shared)
+    await target.store.catalogue.purge(id, 'test')
+    resultOf(await target.pull(server.url, [image.id]))
+    expect(collecting.length).toBeGreaterThan(1)
+    await Promise.all(collecting)
+    expect(await target.store.slices.scrub({ bytesPerSecond: 1e12 })).toMatchObject({ corrupt: [], missing: [] })
+    expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
+  }, 60_000)
+
+  test('stops a gc when the lease that it relies on is damaged', async () => {
+    await using folders = await createTwoFolders()
+    await using source = await openImageStore(folders.source)
+    await using server = await serveImages(source)
+    const image = await source.add(seededBytes(3_000_000, 1))
+    let collected: Promise<unknown> | undefined
+    await using target = await openSyncTarget(folders.target, {
+      crashPoint: (point) => {
+        if (point !== 'sync:lease-taken') return
+        writeFileSync(folders.target.file('mount', 'sync', image.id, 'manifest'), 'damaged')
+        collected = target.store.slices.gc({ dryRun: false }).catch((error: unknown) => error)
+      },
+    })
+    await target.pull(server.url, [image.id])
+    expect(await collected).toBeInstanceOf(Error)
+  })
 
   test('keeps no lease of an attempt that moved nothing', async () => {
     await using folders = await createTwoFolders()
@@ -163,7 +204,7 @@ describe('sync', () => {
     expect(await target.sync.expire({ dryRun: true })).toHaveLength(1)
     expect(await target.sync.expire()).toHaveLength(1)
     expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
-  }, 30_000)
+  }, 60_000)
 
   test('brings back slices that are damaged here', async () => {
     await using folders = await createTwoFolders()

@@ -1,0 +1,76 @@
+// A pull of an image whose manifest is long: bounded memory, and an event loop that runs other work all the time. Half a million entries here;
+// SLIPWAY_LARGE_ENTRIES says how many, up to the most that a manifest can have.
+
+import { expect, test } from 'bun:test'
+import { open } from 'node:fs/promises'
+import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.ts'
+import { formatDigest } from '../../../protocol/digest.ts'
+import { serveImages } from '../../support/image-server.ts'
+import { openImageStore, seededBytes } from '../../support/image-store.ts'
+import { createRandom } from '../../support/properties.ts'
+import { createTwoFolders } from '../../support/sync-target.ts'
+
+const ENTRIES = Math.min(MANIFEST_ENTRIES_MAX, Number(process.env['SLIPWAY_LARGE_ENTRIES'] ?? 500_000))
+const SLICE_BYTES = 32 * 1024
+/** What a pull may take beyond what the store takes before, whatever the manifest: buffers, tables, and what the collector leaves for a while. */
+const MEMORY_MAX = 160 * 1024 * 1024
+/** Stretches of the event loop above 50 ms that a collector may be forgiven, and the longest one in milliseconds. */
+const LONG_STRETCHES_MAX = 2
+const STRETCH_MS_MAX = 250
+
+/** Writes a manifest of different slices, a window at a time; gives its digest. */
+async function writeManifest(path: string): Promise<string> {
+  await using file = await open(path, 'w')
+  const hash = new Bun.CryptoHasher('sha256')
+  const window = createRandom(1).bytes(10_000 * MANIFEST_ENTRY_BYTES)
+  const view = new DataView(window.buffer, window.byteOffset)
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    hash.update(bytes)
+    await file.write(bytes)
+  }
+  await write(encodeManifestHeader({ count: ENTRIES, imageLength: ENTRIES * SLICE_BYTES }))
+  for (let first = 0; first < ENTRIES; first += 10_000) {
+    const count = Math.min(10_000, ENTRIES - first)
+    for (let i = 0; i < count; i++) {
+      view.setBigUint64(i * MANIFEST_ENTRY_BYTES, BigInt((first + i) * SLICE_BYTES), true)
+      // All digests differ: each has its number in it.
+      view.setUint32(i * MANIFEST_ENTRY_BYTES + 8 + ((first + i) % 7), first + i)
+      view.setUint32(i * MANIFEST_ENTRY_BYTES + 36, first + i)
+    }
+    await write(window.subarray(0, count * MANIFEST_ENTRY_BYTES))
+  }
+  const digest = new Uint8Array(hash.digest())
+  await file.write(digest)
+  return formatDigest(digest)
+}
+
+test('of a store takes bounded memory, lets the event loop run, and leaves nothing when there is no space', async () => {
+  await using folders = await createTwoFolders()
+  await using source = await openImageStore(folders.source)
+  const image = await source.add(seededBytes(10_000, 1))
+  await using plain = await serveImages(source)
+  const manifestDigest = await writeManifest(folders.source.file('large'))
+  const large = Bun.file(folders.source.file('large'))
+  expect(large.size).toBe(manifestLength(ENTRIES))
+  await using server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      const { pathname } = new URL(request.url)
+      if (pathname.endsWith('/manifest')) return new Response(large, { headers: { 'content-type': MANIFEST_MEDIA_TYPE } })
+      if (pathname === `/v1/images/${image.id}`) return Response.json({ ...image, manifestDigest, length: ENTRIES * SLICE_BYTES, storedSize: null })
+      return fetch(new URL(pathname, plain.url), { headers: request.headers })
+    },
+  })
+  const program = [process.execPath, 'test/support/large-manifest-pull-program.ts', folders.target.path, `http://127.0.0.1:${server.port}`, image.id]
+  const child = Bun.spawn(program, { stdout: 'pipe', stderr: 'pipe' })
+  const [output, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
+  expect(errors).toBe('')
+  const { state, type, memory, longestMs, long } = JSON.parse(output) as { state: string; type: string; memory: number; longestMs: number; long: number }
+  if (process.env['SLIPWAY_LARGE_ENTRIES']) console.log(output)
+  expect([state, type]).toEqual(['failed', 'urn:slipway:problem:insufficient-storage'])
+  expect(memory).toBeLessThan(MEMORY_MAX)
+  expect(longestMs).toBeLessThan(STRETCH_MS_MAX)
+  expect(long).toBeLessThanOrEqual(LONG_STRETCHES_MAX)
+  expect(await source.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
+}, 600_000)
