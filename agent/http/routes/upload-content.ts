@@ -10,7 +10,7 @@ import type { UploadContext } from '../upload-protocol.ts'
 /** How long a request waits for an image that is being inspected, in milliseconds: clients read right after they have sent. */
 const INSPECTION_MS_MAX = 5000
 /** How often it looks whether the inspection has ended. */
-const LOOK_MS = 20
+const LOOK_MS = 50
 
 export interface UploadContentDeps {
   readonly uploads: Pick<Uploads, 'peek'>

@@ -52,6 +52,31 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
+    name: 'a body that may be empty is documented as such, and one that may not is required',
+    async run() {
+      await using memory = await createMemoryApp()
+      const document = await jsonOf<OpenApiDocument>(await memory.ask('/v1/openapi.json', { role: 'viewer' }))
+      const required = Object.entries(document.paths).flatMap(([path, operations]) =>
+        Object.entries(operations).flatMap(([method, operation]) => {
+          const body = (operation as { requestBody?: { required: boolean } }).requestBody
+          return body ? [`${method} ${path} ${body.required}`] : []
+        }),
+      )
+      assert.deepEqual(required.toSorted(), [
+        'patch /v1/schedules/{name} true',
+        'patch /v1/store true',
+        'post /v1/links true',
+        'post /v1/store/cleanup false',
+        'post /v1/store/disable false',
+        'post /v1/tokens true',
+      ])
+      assert.equal((await post(memory, '/v1/store/cleanup')).status, 202)
+      assert.equal((await jsonOf<Store>(await post(memory, '/v1/store/disable'))).disabledReason, '')
+      for (const path of ['/v1/links', '/v1/tokens']) await problemOf(await post(memory, path), 'invalid-input')
+      for (const path of ['/v1/store', '/v1/schedules/scrub']) await problemOf(await post(memory, path, undefined, 'PATCH'), 'invalid-input')
+    },
+  },
+  {
     name: 'cleanup is a task that is told whether it is a dry run',
     async run() {
       await using memory = await createMemoryApp()
