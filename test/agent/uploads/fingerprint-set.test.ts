@@ -1,0 +1,42 @@
+// The set of slices behind a token's own uploads: equal to a set of digests until it is full, and of bounded size.
+
+import { describe, expect, test } from 'bun:test'
+import { createFingerprintSet } from '../../../agent/uploads/fingerprint-set.ts'
+import { OWN_SLICES_BYTES_MAX, OWN_SLICES_MAX } from '../../../agent/uploads/own-slices.ts'
+import { createRandom } from '../../support/properties.ts'
+
+function digestsOf(seed: number, count: number): Uint8Array[] {
+  const bytes = createRandom(seed).bytes(32 * count)
+  return Array.from({ length: count }, (_, i) => new Uint8Array(bytes.subarray(32 * i, 32 * i + 32)))
+}
+
+describe('createFingerprintSet', () => {
+  test('has what was added, once, and nothing else', () => {
+    const [added, others] = [digestsOf(1, 20_000), digestsOf(2, 20_000)]
+    const set = createFingerprintSet(100_000)
+    for (const digest of [...added, ...added.slice(0, 1000)]) expect(set.add(digest)).toBe(true)
+    expect(set.size).toBe(20_000)
+    expect(added.every((digest) => set.has(digest))).toBe(true)
+    expect(others.some((digest) => set.has(digest))).toBe(false)
+  })
+
+  test('takes nothing more when it is full, and keeps what it has', () => {
+    const set = createFingerprintSet(100)
+    const digests = digestsOf(3, 200)
+    expect(digests.map((digest) => set.add(digest)).filter(Boolean)).toHaveLength(100)
+    expect(digests.map((digest) => set.has(digest)).filter(Boolean)).toHaveLength(100)
+  })
+
+  test('of one owner takes a quarter of the memory for all at most', () => {
+    const set = createFingerprintSet(OWN_SLICES_MAX)
+    const digest = new Uint8Array(32)
+    const view = new DataView(digest.buffer)
+    for (let i = 1; i <= OWN_SLICES_MAX; i++) {
+      view.setUint32(0, i)
+      view.setUint32(8, Math.imul(i, 0x9e37_79b1))
+      set.add(digest)
+    }
+    expect(set.size).toBe(OWN_SLICES_MAX)
+    expect(set.bytes).toBeLessThanOrEqual(OWN_SLICES_BYTES_MAX / 4)
+  })
+})
