@@ -1,8 +1,15 @@
 // Pins keep slices from gc between the moment they are stored or found and the moment something durable names them.
 
+import { filterBytes, viewFilter } from './filter.ts'
+import type { Filter } from './filter.ts'
 import { createLiveSet } from './live-set.ts'
-import type { LiveSet } from './live-set.ts'
 import { sliceKey } from './slice-row.ts'
+
+/** Slices that a watch tells apart, in 16 MiB; those touched beyond that go into a filter. */
+const TOUCHED_EXACT_MAX = 1024 * 1024
+/** Slices that the filter is made for, 16 bits each: 64 MiB, allocated when it is needed. */
+const TOUCHED_FILTER_CAPACITY = 32 * 1024 * 1024
+const TOUCHED_FILTER_BITS = 16
 
 /** All pins of a store, and the watch that a running gc keeps over what was pinned since it began. */
 export interface Pins {
@@ -26,7 +33,7 @@ export interface PinWatch extends Disposable {
 
 export function createPins(): Pins {
   const counts = new Map<string, number>()
-  const watches = new Set<LiveSet>()
+  const watches = new Set<TouchedSlices>()
 
   const release = (keys: Iterable<string>): void => {
     for (const key of keys) {
@@ -63,8 +70,7 @@ export function createPins(): Pins {
     },
     has: (digest) => counts.has(sliceKey(digest)),
     watch() {
-      // Fingerprints: a long gc beside fast ingests sees many slices, and one kept too many costs nothing.
-      const touched = createLiveSet(counts.size)
+      const touched = createTouchedSlices()
       for (const key of counts.keys()) touched.add(Buffer.from(key, 'latin1'))
       watches.add(touched)
       return {
@@ -72,5 +78,28 @@ export function createPins(): Pins {
         [Symbol.dispose]: () => void watches.delete(touched),
       }
     },
+  }
+}
+
+interface TouchedSlices {
+  add(digest: Uint8Array): void
+  has(digest: Uint8Array): boolean
+}
+
+/**
+ * The slices that were touched during a gc, in bounded memory: a gc beside a pull of an image of fifty million slices sees all of them, and one
+ * kept too many costs nothing.
+ */
+function createTouchedSlices(): TouchedSlices {
+  const exact = createLiveSet(0)
+  let filter: Filter<ArrayBuffer> | undefined
+  return {
+    add(digest) {
+      if (exact.size < TOUCHED_EXACT_MAX) return exact.add(digest)
+      if (exact.has(digest)) return
+      filter ??= viewFilter(new ArrayBuffer(filterBytes(TOUCHED_FILTER_CAPACITY, TOUCHED_FILTER_BITS)), TOUCHED_FILTER_CAPACITY)
+      filter.add(digest)
+    },
+    has: (digest) => exact.has(digest) || (filter?.mayHave(digest) ?? false),
   }
 }

@@ -108,4 +108,34 @@ describe('pins', () => {
     using later = pins.watch()
     expect([1, 2, 3].map((n) => later.isTouched(digest(n)))).toEqual([true, false, true])
   })
+
+  test('are seen by a watch in bounded memory, however many there are', () => {
+    const pins = createPins()
+    using watch = pins.watch()
+    const count = 1_300_000
+    const words = new Uint32Array(8)
+    const bytes = new Uint8Array(words.buffer)
+    // As even as digests are, and made faster (the finalizer of MurmurHash3).
+    const one = (n: number): Uint8Array => {
+      for (let i = 0; i < 8; i++) {
+        let word = Math.imul(n + 1, 0x9e37_79b1) + i * 0x85eb_ca77
+        word = Math.imul(word ^ (word >>> 16), 0x85eb_ca6b)
+        word = Math.imul(word ^ (word >>> 13), 0xc2b2_ae35)
+        words[i] = word ^ (word >>> 16)
+      }
+      return bytes
+    }
+    const before = process.memoryUsage().external
+    const hold = pins.hold()
+    for (let n = 0; n < count; n++) {
+      hold.add(one(n))
+      if (n % 1000 === 0) hold.release()
+    }
+    hold.release()
+    expect(process.memoryUsage().external - before).toBeLessThan(160 * 1024 * 1024)
+    for (let n = 0; n < count; n += 997) expect(watch.isTouched(one(n))).toBe(true)
+    let others = 0
+    for (let n = count; n < count + 10_000; n++) if (watch.isTouched(one(n))) others++
+    expect(others).toBeLessThan(500)
+  }, 60_000)
 })
