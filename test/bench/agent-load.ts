@@ -13,9 +13,9 @@ import { timed } from './measure.ts'
 /** Uploads that may run at the same time; the bench sends up to eight. */
 const CONCURRENCY = 16
 
-export async function startBenchAgent(folder: string): Promise<AgentProcess> {
+export async function startBenchAgent(folder: string, concurrency = CONCURRENCY): Promise<AgentProcess> {
   mkdirSync(folder, { recursive: true })
-  return startAgent(folder, { config: `[transfer]\nupload-concurrency = ${CONCURRENCY}\ndownload-concurrency = ${CONCURRENCY}\n` })
+  return startAgent(folder, { config: `[transfer]\nupload-concurrency = ${concurrency}\ndownload-concurrency = ${concurrency}\n` })
 }
 
 /** Creates a tus upload at any server and gives its address. */

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { imageFamily, testCacheFolder } from '../support/image-family.ts'
+import { benchClients } from './clients.ts'
 import type { BenchContext } from './context.ts'
 import { randomFileIn } from './context.ts'
 import { availablePeers, createSlipway, storeProgram } from './contestants.ts'
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   index: benchIndex,
   tus: benchTus,
   visibility: benchVisibility,
+  clients: benchClients,
 }
 
 const MIB = 1024 * 1024

@@ -84,17 +84,19 @@ export async function dropCaches(): Promise<boolean> {
   }
 }
 
+/** User and system time that a process has taken with all its threads, in seconds. */
+export function cpuSecondsOf(pid: number): number {
+  // In ticks of 10 ms: fields 14 and 15, counted after the name in brackets (proc(5)).
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
 /** Waits until a process does next to nothing, so that what it does after one case is not counted in the next. */
 export async function idle(pid: number): Promise<void> {
-  // User and system time in ticks of 10 ms: fields 14 and 15, counted after the name in brackets (proc(5)).
-  const ticks = (): number => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
-    return Number(fields[11]) + Number(fields[12])
-  }
-  for (let before = ticks(); ;) {
+  for (let before = cpuSecondsOf(pid); ;) {
     await Bun.sleep(IDLE_LOOK_MS)
-    const now = ticks()
-    if ((now - before) * 10 < IDLE_LOOK_MS / 20) return
+    const now = cpuSecondsOf(pid)
+    if ((now - before) * 1000 < IDLE_LOOK_MS / 20) return
     before = now
   }
 }

@@ -17,14 +17,15 @@ const PARTITION_BYTES = 2048 * MIB
 const CLIENTS = 8
 const HEAD_EVERY_MS = 10
 
-interface TusServer extends AsyncDisposable {
+/** A server of tus uploads in a process of its own. */
+export interface TusServer extends AsyncDisposable {
   readonly endpoint: string
   readonly folder: string
   readonly headers: Readonly<Record<string, string>>
   readonly pid: number
 }
 
-interface TusContestant {
+export interface TusContestant {
   readonly name: string
   start(folder: string): Promise<TusServer>
 }
@@ -35,23 +36,25 @@ interface Round {
   readonly cases: readonly { readonly name: string; readonly files: readonly string[] }[]
 }
 
+/** Cuts a file into so many parts of the same length; gives their paths. */
+export async function partsOf(folder: string, name: string, file: string, count: number): Promise<string[]> {
+  const length = Math.ceil(statSync(file).size / count)
+  const paths = Array.from({ length: count }, (_, i) => join(folder, `${name}-${i}.part`))
+  // By way of memory: Bun 1.4.5 copies the whole file when it is told to write a part of one into another.
+  for (const [i, path] of paths.entries())
+    await Bun.write(
+      path,
+      await Bun.file(file)
+        .slice(i * length, (i + 1) * length)
+        .arrayBuffer(),
+    )
+  return paths
+}
+
 /** The image, its second version, and random bytes: by one client, and in eighths by eight; where asked for also one disk of 8 GiB. */
 async function planRounds(context: BenchContext): Promise<readonly Round[]> {
   const { family, folder, randomBytes } = context
   const random = await context.randomFile('random.bin', randomBytes)
-  const eight = async (name: string, file: string): Promise<string[]> => {
-    const length = Math.ceil(statSync(file).size / CLIENTS)
-    const paths = Array.from({ length: CLIENTS }, (_, i) => join(folder, `${name}-${i}.part`))
-    // By way of memory: Bun 1.4.5 copies the whole file when it is told to write a part of one into another.
-    for (const [i, path] of paths.entries())
-      await Bun.write(
-        path,
-        await Bun.file(file)
-          .slice(i * length, (i + 1) * length)
-          .arrayBuffer(),
-      )
-    return paths
-  }
   const large = context.isLarge ? [{ isWatched: false, cases: [{ name: 'a disk of 8 GiB', files: [await makeLargeDisk(context, random)] }] }] : []
   return [
     {
@@ -66,9 +69,9 @@ async function planRounds(context: BenchContext): Promise<readonly Round[]> {
     {
       isWatched: true,
       cases: [
-        { name: `v1 by ${CLIENTS} clients`, files: await eight('v1', family.v1) },
-        { name: `v2a after v1 by ${CLIENTS} clients`, files: await eight('v2a', family.v2a) },
-        { name: `random bytes by ${CLIENTS} clients`, files: await eight('random', random) },
+        { name: `v1 by ${CLIENTS} clients`, files: await partsOf(folder, 'v1', family.v1, CLIENTS) },
+        { name: `v2a after v1 by ${CLIENTS} clients`, files: await partsOf(folder, 'v2a', family.v2a, CLIENTS) },
+        { name: `random bytes by ${CLIENTS} clients`, files: await partsOf(folder, 'random', random, CLIENTS) },
       ],
     },
     ...large,
@@ -164,7 +167,7 @@ function slipway(): TusContestant {
 }
 
 /** tusd from its Go module; nobody where it cannot be built. */
-async function tusd(context: BenchContext): Promise<TusContestant[]> {
+export async function tusd(context: BenchContext): Promise<TusContestant[]> {
   const program = await buildTusd(context.say)
   if (program === undefined) return []
   return [
