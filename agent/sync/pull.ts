@@ -83,8 +83,12 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     await space.promise(promiseKey, 0)
     // A lease that protects nothing is not kept for a day.
     const isOfUse = isFromBefore || options.counts.slicesMoved > movedBefore
-    if (isPublished || !isOfUse) await leases.drop(image.id)
-    else leases.release(image.id)
+    if (isPublished) await leases.drop(image.id)
+    else {
+      leases.release(image.id)
+      // Where the disk takes nothing, the lease expires; why the pull failed is what counts.
+      if (!isOfUse) await leases.drop(image.id).catch(() => {})
+    }
   }
 }
 
