@@ -15,7 +15,7 @@ const SLICE_BYTES = 32 * 1024
 /** What a pull may take beyond what the store takes before, whatever the manifest: buffers, tables, and what the collector leaves for a while. */
 const MEMORY_MAX = 160 * 1024 * 1024
 /** Stretches of the event loop above 50 ms that a collector may be forgiven, and the longest one in milliseconds. */
-const LONG_STRETCHES_MAX = 2
+const LONG_STRETCHES_MAX = 2 + ENTRIES / 1_000_000
 const STRETCH_MS_MAX = 250
 
 /** Writes a manifest of different slices, a window at a time; gives its digest. */
