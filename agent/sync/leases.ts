@@ -25,11 +25,11 @@ export interface LeasedManifest extends OpenedManifest, AsyncDisposable {
 }
 
 export interface Leases {
-  /** The manifest of an earlier attempt, when it is the one with this digest; its lease is renewed. */
+  /** Begins an attempt: nothing of the image expires until `release` or `drop`. Gives the manifest of an earlier one when it has this digest. */
   find(id: string, manifestDigest: string): Promise<LeasedManifest | undefined>
   /** Writes a manifest to disk as it arrives and verifies it. It is no lease yet: `take` or `drop` follows. Throws ManifestInvalid. */
   receive(id: string, pieces: AsyncIterable<Uint8Array>): Promise<LeasedManifest>
-  /** Makes the received manifest the lease, durable when it resolves. It does not expire until `release` or `drop`. */
+  /** Makes the received manifest the lease, durable when it resolves. */
   take(id: string): Promise<void>
   /** The attempt ended without the image: the lease stays for its time. */
   release(id: string): void
@@ -60,6 +60,8 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
   const attemptPath = (id: string): string => join(folder, id, 'attempt')
   const held = new Set<string>()
   const active = new Set<string>()
+  /** Leases that are being removed: an attempt for the same image waits for the end, or its new manifest would be removed as well. */
+  const dropping = new Map<string, Promise<void>>()
   /** Leases that protect what a sync under way counts on. */
   const relied = new Set<string>()
   for (const name of await disk.list(folder)) {
@@ -67,16 +69,34 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     else log.warn('something that is no lease lies among the syncs', { name })
   }
 
+  const remove = async (id: string): Promise<void> => {
+    try {
+      await disk.removeTree(join(folder, id))
+      held.delete(id)
+      active.delete(id)
+      relied.delete(id)
+    } finally {
+      dropping.delete(id)
+    }
+  }
   const drop = async (id: string): Promise<void> => {
     if (!held.has(id)) return
-    await disk.removeTree(join(folder, id))
-    held.delete(id)
-    active.delete(id)
-    relied.delete(id)
+    const removal = remove(id)
+    dropping.set(
+      id,
+      removal.catch(() => {}),
+    )
+    await removal
+  }
+  /** From now on the lease does not expire, and nothing is removing it. */
+  const activate = async (id: string): Promise<void> => {
+    while (dropping.has(id)) await dropping.get(id)
+    active.add(id)
   }
 
   return {
     async find(id, manifestDigest) {
+      await activate(id)
       if (!held.has(id)) return undefined
       const file = await openLease(disk, path(id))
       if (!file) return undefined
@@ -89,13 +109,12 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
         await found?.[Symbol.asyncDispose]()
         return undefined
       }
-      active.add(id)
       relied.add(id)
       await disk.writeFileAtomic(attemptPath(id), '')
       return found
     },
     async receive(id, pieces) {
-      active.add(id)
+      await activate(id)
       await disk.makeFolder(join(folder, id))
       held.add(id)
       await disk.remove(partPath(id))
@@ -128,7 +147,8 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
         if (active.has(id)) continue
         const stats = [await disk.stat(path(id)), await disk.stat(attemptPath(id))]
         const lastMs = Math.max(0, ...stats.map((stat) => stat?.modifiedMs ?? 0))
-        if (clock.nowMs() - lastMs < LEASE_MS) continue
+        // An attempt may have begun since the first look. From here to the removal nothing is waited for.
+        if (clock.nowMs() - lastMs < LEASE_MS || active.has(id)) continue
         ended.push(id)
         if (dryRun) continue
         await drop(id)

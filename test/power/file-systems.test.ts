@@ -11,8 +11,8 @@ import { startSyncSource } from './sync-source.ts'
 const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? 30)
 const LENGTH = { acknowledgements: 1000, msMax: 60_000 }
 /** Time for the workload and for one state, on a machine that has other things to do, in milliseconds. */
-const RECORD_MS_MAX = 90_000
-const STATE_MS_MAX = 15_000
+const RECORD_MS_MAX = 240_000
+const STATE_MS_MAX = 30_000
 /** States between two lines that say how far it is. */
 const SAY_EVERY = 10
 /** A test ends after this many findings: they tend to be one and the same. */

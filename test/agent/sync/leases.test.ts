@@ -1,0 +1,72 @@
+// Leases of syncs while old ones expire: a power cut leaves folders without a lease, which cleanup removes while the sync begins again.
+
+import { describe, expect, test } from 'bun:test'
+import { mkdir } from 'node:fs/promises'
+import { encodeManifest } from '../../../protocol/manifest.ts'
+import type { Disk } from '../../../agent/contract/disk.ts'
+import { openLeases } from '../../../agent/sync/leases.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import { createMemoryLog } from '../../support/memory-log.ts'
+import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+
+const ID = 'img_01m7zkp8sw8kyvdcb9erztd6xq'
+
+/** Leases of a mount path with the folder of a sync that never got to its lease; `slow` waits before one call of the disk. */
+async function open(slow: 'stat' | 'removeTree') {
+  const folder = await createTemporaryFolder()
+  await mkdir(folder.file('sync', ID), { recursive: true })
+  const disk = createDisk()
+  const [reached, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const wait = async (): Promise<void> => {
+    reached.resolve()
+    await go.promise
+  }
+  const slowDisk: Disk = {
+    ...disk,
+    async stat(path) {
+      if (slow === 'stat') await wait()
+      return disk.stat(path)
+    },
+    async removeTree(path) {
+      if (slow === 'removeTree') await wait()
+      return disk.removeTree(path)
+    },
+  }
+  const leases = await openLeases({ disk: slowDisk, clock: systemClock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
+  return { leases, folder, reached: reached.promise, go: go.resolve }
+}
+
+async function* manifest() {
+  yield (await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])).manifest.bytes
+}
+
+describe('a lease that expires', () => {
+  test('stays when its sync begins again while its age is looked up', async () => {
+    const { leases, folder, reached, go } = await open('stat')
+    await using _folder = folder
+    const expiring = leases.expire()
+    await reached
+    await using _received = await leases.receive(ID, manifest())
+    go()
+    expect(await expiring).toEqual([])
+    await leases.take(ID)
+    expect(await createDisk().stat(folder.file('sync', ID, 'manifest'))).toBeDefined()
+  })
+
+  test('is removed before the manifest of the next attempt arrives', async () => {
+    const { leases, folder, reached, go } = await open('removeTree')
+    await using _folder = folder
+    const expiring = leases.expire()
+    await reached
+    const receiving = leases.receive(ID, manifest())
+    // A receiver that does not wait would write its manifest now, to be removed right afterwards.
+    await Bun.sleep(50)
+    go()
+    expect(await expiring).toEqual([ID])
+    await using _received = await receiving
+    await leases.take(ID)
+    expect(await leases.expire()).toEqual([])
+    expect(await createDisk().stat(folder.file('sync', ID, 'manifest'))).toBeDefined()
+  })
+})
