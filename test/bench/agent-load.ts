@@ -1,7 +1,5 @@
 // An agent of the bench: what a user runs, in a process of its own, with curl as the client on the same cores.
 
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { mkdirSync, statSync } from 'node:fs'
 import type { Task } from '../../protocol/task.ts'
 import type { AgentProcess } from '../support/agent-process.ts'
@@ -72,8 +70,3 @@ export async function succeeded(agent: AgentProcess, { id }: Task): Promise<void
 }
 
 const WAIT_MS = 600_000
-
-/** Most memory that a process has had resident, in bytes. */
-export function residentBytesMax(pid: number): number {
-  return Number(/VmHWM:\s*(\d+)/.exec(readFileSync(join('/proc', String(pid), 'status'), 'utf8'))?.[1] ?? 0) * 1024
-}

@@ -22,6 +22,7 @@ import { createLog } from '../../agent/system/log.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { ManifestEntry, MemoryManifest } from '../../protocol/manifest.ts'
 import { decodeManifest, encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
+import { residentBytesMax } from '../support/resident-memory.ts'
 import { dropCaches, warm } from './measure.ts'
 
 const MIB = 1024 * 1024
@@ -222,4 +223,4 @@ async function work(store: OpenSliceStore, startedMs: number): Promise<object> {
 }
 
 const answer = await runToTheEnd()
-console.log(JSON.stringify({ ...answer, residentBytesMax: process.resourceUsage().maxRSS * KIB }))
+console.log(JSON.stringify({ ...answer, residentBytesMax: residentBytesMax(process.pid) }))

@@ -2,6 +2,7 @@
 // before, and the longest stretch of CPU time in which the event loop ran nothing else. Arguments: folder, address of the source.
 
 import { monitorLoop } from './loop-stretches.ts'
+import { residentBytesMax } from './resident-memory.ts'
 import { openSyncTarget } from './sync-target.ts'
 import { openTemporaryFolder } from './temporary-folder.ts'
 
@@ -20,5 +21,5 @@ const before = process.memoryUsage.rss()
 const loop = monitorLoop()
 const task = await target.pull(url, [image])
 const stretches = loop.stop()
-const peak = process.resourceUsage().maxRSS * (process.platform === 'linux' ? 1024 : 1)
+const peak = residentBytesMax(process.pid)
 console.log(JSON.stringify({ state: task.state, type: task.error?.type, detail: task.error?.detail, memory: peak - before, ...stretches }))
