@@ -1,4 +1,4 @@
-// Many disk states of one recording, two at a time.
+// Many disk states of one recording, a few at a time.
 
 import { cpus, release } from 'node:os'
 import type { PowerCut } from './disk-states.ts'
@@ -6,8 +6,8 @@ import type { FileSystem } from './recorded-disk.ts'
 import { tryState } from './replay.ts'
 import type { Finding, Recording } from './replay.ts'
 
-/** States that are tried at the same time: one agent works while the disk of another is written. */
-const STATES_AT_ONCE = Math.min(2, cpus().length)
+/** States that are tried at the same time: one more than cores, since each waits for its disk and its scrub part of the time. */
+const STATES_AT_ONCE = Math.min(4, cpus().length + 1)
 /** Before this version Linux cannot mount two btrfs of one UUID at a time. */
 const BTRFS_COPIES_SINCE = '6.7'
 
