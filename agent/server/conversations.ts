@@ -64,14 +64,18 @@ export class Conversations {
     })
   }
 
+  /** Whether a request that arrived on this connection may wait for its answer. A connection with too many of them is closed. */
+  admits(socket: Socket): boolean {
+    const conversation = this.#open.get(socket)
+    if (!socket.destroyed && conversation && conversation.exchanges.length < this.#limits.pipelinedMax) return true
+    socket.destroy()
+    return false
+  }
+
   /** Answers a request once those before it on its connection are answered (RFC 9112 §9.3.2). */
   add(socket: Socket, exchange: Exchange): void {
     const conversation = this.#open.get(socket)
-    if (!conversation || conversation.exchanges.length >= this.#limits.pipelinedMax) {
-      socket.destroy()
-      return
-    }
-    if (conversation.isOver) return
+    if (!conversation) return
     conversation.exchanges.push(exchange)
     if (conversation.exchanges.length === 1) void this.#answerAll(socket, conversation)
   }

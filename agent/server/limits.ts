@@ -39,6 +39,13 @@ export const SERVER_LIMITS: ServerLimits = {
 
 /** Bytes of a request body that wait for the application; beyond this the socket is not read. */
 export const BODY_QUEUE_BYTES_MAX = 1024 * 1024
+/** Pieces of a body below this are gathered into longer ones, in bytes: chunks may have one byte each. */
+export const SHORT_PIECE_BYTES = 4 * 1024
+/** Pieces of a body after which their average length is judged, and the least average in bytes: one byte a chunk keeps the parser busy a hundred times longer. */
+export const PIECES_JUDGED = 4096
+export const PIECE_BYTES_AVERAGE_MIN = 16
+/** Length of a piece that is gathered from short ones, in bytes. */
+export const GATHERED_BYTES_MAX = 64 * 1024
 /** Most bytes given to the socket at once; what it does not take is the memory that a slow reader costs. */
 export const WRITE_BYTES_MAX = 256 * 1024
 /** What is read of a body that the application did not want, so that the client sees the answer: bytes, and milliseconds. */

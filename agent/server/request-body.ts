@@ -5,7 +5,15 @@ import type { IncomingMessage } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { LeastRate } from './least-rate.ts'
-import { BODY_QUEUE_BYTES_MAX, DISCARD_BYTES_MAX, DISCARD_MS_MAX } from './limits.ts'
+import {
+  BODY_QUEUE_BYTES_MAX,
+  DISCARD_BYTES_MAX,
+  DISCARD_MS_MAX,
+  GATHERED_BYTES_MAX,
+  PIECE_BYTES_AVERAGE_MIN,
+  PIECES_JUDGED,
+  SHORT_PIECE_BYTES,
+} from './limits.ts'
 import type { RateLimit } from './limits.ts'
 
 export interface RequestBodyDeps {
@@ -24,7 +32,12 @@ export class RequestBody {
   readonly #deps: RequestBodyDeps
   readonly #rate: LeastRate
   #pieces: Uint8Array[] = []
+  /** Short pieces are gathered here: each of its own would take a hundred times the memory of its bytes. */
+  #gathered: Uint8Array | undefined
+  #gatheredBytes = 0
   #queuedBytes = 0
+  #receivedPieces = 0
+  #receivedBytes = 0
   #isStarted = false
   #isWhole = false
   #isGivenUp = false
@@ -84,7 +97,7 @@ export class RequestBody {
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     const { clock, message } = this.#deps
     this.#start()
-    while (this.#pieces.length === 0) {
+    while (this.#pieces.length === 0 && this.#gatheredBytes === 0) {
       if (this.#isWhole) {
         controller.close()
         return
@@ -94,6 +107,7 @@ export class RequestBody {
       await this.#change()
       this.#rate.rest(clock.monotonicMs())
     }
+    if (this.#pieces.length === 0) this.#endGathering()
     const piece = this.#pieces.shift()
     if (!piece) return
     this.#queuedBytes -= piece.byteLength
@@ -119,15 +133,43 @@ export class RequestBody {
   }
 
   #take(piece: Buffer): void {
+    this.#receivedPieces++
+    this.#receivedBytes += piece.byteLength
+    if (this.#receivedPieces % PIECES_JUDGED === 0) this.#judgePieces()
     this.#rate.moved(piece.byteLength)
     this.#queuedBytes += piece.byteLength
     if (!this.#isGivenUp) {
-      // The application keeps pieces: one that shares its memory with others is copied.
-      const isOwn = piece.byteLength === piece.buffer.byteLength
-      this.#pieces.push(isOwn ? new Uint8Array(piece.buffer) : Uint8Array.from(piece))
+      if (piece.byteLength < SHORT_PIECE_BYTES) this.#gather(piece)
+      else {
+        this.#endGathering()
+        // The application keeps pieces: one that shares its memory with others is copied.
+        const isOwn = piece.byteLength === piece.buffer.byteLength
+        this.#pieces.push(isOwn ? new Uint8Array(piece.buffer) : Uint8Array.from(piece))
+      }
       if (this.#queuedBytes >= BODY_QUEUE_BYTES_MAX) this.#deps.message.pause()
     }
     this.#wake()
+  }
+
+  /** Ends a body in pieces of a few bytes: what was received before still counts. */
+  #judgePieces(): void {
+    if (this.#receivedBytes >= this.#receivedPieces * PIECE_BYTES_AVERAGE_MIN) return
+    const detail = `The body comes in pieces of less than ${PIECE_BYTES_AVERAGE_MIN} bytes on average.`
+    this.fail(problem('invalid-input', detail, { action: 'Send the body in longer chunks.' }))
+  }
+
+  #gather(piece: Uint8Array): void {
+    if (this.#gatheredBytes + piece.byteLength > GATHERED_BYTES_MAX) this.#endGathering()
+    this.#gathered ??= new Uint8Array(GATHERED_BYTES_MAX)
+    this.#gathered.set(piece, this.#gatheredBytes)
+    this.#gatheredBytes += piece.byteLength
+  }
+
+  /** Puts what was gathered behind the pieces, as one of its own. */
+  #endGathering(): void {
+    if (!this.#gathered || this.#gatheredBytes === 0) return
+    this.#pieces.push(Uint8Array.from(this.#gathered.subarray(0, this.#gatheredBytes)))
+    this.#gatheredBytes = 0
   }
 
   /** From now on nobody wants the bytes: they are counted only. */
@@ -135,6 +177,8 @@ export class RequestBody {
     if (this.#isGivenUp) return
     this.#isGivenUp = true
     this.#pieces = []
+    this.#gathered = undefined
+    this.#gatheredBytes = 0
     this.#queuedBytes = 0
     if (this.#isStarted) this.#deps.message.pause()
     this.#wake()

@@ -74,6 +74,8 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
   const begin =
     (expectation: Expectation) =>
     (message: IncomingMessage, response: ServerResponse): void => {
+      // One packet may bring a thousand requests: those that are too many cost as little as possible.
+      if (!conversations.admits(message.socket)) return
       watch()
       conversations.add(message.socket, new Exchange({ application, clock, log, limits, scheme }, message, response, expectation))
     }

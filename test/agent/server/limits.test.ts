@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { networkInterfaces } from 'node:os'
-import { WRITE_BYTES_MAX } from '../../../agent/server/limits.ts'
+import { PIECE_BYTES_AVERAGE_MIN, PIECES_JUDGED, WRITE_BYTES_MAX } from '../../../agent/server/limits.ts'
 import { requireThat } from '../../support/require.ts'
 import { openTestServer, RawConnection } from '../../support/test-server.ts'
 import { until } from '../../support/until.ts'
@@ -214,4 +214,28 @@ describe('readers', () => {
     for (const connection of connections) connection.socket.destroy()
     await until('all are gone', () => server.pending === 0)
   }, 60_000)
+})
+
+describe('the chunks of a body', () => {
+  const HEAD = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n'
+  const chunks = (length: number): string => `${length.toString(16)}\r\n${'x'.repeat(length)}\r\n`.repeat(PIECES_JUDGED)
+  const ask = async (body: string, application = readText): Promise<string> => {
+    await using server = await openTestServer(application)
+    using connection = new RawConnection(server.port)
+    connection.send(`${HEAD}${body}0\r\n\r\n`)
+    await connection.untilEnded()
+    return connection.text
+  }
+
+  test('that are short arrive whole and in order', async () => {
+    const text = Array.from({ length: 3000 }, (_, i) => `${i}`.padStart(i % 7 === 0 ? 5000 : 5, '.'))
+    const hashed = async (request: Request): Promise<Response> => new Response(`${Bun.hash(await request.text())}`)
+    const answer = await ask(text.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join(''), hashed)
+    expect(answer).toEndWith(`${Bun.hash(text.join(''))}`)
+  })
+
+  test('may be as short as allowed on average, and no shorter', async () => {
+    expect(await ask(chunks(PIECE_BYTES_AVERAGE_MIN))).toStartWith('HTTP/1.1 200')
+    expect(await ask(chunks(PIECE_BYTES_AVERAGE_MIN - 1))).not.toStartWith('HTTP/1.1 200')
+  })
 })
