@@ -15,7 +15,7 @@ import { parseRelativePath } from './relative-path.ts'
 /** Entries of one folder that are sorted and paged. */
 const ENTRIES_MAX = 200_000
 /** Bytes read at once. */
-const PIECE_BYTES = 1024 * 1024
+const PIECE_BYTES = 256 * 1024
 
 /** Makes the browser of a mount path. */
 export function createFileBrowser({ mount }: { readonly mount: string }): FileBrowser {

@@ -11,6 +11,10 @@ export const UNCOUNTED_BODY_MAX = 16 * 1024
 export const BODIES_BYTES_MAX = 32 * 1024 * 1024
 export const BODIES_BYTES_PER_ACTOR_MAX = 8 * 1024 * 1024
 
+/** Deepest nesting of a JSON body, and most values in it: parsed, one byte of `[` takes a hundred bytes of memory. */
+export const JSON_DEPTH_MAX = 32
+export const JSON_VALUES_MAX = 16_384
+
 /** Room for the bodies that are being read. */
 export interface BodyRoom {
   /** Takes room for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
@@ -81,8 +85,41 @@ async function readText(request: Request, { room, actor, lengthMax }: JsonBodyLi
     if (read > lengthMax) throw tooLong()
     pieces.push(piece)
   }
-  return new TextDecoder('utf-8').decode(joinPieces(pieces, read))
+  const bytes = joinPieces(pieces, read)
+  requireModestStructure(bytes)
+  return new TextDecoder('utf-8').decode(bytes)
 }
+
+/** Refuses what would take much more memory as values than it takes as text. Whether the text is JSON at all is left to the parser. */
+function requireModestStructure(bytes: Uint8Array): void {
+  let depth = 0
+  let values = 1
+  let isString = false
+  for (let i = 0; i < bytes.byteLength; i++) {
+    const byte = bytes[i]
+    if (isString) {
+      if (byte === BACKSLASH) i++
+      else if (byte === QUOTE) isString = false
+      continue
+    }
+    if (byte === QUOTE) isString = true
+    else if (byte === COMMA) values++
+    else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
+      depth++
+      values++
+    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--
+    if (depth > JSON_DEPTH_MAX) throw problem('invalid-input', `The body is nested more than ${JSON_DEPTH_MAX} levels deep.`)
+    if (values > JSON_VALUES_MAX) throw problem('invalid-input', `The body has more than ${JSON_VALUES_MAX} values.`)
+  }
+}
+
+const QUOTE = 0x22
+const COMMA = 0x2c
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
 
 function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
   const [only] = pieces

@@ -1,7 +1,16 @@
 // JSON bodies of requests at their bounds.
 
 import { describe, expect, test } from 'bun:test'
-import { BODIES_BYTES_MAX, BODIES_BYTES_PER_ACTOR_MAX, createBodyRoom, JSON_BODY_MAX, readJson, UNCOUNTED_BODY_MAX } from '../../../agent/http/json-body.ts'
+import {
+  BODIES_BYTES_MAX,
+  BODIES_BYTES_PER_ACTOR_MAX,
+  createBodyRoom,
+  JSON_BODY_MAX,
+  JSON_DEPTH_MAX,
+  JSON_VALUES_MAX,
+  readJson,
+  UNCOUNTED_BODY_MAX,
+} from '../../../agent/http/json-body.ts'
 import type { Actor } from '../../../agent/contract/access.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 
@@ -58,6 +67,18 @@ describe('a JSON body', () => {
       },
     })
     expect(await readJson(request(body), limits())).toBe('grüße')
+  })
+
+  test('is as deep and has as many values as it may, and no more', async () => {
+    const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
+    const wide = (values: number): string => JSON.stringify(Array.from({ length: values - 1 }, () => 0))
+    for (const body of [nested(JSON_DEPTH_MAX), wide(JSON_VALUES_MAX - 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('read')
+    for (const body of [nested(JSON_DEPTH_MAX + 1), wide(JSON_VALUES_MAX + 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('invalid-input')
+  })
+
+  test('may have brackets and commas in its strings', async () => {
+    const text = `["${'[{,'.repeat(10_000)}", "\\"[[", "\\\\"]`
+    expect(await readJson(request(text), limits())).toEqual(JSON.parse(text))
   })
 
   test('that is empty is an empty object', async () => {
