@@ -20,7 +20,8 @@ let agent: AgentProcess
 
 beforeAll(async () => {
   folder = await createTemporaryFolder()
-  agent = await startAgent(folder.path)
+  // Orders of sync name any host there is: none but this machine may be connected to.
+  agent = await startAgent(folder.path, { config: '[sync]\npeers = ["127.0.0.0/8"]\n' })
   const answer = await fetch(`${agent.url}/v1/openapi.json`, { headers: agent.headers() })
   const document = (await answer.json()) as OpenApiDocument
   await Bun.write(folder.file('openapi.json'), JSON.stringify(document))
@@ -99,8 +100,13 @@ describe('the agent', () => {
       const options = ['--url', agent.url, '--header', `Authorization: Bearer ${TEST_ADMIN_TOKEN}`, '--checks', 'all', '--suppress-health-check', 'all']
       const bounds = ['--max-examples', String(EXAMPLES_MAX), '--seed', process.env['SLIPWAY_SEED'] ?? '1', '--request-timeout', '30', '--no-color']
       expect(await run(['st', '--config-file', config, 'run', 'strict.json', ...options, ...bounds], FUZZ_MS_MAX)).toEqual({ code: 0, output: '' })
-      expect(agent.log()).not.toContain('"level":50')
+      expect(failedRequests(agent.log())).toEqual([])
     },
     FUZZ_MS_MAX,
   )
 })
+
+/** Requests that ended in an error the agent did not expect. A task that fails is a result and no such error. */
+function failedRequests(log: string): string[] {
+  return log.split('\n').filter((line) => line.includes('"level":50') && line.includes('"part":"http"'))
+}
