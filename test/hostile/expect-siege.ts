@@ -1,0 +1,39 @@
+// The one judgement of an attack: within its budget, and no honest client noticed.
+
+import { expect } from 'bun:test'
+import { BUDGETS } from './budgets.ts'
+import type { RequestKind } from './budgets.ts'
+import { ATTACKERS, BASE_BYTES_MAX, HONEST_BYTES_MAX, isConclusive } from './siege.ts'
+import type { Attacker, Castle, SiegeReport } from './siege.ts'
+
+/** Longest time until health answers, at the 99th percentile, in milliseconds. */
+const HEALTH_P99_MS_MAX = 100
+/** A machine that is busy with something else delays health too; the delay that an attack causes comes back each time. */
+const ATTEMPTS_MAX = 3
+
+/**
+ * Runs an attack and expects it to stay within the budget of its kind: memory of eight at once, disk, health, and the honest
+ * client's uploads and downloads. Gives the report for what else a test wants to know.
+ */
+export async function expectHarmless(castle: Castle, kind: RequestKind, attack: (attacker: Attacker) => Promise<void>): Promise<SiegeReport> {
+  const { memoryBytes } = BUDGETS[kind]
+  for (let attempt = 1; ; attempt++) {
+    const report = await castle.besiege(attack)
+    expect(report.failures).toEqual([])
+    expect(report.memoryBytesMax).toBeLessThan(BASE_BYTES_MAX + HONEST_BYTES_MAX + ATTACKERS * memoryBytes)
+    const isQuick = isConclusive(report) && report.healthP99Ms < HEALTH_P99_MS_MAX
+    if (isQuick || attempt === ATTEMPTS_MAX) {
+      expect(isConclusive(report)).toBe(true)
+      expect(report.healthP99Ms).toBeLessThan(HEALTH_P99_MS_MAX)
+      if (process.env['SLIPWAY_SHOW_SIEGES'] === '1') show(kind, report)
+      return report
+    }
+  }
+}
+
+function show(kind: RequestKind, { healthP99Ms, memoryBytesMax, diskBytes, roundTrips }: SiegeReport): void {
+  const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
+  console.error(
+    `${kind}: health p99 ${healthP99Ms.toFixed(1)} ms, memory ${megabytes(memoryBytesMax)}, disk ${megabytes(diskBytes)}, ${roundTrips} round trips`,
+  )
+}

@@ -1,0 +1,69 @@
+// What anybody on the network can do without a token.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { expectHarmless } from './expect-siege.ts'
+import { openCastle } from './siege.ts'
+import type { Castle } from './siege.ts'
+
+describe('without a token', () => {
+  let castle: Castle
+  beforeAll(async () => {
+    castle = await openCastle()
+  })
+  afterAll(() => castle[Symbol.asyncDispose]())
+
+  test('health asked as fast as it answers', async () => {
+    await expectHarmless(castle, 'public', async ({ url }) => {
+      for (let i = 0; i < 50; i++) await (await fetch(`${url}/v1/health`)).arrayBuffer()
+    })
+  })
+
+  test('tokens and links that are guessed', async () => {
+    await expectHarmless(castle, 'public', async ({ url, index }) => {
+      for (let i = 0; i < 20; i++) {
+        const guess = `slipway_${index}_${i}_${'x'.repeat(1900)}`
+        const byToken = await fetch(`${url}/v1/images`, { headers: { authorization: `Bearer ${guess}` } })
+        expect(byToken.status).toBe(401)
+        await byToken.arrayBuffer()
+        const byLink = await fetch(`${url}/v1/images/img_x/content?link=${guess}`)
+        expect([401, 403, 404]).toContain(byLink.status)
+        await byLink.arrayBuffer()
+      }
+    })
+  })
+
+  test('bodies for every upload address', async () => {
+    const body = new Uint8Array(256 * 1024)
+    const report = await expectHarmless(castle, 'public', async ({ url }) => {
+      for (const [method, override] of [
+        ['POST', ''],
+        ['POST', 'PATCH'],
+        ['PATCH', ''],
+        ['OPTIONS', 'POST'],
+        ['OPTIONS', 'PATCH'],
+      ] as const) {
+        for (const path of ['/v1/uploads', '/v1/uploads/upl_01m7yhh91ya0weh8ee92b9mcj7']) {
+          try {
+            const response = await fetch(url + path, {
+              method,
+              headers: {
+                'tus-resumable': '1.0.0',
+                'upload-length': '262144',
+                'x-http-method-override': override,
+                'content-type': 'application/offset+octet-stream',
+              },
+              body,
+            })
+            expect(response.status).not.toBe(201)
+            await response.arrayBuffer()
+          } catch (error) {
+            // A refusal may close the connection while the body is still being sent.
+            expect(String(error)).toMatch(/closed|reset|ECONNRESET|EPIPE/i)
+          }
+        }
+      }
+    })
+    expect(report.diskBytes).toBeLessThan(64 * 1024 * 1024)
+    expect((await castle.agent.client.images.list()).items.every(({ name }) => name === 'honest')).toBe(true)
+  })
+})

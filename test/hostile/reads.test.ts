@@ -1,0 +1,125 @@
+// Downloads: ranges that cost more to plan than to send, and readers that do not read.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createRandom } from '../support/properties.ts'
+import { until } from '../support/until.ts'
+import { expectHarmless } from './expect-siege.ts'
+import { connectRaw, createUpload, patchUpload, requestHead } from './requests.ts'
+import { openCastle } from './siege.ts'
+import type { Attacker, Castle } from './siege.ts'
+
+const MIB = 1024 * 1024
+const IMAGE_BYTES = 32 * MIB
+/** Connections of one attacker that read nothing. */
+const STALLED = 12
+
+describe('a download', () => {
+  let castle: Castle
+  beforeAll(async () => {
+    castle = await openCastle('[transfer]\ndownload-concurrency = 8\n')
+    const admin: Attacker = { url: castle.agent.url, index: 0, headers: (_, more) => castle.agent.headers(more), signal: new AbortController().signal }
+    const { address } = await createUpload(admin, { 'upload-length': String(IMAGE_BYTES), 'upload-metadata': `name ${btoa('large')}` })
+    expect(await patchUpload(admin, address, 0, new Uint8Array(createRandom(3).bytes(IMAGE_BYTES)))).toBe(204)
+    await until('the image is available', async () => (await castle.agent.client.images.get('large')).status === 'available')
+  })
+  afterAll(() => castle[Symbol.asyncDispose]())
+
+  test('of many ranges in one request', async () => {
+    await expectHarmless(castle, 'content', async ({ url, headers }) => {
+      for (const range of [
+        `bytes=${Array.from({ length: 1000 }, (_, i) => `${i * 2}-${i * 2}`).join(',')}`,
+        `bytes=${Array.from({ length: 500 }, () => '0-').join(',')}`,
+        'bytes=-99999999999999999999',
+        'bytes=5-4',
+        `bytes=0-${'9'.repeat(300)}`,
+      ]) {
+        const response = await fetch(`${url}/v1/images/large/content`, { headers: headers('viewer', { range }) })
+        expect(response.status).toBeLessThan(500)
+        await response.body?.cancel()
+      }
+    })
+  })
+
+  test('of single bytes all over the image', async () => {
+    await expectHarmless(castle, 'content', async ({ url, headers, index }) => {
+      for (let i = 0; i < 50; i++) {
+        const at = (index * 7919 + i * 611_953) % IMAGE_BYTES
+        const response = await fetch(`${url}/v1/images/large/content`, { headers: headers('viewer', { range: `bytes=${at}-${at}` }) })
+        expect(response.status).toBe(206)
+        expect((await response.arrayBuffer()).byteLength).toBe(1)
+      }
+    })
+  })
+
+  test('that nobody reads', async () => {
+    await expectHarmless(castle, 'content', async ({ url, headers, signal }) => {
+      using stack = new DisposableStack()
+      for (let i = 0; i < STALLED; i++) {
+        const connection = stack.use(await connectRaw(url, false))
+        await connection.write(requestHead('GET /v1/images/large/content', headers('viewer')))
+      }
+      while (!signal.aborted) await Bun.sleep(50)
+    })
+  })
+
+  test('of facts, as fast as they are answered', async () => {
+    await expectHarmless(castle, 'read', async ({ url, headers }) => {
+      for (const path of ['/v1/store', '/v1/images/large', '/v1/schedules', '/v1/openapi.json', '/metrics']) {
+        const response = await fetch(url + path, { headers: headers('viewer') })
+        expect(response.status).toBe(200)
+        await response.arrayBuffer()
+      }
+    })
+  })
+
+  test('of what deleting every image would free', async () => {
+    const { items } = await castle.agent.client.images.list({ limit: 100 })
+    const body = JSON.stringify({ images: items.map(({ id }) => id) })
+    await expectHarmless(castle, 'unique size', async ({ url, headers }) => {
+      const response = await fetch(`${url}/v1/unique-size`, { method: 'POST', headers: headers('viewer', { 'content-type': 'application/json' }), body })
+      expect([200, 429]).toContain(response.status)
+      await response.arrayBuffer()
+    })
+  })
+
+  test('of the manifest that nobody reads', async () => {
+    await expectHarmless(castle, 'manifest', async ({ url, headers, signal }) => {
+      using stack = new DisposableStack()
+      for (let i = 0; i < STALLED; i++) {
+        const connection = stack.use(await connectRaw(url, false))
+        await connection.write(requestHead('GET /v1/images/large/manifest', headers('viewer')))
+      }
+      while (!signal.aborted) await Bun.sleep(50)
+    })
+  })
+
+  test('of files that nobody reads', async () => {
+    const [pack = ''] = (await castle.agent.client.files.list('packs')).items.map(({ name }) => name)
+    const [file = ''] = (await castle.agent.client.files.list(`packs/${pack}`)).items.map(({ name }) => name)
+    await expectHarmless(castle, 'file', async ({ url, headers, signal }) => {
+      using stack = new DisposableStack()
+      for (let i = 0; i < STALLED; i++) {
+        const connection = stack.use(await connectRaw(url, false))
+        await connection.write(requestHead(`GET /v1/files/content?path=packs/${pack}/${file}`, headers('operator')))
+      }
+      while (!signal.aborted) await Bun.sleep(50)
+    })
+  })
+})
+
+describe('event streams', () => {
+  test('of one viewer do not take those of another', async () => {
+    await using castle = await openCastle()
+    await expectHarmless(castle, 'event stream', async ({ url, headers, signal }) => {
+      using stack = new DisposableStack()
+      for (let i = 0; i < 40; i++) {
+        const connection = stack.use(await connectRaw(url, false))
+        await connection.write(requestHead('GET /v1/events', headers('viewer', { Accept: 'text/event-stream' })))
+      }
+      const other = await fetch(`${url}/v1/events`, { headers: headers('uploader', { accept: 'text/event-stream' }), signal: AbortSignal.timeout(20_000) })
+      expect(other.status).toBe(200)
+      await other.body?.cancel()
+      while (!signal.aborted) await Bun.sleep(50)
+    })
+  })
+})
