@@ -1,4 +1,4 @@
-// Visibility: which slices a caller may know of (docs/decisions/0009-visible-slices.md). An index on the node's own disk says which
+// Visibility: which slices a caller may know of (docs/decisions/0010-visible-slices.md). An index on the node's own disk says which
 // manifests name a slice; the catalogue, asked at every look-up, says which of these manifests the caller may read. So a deletion or a
 // restore changes nothing in the index and counts at once.
 
