@@ -11,6 +11,11 @@ const HEALTH_P99_MS_MAX = 100
 /** A machine that is busy with something else delays health too; the delay that an attack causes comes back each time. */
 const ATTEMPTS_MAX = 3
 
+/** The longest time on this machine: time for which the event loop waited for a core is not the attack's. */
+function healthMsMax({ waitFactor }: SiegeReport): number {
+  return HEALTH_P99_MS_MAX * waitFactor
+}
+
 /**
  * Runs an attack and expects it to stay within the budget of its kind: memory of eight at once, disk, health, and the honest
  * client's uploads and downloads. Gives the report for what else a test wants to know.
@@ -21,19 +26,19 @@ export async function expectHarmless(castle: Castle, kind: RequestKind, attack: 
     const report = await castle.besiege(attack)
     expect(report.failures).toEqual([])
     expect(report.memoryBytesMax).toBeLessThan(BASE_BYTES_MAX + HONEST_BYTES_MAX + ATTACKERS * memoryBytes)
-    const isQuick = isConclusive(report) && report.healthP99Ms < HEALTH_P99_MS_MAX
+    const isQuick = isConclusive(report) && report.healthP99Ms < healthMsMax(report)
     if (isQuick || attempt === ATTEMPTS_MAX) {
       expect(isConclusive(report)).toBe(true)
-      expect(report.healthP99Ms).toBeLessThan(HEALTH_P99_MS_MAX)
+      expect(report.healthP99Ms).toBeLessThan(healthMsMax(report))
       if (process.env['SLIPWAY_SHOW_SIEGES'] === '1') show(kind, report)
       return report
     }
   }
 }
 
-function show(kind: RequestKind, { healthP99Ms, memoryBytesMax, diskBytes, roundTrips }: SiegeReport): void {
+function show(kind: RequestKind, { healthP99Ms, waitFactor, memoryBytesMax, diskBytes, roundTrips }: SiegeReport): void {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
   console.error(
-    `${kind}: health p99 ${healthP99Ms.toFixed(1)} ms, memory ${megabytes(memoryBytesMax)}, disk ${megabytes(diskBytes)}, ${roundTrips} round trips`,
+    `${kind}: health p99 ${healthP99Ms.toFixed(1)} ms (waiting ${waitFactor.toFixed(2)}), memory ${megabytes(memoryBytesMax)}, disk ${megabytes(diskBytes)}, ${roundTrips} round trips`,
   )
 }

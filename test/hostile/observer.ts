@@ -21,7 +21,8 @@ export interface Observation {
 const HEALTH_PAUSE_MS = 10
 /** Answers of health for each line that tells of them. */
 export const HEALTH_ANSWERS_PER_LINE = 50
-const IMAGE_BYTES = 1024 * 1024
+/** Length of an image that makes the round trip, in bytes; its bytes are random. */
+export const IMAGE_BYTES = 1024 * 1024
 
 const [url = '', token = ''] = process.argv.slice(2)
 const client = createAgentClient({ baseUrl: url, token })

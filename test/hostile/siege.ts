@@ -1,14 +1,14 @@
 // Runs one attack against a real agent with eight clients at once, beside an honest client, and tells what it cost:
 // memory, disk, the latency of health, and whether the honest client got its work done.
 
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { AgentProcess } from '../support/agent-process.ts'
 import { startAgent } from '../support/agent-process.ts'
 import { residentBytesMax, resetResidentBytesMax } from '../support/resident-memory.ts'
 import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import { HEALTH_ANSWERS_PER_LINE } from './observer.ts'
+import { HEALTH_ANSWERS_PER_LINE, IMAGE_BYTES } from './observer.ts'
 import type { Observation } from './observer.ts'
 
 /** Clients that attack at the same time. */
@@ -41,7 +41,10 @@ export interface Attacker {
 
 export interface SiegeReport extends Observation {
   readonly healthP99Ms: number
+  /** How many times longer the event loop took than its CPU time, because it waited for a core: 1 on a machine with nothing else to do. */
+  readonly waitFactor: number
   readonly memoryBytesMax: number
+  /** Bytes that files grew by, without the images of the honest client. */
   readonly diskBytes: number
 }
 
@@ -64,6 +67,7 @@ export async function openCastle(config = ''): Promise<Castle> {
   const besiege: Castle['besiege'] = async (attack) => {
     resetResidentBytesMax(agent.pid)
     const diskBefore = bytesBelow(folder.path)
+    const scheduledBefore = schedulingOf(agent.pid)
     const observer = Bun.spawn([process.execPath, join(import.meta.dir, 'observer.ts'), agent.url, honest], {
       stdin: 'pipe',
       stdout: 'pipe',
@@ -96,8 +100,10 @@ export async function openCastle(config = ''): Promise<Castle> {
     return {
       ...observation,
       healthP99Ms: quantile(observation.healthMs, 0.99),
+      waitFactor: waitFactorBetween(scheduledBefore, schedulingOf(agent.pid)),
       memoryBytesMax: residentBytesMax(agent.pid),
-      diskBytes: bytesBelow(folder.path) - diskBefore,
+      // The last round trip may have been cut short.
+      diskBytes: bytesBelow(folder.path) - diskBefore - (observation.roundTrips + 1) * IMAGE_BYTES,
     }
   }
   return { agent, besiege, [Symbol.asyncDispose]: () => stack.disposeAsync() }
@@ -134,6 +140,22 @@ export function quantile(values: readonly number[], part: number): number {
 /** Whether enough honest work was done for the figures to mean something. */
 export function isConclusive({ roundTrips, healthMs }: SiegeReport): boolean {
   return roundTrips >= ROUND_TRIPS_MIN && healthMs.length >= HEALTH_ANSWERS_MIN
+}
+
+interface Scheduling {
+  readonly runNs: number
+  readonly waitNs: number
+}
+
+/** Time that the main thread of a process ran, and waited for a core (Linux, schedstat). */
+function schedulingOf(pid: number): Scheduling {
+  const [runNs = 0, waitNs = 0] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ').map(Number)
+  return { runNs, waitNs }
+}
+
+function waitFactorBetween(before: Scheduling, after: Scheduling): number {
+  const runNs = after.runNs - before.runNs
+  return runNs === 0 ? 1 : (runNs + after.waitNs - before.waitNs) / runNs
 }
 
 /** Sets the nice value of a process. Only root may lower it; without that right the figures are a little worse. */
