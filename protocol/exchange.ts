@@ -2,6 +2,7 @@
 // answer. A failure becomes a problem: `peer-unreachable` with what was tried, or the agent's own. What something that is
 // no agent answered is never repeated: whoever may name an address must not read through it what it serves.
 
+import { joinBytes } from './bytes.ts'
 import type { z } from 'zod'
 import { AnswerTooSlow, monotonicMs, readAnswer } from './answer-body.ts'
 import type { AnswerPace } from './answer-body.ts'
@@ -211,7 +212,7 @@ function openAnswer(response: Response, opened: Opened): Answer {
         if (length > lengthMax) throw tooLong()
         pieces.push(piece)
       }
-      return join(pieces, length)
+      return joinBytes(pieces)
     },
     async json(schema) {
       const text = new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX, JSON_ANSWER_MS_MAX))
@@ -286,14 +287,4 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const code = 'code' in error ? String(error.code) : ''
   return /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(code) ? `its certificate is not accepted (${code})` : error.message
-}
-
-function join(pieces: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(length)
-  let offset = 0
-  for (const piece of pieces) {
-    whole.set(piece, offset)
-    offset += piece.byteLength
-  }
-  return whole
 }

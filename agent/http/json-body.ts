@@ -1,5 +1,6 @@
 // JSON bodies of requests: bounded in length each, and in what all of them may hold in memory at the same time.
 
+import { joinBytes } from '../../protocol/bytes.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 
@@ -85,7 +86,7 @@ async function readText(request: Request, { room, actor, lengthMax }: JsonBodyLi
     if (read > lengthMax) throw tooLong()
     pieces.push(piece)
   }
-  const bytes = joinPieces(pieces, read)
+  const bytes = joinBytes(pieces)
   requireModestStructure(bytes)
   return new TextDecoder('utf-8').decode(bytes)
 }
@@ -120,15 +121,3 @@ const BACKSLASH = 0x5c
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
-
-function joinPieces(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = pieces
-  if (only && pieces.length === 1) return only
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.byteLength
-  }
-  return whole
-}

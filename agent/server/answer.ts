@@ -5,6 +5,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
 import { problem } from '../../protocol/problems.ts'
+import { joinBytes } from '../../protocol/bytes.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { LeastRate } from './least-rate.ts'
 import { WRITE_BYTES_MAX } from './limits.ts'
@@ -212,23 +213,18 @@ async function gather(reader: Reader): Promise<{ first: Uint8Array; rest: Read |
   while (length <= WRITE_BYTES_MAX) {
     const next = pieces.length === 0 ? await rest : await Promise.race([rest, afterThisTurn()])
     if (!next) break
-    if (next.done) return { first: concatenate(pieces, length), rest: undefined }
+    if (next.done) return { first: asOne(pieces), rest: undefined }
     pieces.push(next.value)
     length += next.value.byteLength
     rest = reader.read()
   }
-  return { first: concatenate(pieces, length), rest }
+  return { first: asOne(pieces), rest }
 }
 
-function concatenate(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  if (pieces.length === 1 && pieces[0]) return pieces[0]
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.byteLength
-  }
-  return whole
+/** The bytes of the pieces; a single piece is handed on as it is. */
+function asOne(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces
+  return only && pieces.length === 1 ? only : joinBytes(pieces)
 }
 
 function isTls(socket: Socket): boolean {

@@ -1,6 +1,7 @@
 // Intake: takes the pieces of one body into slices and the journal. Few bytes wait in memory and go to the journal as they
 // are; more of them need a place and an ingest. Checkpoints go on beside the bytes.
 
+import { joinBytes } from '../../protocol/bytes.ts'
 import type { Checkpoint, Ingest } from '../contract/slices.ts'
 import { Pace } from './pace.ts'
 import type { PaceDeps } from './pace.ts'
@@ -184,7 +185,7 @@ export class Intake implements BodyIntake {
   async #checkpoint(isLast: boolean): Promise<void> {
     if (!this.#ingest) {
       const small = this.#takeSmall()
-      if (small.length > 0) await this.#sink.commitTail(joined(small))
+      if (small.length > 0) await this.#sink.commitTail(joinBytes(small))
       return
     }
     const checkpoint = await (isLast ? this.#ingest.finish() : this.#ingest.checkpoint())
@@ -205,14 +206,4 @@ export class Intake implements BodyIntake {
     this.#smallBytes = 0
     return small
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0))
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.byteLength
-  }
-  return whole
 }

@@ -1,6 +1,7 @@
 // Makes the body of an upload by slices: what the store has is named, what it lacks is read from the file, compressed where
 // that saves enough, and sent with its bytes.
 
+import { joinBytes } from '../../protocol/bytes.ts'
 import { digestBytes } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import { CODEC_RAW, CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
@@ -40,7 +41,7 @@ export async function* sliceFrames(order: FramesOrder): AsyncGenerator<Uint8Arra
   while (!coming.done) {
     const { pieces, isSent, frames } = coming.value
     coming = runs.next()
-    yield concatenate(await frames)
+    yield joinBytes(await frames)
     for (const piece of pieces) order.onPiece(piece, isSent)
   }
   yield encodeEndFrame()
@@ -121,14 +122,4 @@ function createCompressor(): Compressor {
       return packed
     },
   }
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.byteLength
-  }
-  return whole
 }

@@ -1,6 +1,7 @@
 // Slices for other stores and for clients that send only what is missing: which of them the caller must send, and their bytes. Only what
 // the caller may read, or brought itself, is told of and sent; everything else looks as if it were not stored.
 
+import { joinBytes } from '../../../protocol/bytes.ts'
 import { digestBytes } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
 import { encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
@@ -123,25 +124,15 @@ function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[
         length += frame.stored.byteLength
         if (length < PIECE_BYTES) continue
         sent += parts.length / 2
-        yield concatenate(parts)
+        yield joinBytes(parts)
         parts = []
         length = 0
       }
       if (sent + parts.length / 2 !== digests.length) throw new Error(`of ${digests.length} slices not all were read`)
       isWhole = true
-      yield concatenate([...parts, encodeEndFrame()])
+      yield joinBytes([...parts, encodeEndFrame()])
     },
   }
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.byteLength
-  }
-  return whole
 }
 
 function rawDigests(list: SliceList): Uint8Array[] {
