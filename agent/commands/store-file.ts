@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Disk } from '../contract/disk.ts'
 import { isCutterValid } from '../../protocol/cutter.ts'
-import { CUTTER_DEFAULT } from '../slices/parameters.ts'
+import { CUTTER_DEFAULT } from '../slices/packs/parameters.ts'
 import { StartRefused } from './start-refused.ts'
 
 /** Version of the whole layout of the mount path. */

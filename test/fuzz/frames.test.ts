@@ -13,7 +13,7 @@ import {
   SLICES_MEDIA_TYPE,
 } from '../../protocol/frames.ts'
 import type { SliceFrame, UploadFrame } from '../../protocol/frames.ts'
-import { sliceBytes, SliceBytesInvalid } from '../../agent/slices/slice-bytes.ts'
+import { sliceBytes, SliceBytesInvalid } from '../../agent/slices/packs/slice-bytes.ts'
 import { fuzz, FUZZ_TIMEOUT_MS, inPieces, joined } from '../support/fuzz.ts'
 import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'

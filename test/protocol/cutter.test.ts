@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { BLOCK_PRIMITIVES } from '../../agent/slices/block-primitives.ts'
-import { CUTTER_DEFAULT } from '../../agent/slices/parameters.ts'
+import { BLOCK_PRIMITIVES } from '../../agent/slices/write/block-primitives.ts'
+import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'
 import { createCutter, isCutterValid } from '../../protocol/cutter.ts'
 import { createRandom, propertyOptions } from '../support/properties.ts'
 import { contentOf, SMALL_CUTTER, stretchesArbitrary } from '../support/slice-model.ts'

@@ -3,7 +3,7 @@
 import { isReadable, isServed } from '../../agent/access/readable.ts'
 import { createCatalogue } from '../../agent/images/catalogue.ts'
 import type { Catalogue, CatalogueDeps } from '../../agent/images/catalogue.ts'
-import { CUTTER_DEFAULT } from '../../agent/slices/parameters.ts'
+import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'
 import { openSliceStore } from '../../agent/slices/store.ts'
 import type { OpenSliceStore } from '../../agent/slices/store.ts'
 import { systemClock } from '../../agent/system/clock.ts'

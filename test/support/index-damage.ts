@@ -14,8 +14,8 @@ import {
   RUN_CHECK_BYTES,
   RUN_ROW_BYTES,
   RUN_TRAILER_BYTES,
-} from '../../agent/slices/run-format.ts'
-import type { SliceRow } from '../../agent/slices/slice-row.ts'
+} from '../../agent/slices/index/run-format.ts'
+import type { SliceRow } from '../../agent/slices/packs/slice-row.ts'
 
 /** Paths of the runs of an index in a state folder. */
 export function runPaths(state: string): string[] {

@@ -6,7 +6,7 @@ import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 import { SliceUnreadable, StoreWriteFailed } from '../../agent/contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart, SliceIngester, SliceReceiver } from '../../agent/contract/slices.ts'
-import { sliceBytes } from '../../agent/slices/slice-bytes.ts'
+import { sliceBytes } from '../../agent/slices/packs/slice-bytes.ts'
 
 const SLICE_BYTES = 64 * 1024
 /** What slices from outside are held to; the store's own are all of the average. */

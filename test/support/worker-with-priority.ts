@@ -3,7 +3,7 @@
 
 import { getPriority } from 'node:os'
 // oxlint-disable-next-line import/no-unassigned-import -- the worker listens by itself
-import '../../agent/slices/ingest-worker.ts'
+import '../../agent/slices/write/ingest-worker.ts'
 
 declare const self: Worker
 

@@ -22,6 +22,12 @@ describe('layers', () => {
     ['one edge towards the other', 'agent/http/a.ts', `import { plan } from '../schedule/plan.ts'`],
     ['the bot towards the agent', 'bot/a.ts', `import type { Disk } from '../agent/contract/disk.ts'`],
     ['the agent towards the bot', 'agent/main.ts', `import { x } from '../bot/main.ts'`],
+    ['the packs towards the index', 'agent/slices/packs/a.ts', `import type { IndexDatabase } from '../index/index-database.ts'`],
+    ['the index towards what writes', 'agent/slices/index/a.ts', `import { x } from '../write/pins.ts'`],
+    ['gc towards the room beside it', 'agent/slices/gc/a.ts', `import { x } from '../scrub/scrub.ts'`],
+    ['a room towards the file above it', 'agent/slices/read/a.ts', `import { x } from '../store.ts'`],
+    ['a room of no plan', 'agent/slices/read/a.ts', `import { x } from '../attic/b.ts'`],
+    ['the body of an upload towards its requests', 'agent/uploads/body/a.ts', `import { x } from '../append.ts'`],
     ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
   ])('finds %s', (_what, path, text) => {
     expect(layerViolations([{ path, text }])).toHaveLength(1)
@@ -30,6 +36,8 @@ describe('layers', () => {
   test.each([
     ['agent/uploads/a.ts', `import type { Disk } from '../contract/disk.ts'; import { b } from './b.ts'; import { c } from '../../protocol/ids.ts'`],
     ['agent/http/routes/a.ts', `import { route } from '../route.ts'; import { x } from '../../images/catalogue.ts'`],
+    ['agent/slices/gc/a.ts', `import { x } from './plan.ts'; import { y } from '../rebuild/quarantine.ts'; import { z } from '../packs/record.ts'`],
+    ['agent/slices/store.ts', `import { x } from './gc/gc.ts'; import { y } from './packs/record.ts'`],
     ['agent/main.ts', `import { x } from './http/app.ts'; import { y } from './schedule/jobs.ts'; import { z } from './config.ts'`],
     ['bot/a.ts', `import { x } from '../protocol/client.ts'; import { y } from './views/view.ts'`],
   ])('lets %s be', (path, text) => {

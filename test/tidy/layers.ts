@@ -1,4 +1,5 @@
-// The direction of imports as a rule: protocol 0 ← agent/contract 1 ← capabilities 2 ← http, schedule 3 ← main 4.
+// The direction of imports as a rule: protocol 0 ← agent/contract 1 ← capabilities 2 ← http, schedule 3 ← main 4. Inside a capability with
+// rooms, the rooms have an order too.
 
 import { importsOf } from './source-tree.ts'
 import type { SourceFile } from './source-tree.ts'
@@ -11,6 +12,15 @@ interface Layer {
 
 const CAPABILITIES = ['slices', 'uploads', 'images', 'imports', 'sync', 'browse', 'health', 'access', 'tasks', 'system', 'server', 'visibility', 'web']
 const EDGES = ['http', 'schedule']
+
+/**
+ * Rooms of a capability, lowest floor first; a file imports its own room and lower floors. Rooms that share a floor do not import each other.
+ * Files beside the rooms are above all of them.
+ */
+const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
+  'agent/uploads': [['record'], ['limits'], ['body']],
+}
 
 /** The layer of a file; undefined for one that stands nowhere in the plan. Scripts and tests may see everything. */
 export function layerOf(path: string): Layer | undefined {
@@ -38,7 +48,11 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
     for (const { target } of importsOf(file)) {
       if (target?.endsWith('.json')) continue
       const to = target === undefined ? undefined : layerOf(target)
-      if (target === undefined || to?.home === from.home) continue
+      if (target === undefined) continue
+      if (to?.home === from.home) {
+        if (!isOnFloorBelow(file.path, target, FLOORS[from.home])) violations.push(`${file.path} imports ${target}, which is not in a room below`)
+        continue
+      }
       if (!to) violations.push(`${file.path} imports ${target}, which stands in no layer`)
       else if (from.home === 'bot' && to.home !== 'protocol') violations.push(`${file.path} imports ${target}: the bot knows the protocol only`)
       else if (from.rank < 5 && (to.home === 'bot' || to.rank >= from.rank))
@@ -46,4 +60,19 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
     }
   }
   return violations
+}
+
+/** Whether a file of a home may import another one of it. */
+function isOnFloorBelow(path: string, target: string, floors: readonly (readonly string[])[] | undefined): boolean {
+  if (!floors) return true
+  const [from, to] = [roomOf(path), roomOf(target)]
+  const floorOf = (room: string | undefined): number =>
+    room === undefined ? floors.length : (floors.findIndex((rooms) => rooms.includes(room)) + 1 || Number.NaN) - 1
+  return from === to || floorOf(to) < floorOf(from)
+}
+
+/** The room of a file of a capability: `agent/<capability>/<room>/…`; undefined for a file beside the rooms. */
+function roomOf(path: string): string | undefined {
+  const [, , room, ...rest] = path.split('/')
+  return rest.length === 0 ? undefined : room
 }

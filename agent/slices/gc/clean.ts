@@ -1,0 +1,153 @@
+// Cleaning of one pack by a gc: what is live moves to the open pack, then the file goes.
+
+import type { Disk, DiskFile } from '../../contract/disk.ts'
+import type { CrashPoint, Log } from '../../contract/runtime.ts'
+import type { PackLength } from './plan.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import type { PackFiles } from '../packs/pack-files.ts'
+import type { PackRow } from '../packs/pack-format.ts'
+import { recordLength } from '../packs/pack-format.ts'
+import { hasRecord } from '../index/indexed-record.ts'
+import { readPack } from '../packs/pack-scan.ts'
+import type { PackWriter } from '../write/pack-writer.ts'
+import type { Quarantine } from '../rebuild/quarantine.ts'
+import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from '../packs/record.ts'
+
+/** Records moved by one append and one fsync. */
+const MOVE_BATCH_BYTES = 8 * 1024 * 1024
+
+export interface CleanDeps {
+  readonly disk: Disk
+  readonly log: Log
+  readonly index: IndexDatabase
+  readonly writer: PackWriter
+  readonly files: PackFiles
+  readonly quarantine: Quarantine
+  readonly crashPoint: CrashPoint
+  /** Whether a root or a pin names a slice, as far as this gc has seen. */
+  readonly isNamed: (digest: Uint8Array) => boolean
+  /** Lets other work on the event loop go first. */
+  readonly pause: () => Promise<void>
+}
+
+/** What cleaning a pack came to: bytes written elsewhere, and whether the file is gone. */
+export interface CleanedPack {
+  readonly addedBytes: number
+  readonly isRemoved: boolean
+}
+
+/**
+ * Copies what is live to the open pack and removes this one. The index points to the old place until the copy is fsynced, and the
+ * old pack goes only after that, so every live slice is in an fsynced record at any moment. A slice that cannot be moved keeps the pack, and so
+ * does one that the sweep saw here and the pack does not show, and one that is named and that the index does not find anywhere.
+ */
+export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: number, signal: AbortSignal | undefined): Promise<CleanedPack> {
+  let addedBytes = 0
+  let metBytes = 0
+  const rows = await deps.files.use(pack.name, async (file) => {
+    const found = (await readPack(file)).rows
+    let batch: PackRow[] = []
+    let bytes = 0
+    const flush = async (): Promise<void> => {
+      addedBytes += await moveRows(deps, pack, file, batch)
+      batch = []
+      bytes = 0
+      signal?.throwIfAborted()
+      await deps.pause()
+    }
+    for (const row of found) {
+      if (!(await isHere(deps, pack, row))) continue
+      batch.push(row)
+      bytes += recordLength(row)
+      metBytes += recordLength(row)
+      if (bytes >= MOVE_BATCH_BYTES) await flush()
+    }
+    await flush()
+    return found
+  })
+  // Look and removal in one tick: a slice that scrub found here again would keep the pack. An index that is known to miss slices says nothing.
+  if (metBytes < liveBytes || rows.some((row) => mayBeNeeded(deps, pack, row)) || deps.index.isIncomplete) {
+    deps.log.warn('a pack was not removed: some of its slices could not be moved', { pack: pack.name })
+    return { addedBytes, isRemoved: false }
+  }
+  deps.index.removePack(pack.id)
+  await removeFile(deps, pack)
+  return { addedBytes, isRemoved: true }
+}
+
+/** Whether a slice is still to be had from this pack alone, as far as can be told. */
+function mayBeNeeded({ index, isNamed, quarantine }: CleanDeps, pack: PackLength, { digest, offset }: PackRow): boolean {
+  const at = index.find(digest)
+  return at ? at.pack === pack.id : isNamed(digest) && !quarantine.has(digest, pack.name, offset)
+}
+
+/** Removes the file of a pack that the index has forgotten, once that is durable: it never names a pack that is not there. */
+async function removeFile({ index, disk, files, crashPoint }: CleanDeps, pack: PackLength): Promise<void> {
+  crashPoint('gc:moved')
+  try {
+    // Rows that were moved into a pack which is sealed by now: a start would not read that one again.
+    await index.flush()
+    index.makeDurable()
+    crashPoint('gc:before-remove')
+    await disk.remove(files.path(pack.name))
+  } catch (error) {
+    // A name that is gone and was not synced may come back with a power cut: the pack is then read again, and collected again.
+    if (await isThere(disk, files.path(pack.name))) {
+      // Known again, so that the next gc takes it.
+      index.addPack(pack.name)
+      throw error
+    }
+  }
+  files.forget(pack.name)
+  crashPoint('gc:removed')
+}
+
+async function isThere(disk: Disk, path: string): Promise<boolean> {
+  try {
+    return (await disk.stat(path)) !== undefined
+  } catch {
+    return true
+  }
+}
+
+/** Whether the index has this slice in this pack. A row that is damaged is corrected first: the pack is the truth. */
+async function isHere(deps: CleanDeps, pack: PackLength, row: PackRow): Promise<boolean> {
+  const at = deps.index.find(row.digest)
+  if (!at) return false
+  if (at.pack === pack.id && at.offset === row.offset) return true
+  if (await hasRecord(deps, row.digest, at)) return false
+  const again = deps.index.find(row.digest)
+  if (again?.pack === at.pack && again.offset === at.offset) {
+    deps.index.distrust('it named a wrong place for a slice')
+    deps.index.add(pack.id, [row])
+  }
+  return true
+}
+
+/** Copies records; gives the bytes written. */
+async function moveRows(deps: CleanDeps, pack: PackLength, file: DiskFile, rows: readonly PackRow[]): Promise<number> {
+  const parts: Uint8Array[] = []
+  const relative: PackRow[] = []
+  let offset = 0
+  for (const row of rows) {
+    const record = Buffer.allocUnsafe(recordLength(row))
+    const filled = await file.read(record, row.offset)
+    const header = readRecordHeader(record.subarray(0, filled), 0)
+    if (!header || Buffer.compare(header.digest, row.digest) !== 0 || checksumOf(record.subarray(RECORD_HEADER_BYTES, filled)) !== header.checksum) {
+      await deps.quarantine.add(row.digest, { ...row, pack: pack.id }, 'its checksum does not match')
+      continue
+    }
+    parts.push(record)
+    relative.push({ ...row, offset })
+    offset += record.length
+  }
+  if (relative.length === 0) return 0
+  const placed = await deps.writer.append(parts, relative, { index: false })
+  await deps.writer.sync()
+  // A slice that quarantine took out meanwhile, or that was stored anew, must not come back.
+  deps.index.add(
+    placed.pack,
+    placed.rows.filter((row) => deps.index.find(row.digest)?.pack === pack.id),
+  )
+  return offset + placed.frameBytes
+}

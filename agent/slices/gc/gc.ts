@@ -1,0 +1,175 @@
+// gc: mark and sweep of slices that nothing names any more, then packs with nothing left go and packs under half live are
+// rewritten. Runs beside uploads, reads and syncs (docs/architecture.md, "Concurrent operations"), in steps that yield;
+// stopping at any point loses nothing.
+
+import { StoreWriteFailed } from '../../contract/slices.ts'
+import type { GcReport, OnProgress } from '../../contract/slices.ts'
+import { cleanPack } from './clean.ts'
+import type { CleanDeps } from './clean.ts'
+import { count, findLost, mark, passRange, sweep } from './mark.ts'
+import type { MarkDeps } from './mark.ts'
+import { planPacks } from './plan.ts'
+import type { PackLength, PackPlan, PackUse } from './plan.ts'
+import { isIndexDamaged } from '../index/index-unusable.ts'
+import type { LiveSet } from '../write/live-set.ts'
+import { PACK_HEADER_BYTES, recordLength } from '../packs/pack-format.ts'
+import type { Pins, PinWatch } from '../write/pins.ts'
+
+/** Slices marked in one pass; a larger store takes several, so that memory stays bounded. */
+const MARKED_MAX = 4 * 1024 * 1024
+/** Packs under this part of a full one are small. */
+const SMALL_PACK_PART = 8
+
+export interface GcDeps extends MarkDeps, Omit<CleanDeps, 'isNamed'> {
+  readonly folder: string
+  readonly pins: Pins
+  /** Length at which packs are sealed. */
+  readonly sealBytes: number
+  /** Tries again to read packs that could not be read at the start. */
+  readonly takeLeftOut: () => Promise<void>
+  /** Makes the index anew when it is damaged; resolves when it is whole. */
+  readonly heal: () => Promise<void>
+  /** Frees what is kept for a disk that is too full to be cleaned. */
+  readonly makeRoom?: (() => Promise<void>) | undefined
+}
+
+export interface GcOptions {
+  readonly dryRun: boolean
+  /** Dry run only: names of roots to leave out, as if they were removed already. */
+  readonly without?: ReadonlySet<string>
+  readonly signal?: AbortSignal
+  readonly onProgress?: OnProgress
+}
+
+/** Runs one gc; see the contract for the report. */
+export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<GcReport> {
+  if (options.without && !options.dryRun) throw new RangeError('only a dry run leaves roots out')
+  using watch = deps.pins.watch()
+  const { index } = deps
+  await deps.heal()
+  await deps.takeLeftOut()
+  const sealedBytes = options.dryRun ? 0 : await deps.writer.sealAbandoned()
+  let swept = await markAndSweep(deps, options, watch)
+  if (index.isIncomplete) {
+    // What a damaged index says of its packs is not enough to remove any: once it is whole, everything is looked at again.
+    await deps.heal()
+    swept = await markAndSweep(deps, options, watch)
+    if (index.isIncomplete) throw new Error('the index database was damaged again while gc looked at it')
+  }
+  const { uses, unread, marked, slicesLive, slicesDead, deadBytes } = swept
+  deps.crashPoint('gc:swept')
+
+  let plan = await planNow(deps, uses, unread)
+  if (plan.isShortOfRoom && !options.dryRun && deps.makeRoom) {
+    await deps.makeRoom()
+    plan = await planNow(deps, uses, unread)
+  }
+  const isNamed = (digest: Uint8Array): boolean => watch.isTouched(digest) || marked?.has(digest) === true
+  const done = options.dryRun ? foresee(deps, plan, uses) : await executePacks({ ...deps, isNamed }, plan, uses, options.signal)
+  return { dryRun: options.dryRun, slicesLive, slicesDead, deadBytes, ...done, freedBytes: done.freedBytes - sealedBytes }
+}
+
+interface Swept {
+  readonly uses: ReadonlyMap<number, PackUse>
+  /** Packs that stay as they are: slices were missing, and these could not be searched for them. */
+  readonly unread: ReadonlySet<number>
+  /** All that a root names, in a store small enough for one pass. */
+  readonly marked: LiveSet | undefined
+  readonly slicesLive: number
+  readonly slicesDead: number
+  readonly deadBytes: number
+}
+
+/** Looks at every slice in one pass or several. A damaged index is told by `isIncomplete`; what was swept then says too little. */
+async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): Promise<Swept> {
+  const { index } = deps
+  const uses = new Map<number, PackUse>()
+  const unread = new Set<number>()
+  const total = index.sliceCount
+  let slicesLive = 0
+  let slicesDead = 0
+  let deadBytes = 0
+  let marked: LiveSet | undefined
+  const passes = Math.max(1, Math.ceil(total / MARKED_MAX))
+  for (let pass = 0; pass < passes && !index.isIncomplete; pass++) {
+    const range = passRange(pass, passes)
+    marked = await mark(deps, range, Math.ceil(total / passes), options)
+    deps.crashPoint('gc:marked')
+    let found = 0
+    try {
+      for await (const { live, dead } of sweep(deps, range, marked, watch, options)) {
+        for (const row of live) if (marked.has(row.digest)) found++
+        slicesLive += live.length
+        slicesDead += dead.length
+        for (const row of dead) deadBytes += recordLength(row)
+        count(uses, live, 'liveBytes')
+        count(uses, dead, 'deadBytes')
+        options.onProgress?.(slicesLive + slicesDead, total)
+      }
+    } catch (error) {
+      if (!isIndexDamaged(error)) throw error
+      index.distrust(error instanceof Error ? error.message : String(error))
+    }
+    // A pack may hold a slice that is needed and that the index has lost: it must be known before any pack goes.
+    if (found < marked.size && !index.isIncomplete) await findLost(deps, marked, unread, options.signal)
+  }
+  return { uses, unread, marked: passes === 1 ? marked : undefined, slicesLive, slicesDead, deadBytes }
+}
+
+async function planNow(deps: GcDeps, uses: ReadonlyMap<number, PackUse>, unread: ReadonlySet<number>): Promise<PackPlan> {
+  const { freeBytes } = await deps.disk.space(deps.folder)
+  const packs = (await candidates(deps, uses)).filter(({ id }) => !unread.has(id))
+  return planPacks(packs, uses, freeBytes, deps.sealBytes / SMALL_PACK_PART)
+}
+
+/** Packs that gc may take, with the lengths of their files; the open one only when there is something to win. */
+async function candidates(deps: GcDeps, uses: ReadonlyMap<number, PackUse>): Promise<PackLength[]> {
+  const packs: PackLength[] = []
+  const open = deps.writer.openPackId
+  for (const { id, name, length, sealed } of [...deps.index.packs()]) {
+    if (sealed) packs.push({ id, name, length })
+    else if (id !== open) packs.push({ id, name, length: (await deps.disk.stat(deps.files.path(name)))?.length ?? 0 })
+    else if ((uses.get(id)?.deadBytes ?? 0) > (uses.get(id)?.liveBytes ?? 0)) packs.push({ id, name, length: deps.writer.openPackBytes })
+  }
+  return packs
+}
+
+type Outcome = Pick<GcReport, 'freedBytes' | 'packsRemoved' | 'packsRewritten'>
+
+/** What carrying out a plan would come to, but for the footers of packs that are filled on the way. */
+function foresee({ writer }: GcDeps, { remove, rewrite }: PackPlan, uses: ReadonlyMap<number, PackUse>): Outcome {
+  const isTaken = [...remove, ...rewrite].some(({ id }) => id === writer.openPackId)
+  const header = rewrite.length > 0 && (isTaken || writer.openPackId === undefined) ? PACK_HEADER_BYTES : 0
+  const removed = remove.reduce((sum, pack) => sum + pack.length, 0 - header)
+  const freedBytes = rewrite.reduce((sum, pack) => sum + pack.length - (uses.get(pack.id)?.liveBytes ?? 0), removed)
+  return { freedBytes, packsRemoved: remove.length, packsRewritten: rewrite.length }
+}
+
+/** Carries out a plan; counts the bytes that left the disk, less those that rewriting added. */
+async function executePacks(deps: GcDeps & CleanDeps, plan: PackPlan, uses: ReadonlyMap<number, PackUse>, signal: AbortSignal | undefined): Promise<Outcome> {
+  const outcome = { freedBytes: 0, packsRemoved: 0, packsRewritten: 0 }
+  // First what needs no room.
+  for (const pack of [...plan.remove, ...plan.rewrite]) {
+    signal?.throwIfAborted()
+    if (deps.index.isIncomplete) {
+      deps.log.warn('gc ends early: the index database is damaged and is made anew first')
+      break
+    }
+    try {
+      if (pack.id === deps.writer.openPackId) await deps.writer.retire()
+      const cleaned = await cleanPack(deps, pack, uses.get(pack.id)?.liveBytes ?? 0, signal)
+      outcome.freedBytes -= cleaned.addedBytes
+      if (cleaned.isRemoved) {
+        outcome.freedBytes += pack.length
+        outcome[cleaned.addedBytes === 0 ? 'packsRemoved' : 'packsRewritten']++
+      }
+    } catch (error) {
+      signal?.throwIfAborted()
+      // One pack that cannot be read or moved must not keep the others from being cleaned.
+      deps.log.warn('a pack could not be cleaned and stays', { pack: pack.name, error })
+      if (error instanceof StoreWriteFailed) break
+    }
+    await deps.pause()
+  }
+  return outcome
+}

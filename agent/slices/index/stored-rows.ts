@@ -1,0 +1,291 @@
+// The rows of the index database that are on the disk: runs, each written once, and the file that names them. New rows become a
+// new run; runs of about the same size are merged in the background. So a row costs its share of a sequential write however many
+// there are, and nothing of an old run is read or changed to add one.
+
+import { IndexFile, removeFile } from './index-file.ts'
+import type { Counts, IndexChange } from './index-file.ts'
+import { runIndexJob } from './index-jobs.ts'
+import type { IndexJob, IndexJobResult, RunPath } from './index-jobs.ts'
+import type { PackName } from '../packs/pack-format.ts'
+import type { RunBatch } from './run-batch.ts'
+import { RunCursor } from './run-cursor.ts'
+import { removeRuns, RunFile, runPath } from './run-file.ts'
+import { decodeRow, REMOVED } from './run-format.ts'
+import { planMerge, RunWalk } from './run-merge.ts'
+import type { Merged } from './run-merge.ts'
+import { RunWriter } from './run-writer.ts'
+import type { Location, PackEntry, SliceRow } from '../packs/slice-row.ts'
+
+/** Blocks read at a time from each run in a walk. */
+const WALK_BLOCKS = 8
+
+interface AgedRun {
+  readonly file: RunFile
+  readonly age: number
+}
+
+/** What a batch of rows changes. */
+export interface BatchChange {
+  readonly rows: number
+  readonly bytes: number
+  /** Packs that are whole on the disk with it. */
+  readonly sealed: readonly PackEntry[]
+  /** Called at the moment from which its rows can be found and will survive. */
+  readonly onWritten?: () => void
+}
+
+/** Owns the files. Look-ups are synchronous, and see a run from when it is durable. */
+export class StoredRows implements AsyncDisposable {
+  readonly #path: string
+  readonly #pause: () => Promise<void>
+  #file: IndexFile
+  /** The newest first. */
+  #runs: readonly AgedRun[]
+  #lastRun: number
+  readonly #closing = new AbortController()
+  /** Jobs over whole runs follow one another. */
+  #jobs: Promise<unknown> = Promise.resolve()
+  #tidying: Promise<void> | undefined
+  /** From a beginning anew until all is merged: older rows may still come, or be asked for elsewhere. */
+  #isGrowing = false
+  /** Rises with every beginning anew: a job that began before has nothing to say any more. */
+  #epoch = 0
+  /** What batches added since the compaction that runs began. */
+  #since = { rows: 0, bytes: 0 }
+
+  private constructor(path: string, file: IndexFile, pause: () => Promise<void>) {
+    this.#path = path
+    this.#file = file
+    this.#pause = pause
+    this.#lastRun = file.counts.lastRun
+    const stack: AgedRun[] = []
+    try {
+      for (const { run, age } of file.runs.values()) stack.push({ file: RunFile.open(runPath(path, run), run), age })
+    } catch (error) {
+      for (const { file: opened } of stack) opened[Symbol.dispose]()
+      throw error
+    }
+    this.#runs = stack.toSorted((a, b) => b.age - a.age)
+    removeRuns(path, (run) => !file.runs.has(run))
+  }
+
+  /** Opens or makes them. Throws IndexUnusable or SQLite's error when they are damaged. */
+  static open(path: string, pause: () => Promise<void>): StoredRows {
+    const file = IndexFile.open(path)
+    try {
+      return new StoredRows(path, file, pause)
+    } catch (error) {
+      file[Symbol.dispose]()
+      throw error
+    }
+  }
+
+  /** Removes all files of an index database. */
+  static removeAt(path: string): void {
+    removeFile(path)
+    removeRuns(path)
+  }
+
+  get packs(): Iterable<PackEntry> {
+    return this.#file.packs.values()
+  }
+
+  get counts(): Counts {
+    return this.#file.counts
+  }
+
+  get runs(): RunPath[] {
+    return this.#runs.map(({ file: { path, run, rows } }) => ({ path, run, rows }))
+  }
+
+  /** Where a slice lies, or that it was removed. Throws IndexUnusable when the block that would tell is damaged. */
+  find(digest: Uint8Array): Location | 'removed' | undefined {
+    const key = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength)
+    for (const { file } of this.#runs) {
+      if (!file.mayHave(digest)) continue
+      const found = file.find(key)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+
+  /** Rows in digest order after `after`, and the last digest looked at, undefined at the end. Throws IndexUnusable at a damaged block. */
+  rowsAfter(after: Uint8Array | undefined, count: number): { rows: SliceRow[]; last: Uint8Array | undefined } {
+    const walk = new RunWalk(this.#runs.map(({ file }) => new RunCursor(file, WALK_BLOCKS, after)))
+    const rows: SliceRow[] = []
+    for (let seen = 0; seen < count; seen++) {
+      const cursor = walk.next()
+      if (!cursor) return { rows, last: undefined }
+      const row = decodeRow(cursor.bytes, cursor.at)
+      if (row.pack !== REMOVED) rows.push(row)
+      if (seen === count - 1) return { rows, last: row.digest }
+    }
+    return { rows, last: undefined }
+  }
+
+  addPack(id: number, name: PackName): void {
+    this.#file.write({ packs: [{ id, name, length: 0, sealed: false }], counts: { lastPack: Math.max(id, this.counts.lastPack) } })
+  }
+
+  removePack(id: number): void {
+    this.#file.write({ packsGone: [id] })
+  }
+
+  /** Says that packs are whole on the disk. */
+  sealPacks(sealed: readonly PackEntry[]): void {
+    if (sealed.length > 0) this.#file.write({ packs: this.#stillThere(sealed) })
+  }
+
+  /**
+   * Makes a run of a batch: the newest, or one that is older than all. What it changes is asked for when it is durable. False when all
+   * began anew meanwhile, and the batch is nowhere.
+   */
+  async append(batch: RunBatch, place: 'newest' | 'oldest', changeOf: () => BatchChange): Promise<boolean> {
+    const epoch = this.#epoch
+    const run = ++this.#lastRun
+    const path = runPath(this.#path, run)
+    {
+      await using writer = await RunWriter.create(path, run, batch.rows)
+      await batch.writeTo(writer)
+      await writer.end()
+    }
+    const file = await RunFile.openBeside(path, run)
+    if (epoch !== this.#epoch) {
+      file.discard()
+      return false
+    }
+    const ages = this.#runs.map(({ age }) => age)
+    const age = place === 'newest' ? Math.max(0, ...ages) + 1 : Math.min(0, ...ages) - 1
+    const { rows, bytes, sealed, onWritten } = changeOf()
+    const counts = { rows: this.counts.rows + rows, bytes: this.counts.bytes + bytes }
+    this.#swap({ file, age }, [], { packs: this.#stillThere(sealed), counts })
+    this.#since = { rows: this.#since.rows + rows, bytes: this.#since.bytes + bytes }
+    onWritten?.()
+    return true
+  }
+
+  /** Merges runs as long as there are several of the same size. Rejects when that cannot be done; the runs stay as they are. */
+  tidy(): Promise<void> {
+    this.#tidying ??= this.#mergeAsPlanned().finally(() => (this.#tidying = undefined))
+    return this.#tidying
+  }
+
+  /**
+   * Merges all runs into one without the rows of other packs than these, and counts what is left; gives how many rows went. `onCounted` is
+   * called at the moment when the counts are those.
+   */
+  compact(packs: ReadonlySet<number>, onCounted: () => void): Promise<number> {
+    return this.#inTurn(async () => {
+      this.#since = { rows: 0, bytes: 0 }
+      const merged = this.#runs.length > 0 ? await this.#merge(this.#runs, packs) : { rows: 0, bytes: 0, orphans: 0 }
+      if (!merged) return 0
+      this.#isGrowing = false
+      this.#file.write({ counts: { rows: merged.rows + this.#since.rows, bytes: merged.bytes + this.#since.bytes } })
+      onCounted()
+      return merged.orphans
+    })
+  }
+
+  /** Adds the digests of all runs to a filter. */
+  fillFilter(buffer: SharedArrayBuffer, capacity: number, signal?: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => void (await this.#job({ kind: 'filter', runs: this.runs, buffer, capacity }, signal)))
+  }
+
+  /** The first thing that is wrong with the files, or undefined. */
+  check(): Promise<string | undefined> {
+    return this.#inTurn(async () => {
+      const found = await this.#job({ kind: 'check', runs: this.runs, file: this.#path })
+      return typeof found === 'string' ? found : undefined
+    })
+  }
+
+  /** Begins anew with no rows and the same packs, none of them sealed; gives the runs that were, which the caller disposes of. */
+  startAnew(packs: Iterable<PackEntry>, lastPack: number): RunFile[] {
+    this.#file = IndexFile.replace(this.#path, this.#file, packs, lastPack)
+    this.#epoch++
+    this.#isGrowing = true
+    const former = this.#runs.map(({ file }) => file)
+    this.#runs = []
+    return former
+  }
+
+  /** What the file of the index says is on stable storage when it returns, as runs always are. */
+  makeDurable(): void {
+    this.#file.makeDurable()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new Error('the index database was closed'))
+    await this.#jobs
+    for (const { file } of this.#runs) file[Symbol.dispose]()
+    this.#file[Symbol.dispose]()
+  }
+
+  async #mergeAsPlanned(): Promise<void> {
+    for (let isDone = false; !isDone;) {
+      await this.#inTurn(async () => {
+        const plan = planMerge(this.#runs.map(({ file }) => file.rows))
+        isDone = !plan
+        if (plan) await this.#merge(this.#runs.slice(plan.from, plan.to))
+      })
+    }
+  }
+
+  #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
+    const mine = this.#jobs.then(run)
+    this.#jobs = mine.catch(() => {})
+    return mine
+  }
+
+  #job(job: IndexJob, signal?: AbortSignal): Promise<IndexJobResult> {
+    return runIndexJob(job, this.#pause, signal ? AbortSignal.any([this.#closing.signal, signal]) : this.#closing.signal)
+  }
+
+  /** Puts one run in the place of several that follow one another; undefined when all began anew meanwhile. */
+  async #merge(runs: readonly AgedRun[], packs?: ReadonlySet<number>): Promise<Merged | undefined> {
+    const epoch = this.#epoch
+    const run = ++this.#lastRun
+    const path = runPath(this.#path, run)
+    const isOldest = packs !== undefined || (runs.at(-1) === this.#runs.at(-1) && !this.#isGrowing)
+    const order = { path, run, isOldest, ...(packs ? { packs } : {}) }
+    const merged = await this.#job({ kind: 'merge', runs: runs.map(({ file }) => ({ path: file.path, run: file.run, rows: file.rows })), order })
+    const file = await RunFile.openBeside(path, run)
+    if (typeof merged !== 'object' || epoch !== this.#epoch) {
+      file.discard()
+      return undefined
+    }
+    this.#swap({ file, age: runs[0]?.age ?? 0 }, runs, {})
+    // A power cut must not bring back a file that names runs which are gone; those that stay are removed at the next start.
+    const isDurable = await this.#file.sync().then(
+      () => true,
+      () => false,
+    )
+    for (const { file: before } of runs) {
+      if (isDurable) before.discard()
+      else before[Symbol.dispose]()
+    }
+    return merged
+  }
+
+  /** Names a run in the file, in the place of others, and then looks at it. */
+  #swap(added: AgedRun, gone: readonly AgedRun[], change: IndexChange): void {
+    const { file, age } = added
+    try {
+      this.#file.write({
+        ...change,
+        runs: [{ run: file.run, age }],
+        runsGone: gone.map((one) => one.file.run),
+        counts: { ...change.counts, lastRun: this.#lastRun },
+      })
+    } catch (error) {
+      file.discard()
+      throw error
+    }
+    this.#runs = [...this.#runs.filter((one) => !gone.includes(one)), added].toSorted((a, b) => b.age - a.age)
+  }
+
+  /** A pack that was removed while its rows were on their way does not come back. */
+  #stillThere(packs: readonly PackEntry[]): PackEntry[] {
+    return packs.filter(({ id }) => this.#file.packs.has(id))
+  }
+}

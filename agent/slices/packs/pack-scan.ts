@@ -1,0 +1,143 @@
+// Reads what a pack holds from the pack alone: by its table of contents when it is sealed, else record by record.
+
+import type { DiskFile } from '../../contract/disk.ts'
+import type { PackRow } from './pack-format.ts'
+import { PACK_HEADER_BYTES, packHeaderFault, readToc, readTrailer, recordLength, TOC_ROW_BYTES, TRAILER_BYTES } from './pack-format.ts'
+import { checksumOf, RECORD_HEADER_BYTES, RECORD_MAGIC, readRecordHeader } from './record.ts'
+import { sliceFault } from './record-check.ts'
+
+/** Bytes read at a time while walking records; also the longest damaged stretch searched at once. */
+const WINDOW_BYTES = 4 * 1024 * 1024 + RECORD_HEADER_BYTES
+
+/** Bytes read at a time while looking at headers alone: many small records by one read, one large one without its bytes. */
+const CHAIN_WINDOW_BYTES = 32 * 1024
+
+/** A stretch of a pack that is no whole record: damage when records follow it, a torn tail when none does. */
+export interface BadStretch {
+  readonly offset: number
+  readonly length: number
+  /** The slice that lay there, when the header is still readable. */
+  readonly digest: Uint8Array | undefined
+}
+
+export interface PackContents {
+  readonly rows: PackRow[]
+  readonly sealed: boolean
+  /** End of the last whole record: a torn tail begins here. */
+  readonly end: number
+  /** Bytes of the file after `end` that belong to nothing (unsealed packs only). */
+  readonly tornBytes: number
+  readonly bad: readonly BadStretch[]
+  /** What is wrong with the frame of the pack (header, trailer, table), in words. */
+  readonly faults: readonly string[]
+}
+
+/** Reads a pack's table of contents; walks its records when there is no valid one. */
+export async function readPack(file: DiskFile): Promise<PackContents> {
+  const length = await file.length()
+  const header = Buffer.alloc(PACK_HEADER_BYTES)
+  await file.read(header, 0)
+  const headerFault = packHeaderFault(header)
+  const faults = headerFault === undefined ? [] : [`the pack ${headerFault}`]
+  const sealed = await readSealed(file, length)
+  if (sealed && (await isChain(file, sealed))) return { rows: sealed.rows, sealed: true, end: sealed.end, tornBytes: 0, bad: [], faults }
+  return walkPack(file, faults)
+}
+
+/** The table of contents of a sealed pack, or undefined when there is no valid one. `end` is where it begins. */
+export async function readSealed(file: DiskFile, length: number): Promise<{ rows: PackRow[]; end: number } | undefined> {
+  if (length < PACK_HEADER_BYTES + TRAILER_BYTES) return undefined
+  const bytes = Buffer.alloc(TRAILER_BYTES)
+  await file.read(bytes, length - TRAILER_BYTES)
+  const trailer = readTrailer(bytes, length)
+  if (!trailer) return undefined
+  const table = Buffer.alloc(trailer.count * TOC_ROW_BYTES)
+  await file.read(table, trailer.offset)
+  const rows = readToc(table, trailer)
+  return rows && { rows, end: trailer.offset }
+}
+
+/** The rows of a pack that is known to be sealed: by its table, or record by record where that is damaged. */
+export async function readSealedRows(file: DiskFile): Promise<PackRow[]> {
+  return ((await readSealed(file, await file.length())) ?? (await walkPack(file))).rows
+}
+
+/**
+ * Whether the records lie as a table says, without gaps up to the table. An image may hold bytes that look like a table, and be the last
+ * thing in an unsealed pack: such a table cannot fit to the header of the very record that it lies in.
+ */
+async function isChain(file: DiskFile, { rows, end }: { rows: readonly PackRow[]; end: number }): Promise<boolean> {
+  const window = Buffer.alloc(CHAIN_WINDOW_BYTES)
+  let windowStart = 0
+  let windowLength = 0
+  let at = PACK_HEADER_BYTES
+  for (const row of rows) {
+    if (row.offset !== at) return false
+    if (at + RECORD_HEADER_BYTES > windowStart + windowLength) {
+      windowStart = at
+      windowLength = await file.read(window, at)
+    }
+    const header = readRecordHeader(window.subarray(0, windowLength), at - windowStart)
+    if (!header || header.storedLength !== row.storedLength || header.length !== row.length || Buffer.compare(header.digest, row.digest) !== 0) return false
+    at += recordLength(row)
+  }
+  return at === end
+}
+
+/**
+ * Walks every record and verifies its checksum. A damaged record costs only itself: the walk goes on at the next header
+ * that verifies. From there on the SHA-256 of every slice is verified too: inside of a damaged record may lie whatever an image holds.
+ */
+export async function walkPack(file: DiskFile, faults: readonly string[] = [], from = PACK_HEADER_BYTES): Promise<PackContents> {
+  const length = await file.length()
+  const window = Buffer.alloc(WINDOW_BYTES)
+  const rows: PackRow[] = []
+  const bad: BadStretch[] = []
+  let windowStart = 0
+  let windowLength = 0
+  let at = Math.min(from, length)
+  let end = at
+
+  const load = async (position: number): Promise<void> => {
+    windowStart = position
+    windowLength = await file.read(window, position)
+  }
+  const has = (position: number, bytes: number): boolean => position >= windowStart && position + bytes <= windowStart + windowLength
+
+  while (at < length) {
+    if (!has(at, Math.min(RECORD_HEADER_BYTES, length - at))) await load(at)
+    const header = readRecordHeader(window.subarray(0, windowLength), at - windowStart)
+    const whole = header && at + recordLength(header) <= length ? recordLength(header) : 0
+    if (header && whole > 0) {
+      const { digest } = header
+      if (!has(at, whole)) await load(at)
+      const stored = window.subarray(at - windowStart + RECORD_HEADER_BYTES, at - windowStart + whole)
+      if (checksumOf(stored) === header.checksum && (bad.length === 0 || (await sliceFault(header, stored)) === undefined))
+        rows.push({ digest, offset: at, length: header.length, storedLength: header.storedLength })
+      else bad.push({ offset: at, length: whole, digest })
+      at += whole
+      end = at
+      continue
+    }
+    const next = await findRecord(file, at + 1, length)
+    if (next === undefined) break
+    bad.push({ offset: at, length: next - at, digest: undefined })
+    at = next
+  }
+  // A damaged last record is damage, not a torn write, when its header is whole and the file holds all of it.
+  return { rows, sealed: false, end, tornBytes: length - end, bad, faults }
+}
+
+/** Offset of the next record header that verifies, at or after `from`. */
+async function findRecord(file: DiskFile, from: number, length: number): Promise<number | undefined> {
+  const magic = Buffer.alloc(4)
+  magic.writeUInt32LE(RECORD_MAGIC)
+  const window = Buffer.alloc(WINDOW_BYTES)
+  for (let start = from; start < length; start += WINDOW_BYTES - RECORD_HEADER_BYTES) {
+    const bytes = window.subarray(0, await file.read(window, start))
+    for (let at = bytes.indexOf(magic); at !== -1; at = bytes.indexOf(magic, at + 1)) {
+      if (readRecordHeader(bytes, at)) return start + at
+    }
+  }
+  return undefined
+}

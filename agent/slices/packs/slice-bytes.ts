@@ -1,0 +1,44 @@
+// The bytes of a slice from what is stored of it. Everything that decompresses goes through here: uploads, sync, reads, scrub and recover.
+
+import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
+import type { SliceFrame } from '../../../protocol/frames.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
+import { zstdFrameFault } from './zstd-frame.ts'
+
+/** Stored bytes that cannot be those of a slice. */
+export class SliceBytesInvalid extends Error {
+  override readonly name = 'SliceBytesInvalid'
+}
+
+/**
+ * The uncompressed bytes of a slice, exactly `length` of them; of a slice that is stored as it is, `stored` itself. Nothing is allocated before
+ * the stored bytes are known to hold exactly that many, and at most SLICE_LENGTH_MAX. Throws SliceBytesInvalid. The digest is not verified.
+ */
+export async function sliceBytes({ codec, length, stored }: Omit<SliceFrame, 'digest'>): Promise<Uint8Array> {
+  if (length === 0 || length > SLICE_LENGTH_MAX) throw new SliceBytesInvalid(`a slice has 1 to ${SLICE_LENGTH_MAX} bytes, not ${length}`)
+  switch (codec) {
+    case CODEC_RAW:
+      if (stored.byteLength !== length) throw new SliceBytesInvalid(`${stored.byteLength} bytes are stored for a slice of ${length}`)
+      return stored
+    case CODEC_ZSTD:
+      return decompress(stored, length)
+    default:
+      throw new SliceBytesInvalid(`codec ${codec} is not known`)
+  }
+}
+
+/** Decompresses one frame on a thread of the runtime. */
+async function decompress(stored: Uint8Array, length: number): Promise<Uint8Array> {
+  if (stored.byteLength > length) throw new SliceBytesInvalid(`${stored.byteLength} bytes are stored for a slice of ${length}`)
+  const fault = zstdFrameFault(stored, length)
+  if (fault !== undefined) throw new SliceBytesInvalid(`its zstd frame is invalid: ${fault}`)
+  let bytes: Uint8Array
+  try {
+    // The frame announces `length`, so the runtime gives the decompressor a buffer of that size, and it never writes more.
+    bytes = await Bun.zstdDecompress(stored)
+  } catch (cause) {
+    throw new SliceBytesInvalid('its zstd frame does not decompress', { cause })
+  }
+  if (bytes.byteLength !== length) throw new SliceBytesInvalid(`it decompresses to ${bytes.byteLength} bytes, not ${length}`)
+  return bytes
+}

@@ -1,0 +1,212 @@
+// Recover: brings the index database in step with the packs on disk. At every start for packs that it does not know whole;
+// for all packs when the database is new. Cuts torn tails, and reports what is damaged.
+
+import { dirname, join } from 'node:path'
+import type { Disk } from '../../contract/disk.ts'
+import type { Log } from '../../contract/runtime.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import { isIndexDamaged } from '../index/index-unusable.ts'
+import { writePackFooter } from '../packs/pack-footer.ts'
+import type { PackName } from '../packs/pack-format.ts'
+import { PACK_HEADER_BYTES, packPath, parsePackFile } from '../packs/pack-format.ts'
+import { readPack } from '../packs/pack-scan.ts'
+import type { UnsealedPack } from '../write/pack-writer.ts'
+import { PACK_SEAL_RECORDS } from '../packs/parameters.ts'
+import type { Quarantine } from './quarantine.ts'
+
+export interface RecoverDeps {
+  readonly disk: Disk
+  readonly log: Log
+  /** The `packs` folder. */
+  readonly folder: string
+  readonly index: IndexDatabase
+  readonly quarantine: Quarantine
+  /** A pack that has grown to this is sealed, not written on. */
+  readonly sealBytes: number
+}
+
+export interface RecoverReport {
+  /** Packs that were read because the index database did not know them whole. */
+  readonly packsRead: number
+  readonly slicesFound: number
+  readonly bytesFound: number
+  /** Bytes of torn tails that were cut. */
+  readonly tornBytes: number
+  /** Packs that the index database named and that are not on disk. */
+  readonly packsMissing: readonly PackName[]
+  /** Damage in words, one sentence each. */
+  readonly faults: readonly string[]
+  /** The pack to go on writing, when one was left unsealed. */
+  readonly unsealed: UnsealedPack | undefined
+  /** Packs that are durable as far as this says and could not be sealed. */
+  readonly abandoned: readonly UnsealedPack[]
+  /** Packs that could not be read; `takeLeftOut` tries them again. */
+  readonly leftOut: ReadonlySet<PackName>
+}
+
+interface Tally {
+  /** Packs that could not be read. */
+  readonly leftOut: Set<PackName>
+  packsRead: number
+  slicesFound: number
+  bytesFound: number
+  tornBytes: number
+  readonly faults: string[]
+  readonly unsealed: UnsealedPack[]
+}
+
+/** Reads what must be read and corrects the index. Damage costs only what it hit. */
+export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
+  const { disk, index, quarantine } = deps
+  const onDisk = await listPacks(deps)
+  const byName = new Map([...index.packs()].map((pack) => [pack.name, pack]))
+  const tally = newTally()
+  const folders = new Set([deps.folder])
+  for (const [name, length] of onDisk) {
+    const known = byName.get(name)
+    if (known?.sealed && known.length === length) continue
+    // A sealed pack of another length is not the one that was indexed: nothing of what was known of it counts.
+    if (known?.sealed) index.removePack(known.id)
+    folders.add(dirname(join(deps.folder, packPath(name))))
+    try {
+      await takePack(deps, name, length, tally)
+    } catch (error) {
+      if (isIndexDamaged(error)) throw error
+      // One pack that cannot be read must not keep the others from being used.
+      deps.log.error('a pack cannot be read and is left out', { pack: name, error })
+      tally.faults.push(`Pack ${name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
+      tally.leftOut.add(name)
+    }
+    if (index.isFlushDue) await index.flush()
+  }
+  // A killed process may also have left names that are in memory only.
+  for (const folder of folders) await disk.syncFolder(folder)
+  const packsMissing = [...byName.values()].filter(({ name }) => !onDisk.has(name))
+  for (const { id } of packsMissing) index.removePack(id)
+  if (packsMissing.length > 0) {
+    const lost = await index.removeOrphans()
+    if (lost > 0) tally.faults.push(`${packsMissing.length} packs are gone from the mount path and ${lost} slices with them; scrub names the images.`)
+  }
+  const { goOn, abandoned } = await sealAllButOne(deps, tally)
+  await index.flush()
+  dropQuarantined(index, quarantine)
+  const { packsRead, slicesFound, bytesFound, tornBytes, faults, leftOut } = tally
+  return { packsRead, slicesFound, bytesFound, tornBytes, packsMissing: packsMissing.map(({ name }) => name), faults, unsealed: goOn, abandoned, leftOut }
+}
+
+/** Tries again to read packs that could not be read at the start, and seals those that can; gives those that still cannot. */
+export async function takeLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<PackName>): Promise<Pick<RecoverReport, 'leftOut' | 'abandoned'>> {
+  const { disk, folder, index, log } = deps
+  const tally = newTally()
+  for (const name of leftOut) {
+    const path = join(folder, packPath(name))
+    try {
+      const stat = await disk.stat(path)
+      if (stat) await takePack(deps, name, stat.length, tally)
+      await disk.syncFolder(dirname(path))
+    } catch (error) {
+      if (isIndexDamaged(error)) throw error
+      log.warn('a pack still cannot be read', { pack: name, error })
+      tally.leftOut.add(name)
+    }
+  }
+  const abandoned = await sealPacks(deps, tally.unsealed)
+  await index.flush()
+  dropQuarantined(index, deps.quarantine)
+  return { leftOut: tally.leftOut, abandoned }
+}
+
+function newTally(): Tally {
+  return { leftOut: new Set(), packsRead: 0, slicesFound: 0, bytesFound: 0, tornBytes: 0, faults: [], unsealed: [] }
+}
+
+/** An index database from before a slice was found damaged would count on it again. */
+function dropQuarantined(index: IndexDatabase, quarantine: Quarantine): void {
+  const ids = new Map([...index.packs()].map(({ name, id }) => [name, id]))
+  for (const { digest, pack, offset } of quarantine.all()) {
+    const id = ids.get(pack)
+    if (id !== undefined) index.removeAll([{ digest: Buffer.from(digest.slice(7), 'hex'), pack: id, offset }])
+  }
+}
+
+async function listPacks({ disk, folder }: RecoverDeps): Promise<Map<PackName, number>> {
+  const packs = new Map<PackName, number>()
+  for (const part of await disk.list(folder)) {
+    if (!/^[0-9a-f]{2}$/.test(part)) continue
+    for (const file of await disk.list(join(folder, part))) {
+      const name = parsePackFile(file)
+      const stat = name === undefined ? undefined : await disk.stat(join(folder, part, file))
+      if (name !== undefined && stat?.kind === 'file') packs.set(name, stat.length)
+    }
+  }
+  return packs
+}
+
+async function takePack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
+  const path = join(deps.folder, packPath(name))
+  await using file = await deps.disk.openWrite(path, 'existing')
+  // What a killed process wrote may be in memory only; it counts as stored from here on.
+  await file.sync()
+  const contents = await readPack(file)
+  tally.packsRead++
+  for (const fault of contents.faults) tally.faults.push(`In pack ${name}: ${fault}.`)
+  if (contents.rows.length === 0 && contents.bad.length === 0) {
+    // Nothing is cut or removed of a file that does not say that it is a pack of this version.
+    if (contents.faults.length === 0 || length <= PACK_HEADER_BYTES) await removeEmpty(deps, name, length, tally)
+    return
+  }
+  const { id } = deps.index.addPack(name)
+  deps.index.add(
+    id,
+    contents.rows.filter((row) => !deps.quarantine.has(row.digest, name, row.offset)),
+  )
+  tally.slicesFound += contents.rows.length
+  for (const row of contents.rows) tally.bytesFound += row.storedLength
+  // Neither rows nor the table that the pack will get name these: nobody counts on them, also after the next rebuild.
+  for (const { offset, length: badLength } of contents.bad)
+    tally.faults.push(`Pack ${name} has ${badLength} bytes at offset ${offset} that are no whole record.`)
+  if (contents.sealed) {
+    deps.index.sealPack(id, length)
+    return
+  }
+  if (contents.tornBytes > 0) {
+    await file.truncate(contents.end)
+    await file.sync()
+    countTorn(deps, name, contents.tornBytes, tally)
+  }
+  tally.unsealed.push({ id, name, length: contents.end, rows: contents.rows })
+}
+
+/** A pack that was made just before a crash, with at most a torn record in it. */
+async function removeEmpty(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
+  if (length > PACK_HEADER_BYTES) countTorn(deps, name, length - PACK_HEADER_BYTES, tally)
+  await deps.disk.remove(join(deps.folder, packPath(name)))
+  for (const pack of [...deps.index.packs()]) if (pack.name === name) deps.index.removePack(pack.id)
+}
+
+function countTorn(deps: RecoverDeps, name: PackName, bytes: number, tally: Tally): void {
+  tally.tornBytes += bytes
+  deps.log.warn('the torn tail of a pack was cut', { pack: name, bytes })
+}
+
+/** The longest unsealed pack with room is written on; the others are sealed as they are. */
+async function sealAllButOne(deps: RecoverDeps, tally: Tally): Promise<{ goOn: UnsealedPack | undefined; abandoned: UnsealedPack[] }> {
+  const [first, ...rest] = tally.unsealed.toSorted((a, b) => b.length - a.length)
+  const goOn = first && first.length < deps.sealBytes && first.rows.length < PACK_SEAL_RECORDS ? first : undefined
+  return { goOn, abandoned: await sealPacks(deps, goOn ? rest : tally.unsealed) }
+}
+
+/** Seals packs; gives those that could not be, as on a full disk. Their slices are read as they are. */
+async function sealPacks({ disk, folder, index, log }: RecoverDeps, packs: readonly UnsealedPack[]): Promise<UnsealedPack[]> {
+  const left: UnsealedPack[] = []
+  for (const pack of packs) {
+    try {
+      await using file = await disk.openWrite(join(folder, packPath(pack.name)), 'existing')
+      index.sealPack(pack.id, await writePackFooter(file, pack.rows, pack.length))
+    } catch (error) {
+      log.warn('an unsealed pack could not be sealed', { pack: pack.name, error })
+      left.push(pack)
+    }
+  }
+  return left
+}

@@ -1,0 +1,11 @@
+// What the cutter needs of the runtime: Bun's xxHash3, and a comparison with zeros at the speed of memory.
+
+import { ZERO_STRETCH_BYTES } from '../../../protocol/cutter.ts'
+import type { BlockPrimitives } from '../../../protocol/cutter.ts'
+
+const ZEROS = Buffer.alloc(ZERO_STRETCH_BYTES)
+
+export const BLOCK_PRIMITIVES: BlockPrimitives = {
+  hash: (block) => Bun.hash.xxHash3(block, 0n),
+  isZero: (bytes, start, end) => bytes[start] === 0 && bytes[end - 1] === 0 && ZEROS.compare(bytes, start, end, 0, end - start) === 0,
+}

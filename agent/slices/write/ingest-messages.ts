@@ -1,0 +1,114 @@
+// What the main thread and an ingest worker say to each other. Buffers are transferred, never copied, and come back.
+
+import { digestIn } from '../../../protocol/digest.ts'
+import type { CutterParameters } from '../../../protocol/cutter.ts'
+
+/** First message to a worker. */
+export interface WorkerStart {
+  readonly kind: 'start'
+  readonly cutter: CutterParameters
+}
+
+/** The filter that tells certain news; sent again whenever it is replaced. */
+export interface WorkerFilter {
+  readonly kind: 'filter'
+  readonly buffer: SharedArrayBuffer
+  readonly capacity: number
+}
+
+/** Cut, hash and store the bytes [start, end) of `input`; records go to `output`. */
+export interface SegmentJob {
+  readonly kind: 'segment'
+  readonly input: ArrayBuffer
+  readonly output: ArrayBuffer
+  readonly start: number
+  readonly end: number
+  /** The image ends here: no bytes may be left over. */
+  readonly last: boolean
+}
+
+/** Store the pieces of `input` that a table names, whatever the filter says. */
+export interface StoreJob {
+  readonly kind: 'store'
+  readonly input: ArrayBuffer
+  readonly output: ArrayBuffer
+  readonly table: ArrayBuffer
+}
+
+export type WorkerRequest = WorkerStart | WorkerFilter | SegmentJob | StoreJob
+
+/** Sent as soon as a segment is cut, so that the next one can begin elsewhere: the bytes no slice has taken. */
+export interface SegmentCut {
+  readonly kind: 'cut'
+  readonly carry: Uint8Array<ArrayBuffer>
+}
+
+/** The end of a job: its buffers, and a table of what was found. */
+export interface JobDone {
+  readonly kind: 'done'
+  readonly input: ArrayBuffer
+  readonly output: ArrayBuffer
+  readonly table: ArrayBuffer
+}
+
+/** The worker cannot go on; a defect, told to the log. */
+export interface JobFailed {
+  readonly kind: 'failed'
+  readonly message: string
+}
+
+export type WorkerReply = SegmentCut | JobDone | JobFailed
+
+/** Bytes of one row of a table: digest · u32 start · u32 length · u32 record offset · u32 record length. */
+export const TABLE_ROW_BYTES = 48
+/** Record offset of a piece that was not stored: a zero run (digest all zero), or a slice that is perhaps there already. */
+export const NOT_STORED = 0xffff_ffff
+
+/** Access to a table of pieces. */
+export interface Table {
+  readonly count: number
+  digestAt(i: number): Uint8Array
+  startAt(i: number): number
+  lengthAt(i: number): number
+  recordOffsetAt(i: number): number
+  recordLengthAt(i: number): number
+  isZeroAt(i: number): boolean
+}
+
+export function viewTable(buffer: ArrayBuffer): Table {
+  const bytes = new Uint8Array(buffer)
+  const words = new Uint32Array(buffer)
+  const word = (i: number, n: number): number => words[i * 12 + 8 + n] ?? 0
+  return {
+    count: buffer.byteLength / TABLE_ROW_BYTES,
+    digestAt: (i) => digestIn(bytes, i * TABLE_ROW_BYTES),
+    startAt: (i) => word(i, 0),
+    lengthAt: (i) => word(i, 1),
+    recordOffsetAt: (i) => word(i, 2),
+    recordLengthAt: (i) => word(i, 3),
+    isZeroAt: (i) => {
+      for (let n = 0; n < 8; n++) if (words[i * 12 + n] !== 0) return false
+      return true
+    },
+  }
+}
+
+/** Rows for a table; `digest` null is a zero run. */
+export interface TableRow {
+  readonly digest: Uint8Array | null
+  readonly start: number
+  readonly length: number
+  readonly recordOffset: number
+  readonly recordLength: number
+}
+
+export function encodeTable(rows: readonly TableRow[]): ArrayBuffer {
+  const buffer = new ArrayBuffer(rows.length * TABLE_ROW_BYTES)
+  const bytes = new Uint8Array(buffer)
+  const words = new Uint32Array(buffer)
+  rows.forEach((row, i) => {
+    if (row.digest) bytes.set(row.digest, i * TABLE_ROW_BYTES)
+    words.set([row.start, row.length, row.recordOffset, row.recordLength], i * 12 + 8)
+  })
+  return buffer
+}

@@ -1,0 +1,144 @@
+// Worker thread of the ingest: cuts segments, hashes the slices, compresses those that are new, and lays them out as
+// records ready to be appended to a pack. Holds no state between jobs but the filter.
+
+import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
+import { createCutter } from '../../../protocol/cutter.ts'
+import type { Cutter } from '../../../protocol/cutter.ts'
+import { lowerThreadPriority, PRIORITY_OF_WORK } from '../../contract/thread-priority.ts'
+import { BLOCK_PRIMITIVES } from './block-primitives.ts'
+import { viewFilter } from '../index/filter.ts'
+import type { Filter } from '../index/filter.ts'
+import { encodeTable, NOT_STORED, viewTable } from './ingest-messages.ts'
+import type { SegmentJob, StoreJob, TableRow, WorkerReply, WorkerRequest } from './ingest-messages.ts'
+import { COMPRESSION_SAVING_MIN, ZSTD_LEVEL } from '../packs/parameters.ts'
+import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../packs/record.ts'
+
+declare const self: Worker
+
+lowerThreadPriority(PRIORITY_OF_WORK)
+
+let cutter: Cutter | undefined
+let filter: Filter | undefined
+
+self.addEventListener('message', (event: MessageEvent<WorkerRequest>) => {
+  try {
+    take(event.data)
+  } catch (error) {
+    reply({ kind: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) }, [])
+  }
+})
+
+function take(request: WorkerRequest): void {
+  switch (request.kind) {
+    case 'start':
+      cutter = createCutter(request.cutter, BLOCK_PRIMITIVES)
+      return
+    case 'filter':
+      filter = viewFilter(request.buffer, request.capacity)
+      return
+    case 'segment':
+      takeSegment(request)
+      return
+    case 'store':
+      takeStore(request)
+      return
+    default:
+      request satisfies never
+  }
+}
+
+function takeSegment(job: SegmentJob): void {
+  if (!cutter) throw new Error('a segment came before the start message')
+  const bytes = Buffer.from(job.input, job.start, job.end - job.start)
+  const cuts = cutter.cut(bytes, job.last)
+  const carry = new Uint8Array(bytes.length - cuts.consumed)
+  carry.set(bytes.subarray(cuts.consumed))
+  reply({ kind: 'cut', carry }, [carry.buffer])
+
+  const output = Buffer.from(job.output)
+  const rows: TableRow[] = []
+  const stored = new Set<string>()
+  let start = 0
+  let filled = 0
+  for (const [i, end] of cuts.ends.entries()) {
+    const length = end - start
+    const row = { start: job.start + start, length, recordOffset: NOT_STORED, recordLength: 0 }
+    if (cuts.zeros[i]) {
+      rows.push({ ...row, digest: null })
+    } else {
+      const slice = bytes.subarray(start, end)
+      const digest = sha256(slice)
+      const key = digest.toString('latin1')
+      if (filter && !filter.mayHave(digest) && !stored.has(key)) {
+        const recordLength = writeRecord(output, filled, digest, slice)
+        rows.push({ ...row, digest, recordOffset: filled, recordLength })
+        filled += recordLength
+        stored.add(key)
+      } else {
+        rows.push({ ...row, digest })
+      }
+    }
+    start = end
+  }
+  const table = encodeTable(rows)
+  reply({ kind: 'done', input: job.input, output: job.output, table }, [job.input, job.output, table])
+}
+
+function takeStore(job: StoreJob): void {
+  const wanted = viewTable(job.table)
+  const output = Buffer.from(job.output)
+  const rows: TableRow[] = []
+  let filled = 0
+  for (let i = 0; i < wanted.count; i++) {
+    const slice = Buffer.from(job.input, wanted.startAt(i), wanted.lengthAt(i))
+    const recordLength = writeRecord(output, filled, wanted.digestAt(i), slice)
+    rows.push({ digest: wanted.digestAt(i), start: wanted.startAt(i), length: wanted.lengthAt(i), recordOffset: filled, recordLength })
+    filled += recordLength
+  }
+  const table = encodeTable(rows)
+  reply({ kind: 'done', input: job.input, output: job.output, table }, [job.input, job.output, table])
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  const digest = Buffer.allocUnsafe(32)
+  Bun.SHA256.hash(bytes, digest)
+  return digest
+}
+
+/** Slices in a row that did not shrink: from the first on a sample decides whether the next one is worth the work. */
+let unshrunk = 0
+const SAMPLE_BYTES = 4096
+
+function isSmaller(compressed: Uint8Array, bytes: Uint8Array): boolean {
+  return compressed.length <= bytes.length * (1 - COMPRESSION_SAVING_MIN)
+}
+
+/** Whether compressing is worth trying: within a run of incompressible slices two samples are tried first. */
+function mayShrink(slice: Buffer): boolean {
+  if (unshrunk === 0 || slice.length < 4 * SAMPLE_BYTES) return true
+  const middle = slice.length >> 1
+  return [slice.subarray(0, SAMPLE_BYTES), slice.subarray(middle, middle + SAMPLE_BYTES)].some((sample) =>
+    isSmaller(Bun.zstdCompressSync(sample, { level: ZSTD_LEVEL }), sample),
+  )
+}
+
+/** Writes the record of a slice at `at` and gives its length. */
+function writeRecord(output: Buffer, at: number, digest: Uint8Array, slice: Buffer): number {
+  const compressed = mayShrink(slice) ? Bun.zstdCompressSync(slice, { level: ZSTD_LEVEL }) : slice
+  const isCompressed = compressed !== slice && isSmaller(compressed, slice)
+  unshrunk = isCompressed ? 0 : unshrunk + 1
+  const stored = isCompressed ? compressed : slice
+  output.set(stored, at + RECORD_HEADER_BYTES)
+  writeRecordHeader(output, at, {
+    digest,
+    codec: isCompressed ? CODEC_ZSTD : CODEC_RAW,
+    length: slice.length,
+    storedLength: stored.length,
+    checksum: checksumOf(stored),
+  })
+  return RECORD_HEADER_BYTES + stored.length
+}
+
+function reply(message: WorkerReply, transfer: ArrayBuffer[]): void {
+  self.postMessage(message, transfer)
+}

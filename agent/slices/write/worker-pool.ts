@@ -1,0 +1,165 @@
+// Worker pool of the ingest: as many threads as cores, one job at a time each, jobs in order of arrival.
+
+import type { Log } from '../../contract/runtime.ts'
+import type { Filter } from '../index/filter.ts'
+import type { JobDone, SegmentCut, SegmentJob, StoreJob, WorkerReply, WorkerRequest } from './ingest-messages.ts'
+import type { CutterParameters } from '../../../protocol/cutter.ts'
+
+/** A job under way. `cut` resolves early, `done` at the end; a store job has no cut. */
+export interface RunningJob {
+  readonly cut: Promise<SegmentCut>
+  readonly done: Promise<JobDone>
+}
+
+interface QueuedJob {
+  readonly job: SegmentJob | StoreJob
+  readonly cut: PromiseWithResolvers<SegmentCut>
+  readonly done: PromiseWithResolvers<JobDone>
+}
+
+/** Threads that are started in place of dead ones in the life of a pool. */
+const REPLACEMENTS_MAX = 16
+
+export interface WorkerPoolOptions {
+  readonly count: number
+  readonly cutter: CutterParameters
+  readonly log: Log
+  /** Another way to start a thread; the default runs `ingest-worker.ts`. */
+  readonly startWorker?: () => Worker
+}
+
+/** Owns the threads. */
+export class WorkerPool implements Disposable {
+  readonly #idle: Worker[] = []
+  readonly #all = new Set<Worker>()
+  readonly #running = new Map<Worker, QueuedJob>()
+  readonly #queue: QueuedJob[] = []
+  readonly #log: Log
+
+  readonly #options: WorkerPoolOptions
+  #filter: Filter | undefined
+  #replacements = 0
+
+  constructor(options: WorkerPoolOptions) {
+    this.#log = options.log
+    this.#options = options
+    for (let i = 0; i < options.count; i++) this.#start()
+  }
+
+  /** Gives every worker the filter; until then they take every slice for perhaps known. */
+  setFilter(filter: Filter): void {
+    this.#filter = filter
+    for (const worker of this.#all) postFilter(worker, filter)
+  }
+
+  run(job: SegmentJob | StoreJob): RunningJob {
+    const queued: QueuedJob = { job, cut: Promise.withResolvers(), done: Promise.withResolvers() }
+    // Whoever waits sees the failure; an ingest that was dropped waits no more.
+    queued.cut.promise.catch(() => {})
+    queued.done.promise.catch(() => {})
+    this.#queue.push(queued)
+    if (this.#all.size === 0) this.#refuseAll(new Error('no ingest worker runs; the log says why'))
+    else this.#next()
+    return { cut: queued.cut.promise, done: queued.done.promise }
+  }
+
+  [Symbol.dispose](): void {
+    for (const worker of this.#all) worker.terminate()
+    this.#all.clear()
+    const error = new Error('the slice store was closed')
+    for (const job of this.#running.values()) refuse(job, error)
+    this.#running.clear()
+    this.#refuseAll(error)
+  }
+
+  #start(): void {
+    const worker = this.#options.startWorker?.() ?? new Worker(new URL('./ingest-worker.ts', import.meta.url).href)
+    worker.addEventListener('message', (event: MessageEvent<WorkerReply>) => this.#reply(worker, event.data))
+    worker.addEventListener('error', (event) => this.#replace(worker, event.message))
+    // An idle thread must not keep the process alive.
+    worker.unref()
+    post(worker, { kind: 'start', cutter: this.#options.cutter }, [])
+    if (this.#filter) postFilter(worker, this.#filter)
+    this.#all.add(worker)
+    this.#idle.push(worker)
+  }
+
+  /** A thread that died is gone with its job; another takes its place, unless threads die again and again. */
+  #replace(worker: Worker, message: string): void {
+    if (!this.#all.delete(worker)) return
+    const idle = this.#idle.indexOf(worker)
+    if (idle !== -1) this.#idle.splice(idle, 1)
+    worker.terminate()
+    const error = new Error(`an ingest worker died: ${message}`)
+    this.#log.error('an ingest worker died', { reason: message, replacements: this.#replacements })
+    const job = this.#running.get(worker)
+    this.#running.delete(worker)
+    if (job) refuse(job, error)
+    if (this.#replacements++ < REPLACEMENTS_MAX) this.#start()
+    if (this.#all.size === 0) this.#refuseAll(error)
+    else this.#next()
+  }
+
+  #refuseAll(error: Error): void {
+    for (const job of this.#queue.splice(0)) refuse(job, error)
+  }
+
+  #next(): void {
+    while (this.#queue.length > 0) {
+      const worker = this.#idle.pop()
+      if (!worker) return
+      const queued = this.#queue.shift()
+      if (!queued) return
+      this.#running.set(worker, queued)
+      worker.ref()
+      const { job } = queued
+      post(worker, job, job.kind === 'segment' ? [job.input, job.output] : [job.input, job.output, job.table])
+    }
+  }
+
+  #reply(worker: Worker, reply: WorkerReply): void {
+    const job = this.#running.get(worker)
+    switch (reply.kind) {
+      case 'cut':
+        job?.cut.resolve(reply)
+        return
+      case 'done':
+        this.#running.delete(worker)
+        worker.unref()
+        this.#idle.push(worker)
+        job?.done.resolve(reply)
+        this.#next()
+        return
+      case 'failed':
+        this.#fail(worker, reply.message)
+        return
+      default:
+        reply satisfies never
+    }
+  }
+
+  /** A job that failed leaves its thread as it was. */
+  #fail(worker: Worker, message: string): void {
+    const job = this.#running.get(worker)
+    this.#log.error('an ingest worker could not do a job', { reason: message })
+    if (!job) return
+    this.#running.delete(worker)
+    worker.unref()
+    this.#idle.push(worker)
+    refuse(job, new Error(`an ingest worker failed: ${message}`))
+    this.#next()
+  }
+}
+
+function refuse(job: QueuedJob, error: Error): void {
+  job.cut.reject(error)
+  job.done.reject(error)
+}
+
+function postFilter(worker: Worker, { buffer, capacity }: Filter): void {
+  post(worker, { kind: 'filter', buffer, capacity }, [])
+}
+
+function post(worker: Worker, message: WorkerRequest, transfer: ArrayBuffer[]): void {
+  worker.postMessage(message, transfer)
+}

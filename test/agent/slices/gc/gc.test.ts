@@ -1,0 +1,290 @@
+// gc: what is named stays, what is not goes, and the numbers are those of the disk. Beside other work nothing live is lost.
+
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { join } from 'node:path'
+import { encodeManifest } from '../../../../protocol/manifest.ts'
+import type { SliceRoots } from '../../../../agent/contract/slices.ts'
+import { planPacks } from '../../../../agent/slices/gc/plan.ts'
+import type { PackUse } from '../../../../agent/slices/gc/plan.ts'
+import { createRandom, propertyOptions } from '../../../support/properties.ts'
+import {
+  contentOf,
+  createSliceModel,
+  digestsOf,
+  filesBelow,
+  folderBytes,
+  openStore,
+  readBack,
+  SMALL_CUTTER,
+  stretchesArbitrary,
+  writeAll,
+} from '../../../support/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+
+const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
+
+describe('gc', () => {
+  test('leaves exactly the live slices, and counts what the folder lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(stretchesArbitrary({ stretchesMax: 6, lengthMax: 60_000 }), { minLength: 1, maxLength: 5 }),
+        fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
+        fc.boolean(),
+        async (contents, removed, reopened) => {
+          await using folder = await createTemporaryFolder()
+          const packs = folder.file('mount', 'packs')
+          const model = createSliceModel()
+          const options = { folder: folder.path, roots: [model], packSealBytes: 16 * 1024 }
+          await using stack = new AsyncDisposableStack()
+          let store = stack.use(await openStore(options))
+          for (const [i, stretches] of contents.entries()) await model.add(store, `image ${i}`, contentOf(stretches))
+          for (const i of contents.keys()) if (removed[i]) model.remove(`image ${i}`)
+          if (reopened) {
+            await store[Symbol.asyncDispose]()
+            store = stack.use(await openStore(options))
+          }
+
+          const before = await folderBytes(packs)
+          const statsBefore = store.stats()
+          const dry = await store.gc({ dryRun: true })
+          expect(await folderBytes(packs)).toBe(before)
+          expect(store.stats()).toEqual(statsBefore)
+          const real = await store.gc({ dryRun: false })
+          const after = await folderBytes(packs)
+
+          expect(real.freedBytes).toBe(before - after)
+          // Footers of packs that are filled on the way are not foreseen.
+          expect(Math.abs(real.freedBytes - dry.freedBytes)).toBeLessThanOrEqual(real.packsRewritten * 2048)
+          expect({ ...dry, dryRun: false, freedBytes: real.freedBytes }).toEqual(real)
+          expect(real.slicesLive).toBe(model.live().size)
+          expect(store.stats().slices).toBe(model.live().size)
+          for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+          expect(await store.gc({ dryRun: false })).toMatchObject({ slicesDead: 0 })
+
+          await store[Symbol.asyncDispose]()
+          store = stack.use(await openStore({ ...options, rebuild: true }))
+          expect(await store.scrub({ bytesPerSecond: Infinity })).toMatchObject({ corrupt: [], missing: [], faults: [] })
+          for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+        },
+      ),
+      propertyOptions(8),
+    )
+  }, 60_000)
+
+  test('leaves nothing of a store whose images are all gone', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model] })
+    for (let i = 0; i < 4; i++) await model.add(store, `image ${i}`, noise(i, 100))
+    model.images.clear()
+    await store.gc({ dryRun: false })
+    expect(store.stats()).toMatchObject({ slices: 0, storedBytes: 0, packs: 0, packBytes: 0 })
+    expect(await folderBytes(folder.file('mount', 'packs'))).toBe(0)
+  })
+
+  test('rewrites a pack under half live and leaves one over half live', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 100_000 })
+    await model.add(store, 'small', noise(1, 60))
+    await model.add(store, 'large', noise(2, 150))
+    model.remove('large')
+    expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 1 })
+    await model.add(store, 'other', noise(3, 60))
+    await model.add(store, 'fill', noise(4, 60))
+    await model.add(store, 'more', noise(5, 60))
+    model.remove('small')
+    expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 0, freedBytes: 0 })
+    for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+  })
+
+  test('removes nothing when a root cannot be read', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    const broken: SliceRoots = {
+      list: () => [
+        {
+          name: 'broken',
+          entries: () => {
+            throw new Error('cannot be read')
+          },
+        },
+      ],
+    }
+    const roots: SliceRoots[] = [model]
+    await using store = await openStore({ folder: folder.path, roots })
+    const { manifest, bytes } = await model.add(store, 'image', noise(1, 300))
+    roots.push(broken)
+    model.remove('image')
+    const before = store.stats()
+    await expect(store.gc({ dryRun: false })).rejects.toThrow('cannot be read')
+    expect(store.stats()).toEqual(before)
+    expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+  })
+
+  test('stops at an aborted signal and goes on another time', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
+    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noise(i, 100))
+    for (let i = 0; i < 6; i += 2) model.remove(`image ${i}`)
+    for (let steps = 1; ; steps++) {
+      const controller = new AbortController()
+      let left = steps
+      const done = await store
+        .gc({ dryRun: false, signal: controller.signal, onProgress: () => void (--left === 0 && controller.abort(new Error('enough'))) })
+        .then(() => true)
+        .catch(() => false)
+      for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+      if (done) break
+    }
+    expect(store.stats().slices).toBe(model.live().size)
+  })
+
+  test('keeps slices that are pinned and named by nothing yet', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model] })
+    const bytes = noise(1, 200)
+    await using ingest = store.ingest({ offset: 0, tail: new Uint8Array(0) })
+    await writeAll(ingest, bytes)
+    const { entries, release } = await ingest.finish()
+    const { manifest } = await encodeManifest(entries)
+    expect(await store.gc({ dryRun: false })).toMatchObject({ slicesDead: 0 })
+    expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+    release()
+    expect(await store.gc({ dryRun: false })).toMatchObject({ slicesLive: 0 })
+    expect(store.stats().slices).toBe(0)
+  })
+
+  test('keeps slices that a receiver pinned until it is closed', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model] })
+    const { manifest, bytes } = await model.add(store, 'image', noise(1, 200))
+    const receiver = store.receive()
+    expect(receiver.pin(digestsOf(manifest).map((hex) => Buffer.from(hex, 'hex')))).toEqual([])
+    model.remove('image')
+    expect(await store.gc({ dryRun: false })).toMatchObject({ slicesDead: 0 })
+    expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+    await receiver[Symbol.asyncDispose]()
+    expect(await store.gc({ dryRun: false })).toMatchObject({ slicesLive: 0 })
+  })
+
+  test('lets go of what a closed ingest had stored, also of checkpoints that nobody could use', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openStore({ folder: folder.path })
+    const ingest = store.ingest({ offset: 0, tail: new Uint8Array(0) })
+    await writeAll(ingest, noise(1, 200))
+    await ingest.checkpoint()
+    await writeAll(ingest, noise(2, 200))
+    await ingest[Symbol.asyncDispose]()
+    expect(await store.gc({ dryRun: false })).toMatchObject({ slicesLive: 0 })
+    expect(store.stats().slices).toBe(0)
+  })
+
+  test('loses nothing live beside ingests, reads and receivers', async () => {
+    await using folder = await createTemporaryFolder()
+    await using other = await createTemporaryFolder()
+    const model = createSliceModel()
+    const source = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 32 * 1024 })
+    await using origin = await openStore({ folder: other.path, roots: [source] })
+    const random = createRandom(11)
+    const working = new AbortController()
+
+    const collect = async (): Promise<void> => {
+      while (!working.signal.aborted) await store.gc({ dryRun: false })
+    }
+    const upload = async (lane: number): Promise<void> => {
+      for (let i = 0; i < 12; i++) {
+        const shared = noise(random.below(4), 80)
+        const image = await model.add(store, `${lane}/${i}`, Buffer.concat([shared, noise(1000 + lane * 100 + i, 40)]))
+        expect((await readBack(store, image.manifest)).equals(image.bytes)).toBe(true)
+        if (random.chance(0.6)) model.remove(random.pick([...model.images.keys()]))
+      }
+    }
+    const receive = async (): Promise<void> => {
+      for (let i = 0; i < 8; i++) {
+        const image = await source.add(origin, `synced ${i}`, Buffer.concat([noise(random.below(4), 80), noise(5000 + i, 40)]))
+        const digests = digestsOf(image.manifest).map((hex) => Buffer.from(hex, 'hex'))
+        await using receiver = store.receive()
+        const missing = receiver.pin(digests).map((n) => digests[n] ?? Buffer.alloc(32))
+        for await (const frame of origin.readStored(missing)) await receiver.put(frame)
+        await receiver.sync()
+        model.images.set(image.name, image)
+      }
+    }
+    const collecting = collect()
+    await Promise.all([upload(0), upload(1), receive()])
+    working.abort()
+    await collecting
+
+    for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+    expect(await store.scrub({ bytesPerSecond: Infinity })).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
+    await store.gc({ dryRun: false })
+    expect(store.stats().slices).toBe(model.live().size)
+  }, 30_000)
+
+  test('runs beside another gc and a scrub', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
+    const before = await folderBytes(folder.file('mount', 'packs'))
+    for (let i = 0; i < 12; i++) await model.add(store, `image ${i}`, Buffer.concat([noise(0, 20), noise(1 + i, 40)]))
+    for (let i = 0; i < 12; i += 2) model.remove(`image ${i}`)
+    const [first, second, report] = await Promise.all([
+      store.gc({ dryRun: false }),
+      store.gc({ dryRun: false }),
+      store.scrub({ bytesPerSecond: Infinity }),
+      model.add(store, 'beside', noise(50, 80)),
+    ])
+    expect(report).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
+    expect(first.packsRemoved + first.packsRewritten + second.packsRemoved + second.packsRewritten).toBeGreaterThan(0)
+    for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+    await store.gc({ dryRun: false })
+    expect(store.stats().slices).toBe(model.live().size)
+    expect(await folderBytes(folder.file('mount', 'packs'))).toBe(before + store.stats().packBytes)
+    expect(store.quarantined()).toEqual([])
+  })
+
+  test('merges many small packs', async () => {
+    await using folder = await createTemporaryFolder()
+    const model = createSliceModel()
+    for (let i = 0; i < 12; i++) {
+      await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 2 * 1024 })
+      await model.add(store, `image ${i}`, noise(i, 4))
+    }
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 64 * 1024 })
+    const before = store.stats().packs
+    await store.gc({ dryRun: false })
+    expect(before).toBeGreaterThan(8)
+    expect(store.stats().packs).toBeLessThan(3)
+    expect(await filesBelow(join(folder.path, 'mount', 'packs'), '.pack')).toHaveLength(store.stats().packs)
+    for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
+  })
+})
+
+describe('planPacks', () => {
+  test('never needs more room than there is, and takes every pack with nothing live', () => {
+    const pack = fc.record({ length: fc.integer({ min: 16, max: 1_000_000 }), livePart: fc.double({ min: 0, max: 1, noNaN: true }) })
+    fc.assert(
+      fc.property(fc.array(pack, { maxLength: 40 }), fc.integer({ min: 0, max: 2_000_000 }), (made, freeBytes) => {
+        const packs = made.map(({ length }, id) => ({ id, name: String(id), length }))
+        const uses = new Map<number, PackUse>(made.map(({ length, livePart }, id) => [id, { liveBytes: Math.floor(length * livePart), deadBytes: 0 }]))
+        const live = (id: number): number => uses.get(id)?.liveBytes ?? 0
+        const { remove, rewrite } = planPacks(packs, uses, freeBytes, 10_000)
+        expect(remove.map(({ id }) => id)).toEqual(packs.filter(({ id }) => live(id) === 0).map(({ id }) => id))
+        let room = freeBytes + remove.reduce((sum, { length }) => sum + length, 0)
+        for (const { id, length } of rewrite) {
+          expect(live(id)).toBeGreaterThan(0)
+          expect(live(id)).toBeLessThanOrEqual(room)
+          room += length - live(id)
+        }
+        expect(new Set([...remove, ...rewrite].map(({ id }) => id)).size).toBe(remove.length + rewrite.length)
+      }),
+      propertyOptions(200),
+    )
+  })
+})
