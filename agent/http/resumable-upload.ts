@@ -3,7 +3,7 @@
 
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
-import type { UploadView } from '../uploads/upload.ts'
+import type { UploadView } from '../uploads/record/upload.ts'
 import { hasMediaType } from './tus.ts'
 
 export const PARTIAL_MEDIA_TYPE = 'application/partial-upload'

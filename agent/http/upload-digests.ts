@@ -1,8 +1,8 @@
 // What a request says its bytes hash to: Upload-Checksum of tus, Content-Digest and Repr-Digest of RFC 9530.
 
 import { problem } from '../../protocol/problems.ts'
-import { parseChecksum } from '../uploads/checksum.ts'
-import type { Checksum } from '../uploads/checksum.ts'
+import { parseChecksum } from '../uploads/body/checksum.ts'
+import type { Checksum } from '../uploads/body/checksum.ts'
 import { parseContentDigest, parseReprDigest } from '../uploads/digest-fields.ts'
 
 /** Digest of the body and of the whole upload. Throws `invalid-input` for one that cannot be verified. */

@@ -3,14 +3,14 @@
 
 import type { NewContent } from '../contract/images.ts'
 import type { UploadsContext } from './context.ts'
-import { RECORD_ENTRIES_MAX, unpackEntries } from './journal-codec.ts'
-import type { PackedEntries } from './journal-codec.ts'
-import type { Journal } from './journal.ts'
-import { spaceKey } from './limits.ts'
-import type { Sink } from './intake.ts'
-import { journalPath, writeUploadFile } from './upload-file.ts'
-import { isWhole } from './upload.ts'
-import type { Upload } from './upload.ts'
+import { RECORD_ENTRIES_MAX, unpackEntries } from './record/journal-codec.ts'
+import type { PackedEntries } from './record/journal-codec.ts'
+import type { Journal } from './record/journal.ts'
+import { spaceKey } from './limits/limits.ts'
+import type { Sink } from './body/byte-intake.ts'
+import { journalPath, writeUploadFile } from './record/upload-file.ts'
+import { isWhole } from './record/upload.ts'
+import type { Upload } from './record/upload.ts'
 
 type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'places' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table' | 'entriesMax'>
 

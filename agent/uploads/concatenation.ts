@@ -4,10 +4,10 @@
 import { problem } from '../../protocol/problems.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Clock, CrashPoint } from '../contract/runtime.ts'
-import { ENTRY_BYTES, joinEntries, RECORD_ENTRIES_MAX } from './journal-codec.ts'
-import type { PackedEntries } from './journal-codec.ts'
-import { refuseTooManyEntries } from './limits.ts'
-import type { Upload } from './upload.ts'
+import { ENTRY_BYTES, joinEntries, RECORD_ENTRIES_MAX } from './record/journal-codec.ts'
+import type { PackedEntries } from './record/journal-codec.ts'
+import { refuseTooManyEntries } from './limits/limits.ts'
+import type { Upload } from './record/upload.ts'
 
 /** Parts of one final upload at most. */
 export const CONCAT_PARTS_MAX = 1000

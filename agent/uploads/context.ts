@@ -11,12 +11,12 @@ import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
 import type { SliceVisibility } from '../contract/visibility.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import type { Breath } from './breath.ts'
-import type { OwnSlicesTable } from './own-slices.ts'
-import type { Places } from './places.ts'
-import type { Receptions } from './receptions.ts'
-import type { SlotLimits, Slots } from './slots.ts'
-import type { UploadTable } from './upload-table.ts'
+import type { Breath } from './body/byte-budget.ts'
+import type { OwnSlicesTable } from './record/own-slices.ts'
+import type { Places } from './body/ingest-slots.ts'
+import type { Receptions } from './body/body-readers.ts'
+import type { SlotLimits, Slots } from './limits/upload-quota.ts'
+import type { UploadTable } from './record/upload-table.ts'
 
 export interface UploadsDeps {
   readonly disk: Disk

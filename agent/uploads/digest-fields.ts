@@ -3,11 +3,11 @@
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { ImageDraft } from '../../protocol/image.ts'
-import { decodeBase64 } from './checksum.ts'
-import type { Checksum } from './checksum.ts'
+import { decodeBase64 } from './body/checksum.ts'
+import type { Checksum } from './body/checksum.ts'
 import type { UploadsContext } from './context.ts'
-import { writeUploadFile } from './upload-file.ts'
-import type { Upload } from './upload.ts'
+import { writeUploadFile } from './record/upload-file.ts'
+import type { Upload } from './record/upload.ts'
 
 /** Active algorithms of RFC 9530 §7.2 with the bytes of their digests, the one that is verified first in front. */
 const ALGORITHMS = [

@@ -4,10 +4,10 @@
 import { problemOf } from '../contract/failures.ts'
 import { completeUpload } from './complete.ts'
 import type { UploadsContext } from './context.ts'
-import { adjustSpace } from './limits.ts'
-import { createSink } from './sink.ts'
-import type { Turns } from './turns.ts'
-import { isWhole, offsetOf } from './upload.ts'
+import { adjustSpace } from './limits/limits.ts'
+import { createSink } from './upload-commits.ts'
+import type { Turns } from './upload-locks.ts'
+import { isWhole, offsetOf } from './record/upload.ts'
 
 /** How often uploads that are whole but not published are tried again, in milliseconds. */
 const RETRY_MS = 60_000

@@ -2,8 +2,8 @@
 
 import type { Command, CommandInput } from './command.ts'
 import { COMMON_FLAGS, usage } from './command.ts'
-import { nearest, quoteWord } from './words.ts'
-import type { Word } from './words.ts'
+import { nearest, quoteWord } from './line.ts'
+import type { Word } from './line.ts'
 
 export type Parsed =
   | { readonly kind: 'command'; readonly command: Command; readonly input: CommandInput; readonly common: ReadonlySet<string> }

@@ -10,7 +10,7 @@ import type { Outcome, View } from '../views/view.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
 import { parseWords } from './parse.ts'
 import type { Parsed } from './parse.ts'
-import { quoteWord, splitLine } from './words.ts'
+import { quoteWord, splitLine } from './line.ts'
 
 /** Understands a line by the table of the context. */
 export function parseLine(context: Pick<CommandContext, 'commands'>, line: string): Parsed {

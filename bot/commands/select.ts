@@ -8,9 +8,9 @@ import { formatTime } from '../../protocol/time.ts'
 import type { Contact, Silence } from '../fleet/fleet.ts'
 import { silenceNote, silenceWords } from '../fleet/observe.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
-import { plural } from '../views/words.ts'
+import { plural } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
-import { nearest } from './words.ts'
+import { nearest } from './line.ts'
 
 /** Characters of an id, after its prefix or at its end, that are enough to look for it. */
 const ID_PART_LENGTH_MIN = 4

@@ -2,8 +2,8 @@
 
 import type { Command, CommandContext, Subject } from '../commands/command.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
-import { quoteWord, splitLine } from '../commands/words.ts'
-import { plainText } from '../views/words.ts'
+import { quoteWord, splitLine } from '../commands/line.ts'
+import { plainText } from '../views/phrases.ts'
 
 /** Time after which names of images are asked for anew, in milliseconds, and how long an answer may take. */
 const IMAGES_FRESH_MS = 15_000

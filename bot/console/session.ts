@@ -5,12 +5,12 @@ import type { CommandContext } from '../commands/command.ts'
 import { parseWords } from '../commands/parse.ts'
 import { exitCode, runParsed } from '../commands/run.ts'
 import { followTasks } from '../commands/task/task-view.ts'
-import { quoteOption, quoteWord, splitLine } from '../commands/words.ts'
-import type { Word } from '../commands/words.ts'
+import { quoteOption, quoteWord, splitLine } from '../commands/line.ts'
+import type { Word } from '../commands/line.ts'
 import { renderJson } from '../views/json.ts'
 import { renderProgress, renderTerminal } from '../views/terminal.ts'
 import type { FormInput, View } from '../views/view.ts'
-import { plainText } from '../views/words.ts'
+import { plainText } from '../views/phrases.ts'
 
 export interface Screen {
   print(text: string): void

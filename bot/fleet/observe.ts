@@ -5,7 +5,7 @@ import { problemCode } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
-import { formatAt } from '../views/words.ts'
+import { formatAt } from '../views/phrases.ts'
 import type { Contact, Fleet, Silence } from './fleet.ts'
 import type { StoreRecord } from './registry.ts'
 

@@ -9,7 +9,7 @@ import type { BotDatabase } from '../system/database.ts'
 import type { Log } from '../system/log.ts'
 import type { SlackMessage } from '../views/blocks.ts'
 import type { View } from '../views/view.ts'
-import { isEnded } from '../views/words.ts'
+import { isEnded } from '../views/phrases.ts'
 import type { RenderView } from './message.ts'
 import type { Pacing } from './pacing.ts'
 

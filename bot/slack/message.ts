@@ -10,7 +10,7 @@ import { renderMessage } from '../views/blocks.ts'
 import type { Press, SlackMessage } from '../views/blocks.ts'
 import { limitText, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'
-import { plainJson } from '../views/words.ts'
+import { plainJson } from '../views/phrases.ts'
 import type { Buttons } from './buttons.ts'
 
 export interface MessageDeps {

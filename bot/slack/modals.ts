@@ -12,7 +12,7 @@ import {
   SECTION_TEXT_MAX,
 } from '../views/slack-limits.ts'
 import type { Confirm, Form } from '../views/view.ts'
-import { GLYPHS, plainText } from '../views/words.ts'
+import { GLYPHS, plainText } from '../views/phrases.ts'
 
 export const CONFIRM_CALLBACK = 'slipway:confirm'
 export const FORM_CALLBACK = 'slipway:form'

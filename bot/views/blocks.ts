@@ -14,7 +14,7 @@ import {
   SECTION_TEXT_MAX,
 } from './slack-limits.ts'
 import type { Action, Column, Field, FollowedTask, Row, View } from './view.ts'
-import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from './words.ts'
+import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from './phrases.ts'
 
 export const ROWS_PER_PAGE = 15
 const BUTTONS_MAX = 10

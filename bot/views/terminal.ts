@@ -2,7 +2,7 @@
 // and words already say.
 
 import type { Column, Field, FollowedTask, Row, Tone, View } from './view.ts'
-import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from './words.ts'
+import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from './phrases.ts'
 
 export interface TerminalStyle {
   /** Columns of the terminal; undefined where text is not wrapped. */

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { decodeImageFile, encodeImageFile, newLife } from '../../agent/images/image-file.ts'
-import { describeUpload, parseMetadata } from '../../agent/uploads/metadata.ts'
+import { describeUpload, parseMetadata } from '../../agent/uploads/record/metadata.ts'
 import { imageDraftSchema, imageSchema } from '../../protocol/image.ts'
 import type { Image } from '../../protocol/image.ts'
 import { problemCode, ProblemError } from '../../protocol/problems.ts'

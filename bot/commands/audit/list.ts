@@ -3,7 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
-import { formatAt } from '../../views/words.ts'
+import { formatAt } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 
 const ENTRIES_DEFAULT = 50

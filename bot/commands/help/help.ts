@@ -7,7 +7,7 @@ import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { COMMON_FLAGS, defineCommand, usage } from '../command.ts'
-import { nearest } from '../words.ts'
+import { nearest } from '../line.ts'
 
 export const help = defineCommand({
   noun: 'help',

@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import type { FollowedTask } from '../../views/view.ts'
-import { statusWord } from '../../views/words.ts'
+import { statusWord } from '../../views/phrases.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'

@@ -10,11 +10,11 @@ import { formatSize, parseDuration, parseSize } from '../../../protocol/units.ts
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, View } from '../../views/view.ts'
-import { formatWireTime } from '../../views/words.ts'
+import { formatWireTime } from '../../views/phrases.ts'
 import type { CommandContext, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
-import { quoteOption } from '../words.ts'
+import { quoteOption } from '../line.ts'
 import { imageView } from './image-rows.ts'
 
 const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const

@@ -7,10 +7,10 @@ import { formatTime } from '../../../protocol/time.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, Row, View } from '../../views/view.ts'
-import { formatWireTime, UNKNOWN } from '../../views/words.ts'
+import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext, TargetSpec } from '../command.ts'
 import { oneStore } from '../select.ts'
-import { nearest } from '../words.ts'
+import { nearest } from '../line.ts'
 
 export const SCHEDULE_COLUMNS: readonly Column[] = [
   { key: 'store', label: 'Store', isWhole: true },

@@ -8,7 +8,7 @@ import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption } from '../words.ts'
+import { quoteOption } from '../line.ts'
 import { showView } from './show.ts'
 
 /** Names are typed in commands: no white space, nothing that the parser reads otherwise. */

@@ -4,10 +4,10 @@ import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
-import { formatBytes, formatWireTime } from '../../views/words.ts'
+import { formatBytes, formatWireTime } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { answerOf, oneStore } from '../select.ts'
-import { quoteWord } from '../words.ts'
+import { quoteWord } from '../line.ts'
 
 const FILES_SHOWN_MAX = 1000
 /** Their entries are ids of work in progress: agents list them for operators only, but the bot's own token is one of those. */

@@ -4,7 +4,7 @@ import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import type { ChecklistItem } from '../../views/view.ts'
-import { isEnded, plural } from '../../views/words.ts'
+import { isEnded, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Images of a store that are read for the checklist. */

@@ -7,7 +7,7 @@ import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { oneStore } from '../select.ts'
-import { quoteWord } from '../words.ts'
+import { quoteWord } from '../line.ts'
 import { checkStore } from './delete-checks.ts'
 
 export const storeDelete = defineCommand({

@@ -3,7 +3,7 @@
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
 import { makeView } from '../../views/view.ts'
-import { plural, stateWord } from '../../views/words.ts'
+import { plural, stateWord } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { someStores } from '../select.ts'
 import { oldest, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'

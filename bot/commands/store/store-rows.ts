@@ -5,8 +5,8 @@ import { formatDuration } from '../../../protocol/units.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import { observationJson } from '../../fleet/observe.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
-import { formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/words.ts'
-import { quoteWord } from '../words.ts'
+import { formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
+import { quoteWord } from '../line.ts'
 
 export const STORE_COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Name', isWhole: true },

@@ -3,7 +3,7 @@
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../views/view.ts'
-import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../views/words.ts'
+import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Time between two looks at a running task, in milliseconds: short at first, for tasks that end at once. */

@@ -5,7 +5,7 @@ import { observeAll } from '../../fleet/observe.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'
-import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/words.ts'
+import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { oldest } from '../store/store-rows.ts'
 

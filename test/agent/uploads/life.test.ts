@@ -5,7 +5,7 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { UploadBody } from '../../../agent/uploads/append.ts'
-import { startChecksum } from '../../../agent/uploads/checksum.ts'
+import { startChecksum } from '../../../agent/uploads/body/checksum.ts'
 import { startUploadServer, TOKENS } from '../../support/upload-server.ts'
 import type { UploadServer } from '../../support/upload-server.ts'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { runConsoleLine } from '../../../bot/console/session.ts'
-import { splitLine } from '../../../bot/commands/words.ts'
+import { splitLine } from '../../../bot/commands/line.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { createMemoryAgent } from '../../support/memory-agent.ts'
 import { createTemporaryFolder } from '../../support/temporary-folder.ts'

@@ -1,9 +1,9 @@
 // Upload-Metadata (tus 1.0.0, "Upload-Metadata"): parsed to validate it and to describe the image. The header itself is kept
 // and echoed as it was sent.
 
-import { imageDraftSchema } from '../../protocol/image.ts'
-import type { ImageDraft } from '../../protocol/image.ts'
-import { problem } from '../../protocol/problems.ts'
+import { imageDraftSchema } from '../../../protocol/image.ts'
+import type { ImageDraft } from '../../../protocol/image.ts'
+import { problem } from '../../../protocol/problems.ts'
 
 /** Longest Upload-Metadata header in characters; the HTTP server bounds the whole header block at 16 KiB. */
 export const METADATA_LENGTH_MAX = 12 * 1024

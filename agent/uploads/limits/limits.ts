@@ -1,14 +1,14 @@
 // Limits of uploads: of length and entries, and of the space above the reserve that each is promised.
 
-import { MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
-import { problem } from '../../protocol/problems.ts'
-import type { ProblemError } from '../../protocol/problems.ts'
-import { formatSize } from '../../protocol/units.ts'
-import type { Actor } from '../contract/access.ts'
-import type { Space } from '../contract/space.ts'
-import { ENTRY_BYTES } from './journal-codec.ts'
-import type { UploadFile } from './upload-file.ts'
-import type { Upload } from './upload.ts'
+import { MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES } from '../../../protocol/manifest.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+import { formatSize } from '../../../protocol/units.ts'
+import type { Actor } from '../../contract/access.ts'
+import type { Space } from '../../contract/space.ts'
+import { ENTRY_BYTES } from '../record/journal-codec.ts'
+import type { UploadFile } from '../record/upload-file.ts'
+import type { Upload } from '../record/upload.ts'
 
 /** Entries of one upload at most: it could not become an image with more. */
 export const UPLOAD_ENTRIES_MAX = MANIFEST_ENTRIES_MAX

@@ -1,8 +1,8 @@
 // The bodies that are being received. Each looks at the time at a fixed interval, by one timer that runs only while there
 // are any.
 
-import type { Clock } from '../contract/runtime.ts'
-import type { Reception } from './reception.ts'
+import type { Clock } from '../../contract/runtime.ts'
+import type { Reception } from './body-reader.ts'
 
 /** How often receptions look at the time, in milliseconds. */
 const TICK_MS = 250

@@ -1,8 +1,8 @@
 // One upload in memory: its upload.json and its journal, and what follows from the two.
 
-import { problem } from '../../protocol/problems.ts'
-import type { ProblemError } from '../../protocol/problems.ts'
-import type { Actor } from '../contract/access.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { Journal } from './journal.ts'
 import type { UploadFile } from './upload-file.ts'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/manifest.ts'
 import {
   decodeJournalHeader,
   decodeRecord,
@@ -13,7 +13,7 @@ import {
   packEntries,
   recordLength,
   unpackEntries,
-} from '../../../agent/uploads/journal-codec.ts'
+} from '../../../../agent/uploads/record/journal-codec.ts'
 
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).filter((bytes) => bytes.some((byte) => byte !== 0))
 const entry: fc.Arbitrary<ManifestEntry> = fc.record({ length: fc.integer({ min: 1, max: 4 << 20 }), digest: fc.option(digest) })

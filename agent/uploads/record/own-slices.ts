@@ -2,9 +2,9 @@
 // journals when it is asked for first, then kept up to date with every commit. What does not fit in memory is not known here: the client
 // sends such a slice with its bytes again, and the store keeps it once.
 
-import type { Actor } from '../contract/access.ts'
-import type { Clock } from '../contract/runtime.ts'
-import type { OwnSlices } from '../contract/visibility.ts'
+import type { Actor } from '../../contract/access.ts'
+import type { Clock } from '../../contract/runtime.ts'
+import type { OwnSlices } from '../../contract/visibility.ts'
 import { createFingerprintSet } from './fingerprint-set.ts'
 import type { FingerprintSet } from './fingerprint-set.ts'
 import { ENTRY_BYTES, packedLength, unpackEntries } from './journal-codec.ts'

@@ -2,9 +2,9 @@
 // first invalid one and cuts the file there.
 
 import { dirname } from 'node:path'
-import { problem } from '../../protocol/problems.ts'
-import type { ProblemError } from '../../protocol/problems.ts'
-import type { Disk, DiskFile } from '../contract/disk.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+import type { Disk, DiskFile } from '../../contract/disk.ts'
 import {
   decodeJournalHeader,
   decodeRecord,

@@ -1,10 +1,10 @@
 // When a place goes on, and what watching for it costs. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
-import { Pace } from '../../../agent/uploads/pace.ts'
-import { createPlaces } from '../../../agent/uploads/places.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { until } from '../../support/until.ts'
+import { Pace } from '../../../../agent/uploads/body/pace.ts'
+import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
+import { createManualClock } from '../../../support/manual-clock.ts'
+import { until } from '../../../support/until.ts'
 
 const MIB = 1024 * 1024
 

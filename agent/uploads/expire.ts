@@ -1,9 +1,9 @@
 // Expiry: removes uploads that nobody worked on for their period, and records of uploads whose image is gone.
 
 import type { UploadsContext } from './context.ts'
-import { spaceKey } from './limits.ts'
-import type { Turns } from './turns.ts'
-import { expiresAtMs } from './upload.ts'
+import { spaceKey } from './limits/limits.ts'
+import type { Turns } from './upload-locks.ts'
+import { expiresAtMs } from './record/upload.ts'
 
 export interface ExpireOptions {
   /** Removes nothing and gives what would be removed. */

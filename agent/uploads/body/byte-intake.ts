@@ -1,11 +1,11 @@
 // Intake: takes the pieces of one body into slices and the journal. Few bytes wait in memory and go to the journal as they
 // are; more of them need a place and an ingest. Checkpoints go on beside the bytes.
 
-import { joinBytes } from '../../protocol/bytes.ts'
-import type { Checkpoint, Ingest } from '../contract/slices.ts'
+import { joinBytes } from '../../../protocol/bytes.ts'
+import type { Checkpoint, Ingest } from '../../contract/slices.ts'
 import { Pace } from './pace.ts'
 import type { PaceDeps } from './pace.ts'
-import type { Place, Places } from './places.ts'
+import type { Place, Places } from './ingest-slots.ts'
 
 /** A body that brought less than this since it got its place is a stalled one more likely than one that flows in bursts. */
 const FLOWING_BYTES_MIN = 1024 * 1024

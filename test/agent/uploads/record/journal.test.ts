@@ -3,13 +3,13 @@
 import { describe, expect, test } from 'bun:test'
 import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
-import { COMPACT_SLACK_BYTES, Journal, readEntries } from '../../../agent/uploads/journal.ts'
-import type { JournalDeps } from '../../../agent/uploads/journal.ts'
-import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackEntries } from '../../../agent/uploads/journal-codec.ts'
-import type { PackedEntries } from '../../../agent/uploads/journal-codec.ts'
-import { createDisk } from '../../../agent/system/disk.ts'
-import { createFailingDisk } from '../../support/failing-disk.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { COMPACT_SLACK_BYTES, Journal, readEntries } from '../../../../agent/uploads/record/journal.ts'
+import type { JournalDeps } from '../../../../agent/uploads/record/journal.ts'
+import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackEntries } from '../../../../agent/uploads/record/journal-codec.ts'
+import type { PackedEntries } from '../../../../agent/uploads/record/journal-codec.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { createFailingDisk } from '../../../support/failing-disk.ts'
+import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
 
 const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
 const deps: JournalDeps = { disk: createDisk(), random }

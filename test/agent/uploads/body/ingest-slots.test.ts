@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { createPlaces } from '../../../agent/uploads/places.ts'
-import type { Place } from '../../../agent/uploads/places.ts'
+import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
+import type { Place } from '../../../../agent/uploads/body/ingest-slots.ts'
 
 const never = new AbortController().signal
 

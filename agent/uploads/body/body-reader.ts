@@ -1,12 +1,12 @@
 // Reception: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
 // committed before the request is answered.
 
-import { ProblemError } from '../../protocol/problems.ts'
-import type { Breath } from './breath.ts'
+import { ProblemError } from '../../../protocol/problems.ts'
+import type { Breath } from './byte-budget.ts'
 import { isSameDigest, startChecksum } from './checksum.ts'
 import type { Checksum, RunningChecksum } from './checksum.ts'
-import { Intake } from './intake.ts'
-import type { BodyIntake, IntakeDeps, Sink } from './intake.ts'
+import { Intake } from './byte-intake.ts'
+import type { BodyIntake, IntakeDeps, Sink } from './byte-intake.ts'
 import { SliceIntake } from './slice-intake.ts'
 import type { SliceBody } from './slice-intake.ts'
 

@@ -1,7 +1,7 @@
 // Turns: one holder, in order, who is asked while others wait.
 
 import { describe, expect, test } from 'bun:test'
-import { createTurns } from '../../../agent/uploads/turns.ts'
+import { createTurns } from '../../../agent/uploads/upload-locks.ts'
 import { createManualClock } from '../../support/manual-clock.ts'
 
 describe('a turn', () => {

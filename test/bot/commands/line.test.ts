@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { nearest, quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/words.ts'
+import { nearest, quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
 
 const texts = (line: string): string[] | undefined => splitLine(line)?.map((word) => word.text)
 

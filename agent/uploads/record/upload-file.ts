@@ -2,8 +2,8 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { imageDraftSchema } from '../../protocol/image.ts'
-import type { Disk } from '../contract/disk.ts'
+import { imageDraftSchema } from '../../../protocol/image.ts'
+import type { Disk } from '../../contract/disk.ts'
 
 export const UPLOAD_FILE_FORMAT = 2
 /** Longest upload.json that is read, in bytes: the header block of a request is bounded at 16 KiB. */

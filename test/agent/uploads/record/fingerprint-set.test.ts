@@ -1,9 +1,9 @@
 // The set of slices behind a token's own uploads: equal to a set of digests until it is full, and of bounded size.
 
 import { describe, expect, test } from 'bun:test'
-import { createFingerprintSet } from '../../../agent/uploads/fingerprint-set.ts'
-import { OWN_SLICES_BYTES_MAX, OWN_SLICES_MAX } from '../../../agent/uploads/own-slices.ts'
-import { createRandom } from '../../support/properties.ts'
+import { createFingerprintSet } from '../../../../agent/uploads/record/fingerprint-set.ts'
+import { OWN_SLICES_BYTES_MAX, OWN_SLICES_MAX } from '../../../../agent/uploads/record/own-slices.ts'
+import { createRandom } from '../../../support/properties.ts'
 
 function digestsOf(seed: number, count: number): Uint8Array[] {
   const bytes = createRandom(seed).bytes(32 * count)

@@ -6,7 +6,7 @@ import { renderMessage } from '../../../bot/views/blocks.ts'
 import { renderJson } from '../../../bot/views/json.ts'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
 import { makeView } from '../../../bot/views/view.ts'
-import { plainText } from '../../../bot/views/words.ts'
+import { plainText } from '../../../bot/views/phrases.ts'
 
 /** Code points that must never reach a screen as they are. */
 const HARMFUL = [

@@ -1,10 +1,10 @@
 // The table of uploads: unfinished ones and parts in memory with what they hold, published ones by id only.
 
-import type { Disk } from '../contract/disk.ts'
-import type { Log } from '../contract/runtime.ts'
-import type { SliceRoot } from '../contract/slices.ts'
-import { isId } from '../../protocol/ids.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
+import type { Disk } from '../../contract/disk.ts'
+import type { Log } from '../../contract/runtime.ts'
+import type { SliceRoot } from '../../contract/slices.ts'
+import { isId } from '../../../protocol/ids.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { Journal, readEntries } from './journal.ts'
 import { packedLength, unpackEntries } from './journal-codec.ts'
 import type { PackedEntries } from './journal-codec.ts'

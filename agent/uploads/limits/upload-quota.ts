@@ -1,10 +1,10 @@
 // Slots: how many unfinished uploads a store, a creator and the links of a creator may have, so that no creator keeps others from creating.
 
-import { problem } from '../../protocol/problems.ts'
-import type { ProblemError } from '../../protocol/problems.ts'
-import type { Actor } from '../contract/access.ts'
-import { creatorTokenId } from './upload.ts'
-import type { Upload } from './upload.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
+import type { Actor } from '../../contract/access.ts'
+import { creatorTokenId } from '../record/upload.ts'
+import type { Upload } from '../record/upload.ts'
 
 /** Most unfinished uploads, parts among them. */
 export interface SlotLimits {

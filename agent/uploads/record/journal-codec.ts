@@ -9,8 +9,8 @@
 // A check is xxHash64, seeded with the check before it. Records form a chain, so bytes left over from an
 // append that failed are never taken for a record of this journal.
 
-import { digestIn } from '../../protocol/digest.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
+import { digestIn } from '../../../protocol/digest.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
 
 export const JOURNAL_VERSION = 1
 export const JOURNAL_HEADER_BYTES = 32

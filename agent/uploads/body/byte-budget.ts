@@ -1,7 +1,7 @@
 // Breath: how many bytes all bodies together take before the event loop goes round. Bytes that wait in memory are taken without
 // a pause between them, and of eight uploads at full speed these are many: HEAD and health would stand behind all of them.
 
-import type { Clock } from '../contract/runtime.ts'
+import type { Clock } from '../../contract/runtime.ts'
 
 /** Bytes that are taken in about a millisecond. */
 const BREATH_BYTES = 2 * 1024 * 1024

@@ -2,18 +2,18 @@
 // the store has and the client may know of is pinned, one that comes with its bytes is verified and stored; entries are committed
 // in order, with no tail.
 
-import type { CutterParameters } from '../../protocol/cutter.ts'
-import { formatDigest } from '../../protocol/digest.ts'
-import { createFrameReader, FrameInvalid } from '../../protocol/frames.ts'
-import type { FrameReader, SliceFrame, UploadFrame } from '../../protocol/frames.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
-import { problem } from '../../protocol/problems.ts'
-import type { CrashPoint } from '../contract/runtime.ts'
-import { SliceUnreadable } from '../contract/slices.ts'
-import type { SliceReceiver } from '../contract/slices.ts'
-import type { OwnSlices } from '../contract/visibility.ts'
-import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './intake.ts'
-import { refuseTooLong } from './limits.ts'
+import type { CutterParameters } from '../../../protocol/cutter.ts'
+import { formatDigest } from '../../../protocol/digest.ts'
+import { createFrameReader, FrameInvalid } from '../../../protocol/frames.ts'
+import type { FrameReader, SliceFrame, UploadFrame } from '../../../protocol/frames.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { CrashPoint } from '../../contract/runtime.ts'
+import { SliceUnreadable } from '../../contract/slices.ts'
+import type { SliceReceiver } from '../../contract/slices.ts'
+import type { OwnSlices } from '../../contract/visibility.ts'
+import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './byte-intake.ts'
+import { refuseTooLong } from '../limits/limits.ts'
 import { Pace } from './pace.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */

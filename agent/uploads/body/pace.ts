@@ -1,10 +1,10 @@
 // Pace: when a body commits what it brought, and when its place goes on to another body. Both kinds of intake keep it; what
 // there is to commit and to let go of, only they know.
 
-import type { Clock } from '../contract/runtime.ts'
-import { RENEWAL_BYTES } from './limits.ts'
-import { isPlaceDue, YIELD_QUIET_MS } from './places.ts'
-import type { Place, Places } from './places.ts'
+import type { Clock } from '../../contract/runtime.ts'
+import { RENEWAL_BYTES } from '../limits/limits.ts'
+import { isPlaceDue, YIELD_QUIET_MS } from './ingest-slots.ts'
+import type { Place, Places } from './ingest-slots.ts'
 
 /** A checkpoint at least every so many bytes and milliseconds. */
 const CHECKPOINT_BYTES = RENEWAL_BYTES

@@ -2,10 +2,10 @@
 
 import type { Checkpoint } from '../contract/slices.ts'
 import type { UploadsContext } from './context.ts'
-import { ENTRY_BYTES, joinEntries, packEntries } from './journal-codec.ts'
-import { adjustSpace, refuseTooManyEntries, renewSpace } from './limits.ts'
-import type { Sink } from './intake.ts'
-import type { Upload } from './upload.ts'
+import { ENTRY_BYTES, joinEntries, packEntries } from './record/journal-codec.ts'
+import { adjustSpace, refuseTooManyEntries, renewSpace } from './limits/limits.ts'
+import type { Sink } from './body/byte-intake.ts'
+import type { Upload } from './record/upload.ts'
 
 type SinkDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax' | 'ownSlices'>
 

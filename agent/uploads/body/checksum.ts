@@ -1,7 +1,7 @@
 // Upload-Checksum (tus 1.0.0, "Checksum"): the digest of one request's body.
 
 import { crc32 } from 'node:zlib'
-import { problem } from '../../protocol/problems.ts'
+import { problem } from '../../../protocol/problems.ts'
 
 /** Algorithms of Tus-Checksum-Algorithm, with the bytes of their digests. */
 const ALGORITHMS = { sha1: 20, sha256: 32, md5: 16, crc32: 4 } as const

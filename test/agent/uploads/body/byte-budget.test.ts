@@ -1,8 +1,8 @@
 // How many bytes are taken before the event loop goes round. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
-import { createBreath } from '../../../agent/uploads/breath.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createBreath } from '../../../../agent/uploads/body/byte-budget.ts'
+import { createManualClock } from '../../../support/manual-clock.ts'
 
 const MIB = 1024 * 1024
 
