@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { loadConfig, parseConfig, parseListen } from '../../agent/config.ts'
 import type { Config, Environment } from '../../agent/config.ts'
 import { judgeMountPath } from '../../agent/system/mount-guard.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 function accepted(text: string, environment: Environment = {}): Config {
   const outcome = parseConfig(text, 'edge.toml', environment)

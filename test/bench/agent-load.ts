@@ -2,8 +2,8 @@
 
 import { mkdirSync, statSync } from 'node:fs'
 import type { Task } from '../../protocol/task.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { startAgent } from '../support/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
 import { until } from '../support/until.ts'
 import type { Command } from './measure.ts'
 import { timed } from './measure.ts'

@@ -2,7 +2,7 @@
 
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ImageFamily } from '../support/image-family.ts'
+import type { ImageFamily } from '../support/images/image-family.ts'
 import type { Contestant, Reading } from './contestants.ts'
 import type { Command } from './measure.ts'
 

@@ -2,7 +2,7 @@
 
 import { cpSync, linkSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { qcowFamily } from '../support/image-family.ts'
+import { qcowFamily } from '../support/images/image-family.ts'
 import type { BenchContext } from './context.ts'
 import type { Contestant } from './contestants.ts'
 import type { Figure, Unit } from './figure.ts'

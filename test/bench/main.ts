@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { imageFamily, testCacheFolder } from '../support/image-family.ts'
+import { imageFamily, testCacheFolder } from '../support/images/image-family.ts'
 import { benchClients } from './clients.ts'
 import type { BenchContext } from './context.ts'
 import { randomFileIn } from './context.ts'

@@ -22,7 +22,7 @@ import { createLog } from '../../agent/system/log.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { ManifestEntry, MemoryManifest } from '../../protocol/manifest.ts'
 import { decodeManifest, encodeManifest, manifestEntries } from '../../protocol/manifest.ts'
-import { residentBytesMax } from '../support/resident-memory.ts'
+import { residentBytesMax } from '../support/agents/resident-memory.ts'
 import { dropCaches, warm } from './measure.ts'
 
 const MIB = 1024 * 1024

@@ -3,9 +3,9 @@
 
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from '../support/small-image.ts'
-import { buildTusd, startTusd } from '../support/tusd.ts'
-import { residentBytesMax } from '../support/resident-memory.ts'
+import { run } from '../support/images/small-image.ts'
+import { buildTusd, startTusd } from '../support/clients/tusd.ts'
+import { residentBytesMax } from '../support/agents/resident-memory.ts'
 import { createUpload, curlPatch, startBenchAgent } from './agent-load.ts'
 import type { BenchContext } from './context.ts'
 import type { Figure } from './figure.ts'

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { ConfigRefused, readBotConfig } from '../../bot/config.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 describe('readBotConfig', () => {
   test('without Slack it is the console on ./data', () => {

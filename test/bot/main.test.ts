@@ -4,9 +4,9 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
-import { createFakeSlack, visibleText } from '../support/fake-slack/fake-slack.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import { receiveNotifications } from '../support/notifications.ts'
+import { createFakeSlack, visibleText } from '../support/clients/fake-slack/fake-slack.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { receiveNotifications } from '../support/agents/notifications.ts'
 import { until } from '../support/until.ts'
 
 // Processes and connections on a busy machine take longer than the 5 s of the runner.

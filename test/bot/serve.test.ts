@@ -7,9 +7,9 @@ import { pairStore } from '../../bot/pair.ts'
 import { POLL_INTERVAL_MS, startBot } from '../../bot/serve.ts'
 import { createLog } from '../../bot/system/log.ts'
 import { openDatabase } from '../../bot/system/database.ts'
-import { createManualClock } from '../support/manual-clock.ts'
-import { createMemoryAgent } from '../support/memory-agent.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createManualClock } from '../support/memory/manual-clock.ts'
+import { createMemoryAgent } from '../support/memory/memory-agent.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 // Processes and connections on a busy machine take longer than the 5 s of the runner.

@@ -2,10 +2,10 @@
 // what was begun, and removes what was being removed.
 
 import { expect, test } from 'bun:test'
-import { startAgent } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { seededBytes } from '../support/image-store.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { seededBytes } from '../support/images/image-store.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 /** Longer than one batch of a sync. */

@@ -4,15 +4,15 @@
 //
 // SLIPWAY_SEED repeats the choices of a run, though not its moments. `killAtRandom` is what the test of this folder calls.
 
-import { agentCommand } from '../support/agent-command.ts'
-import { startAgent } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { Ledger, PromiseBroken } from '../support/ledger.ts'
-import type { LedgerImage } from '../support/ledger.ts'
-import { createMixedLoad } from '../support/mixed-load.ts'
+import { agentCommand } from '../support/agents/agent-command.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { Ledger, PromiseBroken } from '../support/agents/ledger.ts'
+import type { LedgerImage } from '../support/agents/ledger.ts'
+import { createMixedLoad } from '../support/agents/mixed-load.ts'
 import { createRandom, runSeed } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 /** Longest time between a start and a kill in milliseconds. */

@@ -6,14 +6,14 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path'
 import { problemSchema } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
-import { runAgent } from '../support/agent-command.ts'
-import { agentToml } from '../support/agent-config.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { Ledger } from '../support/ledger.ts'
-import type { LedgerImage } from '../support/ledger.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { runAgent } from '../support/agents/agent-command.ts'
+import { agentToml } from '../support/agents/agent-config.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { Ledger } from '../support/agents/ledger.ts'
+import type { LedgerImage } from '../support/agents/ledger.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 /** Every path below a folder with its length and a hash of its bytes; links are not followed. */
 function snapshot(folder: string): Record<string, string> {

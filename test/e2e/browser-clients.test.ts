@@ -2,11 +2,11 @@
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { sampleBytes } from '../conformance/tus/suite.ts'
-import { openBrowserPage } from '../support/browser.ts'
-import type { BrowserOrder, BrowserReport } from '../support/browser.ts'
+import { openBrowserPage } from '../support/clients/browser.ts'
+import type { BrowserOrder, BrowserReport } from '../support/clients/browser.ts'
 import { hasTool, requireTool } from '../support/require.ts'
-import { startUploadServer } from '../support/upload-server.ts'
-import type { UploadServer } from '../support/upload-server.ts'
+import { startUploadServer } from '../support/agents/upload-server.ts'
+import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const content = sampleBytes(9 * 1024 * 1024 + 777)
 const PIECE = 2 * 1024 * 1024

@@ -4,10 +4,10 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
-import { agentToml } from '../support/agent-config.ts'
-import { startAgent } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { agentToml } from '../support/agents/agent-config.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 // Processes on a busy machine take longer than the 5 s of the runner.

@@ -3,8 +3,8 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { chmod, lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startAgent } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 // Processes on a busy machine take longer than the 5 s of the runner.

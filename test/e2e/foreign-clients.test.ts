@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { sampleBytes } from '../conformance/tus/suite.ts'
-import { goTus, tusJava, tuspy } from '../support/foreign-clients.ts'
-import type { ForeignClient } from '../support/foreign-clients.ts'
+import { goTus, tusJava, tuspy } from '../support/clients/foreign-clients.ts'
+import type { ForeignClient } from '../support/clients/foreign-clients.ts'
 import { requireThat } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
-import { startUploadServer } from '../support/upload-server.ts'
-import type { UploadServer } from '../support/upload-server.ts'
+import { startUploadServer } from '../support/agents/upload-server.ts'
+import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const TOKEN = 'admin-secret'
 const content = sampleBytes(12 * 1024 * 1024 + 4321)

@@ -8,9 +8,9 @@ import { digestBytes, sha256 } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
 import { problemCode, ProblemError } from '../../protocol/problems.ts'
-import { startAgent } from '../support/agent-process.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 const SLICE_BYTES = 64 * 1024

@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { startAgent } from '../support/agent-process.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
 import { hasTool } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 const isPossible = existsSync('/dev/fuse') && hasTool('bindfs', 'bindfs')

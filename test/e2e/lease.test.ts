@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
-import { startAgent } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 describe('lease', () => {
   test('an agent whose store was taken over ends by itself, with 1, and leaves the lease of the other alone', async () => {

@@ -3,9 +3,9 @@
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
 import { sampleBytes } from '../conformance/tus/suite.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
 import { requireTool } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 const LENGTH = 24 * 1024 * 1024 + 512

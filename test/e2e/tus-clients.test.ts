@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { sampleBytes } from '../conformance/tus/suite.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
-import { startUploadServer } from '../support/upload-server.ts'
-import type { UploadServer } from '../support/upload-server.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { startUploadServer } from '../support/agents/upload-server.ts'
+import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const LENGTH = 12 * 1024 * 1024 + 4321
 
@@ -36,7 +36,7 @@ describe('tus-js-client', () => {
 
   const send = async (options: Record<string, unknown>, more: Record<string, unknown> = {}): Promise<Told> => {
     const order = { endpoint: server.endpoint, token: 'admin-secret', file, options, ...more }
-    const child = Bun.spawn(['node', join(import.meta.dir, '../support/tus-client.mjs'), JSON.stringify(order)], { stdout: 'pipe', stderr: 'inherit' })
+    const child = Bun.spawn(['node', join(import.meta.dir, '../support/clients/tus-client.mjs'), JSON.stringify(order)], { stdout: 'pipe', stderr: 'inherit' })
     return JSON.parse(await new Response(child.stdout).text()) as Told
   }
   const expectWhole = (told: Told): void => {

@@ -4,13 +4,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { sampleBytes } from '../conformance/tus/suite.ts'
-import { startAgent } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { openBrowserPage } from '../support/browser.ts'
-import type { BrowserOrder, BrowserPage } from '../support/browser.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { openBrowserPage } from '../support/clients/browser.ts'
+import type { BrowserOrder, BrowserPage } from '../support/clients/browser.ts'
 import { requireTool } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 const LENGTH = 20 * 1024 * 1024 + 5
 const CHUNK = 8 * 1024 * 1024
@@ -40,7 +40,7 @@ describe('an upload is read back at its address', () => {
   nodeTest('by tus-js-client in Node', async () => {
     await Bun.write(folder.file('input'), content)
     const order = { endpoint: `${agent.url}/v1/uploads`, headers: agent.headers(), file: folder.file('input'), chunkSize: CHUNK }
-    const child = Bun.spawn(['node', join(import.meta.dir, '../support/tus-round-trip.mjs'), JSON.stringify(order)], { stdout: 'pipe', stderr: 'pipe' })
+    const child = Bun.spawn(['node', join(import.meta.dir, '../support/clients/tus-round-trip.mjs'), JSON.stringify(order)], { stdout: 'pipe', stderr: 'pipe' })
     const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
     expect(stdout === '' ? stderr : JSON.parse(stdout)).toEqual({ ...PATHS, 'from a stream of known length': [] })
   })

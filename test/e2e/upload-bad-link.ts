@@ -5,14 +5,14 @@
 //
 // `uploadOverBadLink` is what the test beside it calls. SLIPWAY_SEED repeats the bytes and the moments of the resets.
 
-import { startAgent } from '../support/agent-process.ts'
-import { createCuttingProxy } from '../support/cutting-proxy.ts'
-import type { CuttingProxy, LinkFaults } from '../support/cutting-proxy.ts'
-import { digestOfImage } from '../support/image-digest.ts'
-import { makeNoiseFile } from '../support/noise-file.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createCuttingProxy } from '../support/clients/cutting-proxy.ts'
+import type { CuttingProxy, LinkFaults } from '../support/clients/cutting-proxy.ts'
+import { digestOfImage } from '../support/images/image-digest.ts'
+import { makeNoiseFile } from '../support/images/noise-file.ts'
 import { runSeed } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import { startTusUpload } from '../support/tus-upload.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { startTusUpload } from '../support/clients/tus-upload.ts'
 
 const MIB = 1024 * 1024
 export const BAD_LINK: LinkFaults = { delayMs: 200, bytesPerSecond: 2_000_000, cutEveryMs: 3000, resetWithinMs: 10_000 }

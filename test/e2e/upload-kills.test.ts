@@ -2,7 +2,7 @@
 
 import { expect } from 'bun:test'
 import { runSeed } from '../support/properties.ts'
-import { requireImageTools } from '../support/small-image.ts'
+import { requireImageTools } from '../support/images/small-image.ts'
 import { killDuringUpload } from './upload-kills.ts'
 
 const KILLS = 10

@@ -5,16 +5,16 @@
 //
 // `killDuringUpload` is what the test beside it calls. SLIPWAY_SEED repeats the bytes between the kills, though not their moments.
 
-import { agentCommand } from '../support/agent-command.ts'
-import { startAgent } from '../support/agent-process.ts'
-import { createCuttingProxy } from '../support/cutting-proxy.ts'
-import { PromiseBroken } from '../support/ledger.ts'
-import { makeNoiseFile } from '../support/noise-file.ts'
+import { agentCommand } from '../support/agents/agent-command.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createCuttingProxy } from '../support/clients/cutting-proxy.ts'
+import { PromiseBroken } from '../support/agents/ledger.ts'
+import { makeNoiseFile } from '../support/images/noise-file.ts'
 import { createRandom, runSeed } from '../support/properties.ts'
-import { digestOfFile, run } from '../support/small-image.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import { startTusUpload } from '../support/tus-upload.ts'
-import type { TusAnswer } from '../support/tus-upload.ts'
+import { digestOfFile, run } from '../support/images/small-image.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { startTusUpload } from '../support/clients/tus-upload.ts'
+import type { TusAnswer } from '../support/clients/tus-upload.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024

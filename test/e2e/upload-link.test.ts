@@ -1,9 +1,9 @@
 // The line that `image upload` gives for a link, run as it stands.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { seededBytes } from '../support/image-store.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { seededBytes } from '../support/images/image-store.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { openTestBot, runJson } from '../bot/fixture.ts'
 

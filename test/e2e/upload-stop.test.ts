@@ -2,14 +2,14 @@
 
 import { describe, expect, test } from 'bun:test'
 import { sampleBytes, Target } from '../conformance/tus/suite.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { createCuttingProxy } from '../support/cutting-proxy.ts'
-import { digestOfImage } from '../support/image-digest.ts'
-import { makeNoiseFile } from '../support/noise-file.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { createCuttingProxy } from '../support/clients/cutting-proxy.ts'
+import { digestOfImage } from '../support/images/image-digest.ts'
+import { makeNoiseFile } from '../support/images/noise-file.ts'
 import { requireTool } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import { startTusUpload } from '../support/tus-upload.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { startTusUpload } from '../support/clients/tus-upload.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024

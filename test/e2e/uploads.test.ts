@@ -4,10 +4,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { CASES, judge } from '../conformance/tus/run.ts'
 import { sampleBytes, Target } from '../conformance/tus/suite.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024

@@ -5,12 +5,12 @@ import { expect, test } from 'bun:test'
 import { systemClock } from '../../agent/system/clock.ts'
 import { createDisk } from '../../agent/system/disk.ts'
 import { newId } from '../../protocol/ids.ts'
-import { createFailingDisk } from '../support/failing-disk.ts'
-import type { FailingDisk } from '../support/failing-disk.ts'
-import { openImageStore, seededBytes } from '../support/image-store.ts'
-import type { ImageStore } from '../support/image-store.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { createFailingDisk } from '../support/machine/failing-disk.ts'
+import type { FailingDisk } from '../support/machine/failing-disk.ts'
+import { openImageStore, seededBytes } from '../support/images/image-store.ts'
+import type { ImageStore } from '../support/images/image-store.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 /** Attempts at a dead disk follow one another at once. */
 const HURRIED = { ...systemClock, sleep: async () => {} }

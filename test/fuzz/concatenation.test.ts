@@ -5,9 +5,9 @@ import { parseConcat } from '../../agent/uploads/concatenation.ts'
 import { problemCode, ProblemError } from '../../protocol/problems.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
 import type { Random } from '../support/properties.ts'
-import { create, patch, someBytes } from '../support/upload-requests.ts'
-import { startUploadServer } from '../support/upload-server.ts'
-import type { UploadServer } from '../support/upload-server.ts'
+import { create, patch, someBytes } from '../support/clients/upload-requests.ts'
+import { startUploadServer } from '../support/agents/upload-server.ts'
+import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const ID = (i: number): string => `upl_${String(i).padStart(26, '0')}`
 

@@ -17,8 +17,8 @@ import { sliceBytes, SliceBytesInvalid } from '../../agent/slices/packs/slice-by
 import { fuzz, FUZZ_TIMEOUT_MS, inPieces, joined } from '../support/fuzz.ts'
 import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
-import { startUploadServer } from '../support/upload-server.ts'
-import type { UploadServer } from '../support/upload-server.ts'
+import { startUploadServer } from '../support/agents/upload-server.ts'
+import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const BLOCK = 4096
 const LENGTH_MAX = 65_536

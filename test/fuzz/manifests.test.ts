@@ -5,7 +5,7 @@ import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, MANIF
 import type { ManifestEntry } from '../../protocol/manifest.ts'
 import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
-import { HASHES, memoryManifestFile } from '../support/memory-manifest-file.ts'
+import { HASHES, memoryManifestFile } from '../support/memory/memory-manifest-file.ts'
 import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
 

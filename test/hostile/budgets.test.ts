@@ -5,8 +5,8 @@ import { describe, expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { OpenApiDocument } from '../../agent/http/openapi/document.ts'
-import { startAgent } from '../support/agent-process.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { BUDGETS } from './budgets.ts'
 
 const METHODS = new Set(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'])

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { CONCAT_REPEATS_MAX } from '../../agent/uploads/concatenation.ts'
 import { encodeEndFrame, encodeReferenceFrame } from '../../protocol/frames.ts'
 import { manifestLength } from '../../protocol/manifest.ts'
-import { startAgent } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
+import { startAgent } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024

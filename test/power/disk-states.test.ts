@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { planCuts, writeDiskState } from './disk-states.ts'
 import type { Loss } from './disk-states.ts'
 import { parseWriteLog } from './write-log.ts'

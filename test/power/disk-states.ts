@@ -6,7 +6,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
-import { run } from '../support/small-image.ts'
+import { run } from '../support/images/small-image.ts'
 import type { LogEntry, WriteLog } from './write-log.ts'
 
 /** What the cut takes of the writes since the last flush: nothing, all of them, whole writes, or sectors. */

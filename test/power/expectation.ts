@@ -3,8 +3,8 @@
 
 import type { Image } from '../../protocol/image.ts'
 import type { Task } from '../../protocol/task.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { PromiseBroken } from '../support/ledger.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { PromiseBroken } from '../support/agents/ledger.ts'
 import { until } from '../support/until.ts'
 import { History, offsetsAt } from './history.ts'
 import type { ImageFacts, ImageState, TaskFacts, TokenFacts, UploadFacts, UploadState } from './history.ts'

@@ -1,7 +1,7 @@
 // A client of an agent that records everything it asks and is told in a history.
 
-import type { AgentProcess } from '../support/agent-process.ts'
-import { PromiseBroken } from '../support/ledger.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { PromiseBroken } from '../support/agents/ledger.ts'
 import type { History, ImageFacts, PendingChange, TaskFacts, TokenFacts, UploadFacts } from './history.ts'
 
 /** Statuses that an agent may answer under load: disabled, not there, wrong state, in use, too many, stopping, full. */

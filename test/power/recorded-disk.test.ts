@@ -5,7 +5,7 @@ import { expect } from 'bun:test'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { FILE_SYSTEMS, recordDisk, requireRecordedDisk } from './recorded-disk.ts'
 import { openWriteLog } from './write-log.ts'
 

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { hasTool, requirePackage, requireThat, requireTool } from '../support/require.ts'
 import type { TestFunction } from '../support/require.ts'
-import { run } from '../support/small-image.ts'
+import { run } from '../support/images/small-image.ts'
 import { until } from '../support/until.ts'
 
 export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs'] as const

@@ -1,12 +1,12 @@
 // Records one workload, and tries disk states of it: mounts each, starts the agent on it, and holds it to what was acknowledged.
 
 import { existsSync, statfsSync } from 'node:fs'
-import { AgentNotStarted, startAgent } from '../support/agent-process.ts'
-import type { AgentProcess } from '../support/agent-process.ts'
-import { PromiseBroken } from '../support/ledger.ts'
+import { AgentNotStarted, startAgent } from '../support/agents/agent-process.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { PromiseBroken } from '../support/agents/ledger.ts'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { planCuts, writeDiskState } from './disk-states.ts'
 import type { Places, PowerCut } from './disk-states.ts'

@@ -1,9 +1,9 @@
 // Another store, on a plain folder, whose images the recorded agent copies. It lives as long as states are tried: a sync that was cut
 // goes on there.
 
-import { TEST_ADMIN_TOKEN, startAgent } from '../support/agent-process.ts'
+import { TEST_ADMIN_TOKEN, startAgent } from '../support/agents/agent-process.ts'
 import { createRandom } from '../support/properties.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { History } from './history.ts'
 import { createRecordedClient } from './recorded-client.ts'
 import type { SyncSource } from './workload.ts'

@@ -1,7 +1,7 @@
 // The mixed load whose disk is recorded: clients that upload, resume, delete, restore and administrate at random.
 
-import type { AgentProcess } from '../support/agent-process.ts'
-import { PromiseBroken } from '../support/ledger.ts'
+import type { AgentProcess } from '../support/agents/agent-process.ts'
+import { PromiseBroken } from '../support/agents/ledger.ts'
 import type { Random } from '../support/properties.ts'
 import type { History } from './history.ts'
 import { createRecordedClient } from './recorded-client.ts'

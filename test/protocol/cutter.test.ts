@@ -6,7 +6,7 @@ import { BLOCK_PRIMITIVES } from '../../agent/slices/write/block-primitives.ts'
 import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'
 import { createCutter, isCutterValid } from '../../protocol/cutter.ts'
 import { createRandom, propertyOptions } from '../support/properties.ts'
-import { contentOf, SMALL_CUTTER, stretchesArbitrary } from '../support/slice-model.ts'
+import { contentOf, SMALL_CUTTER, stretchesArbitrary } from '../support/images/slice-model.ts'
 
 const cutter = createCutter(SMALL_CUTTER, BLOCK_PRIMITIVES)
 const content = stretchesArbitrary({ stretchesMax: 8, lengthMax: 40_000 })

@@ -13,9 +13,9 @@ import {
 } from '../../protocol/manifest.ts'
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
-import { HASHES, memoryManifestFile } from '../support/memory-manifest-file.ts'
+import { HASHES, memoryManifestFile } from '../support/memory/memory-manifest-file.ts'
 import { createRandom, propertyOptions } from '../support/properties.ts'
-import { wholeManifest } from '../support/whole-manifest.ts'
+import { wholeManifest } from '../support/images/whole-manifest.ts'
 
 /** Entries enough for some blocks, alternating slices and zeros now and then. */
 function entriesOf(count: number, seed: number): ManifestEntry[] {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import { requireTool } from '../support/require.ts'
-import { createTemporaryFolder } from '../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 /** Highest exposure level that is accepted; systemd calls anything up to 4 "OK". */
 const EXPOSURE_MAX = 2.0

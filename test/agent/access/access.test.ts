@@ -7,9 +7,9 @@ import { isEqualConstantTime } from '../../../agent/access/credentials.ts'
 import { writeSecretFile } from '../../../agent/access/secret-file.ts'
 import type { LinkRight } from '../../../agent/contract/access.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryKeptValues } from '../../support/memory-state.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const ADMIN = { name: 'admin', role: 'admin' } as const
 

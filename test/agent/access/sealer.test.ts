@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { chmod, stat, symlink } from 'node:fs/promises'
 import { openSealer } from '../../../agent/access/sealer.ts'
 import { readSecretFile, writeSecretFile } from '../../../agent/access/secret-file.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 /** A sealer on a key file, as the agent has it. */
 async function openOn(path: string) {

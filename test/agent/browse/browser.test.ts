@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFileBrowser } from '../../../agent/browse/browser.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const PAGE = { limit: 100 }
 

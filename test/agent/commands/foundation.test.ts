@@ -6,10 +6,10 @@ import { openFoundation } from '../../../agent/commands/foundation.ts'
 import type { Runtime } from '../../../agent/commands/foundation.ts'
 import { CUTTER_DEFAULT } from '../../../agent/slices/packs/parameters.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { agentConfig } from '../../support/agent-config.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { agentConfig } from '../../support/agents/agent-config.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 function runtimeOf(folder: string): Runtime {
   return { config: agentConfig(folder), disk: createDisk(), clock: createManualClock(), log: createMemoryLog(), crashPoint: () => {} }

@@ -8,10 +8,10 @@ import { connect } from 'node:tls'
 import { openListeners } from '../../../agent/commands/listeners.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { addressesWithin } from '../../../agent/system/network.ts'
-import { agentConfig } from '../../support/agent-config.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
+import { agentConfig } from '../../support/agents/agent-config.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const log = createMemoryLog()
 const opensslTest = requireTool('openssl', 'openssl')

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createAgentMetrics } from '../../../agent/health/agent-metrics.ts'
 import type { AgentMetricsDeps } from '../../../agent/health/agent-metrics.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 function createFixture(more: Partial<AgentMetricsDeps> = {}) {
   const clock = createManualClock()

@@ -7,9 +7,9 @@ import { createStoreChecks } from '../../../agent/health/checks.ts'
 import type { StoreChecksDeps } from '../../../agent/health/checks.ts'
 import { watchEventLoop } from '../../../agent/health/event-loop.ts'
 import { openMountProbe } from '../../../agent/health/mount-probe.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryKeptValues } from '../../support/memory-state.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const GB = 1_000_000_000
 

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import type { Finding, HealthCheck } from '../../../agent/contract/health.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
 import { createHealth } from '../../../agent/health/health.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { until } from '../../support/until.ts'
 
 const OK: Finding = { state: 'ok', measured: 'well', limit: null, impact: '', action: '' }

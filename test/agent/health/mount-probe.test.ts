@@ -5,9 +5,9 @@ import { cpSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from '
 import { join } from 'node:path'
 import { openMountProbe } from '../../../agent/health/mount-probe.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import { requireLoopMount } from '../../support/loop-mount.ts'
-import { run } from '../../support/small-image.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { requireLoopMount } from '../../support/machine/loop-mount.ts'
+import { run } from '../../support/images/small-image.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const STORE_FILE = 'store.json'
 const open = (mount: string) => openMountProbe({ mount, storeFile: STORE_FILE, clock: systemClock })

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createTransferGate, IDLE_MS, TURN_BYTES } from '../../../agent/http/transfer-gate.ts'
 import type { Turn } from '../../../agent/http/transfer-gate.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 /** Lets promises that are resolved run on. */
 async function settle(): Promise<void> {

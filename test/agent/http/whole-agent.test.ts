@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import type { OpenApiDocument } from '../../../agent/http/openapi/document.ts'
 import { ROLES, roleIncludes, roleSchema } from '../../../protocol/access.ts'
 import type { CreatedToken, Role } from '../../../protocol/access.ts'
-import { startAgent } from '../../support/agent-process.ts'
-import type { AgentProcess } from '../../support/agent-process.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+import { startAgent } from '../../support/agents/agent-process.ts'
+import type { AgentProcess } from '../../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 let folder: TemporaryFolder
 let agent: AgentProcess

@@ -3,9 +3,9 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { newId } from '../../../protocol/ids.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 // Inspections and digests on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

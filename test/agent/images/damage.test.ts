@@ -8,11 +8,11 @@ import { decodeImageFile, encodeImageFile, newLife } from '../../../agent/images
 import { createDisk } from '../../../agent/system/disk.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { propertyOptions } from '../../support/properties.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import { manifestOf } from '../../support/whole-manifest.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { until } from '../../support/until.ts'
 
 async function flip(path: string, at: number): Promise<void> {

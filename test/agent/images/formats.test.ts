@@ -5,8 +5,8 @@ import { inspectImage } from '../../../agent/images/inspection.ts'
 import type { Inspection } from '../../../agent/images/inspection.ts'
 import type { ImageFormat } from '../../../protocol/image.ts'
 import { requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 function inspect(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<Inspection> {
   return inspectImage({ length: bytes.byteLength, readAt: async (offset, length) => bytes.subarray(offset, offset + length) }, declared)

@@ -7,7 +7,7 @@ import { writeManifest } from '../../../agent/images/manifest-writer.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../protocol/manifest.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const disk = createDisk()
 const pause = (): Promise<void> => Bun.sleep(0)

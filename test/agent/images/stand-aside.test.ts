@@ -3,9 +3,9 @@
 
 import { describe, expect, test } from 'bun:test'
 import { ASIDE_MS_MAX, createStandAside } from '../../../agent/images/stand-aside.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
 const never = new AbortController().signal

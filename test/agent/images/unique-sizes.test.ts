@@ -6,10 +6,10 @@ import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/s
 import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { encodeManifest } from '../../../protocol/manifest.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 describe('counts of unique bytes', () => {
   test('run one at a time, and beyond the bound of the queue are not made', async () => {

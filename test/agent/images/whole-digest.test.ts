@@ -3,10 +3,10 @@
 import { expect, test } from 'bun:test'
 import { computeWholeDigest } from '../../../agent/images/whole-digest.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import { openImageStore } from '../../support/image-store.ts'
+import { openImageStore } from '../../support/images/image-store.ts'
 import { createRandom, runSeed } from '../../support/properties.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import { manifestOf } from '../../support/whole-manifest.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { manifestOf } from '../../support/images/whole-manifest.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

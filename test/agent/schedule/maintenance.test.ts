@@ -4,8 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import type { ScrubReport } from '../../../agent/contract/slices.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
 import { createMaintenance } from '../../../agent/schedule/maintenance.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryKeptValues, createMemoryTasks } from '../../support/memory-state.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryKeptValues, createMemoryTasks } from '../../support/memory/memory-state.ts'
 
 function createFixture(scrub: Partial<ScrubReport> = {}) {
   const clock = createManualClock()

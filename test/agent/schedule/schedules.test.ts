@@ -4,9 +4,9 @@ import { describe, expect, test } from 'bun:test'
 import type { TaskBoard } from '../../../agent/contract/work.ts'
 import { Schedules } from '../../../agent/schedule/schedules.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { createMemoryKeptValues, createMemoryTasks } from '../../support/memory-state.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { createMemoryKeptValues, createMemoryTasks } from '../../support/memory/memory-state.ts'
 import { until } from '../../support/until.ts'
 
 const HOUR = 3_600_000

@@ -1,7 +1,7 @@
 // Answers on the wire: their length, and how one that fails ends.
 
 import { describe, expect, test } from 'bun:test'
-import { openTestServer, RawConnection } from '../../support/test-server.ts'
+import { openTestServer, RawConnection } from '../../support/agents/test-server.ts'
 import { until } from '../../support/until.ts'
 
 const KIB = 1024

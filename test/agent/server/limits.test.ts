@@ -4,7 +4,7 @@ import { describe, expect, test } from 'bun:test'
 import { networkInterfaces } from 'node:os'
 import { PIECE_BYTES_AVERAGE_MIN, PIECES_JUDGED, WRITE_BYTES_MAX } from '../../../agent/server/limits.ts'
 import { requireThat } from '../../support/require.ts'
-import { openTestServer, RawConnection } from '../../support/test-server.ts'
+import { openTestServer, RawConnection } from '../../support/agents/test-server.ts'
 import { until } from '../../support/until.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'

@@ -5,9 +5,9 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { readSendQueues } from '../../../agent/system/send-queues.ts'
 import { openServer } from '../../../agent/server/server.ts'
 import type { HttpServer } from '../../../agent/server/server.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const opensslTest = requireTool('openssl', 'openssl')
 const curlTest = requireTool('curl', 'curl')

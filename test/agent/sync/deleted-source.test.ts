@@ -5,9 +5,9 @@ import { problemCode } from '../../../protocol/problems.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { createSpace } from '../../../agent/system/space.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { serveImages } from '../../support/image-server.ts'
-import { createTwoFolders, openSyncTarget } from '../../support/sync-target.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { serveImages } from '../../support/agents/image-server.ts'
+import { createTwoFolders, openSyncTarget } from '../../support/agents/sync-target.ts'
 
 test('an image that is deleted at the source while it is copied comes no further, and whole once it is restored there', async () => {
   await using folders = await createTwoFolders()

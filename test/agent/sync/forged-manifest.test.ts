@@ -6,10 +6,10 @@ import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { problemCode } from '../../../protocol/problems.ts'
 import type { Fetch } from '../../../protocol/exchange.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { serveImages } from '../../support/image-server.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { createTwoFolders, HURRIED, openSyncTarget } from '../../support/sync-target.ts'
-import { manifestOf } from '../../support/whole-manifest.ts'
+import { serveImages } from '../../support/agents/image-server.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTwoFolders, HURRIED, openSyncTarget } from '../../support/agents/sync-target.ts'
+import { manifestOf } from '../../support/images/whole-manifest.ts'
 
 /** Answers of the source, with another manifest for an image. */
 async function forging(image: Image, entries: readonly ManifestEntry[]): Promise<Fetch> {

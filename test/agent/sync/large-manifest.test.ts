@@ -5,10 +5,10 @@ import { expect, test } from 'bun:test'
 import { open } from 'node:fs/promises'
 import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.ts'
 import { formatDigest } from '../../../protocol/digest.ts'
-import { serveImages } from '../../support/image-server.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
+import { serveImages } from '../../support/agents/image-server.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createRandom } from '../../support/properties.ts'
-import { createTwoFolders } from '../../support/sync-target.ts'
+import { createTwoFolders } from '../../support/agents/sync-target.ts'
 
 const ENTRIES = Math.min(MANIFEST_ENTRIES_MAX, Number(process.env['SLIPWAY_LARGE_ENTRIES'] ?? 500_000))
 const SLICE_BYTES = 32 * 1024
@@ -64,7 +64,7 @@ test(
         return fetch(new URL(pathname, plain.url), { headers: request.headers })
       },
     })
-    const program = [process.execPath, 'test/support/large-manifest-pull-program.ts', folders.target.path, `http://127.0.0.1:${server.port}`, image.id]
+    const program = [process.execPath, 'test/support/images/large-manifest-pull-program.ts', folders.target.path, `http://127.0.0.1:${server.port}`, image.id]
     const child = Bun.spawn(program, { stdout: 'pipe', stderr: 'pipe' })
     const [output, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
     expect(errors).toBe('')

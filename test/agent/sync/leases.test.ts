@@ -7,8 +7,8 @@ import type { Disk } from '../../../agent/contract/disk.ts'
 import { openLeases } from '../../../agent/sync/leases.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const ID = 'img_01m7zkp8sw8kyvdcb9erztd6xq'
 

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { createPeerFetch, createPeerNetwork, isPeer } from '../../../agent/sync/peer-network.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { resolveName } from '../../../agent/system/network.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 /** `allowed`, or the code of the refusal. */
 async function judge(url: string, peers: string[] = [], addresses: string[] = []): Promise<string> {

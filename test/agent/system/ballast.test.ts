@@ -5,9 +5,9 @@ import { existsSync, statSync } from 'node:fs'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { BALLAST_FILE, GC_BALLAST_FILE, openBallast } from '../../../agent/system/ballast.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
 /** A disk with room for what is there, and for nothing more. */

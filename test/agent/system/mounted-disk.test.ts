@@ -6,8 +6,8 @@ import { mkdirSync, readdirSync, renameSync, rmdirSync, utimesSync, writeFileSyn
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { guardMount, MountGone } from '../../../agent/system/mounted-disk.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const MARK = 'store.json'
 

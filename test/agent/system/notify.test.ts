@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createNotifier, socketAddress } from '../../../agent/system/notify.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const RECEIVER = `
 import socket, sys

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createSpace } from '../../../agent/system/space.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 function createFixture(freeBytes: number, reservedBytes: number) {
   const clock = createManualClock()

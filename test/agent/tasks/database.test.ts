@@ -5,7 +5,7 @@ import { describe, expect, test } from 'bun:test'
 import { stat } from 'node:fs/promises'
 import { AgentDatabaseUnusable, openAgentDatabase } from '../../../agent/tasks/database.ts'
 import { createKeptValues } from '../../../agent/tasks/kept.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 describe('openAgentDatabase', () => {
   test('keeps all its files from other users', async () => {

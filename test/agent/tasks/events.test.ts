@@ -3,9 +3,9 @@
 import { describe, expect, test } from 'bun:test'
 import { createEventLog } from '../../../agent/tasks/events.ts'
 import { openAgentDatabase } from '../../../agent/tasks/database.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const event = (subject: string, type = 'image.available', severity: 'info' | 'warning' = 'info') => ({ type, severity, subject, message: `about ${subject}` })
 

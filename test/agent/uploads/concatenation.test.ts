@@ -10,9 +10,9 @@ import { ENTRY_BYTES } from '../../../agent/uploads/record/journal-codec.ts'
 import type { ShareOrder } from '../../../agent/contract/space.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { until } from '../../support/until.ts'
-import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
-import { startUploadServer } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { create, OFFSET, patch, someBytes } from '../../support/clients/upload-requests.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 
 const SLICE = 64 * 1024
 const SLICES = { 'Content-Type': 'application/vnd.slipway.slices' }

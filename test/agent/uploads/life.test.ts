@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { UploadBody } from '../../../agent/uploads/append.ts'
 import { startChecksum } from '../../../agent/uploads/body/checksum.ts'
-import { startUploadServer, TOKENS } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { startUploadServer, TOKENS } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 
 const actor = TOKENS['admin-secret'] ?? { name: 'root', role: 'admin' }
 

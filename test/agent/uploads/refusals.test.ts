@@ -5,8 +5,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { problem } from '../../../protocol/problems.ts'
 import type { ShareOrder, SpaceState } from '../../../agent/contract/space.ts'
-import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
-import { startUploadServer } from '../../support/upload-server.ts'
+import { create, OFFSET, patch, someBytes } from '../../support/clients/upload-requests.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
 
 describe('access', () => {
   test('an uploader sees its own uploads only, an operator all, a viewer none', async () => {

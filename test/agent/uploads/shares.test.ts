@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createSpace } from '../../../agent/system/space.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { create, patch, someBytes } from '../../support/upload-requests.ts'
-import { startUploadServer } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { create, patch, someBytes } from '../../support/clients/upload-requests.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 
 const MIB = 1024 * 1024
 const ann = { Authorization: 'Bearer ann-secret' }

@@ -4,11 +4,11 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { CODEC_RAW, CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { createFailingDisk } from '../../support/failing-disk.ts'
+import { createFailingDisk } from '../../support/machine/failing-disk.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
 import { until } from '../../support/until.ts'
-import { startUploadServer } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 
 const BLOCK = 4096
 const OFFSET = { 'Content-Type': 'application/offset+octet-stream' }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createTurns } from '../../../agent/uploads/upload-locks.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 describe('a turn', () => {
   test('is had at once when nobody has it, and per upload', async () => {

@@ -3,12 +3,12 @@
 import { describe, expect, test } from 'bun:test'
 import type { ImagePublisher } from '../../../agent/contract/images.ts'
 import { Wire } from '../../conformance/tus/wire.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createMemoryPublisher } from '../../support/memory-publisher.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryPublisher } from '../../support/memory/memory-publisher.ts'
 import { until } from '../../support/until.ts'
-import { create, OFFSET, patch, someBytes } from '../../support/upload-requests.ts'
-import { startUploadServer } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { create, OFFSET, patch, someBytes } from '../../support/clients/upload-requests.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 
 describe('waiting', () => {
   const send = async (server: UploadServer, url: string, body: Uint8Array<ArrayBuffer>, length: number): Promise<Wire> => {

@@ -9,12 +9,12 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { openVisibility } from '../../../agent/visibility/visibility.ts'
 import type { Visibility, VisibilityDeps } from '../../../agent/visibility/visibility.ts'
-import { createMemoryLog } from '../../support/memory-log.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { createRandom, propertyOptions } from '../../support/properties.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
-import { createMemoryImages } from '../../support/visible-images.ts'
-import type { MemoryImages } from '../../support/visible-images.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { createMemoryImages } from '../../support/images/visible-images.ts'
+import type { MemoryImages } from '../../support/images/visible-images.ts'
 
 const VIEWER: Actor = { name: 'vic', role: 'viewer', tokenId: 'tok_1' }
 

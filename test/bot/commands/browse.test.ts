@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test'
 import { runLine } from '../../../bot/commands/run.ts'
 import type { Role } from '../../../protocol/access.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
 
 test('folders of work in progress are listed for operators only', async () => {

@@ -3,9 +3,9 @@
 import { expect, test } from 'bun:test'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { formatSize } from '../../../protocol/units.ts'
-import { openImageStore, seededBytes } from '../../support/image-store.ts'
-import { serveImages, STORE_ID } from '../../support/image-server.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
 test('says what deleting several copies frees together, not each on its own', async () => {

@@ -2,9 +2,9 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { systemClock } from '../../../bot/system/clock.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agent-process.ts'
-import { seededBytes } from '../../support/image-store.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
+import { seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runJson } from '../fixture.ts'
 
 // Processes and connections on a busy machine take longer than the 5 s of the runner.

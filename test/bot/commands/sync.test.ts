@@ -1,8 +1,8 @@
 // Images copied between two real agents by command.
 
 import { expect, test } from 'bun:test'
-import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agent-process.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
 test('image sync finds the store that has the image, gives the other one a token that only reads, and waits for the end', async () => {

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import { runConsoleLine } from '../../../bot/console/session.ts'
 import { splitLine } from '../../../bot/commands/line.ts'
 import type { OpenBot } from '../../../bot/open.ts'
-import { createMemoryAgent } from '../../support/memory-agent.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
 
 async function converse(bot: OpenBot, line: string, answers: readonly string[]) {

@@ -6,8 +6,8 @@ import { createFleet } from '../../../bot/fleet/fleet.ts'
 import { createRegistry } from '../../../bot/fleet/registry.ts'
 import { pairStore } from '../../../bot/pair.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const STORE = { name: 'edge-a', url: 'http://127.0.0.1:1', token: 'secret', zone: 'zone-1', provider: 'local', storeId: null }
 

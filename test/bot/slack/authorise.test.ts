@@ -1,7 +1,7 @@
 // Who may press a button and submit a modal, and what a refused press leaves to others.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { visibleText } from '../../support/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
 import { until } from '../../support/until.ts'
 import { ADMIN, seen, startSlackBot } from './fixture.ts'
 

@@ -1,8 +1,8 @@
 // Writes, buttons, modals and roles in Slack, over Socket Mode.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { visibleText } from '../../support/fake-slack/fake-slack.ts'
-import { createMemoryAgent } from '../../support/memory-agent.ts'
+import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
 import { until } from '../../support/until.ts'
 import { runCommand } from '../fixture.ts'
 import { ADMIN, seen, startSlackBot as start } from './fixture.ts'

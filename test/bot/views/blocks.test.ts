@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { renderMessage, ROWS_PER_PAGE } from '../../../bot/views/blocks.ts'
 import { limitText, limitViolations } from '../../../bot/views/slack-limits.ts'
 import { makeView } from '../../../bot/views/view.ts'
-import { blocksRefusal } from '../../support/fake-slack/block-rules.ts'
-import { visibleText } from '../../support/fake-slack/fake-slack.ts'
+import { blocksRefusal } from '../../support/clients/fake-slack/block-rules.ts'
+import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
 
 const text = fc.oneof(
   fc.string({ maxLength: 40 }),

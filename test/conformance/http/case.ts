@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { Problem } from '../../../protocol/problems.ts'
-import type { MemoryApp } from '../../support/memory-app.ts'
+import type { MemoryApp } from '../../support/memory/memory-app.ts'
 
 export interface HttpCase {
   readonly name: string

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { route } from '../../../agent/http/route.ts'
 import type { Route } from '../../../agent/http/route.ts'
-import { createMemoryApp } from '../../support/memory-app.ts'
+import { createMemoryApp } from '../../support/memory/memory-app.ts'
 import type { HttpCase } from './case.ts'
 
 const ORIGIN = 'https://console.example'

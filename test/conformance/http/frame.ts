@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { Route } from '../../../agent/http/route.ts'
 import { route } from '../../../agent/http/route.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { createMemoryApp } from '../../support/memory-app.ts'
+import { createMemoryApp } from '../../support/memory/memory-app.ts'
 import { problemOf } from './case.ts'
 import type { HttpCase } from './case.ts'
 

@@ -4,11 +4,11 @@
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { join } from 'node:path'
 import type { OpenApiDocument } from '../../../agent/http/openapi/document.ts'
-import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agent-process.ts'
-import type { AgentProcess } from '../../support/agent-process.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
+import type { AgentProcess } from '../../support/agents/agent-process.ts'
 import { requireProgram, requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/temporary-folder.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const BIN = join(import.meta.dir, '../../../node_modules/.bin')
 /** Generated requests of each operation and kind; a few thousand in all. */

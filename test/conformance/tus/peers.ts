@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FileStore } from '@tus/file-store'
 import { Server } from '@tus/server'
-import { buildTusd, startTusd } from '../../support/tusd.ts'
+import { buildTusd, startTusd } from '../../support/clients/tusd.ts'
 
 /** A server that runs until disposed. */
 export interface Peer extends AsyncDisposable {

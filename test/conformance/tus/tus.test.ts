@@ -1,8 +1,8 @@
 // Our own server through the conformance suite, on a real socket.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { startUploadServer } from '../../support/upload-server.ts'
-import type { UploadServer } from '../../support/upload-server.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
 import { CASES, judge } from './run.ts'
 import { Target } from './suite.ts'
 

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { openImageStore, seededBytes } from '../../../support/image-store.ts'
-import { serveImages } from '../../../support/image-server.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { serveImages } from '../../../support/agents/image-server.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { until } from '../../../support/until.ts'
 
 const auth = { authorization: 'Bearer viewer' }

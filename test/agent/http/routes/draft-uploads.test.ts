@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Wire } from '../../../conformance/tus/wire.ts'
 import { sampleBytes } from '../../../conformance/tus/suite.ts'
-import { RawConnection } from '../../../support/test-server.ts'
-import { startUploadServer } from '../../../support/upload-server.ts'
-import type { UploadServer } from '../../../support/upload-server.ts'
+import { RawConnection } from '../../../support/agents/test-server.ts'
+import { startUploadServer } from '../../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../../support/agents/upload-server.ts'
 
 const IANA = 'https://iana.org/assignments/http-problem-types#'
 const LENGTH = 300_000

@@ -7,10 +7,10 @@ import type { Digest } from '../../../../protocol/digest.ts'
 import { decodeFrames } from '../../../../protocol/frames.ts'
 import type { SliceFrame } from '../../../../protocol/frames.ts'
 import { problem, problemCode, ProblemError } from '../../../../protocol/problems.ts'
-import { openImageStore, seededBytes } from '../../../support/image-store.ts'
-import { serveImages } from '../../../support/image-server.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
-import { manifestOf } from '../../../support/whole-manifest.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { serveImages } from '../../../support/agents/image-server.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { manifestOf } from '../../../support/images/whole-manifest.ts'
 
 async function codeOf(run: Promise<unknown>): Promise<string> {
   try {

@@ -3,10 +3,10 @@
 import { expect, test } from 'bun:test'
 import { formatDigest } from '../../../../protocol/digest.ts'
 import { decodeFrames } from '../../../../protocol/frames.ts'
-import { openImageStore, seededBytes } from '../../../support/image-store.ts'
-import { serveImages } from '../../../support/image-server.ts'
-import { manifestOf } from '../../../support/whole-manifest.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { serveImages } from '../../../support/agents/image-server.ts'
+import { manifestOf } from '../../../support/images/whole-manifest.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 test('a fetch that has begun ends whole, and the next one is refused', async () => {
   await using folder = await createTemporaryFolder()

@@ -19,8 +19,8 @@ import {
   SMALL_CUTTER,
   stretchesArbitrary,
   writeAll,
-} from '../../../support/slice-model.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+} from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 

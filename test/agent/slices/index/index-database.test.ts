@@ -9,9 +9,9 @@ import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
-import { damage } from '../../../support/slice-model.ts'
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { damage } from '../../../support/images/slice-model.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { until } from '../../../support/until.ts'
 
 const digest = (n: number): Uint8Array => new Uint8Array(Bun.SHA256.hash(`slice ${n}`) as Uint8Array)

@@ -13,9 +13,9 @@ import { mergeRuns, planMerge } from '../../../../agent/slices/index/run-merge.t
 import { RunWriter } from '../../../../agent/slices/index/run-writer.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
-import { damage } from '../../../support/slice-model.ts'
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { damage } from '../../../support/images/slice-model.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const pause = async (): Promise<void> => {}
 const never = new AbortController().signal

@@ -6,10 +6,10 @@ import { prepareStore } from '../../../../agent/commands/store-file.ts'
 import { writePackFooter } from '../../../../agent/slices/packs/pack-footer.ts'
 import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
-import { openImageStore } from '../../../support/image-store.ts'
+import { openImageStore } from '../../../support/images/image-store.ts'
 import { requireTool } from '../../../support/require.ts'
-import { contentOf, damage, filesBelow } from '../../../support/slice-model.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { contentOf, damage, filesBelow } from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const READER = join(import.meta.dirname, 'independent_reader.py')
 const pythonTest = requireTool('python3', 'python3')

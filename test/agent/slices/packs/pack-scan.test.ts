@@ -3,8 +3,8 @@
 import { expect, test } from 'bun:test'
 import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { createRandom } from '../../../support/properties.ts'
-import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome } from '../../../support/slice-model.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome } from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const MIB = 1024 * 1024
 const PACK_HEADER_BYTES = 16

@@ -6,9 +6,9 @@ import { constants, zstdCompressSync } from 'node:zlib'
 import { CODEC_RAW, CODEC_ZSTD } from '../../../../protocol/frames.ts'
 import { SLICE_LENGTH_MAX } from '../../../../protocol/manifest.ts'
 import { sliceBytes, SliceBytesInvalid } from '../../../../agent/slices/packs/slice-bytes.ts'
-import { contentOf, stretchesArbitrary } from '../../../support/slice-model.ts'
+import { contentOf, stretchesArbitrary } from '../../../support/images/slice-model.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
-import { skippableFrame, zstdFrame } from '../../../support/zstd-frames.ts'
+import { skippableFrame, zstdFrame } from '../../../support/images/zstd-frames.ts'
 
 const KIB = 1024
 const text = Buffer.from('a line that repeats itself\n'.repeat(1200))
@@ -113,7 +113,7 @@ describe('stored bytes are refused', () => {
 test('bombs take no memory', async () => {
   const program = `
     import { sliceBytes } from './agent/slices/packs/slice-bytes.ts'
-    import { zstdFrame } from './test/support/zstd-frames.ts'
+    import { zstdFrame } from './test/support/images/zstd-frames.ts'
     const blocks = (count) => Array.from({ length: count }, () => ({ kind: 'zeros', length: 131072 }))
     const one = Bun.zstdCompressSync(new Uint8Array(32768))
     const bombs = [

@@ -20,10 +20,10 @@ import {
   readOutcome,
   SMALL_CUTTER,
   stretchesArbitrary,
-} from '../../../support/slice-model.ts'
-import type { SliceModel, StoreOptions } from '../../../support/slice-model.ts'
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+} from '../../../support/images/slice-model.ts'
+import type { SliceModel, StoreOptions } from '../../../support/images/slice-model.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 

@@ -8,12 +8,12 @@ import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
-import { changeRows } from '../../../support/index-damage.ts'
+import { changeRows } from '../../../support/machine/index-damage.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
-import type { ModelImage, SliceModel } from '../../../support/slice-model.ts'
-import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, SMALL_CUTTER } from '../../../support/slice-model.ts'
-import type { TemporaryFolder } from '../../../support/temporary-folder.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import type { ModelImage, SliceModel } from '../../../support/images/slice-model.ts'
+import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 const SCRUB = { bytesPerSecond: Infinity }

@@ -19,8 +19,8 @@ import {
   SMALL_CUTTER,
   stretchesArbitrary,
   writeAll,
-} from '../../../support/slice-model.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+} from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const NOTHING: IngestStart = { offset: 0, tail: new Uint8Array(0) }
 

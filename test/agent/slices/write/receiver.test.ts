@@ -4,8 +4,8 @@ import { describe, expect, test } from 'bun:test'
 import { encodeManifest } from '../../../../protocol/manifest.ts'
 import type { SliceFrame } from '../../../../protocol/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
-import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../../support/slice-model.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(Bun.SHA256.hash(bytes) as Uint8Array)
 const text = Buffer.from('a line that repeats itself\n'.repeat(200))

@@ -6,7 +6,7 @@ import { PRIORITY_OF_WORK } from '../../../../agent/contract/thread-priority.ts'
 import { CUTTER_DEFAULT } from '../../../../agent/slices/packs/parameters.ts'
 import type { SegmentJob } from '../../../../agent/slices/write/ingest-messages.ts'
 import { WorkerPool } from '../../../../agent/slices/write/worker-pool.ts'
-import { createMemoryLog } from '../../../support/memory-log.ts'
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 import { until } from '../../../support/until.ts'
 
 const segment = (): SegmentJob => ({ kind: 'segment', input: new ArrayBuffer(4096), output: new ArrayBuffer(8192), start: 0, end: 4096, last: true })
@@ -33,7 +33,7 @@ describe('worker pool', () => {
     const own = getPriority(0)
     const niceOf = new Map<Worker, number>()
     const startWorker = (): Worker => {
-      const worker = new Worker(new URL('../../../support/worker-with-priority.ts', import.meta.url).href)
+      const worker = new Worker(new URL('../../../support/machine/worker-with-priority.ts', import.meta.url).href)
       worker.addEventListener('message', ({ data }: MessageEvent<{ readonly kind: string; readonly nice: number }>) => {
         if (data.kind === 'priority') niceOf.set(worker, data.nice)
       })

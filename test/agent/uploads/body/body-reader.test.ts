@@ -10,9 +10,9 @@ import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
 import { Reception } from '../../../../agent/uploads/body/body-reader.ts'
 import type { Sink } from '../../../../agent/uploads/body/byte-intake.ts'
 import type { Body, Ending, ReceptionDeps } from '../../../../agent/uploads/body/body-reader.ts'
-import { createManualClock } from '../../../support/manual-clock.ts'
-import type { ManualClock } from '../../../support/manual-clock.ts'
-import { createMemorySlices } from '../../../support/memory-slices.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
+import type { ManualClock } from '../../../support/memory/manual-clock.ts'
+import { createMemorySlices } from '../../../support/memory/memory-slices.ts'
 import { until } from '../../../support/until.ts'
 
 const KIB = 1024

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createBreath } from '../../../../agent/uploads/body/byte-budget.ts'
-import { createManualClock } from '../../../support/manual-clock.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
 
 const MIB = 1024 * 1024
 

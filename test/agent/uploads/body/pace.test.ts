@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { Pace } from '../../../../agent/uploads/body/pace.ts'
 import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
-import { createManualClock } from '../../../support/manual-clock.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { until } from '../../../support/until.ts'
 
 const MIB = 1024 * 1024

@@ -8,8 +8,8 @@ import type { JournalDeps } from '../../../../agent/uploads/record/journal.ts'
 import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackEntries } from '../../../../agent/uploads/record/journal-codec.ts'
 import type { PackedEntries } from '../../../../agent/uploads/record/journal-codec.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
-import { createFailingDisk } from '../../../support/failing-disk.ts'
-import { createTemporaryFolder } from '../../../support/temporary-folder.ts'
+import { createFailingDisk } from '../../../support/machine/failing-disk.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
 const deps: JournalDeps = { disk: createDisk(), random }

@@ -1,0 +1,247 @@
+// A TCP proxy that does to connections what bad links do: waits, limits, holds back, cuts after so many bytes or so much time,
+// resets at random moments. Counts what went in and what came out.
+
+import { createConnection, createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { createRandom, runSeed } from '../properties.ts'
+
+/** What is done to connections that are opened from now on; `direction` is seen from the client. */
+export interface LinkFaults {
+  /** Connections are cut after this many bytes; Infinity cuts none. `reset` sends RST in place of FIN. */
+  readonly cutAfter?: number
+  readonly direction?: 'up' | 'down' | 'both'
+  readonly reset?: boolean
+  /** All connections are cut each time so many milliseconds have passed. */
+  readonly cutEveryMs?: number
+  /** A connection is reset (RST) at a random moment of so many milliseconds after its opening. */
+  readonly resetWithinMs?: number
+  /** Every byte comes out so many milliseconds after it went in; others go in meanwhile. */
+  readonly delayMs?: number
+  readonly bytesPerSecond?: number
+}
+
+export interface CuttingProxy extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** Bytes that came out since the start, by direction. */
+  readonly bytes: { up: number; down: number }
+  /** Bytes that went in; those that did not come out are under way, or were lost with their connection. */
+  readonly taken: { up: number; down: number }
+  readonly connections: number
+  /** Connections that were cut by a fault, and those of them by a random reset. */
+  readonly cuts: number
+  readonly resets: number
+  /** Changes what happens to new connections; `cutsMax` of them are cut, the ones after are not. */
+  setFaults(faults: LinkFaults, cutsMax?: number): void
+  /** Holds bytes from the client back once so many came out since the start, to within a piece. */
+  holdAt(bytesUp: number): void
+  /** Cuts every open connection now. */
+  cutAll(): void
+  /** New connections go to another port, as after a restart of the server. */
+  setTarget(port: number): void
+}
+
+/** Longest piece that is passed on at once, so that a limit is kept evenly. */
+const PIECE_BYTES = 64 * 1024
+/** Bytes under way in one direction of a connection at most. */
+const LINE_BYTES_MAX = 4 * 1024 * 1024
+
+type Direction = 'up' | 'down'
+
+/** What both directions of a connection share. */
+interface Link {
+  readonly faults: LinkFaults
+  /** Aborts when the connection is cut. */
+  readonly gone: AbortSignal
+  took(direction: Direction, length: number): void
+  /** Waits until bytes may come out; gives how many of them do. The rest is cut off with the connection. */
+  admit(direction: Direction, length: number): Promise<number>
+  /** Cut by a fault. */
+  cut(how: 'close' | 'reset'): void
+  /** Ended by one of its ends. */
+  drop(): void
+}
+
+/**
+ * Starts a proxy in front of a port of this machine.
+ *
+ * @example
+ * await using proxy = await createCuttingProxy(server.port)
+ * proxy.setFaults({ cutAfter: 1_000_000, direction: 'down' }, 5)
+ */
+export async function createCuttingProxy(targetPort: number, first: LinkFaults = {}): Promise<CuttingProxy> {
+  let port = targetPort
+  const random = createRandom(runSeed())
+  const open = new Set<Link>()
+  const bytes = { up: 0, down: 0 }
+  const taken = { up: 0, down: 0 }
+  let faults = first
+  let cutsLeft = Number.POSITIVE_INFINITY
+  let cuts = 0
+  let resets = 0
+  let connections = 0
+  let holdAt = Number.POSITIVE_INFINITY
+  let unheld = Promise.withResolvers<void>()
+  let cutting: ReturnType<typeof setInterval> | undefined
+
+  const connect = (client: Socket): Link => {
+    const target = createConnection(port, '127.0.0.1')
+    const own = faults
+    const gone = new AbortController()
+    let left = own.cutAfter ?? Number.POSITIVE_INFINITY
+    const isCounted = (direction: Direction): boolean => cutsLeft > 0 && ((own.direction ?? 'both') === 'both' || own.direction === direction)
+    const forget = (): void => {
+      clearTimeout(resetting)
+      open.delete(link)
+      gone.abort()
+    }
+    const end = (how: 'close' | 'reset'): void => {
+      forget()
+      for (const socket of [client, target])
+        if (how === 'reset') socket.resetAndDestroy()
+        else socket.destroy()
+    }
+    const link: Link = {
+      faults: own,
+      gone: gone.signal,
+      took: (direction, length) => void (taken[direction] += length),
+      async admit(direction, length) {
+        while (direction === 'up' && bytes.up >= holdAt && !gone.signal.aborted) await Promise.race([unheld.promise, aborted(gone.signal)])
+        if (gone.signal.aborted) return 0
+        const passing = isCounted(direction) ? Math.min(length, left) : length
+        if (isCounted(direction)) left -= passing
+        bytes[direction] += passing
+        return passing
+      },
+      cut(how) {
+        if (gone.signal.aborted) return
+        cuts++
+        cutsLeft--
+        end(how)
+      },
+      drop: () => end(own.reset === true ? 'reset' : 'close'),
+    }
+    const reset = (): void => {
+      if (cutsLeft <= 0) return
+      resets++
+      link.cut('reset')
+    }
+    const resetting = own.resetWithinMs === undefined ? undefined : setTimeout(reset, random.below(own.resetWithinMs))
+    pass(client, target, 'up', link)
+    pass(target, client, 'down', link)
+    let closed = 0
+    for (const socket of [client, target]) socket.on('close', () => void (++closed === 2 && forget()))
+    return link
+  }
+
+  const startCutting = (): void => {
+    clearInterval(cutting)
+    if (faults.cutEveryMs === undefined) return
+    cutting = setInterval(() => {
+      for (const link of open) if (cutsLeft > 0) link.cut(link.faults.reset === true ? 'reset' : 'close')
+    }, faults.cutEveryMs)
+  }
+
+  const server = createServer((client) => {
+    connections++
+    open.add(connect(client))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  startCutting()
+  const own = (server.address() as AddressInfo).port
+  return {
+    url: `http://127.0.0.1:${own}`,
+    port: own,
+    bytes,
+    taken,
+    get connections() {
+      return connections
+    },
+    get cuts() {
+      return cuts
+    },
+    get resets() {
+      return resets
+    },
+    setFaults(next, cutsMax = Number.POSITIVE_INFINITY) {
+      faults = next
+      cutsLeft = cutsMax
+      startCutting()
+    },
+    holdAt(bytesUp) {
+      holdAt = bytesUp
+      unheld.resolve()
+      unheld = Promise.withResolvers()
+    },
+    cutAll() {
+      for (const link of open) link.drop()
+    },
+    setTarget: (next) => void (port = next),
+    async [Symbol.asyncDispose]() {
+      clearInterval(cutting)
+      for (const link of open) link.drop()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** One direction: bytes go in at the rate, come out after the delay, and no more go in than the line holds. */
+function pass(from: Socket, to: Socket, direction: Direction, link: Link): void {
+  const { delayMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY } = link.faults
+  const room = delayMs === 0 ? PIECE_BYTES : Math.min(LINE_BYTES_MAX, PIECE_BYTES + (delayMs / 1000) * bytesPerSecond)
+  const line: { readonly piece: Buffer | 'end'; readonly dueMs: number }[] = []
+  let held = 0
+  let freeMs = 0
+  let isCarrying = false
+
+  const put = (piece: Buffer | 'end'): void => {
+    const length = piece === 'end' ? 0 : piece.length
+    freeMs = Math.max(performance.now(), freeMs) + (length / bytesPerSecond) * 1000
+    line.push({ piece, dueMs: freeMs + delayMs })
+    held += length
+    if (held >= room) from.pause()
+    if (!isCarrying) void carry()
+  }
+  const carry = async (): Promise<void> => {
+    isCarrying = true
+    for (let next = line.shift(); next && !link.gone.aborted; next = line.shift()) {
+      const waitMs = next.dueMs - performance.now()
+      if (waitMs > 0) await Bun.sleep(waitMs)
+      if (next.piece === 'end') to.end()
+      else await give(next.piece)
+    }
+    isCarrying = false
+  }
+  const give = async (piece: Buffer): Promise<void> => {
+    const passing = await link.admit(direction, piece.length)
+    if (passing > 0 && !to.destroyed && !to.write(piece.subarray(0, passing))) await drained(to)
+    if (passing < piece.length) link.cut(link.faults.reset === true ? 'reset' : 'close')
+    held -= piece.length
+    if (held < room) from.resume()
+  }
+
+  from.on('data', (received: Buffer) => {
+    link.took(direction, received.length)
+    for (let at = 0; at < received.length; at += PIECE_BYTES) put(received.subarray(at, at + PIECE_BYTES))
+  })
+  from.on('end', () => put('end'))
+  from.on('error', () => link.drop())
+  from.on('close', () => put('end'))
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done)
+      resolve()
+    }
+    socket.on('drain', done).on('close', done)
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,150 @@
+// A slice store and a catalogue on it, on a folder of its own: what a test of images, content or sync stands on.
+
+import { isReadable, isServed } from '../../../agent/access/readable.ts'
+import { createCatalogue } from '../../../agent/images/catalogue.ts'
+import type { Catalogue, CatalogueDeps } from '../../../agent/images/catalogue.ts'
+import { CUTTER_DEFAULT } from '../../../agent/slices/packs/parameters.ts'
+import { openSliceStore } from '../../../agent/slices/store.ts'
+import type { OpenSliceStore } from '../../../agent/slices/store.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import type { Disk } from '../../../agent/contract/disk.ts'
+import type { Clock, CrashPoint } from '../../../agent/contract/runtime.ts'
+import type { SliceRoots } from '../../../agent/contract/slices.ts'
+import type { NewEvent } from '../../../agent/contract/work.ts'
+import { openVisibility } from '../../../agent/visibility/visibility.ts'
+import type { Visibility } from '../../../agent/visibility/visibility.ts'
+import { newId } from '../../../protocol/ids.ts'
+import type { Image, ImageDraft } from '../../../protocol/image.ts'
+import { createMemoryLog } from '../memory/memory-log.ts'
+import type { MemoryLog } from '../memory/memory-log.ts'
+import type { TemporaryFolder } from '../machine/temporary-folder.ts'
+
+export interface ImageStore extends AsyncDisposable {
+  readonly slices: OpenSliceStore
+  readonly catalogue: Catalogue
+  readonly visibility: Visibility
+  readonly events: NewEvent[]
+  readonly log: MemoryLog
+  readonly disk: Disk
+  readonly mount: string
+  /** Stores the bytes and publishes them; does not wait for the inspection. */
+  publish(bytes: Uint8Array, draft?: Partial<ImageDraft>, id?: string): Promise<Image>
+  /** Like `publish`, and waits until inspection and digest are done. */
+  add(bytes: Uint8Array, draft?: Partial<ImageDraft>): Promise<Image>
+  /** The whole content of an image. */
+  read(id: string): Promise<Buffer>
+}
+
+export interface ImageStoreOptions {
+  readonly clock?: Clock
+  readonly disk?: Disk
+  readonly crashPoint?: CrashPoint
+  readonly retention?: CatalogueDeps['retention']
+  /** How long no body has arrived; digests wait for it. */
+  readonly quietMs?: () => number
+  /** Further roots, asked before the images. */
+  readonly roots?: readonly SliceRoots[]
+}
+
+/** Opens a store below a folder; opening it again on the same folder is a restart of the agent. */
+export async function openImageStore(folder: TemporaryFolder, options: ImageStoreOptions = {}): Promise<ImageStore> {
+  const mount = folder.file('mount')
+  const disk = options.disk ?? createDisk()
+  const clock = options.clock ?? systemClock
+  const crashPoint = options.crashPoint ?? (() => {})
+  const log = createMemoryLog()
+  const events: NewEvent[] = []
+  await disk.makeFolder(mount)
+  const slices = await openSliceStore({
+    disk,
+    // Pauses of the store give way to others; under a clock that stands still they would never end.
+    clock: systemClock,
+    log,
+    crashPoint,
+    mount,
+    state: folder.file('state'),
+    cutter: CUTTER_DEFAULT,
+    workers: 1,
+    roots: [...(options.roots ?? []), { list: () => catalogue.roots.list() }],
+  })
+  const retention = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
+  let visibility: Visibility | undefined
+  const changed = () => visibility?.wake()
+  const catalogue = await createCatalogue({
+    disk,
+    clock,
+    log,
+    mount,
+    slices,
+    emit: (event) => void events.push(event),
+    crashPoint,
+    retention,
+    changed,
+    ...(options.quietMs && { quietMs: options.quietMs }),
+  })
+  visibility = await openVisibility({
+    disk: createDisk(),
+    clock: systemClock,
+    log,
+    folder: folder.file('state', 'visibility'),
+    images: catalogue,
+    isReadable,
+    isServed,
+  })
+  visibility.start()
+
+  const publish: ImageStore['publish'] = async (bytes, draft = {}, id = newId('img', clock.nowMs())) => {
+    await using ingest = slices.ingest({ offset: 0, tail: new Uint8Array(0) })
+    await ingest.write(bytes)
+    const end = await ingest.finish()
+    const source = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
+    const blocks = async function* () {
+      yield end.entries
+    }
+    const image = await catalogue.publish({ id, draft: { name: id, description: '', ...draft }, source }, { blocks, length: bytes.byteLength })
+    end.release()
+    return image
+  }
+  return {
+    slices,
+    catalogue,
+    visibility,
+    events,
+    log,
+    disk,
+    mount,
+    publish,
+    async add(bytes, draft) {
+      const { id } = await publish(bytes, draft)
+      await catalogue.settled()
+      return catalogue.need(id)
+    },
+    async read(id) {
+      using content = await catalogue.open(id)
+      const { manifest } = content
+      const pieces: Uint8Array[] = []
+      for await (const piece of slices.read(manifest, 0, manifest.imageLength)) pieces.push(piece.slice())
+      return Buffer.concat(pieces)
+    },
+    async [Symbol.asyncDispose]() {
+      await visibility[Symbol.asyncDispose]()
+      await catalogue[Symbol.asyncDispose]()
+      await slices[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Bytes that look random and are the same for the same seed. */
+export function seededBytes(length: number, seed: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length)
+  let state = seed >>> 0 || 1
+  for (let i = 0; i < length; i++) {
+    // xorshift32: enough to make every block differ.
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    bytes[i] = state & 0xff
+  }
+  return bytes
+}

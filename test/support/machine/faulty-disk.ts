@@ -1,0 +1,387 @@
+// A disk that fails on purpose: the n-th operation ends in an error, a short or torn write, the death of the process or the
+// loss of power. Files lie on the real disk as the page cache would show them; beside them it remembers what is on stable
+// storage, so that a power cut leaves that and any part of the rest.
+
+import { mkdir, readdir, readFile, rename as move, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Disk, DiskFile } from '../../../agent/contract/disk.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import type { Random } from '../properties.ts'
+
+/**
+ * What happens at an operation: `EIO` and `ENOSPC` do nothing and say so (the latter only where space is needed), `late` does it and
+ * says EIO, `short` and `torn` write a part and say ENOSPC or EIO (elsewhere like EIO), `kill` ends the process there, `power`
+ * ends it and loses what was not synced.
+ */
+export type Fault = 'EIO' | 'ENOSPC' | 'late' | 'short' | 'torn' | 'kill' | 'power'
+export const FAULTS: readonly Fault[] = ['EIO', 'ENOSPC', 'late', 'short', 'torn', 'kill', 'power']
+
+export interface FaultPlan {
+  /** Number of the operation, from 1. */
+  readonly at: number
+  readonly fault: Fault
+  /** Whether every operation from there on fails until `heal`; one else. */
+  readonly lasting?: boolean
+}
+
+export interface FaultyDisk extends Disk {
+  /** Operations so far. */
+  readonly operations: number
+  /** True after `kill` or `power`: every operation throws until `revive`. */
+  readonly isDead: boolean
+  /** Whether the plan's operation came. */
+  readonly hasFailed: boolean
+  /** From now on operations are counted anew and fail by this plan. */
+  plan(plan: FaultPlan | undefined): void
+  /** Ends a lasting fault. */
+  heal(): void
+  /** Takes the power away: what is not on stable storage is kept in part, by chance. The disk is dead until `revive`. */
+  losePower(random: Random): Promise<void>
+  /** The machine or the process starts again. */
+  revive(): void
+}
+
+interface FileNode {
+  readonly kind: 'file'
+  durable: Buffer
+  /** Changes since the last sync, in order. */
+  pending: Change[]
+}
+
+interface FolderNode {
+  readonly kind: 'folder'
+  readonly entries: Map<string, Node>
+  readonly durable: Map<string, Node>
+}
+
+type Node = FileNode | FolderNode
+
+type Change = { readonly kind: 'write'; readonly at: number; readonly bytes: Buffer } | { readonly kind: 'truncate'; readonly length: number }
+
+/** A change of names that is durable once one of its folders is synced. */
+interface NameChange {
+  readonly folders: readonly FolderNode[]
+  readonly apply: () => void
+  isDurable: boolean
+}
+
+const SECTOR_BYTES = 512
+
+/** A disk over a folder of the real one; everything that is in it now is on stable storage. Paths outside of it never fail. */
+export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
+  const real = createDisk()
+  const tree = await readTree(root)
+  let names: NameChange[] = []
+  let plan: FaultPlan | undefined
+  let count = 0
+  let isDead = false
+  let hasFailed = false
+  let temporaries = 0
+
+  const isOurs = (path: string): boolean => path === root || path.startsWith(`${root}/`)
+  const find = (path: string): Node | undefined => {
+    let at: Node | undefined = tree
+    for (const part of path
+      .slice(root.length)
+      .split('/')
+      .filter((name) => name !== ''))
+      at = at?.kind === 'folder' ? at.entries.get(part) : undefined
+    return at
+  }
+  const folderOf = (path: string): FolderNode => {
+    const folder = find(dirname(path))
+    if (folder?.kind !== 'folder') throw systemError('ENOENT', path)
+    return folder
+  }
+  const changeNames = (folders: readonly FolderNode[], apply: (view: 'entries' | 'durable') => void): void => {
+    apply('entries')
+    names.push({ folders, apply: () => apply('durable'), isDurable: false })
+  }
+
+  /** Counts an operation and gives the fault that is due; the process may die here. */
+  const step = (needsSpace: boolean): Fault | undefined => {
+    if (isDead) throw systemError('EIO', 'the process is gone')
+    count++
+    if (!plan || (plan.lasting ? count < plan.at : count !== plan.at)) return undefined
+    if (plan.fault === 'ENOSPC' && !needsSpace) return undefined
+    hasFailed = true
+    if (plan.fault === 'kill' || plan.fault === 'power') isDead = true
+    return plan.fault
+  }
+  /** An operation that happens as a whole or not at all. */
+  const whole = async <Result>(path: string, needsSpace: boolean, run: () => Promise<Result>): Promise<Result> => {
+    const fault = step(needsSpace)
+    if (fault === 'late') {
+      await run()
+      throw systemError('EIO', path)
+    }
+    if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
+    return run()
+  }
+
+  const opened = async (path: string, needsSpace: boolean, open: () => Promise<DiskFile>): Promise<DiskFile> => {
+    let file: DiskFile | undefined
+    try {
+      await whole(path, needsSpace, async () => {
+        file = await open()
+      })
+    } catch (error) {
+      await file?.close()
+      throw error
+    }
+    if (!file) throw systemError('EIO', path)
+    return openFile(file, fileAt(find(path), path), path)
+  }
+
+  const openFile = (file: DiskFile, node: FileNode, path: string): DiskFile => {
+    const write = async (parts: readonly Uint8Array[], at: number): Promise<void> => {
+      const bytes = Buffer.concat(parts)
+      const fault = step(true)
+      const isPart = fault === 'short' || fault === 'torn' || fault === 'kill' || fault === 'power'
+      const done = fault === undefined || fault === 'late' ? bytes : isPart ? bytes.subarray(0, Math.floor(bytes.length / 2)) : Buffer.alloc(0)
+      if (done.length > 0) {
+        await file.write([done], at)
+        node.pending.push({ kind: 'write', at, bytes: done })
+      }
+      if (fault === 'torn' && bytes.length > SECTOR_BYTES) {
+        // The end came to the disk and the middle did not.
+        const end = bytes.subarray(-SECTOR_BYTES)
+        await file.write([end], at + bytes.length - end.length)
+        node.pending.push({ kind: 'write', at: at + bytes.length - end.length, bytes: end })
+      }
+      if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
+    }
+    const close = async (): Promise<void> => {
+      // A file is closed also where closing fails or the process is dead.
+      await file.close()
+      await whole(path, false, async () => {})
+    }
+    return {
+      read: (into, at) => whole(path, false, () => file.read(into, at)),
+      write,
+      async sync() {
+        const { pending } = node
+        const taken = pending.length
+        const fault = step(true)
+        if (fault === undefined || fault === 'late') {
+          for (const change of pending.slice(0, taken)) node.durable = applied(node.durable, change)
+          node.pending = node.pending.slice(taken)
+        } else if (!isDead) {
+          // A failed fsync marks the pages clean: they are in the cache, and no later fsync brings them to the disk.
+          node.pending = []
+        }
+        if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
+      },
+      truncate: (length) =>
+        whole(path, false, async () => {
+          await file.truncate(length)
+          node.pending.push({ kind: 'truncate', length })
+        }),
+      length: () => whole(path, false, () => file.length()),
+      close,
+      [Symbol.asyncDispose]: close,
+    }
+  }
+
+  const disk: FaultyDisk = {
+    get operations() {
+      return count
+    },
+    get isDead() {
+      return isDead
+    },
+    get hasFailed() {
+      return hasFailed
+    },
+    plan(next) {
+      plan = next
+      count = 0
+      hasFailed = false
+    },
+    heal() {
+      plan = undefined
+    },
+    revive() {
+      isDead = false
+      plan = undefined
+    },
+    async losePower(random) {
+      isDead = true
+      const kept = random.pick([0, 0.5, 1])
+      for (const change of names) if (!change.isDurable && random.chance(kept)) change.apply()
+      names = []
+      for (const name of await readdir(root)) await rm(join(root, name), { recursive: true })
+      await settle(tree, root, random, kept)
+    },
+
+    async openRead(path) {
+      if (!isOurs(path)) return real.openRead(path)
+      return opened(path, false, () => real.openRead(path))
+    },
+    async openWrite(path, mode) {
+      if (!isOurs(path)) return real.openWrite(path, mode)
+      return opened(path, mode === 'create', async () => {
+        const file = await real.openWrite(path, mode)
+        if (mode === 'create') {
+          const node: FileNode = { kind: 'file', durable: Buffer.alloc(0), pending: [] }
+          const folder = folderOf(path)
+          changeNames([folder], (view) => void folder[view].set(basename(path), node))
+        }
+        return file
+      })
+    },
+    async readFile(path, lengthMax) {
+      return isOurs(path) ? whole(path, false, () => real.readFile(path, lengthMax)) : real.readFile(path, lengthMax)
+    },
+    async writeFileAtomic(path, bytes) {
+      if (!isOurs(path)) return real.writeFileAtomic(path, bytes)
+      const temporary = join(dirname(path), `.${basename(path)}.${temporaries++}.tmp`)
+      try {
+        const file = await disk.openWrite(temporary, 'create')
+        try {
+          await file.write([typeof bytes === 'string' ? Buffer.from(bytes) : bytes], 0)
+          await file.sync()
+        } finally {
+          await file.close()
+        }
+        await rename(temporary, path)
+      } catch (error) {
+        await unlink(temporary).catch(() => {})
+        throw error
+      }
+      await disk.syncFolder(dirname(path))
+    },
+    async rename(from, to) {
+      if (!isOurs(from)) return real.rename(from, to)
+      await rename(from, to)
+      await disk.syncFolder(dirname(to))
+      if (dirname(from) !== dirname(to)) await disk.syncFolder(dirname(from))
+    },
+    async remove(path) {
+      if (!isOurs(path)) return real.remove(path)
+      if (!(await unlink(path))) return
+      await disk.syncFolder(dirname(path))
+    },
+    async removeTree(path) {
+      if (!isOurs(path)) return real.removeTree(path)
+      await whole(path, false, async () => {
+        await rm(path, { recursive: true, force: true })
+        const folder = folderOf(path)
+        changeNames([folder], (view) => void folder[view].delete(basename(path)))
+      })
+      await disk.syncFolder(dirname(path))
+    },
+    async makeFolder(path) {
+      if (!isOurs(path)) return real.makeFolder(path)
+      if (find(path)) return whole(path, false, async () => {})
+      if (path !== root) await disk.makeFolder(dirname(path))
+      await whole(path, true, async () => {
+        await mkdir(path)
+        const folder = folderOf(path)
+        const node: FolderNode = { kind: 'folder', entries: new Map(), durable: new Map() }
+        changeNames([folder], (view) => void folder[view].set(basename(path), node))
+      })
+      await disk.syncFolder(dirname(path))
+    },
+    async list(path) {
+      return isOurs(path) ? whole(path, false, () => real.list(path)) : real.list(path)
+    },
+    async stat(path) {
+      return isOurs(path) ? whole(path, false, () => real.stat(path)) : real.stat(path)
+    },
+    async syncFolder(path) {
+      if (!isOurs(path)) return real.syncFolder(path)
+      await whole(path, false, async () => {
+        const folder = find(path)
+        for (const change of names) {
+          if (change.isDurable || !change.folders.some((one) => one === folder)) continue
+          change.apply()
+          change.isDurable = true
+        }
+        names = names.filter(({ isDurable }) => !isDurable)
+      })
+    },
+    async space(path) {
+      return isOurs(path) ? whole(path, false, () => real.space(path)) : real.space(path)
+    },
+  }
+
+  const rename = (from: string, to: string): Promise<void> =>
+    whole(to, true, async () => {
+      const node = find(from)
+      if (!node) throw systemError('ENOENT', from)
+      const [source, target] = [folderOf(from), folderOf(to)]
+      await move(from, to)
+      changeNames([source, target], (view) => {
+        source[view].delete(basename(from))
+        target[view].set(basename(to), node)
+      })
+    })
+
+  /** False when there was nothing to remove. */
+  const unlink = (path: string): Promise<boolean> =>
+    whole(path, false, async () => {
+      if (find(path)?.kind !== 'file') return false
+      await rm(path)
+      const folder = folderOf(path)
+      changeNames([folder], (view) => void folder[view].delete(basename(path)))
+      return true
+    })
+
+  return disk
+}
+
+function fileAt(node: Node | undefined, path: string): FileNode {
+  if (node?.kind !== 'file') throw systemError('ENOENT', path)
+  return node
+}
+
+/** Everything below a folder, as durable. */
+async function readTree(path: string): Promise<FolderNode> {
+  const entries = new Map<string, Node>()
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const below = join(path, entry.name)
+    entries.set(entry.name, entry.isDirectory() ? await readTree(below) : { kind: 'file', durable: await readFile(below), pending: [] })
+  }
+  return { kind: 'folder', entries, durable: new Map(entries) }
+}
+
+/** Writes what a power cut leaves of a folder, and makes it the present state. */
+async function settle(folder: FolderNode, path: string, random: Random, kept: number): Promise<void> {
+  folder.entries.clear()
+  for (const [name, node] of folder.durable) {
+    folder.entries.set(name, node)
+    const below = join(path, name)
+    if (node.kind === 'folder') {
+      await mkdir(below)
+      await settle(node, below, random, kept)
+    } else {
+      for (const change of node.pending) for (const part of partsOf(change, random, kept)) node.durable = applied(node.durable, part)
+      node.pending = []
+      await writeFile(below, node.durable)
+    }
+  }
+}
+
+/** What of an unsynced change reached the disk: all, nothing, or some of its sectors. */
+function partsOf(change: Change, random: Random, kept: number): Change[] {
+  if (!random.chance(kept)) return []
+  if (change.kind === 'truncate' || random.chance(0.5)) return [change]
+  const parts: Change[] = []
+  for (let at = 0; at < change.bytes.length; at += SECTOR_BYTES)
+    if (random.chance(0.7)) parts.push({ kind: 'write', at: change.at + at, bytes: change.bytes.subarray(at, at + SECTOR_BYTES) })
+  return parts
+}
+
+function applied(content: Buffer, change: Change): Buffer {
+  if (change.kind === 'truncate') return Buffer.concat([content.subarray(0, change.length), Buffer.alloc(Math.max(0, change.length - content.length))])
+  const grown =
+    change.at + change.bytes.length > content.length ? Buffer.concat([content, Buffer.alloc(change.at + change.bytes.length - content.length)]) : content
+  const copy = grown === content ? Buffer.from(content) : grown
+  copy.set(change.bytes, change.at)
+  return copy
+}
+
+function systemError(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: made up by a test, ${path}`), { code })
+}

@@ -1,0 +1,91 @@
+// A Debian with its own systemd, booted in a container: the nearest thing to a node that a test can have. Its root is
+// made once with debootstrap and cached outside the repository; each machine works on a copy of its own.
+
+import { existsSync } from 'node:fs'
+import { readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { testCacheFolder } from '../images/image-family.ts'
+import { until } from '../until.ts'
+
+/** Longest wait for the machine to have booted, in milliseconds. */
+const BOOT_MS_MAX = 120_000
+
+export interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Machine extends AsyncDisposable {
+  /** Its root folder, as the host sees it. */
+  readonly root: string
+  /** Runs a program in it. */
+  run(...command: readonly string[]): Promise<Ran>
+  /** Like `run`, and throws with all output when the program fails. */
+  must(...command: readonly string[]): Promise<string>
+}
+
+/** Boots a machine; everything in its root goes when it is disposed. */
+export async function bootMachine(folder: string): Promise<Machine> {
+  const root = join(folder, 'root')
+  await hostMust('cp', '-a', '--reflink=auto', await baseRoot(), root)
+  const name = `slipway-test-${process.pid}`
+  const nspawn = Bun.spawn(
+    ['systemd-nspawn', '-D', root, '--boot', '--register=no', '--keep-unit', '--private-network', '--console=read-only', `--machine=${name}`],
+    { stdin: 'ignore', stdout: 'ignore', stderr: 'ignore' },
+  )
+  const init = await until('the machine has a first process', () => findInit(nspawn.pid), BOOT_MS_MAX)
+  const enter = ['nsenter', '-t', String(init), '-a', '--']
+  const run = (...command: readonly string[]): Promise<Ran> => hostRun(...enter, ...command)
+  await until('the machine has booted', async () => /^(?:running|degraded)/.test((await run('systemctl', 'is-system-running')).stdout), BOOT_MS_MAX)
+  return {
+    root,
+    run,
+    async must(...command) {
+      const ran = await run(...command)
+      if (ran.code !== 0) throw new Error(`${command.join(' ')} ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`)
+      return ran.stdout
+    },
+    async [Symbol.asyncDispose]() {
+      // Its first process takes this as the order to end at once, and everything in its namespace ends with it.
+      process.kill(init, 'SIGKILL')
+      await nspawn.exited
+    },
+  }
+}
+
+/** A minimal Debian 12 with systemd; about half a minute to make the first time. */
+async function baseRoot(): Promise<string> {
+  const base = join(testCacheFolder(), 'bookworm-systemd')
+  if (existsSync(base)) return base
+  const making = `${base}.${process.pid}`
+  await hostMust('debootstrap', '--variant=minbase', '--include=systemd,systemd-sysv,dbus,curl', 'bookworm', making)
+  await rename(making, base).catch(async (error: unknown) => {
+    // Another run was faster; its result is as good.
+    if (!existsSync(base)) throw error
+    await rm(making, { recursive: true, force: true })
+  })
+  return base
+}
+
+/** The machine's process 1: a child of nspawn, but not the first one, which only prepares it. */
+async function findInit(nspawn: number): Promise<number | undefined> {
+  try {
+    const children = (await readFile(`/proc/${nspawn}/task/${nspawn}/children`, 'utf8')).trim().split(' ')
+    for (const pid of children) if ((await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'systemd') return Number(pid)
+  } catch {
+    // Not there yet, or gone between two looks.
+  }
+  return undefined
+}
+
+async function hostRun(...command: string[]): Promise<Ran> {
+  const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
+  const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
+  return { code, stdout, stderr }
+}
+
+async function hostMust(...command: string[]): Promise<void> {
+  const { code, stdout, stderr } = await hostRun(...command)
+  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${stdout}${stderr}`)
+}

@@ -1,0 +1,97 @@
+// An agent in memory for the bot's tests: the routes that a test needs to hold in its hand, above all a task whose
+// progress the test decides. Answers are made by the protocol's own schemas.
+
+import { makeProblem } from '../../../protocol/problems.ts'
+import type { ProblemCode } from '../../../protocol/problems.ts'
+import { storeSchema } from '../../../protocol/store.ts'
+import type { Store } from '../../../protocol/store.ts'
+import { taskSchema } from '../../../protocol/task.ts'
+import type { Task } from '../../../protocol/task.ts'
+
+export interface MemoryAgent extends AsyncDisposable {
+  readonly url: string
+  readonly token: string
+  /** Tasks by id; change them and the next answer says so. */
+  readonly tasks: Map<string, Task>
+  store: Store
+}
+
+/** Starts it on a free port; cleanup starts a task that stays queued until the test moves it. */
+export function createMemoryAgent(name: string): MemoryAgent {
+  const token = `token-of-${name}`
+  const tasks = new Map<string, Task>()
+  const refuse = (code: ProblemCode, detail: string): Response => {
+    const problem = makeProblem(code, detail, { requestId: 'req_test' })
+    return Response.json(problem, { status: problem.status, headers: { 'content-type': 'application/problem+json' } })
+  }
+  const agent = {
+    store: storeSchema.parse({
+      id: crypto.randomUUID(),
+      name,
+      description: '',
+      mount: '/srv/slipway',
+      zone: 'zone-1',
+      scope: 'zone',
+      enabled: true,
+      disabledReason: null,
+      version: '0.1.0',
+      capacity: { total: 1e12, used: 4e11, free: 6e11, reserved: 1e9, available: 5.99e11 },
+      slices: { count: 10, storedBytes: 1e9, imageBytes: 3e9, savingRatio: 3 },
+      images: { available: 2, deleted: 0, other: 0 },
+      uploads: { active: 0 },
+      transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
+      retention: { deletion: 'delayed', seconds: 259_200 },
+    }),
+  }
+  const startTask = (kind: Task['kind']): Response => {
+    const task = taskSchema.parse({
+      id: `tsk_${String(tasks.size).padStart(26, '0')}`,
+      kind,
+      state: 'queued',
+      progress: { done: 0, total: 100, unit: 'slices', rate: 0, etaSeconds: null },
+      subject: name,
+      createdBy: 'admin',
+      createdAt: '2026-01-01T00:00:00.000Z',
+      endedAt: null,
+    })
+    tasks.set(task.id, task)
+    return Response.json(task, { status: 202 })
+  }
+  const cancelTask = (id: string): Response => {
+    const task = tasks.get(id)
+    if (!task) return refuse('not-found', `There is no task ${id}.`)
+    const ended: Task = { ...task, state: 'cancelled', endedAt: '2026-01-01T00:01:00.000Z' }
+    tasks.set(id, ended)
+    return Response.json(ended)
+  }
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch(request) {
+      const url = new URL(request.url)
+      const path = `${request.method} ${url.pathname}`
+      if (path === 'GET /v1/health') return Response.json({ state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' })
+      if (request.headers.get('authorization') !== `Bearer ${token}`) return refuse('unauthenticated', 'The token is not known here.')
+      if (path === 'GET /v1/store') return Response.json(agent.store)
+      if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
+      if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
+      if (path === 'GET /v1/tokens' || path === 'GET /v1/images') return Response.json({ items: [], next: null })
+      const cancelled = /^POST \/v1\/tasks\/(?<id>[^/]+)\/cancel$/.exec(path)?.groups?.['id']
+      if (cancelled !== undefined) return cancelTask(cancelled)
+      const task = tasks.get(url.pathname.slice('/v1/tasks/'.length))
+      return task && request.method === 'GET' ? Response.json(task) : refuse('not-found', `There is nothing at ${url.pathname}.`)
+    },
+  })
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    token,
+    tasks,
+    get store() {
+      return agent.store
+    },
+    set store(store) {
+      agent.store = store
+    },
+    [Symbol.asyncDispose]: () => server.stop(true),
+  }
+}

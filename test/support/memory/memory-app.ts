@@ -1,0 +1,202 @@
+// The application of an agent over state in memory: everything of it runs on any runtime, with a clock that the test moves.
+
+import type { Hono } from 'hono'
+import { openAccess } from '../../../agent/access/access.ts'
+import type { FileBrowser } from '../../../agent/contract/browse.ts'
+import type { HealthCheck } from '../../../agent/contract/health.ts'
+import type { EventLog, TaskBoard } from '../../../agent/contract/work.ts'
+import { createHealth } from '../../../agent/health/health.ts'
+import { createMetrics } from '../../../agent/health/metrics.ts'
+import { createApp } from '../../../agent/http/app.ts'
+import type { AppEnvironment } from '../../../agent/http/environment.ts'
+import type { Route } from '../../../agent/http/route.ts'
+import { accessRoutes } from '../../../agent/http/routes/access.ts'
+import { eventRoutes } from '../../../agent/http/routes/events.ts'
+import { fileRoutes } from '../../../agent/http/routes/files.ts'
+import { healthRoutes } from '../../../agent/http/routes/health.ts'
+import { metricsRoutes } from '../../../agent/http/routes/metrics.ts'
+import { openApiRoutes } from '../../../agent/http/routes/openapi.ts'
+import { scheduleRoutes } from '../../../agent/http/routes/schedules.ts'
+import { storeRoutes } from '../../../agent/http/routes/store.ts'
+import { taskRoutes } from '../../../agent/http/routes/tasks.ts'
+import { Schedules } from '../../../agent/schedule/schedules.ts'
+import { openStoreSettings } from '../../../agent/system/store-settings.ts'
+import { imageSchema } from '../../../protocol/image.ts'
+import { ROLES } from '../../../protocol/access.ts'
+import type { Role } from '../../../protocol/access.ts'
+import { createManualClock } from './manual-clock.ts'
+import type { ManualClock } from './manual-clock.ts'
+import { createMemoryFiles } from './memory-files.ts'
+import { createMemoryLog } from './memory-log.ts'
+import type { MemoryLog } from './memory-log.ts'
+import { createMemoryEventLog, createMemoryKeptValues, createMemoryTasks } from './memory-state.ts'
+
+/** Id of the only image of the store. */
+export const MEMORY_IMAGE = 'img_0123456789abcdefghjkmnpqrs'
+
+export interface MemoryApp extends AsyncDisposable {
+  readonly app: Hono<AppEnvironment>
+  readonly routes: readonly Route[]
+  readonly clock: ManualClock
+  readonly log: MemoryLog
+  readonly events: EventLog
+  readonly tasks: TaskBoard
+  /** A token of each role. */
+  readonly tokens: Readonly<Record<Role, string>>
+  /** Ends what a stopping agent ends. */
+  stop(): void
+  /** Asks as somebody; without a role without a token. A string as body is JSON. */
+  ask(path: string, options?: RequestInit & { readonly role?: Role }): Promise<Response>
+}
+
+export interface MemoryAppOptions {
+  readonly checks?: readonly HealthCheck[]
+  readonly routes?: readonly Route[]
+  readonly files?: FileBrowser
+  /** Origins of pages that may call cross-origin routes. */
+  readonly origins?: readonly string[]
+}
+
+const WELL: HealthCheck = { name: 'mount-path', isVital: true, measure: () => ({ state: 'ok', measured: 'there', limit: null, impact: '', action: '' }) }
+
+/** Makes an application with its store, tasks, events, schedules, access and files. */
+export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<MemoryApp> {
+  const clock = createManualClock()
+  const log = createMemoryLog()
+  const kept = createMemoryKeptValues()
+  const events = createMemoryEventLog(clock)
+  const tasks = createMemoryTasks(clock)
+  const files = options.files ?? createMemoryFiles({ 'store.json': new TextEncoder().encode('{"a":1}'), 'images/big': new Uint8Array(3_000_000).fill(7) })
+  const { emit } = events
+  let admin = ''
+  let isReady = false
+  // The events of a test begin with what the test does.
+  const access = await openAccess({
+    kept,
+    clock,
+    emit: (event) => isReady && emit(event),
+    configuredSecret: undefined,
+    writeFirstSecret: async (secret) => void (admin = secret),
+  })
+  const maker = { name: 'test', role: 'admin' } as const
+  const tokens = { admin } as Record<Role, string>
+  for (const role of ROLES) if (role !== 'admin') tokens[role] = (await access.tokens.create({ name: `the ${role}`, role }, maker)).token
+
+  isReady = true
+
+  for (const kind of ['cleanup', 'scrub', 'expire'] as const)
+    tasks.register(kind, async (params, { signal }) => {
+      if (kind !== 'scrub') return { params }
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    })
+  const start = (kind: 'cleanup' | 'scrub' | 'expire') => (createdBy: string) => tasks.start({ kind, subject: 'test', createdBy, params: {}, key: kind })
+  const schedules = Schedules.open({
+    configured: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *' },
+    timezone: 'UTC',
+    jobs: { cleanup: start('cleanup'), scrub: start('scrub'), expire: start('expire') },
+    tasks,
+    kept,
+    clock,
+    log,
+    emit,
+  })
+  schedules.start()
+  const health = createHealth({ checks: options.checks ?? [WELL], clock, log, emit })
+  const stopping = new AbortController()
+  const metrics = createMetrics()
+  const requests = metrics.counter('requests_total', 'Requests by route and status.')
+  const images = { resolve: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? imageOf() : undefined) }
+
+  const routes: Route[] = [
+    ...healthRoutes({ health }),
+    ...storeRoutes({
+      clock,
+      emit,
+      settings: openStoreSettings({ kept, configured: { name: 'edge-a', description: '' } }),
+      health,
+      facts: {
+        id: '11111111-2222-4333-8444-555555555555',
+        mount: '/srv/slipway',
+        zone: 'zone-1',
+        scope: 'zone',
+        version: '0.0.0',
+        transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
+        retention: { deletion: 'delayed', seconds: 259_200 },
+      },
+      space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
+      sliceStats: () => ({ slices: 3, storedBytes: 200 }),
+      images: () => ({ available: 1, deleted: 0, other: 0, imageBytes: 600 }),
+      uploadsActive: () => 0,
+      cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
+    }),
+    ...taskRoutes({ tasks }),
+    ...scheduleRoutes({ schedules }),
+    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
+    ...accessRoutes({ images, tokens: access.tokens, links: access.links }),
+    ...fileRoutes({ files, clock }),
+    ...metricsRoutes({ metrics }),
+    ...openApiRoutes({ version: '0.0.0', routes: () => routes }),
+    ...(options.routes ?? []),
+  ]
+  const app = createApp({
+    routes,
+    authenticator: access.authenticator,
+    log,
+    clock,
+    origins: options.origins ?? [],
+    observe: ({ route, status }) => requests.add(1, { route, status: String(status) }),
+  })
+
+  return {
+    app,
+    routes,
+    clock,
+    log,
+    events,
+    tasks,
+    tokens,
+    stop: () => stopping.abort(),
+    async ask(path, { role, ...init } = {}) {
+      const headers = new Headers(init.headers)
+      if (role !== undefined) headers.set('authorization', `Bearer ${tokens[role]}`)
+      if (typeof init.body === 'string' && !headers.has('content-type')) headers.set('content-type', 'application/json')
+      return app.request(path, { ...init, headers })
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      schedules[Symbol.dispose]()
+      health[Symbol.dispose]()
+    },
+  }
+}
+
+function imageOf() {
+  return imageSchema.parse({
+    id: MEMORY_IMAGE,
+    name: 'debian',
+    description: '',
+    kind: 'system',
+    format: 'raw',
+    status: 'available',
+    statusReason: null,
+    digest: null,
+    manifestDigest: null,
+    length: 600,
+    virtualSize: 600,
+    storedSize: 200,
+    uniqueSize: null,
+    os: null,
+    cloudInit: null,
+    requirements: null,
+    mediaGroup: null,
+    owner: null,
+    source: { kind: 'upload' },
+    protected: false,
+    bindings: [],
+    grants: [],
+    createdAt: '2026-01-01T00:00:00.000Z',
+    availableAt: null,
+    deletedAt: null,
+    expiresAt: null,
+  })
+}

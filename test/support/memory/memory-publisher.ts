@@ -1,0 +1,88 @@
+// A publisher that keeps images in memory, idempotent by id as the contract says. The image stays `creating`.
+
+import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
+import type { Image, ImageDraft } from '../../../protocol/image.ts'
+import type { ManifestEntry } from '../../../protocol/manifest.ts'
+
+export interface PublishedImage {
+  readonly image: Image
+  readonly entries: readonly ManifestEntry[]
+}
+
+export interface MemoryPublisher extends Pick<ImagePublisher, 'publish' | 'refuse' | 'find'> {
+  readonly images: ReadonlyMap<string, PublishedImage>
+  /** What each image was told, by its id. */
+  readonly drafts: ReadonlyMap<string, ImageDraft>
+  /** How often `publish` was called, with each id. */
+  readonly calls: readonly string[]
+  /** Forgets an image, as if it were deleted for good. */
+  remove(id: string): void
+  /** When set, `publish` throws it. */
+  failure: Error | undefined
+}
+
+export function createMemoryPublisher(): MemoryPublisher {
+  const images = new Map<string, PublishedImage>()
+  const drafts = new Map<string, ImageDraft>()
+  const calls: string[] = []
+  return {
+    images,
+    drafts,
+    calls,
+    failure: undefined,
+    find: (id) => images.get(id)?.image,
+    remove: (id) => void images.delete(id),
+    async publish(image, content) {
+      calls.push(image.id)
+      if (this.failure) throw this.failure
+      const known = images.get(image.id)
+      if (known) return known.image
+      drafts.set(image.id, image.draft)
+      const made = makeImage(image, content.length)
+      const entries: ManifestEntry[] = []
+      for await (const block of content.blocks()) for (const entry of block) entries.push({ ...entry, digest: entry.digest && entry.digest.slice() })
+      images.set(image.id, { image: made, entries })
+      return made
+    },
+    async refuse(image, length, reason) {
+      calls.push(image.id)
+      if (this.failure) throw this.failure
+      const known = images.get(image.id)
+      if (known) return known.image
+      const made: Image = { ...makeImage(image, length), status: 'error', statusReason: reason }
+      images.set(image.id, { image: made, entries: [] })
+      return made
+    },
+  }
+}
+
+function makeImage({ id, draft, source }: NewImage, length: number): Image {
+  return {
+    id,
+    name: draft.name,
+    description: draft.description,
+    kind: draft.kind ?? 'disk',
+    format: draft.format ?? null,
+    status: 'creating',
+    statusReason: null,
+    digest: null,
+    manifestDigest: null,
+    length,
+    virtualSize: null,
+    storedSize: null,
+    uniqueSize: null,
+    os: draft.os ?? null,
+    cloudInit: draft.cloudInit ?? null,
+    requirements: null,
+    mediaGroup: draft.mediaGroup ?? null,
+    owner: draft.owner ?? null,
+    source,
+    protected: false,
+    bindings: [],
+    grants: [],
+    createdAt: '2026-01-01T00:00:00.000Z',
+    availableAt: null,
+    deletedAt: null,
+    expiresAt: null,
+  }
+}
