@@ -131,7 +131,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
         const found = index.find(digests[i] ?? new Uint8Array(0))
         return !found || (lengths !== undefined && found.length !== lengths[i])
       }),
-    gc: (gcOptions) => upkeep.inTurn((heal) => collectGarbage({ ...maintenance, heal }, gcOptions)),
+    gc: (gcOptions) => upkeep.runExclusive((heal) => collectGarbage({ ...maintenance, heal }, gcOptions)),
     scrub: (scrubOptions) => scrubStore(maintenance, scrubOptions),
     stats() {
       const all = [...index.packs()]

@@ -1,5 +1,6 @@
 // The way of rows from memory to the disk: those of sealed packs, and what was removed, batch by batch, each as a run.
 
+import { createInOrder } from '../../contract/in-order.ts'
 import type { IndexTrust } from './index-trust.ts'
 import type { KnownPacks } from './known-packs.ts'
 import type { PendingRow, PendingRows } from './pending-rows.ts'
@@ -26,7 +27,7 @@ export class RowFlush {
   readonly #deps: RowFlushDeps
   /** Packs that are sealed and not yet on the disk as such. */
   readonly #sealing = new Set<number>()
-  #last: Promise<void> = Promise.resolve()
+  readonly #flushes = createInOrder()
 
   constructor(deps: RowFlushDeps) {
     this.#deps = deps
@@ -45,9 +46,7 @@ export class RowFlush {
 
   /** All that was due at the call is on the disk when it resolves. A pack counts as sealed there once all its rows are. */
   run(): Promise<void> {
-    const mine = this.#last.then(() => this.#runAll())
-    this.#last = mine.catch(() => {})
-    return mine
+    return this.#flushes.run(() => this.#runAll())
   }
 
   /** Merges runs; what goes wrong with that is told, and hinders nobody. */

@@ -2,6 +2,7 @@
 // new run; runs of about the same size are merged in the background. So a row costs its share of a sequential write however many
 // there are, and nothing of an old run is read or changed to add one.
 
+import { createInOrder } from '../../contract/in-order.ts'
 import { IndexFile, removeFile } from './index-file.ts'
 import type { Counts, IndexChange } from './index-file.ts'
 import { runIndexJob } from './index-jobs.ts'
@@ -43,8 +44,8 @@ export class StoredRows implements AsyncDisposable {
   #runs: readonly AgedRun[]
   #lastRun: number
   readonly #closing = new AbortController()
-  /** Jobs over whole runs follow one another. */
-  #jobs: Promise<unknown> = Promise.resolve()
+  /** Jobs over whole runs: one at a time. */
+  readonly #jobs = createInOrder()
   #tidying: Promise<void> | undefined
   /** From a beginning anew until all is merged: older rows may still come, or be asked for elsewhere. */
   #isGrowing = false
@@ -175,7 +176,7 @@ export class StoredRows implements AsyncDisposable {
    * called at the moment when the counts are those.
    */
   compact(packs: ReadonlySet<number>, onCounted: () => void): Promise<number> {
-    return this.#inTurn(async () => {
+    return this.#jobs.run(async () => {
       this.#since = { rows: 0, bytes: 0 }
       const merged = this.#runs.length > 0 ? await this.#merge(this.#runs, packs) : { rows: 0, bytes: 0, orphans: 0 }
       if (!merged) return 0
@@ -188,12 +189,12 @@ export class StoredRows implements AsyncDisposable {
 
   /** Adds the digests of all runs to a filter. */
   fillFilter(buffer: SharedArrayBuffer, capacity: number, signal?: AbortSignal): Promise<void> {
-    return this.#inTurn(async () => void (await this.#job({ kind: 'filter', runs: this.runs, buffer, capacity }, signal)))
+    return this.#jobs.run(async () => void (await this.#job({ kind: 'filter', runs: this.runs, buffer, capacity }, signal)))
   }
 
   /** The first thing that is wrong with the files, or undefined. */
   check(): Promise<string | undefined> {
-    return this.#inTurn(async () => {
+    return this.#jobs.run(async () => {
       const found = await this.#job({ kind: 'check', runs: this.runs, file: this.#path })
       return typeof found === 'string' ? found : undefined
     })
@@ -216,25 +217,19 @@ export class StoredRows implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new Error('the index database was closed'))
-    await this.#jobs
+    await this.#jobs.idle()
     for (const { file } of this.#runs) file[Symbol.dispose]()
     this.#file[Symbol.dispose]()
   }
 
   async #mergeAsPlanned(): Promise<void> {
     for (let isDone = false; !isDone;) {
-      await this.#inTurn(async () => {
+      await this.#jobs.run(async () => {
         const plan = planMerge(this.#runs.map(({ file }) => file.rows))
         isDone = !plan
         if (plan) await this.#merge(this.#runs.slice(plan.from, plan.to))
       })
     }
-  }
-
-  #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
-    const mine = this.#jobs.then(run)
-    this.#jobs = mine.catch(() => {})
-    return mine
   }
 
   #job(job: IndexJob, signal?: AbortSignal): Promise<IndexJobResult> {

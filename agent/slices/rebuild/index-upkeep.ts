@@ -1,6 +1,7 @@
 // Keeps the index database usable while the store is: its filter of known slices, the check of its file, and its making anew when it
 // turns out to be damaged, which happens in the background and without anybody asking.
 
+import { createInOrder } from '../../contract/in-order.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import { createIndexRebuild } from './index-rebuild.ts'
@@ -22,10 +23,10 @@ export interface IndexUpkeepDeps extends Omit<IndexRebuildDeps, 'buildFilter' | 
 }
 
 export interface IndexUpkeep extends Pick<IndexRebuild, 'progress'>, AsyncDisposable {
-  /** Makes the index anew when it is damaged, once nobody else holds the turn; resolves when it is whole. */
+  /** Makes the index anew when it is damaged, after everything that runs exclusively; resolves when it is whole. */
   heal(): Promise<void>
-  /** Runs what must not meet an index that is being made anew, one after the other. It is given what heals the index in its turn. */
-  inTurn<Result>(run: (heal: () => Promise<void>) => Promise<Result>): Promise<Result>
+  /** Runs work that must not overlap with a rebuild, one call at a time. The work is given the function that rebuilds the index within it. */
+  runExclusive<Result>(run: (heal: () => Promise<void>) => Promise<Result>): Promise<Result>
 }
 
 /** Begins with the filter; resolves when it is whole, or would take long. */
@@ -49,13 +50,8 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
   }
 
   const rebuild = createIndexRebuild({ ...deps, buildFilter, signal: closing.signal })
-  let turn: Promise<unknown> = Promise.resolve()
-  const inTurn = <Result>(run: (heal: () => Promise<void>) => Promise<Result>): Promise<Result> => {
-    const mine = turn.then(() => run(rebuild.heal))
-    turn = mine.catch(() => {})
-    return mine
-  }
-  const heal = (): Promise<void> => (index.isIncomplete ? inTurn((healNow) => healNow()) : Promise.resolve())
+  const exclusive = createInOrder()
+  const heal = (): Promise<void> => (index.isIncomplete ? exclusive.run(rebuild.heal) : Promise.resolve())
   let healing: Promise<void> | undefined
   const healInBackground = (): void => {
     healing ??= heal()
@@ -87,13 +83,13 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
       return rebuild.progress
     },
     heal,
-    inTurn,
+    runExclusive: (run) => exclusive.run(() => run(rebuild.heal)),
     async [Symbol.asyncDispose]() {
       closing.abort()
       filterWatch[Symbol.dispose]()
       retry[Symbol.dispose]()
       await healing
-      await turn
+      await exclusive.idle()
       await filtered
     },
   }

@@ -2,6 +2,7 @@
 // new is appended to the pack; the entries come out in image order at every checkpoint.
 
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart } from '../../contract/slices.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
@@ -55,7 +56,8 @@ class SegmentedIngest implements Ingest {
   #filled = 0
   /** Resolves with the bytes after the last cut, once every segment handed out before is cut. */
   #carry: Promise<Uint8Array>
-  #turn: Promise<void> = Promise.resolve()
+  /** Writes and the starts of checkpoints run in the order of the calls: a timer may request a checkpoint during a write. */
+  readonly #steps = createInOrder()
   /** Ends when every segment handed out before is stored, in image order. */
   #stored: Promise<void> = Promise.resolve()
   #entries: ManifestEntry[] = []
@@ -79,7 +81,7 @@ class SegmentedIngest implements Ingest {
   }
 
   write(piece: Uint8Array): Promise<void> {
-    return this.#inTurn(() => this.#write(piece))
+    return this.#steps.run(() => this.#write(piece))
   }
 
   async #write(piece: Uint8Array): Promise<void> {
@@ -166,21 +168,8 @@ class SegmentedIngest implements Ingest {
     this.#handOut(true)
   }
 
-  /** Writes and the beginnings of checkpoints run in the order of the calls: a checkpoint may come from a timer in mid-write. */
-  async #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
-    const before = this.#turn
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#turn = promise
-    await before
-    try {
-      return await run()
-    } finally {
-      resolve()
-    }
-  }
-
   async #commit(last: boolean): Promise<Checkpoint> {
-    const { batch, tail } = await this.#inTurn(() => this.#take(last))
+    const { batch, tail } = await this.#steps.run(() => this.#take(last))
     const generation = this.#generation
     const taken = await batch
     try {

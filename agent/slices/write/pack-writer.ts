@@ -4,6 +4,7 @@
 import { dirname, join } from 'node:path'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 import type { CrashPoint, Log } from '../../contract/runtime.ts'
+import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import { writePackFooter } from '../packs/pack-footer.ts'
@@ -56,7 +57,7 @@ export class PackWriter implements AsyncDisposable {
   readonly #deps: PackWriterDeps
   #pack: OpenPack | undefined
   /** Appends and seals run one after the other. */
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #steps = createInOrder()
   #syncing: Promise<void> | undefined
   #syncNext: Promise<void> | undefined
   /** Rises with every failure: what was appended under an older number and not synced is gone. */
@@ -112,7 +113,7 @@ export class PackWriter implements AsyncDisposable {
    * though they are durable only after `sync`; without, the caller enters them when they are, which is what moving a slice needs.
    */
   append(parts: readonly Uint8Array[], rows: readonly PackRow[], options: { index: boolean } = { index: true }): Promise<PlacedRows> {
-    return this.#inTurn(async () => {
+    return this.#inOrder(async () => {
       if (this.#deps.index.isOverfull) throw new Error('the index database cannot be written, and too many of its rows wait in memory')
       let frameBytes = this.#pack ? 0 : PACK_HEADER_BYTES
       const pack = this.#pack ?? (await this.#create())
@@ -147,7 +148,7 @@ export class PackWriter implements AsyncDisposable {
 
   /** Writes no more to the open pack, so that gc may take it; what was appended is durable. Needs no space on the disk. */
   retire(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inOrder(async () => {
       const pack = this.#pack
       if (!pack) return
       await pack.syncing
@@ -208,7 +209,7 @@ export class PackWriter implements AsyncDisposable {
 
   /** Waits for its turn only to see how far the pack was written; appends go on while the disk works. */
   async #syncAppended(): Promise<void> {
-    const mark = await this.#inTurn(async () => {
+    const mark = await this.#inOrder(async () => {
       const pack = this.#pack
       if (!pack || pack.syncedLength === pack.length) return undefined
       const { length, rows } = pack
@@ -222,7 +223,7 @@ export class PackWriter implements AsyncDisposable {
     try {
       await mark.done
     } catch (error) {
-      await this.#inTurn(async () => {
+      await this.#inOrder(async () => {
         if (this.#pack === pack) throw error
       })
       return
@@ -232,17 +233,16 @@ export class PackWriter implements AsyncDisposable {
     this.#deps.crashPoint('packs:synced')
   }
 
-  #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
-    const turn = this.#last.then(async () => {
+  /** Runs a step after all earlier ones. Any error abandons the open pack before the next step runs. */
+  #inOrder<Result>(step: () => Promise<Result>): Promise<Result> {
+    return this.#steps.run(async () => {
       try {
-        return await run()
+        return await step()
       } catch (error) {
         await this.#fail(error)
         throw new StoreWriteFailed('the store could not write its slices', { cause: error })
       }
     })
-    this.#last = turn.catch(() => {})
-    return turn
   }
 
   async #create(): Promise<OpenPack> {

@@ -1,0 +1,67 @@
+// The in-order queue: one step at a time, in the order of the calls, whatever the steps do.
+
+import { describe, expect, test } from 'bun:test'
+import { createInOrder } from '../../../agent/contract/in-order.ts'
+
+describe('run', () => {
+  test('runs steps one at a time, in the order of the calls, and returns their results', async () => {
+    const queue = createInOrder()
+    const gate = Promise.withResolvers<void>()
+    const events: string[] = []
+    const step = (name: string, wait: Promise<void>) => (): Promise<string> => {
+      events.push(`${name} starts`)
+      return wait.then(() => {
+        events.push(`${name} ends`)
+        return name
+      })
+    }
+    const results = [queue.run(step('a', gate.promise)), queue.run(step('b', Promise.resolve())), queue.run(step('c', Promise.resolve()))]
+    await Promise.resolve()
+    expect(events).toEqual(['a starts'])
+    gate.resolve()
+    expect(await Promise.all(results)).toEqual(['a', 'b', 'c'])
+    expect(events).toEqual(['a starts', 'a ends', 'b starts', 'b ends', 'c starts', 'c ends'])
+  })
+
+  test('runs later steps when an earlier one rejects or throws, and reports the error to its caller only', async () => {
+    const queue = createInOrder()
+    const outcomes = await Promise.allSettled([
+      queue.run(() => Promise.reject(new Error('rejected'))),
+      queue.run(() => {
+        throw new Error('thrown')
+      }),
+      queue.run(async () => 'fine'),
+    ])
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { message: 'rejected' } },
+      { status: 'rejected', reason: { message: 'thrown' } },
+      { status: 'fulfilled', value: 'fine' },
+    ])
+  })
+
+  test('does not start a step in the tick of its call', async () => {
+    const queue = createInOrder()
+    let isStarted = false
+    const done = queue.run(async () => void (isStarted = true))
+    expect(isStarted).toBe(false)
+    await done
+    expect(isStarted).toBe(true)
+  })
+})
+
+describe('idle', () => {
+  test('resolves after every step passed before, also when one fails', async () => {
+    const queue = createInOrder()
+    await queue.idle()
+    const gate = Promise.withResolvers<void>()
+    let isIdle = false
+    const failing = queue.run(() => gate.promise.then(() => Promise.reject(new Error('failed'))))
+    const idle = queue.idle().then(() => (isIdle = true))
+    await Promise.resolve()
+    expect(isIdle).toBe(false)
+    gate.resolve()
+    await expect(failing).rejects.toThrow('failed')
+    await idle
+    expect(isIdle).toBe(true)
+  })
+})
