@@ -8,10 +8,10 @@ import type { Checksum } from './body/checksum.ts'
 import type { UploadsContext } from './context.ts'
 import { promiseSpace, refuseTooLong } from './limits/limits.ts'
 import { ownerOf } from './record/own-slices.ts'
-import { Reception } from './body/body-reader.ts'
+import { BodyReader } from './body/body-reader.ts'
 import type { Body, Ending } from './body/body-reader.ts'
-import { createSink } from './upload-commits.ts'
-import type { Turn } from './upload-locks.ts'
+import { createUploadCommits } from './upload-commits.ts'
+import type { UploadLock } from './upload-locks.ts'
 import { writeUploadFile } from './record/upload-file.ts'
 import { offsetHeader, offsetOf } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
@@ -75,8 +75,8 @@ export function lengthWith(body: UploadBody, offset: number): number | undefined
  * Takes a body, up to a limit while the length is deferred. Gives whether it was ended before its time by another request. Throws ProblemError for every other ending
  * than its own; what arrived is kept, and the refusal's headers say up to where.
  */
-export async function appendBody(context: UploadsContext, upload: Upload, turn: Turn, { actor, body, limit }: Append): Promise<boolean> {
-  if (body.isSlices) return appendSlices(context, upload, turn, { actor, body, limit })
+export async function appendBody(context: UploadsContext, upload: Upload, lock: UploadLock, { actor, body, limit }: Append): Promise<boolean> {
+  if (body.isSlices) return appendSlices(context, upload, lock, { actor, body, limit })
   const { length } = upload.file
   const offset = offsetOf(upload)
   const room = (length ?? limit) - offset
@@ -88,7 +88,7 @@ export async function appendBody(context: UploadsContext, upload: Upload, turn: 
     requireEmptyDigest(body.checksum, upload)
     return false
   }
-  return receive(context, upload, turn, offset + room, {
+  return receive(context, upload, lock, offset + room, {
     stream: body.stream,
     room: body.checksum ? Math.min(room, CHECKSUM_BODY_MAX) : room,
     completes: length !== null && length === offset + room,
@@ -101,7 +101,7 @@ export async function appendBody(context: UploadsContext, upload: Upload, turn: 
  * Throws `tail-not-empty` when no slice begins at the present offset, and `slice-missing` for a reference to one that the store lacks or
  * the actor may not know of.
  */
-async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn, { actor, body, limit }: Append): Promise<boolean> {
+async function appendSlices(context: UploadsContext, upload: Upload, lock: UploadLock, { actor, body, limit }: Append): Promise<boolean> {
   const { slices, cutter, crashPoint, visibility, ownSlices } = context
   const { length } = upload.file
   const offset = offsetOf(upload)
@@ -113,7 +113,7 @@ async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn,
   if (!body.stream || body.length === 0) return false
   const end = length ?? limit
   const view = visibility.view(actor)
-  return receive(context, upload, turn, end, {
+  return receive(context, upload, lock, end, {
     stream: body.stream,
     room: Number.MAX_SAFE_INTEGER,
     completes: false,
@@ -133,20 +133,20 @@ async function appendSlices(context: UploadsContext, upload: Upload, turn: Turn,
 }
 
 /** Takes one body to its end; gives whether another request ended it. `end` is the offset that it may reach. */
-async function receive(context: UploadsContext, upload: Upload, turn: Turn, end: number, body: Body): Promise<boolean> {
+async function receive(context: UploadsContext, upload: Upload, lock: UploadLock, end: number, body: Body): Promise<boolean> {
   const deps = { ...context, idleLimitMs: context.idleLimitMs ?? IDLE_LIMIT_MS }
-  const reception = new Reception(deps, createSink(context, upload), body)
-  context.receptions.add(reception)
-  const ask = (): void => reception.ask()
-  if (turn.asked.aborted) ask()
-  else turn.asked.addEventListener('abort', ask, { once: true })
+  const reader = new BodyReader(deps, createUploadCommits(context, upload), body)
+  context.bodyReaders.add(reader)
+  const ask = (): void => reader.ask()
+  if (lock.contended.aborted) ask()
+  else lock.contended.addEventListener('abort', ask, { once: true })
   try {
-    const ending = await reception.run()
-    if (ending === 'failed') throw reception.failure
+    const ending = await reader.run()
+    if (ending === 'failed') throw reader.failure
     return isEndedEarly(ending, upload, end, body.checksum)
   } finally {
-    turn.asked.removeEventListener('abort', ask)
-    context.receptions.delete(reception)
+    lock.contended.removeEventListener('abort', ask)
+    context.bodyReaders.delete(reader)
   }
 }
 

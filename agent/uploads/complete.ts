@@ -1,4 +1,4 @@
-// Completing: turns an upload that has all its bytes into an image. Every step can be repeated after a crash; the image id is chosen when
+// Completing: locks an upload that has all its bytes into an image. Every step can be repeated after a crash; the image id is chosen when
 // the upload is created, so that publishing twice is publishing once.
 
 import type { NewContent } from '../contract/images.ts'
@@ -7,24 +7,24 @@ import { RECORD_ENTRIES_MAX, unpackEntries } from './record/journal-codec.ts'
 import type { PackedEntries } from './record/journal-codec.ts'
 import type { Journal } from './record/journal.ts'
 import { spaceKey } from './limits/limits.ts'
-import type { Sink } from './body/byte-intake.ts'
+import type { UploadCommits } from './body/body-intake.ts'
 import { journalPath, writeUploadFile } from './record/upload-file.ts'
 import { isWhole } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
 
-type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'places' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table' | 'entriesMax'>
+type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'ingestSlots' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table' | 'entriesMax'>
 
 /**
  * Publishes an upload that has all its bytes; does nothing for one that lacks some, or that is an image already. A part only gets its last
  * slice. An upload that can never be published becomes an image with status `error`. Throws when publishing may work later: then the
- * upload stays as it is, and the signal's reason when that ends the publication. The caller has the upload's turn.
+ * upload stays as it is, and the signal's reason when that ends the publication. The caller has the upload's lock.
  */
-export async function completeUpload(deps: CompleteDeps, upload: Upload, sink: Sink, signal?: AbortSignal): Promise<void> {
+export async function completeUpload(deps: CompleteDeps, upload: Upload, commits: UploadCommits, signal?: AbortSignal): Promise<void> {
   const { file } = upload
   if (file.publishedAtMs !== null) return
   const refusal = whyNever(deps, upload)
   if (refusal === undefined && !isWhole(upload)) return
-  if (refusal === undefined && upload.journal.tailLength > 0) await cutTail(deps, sink)
+  if (refusal === undefined && upload.journal.tailLength > 0) await cutTail(deps, commits)
   if (file.kind !== 'partial') await publish(deps, upload, refusal, signal)
   await deps.space.promise(spaceKey(file.id), 0)
 }
@@ -41,12 +41,12 @@ function whyNever({ entriesMax }: CompleteDeps, { file, journal }: Upload): stri
   return undefined
 }
 
-/** Turns the tail of a whole upload into its last slice. */
-async function cutTail({ places }: CompleteDeps, sink: Sink): Promise<void> {
-  using _place = await places.take(new AbortController().signal)
-  await using ingest = await sink.open()
-  await sink.commit([await ingest.finish()])
-  await sink.rest()
+/** UploadLocks the tail of a whole upload into its last slice. */
+async function cutTail({ ingestSlots }: CompleteDeps, commits: UploadCommits): Promise<void> {
+  using _slot = await ingestSlots.acquire(new AbortController().signal)
+  await using ingest = await commits.openIngest()
+  await commits.commit([await ingest.finish()])
+  await commits.closeFiles()
 }
 
 async function publish(deps: CompleteDeps, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {

@@ -11,11 +11,11 @@ import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
 import type { SliceVisibility } from '../contract/visibility.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import type { Breath } from './body/byte-budget.ts'
+import type { ByteBudget } from './body/byte-budget.ts'
 import type { OwnSlicesTable } from './record/own-slices.ts'
-import type { Places } from './body/ingest-slots.ts'
-import type { Receptions } from './body/body-readers.ts'
-import type { SlotLimits, Slots } from './limits/upload-quota.ts'
+import type { IngestSlots } from './body/ingest-slots.ts'
+import type { BodyReaders } from './body/body-readers.ts'
+import type { QuotaLimits, UploadQuota } from './limits/upload-quota.ts'
 import type { UploadTable } from './record/upload-table.ts'
 
 export interface UploadsDeps {
@@ -37,8 +37,8 @@ export interface UploadsDeps {
   readonly concurrency: number
   /** Entries of one upload at most; UPLOAD_ENTRIES_MAX unless said otherwise. */
   readonly entriesMax?: number
-  /** Most unfinished uploads; SLOT_LIMITS unless said otherwise. */
-  readonly slotLimits?: SlotLimits
+  /** Most unfinished uploads; QUOTA_LIMITS unless said otherwise. */
+  readonly quotaLimits?: QuotaLimits
   /** A body without bytes for so long is ended; a minute unless said otherwise. */
   readonly idleLimitMs?: number
   /** Which slices of images a body of slices may name. */
@@ -55,10 +55,10 @@ export interface UploadsDeps {
 export interface UploadsContext extends UploadsDeps {
   readonly entriesMax: number
   readonly table: UploadTable
-  readonly slots: Slots
-  readonly breath: Breath
-  readonly places: Places
-  readonly provisional: Places
-  readonly receptions: Receptions
+  readonly quota: UploadQuota
+  readonly byteBudget: ByteBudget
+  readonly ingestSlots: IngestSlots
+  readonly provisionalSlots: IngestSlots
+  readonly bodyReaders: BodyReaders
   readonly ownSlices: OwnSlicesTable
 }

@@ -55,7 +55,7 @@ export interface NewUpload {
 export async function createUpload(context: UploadsContext, order: UploadOrder, { id, length, spaceBytes }: NewUpload): Promise<Upload> {
   const { disk, clock, folder, table, space } = context
   const { actor } = order
-  using _slot = context.slots.take(actor)
+  using _slot = context.quota.acquire(actor)
   const kind = order.concat?.kind ?? 'whole'
   const values = parseMetadata(order.metadata ?? '')
   const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)

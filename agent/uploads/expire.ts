@@ -2,7 +2,7 @@
 
 import type { UploadsContext } from './context.ts'
 import { spaceKey } from './limits/limits.ts'
-import type { Turns } from './upload-locks.ts'
+import type { UploadLocks } from './upload-locks.ts'
 import { expiresAtMs } from './record/upload.ts'
 
 export interface ExpireOptions {
@@ -12,14 +12,14 @@ export interface ExpireOptions {
 }
 
 /** One pass; gives the ids of the uploads and records that it removed. An upload that somebody works on stays. */
-export async function sweepExpired(context: UploadsContext, turns: Turns, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
+export async function expireUploads(context: UploadsContext, locks: UploadLocks, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
   const { table, clock, expiryMs, publisher, space, log, emit } = context
   const removed: string[] = []
   for (const [id, upload] of [...table.live]) {
     signal?.throwIfAborted()
-    using turn = turns.tryTake(id)
+    using lock = locks.tryAcquire(id)
     const endMs = expiresAtMs(upload, expiryMs)
-    if (!turn || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
+    if (!lock || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
     if (dryRun) {
       removed.push(id)
       continue
@@ -39,8 +39,8 @@ export async function sweepExpired(context: UploadsContext, turns: Turns, { dryR
     signal?.throwIfAborted()
     if (file.imageId === null || publisher.find(file.imageId)) continue
     if (clock.nowMs() < (file.publishedAtMs ?? 0) + expiryMs) continue
-    using turn = turns.tryTake(file.id)
-    if (!turn || !table.published.has(file.id)) continue
+    using lock = locks.tryAcquire(file.id)
+    if (!lock || !table.published.has(file.id)) continue
     if (!dryRun) await table.remove(file)
     removed.push(file.id)
   }

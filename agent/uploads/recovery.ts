@@ -5,8 +5,8 @@ import { problemOf } from '../contract/failures.ts'
 import { completeUpload } from './complete.ts'
 import type { UploadsContext } from './context.ts'
 import { adjustSpace } from './limits/limits.ts'
-import { createSink } from './upload-commits.ts'
-import type { Turns } from './upload-locks.ts'
+import { createUploadCommits } from './upload-commits.ts'
+import type { UploadLocks } from './upload-locks.ts'
 import { isWhole, offsetOf } from './record/upload.ts'
 
 /** How often uploads that are whole but not published are tried again, in milliseconds. */
@@ -33,16 +33,16 @@ export interface Recovery extends AsyncDisposable {
 }
 
 /** Starts the first attempt at once. Disposing ends the attempt that is running; the next start makes another one. */
-export function startRecovery(context: UploadsContext, turns: Turns): Recovery {
+export function startRecovery(context: UploadsContext, locks: UploadLocks): Recovery {
   const { clock, table, log, emit } = context
   const ended = new AbortController()
   const told = new Set<string>()
 
   const publish = async (id: string): Promise<void> => {
     // Somebody who works on the upload publishes it too.
-    using turn = turns.tryTake(id)
-    const upload = turn && (await table.find(id))
-    if (upload) await completeUpload(context, upload, createSink(context, upload), ended.signal)
+    using lock = locks.tryAcquire(id)
+    const upload = lock && (await table.find(id))
+    if (upload) await completeUpload(context, upload, createUploadCommits(context, upload), ended.signal)
   }
   const tell = (id: string, error: unknown): void => {
     log.warn('upload could not be published; it is tried again', { upload: id, error })

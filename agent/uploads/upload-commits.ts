@@ -4,19 +4,13 @@ import type { Checkpoint } from '../contract/slices.ts'
 import type { UploadsContext } from './context.ts'
 import { ENTRY_BYTES, joinEntries, packEntries } from './record/journal-codec.ts'
 import { adjustSpace, refuseTooManyEntries, renewSpace } from './limits/limits.ts'
-import type { Sink } from './body/byte-intake.ts'
+import type { UploadCommits } from './body/body-intake.ts'
 import type { Upload } from './record/upload.ts'
 
-type SinkDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax' | 'ownSlices'>
+type UploadCommitsDeps = Pick<UploadsContext, 'slices' | 'clock' | 'space' | 'crashPoint' | 'entriesMax' | 'ownSlices'>
 
-/** A sink that also moves the expiry on. */
-export interface UploadSink extends Sink {
-  /** Commits nothing but the present time. */
-  touch(): Promise<void>
-}
-
-/** The sink of an upload, for the one whose turn it is. */
-export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
+/** Creates the commits of an upload. The caller holds the upload's lock. */
+export function createUploadCommits(deps: UploadCommitsDeps, upload: Upload): UploadCommits {
   const append = async (checkpoints: readonly Checkpoint[], tail: Uint8Array): Promise<void> => {
     const entries = joinEntries(checkpoints.map((checkpoint) => packEntries(checkpoint.entries)))
     const entryCount = upload.journal.entryCount + entries.byteLength / ENTRY_BYTES
@@ -34,7 +28,7 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
       return upload.journal.tailLength
     },
 
-    async open() {
+    async openIngest() {
       const { journal } = upload
       return deps.slices.ingest({ offset: journal.covered, tail: await journal.readTail() })
     },
@@ -62,13 +56,14 @@ export function createSink(deps: SinkDeps, upload: Upload): UploadSink {
       await adjustSpace(deps.space, upload)
     },
 
-    async touch() {
-      await append([], await upload.journal.readTail())
-      await upload.journal.close()
-    },
-
     renewSpace: () => renewSpace(deps.space, upload),
 
-    rest: () => upload.journal.close(),
+    closeFiles: () => upload.journal.close(),
   }
+}
+
+/** Commits the present time and nothing else, which renews the expiry. The caller holds the upload's lock. */
+export async function commitTime({ clock }: Pick<UploadCommitsDeps, 'clock'>, { journal }: Upload): Promise<void> {
+  await journal.append({ entries: joinEntries([]), tail: await journal.readTail(), timeMs: clock.nowMs() })
+  await journal.close()
 }

@@ -1,4 +1,4 @@
-// Turns: who may work on an upload. One holder at a time, the others wait in order; whoever waits asks the holder to
+// UploadLocks: who may work on an upload. One holder at a time, the others wait in order; whoever waits asks the holder to
 // stop, because a client that comes back has given up its earlier request (tus 1.0.0 leaves locking to the server).
 
 import type { Clock } from '../contract/runtime.ts'
@@ -7,16 +7,16 @@ import type { Clock } from '../contract/runtime.ts'
 const WAITERS_MAX = 32
 
 /** The right to work on one upload until disposed. */
-export interface Turn extends Disposable {
+export interface UploadLock extends Disposable {
   /** Aborts once somebody else waits for this upload. */
-  readonly asked: AbortSignal
+  readonly contended: AbortSignal
 }
 
-export interface Turns {
-  /** Waits for the turn; undefined when it could not be had in time. */
-  take(id: string, waitMs: number): Promise<Turn | undefined>
-  /** The turn when nobody has it now, else undefined; asks nobody to stop. */
-  tryTake(id: string): Turn | undefined
+export interface UploadLocks {
+  /** Waits for the lock; undefined when it could not be had in time. */
+  acquire(id: string, waitMs: number): Promise<UploadLock | undefined>
+  /** The lock when nobody has it now, else undefined; asks nobody to stop. */
+  tryAcquire(id: string): UploadLock | undefined
   /** Uploads that somebody works on. */
   readonly held: number
   /** Resolves when nobody works on any upload. */
@@ -24,12 +24,12 @@ export interface Turns {
 }
 
 interface Queue {
-  asked: AbortController
+  contended: AbortController
   readonly waiting: Set<() => void>
 }
 
-/** Makes the turns of all uploads of a store. A wait costs one timer and no work. */
-export function createTurns(clock: Pick<Clock, 'sleep'>): Turns {
+/** Makes the locks of all uploads of a store. A wait costs one timer and no work. */
+export function createUploadLocks(clock: Pick<Clock, 'sleep'>): UploadLocks {
   const queues = new Map<string, Queue>()
   let idlers: (() => void)[] = []
 
@@ -46,12 +46,12 @@ export function createTurns(clock: Pick<Clock, 'sleep'>): Turns {
     idlers = []
   }
 
-  const hold = (id: string, queue: Queue): Turn => {
-    queue.asked = new AbortController()
-    if (queue.waiting.size > 0) queue.asked.abort()
+  const hold = (id: string, queue: Queue): UploadLock => {
+    queue.contended = new AbortController()
+    if (queue.waiting.size > 0) queue.contended.abort()
     let isReleased = false
     return {
-      asked: queue.asked.signal,
+      contended: queue.contended.signal,
       [Symbol.dispose]() {
         if (isReleased) return
         isReleased = true
@@ -60,28 +60,28 @@ export function createTurns(clock: Pick<Clock, 'sleep'>): Turns {
     }
   }
 
-  const tryTake = (id: string): Turn | undefined => {
+  const tryAcquire = (id: string): UploadLock | undefined => {
     if (queues.has(id)) return undefined
-    const queue: Queue = { asked: new AbortController(), waiting: new Set() }
+    const queue: Queue = { contended: new AbortController(), waiting: new Set() }
     queues.set(id, queue)
     return hold(id, queue)
   }
 
   return {
-    tryTake,
+    tryAcquire,
 
-    async take(id, waitMs) {
+    async acquire(id, waitMs) {
       const queue = queues.get(id)
-      if (!queue) return tryTake(id)
+      if (!queue) return tryAcquire(id)
       if (queue.waiting.size >= WAITERS_MAX) return undefined
       const timeout = new AbortController()
       const got = await new Promise<boolean>((resolve) => {
         const mine = (): void => resolve(true)
         queue.waiting.add(mine)
-        queue.asked.abort()
+        queue.contended.abort()
         clock.sleep(waitMs, timeout.signal).then(
           () => queue.waiting.delete(mine) && resolve(false),
-          // Aborted because the turn came: nothing to do.
+          // Aborted because the lock came: nothing to do.
           () => {},
         )
       })

@@ -10,7 +10,7 @@ import type { SliceRoots } from '../contract/slices.ts'
 import type { OwnSlices } from '../contract/visibility.ts'
 import { appendBody, declareLength, lengthWith } from './append.ts'
 import type { UploadBody } from './append.ts'
-import { createBreath } from './body/byte-budget.ts'
+import { createByteBudget } from './body/byte-budget.ts'
 import { completeUpload } from './complete.ts'
 import { measureParts, splice } from './concatenation.ts'
 import type { Concat } from './concatenation.ts'
@@ -20,21 +20,21 @@ import type { UploadOrder } from './create.ts'
 import { declareDigest } from './digest-fields.ts'
 import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey, UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
 import { createOwnSlices, ownerOfActor } from './record/own-slices.ts'
-import { createPlaces } from './body/ingest-slots.ts'
-import { createReceptions } from './body/body-readers.ts'
+import { createIngestSlots } from './body/ingest-slots.ts'
+import { createBodyReaders } from './body/body-readers.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
-import { createSink } from './upload-commits.ts'
-import { createSlots, SLOT_LIMITS } from './limits/upload-quota.ts'
-import { sweepExpired } from './expire.ts'
+import { commitTime, createUploadCommits } from './upload-commits.ts'
+import { createUploadQuota, QUOTA_LIMITS } from './limits/upload-quota.ts'
+import { expireUploads } from './expire.ts'
 import type { ExpireOptions } from './expire.ts'
-import { createTurns } from './upload-locks.ts'
-import type { Turn } from './upload-locks.ts'
+import { createUploadLocks } from './upload-locks.ts'
+import type { UploadLock } from './upload-locks.ts'
 import { UploadTable } from './record/upload-table.ts'
 import { expiresAtMs, isWhole, mayTouch, noSuchUpload, offsetHeader, offsetOf, renewedEndMs, viewOf } from './record/upload.ts'
 import type { Upload, UploadView } from './record/upload.ts'
 
-/** How long a request waits for its turn before it is refused, in milliseconds. */
-const TURN_WAIT_MS = 10_000
+/** How long a request waits for its lock before it is refused, in milliseconds. */
+const LOCK_WAIT_MS = 10_000
 /** Bodies with a checksum that are taken at the same time: each holds an ingest until it is verified. */
 const PROVISIONAL_MAX = 4
 /** A HEAD moves the expiry on once this part of the period has passed, so that asking often does not write often. */
@@ -46,7 +46,7 @@ export interface UploadStats {
   readonly unfinished: number
   /** Requests whose body is being taken. */
   readonly receiving: number
-  /** Of these, those that wait for a place. */
+  /** Of these, those that wait for a slot. */
   readonly waiting: number
 }
 
@@ -85,27 +85,27 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     ...deps,
     entriesMax: deps.entriesMax ?? UPLOAD_ENTRIES_MAX,
     table,
-    slots: createSlots(() => table.live.values(), deps.slotLimits ?? SLOT_LIMITS),
+    quota: createUploadQuota(() => table.live.values(), deps.quotaLimits ?? QUOTA_LIMITS),
     ownSlices,
-    breath: createBreath(clock),
-    places: createPlaces(deps.concurrency, () => clock.monotonicMs()),
-    provisional: createPlaces(PROVISIONAL_MAX, () => clock.monotonicMs()),
-    receptions: createReceptions(clock),
+    byteBudget: createByteBudget(clock),
+    ingestSlots: createIngestSlots(deps.concurrency, () => clock.monotonicMs()),
+    provisionalSlots: createIngestSlots(PROVISIONAL_MAX, () => clock.monotonicMs()),
+    bodyReaders: createBodyReaders(clock),
   }
   await restoreUploads(context)
-  const { receptions } = context
-  const turns = createTurns(clock)
-  const recovery = startRecovery(context, turns)
+  const { bodyReaders } = context
+  const locks = createUploadLocks(clock)
+  const recovery = startRecovery(context, locks)
   const stopping = new AbortController()
 
   const refuseWhenStopping = (): void => {
     stopping.signal.throwIfAborted()
   }
 
-  const takeTurn = async (id: string): Promise<Turn> => {
-    const turn = await turns.take(id, TURN_WAIT_MS)
-    if (!turn) throw problem('upload-locked', `Upload ${id} is in use by another request.`, {}, { headers: { 'Retry-After': '2' } })
-    return turn
+  const acquireLock = async (id: string): Promise<UploadLock> => {
+    const lock = await locks.acquire(id, LOCK_WAIT_MS)
+    if (!lock) throw problem('upload-locked', `Upload ${id} is in use by another request.`, {}, { headers: { 'Retry-After': '2' } })
+    return lock
   }
 
   const find = async (id: string, actor: Actor): Promise<Upload> => {
@@ -123,12 +123,12 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     if (endMs === null) return
     const nowMs = clock.nowMs()
     const isDue = renewedEndMs(upload, deps.expiryMs, nowMs) - endMs > deps.expiryMs / EXPIRY_GRAIN
-    if (isAlways || isDue) await createSink(context, upload).touch()
-    await completeUpload(context, upload, createSink(context, upload))
+    if (isAlways || isDue) await commitTime(context, upload)
+    await completeUpload(context, upload, createUploadCommits(context, upload))
   }
 
   /** Takes a body and the length that comes with it; gives whether it was ended before its time by another request. */
-  const take = async (upload: Upload, turn: Turn, actor: Actor, body: UploadBody): Promise<boolean> => {
+  const take = async (upload: Upload, lock: UploadLock, actor: Actor, body: UploadBody): Promise<boolean> => {
     const limit = lengthLimit(deps.maxLength, actor)
     const wasComplete = body.isLast !== undefined && isWhole(upload)
     if (wasComplete && body.length !== undefined && body.length > 0) throw problem('upload-complete', `Upload ${upload.file.id} has all its bytes.`)
@@ -136,7 +136,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     // Of a body that may be refused as a whole, its length is not kept either.
     const isProvisional = body.checksum !== undefined && body.declaredLength === undefined && upload.file.length === null
     if (!isProvisional) await declareLength(context, upload, length, limit)
-    const isShort = await appendBody(context, upload, turn, { actor, body, limit })
+    const isShort = await appendBody(context, upload, lock, { actor, body, limit })
     if (body.isLast === true && !isShort) await declareLength(context, upload, offsetOf(upload), limit)
     return isShort
   }
@@ -144,21 +144,21 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
   const createFinal = async (order: UploadOrder, concat: Extract<Concat, { kind: 'final' }>): Promise<UploadView> => {
     using stack = new DisposableStack()
     const parts = new Map<string, Upload>()
-    // Turns in one order for all, so that two requests with the same parts never wait for one another.
+    // UploadLocks in one order for all, so that two requests with the same parts never wait for one another.
     for (const id of new Set(concat.parts.toSorted())) {
-      stack.use(await takeTurn(id))
+      stack.use(await acquireLock(id))
       parts.set(id, await find(id, order.actor))
     }
-    for (const part of parts.values()) await completeUpload(context, part, createSink(context, part))
+    for (const part of parts.values()) await completeUpload(context, part, createUploadCommits(context, part))
     const list = concat.parts.map((id) => parts.get(id) as Upload)
     const { length, entryCount } = measureParts(list, context.entriesMax)
     if (length > deps.maxLength) throw refuseTooLong(length, deps.maxLength)
     const id = newId('upl', clock.nowMs(), deps.random(16))
     const final = await createUpload(context, order, { id, length, spaceBytes: concatenationBytes(entryCount) })
-    stack.use(await takeTurn(id))
+    stack.use(await acquireLock(id))
     try {
       await splice(list, final, { clock, crashPoint: deps.crashPoint, signal: stopping.signal })
-      await completeUpload(context, final, createSink(context, final))
+      await completeUpload(context, final, createUploadCommits(context, final))
     } catch (error) {
       // The client never learns the address of an upload whose creation is refused, so it must not stay.
       if (final.file.imageId === null || !deps.publisher.find(final.file.imageId)) await undoCreation(context, order.actor, final.file)
@@ -169,9 +169,9 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
 
   const stop = async (): Promise<void> => {
     stopping.abort(shuttingDown())
-    for (const reception of receptions) reception.end('stopping')
+    for (const reader of bodyReaders) reader.end('stopping')
     await recovery[Symbol.asyncDispose]()
-    await turns.idle()
+    await locks.idle()
   }
 
   return {
@@ -182,14 +182,14 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       refuseCreation(context, order, body)
       if (order.concat?.kind === 'final') return createFinal(order, order.concat)
       const id = newId('upl', clock.nowMs(), deps.random(16))
-      using turn = await takeTurn(id)
+      using lock = await acquireLock(id)
       const upload = await createUpload(context, order, { id, length: order.length, spaceBytes: order.length ?? 0 })
       try {
         if (body) {
           order.onCreated?.(id)
-          await take(upload, turn, order.actor, body)
+          await take(upload, lock, order.actor, body)
         }
-        await completeUpload(context, upload, createSink(context, upload))
+        await completeUpload(context, upload, createUploadCommits(context, upload))
       } catch (error) {
         // A client whose creation is refused does not learn the address: the upload must not stay. One that was told before can resume it.
         const resumable = order.onCreated ? RESUMABLE : ONLY_CUT
@@ -204,7 +204,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     peek: async (id, actor) => viewOf(await find(id, actor), deps.expiryMs),
 
     async show(id, actor) {
-      using _turn = await takeTurn(id)
+      using _lock = await acquireLock(id)
       const upload = await find(id, actor)
       await touch(upload, false).catch((error: unknown) => deps.log.warn('upload could not be touched', { upload: id, error }))
       return viewOf(upload, deps.expiryMs)
@@ -212,7 +212,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
 
     async append(id, actor, offset, body) {
       refuseWhenStopping()
-      using turn = await takeTurn(id)
+      using lock = await acquireLock(id)
       refuseWhenStopping()
       const upload = await find(id, actor)
       if (upload.file.kind === 'final') throw problem('upload-final', `Upload ${id} is a concatenation: it takes no bytes.`)
@@ -223,9 +223,9 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
       }
       try {
         await declareDigest(context, upload, body.digest)
-        const isShort = await take(upload, turn, actor, body)
+        const isShort = await take(upload, lock, actor, body)
         if (offsetOf(upload) === present) await touch(upload, true)
-        await completeUpload(context, upload, createSink(context, upload))
+        await completeUpload(context, upload, createUploadCommits(context, upload))
         return { ...viewOf(upload, deps.expiryMs), isShort }
       } catch (error) {
         throw withHeaders(error, offsetHeader(upload))
@@ -233,18 +233,18 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     },
 
     async remove(id, actor) {
-      using _turn = await takeTurn(id)
+      using _lock = await acquireLock(id)
       const upload = await find(id, actor)
       await table.remove(upload.file)
       await deps.space.promise(spaceKey(id), 0)
       deps.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })
     },
 
-    expire: (options) => sweepExpired(context, turns, options),
+    expire: (options) => expireUploads(context, locks, options),
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
     roots: { list: () => table.roots() },
-    stats: () => ({ unfinished: table.live.size, receiving: receptions.size, waiting: context.places.waiting + context.provisional.waiting }),
-    quietMs: () => context.places.idleMs,
+    stats: () => ({ unfinished: table.live.size, receiving: bodyReaders.size, waiting: context.ingestSlots.waiting + context.provisionalSlots.waiting }),
+    quietMs: () => context.ingestSlots.idleMs,
     settled: () => recovery.settled(),
 
     stop,

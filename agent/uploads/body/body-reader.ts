@@ -1,12 +1,12 @@
-// Reception: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
+// BodyReader: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
 // committed before the request is answered.
 
 import { ProblemError } from '../../../protocol/problems.ts'
-import type { Breath } from './byte-budget.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import { isSameDigest, startChecksum } from './checksum.ts'
 import type { Checksum, RunningChecksum } from './checksum.ts'
-import { Intake } from './byte-intake.ts'
-import type { BodyIntake, IntakeDeps, Sink } from './byte-intake.ts'
+import { ByteIntake } from './byte-intake.ts'
+import type { BodyIntake, BodyIntakeDeps, UploadCommits } from './body-intake.ts'
 import { SliceIntake } from './slice-intake.ts'
 import type { SliceBody } from './slice-intake.ts'
 
@@ -31,8 +31,8 @@ export type Ending =
   /** The store could not take the bytes: see `failure`. */
   | 'failed'
 
-export interface ReceptionDeps extends IntakeDeps {
-  readonly breath: Breath
+export interface BodyReaderDeps extends BodyIntakeDeps {
+  readonly byteBudget: ByteBudget
   /** A body without bytes for so long is ended, in milliseconds. */
   readonly idleLimitMs: number
 }
@@ -51,16 +51,16 @@ export interface Body {
 }
 
 /** What is used of a reader; the types of Bun and of the DOM differ in the rest. */
-interface Reader {
+interface StreamReader {
   read(): Promise<{ readonly done: false; readonly value: Uint8Array } | { readonly done: true; readonly value?: Uint8Array | undefined }>
   cancel(): Promise<void>
   releaseLock(): void
 }
 
-export class Reception {
-  readonly #deps: ReceptionDeps
+export class BodyReader {
+  readonly #deps: BodyReaderDeps
   readonly #body: Body
-  readonly #reader: Reader
+  readonly #reader: StreamReader
   readonly #intake: BodyIntake
   readonly #running: RunningChecksum | undefined
   readonly #stop = new AbortController()
@@ -72,7 +72,7 @@ export class Reception {
   #isRead = false
   #isAsked = false
 
-  constructor(deps: ReceptionDeps, sink: Sink, body: Body) {
+  constructor(deps: BodyReaderDeps, commits: UploadCommits, body: Body) {
     this.#deps = deps
     this.#body = body
     this.#reader = body.stream.getReader()
@@ -84,7 +84,7 @@ export class Reception {
       signal: this.#stop.signal,
       onFailure: (error: unknown) => this.#fail(error),
     }
-    this.#intake = body.slices ? new SliceIntake(deps, sink, body.slices, options) : new Intake(deps, sink, options)
+    this.#intake = body.slices ? new SliceIntake(deps, commits, body.slices, options) : new ByteIntake(deps, commits, options)
   }
 
   /** Why the store took no more, after the ending `failed`. */
@@ -164,7 +164,7 @@ export class Reception {
 
   async #take(piece: Uint8Array): Promise<void> {
     if (await this.#intake.take(piece)) this.#running?.update(piece)
-    const pause = this.#deps.breath.spend(piece.byteLength)
+    const pause = this.#deps.byteBudget.spend(piece.byteLength)
     if (pause) await pause
   }
 

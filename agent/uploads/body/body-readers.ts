@@ -2,33 +2,33 @@
 // are any.
 
 import type { Clock } from '../../contract/runtime.ts'
-import type { Reception } from './body-reader.ts'
+import type { BodyReader } from './body-reader.ts'
 
-/** How often receptions look at the time, in milliseconds. */
+/** How often bodyReaders look at the time, in milliseconds. */
 const TICK_MS = 250
 
-export interface Receptions extends Iterable<Reception> {
+export interface BodyReaders extends Iterable<BodyReader> {
   readonly size: number
-  add(reception: Reception): void
-  delete(reception: Reception): void
+  add(reader: BodyReader): void
+  delete(reader: BodyReader): void
 }
 
 /** Creates the set; it needs no disposal once it is empty. */
-export function createReceptions(clock: Pick<Clock, 'every'>): Receptions {
-  const all = new Set<Reception>()
+export function createBodyReaders(clock: Pick<Clock, 'every'>): BodyReaders {
+  const all = new Set<BodyReader>()
   let ticker: Disposable | undefined
   return {
     get size() {
       return all.size
     },
-    add(reception) {
-      all.add(reception)
+    add(reader) {
+      all.add(reader)
       ticker ??= clock.every(TICK_MS, () => {
         for (const each of all) each.tick()
       })
     },
-    delete(reception) {
-      all.delete(reception)
+    delete(reader) {
+      all.delete(reader)
       if (all.size > 0) return
       ticker?.[Symbol.dispose]()
       ticker = undefined

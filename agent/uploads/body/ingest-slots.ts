@@ -1,21 +1,21 @@
-// Places: how many uploads may put bytes into slices at the same time. A place is for bytes, not for clients: who has none
+// IngestSlots: how many uploads may put bytes into slices at the same time. A slot is for bytes, not for clients: who has none
 // to give hands it on.
 
-/** A body that is silent for so long gives up its place and its buffers. */
+/** A body that is silent for so long gives up its slot and its buffers. */
 const PARK_MS = 2000
-/** While others wait: silence after which a place goes on, and the longest time one body holds it. */
+/** While others wait: silence after which a slot goes on, and the longest time one body holds it. */
 export const YIELD_QUIET_MS = 50
 const YIELD_HELD_MS = 5000
 
-/** A place held until disposed. */
-export interface Place extends Disposable {
+/** A slot held until disposed. */
+export interface IngestSlot extends Disposable {
   /** Monotonic time in milliseconds since when it is held. */
   readonly sinceMs: number
 }
 
-export interface Places {
-  /** Waits in order for a place. Rejects with the signal's reason when aborted. */
-  take(signal: AbortSignal): Promise<Place>
+export interface IngestSlots {
+  /** Waits in order for a slot. Rejects with the signal's reason when aborted. */
+  acquire(signal: AbortSignal): Promise<IngestSlot>
   /** How many wait. */
   readonly waiting: number
   /** How many are held. */
@@ -24,19 +24,19 @@ export interface Places {
   readonly idleMs: number
 }
 
-/** Whether a place has to be given up by a body that has been silent for `quietMs`, 0 while it flows. */
-export function isPlaceDue(places: Places, place: Place, nowMs: number, quietMs: number): boolean {
+/** Whether a slot has to be given up by a body that has been silent for `quietMs`, 0 while it flows. */
+export function isSlotDue(slots: IngestSlots, slot: IngestSlot, nowMs: number, quietMs: number): boolean {
   if (quietMs >= PARK_MS) return true
-  return places.waiting > 0 && (quietMs >= YIELD_QUIET_MS || nowMs - place.sinceMs >= YIELD_HELD_MS)
+  return slots.waiting > 0 && (quietMs >= YIELD_QUIET_MS || nowMs - slot.sinceMs >= YIELD_HELD_MS)
 }
 
-/** Makes a number of places, handed out first come first served. */
-export function createPlaces(count: number, monotonicMs: () => number): Places {
+/** Makes a number of slots, handed out first come first served. */
+export function createIngestSlots(count: number, monotonicMs: () => number): IngestSlots {
   let held = 0
   let releasedMs = Number.NEGATIVE_INFINITY
   const waiting = new Set<() => void>()
 
-  const hold = (): Place => {
+  const hold = (): IngestSlot => {
     let isReleased = false
     return {
       sinceMs: monotonicMs(),
@@ -56,7 +56,7 @@ export function createPlaces(count: number, monotonicMs: () => number): Places {
   }
 
   return {
-    async take(signal) {
+    async acquire(signal) {
       signal.throwIfAborted()
       if (held < count) {
         held++

@@ -1,10 +1,10 @@
-// Pace: when a body commits what it brought, and when its place goes on to another body. Both kinds of intake keep it; what
+// Pace: when a body commits what it brought, and when its slot goes on to another body. Both kinds of intake keep it; what
 // there is to commit and to let go of, only they know.
 
 import type { Clock } from '../../contract/runtime.ts'
 import { RENEWAL_BYTES } from '../limits/limits.ts'
-import { isPlaceDue, YIELD_QUIET_MS } from './ingest-slots.ts'
-import type { Place, Places } from './ingest-slots.ts'
+import { isSlotDue, YIELD_QUIET_MS } from './ingest-slots.ts'
+import type { IngestSlot, IngestSlots } from './ingest-slots.ts'
 
 /** A checkpoint at least every so many bytes and milliseconds. */
 const CHECKPOINT_BYTES = RENEWAL_BYTES
@@ -13,15 +13,15 @@ const YIELD_SOON_MS = 5
 
 export interface PaceDeps {
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
-  readonly places: Places
+  readonly ingestSlots: IngestSlots
 }
 
 export interface PaceOptions {
-  /** A body that brought less than this since it got its place is a stalled one more likely than one that flows in bursts. */
+  /** A body that brought less than this since it got its slot is a stalled one more likely than one that flows in bursts. */
   readonly flowingBytesMin: number
   /** Milliseconds since the body's last byte; 0 while a piece is being taken. */
   readonly quietMs: () => number
-  /** Ends every wait for a place. */
+  /** Ends every wait for a slot. */
   readonly signal: AbortSignal
   /** Told when a step beside the body fails. */
   readonly onFailure: (error: unknown) => void
@@ -33,7 +33,7 @@ export interface PaceSteps {
   isNews(): boolean
   /** Commits what was taken. */
   checkpoint(): Promise<void>
-  /** Commits what was taken and lets go of what the place was for. */
+  /** Commits what was taken and lets go of what the slot was for. */
   park(): Promise<void>
 }
 
@@ -41,16 +41,16 @@ export class Pace {
   readonly #deps: PaceDeps
   readonly #options: PaceOptions
   readonly #steps: PaceSteps
-  #place: Place | undefined
+  #slot: IngestSlot | undefined
   #received = 0
-  #receivedAtPlace = 0
+  #receivedAtSlot = 0
   #receivedAtCheckpoint = 0
   #checkpointMs: number
   #checkpointing: Promise<void> | undefined
   #parking: Promise<void> | undefined
   #yields = false
   #isWatching = false
-  /** The end of everything that works on the sink. */
+  /** The end of everything that works on the commits. */
   #last: Promise<void> = Promise.resolve()
 
   constructor(deps: PaceDeps, options: PaceOptions, steps: PaceSteps) {
@@ -74,11 +74,11 @@ export class Pace {
     return this.fresh >= CHECKPOINT_BYTES
   }
 
-  get hasPlace(): boolean {
-    return this.#place !== undefined
+  get hasSlot(): boolean {
+    return this.#slot !== undefined
   }
 
-  /** Ends when the place has gone on, while it is on its way; a body takes no piece before. */
+  /** Ends when the slot has gone on, while it is on its way; a body takes no piece before. */
   get parking(): Promise<void> | undefined {
     return this.#parking
   }
@@ -87,22 +87,22 @@ export class Pace {
     this.#received += bytes
   }
 
-  /** Waits for a place; false when the wait was ended. */
-  async takePlace(): Promise<boolean> {
+  /** Waits for a slot; false when the wait was ended. */
+  async acquireSlot(): Promise<boolean> {
     const { signal } = this.#options
     try {
-      this.#place = await this.#deps.places.take(signal)
+      this.#slot = await this.#deps.ingestSlots.acquire(signal)
     } catch (error) {
       if (signal.aborted) return false
       throw error
     }
-    this.#receivedAtPlace = this.#received
+    this.#receivedAtSlot = this.#received
     return true
   }
 
-  freePlace(): void {
-    this.#place?.[Symbol.dispose]()
-    this.#place = undefined
+  releaseSlot(): void {
+    this.#slot?.[Symbol.dispose]()
+    this.#slot = undefined
   }
 
   /** Starts a checkpoint beside the body once the one before has ended. */
@@ -111,7 +111,7 @@ export class Pace {
     this.#startCheckpoint()
   }
 
-  /** To be called after each piece: hands the place on when that was due in the middle of it. */
+  /** To be called after each piece: hands the slot on when that was due in the middle of it. */
   endPiece(): void {
     if (this.#yields) this.#startParking()
   }
@@ -120,7 +120,7 @@ export class Pace {
   tick(): void {
     const now = this.#deps.clock.monotonicMs()
     const quietMs = this.#options.quietMs()
-    if (this.#place && isPlaceDue(this.#deps.places, this.#place, now, quietMs)) {
+    if (this.#slot && isSlotDue(this.#deps.ingestSlots, this.#slot, now, quietMs)) {
       if (quietMs > 0) this.#startParking()
       else this.#yields = true
       return
@@ -129,7 +129,7 @@ export class Pace {
     if (isDue && !this.#checkpointing && !this.#parking) this.#startCheckpoint()
   }
 
-  /** To be called before each piece is waited for: hands the place on when that takes long and others wait. */
+  /** To be called before each piece is waited for: hands the slot on when that takes long and others wait. */
   startPiece(): void {
     if (!this.#isWatching && this.#isWanted()) void this.#watch()
   }
@@ -140,7 +140,7 @@ export class Pace {
     await this.#checkpointing
   }
 
-  /** Runs what works on the sink, one after the other: a tail must not grow while an ingest is opened on it. */
+  /** Runs what works on the commits, one after the other: a tail must not grow while an ingest is opened on it. */
   exclusively<Result>(run: () => Promise<Result>): Promise<Result> {
     const result = this.#last.then(run)
     this.#last = result.then(
@@ -152,14 +152,14 @@ export class Pace {
   }
 
   #isWanted(): boolean {
-    return this.#place !== undefined && this.#parking === undefined && this.#deps.places.waiting > 0
+    return this.#slot !== undefined && this.#parking === undefined && this.#deps.ingestSlots.waiting > 0
   }
 
   /** One wait follows the other, however many pieces come: a timer for each of them would cost more than taking it. */
   async #watch(): Promise<void> {
     this.#isWatching = true
     while (this.#isWanted()) {
-      const isFlowing = this.#received - this.#receivedAtPlace >= this.#options.flowingBytesMin
+      const isFlowing = this.#received - this.#receivedAtSlot >= this.#options.flowingBytesMin
       const leftMs = (isFlowing ? YIELD_QUIET_MS : YIELD_SOON_MS) - this.#options.quietMs()
       if (leftMs <= 0) this.#startParking()
       else await this.#deps.clock.sleep(leftMs)
@@ -177,7 +177,7 @@ export class Pace {
     this.#parking = this.#beside(async () => {
       this.#markCheckpoint()
       await this.#steps.park()
-      this.freePlace()
+      this.releaseSlot()
     }).finally(() => {
       this.#yields = false
       this.#parking = undefined

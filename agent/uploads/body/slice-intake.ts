@@ -12,14 +12,14 @@ import type { CrashPoint } from '../../contract/runtime.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
 import type { OwnSlices } from '../../contract/visibility.ts'
-import type { BodyIntake, IntakeDeps, IntakeOptions, Sink } from './byte-intake.ts'
+import type { BodyIntake, BodyIntakeDeps, BodyIntakeOptions, UploadCommits } from './body-intake.ts'
 import { refuseTooLong } from '../limits/limits.ts'
 import { Pace } from './pace.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */
 const CHECKPOINT_ENTRIES = 16_384
 /** Frames after which others get their turn: references are looked up without a pause between them. */
-const BREATH_FRAMES = 128
+const STRETCH_FRAMES = 128
 /** Slices that are being verified and stored at the same time. */
 const PUTS_MAX = 8
 /** Missing slices that a refusal names, and frames after the first one that are looked at for them. */
@@ -57,8 +57,8 @@ interface Batch {
 }
 
 export class SliceIntake implements BodyIntake {
-  readonly #deps: IntakeDeps
-  readonly #sink: Sink
+  readonly #deps: BodyIntakeDeps
+  readonly #commits: UploadCommits
   readonly #body: SliceBody
   readonly #pace: Pace
   readonly #reader: FrameReader
@@ -72,9 +72,9 @@ export class SliceIntake implements BodyIntake {
   /** Why a checkpoint failed: entries after it would leave a hole, so nothing is committed any more. */
   #broken: { readonly error: unknown } | undefined
 
-  constructor(deps: IntakeDeps, sink: Sink, body: SliceBody, options: IntakeOptions) {
+  constructor(deps: BodyIntakeDeps, commits: UploadCommits, body: SliceBody, options: BodyIntakeOptions) {
     this.#deps = deps
-    this.#sink = sink
+    this.#commits = commits
     this.#body = body
     this.#offset = body.offset
     this.#reader = createFrameReader(body.cutter.maximum)
@@ -85,11 +85,11 @@ export class SliceIntake implements BodyIntake {
         isNews: () => this.#batch !== undefined,
         checkpoint: async () => {
           await this.#checkpoint()
-          await sink.renewSpace()
+          await commits.renewSpace()
         },
         park: async () => {
           await this.#checkpoint()
-          await sink.rest()
+          await commits.closeFiles()
         },
       },
     )
@@ -106,16 +106,16 @@ export class SliceIntake implements BodyIntake {
   async take(piece: Uint8Array): Promise<boolean> {
     const pace = this.#pace
     await pace.parking
-    if (!pace.hasPlace) {
-      if (!(await pace.takePlace())) return false
-      await this.#sink.renewSpace()
+    if (!pace.hasSlot) {
+      if (!(await pace.acquireSlot())) return false
+      await this.#commits.renewSpace()
     }
     pace.add(piece.byteLength)
     try {
       const frames = this.#reader.take(piece)
       for (let next = frames.next(); !next.done; next = frames.next()) {
         await this.#takeFrame(next.value, frames)
-        if (++this.#frames % BREATH_FRAMES === 0) await this.#deps.clock.sleep(0)
+        if (++this.#frames % STRETCH_FRAMES === 0) await this.#deps.clock.sleep(0)
         if (this.#batch?.failed) throw this.#batch.failed.error
         if (pace.isCheckpointDue || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES) await pace.startCheckpoint()
       }
@@ -148,10 +148,10 @@ export class SliceIntake implements BodyIntake {
         const batch = this.#batch
         this.#batch = undefined
         if (batch) await letGo(batch)
-        await this.#sink.rest()
+        await this.#commits.closeFiles()
       })
     } finally {
-      this.#pace.freePlace()
+      this.#pace.releaseSlot()
     }
   }
 
@@ -268,7 +268,7 @@ export class SliceIntake implements BodyIntake {
       await batch.receiver.sync()
       this.#body.crashPoint('uploads:slices-synced')
       // The pins of the receiver are let go of once the journal names the slices.
-      await this.#sink.commit([{ entries, tail: NO_TAIL, storedBytes: 0, release: () => {} }])
+      await this.#commits.commit([{ entries, tail: NO_TAIL, storedBytes: 0, release: () => {} }])
     }
     if (batch.failed) throw batch.failed.error
   }

@@ -1,4 +1,4 @@
-// Slots: how many unfinished uploads a store, a creator and the links of a creator may have, so that no creator keeps others from creating.
+// UploadQuota: how many unfinished uploads a store, a creator and the links of a creator may have, so that no creator keeps others from creating.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
@@ -7,7 +7,7 @@ import { creatorTokenId } from '../record/upload.ts'
 import type { Upload } from '../record/upload.ts'
 
 /** Most unfinished uploads, parts among them. */
-export interface SlotLimits {
+export interface QuotaLimits {
   readonly store: number
   /** Those of one token, and of the links it made. */
   readonly creator: number
@@ -15,11 +15,11 @@ export interface SlotLimits {
   readonly links: number
 }
 
-export const SLOT_LIMITS: SlotLimits = { store: 10_000, creator: 1000, links: 100 }
+export const QUOTA_LIMITS: QuotaLimits = { store: 10_000, creator: 1000, links: 100 }
 
-export interface Slots {
+export interface UploadQuota {
   /** A slot for an upload that is being created, held until disposed: by then the upload is among the live ones. Throws `limit-reached`. */
-  take(actor: Actor): Disposable
+  acquire(actor: Actor): Disposable
 }
 
 interface Holder {
@@ -28,7 +28,7 @@ interface Holder {
 }
 
 /** Makes the slots of a store; `live` gives its unfinished uploads. */
-export function createSlots(live: () => Iterable<Upload>, limits: SlotLimits): Slots {
+export function createUploadQuota(live: () => Iterable<Upload>, limits: QuotaLimits): UploadQuota {
   const creating = new Set<Holder>()
 
   const holders = function* (): Generator<Holder> {
@@ -36,7 +36,7 @@ export function createSlots(live: () => Iterable<Upload>, limits: SlotLimits): S
     yield* creating
   }
   return {
-    take(actor) {
+    acquire(actor) {
       const mine: Holder = { creator: creatorTokenId(actor), isByLink: actor.link !== undefined }
       let all = 0
       let own = 0

@@ -18,10 +18,10 @@ const statuses = async (responses: readonly Promise<Response>[]): Promise<number
 const times = (count: number, status: number): number[] => Array.from({ length: count }, () => status)
 
 describe('slots', () => {
-  const slotLimits = { store: 9, creator: 5, links: 2 }
+  const quotaLimits = { store: 9, creator: 5, links: 2 }
 
   test('a creator that has all it may have gets 429, also at once, and another one goes on', async () => {
-    await using server = await startUploadServer({ slotLimits })
+    await using server = await startUploadServer({ quotaLimits })
     expect(await statuses(Array.from({ length: 12 }, () => post(server, ann)))).toEqual([...times(5, 201), ...times(7, 429)])
     const refused = await post(server, ann)
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:limit-reached', detail: 'The token has 5 unfinished uploads.' })
@@ -32,7 +32,7 @@ describe('slots', () => {
   }, 60_000)
 
   test('finishing and deleting give slots back, also after a restart; a part keeps its slot', async () => {
-    await using server = await startUploadServer({ slotLimits })
+    await using server = await startUploadServer({ quotaLimits })
     const urls: string[] = []
     for (let i = 0; i < 4; i++) urls.push(await create(server, 10, ann))
     const part = await create(server, 10, { ...ann, 'Upload-Concat': 'partial' })
@@ -47,14 +47,14 @@ describe('slots', () => {
   }, 60_000)
 
   test('a creation that is refused takes no slot', async () => {
-    await using server = await startUploadServer({ slotLimits, maxLength: 100 })
+    await using server = await startUploadServer({ quotaLimits, maxLength: 100 })
     for (let i = 0; i < 6; i++) expect((await post(server, ann, 101)).status).toBe(413)
     for (let i = 0; i < 6; i++) expect((await post(server, { ...ann, 'Upload-Metadata': `kind ${btoa('floppy')}` })).status).toBe(400)
     expect((await post(server, ann)).status).toBe(201)
   }, 60_000)
 
   test('links count towards the token that made them, and leave it most of its slots', async () => {
-    await using server = await startUploadServer({ slotLimits })
+    await using server = await startUploadServer({ quotaLimits })
     const byLink = (i: number) => post(server, { Authorization: null }, 10, `/v1/uploads?link=lnk_${i}`)
     expect(await statuses([1, 2, 3].map(byLink))).toEqual([201, 201, 429])
     expect(await statuses(Array.from({ length: 4 }, () => post(server, ann)))).toEqual([201, 201, 201, 429])

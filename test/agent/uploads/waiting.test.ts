@@ -1,4 +1,4 @@
-// How long a request waits for its turn, and a body for its bytes. The clock is moved by hand.
+// How long a request waits for its lock, and a body for its bytes. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
 import type { ImagePublisher } from '../../../agent/contract/images.ts'
@@ -18,7 +18,7 @@ describe('waiting', () => {
     return wire
   }
 
-  test('a turn that is not let go of in ten seconds is answered with 423, and with the upload once it is', async () => {
+  test('a lock that is not let go of in ten seconds is answered with 423, and with the upload once it is', async () => {
     const clock = createManualClock()
     const publisher = createMemoryPublisher()
     const held = Promise.withResolvers<void>()

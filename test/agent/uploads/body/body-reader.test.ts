@@ -1,15 +1,15 @@
-// Bodies in time: when they are committed, parked, ended, and how they share places. The clock is moved by hand.
+// Bodies in time: when they are committed, parked, ended, and how they share slots. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
 import type { ManifestEntry } from '../../../../protocol/manifest.ts'
 import type { Checkpoint } from '../../../../agent/contract/slices.ts'
-import { createBreath } from '../../../../agent/uploads/body/byte-budget.ts'
-import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
-import { Reception } from '../../../../agent/uploads/body/body-reader.ts'
-import type { Sink } from '../../../../agent/uploads/body/byte-intake.ts'
-import type { Body, Ending, ReceptionDeps } from '../../../../agent/uploads/body/body-reader.ts'
+import { createByteBudget } from '../../../../agent/uploads/body/byte-budget.ts'
+import { createIngestSlots } from '../../../../agent/uploads/body/ingest-slots.ts'
+import { BodyReader } from '../../../../agent/uploads/body/body-reader.ts'
+import type { UploadCommits } from '../../../../agent/uploads/body/body-intake.ts'
+import type { Body, Ending, BodyReaderDeps } from '../../../../agent/uploads/body/body-reader.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import type { ManualClock } from '../../../support/memory/manual-clock.ts'
 import { createMemorySlices } from '../../../support/memory/memory-slices.ts'
@@ -18,25 +18,25 @@ import { until } from '../../../support/until.ts'
 const KIB = 1024
 const IDLE_MS = 60_000
 
-/** One store of slices with its places, and a clock. */
-function createScene(places = 1) {
+/** One store of slices with its slots, and a clock. */
+function createScene(slots = 1) {
   const clock = createManualClock()
   const slices = createMemorySlices()
-  const deps: ReceptionDeps & { clock: ManualClock } = {
+  const deps: BodyReaderDeps & { clock: ManualClock } = {
     clock,
-    breath: createBreath(clock),
-    places: createPlaces(places, () => clock.monotonicMs()),
-    provisional: createPlaces(2, () => clock.monotonicMs()),
+    byteBudget: createByteBudget(clock),
+    ingestSlots: createIngestSlots(slots, () => clock.monotonicMs()),
+    provisionalSlots: createIngestSlots(2, () => clock.monotonicMs()),
     idleLimitMs: IDLE_MS,
   }
-  const all = new Set<Reception>()
+  const all = new Set<BodyReader>()
   clock.every(250, () => {
-    for (const reception of all) reception.tick()
+    for (const reader of all) reader.tick()
   })
   return { deps, clock, slices, start: (body: Partial<Body> = {}) => startBody(deps, slices, all, body) }
 }
 
-function startBody(deps: ReceptionDeps, slices: ReturnType<typeof createMemorySlices>, all: Set<Reception>, body: Partial<Body>) {
+function startBody(deps: BodyReaderDeps, slices: ReturnType<typeof createMemorySlices>, all: Set<BodyReader>, body: Partial<Body>) {
   let controller!: ReadableStreamDefaultController<Uint8Array>
   let isCancelled = false
   const stream = new ReadableStream<Uint8Array>({
@@ -45,11 +45,11 @@ function startBody(deps: ReceptionDeps, slices: ReturnType<typeof createMemorySl
   })
   const state = { covered: 0, entries: [] as ManifestEntry[], tail: new Uint8Array(0) as Uint8Array, commits: 0 }
   const sent: Uint8Array[] = []
-  const sink: Sink = {
+  const commits: UploadCommits = {
     get tailLength() {
       return state.tail.byteLength
     },
-    open: async () => slices.ingest({ offset: state.covered, tail: state.tail }),
+    openIngest: async () => slices.ingest({ offset: state.covered, tail: state.tail }),
     async commit(checkpoints: readonly Checkpoint[]) {
       state.commits++
       for (const { entries, tail, release } of checkpoints) {
@@ -64,13 +64,13 @@ function startBody(deps: ReceptionDeps, slices: ReturnType<typeof createMemorySl
       state.tail = Buffer.concat([state.tail, bytes])
     },
     renewSpace: async () => {},
-    rest: async () => {},
+    closeFiles: async () => {},
   }
-  const reception = new Reception(deps, sink, { stream, room: 1e9, completes: true, isMeasured: true, checksum: undefined, ...body })
-  all.add(reception)
-  const ending = reception.run().finally(() => all.delete(reception))
+  const reader = new BodyReader(deps, commits, { stream, room: 1e9, completes: true, isMeasured: true, checksum: undefined, ...body })
+  all.add(reader)
+  const ending = reader.run().finally(() => all.delete(reader))
   return {
-    reception,
+    reader,
     ending,
     send(length: number, byte = 1 + (sent.length % 255)) {
       const piece = new Uint8Array(length).fill(byte)
@@ -116,7 +116,7 @@ describe('a body', () => {
     expect(body.offset).toBe(3000 * KIB)
   })
 
-  test('of a few bytes a second is never cut, and holds neither place nor ingest', async () => {
+  test('of a few bytes a second is never cut, and holds neither slot nor ingest', async () => {
     const { clock, slices, deps, start } = createScene()
     const body = start()
     for (let second = 0; second < 300; second++) {
@@ -125,7 +125,7 @@ describe('a body', () => {
       clock.advance(1000)
     }
     await settle()
-    expect(deps.places.held).toBe(0)
+    expect(deps.ingestSlots.held).toBe(0)
     expect(slices.openMax).toBe(0)
     expect(body.offset).toBeGreaterThanOrEqual(29_700)
     body.breakOff()
@@ -140,7 +140,7 @@ describe('a body', () => {
     await until('the ingest is open', () => slices.open === 1)
     clock.advance(2500)
     await until('the ingest is closed', () => slices.open === 0)
-    await until('the place is free', () => deps.places.held === 0)
+    await until('the slot is free', () => deps.ingestSlots.held === 0)
     expect(body.offset).toBe(200 * KIB)
     body.send(100 * KIB)
     await until('the ingest is open again', () => slices.open === 1)
@@ -156,7 +156,7 @@ describe('a body', () => {
     body.send(100 * KIB)
     await settle()
     clock.advance(100)
-    body.reception.ask()
+    body.reader.ask()
     expect(await body.ending).toBe('superseded')
     expect(body.offset).toBe(100 * KIB)
   })
@@ -164,7 +164,7 @@ describe('a body', () => {
   test('that is asked to stop may flow to its end for a quarter of a second, and not longer', async () => {
     const short = createScene()
     const ending = short.start()
-    ending.reception.ask()
+    ending.reader.ask()
     for (let i = 0; i < 4; i++) {
       ending.send(10 * KIB)
       await settle()
@@ -176,7 +176,7 @@ describe('a body', () => {
 
     const long = createScene()
     const going = long.start()
-    going.reception.ask()
+    going.reader.ask()
     let sent = 0
     let isOver = false
     void going.ending.then(() => (isOver = true))
@@ -234,24 +234,24 @@ describe('a body', () => {
     slices.freeBytes = 0
     body.send(200 * KIB, 8)
     expect(await body.ending).toBe('failed')
-    expect(body.reception.failure).toBeInstanceOf(StoreWriteFailed)
+    expect(body.reader.failure).toBeInstanceOf(StoreWriteFailed)
     expect(slices.open).toBe(0)
     expect(slices.pinned().size).toBe(0)
     expect(body.offset).toBe(200 * KIB)
   })
 })
 
-describe('places', () => {
+describe('slots', () => {
   test('go on from a silent body to one that waits', async () => {
     const { clock, deps, start } = createScene(1)
     const silent = start()
     silent.send(200 * KIB)
-    await until('it has the place', () => deps.places.held === 1)
+    await until('it has the slot', () => deps.ingestSlots.held === 1)
     const waiting = start()
     waiting.send(200 * KIB)
-    await until('the other waits', () => deps.places.waiting === 1)
+    await until('the other waits', () => deps.ingestSlots.waiting === 1)
     clock.advance(500)
-    await until('the place went on', () => deps.places.waiting === 0)
+    await until('the slot went on', () => deps.ingestSlots.waiting === 0)
     waiting.close()
     expect(await waiting.ending).toBe('end')
     expect(waiting.offset).toBe(200 * KIB)
@@ -260,7 +260,7 @@ describe('places', () => {
     expect(await silent.ending).toBe('end')
   })
 
-  test('are shared by turns when both flow, and no more ingests are open than there are places', async () => {
+  test('are shared by turns when both flow, and no more ingests are open than there are slots', async () => {
     const { clock, deps, slices, start } = createScene(2)
     const bodies = [start(), start(), start(), start(), start()]
     for (let round = 0; round < 200; round++) {
@@ -268,7 +268,7 @@ describe('places', () => {
       await settle()
       clock.advance(300)
       await settle()
-      expect(deps.places.held).toBeLessThanOrEqual(2)
+      expect(deps.ingestSlots.held).toBeLessThanOrEqual(2)
     }
     for (const body of bodies) body.close()
     for (const body of bodies) expect(await body.ending).toBe('end')
@@ -277,17 +277,17 @@ describe('places', () => {
     expect(slices.openMax).toBeLessThanOrEqual(2)
   })
 
-  test('may take long: few bytes are committed meanwhile, and none is lost when the place comes', async () => {
+  test('may take long: few bytes are committed meanwhile, and none is lost when the slot comes', async () => {
     const { clock, deps, start } = createScene(1)
-    const taken = await deps.places.take(new AbortController().signal)
+    const taken = await deps.ingestSlots.acquire(new AbortController().signal)
     const body = start()
     body.send(40 * KIB)
     body.send(40 * KIB)
-    await until('it waits', () => deps.places.waiting === 1)
+    await until('it waits', () => deps.ingestSlots.waiting === 1)
     clock.advance(2000)
     await until('few bytes are committed', () => body.offset === 40 * KIB)
     taken[Symbol.dispose]()
-    await until('it has the place', () => deps.places.waiting === 0)
+    await until('it has the slot', () => deps.ingestSlots.waiting === 0)
     body.send(100 * KIB)
     body.close()
     expect(await body.ending).toBe('end')
@@ -299,11 +299,11 @@ describe('places', () => {
     const { deps, start } = createScene(1)
     const first = start()
     first.send(200 * KIB)
-    await until('it has the place', () => deps.places.held === 1)
+    await until('it has the slot', () => deps.ingestSlots.held === 1)
     const second = start()
     second.send(200 * KIB)
-    await until('the other waits', () => deps.places.waiting === 1)
-    second.reception.end('stopping')
+    await until('the other waits', () => deps.ingestSlots.waiting === 1)
+    second.reader.end('stopping')
     expect(await second.ending).toBe('stopping')
     expect(second.offset).toBe(0)
     first.close()
@@ -340,8 +340,8 @@ test('in any order of bytes, time and contention every body is committed byte fo
     { weight: 3, arbitrary: fc.constant({ kind: 'settle' as const }) },
   )
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(1, 2), fc.boolean(), async (steps, places, isSlow) => {
-      const { clock, slices, deps, start } = createScene(places)
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(1, 2), fc.boolean(), async (steps, slots, isSlow) => {
+      const { clock, slices, deps, start } = createScene(slots)
       if (isSlow) slices.beforeCheckpoint = () => Bun.sleep(1)
       const bodies = [start({ completes: false }), start({ completes: false }), start({ completes: false })]
       const sent = [0, 0, 0]
@@ -354,7 +354,7 @@ test('in any order of bytes, time and contention every body is committed byte fo
           sent[one.body] = (sent[one.body] ?? 0) + length
         }
         for (const body of bodies) expect(body.isExact).toBe(true)
-        expect(slices.open).toBeLessThanOrEqual(places)
+        expect(slices.open).toBeLessThanOrEqual(slots)
       }
       bodies.forEach((body, i) => (i === 1 ? body.breakOff() : body.close()))
       const endings = Promise.all(bodies.map((body) => body.ending))
@@ -362,7 +362,7 @@ test('in any order of bytes, time and contention every body is committed byte fo
       // A broken stream loses what its reader had not fetched; the others lose nothing.
       expect(bodies.map((body, i) => (i === 1 ? body.offset <= (sent[i] ?? 0) : body.offset))).toEqual([sent[0] ?? 0, true, sent[2] ?? 0])
       for (const body of bodies) expect(body.isExact).toBe(true)
-      expect(deps.places.held).toBe(0)
+      expect(deps.ingestSlots.held).toBe(0)
       expect(slices.pinned().size).toBe(0)
     }),
     { numRuns: 100 },

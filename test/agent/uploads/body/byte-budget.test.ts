@@ -1,21 +1,21 @@
 // How many bytes are taken before the event loop goes round. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
-import { createBreath } from '../../../../agent/uploads/body/byte-budget.ts'
+import { createByteBudget } from '../../../../agent/uploads/body/byte-budget.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 
 const MIB = 1024 * 1024
 
-describe('the breath of all bodies', () => {
+describe('the byte budget of all bodies', () => {
   test('pauses after many bytes, once for all, and not after few', async () => {
     const clock = createManualClock()
-    const breath = createBreath(clock)
-    expect(breath.spend(MIB)).toBeUndefined()
-    const pause = breath.spend(MIB)
+    const byteBudget = createByteBudget(clock)
+    expect(byteBudget.spend(MIB)).toBeUndefined()
+    const pause = byteBudget.spend(MIB)
     expect(pause).toBeInstanceOf(Promise)
-    expect(breath.spend(64 * 1024)).toBe(pause)
+    expect(byteBudget.spend(64 * 1024)).toBe(pause)
     clock.advance(1)
     await pause
-    expect(breath.spend(MIB)).toBeUndefined()
+    expect(byteBudget.spend(MIB)).toBeUndefined()
   })
 })

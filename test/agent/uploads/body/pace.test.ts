@@ -1,14 +1,14 @@
-// When a place goes on, and what watching for it costs. The clock is moved by hand.
+// When a slot goes on, and what watching for it costs. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
 import { Pace } from '../../../../agent/uploads/body/pace.ts'
-import { createPlaces } from '../../../../agent/uploads/body/ingest-slots.ts'
+import { createIngestSlots } from '../../../../agent/uploads/body/ingest-slots.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { until } from '../../../support/until.ts'
 
 const MIB = 1024 * 1024
 
-/** A body that has the only place, with somebody who waits for it. */
+/** A body that has the only slot, with somebody who waits for it. */
 async function createScene() {
   const manual = createManualClock()
   let sleeps = 0
@@ -19,7 +19,7 @@ async function createScene() {
       return manual.sleep(ms, signal)
     },
   }
-  const places = createPlaces(1, manual.monotonicMs)
+  const slots = createIngestSlots(1, manual.monotonicMs)
   let readingSinceMs: number | undefined
   const steps: string[] = []
   const step = (name: string) => async (): Promise<void> => void steps.push(name)
@@ -29,13 +29,13 @@ async function createScene() {
     signal: new AbortController().signal,
     onFailure: (error: unknown) => void steps.push(String(error)),
   }
-  const pace = new Pace({ clock, places }, options, { isNews: () => pace.fresh > 0, checkpoint: step('checkpoint'), park: step('park') })
-  await pace.takePlace()
-  const next = places.take(new AbortController().signal)
+  const pace = new Pace({ clock, ingestSlots: slots }, options, { isNews: () => pace.fresh > 0, checkpoint: step('checkpoint'), park: step('park') })
+  await pace.acquireSlot()
+  const next = slots.acquire(new AbortController().signal)
   return {
     clock: manual,
     pace,
-    places,
+    slots,
     steps,
     next,
     get sleeps() {
@@ -57,7 +57,7 @@ async function createScene() {
 
 const settle = () => Bun.sleep(0)
 
-describe('a place', () => {
+describe('a slot', () => {
   test('is watched by one wait after the other, however many pieces come', async () => {
     const scene = await createScene()
     for (let at = 0; at < 1000; at++) {
@@ -88,7 +88,7 @@ describe('a place', () => {
     scene.clock.advance(1)
     await scene.next
     expect(scene.steps).toEqual(['park'])
-    expect(scene.pace.hasPlace).toBe(false)
+    expect(scene.pace.hasSlot).toBe(false)
   })
 
   test('counts silence from the last byte, not from the wait before', async () => {
