@@ -6,6 +6,7 @@ import { BlockList, isIP } from 'node:net'
 import { join } from 'node:path'
 import { Cron } from 'croner'
 import { z } from 'zod'
+import { errorCode, errorText, hasCode } from '../protocol/errors.ts'
 import { nameSchema } from '../protocol/image.ts'
 import { parseDuration, parseSize } from '../protocol/units.ts'
 import { environmentName, readEnvironment, readToml } from './config-source.ts'
@@ -163,7 +164,7 @@ export function loadConfig(file: string | undefined, environment: Environment = 
         return refuse(`${file} is longer than ${CONFIG_BYTES_MAX} bytes, which no configuration is. Name the right file with --config.`)
       text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     } catch (error) {
-      return refuse(`The configuration ${file} cannot be read (${reasonOf(error)}). Name a readable file with --config.`)
+      return refuse(`The configuration ${file} cannot be read (${errorCode(error) ?? errorText(error)}). Name a readable file with --config.`)
     }
   }
   return parseConfig(text, file ?? 'configuration', environment)
@@ -255,8 +256,8 @@ function readAdminToken(environment: Environment, complaints: string[]): string 
     try {
       token = readFileSync(join(folder, 'admin-token'), 'utf8')
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-        complaints.push(`The credential admin-token cannot be read (${reasonOf(error)}). Check LoadCredential= of the unit.`)
+      if (!hasCode(error, 'ENOENT'))
+        complaints.push(`The credential admin-token cannot be read (${errorCode(error) ?? errorText(error)}). Check LoadCredential= of the unit.`)
     }
   }
   token = token?.trim()
@@ -315,10 +316,6 @@ function sentence(message: string): string {
     .replace(/^Invalid option: expected/, 'is wrong: expected')
     .replace(/^Too (small|big): expected \w+ to (have|be)/, 'is wrong: must $2')
   return `${text.startsWith('"') ? 'is wrong: ' : ''}${text}. Correct it and start again.`
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? ('code' in error && String(error.code)) || error.message : String(error)
 }
 
 function refuse(complaint: string): ConfigOutcome {

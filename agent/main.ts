@@ -2,6 +2,7 @@
 // 0 done, 1 failed, 2 refused or not understood.
 
 import { parseArgs } from 'node:util'
+import { errorText } from '../protocol/errors.ts'
 import packageFile from '../package.json' with { type: 'json' }
 import { checkConfiguration } from './commands/check-configuration.ts'
 import { checkStore } from './commands/check.ts'
@@ -73,7 +74,7 @@ function parseCommandLine(args: readonly string[]) {
       options: { config: { type: 'string' }, check: flag, 'dry-run': flag, help: { ...flag, short: 'h' }, version: { ...flag, short: 'V' } },
     })
   } catch (error) {
-    return `${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`
+    return `${errorText(error)}\n\n${USAGE}`
   }
 }
 

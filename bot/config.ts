@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { errorText, hasCode } from '../protocol/errors.ts'
 import type { LogLevel } from './system/log.ts'
 
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
@@ -139,7 +140,7 @@ function credential(environment: Environment, name: keyof typeof CREDENTIALS): s
     const read = readFileSync(path, 'utf8').trim()
     return read === '' ? undefined : read
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw new ConfigRefused(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}. Check LoadCredential= of the unit.`)
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw new ConfigRefused(`${path} cannot be read: ${errorText(error)}. Check LoadCredential= of the unit.`)
   }
 }

@@ -2,6 +2,7 @@
 // answer. A failure becomes a problem: `peer-unreachable` with what was tried, or the agent's own. What something that is
 // no agent answered is never repeated: whoever may name an address must not read through it what it serves.
 
+import { errorCode } from './errors.ts'
 import { joinBytes } from './bytes.ts'
 import type { z } from 'zod'
 import { AnswerTooSlow, monotonicMs, readAnswer } from './answer-body.ts'
@@ -285,6 +286,6 @@ export function readAgentProblem(text: string): Problem | undefined {
 /** Why a connection failed, in the words of this machine: the peer's part in them is its code alone. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error ? String(error.code) : ''
+  const code = errorCode(error) ?? ''
   return /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(code) ? `its certificate is not accepted (${code})` : error.message
 }

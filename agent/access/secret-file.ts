@@ -3,6 +3,8 @@
 import { constants } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
+import { syncFolder } from '../contract/sync-folder.ts'
 
 /** Writes a secret and a line end to a file of mode 0600, replacing it as a whole; durable when it resolves. */
 export async function writeSecretFile(path: string, secret: string): Promise<void> {
@@ -15,12 +17,7 @@ export async function writeSecretFile(path: string, secret: string): Promise<voi
     await file.close()
   }
   await rename(temporary, path)
-  const folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY)
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+  await syncFolder(dirname(path))
 }
 
 /** Longest secret file in bytes. */
@@ -32,7 +29,7 @@ export async function readSecretFile(path: string): Promise<string | undefined> 
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
   try {

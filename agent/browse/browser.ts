@@ -5,6 +5,7 @@ import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, join, relative, sep } from 'node:path'
+import { errorCode, hasCode } from '../../protocol/errors.ts'
 import type { FileEntry } from '../../protocol/file.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -117,7 +118,7 @@ async function describe(root: string, path: string, name: string): Promise<FileE
     if (!found.isSymbolicLink()) return { ...entry, kind: 'other', length: 0 }
     return (await describeTarget(root, path, name)) ?? { ...entry, kind: 'other', length: 0 }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
 }
@@ -148,7 +149,7 @@ async function* readPieces(file: FileHandle, start: number, end: number): AsyncG
 
 /** What an error of the file system means to the one who asked. */
 function refusalOf(error: unknown, path: string): unknown {
-  switch (codeOf(error) ?? 'none') {
+  switch (errorCode(error) ?? '') {
     case 'ENOENT':
     case 'ENAMETOOLONG':
       return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List the folder above it.' })
@@ -164,10 +165,6 @@ function refusalOf(error: unknown, path: string): unknown {
     default:
       return error
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
 function quote(path: string): string {

@@ -1,6 +1,7 @@
 // check: whether every image and every unfinished upload has all its slices, told from the index database without
 // reading them. Fast enough to be run after each move of a store.
 
+import { errorText } from '../../protocol/errors.ts'
 import type { Config } from '../config.ts'
 import type { SliceIngester, SliceRoot } from '../contract/slices.ts'
 import { withStore } from './maintenance.ts'
@@ -40,7 +41,7 @@ async function faultOf(root: SliceRoot, slices: Pick<SliceIngester, 'missing'>):
       batch = []
     }
   } catch (error) {
-    return `cannot be read (${error instanceof Error ? error.message : String(error)})`
+    return `cannot be read (${errorText(error)})`
   }
   missing += slices.missing(batch).length
   return missing > 0 ? `${missing} slices are missing` : undefined

@@ -2,10 +2,12 @@
 // that state folder and mount path belong together.
 
 import { join } from 'node:path'
+import { errorCode, errorText, hasCode } from '../../protocol/errors.ts'
 import type { Config } from '../config.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
-import { dropBallast, isDiskFull } from '../system/ballast.ts'
+import { isDiskFull } from '../contract/failures.ts'
+import { dropBallast } from '../system/ballast.ts'
 import { systemClock } from '../system/clock.ts'
 import { createCrashPoint } from '../system/crash-point.ts'
 import { createDisk } from '../system/disk.ts'
@@ -94,10 +96,9 @@ async function takeLease(deps: LeaseDeps, mount: string, signal: AbortSignal | u
       throw new StartRefused(`The disk of store.mount "${mount}" is full to the last block. Free a megabyte there and start again; then delete images.`, {
         cause: error,
       })
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error
+    if (!hasCode(error, 'EROFS', 'EACCES', 'EPERM')) throw error
     throw new StartRefused(
-      `store.mount "${mount}" cannot be written to (${code}). Mount it writable and give it to the user the agent runs as, then start again.`,
+      `store.mount "${mount}" cannot be written to (${errorCode(error)}). Mount it writable and give it to the user the agent runs as, then start again.`,
       {
         cause: error,
       },
@@ -111,8 +112,7 @@ async function reach(disk: Disk, folder: string, key: string, nextStep: string):
     await disk.makeFolder(folder)
     await disk.list(folder)
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw new StartRefused(`${key} "${folder}" cannot be used (${code}). ${nextStep}`, { cause: error })
+    throw new StartRefused(`${key} "${folder}" cannot be used (${errorCode(error) ?? errorText(error)}). ${nextStep}`, { cause: error })
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
+import { errorCode, errorText } from '../../protocol/errors.ts'
 import { makeProblem } from '../../protocol/problems.ts'
 import type { Config } from '../config.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
@@ -104,12 +105,9 @@ export async function readTls({ tls }: Config): Promise<Tls | undefined> {
   try {
     createSecureContext({ cert, key })
   } catch (error) {
-    throw new StartRefused(
-      `tls.cert and tls.key cannot be used together (${error instanceof Error ? error.message : String(error)}). Name a certificate and its own key, both PEM.`,
-      {
-        cause: error,
-      },
-    )
+    throw new StartRefused(`tls.cert and tls.key cannot be used together (${errorText(error)}). Name a certificate and its own key, both PEM.`, {
+      cause: error,
+    })
   }
   return { cert, key }
 }
@@ -118,15 +116,15 @@ async function readPem(key: string, path: string): Promise<string> {
   try {
     return await Bun.file(path).text()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw new StartRefused(`${key} "${path}" cannot be read (${code}). Name a PEM file that the user of the agent may read.`, { cause: error })
+    throw new StartRefused(`${key} "${path}" cannot be read (${errorCode(error) ?? errorText(error)}). Name a PEM file that the user of the agent may read.`, {
+      cause: error,
+    })
   }
 }
 
 function refuseListen(host: string, port: number, error: unknown): Error {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const address = `${host}:${port}`
-  switch (code) {
+  switch (errorCode(error) ?? '') {
     case 'EADDRINUSE':
       return new StartRefused(`The address ${address} is taken by another process. Stop that process, or set network.listen to another port.`, { cause: error })
     case 'EADDRNOTAVAIL':
@@ -134,12 +132,9 @@ function refuseListen(host: string, port: number, error: unknown): Error {
     case 'EACCES':
       return new StartRefused(`The agent may not listen on ${address}. Set network.listen to a port above 1023.`, { cause: error })
     default:
-      return new StartRefused(
-        `The agent cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}. Correct network.listen, tls.cert and tls.key.`,
-        {
-          cause: error,
-        },
-      )
+      return new StartRefused(`The agent cannot listen on ${address}: ${errorText(error)}. Correct network.listen, tls.cert and tls.key.`, {
+        cause: error,
+      })
   }
 }
 

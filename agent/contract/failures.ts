@@ -1,5 +1,6 @@
 // What the contracts' own failures mean to the one who asked: the one place where broken storage becomes a problem.
 
+import { errorCode, hasCode } from '../../protocol/errors.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { SliceUnreadable, StoreWriteFailed } from './slices.ts'
@@ -30,10 +31,16 @@ export function problemOf(error: unknown): ProblemError {
   return problem('internal', 'The agent failed in a way it did not expect.', {}, { cause: error })
 }
 
+/** Whether an error says that the file system has no space left, or that a quota is used up. */
+export function isDiskFull(error: unknown): boolean {
+  return hasCode(error, 'ENOSPC', 'EDQUOT')
+}
+
 /** `code` of a system error or of its nearest cause that has one. */
 function systemCode(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    if ('code' in at && typeof at.code === 'string' && at.code in STORAGE_FAILURES) return at.code
+    const code = errorCode(at)
+    if (code !== undefined && code in STORAGE_FAILURES) return code
   }
   return undefined
 }

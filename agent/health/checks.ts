@@ -1,6 +1,7 @@
 // The checks of a store: each measures one thing and has it judged.
 
 import { z } from 'zod'
+import { errorCode, errorText } from '../../protocol/errors.ts'
 import type { HealthCheck } from '../contract/health.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceStats } from '../contract/slices.ts'
@@ -25,7 +26,6 @@ import {
   judgeWritable,
 } from './judge.ts'
 import type { ScheduleFacts, ScrubFacts } from './judge.ts'
-import { errorCode } from './mount-probe.ts'
 import type { MountProbe } from './mount-probe.ts'
 
 const SPACE_KEY = 'space-samples'
@@ -86,7 +86,7 @@ function indexFacts(sliceStats: StoreChecksDeps['sliceStats']): Parameters<typeo
     const { slices, rebuilding } = sliceStats()
     return { kind: 'open', slices, rebuilding }
   } catch (error) {
-    return { kind: 'broken', reason: `the index database does not answer: ${error instanceof Error ? error.message : 'unknown error'}` }
+    return { kind: 'broken', reason: `the index database does not answer: ${errorText(error)}` }
   }
 }
 
@@ -94,7 +94,7 @@ function spaceCheck({ space, kept, clock, mount }: StoreChecksDeps): HealthCheck
   const sampleSchema = z.object({ atMs: z.number(), availableBytes: z.number() })
   let samples: readonly SpaceSample[] = z.array(sampleSchema).catch([]).parse(kept.read(SPACE_KEY))
   return async () => {
-    const state = await space.state().catch((error: unknown) => errorCode(error))
+    const state = await space.state().catch((error: unknown) => errorCode(error) ?? 'unknown error')
     if (typeof state === 'string') return judgeSpaceUnknown(mount, state)
     const nowMs = clock.nowMs()
     const more = addSpaceSample(samples, { atMs: nowMs, availableBytes: state.availableBytes })

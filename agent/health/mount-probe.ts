@@ -3,6 +3,7 @@
 
 import { open, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { errorCode, hasCode } from '../../protocol/errors.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { MountFacts } from './judge.ts'
 
@@ -39,7 +40,7 @@ export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps
       if ((await stat(path)).size > STORE_FILE_BYTES_MAX) return 'other'
       return own.equals(await readFile(path)) ? 'own' : 'other'
     } catch (error) {
-      if (errorCode(error) === 'ENOENT') return 'none'
+      if (hasCode(error, 'ENOENT')) return 'none'
       throw error
     }
   }
@@ -51,7 +52,7 @@ export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps
         await stat(mount)
         return { kind: 'reachable', store: await lookAtStore(), answeredMs: clock.monotonicMs() - startMs }
       } catch (error) {
-        return { kind: 'unreachable', code: errorCode(error) }
+        return { kind: 'unreachable', code: errorCode(error) ?? 'unknown error' }
       }
     },
 
@@ -76,11 +77,6 @@ async function writeProbe(path: string): Promise<string | null> {
     await unlink(path)
     return null
   } catch (error) {
-    return errorCode(error)
+    return errorCode(error) ?? 'unknown error'
   }
-}
-
-/** Code of a system error, such as ENOENT. */
-export function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error'
 }

@@ -3,13 +3,15 @@
 // Purge: image.json says deleting → the manifest is gone, durably → the folder is gone. From the second step on gc may
 // take the slices; a crash at any step is taken up by the next start.
 
+import { errorText } from '../../protocol/errors.ts'
 import type { Image, ImagePatch } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import { diskProblem, isDiskFull } from './disk-problem.ts'
+import { isDiskFull } from '../contract/failures.ts'
+import { diskProblem } from './disk-problem.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { changed } from './image-states.ts'
@@ -180,7 +182,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
           if (isGone) purged.push(victim)
         } catch (error) {
           log.warn('an image could not be purged', { image: victim.id, error })
-          failed.push({ id: victim.id, reason: error instanceof Error ? error.message : String(error) })
+          failed.push({ id: victim.id, reason: errorText(error) })
         }
       }
       return { dryRun, purged, failed }

@@ -2,13 +2,13 @@
 // says so, and costs the others nothing.
 
 import { join } from 'node:path'
+import { errorCode, errorText } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
 import { ManifestInvalid } from '../../protocol/manifest.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import { diskErrorCode } from './disk-problem.ts'
 import { decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
@@ -74,7 +74,7 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
   } catch (error) {
     if (error instanceof RangeError) return quarantined(deps, id, error.message)
     log.error('an image cannot be read', { image: id, error })
-    const code = diskErrorCode(error) ?? (error instanceof Error ? error.message : String(error))
+    const code = errorCode(error) ?? errorText(error)
     return nameless(deps, id, {
       status: 'fileUnavailable',
       statusReason: `Its files cannot be read (${code}). Check the mount path, then reconnect the store.`,

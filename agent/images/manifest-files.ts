@@ -2,6 +2,7 @@
 // block at a time is read.
 
 import { join } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
 import { digestIn, formatDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import {
@@ -21,7 +22,6 @@ import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
 import type { ManifestHashes, OpenedManifest } from '../../protocol/manifest-file.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import type { NewContent } from '../contract/images.ts'
-import { diskErrorCode } from './disk-problem.ts'
 import { readManifestWindows } from './manifest-windows.ts'
 import { copyManifest, writeManifest } from './manifest-writer.ts'
 import type { WrittenManifest } from './manifest-writer.ts'
@@ -130,7 +130,7 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
     try {
       return await disk.openRead(path(id))
     } catch (error) {
-      if (diskErrorCode(error) === 'ENOENT') throw new ManifestInvalid('its file is missing', { cause: error })
+      if (hasCode(error, 'ENOENT')) throw new ManifestInvalid('its file is missing', { cause: error })
       throw error
     }
   }

@@ -1,9 +1,9 @@
 // A manifest read in windows: for passes that need every entry and must not hold a manifest of hundreds of megabytes in memory.
 
+import { hasCode } from '../../protocol/errors.ts'
 import { formatDigest } from '../../protocol/digest.ts'
 import { MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid, manifestLength } from '../../protocol/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
-import { diskErrorCode } from './disk-problem.ts'
 
 /** Entries of one window: 640 KiB. */
 const WINDOW_ENTRIES = 16_384
@@ -36,7 +36,7 @@ async function openManifest(disk: Disk, path: string): ReturnType<Disk['openRead
   try {
     return await disk.openRead(path)
   } catch (error) {
-    if (diskErrorCode(error) === 'ENOENT') throw new ManifestInvalid('its file is missing', { cause: error })
+    if (hasCode(error, 'ENOENT')) throw new ManifestInvalid('its file is missing', { cause: error })
     throw error
   }
 }

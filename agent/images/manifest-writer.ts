@@ -2,6 +2,7 @@
 // covers the header, so the entries are read twice: once to count them, once to write them.
 
 import { dirname, join } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
 import { formatDigest } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
 import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES } from '../../protocol/manifest.ts'
@@ -9,7 +10,6 @@ import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import type { NewContent } from '../contract/images.ts'
-import { diskErrorCode } from './disk-problem.ts'
 
 /** Entries encoded in memory before they are written: 640 KiB, about 2 ms of work. */
 const WINDOW_ENTRIES = 16_384
@@ -73,7 +73,7 @@ async function createFile(disk: Disk, path: string): Promise<DiskFile> {
   try {
     return await disk.openWrite(path, 'create')
   } catch (error) {
-    if (diskErrorCode(error) !== 'EEXIST') throw error
+    if (!hasCode(error, 'EEXIST')) throw error
     await disk.remove(path)
     return disk.openWrite(path, 'create')
   }

@@ -4,6 +4,7 @@
 //
 // A crash anywhere leaves either nothing of the image but slices, or an image that the next start takes up where it was.
 
+import { errorText } from '../../protocol/errors.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
 import type { ImagePublisher } from '../contract/images.ts'
@@ -128,7 +129,7 @@ export function createPublication(deps: PublicationDeps): Publication {
     }
   }
   const giveUp = async (id: string, cause: unknown): Promise<void> => {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = errorText(cause)
     const statusReason = `It could not be inspected: ${why}. Check the mount path, then restore the image to have it inspected again.`
     await damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? changed(stored, { status: 'error', statusReason }) : undefined))
     announce(id)

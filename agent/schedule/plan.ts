@@ -1,6 +1,7 @@
 // When schedules fire and which are due: pure, over cron expressions.
 
 import { Cron } from 'croner'
+import { errorText } from '../../protocol/errors.ts'
 import type { ScheduleName } from '../../protocol/schedule.ts'
 
 /** What decides when a schedule fires next. */
@@ -45,7 +46,7 @@ export function judgeCron(cron: string, timezone: string, nowMs: number): CronVe
   try {
     return openCron(cron, timezone).nextRun(new Date(nowMs)) === null ? { kind: 'refused', reason: 'it never fires' } : { kind: 'accepted' }
   } catch (error) {
-    return { kind: 'refused', reason: error instanceof Error ? error.message : 'it is not understood' }
+    return { kind: 'refused', reason: errorText(error) }
   }
 }
 

@@ -1,6 +1,7 @@
 // Runs the schedules: looks each second what is due, starts its task, and keeps how it went.
 
 import { z } from 'zod'
+import { errorText } from '../../protocol/errors.ts'
 import { problem } from '../../protocol/problems.ts'
 import { scheduleNameSchema } from '../../protocol/schedule.ts'
 import type { Schedule, ScheduleName, SchedulePatch } from '../../protocol/schedule.ts'
@@ -167,7 +168,7 @@ export class Schedules implements ScheduleBoard, Disposable {
     } catch (error) {
       this.#deps.log.error('a schedule could not start its task', { schedule: name, error })
       this.#notBeforeMs.set(name, this.#deps.clock.nowMs() + RETRY_MS)
-      this.#note(name, { lastResult: `could not start: ${error instanceof Error ? error.message : 'unknown error'}`, hasFailed: true })
+      this.#note(name, { lastResult: `could not start: ${errorText(error)}`, hasFailed: true })
     } finally {
       this.#starting.delete(name)
     }

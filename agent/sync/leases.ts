@@ -2,6 +2,7 @@
 // stops in the middle. Dropped when the image is published or nothing was moved, and a day after the last attempt.
 
 import { join } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
 import { manifestEntries, ManifestInvalid } from '../../protocol/manifest.ts'
 import type { ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
@@ -178,7 +179,7 @@ async function openLease(disk: Disk, path: string): Promise<DiskFile | undefined
   try {
     return await disk.openRead(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
 }

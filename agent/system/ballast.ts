@@ -2,6 +2,7 @@
 // its image.json is written anew, which takes a block on most file systems; to free a pack what lives in it is copied first.
 
 import { join } from 'node:path'
+import { isDiskFull } from '../contract/failures.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 
@@ -19,12 +20,6 @@ const PARTS = [
 const REFILL_FREE_FACTOR = 4
 const REFILL_LOOK_MS = 30_000
 const RANDOM_BYTES_MAX = 65_536
-const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT'])
-
-/** Whether an error says that there is no room on the disk. */
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && FULL.has(error.code)
-}
 
 /** Gives the ballast for small writes up. It holds nothing, so whoever needs room may, also before the store is theirs. */
 export function dropBallast(disk: Disk, mount: string): Promise<void> {

@@ -4,7 +4,9 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, rm, statfs, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
 import type { Disk, DiskFile, FileStat } from '../contract/disk.ts'
+import { syncFolder } from '../contract/sync-folder.ts'
 
 /** Suffix of files that are not whole yet; whoever opens a folder may remove them. */
 export const TEMPORARY_SUFFIX = '.tmp'
@@ -12,15 +14,6 @@ export const TEMPORARY_SUFFIX = '.tmp'
 /** The disk of this machine. */
 export function createDisk(): Disk {
   let temporaryCount = 0
-
-  const syncFolder = async (path: string): Promise<void> => {
-    const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
-  }
 
   const makeFolder = async (path: string): Promise<void> => {
     const first = await mkdir(path, { recursive: true })
@@ -82,7 +75,7 @@ export function createDisk(): Disk {
       try {
         await unlink(path)
       } catch (error) {
-        if (errorCode(error) !== 'ENOENT') throw error
+        if (!hasCode(error, 'ENOENT')) throw error
         return
       }
       await syncFolder(dirname(path))
@@ -99,7 +92,7 @@ export function createDisk(): Disk {
       try {
         return await readdir(path)
       } catch (error) {
-        if (errorCode(error) === 'ENOENT') return []
+        if (hasCode(error, 'ENOENT')) return []
         throw error
       }
     },
@@ -110,7 +103,7 @@ export function createDisk(): Disk {
         const kind: FileStat['kind'] = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : found.isSymbolicLink() ? 'link' : 'other'
         return { kind, length: found.size, modifiedMs: found.mtimeMs }
       } catch (error) {
-        if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return undefined
+        if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
         throw error
       }
     },
@@ -157,8 +150,4 @@ async function writeAll(file: FileHandle, parts: readonly Uint8Array[], position
     }
     at += part.byteLength
   }
-}
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

@@ -6,6 +6,7 @@
 // marks the file as released and leaves it.
 
 import { z } from 'zod'
+import { hasCode } from '../../protocol/errors.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { isProcessGone, isProcessRunning } from './process-identity.ts'
@@ -127,8 +128,8 @@ async function claim(deps: LeaseDeps, folder: string, generation: number): Promi
   try {
     await make()
   } catch (error) {
-    if (errorCode(error) === 'EEXIST') return undefined
-    if (errorCode(error) !== 'ENOSPC') throw error
+    if (hasCode(error, 'EEXIST')) return undefined
+    if (!hasCode(error, 'ENOSPC')) throw error
     // A full disk must not keep out the agent that could clean it: the old generations take as much as the new one needs.
     for (const old of await generations(disk, folder)) if (old < generation - 1) await disk.remove(leasePath(folder, old))
     await make()
@@ -210,7 +211,7 @@ async function readBytes(disk: Disk, folder: string, generation: number): Promis
     return new TextDecoder().decode(await disk.readFile(leasePath(folder, generation), LEASE_FILE_BYTES))
   } catch (error) {
     // Gone between list and read: an empty text differs from what comes next.
-    if (errorCode(error) === 'ENOENT') return ''
+    if (hasCode(error, 'ENOENT')) return ''
     throw error
   }
 }
@@ -237,8 +238,4 @@ function encode(record: LeaseRecord): Uint8Array {
 
 function pickIdentity({ holder, hostname, bootId, pidNamespace, pid, startTime }: ProcessIdentity): ProcessIdentity {
   return { holder, hostname, bootId, pidNamespace, pid, startTime }
-}
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

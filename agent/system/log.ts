@@ -1,6 +1,7 @@
 // The log: one JSON line an entry, with the member names of pino so that its viewers work. systemd's journal takes
 // the lines from standard error as they are.
 
+import { errorCode } from '../../protocol/errors.ts'
 import type { Clock, Log, LogFields, LogLevel } from '../contract/runtime.ts'
 
 const LEVELS: Record<LogLevel, number> = { debug: 20, info: 30, warn: 40, error: 50 }
@@ -33,6 +34,5 @@ export function createLog(deps: LogDeps, fields: LogFields = {}): Log {
 function replaceErrors(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (!(value instanceof Error)) return value
-  const code = 'code' in value ? value.code : undefined
-  return { name: value.name, message: value.message, code, stack: value.stack, cause: value.cause }
+  return { name: value.name, message: value.message, code: errorCode(value), stack: value.stack, cause: value.cause }
 }

@@ -3,6 +3,7 @@
 // and what is made would be acknowledged on the wrong disk.
 
 import { join } from 'node:path'
+import { hasCode } from '../../protocol/errors.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 
 /** The file system of the store is not at its mount path. Reads as the error of a mount that lost its server. */
@@ -48,7 +49,7 @@ export async function guardMount(disk: Disk, mount: string, markName: string): P
     try {
       found = await run()
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') await requireMount(error)
+      if (hasCode(error, 'ENOENT')) await requireMount(error)
       throw error
     }
     if (isAbsence(found)) await requireMount()

@@ -3,6 +3,7 @@
 import { lookup } from 'node:dns/promises'
 import { BlockList } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { errorCode, errorText } from '../../protocol/errors.ts'
 
 /** How long a name may take to be resolved, in milliseconds. */
 const RESOLVE_MS_MAX = 5000
@@ -24,8 +25,7 @@ export async function resolveName(name: string): Promise<readonly string[]> {
     late.addEventListener('abort', () => reject(new Error(`the name ${name} was not resolved within ${RESOLVE_MS_MAX / 1000} s`)), { once: true })
   })
   const found = lookup(name, { all: true }).catch((error: unknown) => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    throw new Error(`the name ${name} cannot be resolved (${code})`, { cause: error })
+    throw new Error(`the name ${name} cannot be resolved (${errorCode(error) ?? errorText(error)})`, { cause: error })
   })
   return (await Promise.race([found, tooLate])).map(({ address }) => address)
 }

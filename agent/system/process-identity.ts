@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { hasCode } from '../../protocol/errors.ts'
 
 /** One process of one boot of one machine. Times are ticks since boot, text as the kernel gives it. */
 export interface ProcessIdentity {
@@ -40,7 +41,7 @@ export function isProcessGone(other: ProcessIdentity, self: ProcessIdentity): bo
     // Signal 0 reaches also processes that /proc hides from us (hidepid, ProtectProc=).
     process.kill(other.pid, 0)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return true
+    if (hasCode(error, 'ESRCH')) return true
   }
   const status = readStatus(other.pid)
   return status !== undefined && (status.isDead || status.startTime !== other.startTime)

@@ -3,6 +3,7 @@
 
 import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, constants, openSync } from 'node:fs'
+import { errorCode, errorText } from '../../protocol/errors.ts'
 
 /** Milliseconds to wait for another process that holds the database, such as a command beside the agent. */
 const BUSY_TIMEOUT_MS = 5000
@@ -102,9 +103,8 @@ function openFile(path: string): Database {
 }
 
 function unusable(path: string, error: unknown): AgentDatabaseUnusable {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB)/.test(code)
-  const reason = error instanceof Error ? error.message : String(error)
+  const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB)/.test(errorCode(error) ?? '')
+  const reason = errorText(error)
   const text = isDamaged
     ? `The agent's database ${path} is damaged (${reason}). Put a copy of it back, or move it away: images are not in it, but tokens, schedules, tasks and events begin anew.`
     : `The agent's database ${path} cannot be used (${reason}). Check that the user of the agent may write to it and that the disk is not full.`

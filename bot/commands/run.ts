@@ -1,6 +1,7 @@
 // One line in, one View out: understands, checks the role, runs, records what was written. Never throws but for bugs
 // that would leave the caller without any answer.
 
+import { errorText } from '../../protocol/errors.ts'
 import { roleIncludes } from '../../protocol/access.ts'
 import { makeProblem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
@@ -46,7 +47,7 @@ export async function runParsed(context: CommandContext, parsed: Parsed): Promis
     if (context.signal?.aborted)
       view = problemView(context, makeProblem('cancelled', `${spelled(command)} was broken off.`, { action: 'Run it again to go on.' }), 'failed')
     else if (error instanceof ProblemError) view = problemView(context, error.problem, 'failed')
-    else view = problemView(context, makeProblem('internal', `${spelled(command)} failed: ${error instanceof Error ? error.message : String(error)}`), 'failed')
+    else view = problemView(context, makeProblem('internal', `${spelled(command)} failed: ${errorText(error)}`), 'failed')
   }
   return record(context, command, input, view)
 }

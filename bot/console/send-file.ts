@@ -3,6 +3,7 @@
 
 import { DetailedError, Upload } from 'tus-js-client'
 import type { HttpRequest, HttpResponse, PreviousUpload, UrlStorage } from 'tus-js-client'
+import { errorText } from '../../protocol/errors.ts'
 import { createAgentClient } from '../../protocol/client.ts'
 import { isCutterValid } from '../../protocol/cutter.ts'
 import { ANSWER_TIMEOUT_MS, readAgentProblem } from '../../protocol/exchange.ts'
@@ -155,7 +156,7 @@ function asProblem(error: unknown, url: string): ProblemError {
   if (!response) {
     const cause = error instanceof DetailedError ? (error.causingError ?? error) : error
     const action = 'Run the same command again: it goes on where the store stands.'
-    return problem('peer-unreachable', `${url} broke off the upload: ${cause instanceof Error ? cause.message : String(cause)}.`, { action }, { cause: error })
+    return problem('peer-unreachable', `${url} broke off the upload: ${errorText(cause)}.`, { action }, { cause: error })
   }
   const document = readAgentProblem(response.getBody())
   return new ProblemError(document ?? makeProblem('peer-refused', `${url} answered ${response.getStatus()} to the upload.`), {

@@ -1,5 +1,6 @@
 // The test before a store is added or its address changed: says which step failed, and what to do about it.
 
+import { errorCode } from '../../protocol/errors.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { Fleet } from './fleet.ts'
@@ -93,5 +94,5 @@ function unreachable(error: unknown, url: string): Connectivity {
 function causeText(error: Error): string {
   const cause = error.cause
   if (!(cause instanceof Error)) return error.message
-  return `${'code' in cause ? String(cause.code) : ''} ${cause.name} ${cause.message}`
+  return `${errorCode(cause) ?? ''} ${cause.name} ${cause.message}`
 }

@@ -4,6 +4,7 @@ import { App, LogLevel, SocketModeReceiver } from '@slack/bolt'
 import type { AppOptions, Receiver } from '@slack/bolt'
 import { ErrorCode, WebClient } from '@slack/web-api'
 import type { WebClientOptions } from '@slack/web-api'
+import { errorText, hasCode } from '../../protocol/errors.ts'
 import { COMMANDS } from '../commands/table.ts'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
@@ -135,8 +136,8 @@ async function start(app: App, access: SlackAccess, slackApiUrl: string | undefi
     await app.init()
     await app.start()
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    const isRefused = error instanceof Error && 'code' in error && error.code === ErrorCode.PlatformError
+    const reason = errorText(error)
+    const isRefused = hasCode(error, ErrorCode.PlatformError)
     if (isRefused) throw new ConfigRefused(`Slack refuses: ${reason}. Check ${which}, then start again.`, { cause: error })
     throw new SlackUnreachable(
       `Slack cannot be reached: ${reason}. Check the network${slackApiUrl === undefined ? '' : ` and SLACK_API_URL (${slackApiUrl})`}.`,
@@ -152,7 +153,7 @@ function serveHttp(
   try {
     return Bun.serve({ hostname: access.hostname, port: access.port, fetch: (request) => routes.fetch(request) })
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = errorText(error)
     throw new ConfigRefused(
       `${access.hostname}:${access.port} cannot be listened on: ${reason}. End what uses it, or set SLIPWAY_BOT_LISTEN to another address.`,
       { cause: error },

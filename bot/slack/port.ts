@@ -3,6 +3,7 @@
 import type { ModalView } from '@slack/types'
 import { ErrorCode } from '@slack/web-api'
 import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
+import { hasCode } from '../../protocol/errors.ts'
 import type { Log } from '../system/log.ts'
 import type { AnswerPort } from './answers.ts'
 import type { CardPort } from './cards.ts'
@@ -43,6 +44,6 @@ export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerP
 }
 
 function platformError(error: unknown): string {
-  const isPlatform = error instanceof Error && 'code' in error && error.code === ErrorCode.PlatformError
+  const isPlatform = hasCode(error, ErrorCode.PlatformError)
   return isPlatform ? (error as WebAPIPlatformError).data.error : ''
 }

@@ -4,6 +4,7 @@
 import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { errorText } from '../../protocol/errors.ts'
 
 /** Time another process may hold the write lock, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -84,7 +85,7 @@ export function openDatabase(home: string): BotDatabase {
     return openFile(path)
   } catch (error) {
     if (error instanceof HomeUnusable) throw error
-    const reason = error instanceof Error ? error.message : String(error)
+    const reason = errorText(error)
     throw new HomeUnusable(
       `${path} cannot be opened: ${reason}. Check owner, space and SLIPWAY_HOME; a damaged file can be moved away, the stores are then added again.`,
       { cause: error },

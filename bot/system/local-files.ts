@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises'
 import { appendFileSync, chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { ReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { errorText } from '../../protocol/errors.ts'
 import { problem } from '../../protocol/problems.ts'
 
 export interface LocalFile {
@@ -30,12 +31,7 @@ export function openLocalFile(path: string): LocalFile {
   try {
     stat = statSync(absolute)
   } catch (error) {
-    throw problem(
-      'not-found',
-      `${absolute} cannot be read: ${error instanceof Error ? error.message : String(error)}.`,
-      { action: 'Check the path.' },
-      { cause: error },
-    )
+    throw problem('not-found', `${absolute} cannot be read: ${errorText(error)}.`, { action: 'Check the path.' }, { cause: error })
   }
   if (!stat.isFile()) throw problem('invalid-input', `${absolute} is not a file.`, { action: 'Give the path of an image file.' })
   if (stat.size === 0) throw problem('invalid-input', `${absolute} is empty.`, { action: 'Give the path of an image file with content.' })

@@ -1,5 +1,6 @@
 // The bot's log: one JSON line an entry on standard error, with the member names of pino. Tokens and links never go in.
 
+import { errorCode } from '../../protocol/errors.ts'
 import type { Clock } from './clock.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
@@ -35,5 +36,5 @@ export function createLog(deps: LogDeps): Log {
 
 function replaceErrors(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value
-  return { name: value.name, message: value.message, code: 'code' in value ? value.code : undefined, stack: value.stack }
+  return { name: value.name, message: value.message, code: errorCode(value), stack: value.stack }
 }

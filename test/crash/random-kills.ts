@@ -4,6 +4,7 @@
 //
 // SLIPWAY_SEED repeats the choices of a run, though not its moments. `killAtRandom` is what the test of this folder calls.
 
+import { errorText } from '../../protocol/errors.ts'
 import { agentCommand } from '../support/agents/agent-command.ts'
 import { startAgent } from '../support/agents/agent-process.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
@@ -57,7 +58,7 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
     }
     return { kills, counts: load.counts, ...(await settle(agent, ledger, folder.path)) }
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = errorText(error)
     throw new PromiseBroken(`after ${kill} kills, SLIPWAY_SEED=${seed}: ${why}\n${agent.log().slice(-8000)}`, { cause: error })
   }
 }

@@ -24,6 +24,13 @@ describe('house rules', () => {
     ['the file system', 'agent/images/a.ts', `// A.\nimport { readFileSync } from 'node:fs'\nreadFileSync('x')`],
     ['a database', 'agent/images/a.ts', `// A.\nimport { Database } from 'bun:sqlite'\nexport type X = Database`],
     ['a route that looks at the method', 'agent/http/routes/a.ts', `// A.\nexport const x = (request: Request) => request.method === 'HEAD'`],
+    ['the text of an error, spelled out', 'agent/images/a.ts', '// A.\nexport const x = (e: unknown) => (e instanceof Error ? e.message : String(e))'],
+    ['the text of an error or a word instead', 'bot/a.ts', `// A.\nexport const x = (e: unknown) => (e instanceof Error ? e.message : 'unknown')`],
+    [
+      'the code of an error, spelled out',
+      'agent/images/a.ts',
+      `// A.\nexport const x = (e: unknown) => e instanceof Error && 'code' in e && e.code === 'ENOENT'`,
+    ],
     ['no extension', 'agent/images/a.ts', `// A.\nimport { x } from './b'\nx()`],
     ['no node: prefix', 'agent/images/a.ts', `// A.\nimport { join } from 'path'\njoin('x')`],
     ['an empty word in a name', 'agent/images/a.ts', '// A.\nexport function createImageManager() {}'],

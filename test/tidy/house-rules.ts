@@ -23,6 +23,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'agent/config.ts',
     'agent/access/secret-file.ts',
     'agent/browse/browser.ts',
+    'agent/contract/sync-folder.ts',
     'agent/slices/index/index-file.ts',
     'agent/slices/index/run-file.ts',
     'agent/tasks/database.ts',
@@ -36,6 +37,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'agent/system/',
     'agent/access/secret-file.ts',
     'agent/browse/browser.ts',
+    'agent/contract/sync-folder.ts',
     'agent/slices/index/index-file.ts',
     'agent/slices/index/run-file.ts',
     'agent/slices/index/run-writer.ts',
@@ -47,6 +49,9 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'bun:sqlite': ['agent/slices/index/index-file.ts', 'agent/tasks/', 'agent/system/', 'bot/system/', 'bot/fleet/registry.ts', 'bot/audit/audit.ts', 'test/'],
   'bun:ffi': ['agent/system/', 'bot/system/', 'test/'],
 }
+
+/** The file that reads caught values for all others. */
+const ERRORS_HOME = 'protocol/errors.ts'
 
 const FORBIDDEN_WORDS = /^(?:manager|service|helper|helpers|util|utils|handler|processor|data|info|common)$/
 
@@ -73,6 +78,8 @@ export function houseRuleViolations(file: SourceFile): string[] {
       say('reads request.method: a route is one method, chosen and authorized before it runs')
     const name = declaredName(node)
     for (const word of wordsOf(name ?? '')) if (FORBIDDEN_WORDS.test(word)) say(`declares ${name}: "${word}" says nothing`)
+    if (isErrorText(node) && file.path !== ERRORS_HOME) say('spells out the text of an error: use errorText')
+    if (isCodeTest(node) && file.path !== ERRORS_HOME) say('looks for the code of an error: use errorCode or hasCode')
     const touched = touchedThing(node)
     if (touched !== undefined && !isAtHome(file.path, HOMES[touched] ?? [])) say(`touches ${touched} outside of its home`)
   }
@@ -85,6 +92,25 @@ function isAtHome(path: string, homes: readonly string[]): boolean {
 
 function isRequestMethod(node: SyntaxNode): boolean {
   return node.type === 'MemberExpression' && identifierName(node['object']) === 'request' && identifierName(node['property']) === 'method'
+}
+
+/** `error instanceof Error ? error.message : String(error)`, or with a fixed text instead. */
+function isErrorText(node: SyntaxNode): boolean {
+  if (node.type !== 'ConditionalExpression' || !isNode(node['test']) || !isNode(node['consequent'])) return false
+  const { test, consequent, alternate } = node
+  if (test.type !== 'BinaryExpression' || test['operator'] !== 'instanceof' || identifierName(test['right']) !== 'Error') return false
+  const isFallback = isNode(alternate) && (alternate.type === 'Literal' || identifierName(alternate['callee']) === 'String')
+  return (
+    isFallback &&
+    consequent.type === 'MemberExpression' &&
+    identifierName(consequent['property']) === 'message' &&
+    identifierName(consequent['object']) === identifierName(test['left'])
+  )
+}
+
+/** `'code' in error`. */
+function isCodeTest(node: SyntaxNode): boolean {
+  return node.type === 'BinaryExpression' && node['operator'] === 'in' && isNode(node['left']) && node['left']['value'] === 'code'
 }
 
 /** The key in HOMES of what a node uses. */

@@ -2,6 +2,7 @@
 // rewritten. Runs beside uploads, reads and syncs (docs/architecture.md, "Concurrent operations"), in steps that yield;
 // stopping at any point loses nothing.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { GcReport, OnProgress } from '../../contract/slices.ts'
 import { cleanPack } from './clean.ts'
@@ -108,7 +109,7 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
       }
     } catch (error) {
       if (!isIndexDamaged(error)) throw error
-      index.distrust(error instanceof Error ? error.message : String(error))
+      index.distrust(errorText(error))
     }
     // A pack may hold a slice that is needed and that the index has lost: it must be known before any pack goes.
     if (found < marked.size && !index.isIncomplete) await findLost(deps, marked, unread, options.signal)

@@ -4,6 +4,7 @@
 import { Database } from 'bun:sqlite'
 import { renameSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { errorText } from '../../../protocol/errors.ts'
 import { IndexUnusable } from './index-unusable.ts'
 import { isPackName } from '../packs/pack-format.ts'
 import type { PackName } from '../packs/pack-format.ts'
@@ -219,7 +220,7 @@ export function indexFileFault(path: string): string | undefined {
     database.transaction(() => readAll(database))()
     return undefined
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return errorText(error)
   }
 }
 

@@ -1,6 +1,7 @@
 // Work on the index database that would hold the event loop for seconds: done in steps when it is small, else on a thread that
 // lives as long as the job.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { viewFilter } from './filter.ts'
 import { IndexUnusable, isIndexDamaged } from './index-unusable.ts'
 import { indexFileFault } from './index-file.ts'
@@ -71,7 +72,7 @@ async function check({ file, runs }: { file: string; runs: readonly RunPath[] },
     }
   } catch (error) {
     if (!isIndexDamaged(error)) throw error
-    return error instanceof Error ? error.message : String(error)
+    return errorText(error)
   }
   return undefined
 }

@@ -1,5 +1,6 @@
 // Whether the index database can be believed, and who is told when it cannot.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { isIndexDamaged } from './index-unusable.ts'
 
 /** Told of what happens to the index beside the calls. */
@@ -41,7 +42,7 @@ export class IndexTrust {
   /** Whether an error says that the index is damaged; it is not believed any more then. */
   distrustFor(error: unknown): boolean {
     if (!isIndexDamaged(error)) return false
-    this.distrust(error instanceof Error ? error.message : String(error))
+    this.distrust(errorText(error))
     return true
   }
 

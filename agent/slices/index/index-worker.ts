@@ -1,5 +1,6 @@
 // Worker thread for one job on the index database.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../../contract/thread-priority.ts'
 import { doIndexJob } from './index-jobs.ts'
 import type { IndexJob, IndexJobReply } from './index-jobs.ts'
@@ -12,7 +13,7 @@ lowerThreadPriority(PRIORITY_OF_BACKGROUND)
 self.addEventListener('message', (event: MessageEvent<IndexJob>) => {
   doIndexJob(event.data, async () => {}).then(
     (result) => reply({ kind: 'done', result }),
-    (error: unknown) => reply({ kind: 'failed', message: error instanceof Error ? error.message : String(error), isDamage: isIndexDamaged(error) }),
+    (error: unknown) => reply({ kind: 'failed', message: errorText(error), isDamage: isIndexDamaged(error) }),
   )
 })
 

@@ -1,5 +1,6 @@
 // Looks in a pack for the record that the index names, by its header alone.
 
+import { hasCode } from '../../../protocol/errors.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import { RECORD_HEADER_BYTES, readRecordHeader } from '../packs/record.ts'
 import type { Location } from '../packs/slice-row.ts'
@@ -20,7 +21,7 @@ export async function hasRecord(
       return header !== undefined && Buffer.compare(header.digest, digest) === 0 && header.storedLength === at.storedLength && header.length === at.length
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    if (hasCode(error, 'ENOENT')) return false
     throw error
   }
 }

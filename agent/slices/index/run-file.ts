@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { hasCode } from '../../../protocol/errors.ts'
 import { viewFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { IndexUnusable } from './index-unusable.ts'
@@ -170,7 +171,7 @@ function openRun(path: string, run: number): number {
   try {
     return openSync(path, 'r')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw new IndexUnusable(`run ${run} of the index is gone`, { cause: error })
+    if (hasCode(error, 'ENOENT')) throw new IndexUnusable(`run ${run} of the index is gone`, { cause: error })
     throw error
   }
 }

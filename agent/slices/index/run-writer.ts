@@ -3,6 +3,7 @@
 import { open, rm } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { syncFolder } from '../../contract/sync-folder.ts'
 import { filterBytes, viewFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { blockCheck, encodeRunTrailer, prefixAt, RUN_BLOCK_BYTES, RUN_BLOCK_ROWS, RUN_CHECK_BYTES, RUN_ROW_BYTES, tableCheck } from './run-format.ts'
@@ -72,12 +73,7 @@ export class RunWriter implements AsyncDisposable {
     await this.#append(filter)
     await this.#append(encodeRunTrailer({ run: this.#run, rows: this.#rows, filterBytes: filter.length, checksum: tableCheck(fences, filter) }))
     await this.#file.datasync()
-    const folder = await open(dirname(this.#path), 'r')
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
+    await syncFolder(dirname(this.#path))
     this.#isEnded = true
   }
 

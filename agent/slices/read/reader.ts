@@ -1,6 +1,7 @@
 // Reader: the bytes of an image by range. Slices of a window are looked up together, read in the order they lie on disk,
 // verified, decompressed off the event loop and given out in image order while the next window is on its way.
 
+import { hasCode } from '../../../protocol/errors.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import type { Manifest, ManifestBlock } from '../../../protocol/manifest.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
@@ -349,7 +350,7 @@ async function readPlan(deps: ReaderDeps, plan: ReadPlan): Promise<Buffer | unde
       return bytes.subarray(0, await file.read(bytes, plan.offset))
     })
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
 }

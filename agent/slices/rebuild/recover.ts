@@ -2,6 +2,7 @@
 // for all packs when the database is new. Cuts torn tails, and reports what is damaged.
 
 import { dirname, join } from 'node:path'
+import { errorText } from '../../../protocol/errors.ts'
 import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
@@ -74,7 +75,7 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
       if (isIndexDamaged(error)) throw error
       // One pack that cannot be read must not keep the others from being used.
       deps.log.error('a pack cannot be read and is left out', { pack: name, error })
-      tally.faults.push(`Pack ${name} cannot be read: ${error instanceof Error ? error.message : String(error)}.`)
+      tally.faults.push(`Pack ${name} cannot be read: ${errorText(error)}.`)
       tally.leftOut.add(name)
     }
     if (index.isFlushDue) await index.flush()

@@ -1,6 +1,7 @@
 // Scrub: reads every record of every pack at a bounded rate, verifies checksum and SHA-256, and holds every root against
 // what is there. Finds what is damaged or missing before somebody needs it.
 
+import { errorText, hasCode } from '../../../protocol/errors.ts'
 import { formatDigest } from '../../../protocol/digest.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
@@ -81,7 +82,7 @@ async function healIndex({ index, heal, log }: ScrubDeps, findings: Findings): P
     log.error('the index database could not be made anew', { error })
     addFault(
       findings,
-      `The index database is damaged (${damage}) and cannot be made anew: ${messageOf(error)}. The state folder may be full, or its disk failing.`,
+      `The index database is damaged (${damage}) and cannot be made anew: ${errorText(error)}. The state folder may be full, or its disk failing.`,
     )
   }
 }
@@ -106,13 +107,13 @@ async function scrubPacks(deps: ScrubDeps, options: ScrubOptions, findings: Find
       options.signal?.throwIfAborted()
       if (!deps.index.pack(pack.id)) continue
       if (isIndexDamaged(error)) {
-        deps.index.distrust(messageOf(error))
-      } else if (isNotFound(error)) {
+        deps.index.distrust(errorText(error))
+      } else if (hasCode(error, 'ENOENT')) {
         addFault(findings, `Pack ${pack.name} is gone from the mount path.`)
         deps.index.removePack(pack.id)
       } else {
         deps.log.error('a pack cannot be read', { pack: pack.name, error })
-        addFault(findings, `Pack ${pack.name} cannot be read: ${messageOf(error)}.`)
+        addFault(findings, `Pack ${pack.name} cannot be read: ${errorText(error)}.`)
       }
     }
   }
@@ -191,14 +192,6 @@ async function reportCorrupt(deps: ScrubDeps, pack: PackEntry, row: PackRow, rea
   const { offset, length, storedLength } = row
   if (!isQuarantined) await deps.quarantine.add(row.digest, { pack: pack.id, offset, length, storedLength }, reason)
   if (findings.corrupt.length < FINDINGS_MAX) findings.corrupt.push({ digest: formatDigest(row.digest), pack: pack.name, offset })
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 function addFault(findings: Findings, text: string): void {

@@ -2,6 +2,7 @@
 // first invalid one and cuts the file there.
 
 import { dirname } from 'node:path'
+import { hasCode } from '../../../protocol/errors.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
@@ -343,7 +344,7 @@ async function openIfPresent(disk: Disk, path: string): Promise<DiskFile | undef
   try {
     return await disk.openRead(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (hasCode(error, 'ENOENT')) return undefined
     throw error
   }
 }

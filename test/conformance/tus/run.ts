@@ -1,5 +1,6 @@
 // Runs the suite against one server.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { coreCases } from './core-cases.ts'
 import { extensionCases } from './extension-cases.ts'
 import { Deviation } from './suite.ts'
@@ -23,7 +24,7 @@ export async function judge(target: Target, one: Case): Promise<Verdict> {
     await one.run(target)
     return { case: one, outcome: 'passed', detail: '' }
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error)
+    const detail = errorText(error)
     return { case: one, outcome: error instanceof Deviation ? 'failed' : 'broken', detail }
   }
 }

@@ -2,6 +2,7 @@
 // roots. Written and removed in the order of docs/format.md, "Write order".
 
 import { join } from 'node:path'
+import { hasCode } from '../../../protocol/errors.ts'
 import { decodeManifest, encodeManifest, manifestEntries } from '../../../protocol/manifest.ts'
 import type { ManifestEntry, MemoryManifest } from '../../../protocol/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
@@ -54,7 +55,7 @@ export function createManifestFolder(disk: Disk, folder: string): ManifestFolder
               yield* manifestEntries(await read(name))
             } catch (error) {
               // Removed since the folder was listed.
-              if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+              if (!hasCode(error, 'ENOENT')) throw error
             }
           },
         }
