@@ -63,7 +63,7 @@ export interface StoreParts extends AsyncDisposable {
 }
 
 export interface StorePartsOptions {
-  /** Makes the index database anew from the packs. */
+  /** Rebuilds the index database from the packs. */
   readonly rebuild?: boolean
   /** Told of bytes of image content as they arrive and leave. */
   readonly traffic?: Traffic
@@ -114,14 +114,14 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
             type: 'index.damaged',
             severity: 'warning',
             subject: store.uuid,
-            message: `The index database is damaged and is made anew from the packs: ${reason}.`,
+            message: `The index database is damaged and is being rebuilt from the packs: ${reason}.`,
           }),
         onIndexRebuilt: (packs) =>
           emit({
             type: 'index.rebuilt',
             severity: 'info',
             subject: store.uuid,
-            message: `The index database was made anew from ${packs} packs; nothing was lost with it.`,
+            message: `The index database was rebuilt from ${packs} packs; no data was lost.`,
           }),
       },
       options,

@@ -127,7 +127,7 @@ export function judgeIndex(facts: IndexFacts): Finding {
   if (facts.kind === 'open') {
     return {
       state: 'warning',
-      measured: `was damaged and is made anew from the packs, ${facts.rebuilding?.done ?? 0} of ${facts.rebuilding?.total ?? 0} read`,
+      measured: `was damaged and is being rebuilt from the packs, ${facts.rebuilding?.done ?? 0} of ${facts.rebuilding?.total ?? 0} read`,
       limit: null,
       impact: 'Nothing is lost. Reads may have to look for slices in the packs, which takes longer, and cleanup waits.',
       action: 'Nothing: it ends by itself. When it comes again, check the disk of the state folder.',

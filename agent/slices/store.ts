@@ -86,7 +86,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     onDamaged: (reason) => deps.onIndexDamaged?.(reason),
     onRebuilt: (count) => deps.onIndexRebuilt?.(count),
   })
-  const search = createPackSearch({ log, index, files, quarantine, takeLeftOut: leftOut.take, pause })
+  const search = createPackSearch({ log, index, files, quarantine, retryLeftOut: leftOut.retry, pause })
   const reader = createReader({
     index,
     files,
@@ -111,9 +111,9 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     roots,
     crashPoint,
     sealBytes,
-    takeLeftOut: leftOut.take,
+    retryLeftOut: leftOut.retry,
     checkIndex: () => index.check(),
-    heal: upkeep.heal,
+    rebuildIndex: upkeep.rebuildIndex,
     makeRoom: deps.makeRoom,
     pause,
   }
@@ -131,7 +131,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
         const found = index.find(digests[i] ?? new Uint8Array(0))
         return !found || (lengths !== undefined && found.length !== lengths[i])
       }),
-    gc: (gcOptions) => upkeep.runExclusive((heal) => collectGarbage({ ...maintenance, heal }, gcOptions)),
+    gc: (gcOptions) => upkeep.runExclusive((rebuildIndex) => collectGarbage({ ...maintenance, rebuildIndex }, gcOptions)),
     scrub: (scrubOptions) => scrubStore(maintenance, scrubOptions),
     stats() {
       const all = [...index.packs()]

@@ -27,9 +27,9 @@ export interface GcDeps extends MarkDeps, Omit<CleanDeps, 'isNamed'> {
   /** Length at which packs are sealed. */
   readonly sealBytes: number
   /** Tries again to read packs that could not be read at the start. */
-  readonly takeLeftOut: () => Promise<void>
+  readonly retryLeftOut: () => Promise<void>
   /** Makes the index anew when it is damaged; resolves when it is whole. */
-  readonly heal: () => Promise<void>
+  readonly rebuildIndex: () => Promise<void>
   /** Frees what is kept for a disk that is too full to be cleaned. */
   readonly makeRoom?: (() => Promise<void>) | undefined
 }
@@ -47,13 +47,13 @@ export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<
   if (options.without && !options.dryRun) throw new RangeError('only a dry run leaves roots out')
   using watch = deps.pins.watch()
   const { index } = deps
-  await deps.heal()
-  await deps.takeLeftOut()
+  await deps.rebuildIndex()
+  await deps.retryLeftOut()
   const sealedBytes = options.dryRun ? 0 : await deps.writer.sealAbandoned()
   let swept = await markAndSweep(deps, options, watch)
   if (index.isIncomplete) {
     // What a damaged index says of its packs is not enough to remove any: once it is whole, everything is looked at again.
-    await deps.heal()
+    await deps.rebuildIndex()
     swept = await markAndSweep(deps, options, watch)
     if (index.isIncomplete) throw new Error('the index database was damaged again while gc looked at it')
   }
@@ -153,7 +153,7 @@ async function executePacks(deps: GcDeps & CleanDeps, plan: PackPlan, uses: Read
   for (const pack of [...plan.remove, ...plan.rewrite]) {
     signal?.throwIfAborted()
     if (deps.index.isIncomplete) {
-      deps.log.warn('gc ends early: the index database is damaged and is made anew first')
+      deps.log.warn('gc stopped early: the index database is damaged and must be rebuilt first')
       break
     }
     try {

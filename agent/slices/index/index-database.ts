@@ -237,9 +237,9 @@ export class IndexDatabase implements AsyncDisposable {
    * Begins anew with no rows and the same packs by the same numbers; what the damaged runs say still counts where the new ones say
    * nothing. A process that ends before all packs are read leaves an index that lacks them as sealed ones: the next start reads the rest.
    */
-  startAnew(): void {
+  startRebuild(): void {
     const totals = { rows: this.sliceCount, bytes: this.storedBytes }
-    const runs = this.#stored.startAnew(this.#packs.all(), this.#lastPackId)
+    const runs = this.#stored.startRebuild(this.#packs.all(), this.#lastPackId)
     this.#former?.[Symbol.dispose]()
     this.#former = new FormerIndex(runs, totals)
     this.#pending.liftAll()
@@ -247,7 +247,7 @@ export class IndexDatabase implements AsyncDisposable {
     const sealed = [...this.#packs.all()].filter((pack) => pack.sealed).map(({ id }) => id)
     this.#flush.forget()
     this.#rebuilt = new RebuiltRows(this.#stored, sealed)
-    this.#trust.beginAnew()
+    this.#trust.rebuildStarted()
   }
 
   /** Enters rows of a pack that is read again; what is known of a slice already stays. */
@@ -267,11 +267,11 @@ export class IndexDatabase implements AsyncDisposable {
   }
 
   /** All packs are read: nobody asks the damaged runs any more. */
-  async endAnew(): Promise<void> {
+  async finishRebuild(): Promise<void> {
     await this.#unlessDamaged(async () => {
       await this.#endBatch()
       await this.#compact(() => {
-        if (!this.#trust.endAnew()) return
+        if (!this.#trust.rebuildFinished()) return
         this.#former?.[Symbol.dispose]()
         this.#former = undefined
         this.#rebuilt = undefined
@@ -339,7 +339,7 @@ export class IndexDatabase implements AsyncDisposable {
       run()
     } catch (error) {
       if (!this.#trust.distrustFor(error)) throw error
-      this.startAnew()
+      this.startRebuild()
       run()
     }
   }

@@ -47,17 +47,17 @@ export class IndexTrust {
   }
 
   /** What comes of work in the background that failed. */
-  tellUntidy(error: unknown): void {
+  reportUntidy(error: unknown): void {
     if (!this.distrustFor(error)) this.#watcher.untidy(error)
   }
 
   /** The making anew has begun: what is damaged from now on is damaged anew. */
-  beginAnew(): void {
+  rebuildStarted(): void {
     this.#isDistrusted = false
   }
 
   /** The index is whole again; false when it was damaged meanwhile. */
-  endAnew(): boolean {
+  rebuildFinished(): boolean {
     if (!this.#isDistrusted) this.#damage = undefined
     return !this.#isDistrusted
   }

@@ -54,7 +54,7 @@ export class RowFlush {
     try {
       await this.#deps.stored.tidy()
     } catch (error) {
-      this.#deps.trust.tellUntidy(error)
+      this.#deps.trust.reportUntidy(error)
     }
   }
 

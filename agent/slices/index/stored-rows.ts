@@ -201,7 +201,7 @@ export class StoredRows implements AsyncDisposable {
   }
 
   /** Begins anew with no rows and the same packs, none of them sealed; gives the runs that were, which the caller disposes of. */
-  startAnew(packs: Iterable<PackEntry>, lastPack: number): RunFile[] {
+  startRebuild(packs: Iterable<PackEntry>, lastPack: number): RunFile[] {
     this.#file = IndexFile.replace(this.#path, this.#file, packs, lastPack)
     this.#epoch++
     this.#isGrowing = true

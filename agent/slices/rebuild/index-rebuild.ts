@@ -1,5 +1,5 @@
-// Makes a damaged index database anew from the packs while the store is used. Reads, uploads and deletions go on; gc waits, because what
-// it may remove is what the index does not name.
+// Rebuilds a damaged index database from the packs while the store is in use. Reads, uploads and deletions continue. gc waits, because it
+// removes what the index does not name.
 
 import type { Log } from '../../contract/runtime.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
@@ -9,37 +9,38 @@ import { readSealedRows } from '../packs/pack-scan.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { PackEntry } from '../packs/slice-row.ts'
 
-/** A file that is damaged again while it is made is begun anew so often; then a later call tries it. */
+/** How often one call starts over when the file is damaged again during the rebuild. */
 const ATTEMPTS_MAX = 3
 /** Rows entered between two pauses. */
 const STEP_ROWS = 1024
 
-export interface IndexRebuildDeps {
+export interface IndexRebuilderDeps {
   readonly log: Log
   readonly index: IndexDatabase
   readonly files: PackFiles
   readonly quarantine: Quarantine
-  /** Makes the filter of known slices anew. */
+  /** Rebuilds the filter of known slices. */
   readonly buildFilter: () => Promise<void>
-  /** Told of a pack that cannot be read, and that the index has forgotten until it can. */
+  /** Called with a pack that cannot be read and that was removed from the index; it is retried later. */
   readonly leaveOut: (name: PackName) => void
-  /** Told when the index turns out to be damaged, and when it is whole again. */
+  /** Called when the index turns out to be damaged, and when it is intact again. */
   readonly onDamaged: (reason: string) => void
   readonly onRebuilt: (packs: number) => void
-  /** Ends it at the next step. */
+  /** Stops the rebuild at its next step. */
   readonly signal: AbortSignal
-  /** Lets other work on the event loop go first. */
+  /** Lets other work on the event loop run first. */
   readonly pause: () => Promise<void>
 }
 
-export interface IndexRebuild {
-  /** How far it is; undefined when the index is whole. */
+export interface IndexRebuilder {
+  /** Packs read so far and in all; undefined when the index is intact. */
   readonly progress: { readonly done: number; readonly total: number } | undefined
-  /** Makes the index anew when it is damaged, and resolves when it is whole. Rejects when it cannot be made; it stays as it is then. */
-  heal(): Promise<void>
+  /** Rebuilds the index when it is damaged. Resolves when it is intact; rejects when the rebuild fails, and the index stays damaged. */
+  rebuild(): Promise<void>
 }
 
-export function createIndexRebuild(deps: IndexRebuildDeps): IndexRebuild {
+/** Creates the rebuilder of a store. Calls that overlap share one rebuild. */
+export function createIndexRebuilder(deps: IndexRebuilderDeps): IndexRebuilder {
   const { index } = deps
   let running: Promise<void> | undefined
   let total = 0
@@ -48,42 +49,42 @@ export function createIndexRebuild(deps: IndexRebuildDeps): IndexRebuild {
       if (!index.isIncomplete) return undefined
       return { done: index.isDistrusted ? 0 : Math.max(0, total - index.unreadPacks().length), total }
     },
-    heal() {
+    rebuild() {
       if (!index.isIncomplete) return Promise.resolve()
-      running ??= rebuild(deps, (packs) => (total = packs)).finally(() => (running = undefined))
+      running ??= rebuildFromPacks(deps, (packs) => (total = packs)).finally(() => (running = undefined))
       return running
     },
   }
 }
 
-async function rebuild(deps: IndexRebuildDeps, begin: (packs: number) => void): Promise<void> {
+async function rebuildFromPacks(deps: IndexRebuilderDeps, onStart: (packs: number) => void): Promise<void> {
   const { index, signal } = deps
   let packs = 0
   for (let attempt = 0; index.isIncomplete; attempt++) {
-    if (attempt === ATTEMPTS_MAX) throw new Error('the index database is damaged again and again while it is made anew')
+    if (attempt === ATTEMPTS_MAX) throw new Error('the index database was damaged repeatedly while it was being rebuilt')
     signal.throwIfAborted()
-    if (index.isDistrusted) index.startAnew()
+    if (index.isDistrusted) index.startRebuild()
     const unread = index.unreadPacks()
-    begin(unread.length)
+    onStart(unread.length)
     packs = unread.length
     for (const pack of unread) {
       await enterPack(deps, pack)
       if (index.isDistrusted) break
     }
     if (index.isDistrusted) continue
-    await index.endAnew()
+    await index.finishRebuild()
   }
   await deps.buildFilter()
-  deps.log.info('the index database was made anew from the packs', { packs, slices: index.sliceCount })
+  deps.log.info('the index database was rebuilt from the packs', { packs, slices: index.sliceCount })
   deps.onRebuilt(packs)
 }
 
-async function enterPack(deps: IndexRebuildDeps, pack: PackEntry): Promise<void> {
+async function enterPack(deps: IndexRebuilderDeps, pack: PackEntry): Promise<void> {
   const { index, quarantine, pause, signal } = deps
-  const rows = await rowsOf(deps, pack)
+  const rows = await readRows(deps, pack)
   if (!rows) return
   for (let at = 0; at < rows.length; at += STEP_ROWS) {
-    // A record in quarantine is never counted on, also when it was put there a moment ago.
+    // Looked up at each step: a record may be quarantined while its pack is entered.
     const step = rows.slice(at, at + STEP_ROWS).filter((row) => !quarantine.has(row.digest, pack.name, row.offset))
     await index.enter(pack.id, step)
     await pause()
@@ -92,8 +93,8 @@ async function enterPack(deps: IndexRebuildDeps, pack: PackEntry): Promise<void>
   index.endPack(pack.id)
 }
 
-/** What a sealed pack holds; undefined when it cannot be read: the index then does not know it, as after a start that cannot read it. */
-async function rowsOf({ index, files, log, leaveOut }: IndexRebuildDeps, pack: PackEntry): Promise<PackRow[] | undefined> {
+/** Reads the rows of a sealed pack. A pack that cannot be read is removed from the index and left out, as at start: returns undefined. */
+async function readRows({ index, files, log, leaveOut }: IndexRebuilderDeps, pack: PackEntry): Promise<PackRow[] | undefined> {
   try {
     return await files.use(pack.name, readSealedRows)
   } catch (error) {

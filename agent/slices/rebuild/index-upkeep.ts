@@ -1,40 +1,40 @@
-// Keeps the index database usable while the store is: its filter of known slices, the check of its file, and its making anew when it
-// turns out to be damaged, which happens in the background and without anybody asking.
+// Keeps the index database usable while the store is open: builds the filter of known slices, and starts a rebuild in the background
+// when the index turns out to be damaged.
 
 import { createInOrder } from '../../contract/in-order.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
-import { createIndexRebuild } from './index-rebuild.ts'
-import type { IndexRebuild, IndexRebuildDeps } from './index-rebuild.ts'
+import { createIndexRebuilder } from './index-rebuild.ts'
+import type { IndexRebuilder, IndexRebuilderDeps } from './index-rebuild.ts'
 
-/** Up to this many slices the start waits for the filter; it takes well under a second. */
+/** Up to this many slices, opening the store waits for the filter; building it takes well under a second. */
 const FILTER_AWAITED_MAX = 200_000
-/** How often the filter is looked at: a store grows by far less than its capacity in this time. */
+/** How often the filter is checked, in milliseconds: in this time a store grows by far less than the capacity of its filter. */
 const FILTER_CHECK_MS = 5000
-/** How long to wait with another attempt when the index could not be made anew, as when the state folder is full. */
+/** How long to wait after a failed rebuild, as when the state folder is full, in milliseconds. */
 const RETRY_MS = 60_000
 
-export interface IndexUpkeepDeps extends Omit<IndexRebuildDeps, 'buildFilter' | 'signal'> {
+export interface IndexUpkeepDeps extends Omit<IndexRebuilderDeps, 'buildFilter' | 'signal'> {
   readonly clock: Clock
   readonly log: Log
   readonly index: IndexDatabase
-  /** Told of a filter that is whole. */
+  /** Called when a filter is complete. */
   readonly onFilter: () => void
 }
 
-export interface IndexUpkeep extends Pick<IndexRebuild, 'progress'>, AsyncDisposable {
-  /** Makes the index anew when it is damaged, after everything that runs exclusively; resolves when it is whole. */
-  heal(): Promise<void>
+export interface IndexUpkeep extends Pick<IndexRebuilder, 'progress'>, AsyncDisposable {
+  /** Rebuilds the index when it is damaged, after everything that runs exclusively. Resolves when the index is intact. */
+  rebuildIndex(): Promise<void>
   /** Runs work that must not overlap with a rebuild, one call at a time. The work is given the function that rebuilds the index within it. */
-  runExclusive<Result>(run: (heal: () => Promise<void>) => Promise<Result>): Promise<Result>
+  runExclusive<Result>(run: (rebuildIndex: () => Promise<void>) => Promise<Result>): Promise<Result>
 }
 
-/** Begins with the filter; resolves when it is whole, or would take long. */
+/** Starts the upkeep. Resolves when the filter is complete, or at once when building it would take long. */
 export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkeep> {
   const { clock, log, index } = deps
   const closing = new AbortController()
 
-  // Until the filter is whole every look-up asks the database, which is slower and as right.
+  // Until the filter is complete, every look-up asks the database: slower but equally correct.
   let filtered: Promise<void> = Promise.resolve()
   const buildFilter = (isWanted: () => boolean = () => true): Promise<void> => {
     filtered = filtered.then(async () => {
@@ -49,46 +49,46 @@ export async function openIndexUpkeep(deps: IndexUpkeepDeps): Promise<IndexUpkee
     return filtered
   }
 
-  const rebuild = createIndexRebuild({ ...deps, buildFilter, signal: closing.signal })
+  const rebuilder = createIndexRebuilder({ ...deps, buildFilter, signal: closing.signal })
   const exclusive = createInOrder()
-  const heal = (): Promise<void> => (index.isIncomplete ? exclusive.run(rebuild.heal) : Promise.resolve())
-  let healing: Promise<void> | undefined
-  const healInBackground = (): void => {
-    healing ??= heal()
+  const rebuildIndex = (): Promise<void> => (index.isIncomplete ? exclusive.run(rebuilder.rebuild) : Promise.resolve())
+  let rebuilding: Promise<void> | undefined
+  const rebuildInBackground = (): void => {
+    rebuilding ??= rebuildIndex()
       .catch((error: unknown) => {
-        if (!closing.signal.aborted) log.error('the index database could not be made anew; it is tried again', { error })
+        if (!closing.signal.aborted) log.error('the index database could not be rebuilt; it will be retried', { error })
       })
-      .finally(() => (healing = undefined))
+      .finally(() => (rebuilding = undefined))
   }
   index.watch({
     distrusted(reason) {
-      log.error('the index database is damaged and is made anew from the packs', { reason })
+      log.error('the index database is damaged and is being rebuilt from the packs', { reason })
       deps.onDamaged(reason)
-      healInBackground()
+      rebuildInBackground()
     },
-    untidy: (error) => log.warn('runs of the index database could not be merged; it is tried again', { error }),
+    untidy: (error) => log.warn('runs of the index database could not be merged; it will be retried', { error }),
   })
 
-  const whole = buildFilter()
-  if (index.sliceCount < FILTER_AWAITED_MAX) await whole
+  const complete = buildFilter()
+  if (index.sliceCount < FILTER_AWAITED_MAX) await complete
   const filterWatch = clock.every(FILTER_CHECK_MS, () => {
     if (index.isFilterWorn) void buildFilter(() => index.isFilterWorn)
   })
   const retry = clock.every(RETRY_MS, () => {
-    if (index.isIncomplete) healInBackground()
+    if (index.isIncomplete) rebuildInBackground()
   })
 
   return {
     get progress() {
-      return rebuild.progress
+      return rebuilder.progress
     },
-    heal,
-    runExclusive: (run) => exclusive.run(() => run(rebuild.heal)),
+    rebuildIndex,
+    runExclusive: (run) => exclusive.run(() => run(rebuilder.rebuild)),
     async [Symbol.asyncDispose]() {
       closing.abort()
       filterWatch[Symbol.dispose]()
       retry[Symbol.dispose]()
-      await healing
+      await rebuilding
       await exclusive.idle()
       await filtered
     },

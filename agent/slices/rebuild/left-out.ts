@@ -2,31 +2,31 @@
 
 import type { PackName } from '../packs/pack-format.ts'
 import type { UnsealedPack } from '../write/pack-writer.ts'
-import { takeLeftOut } from './recover.ts'
+import { recoverLeftOut } from './recover.ts'
 import type { RecoverDeps } from './recover.ts'
 
 export interface LeftOut {
   add(name: PackName): void
   /** Tries again to read them. Calls that meet share one attempt. */
-  take(): Promise<void>
+  retry(): Promise<void>
 }
 
 /** Those of the start; `abandon` takes packs that could be read and not be sealed. */
 export function createLeftOut(deps: RecoverDeps, names: Iterable<PackName>, abandon: (pack: UnsealedPack) => void): LeftOut {
   const left = new Set(names)
-  let taking: Promise<void> | undefined
-  const take = async (): Promise<void> => {
+  let running: Promise<void> | undefined
+  const retryAll = async (): Promise<void> => {
     const tried = new Set(left)
-    const taken = await takeLeftOut(deps, tried)
+    const taken = await recoverLeftOut(deps, tried)
     for (const name of tried) if (!taken.leftOut.has(name)) left.delete(name)
     for (const pack of taken.abandoned) abandon(pack)
   }
   return {
     add: (name) => void left.add(name),
-    take() {
+    retry() {
       if (left.size === 0) return Promise.resolve()
-      taking ??= take().finally(() => (taking = undefined))
-      return taking
+      running ??= retryAll().finally(() => (running = undefined))
+      return running
     },
   }
 }

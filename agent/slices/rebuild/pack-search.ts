@@ -17,7 +17,7 @@ export interface PackSearchDeps {
   readonly files: PackFiles
   readonly quarantine: Quarantine
   /** Tries again to read packs that could not be read at the start. */
-  readonly takeLeftOut: () => Promise<void>
+  readonly retryLeftOut: () => Promise<void>
   /** Lets other work on the event loop go first. */
   readonly pause: () => Promise<void>
 }
@@ -108,7 +108,7 @@ async function rowsOf({ files }: PackSearchDeps, pack: PackEntry): Promise<PackR
 /** Looks at every record of every sealed pack; the rows of an unsealed one never left memory. */
 async function searchPacks(deps: PackSearchDeps, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const { index, log } = deps
-  await deps.takeLeftOut()
+  await deps.retryLeftOut()
   let isWhole = true
   for (const pack of [...index.packs()]) {
     if (!pack.sealed) continue

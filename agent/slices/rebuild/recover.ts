@@ -41,7 +41,7 @@ export interface RecoverReport {
   readonly unsealed: UnsealedPack | undefined
   /** Packs that are durable as far as this says and could not be sealed. */
   readonly abandoned: readonly UnsealedPack[]
-  /** Packs that could not be read; `takeLeftOut` tries them again. */
+  /** Packs that could not be read; `retryLeftOut` tries them again. */
   readonly leftOut: ReadonlySet<PackName>
 }
 
@@ -70,7 +70,7 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
     if (known?.sealed) index.removePack(known.id)
     folders.add(dirname(join(deps.folder, packPath(name))))
     try {
-      await takePack(deps, name, length, tally)
+      await recoverPack(deps, name, length, tally)
     } catch (error) {
       if (isIndexDamaged(error)) throw error
       // One pack that cannot be read must not keep the others from being used.
@@ -96,14 +96,14 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
 }
 
 /** Tries again to read packs that could not be read at the start, and seals those that can; gives those that still cannot. */
-export async function takeLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<PackName>): Promise<Pick<RecoverReport, 'leftOut' | 'abandoned'>> {
+export async function recoverLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<PackName>): Promise<Pick<RecoverReport, 'leftOut' | 'abandoned'>> {
   const { disk, folder, index, log } = deps
   const tally = newTally()
   for (const name of leftOut) {
     const path = join(folder, packPath(name))
     try {
       const stat = await disk.stat(path)
-      if (stat) await takePack(deps, name, stat.length, tally)
+      if (stat) await recoverPack(deps, name, stat.length, tally)
       await disk.syncFolder(dirname(path))
     } catch (error) {
       if (isIndexDamaged(error)) throw error
@@ -143,7 +143,7 @@ async function listPacks({ disk, folder }: RecoverDeps): Promise<Map<PackName, n
   return packs
 }
 
-async function takePack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
+async function recoverPack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
   const path = join(deps.folder, packPath(name))
   await using file = await deps.disk.openWrite(path, 'existing')
   // What a killed process wrote may be in memory only; it counts as stored from here on.

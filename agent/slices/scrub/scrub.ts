@@ -31,11 +31,11 @@ export interface ScrubDeps {
   readonly quarantine: Quarantine
   readonly roots: readonly SliceRoots[]
   /** Tries again to read packs that could not be read at the start. */
-  readonly takeLeftOut: () => Promise<void>
+  readonly retryLeftOut: () => Promise<void>
   /** What is wrong with the file of the index database, or undefined. */
   readonly checkIndex: () => Promise<string | undefined>
   /** Makes the index anew when it is damaged; resolves when it is whole. */
-  readonly heal: () => Promise<void>
+  readonly rebuildIndex: () => Promise<void>
   readonly search: PackSearch
   readonly pause: () => Promise<void>
 }
@@ -60,10 +60,10 @@ export async function scrubStore(deps: ScrubDeps, options: ScrubOptions): Promis
   // A damaged index is made anew first: by a whole one it can be told which damaged records are needed.
   const fault = index.isIncomplete ? undefined : await deps.checkIndex()
   if (fault !== undefined) index.distrust(fault)
-  await healIndex(deps, findings)
-  await deps.takeLeftOut()
+  await rebuildIfDamaged(deps, findings)
+  await deps.retryLeftOut()
   await scrubPacks(deps, options, findings)
-  await healIndex(deps, findings)
+  await rebuildIfDamaged(deps, findings)
   const roots = await checkRoots(deps, findings, options.signal)
   const { quarantined } = roots
   await deps.quarantine.settle((digest) => quarantined.has(digest))
@@ -72,17 +72,17 @@ export async function scrubStore(deps: ScrubDeps, options: ScrubOptions): Promis
 }
 
 /** Has a damaged index made anew, and tells of it. */
-async function healIndex({ index, heal, log }: ScrubDeps, findings: Findings): Promise<void> {
+async function rebuildIfDamaged({ index, rebuildIndex, log }: ScrubDeps, findings: Findings): Promise<void> {
   const { damage } = index
   if (damage === undefined) return
   try {
-    await heal()
-    addFault(findings, `The index database was damaged (${damage}); it was made anew from the packs.`)
+    await rebuildIndex()
+    addFault(findings, `The index database was damaged (${damage}) and was rebuilt from the packs.`)
   } catch (error) {
-    log.error('the index database could not be made anew', { error })
+    log.error('the index database could not be rebuilt', { error })
     addFault(
       findings,
-      `The index database is damaged (${damage}) and cannot be made anew: ${errorText(error)}. The state folder may be full, or its disk failing.`,
+      `The index database is damaged (${damage}) and cannot be rebuilt: ${errorText(error)}. The state folder may be full, or its disk may be failing.`,
     )
   }
 }
@@ -204,7 +204,7 @@ async function checkRoots(deps: ScrubDeps, findings: Findings, signal: AbortSign
   if (first.missing.length === 0) return first
   const digests = first.missing.map(({ digest }) => Buffer.from(digest.slice(7), 'hex'))
   await deps.search.find(digests)
-  await healIndex(deps, findings)
+  await rebuildIfDamaged(deps, findings)
   return digests.some((digest) => deps.index.find(digest)) ? findMissing(deps, signal) : first
 }
 
