@@ -1,18 +1,86 @@
-// States of an image: every change of what the catalogue holds, pure. Who makes them durable is image-keeper.ts.
+// States of an image: which changes of status are allowed, and every change as a pure function. image-keeper.ts makes them durable.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../protocol/image.ts'
+import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { NewImage } from '../contract/images.ts'
 import { newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import type { Inspection } from './inspection.ts'
 
-/** A stored image with some members changed. */
-export function changed(stored: StoredImage, image: Partial<Image>, life: Partial<ImageLife> = {}): StoredImage {
+/** Names that the detail of a problem lists. */
+const NAMES_SHOWN_MAX = 5
+
+/** Statuses that an image may get by one kind of change, by the status it has before. */
+type Transitions = Readonly<Partial<Record<ImageStatus, readonly ImageStatus[]>>>
+
+/**
+ * Every allowed change of status. A new image starts as `creating` or, when it can never have content, as `error`. An image whose files
+ * cannot be read is `fileUnavailable`: nothing may change it, because its image.json would be overwritten; load.ts reads it again.
+ */
+export const TRANSITIONS = {
+  /** The inspection ended. */
+  conclude: { creating: ['available', 'error'] },
+  /** The inspection failed too often. */
+  giveUp: { creating: ['error'] },
+  /** The digest was computed from the bytes; `error` when it is not the digest that the source named. */
+  setDigest: { available: ['available', 'error'], degraded: ['degraded', 'error'] },
+  markSliceDamage: { available: ['degraded'], degraded: ['degraded'], deleted: ['deleted'] },
+  markManifestDamage: {
+    creating: ['error'],
+    uploading: ['error'],
+    pending: ['error'],
+    available: ['error'],
+    degraded: ['error'],
+    error: ['error'],
+    deleted: ['deleted'],
+  },
+  /** The damage is gone: the image gets its earlier status back. */
+  clearDamage: {
+    degraded: ['available'],
+    error: ['creating', 'uploading', 'pending', 'available', 'degraded', 'error'],
+    deleted: ['deleted'],
+  },
+  /** A sync brought all bytes again; the image is inspected again. */
+  resync: { degraded: ['creating'], error: ['creating'], deleted: ['creating'] },
+  /** To the recycle bin. */
+  bin: { available: ['deleted'], degraded: ['deleted'], error: ['deleted'] },
+  /** From the recycle bin with the status it had before. An image that never became available is inspected again. */
+  restore: { deleted: ['available', 'degraded', 'error'], error: ['creating'] },
+  /** The first step of removing an image for good. */
+  remove: {
+    creating: ['deleting'],
+    uploading: ['deleting'],
+    pending: ['deleting'],
+    available: ['deleting'],
+    degraded: ['deleting'],
+    error: ['deleting'],
+    deleted: ['deleting'],
+    deleting: ['deleting'],
+  },
+} as const satisfies Record<string, Transitions>
+
+export type ImageChange = keyof typeof TRANSITIONS
+
+/** Returns whether a kind of change is possible from a status. */
+export function allows(change: ImageChange, from: ImageStatus): boolean {
+  return (TRANSITIONS as Record<ImageChange, Transitions>)[change][from] !== undefined
+}
+
+/** Returns a stored image with some members changed. The status stays as it is. */
+export function changed(stored: StoredImage, image: Partial<Omit<Image, 'status'>>, life: Partial<ImageLife> = {}): StoredImage {
   return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
 }
 
-/** A new image whose manifest is written. */
+/** Returns a stored image with another status. Throws an Error, which is a bug, when TRANSITIONS does not allow it. */
+function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> & Pick<Image, 'status'>, life: Partial<ImageLife> = {}): StoredImage {
+  const { id, status } = stored.image
+  const targets = (TRANSITIONS as Record<ImageChange, Transitions>)[change][status]
+  if (!targets?.includes(image.status)) throw new Error(`${change} must not take image ${id} from ${status} to ${image.status}`)
+  return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
+}
+
+/** Returns a new image whose manifest is written. */
 export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
   return {
     image: {
@@ -47,25 +115,40 @@ export function fresh({ id, draft, source }: NewImage, length: number, manifestD
   }
 }
 
-/** A new image that can never have content. */
+/** Returns a new image that can never have content. */
 export function refused(image: NewImage, length: number, statusReason: string, nowMs: number): StoredImage {
-  return changed(fresh(image, length, null, nowMs), { status: 'error', statusReason }, { damage: 'manifest' })
+  const { image: created, life } = fresh(image, length, null, nowMs)
+  return { image: { ...created, status: 'error', statusReason }, life: { ...life, damage: 'manifest' } }
 }
 
-/** An image of another store as it begins here: bindings and protection are of the place, all else goes with the image. */
+/** Returns an image of another store as it starts here. Bindings and protection belong to a store, so they are not copied. */
 export function adopted(image: Image, nowMs: number): StoredImage {
   const life = newLife({ declared: { digest: null, format: image.format, kind: image.kind }, digestClaimed: image.digest !== null })
   const begun = { status: 'creating', statusReason: null, uniqueSize: null, protected: false, bindings: [], deletedAt: null, expiresAt: null } as const
   return { image: { ...image, ...begun, bindings: [], availableAt: null, createdAt: image.createdAt || formatTime(nowMs) }, life }
 }
 
-/** An image that was damaged here and whose bytes came again: it keeps what it was here. */
-export function healed(there: StoredImage): StoredImage {
-  const whole = there.image.status === 'deleted' ? changed(there, { deletedAt: null, expiresAt: null }, { before: null, damage: null }) : withoutDamage(there)
-  return changed(whole, { status: 'creating', statusReason: null }, { declared: { ...whole.life.declared, digest: null, format: whole.image.format } })
+/**
+ * Returns what an image becomes when a sync has brought its manifest and slices again. A damaged image keeps its metadata, bindings and
+ * protection; one that failed, or whose metadata was lost, starts as the source describes it.
+ */
+export function resynced(there: StoredImage, source: Image, nowMs: number): StoredImage {
+  const { image, life } = there
+  if (life.damage === 'metadata' || image.status === 'error') {
+    const started = adopted(source, nowMs)
+    return moved('resync', there, started.image, started.life)
+  }
+  const declared = { ...life.declared, digest: null, format: image.format }
+  const members = { status: 'creating', statusReason: null, deletedAt: null, expiresAt: null } as const
+  return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, declared })
 }
 
-/** What was found out about a new image; `digest` where it was computed, `storedSize` where it could be counted. */
+/** Returns an image of the recycle bin that a sync named: it is available again. */
+export function restoredBySync(there: StoredImage): StoredImage {
+  return moved('restore', there, { status: 'available', statusReason: null, deletedAt: null, expiresAt: null }, { before: null })
+}
+
+/** What the inspection of an image found; `digest` where it was computed, `storedSize` where it could be counted. */
 export interface Examination {
   readonly inspection: Inspection
   readonly storedSize: number | null
@@ -77,49 +160,104 @@ export function concluded(stored: StoredImage, { inspection, storedSize, digest:
   const digest = computed ?? stored.image.digest
   const kind = stored.life.declared.kind ?? (format === 'iso' ? 'iso' : stored.image.kind)
   const seen = { format, virtualSize, digest, kind, storedSize }
-  if (inspection.kind === 'refused') return changed(stored, { ...seen, status: 'error', statusReason: inspection.reason })
-  return changed(
-    stored,
-    { ...seen, status: 'available', statusReason: null, availableAt: stored.image.availableAt ?? formatTime(nowMs) },
-    { damage: null, before: null },
-  )
+  if (inspection.kind === 'refused') return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason })
+  const availableAt = stored.image.availableAt ?? formatTime(nowMs)
+  return moved('conclude', stored, { ...seen, status: 'available', statusReason: null, availableAt }, { damage: null, before: null })
 }
 
+/** Returns an image that could not be inspected. */
+export function givenUp(stored: StoredImage, statusReason: string): StoredImage {
+  return moved('giveUp', stored, { status: 'error', statusReason })
+}
+
+/** Returns whether the digest of an image still has to be computed from the bytes here. */
 export function lacksDigest({ image, life }: StoredImage): boolean {
-  return (image.status === 'available' || image.status === 'degraded') && (image.digest === null || life.digestClaimed)
+  return allows('setDigest', image.status) && (image.digest === null || life.digestClaimed)
 }
 
+/** Returns an image with the digest computed here; an error when the source named another one. */
 export function withDigest(stored: StoredImage, digest: string): StoredImage {
-  const claimed = stored.image.digest
-  if (claimed === null || claimed === digest) return changed(stored, { digest }, { digestClaimed: false })
-  const statusReason = `Digest mismatch: the store it was copied from said ${claimed}, the bytes here have ${digest}. Compare both stores, then delete the wrong copy.`
-  return changed(stored, { digest, status: 'error', statusReason }, { digestClaimed: false })
+  const { digest: claimed, status, statusReason } = stored.image
+  const life = { digestClaimed: false }
+  if (claimed === null || claimed === digest) return moved('setDigest', stored, { digest, status, statusReason }, life)
+  const mismatch = `Digest mismatch: the store it was copied from said ${claimed}, the bytes here have ${digest}. Compare both stores, then delete the wrong copy.`
+  return moved('setDigest', stored, { digest, status: 'error', statusReason: mismatch }, life)
 }
 
-/** Undefined when the image is not one whose slices count any more. */
+/** Returns an image with damaged slices; undefined when its slices no longer matter. */
 export function withSliceDamage(stored: StoredImage, reason: string, nowMs: number): StoredImage | undefined {
   const { image, life } = stored
-  const life2 = { damage: 'slices' as const, damagedAtMs: nowMs }
-  const sentence = reason.charAt(0).toUpperCase() + reason.slice(1)
-  if (image.status === 'deleted' && life.before) return changed(stored, {}, { ...life2, before: { status: 'degraded', statusReason: sentence } })
-  if (image.status === 'available' || image.status === 'degraded') return changed(stored, { status: 'degraded', statusReason: sentence }, life2)
-  return undefined
+  if (!allows('markSliceDamage', image.status)) return undefined
+  const damage = { damage: 'slices' as const, damagedAtMs: nowMs }
+  const statusReason = reason.charAt(0).toUpperCase() + reason.slice(1)
+  if (image.status !== 'deleted') return moved('markSliceDamage', stored, { status: 'degraded', statusReason }, damage)
+  return life.before ? moved('markSliceDamage', stored, { status: 'deleted' }, { ...damage, before: { status: 'degraded', statusReason } }) : undefined
 }
 
+/** Returns an image with a damaged or missing manifest; undefined when that is known already or no longer matters. */
 export function withManifestDamage(stored: StoredImage, reason: string): StoredImage | undefined {
   const { image, life } = stored
-  if (life.damage === 'manifest' || image.status === 'deleting') return undefined
+  if (life.damage === 'manifest' || !allows('markManifestDamage', image.status)) return undefined
   const statusReason = `Its manifest is damaged: ${reason}. Sync the image again from a store that has it, or delete it.`
-  if (image.status === 'deleted') return changed(stored, {}, { damage: 'manifest', before: { status: 'error', statusReason } })
-  return changed(stored, { status: 'error', statusReason }, { damage: 'manifest', before: { status: image.status, statusReason: image.statusReason } })
+  if (image.status === 'deleted')
+    return moved('markManifestDamage', stored, { status: 'deleted' }, { damage: 'manifest', before: { status: 'error', statusReason } })
+  const before = { status: image.status, statusReason: image.statusReason }
+  return moved('markManifestDamage', stored, { status: 'error', statusReason }, { damage: 'manifest', before })
 }
 
-/** The image as it was before the damage, once that is gone. */
+/** Returns the image as it was before the damage, once the damage is gone. */
 export function withoutDamage(stored: StoredImage): StoredImage {
   const { image, life } = stored
   const whole = { damage: null, damagedAtMs: 0 }
-  if (image.status === 'deleted') return changed(stored, {}, { ...whole, before: { status: 'available', statusReason: null } })
-  if (life.damage === 'slices') return changed(stored, { status: 'available', statusReason: null }, whole)
+  if (image.status === 'deleted') return moved('clearDamage', stored, { status: 'deleted' }, { ...whole, before: { status: 'available', statusReason: null } })
+  if (life.damage === 'slices') return moved('clearDamage', stored, { status: 'available', statusReason: null }, whole)
   const before = life.before ?? { status: 'available' as const, statusReason: null }
-  return changed(stored, { status: before.status, statusReason: before.statusReason }, { ...whole, before: null })
+  return moved('clearDamage', stored, { status: before.status, statusReason: before.statusReason }, { ...whole, before: null })
+}
+
+/** Returns an image in the recycle bin; it stays there until `expiresAt`, for ever when that is null. */
+export function binned(stored: StoredImage, nowMs: number, expiresAt: string | null): StoredImage {
+  const { status, statusReason } = stored.image
+  return moved('bin', stored, { status: 'deleted', statusReason: null, deletedAt: formatTime(nowMs), expiresAt }, { before: { status, statusReason } })
+}
+
+/**
+ * Returns an image taken out of the recycle bin, or one that never became available as it was before its inspection. Throws ProblemError
+ * `wrong-status`, and `store-unavailable` when its files cannot be read.
+ */
+export function restored(stored: StoredImage): StoredImage {
+  const { image, life } = stored
+  refuseUnreadable(image)
+  const canInspect = image.manifestDigest !== null && life.damage !== 'manifest'
+  if (image.status === 'error' && image.availableAt === null && canInspect) {
+    return moved('restore', stored, { status: 'creating', statusReason: null }, { damage: null, before: null })
+  }
+  if (image.status !== 'deleted') throw problem('wrong-status', `Image ${image.name} is ${image.status}, not in the recycle bin.`)
+  const { status, statusReason } = life.before ?? { status: 'available' as const, statusReason: null }
+  return moved('restore', stored, { status, statusReason, deletedAt: null, expiresAt: null }, { before: null })
+}
+
+/** Returns an image whose removal has begun. Throws ProblemError `store-unavailable` when its files cannot be read. */
+export function removing(stored: StoredImage): StoredImage {
+  refuseUnreadable(stored.image)
+  return moved('remove', stored, { status: 'deleting', statusReason: null })
+}
+
+/** Throws ProblemError when the image cannot be read: image.json still holds all that is known of it and must not be overwritten. */
+export function refuseUnreadable(image: Image): void {
+  if (image.status === 'fileUnavailable')
+    throw problem('store-unavailable', `The files of image ${image.id} cannot be read now. ${image.statusReason ?? ''}`.trim())
+}
+
+/** Throws ProblemError when the image is protected, bound, or not yet inspected. */
+export function refuseDeletion(image: Image): void {
+  if (image.protected) throw problem('image-protected', `Image ${image.name} is protected against deletion.`)
+  if (image.bindings.length > 0) {
+    const shown = image.bindings.slice(0, NAMES_SHOWN_MAX).join(', ')
+    const more = image.bindings.length > NAMES_SHOWN_MAX ? ` and ${image.bindings.length - NAMES_SHOWN_MAX} more` : ''
+    throw problem('image-bound', `Image ${image.name} is used by ${shown}${more}.`, { bindings: image.bindings.slice(0, NAMES_SHOWN_MAX) })
+  }
+  if (image.status === 'creating' || image.status === 'uploading' || image.status === 'pending') {
+    throw problem('wrong-status', `Image ${image.name} is ${image.status}; it can be deleted once it is available or error.`)
+  }
 }

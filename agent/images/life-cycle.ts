@@ -14,7 +14,7 @@ import { isDiskFull } from '../contract/failures.ts'
 import { diskProblem } from './disk-problem.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { changed } from './image-states.ts'
+import { binned, changed, refuseDeletion, refuseUnreadable, removing, restored } from './image-states.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
@@ -23,8 +23,6 @@ import type { Publication } from './publication.ts'
 /** Instances that may be bound to one image, and grants it may have. */
 export const BINDINGS_MAX = 1000
 export const GRANTS_MAX = 1000
-/** Names that the detail of a problem lists. */
-const NAMES_SHOWN_MAX = 5
 
 /** What deleting an image means: gone at once, in the recycle bin for a time, or in it for ever. */
 export interface RetentionPolicy {
@@ -87,7 +85,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   /** The caller holds the lock. */
   const purgeUnder = async (stored: StoredImage, actor: string): Promise<void> => {
     const { id, name } = stored.image
-    const going = changed(stored, { status: 'deleting', statusReason: null })
+    const going = removing(stored)
     try {
       await keeper.save(going)
     } catch (error) {
@@ -116,7 +114,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
     })
 
   return {
-    patch: (id, patch, actor) => edit(id, actor, 'its description was changed', (stored) => changed(stored, patch as Partial<Image>)),
+    patch: (id, patch, actor) => edit(id, actor, 'its description was changed', (stored) => changed(stored, patch as Partial<Omit<Image, 'status'>>)),
     bind: (id, instance, actor) =>
       edit(id, actor, `instance ${instance} uses it`, (stored) => {
         const { image } = stored
@@ -149,7 +147,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
           await purgeUnder(stored, actor)
           return undefined
         }
-        const { image } = await keeper.save(binned(stored, retention, clock.nowMs()))
+        const { image } = await keeper.save(inBin(stored, retention, clock.nowMs()))
         crashPoint('images:deleted')
         emit({ type: 'image.deleted', severity: 'info', subject: id, message: `Image ${image.name} is in the recycle bin${until(image)}.`, actor })
         return image
@@ -195,48 +193,16 @@ function withMember(set: readonly string[], member: string, countMax: number, wh
   return [...set, member].toSorted()
 }
 
-/** What could not be read must not be written over: all that is known of the image is still on the disk. */
-function refuseUnreadable(image: Image): void {
-  if (image.status === 'fileUnavailable')
-    throw problem('store-unavailable', `The files of image ${image.id} cannot be read now. ${image.statusReason ?? ''}`.trim())
-}
-
-function refuseDeletion(image: Image): void {
-  if (image.protected) throw problem('image-protected', `Image ${image.name} is protected against deletion.`)
-  if (image.bindings.length > 0) {
-    const shown = image.bindings.slice(0, NAMES_SHOWN_MAX).join(', ')
-    const more = image.bindings.length > NAMES_SHOWN_MAX ? ` and ${image.bindings.length - NAMES_SHOWN_MAX} more` : ''
-    throw problem('image-bound', `Image ${image.name} is used by ${shown}${more}.`, { bindings: image.bindings.slice(0, NAMES_SHOWN_MAX) })
-  }
-  if (image.status === 'creating' || image.status === 'uploading' || image.status === 'pending') {
-    throw problem('wrong-status', `Image ${image.name} is ${image.status}; it can be deleted once it is available or error.`)
-  }
-}
-
 function keptForEver({ name }: Image): ProblemError {
   return problem('feature-disabled', `Image ${name} stays: this store keeps deleted images for ever.`, {
     action: 'Set images.deletion to delayed or immediate in the configuration of the store.',
   })
 }
 
-function binned(stored: StoredImage, retention: RetentionPolicy, nowMs: number): StoredImage {
-  const { status, statusReason } = stored.image
-  const expiresAt = retention.deletion === 'never' ? null : formatTime(nowMs + retention.retentionMs)
-  return changed(stored, { status: 'deleted', statusReason: null, deletedAt: formatTime(nowMs), expiresAt }, { before: { status, statusReason } })
+function inBin(stored: StoredImage, retention: RetentionPolicy, nowMs: number): StoredImage {
+  return binned(stored, nowMs, retention.deletion === 'never' ? null : formatTime(nowMs + retention.retentionMs))
 }
 
 function until(image: Image): string {
   return image.expiresAt === null ? ' and stays there' : ` until ${image.expiresAt}`
-}
-
-function restored(stored: StoredImage): StoredImage {
-  const { image, life } = stored
-  refuseUnreadable(image)
-  const canInspect = image.manifestDigest !== null && life.damage !== 'manifest'
-  if (image.status === 'error' && image.availableAt === null && canInspect) {
-    return changed(stored, { status: 'creating', statusReason: null }, { damage: null, before: null })
-  }
-  if (image.status !== 'deleted') throw problem('wrong-status', `Image ${image.name} is ${image.status}, not in the recycle bin.`)
-  const before = life.before ?? { status: 'available' as const, statusReason: null }
-  return changed(stored, { status: before.status, statusReason: before.statusReason, deletedAt: null, expiresAt: null }, { before: null })
 }

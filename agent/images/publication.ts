@@ -21,7 +21,7 @@ import { diskProblem } from './disk-problem.ts'
 import type { ImageProbe } from './formats/format.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { adopted, changed, concluded, fresh, healed, lacksDigest, refused, withDigest } from './image-states.ts'
+import { adopted, changed, concluded, fresh, givenUp, lacksDigest, refused, restoredBySync, resynced, withDigest } from './image-states.ts'
 import type { Examination } from './image-states.ts'
 import { inspectImage } from './inspection.ts'
 import type { ManifestFiles } from './manifest-files.ts'
@@ -131,7 +131,7 @@ export function createPublication(deps: PublicationDeps): Publication {
   const giveUp = async (id: string, cause: unknown): Promise<void> => {
     const why = errorText(cause)
     const statusReason = `It could not be inspected: ${why}. Check the mount path, then restore the image to have it inspected again.`
-    await damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? changed(stored, { status: 'error', statusReason }) : undefined))
+    await damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
     announce(id)
   }
   const announce = (id: string): void => {
@@ -187,11 +187,10 @@ export function createPublication(deps: PublicationDeps): Publication {
     if (there?.image.status === 'deleting') throw problem('wrong-status', `Image ${there.image.name} is being removed here.`)
     if (there?.image.status === 'creating' || there?.image.status === 'available') return false
     if (there?.image.status === 'deleted' && there.life.damage === null) {
-      const restored = changed(there, { status: 'available', statusReason: null, deletedAt: null, expiresAt: null }, { before: null })
-      await keeper.save(restored)
+      await keeper.save(restoredBySync(there))
       return true
     }
-    const stored = there && there.life.damage !== 'metadata' && there.image.status !== 'error' ? healed(there) : adopted(image, clock.nowMs())
+    const stored = there ? resynced(there, image, clock.nowMs()) : adopted(image, clock.nowMs())
     await storeManifest(id, () => manifests.write(id, manifest))
     await store(changed(stored, { length: manifest.imageLength }))
     return true
@@ -226,7 +225,8 @@ export function createPublication(deps: PublicationDeps): Publication {
     },
     resume,
     async settled() {
-      for (const queue of [inspections, verifications, digests, inspections]) await queue.idle()
+      // An inspection may order a digest, so the queue of digests is the last.
+      for (const queue of [inspections, verifications, digests]) await queue.idle()
     },
     async [Symbol.asyncDispose]() {
       ended.abort()

@@ -1,0 +1,109 @@
+// States of an image: every allowed change of status, and that every other one is refused.
+
+import { describe, expect, test } from 'bun:test'
+import { newLife } from '../../../agent/images/image-file.ts'
+import type { ImageLife, StoredImage } from '../../../agent/images/image-file.ts'
+import {
+  allows,
+  binned,
+  concluded,
+  fresh,
+  givenUp,
+  lacksDigest,
+  refused,
+  removing,
+  restored,
+  resynced,
+  TRANSITIONS,
+  withDigest,
+  withManifestDamage,
+  withoutDamage,
+  withSliceDamage,
+} from '../../../agent/images/image-states.ts'
+import type { ImageChange } from '../../../agent/images/image-states.ts'
+import { imageStatusSchema } from '../../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../../protocol/image.ts'
+
+const STATUSES = imageStatusSchema.options
+const DIGEST = `sha256:${'a'.repeat(64)}`
+const OTHER_DIGEST = `sha256:${'b'.repeat(64)}`
+const NOW_MS = 1_700_000_000_000
+
+const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
+const NEW = { id: 'img_00000000000000000000000000', draft: { name: 'debian', description: '' }, source: SOURCE }
+
+function storedAs(status: ImageStatus, image: Partial<Image> = {}, life: Partial<ImageLife> = {}): StoredImage {
+  const stored = fresh(NEW, 100, DIGEST, NOW_MS)
+  return { image: { ...stored.image, status, ...image }, life: newLife(life) }
+}
+
+/** Every way in which each change is made here, from every status that it may meet. */
+const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImage | undefined)[]>> = {
+  conclude: (status) => [
+    concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100 }, storedSize: 100 }, NOW_MS),
+    concluded(storedAs(status), { inspection: { kind: 'refused', format: null, virtualSize: null, reason: 'Unsafe.' }, storedSize: null }, NOW_MS),
+  ],
+  giveUp: (status) => [givenUp(storedAs(status), 'The disk failed.')],
+  setDigest: (status) => [withDigest(storedAs(status), DIGEST), withDigest(storedAs(status, { digest: OTHER_DIGEST }, { digestClaimed: true }), DIGEST)],
+  markSliceDamage: (status) => [withSliceDamage(storedAs(status, {}, { before: { status: 'available', statusReason: null } }), 'a disk died.', NOW_MS)],
+  markManifestDamage: (status) => [withManifestDamage(storedAs(status), 'its file is missing')],
+  clearDamage: (status) => {
+    if (status === 'deleted') return [withoutDamage(storedAs(status, { availableAt: '2026-01-01T00:00:00.000Z' }, { damage: 'manifest' }))]
+    if (status === 'degraded') return [withoutDamage(storedAs(status, {}, { damage: 'slices' }))]
+    // An error that came from a damaged manifest goes back to any status that can have been damaged.
+    const earlier = STATUSES.filter((before) => allows('markManifestDamage', before) && before !== 'deleted')
+    return earlier.map((before) => withoutDamage(storedAs(status, {}, { damage: 'manifest', before: { status: before, statusReason: null } })))
+  },
+  resync: (status) => [resynced(storedAs(status), storedAs('available').image, NOW_MS)],
+  bin: (status) => [binned(storedAs(status), NOW_MS, null)],
+  restore: (status) => {
+    if (status !== 'deleted') return [restored(storedAs(status))]
+    const earlier = STATUSES.filter((before) => allows('bin', before))
+    return earlier.map((before) => restored(storedAs(status, {}, { before: { status: before, statusReason: null } })))
+  },
+  remove: (status) => [removing(storedAs(status))],
+}
+
+describe('a change of status', () => {
+  const changes = Object.keys(TRANSITIONS) as ImageChange[]
+  const pairs = changes.flatMap((change) => STATUSES.map((status) => [change, status] as const))
+
+  test.each(pairs)('%s from %s leads to the statuses of the table, or is refused', (change, status) => {
+    const allowed = (TRANSITIONS as Record<ImageChange, Partial<Record<ImageStatus, readonly ImageStatus[]>>>)[change][status]
+    if (allowed) {
+      const reached = new Set(CHANGES[change](status).map((stored) => stored?.image.status))
+      expect([...reached].toSorted()).toEqual([...allowed].toSorted())
+      return
+    }
+    let outcome: (StoredImage | undefined)[] = []
+    try {
+      outcome = CHANGES[change](status)
+    } catch (error) {
+      expect(error).toBeInstanceOf(Error)
+    }
+    expect(outcome.filter((stored) => stored !== undefined)).toEqual([])
+  })
+
+  test('never touches an image whose files cannot be read', () => {
+    expect(changes.filter((change) => allows(change, 'fileUnavailable'))).toEqual([])
+  })
+
+  test('ends at removal', () => {
+    expect(changes.filter((change) => allows(change, 'deleting'))).toEqual(['remove'])
+  })
+})
+
+describe('a new image', () => {
+  test('is creating, or an error when it can never have content', () => {
+    expect(fresh(NEW, 100, DIGEST, NOW_MS).image.status).toBe('creating')
+    expect(refused(NEW, 100, 'The journal was damaged.', NOW_MS).image).toMatchObject({ status: 'error', statusReason: 'The journal was damaged.' })
+  })
+})
+
+describe('the digest of an image', () => {
+  test('is computed only while its content can be read, and only when the store has not computed it', () => {
+    expect(STATUSES.filter((status) => lacksDigest(storedAs(status)))).toEqual(['available', 'degraded'])
+    expect(lacksDigest(storedAs('available', { digest: DIGEST }))).toBe(false)
+    expect(lacksDigest(storedAs('available', { digest: DIGEST }, { digestClaimed: true }))).toBe(true)
+  })
+})
