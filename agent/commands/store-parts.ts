@@ -9,7 +9,8 @@ import type { Access } from '../access/access.ts'
 import { isReadable, isServed } from '../access/readable.ts'
 import { openSealer } from '../access/sealer.ts'
 import { readSecretFile, writeSecretFile } from '../access/secret-file.ts'
-import type { KeptValues, StoreSettings } from '../contract/store.ts'
+import type { KeptValues, StoreGate, StoreSettings } from '../contract/store.ts'
+import type { OwnedImage } from '../contract/images.ts'
 import type { Space } from '../contract/space.ts'
 import type { EventLog } from '../contract/work.ts'
 import { createCatalogue } from '../images/catalogue.ts'
@@ -36,7 +37,6 @@ import type { Visibility } from '../visibility/visibility.ts'
 import type { Foundation } from './foundation.ts'
 import { StartRefused } from './start-refused.ts'
 import { createImagePolicy } from './image-policy.ts'
-import type { ImagePolicy } from './image-policy.ts'
 import { countTraffic } from './traffic.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -52,7 +52,7 @@ export interface StoreParts extends AsyncDisposable {
   readonly events: EventLog
   readonly tasks: TaskQueue
   readonly settings: StoreSettings
-  readonly policy: ImagePolicy
+  readonly policy: StoreGate
   readonly access: Access
   readonly space: Space
   readonly slices: OpenSliceStore
@@ -132,6 +132,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
   // Uploads are opened after the catalogue: until then no body arrives.
   let quietMs = (): number => Number.POSITIVE_INFINITY
+  let expected = (): Iterable<OwnedImage> => []
   const catalogue: Catalogue = stack.use(
     await createCatalogue({
       // Deleting images must work on a full disk.
@@ -144,6 +145,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       emit,
       crashPoint,
       retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
+      imagesPerOwnerMax: config.images.maxPerOwner,
+      expected: () => expected(),
       quietMs: () => quietMs(),
       changed: () => visibility?.wake(),
     }),
@@ -159,7 +162,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       isServed,
     }),
   )
-  const policy = createImagePolicy({ images: config.images, settings, list: catalogue.list })
+  const policy = createImagePolicy({ images: config.images, settings })
   const uploads: Uploads = stack.use(
     await openUploads({
       disk,
@@ -175,7 +178,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
       concurrency: config.transfer.uploadConcurrency,
       visibility,
       gate: policy,
-      admit: policy.admit,
+      admit: catalogue.admit,
       links: access.links,
       emit,
       crashPoint,
@@ -190,6 +193,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const sealedCount = await sealClearSecrets(database, sealer)
   if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
   quietMs = () => uploads.quietMs()
+  expected = () => uploads.expectedImages()
   // The last to be opened is the first to be closed: tasks use all of the others.
   const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint, sealer }))
   const sync: Sync = await createSync({

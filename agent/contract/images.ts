@@ -3,6 +3,9 @@
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
 
+/** An image, or one that an unfinished upload will become, and its owner; null for none. */
+export type OwnedImage = Pick<Image, 'id' | 'owner'>
+
 /** What is known of a new image when its bytes are whole. */
 export interface NewImage {
   /** Chosen by the caller before the first byte, so that publishing twice is publishing once. */
@@ -39,6 +42,15 @@ export interface ImagePublisher {
    * An image with this id in the recycle bin is restored. Gives false when it was already there.
    */
   adopt(image: Image, manifest: Manifest): Promise<boolean>
+}
+
+/** Whether an owner may have another image. */
+export interface ImageAdmission {
+  /**
+   * Claims a place for an image under its owner until disposed: by then the image or its upload must exist, or it is not coming. Throws
+   * ProblemError `limit-reached`.
+   */
+  admit(image: OwnedImage): Disposable
 }
 
 /** Access to content for the ones that serve it. */

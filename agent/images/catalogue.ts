@@ -10,7 +10,7 @@ import type { Manifest } from '../../protocol/manifest.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImageContents, ImagePublisher } from '../contract/images.ts'
+import type { ImageAdmission, ImageContents, ImagePublisher, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceMaintenance, SliceProvider, SliceRoots } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
@@ -23,6 +23,7 @@ import { createLifeCycle } from './life-cycle.ts'
 import type { LifeCycle, RetentionPolicy } from './life-cycle.ts'
 import { loadImage, loadImages } from './load.ts'
 import { createManifestFiles } from './manifest-files.ts'
+import { createOwnerLimit } from './owner-limit.ts'
 import { createPublication } from './publication.ts'
 import { createContentHolds, createImageRoots } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
@@ -41,6 +42,10 @@ export interface CatalogueDeps {
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   readonly retention: RetentionPolicy
+  /** Images that one owner may have; without it, any number. */
+  readonly imagesPerOwnerMax?: number
+  /** Images that unfinished uploads will become; they count for the limit of their owner. */
+  readonly expected?: () => Iterable<OwnedImage>
   /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Without it, digests are computed at once. */
   readonly quietMs?: () => number
   /** Called after every change of any image; must neither throw nor wait. */
@@ -60,7 +65,7 @@ export interface OpenContent extends Disposable {
   readonly manifest: Manifest
 }
 
-export interface Catalogue extends ImagePublisher, ImageContents, LifeCycle, Pick<Damage, 'markDamaged' | 'applyScrub'>, AsyncDisposable {
+export interface Catalogue extends ImagePublisher, ImageContents, ImageAdmission, LifeCycle, Pick<Damage, 'markDamaged' | 'applyScrub'>, AsyncDisposable {
   list(filter: ImageFilter, page: PageQuery): Page<Image>
   /** By id or unambiguous name; throws `not-found`, or `conflict` when several images have the name. */
   need(idOrName: string): Image
@@ -97,6 +102,13 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const keeper = createImageKeeper({ disk, folder, table })
   const manifests = createManifestFiles({ disk, folder, pause: () => clock.sleep(0) })
   const damage = createDamage({ clock, log, emit, keeper, manifests })
+  const ownerLimit = createOwnerLimit({
+    imagesMax: deps.imagesPerOwnerMax ?? 0,
+    *images() {
+      for (const { image } of table.each()) yield image
+    },
+    expected: deps.expected ?? (() => []),
+  })
   const publication = createPublication({
     disk,
     clock,
@@ -107,9 +119,10 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     keeper,
     manifests,
     damage,
+    ownerLimit,
     quietMs: deps.quietMs ?? (() => Number.POSITIVE_INFINITY),
   })
-  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication })
+  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication, ownerLimit })
   const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
   const searches = createWorkQueue(1, (work, error) => log.error('work on the catalogue failed', { work, error }))
   const holds = createContentHolds()
@@ -161,6 +174,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     publish: (image, content) => publication.publish(image, content),
     refuse: (image, length, reason) => publication.refuse(image, length, reason),
     adopt: (image, manifest) => publication.adopt(image, manifest),
+    admit: (image) => ownerLimit.claim(image),
     find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
     resolve: (idOrName) => {
       const byId = table.get(idOrName)?.image

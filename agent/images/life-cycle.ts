@@ -16,6 +16,8 @@ import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { binned, changed, refuseDeletion, refuseUnreadable, removing, restored } from './image-states.ts'
 import type { ManifestFiles } from './manifest-files.ts'
+import { countsForOwner } from './owner-limit.ts'
+import type { OwnerLimit } from './owner-limit.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
 import type { Publication } from './publication.ts'
@@ -66,10 +68,11 @@ export interface LifeCycleDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly publication: Pick<Publication, 'resume'>
+  readonly ownerLimit: OwnerLimit
 }
 
 export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
-  const { disk, clock, log, emit, crashPoint, retention, keeper, manifests } = deps
+  const { disk, clock, log, emit, crashPoint, retention, keeper, manifests, ownerLimit } = deps
 
   const edit = async (id: string, actor: string, what: string, run: (stored: StoredImage) => StoredImage | undefined): Promise<Image> => {
     const before = keeper.need(id)
@@ -114,7 +117,14 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
     })
 
   return {
-    patch: (id, patch, actor) => edit(id, actor, 'its description was changed', (stored) => changed(stored, patch as Partial<Omit<Image, 'status'>>)),
+    async patch(id, patch, actor) {
+      using claims = new DisposableStack()
+      return await edit(id, actor, 'its description was changed', (stored) => {
+        // An image in the recycle bin is counted when it is restored.
+        if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner }))
+        return changed(stored, patch as Partial<Omit<Image, 'status'>>)
+      })
+    },
     bind: (id, instance, actor) =>
       edit(id, actor, `instance ${instance} uses it`, (stored) => {
         const { image } = stored
@@ -153,7 +163,12 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         return image
       }),
     async restore(id, actor) {
-      const { image } = await keeper.change(id, restored)
+      using claims = new DisposableStack()
+      const { image } = await keeper.change(id, (stored) => {
+        const next = restored(stored)
+        claims.use(ownerLimit.claim(next.image))
+        return next
+      })
       emit({ type: 'image.restored', severity: 'info', subject: id, message: `Image ${image.name} is restored.`, actor })
       deps.publication.resume(id)
       return image

@@ -26,6 +26,7 @@ import type { Examination } from './image-states.ts'
 import { inspectImage } from './inspection.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 import { countStoredSize } from './slice-sizes.ts'
+import type { OwnerLimit } from './owner-limit.ts'
 import { createStandAside } from './stand-aside.ts'
 import { computeWholeDigest } from './whole-digest.ts'
 import { createWorkQueue } from './work-queue.ts'
@@ -46,6 +47,7 @@ export interface PublicationDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly damage: Damage
+  readonly ownerLimit: OwnerLimit
   /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Digests that nobody waits for stop meanwhile. */
   readonly quietMs: () => number
 }
@@ -58,7 +60,7 @@ export interface Publication extends AsyncDisposable, Pick<ImagePublisher, 'publ
 }
 
 export function createPublication(deps: PublicationDeps): Publication {
-  const { disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage } = deps
+  const { disk, clock, log, slices, emit, crashPoint, keeper, manifests, damage, ownerLimit } = deps
   const onFailure = (key: string, error: unknown): void => {
     // An image that was removed meanwhile needs none.
     if (keeper.table.get(key)) log.error('work on an image failed', { image: key, error })
@@ -187,10 +189,13 @@ export function createPublication(deps: PublicationDeps): Publication {
     if (there?.image.status === 'deleting') throw problem('wrong-status', `Image ${there.image.name} is being removed here.`)
     if (there?.image.status === 'creating' || there?.image.status === 'available') return false
     if (there?.image.status === 'deleted' && there.life.damage === null) {
-      await keeper.save(restoredBySync(there))
+      const restored = restoredBySync(there)
+      using _claim = ownerLimit.claim(restored.image)
+      await keeper.save(restored)
       return true
     }
     const stored = there ? resynced(there, image, clock.nowMs()) : adopted(image, clock.nowMs())
+    using _claim = ownerLimit.claim(stored.image)
     await storeManifest(id, () => manifests.write(id, manifest))
     await store(changed(stored, { length: manifest.imageLength }))
     return true

@@ -10,7 +10,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImagePublisher } from '../contract/images.ts'
+import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
@@ -45,7 +45,7 @@ export interface SyncDeps {
   readonly mount: string
   /** UUID of this store. */
   readonly storeId: string
-  readonly images: Pick<ImagePublisher, 'find' | 'adopt'>
+  readonly images: Pick<ImagePublisher, 'find' | 'adopt'> & ImageAdmission
   readonly slices: SliceIngester
   readonly space: Space
   readonly tasks: Pick<Tasks, 'register' | 'start'>
@@ -193,7 +193,8 @@ async function copyImage(
   image: Image,
   { context, counts, progress }: Copying,
 ): Promise<'copied' | 'already-there'> {
-  const decision = planSync(image, deps.images.find(image.id))
+  const here = deps.images.find(image.id)
+  const decision = planSync(image, here)
   switch (decision.kind) {
     case 'already-there':
       // A crash between publishing and the end of the lease leaves one behind.
@@ -202,6 +203,8 @@ async function copyImage(
     case 'refused':
       throw problem('conflict', `Image ${image.name} (${image.id}) ${REFUSALS[decision.reason]}.`)
     case 'copy': {
+      // An image that comes to its owner needs a place, also while it is being copied; one that is repaired has its place.
+      using _claim = decision.why === 'repair' ? undefined : deps.images.admit({ id: image.id, owner: (here ?? image).owner })
       const isNew = await pullImage(deps, source, image, { signal: context.signal, counts, onProgress: progress })
       return isNew ? 'copied' : 'already-there'
     }

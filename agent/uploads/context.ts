@@ -1,10 +1,9 @@
 // What the parts of uploads are given, and what they share.
 
 import type { CutterParameters } from '../../protocol/cutter.ts'
-import type { ImageDraft } from '../../protocol/image.ts'
 import type { LinkClaims } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImagePublisher } from '../contract/images.ts'
+import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
@@ -44,8 +43,8 @@ export interface UploadsDeps {
   /** Which slices of images a body of slices may name. */
   readonly visibility: SliceVisibility
   readonly gate: Pick<StoreGate, 'requireEnabled'>
-  /** Throws ProblemError when an image like this may not be added; without it every one may. */
-  readonly admit?: (draft: ImageDraft) => void
+  /** Claims a place for the image of a new upload until the upload exists. Without it, every image is admitted. */
+  readonly admit?: ImageAdmission['admit']
   readonly links: LinkClaims
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint

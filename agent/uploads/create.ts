@@ -59,7 +59,8 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   const kind = order.concat?.kind ?? 'whole'
   const values = parseMetadata(order.metadata ?? '')
   const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
-  if (described) context.admit?.(described.draft)
+  const imageId = described ? newId('img', clock.nowMs(), context.random(16)) : null
+  using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null }) : undefined
   const file: UploadFile = {
     format: UPLOAD_FILE_FORMAT,
     id,
@@ -71,7 +72,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     metadata: order.metadata ?? null,
     concat: order.concatHeader ?? null,
     kind,
-    imageId: described ? newId('img', clock.nowMs(), context.random(16)) : null,
+    imageId,
     draft: described ? expectDigest(described.draft, order.digest) : null,
     filename: described?.filename ?? null,
     device: described?.device ?? null,

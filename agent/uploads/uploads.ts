@@ -6,6 +6,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import { problemOf } from '../contract/failures.ts'
+import type { OwnedImage } from '../contract/images.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { OwnSlices } from '../contract/visibility.ts'
 import { appendBody, declareLength, lengthWith } from './append.ts'
@@ -66,6 +67,8 @@ export interface Uploads extends AsyncDisposable {
   expire(options?: ExpireOptions): Promise<readonly string[]>
   /** The slices that unfinished uploads of this actor hold. */
   ownSlices(actor: Actor): Promise<OwnSlices>
+  /** Images that unfinished uploads will become. */
+  expectedImages(): Iterable<OwnedImage>
   readonly roots: SliceRoots
   stats(): UploadStats
   /** Milliseconds since a body last put bytes into slices; 0 while one does, infinite before the first. */
@@ -242,6 +245,11 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
 
     expire: (options) => expireUploads(context, locks, options),
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
+    *expectedImages() {
+      for (const { file } of table.live.values()) {
+        if (file.imageId !== null) yield { id: file.imageId, owner: file.draft?.owner ?? null }
+      }
+    },
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: bodyReaders.size, waiting: context.ingestSlots.waiting + context.provisionalSlots.waiting }),
     quietMs: () => context.ingestSlots.idleMs,

@@ -72,7 +72,7 @@ describe('a change of status', () => {
     const allowed = (TRANSITIONS as Record<ImageChange, Partial<Record<ImageStatus, readonly ImageStatus[]>>>)[change][status]
     if (allowed) {
       const reached = new Set(CHANGES[change](status).map((stored) => stored?.image.status))
-      expect([...reached].toSorted()).toEqual([...allowed].toSorted())
+      expect([...reached].map(String).toSorted()).toEqual(allowed.map(String).toSorted())
       return
     }
     let outcome: (StoredImage | undefined)[] = []

@@ -9,7 +9,7 @@ import { createSpace } from '../../../agent/system/space.ts'
 import type { TaskBoard } from '../../../agent/contract/work.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { openImageStore } from '../images/image-store.ts'
-import type { ImageStore } from '../images/image-store.ts'
+import type { ImageStore, ImageStoreOptions } from '../images/image-store.ts'
 import { createMemoryTasks } from '../memory/memory-state.ts'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../machine/temporary-folder.ts'
@@ -27,8 +27,8 @@ export interface SyncTarget extends AsyncDisposable {
   pull(url: string, images: string[], token?: string): Promise<Task>
 }
 
-export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<SyncDeps> = {}): Promise<SyncTarget> {
-  const store = await openImageStore(folder, { roots: [{ list: () => sync.roots.list() }] })
+export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<SyncDeps> = {}, options: ImageStoreOptions = {}): Promise<SyncTarget> {
+  const store = await openImageStore(folder, { ...options, roots: [{ list: () => sync.roots.list() }] })
   const { disk, log, mount, catalogue, slices } = store
   const tasks = createMemoryTasks(systemClock)
   const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })

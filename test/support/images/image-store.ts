@@ -43,6 +43,9 @@ export interface ImageStoreOptions {
   readonly retention?: CatalogueDeps['retention']
   /** How long no body has arrived; digests wait for it. */
   readonly quietMs?: () => number
+  /** Images that one owner may have, and those that unfinished uploads will become. */
+  readonly imagesPerOwnerMax?: number
+  readonly expected?: CatalogueDeps['expected']
   /** Further roots, asked before the images. */
   readonly roots?: readonly SliceRoots[]
 }
@@ -81,6 +84,8 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     crashPoint,
     retention,
     changed,
+    ...(options.imagesPerOwnerMax !== undefined && { imagesPerOwnerMax: options.imagesPerOwnerMax }),
+    ...(options.expected && { expected: options.expected }),
     ...(options.quietMs && { quietMs: options.quietMs }),
   })
   visibility = await openVisibility({

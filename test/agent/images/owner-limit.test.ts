@@ -1,0 +1,158 @@
+// The limit on the images of one owner: every way an image comes to an owner is counted, also when two come at once.
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { createOwnerLimit } from '../../../agent/images/owner-limit.ts'
+import { problemCode, ProblemError } from '../../../protocol/problems.ts'
+import { startUploadServer } from '../../support/agents/upload-server.ts'
+import type { UploadServer } from '../../support/agents/upload-server.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+
+setDefaultTimeout(60_000)
+
+async function refusal(run: () => unknown): Promise<ProblemError> {
+  try {
+    await run()
+  } catch (error) {
+    if (error instanceof ProblemError && problemCode(error.problem) === 'limit-reached') return error
+    throw error
+  }
+  throw new Error('nothing was refused')
+}
+
+const bytes = (seed: number): Uint8Array => seededBytes(5000, seed)
+
+describe('an image in the catalogue', () => {
+  test('is refused at the limit when its owner is changed, and the refusal says what to do', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
+    const { id: first } = await store.add(bytes(1), { owner: 'ann' })
+    const { id: second } = await store.add(bytes(2), { owner: 'bob' })
+    const error = await refusal(() => store.catalogue.patch(second, { owner: 'ann' }, 'test'))
+    expect(error.message).toBe('Maximum image limit reached: owner ann has 1 image, unfinished uploads included; the limit is 1.')
+    expect(error.problem).toMatchObject({
+      owner: 'ann',
+      limit: 1,
+      action: 'Delete an image of this owner, cancel an unfinished upload, or raise images.max-per-owner in the configuration of the store.',
+    })
+    expect(store.catalogue.need(second).owner).toBe('bob')
+    // What changes no owner is no new image of an owner.
+    expect(await store.catalogue.patch(first, { owner: 'ann', description: 'mine' }, 'test')).toMatchObject({ owner: 'ann', description: 'mine' })
+    await store.catalogue.patch(first, { owner: 'cid' }, 'test')
+    expect(await store.catalogue.patch(second, { owner: 'ann' }, 'test')).toMatchObject({ owner: 'ann' })
+  })
+
+  test('is refused when two get the same owner at once', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
+    const ids = [(await store.add(bytes(1), { owner: 'bob' })).id, (await store.add(bytes(2), { owner: 'cid' })).id]
+    const outcomes = await Promise.allSettled(ids.map((id) => store.catalogue.patch(id, { owner: 'ann' }, 'test')))
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(store.catalogue.list({ owner: 'ann' }, { limit: 10 }).items).toHaveLength(1)
+  })
+
+  test('is refused when it is restored from the recycle bin, which frees its place', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
+    const { id: first } = await store.add(bytes(1), { owner: 'ann' })
+    const { id: second } = await store.add(bytes(2), { owner: 'bob' })
+    await store.catalogue.delete(first, 'test')
+    await store.catalogue.patch(second, { owner: 'ann' }, 'test')
+    await refusal(() => store.catalogue.restore(first, 'test'))
+    expect(store.catalogue.need(first).status).toBe('deleted')
+    // The owner of an image in the recycle bin may be changed; the limit is checked when it is restored.
+    await store.catalogue.patch(first, { owner: 'bob' }, 'test')
+    expect(await store.catalogue.restore(first, 'test')).toMatchObject({ status: 'available', owner: 'bob' })
+  })
+
+  test('without an owner counts with all others without an owner', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
+    await store.add(bytes(1))
+    const { id } = await store.add(bytes(2), { owner: 'ann' })
+    expect((await refusal(() => store.catalogue.patch(id, { owner: null }, 'test'))).message).toContain('the store has 1 image without an owner')
+    await refusal(() => store.catalogue.patch(id, { owner: '' }, 'test'))
+  })
+})
+
+describe('an upload', () => {
+  /** Uploads whose images one owner may have `imagesMax` of. */
+  async function startLimited(imagesMax: number): Promise<UploadServer> {
+    const limit = createOwnerLimit({
+      imagesMax,
+      images: () => [...server.publisher.images.values()].map(({ image }) => image),
+      expected: () => server.uploads.expectedImages(),
+    })
+    const server: UploadServer = await startUploadServer({ admit: (image) => limit.claim(image) })
+    return server
+  }
+  const ownedBy = (owner: string): string => `owner ${btoa(owner)}`
+  const create = (server: UploadServer, headers: Record<string, string>): Promise<Response> =>
+    server.ask('POST', server.endpoint, { 'Upload-Length': '4', ...headers })
+
+  test('counts from its creation on, also after a restart, until it is cancelled', async () => {
+    await using server = await startLimited(1)
+    const first = await create(server, { 'Upload-Metadata': ownedBy('ann') })
+    expect(first.status).toBe(201)
+    const second = await create(server, { 'Upload-Metadata': ownedBy('ann') })
+    expect(second.status).toBe(429)
+    expect(await second.json()).toMatchObject({ type: 'urn:slipway:problem:limit-reached', owner: 'ann', limit: 1 })
+    await server.restart()
+    expect((await create(server, { 'Upload-Metadata': ownedBy('ann') })).status).toBe(429)
+    expect((await create(server, { 'Upload-Metadata': ownedBy('bob') })).status).toBe(201)
+    expect((await server.ask('DELETE', first.headers.get('Location') ?? '')).status).toBe(204)
+    expect((await create(server, { 'Upload-Metadata': ownedBy('ann') })).status).toBe(201)
+  })
+
+  test('is refused when many are created at once, and every admitted one becomes an image', async () => {
+    await using server = await startLimited(3)
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () =>
+        server.ask(
+          'POST',
+          server.endpoint,
+          { 'Upload-Length': '4', 'Upload-Metadata': ownedBy('ann'), 'Content-Type': 'application/offset+octet-stream' },
+          'abcd',
+        ),
+      ),
+    )
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(3)
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(9)
+    expect(server.publisher.images.size).toBe(3)
+    expect([...server.uploads.expectedImages()]).toEqual([])
+  })
+
+  test('without an owner counts too', async () => {
+    await using server = await startLimited(1)
+    expect((await create(server, {})).status).toBe(201)
+    expect((await create(server, {})).status).toBe(429)
+    expect((await create(server, { 'Upload-Metadata': ownedBy('ann') })).status).toBe(201)
+  })
+
+  test('that concatenates others is one image, and its parts are none', async () => {
+    await using server = await startLimited(1)
+    const parts: string[] = []
+    for (const body of ['abcd', 'efgh']) {
+      const answer = await server.ask(
+        'POST',
+        server.endpoint,
+        { 'Upload-Length': '4', 'Upload-Concat': 'partial', 'Upload-Metadata': ownedBy('ann'), 'Content-Type': 'application/offset+octet-stream' },
+        body,
+      )
+      expect(answer.status).toBe(201)
+      parts.push(answer.headers.get('Location') ?? '')
+    }
+    const concatenate = (): Promise<Response> =>
+      server.ask('POST', server.endpoint, { 'Upload-Concat': `final;${parts.join(' ')}`, 'Upload-Metadata': ownedBy('ann') })
+    expect((await concatenate()).status).toBe(201)
+    expect((await concatenate()).status).toBe(429)
+  })
+})
+
+describe('no limit', () => {
+  test('admits any number', () => {
+    const images = Array.from({ length: 1000 }, (_, i) => ({ id: `img_${i}`, owner: 'ann' }))
+    const limit = createOwnerLimit({ imagesMax: 0, images: () => [], expected: () => images })
+    expect(() => limit.claim({ id: 'img_x', owner: 'ann' })).not.toThrow()
+  })
+})
