@@ -3,7 +3,8 @@
 import { imagePatchSchema } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
-import { askStore, oneImage } from '../select.ts'
+import { askStore } from '../select.ts'
+import { oneImage } from './find.ts'
 import { imageView } from './image-rows.ts'
 
 export const imageEdit = defineCommand({

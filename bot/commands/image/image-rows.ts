@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
-import type { FoundImage } from '../select.ts'
+import type { FoundImage } from './find.ts'
 import { quoteOption } from '../line.ts'
 
 export const IMAGE_COLUMNS: readonly Column[] = [

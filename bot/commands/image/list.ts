@@ -11,7 +11,7 @@ import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
-import type { FoundImage } from '../select.ts'
+import type { FoundImage } from './find.ts'
 import { nearest } from '../line.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow } from './image-rows.ts'
 

@@ -2,7 +2,8 @@
 
 import type { Command } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { askStore, oneImage } from '../select.ts'
+import { askStore } from '../select.ts'
+import { oneImage } from './find.ts'
 import { imageView } from './image-rows.ts'
 
 export const imageProtect = protection('protect', true, 'Refuses to delete the image until it is unprotected')

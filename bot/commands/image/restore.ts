@@ -1,7 +1,8 @@
 // `image restore I`: back out of the recycle bin.
 
 import { defineCommand } from '../command.ts'
-import { askStore, oneImage } from '../select.ts'
+import { askStore } from '../select.ts'
+import { oneImage } from './find.ts'
 import { imageView } from './image-rows.ts'
 
 export const imageRestore = defineCommand({

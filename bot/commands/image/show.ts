@@ -2,7 +2,8 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
-import { findImages, oneStore, wholeImage } from '../select.ts'
+import { oneStore } from '../select.ts'
+import { findImages, wholeImage } from './find.ts'
 import { imageView } from './image-rows.ts'
 
 export const imageShow = defineCommand({

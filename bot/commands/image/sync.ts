@@ -6,8 +6,9 @@ import { statusWord } from '../../views/phrases.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { answerOf, findImages, oneStore } from '../select.ts'
-import type { FoundImage } from '../select.ts'
+import { answerOf, oneStore } from '../select.ts'
+import { findImages } from './find.ts'
+import type { FoundImage } from './find.ts'
 import { tasksView } from '../task/task-view.ts'
 
 /** Life of the token that a target gets for its source, in seconds: long enough for a large image over a slow link. */

@@ -1,7 +1,8 @@
 // `task cancel T`: stops a task; what it moved is kept where the next try can use it.
 
 import { defineCommand } from '../command.ts'
-import { askStore, oneTask } from '../select.ts'
+import { askStore } from '../select.ts'
+import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
 
 export const taskCancel = defineCommand({

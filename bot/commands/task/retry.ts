@@ -1,7 +1,8 @@
 // `task retry T`: the same work again; what was moved before is not moved twice.
 
 import { defineCommand } from '../command.ts'
-import { askStore, oneTask } from '../select.ts'
+import { askStore } from '../select.ts'
+import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
 
 export const taskRetry = defineCommand({

@@ -1,7 +1,7 @@
 // `task show T`: how far a task is, or how it ended.
 
 import { defineCommand } from '../command.ts'
-import { oneTask } from '../select.ts'
+import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
 
 export const taskShow = defineCommand({
