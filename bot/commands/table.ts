@@ -1,4 +1,4 @@
-// The table of all commands. A new one is a file beside its noun and a line here.
+// The table of all commands. A new command is a file in the folder of its noun and a line here.
 
 import { auditList } from './audit/list.ts'
 import type { Command } from './command.ts'
@@ -8,6 +8,7 @@ import { imageDelete } from './image/delete.ts'
 import { imageEdit } from './image/edit.ts'
 import { imageList } from './image/list.ts'
 import { imageProtect, imageUnprotect } from './image/protect.ts'
+import { imagePurge } from './image/purge.ts'
 import { imageRestore } from './image/restore.ts'
 import { imageShow } from './image/show.ts'
 import { imageSync } from './image/sync.ts'
@@ -51,6 +52,7 @@ export const COMMANDS: readonly Command[] = [
   imageEdit,
   imageSync,
   imageDelete,
+  imagePurge,
   imageRestore,
   imageProtect,
   imageUnprotect,

@@ -1,32 +1,34 @@
-// Completion: nouns, verbs, options, and the names of what there is.
+// Completion: nouns, verbs, options, and the names of stores, zones, images and schedules.
 
 import type { Command, CommandContext, Subject } from '../commands/command.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
 import { quoteWord, splitLine } from '../commands/line.ts'
 import { plainText } from '../views/phrases.ts'
 
-/** Time after which names of images are asked for anew, in milliseconds, and how long an answer may take. */
+/** Time for which names of images are cached, and time that an answer may take, in milliseconds. */
 const IMAGES_FRESH_MS = 15_000
 const IMAGES_TIMEOUT_MS = 1_500
 const IMAGES_MAX = 500
 
-/** Gives what the last word of a line may become. */
+/** Returns what may complete the last word of a line. */
 export type Completer = (line: string) => Promise<{ readonly hits: string[]; readonly word: string }>
 
 export function createCompleter(context: CommandContext): Completer {
-  let images: { readonly atMs: number; readonly names: string[] } | undefined
+  const known = new Map<'listed' | 'bin', { readonly atMs: number; readonly names: string[] }>()
 
-  const imageNames = async (): Promise<string[]> => {
+  const imageNames = async (shelf: 'listed' | 'bin'): Promise<string[]> => {
     const now = context.clock.nowMs()
-    if (images && now - images.atMs < IMAGES_FRESH_MS) return images.names
+    const kept = known.get(shelf)
+    if (kept && now - kept.atMs < IMAGES_FRESH_MS) return kept.names
     const signal = AbortSignal.timeout(IMAGES_TIMEOUT_MS)
+    const query = { limit: IMAGES_MAX, signal, ...(shelf === 'bin' ? { status: 'deleted' as const } : {}) }
     try {
-      const contacts = await context.fleet.contactAll(context.fleet.registry.list(), (agent) => agent.images.list({ limit: IMAGES_MAX, signal }))
+      const contacts = await context.fleet.contactAll(context.fleet.registry.list(), (agent) => agent.images.list(query))
       const names = [...new Set(contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.items.map((image) => image.name) : [])))]
-      images = { atMs: now, names }
+      known.set(shelf, { atMs: now, names })
       return names
     } catch {
-      // Too slow to wait for while somebody types; the next try may find them.
+      // Too slow to wait for at the keyboard; the next attempt asks again.
       return []
     }
   }
@@ -39,14 +41,17 @@ export function createCompleter(context: CommandContext): Completer {
       case 'zone':
         return [...new Set(stores.map((store) => store.zone))]
       case 'image':
-        return imageNames()
+        return imageNames('listed')
+      case 'deleted-image':
+        return imageNames('bin')
+      case 'any-image':
+        return [...new Set((await Promise.all([imageNames('listed'), imageNames('bin')])).flat())]
       case 'schedule':
         return ['cleanup', 'scrub', 'expire']
       case 'noun':
         return nounsOf(context.commands)
       case 'verb':
         return [...new Set(context.commands.map((command) => command.verb))]
-      case 'deleted-image':
       case 'task':
       case 'path':
       case 'text':
@@ -61,7 +66,7 @@ export function createCompleter(context: CommandContext): Completer {
     const word = isNewWord ? '' : (/\S*$/.exec(line)?.[0] ?? '')
     const before = isNewWord ? words : words.slice(0, -1)
     const all = await candidates(context.commands, before, word, namesOf)
-    // Names come from agents, and readline writes what it offers to the terminal as it is.
+    // Names come from agents, and readline writes its suggestions to the terminal unescaped.
     return { hits: all.filter((name) => name.startsWith(word) && plainText(name) === name).map((name) => (name.endsWith('=') ? name : `${name} `)), word }
   }
 }

@@ -1,6 +1,7 @@
-// How a command typed, pressed or submitted in Slack is run and answered. Slack's client stays behind ports, so that the
-// flow does not depend on the transport.
+// How a command typed, pressed or submitted in Slack is run and answered. Slack's client is behind ports, so that the flow does
+// not depend on the transport.
 
+import type { ModalView } from '@slack/types'
 import { roleIncludes } from '../../protocol/access.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
@@ -33,11 +34,18 @@ export interface Conversation {
   onCommand(name: string, text: string, exchange: Exchange): Promise<void>
   /** A pressed button, by its opaque id. */
   onPress(id: string, exchange: Exchange): Promise<void>
-  /** A submitted confirmation; gives the sentence to show below the input when the name is not right. */
+  /** A submitted confirmation; returns the sentence to show below the input when the name is wrong. */
   checkName(id: string, typed: string): string | undefined
   onConfirmed(id: string, typed: string, exchange: Exchange): Promise<void>
   /** A submitted form; the answer goes into the modal of this view. */
   onForm(id: string, values: Readonly<Record<string, string>>, viewId: string, exchange: Exchange): Promise<void>
+}
+
+/** A line that someone sent, as it was understood. */
+interface Asked {
+  readonly line: string
+  readonly parsed: Parsed
+  readonly exchange: Exchange
 }
 
 /** Creates the conversation of one workspace. */
@@ -49,29 +57,31 @@ export function createConversation(deps: ConversationDeps): Conversation {
   const run = async (line: string, exchange: Exchange, shown: Omit<Shown, 'command'>): Promise<void> => {
     const context = contextOf(exchange)
     const parsed = parseLine(context, line)
-    // The modal opens before the agents are asked: the trigger lives three seconds.
+    const asked: Asked = { line, parsed, exchange }
+    // The modal opens before the agents are asked, because its trigger expires after three seconds.
     const viewId = asksName(parsed, context) ? await exchange.openModal?.(loadingModal('Confirm')) : undefined
     const view = await runParsed(context, parsed)
     // Without a modal the answer has a button that opens one.
-    if (viewId !== undefined) return showConfirmation(view, parsed, line, exchange, viewId)
-    if (view.form && (await openForm(view, parsed, exchange))) return
+    if (viewId !== undefined) return port.updateModal(viewId, confirmation(view, asked))
+    if (view.form && (await openForm(view, asked))) return
     await answers.answer(view, parsed, exchange, { command: withoutSecrets(parsed, line), ...shown })
   }
 
-  const register = (command: string, name: string, parsed: Parsed, { user, channel }: Exchange): string =>
+  const register = (command: string, name: string, { parsed, exchange: { user, channel } }: Asked): string =>
     modals.register({ command, role: parsed.kind === 'command' ? parsed.command.role : 'admin', name, channel, user })
 
-  const openForm = async (view: View, parsed: Parsed, exchange: Exchange): Promise<boolean> => {
-    if (!view.form || !exchange.openModal) return false
-    const id = register(view.form.command, '', parsed, exchange)
-    return (await exchange.openModal(formModal(view.title, view.form, id))) !== undefined
+  const openForm = async (view: View, asked: Asked): Promise<boolean> => {
+    const { openModal } = asked.exchange
+    if (!view.form || !openModal) return false
+    const id = register(view.form.command, '', asked)
+    return (await openModal(formModal(view.title, view.form, id))) !== undefined
   }
 
-  const showConfirmation = async (view: View, parsed: Parsed, line: string, exchange: Exchange, viewId: string): Promise<void> => {
+  /** The question for the name, or the answer when there is nothing to confirm. */
+  const confirmation = (view: View, asked: Asked): ModalView => {
     const isBlocked = view.confirm?.checklist.some((item) => !item.passed) ?? true
-    if (!view.confirm || isBlocked) return port.updateModal(viewId, answerModal('Not possible now', render(view, line).blocks))
-    const id = register(view.confirm.command, view.confirm.name, parsed, exchange)
-    await port.updateModal(viewId, confirmModal(view.confirm, id))
+    if (view.confirm && !isBlocked) return confirmModal(view.confirm, register(view.confirm.command, view.confirm.name, asked))
+    return answerModal(view.outcome === 'done' ? 'Nothing to do' : 'Not possible now', render(view, asked.line).blocks)
   }
 
   return {
@@ -88,7 +98,7 @@ export function createConversation(deps: ConversationDeps): Conversation {
     checkName(id, typed) {
       const modal = modals.find(id)
       if (!modal || sameName(typed, modal.name)) return undefined
-      return limitText(`This is not the name: ${modal.name}`, INPUT_ERROR_MAX)
+      return limitText(`The name is ${modal.name}.`, INPUT_ERROR_MAX)
     },
     async onConfirmed(id, typed, exchange) {
       const decision = authority.submit(id, exchange.user)
@@ -107,20 +117,20 @@ export function createConversation(deps: ConversationDeps): Conversation {
   }
 }
 
-/** Whether a command will ask for a typed name, and this person may run it. */
+/** Whether a command asks for a typed name and this person may run it. */
 function asksName(parsed: Parsed, context: CommandContext): boolean {
   if (parsed.kind !== 'command' || parsed.input.confirm.length > 0) return false
   return parsed.command.effect === 'destroy' && roleIncludes(context.actor.role, parsed.command.role)
 }
 
-/** The line as it may be shown again: without secrets. */
+/** The line without secrets, as it may be shown again. */
 function withoutSecrets(parsed: Parsed, line: string): string {
   if (parsed.kind !== 'command') return line.includes('token') ? '' : line
   const isSecret = Object.keys(parsed.input.options).some((key) => parsed.command.options[key]?.secret)
   return isSecret ? `${parsed.command.noun} ${parsed.command.verb}` : line
 }
 
-/** Compares lists of names without regard to the space around commas. */
+/** Compares lists of names, ignoring the space around commas. */
 function sameName(typed: string, name: string): boolean {
   const split = (text: string): string =>
     text

@@ -1,4 +1,4 @@
-// Modals: the typed name before something is destroyed, and forms for what a command lacks.
+// Modals: the typed name before something is deleted, and forms for what a command lacks.
 
 import type { KnownBlock, ModalView } from '@slack/types'
 import { escape } from '../views/blocks.ts'
@@ -16,11 +16,11 @@ import { GLYPHS, plainText } from '../views/phrases.ts'
 
 export const CONFIRM_CALLBACK = 'slipway:confirm'
 export const FORM_CALLBACK = 'slipway:form'
-/** Block and action of the input that takes the typed name. */
+/** Block id and action id of the input for the typed name. */
 export const NAME_INPUT = 'name'
 const CHECKLIST_MAX = 40
 
-/** Shown at once, because a trigger lives three seconds and agents may take longer. */
+/** Opened at once, because a trigger expires after three seconds and agents may take longer. */
 export function loadingModal(title: string): ModalView {
   return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: [section('Asking the stores…')] }
 }
@@ -32,7 +32,7 @@ export function answerModal(title: string, blocks: KnownBlock[]): ModalView {
   return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: shown }
 }
 
-/** Asks for the name; `metadata` is the opaque id of what happens then. */
+/** Asks for the name; `metadata` is the opaque id of what a submission does. */
 export function confirmModal(confirm: Confirm, metadata: string): ModalView {
   const blocks: KnownBlock[] = [
     section(escape(confirm.question)),
@@ -42,11 +42,11 @@ export function confirmModal(confirm: Confirm, metadata: string): ModalView {
     {
       type: 'input',
       block_id: NAME_INPUT,
-      label: plain(limitText(`Type ${plainText(confirm.name)} to go on`, LABEL_TEXT_MAX)),
+      label: plain(limitText(`Type ${plainText(confirm.name)} to confirm`, LABEL_TEXT_MAX)),
       element: { type: 'plain_text_input', action_id: NAME_INPUT },
     },
   ]
-  return modal('Confirm', CONFIRM_CALLBACK, 'Do it', metadata, blocks)
+  return modal(blocks, { title: 'Confirm', callback: CONFIRM_CALLBACK, submit: 'Confirm', metadata })
 }
 
 export function formModal(title: string, form: Form, metadata: string): ModalView {
@@ -63,10 +63,19 @@ export function formModal(title: string, form: Form, metadata: string): ModalVie
       ...(input.initial === undefined ? {} : { initial_value: input.initial }),
     },
   }))
-  return modal(title, FORM_CALLBACK, form.submit, metadata, blocks)
+  return modal(blocks, { title, callback: FORM_CALLBACK, submit: form.submit, metadata })
 }
 
-function modal(title: string, callback: string, submit: string, metadata: string, blocks: KnownBlock[]): ModalView {
+interface ModalFrame {
+  readonly title: string
+  readonly callback: string
+  /** Text of the button that submits. */
+  readonly submit: string
+  /** Opaque id of what a submission does. */
+  readonly metadata: string
+}
+
+function modal(blocks: KnownBlock[], { title, callback, submit, metadata }: ModalFrame): ModalView {
   assertSlackLimits(blocks, 'modal')
   if (metadata.length > PRIVATE_METADATA_MAX) throw new RangeError(`private metadata has ${metadata.length} characters`)
   return {

@@ -5,7 +5,9 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
 import { agentToml } from '../support/agents/agent-config.ts'
-import { startAgent } from '../support/agents/agent-process.ts'
+import { openTestBot, runCommand, runJson } from '../bot/fixture.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
+import { seededBytes } from '../support/images/image-store.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
@@ -201,6 +203,50 @@ async function contentOf(url: string, id: string, headers: Record<string, string
   const answer = await fetch(`${url}/v1/images/${id}/content`, { headers })
   return Bun.SHA256.hash(await answer.bytes(), 'hex')
 }
+
+describe('space', () => {
+  test('a deleted image keeps its space over a cleanup; purged, its space is free after the next one', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    using bot = openTestBot(folder.file('home'))
+    expect((await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')).code).toBe(0)
+    const file = folder.file('disk.raw')
+    await writeFile(file, seededBytes(4 * MIB, 1))
+    expect((await runCommand(bot, 'image', 'upload', file, 'name=disk')).code).toBe(0)
+    const stored = async () => (await agent.client.store.get()).slices.storedBytes
+    const before = await stored()
+    expect(before).toBeGreaterThan(3 * MIB)
+
+    const deleted = await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')
+    expect(deleted.code).toBe(0)
+    const advice = /to free it now: (image purge img_\w+), then (store cleanup edge-a)\./.exec(deleted.output)
+    expect(advice).not.toBeNull()
+    expect((await runJson(bot, 'store', 'cleanup')).value).toMatchObject({ state: 'succeeded' })
+    expect(await stored()).toBe(before)
+
+    const purge = (advice?.[1] ?? '').split(' ')
+    const purged = await runCommand(bot, ...purge, '--confirm', 'disk')
+    expect(purged.code).toBe(0)
+    expect(purged.output).toContain('Next: store cleanup edge-a')
+    expect(await stored()).toBe(before)
+    expect((await runJson(bot, 'store', 'cleanup')).value).toMatchObject({ state: 'succeeded' })
+    expect(await stored()).toBe(0)
+    expect((await runJson(bot, 'image', 'bin')).value['items']).toEqual([])
+  })
+
+  test('a store that keeps deleted images forever blocks a purge and says which key to change', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "never"\n' })
+    using bot = openTestBot(folder.file('home'))
+    expect((await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')).code).toBe(0)
+    const file = folder.file('disk.raw')
+    await writeFile(file, seededBytes(10_000, 1))
+    expect((await runCommand(bot, 'image', 'upload', file, 'name=disk')).code).toBe(0)
+    const { code, output } = await runCommand(bot, 'image', 'purge', 'disk', '--confirm', 'disk')
+    expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining('images.deletion = "never": set it to "delayed" or "immediate"') })
+    expect((await runJson(bot, 'image', 'list')).value['items']).toHaveLength(1)
+  })
+})
 
 describe('help and version', () => {
   test.each([['--version'], ['-V']])('%s prints the version', async (flag) => {

@@ -14,7 +14,7 @@ export const imageRestore = defineCommand({
   targets: [{ name: 'I', about: 'name or id of a deleted image', subject: 'deleted-image' }],
   options: { store: { about: 'the store whose recycle bin has it', value: 'S', subject: 'store' } },
   async run(context, { targets, options }) {
-    const { store, image } = await oneImage(context, targets[0] ?? '', options.store, true)
+    const { store, image } = await oneImage(context, targets[0] ?? '', options.store, 'bin')
     const restored = await askStore(context, store, (agent) => agent.images.restore(image.id))
     return imageView(`Image ${restored.name} restored`, { store, image: restored }, context.clock.nowMs())
   },

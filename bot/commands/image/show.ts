@@ -19,7 +19,7 @@ export const imageShow = defineCommand({
     const [text = ''] = targets
     const stores = options.store === undefined ? context.fleet.registry.list() : [oneStore(context, options.store)]
     const live = await findImages(context, text, stores)
-    const { found, notes } = live.found.length > 0 ? live : await findImages(context, text, stores, true)
+    const { found, notes } = live.found.length > 0 ? live : await findImages(context, text, stores, 'bin')
     const [first] = found
     if (!first) throw problem('not-found', [`No store has an image "${text}".`, ...notes].join(' '), { action: 'List them with image list.' })
     const ids = [...new Set(found.map(({ image }) => image.id))]

@@ -21,9 +21,9 @@ test('says what deleting several copies frees together, not each on its own', as
   const { value } = await runJson(bot, 'image', 'delete', 'one', 'two')
   const union = await server.client.images.uniqueSize(['one', 'two'])
   expect(union).toBeGreaterThanOrEqual(320_000)
-  expect(value['question']).toContain(`Cleanup can then free ${formatSize(union ?? 0)} in edge-a.`)
+  expect(value['question']).toContain(`In edge-a only these images hold ${formatSize(union ?? 0)}: it stays taken for`)
 
   const alone = (await server.client.images.get(one.id)).uniqueSize
   const { output } = await runCommand(bot, 'image', 'delete', 'one')
-  expect(output.replaceAll(/\s+/g, ' ')).toContain(`free ${formatSize(alone ?? -1)} in edge-a.`)
+  expect(output.replaceAll(/\s+/g, ' ')).toContain(`only this image holds ${formatSize(alone ?? -1)}`)
 })

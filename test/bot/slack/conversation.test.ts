@@ -2,6 +2,9 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
 import { until } from '../../support/until.ts'
 import { runCommand } from '../fixture.ts'
@@ -130,6 +133,35 @@ describe('destroying', () => {
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await until('the checklist', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Not possible now')))
     expect(visibleText(modal)).toContain('No task runs in edge-a')
+  })
+})
+
+describe('image purge', () => {
+  test('asks for the name of the store in a modal, and posts a card with a button for the cleanup', async () => {
+    await using it = await start()
+    await using folder = await createTemporaryFolder()
+    await using images = await openImageStore(folder)
+    await using server = await serveImages(images)
+    it.bot.fleet.registry.add({ name: 'edge-b', url: server.url, token: 'operator', zone: 'zone-2', provider: 'local', storeId: STORE_ID }, 0)
+    const { id } = await images.add(seededBytes(20_000, 1), { name: 'disk' })
+    await server.client.images.delete(id)
+
+    await it.slack.command('/image', 'purge --bin store=edge-b', { user: 'UOPER' })
+    const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-b')))
+    expect(visibleText(modal)).toContain('1 image in the recycle bin of edge-b')
+    expect(visibleText(modal)).toContain('could not be restored')
+    await it.slack.submit(modal.view ?? {}, { name: 'edge-b' }, { user: 'UOPER' })
+    const card = await seen(it.slack, 'post')
+    expect(visibleText(card)).toContain('Deleted for good: disk. The space is free after store cleanup edge-b.')
+    expect(visibleText(card)).toContain('Clean up edge-b')
+    expect((await server.client.images.list({ status: 'deleted' })).items).toEqual([])
+    expect(it.slack.failures).toEqual([])
+  })
+
+  test('needs the role operator', async () => {
+    await using it = await start()
+    await it.slack.command('/image', 'purge --bin store=edge-a')
+    expect(visibleText(await seen(it.slack, 'response'))).toContain('image purge needs the role operator')
   })
 })
 
