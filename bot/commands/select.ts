@@ -71,7 +71,8 @@ export function stoppedProblem(silence: Silence): ProblemError {
 export function gapNotes<T>(contacts: readonly Contact<T>[], what: string): string[] {
   return contacts.flatMap((contact) => {
     if (contact.kind === 'stopped') return [silenceNote(contact, `${what} are not in this answer.`)]
-    if (contact.kind === 'refused') return [`${contact.store.name} refused (${contact.problem.detail}): ${what} are not in this answer.`]
+    if (contact.kind === 'refused')
+      return [`${contact.store.name} refused, so ${what} are not in this answer: ${contact.problem.detail} ${contact.problem.action}`]
     return []
   })
 }

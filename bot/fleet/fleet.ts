@@ -1,5 +1,5 @@
-// The fleet: every contact with an agent goes through `contact`, which remembers whether it was had. What the bot says
-// of a store is therefore never older than the question, and "Stopped since" is the first contact that failed.
+// The fleet: every contact with an agent goes through `contact`, which records whether the agent answered. What the bot says
+// about a store is therefore never older than the question, and "Stopped since" is the first contact that failed.
 
 import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
@@ -7,6 +7,7 @@ import type { Fetch } from '../../protocol/exchange.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
+import { advise } from './advice.ts'
 import type { Registry, StoreRecord } from './registry.ts'
 
 /** Time an agent has for the head of its answer, in milliseconds: people are waiting. */
@@ -14,10 +15,10 @@ export const CONTACT_TIMEOUT_MS = 5_000
 /** Stores asked at the same time. */
 export const CONTACTS_MAX = 16
 
-/** What came of asking a store. */
+/** The outcome of asking a store. */
 export type Contact<T> =
   | { readonly kind: 'answered'; readonly store: StoreRecord; readonly value: T; readonly asOfMs: number }
-  /** It answered, and refused; or it answers as something else than expected. */
+  /** The agent refused, with the next step in commands of this bot; or the answer is not one of an agent. */
   | { readonly kind: 'refused'; readonly store: StoreRecord; readonly problem: Problem; readonly error: ProblemError; readonly asOfMs: number }
   | Silence
 
@@ -33,7 +34,7 @@ export interface Silence {
 
 export interface Fleet {
   readonly registry: Registry
-  /** A client that remembers nothing: for stores that are not registered yet, and for long transfers. */
+  /** A client without a record of contacts: for stores that are not registered yet, and for long transfers. */
   client(peer: { readonly url: string; readonly token?: string }): AgentClient
   /** Asks a store. Throws only for bugs and aborts. */
   contact<T>(store: StoreRecord, ask: (agent: AgentClient) => Promise<T>): Promise<Contact<T>>
@@ -48,7 +49,7 @@ export interface FleetDeps {
   readonly contactTimeoutMs?: number
 }
 
-/** Makes the fleet over a registry. */
+/** Creates the fleet of a registry. */
 export function createFleet(deps: FleetDeps): Fleet {
   const { registry, clock } = deps
   const client: Fleet['client'] = ({ url, token }) =>
@@ -66,7 +67,8 @@ export function createFleet(deps: FleetDeps): Fleet {
       // From the agent itself the same code means that it answered, and that a peer of its own did not.
       if (error.code !== 'peer-unreachable' || error.isFromPeer) {
         registry.answered(store.name, asOfMs)
-        return { kind: 'refused', store, problem: error.problem, error, asOfMs }
+        const advised = advise(store, error)
+        return { kind: 'refused', store, problem: advised.problem, error: advised, asOfMs }
       }
       const reason = error.problem.detail
       const lastSeenMs = registry.find(store.name)?.lastSeenMs ?? store.lastSeenMs

@@ -6,8 +6,12 @@ import type { Store } from '../../protocol/store.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
 import { formatAt } from '../views/phrases.ts'
+import { spaceAdvice } from './advice.ts'
 import type { Contact, Fleet, Silence } from './fleet.ts'
 import type { StoreRecord } from './registry.ts'
+
+/** The check of an agent whose next step is better said in commands of this bot. */
+const SPACE_CHECK = 'free-space'
 
 export interface Observation {
   readonly record: StoreRecord
@@ -48,8 +52,8 @@ function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] 
         ...base,
         state: 'error',
         finding: contact.problem.detail,
-        impact: isToken ? 'The bot cannot see or change anything in this store; its users are not affected.' : 'The bot cannot tell how the store is.',
-        action: isToken ? `Give the bot a valid token: store edit ${record.name} token=…` : contact.problem.action,
+        impact: isToken ? 'The bot can neither read nor change this store; its other clients are not affected.' : 'The state of the store is unknown.',
+        action: contact.problem.action,
       }
     }
     case 'answered': {
@@ -71,7 +75,7 @@ function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] 
         state: health.state,
         finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; '),
         impact: sentences(worst.map((check) => check.impact)),
-        action: sentences(worst.map((check) => check.action)),
+        action: sentences(worst.map((check) => (check.name === SPACE_CHECK ? spaceAdvice(record) : check.action))),
         checks: health.checks,
         store,
       }

@@ -3,15 +3,16 @@
 
 import { LINK_SECONDS_DEFAULT, LINK_SECONDS_MAX } from '../../../protocol/access.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { problem } from '../../../protocol/problems.ts'
+import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatSize, parseDuration, parseSize } from '../../../protocol/units.ts'
+import { advise } from '../../fleet/advice.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, View } from '../../views/view.ts'
 import { formatWireTime } from '../../views/phrases.ts'
-import type { CommandContext, SentFile } from '../command.ts'
+import type { CommandContext, FileOrder, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
@@ -112,35 +113,12 @@ async function sendFile(context: CommandContext, store: StoreRecord, path: strin
   }
   const name = metadata['name'] ?? filename
   const title = `Upload of ${name} to ${store.name}`
-  const startedMs = context.clock.nowMs()
-  let firstSent: number | undefined
-  const sent = await context.files?.send({
-    path,
-    url: store.url,
-    token: store.token,
-    metadata,
-    cutter: at.cutter,
-    signal: context.signal,
-    onProgress(done, total) {
-      firstSent ??= done
-      const seconds = Math.max(0.001, (context.clock.nowMs() - startedMs) / 1000)
-      const rate = (done - firstSent) / seconds
-      const progress: Task['progress'] = { done, total, unit: 'bytes', rate, etaSeconds: rate > 0 ? (total - done) / rate : null }
-      const task: Task = {
-        id: 'upload',
-        kind: 'import',
-        state: 'running',
-        progress,
-        subject: name,
-        createdBy: context.actor.name,
-        createdAt: formatTime(startedMs),
-        endedAt: null,
-      }
-      const asOfMs = context.clock.nowMs()
-      context.onInterim?.(makeView({ title, progress: [{ store: store.name, task }], asOfMs, json: { progress, asOf: formatTime(asOfMs) } }))
-    },
+  if (!context.files) throw new Error('the console has no file sender')
+  const onProgress = progressReport(context, { title, store: store.name, name })
+  const order = { path, url: store.url, token: store.token, metadata, cutter: at.cutter, signal: context.signal, onProgress }
+  const sent = await context.files.send(order).catch((error: unknown) => {
+    throw error instanceof ProblemError ? advise(store, error) : error
   })
-  if (!sent) throw new Error('the console has no file sender')
   const notes = notesOf(sent)
   if (sent.imageId === undefined) {
     const asOfMs = context.clock.nowMs()
@@ -156,6 +134,29 @@ async function sendFile(context: CommandContext, store: StoreRecord, path: strin
   const found = imageView(`Image ${image.name} uploaded to ${store.name}`, { store, image }, context.clock.nowMs(), { notes, json: sent.saving })
   const view = { ...found, actions: uploadedActions(context, store, image) }
   return image.status === 'error' ? { ...view, outcome: 'failed', text: image.statusReason ?? 'The image cannot be used.' } : view
+}
+
+/** Shows how far an upload is; rate and time left count from the first report, which may be that of a resumed upload. */
+function progressReport(context: CommandContext, upload: { readonly title: string; readonly store: string; readonly name: string }): FileOrder['onProgress'] {
+  const startedMs = context.clock.nowMs()
+  let firstSent: number | undefined
+  return (done, total) => {
+    firstSent ??= done
+    const asOfMs = context.clock.nowMs()
+    const rate = (done - firstSent) / Math.max(0.001, (asOfMs - startedMs) / 1000)
+    const progress: Task['progress'] = { done, total, unit: 'bytes', rate, etaSeconds: rate > 0 ? (total - done) / rate : null }
+    const task: Task = {
+      id: 'upload',
+      kind: 'import',
+      state: 'running',
+      progress,
+      subject: upload.name,
+      createdBy: context.actor.name,
+      createdAt: formatTime(startedMs),
+      endedAt: null,
+    }
+    context.onInterim?.(makeView({ title: upload.title, progress: [{ store: upload.store, task }], asOfMs, json: { progress, asOf: formatTime(asOfMs) } }))
+  }
 }
 
 /** What makes sense after an upload: a copy in another store where there is one, and the image as it is now. */

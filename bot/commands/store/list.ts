@@ -6,7 +6,7 @@ import { makeView } from '../../views/view.ts'
 import { plural, stateWord } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { someStores } from '../select.ts'
-import { oldest, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'
+import { oldest, stateNotes, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'
 
 export const storeList = defineCommand({
   noun: 'store',
@@ -37,6 +37,7 @@ export const storeList = defineCommand({
       text: `${plural(seen.length, 'store')}: ${counts.join(', ')}`,
       columns: STORE_COLUMNS,
       rows: seen.map(storeRow),
+      notes: stateNotes(seen),
       actions: seen.filter((one) => one.state !== 'running').flatMap(storeActions),
       asOfMs,
       json: { items: seen.map(storeJson), asOf: formatTime(asOfMs) },

@@ -78,6 +78,19 @@ export function repairActions(seen: Observation): Action[] {
   return [{ label: `Reconnect ${seen.record.name}`, command: `store reconnect ${quoteWord(seen.record.name)}`, role: 'operator', style: 'primary' }]
 }
 
+/** One sentence and the next step for each store that is not Running. */
+export function stateNotes(seen: readonly Observation[]): string[] {
+  return seen
+    .filter(({ state }) => state !== 'running')
+    .map(({ record, state, finding, action }) =>
+      [`${record.name} is ${stateWord(state)}${finding === '' ? '.' : `: ${asSentence(finding)}`}`, action].filter((text) => text !== '').join(' '),
+    )
+}
+
+function asSentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`
+}
+
 /** A whole store as JSON: what its agent says, and what the bot knows. */
 export function storeJson(seen: Observation): Record<string, unknown> {
   return { ...seen.store, ...observationJson(seen), agentName: seen.store?.name ?? null, addedAt: formatTime(seen.record.addedMs) }

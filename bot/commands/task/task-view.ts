@@ -1,6 +1,8 @@
 // Tasks as answers, and how a write follows its tasks to their end.
 
+import { problemCode } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { spaceAdvice } from '../../fleet/advice.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../views/phrases.ts'
@@ -66,7 +68,11 @@ function taskFields({ store, task }: FollowedTask, prefix = ''): Field[] {
   if (task.endedAt !== null) fields.push({ label: `${prefix}Ended`, value: formatWireTime(task.endedAt) })
   for (const [key, value] of Object.entries(task.result ?? {})) fields.push({ label: `${prefix}${resultLabel(key)}`, value: resultText(key, value) })
   if (task.error) {
-    fields.push({ label: `${prefix}Reason`, value: task.error.detail, tone: 'bad' }, { label: `${prefix}Next`, value: task.error.action })
+    const isFull = problemCode(task.error) === 'insufficient-storage'
+    fields.push(
+      { label: `${prefix}Reason`, value: task.error.detail, tone: 'bad' },
+      { label: `${prefix}Next`, value: isFull ? spaceAdvice({ name: store }) : task.error.action },
+    )
   }
   return fields
 }

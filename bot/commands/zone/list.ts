@@ -7,7 +7,7 @@ import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'
 import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { oldest } from '../store/store-rows.ts'
+import { oldest, stateNotes } from '../store/store-rows.ts'
 
 const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
 
@@ -36,6 +36,7 @@ export const zoneList = defineCommand({
               { key: 'free', label: 'Free', align: 'right' },
             ],
       rows: zones.map(([zone, stores]) => zoneRow(zone, stores)),
+      notes: stateNotes(seen),
       asOfMs,
       json: {
         items: zones.map(([zone, stores]) => ({

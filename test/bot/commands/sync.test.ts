@@ -27,7 +27,7 @@ test('image sync finds the store that has the image, gives the other one a token
 
   expect((await runJson(bot, 'image', 'show', 'disk')).value['stores']).toHaveLength(2)
   const unsaid = await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')
-  expect(unsaid).toMatchObject({ code: 1, output: expect.stringContaining('Say which copy with store=') })
+  expect(unsaid).toMatchObject({ code: 1, output: expect.stringContaining('Add store=NAME to say which copy you mean') })
   expect((await runCommand(bot, 'image', 'sync', 'disk')).output).toContain('needs to=')
   expect((await runCommand(bot, 'image', 'sync', 'nothing', 'to=edge-b')).output).toContain('No store has an image "nothing"')
 
