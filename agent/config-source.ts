@@ -2,6 +2,7 @@
 // names are refused here with the nearest known one.
 
 import { parse, TomlError } from 'smol-toml'
+import { suggestName } from '../protocol/nearest.ts'
 
 /** How a key is written in the environment: TOML types are told by the key, not by the text. */
 export type KeyKind = 'text' | 'number' | 'flag' | 'list'
@@ -14,9 +15,6 @@ export interface SourceTree {
   readonly values: Record<string, Record<string, unknown>>
   readonly complaints: readonly string[]
 }
-
-/** Longest edit distance at which a known name is offered for an unknown one. */
-const SUGGESTION_DISTANCE_MAX = 3
 
 /** Reads TOML text; `name` is the file in the sentences. */
 export function readToml(text: string, name: string, known: KnownKeys): SourceTree {
@@ -40,10 +38,11 @@ export function readToml(text: string, name: string, known: KnownKeys): SourceTr
       const hint = home ? ` It belongs below [${home}].` : ` Sections are ${Object.keys(known).join(', ')}.`
       complaints.push(`${name}: "${section}" stands outside of a section.${hint}`)
     } else if (!keys) {
-      complaints.push(`${name}: the section [${section}] is not known${suggest(section, Object.keys(known), (found) => `[${found}]`)}`)
+      complaints.push(`${name}: the section [${section}] is not known${suggestName(section, Object.keys(known), (found) => `[${found}]`)}`)
     } else {
       for (const key of Object.keys(content)) {
-        if (!(key in keys)) complaints.push(`${name}: ${section}.${key} is not a known key${suggest(key, Object.keys(keys), (found) => `${section}.${found}`)}`)
+        if (!(key in keys))
+          complaints.push(`${name}: ${section}.${key} is not a known key${suggestName(key, Object.keys(keys), (found) => `${section}.${found}`)}`)
       }
       values[section] = content
     }
@@ -62,7 +61,7 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
     const key = variable.slice(`SLIPWAY_${section}_`.length).toLowerCase().replaceAll('_', '-')
     const kind = keys[key]
     if (kind === undefined) {
-      const offer = suggest(key, Object.keys(keys), (found) => environmentName(section, found))
+      const offer = suggestName(key, Object.keys(keys), (found) => environmentName(section, found))
       complaints.push(`The environment variable ${variable} is not a known key${offer}`)
       continue
     }
@@ -95,32 +94,4 @@ function readValue(kind: KeyKind, text: string): unknown {
 
 function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
-}
-
-/** The end of a sentence on an unknown name: the nearest known one, or all of them. */
-function suggest(name: string, known: readonly string[], show: (found: string) => string): string {
-  let nearest: string | undefined
-  let distanceMin = SUGGESTION_DISTANCE_MAX + 1
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate)
-    if (distance < distanceMin) {
-      distanceMin = distance
-      nearest = candidate
-    }
-  }
-  return nearest === undefined ? `; known are ${known.map(show).join(', ')}.` : `; did you mean ${show(nearest)}?`
-}
-
-/** Levenshtein distance of two short texts. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

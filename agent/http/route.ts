@@ -3,13 +3,14 @@
 
 import type { z } from 'zod'
 import type { Role } from '../../protocol/access.ts'
-import { problem } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
 import { JSON_BODY_MAX, readJson } from './json-body.ts'
 import type { BodyRoom } from './json-body.ts'
+import { LINK_MEMBER, readQuery } from './query.ts'
+import { validateBody, validateInput } from './validation.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
@@ -52,7 +53,7 @@ type Output<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined
 
 export interface RouteDefinition<
   Params extends z.ZodType | undefined = undefined,
-  Query extends z.ZodType | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
 > {
   readonly method: HttpMethod
@@ -61,6 +62,7 @@ export interface RouteDefinition<
   readonly access: RouteAccess
   readonly summary: string
   readonly params?: Params
+  /** The members of the query that it takes; any other one is refused. Routes that a link opens take `link` too. */
   readonly query?: Query
   /** JSON body; a route without one reads `request.body` itself. */
   readonly body?: Body
@@ -89,7 +91,7 @@ export interface Route {
   readonly access: RouteAccess
   readonly summary: string
   readonly params: z.ZodType | undefined
-  readonly query: z.ZodType | undefined
+  readonly query: z.ZodObject | undefined
   readonly body: z.ZodType | undefined
   readonly bodies: Readonly<Record<string, string>>
   readonly answers: Readonly<Record<number, RouteAnswer>>
@@ -117,10 +119,11 @@ export interface CallContext extends Omit<RouteContext, 'request' | 'url' | 'par
  */
 export function route<
   Params extends z.ZodType | undefined = undefined,
-  Query extends z.ZodType | undefined = undefined,
+  Query extends z.ZodObject | undefined = undefined,
   Body extends z.ZodType | undefined = undefined,
 >(definition: RouteDefinition<Params, Query, Body>): Route {
   const { method, path, access, summary, params, query, body, answers } = definition
+  const queryMembers = [...Object.keys(query?.shape ?? {}), ...(typeof access === 'object' ? [LINK_MEMBER] : [])]
   return {
     method,
     path,
@@ -138,24 +141,17 @@ export function route<
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)
+      // A preflight (OPTIONS) has the query of the request that it stands for. Only that request is refused: a page can read its answer.
+      const members = method === 'OPTIONS' ? {} : readQuery(url.searchParams, queryMembers)
       const limits = { room: bodyRoom, actor: context.actor, lengthMax: definition.bodyLengthMax ?? JSON_BODY_MAX }
       return definition.run({
         ...context,
         request,
         url,
-        params: validate(params, rawParams, 'path') as Output<Params>,
-        query: validate(query, Object.fromEntries(url.searchParams), 'query') as Output<Query>,
-        body: (body ? validate(body, await readJson(request, limits), 'body') : undefined) as Output<Body>,
+        params: validateInput(params, rawParams, 'path') as Output<Params>,
+        query: validateInput(query, members, 'query') as Output<Query>,
+        body: (body ? validateBody(body, await readJson(request, limits)) : undefined) as Output<Body>,
       })
     },
   }
-}
-
-function validate(schema: z.ZodType | undefined, value: unknown, where: 'path' | 'query' | 'body'): unknown {
-  if (!schema) return undefined
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  const errors = result.error.issues.map((issue) => ({ in: where, member: issue.path.join('.'), message: issue.message }))
-  const first = errors[0]
-  throw problem('invalid-input', `The ${where} is not valid: ${first?.member ? `${first.member}: ` : ''}${first?.message ?? 'unknown reason'}.`, { errors })
 }

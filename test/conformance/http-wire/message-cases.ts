@@ -39,9 +39,17 @@ export const MESSAGE_CASES: readonly WireCase[] = [
   {
     rule: 'RFC 9112 §3.2.2',
     name: 'the absolute form',
-    send: ['GET http://other:1/v1/health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    send: ['GET http://other:1/v1/health HTTP/1.1\r\nHost: a\r\n\r\n'],
     statuses: [200],
     closes: false,
+  },
+  {
+    rule: 'RFC 9112 §3.2.2',
+    name: 'the absolute form with a query, which reaches the route',
+    send: ['GET http://other:1/v1/health?x=1 HTTP/1.1\r\nHost: a\r\n\r\n'],
+    statuses: [400],
+    closes: false,
+    problem: 'invalid-input',
   },
   ...['http://[/v1/health', 'ftp://a/v1/health', '/v1/health#x', 'v1/health', '/v1/\x01', '/v1/\xe4'].map((target): WireCase => ({
     rule: 'RFC 9112 §3.2',

@@ -1,0 +1,32 @@
+// The real table of routes, over a store of its own in a temporary folder: what it lets in would do what it asks for.
+
+import type { Hono } from 'hono'
+import { createRuntime, openFoundation } from '../../../agent/commands/foundation.ts'
+import { openServing } from '../../../agent/commands/serving.ts'
+import { openStoreParts } from '../../../agent/commands/store-parts.ts'
+import type { StoreParts } from '../../../agent/commands/store-parts.ts'
+import { createApp } from '../../../agent/http/app.ts'
+import type { AppEnvironment } from '../../../agent/http/environment.ts'
+import type { Route } from '../../../agent/http/route.ts'
+import { agentConfig } from '../../support/agents/agent-config.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { createMemoryLog } from '../../support/memory/memory-log.ts'
+
+export interface RouteTable extends AsyncDisposable {
+  readonly parts: StoreParts
+  readonly routes: readonly Route[]
+  readonly app: Hono<AppEnvironment>
+}
+
+/** Opens a store and the application over it, without a server. */
+export async function openRouteTable(): Promise<RouteTable> {
+  await using stack = new AsyncDisposableStack()
+  const folder = stack.use(await createTemporaryFolder())
+  const runtime = { ...createRuntime(agentConfig(folder.path)), log: createMemoryLog() }
+  const foundation = stack.use(await openFoundation(runtime, () => {}))
+  const parts = stack.use(await openStoreParts(foundation))
+  const serving = stack.use(await openServing({ foundation, parts, listeners: { certificateEndMs: () => null }, version: '0.0.0' }))
+  stack.defer(() => serving.stop())
+  const opened = stack.move()
+  return { parts, routes: serving.app.routes, app: createApp(serving.app), [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
+}
