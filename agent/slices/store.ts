@@ -1,11 +1,13 @@
-// The slice store: opens its parts in order, gives them to those who need them, and closes them. What it promises
-// stands in agent/contract/slices.ts, what lies on disk in docs/format.md.
+// The slice store: opens its parts in order, connects them, and closes them. Its contract is agent/contract/slices.ts; the bytes on disk
+// are described in docs/format.md.
 
 import { join } from 'node:path'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
-import type { SliceRoots, SliceStore } from '../contract/slices.ts'
+import type { SliceRoots, SliceStats, SliceStore } from '../contract/slices.ts'
 import { collectGarbage } from './gc/gc.ts'
+import type { GcDeps } from './gc/gc.ts'
+import type { SliceLookup } from './index/index-roles.ts'
 import { openIndexUpkeep } from './rebuild/index-upkeep.ts'
 import { createIngest } from './write/ingest.ts'
 import { createLeftOut } from './rebuild/left-out.ts'
@@ -18,9 +20,11 @@ import { PACK_SEAL_BYTES } from './packs/parameters.ts'
 import { createPins } from './write/pins.ts'
 import type { QuarantinedSlice } from './rebuild/quarantine.ts'
 import { createReader } from './read/reader.ts'
+import type { ReaderDeps } from './read/reader.ts'
 import { createReceiver } from './write/receiver.ts'
 import type { RecoverReport } from './rebuild/recover.ts'
 import { scrubStore } from './scrub/scrub.ts'
+import type { ScrubDeps } from './scrub/scrub.ts'
 import { WorkerPool } from './write/worker-pool.ts'
 
 export interface SliceStoreDeps {
@@ -28,52 +32,82 @@ export interface SliceStoreDeps {
   readonly clock: Clock
   readonly log: Log
   readonly crashPoint: CrashPoint
-  /** The mount path; `packs` and `quarantine` lie below it. */
+  /** The mount path; contains `packs` and `quarantine`. */
   readonly mount: string
   /** Node-local folder of the index database. */
   readonly state: string
   readonly cutter: CutterParameters
   readonly workers: number
-  /** Length at which a pack is sealed; PACK_SEAL_BYTES when it is not given. */
+  /** Length at which a pack is sealed; PACK_SEAL_BYTES by default. */
   readonly packSealBytes?: number
-  /** What keeps slices alive, uploads and syncs before images. Asked at every gc and scrub. */
+  /** What keeps slices alive, uploads and syncs before images. Listed at every gc and scrub. */
   readonly roots: readonly SliceRoots[]
-  /** Called by gc when there is not even room to move what is live. */
+  /** Called by gc when the disk has no room even for moving live slices. */
   readonly makeRoom?: () => Promise<void>
-  /** Told when a read finds a damaged slice: the images that need it are degraded. */
+  /** Called when a read finds a damaged slice: the images that need it become Degraded. */
   readonly onCorrupt?: (digest: Uint8Array, reason: string) => void
-  /** Told when the index database turns out to be damaged, and when it is whole again, made anew from so many packs. */
+  /** Called when the index database turns out to be damaged, and when it has been rebuilt from this many packs. */
   readonly onIndexDamaged?: (reason: string) => void
   readonly onIndexRebuilt?: (packs: number) => void
 }
 
-/** An open slice store, and what its opening found. */
+/** An open slice store, and what was found when it was opened. */
 export interface OpenSliceStore extends SliceStore {
   readonly recovered: RecoverReport
   quarantined(): QuarantinedSlice[]
-  /** What is wrong with the index database; undefined when nothing is. */
+  /** Verifies the index database; returns the first fault, or undefined. */
   indexFault(): Promise<string | undefined>
 }
 
-/** Opens the store; rebuilds the index database first when it is missing, damaged or `rebuild` is asked for. */
+/** Opens the store. Rebuilds the index database first when it is missing or damaged, or when `rebuild` is true. */
 export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: boolean } = {}): Promise<OpenSliceStore> {
-  const { disk, clock, log, crashPoint, mount, state, cutter, workers, roots } = deps
-  const sealBytes = deps.packSealBytes ?? PACK_SEAL_BYTES
-  const packs = join(mount, 'packs')
-  await disk.makeFolder(packs)
-  await disk.makeFolder(state)
-  // A killed process may have left the folder's name in memory only.
-  await disk.syncFolder(mount)
-  const { index, quarantine, recovered } = await openIndex({ disk, clock, log, mount, state, packs, sealBytes }, options.rebuild ?? false)
+  const parts = await openParts(deps, options.rebuild ?? false)
+  const { index, writer, pins, pool, reader, upkeep, quarantine } = parts
+  return {
+    recovered: parts.recovered,
+    quarantined: () => quarantine.list(),
+    indexFault: () => index.check(),
+    read: reader.read,
+    readStored: reader.readStored,
+    ingest: (start) => createIngest({ cutter: deps.cutter, pool, writer, index, pins }, start),
+    receive: () => createReceiver({ writer, index, pins }),
+    missing: (digests, lengths) => missingFrom(index, digests, lengths),
+    gc: (gcOptions) => upkeep.runExclusive((rebuildIndex) => collectGarbage({ ...gcParts(deps, parts), rebuildIndex }, gcOptions)),
+    scrub: (scrubOptions) => scrubStore(scrubParts(deps, parts), scrubOptions),
+    stats: () => statsOf(parts),
+    sizes: (digests) => ({ storedBytes: digests.reduce((bytes, digest) => bytes + (index.find(digest)?.storedLength ?? 0), 0) }),
+    async [Symbol.asyncDispose]() {
+      await upkeep[Symbol.asyncDispose]()
+      pool[Symbol.dispose]()
+      await writer[Symbol.asyncDispose]()
+      await parts.files[Symbol.asyncDispose]()
+      await index[Symbol.asyncDispose]()
+    },
+  }
+}
 
-  const files = new PackFiles(disk, packs)
-  const pause = (): Promise<void> => clock.sleep(0)
-  const writer = new PackWriter({ disk, folder: packs, index, crashPoint, log, newName: newPackName, sealBytes })
+type StoreParts = Awaited<ReturnType<typeof openParts>>
+
+/** Opens the parts in the order of their dependencies: the index with the packs, what writes, what keeps the index usable, what reads. */
+async function openParts(deps: SliceStoreDeps, rebuild: boolean) {
+  const { disk, clock, log, crashPoint, mount, state, cutter, workers } = deps
+  const folder = join(mount, 'packs')
+  const sealBytes = deps.packSealBytes ?? PACK_SEAL_BYTES
+  await disk.makeFolder(folder)
+  await disk.makeFolder(state)
+  // A process that was killed may have created the folder without syncing its name.
+  await disk.syncFolder(mount)
+  const { index, quarantine, recovered } = await openIndex({ disk, clock, log, mount, state, packs: folder, sealBytes }, rebuild)
+
+  const files = new PackFiles(disk, folder)
+  const writer = new PackWriter({ disk, folder, index, crashPoint, log, newName: newPackName, sealBytes })
   if (recovered.unsealed) await writer.resume(recovered.unsealed)
   for (const pack of recovered.abandoned) writer.abandon(pack)
-  const leftOut = createLeftOut({ disk, log, folder: packs, index, quarantine, sealBytes }, recovered.leftOut, (pack) => writer.abandon(pack))
   const pins = createPins()
   const pool = new WorkerPool({ count: workers, cutter, log })
+
+  const pause = (): Promise<void> => clock.sleep(0)
+  const leftOut = createLeftOut({ disk, log, folder, index, quarantine, sealBytes }, recovered.leftOut, (pack) => writer.abandon(pack))
   const upkeep = await openIndexUpkeep({
     clock,
     log,
@@ -87,71 +121,48 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
     onRebuilt: (count) => deps.onIndexRebuilt?.(count),
   })
   const search = createPackSearch({ log, index, files, quarantine, retryLeftOut: leftOut.retry, pause })
-  const reader = createReader({
-    index,
-    files,
-    search,
-    pause,
-    async onCorrupt(digest, location, reason) {
-      await quarantine.add(digest, location, reason)
-      deps.onCorrupt?.(digest, reason)
-    },
-  })
-  const maintenance = {
-    disk,
-    clock,
-    log,
-    folder: packs,
-    index,
-    writer,
-    files,
-    pins,
-    quarantine,
-    search,
-    roots,
-    crashPoint,
-    sealBytes,
-    retryLeftOut: leftOut.retry,
-    checkIndex: () => index.check(),
-    rebuildIndex: upkeep.rebuildIndex,
-    makeRoom: deps.makeRoom,
-    pause,
+  const onCorrupt: ReaderDeps['onCorrupt'] = async (digest, location, reason) => {
+    await quarantine.add(digest, location, reason)
+    deps.onCorrupt?.(digest, reason)
   }
+  const reader = createReader({ index, files, search, pause, onCorrupt })
+  return { folder, sealBytes, index, quarantine, recovered, files, pins, pool, writer, pause, leftOut, upkeep, search, reader }
+}
 
+/** What gc uses, without the rebuild, which it is given with its exclusive run. */
+function gcParts({ disk, log, crashPoint, roots, makeRoom }: SliceStoreDeps, parts: StoreParts): Omit<GcDeps, 'rebuildIndex'> {
+  const { index, files, quarantine, writer, pins, folder, sealBytes, pause, leftOut } = parts
+  const system = { disk, log, crashPoint, pause }
+  const contents = { index, files, quarantine, roots, retryLeftOut: leftOut.retry }
+  const writing = { writer, pins, folder, sealBytes, makeRoom }
+  return { ...system, ...contents, ...writing }
+}
+
+/** What scrub uses. */
+function scrubParts({ clock, log, roots }: SliceStoreDeps, parts: StoreParts): ScrubDeps {
+  const { index, files, quarantine, search, upkeep, pause, leftOut } = parts
+  const system = { clock, log, pause }
+  const contents = { index, files, quarantine, roots, retryLeftOut: leftOut.retry }
+  const repair = { search, checkIndex: () => index.check(), rebuildIndex: upkeep.rebuildIndex }
+  return { ...system, ...contents, ...repair }
+}
+
+function missingFrom(index: SliceLookup, digests: readonly Uint8Array[], lengths: readonly number[] | undefined): number[] {
+  return [...digests.keys()].filter((i) => {
+    const found = index.find(digests[i] ?? new Uint8Array(0))
+    return !found || (lengths !== undefined && found.length !== lengths[i])
+  })
+}
+
+function statsOf({ index, writer, quarantine, upkeep }: StoreParts): SliceStats {
+  const packs = [...index.packs()]
   return {
-    recovered,
-    quarantined: () => quarantine.list(),
-    indexFault: () => index.check(),
-    read: reader.read,
-    readStored: reader.readStored,
-    ingest: (start) => createIngest({ cutter, pool, writer, index, pins }, start),
-    receive: () => createReceiver({ writer, index, pins }),
-    missing: (digests, lengths) =>
-      [...digests.keys()].filter((i) => {
-        const found = index.find(digests[i] ?? new Uint8Array(0))
-        return !found || (lengths !== undefined && found.length !== lengths[i])
-      }),
-    gc: (gcOptions) => upkeep.runExclusive((rebuildIndex) => collectGarbage({ ...maintenance, rebuildIndex }, gcOptions)),
-    scrub: (scrubOptions) => scrubStore(maintenance, scrubOptions),
-    stats() {
-      const all = [...index.packs()]
-      return {
-        slices: index.sliceCount,
-        storedBytes: index.storedBytes,
-        packs: all.length,
-        packBytes: all.reduce((sum, pack) => sum + pack.length, writer.openPackBytes),
-        quarantined: quarantine.count,
-        rebuilding: upkeep.progress ?? null,
-      }
-    },
-    sizes: (digests) => ({ storedBytes: digests.reduce((bytes, digest) => bytes + (index.find(digest)?.storedLength ?? 0), 0) }),
-    async [Symbol.asyncDispose]() {
-      await upkeep[Symbol.asyncDispose]()
-      pool[Symbol.dispose]()
-      await writer[Symbol.asyncDispose]()
-      await files[Symbol.asyncDispose]()
-      await index[Symbol.asyncDispose]()
-    },
+    slices: index.sliceCount,
+    storedBytes: index.storedBytes,
+    packs: packs.length,
+    packBytes: packs.reduce((sum, pack) => sum + pack.length, writer.openPackBytes),
+    quarantined: quarantine.count,
+    rebuilding: upkeep.progress ?? null,
   }
 }
 

@@ -3,7 +3,7 @@
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 import type { CrashPoint, Log } from '../../contract/runtime.ts'
 import type { PackLength } from './plan.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { CorrectableIndex } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackRow } from '../packs/pack-format.ts'
 import { recordLength } from '../packs/pack-format.ts'
@@ -19,7 +19,7 @@ const MOVE_BATCH_BYTES = 8 * 1024 * 1024
 export interface CleanDeps {
   readonly disk: Disk
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: CorrectableIndex
   readonly writer: PackWriter
   readonly files: PackFiles
   readonly quarantine: Quarantine

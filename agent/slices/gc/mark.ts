@@ -3,7 +3,7 @@
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoots } from '../../contract/slices.ts'
 import type { PackUse } from './plan.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { CorrectableIndex } from '../index/index-roles.ts'
 import { createLiveSet } from '../write/live-set.ts'
 import type { LiveSet } from '../write/live-set.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
@@ -20,7 +20,7 @@ const STEP_ENTRIES = 2048
 
 export interface MarkDeps {
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: CorrectableIndex
   readonly files: PackFiles
   readonly quarantine: Quarantine
   /** Uploads and syncs before images. */

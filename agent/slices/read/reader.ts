@@ -5,7 +5,7 @@ import { hasCode } from '../../../protocol/errors.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import type { Manifest, ManifestBlock } from '../../../protocol/manifest.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackSearch } from '../rebuild/pack-search.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from '../packs/record.ts'
@@ -40,7 +40,7 @@ const LOST_AHEAD_MAX = 64 * 1024
 const CHECKSUM_FAULT = 'its checksum does not match'
 
 export interface ReaderDeps {
-  readonly index: IndexDatabase
+  readonly index: SliceLookup
   readonly files: PackFiles
   /** Finds what the index lacks. */
   readonly search: PackSearch

@@ -2,7 +2,7 @@
 // removes what the index does not name.
 
 import type { Log } from '../../contract/runtime.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { IndexRebuild } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackName, PackRow } from '../packs/pack-format.ts'
 import { readSealedRows } from '../packs/pack-scan.ts'
@@ -16,7 +16,7 @@ const STEP_ROWS = 1024
 
 export interface IndexRebuilderDeps {
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: IndexRebuild
   readonly files: PackFiles
   readonly quarantine: Quarantine
   /** Rebuilds the filter of known slices. */

@@ -3,7 +3,7 @@
 
 import { createInOrder } from '../../contract/in-order.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { IndexMaintenance } from '../index/index-roles.ts'
 import { createIndexRebuilder } from './index-rebuild.ts'
 import type { IndexRebuilder, IndexRebuilderDeps } from './index-rebuild.ts'
 
@@ -17,7 +17,7 @@ const RETRY_MS = 60_000
 export interface IndexUpkeepDeps extends Omit<IndexRebuilderDeps, 'buildFilter' | 'signal'> {
   readonly clock: Clock
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: IndexMaintenance
   /** Called when a filter is complete. */
   readonly onFilter: () => void
 }

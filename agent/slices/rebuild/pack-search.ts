@@ -2,7 +2,7 @@
 // all tables of contents serves everybody who asks meanwhile; what no pack has is remembered, and what is found says that the index is damaged.
 
 import type { Log } from '../../contract/runtime.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { CorrectableIndex } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackRow } from '../packs/pack-format.ts'
 import { readSealedRows } from '../packs/pack-scan.ts'
@@ -13,7 +13,7 @@ import type { Location, PackEntry } from '../packs/slice-row.ts'
 
 export interface PackSearchDeps {
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: CorrectableIndex
   readonly files: PackFiles
   readonly quarantine: Quarantine
   /** Tries again to read packs that could not be read at the start. */
@@ -143,7 +143,7 @@ async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: Readonl
 }
 
 /** Whether the index does not give the slice, or still where it does not lie. */
-function isLacking(index: IndexDatabase, { digest, wrong }: Wanted): boolean {
+function isLacking(index: CorrectableIndex, { digest, wrong }: Wanted): boolean {
   const at = index.find(digest)
   return !at || (wrong !== undefined && isSamePlace(at, wrong))
 }

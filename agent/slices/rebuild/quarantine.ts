@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { formatDigest } from '../../../protocol/digest.ts'
 import type { Disk } from '../../contract/disk.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { SliceIndex } from '../index/index-roles.ts'
 import type { Location } from '../packs/slice-row.ts'
 
 /** Longest file read from the quarantine folder. */
@@ -44,7 +44,7 @@ export interface QuarantineDeps {
   readonly clock: Clock
   readonly log: Log
   readonly folder: string
-  readonly index: IndexDatabase
+  readonly index: SliceIndex
 }
 
 export async function openQuarantine({ disk, clock, log, folder, index }: QuarantineDeps): Promise<Quarantine> {

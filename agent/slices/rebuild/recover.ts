@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { errorText } from '../../../protocol/errors.ts'
 import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { IndexRecovery } from '../index/index-roles.ts'
 import { isIndexDamaged } from '../index/index-unusable.ts'
 import { writePackFooter } from '../packs/pack-footer.ts'
 import type { PackName } from '../packs/pack-format.ts'
@@ -20,7 +20,7 @@ export interface RecoverDeps {
   readonly log: Log
   /** The `packs` folder. */
   readonly folder: string
-  readonly index: IndexDatabase
+  readonly index: IndexRecovery
   readonly quarantine: Quarantine
   /** A pack that has grown to this is sealed, not written on. */
   readonly sealBytes: number
@@ -122,7 +122,7 @@ function newTally(): Tally {
 }
 
 /** An index database from before a slice was found damaged would count on it again. */
-function dropQuarantined(index: IndexDatabase, quarantine: Quarantine): void {
+function dropQuarantined(index: IndexRecovery, quarantine: Quarantine): void {
   const ids = new Map([...index.packs()].map(({ name, id }) => [name, id]))
   for (const { digest, pack, offset } of quarantine.all()) {
     const id = ids.get(pack)

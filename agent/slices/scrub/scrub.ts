@@ -6,7 +6,7 @@ import { formatDigest } from '../../../protocol/digest.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import type { OnProgress, ScrubReport, SliceRoots } from '../../contract/slices.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { CorrectableIndex } from '../index/index-roles.ts'
 import { isIndexDamaged } from '../index/index-unusable.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackRow } from '../packs/pack-format.ts'
@@ -26,7 +26,7 @@ const STEP_ENTRIES = 2048
 export interface ScrubDeps {
   readonly clock: Clock
   readonly log: Log
-  readonly index: IndexDatabase
+  readonly index: CorrectableIndex
   readonly files: PackFiles
   readonly quarantine: Quarantine
   readonly roots: readonly SliceRoots[]

@@ -5,7 +5,7 @@ import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart } from '../../contract/slices.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { SliceLookup } from '../index/index-roles.ts'
 import { encodeTable, NOT_STORED, viewTable } from './ingest-messages.ts'
 import type { JobDone, Table, TableRow } from './ingest-messages.ts'
 import type { PackRow } from '../packs/pack-format.ts'
@@ -27,7 +27,7 @@ export interface IngestDeps {
   readonly cutter: CutterParameters
   readonly pool: WorkerPool
   readonly writer: PackWriter
-  readonly index: IndexDatabase
+  readonly index: SliceLookup
   readonly pins: Pins
 }
 

@@ -6,7 +6,7 @@ import type { Disk, DiskFile } from '../../contract/disk.ts'
 import type { CrashPoint, Log } from '../../contract/runtime.ts'
 import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { SliceIndex } from '../index/index-roles.ts'
 import { writePackFooter } from '../packs/pack-footer.ts'
 import type { PackName, PackRow } from '../packs/pack-format.ts'
 import { encodePackHeader, PACK_HEADER_BYTES, packPath } from '../packs/pack-format.ts'
@@ -16,7 +16,7 @@ export interface PackWriterDeps {
   readonly disk: Disk
   /** The `packs` folder. */
   readonly folder: string
-  readonly index: IndexDatabase
+  readonly index: SliceIndex
   readonly crashPoint: CrashPoint
   readonly log: Log
   /** A new pack's name, 32 random hex digits. */

@@ -4,7 +4,7 @@ import { DIGEST_BYTES } from '../../../protocol/digest.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
+import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackWriter } from './pack-writer.ts'
 import type { Pins } from './pins.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../packs/record.ts'
@@ -12,7 +12,7 @@ import { sliceBytes, SliceBytesInvalid } from '../packs/slice-bytes.ts'
 
 export interface ReceiverDeps {
   readonly writer: PackWriter
-  readonly index: IndexDatabase
+  readonly index: SliceLookup
   readonly pins: Pins
 }
 
