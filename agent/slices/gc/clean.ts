@@ -1,4 +1,4 @@
-// Cleaning of one pack by a gc: what is live moves to the open pack, then the file goes.
+// Cleans one pack for a gc: moves its live slices to the open pack, then removes the file.
 
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 import type { CrashPoint, Log } from '../../contract/runtime.ts'
@@ -13,7 +13,7 @@ import type { PackWriter } from '../write/pack-writer.ts'
 import type { Quarantine } from '../rebuild/quarantine.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from '../packs/record.ts'
 
-/** Records moved by one append and one fsync. */
+/** Bytes of records moved by one append and one fsync. */
 const MOVE_BATCH_BYTES = 8 * 1024 * 1024
 
 export interface CleanDeps {
@@ -26,24 +26,24 @@ export interface CleanDeps {
   readonly crashPoint: CrashPoint
   /** Whether a root or a pin names a slice, as far as this gc has seen. */
   readonly isNamed: (digest: Uint8Array) => boolean
-  /** Lets other work on the event loop go first. */
+  /** Lets other work on the event loop run first. */
   readonly pause: () => Promise<void>
 }
 
-/** What cleaning a pack came to: bytes written elsewhere, and whether the file is gone. */
+/** Result of cleaning a pack: bytes written to other packs, and whether the file was removed. */
 export interface CleanedPack {
   readonly addedBytes: number
   readonly isRemoved: boolean
 }
 
 /**
- * Copies what is live to the open pack and removes this one. The index points to the old place until the copy is fsynced, and the
- * old pack goes only after that, so every live slice is in an fsynced record at any moment. A slice that cannot be moved keeps the pack, and so
- * does one that the sweep saw here and the pack does not show, and one that is named and that the index does not find anywhere.
+ * Copies the live slices of a pack to the open pack and removes the file. The index points to the old location until the copy is fsynced, and
+ * the file is removed only after that, so every live slice is in an fsynced record at any moment. The pack stays when a slice cannot be moved,
+ * when the sweep counted more live bytes in it than the pack shows, and when it has a named slice that the index does not find anywhere.
  */
 export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: number, signal: AbortSignal | undefined): Promise<CleanedPack> {
   let addedBytes = 0
-  let metBytes = 0
+  let foundBytes = 0
   const rows = await deps.files.use(pack.name, async (file) => {
     const found = (await readPack(file)).rows
     let batch: PackRow[] = []
@@ -56,17 +56,17 @@ export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: nu
       await deps.pause()
     }
     for (const row of found) {
-      if (!(await isHere(deps, pack, row))) continue
+      if (!(await isIndexedHere(deps, pack, row))) continue
       batch.push(row)
       bytes += recordLength(row)
-      metBytes += recordLength(row)
+      foundBytes += recordLength(row)
       if (bytes >= MOVE_BATCH_BYTES) await flush()
     }
     await flush()
     return found
   })
-  // Look and removal in one tick: a slice that scrub found here again would keep the pack. An index that is known to miss slices says nothing.
-  if (metBytes < liveBytes || rows.some((row) => mayBeNeeded(deps, pack, row)) || deps.index.isIncomplete) {
+  // Check and removal in one tick: otherwise scrub could find a slice here again in between. An index that lacks slices proves nothing.
+  if (foundBytes < liveBytes || rows.some((row) => mayBeNeeded(deps, pack, row)) || deps.index.isIncomplete) {
     deps.log.warn('a pack was not removed: some of its slices could not be moved', { pack: pack.name })
     return { addedBytes, isRemoved: false }
   }
@@ -75,25 +75,25 @@ export async function cleanPack(deps: CleanDeps, pack: PackLength, liveBytes: nu
   return { addedBytes, isRemoved: true }
 }
 
-/** Whether a slice is still to be had from this pack alone, as far as can be told. */
+/** Whether this pack may have the only copy of a slice that is needed. */
 function mayBeNeeded({ index, isNamed, quarantine }: CleanDeps, pack: PackLength, { digest, offset }: PackRow): boolean {
   const at = index.find(digest)
   return at ? at.pack === pack.id : isNamed(digest) && !quarantine.has(digest, pack.name, offset)
 }
 
-/** Removes the file of a pack that the index has forgotten, once that is durable: it never names a pack that is not there. */
+/** Removes the file of a pack after its removal from the index is durable: the index never names a pack that is gone. */
 async function removeFile({ index, disk, files, crashPoint }: CleanDeps, pack: PackLength): Promise<void> {
   crashPoint('gc:moved')
   try {
-    // Rows that were moved into a pack which is sealed by now: a start would not read that one again.
+    // The pack that the slices moved to may be sealed by now: the next start would not read it again.
     await index.flush()
     index.makeDurable()
     crashPoint('gc:before-remove')
     await disk.remove(files.path(pack.name))
   } catch (error) {
-    // A name that is gone and was not synced may come back with a power cut: the pack is then read again, and collected again.
-    if (await isThere(disk, files.path(pack.name))) {
-      // Known again, so that the next gc takes it.
+    // If the removal was not synced, a power cut may bring the file back: it is then read and collected again.
+    if (await exists(disk, files.path(pack.name))) {
+      // Added again, so that the next gc removes it.
       index.addPack(pack.name)
       throw error
     }
@@ -102,7 +102,7 @@ async function removeFile({ index, disk, files, crashPoint }: CleanDeps, pack: P
   crashPoint('gc:removed')
 }
 
-async function isThere(disk: Disk, path: string): Promise<boolean> {
+async function exists(disk: Disk, path: string): Promise<boolean> {
   try {
     return (await disk.stat(path)) !== undefined
   } catch {
@@ -110,21 +110,21 @@ async function isThere(disk: Disk, path: string): Promise<boolean> {
   }
 }
 
-/** Whether the index has this slice in this pack. A row that is damaged is corrected first: the pack is the truth. */
-async function isHere(deps: CleanDeps, pack: PackLength, row: PackRow): Promise<boolean> {
+/** Whether the index has this slice in this pack. When the index has it where no such record is, the index is corrected first. */
+async function isIndexedHere(deps: CleanDeps, pack: PackLength, row: PackRow): Promise<boolean> {
   const at = deps.index.find(row.digest)
   if (!at) return false
   if (at.pack === pack.id && at.offset === row.offset) return true
   if (await hasRecord(deps, row.digest, at)) return false
   const again = deps.index.find(row.digest)
   if (again?.pack === at.pack && again.offset === at.offset) {
-    deps.index.distrust('it named a wrong place for a slice')
+    deps.index.distrust('it had a wrong location for a slice')
     deps.index.add(pack.id, [row])
   }
   return true
 }
 
-/** Copies records; gives the bytes written. */
+/** Copies records to the open pack; returns the bytes written. */
 async function moveRows(deps: CleanDeps, pack: PackLength, file: DiskFile, rows: readonly PackRow[]): Promise<number> {
   const parts: Uint8Array[] = []
   const relative: PackRow[] = []
@@ -144,7 +144,7 @@ async function moveRows(deps: CleanDeps, pack: PackLength, file: DiskFile, rows:
   if (relative.length === 0) return 0
   const placed = await deps.writer.append(parts, relative, { index: false })
   await deps.writer.sync()
-  // A slice that quarantine took out meanwhile, or that was stored anew, must not come back.
+  // A slice that was quarantined, or stored again, during the move keeps what the index says of it now.
   deps.index.add(
     placed.pack,
     placed.rows.filter((row) => deps.index.find(row.digest)?.pack === pack.id),

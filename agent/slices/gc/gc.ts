@@ -1,6 +1,6 @@
-// gc: mark and sweep of slices that nothing names any more, then packs with nothing left go and packs under half live are
-// rewritten. Runs beside uploads, reads and syncs (docs/architecture.md, "Concurrent operations"), in steps that yield;
-// stopping at any point loses nothing.
+// gc: marks the slices that roots name, removes all others from the index, deletes packs without live slices, and rewrites packs that are
+// less than half live. Runs in parallel with uploads, reads and syncs (docs/architecture.md, "Concurrent operations"), in steps that let other
+// work run. Stopping it at any point loses nothing.
 
 import { errorText } from '../../../protocol/errors.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
@@ -16,27 +16,28 @@ import type { LiveSet } from '../write/live-set.ts'
 import { PACK_HEADER_BYTES, recordLength } from '../packs/pack-format.ts'
 import type { Pins, PinWatch } from '../write/pins.ts'
 
-/** Slices marked in one pass; a larger store takes several, so that memory stays bounded. */
+/** Slices marked in one pass; a larger store takes several passes, so that memory stays bounded. */
 const MARKED_MAX = 4 * 1024 * 1024
-/** Packs under this part of a full one are small. */
+/** A pack is small when it is shorter than this part of a full one. */
 const SMALL_PACK_PART = 8
 
 export interface GcDeps extends MarkDeps, Omit<CleanDeps, 'isNamed'> {
+  /** The `packs` folder. */
   readonly folder: string
   readonly pins: Pins
   /** Length at which packs are sealed. */
   readonly sealBytes: number
-  /** Tries again to read packs that could not be read at the start. */
+  /** Reads the packs again that could not be read when the store was opened. */
   readonly retryLeftOut: () => Promise<void>
-  /** Makes the index anew when it is damaged; resolves when it is whole. */
+  /** Rebuilds the index when it is damaged; resolves when it is intact. */
   readonly rebuildIndex: () => Promise<void>
-  /** Frees what is kept for a disk that is too full to be cleaned. */
+  /** Frees the space that is reserved for cleaning a full disk. */
   readonly makeRoom?: (() => Promise<void>) | undefined
 }
 
 export interface GcOptions {
   readonly dryRun: boolean
-  /** Dry run only: names of roots to leave out, as if they were removed already. */
+  /** Dry run only: names of roots to ignore, as if they had been removed. */
   readonly without?: ReadonlySet<string>
   readonly signal?: AbortSignal
   readonly onProgress?: OnProgress
@@ -44,7 +45,7 @@ export interface GcOptions {
 
 /** Runs one gc; see the contract for the report. */
 export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<GcReport> {
-  if (options.without && !options.dryRun) throw new RangeError('only a dry run leaves roots out')
+  if (options.without && !options.dryRun) throw new RangeError('only a dry run may ignore roots')
   using watch = deps.pins.watch()
   const { index } = deps
   await deps.rebuildIndex()
@@ -52,10 +53,10 @@ export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<
   const sealedBytes = options.dryRun ? 0 : await deps.writer.sealAbandoned()
   let swept = await markAndSweep(deps, options, watch)
   if (index.isIncomplete) {
-    // What a damaged index says of its packs is not enough to remove any: once it is whole, everything is looked at again.
+    // No pack may be removed by what a damaged index says: rebuild it and examine everything again.
     await deps.rebuildIndex()
     swept = await markAndSweep(deps, options, watch)
-    if (index.isIncomplete) throw new Error('the index database was damaged again while gc looked at it')
+    if (index.isIncomplete) throw new Error('the index database was damaged again during gc')
   }
   const { uses, unread, marked, slicesLive, slicesDead, deadBytes } = swept
   deps.crashPoint('gc:swept')
@@ -66,22 +67,22 @@ export async function collectGarbage(deps: GcDeps, options: GcOptions): Promise<
     plan = await planNow(deps, uses, unread)
   }
   const isNamed = (digest: Uint8Array): boolean => watch.isTouched(digest) || marked?.has(digest) === true
-  const done = options.dryRun ? foresee(deps, plan, uses) : await executePacks({ ...deps, isNamed }, plan, uses, options.signal)
+  const done = options.dryRun ? predict(deps, plan, uses) : await executePlan({ ...deps, isNamed }, plan, uses, options.signal)
   return { dryRun: options.dryRun, slicesLive, slicesDead, deadBytes, ...done, freedBytes: done.freedBytes - sealedBytes }
 }
 
 interface Swept {
   readonly uses: ReadonlyMap<number, PackUse>
-  /** Packs that stay as they are: slices were missing, and these could not be searched for them. */
+  /** Packs that must stay: slices were missing, and these packs could not be searched for them. */
   readonly unread: ReadonlySet<number>
-  /** All that a root names, in a store small enough for one pass. */
+  /** All marked slices, when the store is small enough for one pass. */
   readonly marked: LiveSet | undefined
   readonly slicesLive: number
   readonly slicesDead: number
   readonly deadBytes: number
 }
 
-/** Looks at every slice in one pass or several. A damaged index is told by `isIncomplete`; what was swept then says too little. */
+/** Examines every slice in one pass or several. Stops when the index turns out to be damaged: `isIncomplete` is then true and the result partial. */
 async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): Promise<Swept> {
   const { index } = deps
   const uses = new Map<number, PackUse>()
@@ -90,15 +91,16 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
   let slicesLive = 0
   let slicesDead = 0
   let deadBytes = 0
-  let marked: LiveSet | undefined
+  let last: LiveSet | undefined
   const passes = Math.max(1, Math.ceil(total / MARKED_MAX))
   for (let pass = 0; pass < passes && !index.isIncomplete; pass++) {
     const range = passRange(pass, passes)
-    marked = await mark(deps, range, Math.ceil(total / passes), options)
+    const marked = await mark(deps, range, Math.ceil(total / passes), options)
+    last = marked
     deps.crashPoint('gc:marked')
     let found = 0
     try {
-      for await (const { live, dead } of sweep(deps, range, marked, watch, options)) {
+      for await (const { live, dead } of sweep(deps, range, (digest) => marked.has(digest) || watch.isTouched(digest), options)) {
         for (const row of live) if (marked.has(row.digest)) found++
         slicesLive += live.length
         slicesDead += dead.length
@@ -111,10 +113,10 @@ async function markAndSweep(deps: GcDeps, options: GcOptions, watch: PinWatch): 
       if (!isIndexDamaged(error)) throw error
       index.distrust(errorText(error))
     }
-    // A pack may hold a slice that is needed and that the index has lost: it must be known before any pack goes.
+    // A pack may contain a marked slice that the index has lost; it must be found before any pack is removed.
     if (found < marked.size && !index.isIncomplete) await findLost(deps, marked, unread, options.signal)
   }
-  return { uses, unread, marked: passes === 1 ? marked : undefined, slicesLive, slicesDead, deadBytes }
+  return { uses, unread, marked: passes === 1 ? last : undefined, slicesLive, slicesDead, deadBytes }
 }
 
 async function planNow(deps: GcDeps, uses: ReadonlyMap<number, PackUse>, unread: ReadonlySet<number>): Promise<PackPlan> {
@@ -123,7 +125,7 @@ async function planNow(deps: GcDeps, uses: ReadonlyMap<number, PackUse>, unread:
   return planPacks(packs, uses, freeBytes, deps.sealBytes / SMALL_PACK_PART)
 }
 
-/** Packs that gc may take, with the lengths of their files; the open one only when there is something to win. */
+/** Returns the packs that gc may remove or rewrite, with the lengths of their files. The open pack is included only when most of it is dead. */
 async function candidates(deps: GcDeps, uses: ReadonlyMap<number, PackUse>): Promise<PackLength[]> {
   const packs: PackLength[] = []
   const open = deps.writer.openPackId
@@ -137,8 +139,8 @@ async function candidates(deps: GcDeps, uses: ReadonlyMap<number, PackUse>): Pro
 
 type Outcome = Pick<GcReport, 'freedBytes' | 'packsRemoved' | 'packsRewritten'>
 
-/** What carrying out a plan would come to, but for the footers of packs that are filled on the way. */
-function foresee({ writer }: GcDeps, { remove, rewrite }: PackPlan, uses: ReadonlyMap<number, PackUse>): Outcome {
+/** Returns what executing a plan would achieve, without counting the footers of packs that fill up meanwhile. */
+function predict({ writer }: GcDeps, { remove, rewrite }: PackPlan, uses: ReadonlyMap<number, PackUse>): Outcome {
   const isTaken = [...remove, ...rewrite].some(({ id }) => id === writer.openPackId)
   const header = rewrite.length > 0 && (isTaken || writer.openPackId === undefined) ? PACK_HEADER_BYTES : 0
   const removed = remove.reduce((sum, pack) => sum + pack.length, 0 - header)
@@ -146,10 +148,10 @@ function foresee({ writer }: GcDeps, { remove, rewrite }: PackPlan, uses: Readon
   return { freedBytes, packsRemoved: remove.length, packsRewritten: rewrite.length }
 }
 
-/** Carries out a plan; counts the bytes that left the disk, less those that rewriting added. */
-async function executePacks(deps: GcDeps & CleanDeps, plan: PackPlan, uses: ReadonlyMap<number, PackUse>, signal: AbortSignal | undefined): Promise<Outcome> {
+/** Executes a plan; counts the bytes freed, less those that rewriting added. */
+async function executePlan(deps: GcDeps & CleanDeps, plan: PackPlan, uses: ReadonlyMap<number, PackUse>, signal: AbortSignal | undefined): Promise<Outcome> {
   const outcome = { freedBytes: 0, packsRemoved: 0, packsRewritten: 0 }
-  // First what needs no room.
+  // Removals first: they need no room.
   for (const pack of [...plan.remove, ...plan.rewrite]) {
     signal?.throwIfAborted()
     if (deps.index.isIncomplete) {
@@ -166,7 +168,7 @@ async function executePacks(deps: GcDeps & CleanDeps, plan: PackPlan, uses: Read
       }
     } catch (error) {
       signal?.throwIfAborted()
-      // One pack that cannot be read or moved must not keep the others from being cleaned.
+      // A pack that cannot be read or moved must not keep gc from cleaning the others.
       deps.log.warn('a pack could not be cleaned and stays', { pack: pack.name, error })
       if (error instanceof StoreWriteFailed) break
     }

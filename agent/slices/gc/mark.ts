@@ -1,4 +1,4 @@
-// Mark and sweep of a gc: which slices are named by something, and which leave the index because nothing does.
+// Mark and sweep of a gc: which slices a root names, and which leave the index because nothing names them.
 
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoots } from '../../contract/slices.ts'
@@ -10,12 +10,11 @@ import type { PackFiles } from '../packs/pack-files.ts'
 import type { PackName, PackRow } from '../packs/pack-format.ts'
 import { recordLength } from '../packs/pack-format.ts'
 import { readPack } from '../packs/pack-scan.ts'
-import type { PinWatch } from '../write/pins.ts'
 import type { Quarantine } from '../rebuild/quarantine.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 import type { SliceRow } from '../packs/slice-row.ts'
 
-/** Entries looked at before other work gets its turn. */
+/** Entries marked between two pauses. */
 const STEP_ENTRIES = 2048
 
 export interface MarkDeps {
@@ -25,7 +24,7 @@ export interface MarkDeps {
   readonly quarantine: Quarantine
   /** Uploads and syncs before images. */
   readonly roots: readonly SliceRoots[]
-  /** Lets other work on the event loop go first. */
+  /** Lets other work on the event loop run first. */
   readonly pause: () => Promise<void>
 }
 
@@ -36,12 +35,12 @@ export interface SweepOptions {
 }
 
 export interface DigestRange {
-  /** First two bytes of a digest, as a number: from (inclusive) and to (exclusive). */
+  /** First two bytes of a digest as a number: from (inclusive) and to (exclusive). */
   readonly from: number
   readonly to: number
 }
 
-/** The digests of one of several passes. */
+/** Returns the range of digests of one of several passes. */
 export function passRange(pass: number, passes: number): DigestRange {
   return { from: Math.floor((pass * 65_536) / passes), to: Math.floor(((pass + 1) * 65_536) / passes) }
 }
@@ -51,7 +50,7 @@ function isInRange(digest: Uint8Array, { from, to }: DigestRange): boolean {
   return prefix >= from && prefix < to
 }
 
-/** Everything of a range that a root names. Throws what a root throws: then nothing may be removed. */
+/** Marks every slice of a range that a root names. Throws what a root throws: then nothing may be removed. */
 export async function mark(deps: MarkDeps, range: DigestRange, expected: number, { signal, without }: SweepOptions): Promise<LiveSet> {
   const marked = createLiveSet(expected)
   let seen = 0
@@ -71,44 +70,42 @@ export async function mark(deps: MarkDeps, range: DigestRange, expected: number,
 }
 
 /**
- * Looks at every row of a range, first those in memory, then those of the database; what is dead has left the index when it is given
- * out (unless this is a dry run).
+ * Examines every row of a range, first those in memory, then those on disk, and yields them as live or dead by `isNamed`. Dead rows have left
+ * the index when they are yielded, except in a dry run.
  */
 export async function* sweep(
-  deps: MarkDeps,
+  { index, pause }: MarkDeps,
   range: DigestRange,
-  marked: LiveSet,
-  watch: PinWatch,
+  isNamed: (digest: Uint8Array) => boolean,
   options: SweepOptions,
 ): AsyncGenerator<{ live: SliceRow[]; dead: SliceRow[] }> {
-  const { index } = deps
-  const part = (rows: readonly SliceRow[]): { live: SliceRow[]; dead: SliceRow[] } => {
-    // A row that the index itself does not believe is none; the slice is looked for in the packs afterwards.
-    const isLive = (row: SliceRow): boolean => index.find(row.digest) !== undefined && (marked.has(row.digest) || watch.isTouched(row.digest))
+  const divide = (rows: readonly SliceRow[]): { live: SliceRow[]; dead: SliceRow[] } => {
+    // A row that the index itself does not trust counts as dead; its slice is searched in the packs afterwards.
+    const isLive = (row: SliceRow): boolean => index.find(row.digest) !== undefined && isNamed(row.digest)
     const live = rows.filter(isLive)
     const dead = rows.filter((row) => !isLive(row))
-    // Look and removal in one tick: nothing can be pinned in between.
+    // Look-up and removal in one tick: no slice can be pinned in between.
     if (!options.dryRun && dead.length > 0) index.removeAll(dead)
     return { live, dead }
   }
 
   const waiting = index.waiting().filter((row) => isInRange(row.digest, range))
-  // A row may move from memory to the database while this runs, and is counted once.
+  // A row may be written to disk during the sweep; it is counted once.
   const seen = new Set(waiting.map((row) => sliceKey(row.digest)))
-  yield part(waiting)
+  yield divide(waiting)
   let after: Uint8Array | undefined = range.from === 0 ? undefined : Uint8Array.of(range.from >> 8, range.from & 255)
   do {
     options.signal?.throwIfAborted()
-    await deps.pause()
-    // What was removed waits in memory until it is on the disk.
+    await pause()
+    // Removals wait in memory until they are written.
     if (index.isFlushDue) await index.flush()
     const { rows, last } = index.walk(after)
-    yield part(rows.filter((row) => isInRange(row.digest, range) && !seen.has(sliceKey(row.digest))))
+    yield divide(rows.filter((row) => isInRange(row.digest, range) && !seen.has(sliceKey(row.digest))))
     after = last
   } while (after && isInRange(after, range))
 }
 
-/** Adds rows to what is known of their packs. */
+/** Adds rows to the live or dead bytes of their packs. */
 export function count(uses: Map<number, PackUse>, rows: readonly Pick<SliceRow, 'pack' | 'storedLength'>[], member: keyof PackUse): void {
   for (const row of rows) {
     const use = uses.get(row.pack) ?? { liveBytes: 0, deadBytes: 0 }
@@ -118,15 +115,15 @@ export function count(uses: Map<number, PackUse>, rows: readonly Pick<SliceRow, 
 }
 
 /**
- * Enters slices into the index that roots name, a pack holds and the index has lost. Packs that cannot be read are added to `unread`: what is
- * lost may be there.
+ * Searches the packs for marked slices that the index has lost, and adds them to the index. Packs that cannot be read are added to `unread`,
+ * because the lost slices may be there.
  */
 export async function findLost(deps: MarkDeps, marked: LiveSet, unread: Set<number>, signal: AbortSignal | undefined): Promise<void> {
   for (const pack of [...deps.index.packs()]) {
     signal?.throwIfAborted()
     // The rows of an unsealed pack never left memory.
     if (!pack.sealed) continue
-    const rows = await rowsOf(deps, pack.name)
+    const rows = await readRows(deps, pack.name)
     if (!rows) unread.add(pack.id)
     for (const row of rows ?? []) {
       if (!marked.has(row.digest) || deps.index.find(row.digest) || !deps.index.pack(pack.id)) continue
@@ -138,9 +135,9 @@ export async function findLost(deps: MarkDeps, marked: LiveSet, unread: Set<numb
   }
 }
 
-async function rowsOf({ files, log }: MarkDeps, pack: PackName): Promise<PackRow[] | undefined> {
+async function readRows({ files, log }: MarkDeps, pack: PackName): Promise<readonly PackRow[] | undefined> {
   try {
-    return (await files.use(pack, (file) => readPack(file))).rows
+    return (await files.use(pack, readPack)).rows
   } catch (error) {
     log.warn('a pack cannot be searched for lost slices', { pack, error })
     return undefined

@@ -4,7 +4,6 @@
 import type { Log } from '../../contract/runtime.ts'
 import type { CorrectableIndex } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'
-import type { PackRow } from '../packs/pack-format.ts'
 import { readSealedRows } from '../packs/pack-scan.ts'
 import type { Quarantine } from './quarantine.ts'
 import { recordFault } from '../packs/record-check.ts'
@@ -80,7 +79,7 @@ export function createPackSearch(deps: PackSearchDeps): PackSearch {
       // The rows of an unsealed pack never left memory.
       if (pack && !pack.sealed) return 'damaged'
       if (pack) {
-        const own = (await rowsOf(deps, pack)).find((row) => Buffer.compare(row.digest, digest) === 0 && row.offset === at.offset)
+        const own = (await deps.files.use(pack.name, readSealedRows)).find((row) => Buffer.compare(row.digest, digest) === 0 && row.offset === at.offset)
         if (own && isSame(own, at)) return 'damaged'
       }
       await search([{ digest, wrong: at }])
@@ -99,10 +98,6 @@ function isSame(a: Omit<Location, 'pack'>, b: Omit<Location, 'pack'>): boolean {
 
 function isSamePlace(a: Location, b: Location): boolean {
   return a.pack === b.pack && isSame(a, b)
-}
-
-async function rowsOf({ files }: PackSearchDeps, pack: PackEntry): Promise<PackRow[]> {
-  return files.use(pack.name, readSealedRows)
 }
 
 /** Looks at every record of every sealed pack; the rows of an unsealed one never left memory. */
@@ -127,7 +122,7 @@ async function searchPacks(deps: PackSearchDeps, wanted: ReadonlyMap<string, Wan
 
 async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const { index, files, quarantine } = deps
-  for (const row of await rowsOf(deps, pack)) {
+  for (const row of await files.use(pack.name, readSealedRows)) {
     const one = wanted.get(sliceKey(row.digest))
     if (!one || !isLacking(index, one) || quarantine.has(row.digest, pack.name, row.offset)) continue
     const fault = await files.use(pack.name, (file) => recordFault(file, row))
