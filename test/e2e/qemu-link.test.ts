@@ -1,4 +1,4 @@
-// The lines of docs/operations.md that read an image with QEMU, run as they stand there against an agent.
+// The lines of docs/access.md that read an image with QEMU, run as they stand there against an agent.
 
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
@@ -12,12 +12,12 @@ const LENGTH = 24 * 1024 * 1024 + 512
 
 /** The shell block of the document that is marked `qemu`. */
 async function documentedLines(): Promise<string> {
-  const text = await Bun.file(join(import.meta.dir, '../../docs/operations.md')).text()
+  const text = await Bun.file(join(import.meta.dir, '../../docs/access.md')).text()
   return /```sh qemu\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
 }
 
 describe('an image is read by QEMU over a signed link', () => {
-  requireTool('qemu-img', 'qemu-utils qemu-block-extra')('as the operations manual says', async () => {
+  requireTool('qemu-img', 'qemu-utils qemu-block-extra')('as docs/access.md says', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const disk = sampleBytes(LENGTH)
