@@ -14,6 +14,7 @@ import type { KeyKind, KnownKeys } from './config-source.ts'
 import type { LogLevel } from './contract/runtime.ts'
 import { isPeer } from './sync/peer-network.ts'
 import { judgeMountPath } from './system/mount-guard.ts'
+import { unreadableReason } from './system/unreadable.ts'
 
 /** Longest configuration file in bytes. */
 const CONFIG_BYTES_MAX = 1024 * 1024
@@ -164,6 +165,8 @@ export function loadConfig(file: string | undefined, environment: Environment = 
         return refuse(`${file} is longer than ${CONFIG_BYTES_MAX} bytes, which no configuration is. Name the right file with --config.`)
       text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     } catch (error) {
+      const reason = unreadableReason(file)
+      if (reason !== undefined) return refuse(`The configuration ${file} cannot be read: ${reason}`)
       return refuse(`The configuration ${file} cannot be read (${errorCode(error) ?? errorText(error)}). Name a readable file with --config.`)
     }
   }

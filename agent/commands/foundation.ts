@@ -11,14 +11,16 @@ import { dropBallast } from '../system/ballast.ts'
 import { systemClock } from '../system/clock.ts'
 import { createCrashPoint } from '../system/crash-point.ts'
 import { createDisk } from '../system/disk.ts'
-import { acquireLease } from '../system/lease.ts'
+import { acquireLease, leaseFile } from '../system/lease.ts'
 import type { Lease, LeaseDeps, LeaseOutcome, LeaseRecord } from '../system/lease.ts'
 import { createLog } from '../system/log.ts'
 import { guardMount } from '../system/mounted-disk.ts'
+import { namesBelow } from '../system/path-access.ts'
 import { closeToOthers } from '../system/private-files.ts'
 import { readProcessIdentity } from '../system/process-identity.ts'
+import { requireAccess } from './access-refused.ts'
 import { StartRefused } from './start-refused.ts'
-import { prepareStore, readStoreFile, STORE_FILE } from './store-file.ts'
+import { prepareStore, readStoreFile, STORE_FILE, STORE_FOLDERS } from './store-file.ts'
 import type { StoreFile } from './store-file.ts'
 
 /** Names the store that a state folder belongs to. */
@@ -26,6 +28,9 @@ const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
 /** What the names of an agent's own files in the state folder begin with. */
 const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'admin-token', 'sealing-key', STATE_OWNER_FILE]
+
+/** Folders below the state folder that are looked into. */
+const STATE_DEPTH_MAX = 3
 
 export interface Runtime {
   readonly config: Config
@@ -53,7 +58,8 @@ export function createRuntime(config: Config): Runtime {
 export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord | undefined) => void, signal?: AbortSignal): Promise<Foundation> {
   const { config, disk } = runtime
   const { mount, state } = config.store
-  await reach(disk, mount, 'store.mount', 'Create it, give it to the user the agent runs as, or correct the configuration.')
+  await reach(disk, mount, 'store.mount')
+  await requireStoreAccess(runtime)
   const owner = await readStateOwner(disk, state)
   const present = await readStoreFile(disk, mount)
   if (owner !== undefined && owner !== present?.uuid) {
@@ -70,7 +76,7 @@ export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord 
   }
   const { lease } = outcome
   try {
-    await reach(disk, state, 'store.state', 'Create it, give it to the user the agent runs as, or correct the configuration.')
+    await reach(disk, state, 'store.state')
     await closeToOthers(state, STATE_FILES)
     const store = await prepareStore(disk, mount)
     if (owner === undefined) await disk.writeFileAtomic(join(state, STATE_OWNER_FILE), `${store.uuid}\n`)
@@ -96,24 +102,34 @@ async function takeLease(deps: LeaseDeps, mount: string, signal: AbortSignal | u
       throw new StartRefused(`The disk of store.mount "${mount}" is full to the last block. Free a megabyte there and start again; then delete images.`, {
         cause: error,
       })
-    if (!hasCode(error, 'EROFS', 'EACCES', 'EPERM')) throw error
-    throw new StartRefused(
-      `store.mount "${mount}" cannot be written to (${errorCode(error)}). Mount it writable and give it to the user the agent runs as, then start again.`,
-      {
-        cause: error,
-      },
-    )
+    throw error
   }
 }
 
-/** Makes a folder where there is none and looks whether it answers. */
-async function reach(disk: Disk, folder: string, key: string, nextStep: string): Promise<void> {
+/** Creates a folder where there is none, and checks that it answers. */
+async function reach(disk: Disk, folder: string, key: string): Promise<void> {
   try {
     await disk.makeFolder(folder)
     await disk.list(folder)
   } catch (error) {
-    throw new StartRefused(`${key} "${folder}" cannot be used (${errorCode(error) ?? errorText(error)}). ${nextStep}`, { cause: error })
+    if (hasCode(error, 'EACCES', 'EPERM', 'EROFS')) throw error
+    throw new StartRefused(
+      `${key} "${folder}" cannot be used (${errorCode(error) ?? errorText(error)}). Create it, give it to the user the agent runs as, or correct the configuration.`,
+      { cause: error },
+    )
   }
+}
+
+/** Throws StartRefused when this process may not use the store or the state folder. Looks at every file that a start writes or replaces. */
+async function requireStoreAccess({ config, disk }: Runtime): Promise<void> {
+  const { mount, state } = config.store
+  requireAccess(mount, ['', ...STORE_FOLDERS, ...namesBelow(mount, 'packs', 1)])
+  requireAccess(mount, [STORE_FILE], 'read')
+  const lease = await leaseFile(disk, mount)
+  if (lease !== undefined) requireAccess(mount, [lease])
+  requireAccess(state, [''])
+  const own = namesBelow(state, '', 1).filter((name) => STATE_FILES.some((prefix) => name.startsWith(prefix)))
+  requireAccess(state, [...own, ...own.flatMap((name) => namesBelow(state, name, STATE_DEPTH_MAX))])
 }
 
 async function readStateOwner(disk: Disk, state: string): Promise<string | undefined> {

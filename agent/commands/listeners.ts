@@ -13,6 +13,7 @@ import { openServer } from '../server/server.ts'
 import type { HttpServer } from '../server/server.ts'
 import { listenHosts } from './listen-hosts.ts'
 import { readSendQueues } from '../system/send-queues.ts'
+import { unreadableReason } from '../system/unreadable.ts'
 import { StartRefused } from './start-refused.ts'
 
 /** How often a drain looks whether the last request has ended, in milliseconds. */
@@ -116,9 +117,9 @@ async function readPem(key: string, path: string): Promise<string> {
   try {
     return await Bun.file(path).text()
   } catch (error) {
-    throw new StartRefused(`${key} "${path}" cannot be read (${errorCode(error) ?? errorText(error)}). Name a PEM file that the user of the agent may read.`, {
-      cause: error,
-    })
+    const reason = unreadableReason(path)
+    if (reason !== undefined) throw new StartRefused(`${key} "${path}" cannot be read: ${reason}`, { cause: error })
+    throw new StartRefused(`${key} "${path}" cannot be read (${errorCode(error) ?? errorText(error)}). Name a PEM file that exists.`, { cause: error })
   }
 }
 

@@ -4,6 +4,8 @@
 import { formatSize } from '../../protocol/units.ts'
 import type { Config } from '../config.ts'
 import { systemClock } from '../system/clock.ts'
+import { orRefuse } from './access-refused.ts'
+import { becomeOwner } from './as-owner.ts'
 import { createRuntime, openFoundation } from './foundation.ts'
 import { openStoreParts } from './store-parts.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -59,9 +61,11 @@ export async function withStore(
   const onSignal = (): void => stop.abort(new Error('stopped by a signal'))
   process.once('SIGINT', onSignal)
   process.once('SIGTERM', onSignal)
+  becomeOwner(config)
   try {
-    await using foundation = await openFoundation(createRuntime(config), () => stop.abort(new Error('another agent took the store over')), stop.signal)
-    await using parts = await openStoreParts(foundation, options)
+    const onLost = (): void => stop.abort(new Error('another agent took the store over'))
+    await using foundation = await orRefuse(config, openFoundation(createRuntime(config), onLost, stop.signal))
+    await using parts = await orRefuse(config, openStoreParts(foundation, options))
     return await run(parts, stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) throw error

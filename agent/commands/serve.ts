@@ -7,6 +7,8 @@ import { createApp } from '../http/app.ts'
 import type { LeaseRecord } from '../system/lease.ts'
 import { createNotifier } from '../system/notify.ts'
 import type { Notifier } from '../system/notify.ts'
+import { orRefuse } from './access-refused.ts'
+import { refuseRootServe } from './as-owner.ts'
 import { configurationWarnings } from './check-configuration.ts'
 import { createRuntime, openFoundation } from './foundation.ts'
 import { openListeners } from './listeners.ts'
@@ -22,6 +24,7 @@ const STOP_MS_MAX = 9500
 
 /** Runs the agent until SIGTERM or SIGINT (0), or until another agent took its store over (1). Throws StartRefused. */
 export async function serve(config: Config, version: string): Promise<number> {
+  refuseRootServe(config)
   const runtime = createRuntime(config)
   const { clock, log } = runtime
   for (const warning of configurationWarnings(config)) log.warn(warning)
@@ -37,14 +40,16 @@ export async function serve(config: Config, version: string): Promise<number> {
 
   await using listeners = await openListeners({ config, clock, log })
   try {
-    await using foundation = await openFoundation(runtime, (by) => endLost(log, by), stop.signal)
+    await using foundation = await orRefuse(
+      config,
+      openFoundation(runtime, (by) => endLost(log, by), stop.signal),
+    )
     notifier.startWatchdog(() => foundation.lease.isHeld())
     // Nothing passes before the application answers, so nothing is missed in between.
     let traffic: Traffic | undefined
-    await using parts = await openStoreParts(foundation, {
-      traffic: { countReceived: (bytes) => traffic?.countReceived(bytes), countServed: (bytes) => traffic?.countServed(bytes) },
-    })
-    using serving = await openServing({ foundation, parts, listeners, version })
+    const counter: Traffic = { countReceived: (bytes) => traffic?.countReceived(bytes), countServed: (bytes) => traffic?.countServed(bytes) }
+    await using parts = await orRefuse(config, openStoreParts(foundation, { traffic: counter }))
+    using serving = await orRefuse(config, openServing({ foundation, parts, listeners, version }))
     traffic = serving.traffic
 
     const app = createApp(serving.app)

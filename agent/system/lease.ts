@@ -5,6 +5,7 @@
 // five seconds, in place and of fixed length, which works on a full disk. Generations never go down: a clean stop
 // marks the file as released and leaves it.
 
+import { basename } from 'node:path'
 import { z } from 'zod'
 import { hasCode } from '../../protocol/errors.ts'
 import type { Disk } from '../contract/disk.ts'
@@ -77,6 +78,12 @@ export async function acquireLease(deps: LeaseDeps, folder: string, signal?: Abo
     if (lease) return { kind: 'held', lease }
   }
   return { kind: 'taken', by: await readRecord(deps.disk, folder, await highestGeneration(deps.disk, folder)) }
+}
+
+/** Returns the name of the lease file that counts in a folder; undefined when the store was never held. */
+export async function leaseFile(disk: Disk, folder: string): Promise<string | undefined> {
+  const generation = await highestGeneration(disk, folder)
+  return generation === 0 ? undefined : basename(leasePath(folder, generation))
 }
 
 type HolderState = { readonly kind: 'free' } | { readonly kind: 'alive'; readonly record: LeaseRecord } | { readonly kind: 'changed' }
