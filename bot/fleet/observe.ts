@@ -1,7 +1,8 @@
 // One store as the bot sees it now: Running, Degraded, Stopped or Error, with impact and next step in words.
 
-import type { Check, HealthState } from '../../protocol/health.ts'
-import { problemCode } from '../../protocol/problems.ts'
+import type { AgentClient } from '../../protocol/client.ts'
+import type { Check, Health, HealthState } from '../../protocol/health.ts'
+import { problemCode, ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
@@ -33,13 +34,24 @@ export interface Observation {
 /** Asks stores for health and description. */
 export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Observation[]> {
   const contacts = await fleet.contactAll(stores, async (agent) => {
-    const [health, store] = await Promise.all([agent.health(), agent.store.get()])
+    const [health, store] = await Promise.all([agent.health(), describedStore(agent)])
     return { health, store }
   })
   return contacts.map((contact) => judge(contact, fleet))
 }
 
-function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] }; store: Store }>, fleet: Fleet): Observation {
+/** The description of the store; null when the agent cannot give it, as while the mount path fails: health then says why. */
+async function describedStore(agent: AgentClient): Promise<Store | null> {
+  try {
+    return await agent.store.get()
+  } catch (error) {
+    const isRefused = error instanceof ProblemError && error.isFromPeer && error.code !== 'unauthenticated' && error.code !== 'forbidden'
+    if (isRefused) return null
+    throw error
+  }
+}
+
+function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet: Fleet): Observation {
   const record = contact.store
   const base = { record, sinceMs: null, lastSeenMs: contact.asOfMs, checks: [], store: null, asOfMs: contact.asOfMs }
   switch (contact.kind) {
@@ -58,7 +70,7 @@ function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] 
     }
     case 'answered': {
       const { health, store } = contact.value
-      if (record.storeId !== null && store.id !== record.storeId) {
+      if (store && record.storeId !== null && store.id !== record.storeId) {
         return {
           ...base,
           state: 'error',
@@ -67,13 +79,14 @@ function judge(contact: Contact<{ health: { state: HealthState; checks: Check[] 
           action: `Correct the address with store edit ${record.name} url=…, or delete it from the registry and add it again.`,
         }
       }
-      if (record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
+      if (store && record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
       const worst = health.checks.filter((check) => check.state === 'failed' || check.state === 'warning')
       worst.sort((a, b) => Number(a.state === 'warning') - Number(b.state === 'warning'))
       return {
         ...base,
-        state: health.state,
-        finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; '),
+        // A mount path that failed a moment ago may not be in the health yet.
+        state: store ? health.state : 'error',
+        finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; ') || (store ? '' : 'The agent cannot describe its store.'),
         impact: sentences(worst.map((check) => check.impact)),
         action: sentences(worst.map((check) => (check.name === SPACE_CHECK ? spaceAdvice(record) : check.action))),
         checks: health.checks,

@@ -60,8 +60,8 @@ export function statusWord(status: ImageStatus): string {
 
 export function statusTone(status: ImageStatus): Tone {
   if (status === 'available') return 'good'
-  if (status === 'degraded' || status === 'fileUnavailable') return 'warning'
-  return status === 'error' ? 'bad' : 'plain'
+  if (status === 'degraded') return 'warning'
+  return status === 'error' || status === 'fileUnavailable' ? 'bad' : 'plain'
 }
 
 export function taskTone(state: TaskState): Tone {

@@ -1,12 +1,23 @@
-// `image bin`: what the recycle bin holds and until when.
+// `image bin`: the deleted images, and when their retention ends.
 
 import { defineCommand } from '../command.ts'
+import type { Column } from '../../views/view.ts'
 import { listImages } from './list.ts'
+
+const BIN_COLUMNS: readonly Column[] = [
+  { key: 'name', label: 'Name', isWhole: true },
+  { key: 'store', label: 'Store', isWhole: true },
+  { key: 'length', label: 'Length', align: 'right' },
+  { key: 'stored', label: 'Stored', align: 'right', isMinor: true },
+  { key: 'deleted', label: 'Deleted', isMinor: true },
+  { key: 'expires', label: 'Deleted for good' },
+  { key: 'id', label: 'Id', isWhole: true },
+]
 
 export const imageBin = defineCommand({
   noun: 'image',
   verb: 'bin',
-  summary: 'Lists the recycle bin: deleted images and when they are gone for good',
+  summary: 'Lists the recycle bin: deleted images and when they are deleted for good',
   role: 'viewer',
   effect: 'read',
   options: {
@@ -15,13 +26,11 @@ export const imageBin = defineCommand({
     owner: { about: 'only images of this owner', value: 'NAME' },
   },
   run: (context, { options }) =>
-    listImages(context, 'Recycle bin', options, { status: 'deleted', owner: options.owner }, [
-      { key: 'name', label: 'Name', isWhole: true },
-      { key: 'store', label: 'Store', isWhole: true },
-      { key: 'length', label: 'Length', align: 'right' },
-      { key: 'stored', label: 'Stored', align: 'right', isMinor: true },
-      { key: 'deleted', label: 'Deleted', isMinor: true },
-      { key: 'expires', label: 'Gone for good' },
-      { key: 'id', label: 'Id', isWhole: true },
-    ]),
+    listImages(context, {
+      title: 'Recycle bin',
+      store: options.store,
+      zone: options.zone,
+      filter: { status: 'deleted', owner: options.owner },
+      columns: BIN_COLUMNS,
+    }),
 })

@@ -3,10 +3,14 @@
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
+import type { Contact } from '../../fleet/fleet.ts'
+import type { Trouble } from '../../fleet/trouble.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { askStore, gapNotes, isPartOf, oneStore, orUndefined } from '../select.ts'
+import { withHealth } from './readable.ts'
+import type { ImagesAnswer } from './readable.ts'
 
 /** Images of one store that a search by name or part of an id reads. */
 const LOOKUP_MAX = 100_000
@@ -17,6 +21,8 @@ export type Shelf = 'listed' | 'bin' | 'both'
 export interface FoundImage {
   readonly store: StoreRecord
   readonly image: Image
+  /** What is wrong with the store, when its health is `error`. */
+  readonly trouble?: Trouble | undefined
 }
 
 /** Every copy of an image in these stores, by id, unique part of an id, or name; the notes name the stores that did not answer. */
@@ -26,8 +32,8 @@ export async function findImages(
   stores: readonly StoreRecord[],
   shelf: Shelf = 'listed',
 ): Promise<{ found: FoundImage[]; notes: string[] }> {
-  const contacts = await context.fleet.contactAll(stores, (agent) => matchImages(agent, text, shelf))
-  const found = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((image) => ({ store: contact.store, image })) : []))
+  const contacts = await context.fleet.contactAll(stores, (agent, store) => withHealth(agent, store, matchImages(agent, text, shelf)))
+  const found = foundImages(contacts)
   return { found, notes: gapNotes(contacts, 'its images') }
 }
 
@@ -49,9 +55,19 @@ export async function oneImage(context: CommandContext, text: string, storeName:
   throw problem('conflict', `${plural(ids.size, 'image')} match "${text}": ${list}.`, { action: 'Use the id.' })
 }
 
+/** The images of several answers, each with its store. */
+export function foundImages(contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
+  return contacts.flatMap((contact) => {
+    if (contact.kind !== 'answered') return []
+    const { images, trouble } = contact.value
+    return images.map((image) => ({ store: contact.store, image, trouble }))
+  })
+}
+
 /** The image with the figures that only the answer about a single image has, such as its unique size. */
-export async function wholeImage(context: CommandContext, { store, image }: FoundImage): Promise<FoundImage> {
-  return { store, image: await askStore(context, store, (agent) => agent.images.get(image.id)) }
+export async function wholeImage(context: CommandContext, found: FoundImage): Promise<FoundImage> {
+  if (found.trouble?.isUnreadable) return found
+  return { ...found, image: await askStore(context, found.store, (agent) => agent.images.get(found.image.id)) }
 }
 
 function notFound(text: string, stores: readonly StoreRecord[], notes: readonly string[], shelf: Shelf): Error {

@@ -4,6 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
+import { troubleText } from '../../fleet/trouble.ts'
 import type { FoundImage } from './find.ts'
 import { quoteOption } from '../line.ts'
 
@@ -20,12 +21,12 @@ export const IMAGE_COLUMNS: readonly Column[] = [
   { key: 'id', label: 'Id', isWhole: true },
 ]
 
-export function imageRow({ store, image }: FoundImage): Row {
+export function imageRow({ store, image, trouble }: FoundImage): Row {
   return {
     tone: statusTone(image.status),
     cells: {
       name: image.name,
-      store: store.name,
+      store: trouble ? `${store.name} (Error)` : store.name,
       status: statusWord(image.status),
       kind: image.kind,
       format: image.format ?? UNKNOWN,
@@ -70,7 +71,7 @@ export function imageView(
   })
 }
 
-function imageFields({ image }: FoundImage, copies: readonly FoundImage[]): Field[] {
+function imageFields({ store, image, trouble }: FoundImage, copies: readonly FoundImage[]): Field[] {
   const optional = (label: string, value: string | null | undefined): Field[] =>
     value === null || value === undefined || value === '' ? [] : [{ label, value }]
   return [
@@ -78,13 +79,15 @@ function imageFields({ image }: FoundImage, copies: readonly FoundImage[]): Fiel
     { label: 'Id', value: image.id },
     { label: 'Status', value: statusWord(image.status), tone: statusTone(image.status) },
     ...optional('Reason', image.statusReason),
+    ...(trouble ? [{ label: store.name, value: troubleText(trouble), tone: 'bad' as const }] : []),
+    ...optional('Next', statusAdvice({ store, image })),
     { label: 'Stores', value: copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`).join(', ') },
     { label: 'Kind', value: image.kind },
     { label: 'Format', value: image.format ?? UNKNOWN },
     { label: 'Length', value: formatBytes(image.length) },
     { label: 'Virtual size', value: formatBytes(image.virtualSize) },
     { label: 'Stored size', value: formatBytes(image.storedSize) },
-    ...(image.uniqueSize === null ? [] : [{ label: 'Deleting frees', value: formatBytes(image.uniqueSize) }]),
+    ...(image.uniqueSize === null ? [] : [{ label: 'Purging frees', value: formatBytes(image.uniqueSize) }]),
     { label: 'SHA-256', value: image.digest ?? 'pending: computed in the background after an upload' },
     { label: 'Manifest', value: image.manifestDigest ?? UNKNOWN },
     ...optional('Description', image.description),
@@ -94,16 +97,35 @@ function imageFields({ image }: FoundImage, copies: readonly FoundImage[]): Fiel
     { label: 'Protected', value: image.protected ? 'yes' : 'no' },
     { label: 'In use by', value: image.bindings.length === 0 ? 'nothing' : image.bindings.join(', ') },
     { label: 'Created', value: formatWireTime(image.createdAt) },
-    ...(image.availableAt === null ? [] : [{ label: 'Available', value: formatWireTime(image.availableAt) }]),
+    ...(image.availableAt === null ? [] : [{ label: 'Published', value: formatWireTime(image.availableAt) }]),
     ...(image.deletedAt === null
       ? []
       : [
           {
             label: 'Deleted',
-            value: `${formatWireTime(image.deletedAt)}, gone for good ${image.expiresAt === null ? 'never' : formatWireTime(image.expiresAt)}`,
+            value: `${formatWireTime(image.deletedAt)}, ${image.expiresAt === null ? 'kept forever' : `deleted for good ${formatWireTime(image.expiresAt)}`}`,
           },
         ]),
   ]
+}
+
+/** What to do about an image that is not usable; undefined when nothing has to be done. */
+export function statusAdvice({ store, image }: Pick<FoundImage, 'store' | 'image'>): string | undefined {
+  switch (image.status) {
+    case 'fileUnavailable':
+      return `store health ${store.name} says why the files cannot be read. The image is available again once they can.`
+    case 'degraded':
+      return `image sync ${image.id} to=${store.name} fetches the damaged parts from another store that has the image.`
+    case 'error':
+      return 'Upload it again, or sync it from another store; then image purge the copy in error.'
+    case 'creating':
+    case 'uploading':
+    case 'pending':
+    case 'available':
+    case 'deleted':
+    case 'deleting':
+      return undefined
+  }
 }
 
 function imageActions({ image, store }: FoundImage): Action[] {

@@ -1,20 +1,26 @@
 // `image list`: images of one store or of all.
 
+import type { AgentClient } from '../../../protocol/client.ts'
 import type { ImageFilter } from '../../../protocol/image.ts'
 import { imageStatusSchema } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Image } from '../../../protocol/image.ts'
+import { troubleJson, troubleText } from '../../fleet/trouble.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, View } from '../../views/view.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { foundImages } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { nearest } from '../line.ts'
-import { IMAGE_COLUMNS, imageJson, imageRow } from './image-rows.ts'
+import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
+import { withHealth } from './readable.ts'
 
+/** Unavailable images whose reason a list shows. */
+const UNAVAILABLE_NAMED_MAX = 5
 /** Images of one store that a list shows. */
 const IMAGES_SHOWN_MAX = 5_000
 
@@ -35,43 +41,63 @@ export const imageList = defineCommand({
   run(context, { options }) {
     const status = options.status === undefined ? undefined : parseStatus(options.status)
     const title = options.store === undefined ? 'Images' : `Images of ${options.store}`
-    return listImages(context, title, options, { status, owner: options.owner, name: options.name }, IMAGE_COLUMNS)
+    const { store, zone, owner, name } = options
+    return listImages(context, { title, store, zone, filter: { status, owner, name }, columns: IMAGE_COLUMNS })
   },
 })
 
-/** Lists images of the stores that are meant; what could not be asked is said. */
-export async function listImages(
-  context: CommandContext,
-  title: string,
-  where: { readonly store?: string; readonly zone?: string },
-  filter: { readonly [Key in keyof ImageFilter]?: ImageFilter[Key] | undefined },
-  columns: readonly Column[],
-): Promise<View> {
-  const contacts = await context.fleet.contactAll(someStores(context, where.store, where.zone), async (agent) => {
-    const images: Image[] = []
-    for await (const image of agent.images.all(filter)) {
-      images.push(image)
-      if (images.length >= IMAGES_SHOWN_MAX) break
-    }
-    return images
-  })
-  const found: FoundImage[] = contacts.flatMap((contact) =>
-    contact.kind === 'answered' ? contact.value.map((image) => ({ store: contact.store, image })) : [],
-  )
+/** Which images to list, and how. */
+export interface ImageListing {
+  readonly title: string
+  readonly store?: string | undefined
+  readonly zone?: string | undefined
+  readonly filter: { readonly [Key in keyof ImageFilter]?: ImageFilter[Key] | undefined }
+  readonly columns: readonly Column[]
+}
+
+/** Lists images of one store, of a zone or of all stores; the View names the stores that did not answer or cannot read their files. */
+export async function listImages(context: CommandContext, { title, store, zone, filter, columns }: ImageListing): Promise<View> {
+  const contacts = await context.fleet.contactAll(someStores(context, store, zone), (agent, record) => withHealth(agent, record, readImages(agent, filter)))
+  // A store that cannot read its files changes the status of its images after the agent filtered them.
+  const found = foundImages(contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
   found.sort((a, b) => a.image.name.localeCompare(b.image.name) || a.store.name.localeCompare(b.store.name))
-  const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.length >= IMAGES_SHOWN_MAX)
+  const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
+  const troubles = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.trouble ? [contact.value.trouble] : []))
   const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
   const stored = found.reduce((sum, { image }) => sum + (image.storedSize ?? 0), 0)
   const length = found.reduce((sum, { image }) => sum + image.length, 0)
   return makeView({
     title,
     text: found.length === 0 ? 'No images.' : `${plural(found.length, 'image')}, ${formatBytes(length)} long, ${formatBytes(stored)} stored`,
+    tone: troubles.length > 0 ? 'bad' : 'plain',
+    fields: troubles.map((trouble) => ({ label: trouble.store, value: troubleText(trouble), tone: 'bad' })),
     columns: found.length === 0 ? [] : columns,
     rows: found.map(imageRow),
-    notes: [...gapNotes(contacts, 'its images'), ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown.`)],
+    notes: [
+      ...unavailableNotes(found),
+      ...gapNotes(contacts, 'its images'),
+      ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown.`),
+    ],
     asOfMs,
-    json: { items: found.map(imageJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+    json: { items: found.map(imageJson), warnings: troubles.map(troubleJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
   })
+}
+
+async function readImages(agent: AgentClient, filter: ImageListing['filter']): Promise<Image[]> {
+  const images: Image[] = []
+  for await (const image of agent.images.all(filter)) if (images.push(image) >= IMAGES_SHOWN_MAX) break
+  return images
+}
+
+/** Reason and next step of images that cannot be read although their store is not in error. */
+function unavailableNotes(found: readonly FoundImage[]): string[] {
+  const single = found.filter(({ image, trouble }) => image.status === 'fileUnavailable' && !trouble?.isUnreadable)
+  const notes = single
+    .slice(0, UNAVAILABLE_NAMED_MAX)
+    .map((one) =>
+      [`${one.image.name} in ${one.store.name} cannot be read.`, one.image.statusReason ?? '', statusAdvice(one)].filter((text) => text !== '').join(' '),
+    )
+  return single.length > UNAVAILABLE_NAMED_MAX ? [...notes, `${single.length - UNAVAILABLE_NAMED_MAX} more images cannot be read.`] : notes
 }
 
 function parseStatus(text: string): ImageFilter['status'] {
