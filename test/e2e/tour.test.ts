@@ -1,11 +1,15 @@
 // The five-minute tour of the README, line by line as it stands there, on ports and folders of the test.
 
-import { describe, expect } from 'bun:test'
+import { describe, expect, setDefaultTimeout } from 'bun:test'
 import { cpSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasTool, requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
+
+// The tour starts several processes, which take longer than the 5 s of the runner on a busy machine.
+setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '../..')
 const tourTest = hasTool('curl', 'curl') ? requireTool('mke2fs', 'e2fsprogs') : requireTool('curl', 'curl')
@@ -20,7 +24,7 @@ async function tourBlocks(): Promise<Block[]> {
   return [...tour.matchAll(/^```(sh|slipway)\n(.*?)^```/gms)].map(([, kind, text = '']) => ({ kind: kind as Block['kind'], text }))
 }
 
-/** A free port; there is a moment in which another one could take it, as for anybody who reads the README. */
+/** A free port. Another process could take it before the agent does, as it could on the machine of a reader. */
 function freePort(): number {
   const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
   const { port } = server
@@ -31,6 +35,7 @@ function freePort(): number {
 describe('the tour', () => {
   tourTest('works as it is written', async () => {
     await using folder = await createTemporaryFolder()
+    await using home = await createTemporaryFolder()
     cpSync(join(ROOT, 'docs'), folder.file('docs'), { recursive: true })
     const blocks = await tourBlocks()
     const ports = { '8420': String(freePort()), '8430': String(freePort()) }
@@ -43,7 +48,7 @@ describe('the tour', () => {
 
     const environment = {
       PATH: `${process.env['PATH']}:/sbin`,
-      HOME: folder.path,
+      HOME: home.path,
       SLIPWAY_NETWORK_LISTEN: `127.0.0.1:${ports['8420']}`,
       SLIPWAY_STORE_RESERVED: '0 B',
     }
@@ -52,10 +57,19 @@ describe('the tour', () => {
     await using stack = new AsyncDisposableStack()
     let said = ''
     let console: ReturnType<typeof shell> | undefined
+    let second: ReturnType<typeof shell> | undefined
+    const answers = new Map<string, string>()
+    const stopStores = async (): Promise<void> => {
+      await console?.stdin.end()
+      expect(await console?.exited).toBe(0)
+      second?.kill('SIGINT')
+      await second?.exited
+    }
     for (const { kind, text } of blocks) {
       if (text.includes('run start') || text.includes('main.ts serve')) {
         const child = shell(text)
-        const port = text.includes('run start') ? ports['8420'] : ports['8430']
+        const isFirst = text.includes('run start')
+        const port = isFirst ? ports['8420'] : ports['8430']
         const reading = (async () => {
           for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) said += piece
         })()
@@ -64,9 +78,11 @@ describe('the tour', () => {
           await child.exited
           await reading
         })
-        if (text.includes('run start')) console = child
-        await until(`something serves on ${port}`, async () => (await fetch(`http://127.0.0.1:${port}/v1/health`).catch(() => undefined))?.ok)
+        if (isFirst) console = child
+        else second = child
+        await until(`an agent serves on ${port}`, async () => (await fetch(`http://127.0.0.1:${port}/v1/health`).catch(() => undefined))?.ok)
       } else if (kind === 'sh') {
+        if (text.startsWith('rm ')) await stopStores()
         const child = shell(text)
         const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
         expect({ text, code, stderr }).toEqual({ text, code: 0, stderr: '' })
@@ -76,14 +92,15 @@ describe('the tour', () => {
           const before = said.length
           await console?.stdin.write(`${localized(line)}\n`)
           await console?.stdin.flush()
-          // Every answer ends with how old it is.
+          // Every answer ends with its age.
           await until(`an answer to ${line}, after ${said.slice(-2000)}`, () => /^as of .*$/m.test(said.slice(before)))
+          answers.set(line, said.slice(before))
           expect({ line, answer: said.slice(before) }).toEqual({ line, answer: expect.not.stringContaining('✖') })
         }
       }
     }
     expect(blocks.length).toBeGreaterThan(8)
-    await console?.stdin.end()
-    expect(await console?.exited).toBe(0)
+    expect(answers.get('store cleanup local')).toMatch(/Freed bytes +[1-9][\d.]* [kM]B/)
+    expect((await readdir(folder.path)).toSorted()).toEqual(['docs'])
   })
 })

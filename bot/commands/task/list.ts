@@ -48,7 +48,7 @@ export const taskList = defineCommand({
               { key: 'state', label: 'State' },
               { key: 'subject', label: 'Of', isMinor: true },
               { key: 'progress', label: 'Progress' },
-              { key: 'created', label: 'Begun', isMinor: true },
+              { key: 'created', label: 'Started', isMinor: true },
               { key: 'by', label: 'By', isMinor: true },
               { key: 'reason', label: 'Reason', isMinor: true },
             ],

@@ -61,9 +61,9 @@ function taskFields({ store, task }: FollowedTask, prefix = ''): Field[] {
   const fields: Field[] = [
     { label: `${prefix}Task`, value: task.id },
     { label: `${prefix}State`, value: task.state, tone: taskTone(task.state) },
-    { label: `${prefix}Work`, value: `${task.kind} of ${task.subject} in ${store}` },
+    { label: `${prefix}Work`, value: task.subject === store ? `${task.kind} of ${store}` : `${task.kind} of ${task.subject} in ${store}` },
     { label: `${prefix}Progress`, value: progressWords(task) },
-    { label: `${prefix}Begun`, value: `${formatWireTime(task.createdAt)} by ${task.createdBy}` },
+    { label: `${prefix}Started`, value: `${formatWireTime(task.createdAt)} by ${task.createdBy}` },
   ]
   if (task.endedAt !== null) fields.push({ label: `${prefix}Ended`, value: formatWireTime(task.endedAt) })
   for (const [key, value] of Object.entries(task.result ?? {})) fields.push({ label: `${prefix}${resultLabel(key)}`, value: resultText(key, value) })
