@@ -1,55 +1,57 @@
-// Body intake: the interface between a body reader and the two ways to ingest a body, plain bytes and slices, and what commits either.
+// Body intake: the interfaces between a body reader, the two ways to ingest a body (plain bytes and slices), and the commits of an upload.
 
+import type { Clock } from '../../contract/runtime.ts'
 import type { Checkpoint, Ingest } from '../../contract/slices.ts'
 import type { IngestSlots } from './ingest-slots.ts'
-import type { PaceDeps } from './pace.ts'
 
-/** Where an intake puts bytes. Nothing is called before the call before it has ended. */
+/** What commits the bytes of one upload. The caller waits for each call before it makes the next one. */
 export interface UploadCommits {
-  /** Bytes committed that are not in slices yet. */
+  /** Bytes that are committed but not in slices yet. */
   readonly tailLength: number
-  /** A new ingest at the end of what is committed. */
+  /** Opens an ingest at the end of what is committed. */
   openIngest(): Promise<Ingest>
-  /** Makes bytes durable that follow the tail, without cutting them. */
+  /** Appends bytes to the tail without cutting them; durable when it resolves. */
   commitTail(bytes: Uint8Array): Promise<void>
-  /** Makes checkpoints durable in the journal, all in one append; releases them in any case. */
+  /** Commits checkpoints to the journal in one append; durable when it resolves. Releases them even when it fails. */
   commit(checkpoints: readonly Checkpoint[]): Promise<void>
-  /** Asks for space for the bytes until the next checkpoint; throws `insufficient-storage`. */
+  /** Promises space for the bytes until the next checkpoint. Throws `insufficient-storage`. */
   renewSpace(): Promise<void>
-  /** Lets go of files until the next commit. */
+  /** Closes the journal until the next commit. */
   closeFiles(): Promise<void>
 }
 
-export interface BodyIntakeDeps extends PaceDeps {
-  /** Bodies with a checksum that hold an ingest open until they are verified. */
+export interface BodyIntakeDeps {
+  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+  readonly ingestSlots: IngestSlots
+  /** Slots of bodies with a checksum: each keeps an ingest open until it is verified. */
   readonly provisionalSlots: IngestSlots
 }
 
 export interface BodyIntakeOptions {
-  /** Nothing is committed before `commit`: the body has a checksum. */
+  /** The body has a checksum: nothing is committed before `commit`. */
   readonly isProvisional: boolean
-  /** Milliseconds since the body's last byte; 0 while a piece is being taken. */
+  /** Milliseconds since the last byte of the body; 0 while a piece is being processed. */
   readonly quietMs: () => number
   /** Ends every wait for a slot. */
   readonly signal: AbortSignal
-  /** Told once when the store fails beside a `take`; every later call is then a loss. */
+  /** Called when a step in the background fails. Whatever the body brings afterwards is lost. */
   readonly onFailure: (error: unknown) => void
 }
 
-/** What takes the pieces of one body; plain bytes and slices have one each. */
+/** Ingests the pieces of one body. */
 export interface BodyIntake {
-  /** Bytes of the body taken until now. */
+  /** Bytes of the body accepted so far. */
   readonly received: number
-  /** Whether a body that ended here is all of it. */
+  /** Whether the body is complete if it ends here. */
   readonly isWhole: boolean
-  /** Takes a piece; resolves when there is room for more. Gives false when the wait for a slot was ended: the piece is not taken. */
-  take(piece: Uint8Array): Promise<boolean>
-  /** To be called before each piece is waited for: hands the slot on when that takes long and others wait. */
+  /** Ingests a piece; resolves when there is room for the next. Returns false, without the piece, when the wait for a slot was ended. */
+  write(piece: Uint8Array): Promise<boolean>
+  /** Called before each wait for a piece: a wait that takes long may pass the slot to another body. */
   startPiece(): void
-  /** To be called several times a second. */
+  /** Called several times a second. */
   tick(): void
-  /** Commits everything taken. `isLast`: the upload ends here. */
+  /** Commits everything written. `isLast`: the upload ends here. */
   commit(isLast: boolean): Promise<void>
-  /** Lets go of everything. What was not committed is lost. */
+  /** Releases everything. What was not committed is lost. */
   close(): Promise<void>
 }

@@ -157,13 +157,13 @@ export class BodyReader {
         return
       }
       if (arrived === room && !isMeasured) last = piece
-      else await this.#take(piece)
+      else await this.#write(piece)
     }
-    if (last) await this.#take(last)
+    if (last) await this.#write(last)
   }
 
-  async #take(piece: Uint8Array): Promise<void> {
-    if (await this.#intake.take(piece)) this.#running?.update(piece)
+  async #write(piece: Uint8Array): Promise<void> {
+    if (await this.#intake.write(piece)) this.#running?.update(piece)
     const pause = this.#deps.byteBudget.spend(piece.byteLength)
     if (pause) await pause
   }

@@ -1,27 +1,32 @@
-// Byte intake: takes the pieces of one body into slices and the journal. Few bytes wait in memory and go to the journal as they
-// are; more of them need a slot and an ingest. Checkpoints go on beside the bytes.
+// Byte intake: ingests the pieces of a body of plain bytes. Few bytes wait in memory and go to the tail in the journal; more need a slot
+// and an ingest. The body continues while a checkpoint is in progress.
 
 import { joinBytes } from '../../../protocol/bytes.ts'
 import type { Checkpoint, Ingest } from '../../contract/slices.ts'
 import type { BodyIntake, BodyIntakeDeps, BodyIntakeOptions, UploadCommits } from './body-intake.ts'
+import { createBodySteps } from './body-steps.ts'
+import type { BodySteps } from './body-steps.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { IngestSlot } from './ingest-slots.ts'
-import { Pace } from './pace.ts'
+import { SlotHolder } from './slot-holder.ts'
 
-/** A body that brought less than this since it got its slot is a stalled one more likely than one that flows in bursts. */
+/** A body that brought less than this since it acquired its slot has more likely stalled than paused between bursts. */
 const FLOWING_BYTES_MIN = 1024 * 1024
-/** Up to this length a tail grows in the journal alone: few or slow bytes need no slot and no ingest. */
+/** A tail up to this length stays in the journal alone: few or slow bytes need neither a slot nor an ingest. */
 const SMALL_TAIL_BYTES = 64 * 1024
 
 export class ByteIntake implements BodyIntake {
   readonly #deps: BodyIntakeDeps
   readonly #commits: UploadCommits
   readonly #options: BodyIntakeOptions
-  readonly #pace: Pace
-  /** Pieces that no ingest took yet. */
+  readonly #steps: BodySteps
+  readonly #checkpoints: Checkpoints
+  readonly #slot: SlotHolder
+  /** Pieces that are in no ingest yet. */
   #small: Uint8Array[] = []
   #smallBytes = 0
   #ingest: Ingest | undefined
-  #permit: IngestSlot | undefined
+  #provisionalSlot: IngestSlot | undefined
   /** Checkpoints of a body that is not verified yet. */
   #unverified: Checkpoint[] = []
 
@@ -29,22 +34,30 @@ export class ByteIntake implements BodyIntake {
     this.#deps = deps
     this.#commits = commits
     this.#options = options
-    this.#pace = new Pace(
-      deps,
-      { ...options, flowingBytesMin: FLOWING_BYTES_MIN },
-      {
-        isNews: () => this.#pace.fresh > 0 && !(options.isProvisional && !this.#ingest),
-        checkpoint: async () => {
-          await this.#checkpoint(false)
-          await commits.renewSpace()
-        },
-        park: () => this.#park(),
+    this.#steps = createBodySteps(options.onFailure)
+    this.#checkpoints = new Checkpoints({
+      clock: deps.clock,
+      steps: this.#steps,
+      hasNews: () => this.#checkpoints.fresh > 0 && !(options.isProvisional && !this.#ingest),
+      commit: async () => {
+        await this.#checkpoint(false)
+        await commits.renewSpace()
       },
-    )
+    })
+    this.#slot = new SlotHolder({
+      clock: deps.clock,
+      ingestSlots: deps.ingestSlots,
+      quietMs: options.quietMs,
+      signal: options.signal,
+      steps: this.#steps,
+      flowingBytesMin: FLOWING_BYTES_MIN,
+      received: () => this.#checkpoints.received,
+      park: () => this.#park(),
+    })
   }
 
   get received(): number {
-    return this.#pace.received
+    return this.#checkpoints.received
   }
 
   /** Plain bytes may end anywhere. */
@@ -52,37 +65,38 @@ export class ByteIntake implements BodyIntake {
     return true
   }
 
-  async take(piece: Uint8Array): Promise<boolean> {
-    const pace = this.#pace
-    if (pace.parking) await pace.parking
+  async write(piece: Uint8Array): Promise<boolean> {
+    const slot = this.#slot
+    const checkpoints = this.#checkpoints
+    if (slot.parking) await slot.parking
     if (!this.#ingest && this.#commits.tailLength + this.#smallBytes + piece.byteLength <= SMALL_TAIL_BYTES) {
       this.#small.push(piece)
       this.#smallBytes += piece.byteLength
-      pace.add(piece.byteLength)
+      checkpoints.add(piece.byteLength)
       return true
     }
-    const ingest = this.#ingest && pace.hasSlot ? this.#ingest : await this.#ready()
+    const ingest = this.#ingest && slot.hasSlot ? this.#ingest : await this.#ready()
     if (!ingest) return false
     await ingest.write(piece)
-    pace.add(piece.byteLength)
-    if (pace.isCheckpointDue) await pace.startCheckpoint()
-    pace.endPiece()
+    checkpoints.add(piece.byteLength)
+    if (checkpoints.isDue) await checkpoints.start()
+    slot.endPiece()
     return true
   }
 
   startPiece(): void {
-    this.#pace.startPiece()
+    this.#slot.startPiece()
   }
 
   tick(): void {
-    this.#pace.tick()
+    if (!this.#slot.tick()) this.#checkpoints.tick()
   }
 
   async commit(isLast: boolean): Promise<void> {
-    await this.#pace.settled()
-    // Small bytes that make the upload whole go into slices at once, unless the wait for a slot was ended.
+    await this.#settled()
+    // Few bytes that make the upload whole go into slices at once, unless the wait for a slot was ended.
     if (isLast && this.#smallBytes > 0) await this.#ready()
-    await this.#pace.exclusively(async () => {
+    await this.#steps.run(async () => {
       await this.#checkpoint(isLast)
       if (this.#unverified.length === 0) return
       const unverified = this.#unverified
@@ -92,29 +106,34 @@ export class ByteIntake implements BodyIntake {
   }
 
   async close(): Promise<void> {
-    await this.#pace.settled()
+    await this.#settled()
     for (const { release } of this.#unverified) release()
     this.#unverified = []
     try {
-      await this.#pace.exclusively(() => this.#closeIngest())
+      await this.#steps.run(() => this.#closeIngest())
     } finally {
-      this.#pace.releaseSlot()
-      this.#permit?.[Symbol.dispose]()
+      this.#slot.release()
+      this.#provisionalSlot?.[Symbol.dispose]()
     }
   }
 
-  /** An ingest with a slot; undefined when the wait for one was ended. */
+  async #settled(): Promise<void> {
+    await this.#slot.settled()
+    await this.#checkpoints.settled()
+  }
+
+  /** Returns an ingest once there is a slot for it; undefined when the wait for one was ended. */
   async #ready(): Promise<Ingest | undefined> {
-    if (this.#ingest && this.#pace.hasSlot) return this.#ingest
+    if (this.#ingest && this.#slot.hasSlot) return this.#ingest
     const { signal, isProvisional } = this.#options
     try {
-      if (isProvisional && !this.#permit) this.#permit = await this.#deps.provisionalSlots.acquire(signal)
+      if (isProvisional && !this.#provisionalSlot) this.#provisionalSlot = await this.#deps.provisionalSlots.acquire(signal)
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
     }
-    if (!(await this.#pace.acquireSlot())) return undefined
-    return this.#ingest ?? this.#pace.exclusively(() => this.#open())
+    if (!(await this.#slot.acquire())) return undefined
+    return this.#ingest ?? this.#steps.run(() => this.#open())
   }
 
   async #open(): Promise<Ingest> {
@@ -125,8 +144,9 @@ export class ByteIntake implements BodyIntake {
     return ingest
   }
 
-  /** A body that is not verified keeps its ingest: its pins hang on it. */
+  /** A body that is not verified keeps its ingest, which holds the pins of its slices. */
   async #park(): Promise<void> {
+    this.#checkpoints.mark()
     if (this.#options.isProvisional) return
     await this.#checkpoint(false)
     await this.#closeIngest()

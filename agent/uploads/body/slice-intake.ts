@@ -14,7 +14,10 @@ import type { SliceReceiver } from '../../contract/slices.ts'
 import type { OwnSlices } from '../../contract/visibility.ts'
 import type { BodyIntake, BodyIntakeDeps, BodyIntakeOptions, UploadCommits } from './body-intake.ts'
 import { refuseTooLong } from '../limits/limits.ts'
-import { Pace } from './pace.ts'
+import { createBodySteps } from './body-steps.ts'
+import type { BodySteps } from './body-steps.ts'
+import { Checkpoints } from './checkpoints.ts'
+import { SlotHolder } from './slot-holder.ts'
 
 /** Entries between two checkpoints at most: their pins and entries wait in memory. */
 const CHECKPOINT_ENTRIES = 16_384
@@ -60,7 +63,9 @@ export class SliceIntake implements BodyIntake {
   readonly #deps: BodyIntakeDeps
   readonly #commits: UploadCommits
   readonly #body: SliceBody
-  readonly #pace: Pace
+  readonly #steps: BodySteps
+  readonly #checkpoints: Checkpoints
+  readonly #slot: SlotHolder
   readonly #reader: FrameReader
   readonly #putting = new Set<Promise<void>>()
   #batch: Batch | undefined
@@ -78,84 +83,99 @@ export class SliceIntake implements BodyIntake {
     this.#body = body
     this.#offset = body.offset
     this.#reader = createFrameReader(body.cutter.maximum)
-    this.#pace = new Pace(
-      deps,
-      { ...options, flowingBytesMin: 0 },
-      {
-        isNews: () => this.#batch !== undefined,
-        checkpoint: async () => {
-          await this.#checkpoint()
-          await commits.renewSpace()
-        },
-        park: async () => {
-          await this.#checkpoint()
-          await commits.closeFiles()
-        },
+    this.#steps = createBodySteps(options.onFailure)
+    this.#checkpoints = new Checkpoints({
+      clock: deps.clock,
+      steps: this.#steps,
+      hasNews: () => this.#batch !== undefined,
+      commit: async () => {
+        await this.#checkpoint()
+        await commits.renewSpace()
       },
-    )
+    })
+    this.#slot = new SlotHolder({
+      clock: deps.clock,
+      ingestSlots: deps.ingestSlots,
+      quietMs: options.quietMs,
+      signal: options.signal,
+      steps: this.#steps,
+      flowingBytesMin: 0,
+      received: () => this.#checkpoints.received,
+      park: async () => {
+        this.#checkpoints.mark()
+        await this.#checkpoint()
+        await commits.closeFiles()
+      },
+    })
   }
 
   get received(): number {
-    return this.#pace.received
+    return this.#checkpoints.received
   }
 
   get isWhole(): boolean {
     return this.#reader.isEnded
   }
 
-  async take(piece: Uint8Array): Promise<boolean> {
-    const pace = this.#pace
-    await pace.parking
-    if (!pace.hasSlot) {
-      if (!(await pace.acquireSlot())) return false
+  async write(piece: Uint8Array): Promise<boolean> {
+    const slot = this.#slot
+    const checkpoints = this.#checkpoints
+    await slot.parking
+    if (!slot.hasSlot) {
+      if (!(await slot.acquire())) return false
       await this.#commits.renewSpace()
     }
-    pace.add(piece.byteLength)
+    checkpoints.add(piece.byteLength)
     try {
       const frames = this.#reader.take(piece)
       for (let next = frames.next(); !next.done; next = frames.next()) {
-        await this.#takeFrame(next.value, frames)
+        await this.#writeFrame(next.value, frames)
         if (++this.#frames % STRETCH_FRAMES === 0) await this.#deps.clock.sleep(0)
         if (this.#batch?.failed) throw this.#batch.failed.error
-        if (pace.isCheckpointDue || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES) await pace.startCheckpoint()
+        if (checkpoints.isDue || (this.#batch?.entries.length ?? 0) >= CHECKPOINT_ENTRIES) await checkpoints.start()
       }
     } catch (error) {
-      // What came before the frame that is refused counts.
+      // The frames before the refused one are kept.
       await this.commit()
       throw error instanceof FrameInvalid ? problem('invalid-input', `The body is not a stream of slices: ${error.message}.`, {}, { cause: error }) : error
     }
-    pace.endPiece()
+    slot.endPiece()
     return true
   }
 
   startPiece(): void {
-    this.#pace.startPiece()
+    this.#slot.startPiece()
   }
 
   tick(): void {
-    this.#pace.tick()
+    if (!this.#slot.tick()) this.#checkpoints.tick()
   }
 
   async commit(): Promise<void> {
-    await this.#pace.settled()
-    await this.#pace.exclusively(() => this.#checkpoint())
+    await this.#settled()
+    await this.#steps.run(() => this.#checkpoint())
   }
 
   async close(): Promise<void> {
-    await this.#pace.settled()
+    await this.#settled()
     try {
-      await this.#pace.exclusively(async () => {
+      await this.#steps.run(async () => {
         const batch = this.#batch
         this.#batch = undefined
-        if (batch) await letGo(batch)
+        if (batch) await releaseBatch(batch)
         await this.#commits.closeFiles()
       })
     } finally {
-      this.#pace.releaseSlot()
+      this.#slot.release()
     }
   }
 
-  async #takeFrame(frame: UploadFrame, following: Iterator<UploadFrame>): Promise<void> {
+  async #settled(): Promise<void> {
+    await this.#slot.settled()
+    await this.#checkpoints.settled()
+  }
+
+  async #writeFrame(frame: UploadFrame, following: Iterator<UploadFrame>): Promise<void> {
     switch (frame.kind) {
       case 'zeros':
         this.#admit(frame.length)
@@ -256,7 +276,7 @@ export class SliceIntake implements BodyIntake {
       this.#broken = { error }
       throw error
     } finally {
-      await letGo(batch)
+      await releaseBatch(batch)
     }
   }
 
@@ -279,7 +299,7 @@ function keyOf(digest: Uint8Array): string {
 }
 
 /** Lets go of a batch's pins, once nothing adds to them any more. */
-async function letGo({ receiver, puts }: Batch): Promise<void> {
+async function releaseBatch({ receiver, puts }: Batch): Promise<void> {
   await Promise.all(puts)
   await receiver[Symbol.asyncDispose]()
 }

@@ -1,14 +1,14 @@
-// When a slot goes on, and what watching for it costs. The clock is moved by hand.
+// When a body yields its ingest slot, and what watching for it costs. The clock is moved by hand.
 
 import { describe, expect, test } from 'bun:test'
-import { Pace } from '../../../../agent/uploads/body/pace.ts'
+import { createBodySteps } from '../../../../agent/uploads/body/body-steps.ts'
 import { createIngestSlots } from '../../../../agent/uploads/body/ingest-slots.ts'
+import { SlotHolder } from '../../../../agent/uploads/body/slot-holder.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
-import { until } from '../../../support/until.ts'
 
 const MIB = 1024 * 1024
 
-/** A body that has the only slot, with somebody who waits for it. */
+/** A body that holds the only slot while another body waits for it. */
 async function createScene() {
   const manual = createManualClock()
   let sleeps = 0
@@ -21,104 +21,107 @@ async function createScene() {
   }
   const slots = createIngestSlots(1, manual.monotonicMs)
   let readingSinceMs: number | undefined
-  const steps: string[] = []
-  const step = (name: string) => async (): Promise<void> => void steps.push(name)
-  const options = {
+  let received = 0
+  const log: string[] = []
+  const holder = new SlotHolder({
+    clock,
+    ingestSlots: slots,
+    steps: createBodySteps((error) => log.push(String(error))),
+    park: async () => void log.push('park'),
+    received: () => received,
     flowingBytesMin: MIB,
     quietMs: () => (readingSinceMs === undefined ? 0 : manual.monotonicMs() - readingSinceMs),
     signal: new AbortController().signal,
-    onFailure: (error: unknown) => void steps.push(String(error)),
-  }
-  const pace = new Pace({ clock, ingestSlots: slots }, options, { isNews: () => pace.fresh > 0, checkpoint: step('checkpoint'), park: step('park') })
-  await pace.acquireSlot()
+  })
+  await holder.acquire()
   const next = slots.acquire(new AbortController().signal)
   return {
     clock: manual,
-    pace,
+    holder,
     slots,
-    steps,
+    log,
     next,
     get sleeps() {
       return sleeps
     },
-    /** A piece is waited for from now on. */
+    /** The body waits for a piece from now on. */
     wait: () => {
       readingSinceMs = manual.monotonicMs()
-      pace.startPiece()
+      holder.startPiece()
     },
-    /** It came and was taken. */
-    take: (bytes: number) => {
+    /** The piece arrived and was processed. */
+    write: (bytes: number) => {
       readingSinceMs = undefined
-      pace.add(bytes)
-      pace.endPiece()
+      received += bytes
+      holder.endPiece()
     },
   }
 }
 
 const settle = () => Bun.sleep(0)
 
-describe('a slot', () => {
-  test('is watched by one wait after the other, however many pieces come', async () => {
+describe('an ingest slot', () => {
+  test('is watched with one wait after the other, however many pieces arrive', async () => {
     const scene = await createScene()
     for (let at = 0; at < 1000; at++) {
       scene.wait()
-      scene.take(64 * 1024)
+      scene.write(64 * 1024)
     }
     expect(scene.sleeps).toBe(1)
     for (let ms = 0; ms < 1000; ms++) {
       scene.wait()
       scene.clock.advance(1)
       await settle()
-      scene.take(64 * 1024)
+      scene.write(64 * 1024)
     }
     expect(scene.sleeps).toBeLessThanOrEqual(30)
-    expect(scene.steps).toEqual([])
+    expect(scene.log).toEqual([])
   })
 
   test.each([
     [0, 5],
     [2 * MIB, 50],
-  ])('goes on when a body that brought %i bytes is silent for %i ms', async (bytes, patienceMs) => {
+  ])('passes on when a body that brought %i bytes is silent for %i ms', async (bytes, patienceMs) => {
     const scene = await createScene()
-    scene.take(bytes)
+    scene.write(bytes)
     scene.wait()
     scene.clock.advance(patienceMs - 1)
     await settle()
-    expect(scene.steps).toEqual([])
+    expect(scene.log).toEqual([])
     scene.clock.advance(1)
     await scene.next
-    expect(scene.steps).toEqual(['park'])
-    expect(scene.pace.hasSlot).toBe(false)
+    expect(scene.log).toEqual(['park'])
+    expect(scene.holder.hasSlot).toBe(false)
   })
 
   test('counts silence from the last byte, not from the wait before', async () => {
     const scene = await createScene()
-    scene.take(2 * MIB)
+    scene.write(2 * MIB)
     scene.wait()
     scene.clock.advance(40)
-    scene.take(1)
+    scene.write(1)
     scene.wait()
     scene.clock.advance(49)
     await settle()
-    expect(scene.steps).toEqual([])
+    expect(scene.log).toEqual([])
     scene.clock.advance(1)
     await scene.next
   })
 
-  test('stays with a body whose piece is being taken, for five seconds', async () => {
+  test('stays with a body whose piece is being processed, for five seconds', async () => {
     const scene = await createScene()
     scene.wait()
-    scene.take(2 * MIB)
+    scene.write(2 * MIB)
     for (let ms = 0; ms < 4900; ms += 100) {
       scene.clock.advance(100)
-      scene.pace.tick()
-      await until('checkpoints have ended', () => scene.pace.settled().then(() => true))
+      expect(scene.holder.tick()).toBe(false)
     }
-    expect(scene.steps).not.toContain('park')
+    expect(scene.log).not.toContain('park')
     scene.clock.advance(200)
-    scene.pace.tick()
-    scene.take(1)
+    expect(scene.holder.tick()).toBe(true)
+    expect(scene.log).toEqual([])
+    scene.write(1)
     await scene.next
-    expect(scene.steps).toContain('park')
+    expect(scene.log).toContain('park')
   })
 })
