@@ -8,29 +8,28 @@ import type { PackedEntries } from './record/journal-codec.ts'
 import type { Journal } from './record/journal.ts'
 import { spaceKey } from './limits/limits.ts'
 import type { UploadCommits } from './body/body-intake.ts'
+import { createUploadCommits } from './upload-commits.ts'
 import { journalPath, writeUploadFile } from './record/upload-file.ts'
 import { isWhole } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
-
-type CompleteDeps = Pick<UploadsContext, 'disk' | 'clock' | 'publisher' | 'ingestSlots' | 'space' | 'folder' | 'emit' | 'crashPoint' | 'table' | 'entriesMax'>
 
 /**
  * Publishes an upload that has all its bytes; does nothing for one that lacks some, or that is an image already. A part only gets its last
  * slice. An upload that can never be published becomes an image with status `error`. Throws when publishing may work later: then the
  * upload stays as it is, and the signal's reason when that ends the publication. The caller has the upload's lock.
  */
-export async function completeUpload(deps: CompleteDeps, upload: Upload, commits: UploadCommits, signal?: AbortSignal): Promise<void> {
+export async function completeUpload(context: UploadsContext, upload: Upload, signal?: AbortSignal): Promise<void> {
   const { file } = upload
   if (file.publishedAtMs !== null) return
-  const refusal = whyNever(deps, upload)
+  const refusal = whyNever(context, upload)
   if (refusal === undefined && !isWhole(upload)) return
-  if (refusal === undefined && upload.journal.tailLength > 0) await cutTail(deps, commits)
-  if (file.kind !== 'partial') await publish(deps, upload, refusal, signal)
-  await deps.space.promise(spaceKey(file.id), 0)
+  if (refusal === undefined && upload.journal.tailLength > 0) await cutTail(context, createUploadCommits(context, upload))
+  if (file.kind !== 'partial') await publish(context, upload, refusal, signal)
+  await context.space.promise(spaceKey(file.id), 0)
 }
 
 /** Why an upload can never be published, as a sentence with what to do; undefined when it can. */
-function whyNever({ entriesMax }: CompleteDeps, { file, journal }: Upload): string | undefined {
+function whyNever({ entriesMax }: UploadsContext, { file, journal }: Upload): string | undefined {
   if (file.kind !== 'partial' && file.length !== null && journal.entryCount > entriesMax) {
     return `The upload has ${journal.entryCount} slices; an image can have ${entriesMax}. Upload it as a file that is cut into longer slices.`
   }
@@ -42,30 +41,30 @@ function whyNever({ entriesMax }: CompleteDeps, { file, journal }: Upload): stri
 }
 
 /** UploadLocks the tail of a whole upload into its last slice. */
-async function cutTail({ ingestSlots }: CompleteDeps, commits: UploadCommits): Promise<void> {
+async function cutTail({ ingestSlots }: UploadsContext, commits: UploadCommits): Promise<void> {
   using _slot = await ingestSlots.acquire(new AbortController().signal)
   await using ingest = await commits.openIngest()
   await commits.commit([await ingest.finish()])
   await commits.closeFiles()
 }
 
-async function publish(deps: CompleteDeps, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+async function publish(context: UploadsContext, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { file, journal } = upload
   const { id, imageId, draft, length } = file
   if (imageId === null || draft === null || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
-  deps.crashPoint('uploads:before-publish')
+  context.crashPoint('uploads:before-publish')
   const source = { kind: 'upload', uploadId: id, storeId: null, url: null, filename: file.filename, device: file.device } as const
   const image = { id: imageId, draft, source }
-  if (refusal === undefined) await deps.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
-  else await deps.publisher.refuse(image, length, refusal)
-  deps.crashPoint('uploads:after-publish')
-  const published = { ...file, publishedAtMs: deps.clock.nowMs() }
-  await writeUploadFile(deps.disk, deps.folder, published)
+  if (refusal === undefined) await context.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
+  else await context.publisher.refuse(image, length, refusal)
+  context.crashPoint('uploads:after-publish')
+  const published = { ...file, publishedAtMs: context.clock.nowMs() }
+  await writeUploadFile(context.disk, context.folder, published)
   upload.file = published
   await journal.close()
-  deps.table.publish(published)
-  await deps.disk.remove(journalPath(deps.folder, id))
-  deps.emit({
+  context.table.publish(published)
+  await context.disk.remove(journalPath(context.folder, id))
+  context.emit({
     type: 'upload.finished',
     severity: 'info',
     subject: id,

@@ -16,6 +16,7 @@ import type { IngestSlots } from './body/ingest-slots.ts'
 import type { BodyReaders } from './body/body-readers.ts'
 import type { QuotaLimits, UploadQuota } from './limits/upload-quota.ts'
 import type { UploadTable } from './record/upload-table.ts'
+import type { UploadLocks } from './upload-locks.ts'
 
 export interface UploadsDeps {
   readonly disk: Disk
@@ -54,10 +55,13 @@ export interface UploadsDeps {
 export interface UploadsContext extends UploadsDeps {
   readonly entriesMax: number
   readonly table: UploadTable
+  readonly locks: UploadLocks
   readonly quota: UploadQuota
   readonly byteBudget: ByteBudget
   readonly ingestSlots: IngestSlots
   readonly provisionalSlots: IngestSlots
   readonly bodyReaders: BodyReaders
   readonly ownSlices: OwnSlicesTable
+  /** Aborted with a ProblemError when the agent stops. */
+  readonly stopping: AbortSignal
 }

@@ -3,7 +3,7 @@
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
-import type { UploadBody } from './append.ts'
+import type { UploadBody } from './append-body.ts'
 import type { Concat } from './concatenation.ts'
 import type { UploadsContext } from './context.ts'
 import { expectDigest, refusePartDigest } from './digest-fields.ts'

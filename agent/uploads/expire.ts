@@ -2,8 +2,9 @@
 
 import type { UploadsContext } from './context.ts'
 import { spaceKey } from './limits/limits.ts'
-import type { UploadLocks } from './upload-locks.ts'
-import { expiresAtMs } from './record/upload.ts'
+import { expiresAtMs, renewedEndMs } from './record/upload.ts'
+import type { Upload } from './record/upload.ts'
+import { commitTime } from './upload-commits.ts'
 
 export interface ExpireOptions {
   /** Removes nothing and gives what would be removed. */
@@ -12,8 +13,8 @@ export interface ExpireOptions {
 }
 
 /** One pass; gives the ids of the uploads and records that it removed. An upload that somebody works on stays. */
-export async function expireUploads(context: UploadsContext, locks: UploadLocks, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
-  const { table, clock, expiryMs, publisher, space, log, emit } = context
+export async function expireUploads(context: UploadsContext, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
+  const { table, locks, clock, expiryMs, publisher, space, log, emit } = context
   const removed: string[] = []
   for (const [id, upload] of [...table.live]) {
     signal?.throwIfAborted()
@@ -45,4 +46,15 @@ export async function expireUploads(context: UploadsContext, locks: UploadLocks,
     removed.push(file.id)
   }
   return removed
+}
+
+/** A request for the state of an upload renews the expiry once this part of the period has passed, so that asking often does not write often. */
+const EXPIRY_GRAIN = 24
+
+/** Renews the expiry of an upload, durably. Unless `isAlways`, only when that moves it by a good part of its period. The caller holds the lock. */
+export async function renewExpiry({ clock, expiryMs }: UploadsContext, upload: Upload, { isAlways }: { readonly isAlways: boolean }): Promise<void> {
+  const endMs = expiresAtMs(upload, expiryMs)
+  if (endMs === null) return
+  const isDue = renewedEndMs(upload, expiryMs, clock.nowMs()) - endMs > expiryMs / EXPIRY_GRAIN
+  if (isAlways || isDue) await commitTime({ clock }, upload)
 }

@@ -5,8 +5,6 @@ import { problemOf } from '../contract/failures.ts'
 import { completeUpload } from './complete.ts'
 import type { UploadsContext } from './context.ts'
 import { adjustSpace } from './limits/limits.ts'
-import { createUploadCommits } from './upload-commits.ts'
-import type { UploadLocks } from './upload-locks.ts'
 import { isWhole, offsetOf } from './record/upload.ts'
 
 /** How often uploads that are whole but not published are tried again, in milliseconds. */
@@ -33,8 +31,8 @@ export interface Recovery extends AsyncDisposable {
 }
 
 /** Starts the first attempt at once. Disposing ends the attempt that is running; the next start makes another one. */
-export function startRecovery(context: UploadsContext, locks: UploadLocks): Recovery {
-  const { clock, table, log, emit } = context
+export function startRecovery(context: UploadsContext): Recovery {
+  const { clock, table, locks, log, emit } = context
   const ended = new AbortController()
   const told = new Set<string>()
 
@@ -42,7 +40,7 @@ export function startRecovery(context: UploadsContext, locks: UploadLocks): Reco
     // Somebody who works on the upload publishes it too.
     using lock = locks.tryAcquire(id)
     const upload = lock && (await table.find(id))
-    if (upload) await completeUpload(context, upload, createUploadCommits(context, upload), ended.signal)
+    if (upload) await completeUpload(context, upload, ended.signal)
   }
   const tell = (id: string, error: unknown): void => {
     log.warn('upload could not be published; it is tried again', { upload: id, error })

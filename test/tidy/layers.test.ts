@@ -27,7 +27,7 @@ describe('layers', () => {
     ['gc towards the room beside it', 'agent/slices/gc/a.ts', `import { x } from '../scrub/scrub.ts'`],
     ['a room towards the file above it', 'agent/slices/read/a.ts', `import { x } from '../store.ts'`],
     ['a room of no plan', 'agent/slices/read/a.ts', `import { x } from '../attic/b.ts'`],
-    ['the body of an upload towards its requests', 'agent/uploads/body/a.ts', `import { x } from '../append.ts'`],
+    ['the body of an upload towards its requests', 'agent/uploads/body/a.ts', `import { x } from '../requests.ts'`],
     ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
   ])('finds %s', (_what, path, text) => {
     expect(layerViolations([{ path, text }])).toHaveLength(1)

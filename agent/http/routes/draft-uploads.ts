@@ -4,9 +4,9 @@ import { problem } from '../../../protocol/problems.ts'
 import type { Actor } from '../../contract/access.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
-import { lengthWith } from '../../uploads/append.ts'
-import type { UploadBody } from '../../uploads/append.ts'
+import type { UploadBody } from '../../uploads/append-body.ts'
 import type { UploadOrder } from '../../uploads/create.ts'
+import { lengthWith } from '../../uploads/declare-length.ts'
 import { lengthLimit } from '../../uploads/limits/limits.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType, uploadLimit } from '../resumable-upload.ts'
@@ -69,7 +69,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     requirePartialMediaType(request)
     const offset = byteCount(request, 'Upload-Offset')
     if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
-    const view = await uploads.append(id, actor, offset, readDraftBody(request, readComplete(request) ?? false))
+    const view = await uploads.append(id, { actor, offset, body: readDraftBody(request, readComplete(request) ?? false) })
     const headers = draftStateHeaders(view, limit(actor), clock.nowMs())
     // The rest of a body that was ended is never read: its connection carries no further request.
     return answer(request, 204, view.isShort ? { ...headers, Connection: 'close' } : headers)

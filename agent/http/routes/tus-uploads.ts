@@ -2,7 +2,7 @@
 
 import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
-import type { UploadBody } from '../../uploads/append.ts'
+import type { UploadBody } from '../../uploads/append-body.ts'
 import { parseConcat } from '../../uploads/concatenation.ts'
 import type { UploadView } from '../../uploads/record/upload.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
@@ -42,7 +42,7 @@ export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
       const body = readBody(request)
       // A link says what may be sent, not what the store has: its holder proves every byte.
       if (body.isSlices && actor.link) throw problem('forbidden', `A link takes ${OFFSET_MEDIA_TYPE} only.`)
-      const view = await uploads.append(id, actor, offset, body)
+      const view = await uploads.append(id, { actor, offset, body })
       const headers: Record<string, string> = { 'Upload-Offset': String(view.offset), ...stateHeaders(view) }
       // The rest of a body that was ended is never read: its connection carries no further request.
       if (view.isShort) headers['Connection'] = 'close'

@@ -70,7 +70,7 @@ export class BodyReader {
   #readingSinceMs: number
   /** All of the body was read: its connection may carry another request. */
   #isRead = false
-  #isAsked = false
+  #isEnding = false
 
   constructor(deps: BodyReaderDeps, commits: UploadCommits, body: Body) {
     this.#deps = deps
@@ -115,10 +115,10 @@ export class BodyReader {
   }
 
   /** Somebody else waits for this upload: ends the body when it is silent, or soon. */
-  ask(): void {
-    if (this.#isAsked) return
-    this.#isAsked = true
-    void this.#endSoon()
+  endSoon(): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    void this.#waitAndEnd()
   }
 
   /** To be called several times a second. */
@@ -132,7 +132,7 @@ export class BodyReader {
     return this.#isReading ? this.#deps.clock.monotonicMs() - this.#readingSinceMs : 0
   }
 
-  async #endSoon(): Promise<void> {
+  async #waitAndEnd(): Promise<void> {
     const askedMs = this.#deps.clock.monotonicMs()
     while (!this.#ending) {
       const now = this.#deps.clock.monotonicMs()

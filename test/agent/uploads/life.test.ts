@@ -4,7 +4,7 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ProblemError } from '../../../protocol/problems.ts'
-import type { UploadBody } from '../../../agent/uploads/append.ts'
+import type { UploadBody } from '../../../agent/uploads/append-body.ts'
 import { startChecksum } from '../../../agent/uploads/body/checksum.ts'
 import { startUploadServer, TOKENS } from '../../support/agents/upload-server.ts'
 import type { UploadServer } from '../../support/agents/upload-server.ts'
@@ -91,7 +91,7 @@ async function append(server: UploadServer, upload: Modelled, { length, pieces, 
   const rest = upload.content.subarray(upload.offset, upload.offset + length)
   const declaredLength = upload.isDeferred ? upload.content.byteLength : undefined
   const send = (bytes: Buffer, offset = upload.offset, more = {}) =>
-    server.uploads.append(upload.id, actor, offset, bodyOf(bytes, pieces, { declaredLength, ...more }))
+    server.uploads.append(upload.id, { actor, offset, body: bodyOf(bytes, pieces, { declaredLength, ...more }) })
   const sha = startChecksum('sha256')
   sha.update(rest)
   const checksum = { algorithm: 'sha256', expected: sha.digest() } as const

@@ -156,7 +156,7 @@ describe('a body', () => {
     body.send(100 * KIB)
     await settle()
     clock.advance(100)
-    body.reader.ask()
+    body.reader.endSoon()
     expect(await body.ending).toBe('superseded')
     expect(body.offset).toBe(100 * KIB)
   })
@@ -164,7 +164,7 @@ describe('a body', () => {
   test('that is asked to stop may flow to its end for a quarter of a second, and not longer', async () => {
     const short = createScene()
     const ending = short.start()
-    ending.reader.ask()
+    ending.reader.endSoon()
     for (let i = 0; i < 4; i++) {
       ending.send(10 * KIB)
       await settle()
@@ -176,7 +176,7 @@ describe('a body', () => {
 
     const long = createScene()
     const going = long.start()
-    going.reader.ask()
+    going.reader.endSoon()
     let sent = 0
     let isOver = false
     void going.ending.then(() => (isOver = true))
