@@ -10,7 +10,7 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/browse/browser.ts readPieces': 'each piece has a buffer of its own',
   'agent/images/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
   'agent/server/request-body.ts take': 'only a piece that fills its buffer is handed on, which nothing else refers to then; others are copied',
-  'agent/slices/write/ingest.ts append': 'the buffers return to the free list only after the append has resolved',
+  'agent/slices/write/segment-store.ts append': 'the buffers return to the free list only after the append has resolved',
   'agent/slices/read/reader.ts frameOf': 'every read of a pack has a buffer of its own',
   'agent/slices/read/reader.ts pieces': 'slices and gathered pieces have buffers of their own; the zeros are never written to',
   'agent/slices/read/reader.ts readPlan': 'the buffer is allocated here and handed over whole',

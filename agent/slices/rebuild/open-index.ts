@@ -1,4 +1,4 @@
-// Opens the index database in step with the packs; one that is damaged is made anew from them before anybody uses it.
+// Opens the index database and recovers it from the packs. One that cannot be used is deleted and rebuilt before the store opens.
 
 import { join } from 'node:path'
 import type { Disk } from '../../contract/disk.ts'
@@ -23,7 +23,7 @@ export interface OpenIndexDeps {
   readonly state: string
   /** The `packs` folder. */
   readonly packs: string
-  /** A pack that has grown to this is sealed, not written on. */
+  /** Length from which an unsealed pack is sealed instead of resumed. */
   readonly sealBytes: number
 }
 
@@ -33,7 +33,7 @@ export interface OpenIndex {
   readonly recovered: RecoverReport
 }
 
-/** Opens it; `rebuild` makes it anew in any case. */
+/** Opens the index; with `rebuild`, deletes it first. Throws when the state folder cannot be written, or when a new index is damaged. */
 export async function openIndex({ disk, clock, log, mount, state, packs, sealBytes }: OpenIndexDeps, rebuild: boolean): Promise<OpenIndex> {
   const path = join(state, INDEX_FILE)
   if (rebuild) StoredRows.removeAt(path)
@@ -45,7 +45,7 @@ export async function openIndex({ disk, clock, log, mount, state, packs, sealByt
       const recovered = await recoverIndex({ disk, log, folder: packs, index, quarantine, sealBytes })
       if (recovered.packsRead > 0 || recovered.faults.length > 0) {
         const { packsRead, slicesFound, bytesFound, tornBytes, packsMissing, faults } = recovered
-        log.info('the index database was brought in step with the packs', { packsRead, slicesFound, bytesFound, tornBytes, packsMissing, faults })
+        log.info('the index database was brought in line with the packs', { packsRead, slicesFound, bytesFound, tornBytes, packsMissing, faults })
       }
       return { index, quarantine, recovered }
     } catch (error) {

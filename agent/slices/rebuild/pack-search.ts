@@ -1,5 +1,5 @@
-// Search of the packs themselves, for slices that the index database does not give or gives at a wrong place. One pass over
-// all tables of contents serves everybody who asks meanwhile; what no pack has is remembered, and what is found says that the index is damaged.
+// Searches the packs for slices that the index database lacks or has at a wrong location. Calls made during one pass over all tables of
+// contents share the next pass. Slices that no pack has are remembered; finding one shows that the index is damaged.
 
 import type { Log } from '../../contract/runtime.ts'
 import type { CorrectableIndex } from '../index/index-roles.ts'
@@ -15,25 +15,25 @@ export interface PackSearchDeps {
   readonly index: CorrectableIndex
   readonly files: PackFiles
   readonly quarantine: Quarantine
-  /** Tries again to read packs that could not be read at the start. */
+  /** Reads the packs again that could not be read when the store was opened. */
   readonly retryLeftOut: () => Promise<void>
-  /** Lets other work on the event loop go first. */
+  /** Lets other work on the event loop run first. */
   readonly pause: () => Promise<void>
 }
 
 export interface PackSearch {
-  /** Enters into the index those of the slices that a pack holds whole and that the index lacks, and resolves when all packs were looked at. */
+  /** Searches the packs for those of the slices that the index lacks, and adds what it finds to the index. Resolves after the last pack. */
   find(digests: readonly Uint8Array[]): Promise<void>
   /**
-   * What to think of a record that is not what the index says of this place: `damaged` when the pack itself says that the slice lies there,
-   * else where it does, or `lost` when no pack has it. The index is corrected.
+   * Decides why a record does not match the index. Returns `damaged` when the pack's own table has the slice at this location, the actual
+   * location when the index was wrong, or `lost` when no pack has the slice. Corrects the index.
    */
   judge(digest: Uint8Array, at: Location): Promise<'damaged' | 'lost' | Location>
 }
 
 /** One pass over the packs. */
 interface Pass {
-  /** By slice key; `wrong` is a place where the slice does not lie, whatever the index says. */
+  /** By slice key; `wrong` is a location at which the slice is known not to be. */
   readonly wanted: Map<string, Wanted>
   readonly done: Promise<void>
 }
@@ -43,12 +43,13 @@ interface Wanted {
   readonly wrong: Location | undefined
 }
 
+/** Creates the search of a store. At most one pass runs at a time, and one is pending. */
 export function createPackSearch(deps: PackSearchDeps): PackSearch {
   const { index } = deps
   let running: Pass | undefined
   let next: Pass | undefined
 
-  const begin = (after: Promise<void>): Pass => {
+  const planPass = (after: Promise<void>): Pass => {
     const wanted = new Map<string, Wanted>()
     const done = after.then(async () => {
       running = next
@@ -64,9 +65,9 @@ export function createPackSearch(deps: PackSearchDeps): PackSearch {
 
   const search = async (wanted: readonly Wanted[]): Promise<void> => {
     if (wanted.length === 0) return
-    const under = running
-    if (under && wanted.every(({ digest }) => under.wanted.has(sliceKey(digest)))) return under.done
-    next ??= begin(under ? under.done.catch(() => {}) : Promise.resolve())
+    const current = running
+    if (current && wanted.every(({ digest }) => current.wanted.has(sliceKey(digest)))) return current.done
+    next ??= planPass(current ? current.done.catch(() => {}) : Promise.resolve())
     for (const one of wanted) next.wanted.set(sliceKey(one.digest), one)
     return next.done
   }
@@ -85,7 +86,7 @@ export function createPackSearch(deps: PackSearchDeps): PackSearch {
       await search([{ digest, wrong: at }])
       const found = index.find(digest)
       if (found && !isSamePlace(found, at)) return found
-      // Nobody may count on a slice that is not there.
+      // Removed, so that no later upload deduplicates against a slice that is not stored.
       index.removeAll([{ digest, pack: at.pack, offset: at.offset }])
       return 'lost'
     },
@@ -100,24 +101,24 @@ function isSamePlace(a: Location, b: Location): boolean {
   return a.pack === b.pack && isSame(a, b)
 }
 
-/** Looks at every record of every sealed pack; the rows of an unsealed one never left memory. */
+/** Searches the tables of all sealed packs; the rows of an unsealed pack never left memory. */
 async function searchPacks(deps: PackSearchDeps, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
   const { index, log } = deps
   await deps.retryLeftOut()
-  let isWhole = true
+  let isComplete = true
   for (const pack of [...index.packs()]) {
     if (!pack.sealed) continue
     try {
       await searchPack(deps, pack, wanted)
     } catch (error) {
       if (!index.pack(pack.id)) continue
-      isWhole = false
+      isComplete = false
       log.warn('a pack cannot be searched for lost slices', { pack: pack.name, error })
     }
     await deps.pause()
   }
-  // A pack that could not be read may hold them.
-  if (isWhole) for (const one of wanted.values()) if (isLacking(index, one)) index.noteAbsent(one.digest)
+  // A pack that could not be read may have them.
+  if (isComplete) for (const one of wanted.values()) if (isLacking(index, one)) index.noteAbsent(one.digest)
 }
 
 async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: ReadonlyMap<string, Wanted>): Promise<void> {
@@ -130,14 +131,14 @@ async function searchPack(deps: PackSearchDeps, pack: PackEntry, wanted: Readonl
     if (fault) {
       await quarantine.add(row.digest, { ...row, pack: pack.id }, fault)
     } else {
-      // Told now: an index that is being made anew may be whole when the search ends.
+      // Reported now: a rebuild in progress may be complete when the search ends.
       index.distrust('it had lost slices that are in the packs')
       index.add(pack.id, [row])
     }
   }
 }
 
-/** Whether the index does not give the slice, or still where it does not lie. */
+/** Whether the index lacks the slice or still has it at the wrong location. */
 function isLacking(index: CorrectableIndex, { digest, wrong }: Wanted): boolean {
   const at = index.find(digest)
   return !at || (wrong !== undefined && isSamePlace(at, wrong))

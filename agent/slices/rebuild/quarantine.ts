@@ -1,5 +1,5 @@
-// Quarantine: slices whose record is damaged. Each has a file on the mount path, so that a rebuilt index database does not
-// count on it again; its row leaves the index, so that the same slice can be stored anew and heals its images.
+// Quarantine: records that are damaged. Each has a file on the mount path, so that a rebuilt index database does not use the record again.
+// Its row leaves the index, so that the slice can be stored again, which repairs its images.
 
 import { join } from 'node:path'
 import { formatDigest } from '../../../protocol/digest.ts'
@@ -12,7 +12,7 @@ import type { Location } from '../packs/slice-row.ts'
 const ENTRY_LENGTH_MAX = 64 * 1024
 const SUFFIX = '.slice.json'
 
-/** A damaged record: where it lies, why it is not trusted, and since when its slice is whole elsewhere or needed no more. */
+/** A damaged record: its location, why it is not trusted, and when its slice was repaired or was no longer needed. */
 export interface QuarantinedSlice {
   readonly digest: string
   readonly pack: string
@@ -23,18 +23,18 @@ export interface QuarantinedSlice {
 }
 
 export interface Quarantine {
-  /** Damaged records whose slice is needed and not whole elsewhere. */
+  /** Damaged records whose slice is still needed and has no intact copy. */
   readonly count: number
   has(digest: Uint8Array, pack: string, offset: number): boolean
-  /** Those that `count` counts. */
+  /** The records that `count` counts. */
   list(): QuarantinedSlice[]
-  /** Also those of slices that are whole again: their records must never be counted on. */
+  /** All records, including those of repaired slices: a damaged record must never be used again. */
   all(): QuarantinedSlice[]
-  /** Takes a damaged record out of use. Resolves when that is durable. */
+  /** Quarantines a damaged record. Resolves when that is durable. */
   add(digest: Uint8Array, location: Location, reason: string): Promise<void>
   /**
-   * Marks the entries whose slice is whole again or needed no more, and drops those whose pack is gone, which nobody can meet again.
-   * `isMissing` says whether something names a slice that no pack has.
+   * Marks the entries whose slice was repaired or is no longer needed, and deletes those of them whose pack is gone. `isMissing` returns whether
+   * a root names a slice that no pack has.
    */
   settle(isMissing: (digest: string) => boolean): Promise<void>
 }
@@ -47,6 +47,7 @@ export interface QuarantineDeps {
   readonly index: SliceIndex
 }
 
+/** Reads the quarantine folder. Entries that cannot be read are ignored. */
 export async function openQuarantine({ disk, clock, log, folder, index }: QuarantineDeps): Promise<Quarantine> {
   const entries = new Map<string, QuarantinedSlice>()
   const keyOf = (digest: string, pack: string, offset: number): string => `${digest.slice(7)}-${pack}-${offset}`
@@ -58,7 +59,7 @@ export async function openQuarantine({ disk, clock, log, folder, index }: Quaran
       const entry = parseEntry(new TextDecoder().decode(await disk.readFile(join(folder, name), ENTRY_LENGTH_MAX)))
       entries.set(keyOf(entry.digest, entry.pack, entry.offset), entry)
     } catch (error) {
-      log.warn('a quarantine entry cannot be read and is passed over', { file: name, error })
+      log.warn('a quarantine entry cannot be read and is ignored', { file: name, error })
     }
   }
 
@@ -68,7 +69,7 @@ export async function openQuarantine({ disk, clock, log, folder, index }: Quaran
       await disk.makeFolder(folder)
       await disk.writeFileAtomic(fileOf(key), `${JSON.stringify(entry)}\n`)
     } catch (error) {
-      // Without the file the damage is found again after the index is rebuilt: later, never unnoticed.
+      // Without the file, the damage is found again after the next rebuild of the index: later, but never silently ignored.
       log.warn('a quarantine entry could not be written', { error, digest: entry.digest })
     }
   }
@@ -90,7 +91,7 @@ export async function openQuarantine({ disk, clock, log, folder, index }: Quaran
       const key = keyOf(text, pack, location.offset)
       if (entries.has(key)) return
       const entry = { digest: text, pack, offset: location.offset, reason, foundAt: new Date(clock.nowMs()).toISOString(), healedAt: null }
-      log.error('a slice is damaged and was put in quarantine', { ...entry })
+      log.error('a slice is damaged and was quarantined', { ...entry })
       await write(key, entry)
     },
 

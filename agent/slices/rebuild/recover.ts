@@ -1,5 +1,5 @@
-// Recover: brings the index database in step with the packs on disk. At every start for packs that it does not know whole;
-// for all packs when the database is new. Cuts torn tails, and reports what is damaged.
+// Recovery: brings the index database in line with the packs when the store is opened. Reads the packs that the index does not have as
+// sealed, or all packs when the index is new; cuts torn tails and reports damage.
 
 import { dirname, join } from 'node:path'
 import { errorText } from '../../../protocol/errors.ts'
@@ -7,11 +7,11 @@ import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { IndexRecovery } from '../index/index-roles.ts'
 import { isIndexDamaged } from '../index/index-unusable.ts'
-import { writePackFooter } from '../packs/pack-footer.ts'
 import type { PackName } from '../packs/pack-format.ts'
 import { PACK_HEADER_BYTES, packPath, parsePackFile } from '../packs/pack-format.ts'
 import { readPack } from '../packs/pack-scan.ts'
-import type { UnsealedPack } from '../write/pack-writer.ts'
+import { sealPack } from '../write/seal-packs.ts'
+import type { UnsealedPack } from '../write/seal-packs.ts'
 import { PACK_SEAL_RECORDS } from '../packs/parameters.ts'
 import type { Quarantine } from './quarantine.ts'
 
@@ -22,12 +22,12 @@ export interface RecoverDeps {
   readonly folder: string
   readonly index: IndexRecovery
   readonly quarantine: Quarantine
-  /** A pack that has grown to this is sealed, not written on. */
+  /** Length from which an unsealed pack is sealed instead of resumed. */
   readonly sealBytes: number
 }
 
 export interface RecoverReport {
-  /** Packs that were read because the index database did not know them whole. */
+  /** Packs that were read because the index database did not have them as sealed. */
   readonly packsRead: number
   readonly slicesFound: number
   readonly bytesFound: number
@@ -35,18 +35,17 @@ export interface RecoverReport {
   readonly tornBytes: number
   /** Packs that the index database named and that are not on disk. */
   readonly packsMissing: readonly PackName[]
-  /** Damage in words, one sentence each. */
+  /** Damage, one sentence each. */
   readonly faults: readonly string[]
-  /** The pack to go on writing, when one was left unsealed. */
+  /** The unsealed pack to resume, if there is one. */
   readonly unsealed: UnsealedPack | undefined
-  /** Packs that are durable as far as this says and could not be sealed. */
+  /** Packs that could not be sealed. */
   readonly abandoned: readonly UnsealedPack[]
-  /** Packs that could not be read; `retryLeftOut` tries them again. */
+  /** Packs that could not be read; `recoverLeftOut` tries them again. */
   readonly leftOut: ReadonlySet<PackName>
 }
 
 interface Tally {
-  /** Packs that could not be read. */
   readonly leftOut: Set<PackName>
   packsRead: number
   slicesFound: number
@@ -56,7 +55,7 @@ interface Tally {
   readonly unsealed: UnsealedPack[]
 }
 
-/** Reads what must be read and corrects the index. Damage costs only what it hit. */
+/** Reads the packs that must be read and corrects the index. A damaged pack does not affect the others. */
 export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
   const { disk, index, quarantine } = deps
   const onDisk = await listPacks(deps)
@@ -66,21 +65,21 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
   for (const [name, length] of onDisk) {
     const known = byName.get(name)
     if (known?.sealed && known.length === length) continue
-    // A sealed pack of another length is not the one that was indexed: nothing of what was known of it counts.
+    // A sealed pack of another length is not the pack that was indexed: its rows are dropped.
     if (known?.sealed) index.removePack(known.id)
     folders.add(dirname(join(deps.folder, packPath(name))))
     try {
       await recoverPack(deps, name, length, tally)
     } catch (error) {
       if (isIndexDamaged(error)) throw error
-      // One pack that cannot be read must not keep the others from being used.
+      // A pack that cannot be read must not keep the others from being used.
       deps.log.error('a pack cannot be read and is left out', { pack: name, error })
       tally.faults.push(`Pack ${name} cannot be read: ${errorText(error)}.`)
       tally.leftOut.add(name)
     }
     if (index.isFlushDue) await index.flush()
   }
-  // A killed process may also have left names that are in memory only.
+  // A process that was killed may have created names without syncing them.
   for (const folder of folders) await disk.syncFolder(folder)
   const packsMissing = [...byName.values()].filter(({ name }) => !onDisk.has(name))
   for (const { id } of packsMissing) index.removePack(id)
@@ -88,14 +87,14 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
     const lost = await index.removeOrphans()
     if (lost > 0) tally.faults.push(`${packsMissing.length} packs are gone from the mount path and ${lost} slices with them; scrub names the images.`)
   }
-  const { goOn, abandoned } = await sealAllButOne(deps, tally)
+  const { resumable, abandoned } = await sealAllButOne(deps, tally)
   await index.flush()
   dropQuarantined(index, quarantine)
   const { packsRead, slicesFound, bytesFound, tornBytes, faults, leftOut } = tally
-  return { packsRead, slicesFound, bytesFound, tornBytes, packsMissing: packsMissing.map(({ name }) => name), faults, unsealed: goOn, abandoned, leftOut }
+  return { packsRead, slicesFound, bytesFound, tornBytes, packsMissing: packsMissing.map(({ name }) => name), faults, unsealed: resumable, abandoned, leftOut }
 }
 
-/** Tries again to read packs that could not be read at the start, and seals those that can; gives those that still cannot. */
+/** Reads packs again that could not be read, and seals those that can be read now. Returns the ones that still cannot be read or sealed. */
 export async function recoverLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<PackName>): Promise<Pick<RecoverReport, 'leftOut' | 'abandoned'>> {
   const { disk, folder, index, log } = deps
   const tally = newTally()
@@ -111,7 +110,7 @@ export async function recoverLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<Pac
       tally.leftOut.add(name)
     }
   }
-  const abandoned = await sealPacks(deps, tally.unsealed)
+  const abandoned = await sealEach(deps, tally.unsealed)
   await index.flush()
   dropQuarantined(index, deps.quarantine)
   return { leftOut: tally.leftOut, abandoned }
@@ -121,7 +120,7 @@ function newTally(): Tally {
   return { leftOut: new Set(), packsRead: 0, slicesFound: 0, bytesFound: 0, tornBytes: 0, faults: [], unsealed: [] }
 }
 
-/** An index database from before a slice was found damaged would count on it again. */
+/** Removes the rows of quarantined records, which an index from before their discovery may still have. */
 function dropQuarantined(index: IndexRecovery, quarantine: Quarantine): void {
   const ids = new Map([...index.packs()].map(({ name, id }) => [name, id]))
   for (const { digest, pack, offset } of quarantine.all()) {
@@ -130,6 +129,7 @@ function dropQuarantined(index: IndexRecovery, quarantine: Quarantine): void {
   }
 }
 
+/** Returns the packs on disk with the lengths of their files. */
 async function listPacks({ disk, folder }: RecoverDeps): Promise<Map<PackName, number>> {
   const packs = new Map<PackName, number>()
   for (const part of await disk.list(folder)) {
@@ -143,16 +143,17 @@ async function listPacks({ disk, folder }: RecoverDeps): Promise<Map<PackName, n
   return packs
 }
 
+/** Reads one pack, adds its rows to the index, and cuts a torn tail. */
 async function recoverPack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
   const path = join(deps.folder, packPath(name))
   await using file = await deps.disk.openWrite(path, 'existing')
-  // What a killed process wrote may be in memory only; it counts as stored from here on.
+  // A process that was killed may have written without syncing; the contents count as stored from here on.
   await file.sync()
   const contents = await readPack(file)
   tally.packsRead++
   for (const fault of contents.faults) tally.faults.push(`In pack ${name}: ${fault}.`)
   if (contents.rows.length === 0 && contents.bad.length === 0) {
-    // Nothing is cut or removed of a file that does not say that it is a pack of this version.
+    // A file whose header is not that of a pack of this version is neither cut nor removed.
     if (contents.faults.length === 0 || length <= PACK_HEADER_BYTES) await removeEmpty(deps, name, length, tally)
     return
   }
@@ -163,9 +164,9 @@ async function recoverPack(deps: RecoverDeps, name: PackName, length: number, ta
   )
   tally.slicesFound += contents.rows.length
   for (const row of contents.rows) tally.bytesFound += row.storedLength
-  // Neither rows nor the table that the pack will get name these: nobody counts on them, also after the next rebuild.
+  // Damaged stretches are neither in the index nor in the table that the pack will get, so they are never used again.
   for (const { offset, length: badLength } of contents.bad)
-    tally.faults.push(`Pack ${name} has ${badLength} bytes at offset ${offset} that are no whole record.`)
+    tally.faults.push(`Pack ${name} has ${badLength} bytes at offset ${offset} that are not a whole record.`)
   if (contents.sealed) {
     deps.index.sealPack(id, length)
     return
@@ -178,7 +179,7 @@ async function recoverPack(deps: RecoverDeps, name: PackName, length: number, ta
   tally.unsealed.push({ id, name, length: contents.end, rows: contents.rows })
 }
 
-/** A pack that was made just before a crash, with at most a torn record in it. */
+/** Removes a pack that was created just before a crash and has at most a torn record. */
 async function removeEmpty(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
   if (length > PACK_HEADER_BYTES) countTorn(deps, name, length - PACK_HEADER_BYTES, tally)
   await deps.disk.remove(join(deps.folder, packPath(name)))
@@ -190,24 +191,16 @@ function countTorn(deps: RecoverDeps, name: PackName, bytes: number, tally: Tall
   deps.log.warn('the torn tail of a pack was cut', { pack: name, bytes })
 }
 
-/** The longest unsealed pack with room is written on; the others are sealed as they are. */
-async function sealAllButOne(deps: RecoverDeps, tally: Tally): Promise<{ goOn: UnsealedPack | undefined; abandoned: UnsealedPack[] }> {
+/** Picks the longest unsealed pack that has room as the one to resume, and seals the others. */
+async function sealAllButOne(deps: RecoverDeps, tally: Tally): Promise<{ resumable: UnsealedPack | undefined; abandoned: UnsealedPack[] }> {
   const [first, ...rest] = tally.unsealed.toSorted((a, b) => b.length - a.length)
-  const goOn = first && first.length < deps.sealBytes && first.rows.length < PACK_SEAL_RECORDS ? first : undefined
-  return { goOn, abandoned: await sealPacks(deps, goOn ? rest : tally.unsealed) }
+  const resumable = first && first.length < deps.sealBytes && first.rows.length < PACK_SEAL_RECORDS ? first : undefined
+  return { resumable, abandoned: await sealEach(deps, resumable ? rest : tally.unsealed) }
 }
 
-/** Seals packs; gives those that could not be, as on a full disk. Their slices are read as they are. */
-async function sealPacks({ disk, folder, index, log }: RecoverDeps, packs: readonly UnsealedPack[]): Promise<UnsealedPack[]> {
-  const left: UnsealedPack[] = []
-  for (const pack of packs) {
-    try {
-      await using file = await disk.openWrite(join(folder, packPath(pack.name)), 'existing')
-      index.sealPack(pack.id, await writePackFooter(file, pack.rows, pack.length))
-    } catch (error) {
-      log.warn('an unsealed pack could not be sealed', { pack: pack.name, error })
-      left.push(pack)
-    }
-  }
-  return left
+/** Seals packs; returns those that could not be sealed. */
+async function sealEach(deps: RecoverDeps, packs: readonly UnsealedPack[]): Promise<UnsealedPack[]> {
+  const abandoned: UnsealedPack[] = []
+  for (const pack of packs) if ((await sealPack(deps, pack)) === undefined) abandoned.push(pack)
+  return abandoned
 }

@@ -1,64 +1,51 @@
-// Ingest: the way of an image's bytes into slices. Pieces fill segments; a worker cuts, hashes and compresses each; what is
-// new is appended to the pack; the entries come out in image order at every checkpoint.
+// Ingest: turns the bytes of an image into slices. Pieces fill segments; a worker cuts, hashes and compresses each segment; new slices are
+// appended to the open pack; each checkpoint returns the entries in image order.
 
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart } from '../../contract/slices.ts'
-import type { SliceLookup } from '../index/index-roles.ts'
-import { encodeTable, NOT_STORED, viewTable } from './ingest-messages.ts'
-import type { JobDone, Table, TableRow } from './ingest-messages.ts'
-import type { PackRow } from '../packs/pack-format.ts'
-import type { PackWriter } from './pack-writer.ts'
-import { SEGMENT_BYTES, SEGMENTS_IN_FLIGHT_MAX } from '../packs/parameters.ts'
+import { SEGMENT_BYTES } from '../packs/parameters.ts'
 import type { CutterParameters } from '../../../protocol/cutter.ts'
 import type { PinHold, Pins } from './pins.ts'
-import { RECORD_HEADER_BYTES } from '../packs/record.ts'
-import { sliceKey } from '../packs/slice-row.ts'
-import type { WorkerPool } from './worker-pool.ts'
+import { SegmentBuffers } from './segment-buffers.ts'
+import type { Buffers } from './segment-buffers.ts'
+import { storeSegment } from './segment-store.ts'
+import type { SegmentStoreDeps } from './segment-store.ts'
 
-/** Zeros are looked for in stretches of this length before anything is copied. */
+/** Input is compared with zeros in stretches of this length before it is copied. */
 const STRETCH_BYTES = 64 * 1024
 const ZEROS = Buffer.alloc(STRETCH_BYTES)
-/** A shorter run of zeros is not worth an early end of the segment before it. */
+/** A shorter run of zeros does not justify cutting the segment before it short. */
 const ZERO_RUN_MIN = 512 * 1024
 
-export interface IngestDeps {
+export interface IngestDeps extends SegmentStoreDeps {
   readonly cutter: CutterParameters
-  readonly pool: WorkerPool
-  readonly writer: PackWriter
-  readonly index: SliceLookup
   readonly pins: Pins
 }
 
-interface Buffers {
-  readonly input: ArrayBuffer
-  readonly output: ArrayBuffer
-}
-
-/** Opens an ingest; see the contract for what it promises. Memory is taken with the first byte only. */
+/** Opens an ingest; see the contract. Allocates its buffers with the first byte. */
 export function createIngest(deps: IngestDeps, start: IngestStart): Ingest {
   return new SegmentedIngest(deps, start)
 }
 
 class SegmentedIngest implements Ingest {
   readonly #deps: IngestDeps
+  /** Room in front of each segment for the bytes left over from the one before, so that a worker sees one stretch of bytes. */
   readonly #headroom: number
   readonly #hold: PinHold
-  /** Buffers that are free, and how many exist. */
-  readonly #free: Buffers[] = []
-  #made = 0
-  #waiting: PromiseWithResolvers<void> | undefined
+  readonly #buffers: SegmentBuffers
+  /** The segment that is being filled, and its bytes so far. */
   #current: Buffers | undefined
-  /** Bytes of the image that lie in segments, and zeros after them that are held back. */
+  #filled = 0
+  /** Offset in the image after the bytes in segments, and zeros after it that are not in a segment yet. */
   #position: number
   #zeros = 0
-  #filled = 0
-  /** Resolves with the bytes after the last cut, once every segment handed out before is cut. */
+  /** Resolves with the bytes after the last cut, once every segment submitted so far is cut. */
   #carry: Promise<Uint8Array>
   /** Writes and the starts of checkpoints run in the order of the calls: a timer may request a checkpoint during a write. */
   readonly #steps = createInOrder()
-  /** Ends when every segment handed out before is stored, in image order. */
+  /** Resolves when every segment submitted so far is stored, in image order. */
   #stored: Promise<void> = Promise.resolve()
   #entries: ManifestEntry[] = []
   #storedBytes = 0
@@ -66,14 +53,14 @@ class SegmentedIngest implements Ingest {
   #failure: unknown
   #isFinished = false
   #isClosed = false
-  /** Checkpoints given out whose taker did not let go of them yet. */
+  /** Checkpoints that were returned and not released yet. */
   readonly #unreleased = new Set<() => void>()
 
   constructor(deps: IngestDeps, start: IngestStart) {
     if (start.offset % deps.cutter.block !== 0) throw new RangeError(`an ingest begins at a multiple of ${deps.cutter.block}, not at ${start.offset}`)
     this.#deps = deps
-    // The carry of the segment before is copied in front of the data, so that a worker sees one stretch of bytes.
     this.#headroom = deps.cutter.maximum
+    this.#buffers = new SegmentBuffers(this.#headroom, deps.cutter.block)
     this.#hold = deps.pins.hold()
     this.#carry = Promise.resolve(start.tail)
     this.#position = start.offset + start.tail.byteLength
@@ -93,8 +80,8 @@ class SegmentedIngest implements Ingest {
         at += zeros
         continue
       }
-      await this.#layZeros()
-      // Bodies come in pieces that begin anywhere: up to the next block first, so that the zeros after it are seen.
+      await this.#submitZeros()
+      // Pieces begin anywhere: fill up to the next block first, so that zeros after it are recognised.
       const end = Math.min(piece.byteLength, at + (this.#toBlock() || STRETCH_BYTES))
       await this.#fill(piece.subarray(at, end))
       at = end
@@ -102,30 +89,30 @@ class SegmentedIngest implements Ingest {
   }
 
   checkpoint(): Promise<Checkpoint> {
-    return this.#commit(false)
+    return this.#checkpoint(false)
   }
 
   finish(): Promise<Checkpoint> {
-    return this.#commit(true)
+    return this.#checkpoint(true)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isFinished = true
     this.#isClosed = true
     this.#failure ??= new StoreWriteFailed('the ingest was closed')
-    // Wait for the workers, so that no slice is pinned after the pins are gone. The failure is known to the caller.
+    // Wait for the workers, so that no slice is pinned after the pins are released. The caller has seen any failure.
     await this.#stored.catch(() => {})
     this.#hold.release()
     for (const release of [...this.#unreleased]) release()
   }
 
-  /** Bytes from here to the beginning of the next block. */
+  /** Returns the bytes from the current position to the next block. */
   #toBlock(): number {
     const { block } = this.#deps.cutter
     return (block - (this.#position % block)) % block
   }
 
-  /** Bytes of zeros at this place that a segment need not carry: such a run begins with a block and goes on through any number of pieces. */
+  /** Returns the length of a run of zeros at `at` that need not be copied. Such a run begins at a block and may span any number of pieces. */
   #zeroLength(piece: Uint8Array, at: number): number {
     if (this.#zeros === 0 && this.#toBlock() !== 0) return 0
     const length = Math.min(STRETCH_BYTES, piece.byteLength - at)
@@ -133,17 +120,17 @@ class SegmentedIngest implements Ingest {
     return ZEROS.compare(piece, at, at + length, 0, length) === 0 ? length : 0
   }
 
-  /** Puts the zeros that were held back where they belong: a long run as an entry of its own, a short one as bytes. */
-  async #layZeros(): Promise<void> {
+  /** Adds the zeros counted so far: a long run as an entry of its own, a short one as bytes. */
+  async #submitZeros(): Promise<void> {
     const { block } = this.#deps.cutter
     const run = this.#zeros >= ZERO_RUN_MIN ? this.#zeros - (this.#zeros % block) : 0
     const rest = this.#zeros - run
     this.#zeros = 0
     if (run > 0) {
       this.#position += run
-      // A zero block ends the slice before it, so the segment is cut to its end as if the image ended here.
-      await this.#handOutLast()
-      this.#then(async () => {
+      // A zero block ends the slice before it, so the segment is cut completely, as at the end of the image.
+      await this.#submitLast()
+      this.#afterStored(async () => {
         this.#entries.push({ length: run, digest: null })
       })
     }
@@ -159,17 +146,17 @@ class SegmentedIngest implements Ingest {
       new Uint8Array(buffers.input).set(part, this.#headroom + this.#filled)
       this.#filled += part.byteLength
       rest = rest.subarray(part.byteLength)
-      if (this.#filled === SEGMENT_BYTES) this.#handOut(false)
+      if (this.#filled === SEGMENT_BYTES) this.#submit(false)
     }
   }
 
-  async #handOutLast(): Promise<void> {
+  async #submitLast(): Promise<void> {
     this.#current ??= await this.#takeBuffers()
-    this.#handOut(true)
+    this.#submit(true)
   }
 
-  async #commit(last: boolean): Promise<Checkpoint> {
-    const { batch, tail } = await this.#steps.run(() => this.#take(last))
+  async #checkpoint(last: boolean): Promise<Checkpoint> {
+    const { batch, tail } = await this.#steps.run(() => this.#startCheckpoint(last))
     const generation = this.#generation
     const taken = await batch
     try {
@@ -179,22 +166,22 @@ class SegmentedIngest implements Ingest {
       if (this.#isClosed) throw new StoreWriteFailed('the ingest was closed')
       return { ...taken, tail: rest }
     } catch (error) {
-      // Nobody was given these pins to release.
+      // The caller never got these pins.
       taken.release()
       throw error
     }
   }
 
-  /** Hands out what was written so far; what it gives resolves when all of that is stored. */
-  async #take(last: boolean): Promise<{ batch: Promise<Omit<Checkpoint, 'tail'>>; tail: Promise<Uint8Array> }> {
+  /** Submits what was written so far; `batch` resolves when all of it is stored. */
+  async #startCheckpoint(last: boolean): Promise<{ batch: Promise<Omit<Checkpoint, 'tail'>>; tail: Promise<Uint8Array> }> {
     this.#check(last)
-    // Only in its turn: checkpoints called before are still given.
+    // Set here and not in `finish`: checkpoints requested before it must still start.
     if (last) this.#isFinished = true
-    await this.#layZeros()
+    await this.#submitZeros()
     if (last) {
-      await this.#handOutLast()
+      await this.#submitLast()
     } else if (this.#filled > 0) {
-      this.#handOut(false)
+      this.#submit(false)
     }
     const tail = this.#carry
     const batch = this.#stored.then(() => {
@@ -204,13 +191,13 @@ class SegmentedIngest implements Ingest {
       this.#storedBytes = 0
       return { entries, storedBytes, release: this.#takePins() }
     })
-    // What follows is stored after this point, so that it belongs to the next checkpoint.
+    // Segments submitted later are stored after this point, so they belong to the next checkpoint.
     this.#stored = batch.then(() => {})
     this.#stored.catch(() => {})
     return { batch, tail }
   }
 
-  /** Pins of one checkpoint, let go of by its taker, or with the ingest when the taker could not use it. */
+  /** Takes the pins of one checkpoint. They are released by its caller, or when the ingest is disposed. */
   #takePins(): () => void {
     const release = this.#hold.take()
     const releaseOnce = (): void => {
@@ -229,28 +216,20 @@ class SegmentedIngest implements Ingest {
 
   async #takeBuffers(): Promise<Buffers> {
     for (;;) {
-      const free = this.#free.pop() ?? this.#makeBuffers()
-      if (free) {
-        this.#current = free
+      const buffers = this.#buffers.take()
+      if (buffers) {
+        this.#current = buffers
         this.#filled = 0
-        return free
+        return buffers
       }
-      this.#waiting ??= Promise.withResolvers()
-      await this.#waiting.promise
+      // Checked in the tick of the wait: after a failure nothing puts buffers back.
       this.#check(this.#isFinished)
+      await this.#buffers.released()
     }
   }
 
-  #makeBuffers(): Buffers | undefined {
-    if (this.#made >= SEGMENTS_IN_FLIGHT_MAX) return undefined
-    this.#made++
-    const length = this.#headroom + SEGMENT_BYTES
-    // At worst every block is a slice of its own, between zero blocks.
-    return { input: new ArrayBuffer(length), output: new ArrayBuffer(length + (length / this.#deps.cutter.block + 1) * RECORD_HEADER_BYTES) }
-  }
-
-  /** Sends the segment that was filled to the workers; the next may be cut as soon as this one is. */
-  #handOut(last: boolean): void {
+  /** Sends the current segment to the workers. The next one may be cut as soon as this one is, while this one is still compressed. */
+  #submit(last: boolean): void {
     const buffers = this.#current
     if (!buffers) return
     const filled = this.#filled
@@ -265,13 +244,18 @@ class SegmentedIngest implements Ingest {
     this.#carry = running.then(async ({ cut }) => (await cut).carry)
     this.#carry.catch(() => {})
     const done = running.then((job) => job.done)
-    // Told through what waits for it below.
+    // Reported through `#stored`, which awaits it below.
     done.catch(() => {})
-    this.#then(async () => this.#store(await done))
+    this.#afterStored(async () => {
+      const { entries, storedBytes, buffers: free } = await storeSegment(this.#deps, this.#hold, await done)
+      for (const entry of entries) this.#entries.push(entry)
+      this.#storedBytes += storedBytes
+      this.#buffers.put(free)
+    })
   }
 
-  /** Does something once everything handed out before is stored. */
-  #then(run: () => Promise<void>): void {
+  /** Runs a step after everything submitted before it is stored. The first error ends the ingest. */
+  #afterStored(run: () => Promise<void>): void {
     this.#stored = this.#stored
       .then(async () => {
         if (this.#failure !== undefined) throw this.#failure
@@ -279,73 +263,9 @@ class SegmentedIngest implements Ingest {
       })
       .catch((error: unknown) => {
         this.#failure ??= error
-        this.#waiting?.resolve()
+        this.#buffers.wake()
         throw error
       })
     this.#stored.catch(() => {})
-  }
-
-  /** Counts on what is there, appends what is new, and adds the entries of one segment. */
-  async #store(result: JobDone): Promise<void> {
-    const table = viewTable(result.table)
-    const absent: TableRow[] = []
-    const absentKeys = new Set<string>()
-    for (let i = 0; i < table.count; i++) {
-      if (table.isZeroAt(i) || table.recordOffsetAt(i) !== NOT_STORED) continue
-      const digest = table.digestAt(i)
-      // Pinned in the same tick as it is found, so that gc cannot take it in between.
-      if (this.#deps.index.find(digest)) this.#hold.add(digest)
-      else if (!absentKeys.has(sliceKey(digest))) {
-        absentKeys.add(sliceKey(digest))
-        absent.push({ digest, start: table.startAt(i), length: table.lengthAt(i), recordOffset: 0, recordLength: 0 })
-      }
-    }
-    let buffers: Buffers = result
-    await this.#append(table, result.output)
-    // Slices stored by this very segment answer for their repeats; what is still absent the filter took for known.
-    const rest = absent.filter(({ digest }) => digest && !this.#pinIfThere(digest))
-    if (rest.length > 0) {
-      const { input, output } = buffers
-      const stored = await this.#deps.pool.run({ kind: 'store', input, output, table: encodeTable(rest) }).done
-      buffers = stored
-      await this.#append(viewTable(stored.table), stored.output)
-    }
-    for (let i = 0; i < table.count; i++) {
-      const isZero = table.isZeroAt(i)
-      this.#entries.push({ length: table.lengthAt(i), digest: isZero ? null : table.digestAt(i) })
-    }
-    this.#free.push({ input: buffers.input, output: buffers.output })
-    this.#waiting?.resolve()
-    this.#waiting = undefined
-  }
-
-  async #append(table: Table, output: ArrayBuffer): Promise<void> {
-    const parts: Uint8Array[] = []
-    const rows: PackRow[] = []
-    let offset = 0
-    for (let i = 0; i < table.count; i++) {
-      const at = table.recordOffsetAt(i)
-      if (table.isZeroAt(i) || at === NOT_STORED) continue
-      const digest = table.digestAt(i)
-      // Another transfer may have stored it since the worker asked the filter.
-      if (this.#pinIfThere(digest)) continue
-      this.#hold.add(digest)
-      const length = table.recordLengthAt(i)
-      const last = parts.at(-1)
-      // Records that lie next to each other are one write: hundreds of small ones would cost more than their bytes.
-      if (last && last.byteOffset + last.byteLength === at) parts[parts.length - 1] = new Uint8Array(output, last.byteOffset, last.byteLength + length)
-      else parts.push(new Uint8Array(output, at, length))
-      rows.push({ digest, offset, length: table.lengthAt(i), storedLength: length - RECORD_HEADER_BYTES })
-      offset += length
-    }
-    if (rows.length === 0) return
-    this.#storedBytes += offset
-    await this.#deps.writer.append(parts, rows)
-  }
-
-  #pinIfThere(digest: Uint8Array): boolean {
-    if (!this.#deps.index.find(digest)) return false
-    this.#hold.add(digest)
-    return true
   }
 }

@@ -1,35 +1,31 @@
-// Pack writer: appends records to the one open pack of the store, makes them durable for many writers by one fsync, and
-// seals the pack when it is full. After any failed write nothing that was not synced counts as stored.
+// Pack writer: appends records to the one open pack of the store, makes them durable for many callers with one fsync, and seals the pack
+// when it is full. After a failed write, nothing that was not synced counts as stored.
 
 import { dirname, join } from 'node:path'
-import type { Disk, DiskFile } from '../../contract/disk.ts'
-import type { CrashPoint, Log } from '../../contract/runtime.ts'
+import type { DiskFile } from '../../contract/disk.ts'
 import { createInOrder } from '../../contract/in-order.ts'
+import type { CrashPoint } from '../../contract/runtime.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
-import type { SliceIndex } from '../index/index-roles.ts'
 import { writePackFooter } from '../packs/pack-footer.ts'
 import type { PackName, PackRow } from '../packs/pack-format.ts'
 import { encodePackHeader, PACK_HEADER_BYTES, packPath } from '../packs/pack-format.ts'
 import { PACK_SEAL_RECORDS } from '../packs/parameters.ts'
+import { sealPack } from './seal-packs.ts'
+import type { SealDeps, UnsealedPack } from './seal-packs.ts'
 
-export interface PackWriterDeps {
-  readonly disk: Disk
-  /** The `packs` folder. */
-  readonly folder: string
-  readonly index: SliceIndex
+export interface PackWriterDeps extends SealDeps {
   readonly crashPoint: CrashPoint
-  readonly log: Log
-  /** A new pack's name, 32 random hex digits. */
+  /** Returns the name of a new pack, 32 random hex digits. */
   readonly newName: () => PackName
-  /** A pack is sealed when it has grown to this. */
+  /** Length at which a pack is sealed. */
   readonly sealBytes: number
 }
 
-/** Where appended rows came to lie. */
+/** Where appended rows were written. */
 export interface PlacedRows {
   readonly pack: number
   readonly rows: readonly PackRow[]
-  /** Bytes written beside the records: header of a new pack, footer of a sealed one. */
+  /** Bytes written in addition to the records: the header of a new pack, the footer of a sealed one. */
   readonly frameBytes: number
 }
 
@@ -41,18 +37,11 @@ interface OpenPack {
   length: number
   syncedLength: number
   syncedRows: number
-  /** The last fsync that was begun; the file is not closed before it ends. */
+  /** The last fsync that was started; the file is not closed before it ends. */
   syncing: Promise<void>
 }
 
-/** A pack that was found unsealed at start and can be written on. */
-export interface UnsealedPack {
-  readonly id: number
-  readonly name: PackName
-  readonly length: number
-  readonly rows: PackRow[]
-}
-
+/** Owns the open pack. */
 export class PackWriter implements AsyncDisposable {
   readonly #deps: PackWriterDeps
   #pack: OpenPack | undefined
@@ -60,57 +49,57 @@ export class PackWriter implements AsyncDisposable {
   readonly #steps = createInOrder()
   #syncing: Promise<void> | undefined
   #syncNext: Promise<void> | undefined
-  /** Rises with every failure: what was appended under an older number and not synced is gone. */
+  /** Incremented by every failure: what was appended under an older number and not synced is lost. */
   #generation = 0
   #cause: unknown
-  /** Packs that a failed write left behind, with what of them is durable. */
+  /** Packs that can no longer be written and are not sealed yet, by number. */
   readonly #abandoned = new Map<number, UnsealedPack>()
 
   constructor(deps: PackWriterDeps) {
     this.#deps = deps
   }
 
-  /** Whoever appended remembers this, and has lost what it had not synced when the number has changed. */
+  /** Number of failures so far. A caller remembers it when it starts to append; when it has changed, unsynced appends are lost. */
   get generation(): number {
     return this.#generation
   }
 
-  /** Pack number that is being written, which gc leaves alone. */
+  /** Number of the open pack, which gc does not touch. */
   get openPackId(): number | undefined {
     return this.#pack?.id
   }
 
-  /** Bytes of the pack that is being written. */
+  /** Length of the open pack in bytes; 0 when none is open. */
   get openPackBytes(): number {
     return this.#pack?.length ?? 0
   }
 
-  /** Throws StoreWriteFailed when the writer failed since that generation. */
+  /** Throws StoreWriteFailed when the writer has failed since that generation. */
   check(generation: number): void {
     if (generation !== this.#generation) throw new StoreWriteFailed('the store could not write its slices', { cause: this.#cause })
   }
 
-  /** Goes on writing a pack that a former run left unsealed; its torn tail must be cut already. */
+  /** Opens a pack that an earlier run left unsealed and continues it. Its torn tail must have been cut. A pack that cannot be opened is abandoned. */
   async resume(pack: UnsealedPack): Promise<void> {
     let file: DiskFile
     try {
       file = await this.#deps.disk.openWrite(join(this.#deps.folder, packPath(pack.name)), 'existing')
     } catch (error) {
-      this.#deps.log.warn('an unsealed pack cannot be written on', { pack: pack.name, error })
+      this.#deps.log.warn('an unsealed pack cannot be resumed', { pack: pack.name, error })
       this.abandon(pack)
       return
     }
     this.#pack = { ...pack, file, syncedLength: pack.length, syncedRows: pack.rows.length, syncing: Promise.resolve() }
   }
 
-  /** Takes over a pack that is durable as far as this says, to seal it when that can be done. */
+  /** Registers a pack for `sealAbandoned`. */
   abandon(pack: UnsealedPack): void {
     this.#abandoned.set(pack.id, pack)
   }
 
   /**
-   * Appends records; rows count their offsets from the first byte appended. With `index` their slices can be found at once,
-   * though they are durable only after `sync`; without, the caller enters them when they are, which is what moving a slice needs.
+   * Appends records; the offsets of the rows count from the first byte appended. With `index`, the slices can be found at once, although they
+   * are durable only after `sync`. Without it, the caller indexes them after `sync`, as moving a slice requires. Throws StoreWriteFailed.
    */
   append(parts: readonly Uint8Array[], rows: readonly PackRow[], options: { index: boolean } = { index: true }): Promise<PlacedRows> {
     return this.#inOrder(async () => {
@@ -122,7 +111,7 @@ export class PackWriter implements AsyncDisposable {
       for (const part of parts) pack.length += part.byteLength
       const placed = rows.map((row) => ({ ...row, offset: base + row.offset }))
       pack.rows.push(...placed)
-      // Of two transfers that bring the same slice the first one's record counts: it may be durable and promised already.
+      // When two transfers bring the same slice, the first record stays indexed: it may be durable and acknowledged already.
       if (options.index)
         this.#deps.index.add(
           pack.id,
@@ -134,7 +123,7 @@ export class PackWriter implements AsyncDisposable {
     })
   }
 
-  /** Everything appended before the call is on stable storage when it resolves. Many callers share one fsync. */
+  /** Makes everything appended before the call durable. Callers that overlap share one fsync. Throws StoreWriteFailed. */
   async sync(): Promise<void> {
     const generation = this.#generation
     if (this.#syncing) {
@@ -146,7 +135,7 @@ export class PackWriter implements AsyncDisposable {
     this.check(generation)
   }
 
-  /** Writes no more to the open pack, so that gc may take it; what was appended is durable. Needs no space on the disk. */
+  /** Syncs and closes the open pack without sealing it, so that gc may remove it. Needs no disk space. */
   retire(): Promise<void> {
     return this.#inOrder(async () => {
       const pack = this.#pack
@@ -154,37 +143,25 @@ export class PackWriter implements AsyncDisposable {
       await pack.syncing
       if (pack.syncedLength < pack.length) await pack.file.sync()
       this.#pack = undefined
-      // Whoever takes it away may fail; then it is sealed like one that could not be written on.
+      // If gc fails to remove it, it is sealed later like a pack that could not be written.
       this.abandon({ id: pack.id, name: pack.name, length: pack.length, rows: pack.rows })
       await pack.file.close()
     })
   }
 
   /**
-   * Seals the packs that failed writes left behind, as far as they are durable; what follows in them may be in the page cache only, and no
-   * fsync would tell. Gives the bytes that took.
+   * Seals abandoned packs at their durable length: bytes after it may be in the page cache only, which no fsync would report. Packs that cannot
+   * be sealed stay abandoned. Returns the bytes written.
    */
   async sealAbandoned(): Promise<number> {
     let added = 0
     for (const pack of [...this.#abandoned.values()]) {
-      try {
-        if (!this.#deps.index.pack(pack.id)) {
-          this.#abandoned.delete(pack.id)
-          continue
-        }
-        await using file = await this.#deps.disk.openWrite(join(this.#deps.folder, packPath(pack.name)), 'existing')
-        await file.truncate(pack.length)
-        const length = await writePackFooter(file, pack.rows, pack.length)
-        this.#deps.index.sealPack(pack.id, length)
-        added += length - pack.length
-      } catch (error) {
-        // On a full disk it is read as it is; the next gc or start tries again.
-        this.#deps.log.warn('an unsealed pack could not be sealed', { pack: pack.name, error })
-        continue
-      }
+      const footerBytes = this.#deps.index.pack(pack.id) ? await sealPack(this.#deps, pack) : 0
+      if (footerBytes === undefined) continue
+      added += footerBytes
       this.#abandoned.delete(pack.id)
     }
-    if (added > 0) await this.#drainIndex()
+    if (added > 0) await this.#flushIndex()
     return added
   }
 
@@ -192,7 +169,7 @@ export class PackWriter implements AsyncDisposable {
     await this.sync().catch(() => {})
     const pack = this.#pack
     this.#pack = undefined
-    // What was acknowledged is synced; closing has nothing left to lose.
+    // Everything acknowledged is synced, so a failed close loses nothing.
     await pack?.file.close().catch(() => {})
   }
 
@@ -207,33 +184,33 @@ export class PackWriter implements AsyncDisposable {
     return run
   }
 
-  /** Waits for its turn only to see how far the pack was written; appends go on while the disk works. */
+  /** Syncs what was appended so far. Only the start of the fsync is a step in order; appends continue while the disk works. */
   async #syncAppended(): Promise<void> {
-    const mark = await this.#inOrder(async () => {
+    const started = await this.#inOrder(async () => {
       const pack = this.#pack
       if (!pack || pack.syncedLength === pack.length) return undefined
       const { length, rows } = pack
       pack.syncing = pack.file.sync()
-      // Who seals or closes the pack waits for it too; the failure is told here.
+      // Whatever seals or closes the pack waits for this promise too; the failure is reported below.
       pack.syncing.catch(() => {})
       return { pack, length, rows: rows.length, done: pack.syncing }
     })
-    if (!mark) return
-    const { pack } = mark
+    if (!started) return
+    const { pack } = started
     try {
-      await mark.done
+      await started.done
     } catch (error) {
       await this.#inOrder(async () => {
         if (this.#pack === pack) throw error
       })
       return
     }
-    pack.syncedLength = Math.max(pack.syncedLength, mark.length)
-    pack.syncedRows = Math.max(pack.syncedRows, mark.rows)
+    pack.syncedLength = Math.max(pack.syncedLength, started.length)
+    pack.syncedRows = Math.max(pack.syncedRows, started.rows)
     this.#deps.crashPoint('packs:synced')
   }
 
-  /** Runs a step after all earlier ones. Any error abandons the open pack before the next step runs. */
+  /** Runs a step after all earlier ones. An error in it abandons the open pack before the next step starts. */
   #inOrder<Result>(step: () => Promise<Result>): Promise<Result> {
     return this.#steps.run(async () => {
       try {
@@ -261,13 +238,13 @@ export class PackWriter implements AsyncDisposable {
       return this.#pack
     } catch (error) {
       await file.close().catch(() => {})
-      // An empty pack left behind is removed at the next start.
+      // An empty pack that stays is removed at the next start.
       await disk.remove(path).catch(() => {})
       throw error
     }
   }
 
-  /** Gives the bytes that the footer took. */
+  /** Seals and closes the open pack; returns the bytes of its footer. */
   async #seal(pack: OpenPack): Promise<number> {
     await pack.syncing
     const length = await writePackFooter(pack.file, pack.rows, pack.length)
@@ -275,23 +252,23 @@ export class PackWriter implements AsyncDisposable {
     this.#pack = undefined
     this.#deps.index.sealPack(pack.id, length)
     await pack.file.close()
-    void this.#drainIndex()
+    void this.#flushIndex()
     return length - pack.length
   }
 
-  /** Brings the rows of sealed packs to the disk; nothing waits for it. */
-  async #drainIndex(): Promise<void> {
+  /** Writes the rows of sealed packs to the index. Never rejects. */
+  async #flushIndex(): Promise<void> {
     try {
       await this.#deps.index.flush()
     } catch (error) {
-      // A state folder that is full does not stop the store: the rows stay in memory, and in the packs.
+      // A full state folder does not stop the store: the rows stay in memory, and in the packs.
       this.#deps.log.error('the index database could not be written; its rows wait in memory', { error })
     }
   }
 
   /**
-   * After an error the kernel may have dropped dirty pages (a later fsync would lie), so the pack is cut back to what was
-   * synced and never written again; the slices after that are forgotten everywhere.
+   * Abandons the open pack after an error. The kernel may have dropped dirty pages, and a later fsync would not report that. So the pack is cut
+   * back to what was synced and never appended to again, and the index forgets the slices after that.
    */
   async #fail(error: unknown): Promise<void> {
     this.#generation++
