@@ -20,7 +20,7 @@ Usage: slipway-agent COMMAND [--config FILE]
 
 Commands
   serve     runs the agent until SIGTERM; with --check only validates the configuration
-  recover   rebuilds the index database from packs and manifests
+  recover   rebuilds the index database from packs and manifests, and restores a lost store.json
   scrub     reads and verifies everything in the store
   gc        removes slices that nothing needs; with --dry-run only counts them
   check     looks whether every image has all its slices, without reading them

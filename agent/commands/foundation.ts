@@ -20,14 +20,14 @@ import { closeToOthers } from '../system/private-files.ts'
 import { readProcessIdentity } from '../system/process-identity.ts'
 import { requireAccess } from './access-refused.ts'
 import { StartRefused } from './start-refused.ts'
-import { prepareStore, readStoreFile, STORE_FILE, STORE_FOLDERS } from './store-file.ts'
-import type { StoreFile } from './store-file.ts'
+import { findStore, prepareStore, refuseLost, STATE_COPY, STORE_COPY, STORE_FILE, STORE_FOLDERS } from './store-file.ts'
+import type { FoundStore, StoreFile } from './store-file.ts'
 
 /** Names the store that a state folder belongs to. */
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
 /** What the names of an agent's own files in the state folder begin with. */
-const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'admin-token', 'sealing-key', STATE_OWNER_FILE]
+const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'admin-token', 'sealing-key', STATE_COPY, STATE_OWNER_FILE]
 
 /** Folders below the state folder that are looked into. */
 const STATE_DEPTH_MAX = 3
@@ -40,10 +40,21 @@ export interface Runtime {
   readonly crashPoint: CrashPoint
 }
 
-/** A store that is held by this process. Disposing lets it go. */
+/** A store whose lease this process holds; disposing releases it. */
 export interface Foundation extends Runtime, AsyncDisposable {
   readonly store: StoreFile
   readonly lease: Lease
+  /** The copy from which store.json was restored at this start. */
+  readonly restoredFrom: string | undefined
+}
+
+export interface FoundationOptions {
+  /** Called once when another agent takes the store over: nothing may be written from then on. */
+  readonly onLost: (by: LeaseRecord | undefined) => void
+  /** Ends the wait for the lease. */
+  readonly signal?: AbortSignal
+  /** Restores a damaged or missing store.json from its copy instead of refusing to start. */
+  readonly restore?: boolean
 }
 
 export function createRuntime(config: Config): Runtime {
@@ -55,21 +66,15 @@ export function createRuntime(config: Config): Runtime {
  * Takes the lease and prepares mount path and state folder. Throws StartRefused, with nothing changed, when the store is
  * held by another agent, cannot be reached, or is not the one the state folder belongs to.
  */
-export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord | undefined) => void, signal?: AbortSignal): Promise<Foundation> {
-  const { config, disk } = runtime
+export async function openFoundation(runtime: Runtime, options: FoundationOptions): Promise<Foundation> {
+  const { config, disk, log } = runtime
   const { mount, state } = config.store
   await reach(disk, mount, 'store.mount')
   await requireStoreAccess(runtime)
   const owner = await readStateOwner(disk, state)
-  const present = await readStoreFile(disk, mount)
-  if (owner !== undefined && owner !== present?.uuid) {
-    const found = present ? `the store ${present.uuid}` : 'no store'
-    throw new StartRefused(
-      `The state folder ${state} belongs to the store ${owner}, but the mount path ${mount} holds ${found}. Attach the right file system, or give store.state a new folder; it is rebuilt from the store.`,
-    )
-  }
+  const found = await findOwnStore(runtime, owner, options.restore ?? false)
   const identity = readProcessIdentity(state)
-  const outcome = await takeLease({ ...runtime, identity, onLost }, mount, signal)
+  const outcome = await takeLease({ ...runtime, identity, onLost: options.onLost }, mount, options.signal)
   if (outcome.kind === 'taken') {
     const by = outcome.by ? ` on ${outcome.by.hostname}, process ${outcome.by.pid}` : ''
     throw new StartRefused(`The store on ${mount} is held by another agent${by}. Stop that agent first, or use another mount path.`)
@@ -78,13 +83,32 @@ export async function openFoundation(runtime: Runtime, onLost: (by: LeaseRecord 
   try {
     await reach(disk, state, 'store.state')
     await closeToOthers(state, STATE_FILES)
-    const store = await prepareStore(disk, mount)
+    const store = await prepareStore(disk, config.store, log)
     if (owner === undefined) await disk.writeFileAtomic(join(state, STATE_OWNER_FILE), `${store.uuid}\n`)
-    return { ...runtime, disk: await guardMount(disk, mount, STORE_FILE), store, lease, [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]() }
+    return {
+      ...runtime,
+      disk: await guardMount(disk, mount, STORE_FILE),
+      store,
+      lease,
+      restoredFrom: found.kind === 'lost' ? found.copy?.path : undefined,
+      [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
+    }
   } catch (error) {
     await lease[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Finds the store, and throws StartRefused when its file is lost and may not be restored, or when the state folder belongs to another store. */
+async function findOwnStore({ disk, config }: Runtime, owner: string | undefined, restore: boolean): Promise<FoundStore> {
+  const { mount, state } = config.store
+  const found = await findStore(disk, config.store)
+  if (found.kind === 'lost' && !(restore && found.copy)) throw refuseLost(config.store, found, owner)
+  const store = found.kind === 'present' ? found.store : found.kind === 'lost' ? found.copy?.store : undefined
+  if (owner === undefined || owner === store?.uuid) return found
+  throw new StartRefused(
+    `The state folder ${state} belongs to the store ${owner}, but the mount path ${mount} holds ${store ? `the store ${store.uuid}` : 'no store'}. Attach the right file system, or give store.state a new folder; it is rebuilt from the store.`,
+  )
 }
 
 /** Takes the lease also on a full disk, which nobody could clean otherwise. */
@@ -124,7 +148,7 @@ async function reach(disk: Disk, folder: string, key: string): Promise<void> {
 async function requireStoreAccess({ config, disk }: Runtime): Promise<void> {
   const { mount, state } = config.store
   requireAccess(mount, ['', ...STORE_FOLDERS, ...namesBelow(mount, 'packs', 1)])
-  requireAccess(mount, [STORE_FILE], 'read')
+  requireAccess(mount, [STORE_FILE, STORE_COPY], 'read')
   const lease = await leaseFile(disk, mount)
   if (lease !== undefined) requireAccess(mount, [lease])
   requireAccess(state, [''])

@@ -64,8 +64,9 @@ export async function withStore(
   becomeOwner(config)
   try {
     const onLost = (): void => stop.abort(new Error('another agent took the store over'))
-    await using foundation = await orRefuse(config, openFoundation(createRuntime(config), onLost, stop.signal))
+    await using foundation = await orRefuse(config, openFoundation(createRuntime(config), { onLost, signal: stop.signal, restore: options.rebuild ?? false }))
     await using parts = await orRefuse(config, openStoreParts(foundation, options))
+    if (foundation.restoredFrom !== undefined) print(`store.json was restored from ${foundation.restoredFrom}.`)
     return await run(parts, stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) throw error

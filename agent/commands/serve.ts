@@ -40,10 +40,7 @@ export async function serve(config: Config, version: string): Promise<number> {
 
   await using listeners = await openListeners({ config, clock, log })
   try {
-    await using foundation = await orRefuse(
-      config,
-      openFoundation(runtime, (by) => endLost(log, by), stop.signal),
-    )
+    await using foundation = await orRefuse(config, openFoundation(runtime, { onLost: (by) => endLost(log, by), signal: stop.signal }))
     notifier.startWatchdog(() => foundation.lease.isHeld())
     // Nothing passes before the application answers, so nothing is missed in between.
     let traffic: Traffic | undefined

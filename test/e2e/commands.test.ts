@@ -160,6 +160,27 @@ describe('commands beside the agent', () => {
     expect(await contentOf(agent.url, keep.id, agent.headers())).toBe(keep.digest)
   })
 
+  test('recover restores a truncated store.json, and the agent starts with the same store and images', async () => {
+    await using folder = await createTemporaryFolder()
+    const config = folder.file('agent.toml')
+    const { id, digest } = await fill(folder, 'kept')
+    const { uuid } = await Bun.file(folder.file('store/store.json')).json()
+    await writeFile(folder.file('store/store.json'), '')
+    for (const command of ['serve', 'check', 'scrub', 'gc'])
+      expect(await run([command, '--config', config])).toEqual({
+        code: 2,
+        stdout: '',
+        stderr: `${folder.file('store/store.json')} is damaged (it is not valid JSON). Packs and images are not affected. ${folder.file('store/store.json.bak')} is a verified copy of it. Run "slipway-agent recover", which restores it.\n`,
+      })
+    expect(await run(['recover', '--config', config])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`store.json was restored from ${folder.file('store/store.json.bak')}.\n`),
+    })
+    await using agent = await startAgent(folder.path)
+    expect((await agent.client.store.get()).id).toBe(uuid)
+    expect(await contentOf(agent.url, id, agent.headers())).toBe(digest)
+  })
+
   test('end with 1 and name what is damaged', async () => {
     await using folder = await createTemporaryFolder()
     const config = folder.file('agent.toml')

@@ -23,7 +23,7 @@ export async function openRouteTable(): Promise<RouteTable> {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const runtime = { ...createRuntime(agentConfig(folder.path)), log: createMemoryLog() }
-  const foundation = stack.use(await openFoundation(runtime, () => {}))
+  const foundation = stack.use(await openFoundation(runtime, { onLost: () => {} }))
   const parts = stack.use(await openStoreParts(foundation))
   const serving = stack.use(await openServing({ foundation, parts, listeners: { certificateEndMs: () => null }, version: '0.0.0' }))
   stack.defer(() => serving.stop())

@@ -10,6 +10,8 @@ import { openImageStore } from '../../../support/images/image-store.ts'
 import { requireTool } from '../../../support/require.ts'
 import { contentOf, damage, filesBelow } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 
 const READER = join(import.meta.dirname, 'independent_reader.py')
 const pythonTest = requireTool('python3', 'python3')
@@ -52,13 +54,19 @@ async function seal(mount: string): Promise<void> {
   await writePackFooter(file, rows, end)
 }
 
+/** Creates an empty store. */
+async function prepareMount(folder: TemporaryFolder): Promise<void> {
+  const places = { mount: folder.file('mount'), state: folder.file('state') }
+  for (const path of Object.values(places)) await createDisk().makeFolder(path)
+  await prepareStore(createDisk(), places, createMemoryLog())
+}
+
 describe('a reader written from docs/format.md', () => {
   pythonTest(
     'reads every image as the store does, from sealed and unsealed packs',
     async () => {
       await using folder = await createTemporaryFolder()
-      await createDisk().makeFolder(folder.file('mount'))
-      await prepareStore(createDisk(), folder.file('mount'))
+      await prepareMount(folder)
       const ids = new Map<string, Buffer>()
       const names = Object.keys(CONTENTS) as (keyof typeof CONTENTS)[]
       for (const name of names) {
@@ -86,8 +94,7 @@ describe('a reader written from docs/format.md', () => {
     'refuses what is damaged',
     async () => {
       await using folder = await createTemporaryFolder()
-      await createDisk().makeFolder(folder.file('mount'))
-      await prepareStore(createDisk(), folder.file('mount'))
+      await prepareMount(folder)
       let id = ''
       {
         await using store = await openImageStore(folder)
