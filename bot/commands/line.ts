@@ -74,34 +74,3 @@ export function quoteWord(text: string): string {
 export function quoteOption(key: string, value: string): string {
   return `${key}=${quoteWord(value)}`
 }
-
-/** The name nearest to a mistyped one, if any is near enough to be meant. */
-export function nearest(text: string, names: readonly string[]): string | undefined {
-  let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(text.length / 3)) + 1
-  for (const name of names) {
-    const distance = name.startsWith(text) && text.length > 1 ? 1 : editDistance(text.toLowerCase(), name.toLowerCase())
-    if (distance < bestDistance) {
-      best = name
-      bestDistance = distance
-    }
-  }
-  return best
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours from one text to the other. */
-function editDistance(a: string, b: string): number {
-  const row = (i: number): number[] => Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0))
-  const table = Array.from({ length: a.length + 1 }, (_, i) => row(i))
-  const at = (i: number, j: number): number => table[i]?.[j] ?? 0
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1
-      let value = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + cost)
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) value = Math.min(value, at(i - 2, j - 2) + 1)
-      const cells = table[i]
-      if (cells) cells[j] = value
-    }
-  }
-  return at(a.length, b.length)
-}

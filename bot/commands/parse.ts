@@ -1,8 +1,9 @@
 // From words to a command with its input. What is not understood is answered with the nearest thing that would be.
 
+import { nearestName } from '../../protocol/nearest.ts'
 import type { Command, CommandInput } from './command.ts'
 import { COMMON_FLAGS, usage } from './command.ts'
-import { nearest, quoteWord } from './line.ts'
+import { quoteWord } from './line.ts'
 import type { Word } from './line.ts'
 
 export type Parsed =
@@ -31,7 +32,7 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   const ofNoun = commands.filter((command) => command.noun === noun)
   if (ofNoun.length === 0) {
     const nouns = [...new Set(commands.map((command) => command.noun))]
-    const meant = nearest(noun, nouns) ?? (noun.endsWith('s') && nouns.includes(noun.slice(0, -1)) ? noun.slice(0, -1) : undefined)
+    const meant = nearestName(noun, nouns) ?? (noun.endsWith('s') && nouns.includes(noun.slice(0, -1)) ? noun.slice(0, -1) : undefined)
     const suggestion = meant === undefined ? undefined : [meant, ...rest.slice(1).map(respell)].join(' ')
     return unclear(`There is no "${rest[0]?.text ?? ''}".`, meant === undefined ? `Say one of: ${nouns.join(', ')}.` : `Did you mean ${meant}?`, suggestion)
   }
@@ -42,7 +43,7 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   const command = only ?? ofNoun.find((candidate) => candidate.verb === (verb ?? 'list'))
   if (!command) {
     const verbs = ofNoun.map((candidate) => candidate.verb)
-    const meant = verb === undefined ? undefined : nearest(verb, verbs)
+    const meant = verb === undefined ? undefined : nearestName(verb, verbs)
     const suggestion = meant === undefined ? undefined : [noun, meant, ...rest.slice(2).map(respell)].join(' ')
     return unclear(
       `${noun} has no "${second?.text ?? 'list'}".`,
@@ -130,7 +131,7 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
 }
 
 function hint(text: string, names: readonly string[], prefix: string, see: string): string {
-  const meant = nearest(text, names)
+  const meant = nearestName(text, names)
   return meant === undefined ? see : `Did you mean ${prefix}${meant}${prefix === '' ? '=' : ''}? ${see}`
 }
 

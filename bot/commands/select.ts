@@ -1,5 +1,6 @@
 // From the name of a store to the store, and from a contact with its agent to the answer.
 
+import { nearestName } from '../../protocol/nearest.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
@@ -8,7 +9,6 @@ import { silenceNote, silenceWords } from '../fleet/observe.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { plural } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
-import { nearest } from './line.ts'
 
 /** Characters of an id, after its prefix or at its end, that are enough to look for it. */
 const ID_PART_LENGTH_MIN = 4
@@ -24,7 +24,7 @@ export function oneStore(context: CommandContext, name: string | undefined): Sto
   }
   const found = context.fleet.registry.find(name) ?? only(stores.filter((store) => name.length >= ID_PART_LENGTH_MIN && store.storeId?.startsWith(name)))
   if (found) return found
-  const meant = nearest(
+  const meant = nearestName(
     name,
     stores.map((store) => store.name),
   )

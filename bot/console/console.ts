@@ -1,20 +1,13 @@
 // The console: one command, lines of a pipe, or a person with history and completion. The same commands as in Slack.
 
 import { createInterface } from 'node:readline'
-import type { Interface } from 'node:readline'
-import { join } from 'node:path'
-import { Writable } from 'node:stream'
 import type { CommandContext, FileSender } from '../commands/command.ts'
 import { fromArguments, LINE_LENGTH_MAX, splitLine } from '../commands/line.ts'
 import type { OpenBot } from '../open.ts'
-import { openHistory } from '../system/local-files.ts'
-import { createCompleter } from './complete.ts'
+import { createAsker } from './asker.ts'
+import type { Asker, ConsoleInput, ConsoleOutput } from './asker.ts'
 import { runConsoleLine } from './session.ts'
 import type { Screen } from './session.ts'
-
-/** A stream that may be a terminal. */
-export type ConsoleInput = NodeJS.ReadableStream & { readonly isTTY?: boolean }
-export type ConsoleOutput = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number }
 
 export interface ConsoleOptions {
   readonly bot: OpenBot
@@ -28,8 +21,6 @@ export interface ConsoleOptions {
   /** Ends what runs and the console itself. */
   readonly signal?: AbortSignal
 }
-
-const PROMPT = 'slipway> '
 
 /** Runs the console until its input ends; gives the worst exit code of what it ran, 0 for a person who leaves. */
 export async function runConsole(options: ConsoleOptions): Promise<number> {
@@ -105,14 +96,6 @@ async function runOne(context: CommandContext, screen: Screen, line: string): Pr
   return 2
 }
 
-interface Asker extends Disposable {
-  /** The next line at the prompt; undefined at the end of the input. */
-  next(): Promise<string | undefined>
-  ask(question: string, options?: { readonly secret?: boolean }): Promise<string | undefined>
-  remember(line: string): void
-  interruptible(outer: AbortSignal | undefined): Disposable & { readonly signal: AbortSignal }
-}
-
 function withAsk(screen: Screen, { ask }: Pick<Asker, 'ask'>): Screen {
   return {
     print: screen.print,
@@ -121,97 +104,5 @@ function withAsk(screen: Screen, { ask }: Pick<Asker, 'ask'>): Screen {
     },
     color: screen.color,
     ask,
-  }
-}
-
-/** A person at a terminal: one readline for prompt and questions; answers to questions never get into the history. */
-function createAsker(options: ConsoleOptions, context?: CommandContext): Asker {
-  const { output } = options
-  const history = openHistory(join(options.bot.home, 'bot', 'history'))
-  const completer = context ? createCompleter(context) : undefined
-  let isMuted = false
-  let isQuestion = false
-  const echo = new Writable({
-    write(piece: Buffer, _encoding, done) {
-      if (!isMuted) output.write(piece)
-      done()
-    },
-  })
-  Object.assign(echo, { isTTY: true })
-  Object.defineProperty(echo, 'columns', { get: () => output.columns ?? 80 })
-  const lines: Interface = createInterface({
-    input: options.input,
-    output: echo,
-    terminal: true,
-    history: history.lines,
-    prompt: PROMPT,
-    completer: (line: string, callback: (error: Error | null, result: [string[], string]) => void) => {
-      if (!completer || isQuestion) {
-        callback(null, [[], line])
-        return
-      }
-      void completer(line).then(
-        ({ hits, word }) => callback(null, [hits, word]),
-        () => callback(null, [[], line]),
-      )
-    },
-  })
-  let isClosed = false
-  const closed = new Promise<undefined>((resolve) => {
-    lines.once('close', () => {
-      isClosed = true
-      resolve(undefined)
-    })
-  })
-  lines.on('history', (kept: string[]) => {
-    if (isQuestion) kept.shift()
-  })
-  const close = (): void => lines.close()
-  options.signal?.addEventListener('abort', close, { once: true })
-
-  const read = (question: string): Promise<string | undefined> => {
-    if (isClosed) return Promise.resolve(undefined)
-    return Promise.race([new Promise<string>((resolve) => lines.question(question, resolve)), closed])
-  }
-  return {
-    async next() {
-      const onInterrupt = (): void => {
-        output.write('\n(Ctrl-D leaves)\n')
-        lines.write(null, { ctrl: true, name: 'u' })
-        lines.prompt()
-      }
-      lines.on('SIGINT', onInterrupt)
-      try {
-        return await read(PROMPT)
-      } finally {
-        lines.off('SIGINT', onInterrupt)
-      }
-    },
-    async ask(question, { secret = false } = {}) {
-      isQuestion = true
-      try {
-        const answer = read(question)
-        isMuted = secret
-        return await answer
-      } finally {
-        if (isMuted) output.write('\n')
-        isMuted = false
-        isQuestion = false
-      }
-    },
-    remember: (line) => history.add(line),
-    interruptible(outer) {
-      const controller = new AbortController()
-      const interrupt = (): void => controller.abort(new Error('interrupted'))
-      lines.on('SIGINT', interrupt)
-      return {
-        signal: outer ? AbortSignal.any([outer, controller.signal]) : controller.signal,
-        [Symbol.dispose]: () => lines.off('SIGINT', interrupt),
-      }
-    },
-    [Symbol.dispose]: () => {
-      options.signal?.removeEventListener('abort', close)
-      lines.close()
-    },
   }
 }

@@ -1,5 +1,6 @@
 // `help [noun [verb]]`: made from the table of commands, so that it cannot say anything else than what is there.
 
+import { nearestName } from '../../../protocol/nearest.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -7,7 +8,6 @@ import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { COMMON_FLAGS, defineCommand, usage } from '../command.ts'
-import { nearest } from '../line.ts'
 
 export const help = defineCommand({
   noun: 'help',
@@ -24,13 +24,13 @@ export const help = defineCommand({
     const [noun, verb] = targets.map((target) => target.toLowerCase())
     const known = context.commands.filter((command) => noun === undefined || command.noun === noun)
     if (known.length === 0) {
-      const meant = nearest(noun ?? '', [...new Set(context.commands.map((command) => command.noun))])
+      const meant = nearestName(noun ?? '', [...new Set(context.commands.map((command) => command.noun))])
       throw problem('not-found', `There is no "${noun}".`, { action: meant === undefined ? 'Say help.' : `Did you mean help ${meant}?` })
     }
     if (verb === undefined) return Promise.resolve(overview(context, noun, known))
     const command = known.find((candidate) => candidate.verb === verb)
     if (command) return Promise.resolve(details(context, command))
-    const meant = nearest(
+    const meant = nearestName(
       verb,
       known.map((candidate) => candidate.verb),
     )

@@ -1,5 +1,6 @@
 // `image list`: images of one store or of all.
 
+import { nearestName } from '../../../protocol/nearest.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { ImageFilter } from '../../../protocol/image.ts'
 import { imageStatusSchema } from '../../../protocol/image.ts'
@@ -15,7 +16,6 @@ import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
 import { foundImages } from './find.ts'
 import type { FoundImage } from './find.ts'
-import { nearest } from '../line.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
 import { withHealth } from './readable.ts'
 
@@ -103,7 +103,7 @@ function unavailableNotes(found: readonly FoundImage[]): string[] {
 function parseStatus(text: string): ImageFilter['status'] {
   const known = imageStatusSchema.safeParse(text)
   if (known.success) return known.data
-  const meant = nearest(text, imageStatusSchema.options)
+  const meant = nearestName(text, imageStatusSchema.options)
   throw problem('invalid-input', `"${text}" is not a status.`, {
     action: meant === undefined ? `Say one of: ${imageStatusSchema.options.join(', ')}.` : `Did you mean ${meant}?`,
   })

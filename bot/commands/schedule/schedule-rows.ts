@@ -1,5 +1,6 @@
 // Schedules as answers, and the words that name one.
 
+import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { scheduleNameSchema } from '../../../protocol/schedule.ts'
 import type { Schedule, ScheduleName } from '../../../protocol/schedule.ts'
@@ -10,7 +11,6 @@ import type { Column, Row, View } from '../../views/view.ts'
 import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext, TargetSpec } from '../command.ts'
 import { oneStore } from '../select.ts'
-import { nearest } from '../line.ts'
 
 export const SCHEDULE_COLUMNS: readonly Column[] = [
   { key: 'store', label: 'Store', isWhole: true },
@@ -61,7 +61,7 @@ export function namedSchedule(context: CommandContext, targets: readonly string[
   const [text = '', ...rest] = others
   const named = scheduleNameSchema.safeParse(text)
   if (named.success) return { store, name: named.data, rest }
-  const meant = nearest(text, scheduleNameSchema.options)
+  const meant = nearestName(text, scheduleNameSchema.options)
   const detail = text === '' ? 'The name of the schedule is missing.' : `${store.name} has no schedule "${text}".`
   throw problem('invalid-input', detail, { action: meant === undefined ? `Say one of: ${scheduleNameSchema.options.join(', ')}.` : `Did you mean ${meant}?` })
 }

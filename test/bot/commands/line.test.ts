@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { nearest, quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
+import { quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
 
 const texts = (line: string): string[] | undefined => splitLine(line)?.map((word) => word.text)
 
@@ -54,16 +54,5 @@ describe('unescapeSlack', () => {
     ['image show &amp;lt;', 'image show &lt;'],
   ])('%s', (text, plain) => {
     expect(unescapeSlack(text)).toBe(plain)
-  })
-})
-
-describe('nearest', () => {
-  test.each([
-    ['lst', ['list', 'show', 'add'], 'list'],
-    ['helth', ['health', 'help'], 'health'],
-    ['stroe', ['store', 'schedule'], 'store'],
-    ['xyz', ['store', 'image'], undefined],
-  ])('%s', (text, names, expected) => {
-    expect(nearest(text, names)).toBe(expected)
   })
 })
