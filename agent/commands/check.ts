@@ -43,6 +43,8 @@ async function faultOf(root: SliceRoot, slices: Pick<SliceIngester, 'missing'>):
   } catch (error) {
     return `cannot be read (${errorText(error)})`
   }
+  const fault = root.fault?.()
+  if (fault) return `cannot be read (${fault.reason})`
   missing += slices.missing(batch).length
   return missing > 0 ? `${missing} slices are missing` : undefined
 }

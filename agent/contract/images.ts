@@ -53,6 +53,15 @@ export interface ImageAdmission {
   admit(image: OwnedImage): Disposable
 }
 
+/** Whether the content of an image is still described. */
+export interface ImageVerification {
+  /**
+   * Reads the manifest of an image whole and returns whether it is there and undamaged; if not, the image becomes an error. Throws errors of
+   * the disk.
+   */
+  isWhole(id: string): Promise<boolean>
+}
+
 /** Access to content for the ones that serve it. */
 export interface ImageContents {
   find(id: string): Image | undefined

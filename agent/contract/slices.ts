@@ -98,12 +98,25 @@ export interface SliceReceiver extends AsyncDisposable {
   sync(): Promise<void>
 }
 
+/** Why a root could not give all its entries. */
+export interface RootFault {
+  /** A clause: `the manifest of image … is damaged: …`. */
+  readonly reason: string
+  /** A sentence with what to do. */
+  readonly action: string
+}
+
 /** One thing that keeps slices alive: a published manifest, an upload journal, a sync under way. */
 export interface SliceRoot {
   /** Such as `image img_…` or `upload upl_…`: named in reports. */
   readonly name: string
   /** Entries that must stay; may throw when the root cannot be read, which stops a gc before it removes anything. */
   entries(): AsyncIterable<ManifestEntry> | Iterable<ManifestEntry>
+  /**
+   * Asked after `entries` has ended: why entries may be missing, as a clause, and what to do; undefined when all were given. gc then removes
+   * nothing, and scrub goes on and reports it.
+   */
+  readonly fault?: () => RootFault | undefined
 }
 
 /**

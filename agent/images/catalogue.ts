@@ -10,7 +10,7 @@ import type { Manifest } from '../../protocol/manifest.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImageAdmission, ImageContents, ImagePublisher, OwnedImage } from '../contract/images.ts'
+import type { ImageAdmission, ImageContents, ImagePublisher, ImageVerification, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceMaintenance, SliceProvider, SliceRoots } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
@@ -25,6 +25,7 @@ import { loadImage, loadImages } from './load.ts'
 import { createManifestFiles } from './manifest-files.ts'
 import { createOwnerLimit } from './owner-limit.ts'
 import { createPublication } from './publication.ts'
+import type { Publication } from './publication.ts'
 import { createContentHolds, createImageRoots } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
 import { createWorkQueue } from './work-queue.ts'
@@ -65,7 +66,8 @@ export interface OpenContent extends Disposable {
   readonly manifest: Manifest
 }
 
-export interface Catalogue extends ImagePublisher, ImageContents, ImageAdmission, LifeCycle, Pick<Damage, 'markDamaged' | 'applyScrub'>, AsyncDisposable {
+export interface Catalogue
+  extends ImagePublisher, ImageContents, ImageAdmission, ImageVerification, LifeCycle, Pick<Damage, 'markDamaged' | 'applyScrub'>, AsyncDisposable {
   list(filter: ImageFilter, page: PageQuery): Page<Image>
   /** By id or unambiguous name; throws `not-found`, or `conflict` when several images have the name. */
   need(idOrName: string): Image
@@ -100,8 +102,17 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const folder = join(deps.mount, 'images')
   const table = createImageTable(deps.changed)
   const keeper = createImageKeeper({ disk, folder, table })
-  const manifests = createManifestFiles({ disk, folder, pause: () => clock.sleep(0) })
-  const damage = createDamage({ clock, log, emit, keeper, manifests })
+  const manifests = createManifestFiles({
+    disk,
+    folder,
+    pause: () => clock.sleep(0),
+    async onDamaged(id, error) {
+      // A reader of an older file must not mark the image: the file that is there now decides.
+      await damage.verifyManifest(id)
+      return problem('data-corrupt', `The manifest of image ${id} is damaged: ${error.message}.`, {}, { cause: error })
+    },
+  })
+  const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, resume: (id) => publication.resume(id) })
   const ownerLimit = createOwnerLimit({
     imagesMax: deps.imagesPerOwnerMax ?? 0,
     *images() {
@@ -109,7 +120,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     },
     expected: deps.expected ?? (() => []),
   })
-  const publication = createPublication({
+  const publication: Publication = createPublication({
     disk,
     clock,
     log,
@@ -122,7 +133,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     ownerLimit,
     quietMs: deps.quietMs ?? (() => Number.POSITIVE_INFINITY),
   })
-  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, publication, ownerLimit })
+  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention: deps.retention, keeper, manifests, damage, publication, ownerLimit })
   const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
   const searches = createWorkQueue(1, (work, error) => log.error('work on the catalogue failed', { work, error }))
   const holds = createContentHolds()
@@ -174,6 +185,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     publish: (image, content) => publication.publish(image, content),
     refuse: (image, length, reason) => publication.refuse(image, length, reason),
     adopt: (image, manifest) => publication.adopt(image, manifest),
+    isWhole: (id) => damage.verifyManifest(id),
     admit: (image) => ownerLimit.claim(image),
     find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
     resolve: (idOrName) => {

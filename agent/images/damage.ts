@@ -23,6 +23,8 @@ export interface DamageDeps {
   readonly emit: EmitEvent
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Takes up the work on an image that was an error and is not any more. */
+  readonly resume: (id: string) => void
 }
 
 /** What a finished scrub says of the images. */
@@ -40,6 +42,13 @@ export interface Damage {
   applyScrub(findings: ScrubFindings): Promise<void>
   /** Makes an image whose manifest cannot be used an error; never throws. */
   manifestDamaged(id: string, reason: string): Promise<void>
+  /** Gives an image its earlier status back once its manifest is whole again; never throws. */
+  manifestWhole(id: string): Promise<void>
+  /**
+   * Reads the file of a manifest whole, a block at a time, and returns whether it is the manifest of the image; if not, marks the image. Calls
+   * for the same image share one pass. Throws errors of the disk.
+   */
+  verifyManifest(id: string): Promise<boolean>
   /** Changes an image, in memory even where the disk takes nothing; never throws. */
   noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
   /** The verified manifest, to be disposed; a damaged one is marked and thrown as `data-corrupt`. */
@@ -48,6 +57,7 @@ export interface Damage {
 
 export function createDamage(deps: DamageDeps): Damage {
   const { clock, log, emit, keeper, manifests } = deps
+  const verifying = new Map<string, Promise<boolean>>()
 
   const note = async (id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void> => {
     try {
@@ -77,13 +87,47 @@ export function createDamage(deps: DamageDeps): Damage {
       isNew = next !== undefined
       return next
     })
+    manifests.forget(id)
     if (isNew) emit({ type: 'image.damaged', severity: 'error', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is damaged: ${reason}.` })
+  }
+  const manifestWhole: Damage['manifestWhole'] = async (id) => {
+    let isNew = false
+    await note(id, (stored) => {
+      isNew = stored.life.damage === 'manifest' && stored.image.manifestDigest !== null && stored.image.status !== 'deleting'
+      return isNew ? withoutDamage(stored) : undefined
+    })
+    if (!isNew) return
+    emit({ type: 'image.recovered', severity: 'info', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is whole again.` })
+    deps.resume(id)
+  }
+  const verifyNow = async (id: string): Promise<boolean> => {
+    const before = keeper.table.get(id)
+    if (!before || before.image.manifestDigest === null) return false
+    const { manifestDigest } = before.image
+    try {
+      // Each block is a read of the file, so other work runs between them.
+      for await (const _block of manifests.walk(id, manifestDigest)) continue
+    } catch (error) {
+      if (!(error instanceof ManifestInvalid)) throw error
+      if (keeper.table.get(id)?.image.manifestDigest === manifestDigest) await manifestDamaged(id, error.message)
+      return false
+    }
+    await manifestWhole(id)
+    return true
   }
 
   return {
     markDamaged,
     noteStatus: note,
     manifestDamaged,
+    manifestWhole,
+    verifyManifest(id) {
+      const running = verifying.get(id)
+      if (running) return running
+      const verification = verifyNow(id).finally(() => verifying.delete(id))
+      verifying.set(id, verification)
+      return verification
+    },
     async applyScrub({ damagedRoots, startedAtMs }) {
       const seenAt = formatTime(clock.nowMs())
       await markDamaged(damagedRoots, `the scrub that ended at ${seenAt} found damaged or missing slices. ${SLICES_ACTION}`)

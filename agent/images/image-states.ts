@@ -129,23 +129,19 @@ export function adopted(image: Image, nowMs: number): StoredImage {
 }
 
 /**
- * Returns what an image becomes when a sync has brought its manifest and slices again. A damaged image keeps its metadata, bindings and
- * protection; one that failed, or whose metadata was lost, starts as the source describes it.
+ * Returns what an image becomes when a sync has brought its manifest and slices again. An image that is damaged or in the recycle bin keeps
+ * its metadata, bindings and protection; one that failed, or whose metadata was lost, starts as the source describes it.
  */
 export function resynced(there: StoredImage, source: Image, nowMs: number): StoredImage {
   const { image, life } = there
-  if (life.damage === 'metadata' || image.status === 'error') {
+  const isLost = life.damage === 'metadata' || image.manifestDigest !== source.manifestDigest
+  if (isLost || (image.status === 'error' && life.damage !== 'manifest')) {
     const started = adopted(source, nowMs)
     return moved('resync', there, started.image, started.life)
   }
   const declared = { ...life.declared, digest: null, format: image.format }
   const members = { status: 'creating', statusReason: null, deletedAt: null, expiresAt: null } as const
   return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, declared })
-}
-
-/** Returns an image of the recycle bin that a sync named: it is available again. */
-export function restoredBySync(there: StoredImage): StoredImage {
-  return moved('restore', there, { status: 'available', statusReason: null, deletedAt: null, expiresAt: null }, { before: null })
 }
 
 /** What the inspection of an image found; `digest` where it was computed, `storedSize` where it could be counted. */
@@ -191,28 +187,45 @@ export function withSliceDamage(stored: StoredImage, reason: string, nowMs: numb
   const damage = { damage: 'slices' as const, damagedAtMs: nowMs }
   const statusReason = reason.charAt(0).toUpperCase() + reason.slice(1)
   if (image.status !== 'deleted') return moved('markSliceDamage', stored, { status: 'degraded', statusReason }, damage)
-  return life.before ? moved('markSliceDamage', stored, { status: 'deleted' }, { ...damage, before: { status: 'degraded', statusReason } }) : undefined
+  // An image that failed before it came to the recycle bin must come back as an error.
+  const wasServed = life.before?.status === 'available' || life.before?.status === 'degraded'
+  return wasServed ? moved('markSliceDamage', stored, { status: 'deleted' }, { ...damage, before: { status: 'degraded', statusReason } }) : undefined
 }
 
 /** Returns an image with a damaged or missing manifest; undefined when that is known already or no longer matters. */
 export function withManifestDamage(stored: StoredImage, reason: string): StoredImage | undefined {
   const { image, life } = stored
   if (life.damage === 'manifest' || !allows('markManifestDamage', image.status)) return undefined
-  const statusReason = `Its manifest is damaged: ${reason}. Sync the image again from a store that has it, or delete it.`
-  if (image.status === 'deleted')
-    return moved('markManifestDamage', stored, { status: 'deleted' }, { damage: 'manifest', before: { status: 'error', statusReason } })
+  if (image.status === 'deleted') return moved('markManifestDamage', stored, { status: 'deleted' }, { damage: 'manifest' })
   const before = { status: image.status, statusReason: image.statusReason }
+  const statusReason = manifestDamage(image.id, `: ${reason}`)
   return moved('markManifestDamage', stored, { status: 'error', statusReason }, { damage: 'manifest', before })
+}
+
+/** Returns the sentences about a damaged manifest that operators read. */
+function manifestDamage(id: string, reason: string): string {
+  return `Its manifest is damaged${reason}. ${manifestAction(id)}`
+}
+
+/** Returns what to do about an image whose manifest is damaged or missing. */
+export function manifestAction(id: string): string {
+  return `Sync the image again from a store that has it, or restore images/${id}/manifest from a backup and run scrub; otherwise delete the image.`
 }
 
 /** Returns the image as it was before the damage, once the damage is gone. */
 export function withoutDamage(stored: StoredImage): StoredImage {
   const { image, life } = stored
   const whole = { damage: null, damagedAtMs: 0 }
-  if (image.status === 'deleted') return moved('clearDamage', stored, { status: 'deleted' }, { ...whole, before: { status: 'available', statusReason: null } })
-  if (life.damage === 'slices') return moved('clearDamage', stored, { status: 'available', statusReason: null }, whole)
-  const before = life.before ?? { status: 'available' as const, statusReason: null }
-  return moved('clearDamage', stored, { status: before.status, statusReason: before.statusReason }, { ...whole, before: null })
+  if (image.status === 'deleted') {
+    const isDegraded = life.damage === 'slices' && life.before?.status === 'degraded'
+    return moved('clearDamage', stored, { status: 'deleted' }, { ...whole, ...(isDegraded && { before: { status: 'available', statusReason: null } }) })
+  }
+  if (image.status === 'degraded') return moved('clearDamage', stored, { status: 'available', statusReason: null }, whole)
+  // Slices do not make an image an error: it has another reason, which stays.
+  if (life.damage !== 'manifest') return moved('clearDamage', stored, { status: 'error', statusReason: image.statusReason }, whole)
+  const { status, statusReason } = life.before ?? { status: 'creating', statusReason: null }
+  // A degraded image stays so until a scrub has found its slices whole.
+  return moved('clearDamage', stored, { status, statusReason }, { ...whole, damage: status === 'degraded' ? 'slices' : null, before: null })
 }
 
 /** Returns an image in the recycle bin; it stays there until `expiresAt`, for ever when that is null. */
@@ -233,8 +246,10 @@ export function restored(stored: StoredImage): StoredImage {
     return moved('restore', stored, { status: 'creating', statusReason: null }, { damage: null, before: null })
   }
   if (image.status !== 'deleted') throw problem('wrong-status', `Image ${image.name} is ${image.status}, not in the recycle bin.`)
+  const outside = { deletedAt: null, expiresAt: null }
+  if (life.damage === 'manifest') return moved('restore', stored, { status: 'error', statusReason: manifestDamage(image.id, ''), ...outside })
   const { status, statusReason } = life.before ?? { status: 'available' as const, statusReason: null }
-  return moved('restore', stored, { status, statusReason, deletedAt: null, expiresAt: null }, { before: null })
+  return moved('restore', stored, { status, statusReason, ...outside }, { before: null })
 }
 
 /** Returns an image whose removal has begun. Throws ProblemError `store-unavailable` when its files cannot be read. */

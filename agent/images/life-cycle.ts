@@ -12,6 +12,7 @@ import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { isDiskFull } from '../contract/failures.ts'
 import { diskProblem } from './disk-problem.ts'
+import type { Damage } from './damage.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { binned, changed, refuseDeletion, refuseUnreadable, removing, restored } from './image-states.ts'
@@ -67,6 +68,7 @@ export interface LifeCycleDeps {
   readonly retention: RetentionPolicy
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  readonly damage: Pick<Damage, 'verifyManifest'>
   readonly publication: Pick<Publication, 'resume'>
   readonly ownerLimit: OwnerLimit
 }
@@ -163,6 +165,8 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         return image
       }),
     async restore(id, actor) {
+      // An image that comes back as available must have its manifest.
+      if (keeper.need(id).image.status === 'deleted') await deps.damage.verifyManifest(id)
       using claims = new DisposableStack()
       const { image } = await keeper.change(id, (stored) => {
         const next = restored(stored)

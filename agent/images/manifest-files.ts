@@ -50,6 +50,8 @@ export interface ManifestFiles {
   writeContent(id: string, content: NewContent): Promise<WrittenManifest>
   /** Durable removal. */
   remove(id: string): Promise<void>
+  /** Forgets what is kept of a manifest, so that the next reader verifies its file again. */
+  forget(id: string): void
   /** The verified manifest. Throws ManifestInvalid when it is damaged, not there, or another one. */
   open(id: string, manifestDigest: string | null): Promise<HeldManifest>
   /** Like `open`, but not kept for the next one who asks: for passes over all images. */
@@ -69,6 +71,8 @@ export interface ManifestFilesDeps {
   readonly folder: string
   /** Lets other work on the event loop run. */
   readonly pause: () => Promise<void>
+  /** Called when a manifest that was verified turns out damaged while it is read; gives the error for the reader. */
+  readonly onDamaged: (id: string, error: ManifestInvalid) => Promise<Error>
 }
 
 /** A manifest that is kept, and how many use it now. */
@@ -148,7 +152,11 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
       const failing = { length: () => file.length(), read: (into: Uint8Array, position: number) => readOrForget(id, file, into, position) }
       const opened = await openManifest(failing, HASHES)
       isKept = true
-      return { ...opened, bytes: Math.ceil(length / MANIFEST_ENTRY_BYTES / MANIFEST_BLOCK_ENTRIES) * 16, file, users: 0, isForgotten: false }
+      const manifest = watchManifest(opened.manifest, (error) => {
+        if (kept.get(id)?.file === file) forget(id)
+        return deps.onDamaged(id, error)
+      })
+      return { ...opened, manifest, bytes: Math.ceil(length / MANIFEST_ENTRY_BYTES / MANIFEST_BLOCK_ENTRIES) * 16, file, users: 0, isForgotten: false }
     } finally {
       if (!isKept) await file.close()
     }
@@ -195,6 +203,7 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
       forget(id)
       await disk.remove(path(id))
     },
+    forget,
     async open(id, manifestDigest) {
       const known = kept.get(id)
       if (known) {
@@ -253,6 +262,35 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
         yield* salvageEntries(file)
       } finally {
         await file.close()
+      }
+    },
+  }
+}
+
+/** Returns a manifest whose readers get the error that `onInvalid` gives when a block is no longer the one that was verified. */
+function watchManifest(manifest: Manifest, onInvalid: (error: ManifestInvalid) => Promise<Error>): Manifest {
+  const failure = async (error: unknown): Promise<unknown> => (error instanceof ManifestInvalid ? onInvalid(error) : error)
+  return {
+    ...manifest,
+    async *blocks(from) {
+      try {
+        yield* manifest.blocks(from)
+      } catch (error) {
+        throw await failure(error)
+      }
+    },
+    async find(offset) {
+      try {
+        return await manifest.find(offset)
+      } catch (error) {
+        throw await failure(error)
+      }
+    },
+    async *pieces(position) {
+      try {
+        yield* manifest.pieces(position)
+      } catch (error) {
+        throw await failure(error)
       }
     },
   }

@@ -21,7 +21,7 @@ import { diskProblem } from './disk-problem.ts'
 import type { ImageProbe } from './formats/format.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { adopted, changed, concluded, fresh, givenUp, lacksDigest, refused, restoredBySync, resynced, withDigest } from './image-states.ts'
+import { adopted, changed, concluded, fresh, givenUp, lacksDigest, refused, restored, resynced, withDigest } from './image-states.ts'
 import type { Examination } from './image-states.ts'
 import { inspectImage } from './inspection.ts'
 import type { ManifestFiles } from './manifest-files.ts'
@@ -188,10 +188,10 @@ export function createPublication(deps: PublicationDeps): Publication {
     }
     if (there?.image.status === 'deleting') throw problem('wrong-status', `Image ${there.image.name} is being removed here.`)
     if (there?.image.status === 'creating' || there?.image.status === 'available') return false
-    if (there?.image.status === 'deleted' && there.life.damage === null) {
-      const restored = restoredBySync(there)
-      using _claim = ownerLimit.claim(restored.image)
-      await keeper.save(restored)
+    if (there?.image.status === 'deleted' && there.life.damage === null && there.life.before?.status === 'available') {
+      const back = restored(there)
+      using _claim = ownerLimit.claim(back.image)
+      await keeper.save(back)
       return true
     }
     const stored = there ? resynced(there, image, clock.nowMs()) : adopted(image, clock.nowMs())

@@ -1,12 +1,15 @@
 // Roots for gc: every image of the catalogue, the recycle bin included, keeps its slices alive, and so does every content
 // that is being sent, also when its image is removed meanwhile.
 
+import type { ImageStatus } from '../../protocol/image.ts'
 import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
 import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
-import type { SliceRoot, SliceRoots } from '../contract/slices.ts'
+import type { RootFault, SliceRoot, SliceRoots } from '../contract/slices.ts'
 import { rootName } from './damage.ts'
 import type { Damage } from './damage.ts'
+import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
+import { manifestAction } from './image-states.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 
 export interface RootsDeps {
@@ -37,7 +40,10 @@ export function createContentHolds(): ContentHolds {
   }
 }
 
-/** A root throws when its manifest cannot be read or has just vanished, so that gc removes nothing on a wrong picture. */
+/**
+ * Creates the roots of all images. A root throws when the disk cannot read its manifest, and has a fault when the manifest is damaged or
+ * missing: in both cases gc removes nothing.
+ */
 export function createImageRoots(deps: RootsDeps): SliceRoots {
   return {
     *list() {
@@ -52,26 +58,32 @@ async function* entriesOf(blocks: AsyncIterable<ManifestBlock>): AsyncGenerator<
 }
 
 function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceRoot {
+  let fault: RootFault | undefined
   return {
     name: rootName(id),
+    fault: () => fault,
     async *entries(): AsyncGenerator<ManifestEntry> {
+      fault = undefined
       const before = keeper.table.get(id)
-      if (!before) return
+      if (!before || neverHadContent(before)) return
       try {
         yield* entriesOf(manifests.walk(id, before.image.manifestDigest))
+        if (before.life.damage === 'manifest') await damage.manifestWhole(id)
       } catch (error) {
         if (!(error instanceof ManifestInvalid)) throw error
-        const isGoing = (): boolean => (keeper.table.get(id)?.image.status ?? 'deleting') === 'deleting'
-        const wasKnown = before.life.damage === 'manifest' || before.life.damage === 'metadata'
-        if (!isGoing() && !wasKnown) await damage.manifestDamaged(id, error.message)
-        let count = 0
-        for await (const entry of manifests.salvage(id)) {
-          count++
-          yield entry
-        }
-        // An empty file or none at all, all of a sudden: the mount path itself may be gone. The next gc knows of the damage.
-        if (count === 0 && !isGoing() && !wasKnown) throw new Error(`the manifest of image ${id} has vanished: ${error.message}`, { cause: error })
+        const status = (): ImageStatus => keeper.table.get(id)?.image.status ?? 'deleting'
+        if (status() !== 'deleting') await damage.manifestDamaged(id, error.message)
+        yield* manifests.salvage(id)
+        // Once an operator has deleted an image that is known as damaged, what can be salvaged is enough.
+        const isGivenUp = status() === 'deleted' && (before.life.damage === 'manifest' || before.life.damage === 'metadata')
+        if (status() !== 'deleting' && !isGivenUp)
+          fault = { reason: `the manifest of image ${before.image.name} (${id}) is damaged: ${error.message}`, action: manifestAction(id) }
       }
     },
   }
+}
+
+/** Returns whether an image was refused before it got a manifest. */
+function neverHadContent({ image, life }: StoredImage): boolean {
+  return image.manifestDigest === null && life.damage === 'manifest'
 }

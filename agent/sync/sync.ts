@@ -5,12 +5,12 @@ import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import type { Fetch, Peer } from '../../protocol/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
+import type { ImageAdmission, ImagePublisher, ImageVerification } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
@@ -45,7 +45,7 @@ export interface SyncDeps {
   readonly mount: string
   /** UUID of this store. */
   readonly storeId: string
-  readonly images: Pick<ImagePublisher, 'find' | 'adopt'> & ImageAdmission
+  readonly images: Pick<ImagePublisher, 'find' | 'adopt'> & ImageAdmission & ImageVerification
   readonly slices: SliceIngester
   readonly space: Space
   readonly tasks: Pick<Tasks, 'register' | 'start'>
@@ -163,6 +163,9 @@ async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonl
   return [...found.values()]
 }
 
+/** Statuses in which the copy of an image that is here is not replaced. */
+const RELIED_ON: ReadonlySet<ImageStatus> = new Set(['creating', 'available', 'deleted'])
+
 const REFUSALS = { busy: 'is being removed here', unreadable: 'is here, but its files cannot be read now', 'other-bytes': 'is here with other bytes' } as const
 
 /** The image at the source once it is no longer `creating`, which takes a moment after its upload. */
@@ -193,6 +196,9 @@ async function copyImage(
   image: Image,
   { context, counts, progress }: Copying,
 ): Promise<'copied' | 'already-there'> {
+  // Before the store says that it has the image, its manifest is read whole: a damaged one is copied again.
+  const found = deps.images.find(image.id)
+  if (found && RELIED_ON.has(found.status)) await deps.images.isWhole(image.id)
   const here = deps.images.find(image.id)
   const decision = planSync(image, here)
   switch (decision.kind) {

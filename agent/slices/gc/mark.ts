@@ -1,5 +1,6 @@
 // Mark and sweep of a gc: which slices a root names, and which leave the index because nothing names them.
 
+import { problem } from '../../../protocol/problems.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoots } from '../../contract/slices.ts'
 import type { PackUse } from './plan.ts'
@@ -64,6 +65,9 @@ export async function mark(deps: MarkDeps, range: DigestRange, expected: number,
           await deps.pause()
         }
       }
+      // Slices that the missing entries name must not count as garbage.
+      const fault = root.fault?.()
+      if (fault) throw problem('data-corrupt', `Nothing was removed, because ${fault.reason}.`, { action: fault.action })
     }
   }
   return marked

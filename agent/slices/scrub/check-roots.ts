@@ -21,6 +21,8 @@ export interface CheckRootsDeps {
 export interface MissingSlices {
   readonly missing: { digest: string; root: string }[]
   readonly damagedRoots: string[]
+  /** Why roots could not give all their entries, a sentence each. */
+  readonly rootFaults: readonly string[]
   /** Digests of quarantined slices that a root needs and no pack has. */
   readonly quarantined: ReadonlySet<string>
 }
@@ -41,12 +43,14 @@ export async function checkRoots(deps: CheckRootsDeps, signal: AbortSignal | und
 async function findMissing(deps: CheckRootsDeps, signal: AbortSignal | undefined): Promise<MissingSlices> {
   const missing: { digest: string; root: string }[] = []
   const damagedRoots: string[] = []
+  const rootFaults: string[] = []
   const candidates = new Set(deps.quarantine.all().map((entry) => entry.digest))
   const quarantined = new Set<string>()
   let seen = 0
   for (const roots of deps.roots) {
     for await (const root of roots.list()) {
       let isDamaged = false
+      const missingBefore = missing.length
       for await (const { digest } of root.entries()) {
         if (++seen % STEP_ENTRIES === 0) {
           signal?.throwIfAborted()
@@ -58,8 +62,14 @@ async function findMissing(deps: CheckRootsDeps, signal: AbortSignal | undefined
         if (candidates.has(text)) quarantined.add(text)
         if (missing.length < FINDINGS_MAX) missing.push({ digest: text, root: root.name })
       }
-      if (isDamaged) damagedRoots.push(root.name)
+      const fault = root.fault?.()
+      if (fault) {
+        // Entries of a damaged manifest name slices that never existed.
+        missing.splice(missingBefore)
+        rootFaults.push(`${fault.reason.charAt(0).toUpperCase()}${fault.reason.slice(1)}. ${fault.action}`)
+      }
+      if (isDamaged || fault) damagedRoots.push(root.name)
     }
   }
-  return { missing, damagedRoots, quarantined }
+  return { missing, damagedRoots, rootFaults, quarantined }
 }

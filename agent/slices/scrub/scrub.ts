@@ -43,7 +43,8 @@ export async function scrubStore(deps: ScrubDeps, options: ScrubOptions): Promis
   await deps.retryLeftOut()
   await scrubPacks(deps, options, findings)
   await rebuildIfDamaged(deps, findings)
-  const { missing, damagedRoots, quarantined } = await checkRoots(deps, options.signal, () => rebuildIfDamaged(deps, findings))
+  const { missing, damagedRoots, rootFaults, quarantined } = await checkRoots(deps, options.signal, () => rebuildIfDamaged(deps, findings))
+  for (const fault of rootFaults) addFault(findings, fault)
   await deps.quarantine.settle((digest) => quarantined.has(digest))
   const { slices, bytes, corrupt, faults } = findings
   return { slices, bytes, corrupt, faults, missing, damagedRoots }

@@ -1,13 +1,16 @@
 // Damage: what one broken file costs, which is that file and nothing else, and how an image comes back.
 
 import { describe, expect, test } from 'bun:test'
-import { readdir, rm, writeFile } from 'node:fs/promises'
+import { open, readdir, rm, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { decodeImageFile, encodeImageFile, newLife } from '../../../agent/images/image-file.ts'
+import { MANIFEST_MEMORY_BYTES_MAX } from '../../../agent/images/manifest-files.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { ProblemError } from '../../../protocol/problems.ts'
+import { newId } from '../../../protocol/ids.ts'
+import { MANIFEST_ENTRY_BYTES } from '../../../protocol/manifest.ts'
+import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { propertyOptions } from '../../support/properties.ts'
@@ -19,6 +22,16 @@ async function flip(path: string, at: number): Promise<void> {
   const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
   bytes[at] = (bytes[at] ?? 0) ^ 0x20
   await writeFile(path, bytes)
+}
+
+async function problemOf(running: Promise<unknown>): Promise<ProblemError> {
+  try {
+    await running
+  } catch (error) {
+    if (error instanceof ProblemError) return error
+    throw error
+  }
+  throw new Error('nothing was refused')
 }
 
 const image: Image = {
@@ -186,7 +199,7 @@ describe('start', () => {
 })
 
 describe('manifest', () => {
-  test('that is damaged between its ends is found on read, keeps its slices, and costs only its image', async () => {
+  test('that is damaged between its ends is found on read, and costs only its image', async () => {
     await using folder = await createTemporaryFolder()
     let ids: string[]
     {
@@ -204,24 +217,128 @@ describe('manifest', () => {
     expect(failure).toBeInstanceOf(ProblemError)
     expect(store.catalogue.need(hurt)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
     expect(store.catalogue.need(well).status).toBe('available')
-    // One slice is named wrongly; all others are still held.
-    expect((await store.slices.gc({ dryRun: true })).slicesDead).toBe(1)
   })
 
-  test('that vanishes while the agent runs stops the gc that notices it', async () => {
+  const broken = [
+    ['that vanished', (path: string) => rm(path)],
+    ['that is empty', (path: string) => writeFile(path, '')],
+    ['with one byte changed', (path: string) => flip(path, 32 + 3 * 40 + 9)],
+  ] as const
+
+  test.each(broken)('%s keeps every gc from removing anything, until the image is deleted', async (_what, damage) => {
     await using folder = await createTemporaryFolder()
     let id
     {
       await using store = await openImageStore(folder)
-      id = (await store.add(seededBytes(2_000_000, 1))).id
+      id = (await store.add(seededBytes(2_000_000, 1), { name: 'hurt' })).id
     }
+    let slices
+    {
+      await using store = await openImageStore(folder)
+      await damage(folder.file('mount', 'images', id, 'manifest'))
+      slices = store.slices.stats().slices
+      for (let i = 0; i < 2; i++) {
+        const error = await problemOf(store.slices.gc({ dryRun: false }))
+        expect(error.message).toStartWith(`Nothing was removed, because the manifest of image hurt (${id}) is damaged: `)
+        expect(error.problem.action).toContain(`restore images/${id}/manifest from a backup`)
+        expect(store.catalogue.need(id).status).toBe('error')
+        expect(store.catalogue.need(id).statusReason).toStartWith('Its manifest is damaged: ')
+        expect(store.slices.stats().slices).toBe(slices)
+      }
+    }
+    // A restart must not make gc forget why it stopped.
     await using store = await openImageStore(folder)
-    await rm(folder.file('mount', 'images', id, 'manifest'))
-    const { slices } = store.slices.stats()
-    expect(store.slices.gc({ dryRun: false })).rejects.toThrow('vanished')
-    await until('the image is known as damaged', () => store.catalogue.need(id).status === 'error')
+    await problemOf(store.slices.gc({ dryRun: false }))
     expect(store.slices.stats().slices).toBe(slices)
-    expect((await store.slices.gc({ dryRun: true })).slicesDead).toBe(slices)
+    await store.catalogue.delete(id, 'test')
+    expect((await store.slices.gc({ dryRun: false })).slicesDead).toBeGreaterThan(0)
+  })
+
+  test.each(broken)('%s is found by scrub, which checks everything else too', async (_what, damage) => {
+    await using folder = await createTemporaryFolder()
+    let ids: string[]
+    {
+      await using store = await openImageStore(folder)
+      ids = [(await store.add(seededBytes(2_000_000, 1), { name: 'hurt' })).id, (await store.add(seededBytes(300_000, 2))).id]
+    }
+    const [hurt = '', well = ''] = ids
+    await using store = await openImageStore(folder)
+    const path = folder.file('mount', 'images', hurt, 'manifest')
+    const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+    await damage(path)
+    expect(store.catalogue.need(hurt).status).toBe('available')
+    const report = await store.slices.scrub({ bytesPerSecond: Infinity })
+    expect(report.faults).toEqual([expect.stringContaining(`The manifest of image hurt (${hurt}) is damaged: `)])
+    expect(report).toMatchObject({ missing: [], damagedRoots: [`image ${hurt}`] })
+    expect(store.catalogue.need(hurt).status).toBe('error')
+    expect(store.catalogue.need(well).status).toBe('available')
+    expect(store.events.filter(({ type }) => type === 'image.damaged')).toHaveLength(1)
+
+    // The file came back from a backup: the next scrub says so.
+    await writeFile(path, bytes)
+    expect((await store.slices.scrub({ bytesPerSecond: Infinity })).faults).toEqual([])
+    expect(store.catalogue.need(hurt)).toMatchObject({ status: 'available', statusReason: null })
+    expect(store.events.filter(({ type }) => type === 'image.recovered')).toHaveLength(1)
+    expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
+  })
+
+  test('that is damaged while a reader has it open makes the image an error at once', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const id = newId('img', Date.now())
+    // Longer than what is kept in memory, so that its blocks are read when they are needed.
+    const entries = Math.ceil(MANIFEST_MEMORY_BYTES_MAX / MANIFEST_ENTRY_BYTES) + 10
+    await using ingest = store.slices.ingest({ offset: 0, tail: new Uint8Array(0) })
+    await ingest.write(seededBytes(32_768, 1))
+    const end = await ingest.finish()
+    const [slice] = end.entries
+    if (!slice) throw new Error('nothing was stored')
+    const blocks = async function* () {
+      yield Array.from({ length: entries }, () => slice)
+    }
+    const source = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
+    await store.catalogue.publish({ id, draft: { name: 'long', description: '' }, source }, { blocks, length: entries * slice.length })
+    await until('the image is available', () => store.catalogue.need(id).status === 'available')
+    using content = await store.catalogue.open(id)
+    const path = folder.file('mount', 'images', id, 'manifest')
+    const at = 32 + Math.floor(entries / 2) * 40 + 9
+    // In place: the open file of the reader must see the change.
+    const file = await open(path, 'r+')
+    await file.write(Uint8Array.of(0xff), 0, 1, at)
+    await file.close()
+    // All blocks are read, so that none of the few that are kept hides the damage.
+    const error = await problemOf(Array.fromAsync(content.manifest.blocks(), ({ first }) => first))
+    expect(problemCode(error.problem)).toBe('data-corrupt')
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
+  })
+
+  test('that is damaged in the recycle bin does not let the image come back as available', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { id } = await store.add(seededBytes(300_000, 1))
+    await store.catalogue.delete(id, 'test')
+    const path = folder.file('mount', 'images', id, 'manifest')
+    const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+    await flip(path, 32 + 9)
+    expect(await store.catalogue.restore(id, 'test')).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
+    await writeFile(path, bytes)
+    await store.slices.scrub({ bytesPerSecond: Infinity })
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'available', statusReason: null })
+  })
+
+  test('that comes back does not make an image available that was refused', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { id, statusReason } = await store.add(seededBytes(300_000, 1), { format: 'qcow2' })
+    await store.catalogue.delete(id, 'test')
+    const path = folder.file('mount', 'images', id, 'manifest')
+    const bytes = new Uint8Array(await Bun.file(path).arrayBuffer())
+    await rm(path)
+    await store.slices.scrub({ bytesPerSecond: Infinity })
+    await store.catalogue.markDamaged([`image ${id}`], 'a disk died.')
+    await writeFile(path, bytes)
+    await store.slices.scrub({ bytesPerSecond: Infinity })
+    expect(await store.catalogue.restore(id, 'test')).toMatchObject({ status: 'error', statusReason })
   })
 })
 

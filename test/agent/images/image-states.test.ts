@@ -48,7 +48,7 @@ const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImag
   markSliceDamage: (status) => [withSliceDamage(storedAs(status, {}, { before: { status: 'available', statusReason: null } }), 'a disk died.', NOW_MS)],
   markManifestDamage: (status) => [withManifestDamage(storedAs(status), 'its file is missing')],
   clearDamage: (status) => {
-    if (status === 'deleted') return [withoutDamage(storedAs(status, { availableAt: '2026-01-01T00:00:00.000Z' }, { damage: 'manifest' }))]
+    if (status === 'deleted') return [withoutDamage(storedAs(status, {}, { damage: 'manifest' }))]
     if (status === 'degraded') return [withoutDamage(storedAs(status, {}, { damage: 'slices' }))]
     // An error that came from a damaged manifest goes back to any status that can have been damaged.
     const earlier = STATUSES.filter((before) => allows('markManifestDamage', before) && before !== 'deleted')
@@ -97,6 +97,37 @@ describe('a new image', () => {
   test('is creating, or an error when it can never have content', () => {
     expect(fresh(NEW, 100, DIGEST, NOW_MS).image.status).toBe('creating')
     expect(refused(NEW, 100, 'The journal was damaged.', NOW_MS).image).toMatchObject({ status: 'error', statusReason: 'The journal was damaged.' })
+  })
+})
+
+describe('damage', () => {
+  test('of the manifest keeps the status from before, and damaged slices are not forgotten with it', () => {
+    const degraded = withSliceDamage(storedAs('available'), 'a disk died.', NOW_MS)
+    const lost = degraded && withManifestDamage(degraded, 'its file is missing')
+    expect(lost?.image.status).toBe('error')
+    const back = lost && withoutDamage(lost)
+    expect(back).toMatchObject({ image: { status: 'degraded', statusReason: 'A disk died.' }, life: { damage: 'slices' } })
+    expect(back && withoutDamage(back).image.status).toBe('available')
+  })
+
+  test('of slices that is gone does not clear an error with another reason', () => {
+    const mismatch = withDigest(storedAs('degraded', { digest: OTHER_DIGEST }, { damage: 'slices', digestClaimed: true }), DIGEST)
+    expect(withoutDamage(mismatch).image).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Digest mismatch') })
+  })
+})
+
+describe('a sync', () => {
+  const here: Partial<Image> = { owner: 'ann', bindings: ['vm-1'], protected: true }
+  const source = storedAs('available', { name: 'theirs', owner: 'bob' }).image
+
+  test('keeps owner, bindings and protection of an image with a damaged manifest', () => {
+    const lost = withManifestDamage(storedAs('available', here), 'its file is missing')
+    expect(lost && resynced(lost, source, NOW_MS).image).toMatchObject({ ...here, name: 'debian', status: 'creating' })
+  })
+
+  test('replaces an image that failed, or whose metadata was lost', () => {
+    for (const life of [{}, { damage: 'metadata' }] as const)
+      expect(resynced(storedAs('error', here, life), source, NOW_MS).image).toMatchObject({ name: 'theirs', owner: 'bob', bindings: [], status: 'creating' })
   })
 })
 
