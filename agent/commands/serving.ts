@@ -102,6 +102,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     eventLoop,
     residentBytes,
     sliceStats: () => slices.stats(),
+    damagedImages: () => catalogue.counts().damaged,
     lastScrub: () => maintenance.lastScrub() ?? { endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] },
     schedules: () => schedules.facts(),
     tasks,

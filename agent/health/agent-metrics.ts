@@ -23,7 +23,7 @@ export interface AgentMetricsDeps {
   readonly tasks: Pick<TaskBoard, 'counts'>
   readonly health: Pick<HealthBoard, 'current'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes' | 'packs' | 'packBytes' | 'quarantined'>
-  readonly images: () => { readonly available: number; readonly deleted: number; readonly other: number; readonly imageBytes: number }
+  readonly images: () => { readonly available: number; readonly deleted: number; readonly other: number; readonly damaged: number; readonly imageBytes: number }
   readonly uploadsActive: () => number
   readonly eventLoopDelayMsMax: () => number
   readonly residentBytes: () => number
@@ -85,6 +85,7 @@ function addStoreReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
   const byLabel = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void =>
     metrics.reading(name, help, 'gauge', () => Object.entries(read()).map(([key, value]) => ({ value, labels: { [label]: key } })))
   gauge('slipway_images_bytes', 'Length of all images as files.', () => deps.images().imageBytes)
+  gauge('slipway_images_damaged', 'Images that are damaged, recycle bin excluded.', () => deps.images().damaged)
   byLabel('slipway_images', 'Images by status.', 'status', () => {
     const { available, deleted, other } = deps.images()
     return { available, deleted, other }

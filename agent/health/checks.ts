@@ -16,6 +16,7 @@ import {
   judgeCertificate,
   judgeClock,
   judgeEventLoop,
+  judgeImages,
   judgeIndex,
   judgeMount,
   judgeQuarantine,
@@ -44,6 +45,8 @@ export interface StoreChecksDeps {
   readonly residentBytes: () => number
   /** Asks the index database for something; throws when it cannot answer. */
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'quarantined' | 'rebuilding'>
+  /** Images outside the recycle bin that are damaged. */
+  readonly damagedImages: () => number
   readonly lastScrub: () => Omit<ScrubFacts, 'sinceMs'>
   readonly schedules: () => readonly ScheduleFacts[]
   readonly tasks: Pick<TaskBoard, 'counts'>
@@ -65,6 +68,7 @@ export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
     check('free-space', spaceCheck(deps)),
     check('index-database', () => judgeIndex(indexFacts(deps.sliceStats)), true),
     check('last-scrub', () => judgeScrub({ ...deps.lastScrub(), sinceMs }, clock.nowMs())),
+    check('images', () => judgeImages(deps.damagedImages())),
     check('quarantine', () => judgeQuarantine(deps.sliceStats().quarantined)),
     check('schedules', () => judgeSchedules(deps.schedules(), clock.nowMs())),
     check('tasks', () => judgeBacklog(tasks.counts())),

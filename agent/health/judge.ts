@@ -166,6 +166,14 @@ export function judgeScrub(facts: ScrubFacts, nowMs: number): Finding {
       impact: `These cannot be read in full: ${damagedRoots.slice(0, 5).join(', ') || 'no image that is known'}${damagedRoots.length > 5 ? ` and ${damagedRoots.length - 5} more` : ''}.`,
       action: 'Sync these images again from a store that has them, then run scrub. Check the disk (smartctl, dmesg).',
     }
+  if (damagedRoots.length > 0)
+    return {
+      state: 'failed',
+      measured: `${faults} faults found ${when}`,
+      limit,
+      impact: `These cannot be read in full: ${damagedRoots.slice(0, 5).join(', ')}${damagedRoots.length > 5 ? ` and ${damagedRoots.length - 5} more` : ''}.`,
+      action: 'Look at the result of the scrub task, sync these images again from a store that has them, then run scrub.',
+    }
   if (faults > 0)
     return {
       state: 'warning',
@@ -183,6 +191,17 @@ export function judgeScrub(facts: ScrubFacts, nowMs: number): Finding {
       action: 'Run the schedule scrub now, and see why it did not run.',
     }
   return ok(`last scrub ${when}, nothing found`, limit)
+}
+
+export function judgeImages(damaged: number): Finding {
+  if (damaged === 0) return ok('no damaged image', 'no damaged image')
+  return {
+    state: 'failed',
+    measured: `${damaged} damaged ${damaged === 1 ? 'image' : 'images'}`,
+    limit: 'no damaged image',
+    impact: 'Damaged images cannot be read in full. While a manifest is damaged, cleanup removes nothing.',
+    action: 'List the images with status error and degraded, and do what the reason of each says: sync it again, restore it from a backup, or delete it.',
+  }
 }
 
 export function judgeQuarantine(slices: number): Finding {

@@ -17,6 +17,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import { createDamage } from './damage.ts'
 import type { Damage } from './damage.ts'
 import { createDamagedSlices } from './damaged-slices.ts'
+import { isDamaged } from './image-states.ts'
 import { createImageKeeper } from './image-keeper.ts'
 import { createImageTable, pageOfImages } from './image-table.ts'
 import { createLifeCycle } from './life-cycle.ts'
@@ -58,6 +59,8 @@ export interface ImageCounts {
   readonly available: number
   readonly deleted: number
   readonly other: number
+  /** Images outside the recycle bin whose slices, manifest or metadata are damaged. */
+  readonly damaged: number
   /** Bytes of all images as files. */
   readonly imageBytes: number
 }
@@ -224,14 +227,17 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       let available = 0
       let deleted = 0
       let other = 0
+      let damaged = 0
       let imageBytes = 0
-      for (const { image } of table.all()) {
+      for (const stored of table.each()) {
+        const { image } = stored
+        if (isDamaged(stored)) damaged++
         if (image.status === 'available') available++
         else if (image.status === 'deleted') deleted++
         else other++
         imageBytes += image.length
       }
-      return { available, deleted, other, imageBytes }
+      return { available, deleted, other, damaged, imageBytes }
     },
     *each() {
       for (const { image } of table.each()) yield image

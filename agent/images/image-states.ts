@@ -180,6 +180,17 @@ export function withDigest(stored: StoredImage, digest: string): StoredImage {
   return moved('setDigest', stored, { digest, status: 'error', statusReason: mismatch }, life)
 }
 
+/** Returns whether an image was refused before it got a manifest. */
+export function neverHadContent({ image, life }: StoredImage): boolean {
+  return image.manifestDigest === null && life.damage === 'manifest'
+}
+
+/** Returns whether something of an image is damaged that an operator still wants: not in the recycle bin, and not of a refused image. */
+export function isDamaged(stored: StoredImage): boolean {
+  const { status } = stored.image
+  return stored.life.damage !== null && status !== 'deleted' && status !== 'deleting' && !neverHadContent(stored)
+}
+
 /** Returns an image with damaged slices; undefined when its slices no longer matter. */
 export function withSliceDamage(stored: StoredImage, reason: string, nowMs: number): StoredImage | undefined {
   const { image, life } = stored

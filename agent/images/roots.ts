@@ -7,9 +7,8 @@ import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/mani
 import type { RootFault, SliceRoot, SliceRoots } from '../contract/slices.ts'
 import { rootName } from './damage.ts'
 import type { Damage } from './damage.ts'
-import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { manifestAction } from './image-states.ts'
+import { manifestAction, neverHadContent } from './image-states.ts'
 import type { ManifestFiles } from './manifest-files.ts'
 
 export interface RootsDeps {
@@ -81,9 +80,4 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
       }
     },
   }
-}
-
-/** Returns whether an image was refused before it got a manifest. */
-function neverHadContent({ image, life }: StoredImage): boolean {
-  return image.manifestDigest === null && life.damage === 'manifest'
 }

@@ -30,6 +30,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       eventLoop: { delayMsMax: () => 1 },
       residentBytes: () => 1,
       sliceStats: () => ({ slices: 1, quarantined: 0, rebuilding: null }),
+      damagedImages: () => 0,
       lastScrub: () => ({ endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] }),
       schedules: () => [],
       tasks: { counts: () => ({ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }) },

@@ -273,12 +273,14 @@ describe('manifest', () => {
     expect(store.catalogue.need(hurt).status).toBe('error')
     expect(store.catalogue.need(well).status).toBe('available')
     expect(store.events.filter(({ type }) => type === 'image.damaged')).toHaveLength(1)
+    expect(store.catalogue.counts().damaged).toBe(1)
 
     // The file came back from a backup: the next scrub says so.
     await writeFile(path, bytes)
     expect((await store.slices.scrub({ bytesPerSecond: Infinity })).faults).toEqual([])
     expect(store.catalogue.need(hurt)).toMatchObject({ status: 'available', statusReason: null })
     expect(store.events.filter(({ type }) => type === 'image.recovered')).toHaveLength(1)
+    expect(store.catalogue.counts().damaged).toBe(0)
     expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
   })
 

@@ -80,7 +80,7 @@ export async function serveImages(
 }
 
 function describe({ catalogue, mount, slices }: ImageStore, id: string): Store {
-  const { imageBytes, ...images } = catalogue.counts()
+  const { imageBytes, damaged: _damaged, ...images } = catalogue.counts()
   const { slices: count, storedBytes } = slices.stats()
   return {
     id,
