@@ -1,0 +1,50 @@
+// docs/monitor.md lists every metric: what a real agent reports after an upload, a gc and a scrub is compared with the table.
+
+import { describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { startAgent } from '../support/agents/agent-process.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { until } from '../support/until.ts'
+
+interface Metric {
+  readonly type: string
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+async function documentedMetrics(): Promise<Record<string, Metric>> {
+  const text = await Bun.file(join(import.meta.dir, '../../docs/monitor.md')).text()
+  const rows = text.matchAll(/^\| `(\w+)` +\| (\w+) +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)
+  return Object.fromEntries(
+    [...rows].map(([, name, type = '', labels = '', help = '']) => [name, { type, help, labels: labels === '–' ? [] : labels.split(', ') }]),
+  )
+}
+
+/** Returns the metrics of a text in the Prometheus format, with all labels of their series. */
+function reportedMetrics(text: string): Record<string, Metric> {
+  const metrics: Record<string, Metric> = {}
+  for (const [, name = '', help = ''] of text.matchAll(/^# HELP (\S+) (.*)$/gm)) {
+    const type = new RegExp(`^# TYPE ${name} (\\S+)$`, 'm').exec(text)?.[1] ?? ''
+    const suffix = type === 'histogram' ? '(?:_bucket|_sum|_count)' : ''
+    const series = [...text.matchAll(new RegExp(`^${name}${suffix}(?:\\{(.*)\\})? \\S+$`, 'gm'))]
+    const labels = new Set(series.flatMap(([, pairs = '']) => [...pairs.matchAll(/(\w+)="/g)].map(([, label = '']) => label)))
+    metrics[name] = { type, help, labels: [...labels] }
+  }
+  return metrics
+}
+
+describe('the reference of metrics', () => {
+  test('has the name, type, labels and help of every metric of an agent, and no other', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    const ask = (path: string, method = 'GET'): Promise<Response> => fetch(`${agent.url}${path}`, { method, headers: agent.headers() })
+    await ask('/v1/schedules/scrub/run', 'POST')
+    await ask('/v1/schedules/cleanup/run', 'POST')
+    let text = ''
+    await until('both have run', async () => {
+      text = await (await ask('/metrics')).text()
+      return /^slipway_scrub_last_findings \d/m.test(text) && /^slipway_gc_last_freed_bytes \d/m.test(text)
+    })
+    expect(reportedMetrics(text)).toEqual(await documentedMetrics())
+  })
+})
