@@ -1,11 +1,14 @@
-// The units as systemd itself reads them: accepted without a word, and as little exposed as it goes.
+// The units as systemd itself reads them: accepted without a warning, and sandboxed. The examples: every line of them has an effect.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
+import { KNOWN_KEYS, parseConfig } from '../../agent/config.ts'
+import type { Config } from '../../agent/config.ts'
+import { readBotConfig } from '../../bot/config.ts'
 import { requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
-/** Highest exposure level that is accepted; systemd calls anything up to 4 "OK". */
+/** Highest exposure level accepted; systemd calls anything up to 4 "OK". */
 const EXPOSURE_MAX = 2.0
 
 const analyzeTest = requireTool('systemd-analyze', 'systemd')
@@ -22,7 +25,7 @@ describe('units', () => {
   for (const unit of UNITS) {
     analyzeTest(`systemd accepts ${unit}`, async () => {
       await using folder = await createTemporaryFolder()
-      // Only the program is another one: it need not be installed to read the unit.
+      // systemd looks for the program, which is not installed here.
       const text = (await Bun.file(`systemd/${unit}`).text()).replaceAll(/^(ExecStart=)\S+/gm, `$1${process.execPath}`)
       const name = unit.replace('@.', '@edge-a.')
       await Bun.write(folder.file(name), text)
@@ -45,7 +48,7 @@ describe('units', () => {
     for (const [key, value] of Object.entries(settings)) expect(lines).toContain(`${key}=${value}`)
   })
 
-  analyzeTest('every line of the example that opens the network is one that systemd takes', async () => {
+  analyzeTest('systemd accepts every line of the example that allows more networks', async () => {
     await using folder = await createTemporaryFolder()
     const unit = (await Bun.file('systemd/slipway-agent@.service').text()).replaceAll(/^(ExecStart=)\S+/gm, `$1${process.execPath}`)
     await Bun.write(folder.file('slipway-agent@edge-a.service'), unit)
@@ -64,5 +67,48 @@ describe('units', () => {
     const folders = await run('systemd-tmpfiles', '--create', `--root=${folder.path}`, `${process.cwd()}/systemd/tmpfiles.d/slipway.conf`)
     expect(folders).toEqual({ code: 0, text: '' })
     expect((await readdir(folder.path)).toSorted()).toEqual(['etc', 'srv', 'var'])
+  })
+})
+
+describe('examples', () => {
+  const read = (name: string): Promise<string> => Bun.file(`systemd/examples/${name}`).text()
+  /** Puts every commented setting into force. */
+  const uncommented = (text: string): string => text.replaceAll(/^# (?=[A-Z_]+=|[a-z-]+ = )/gm, '')
+  const parsed = (text: string): Config => {
+    const outcome = parseConfig(text, 'edge-a.toml', {})
+    if (outcome.kind === 'refused') throw new Error(outcome.complaints.join('\n'))
+    return outcome.config
+  }
+
+  test('edge-a.toml is valid with every line in force, and each of them has an effect', async () => {
+    const config = parsed(uncommented(await read('edge-a.toml')))
+    expect(config.ineffectiveKeys).toEqual([])
+    expect(config.tls).toEqual({ cert: '/etc/slipway/tls/edge-a.pem', key: '/etc/slipway/tls/edge-a.key' })
+  })
+
+  test('edge-a.toml shows the defaults, but for the lines that are marked as examples', async () => {
+    const text = (await read('edge-a.toml')).replaceAll(/^# Example\..*\n(?:# .*\n)+/gm, '')
+    expect(parsed(uncommented(text))).toEqual(parsed(await read('edge-a.toml')))
+  })
+
+  test('edge-a.toml has every key that has an effect', async () => {
+    const text = await read('edge-a.toml')
+    const without = ['images.retrieve-existing', 'imports.roots', 'imports.allow']
+    for (const [section, keys] of Object.entries(KNOWN_KEYS)) {
+      const part = text.split(`\n[${section}]\n`)[1]?.split('\n[')[0] ?? ''
+      for (const key of Object.keys(keys))
+        expect([section, key, new RegExp(`^(?:# )?${key} = `, 'm').test(part)]).toEqual([section, key, !without.includes(`${section}.${key}`)])
+    }
+  })
+
+  test('bot.env and edge-a.env are valid with every line in force', async () => {
+    const variables = async (name: string): Promise<Record<string, string>> =>
+      Object.fromEntries([...uncommented(await read(name)).matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, key = '', value = '']) => [key, value]))
+    const bot = readBotConfig({ ...(await variables('bot.env')), SLIPWAY_HOME: '/var/lib/slipway-bot' })
+    expect([[...bot.admins], bot.logLevel]).toEqual([['U024BE7LH'], 'info'])
+    expect(parseConfig(await read('edge-a.toml'), 'edge-a.toml', await variables('edge-a.env'))).toMatchObject({
+      kind: 'config',
+      config: { network: { listen: { host: '10.20.0.5', port: 8420 } } },
+    })
   })
 })
