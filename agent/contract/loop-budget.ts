@@ -1,17 +1,17 @@
-// Loop budget: how long work that needs no waiting goes on before the event loop runs other work. Health, HEAD and other transfers wait
-// behind every uninterrupted stretch.
+// Loop budget: how long work that never waits may run before it lets the event loop run other work. Health checks, HEAD requests and other
+// transfers wait for every uninterrupted stretch.
 
 import type { Clock } from './runtime.ts'
 
-/** Time one stretch of work takes, in milliseconds; one step more than that at most, so steps are short. */
+/** Longest stretch of work in milliseconds. It may be exceeded by one step, so steps must be short. */
 const STRETCH_MS = 8
 
 export interface LoopBudget {
-  /** To be called between two steps; what it gives, if anything, is awaited before the next step. */
+  /** Call between two steps. A promise that it returns must be awaited before the next step. */
   spend(): Promise<void> | undefined
 }
 
-/** A budget for one loop over many steps. */
+/** Creates the budget of one loop over many steps. */
 export function createLoopBudget(clock: Pick<Clock, 'monotonicMs' | 'sleep'>): LoopBudget {
   let sinceMs = clock.monotonicMs()
   const pause = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-// Merges runs into one, and decides which. Rows of manifests that no image has any more are left out.
+// Decides which runs to merge, and merges them into one. Rows of manifests that no image has any more are dropped.
 
 import type { Digest } from '../../protocol/digest.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
@@ -10,15 +10,15 @@ import type { RunTarget } from './run-writer.ts'
 
 /** Blocks read at a time from each run: 256 KiB. */
 const STRETCH_BLOCKS = 64
-/** Rows merged before the event loop gets its turn: a few milliseconds. */
+/** Rows merged between two pauses: a few milliseconds. */
 const STEP_ROWS = 16_384
-/** Runs merged at once: each takes a buffer of 256 KiB. */
+/** Runs merged at once: each needs a buffer of 256 KiB. */
 export const MERGED_RUNS_MAX = 32
-/** Each run has at least this many times the rows of all smaller ones together. */
+/** Each run has at least this many times the rows of all smaller runs together. */
 const GROWTH = 2
 
 /**
- * The runs to merge, or none. Afterwards each run is at least twice as long as all shorter ones together, so that a store of N rows
+ * Returns the runs to merge, or none. After the merge each run is at least twice as long as all shorter runs together, so a store of N rows
  * has about log3 N runs at most.
  */
 export function planMerge(runs: readonly RunFile[], isWanted: (manifest: Digest) => boolean): RunFile[] {
@@ -30,12 +30,12 @@ export function planMerge(runs: readonly RunFile[], isWanted: (manifest: Digest)
     rows += run.rows
   }
   if (last >= 0) return bySize.slice(0, Math.min(last + 1, MERGED_RUNS_MAX))
-  // A run is written again without the rows of images that are gone, once these are the greater part of its images.
+  // A run most of whose images are gone is rewritten without their rows.
   const worn = bySize.find(({ manifests }) => 2 * manifests.filter(isWanted).length < manifests.length)
   return worn ? [worn] : []
 }
 
-/** Writes one run with the rows of several, for the manifests of the target. Throws RunDamaged. */
+/** Writes one run with the rows of several runs, for the manifests of the target. Throws RunDamaged. */
 export async function mergeRuns(runs: readonly RunFile[], target: RunTarget, pause: () => Promise<void>): Promise<void> {
   const numbers = new Map(target.manifests.map((manifest, i) => [manifest, i]))
   await using stack = new AsyncDisposableStack()
@@ -56,7 +56,7 @@ export async function mergeRuns(runs: readonly RunFile[], target: RunTarget, pau
     let least = cursors[0]!
     for (const cursor of cursors) if (compare(cursor, least) < 0) least = cursor
     const { first, second, third, manifest } = least
-    // Two runs have the same row when a crash came before the removal of what was merged.
+    // Two runs have the same row when a crash kept merged runs from being removed.
     if (compare(least, before) !== 0) {
       before = { first, second, third, manifest }
       if (writer.push(first, second, third, manifest)) await writer.write()
@@ -78,7 +78,7 @@ function compare(a: Row, b: Row): number {
   return a.first - b.first || a.second - b.second || a.third - b.third || a.manifest - b.manifest
 }
 
-/** Walks through the rows of a run whose manifest is wanted, with the number that the manifest has in the target. */
+/** Iterates over the rows of a run whose manifest is wanted; `manifest` is its number in the target. */
 class Cursor implements Row, AsyncDisposable {
   first = 0
   second = 0
@@ -89,7 +89,7 @@ class Cursor implements Row, AsyncDisposable {
   readonly #numbers: readonly number[]
   readonly #words = new Uint32Array(STRETCH_BLOCKS * BLOCK_WORDS)
   readonly #checks = new BigUint64Array(this.#words.buffer)
-  /** First block in memory, and how many there are. */
+  /** First block in memory, and the number of blocks there. */
   #firstBlock = 0
   #blocks = 0
   #block = -1
@@ -106,7 +106,7 @@ class Cursor implements Row, AsyncDisposable {
     return new Cursor(run, await disk.openRead(run.path), numbers)
   }
 
-  /** Goes to the next row of the block at hand; false at its end. */
+  /** Moves to the next row of the current block; returns false at its end. */
   step(): boolean {
     while (this.#row < this.#rows) {
       const at = (this.#block - this.#firstBlock) * BLOCK_WORDS + ROWS_AT + this.#row++ * ROW_WORDS
@@ -122,7 +122,7 @@ class Cursor implements Row, AsyncDisposable {
     return false
   }
 
-  /** Goes on to the next row, whichever block it is in; false at the end of the run. */
+  /** Moves to the next row, in whichever block it is; returns false at the end of the run. */
   async next(): Promise<boolean> {
     while (!this.step()) {
       this.#block++
@@ -143,7 +143,7 @@ class Cursor implements Row, AsyncDisposable {
     for (let i = 0; i < this.#blocks; i++) {
       const at = i * BLOCK_BYTES
       if (length < at + BLOCK_BYTES || this.#checks[at / 8] !== blockCheck(bytes.subarray(at, at + BLOCK_BYTES), run, this.#block + i))
-        throw new RunDamaged(`block ${this.#block + i} of run ${run} is not what was written`, run)
+        throw new RunDamaged(`block ${this.#block + i} of run ${run} is damaged`, run)
     }
   }
 

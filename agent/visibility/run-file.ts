@@ -1,5 +1,5 @@
-// A run that is open for look-ups. Reads are synchronous, as those of the index database: one block of 4 KiB from the node's own disk,
-// mostly in the page cache.
+// A run that is open for look-ups. Reads are synchronous, like those of the index database: one block of 4 KiB on the node's disk, usually in
+// the page cache.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { DIGEST_BYTES, formatDigest } from '../../protocol/digest.ts'
@@ -7,10 +7,10 @@ import type { Digest } from '../../protocol/digest.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import { BLOCK_BYTES, BLOCK_WORDS, blockCheck, blockCount, decodeTrailer, ROW_WORDS, ROWS_AT, rowsOfBlock, tableCheck, TRAILER_BYTES } from './run-layout.ts'
 
-/** A run that is not what was written. Its manifests are indexed again. */
+/** The contents of a run fail their checks. Its manifests are indexed again. */
 export class RunDamaged extends Error {
   override readonly name = 'RunDamaged'
-  /** The number of the run, where it is known. */
+  /** The number of the run, if known. */
   readonly run: number | undefined
 
   constructor(detail: string, run?: number, options?: ErrorOptions) {
@@ -24,10 +24,10 @@ export class RunFile implements Disposable {
   readonly path: string
   readonly run: number
   readonly rows: number
-  /** The manifests whose slices it has. */
+  /** The manifests whose slices are in the run. */
   readonly manifests: readonly Digest[]
   readonly #blocks: number
-  /** First word of the first row of each block: 4 bytes for 255 rows stay in memory. */
+  /** First word of the first row of each block: 4 bytes in memory for 255 rows. */
   readonly #fences: Uint32Array
   readonly #file: number
   readonly #words = new Uint32Array(BLOCK_WORDS)
@@ -45,20 +45,20 @@ export class RunFile implements Disposable {
     this.#file = openSync(path, 'r')
   }
 
-  /** Opens a run and verifies everything but its blocks, which are verified when they are read. Throws RunDamaged. */
+  /** Opens a run and verifies everything except its blocks, which are verified when they are read. Throws RunDamaged. */
   static async open(disk: Disk, path: string): Promise<RunFile> {
     await using file = await disk.openRead(path)
     return new RunFile(path, await readTable(file))
   }
 
   /**
-   * Whether the run names a slice, given by the words of its fingerprint, in a manifest whose flag is 1. Throws RunDamaged when a
-   * block is not what was written.
+   * Whether the run has a slice, given by the words of its fingerprint, in a manifest whose flag is 1. Throws RunDamaged at a damaged
+   * block.
    */
   names(first: number, second: number, third: number, flags: Uint8Array): boolean {
     const fences = this.#fences
     let block = Math.max(0, this.#blocksBefore(first) - 1)
-    // Rows of one slice lie next to each other, also across blocks.
+    // Rows of one slice are adjacent, also across blocks.
     for (; block < this.#blocks && (fences[block] ?? 0) <= first; block++) {
       this.#read(block)
       const words = this.#words
@@ -77,7 +77,7 @@ export class RunFile implements Disposable {
     this.#isClosed = true
   }
 
-  /** How many blocks begin with a word that is less than this one. */
+  /** Returns the number of blocks that begin with a smaller word. */
   #blocksBefore(word: number): number {
     const fences = this.#fences
     let low = 0
@@ -90,7 +90,7 @@ export class RunFile implements Disposable {
     return low
   }
 
-  /** How many rows of the block at hand have a lesser fingerprint. */
+  /** Returns the number of rows of the current block with a smaller fingerprint. */
   #rowsBefore(rows: number, first: number, second: number, third: number): number {
     const words = this.#words
     let low = 0
@@ -113,7 +113,7 @@ export class RunFile implements Disposable {
       throw new RunDamaged(`block ${block} of run ${this.run} cannot be read`, this.run, { cause: error })
     }
     if (length < BLOCK_BYTES || this.#check[0] !== blockCheck(this.#bytes, this.run, block))
-      throw new RunDamaged(`block ${block} of run ${this.run} is not what was written`, this.run)
+      throw new RunDamaged(`block ${block} of run ${this.run} is damaged`, this.run)
   }
 }
 
@@ -129,7 +129,7 @@ async function readTable(file: DiskFile): Promise<Table> {
   const trailerBytes = new Uint8Array(TRAILER_BYTES)
   const trailer =
     fileBytes < TRAILER_BYTES || (await file.read(trailerBytes, fileBytes - TRAILER_BYTES)) < TRAILER_BYTES ? undefined : decodeTrailer(trailerBytes, fileBytes)
-  if (!trailer) throw new RunDamaged('it has no valid end')
+  if (!trailer) throw new RunDamaged('it has no valid trailer')
   const { run, rows, checksum } = trailer
   const blocks = blockCount(rows)
   const fences = new Uint32Array(blocks)
@@ -137,7 +137,7 @@ async function readTable(file: DiskFile): Promise<Table> {
   const manifestBytes = new Uint8Array(trailer.manifests * DIGEST_BYTES)
   await file.read(fenceBytes, blocks * BLOCK_BYTES)
   await file.read(manifestBytes, blocks * (BLOCK_BYTES + 4))
-  if (tableCheck(fenceBytes, manifestBytes) !== checksum) throw new RunDamaged('its table is not what was written')
+  if (tableCheck(fenceBytes, manifestBytes) !== checksum) throw new RunDamaged('its table is damaged')
   const manifests = Array.from({ length: trailer.manifests }, (_, i) => formatDigest(manifestBytes.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES)))
   return { run, rows, fences, manifests }
 }

@@ -1,5 +1,5 @@
-// Layout of a run of the visibility index (docs/format.md, "Visibility index"): rows in order, each a fingerprint of a slice and the
-// manifest that names it. Little endian. Every block and everything behind the blocks has a checksum.
+// Layout of a run of the visibility index (docs/format.md, "Visibility index"): sorted rows, each the fingerprint of a slice and a manifest
+// that names it. Little endian. Every block, and everything after the blocks, has a checksum.
 //
 //   blocks     4096 bytes each: u64 xxHash64 of the other 4088, seeded with run and block · 255 rows · padding
 //   row        16 bytes: 3 × u32 fingerprint · u32 number of the manifest among `manifests`
@@ -15,15 +15,15 @@ const VERSION = 1
 export const BLOCK_BYTES = 4096
 export const BLOCK_WORDS = BLOCK_BYTES / 4
 export const BLOCK_ROWS = 255
-/** Words of a row, and where the first row of a block begins. */
+/** Words of a row, and the word of a block at which its first row begins. */
 export const ROW_WORDS = 4
 export const ROWS_AT = 2
 export const TRAILER_BYTES = 64
 const CHECKED_BYTES = 56
-/** Blocks of one run that have seeds of their own. */
+/** Distance between the seeds of two runs: blocks of one run that get distinct seeds. */
 const SEED_STEP = 0x1_0000_0000n
 
-/** What the trailer of a run says. */
+/** The fields of the trailer of a run. */
 export interface RunTrailer {
   readonly run: number
   readonly rows: number
@@ -31,31 +31,32 @@ export interface RunTrailer {
   readonly checksum: bigint
 }
 
-/** Word `i` of the fingerprint of a slice: its first 96 bits, as three numbers that compare like the digests. */
+/** Returns the word at byte `at` of a digest, big endian. Three of them, 96 bits, are the fingerprint of a slice and sort like the digests. */
 export function fingerprintWord(digest: Uint8Array, at: number): number {
   return (((digest[at] ?? 0) << 24) | ((digest[at + 1] ?? 0) << 16) | ((digest[at + 2] ?? 0) << 8) | (digest[at + 3] ?? 0)) >>> 0
 }
 
+/** Returns the number of blocks of a run. */
 export function blockCount(rows: number): number {
   return Math.ceil(rows / BLOCK_ROWS)
 }
 
-/** Rows of one block of a run. */
+/** Returns the number of rows in one block of a run. */
 export function rowsOfBlock(rows: number, block: number): number {
   return Math.min(BLOCK_ROWS, rows - block * BLOCK_ROWS)
 }
 
-/** The check of a block of 4096 bytes. */
+/** Returns the checksum of a block of 4096 bytes. */
 export function blockCheck(block: Uint8Array, run: number, number: number): bigint {
   return Bun.hash.xxHash64(block.subarray(8, BLOCK_BYTES), BigInt(run) * SEED_STEP + BigInt(number))
 }
 
-/** The check of what follows the blocks. */
+/** Returns the checksum of what follows the blocks. */
 export function tableCheck(fences: Uint8Array, manifests: Uint8Array): bigint {
   return Bun.hash.xxHash64(manifests, Bun.hash.xxHash64(fences))
 }
 
-/** Length of a run's file in bytes. */
+/** Returns the length of a run's file in bytes. */
 export function runBytes({ rows, manifests }: Pick<RunTrailer, 'rows' | 'manifests'>): number {
   return blockCount(rows) * (BLOCK_BYTES + 4) + manifests * DIGEST_BYTES + TRAILER_BYTES
 }
@@ -73,7 +74,7 @@ export function encodeTrailer({ run, rows, manifests, checksum }: RunTrailer): U
   return bytes
 }
 
-/** What a trailer says of a file of this length; undefined when it is not the trailer of a whole run of this version. */
+/** Decodes the trailer of a file of this length; undefined when it is not that of a whole run of this version. */
 export function decodeTrailer(bytes: Uint8Array, fileBytes: number): RunTrailer | undefined {
   if (bytes.byteLength !== TRAILER_BYTES) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)

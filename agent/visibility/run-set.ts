@@ -1,5 +1,5 @@
-// The runs of the visibility index in their folder. Each manifest is in one run; a run names its manifests itself, so that the files in
-// the folder are all there is to know. Everything here can be rebuilt from the manifests.
+// The runs of the visibility index in their folder. Each manifest is in one run, and a run lists its manifests, so the files in the folder are
+// the complete state. It can be rebuilt from the manifests at any time.
 
 import { join } from 'node:path'
 import type { Digest } from '../../protocol/digest.ts'
@@ -12,22 +12,23 @@ import { sortedFingerprints } from './sort.ts'
 import type { ReadWindows } from './sort.ts'
 
 const RUN_NAME = /^(\d+)\.run$/
-/** Rows handed to the writer before the event loop gets its turn. */
+/** Rows written between two pauses. */
 const STEP_ROWS = 16_384
 
 export interface RunSetDeps {
   readonly disk: Disk
   readonly log: Log
-  /** Folder of the runs, on the node's own disk. */
+  /** Folder of the runs, on the node. */
   readonly folder: string
-  /** Lets other work on the event loop go first; throws when the set is being closed. */
+  /** Lets other work on the event loop run first; throws when the set is being closed. */
   readonly pause: () => Promise<void>
 }
 
+/** Owns the open runs. */
 export class RunSet implements AsyncDisposable {
   readonly #deps: RunSetDeps
   #runs: readonly RunFile[] = []
-  /** In how many runs each manifest is: usually in one. */
+  /** The number of runs that each manifest is in: usually one. */
   readonly #indexed = new Map<Digest, number>()
   #generation = 0
   #nextRun = 1
@@ -37,7 +38,7 @@ export class RunSet implements AsyncDisposable {
     this.#deps = deps
   }
 
-  /** Opens what is in the folder; files that are not whole runs are removed. */
+  /** Opens the runs in the folder; removes files that are not whole runs. */
   static async open(deps: RunSetDeps): Promise<RunSet> {
     const { disk, folder, log } = deps
     const set = new RunSet(deps)
@@ -56,7 +57,7 @@ export class RunSet implements AsyncDisposable {
         await disk.removeTree(join(folder, name))
       }
     }
-    // The newest first: a crash may have left the runs of which it was merged.
+    // Newest first: a crash may have left runs that were already merged into a newer one.
     const kept: RunFile[] = []
     const seen = new Set<Digest>()
     for (const run of runs.toSorted((a, b) => b.run - a.run)) {
@@ -68,7 +69,7 @@ export class RunSet implements AsyncDisposable {
     return set
   }
 
-  /** The runs, the longest first. */
+  /** The runs, longest first. */
   get runs(): readonly RunFile[] {
     return this.#runs
   }
@@ -82,7 +83,7 @@ export class RunSet implements AsyncDisposable {
     return this.#indexed.has(manifest)
   }
 
-  /** Indexes a manifest; durable when it resolves. */
+  /** Indexes a manifest. Durable when it resolves. */
   async add(manifest: Digest, read: ReadWindows): Promise<void> {
     const { disk, pause } = this.#deps
     const target = this.#target([manifest])
@@ -100,7 +101,7 @@ export class RunSet implements AsyncDisposable {
     this.#replace([], [run])
   }
 
-  /** Merges runs where there are too many, one step; false when there is nothing to do. */
+  /** Performs one merge if one is needed; returns whether it did. */
   async mergeSome(isWanted: (manifest: Digest) => boolean): Promise<boolean> {
     const { disk, pause, log } = this.#deps
     for (const run of this.#runs) if (!run.manifests.some(isWanted)) this.discard(run)
@@ -110,7 +111,7 @@ export class RunSet implements AsyncDisposable {
     await mergeRuns(runs, target, pause)
     const merged = await RunFile.open(disk, target.path)
     if (!runs.every((run) => this.#runs.includes(run))) {
-      // One of them was found damaged meanwhile: what was made of it is not to be trusted.
+      // One of them was found damaged during the merge: the result is not trusted.
       merged[Symbol.dispose]()
       await disk.remove(target.path)
       return true
@@ -121,14 +122,14 @@ export class RunSet implements AsyncDisposable {
     return true
   }
 
-  /** Forgets a run and removes its file; its manifests are no longer indexed. */
+  /** Removes a run and its file; its manifests are no longer indexed. */
   discard(run: RunFile): void {
     if (!this.#runs.includes(run)) return
     this.#replace([run], [])
     this.#remove(run)
   }
 
-  /** Resolves when the files of runs that were forgotten are gone. */
+  /** Resolves when the files of all removed runs are deleted. */
   async removed(): Promise<void> {
     await Promise.all(this.#removals)
   }
@@ -143,7 +144,7 @@ export class RunSet implements AsyncDisposable {
     return { disk: this.#deps.disk, path: join(this.#deps.folder, `${run}.run`), run, manifests }
   }
 
-  /** Puts runs in the place of others. */
+  /** Replaces runs by others. */
   #replace(former: readonly RunFile[], next: readonly RunFile[]): void {
     for (const { manifests } of next) for (const manifest of manifests) this.#indexed.set(manifest, (this.#indexed.get(manifest) ?? 0) + 1)
     for (const { manifests } of former) {
@@ -161,7 +162,7 @@ export class RunSet implements AsyncDisposable {
     run[Symbol.dispose]()
     const removal = this.#deps.disk
       .remove(run.path)
-      // The next start finds the file and removes it, or finds in it what is true.
+      // The next start removes the file, or uses it: its rows are still true.
       .catch((error: unknown) => this.#deps.log.warn('a run of the visibility index could not be removed', { path: run.path, error }))
       .finally(() => this.#removals.delete(removal))
     this.#removals.add(removal)

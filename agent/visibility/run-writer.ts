@@ -1,4 +1,4 @@
-// Writes a run: rows come in order and go out in blocks. The file has its name only when it is whole and durable.
+// Writes a run from sorted rows, block by block. The file gets its name only when it is complete and synced.
 
 import { digestBytes } from '../../protocol/digest.ts'
 import type { Digest } from '../../protocol/digest.ts'
@@ -7,7 +7,7 @@ import { BLOCK_BYTES, BLOCK_ROWS, BLOCK_WORDS, blockCheck, encodeTrailer, ROW_WO
 
 /** Blocks that are written together: 256 KiB. */
 const STRETCH_BLOCKS = 64
-/** Suffix of a run that is not whole yet. */
+/** Suffix of a run that is being written. */
 export const UNFINISHED_SUFFIX = '.tmp'
 
 export interface RunTarget {
@@ -17,7 +17,7 @@ export interface RunTarget {
   readonly manifests: readonly Digest[]
 }
 
-/** Owns the file until its end. */
+/** Owns the file until it is disposed. */
 export class RunWriter implements AsyncDisposable {
   readonly #target: RunTarget
   readonly #file: DiskFile
@@ -27,7 +27,7 @@ export class RunWriter implements AsyncDisposable {
   #fences = new Uint32Array(1024)
   #blocks = 0
   #rows = 0
-  /** Rows in the block at hand, and full blocks that are not written yet. */
+  /** Rows in the current block, and full blocks that are not written yet. */
   #blockRows = 0
   #fullBlocks = 0
   #position = 0
@@ -38,12 +38,13 @@ export class RunWriter implements AsyncDisposable {
     this.#file = file
   }
 
+  /** Creates the file, replacing one that a crash left. */
   static async create(target: RunTarget): Promise<RunWriter> {
     await target.disk.remove(target.path + UNFINISHED_SUFFIX)
     return new RunWriter(target, await target.disk.openWrite(target.path + UNFINISHED_SUFFIX, 'create'))
   }
 
-  /** Adds a row; whether `write` is to be called before the next one. */
+  /** Adds a row; returns whether `write` must be called before the next one. */
   push(first: number, second: number, third: number, manifest: number): boolean {
     const words = this.#words
     const at = this.#fullBlocks * BLOCK_WORDS + ROWS_AT + this.#blockRows * ROW_WORDS
@@ -57,7 +58,7 @@ export class RunWriter implements AsyncDisposable {
     return this.#fullBlocks === STRETCH_BLOCKS
   }
 
-  /** Writes the blocks that are full. */
+  /** Writes the full blocks. */
   async write(): Promise<void> {
     const length = this.#fullBlocks * BLOCK_BYTES
     if (length === 0) return
@@ -66,7 +67,7 @@ export class RunWriter implements AsyncDisposable {
     this.#fullBlocks = 0
   }
 
-  /** Writes the rest and names the file; contents and name are on stable storage when it resolves. */
+  /** Writes the rest and renames the file; contents and name are durable when it resolves. */
   async end(): Promise<void> {
     const { disk, path, run } = this.#target
     if (this.#blockRows > 0) this.#endBlock()
@@ -81,7 +82,7 @@ export class RunWriter implements AsyncDisposable {
     this.#isEnded = true
   }
 
-  /** A run that did not come to its end is removed. */
+  /** Closes the file; a run that was not ended is removed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file.close()
     if (!this.#isEnded) await this.#target.disk.remove(this.#target.path + UNFINISHED_SUFFIX)

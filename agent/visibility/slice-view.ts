@@ -1,5 +1,5 @@
-// What one caller may know of: look-ups in the runs of the index, each row counted only while its manifest is one of an image that the
-// caller may read. Slices that are hidden and slices that are not stored take the same way and the same time.
+// The slices that one caller may know of: look-ups in the runs of the index, in which a row counts only while its manifest belongs to an image
+// that the caller may read. A hidden slice and one that is not stored take the same code path and the same time.
 
 import type { Digest } from '../../protocol/digest.ts'
 import type { Image } from '../../protocol/image.ts'
@@ -11,16 +11,16 @@ import { RunDamaged } from './run-file.ts'
 import type { RunFile } from './run-file.ts'
 import { fingerprintWord } from './run-layout.ts'
 import type { RunSet } from './run-set.ts'
-import type { VisibleImages } from './visibility.ts'
+import type { VisibleImages } from './visible-images.ts'
 
-/** Look-ups before the event loop gets its turn: each reads a block of every run at most, some microseconds from the page cache. */
-export const LOOKUPS_PER_TURN = 64
-/** Slices found visible that are remembered: a delta upload asks about them first and names them next. 12 bytes each. */
+/** Look-ups between two pauses: each reads at most one block of every run, a few microseconds from the page cache. */
+export const LOOKUPS_PER_STEP = 64
+/** Visible slices that are remembered, 12 bytes each: a delta upload first asks about slices and then names them. */
 const RECENT_SLOTS = 8192
-/** How long a question waits for images that are being indexed, in milliseconds, and with how many of them it waits at all. */
+/** How long `hidden` waits for images that are being indexed, in milliseconds; with more images than the second number, it does not wait. */
 const SHORT_WAIT_MS = 2000
 const SHORT_WAIT_IMAGES_MAX = 16
-/** How long a request that must be answered exactly waits for them, in milliseconds; then it is told to come back. */
+/** How long `hiddenExactly` waits for them, in milliseconds, before it refuses with a Retry-After. */
 const EXACT_WAIT_MS = 5000
 
 export interface SliceViewDeps {
@@ -28,10 +28,10 @@ export interface SliceViewDeps {
   readonly runs: RunSet
   readonly images: VisibleImages
   readonly mayRead: (image: Image) => boolean
-  readonly damaged: (error: RunDamaged) => void
-  /** Resolves when the images that wait to be indexed are; undefined when none does. */
+  readonly onDamaged: (error: RunDamaged) => void
+  /** Resolves when the images that wait to be indexed are indexed; undefined when none waits. */
   readonly indexing: () => Promise<void> | undefined
-  /** Has a manifest indexed before all others. */
+  /** Indexes a manifest before all others. */
   readonly hurry: (manifest: Digest) => void
 }
 
@@ -43,9 +43,9 @@ interface ReadableRun {
 
 export class ImageSliceView implements SliceView {
   readonly #deps: SliceViewDeps
-  /** In the order in which they are searched: slices asked for together tend to be of one run. */
+  /** In search order: slices looked up together tend to be in one run. */
   #readable: ReadableRun[] = []
-  /** Fingerprints that were found visible, each in the place that its last bits say; emptied whenever anything changes. */
+  /** Fingerprints found visible, each in the slot that its last bits select; emptied whenever images or runs change. */
   readonly #recent = new Uint32Array(3 * RECENT_SLOTS)
   /** Readable images that are not indexed. */
   #unindexed = 0
@@ -78,8 +78,8 @@ export class ImageSliceView implements SliceView {
         return false
       } catch (error) {
         if (!(error instanceof RunDamaged)) throw error
-        // Its run is gone then, and its images are not indexed: the search goes on without it.
-        this.#deps.damaged(error)
+        // This discards the run; the search is repeated without it.
+        this.#deps.onDamaged(error)
       }
     }
   }
@@ -106,27 +106,27 @@ export class ImageSliceView implements SliceView {
     const isComplete = this.#isComplete()
     hidden = await this.#lookUp(digests, hidden, signal)
     if (hidden.length > 0 && !isComplete) {
-      const detail = 'The store is indexing its images and cannot tell yet which slices may be sent.'
-      throw problem('store-unavailable', detail, { action: 'Try again in some seconds.' }, { headers: { 'Retry-After': '5' } })
+      const detail = 'The store is indexing its images and does not know yet which slices may be sent.'
+      throw problem('store-unavailable', detail, { action: 'Try again in a few seconds.' }, { headers: { 'Retry-After': '5' } })
     }
     return hidden
   }
 
-  /** Those of some digests, by index, that no indexed image names. */
+  /** Returns those of the digests, by index, that no readable indexed image names. */
   async #lookUp(digests: readonly Uint8Array[], among: readonly number[], signal: AbortSignal | undefined): Promise<number[]> {
     const hidden: number[] = []
     let count = 0
     for (const i of among) {
       const digest = digests[i]
       if (digest && !this.has(digest)) hidden.push(i)
-      if (++count % LOOKUPS_PER_TURN !== 0) continue
+      if (++count % LOOKUPS_PER_STEP !== 0) continue
       await this.#deps.clock.sleep(0)
       signal?.throwIfAborted()
     }
     return hidden
   }
 
-  /** Those of some digests, by index, that the manifest of an image does not name. Reads the whole manifest. */
+  /** Returns those of the digests, by index, that the manifest of an image does not name. Reads the whole manifest. */
   async #search(image: Image, digests: readonly Uint8Array[], among: readonly number[], signal: AbortSignal | undefined): Promise<number[]> {
     const sought = new Map<number, number[]>()
     for (const i of among) {
@@ -148,21 +148,21 @@ export class ImageSliceView implements SliceView {
     return this.#unindexed === 0
   }
 
-  /** Waits until every readable image is indexed, for a time, and as long as somebody works on it. */
+  /** Waits until every readable image is indexed, no work is in progress, or the time limit is reached. */
   async #waitForIndex(limitMs: number, signal: AbortSignal | undefined): Promise<void> {
-    const over = new AbortController()
-    const limit = this.#deps.clock.sleep(limitMs, signal ? AbortSignal.any([over.signal, signal]) : over.signal).finally(() => over.abort())
+    const ended = new AbortController()
+    const limit = this.#deps.clock.sleep(limitMs, signal ? AbortSignal.any([ended.signal, signal]) : ended.signal).finally(() => ended.abort())
     try {
-      for (let work = this.#deps.indexing(); work && !over.signal.aborted && !this.#isComplete(); work = this.#deps.indexing())
+      for (let work = this.#deps.indexing(); work && !ended.signal.aborted && !this.#isComplete(); work = this.#deps.indexing())
         await Promise.race([work, limit])
     } finally {
-      over.abort()
-      // Nobody waits for its end any more.
+      ended.abort()
+      // Its rejection is expected.
       limit.catch(() => {})
     }
   }
 
-  /** Follows the catalogue and the index: what changed since the last look counts. */
+  /** Updates the view when the catalogue or the index has changed since the last call. */
   #refresh(): void {
     const { images, runs, mayRead } = this.#deps
     if (images.version() === this.#imagesVersion && runs.generation === this.#generation) return

@@ -1,30 +1,30 @@
-// Sorts the fingerprints of a manifest's slices. In passes over the manifest when it is long, so that memory stays bounded, and in
-// steps, so that the event loop stays free.
+// Sorts the fingerprints of a manifest's slices: in several passes over a long manifest, so that memory stays bounded, and in steps, so that
+// the event loop stays responsive.
 
 import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
 import { fingerprintWord } from './run-layout.ts'
 
-/** Fingerprints that are sorted in memory at once: 24 bytes each, 36 MiB while the buffer grows. */
+/** Fingerprints sorted in memory at once: 24 bytes each, 36 MiB while the buffer grows. */
 export const PASS_ROWS = 1024 * 1024
-/** Entries looked at, or rows moved, before the event loop gets its turn: a few milliseconds. */
+/** Entries read, or rows moved, between two pauses: a few milliseconds. */
 const STEP_ROWS = 65_536
 const WORD_SPAN = 0x1_0000_0000
-/** Sorting goes by 16 bits at a time, the least significant first. Nobody can make many digests that agree in all 48 bits. */
+/** Radix sort by 16 bits at a time, least significant first. It is infeasible to create many digests that agree in all 48 bits. */
 const DIGIT_VALUES = 65_536
 const DIGITS: readonly ((rows: Uint32Array, at: number) => number)[] = [
   (rows, at) => rows[at + 1]! >>> 16,
   (rows, at) => rows[at]! & 0xffff,
   (rows, at) => rows[at]! >>> 16,
 ]
-/** Rows that there is room for at first. */
+/** Initial capacity in rows. */
 const FIRST_ROWS = 4096
-/** Passes are planned for a little less than they may hold, because digests do not spread quite evenly. */
+/** Passes are planned for a little less than their capacity, because digests do not spread quite evenly. */
 const PASS_SLACK = 1.25
 
-/** Gives the entries of a manifest in windows of whole entries as they lie in it; called once for each pass. */
+/** Yields the entries of a manifest, as stored, in windows of whole entries; called once for each pass. */
 export type ReadWindows = () => AsyncIterable<Uint8Array>
 
-/** Gives the distinct fingerprints of a manifest's slices in order: three words each, in portions that are valid until the next one. */
+/** Yields the distinct fingerprints of a manifest's slices in order, three words each. Each array is valid until the next one is requested. */
 export async function* sortedFingerprints(read: ReadWindows, pause: () => Promise<void>, passRows = PASS_ROWS): AsyncGenerator<Uint32Array> {
   const whole = await gather(read, { from: 0, to: WORD_SPAN, rowsMax: passRows }, pause)
   if (whole.count <= passRows) {
@@ -39,14 +39,14 @@ export async function* sortedFingerprints(read: ReadWindows, pause: () => Promis
   }
 }
 
-/** Which fingerprints a pass takes: those whose first word is in [from, to), up to a number of rows. */
+/** The fingerprints of one pass: those whose first word is in [from, to), up to a number of rows. */
 interface Pass {
   readonly from: number
   readonly to: number
   readonly rowsMax: number
 }
 
-/** The fingerprints of a pass as they come, and how many there would be without its limit. */
+/** Returns the fingerprints of a pass, unsorted, and how many there would be without its limit. */
 async function gather(read: ReadWindows, { from, to, rowsMax }: Pass, pause: () => Promise<void>): Promise<{ rows: Uint32Array; count: number }> {
   let words = new Uint32Array(3 * FIRST_ROWS)
   let count = 0
@@ -62,7 +62,7 @@ async function gather(read: ReadWindows, { from, to, rowsMax }: Pass, pause: () 
       if (first < from || first >= to) continue
       const second = fingerprintWord(window, at + 4)
       const third = fingerprintWord(window, at + 8)
-      // A run of zeros; no slice is known whose digest begins with 96 zero bits.
+      // A zero run; no slice is known whose digest begins with 96 zero bits.
       if (first === 0 && second === 0 && third === 0) continue
       if (++count > rowsMax) continue
       if (3 * count > words.length) {
@@ -79,7 +79,7 @@ async function gather(read: ReadWindows, { from, to, rowsMax }: Pass, pause: () 
   return { rows: words.subarray(0, 3 * Math.min(count, rowsMax)), count }
 }
 
-/** Sorts rows by their first 48 bits, digit by digit, then the few that agree in these; leaves out repeated ones. */
+/** Sorts rows by their first 48 bits, digit by digit, then the few that agree in these; drops repeated rows. */
 async function sortRows(rows: Uint32Array, pause: () => Promise<void>): Promise<Uint32Array> {
   const count = rows.length / 3
   const inSteps = async (run: (row: number) => void): Promise<void> => {
@@ -114,7 +114,7 @@ async function sortRows(rows: Uint32Array, pause: () => Promise<void>): Promise<
   return from.subarray(0, 3 * kept)
 }
 
-/** Moves a row back to its place among the rows before it, which are in order: by a place or none, see DIGITS. */
+/** Moves a row back to its position among the sorted rows before it; almost never by more than one, see DIGITS. */
 function insert(rows: Uint32Array, row: number): void {
   if (row === 0 || compareRows(rows, row - 1, row) <= 0) return
   const at = 3 * row

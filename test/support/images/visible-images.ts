@@ -2,7 +2,7 @@
 
 import type { Image } from '../../../protocol/image.ts'
 import { encodeManifest, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid } from '../../../protocol/manifest.ts'
-import type { VisibleImages } from '../../../agent/visibility/visibility.ts'
+import type { VisibleImages } from '../../../agent/visibility/visible-images.ts'
 
 export interface MemoryImages extends VisibleImages {
   /** Publishes an image of these slices, available at once. */

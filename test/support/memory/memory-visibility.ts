@@ -1,4 +1,4 @@
-// Visibility over published images in memory: what an image names that was not hidden may be known.
+// Visibility in memory: a caller may know of every slice that a published image names, unless the image is hidden.
 
 import { toHex } from '../../../protocol/digest.ts'
 import type { SliceVisibility } from '../../../agent/contract/visibility.ts'
