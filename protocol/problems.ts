@@ -72,7 +72,7 @@ export const PROBLEMS = {
   'insufficient-storage': {
     status: 507,
     title: 'Not enough space above the reserve',
-    action: 'Delete images and run cleanup, or add space; the upload can go on afterwards.',
+    action: 'Delete images for good (image purge), then run store cleanup, or add space. The upload can be resumed afterwards.',
   },
   'limit-reached': { status: 429, title: 'Limit reached', action: 'Wait, or have the limit raised.' },
   'feature-disabled': { status: 403, title: 'Feature disabled', action: 'Have the feature enabled in the configuration of the store.' },

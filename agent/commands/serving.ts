@@ -1,5 +1,6 @@
 // What only a serving agent has: routes, schedules, health, metrics, and the work that tasks do.
 
+import type { Image } from '../../protocol/image.ts'
 import { createFileBrowser } from '../browse/browser.ts'
 import type { Config } from '../config.ts'
 import { createAgentMetrics } from '../health/agent-metrics.ts'
@@ -9,6 +10,7 @@ import { createHealth } from '../health/health.ts'
 import { openMountProbe } from '../health/mount-probe.ts'
 import type { AppDeps } from '../http/app.ts'
 import type { Route } from '../http/route.ts'
+import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
 import { accessRoutes } from '../http/routes/access.ts'
 import { contentRoutes } from '../http/routes/content.ts'
 import { eventRoutes } from '../http/routes/events.ts'
@@ -99,6 +101,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     mount: config.store.mount,
     mountProbe: await openMountProbe({ mount: config.store.mount, storeFile: STORE_FILE, clock }),
     space,
+    recycleBin: () => recycleBin(catalogue.each()),
     eventLoop,
     residentBytes,
     sliceStats: () => slices.stats(),
@@ -110,6 +113,7 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     plainHosts: plainHosts(config),
   })
   const health = stack.use(createHealth({ checks, clock, log: log.child({ part: 'health' }), emit }))
+  const mountFault = createMountFault(health)
   const agentMetrics = createAgentMetrics({
     clock,
     version,
@@ -138,11 +142,11 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
       facts: storeFacts(config, store, version),
       space,
       sliceStats: () => slices.stats(),
-      images: () => catalogue.counts(),
+      images: () => reachableCounts(catalogue.counts(), mountFault),
       uploadsActive,
       cleanup: maintenance.cleanup,
     }),
-    ...imageRoutes({ images: catalogue }),
+    ...imageRoutes({ images: catalogue, mountFault }),
     ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
@@ -178,6 +182,17 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     },
     [Symbol.dispose]: () => owned.dispose(),
   }
+}
+
+/** Images in the recycle bin, and the most that purging them can free in bytes. */
+function recycleBin(images: Iterable<Image>): { images: number; storedBytes: number } {
+  const bin = { images: 0, storedBytes: 0 }
+  for (const { status, storedSize } of images) {
+    if (status !== 'deleted') continue
+    bin.images++
+    bin.storedBytes += storedSize ?? 0
+  }
+  return bin
 }
 
 function storeFacts(config: Config, { uuid, cutter }: StoreFile, version: string): StoreRoutesDeps['facts'] {

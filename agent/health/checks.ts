@@ -26,7 +26,7 @@ import {
   judgeSpaceUnknown,
   judgeWritable,
 } from './judge.ts'
-import type { ScheduleFacts, ScrubFacts } from './judge.ts'
+import type { RecycleBin, ScheduleFacts, ScrubFacts } from './judge.ts'
 import type { MountProbe } from './mount-probe.ts'
 
 const SPACE_KEY = 'space-samples'
@@ -40,6 +40,7 @@ export interface StoreChecksDeps {
   readonly mount: string
   readonly mountProbe: MountProbe
   readonly space: Pick<Space, 'state'>
+  readonly recycleBin: () => RecycleBin
   readonly eventLoop: Pick<EventLoopWatch, 'delayMsMax'>
   /** Resident memory of the process in bytes. */
   readonly residentBytes: () => number
@@ -94,7 +95,7 @@ function indexFacts(sliceStats: StoreChecksDeps['sliceStats']): Parameters<typeo
   }
 }
 
-function spaceCheck({ space, kept, clock, mount }: StoreChecksDeps): HealthCheck['measure'] {
+function spaceCheck({ space, recycleBin, kept, clock, mount }: StoreChecksDeps): HealthCheck['measure'] {
   const sampleSchema = z.object({ atMs: z.number(), availableBytes: z.number() })
   let samples: readonly SpaceSample[] = z.array(sampleSchema).catch([]).parse(kept.read(SPACE_KEY))
   return async () => {
@@ -106,7 +107,7 @@ function spaceCheck({ space, kept, clock, mount }: StoreChecksDeps): HealthCheck
       samples = more
       kept.write(SPACE_KEY, samples)
     }
-    return judgeSpace(state, forecastFullMs(samples, nowMs), nowMs)
+    return judgeSpace(state, forecastFullMs(samples, nowMs), nowMs, recycleBin())
   }
 }
 

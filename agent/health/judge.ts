@@ -22,6 +22,8 @@ const CLOCK_STEP_MAX_MS = 5000
 const CLOCK_EARLIEST_MS = Date.UTC(2026, 0, 1)
 const CERTIFICATE_WARNING_MS = 14 * DAY_MS
 
+const FREE_SPACE_ACTION = 'Delete images for good (image purge), then run store cleanup, or add space.'
+
 function ok(measured: string, limit: string | null = null): Finding {
   return { state: 'ok', measured, limit, impact: '', action: '' }
 }
@@ -85,20 +87,24 @@ export function judgeWritable(mount: string, code: string | null): Finding {
       code === 'ENOSPC'
         ? 'Nothing new can be stored; images can be read and deleted.'
         : 'Images can be read, but nothing new can be stored and nothing deleted.',
-    action:
-      code === 'ENOSPC'
-        ? 'Delete images and run cleanup, or add space.'
-        : `Check whether ${mount} is mounted read-only and who owns it (mount, ls -ld, dmesg).`,
+    action: code === 'ENOSPC' ? FREE_SPACE_ACTION : `Check whether ${mount} is mounted read-only and who owns it (mount, ls -ld, dmesg).`,
   }
 }
 
+/** Images that are deleted, but not for good. */
+export interface RecycleBin {
+  readonly images: number
+  /** What their slices take, in bytes; other images may need some of them. */
+  readonly storedBytes: number
+}
+
 /** Free space against the reserve. `fullMs` is when the space above it will be used up, null where that is not foreseen. */
-export function judgeSpace(space: SpaceState, fullMs: number | null, nowMs: number): Finding {
+export function judgeSpace(space: SpaceState, fullMs: number | null, nowMs: number, bin: RecycleBin): Finding {
   const { freeBytes, totalBytes, reservedBytes, availableBytes } = space
   const forecast = fullMs === null ? '' : `, full about ${formatTime(fullMs).slice(0, 10)}`
   const measured = `${formatSize(freeBytes)} of ${formatSize(totalBytes)} free, ${formatSize(availableBytes)} above the reserve${forecast}`
   const limit = `${formatSize(reservedBytes)} reserved`
-  const action = 'Delete images that are not needed and run cleanup, or add space.'
+  const action = bin.images === 0 ? FREE_SPACE_ACTION : `${FREE_SPACE_ACTION} The recycle bin has ${bin.images} images of ${formatSize(bin.storedBytes)}.`
   if (freeBytes < reservedBytes || freeBytes < FULL_BYTES)
     return { state: 'failed', measured, limit, impact: 'Uploads, imports and syncs are refused; images can be read.', action }
   if (freeBytes - reservedBytes < reservedBytes) return { state: 'warning', measured, limit, impact: 'Large uploads are refused soon.', action }

@@ -213,6 +213,12 @@ describe('a mount path', () => {
       const check = await failing(agent, 'mount-path')
       expect(check).toMatchObject({ impact: expect.stringContaining('Images cannot be read'), action: expect.stringContaining('Mount the right file system') })
       expect((await fetch(`${agent.url}/v1/health`)).status).toBe(503)
+      const shown = { id: image.id, status: 'fileUnavailable', statusReason: expect.stringContaining('The mount path fails: ') }
+      expect(await agent.client.images.get(image.id)).toMatchObject(shown)
+      expect((await agent.client.images.list()).items).toEqual([expect.objectContaining(shown)])
+      expect((await agent.client.images.list({ status: 'fileUnavailable' })).items).toHaveLength(1)
+      expect((await agent.client.images.list({ status: 'available' })).items).toEqual([])
+      expect((await agent.client.store.get()).images).toEqual({ available: 0, deleted: 0, other: 1 })
 
       // What runs by itself must not believe that everything is gone, however often.
       for (let round = 0; round < 3; round++) {
@@ -224,7 +230,8 @@ describe('a mount path', () => {
       await until('the mount path is back', async () => (await agent.client.health()).state !== 'error')
       for (const end of await maintain(agent)) expect(end).toMatchObject({ state: 'succeeded' })
       await well(agent)
-      expect(await agent.client.images.get(image.id)).toMatchObject({ status: 'available' })
+      expect(await agent.client.images.get(image.id)).toMatchObject({ status: 'available', statusReason: null })
+      expect((await agent.client.images.list({ status: 'available' })).items).toHaveLength(1)
       await ledger.finish(open)
       expect(ledger.uploads.size).toBe(0)
       await ledger.verify()

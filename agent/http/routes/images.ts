@@ -6,6 +6,8 @@ import type { Image, ImageFilter, ImagePatch } from '../../../protocol/image.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { Page, PageQuery } from '../../../protocol/page.ts'
 import { answerPage } from '../page-answer.ts'
+import { reachableImages } from '../reachable-images.ts'
+import type { MountFault } from '../reachable-images.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -23,6 +25,7 @@ export interface ImagesDeps {
     delete(id: string, actor: string, options: { readonly permanent: boolean }): Promise<Image | undefined>
     restore(id: string, actor: string): Promise<Image>
   }
+  readonly mountFault: MountFault
 }
 
 const idSchema = z.object({ id: z.string().min(1).max(255) })
@@ -33,7 +36,7 @@ const deleteSchema = z.object({ permanent: z.enum(['true', 'false']).default('fa
 const shown = { 200: { description: 'The image', schema: imageSchema } }
 
 /** Routes below /v1/images without the bytes. `{id}` may be a name that only one image has. */
-export function imageRoutes({ images }: ImagesDeps): Route[] {
+export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
   return [
     route({
       method: 'GET',
@@ -42,7 +45,10 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       summary: 'Lists images, newest first; the recycle bin with status=deleted',
       query: listSchema,
       answers: { 200: { description: 'One page of images', schema: pageSchema(imageSchema) } },
-      run: ({ query: { limit, cursor, ...filter } }) => answerPage((count) => images.list(filter, { limit: count, cursor }), limit),
+      async run({ query: { limit, cursor, ...filter } }) {
+        const reachable = await reachableImages(images, mountFault)
+        return answerPage((count) => reachable.list(filter, { limit: count, cursor }), limit)
+      },
     }),
     route({
       method: 'GET',
@@ -52,7 +58,7 @@ export function imageRoutes({ images }: ImagesDeps): Route[] {
       problems: ['conflict'],
       params: idSchema,
       answers: shown,
-      run: async ({ params }) => Response.json(await images.show(params.id)),
+      run: async ({ params }) => Response.json(await (await reachableImages(images, mountFault)).show(params.id)),
     }),
     route({
       method: 'PATCH',

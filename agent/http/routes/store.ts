@@ -29,7 +29,7 @@ export interface StoreRoutesDeps {
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Images by their place in life, and the length of all that are kept, in bytes. */
-  readonly images: () => Store['images'] & { readonly imageBytes: number }
+  readonly images: () => Promise<Store['images'] & { readonly imageBytes: number }>
   readonly uploadsActive: () => number
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
@@ -116,7 +116,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
 async function describe({ settings, facts, space, sliceStats, images, uploadsActive, clock }: StoreRoutesDeps): Promise<Store> {
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
-  const { imageBytes, available, deleted, other } = images()
+  const { imageBytes, available, deleted, other } = await images()
   return {
     ...facts,
     ...settings.current(),

@@ -27,6 +27,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       mount,
       mountProbe: await openMountProbe({ mount, storeFile: 'store.json', clock }),
       space: { state: async () => ({ totalBytes: 100 * GB, freeBytes: 50 * GB, reservedBytes: GB, promisedBytes: 0, availableBytes: 49 * GB }) },
+      recycleBin: () => ({ images: 0, storedBytes: 0 }),
       eventLoop: { delayMsMax: () => 1 },
       residentBytes: () => 1,
       sliceStats: () => ({ slices: 1, quarantined: 0, rebuilding: null }),

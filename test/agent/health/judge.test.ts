@@ -20,6 +20,7 @@ import {
 const NOW = Date.UTC(2026, 5, 1)
 const DAY = 86_400_000
 const GB = 1_000_000_000
+const EMPTY_BIN = { images: 0, storedBytes: 0 }
 
 const space = (freeBytes: number) => ({ totalBytes: 100 * GB, freeBytes, reservedBytes: GB, promisedBytes: 0, availableBytes: Math.max(0, freeBytes - GB) })
 const scrub = (more: object) => ({ endedMs: NOW - DAY, corrupt: 0, missing: 0, faults: 0, damagedRoots: [], sinceMs: NOW - 99 * DAY, ...more })
@@ -37,15 +38,15 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['a mount path that takes files', 'ok', judgeWritable('/srv', null)],
   ['a read-only mount path', 'failed', judgeWritable('/srv', 'EROFS')],
   ['a full mount path', 'failed', judgeWritable('/srv', 'ENOSPC')],
-  ['much space', 'ok', judgeSpace(space(50 * GB), null, NOW)],
-  ['space twice the reserve', 'ok', judgeSpace(space(2 * GB), null, NOW)],
-  ['space below twice the reserve', 'warning', judgeSpace(space(2 * GB - 1), null, NOW)],
-  ['space at the reserve', 'warning', judgeSpace(space(GB), null, NOW)],
-  ['space below the reserve', 'failed', judgeSpace(space(GB - 1), null, NOW)],
-  ['full in eight days', 'ok', judgeSpace(space(50 * GB), NOW + 8 * DAY, NOW)],
-  ['full in six days', 'warning', judgeSpace(space(50 * GB), NOW + 6 * DAY, NOW)],
-  ['no reserve at all', 'ok', judgeSpace({ ...space(GB), reservedBytes: 0, availableBytes: GB }, null, NOW)],
-  ['a full disk without a reserve', 'failed', judgeSpace({ ...space(1), reservedBytes: 0, availableBytes: 1 }, null, NOW)],
+  ['much space', 'ok', judgeSpace(space(50 * GB), null, NOW, EMPTY_BIN)],
+  ['space twice the reserve', 'ok', judgeSpace(space(2 * GB), null, NOW, EMPTY_BIN)],
+  ['space below twice the reserve', 'warning', judgeSpace(space(2 * GB - 1), null, NOW, EMPTY_BIN)],
+  ['space at the reserve', 'warning', judgeSpace(space(GB), null, NOW, EMPTY_BIN)],
+  ['space below the reserve', 'failed', judgeSpace(space(GB - 1), null, NOW, EMPTY_BIN)],
+  ['full in eight days', 'ok', judgeSpace(space(50 * GB), NOW + 8 * DAY, NOW, EMPTY_BIN)],
+  ['full in six days', 'warning', judgeSpace(space(50 * GB), NOW + 6 * DAY, NOW, EMPTY_BIN)],
+  ['no reserve at all', 'ok', judgeSpace({ ...space(GB), reservedBytes: 0, availableBytes: GB }, null, NOW, EMPTY_BIN)],
+  ['a full disk without a reserve', 'failed', judgeSpace({ ...space(1), reservedBytes: 0, availableBytes: 1 }, null, NOW, EMPTY_BIN)],
   ['an open index database', 'ok', judgeIndex({ kind: 'open', slices: 5, rebuilding: null })],
   ['an index database that is made anew', 'warning', judgeIndex({ kind: 'open', slices: 5, rebuilding: { done: 1, total: 3 } })],
   ['a broken index database', 'failed', judgeIndex({ kind: 'broken', reason: 'malformed' })],
@@ -91,7 +92,14 @@ describe('a finding', () => {
   }
 
   test('tells figures and the forecast', () => {
-    expect(judgeSpace(space(50 * GB), NOW + 40 * DAY, NOW).measured).toBe('50 GB of 100 GB free, 49 GB above the reserve, full about 2026-07-11')
+    expect(judgeSpace(space(50 * GB), NOW + 40 * DAY, NOW, EMPTY_BIN).measured).toBe('50 GB of 100 GB free, 49 GB above the reserve, full about 2026-07-11')
     expect(judgeScrub(scrub({ corrupt: 2, missing: 1, damagedRoots: ['image a', 'image b'] }), NOW).impact).toContain('image a, image b')
   })
+})
+
+test('a full disk names the commands that free space, and what the recycle bin holds', () => {
+  const action = 'Delete images for good (image purge), then run store cleanup, or add space.'
+  expect(judgeSpace(space(GB - 1), null, NOW, EMPTY_BIN).action).toBe(action)
+  expect(judgeSpace(space(GB - 1), null, NOW, { images: 3, storedBytes: 2 * GB }).action).toBe(`${action} The recycle bin has 3 images of 2.0 GB.`)
+  expect(judgeWritable('/srv', 'ENOSPC').action).toBe(action)
 })

@@ -125,7 +125,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       },
       space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
       sliceStats: () => ({ slices: 3, storedBytes: 200 }),
-      images: () => ({ available: 1, deleted: 0, other: 0, imageBytes: 600 }),
+      images: async () => ({ available: 1, deleted: 0, other: 0, imageBytes: 600 }),
       uploadsActive: () => 0,
       cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
     }),

@@ -1,0 +1,46 @@
+// Images as they are shown while the mount path fails: no image is available when no file of the store can be read. Computed for each answer,
+// so nothing is written, and every image is as it was when the mount path is back.
+
+import type { Image, ImageFilter } from '../../protocol/image.ts'
+import type { Page, PageQuery } from '../../protocol/page.ts'
+import type { Store } from '../../protocol/store.ts'
+import type { HealthBoard } from '../contract/health.ts'
+
+/** Returns why the files of the store cannot be read, as sentences; undefined while they can. */
+export type MountFault = () => Promise<string | undefined>
+
+interface Images {
+  list(filter: ImageFilter, page: PageQuery): Page<Image>
+  show(idOrName: string): Promise<Image>
+}
+
+/** Reads the fault from the health check of the mount path, which is bounded in time also where the mount path hangs. */
+export function createMountFault(health: Pick<HealthBoard, 'current'>): MountFault {
+  return async () => {
+    const { checks } = await health.current()
+    const failed = checks.find((check) => check.name === 'mount-path' && check.state === 'failed')
+    return failed && `The mount path fails: ${failed.measured}. ${failed.action}`
+  }
+}
+
+/** Returns list and show for one request; under a fault every image outside of the recycle bin has the status `fileUnavailable`. */
+export async function reachableImages(images: Images, mountFault: MountFault): Promise<Images> {
+  const fault = await mountFault()
+  if (fault === undefined) return images
+  const seen = (image: Image): Image => (image.status === 'deleted' ? image : { ...image, status: 'fileUnavailable', statusReason: fault })
+  return {
+    list({ status, ...filter }, page) {
+      if (status === 'deleted') return images.list({ ...filter, status }, page)
+      if (status !== undefined && status !== 'fileUnavailable') return { items: [], next: null }
+      const { items, next } = images.list(filter, page)
+      return { items: items.map(seen), next }
+    },
+    show: async (idOrName) => seen(await images.show(idOrName)),
+  }
+}
+
+/** Returns the counts of images for one request; under a fault none is available. */
+export async function reachableCounts<Counts extends Store['images']>(counts: Counts, mountFault: MountFault): Promise<Counts> {
+  if ((await mountFault()) === undefined) return counts
+  return { ...counts, available: 0, other: counts.other + counts.available }
+}
