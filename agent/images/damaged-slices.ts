@@ -6,7 +6,7 @@ import type { Log } from '../contract/runtime.ts'
 import { rootName, SLICES_ACTION } from './damage.ts'
 import type { Damage } from './damage.ts'
 import type { ImageTable } from './image-table.ts'
-import type { ManifestFiles } from './manifest-files.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { WorkQueue } from './work-queue.ts'
 
 /** Slices that wait for a pass; more are left to the next scrub, which finds them all. */

@@ -6,7 +6,7 @@ import { formatTime } from '../../protocol/time.ts'
 import type { NewImage } from '../contract/images.ts'
 import { newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
-import type { Inspection } from './inspection.ts'
+import type { Inspection } from './inspection/inspection.ts'
 
 /** Names that the detail of a problem lists. */
 const NAMES_SHOWN_MAX = 5

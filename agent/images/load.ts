@@ -13,7 +13,7 @@ import { decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage } from './image-states.ts'
-import type { ManifestFiles } from './manifest-files.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 /** Images read at once. */
 const LOADS_MAX = 16

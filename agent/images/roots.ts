@@ -9,7 +9,7 @@ import { rootName } from './damage.ts'
 import type { Damage } from './damage.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { manifestAction, neverHadContent } from './image-states.ts'
-import type { ManifestFiles } from './manifest-files.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 export interface RootsDeps {
   readonly keeper: ImageKeeper

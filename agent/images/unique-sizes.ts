@@ -5,8 +5,8 @@ import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
-import type { HeldManifest, ManifestFiles } from './manifest-files.ts'
-import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './slice-sizes.ts'
+import type { HeldManifest, ManifestFiles } from './manifests/manifest-files.ts'
+import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
 
 /** Counts that may wait for their turn; a further one is not made. */
 export const UNIQUE_COUNTS_WAITING_MAX = 16

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createImageTable } from '../../../agent/images/image-table.ts'
-import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/slice-sizes.ts'
+import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/manifests/slice-sizes.ts'
 import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { encodeManifest } from '../../../protocol/manifest.ts'

@@ -2,9 +2,9 @@
 // block at a time is read.
 
 import { join } from 'node:path'
-import { hasCode } from '../../protocol/errors.ts'
-import { digestIn, formatDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
+import { hasCode } from '../../../protocol/errors.ts'
+import { digestIn, formatDigest } from '../../../protocol/digest.ts'
+import type { Digest } from '../../../protocol/digest.ts'
 import {
   decodeManifest,
   decodeManifestHeader,
@@ -16,12 +16,12 @@ import {
   ManifestInvalid,
   manifestLength,
   SLICE_LENGTH_MAX,
-} from '../../protocol/manifest.ts'
-import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
-import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
-import type { ManifestHashes, OpenedManifest } from '../../protocol/manifest-file.ts'
-import type { Disk, DiskFile } from '../contract/disk.ts'
-import type { NewContent } from '../contract/images.ts'
+} from '../../../protocol/manifest.ts'
+import type { Manifest, ManifestBlock, ManifestEntry } from '../../../protocol/manifest.ts'
+import { openManifest, walkManifest } from '../../../protocol/manifest-file.ts'
+import type { ManifestHashes, OpenedManifest } from '../../../protocol/manifest-file.ts'
+import type { Disk, DiskFile } from '../../contract/disk.ts'
+import type { NewContent } from '../../contract/images.ts'
 import { readManifestWindows } from './manifest-windows.ts'
 import { copyManifest, writeManifest } from './manifest-writer.ts'
 import type { WrittenManifest } from './manifest-writer.ts'

@@ -1,8 +1,8 @@
 // Inspection: what the bytes of an image are, whatever anybody says of them. Every detector looks at the same bytes;
 // `raw` is what none of them knows, and what two of them know is refused (a disc image that is a disk image to another reader).
 
-import type { ImageFormat } from '../../protocol/image.ts'
-import { PROBLEMS } from '../../protocol/problems.ts'
+import type { ImageFormat } from '../../../protocol/image.ts'
+import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { Detection, Detector, ImageProbe } from './formats/format.ts'
 import { detectIso } from './formats/iso.ts'
 import { detectQcow2 } from './formats/qcow2.ts'

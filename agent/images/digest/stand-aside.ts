@@ -1,7 +1,7 @@
 // Standing aside: work that nobody waits for stops while bodies of uploads arrive, so that they get the processors, and catches up within
 // a bounded time.
 
-import type { Clock } from '../contract/runtime.ts'
+import type { Clock } from '../../contract/runtime.ts'
 
 /** Time without a body after which the work goes on, in milliseconds: a client that sends one request after the other pauses for less. */
 const QUIET_MS = 250

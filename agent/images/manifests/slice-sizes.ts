@@ -1,7 +1,7 @@
 // Sizes of images in slices: the bytes their slices take, and those that only they hold, which is what deleting them would
 // free. Counted in small steps, so that the event loop stays responsive for an image of millions of slices.
 
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../../protocol/manifest.ts'
 
 /** Slices of the images of one count at most; the table takes up to 36 bytes for each. */
 export const UNIQUE_SLICES_MAX = 2_000_000

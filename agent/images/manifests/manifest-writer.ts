@@ -2,14 +2,14 @@
 // covers the header, so the entries are read twice: once to count them, once to write them.
 
 import { dirname, join } from 'node:path'
-import { hasCode } from '../../protocol/errors.ts'
-import { formatDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
-import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
-import { problem } from '../../protocol/problems.ts'
-import type { Disk, DiskFile } from '../contract/disk.ts'
-import type { NewContent } from '../contract/images.ts'
+import { hasCode } from '../../../protocol/errors.ts'
+import { formatDigest } from '../../../protocol/digest.ts'
+import type { Digest } from '../../../protocol/digest.ts'
+import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES } from '../../../protocol/manifest.ts'
+import type { Manifest, ManifestEntry } from '../../../protocol/manifest.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { Disk, DiskFile } from '../../contract/disk.ts'
+import type { NewContent } from '../../contract/images.ts'
 
 /** Entries encoded in memory before they are written: 640 KiB, about 2 ms of work. */
 const WINDOW_ENTRIES = 16_384

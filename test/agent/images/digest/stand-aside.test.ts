@@ -2,11 +2,11 @@
 // for longer than its bound.
 
 import { describe, expect, test } from 'bun:test'
-import { ASIDE_MS_MAX, createStandAside } from '../../../agent/images/stand-aside.ts'
-import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
-import { createManualClock } from '../../support/memory/manual-clock.ts'
-import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
-import { until } from '../../support/until.ts'
+import { ASIDE_MS_MAX, createStandAside } from '../../../../agent/images/digest/stand-aside.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { until } from '../../../support/until.ts'
 
 const never = new AbortController().signal
 

@@ -1,12 +1,12 @@
 // The SHA-256 of a whole image against that of its bytes: long and short runs of zeros everywhere, ends that are no block, both ways to hash.
 
 import { expect, test } from 'bun:test'
-import { computeWholeDigest } from '../../../agent/images/whole-digest.ts'
-import { systemClock } from '../../../agent/system/clock.ts'
-import { openImageStore } from '../../support/images/image-store.ts'
-import { createRandom, runSeed } from '../../support/properties.ts'
-import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
-import { manifestOf } from '../../support/images/whole-manifest.ts'
+import { computeWholeDigest } from '../../../../agent/images/digest/whole-digest.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
+import { openImageStore } from '../../../support/images/image-store.ts'
+import { createRandom, runSeed } from '../../../support/properties.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { manifestOf } from '../../../support/images/whole-manifest.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

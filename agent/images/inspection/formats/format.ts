@@ -1,7 +1,7 @@
 // What a format's detector is given and gives. A detector is pure on `readAt` and believes no name, no extension and
 // no header of a request.
 
-import type { ImageFormat } from '../../../protocol/image.ts'
+import type { ImageFormat } from '../../../../protocol/image.ts'
 
 /** The bytes of an image, read here and there. */
 export interface ImageProbe {

@@ -1,9 +1,9 @@
 // SHA-256 of a whole image, as `sha256sum` gives it: its slices read back, its zeros counted, both hashed in a worker.
 
-import { parseDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
-import type { SliceProvider } from '../contract/slices.ts'
+import { parseDigest } from '../../../protocol/digest.ts'
+import type { Digest } from '../../../protocol/digest.ts'
+import type { Manifest } from '../../../protocol/manifest.ts'
+import type { SliceProvider } from '../../contract/slices.ts'
 import { updateWithZeros } from './zeros.ts'
 
 const BUFFER_BYTES = 1024 * 1024

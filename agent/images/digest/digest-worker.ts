@@ -1,7 +1,7 @@
 // Worker that computes the SHA-256 of the pieces of one image, so that the event loop stays free while it is read.
 // Each buffer comes transferred and goes back the same way, to be filled again.
 
-import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../contract/thread-priority.ts'
+import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../../contract/thread-priority.ts'
 import type { DigestAnswer, DigestOrder } from './whole-digest.ts'
 import { updateWithZeros } from './zeros.ts'
 

@@ -1,12 +1,12 @@
 // Detection of formats: what the bytes are, whatever they are called, and what is refused because a reader would follow it.
 
 import { describe, expect, test } from 'bun:test'
-import { inspectImage } from '../../../agent/images/inspection.ts'
-import type { Inspection } from '../../../agent/images/inspection.ts'
-import type { ImageFormat } from '../../../protocol/image.ts'
-import { requireTool } from '../../support/require.ts'
-import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
-import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { inspectImage } from '../../../../agent/images/inspection/inspection.ts'
+import type { Inspection } from '../../../../agent/images/inspection/inspection.ts'
+import type { ImageFormat } from '../../../../protocol/image.ts'
+import { requireTool } from '../../../support/require.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 function inspect(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<Inspection> {
   return inspectImage({ length: bytes.byteLength, readAt: async (offset, length) => bytes.subarray(offset, offset + length) }, declared)

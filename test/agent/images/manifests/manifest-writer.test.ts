@@ -3,11 +3,11 @@
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
 import fc from 'fast-check'
-import { writeManifest } from '../../../agent/images/manifest-writer.ts'
-import { createDisk } from '../../../agent/system/disk.ts'
-import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
-import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { writeManifest } from '../../../../agent/images/manifests/manifest-writer.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const disk = createDisk()
 const pause = (): Promise<void> => Bun.sleep(0)

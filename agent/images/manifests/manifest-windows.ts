@@ -1,9 +1,9 @@
 // A manifest read in windows: for passes that need every entry and must not hold a manifest of hundreds of megabytes in memory.
 
-import { hasCode } from '../../protocol/errors.ts'
-import { formatDigest } from '../../protocol/digest.ts'
-import { MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid, manifestLength } from '../../protocol/manifest.ts'
-import type { Disk } from '../contract/disk.ts'
+import { hasCode } from '../../../protocol/errors.ts'
+import { formatDigest } from '../../../protocol/digest.ts'
+import { MANIFEST_ENTRY_BYTES, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid, manifestLength } from '../../../protocol/manifest.ts'
+import type { Disk } from '../../contract/disk.ts'
 
 /** Entries of one window: 640 KiB. */
 const WINDOW_ENTRIES = 16_384
