@@ -32,7 +32,7 @@ describe('units', () => {
       expect(await run('systemd-analyze', 'verify', '--man=no', folder.file(name))).toEqual({ code: 0, text: '' })
     })
 
-    analyzeTest(`${unit} is exposed at ${EXPOSURE_MAX} at most`, async () => {
+    analyzeTest(`${unit} has an exposure of at most ${EXPOSURE_MAX}`, async () => {
       const { text } = await run('systemd-analyze', 'security', '--offline=true', '--no-pager', `systemd/${unit}`)
       const exposure = Number(/Overall exposure level for \S+: ([\d.]+)/.exec(text)?.[1])
       expect(exposure).toBeGreaterThan(0)
@@ -43,7 +43,7 @@ describe('units', () => {
   test.each([
     ['slipway-agent@.service', { MemoryMax: '4G', TasksMax: '512', IPAddressDeny: 'any', UMask: '0077' }],
     ['slipway-bot.service', { MemoryMax: '1G', TasksMax: '256', IPAddressDeny: 'link-local multicast', UMask: '0077' }],
-  ])('%s bounds memory, threads and network', async (unit, settings) => {
+  ])('%s limits memory, threads and network', async (unit, settings) => {
     const lines = (await Bun.file(`systemd/${unit}`).text()).split('\n')
     for (const [key, value] of Object.entries(settings)) expect(lines).toContain(`${key}=${value}`)
   })

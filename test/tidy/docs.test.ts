@@ -123,6 +123,13 @@ describe('documents', () => {
     expect([...namedCommands(readFileSync(path, 'utf8'))].filter((command) => !known.has(command))).toEqual([])
   })
 
+  test('decisions name folders and files that exist', () => {
+    const lines = [...new Bun.Glob('docs/decisions/*.md').scanSync('.')].map((path) => /\*\*Applies to\*\*: (.*)/.exec(readFileSync(path, 'utf8'))?.[1] ?? '')
+    const named = lines.flatMap((line) => [...line.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path))
+    expect(named.length).toBeGreaterThan(10)
+    expect(named.filter((path) => !existsSync(path))).toEqual([])
+  })
+
   test('operations.md leads to every document for operators', () => {
     const forDevelopers = ['architecture', 'format', 'format-uploads', 'performance', 'protocol', 'security', 'tus', 'operations']
     const index = readFileSync('docs/operations.md', 'utf8')

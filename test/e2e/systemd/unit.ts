@@ -19,7 +19,7 @@ export function testUnit(test: MachineTest, node: Node): void {
       expect((await ask(`${BASE}/v1/health`)).stdout).toMatch(SERVES)
     })
 
-    test('runs as its own user in its sandbox, and takes and gives an image there', async () => {
+    test('runs as its own user in its sandbox, and stores and serves an image there', async () => {
       expect(await property('User')).toBe('slipway')
       const pid = await property('MainPID')
       expect((await node.machine().must('stat', '-c', '%U', `/proc/${pid}`)).trim()).toBe('slipway')
@@ -43,10 +43,10 @@ export function testUnit(test: MachineTest, node: Node): void {
       await node.machine().must('cmp', '/root/image.raw', '/root/back.raw')
     })
 
-    test('is bounded in memory and threads, far from both, and reaches private networks only', async () => {
+    test('is limited in memory and threads, stays far below both limits, and reaches private networks only', async () => {
       expect(await property('MemoryMax')).toBe(String(4 * 2 ** 30))
       expect(await property('TasksMax')).toBe('512')
-      // A container may lack the controllers of memory and tasks, so the process itself is asked.
+      // A container may lack the controllers of memory and tasks, so the figures come from the process itself.
       const status = await node.machine().must('cat', `/proc/${await property('MainPID')}/status`)
       expect(Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1])).toBeLessThan(2 * 2 ** 20)
       expect(Number(/^Threads:\s+(\d+)/m.exec(status)?.[1])).toBeLessThan(256)
@@ -56,14 +56,14 @@ export function testUnit(test: MachineTest, node: Node): void {
       expect(allowed).not.toContain('169.254')
     })
 
-    test('keeps the watchdog content', async () => {
+    test('sends watchdog messages', async () => {
       const last = async (): Promise<number> => Number(await property('WatchdogTimestampMonotonic'))
       const first = await last()
       expect(await property('WatchdogUSec')).toBe('30s')
-      await until('the next sign of life', async () => (await last()) > first)
+      await until('the next watchdog message', async () => (await last()) > first)
     })
 
-    test('is ended and started again when it hangs', async () => {
+    test('is killed and restarted when it hangs', async () => {
       await node.machine().must('mkdir', '-p', `/run/systemd/system/${UNIT}.service.d`)
       await node.machine().must('sh', '-c', `printf '[Service]\\nWatchdogSec=2\\n' > /run/systemd/system/${UNIT}.service.d/watchdog.conf`)
       await node.machine().must('systemctl', 'daemon-reload')
@@ -87,20 +87,20 @@ export function testUnit(test: MachineTest, node: Node): void {
       expect(await property('ActiveState')).toBe('active')
     })
 
-    test('is back at once after SIGKILL', async () => {
+    test('is restarted after SIGKILL', async () => {
       const pid = await property('MainPID')
       await node.machine().must('sh', '-c', `kill -KILL ${pid}`)
       await until('the agent serves again', async () => SERVES.test((await ask(`${BASE}/v1/health`)).stdout))
       expect(await property('MainPID')).not.toBe(pid)
     })
 
-    test('a stop in the middle of a body drains: what came is held, and the exit is clean', async () => {
+    test('a stop in the middle of a body drains: what arrived is kept, and the exit is clean', async () => {
       const created = await ask('-D', '-', '-X', 'POST', '-H', 'Tus-Resumable: 1.0.0', '-H', 'Upload-Length: 25165824', `${BASE}/v1/uploads`)
       const upload = /^location: (\S+)/im.exec(created.stdout)?.[1] ?? ''
       const url = upload.startsWith('http') ? upload : `${BASE}${upload}`
       const headers = ['-H', 'Tus-Resumable: 1.0.0', '-H', 'Upload-Offset: 0', '-H', 'Content-Type: application/offset+octet-stream']
       const sending = ask('-X', 'PATCH', '--limit-rate', '4M', ...headers, '--data-binary', '@/root/image.raw', url)
-      await until('some of it came', async () => /slipway_content_received_bytes_total [1-9]/.test((await ask(`${BASE}/metrics`)).stdout))
+      await until('bytes have arrived', async () => /slipway_content_received_bytes_total [1-9]/.test((await ask(`${BASE}/metrics`)).stdout))
       const startedMs = performance.now()
       await node.machine().must('systemctl', 'stop', UNIT)
       expect(performance.now() - startedMs).toBeLessThan(10_000)
@@ -134,7 +134,7 @@ export function testUnit(test: MachineTest, node: Node): void {
       await node.machine().must('cmp', '/root/image.raw', '/root/again.raw')
     })
 
-    test('a refused start is told once and not tried again', async () => {
+    test('a refused start is logged once and not retried', async () => {
       await node.machine().must('systemctl', 'stop', UNIT)
       await node.machine().must('sed', '-i', 's|^mount = .*|mount = "/usr/share"|', '/etc/slipway/edge-a.toml')
       expect((await node.machine().run('systemctl', 'start', UNIT)).code).not.toBe(0)

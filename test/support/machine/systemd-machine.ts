@@ -1,5 +1,5 @@
-// A Debian with its own systemd, booted in a container: the nearest thing to a node that a test can have. Its root is
-// made once with debootstrap and cached outside the repository; each machine works on a copy of its own.
+// A Debian 12 with its own systemd, booted in a container: the closest thing to a node that a test can have. debootstrap creates its
+// root file system once, in a cache outside the repository; each machine runs on its own copy.
 
 import { existsSync } from 'node:fs'
 import { readFile, rename, rm } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { testCacheFolder } from '../images/image-family.ts'
 import { until } from '../until.ts'
 
-/** Longest wait for the machine to have booted, in milliseconds. */
+/** Longest time to boot, in milliseconds. */
 const BOOT_MS_MAX = 120_000
 
 export interface Ran {
@@ -17,15 +17,15 @@ export interface Ran {
 }
 
 export interface Machine extends AsyncDisposable {
-  /** Its root folder, as the host sees it. */
+  /** Its root folder on the host. */
   readonly root: string
-  /** Runs a program in it. */
+  /** Runs a program in the machine. */
   run(...command: readonly string[]): Promise<Ran>
-  /** Like `run`, and throws with all output when the program fails. */
+  /** Like `run`, but returns standard output, and throws with all output if the program fails. */
   must(...command: readonly string[]): Promise<string>
 }
 
-/** Boots a machine; everything in its root goes when it is disposed. */
+/** Boots a machine with its root below `folder`. Disposing it ends all its processes. */
 export async function bootMachine(folder: string): Promise<Machine> {
   const root = join(folder, 'root')
   await hostMust('cp', '-a', '--reflink=auto', await baseRoot(), root)
@@ -47,34 +47,34 @@ export async function bootMachine(folder: string): Promise<Machine> {
       return ran.stdout
     },
     async [Symbol.asyncDispose]() {
-      // Its first process takes this as the order to end at once, and everything in its namespace ends with it.
+      // Everything in the namespace ends with its first process.
       process.kill(init, 'SIGKILL')
       await nspawn.exited
     },
   }
 }
 
-/** A minimal Debian 12 with systemd; about half a minute to make the first time. */
+/** Returns the folder of a minimal Debian 12 with systemd; creating it takes about half a minute. */
 async function baseRoot(): Promise<string> {
   const base = join(testCacheFolder(), 'bookworm-systemd')
   if (existsSync(base)) return base
   const making = `${base}.${process.pid}`
   await hostMust('debootstrap', '--variant=minbase', '--include=systemd,systemd-sysv,dbus,curl', 'bookworm', making)
   await rename(making, base).catch(async (error: unknown) => {
-    // Another run was faster; its result is as good.
+    // Another run has created it in the meantime.
     if (!existsSync(base)) throw error
     await rm(making, { recursive: true, force: true })
   })
   return base
 }
 
-/** The machine's process 1: a child of nspawn, but not the first one, which only prepares it. */
+/** Returns the machine's process 1: a child of nspawn, but not the first one, which only prepares the container. */
 async function findInit(nspawn: number): Promise<number | undefined> {
   try {
     const children = (await readFile(`/proc/${nspawn}/task/${nspawn}/children`, 'utf8')).trim().split(' ')
     for (const pid of children) if ((await readFile(`/proc/${pid}/comm`, 'utf8')).trim() === 'systemd') return Number(pid)
   } catch {
-    // Not there yet, or gone between two looks.
+    // The process does not exist yet, or ended between two reads.
   }
   return undefined
 }

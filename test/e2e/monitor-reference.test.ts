@@ -1,4 +1,4 @@
-// docs/monitor.md lists every metric: what a real agent reports after an upload, a gc and a scrub is compared with the table.
+// docs/monitor.md lists every metric and every health check: its tables are compared with what a real agent reports after a gc and a scrub.
 
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -12,9 +12,13 @@ interface Metric {
   readonly labels: readonly string[]
 }
 
-async function documentedMetrics(): Promise<Record<string, Metric>> {
+async function sectionOf(heading: string): Promise<string> {
   const text = await Bun.file(join(import.meta.dir, '../../docs/monitor.md')).text()
-  const rows = text.matchAll(/^\| `(\w+)` +\| (\w+) +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)
+  return text.split(`# ${heading}\n`)[1]?.split('\n#')[0] ?? ''
+}
+
+async function documentedMetrics(): Promise<Record<string, Metric>> {
+  const rows = (await sectionOf('Metrics')).matchAll(/^\| `(\w+)` +\| (\w+) +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)
   return Object.fromEntries(
     [...rows].map(([, name, type = '', labels = '', help = '']) => [name, { type, help, labels: labels === '–' ? [] : labels.split(', ') }]),
   )
@@ -33,8 +37,8 @@ function reportedMetrics(text: string): Record<string, Metric> {
   return metrics
 }
 
-describe('the reference of metrics', () => {
-  test('has the name, type, labels and help of every metric of an agent, and no other', async () => {
+describe('monitor.md', () => {
+  test('has the name, type, labels and help of every metric, and no other', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const ask = (path: string, method = 'GET'): Promise<Response> => fetch(`${agent.url}${path}`, { method, headers: agent.headers() })
@@ -46,5 +50,13 @@ describe('the reference of metrics', () => {
       return /^slipway_scrub_last_findings \d/m.test(text) && /^slipway_gc_last_freed_bytes \d/m.test(text)
     })
     expect(reportedMetrics(text)).toEqual(await documentedMetrics())
+  })
+
+  test('has a row for every health check, and for no other', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    const { checks } = await agent.client.health()
+    const rows = [...(await sectionOf('Health checks')).matchAll(/^\| `([a-z-]+)` +\|/gm)].map(([, name = '']) => name)
+    expect(rows.toSorted()).toEqual(checks.map(({ name }) => name).toSorted())
   })
 })
