@@ -67,15 +67,24 @@ export async function openManifest(file: ManifestFile, hashes: ManifestHashes): 
 }
 
 /**
- * The blocks of a manifest, read once and verified as they go by: what came may be wrong until the generator has ended, which it does with
+ * Yields the blocks of a manifest, read once and verified as they go by: blocks may be wrong until the generator has ended, which it does with
  * the digest of the manifest. Throws ManifestInvalid.
  */
-export async function* walkManifest(file: ManifestFile, hashes: ManifestHashes): AsyncGenerator<ManifestBlock, Digest> {
+export function walkManifest(file: ManifestFile, hashes: ManifestHashes): AsyncGenerator<ManifestBlock, Digest> {
+  return walkParts(file, hashes, ({ entries }) => entries)
+}
+
+/** Like `walkManifest`, but yields the encoded entries of each block. */
+export function walkManifestBytes(file: ManifestFile, hashes: ManifestHashes): AsyncGenerator<Uint8Array<ArrayBuffer>, Digest> {
+  return walkParts(file, hashes, ({ bytes }) => bytes)
+}
+
+async function* walkParts<Part>(file: ManifestFile, hashes: ManifestHashes, partOf: (block: Block) => Part): AsyncGenerator<Part, Digest> {
   const walk = walkBlocks(file, hashes, await readHeader(file))
   for (;;) {
     const { value, done } = await walk.next()
     if (done) return value
-    yield value.entries
+    yield partOf(value)
   }
 }
 

@@ -8,7 +8,8 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage, withSliceDamage } from './image-states.ts'
-import type { HeldManifest, ManifestFiles } from './manifests/manifest-files.ts'
+import type { HeldManifest } from './manifests/kept-manifests.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 const ROOT_PREFIX = 'image '
 

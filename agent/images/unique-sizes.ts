@@ -5,7 +5,8 @@ import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
-import type { HeldManifest, ManifestFiles } from './manifests/manifest-files.ts'
+import type { HeldManifest } from './manifests/kept-manifests.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
 
 /** Counts that may wait for their turn; a further one is not made. */
