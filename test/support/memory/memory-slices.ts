@@ -1,5 +1,5 @@
-// Slices in memory: the contract of SliceIngester and reading back, with fixed slices of 64 KiB and zero runs. What no
-// checkpoint gave out is forgotten with its ingest, and a disk can be told to be full. Slices that come whole are verified.
+// Slice store in memory: ingest, receive and missing of the contract, with slices of a fixed 64 KiB and zero runs. A disk of limited size can be
+// simulated. test/conformance/slices runs on it and on the real store, so that the two do not drift apart.
 
 import { toHex } from '../../../protocol/digest.ts'
 import type { CutterParameters } from '../../../protocol/cutter.ts'
@@ -9,29 +9,29 @@ import type { Checkpoint, Ingest, IngestStart, SliceIngester, SliceReceiver } fr
 import { sliceBytes } from '../../../agent/slices/packs/slice-bytes.ts'
 
 const SLICE_BYTES = 64 * 1024
-/** What slices from outside are held to; the store's own are all of the average. */
+/** The cutter that slices from outside must match; the store's own slices all have the average length. */
 export const MEMORY_CUTTER: CutterParameters = { block: 4096, minimum: 16 * 1024, average: SLICE_BYTES, maximum: 4 * SLICE_BYTES }
 
 export interface MemorySlices extends Pick<SliceIngester, 'ingest' | 'receive' | 'missing'> {
   /** Ingests that are open now. */
   readonly open: number
-  /** Most that were ever open at the same time. */
+  /** The most ingests that were ever open at the same time. */
   readonly openMax: number
-  /** Bytes taken by `write` in all. */
+  /** Bytes that all ingests were given. */
   readonly writtenBytes: number
-  /** Digests that are pinned now, in hex. */
+  /** Returns the digests that are pinned now, in hex. */
   pinned(): Set<string>
-  /** Content of some entries; throws when a slice is not there. */
+  /** Returns the content of entries; throws when a slice is missing. */
   read(entries: Iterable<ManifestEntry>): Uint8Array
-  /** Removes every slice that no pin holds and no entry names, as gc does; gives how many went. */
+  /** Removes every slice that neither a pin nor one of these entries names, as gc does; returns how many it removed. */
   sweep(live: Iterable<ManifestEntry>): number
-  /** Bytes that may still be stored; writes fail with ENOSPC beyond. */
+  /** Bytes that may still be stored; beyond that, writes fail with ENOSPC. */
   freeBytes: number
-  /** Called before a checkpoint resolves; a test may hold it back. */
+  /** Called before a checkpoint resolves; a test may delay it. */
   beforeCheckpoint: () => Promise<void>
 }
 
-/** Makes an empty store of slices. */
+/** Creates an empty store. */
 export function createMemorySlices(): MemorySlices {
   const slices = new Map<string, Uint8Array>()
   const pins = new Map<string, number>()
@@ -47,9 +47,14 @@ export function createMemorySlices(): MemorySlices {
   }
 
   const takeSpace = (length: number): void => {
+    if (length > store.freeBytes)
+      throw new StoreWriteFailed('no space', { cause: Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }) })
     store.freeBytes -= length
-    if (store.freeBytes >= 0) return
-    throw new StoreWriteFailed('no space', { cause: Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }) })
+  }
+
+  const has = (digest: Uint8Array | undefined, length: number | undefined): boolean => {
+    const found = digest && slices.get(toHex(digest))
+    return found !== undefined && (length === undefined || found.byteLength === length)
   }
 
   const receive = (): SliceReceiver => {
@@ -61,14 +66,13 @@ export function createMemorySlices(): MemorySlices {
     }
     return {
       pin: (digests, lengths) =>
-        [...digests.keys()].filter((i) => {
-          const key = toHex(digests[i] ?? new Uint8Array(0))
-          const found = slices.get(key)
-          if (!found || (lengths && found.byteLength !== lengths[i])) return true
-          hold(key)
-          return false
+        [...digests.entries()].flatMap(([i, digest]) => {
+          if (!has(digest, lengths?.[i])) return [i]
+          hold(toHex(digest))
+          return []
         }),
       async put(frame) {
+        if (failure !== undefined) throw failure
         const { digest, length } = frame
         const bytes = await sliceBytes(frame).catch(() => undefined)
         const key = toHex(digest)
@@ -96,7 +100,7 @@ export function createMemorySlices(): MemorySlices {
 
   const store: MemorySlices = {
     receive,
-    missing: (digests) => [...digests.keys()].filter((i) => !slices.has(toHex(digests[i] ?? new Uint8Array(0)))),
+    missing: (digests, lengths) => [...digests.keys()].filter((i) => !has(digests[i], lengths?.[i])),
     freeBytes: Number.POSITIVE_INFINITY,
     beforeCheckpoint: () => Promise.resolve(),
 
@@ -138,9 +142,11 @@ export function createMemorySlices(): MemorySlices {
       let entries: ManifestEntry[] = []
       let storedBytes = 0
       let held: string[] = []
+      /** Keys of checkpoints that were returned: those still pinned are released when the ingest is disposed. */
+      const pending = new Set<string[]>()
       let isClosed = false
       let isDisposed = false
-      let failure: StoreWriteFailed | undefined
+      let failure: unknown
 
       const cut = (end: number): void => {
         const slice = bytes.subarray(0, end)
@@ -152,10 +158,11 @@ export function createMemorySlices(): MemorySlices {
         const digest = new Uint8Array(new Bun.CryptoHasher('sha256').update(slice).digest())
         const key = toHex(digest)
         if (!slices.has(key)) {
-          store.freeBytes -= end
-          if (store.freeBytes < 0) {
-            failure = new StoreWriteFailed('no space', { cause: Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }) })
-            throw failure
+          try {
+            takeSpace(end)
+          } catch (error) {
+            failure = error
+            throw error
           }
           slices.set(key, Buffer.from(slice))
           storedBytes += end
@@ -175,23 +182,21 @@ export function createMemorySlices(): MemorySlices {
         await store.beforeCheckpoint()
         return taken
       }
-      /** Keys of checkpoints that were given out: still pinned when the ingest goes, they go with it. */
-      const pending = new Set<string[]>()
 
       return {
         async write(piece) {
-          if (failure) throw failure
+          if (failure !== undefined) throw failure
           if (isClosed) throw new Error('an ingest takes no bytes after it was closed')
           writtenBytes += piece.byteLength
           bytes = Buffer.concat([bytes, piece])
           while (bytes.byteLength >= SLICE_BYTES) cut(SLICE_BYTES)
         },
         async checkpoint() {
-          if (failure) throw failure
+          if (failure !== undefined) throw failure
           return take()
         },
         async finish() {
-          if (failure) throw failure
+          if (failure !== undefined) throw failure
           isClosed = true
           if (bytes.byteLength > 0) cut(bytes.byteLength)
           return take()

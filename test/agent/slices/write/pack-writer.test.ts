@@ -1,154 +1,235 @@
-// Writing on a disk that refuses: what was acknowledged stays, what was not is forgotten everywhere, and as soon as the disk takes
-// bytes again everything goes on without opening the store again.
+// PackWriter by itself: where records go, when a pack is sealed, what a failing disk leaves, and how an unsealed pack is continued.
 
 import { describe, expect, test } from 'bun:test'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { join } from 'node:path'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
-import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
+import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
+import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
+import { PACK_HEADER_BYTES, packPath, recordLength } from '../../../../agent/slices/packs/pack-format.ts'
+import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
+import type { PackContents } from '../../../../agent/slices/packs/pack-scan.ts'
+import { PACK_SEAL_RECORDS } from '../../../../agent/slices/packs/parameters.ts'
+import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import { PackWriter } from '../../../../agent/slices/write/pack-writer.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
-import type { Fault, FaultyDisk } from '../../../support/machine/faulty-disk.ts'
-import { createRandom } from '../../../support/properties.ts'
-import { createSliceModel, filesBelow, folderBytes, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
-import type { SliceModel } from '../../../support/images/slice-model.ts'
-import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import type { FaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
-
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
+import { createRandom } from '../../../support/properties.ts'
 
 interface Scene extends AsyncDisposable {
-  readonly folder: TemporaryFolder
   readonly disk: FaultyDisk
-  readonly model: SliceModel
-  readonly store: OpenSliceStore
-  /** Every image of the model whole, scrub clean, and after a gc nothing but what they need. */
-  expectWhole(): Promise<void>
+  readonly index: IndexDatabase
+  /** Opens a writer on the same packs and the same index. */
+  openWriter(sealBytes?: number): PackWriter
+  /** Reads a pack from disk, by its number. */
+  contents(pack: number): Promise<PackContents>
 }
 
-async function openScene(packSealBytes = 1024 * 1024): Promise<Scene> {
+async function openScene(): Promise<Scene> {
   const folder = await createTemporaryFolder()
-  await createDisk().makeFolder(folder.file('mount'))
+  const packs = folder.file('mount', 'packs')
+  await createDisk().makeFolder(packs)
   const disk = await createFaultyDisk(folder.file('mount'))
-  const model = createSliceModel()
-  const store = await openStore({ folder: folder.path, disk, roots: [model], packSealBytes })
-  await model.add(store, 'before', noise(1, 60))
+  const index = IndexDatabase.open(folder.file('index.db'))
+  let names = 0
   return {
-    folder,
     disk,
-    model,
-    store,
-    async expectWhole() {
-      for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
-      expect(await store.scrub({ bytesPerSecond: Infinity })).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
-      await store.gc({ dryRun: false })
-      expect(store.stats().slices).toBe(model.live().size)
+    index,
+    openWriter: (sealBytes = 1024 * 1024) =>
+      new PackWriter({
+        disk,
+        folder: packs,
+        index,
+        crashPoint: () => {},
+        log: createMemoryLog(),
+        newName: () => (++names).toString(16).padStart(32, '0'),
+        sealBytes,
+      }),
+    async contents(pack) {
+      await using file = await createDisk().openRead(join(packs, packPath(index.pack(pack)?.name ?? '')))
+      return await readPack(file)
     },
     async [Symbol.asyncDispose]() {
       disk.heal()
-      await store[Symbol.asyncDispose]()
+      await index[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
     },
   }
 }
 
-describe('a disk that refuses', () => {
-  for (const fault of ['ENOSPC', 'EIO', 'short', 'torn', 'late'] satisfies Fault[]) {
-    test(`with ${fault} ends the ingest with its cause, keeps what was acknowledged, and takes the next one when it is well`, async () => {
-      await using scene = await openScene()
-      const { disk, model, store } = scene
-      // First the write of the records, then their fsync.
-      for (let at = 1; at <= 2; at++) {
-        disk.plan({ at, fault, lasting: true })
-        const failure = await model.add(store, 'during', noise(20 + at, 60)).catch((error: unknown) => error)
-        expect(failure).toBeInstanceOf(StoreWriteFailed)
-        expect(failure).toMatchObject({ cause: { code: fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO' } })
-        for (const { bytes, manifest } of model.images.values()) {
-          disk.heal()
-          expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
-        }
-        await model.add(store, `after ${at}`, noise(10 + at, 60))
-        await model.add(store, `again ${at}`, noise(20 + at, 60))
-        await scene.expectWhole()
-      }
-    })
-  }
+/** One record with its row, as a receiver appends it. */
+function record(seed: number, length = 1000): { readonly parts: readonly Uint8Array[]; readonly row: PackRow } {
+  const stored = createRandom(seed).bytes(length)
+  const digest = new Uint8Array(Bun.SHA256.hash(stored) as Uint8Array)
+  const header = Buffer.alloc(RECORD_HEADER_BYTES)
+  writeRecordHeader(header, 0, { digest, codec: 0, length, storedLength: length, checksum: checksumOf(stored) })
+  return { parts: [header, stored], row: { digest, offset: 0, length, storedLength: length } }
+}
 
-  test('gives every ingest that had unsynced slices the failure, and none that had none', async () => {
+const hex = (rows: readonly PackRow[]): string[] => rows.map(({ digest }) => Buffer.from(digest).toString('hex'))
+
+describe('append', () => {
+  test('writes records one after the other into one pack, and indexes them at once', async () => {
     await using scene = await openScene()
-    const { disk, store } = scene
-    const start = { offset: 0, tail: new Uint8Array(0) }
-    await using first = store.ingest(start)
-    await using second = store.ingest(start)
-    await first.write(noise(3, 100))
-    await second.write(noise(4, 100))
-    const kept = await first.checkpoint()
-    await first.write(noise(5, 100))
-    disk.plan({ at: 1, fault: 'EIO', lasting: true })
-    const outcomes = await Promise.allSettled([first.checkpoint(), second.checkpoint()])
-    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
-    disk.heal()
-    await expect(first.write(noise(6, 10))).rejects.toBeInstanceOf(StoreWriteFailed)
-    const { manifest } = await encodeManifest(kept.entries)
-    expect((await readBack(store, manifest)).equals(noise(3, 100).subarray(0, manifest.imageLength))).toBe(true)
-    kept.release()
-    await using third = store.ingest(start)
-    await third.write(noise(7, 100))
-    const { entries, release } = await third.finish()
-    const whole: ManifestEntry[] = [...entries]
-    expect((await readBack(store, (await encodeManifest(whole)).manifest)).equals(noise(7, 100))).toBe(true)
-    release()
+    await using writer = scene.openWriter()
+    const records = [record(1), record(2, 300), record(3)]
+    const placed = await Promise.all(records.map(({ parts, row }) => writer.append(parts, [row])))
+    expect(new Set(placed.map(({ pack }) => pack))).toEqual(new Set([writer.openPackId ?? 0]))
+    let offset = PACK_HEADER_BYTES
+    for (const [i, { row }] of records.entries()) {
+      expect(placed[i]?.rows).toEqual([{ ...row, offset }])
+      expect(placed[i]?.frameBytes).toBe(i === 0 ? PACK_HEADER_BYTES : 0)
+      expect(scene.index.find(row.digest)).toMatchObject({ pack: placed[0]?.pack ?? 0, offset, length: row.length })
+      offset += recordLength(row)
+    }
+    expect(writer.openPackBytes).toBe(offset)
+    await writer.sync()
+    const { rows, sealed, bad, tornBytes } = await scene.contents(placed[0]?.pack ?? 0)
+    expect({ rows: hex(rows), sealed, bad, tornBytes }).toEqual({ rows: hex(records.map(({ row }) => row)), sealed: false, bad: [], tornBytes: 0 })
   })
 
-  test('does not count on slices of a failed write that another ingest brings again', async () => {
+  test('keeps the first record of a slice in the index, and leaves indexing to the caller when asked', async () => {
     await using scene = await openScene()
-    const { disk, model, store } = scene
-    disk.plan({ at: 3, fault: 'EIO' })
-    for (let i = 0; i < 4; i++) {
-      await model.add(store, 'same', noise(8, 60)).catch(() => {})
-      disk.plan({ at: 3 + i, fault: 'EIO' })
-    }
-    disk.heal()
-    await model.add(store, 'same', noise(8, 60))
-    await disk.losePower(createRandom(5))
-    await store[Symbol.asyncDispose]()
-    disk.revive()
-    await using again = await openStore({ folder: scene.folder.path, disk, roots: [model] })
-    for (const { bytes, manifest } of model.images.values()) expect((await readBack(again, manifest)).equals(bytes)).toBe(true)
+    await using writer = scene.openWriter()
+    const { parts, row } = record(1)
+    const first = await writer.append(parts, [row])
+    await writer.append(parts, [row])
+    expect(scene.index.find(row.digest)?.offset).toBe(first.rows[0]?.offset ?? 0)
+    const moved = record(2)
+    await writer.append(moved.parts, [moved.row], { index: false })
+    expect(scene.index.find(moved.row.digest)).toBeUndefined()
   })
 })
 
-describe('a full disk', () => {
-  test('can be cleaned', async () => {
-    await using scene = await openScene(64 * 1024)
-    const { disk, model, store, folder } = scene
-    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noise(20 + i, 150))
-    disk.plan({ at: 1, fault: 'ENOSPC', lasting: true })
-    await model.add(store, 'too much', noise(30, 100)).catch(() => {})
-    for (let i = 0; i < 5; i++) model.remove(`image ${i}`)
-    const before = await folderBytes(folder.file('mount', 'packs'))
-    const report = await store.gc({ dryRun: false })
-    expect(report.freedBytes).toBe(before - (await folderBytes(folder.file('mount', 'packs'))))
-    expect(report.packsRemoved).toBeGreaterThan(3)
-    disk.heal()
-    await scene.expectWhole()
-    await model.add(store, 'now', noise(30, 100))
-    await scene.expectWhole()
+describe('sealing', () => {
+  test('happens at the length of a full pack; the next append starts another pack', async () => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter(PACK_HEADER_BYTES + 2 * (RECORD_HEADER_BYTES + 1000))
+    const [first, second, third] = [record(1), record(2), record(3)]
+    const { pack } = await writer.append(first.parts, [first.row])
+    const full = await writer.append(second.parts, [second.row])
+    expect(full.pack).toBe(pack)
+    expect(full.frameBytes).toBeGreaterThan(0)
+    expect(writer.openPackId).toBeUndefined()
+    expect(scene.index.pack(pack)).toMatchObject({ sealed: true })
+    const { sealed, rows } = await scene.contents(pack)
+    expect({ sealed, rows: hex(rows) }).toEqual({ sealed: true, rows: hex([first.row, second.row]) })
+    expect((await writer.append(third.parts, [third.row])).pack).not.toBe(pack)
   })
 
-  test('is not left with packs that failed writes began', async () => {
+  test('happens at the record count of a full pack, whatever its length', async () => {
     await using scene = await openScene()
-    const { disk, model, store, folder } = scene
-    for (let i = 0; i < 10; i++) {
-      disk.plan({ at: 1 + (i % 5), fault: 'ENOSPC', lasting: true })
-      await model.add(store, 'never', noise(40 + i, 60)).catch(() => {})
-      disk.heal()
-      await model.add(store, `image ${i}`, noise(60 + i, 10))
+    await using writer = scene.openWriter(1024 * 1024 * 1024)
+    const { parts, row } = record(1, 1)
+    const bytes = Buffer.concat(parts)
+    const rows = Array.from({ length: PACK_SEAL_RECORDS }, (_, i) => ({ ...row, offset: i * recordLength(row) }))
+    const all = Buffer.concat(Array.from({ length: PACK_SEAL_RECORDS - 1 }, () => bytes))
+    const { pack } = await writer.append([all], rows.slice(0, -1))
+    expect(writer.openPackId).toBe(pack)
+    await writer.append(parts, [row])
+    expect(writer.openPackId).toBeUndefined()
+    expect(scene.index.pack(pack)?.sealed).toBe(true)
+  })
+})
+
+describe('a failing disk', () => {
+  test('fails the append and the generation, forgets what was not synced, and keeps what was', async () => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter()
+    const [kept, lost, refused] = [record(1), record(2), record(3)]
+    const { generation } = writer
+    const { pack } = await writer.append(kept.parts, [kept.row])
+    await writer.sync()
+    await writer.append(lost.parts, [lost.row])
+    scene.disk.plan({ at: 1, fault: 'ENOSPC', lasting: true })
+    const failure = await writer.append(refused.parts, [refused.row]).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(StoreWriteFailed)
+    expect(failure).toMatchObject({ cause: { code: 'ENOSPC' } })
+    expect(() => writer.check(generation)).toThrow(StoreWriteFailed)
+    expect([kept, lost, refused].map(({ row }) => scene.index.find(row.digest) !== undefined)).toEqual([true, false, false])
+    scene.disk.heal()
+    expect((await writer.append(refused.parts, [refused.row])).pack).not.toBe(pack)
+    await writer.sync()
+    writer.check(writer.generation)
+  })
+
+  test('fails the sync of everything that was not durable', async () => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter()
+    const { parts, row } = record(1)
+    await writer.append(parts, [row])
+    scene.disk.plan({ at: 1, fault: 'EIO', lasting: true })
+    await expect(writer.sync()).rejects.toBeInstanceOf(StoreWriteFailed)
+    expect(scene.index.find(row.digest)).toBeUndefined()
+    expect([...scene.index.packs()]).toEqual([])
+  })
+
+  test('leaves an abandoned pack that is sealed at its durable length once the disk works', async () => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter()
+    const [kept, lost] = [record(1), record(2)]
+    const { pack } = await writer.append(kept.parts, [kept.row])
+    await writer.sync()
+    scene.disk.plan({ at: 1, fault: 'EIO', lasting: true })
+    await writer.append(lost.parts, [lost.row]).catch(() => {})
+    expect(await writer.sealAbandoned()).toBe(0)
+    expect(scene.index.pack(pack)?.sealed).toBe(false)
+    scene.disk.heal()
+    const footerBytes = await writer.sealAbandoned()
+    expect(scene.index.pack(pack)).toMatchObject({ sealed: true, length: PACK_HEADER_BYTES + recordLength(kept.row) + footerBytes })
+    const { sealed, rows } = await scene.contents(pack)
+    expect({ sealed, rows: hex(rows) }).toEqual({ sealed: true, rows: hex([kept.row]) })
+    expect(await writer.sealAbandoned()).toBe(0)
+  })
+})
+
+describe('an unsealed pack', () => {
+  test('is continued where it ended', async () => {
+    await using scene = await openScene()
+    const [before, after] = [record(1), record(2)]
+    let pack = 0
+    {
+      await using writer = scene.openWriter()
+      ;({ pack } = await writer.append(before.parts, [before.row]))
     }
-    await store.gc({ dryRun: false })
-    const { packs } = store.stats()
-    expect(packs).toBeLessThan(12)
-    expect(await filesBelow(folder.file('mount', 'packs'), '.pack')).toHaveLength(packs)
-    await scene.expectWhole()
+    const { rows, end } = await scene.contents(pack)
+    await using writer = scene.openWriter()
+    await writer.resume({ id: pack, name: scene.index.pack(pack)?.name ?? '', length: end, rows })
+    expect(writer.openPackId).toBe(pack)
+    expect(await writer.append(after.parts, [after.row])).toMatchObject({ pack, rows: [{ offset: end }], frameBytes: 0 })
+    await writer.sync()
+    expect(hex((await scene.contents(pack)).rows)).toEqual(hex([before.row, after.row]))
+  })
+
+  test('is abandoned when it cannot be opened, and sealed later', async () => {
+    await using scene = await openScene()
+    const { parts, row } = record(1)
+    let pack = 0
+    {
+      await using writer = scene.openWriter()
+      ;({ pack } = await writer.append(parts, [row]))
+    }
+    const { rows, end } = await scene.contents(pack)
+    await using writer = scene.openWriter()
+    scene.disk.plan({ at: 1, fault: 'EIO', lasting: true })
+    await writer.resume({ id: pack, name: scene.index.pack(pack)?.name ?? '', length: end, rows })
+    expect(writer.openPackId).toBeUndefined()
+    scene.disk.heal()
+    await writer.sealAbandoned()
+    expect((await scene.contents(pack)).sealed).toBe(true)
+  })
+
+  test('is retired without being sealed: gc may remove it', async () => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter()
+    const { parts, row } = record(1)
+    const { pack } = await writer.append(parts, [row])
+    await writer.retire()
+    expect(writer.openPackId).toBeUndefined()
+    expect((await scene.contents(pack)).sealed).toBe(false)
+    scene.index.removePack(pack)
+    expect(await writer.sealAbandoned()).toBe(0)
   })
 })
