@@ -1,5 +1,5 @@
-// Completing: locks an upload that has all its bytes into an image. Every step can be repeated after a crash; the image id is chosen when
-// the upload is created, so that publishing twice is publishing once.
+// Completes an upload that has all its bytes: it becomes an image. Every step can be repeated after a crash. The image id is chosen when
+// the upload is created, so publishing twice creates one image.
 
 import type { NewContent } from '../contract/images.ts'
 import type { UploadsContext } from './context.ts'
@@ -14,9 +14,9 @@ import { isWhole } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
 
 /**
- * Publishes an upload that has all its bytes; does nothing for one that lacks some, or that is an image already. A part only gets its last
- * slice. An upload that can never be published becomes an image with status `error`. Throws when publishing may work later: then the
- * upload stays as it is, and the signal's reason when that ends the publication. The caller has the upload's lock.
+ * Publishes an upload that has all its bytes. Does nothing for any other, and for one that is already an image. A part only gets its last
+ * slice. An upload that can never be published becomes an image with status `error`. Throws when publishing may succeed later, or with the
+ * reason of the signal when that aborts; the upload then stays as it is. The caller holds the lock of the upload.
  */
 export async function completeUpload(context: UploadsContext, upload: Upload, signal?: AbortSignal): Promise<void> {
   const { file } = upload
@@ -28,12 +28,12 @@ export async function completeUpload(context: UploadsContext, upload: Upload, si
   await context.space.promise(spaceKey(file.id), 0)
 }
 
-/** Why an upload can never be published, as a sentence with what to do; undefined when it can. */
+/** Returns why an upload can never be published, in sentences that say what to do; undefined when it can. */
 function whyNever({ entriesMax }: UploadsContext, { file, journal }: Upload): string | undefined {
   if (file.kind !== 'partial' && file.length !== null && journal.entryCount > entriesMax) {
-    return `The upload has ${journal.entryCount} slices; an image can have ${entriesMax}. Upload it as a file that is cut into longer slices.`
+    return `The upload has ${journal.entryCount} slices; an image can have at most ${entriesMax}. Upload it to a store with longer slices.`
   }
-  // A final upload is whole from the moment its creation is answered, and takes no bytes that could replace what it lost.
+  // A final upload is whole when its creation is answered, and accepts no bytes that could replace the lost ones.
   if (file.kind === 'final' && journal.offset !== file.length) {
     return `The journal of the upload was damaged after byte ${journal.offset}. Upload the parts again and concatenate them.`
   }
@@ -74,7 +74,7 @@ async function publish(context: UploadsContext, upload: Upload, refusal: string 
   })
 }
 
-/** The entries of a journal; short ones are read once, since they are gone through twice. */
+/** Returns the entries of a journal. Publishing reads them twice, so those of a short journal are kept in memory. */
 async function blocksOf(journal: Journal): Promise<NewContent['blocks']> {
   const blocks: PackedEntries[] = []
   if (journal.entryCount <= RECORD_ENTRIES_MAX) for await (const block of journal.entries()) blocks.push(block)

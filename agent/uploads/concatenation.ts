@@ -1,5 +1,5 @@
-// Concatenation (tus 1.0.0, "Concatenation"): a final upload is a splice of its parts' entries. No byte of content is read or copied;
-// parts can be used again, and removed afterwards.
+// Concatenation (tus 1.0.0, "Concatenation"): a final upload splices the entries of its parts. No content is read or copied. Parts can be
+// used again, and removed afterwards.
 
 import { problem } from '../../protocol/problems.ts'
 import { isId } from '../../protocol/ids.ts'
@@ -9,24 +9,24 @@ import type { PackedEntries } from './record/journal-codec.ts'
 import { refuseTooManyEntries } from './limits/limits.ts'
 import type { Upload } from './record/upload.ts'
 
-/** Parts of one final upload at most. */
+/** Most parts of one final upload. */
 export const CONCAT_PARTS_MAX = 1000
-/** Times that one part can be named in a final upload: each time copies all its entries. */
+/** Most times that a final upload can name one part: each time copies all entries of the part. */
 export const CONCAT_REPEATS_MAX = 8
 const NO_TAIL = new Uint8Array(0)
 
-/** What an Upload-Concat header asks for. */
+/** What an Upload-Concat header requests. */
 export type Concat = { readonly kind: 'partial' } | { readonly kind: 'final'; readonly parts: readonly string[] }
 
-/** Reads an Upload-Concat header; parts are absolute or relative URLs of uploads. Throws `invalid-input`. */
+/** Parses an Upload-Concat header; parts are absolute or relative URLs of uploads. Throws `invalid-input`. */
 export function parseConcat(header: string): Concat {
   const text = header.trim()
   if (text === 'partial') return { kind: 'partial' }
   const list = /^final\s*;\s*(.*)$/s.exec(text)?.[1]
   if (list === undefined) throw problem('invalid-input', 'Upload-Concat must be "partial" or "final;" and the URLs of the parts.')
   const urls = list.split(/\s+/).filter((url) => url !== '')
-  if (urls.length === 0) throw problem('invalid-input', 'Upload-Concat: a final upload names at least one part.')
-  if (urls.length > CONCAT_PARTS_MAX) throw problem('invalid-input', `Upload-Concat names ${urls.length} parts, the limit is ${CONCAT_PARTS_MAX}.`)
+  if (urls.length === 0) throw problem('invalid-input', 'Upload-Concat: a final upload must name at least one part.')
+  if (urls.length > CONCAT_PARTS_MAX) throw problem('invalid-input', `Upload-Concat names ${urls.length} parts; the limit is ${CONCAT_PARTS_MAX}.`)
   const parts = urls.map(partId)
   const counts = new Map<string, number>()
   for (const id of parts) {
@@ -37,22 +37,22 @@ export function parseConcat(header: string): Concat {
   return { kind: 'final', parts }
 }
 
-/** What a final upload is made of. */
+/** The size of a final upload. */
 export interface Concatenated {
-  /** Length of the whole in bytes. */
+  /** Length of the upload in bytes. */
   readonly length: number
   readonly entryCount: number
 }
 
-/** Measures the parts of a final upload; throws `invalid-input` naming a part that cannot be used, and `payload-too-large`. */
+/** Measures the parts of a final upload. Throws `invalid-input`, which names a part that cannot be used, and `payload-too-large`. */
 export function measureParts(parts: readonly Upload[], entriesMax: number): Concatenated {
   let length = 0
   let entryCount = 0
   for (const { file, journal } of parts) {
     if (file.kind !== 'partial') throw problem('invalid-input', `Upload ${file.id} was not created as a part (Upload-Concat: partial).`)
-    // A part without its last slice has been cut off in the middle of completing; the next request for it does the rest.
+    // A part without its last slice was interrupted while it completed; the next request for it completes it.
     if (file.length === null || journal.covered !== file.length)
-      throw problem('invalid-input', `Upload ${file.id} is not finished: a final upload needs all bytes of its parts.`)
+      throw problem('invalid-input', `Upload ${file.id} is not finished; a final upload needs all bytes of its parts.`)
     length += file.length
     entryCount += journal.entryCount
   }
@@ -67,7 +67,7 @@ export interface SpliceDeps {
   readonly signal: AbortSignal
 }
 
-/** Writes the parts' entries one after the other into the journal of the final upload, one record's worth of them in memory. */
+/** Appends the entries of the parts, in order, to the journal of the final upload. Holds the entries of one record in memory. */
 export async function splice(parts: readonly Upload[], final: Upload, { clock, crashPoint, signal }: SpliceDeps): Promise<void> {
   let gathered: PackedEntries[] = []
   let gatheredBytes = 0
@@ -93,6 +93,6 @@ export async function splice(parts: readonly Upload[], final: Upload, { clock, c
 function partId(url: string): string {
   const path = url.replace(/[?#].*$/s, '')
   const id = /\/v1\/uploads\/([^/]+)\/?$/.exec(path)?.[1]
-  if (id === undefined || !isId('upl', id)) throw problem('invalid-input', `Upload-Concat: ${JSON.stringify(url)} is not the URL of an upload here.`)
+  if (id === undefined || !isId('upl', id)) throw problem('invalid-input', `Upload-Concat: ${JSON.stringify(url)} is not the URL of an upload of this store.`)
   return id
 }

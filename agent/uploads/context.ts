@@ -1,4 +1,4 @@
-// What the parts of uploads are given, and what they share.
+// What the parts of uploads depend on, and what they share.
 
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { LinkClaims } from '../contract/access.ts'
@@ -23,25 +23,25 @@ export interface UploadsDeps {
   readonly clock: Clock
   readonly log: Log
   readonly slices: Pick<SliceIngester, 'ingest' | 'receive'>
-  /** How the store cuts: slices that come whole are held to it. */
+  /** How the store cuts images. Slices that arrive whole are checked against it. */
   readonly cutter: CutterParameters
   readonly publisher: Pick<ImagePublisher, 'publish' | 'refuse' | 'find'>
   readonly space: Space
   /** The folder `uploads` of the mount path. */
   readonly folder: string
-  /** Period without work after which an unfinished upload goes. */
+  /** Period without a request after which an unfinished upload expires. */
   readonly expiryMs: number
   /** Longest upload in bytes. */
   readonly maxLength: number
   /** Uploads that may put bytes into slices at the same time, 1 to 16. */
   readonly concurrency: number
-  /** Entries of one upload at most; UPLOAD_ENTRIES_MAX unless said otherwise. */
+  /** Most entries of one upload; UPLOAD_ENTRIES_MAX by default. */
   readonly entriesMax?: number
-  /** Most unfinished uploads; QUOTA_LIMITS unless said otherwise. */
+  /** Most unfinished uploads; QUOTA_LIMITS by default. */
   readonly quotaLimits?: QuotaLimits
-  /** A body without bytes for so long is ended; a minute unless said otherwise. */
+  /** A body without bytes for this long is ended; a minute by default. */
   readonly idleLimitMs?: number
-  /** Which slices of images a body of slices may name. */
+  /** Which slices of images a body of slices may reference. */
   readonly visibility: SliceVisibility
   readonly gate: Pick<StoreGate, 'requireEnabled'>
   /** Claims a place for the image of a new upload until the upload exists. Without it, every image is admitted. */

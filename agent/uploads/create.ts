@@ -1,4 +1,4 @@
-// Creating an upload: what it is refused for, and what is made durable before its address is told.
+// Creates an upload: the reasons to refuse it, and what is durable before the client learns its address.
 
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -18,20 +18,20 @@ import type { Upload } from './record/upload.ts'
 /** What a client asks for when it creates an upload. */
 export interface UploadOrder {
   readonly actor: Actor
-  /** Length of the whole in bytes; null when it comes later, and for a final upload. */
+  /** Length of the whole upload in bytes; null when it is deferred, and for a final upload. */
   readonly length: number | null
   /** `Upload-Metadata` as sent; undefined when there is none. */
   readonly metadata: string | undefined
-  /** `Upload-Concat` as sent, and what it says. */
+  /** `Upload-Concat` as sent, and parsed. */
   readonly concatHeader: string | undefined
   readonly concat: Concat | undefined
-  /** `Repr-Digest` of the whole, `sha256:` and hex. */
+  /** `Repr-Digest` of the whole upload, `sha256:` and hex. */
   readonly digest?: string | undefined
-  /** Called once the upload is durable, before any byte of a body is read, for clients that can be told the address then. */
+  /** Called once the upload is durable and before its body is read, for clients that can learn the address then. */
   readonly onCreated?: (id: string) => void
 }
 
-/** Refuses what can be refused before anything is written. Throws ProblemError. */
+/** Checks an order before anything is written. Throws ProblemError. */
 export function refuseCreation(context: UploadsContext, order: UploadOrder, body: UploadBody | undefined): void {
   const { actor, length } = order
   context.gate.requireEnabled()
@@ -39,19 +39,19 @@ export function refuseCreation(context: UploadsContext, order: UploadOrder, body
   if (length !== null && length > limit) throw refuseTooLong(length, limit)
   if (body?.length !== undefined && body.length > (length ?? limit)) throw refuseTooLong(body.length, length ?? limit)
   if (order.digest !== undefined && order.concat?.kind === 'partial') throw refusePartDigest()
-  if (actor.link && order.concat) throw problem('forbidden', 'A link makes one ordinary upload, not parts.')
+  if (actor.link && order.concat) throw problem('forbidden', 'An upload link creates one ordinary upload, not a part or a concatenation.')
 }
 
-/** What a new upload is, beyond its order. */
+/** What a new upload is, besides its order. */
 export interface NewUpload {
   readonly id: string
-  /** Length of the whole in bytes; null while it is deferred. */
+  /** Length of the whole upload in bytes; null while it is deferred. */
   readonly length: number | null
-  /** Bytes that it may take on the disk, as far as they are known now. */
+  /** Bytes that it may need on the disk, as far as that is known now. */
   readonly spaceBytes: number
 }
 
-/** Makes an upload; durable when it resolves. Throws `insufficient-storage` when it needs more than the space above the reserve. */
+/** Creates an upload; durable when it resolves. Throws `insufficient-storage` when it needs more than the space above the reserve. */
 export async function createUpload(context: UploadsContext, order: UploadOrder, { id, length, spaceBytes }: NewUpload): Promise<Upload> {
   const { disk, clock, folder, table, space } = context
   const { actor } = order
@@ -79,7 +79,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     publishedAtMs: null,
   }
   if (actor.link && !(await context.links.claim(actor.link, id))) {
-    throw problem('limit-reached', 'The link was used already: it makes one upload.', { action: 'Go on with that upload, or ask for a new link.' })
+    throw problem('limit-reached', 'The link was already used; it creates one upload only.', { action: 'Continue that upload, or ask for a new link.' })
   }
   try {
     await promiseSpace(space, file, { bytes: spaceBytes, fitting: spaceBytes })
@@ -95,14 +95,14 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   }
 }
 
-/** Takes back everything that a creation took, so that the client may try again. */
+/** Removes an upload and releases its space and link, so that the client can retry. */
 export async function undoCreation({ table, space, links, log }: UploadsContext, actor: Actor, file: Pick<UploadFile, 'id'>): Promise<void> {
   try {
     await table.remove(file)
     await space.promise(spaceKey(file.id), 0)
     if (actor.link) await links.release(actor.link, file.id)
   } catch (error) {
-    // The refusal is what the client has to hear; what is left expires.
+    // The client needs to see the refusal instead; what is left here expires.
     log.warn('upload whose creation was refused could not be removed', { upload: file.id, error })
   }
 }

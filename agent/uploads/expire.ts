@@ -1,4 +1,4 @@
-// Expiry: removes uploads that nobody worked on for their period, and records of uploads whose image is gone.
+// Expiry: removes uploads that no request used for a period, and records of uploads whose image is gone. Renews the expiry of the others.
 
 import type { UploadsContext } from './context.ts'
 import { spaceKey } from './limits/limits.ts'
@@ -7,12 +7,12 @@ import type { Upload } from './record/upload.ts'
 import { commitTime } from './upload-commits.ts'
 
 export interface ExpireOptions {
-  /** Removes nothing and gives what would be removed. */
+  /** Removes nothing, and returns what would be removed. */
   readonly dryRun?: boolean
   readonly signal?: AbortSignal
 }
 
-/** One pass; gives the ids of the uploads and records that it removed. An upload that somebody works on stays. */
+/** Removes what has expired and returns the ids of the uploads and records. An upload whose lock is held stays. */
 export async function expireUploads(context: UploadsContext, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
   const { table, locks, clock, expiryMs, publisher, space, log, emit } = context
   const removed: string[] = []
@@ -28,7 +28,7 @@ export async function expireUploads(context: UploadsContext, { dryRun = false, s
     try {
       await table.remove(upload.file)
     } catch (error) {
-      log.warn('expired upload could not be removed; the next sweep tries again', { upload: id, error })
+      log.warn('expired upload could not be removed; it is retried with the next run', { upload: id, error })
       continue
     }
     table.rememberExpired(id)

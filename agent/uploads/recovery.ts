@@ -1,5 +1,5 @@
-// Recovery: what a crash or a failure left of uploads. A start removes what no client was told of; publishing runs beside the agent, so
-// that no upload can keep it from starting, and is retried until it works.
+// Recovery: what a crash or a failure left of uploads. A start removes uploads whose address no client learnt. Publishing runs in the
+// background, so that no upload can prevent a start, and is retried until it succeeds.
 
 import { problemOf } from '../contract/failures.ts'
 import { completeUpload } from './complete.ts'
@@ -7,10 +7,10 @@ import type { UploadsContext } from './context.ts'
 import { adjustSpace } from './limits/limits.ts'
 import { isWhole, offsetOf } from './record/upload.ts'
 
-/** How often uploads that are whole but not published are tried again, in milliseconds. */
+/** How often publishing is retried, in milliseconds. */
 const RETRY_MS = 60_000
 
-/** Removes uploads that no client was told of, and promises the others their space again. */
+/** Removes uploads whose address no client learnt, and promises the others their space again. */
 export async function restoreUploads({ table, space, log }: UploadsContext): Promise<void> {
   for (const upload of [...table.live.values()]) {
     const { id, length, kind } = upload.file
@@ -24,30 +24,30 @@ export async function restoreUploads({ table, space, log }: UploadsContext): Pro
   }
 }
 
-/** Publishes, one after the other, uploads that are whole but not published. */
+/** Publishes uploads that are whole but not published, one at a time. */
 export interface Recovery extends AsyncDisposable {
-  /** Resolves when no attempt is running. */
+  /** Resolves when no attempt is in progress. */
   settled(): Promise<void>
 }
 
-/** Starts the first attempt at once. Disposing ends the attempt that is running; the next start makes another one. */
+/** Starts the first attempt at once. Disposing ends the attempt in progress; the next start makes another one. */
 export function startRecovery(context: UploadsContext): Recovery {
   const { clock, table, locks, log, emit } = context
   const ended = new AbortController()
-  const told = new Set<string>()
+  const reported = new Set<string>()
 
   const publish = async (id: string): Promise<void> => {
-    // Somebody who works on the upload publishes it too.
+    // A request that holds the lock publishes the upload itself.
     using lock = locks.tryAcquire(id)
     const upload = lock && (await table.find(id))
     if (upload) await completeUpload(context, upload, ended.signal)
   }
-  const tell = (id: string, error: unknown): void => {
-    log.warn('upload could not be published; it is tried again', { upload: id, error })
-    if (told.has(id)) return
-    told.add(id)
+  const report = (id: string, error: unknown): void => {
+    log.warn('upload could not be published; it is retried', { upload: id, error })
+    if (reported.has(id)) return
+    reported.add(id)
     const { detail } = problemOf(error).problem
-    const message = `Upload ${id} has all its bytes but cannot become an image yet: ${detail} The agent tries again every minute; nothing is lost.`
+    const message = `Upload ${id} has all its bytes but cannot become an image yet: ${detail} The agent retries every minute; nothing is lost.`
     emit({ type: 'upload.waiting', severity: 'warning', subject: id, message })
   }
   const publishAll = async (): Promise<void> => {
@@ -57,10 +57,10 @@ export function startRecovery(context: UploadsContext): Recovery {
       if (isDone || !(isWhole(upload) || upload.journal.isBroken)) continue
       try {
         await publish(id)
-        told.delete(id)
+        reported.delete(id)
       } catch (error) {
         if (ended.signal.aborted) return
-        tell(id, error)
+        report(id, error)
       }
     }
   }

@@ -1,4 +1,4 @@
-// Where the bytes of an upload go: into an ingest that continues what its journal holds, and from there into the journal.
+// Commits the bytes of an upload: opens ingests that continue where its journal ends, and appends their checkpoints to the journal.
 
 import type { Checkpoint } from '../contract/slices.ts'
 import type { UploadsContext } from './context.ts'
@@ -41,7 +41,7 @@ export function createUploadCommits(deps: UploadCommitsDeps, upload: Upload): Up
       try {
         if (!isNothingNew) await commitAll(checkpoints, tail)
       } finally {
-        // Also after a failure: a record that is on the disk all the same names its slices, and else nothing does.
+        // Also after a failure: if the record reached the disk, it keeps its slices alive; if not, nothing needs them.
         for (const checkpoint of checkpoints) checkpoint.release()
       }
       await adjustSpace(deps.space, upload)

@@ -1,25 +1,25 @@
-// UploadLocks: who may work on an upload. One holder at a time, the others wait in order; whoever waits asks the holder to
+// Upload locks: one request works on an upload at a time, and the others wait in order. A waiting request signals the holder to
 // stop, because a client that comes back has given up its earlier request (tus 1.0.0 leaves locking to the server).
 
 import type { Clock } from '../contract/runtime.ts'
 
-/** Requests that wait for one upload at most; a client that comes back needs one. */
+/** Most requests that wait for one upload; a client that comes back needs one. */
 const WAITERS_MAX = 32
 
-/** The right to work on one upload until disposed. */
+/** The lock of one upload, released when it is disposed. */
 export interface UploadLock extends Disposable {
-  /** Aborts once somebody else waits for this upload. */
+  /** Aborts once another request waits for this upload. */
   readonly contended: AbortSignal
 }
 
 export interface UploadLocks {
-  /** Waits for the lock; undefined when it could not be had in time. */
+  /** Acquires a lock. Returns undefined when that takes longer than `waitMs`, or when too many requests wait. */
   acquire(id: string, waitMs: number): Promise<UploadLock | undefined>
-  /** The lock when nobody has it now, else undefined; asks nobody to stop. */
+  /** Acquires a lock if no request holds it, else returns undefined. Does not signal the holder. */
   tryAcquire(id: string): UploadLock | undefined
-  /** Uploads that somebody works on. */
+  /** Locks that are held. */
   readonly held: number
-  /** Resolves when nobody works on any upload. */
+  /** Resolves when no lock is held. */
   idle(): Promise<void>
 }
 
@@ -28,7 +28,7 @@ interface Queue {
   readonly waiting: Set<() => void>
 }
 
-/** Makes the locks of all uploads of a store. A wait costs one timer and no work. */
+/** Creates the locks of all uploads of a store. A waiting request costs one timer. */
 export function createUploadLocks(clock: Pick<Clock, 'sleep'>): UploadLocks {
   const queues = new Map<string, Queue>()
   let idlers: (() => void)[] = []
@@ -81,7 +81,7 @@ export function createUploadLocks(clock: Pick<Clock, 'sleep'>): UploadLocks {
         queue.contended.abort()
         clock.sleep(waitMs, timeout.signal).then(
           () => queue.waiting.delete(mine) && resolve(false),
-          // Aborted because the lock came: nothing to do.
+          // Aborted because the lock was acquired.
           () => {},
         )
       })

@@ -1,5 +1,4 @@
-// BodyReader: reads the body of one request to its end, whichever that is, and sees to it that everything that counts is
-// committed before the request is answered.
+// Body reader: reads the body of one request until it ends, in whatever way, and commits what is kept of it before the request is answered.
 
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { ByteBudget } from './byte-budget.ts'
@@ -10,30 +9,30 @@ import type { BodyIntake, BodyIntakeDeps, UploadCommits } from './body-intake.ts
 import { SliceIntake } from './slice-intake.ts'
 import type { SliceBody } from './slice-intake.ts'
 
-/** Asked to stop: silence that ends a body at once, and the longest time it may go on flowing. */
+/** When another request waits for the upload: silence that ends a body at once, and the longest time that it may continue, in milliseconds. */
 const STOP_QUIET_MS = 50
 const STOP_GRACE_MS = 250
 
-/** How a body came to its end. */
+/** How a body ended. */
 export type Ending =
-  /** All of it arrived. */
+  /** The whole body arrived. */
   | 'end'
   /** The connection was lost. */
   | 'cut'
-  /** No bytes for longer than the idle limit. */
+  /** No bytes arrived for longer than the idle limit. */
   | 'idle'
-  /** Another request for the same upload wanted to go on. */
+  /** Another request for the same upload arrived. */
   | 'superseded'
   | 'stopping'
   /** More bytes than the upload has room for. */
   | 'too-long'
   | 'checksum-mismatch'
-  /** The store could not take the bytes: see `failure`. */
+  /** The store could not accept the bytes: see `failure`. */
   | 'failed'
 
 export interface BodyReaderDeps extends BodyIntakeDeps {
   readonly byteBudget: ByteBudget
-  /** A body without bytes for so long is ended, in milliseconds. */
+  /** A body without bytes for this long is ended, in milliseconds. */
   readonly idleLimitMs: number
 }
 
@@ -41,16 +40,16 @@ export interface Body {
   readonly stream: ReadableStream<Uint8Array>
   /** Bytes the upload has room for. */
   readonly room: number
-  /** Whether the upload is whole once the room is filled; not so while its length is deferred. */
+  /** Whether the upload is whole once the room is filled; false while its length is deferred. */
   readonly completes: boolean
-  /** Whether `Content-Length` was checked against the room before. */
+  /** Whether `Content-Length` was already checked against the room. */
   readonly isMeasured: boolean
   readonly checksum: Checksum | undefined
-  /** The body is a stream of slices, which are held to the upload's room one by one; absent for plain bytes. */
+  /** Set for a stream of slices, each of which is checked against the room; absent for plain bytes. */
   readonly slices?: SliceBody
 }
 
-/** What is used of a reader; the types of Bun and of the DOM differ in the rest. */
+/** The members of a stream's reader that are used here; the types of Bun and of the DOM differ in the others. */
 interface StreamReader {
   read(): Promise<{ readonly done: false; readonly value: Uint8Array } | { readonly done: true; readonly value?: Uint8Array | undefined }>
   cancel(): Promise<void>
@@ -68,7 +67,7 @@ export class BodyReader {
   #failure: unknown
   #isReading = false
   #readingSinceMs: number
-  /** All of the body was read: its connection may carry another request. */
+  /** The whole body was read, so its connection can carry another request. */
   #isRead = false
   #isEnding = false
 
@@ -87,12 +86,12 @@ export class BodyReader {
     this.#intake = body.slices ? new SliceIntake(deps, commits, body.slices, options) : new ByteIntake(deps, commits, options)
   }
 
-  /** Why the store took no more, after the ending `failed`. */
+  /** Why the store accepted no more, after the ending `failed`. */
   get failure(): unknown {
     return this.#failure
   }
 
-  /** Takes the body to its end; resolves when everything that counts is committed. Never rejects. */
+  /** Reads the body until it ends. Resolves when what is kept of it is committed. Never rejects. */
   async run(): Promise<Ending> {
     for (const step of [() => this.#readAll(), () => this.#commit(), () => this.#intake.close()]) {
       try {
@@ -106,7 +105,7 @@ export class BodyReader {
     return this.#ending ?? 'end'
   }
 
-  /** Ends the body now; what was received until now is kept. */
+  /** Ends the body now; what was received so far is kept. */
   end(ending: Ending): void {
     if (this.#ending) return
     this.#ending = ending
@@ -114,14 +113,14 @@ export class BodyReader {
     this.#cancel()
   }
 
-  /** Somebody else waits for this upload: ends the body when it is silent, or soon. */
+  /** Ends the body when it falls silent, or after a moment: another request waits for the upload. */
   endSoon(): void {
     if (this.#isEnding) return
     this.#isEnding = true
     void this.#waitAndEnd()
   }
 
-  /** To be called several times a second. */
+  /** Called several times a second. */
   tick(): void {
     if (this.#ending) return
     if (this.#quietMs() >= this.#deps.idleLimitMs) this.end('idle')
@@ -147,7 +146,7 @@ export class BodyReader {
   async #readAll(): Promise<void> {
     const { room, isMeasured } = this.#body
     let arrived = 0
-    // The piece that fills an upload is kept back until the body is seen to end there, where no length announced it.
+    // Without Content-Length, the piece that fills the upload is held back until the body is known to end there.
     let last: Uint8Array | undefined
     for (let piece = await this.#next(); piece; piece = await this.#next()) {
       if (piece.byteLength === 0) continue
@@ -168,7 +167,7 @@ export class BodyReader {
     if (pause) await pause
   }
 
-  /** The next piece; undefined at the end, whatever kind of end it is. */
+  /** Returns the next piece; undefined when the body ended in any way. */
   async #next(): Promise<Uint8Array | undefined> {
     this.#readingSinceMs = this.#deps.clock.monotonicMs()
     this.#isReading = true
@@ -180,7 +179,7 @@ export class BodyReader {
       this.#ending ??= 'end'
       return undefined
     } catch (error) {
-      // The client went away, or the server ended a body that came too slowly; all received bytes were delivered before.
+      // The client disconnected, or the server ended a body that was too slow. All bytes that arrived were delivered before.
       this.#ending ??= error instanceof ProblemError && error.code === 'request-timeout' ? 'idle' : 'cut'
       return undefined
     } finally {
@@ -188,7 +187,7 @@ export class BodyReader {
     }
   }
 
-  /** Commits what the body brought, unless it has a checksum and is not what that says. */
+  /** Commits what the body brought, unless it does not match its checksum. */
   async #commit(): Promise<void> {
     if (this.#ending === 'failed') return
     const { checksum, completes, room } = this.#body
@@ -204,7 +203,7 @@ export class BodyReader {
   }
 
   #cancel(): void {
-    // The stream may be broken already; then reading it says so.
+    // The stream may be broken already; then reading it has reported that.
     this.#reader.cancel().catch(() => {})
   }
 

@@ -1,10 +1,9 @@
-// The bodies that are being received. Each looks at the time at a fixed interval, by one timer that runs only while there
-// are any.
+// The bodies that are being read. One timer, which runs only while there are any, makes each check the time.
 
 import type { Clock } from '../../contract/runtime.ts'
 import type { BodyReader } from './body-reader.ts'
 
-/** How often bodyReaders look at the time, in milliseconds. */
+/** How often the readers check the time, in milliseconds. */
 const TICK_MS = 250
 
 export interface BodyReaders extends Iterable<BodyReader> {
@@ -13,7 +12,7 @@ export interface BodyReaders extends Iterable<BodyReader> {
   delete(reader: BodyReader): void
 }
 
-/** Creates the set; it needs no disposal once it is empty. */
+/** Creates an empty set. It needs no disposal once it is empty again. */
 export function createBodyReaders(clock: Pick<Clock, 'every'>): BodyReaders {
   const all = new Set<BodyReader>()
   let ticker: Disposable | undefined

@@ -1,17 +1,17 @@
-// ByteBudget: how many bytes all bodies together take before the event loop goes round. Bytes that wait in memory are taken without
-// a pause between them, and of eight uploads at full speed these are many: HEAD and health would stand behind all of them.
+// Byte budget: how many bytes all bodies together process before the event loop runs other work. Bytes that wait in memory are processed
+// without a pause, and eight uploads at full speed have many: HEAD and health would wait behind all of them.
 
 import type { Clock } from '../../contract/runtime.ts'
 
-/** Bytes that are taken in about a millisecond. */
+/** Bytes that are processed in about a millisecond. */
 const STRETCH_BYTES = 2 * 1024 * 1024
 
 export interface ByteBudget {
-  /** Counts bytes that were taken; what it gives, when it gives anything, is to be waited for before the next ones. */
+  /** Counts processed bytes. The caller awaits the pause, if one is returned, before it processes more. */
   spend(bytes: number): Promise<void> | undefined
 }
 
-/** The byteBudget that all bodies of a store share. */
+/** Creates the budget that all bodies of a store share. */
 export function createByteBudget(clock: Pick<Clock, 'sleep'>): ByteBudget {
   let spent = 0
   let pause: Promise<void> | undefined

@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib'
 import { problem } from '../../../protocol/problems.ts'
 
-/** Algorithms of Tus-Checksum-Algorithm, with the bytes of their digests. */
+/** Algorithms of Tus-Checksum-Algorithm, with the length of their digests in bytes. */
 const ALGORITHMS = { sha1: 20, sha256: 32, md5: 16, crc32: 4 } as const
 
 type TusAlgorithm = keyof typeof ALGORITHMS
@@ -12,11 +12,11 @@ export type ChecksumAlgorithm = TusAlgorithm | 'sha512'
 
 export const CHECKSUM_ALGORITHMS = Object.keys(ALGORITHMS) as TusAlgorithm[]
 
-/** What a client says its body hashes to. */
+/** The digest that a client expects of its body. */
 export interface Checksum {
   readonly algorithm: ChecksumAlgorithm
   readonly expected: Uint8Array
-  /** The header that says so. */
+  /** The header it came in. */
   readonly field: 'Upload-Checksum' | 'Content-Digest'
 }
 
@@ -26,21 +26,21 @@ export interface RunningChecksum {
   digest(): Uint8Array
 }
 
-/** Reads an Upload-Checksum header. Throws `invalid-input` for an algorithm that is not offered and for a digest of the wrong form. */
+/** Parses an Upload-Checksum header. Throws `invalid-input` for an algorithm that is not supported and for a malformed digest. */
 export function parseChecksum(header: string): Checksum {
   const [name = '', value = '', ...rest] = header.trim().split(' ')
   const algorithm = name.toLowerCase()
   if (!isAlgorithm(algorithm)) {
-    throw problem('invalid-input', `Upload-Checksum: ${JSON.stringify(name)} is not supported; use one of ${CHECKSUM_ALGORITHMS.join(', ')}.`)
+    throw problem('invalid-input', `Upload-Checksum: the algorithm ${JSON.stringify(name)} is not supported; use one of ${CHECKSUM_ALGORITHMS.join(', ')}.`)
   }
   const expected = rest.length === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(value) ? decodeBase64(value) : undefined
   if (expected?.byteLength !== ALGORITHMS[algorithm]) {
-    throw problem('invalid-input', `Upload-Checksum: the value is not the Base64 of the ${ALGORITHMS[algorithm]} bytes of ${algorithm}.`)
+    throw problem('invalid-input', `Upload-Checksum: the value is not valid Base64 of a ${algorithm} digest (${ALGORITHMS[algorithm]} bytes).`)
   }
   return { algorithm, expected, field: 'Upload-Checksum' }
 }
 
-/** Starts a hash. CRC-32 is given as its four bytes, most significant first. */
+/** Starts a hash. The digest of CRC-32 is four bytes, most significant first. */
 export function startChecksum(algorithm: ChecksumAlgorithm): RunningChecksum {
   if (algorithm === 'crc32') {
     let value = 0
@@ -66,12 +66,11 @@ function isAlgorithm(name: string): name is TusAlgorithm {
   return Object.hasOwn(ALGORITHMS, name)
 }
 
-/** The bytes of Base64; undefined when it is none. */
+/** Returns the bytes of Base64 text; undefined when it is not valid. */
 export function decodeBase64(text: string): Uint8Array | undefined {
   try {
     return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
   } catch {
-    // Not Base64 after all: the caller says so.
     return undefined
   }
 }

@@ -1,36 +1,36 @@
-// IngestSlots: how many uploads may put bytes into slices at the same time. A slot is for bytes, not for clients: who has none
-// to give hands it on.
+// Ingest slots: how many uploads may put bytes into slices at the same time. A slot is for bytes, not for clients: a client that
+// sends none passes it on.
 
-/** A body that is silent for so long gives up its slot and its buffers. */
+/** A body that is silent for this long releases its slot and its buffers, in milliseconds. */
 const PARK_MS = 2000
-/** While others wait: silence after which a slot goes on, and the longest time one body holds it. */
+/** While others wait: silence after which a slot is released, and the longest time one body holds it, in milliseconds. */
 export const YIELD_QUIET_MS = 50
 const YIELD_HELD_MS = 5000
 
-/** A slot held until disposed. */
+/** A slot, released when it is disposed. */
 export interface IngestSlot extends Disposable {
-  /** Monotonic time in milliseconds since when it is held. */
+  /** Monotonic time in milliseconds at which it was acquired. */
   readonly sinceMs: number
 }
 
 export interface IngestSlots {
-  /** Waits in order for a slot. Rejects with the signal's reason when aborted. */
+  /** Acquires a slot, after the requests before it. Rejects with the reason of the signal when that aborts. */
   acquire(signal: AbortSignal): Promise<IngestSlot>
-  /** How many wait. */
+  /** Requests that wait. */
   readonly waiting: number
-  /** How many are held. */
+  /** Slots that are held. */
   readonly held: number
-  /** Milliseconds since the last one was given back; 0 while one is held. */
+  /** Milliseconds since the last slot was released; 0 while one is held. */
   readonly idleMs: number
 }
 
-/** Whether a slot has to be given up by a body that has been silent for `quietMs`, 0 while it flows. */
+/** Whether a body must release its slot after being silent for `quietMs` (0 while it flows). */
 export function isSlotDue(slots: IngestSlots, slot: IngestSlot, nowMs: number, quietMs: number): boolean {
   if (quietMs >= PARK_MS) return true
   return slots.waiting > 0 && (quietMs >= YIELD_QUIET_MS || nowMs - slot.sinceMs >= YIELD_HELD_MS)
 }
 
-/** Makes a number of slots, handed out first come first served. */
+/** Creates a number of slots, which are acquired first come, first served. */
 export function createIngestSlots(count: number, monotonicMs: () => number): IngestSlots {
   let held = 0
   let releasedMs = Number.NEGATIVE_INFINITY

@@ -1,6 +1,5 @@
-// Slice intake: takes the frames of one body into the store and the journal (docs/protocol.md, "Delta upload"). A slice that
-// the store has and the client may know of is pinned, one that comes with its bytes is verified and stored; entries are committed
-// in order, with no tail.
+// Slice intake: brings the frames of one body into the store and the journal (docs/protocol.md, "Delta upload"). A reference pins a slice
+// that the store has and the client may know of; a slice with its bytes is verified and stored. Entries are committed in order, without a tail.
 
 import type { CutterParameters } from '../../../protocol/cutter.ts'
 import { formatDigest } from '../../../protocol/digest.ts'
@@ -19,43 +18,43 @@ import type { BodySteps } from './body-steps.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { SlotHolder } from './slot-holder.ts'
 
-/** Entries between two checkpoints at most: their pins and entries wait in memory. */
+/** Most entries between two checkpoints: the entries and their pins wait in memory. */
 const CHECKPOINT_ENTRIES = 16_384
-/** Frames after which others get their turn: references are looked up without a pause between them. */
+/** Frames after which the event loop runs other work: references are looked up without a pause. */
 const STRETCH_FRAMES = 128
 /** Slices that are being verified and stored at the same time. */
 const PUTS_MAX = 8
-/** Missing slices that a refusal names, and frames after the first one that are looked at for them. */
+/** Missing slices that a refusal names, and frames that are searched for them after the first one. */
 const NAMED_MAX = 10
 const LOOKED_AT_MAX = 64
 const NO_TAIL = new Uint8Array(0)
 
-/** Where a body of slices begins, and what its slices are held to. */
+/** Where a body of slices begins, and what its slices are checked against. */
 export interface SliceBody {
   /** Offset of the upload at which the first slice begins. */
   readonly offset: number
   /** Length of the upload; null while it is deferred. */
   readonly length: number | null
-  /** Offset that no slice may go beyond. */
+  /** Offset that no slice may exceed. */
   readonly end: number
   readonly cutter: CutterParameters
   readonly crashPoint: CrashPoint
-  /** Whether an image that the client may read names a slice. */
+  /** Whether an image that the client may read contains a slice. */
   isVisible(digest: Uint8Array): boolean
-  /** What the unfinished uploads of this upload's owner hold; asked for once, when a slice is not visible otherwise. */
+  /** Returns the slices of the owner's unfinished uploads. Called once, for the first slice that is not visible otherwise. */
   ownSlices(): Promise<OwnSlices>
   receive(): SliceReceiver
 }
 
-/** Entries since a checkpoint, and the receiver that pins their slices until they stand in the journal. */
+/** Entries since a checkpoint, and the receiver that pins their slices until the journal names them. */
 interface Batch {
   readonly receiver: SliceReceiver
   readonly entries: ManifestEntry[]
-  /** Digests of the slices that came with their bytes, as latin1. */
+  /** Digests of the slices that arrived with their bytes, as latin1. */
   readonly brought: Set<string>
-  /** One for each slice that came with bytes; none rejects. */
+  /** One for each slice that arrived with its bytes; none rejects. */
   readonly puts: Promise<void>[]
-  /** The first entry whose slice could not be stored, and why: nothing from there on counts. */
+  /** The first entry whose slice could not be stored, and why. Entries from there on are dropped. */
   failed: { readonly at: number; readonly error: unknown } | undefined
 }
 
@@ -69,12 +68,12 @@ export class SliceIntake implements BodyIntake {
   readonly #reader: FrameReader
   readonly #putting = new Set<Promise<void>>()
   #batch: Batch | undefined
-  /** What the batch before brought: until its checkpoint has ended, no journal names it. */
+  /** Slices that the previous batch brought: no journal names them until its checkpoint has ended. */
   #broughtBefore: ReadonlySet<string> = new Set()
   #ownSlices: OwnSlices | undefined
   #offset: number
   #frames = 0
-  /** Why a checkpoint failed: entries after it would leave a hole, so nothing is committed any more. */
+  /** Why a checkpoint failed. Entries after it would leave a gap, so nothing more is committed. */
   #broken: { readonly error: unknown } | undefined
 
   constructor(deps: BodyIntakeDeps, commits: UploadCommits, body: SliceBody, options: BodyIntakeOptions) {
@@ -195,24 +194,24 @@ export class SliceIntake implements BodyIntake {
     }
   }
 
-  /** Refuses what no entry of this upload can be. */
+  /** Refuses an entry that this upload cannot have. */
   #admit(length: number, lengthMax = Number.POSITIVE_INFINITY): void {
     const { cutter, end, length: whole } = this.#body
     const to = this.#offset + length
     if (to > end) throw refuseTooLong(to, end)
-    if (length > lengthMax) throw problem('invalid-input', `A slice of this store has at most ${lengthMax} bytes, not ${length}.`)
+    if (length > lengthMax) throw problem('invalid-input', `The slice has ${length} bytes; a slice of this store has at most ${lengthMax}.`)
     if (length % cutter.block !== 0 && to !== whole)
-      throw problem('invalid-input', `A slice of ${length} bytes must be the last one: all others are multiples of ${cutter.block} bytes.`)
+      throw problem('invalid-input', `A slice of ${length} bytes can only be the last one: the length of all others must be a multiple of ${cutter.block}.`)
   }
 
   /**
-   * Pins a slice that the store has and the client may know of; throws `slice-missing` for every other one. Whether the client may know
-   * of it is found out first: a hidden slice takes the way of one that is not stored.
+   * Pins a slice that the store has and the client may know of; throws `slice-missing` for any other. Whether the client may know of it is
+   * checked first, so that a hidden slice is treated exactly like one that is not stored.
    */
   async #find(wanted: Extract<UploadFrame, { kind: 'reference' }>, following: Iterator<UploadFrame>): Promise<void> {
     if (await this.#isVisible(wanted.digest)) {
       if (this.#isPinned(wanted)) return
-      // It may be one that this very body brought a moment ago.
+      // This body may have brought it a moment ago.
       await Promise.all(this.#putting)
       if (this.#isPinned(wanted)) return
     }
@@ -224,7 +223,7 @@ export class SliceIntake implements BodyIntake {
     throw problem('slice-missing', `The slice at offset ${this.#offset} is not in this store.`, { missing })
   }
 
-  /** Whether the client may name a slice: it brought the slice itself, with this body or to an unfinished upload, or may read an image of it. */
+  /** Whether the client may reference a slice: it brought the slice with this body or to an unfinished upload, or may read an image that contains it. */
   async #isVisible(digest: Uint8Array): Promise<boolean> {
     const key = keyOf(digest)
     if (this.#batch?.brought.has(key) || this.#broughtBefore.has(key) || this.#body.isVisible(digest)) return true
@@ -236,7 +235,7 @@ export class SliceIntake implements BodyIntake {
     return this.#current().receiver.pin([digest], [length]).length === 0
   }
 
-  /** Starts to verify and store a slice; waits while many are under way. */
+  /** Starts to verify and store a slice. Waits while many are in progress. */
   async #put(frame: SliceFrame): Promise<void> {
     while (this.#putting.size >= PUTS_MAX) await Promise.race(this.#putting)
     const batch = this.#current()
@@ -284,10 +283,10 @@ export class SliceIntake implements BodyIntake {
     await Promise.all(batch.puts)
     const entries = batch.failed ? batch.entries.slice(0, batch.failed.at) : batch.entries
     if (entries.length > 0) {
-      // Also when all were there: another transfer may have brought them and not synced them yet.
+      // Necessary even when the store had all slices: another transfer may have brought them and not synced them yet.
       await batch.receiver.sync()
       this.#body.crashPoint('uploads:slices-synced')
-      // The pins of the receiver are let go of once the journal names the slices.
+      // The receiver releases its pins once the journal names the slices.
       await this.#commits.commit([{ entries, tail: NO_TAIL, storedBytes: 0, release: () => {} }])
     }
     if (batch.failed) throw batch.failed.error
@@ -298,15 +297,15 @@ function keyOf(digest: Uint8Array): string {
   return Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1')
 }
 
-/** Lets go of a batch's pins, once nothing adds to them any more. */
+/** Releases the pins of a batch after its last slice was stored. */
 async function releaseBatch({ receiver, puts }: Batch): Promise<void> {
   await Promise.all(puts)
   await receiver[Symbol.asyncDispose]()
 }
 
-/** What a slice that could not be stored means to the client. */
+/** Returns the refusal for a slice that could not be stored. */
 function refusalOf(error: unknown, offset: number): unknown {
   if (!(error instanceof SliceUnreadable)) return error
-  const detail = `The bytes of the slice at offset ${offset} are not those of its digest; nothing of it is kept.`
-  return problem('digest-mismatch', detail, { action: 'Go on from the offset in Upload-Offset with the right bytes.' }, { cause: error })
+  const detail = `The bytes of the slice at offset ${offset} do not match its digest; the slice is not kept.`
+  return problem('digest-mismatch', detail, { action: 'Continue from the offset in Upload-Offset with the right bytes.' }, { cause: error })
 }

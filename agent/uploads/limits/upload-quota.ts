@@ -1,4 +1,4 @@
-// UploadQuota: how many unfinished uploads a store, a creator and the links of a creator may have, so that no creator keeps others from creating.
+// Upload quota: how many unfinished uploads a store, a creator and the links of a creator may have, so that one creator cannot block others.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
@@ -6,19 +6,19 @@ import type { Actor } from '../../contract/access.ts'
 import { creatorTokenId } from '../record/upload.ts'
 import type { Upload } from '../record/upload.ts'
 
-/** Most unfinished uploads, parts among them. */
+/** Most unfinished uploads, including parts. */
 export interface QuotaLimits {
   readonly store: number
-  /** Those of one token, and of the links it made. */
+  /** Those of one token and of its links. */
   readonly creator: number
-  /** Those of all links that one token made, so that they leave the token most of its slots. */
+  /** Those of all links of one token, so that most of its quota stays with the token. */
   readonly links: number
 }
 
 export const QUOTA_LIMITS: QuotaLimits = { store: 10_000, creator: 1000, links: 100 }
 
 export interface UploadQuota {
-  /** A slot for an upload that is being created, held until disposed: by then the upload is among the live ones. Throws `limit-reached`. */
+  /** Reserves quota for an upload that is being created, until disposed: by then the upload is among the live ones. Throws `limit-reached`. */
   acquire(actor: Actor): Disposable
 }
 
@@ -27,7 +27,7 @@ interface Holder {
   readonly isByLink: boolean
 }
 
-/** Makes the slots of a store; `live` gives its unfinished uploads. */
+/** Creates the quota of a store; `live` returns its unfinished uploads. */
 export function createUploadQuota(live: () => Iterable<Upload>, limits: QuotaLimits): UploadQuota {
   const creating = new Set<Holder>()
 
@@ -47,9 +47,9 @@ export function createUploadQuota(live: () => Iterable<Upload>, limits: QuotaLim
         own++
         if (isByLink) byLinks++
       }
-      if (all >= limits.store) throw full(`The store has ${limits.store} unfinished uploads.`)
-      if (own >= limits.creator) throw full(`The token has ${limits.creator} unfinished uploads.`)
-      if (mine.isByLink && byLinks >= limits.links) throw full(`The links of one token have ${limits.links} unfinished uploads.`)
+      if (all >= limits.store) throw full(`The store already has ${limits.store} unfinished uploads, which is its limit.`)
+      if (own >= limits.creator) throw full(`The token already has ${limits.creator} unfinished uploads, which is its limit.`)
+      if (mine.isByLink && byLinks >= limits.links) throw full(`The links of the token already have ${limits.links} unfinished uploads, which is their limit.`)
       creating.add(mine)
       return { [Symbol.dispose]: () => void creating.delete(mine) }
     },
@@ -57,5 +57,5 @@ export function createUploadQuota(live: () => Iterable<Upload>, limits: QuotaLim
 }
 
 function full(detail: string): ProblemError {
-  return problem('limit-reached', detail, { action: 'Finish or delete some of them, or wait until they expire.' })
+  return problem('limit-reached', detail, { action: 'Finish or delete some of them, or wait until some expire.' })
 }

@@ -1,31 +1,31 @@
-// A set of slices in memory of fixed size: the first 96 bits of their digests in open addressing.
+// A set of slices in bounded memory: the first 96 bits of their digests, in open addressing.
 
 const WORDS = 3
 
 export interface FingerprintSet {
-  /** Adds a slice; gives false, and adds nothing, when the set is full. */
+  /** Adds a slice. Returns false, and adds nothing, when the set is full. */
   add(digest: Uint8Array): boolean
   has(digest: Uint8Array): boolean
   readonly size: number
-  /** Memory that the set takes, in bytes. */
+  /** Memory that the set uses, in bytes. */
   readonly bytes: number
 }
 
-/** Makes a set that grows with what is added, up to this many slices. Takes 16 to 64 bytes for each. */
+/** Creates a set that grows up to this many slices. Uses 16 to 64 bytes for each. */
 export function createFingerprintSet(sizeMax: number): FingerprintSet {
   let slots = 1024
   let words = new Uint32Array(slots * WORDS)
   let size = 0
 
-  /** Place of a slice, or the free one where it would go. Three zero words mark a free slot. */
-  const placeOf = (first: number, second: number, third: number): number => {
+  /** Returns the position of a slice, or the free position where it would go. Three zero words mark a free one. */
+  const positionOf = (first: number, second: number, third: number): number => {
     let at = (third & (slots - 1)) * WORDS
     while (!isFree(at) && (words[at] !== first || words[at + 1] !== second || words[at + 2] !== third)) at = (at + WORDS) % words.length
     return at
   }
   const isFree = (at: number): boolean => words[at] === 0 && words[at + 1] === 0 && words[at + 2] === 0
   const put = (first: number, second: number, third: number): void => {
-    const at = placeOf(first, second, third)
+    const at = positionOf(first, second, third)
     if (!isFree(at)) return
     words[at] = first
     words[at + 1] = second
@@ -50,7 +50,7 @@ export function createFingerprintSet(sizeMax: number): FingerprintSet {
       put(word(digest, 0), word(digest, 4), word(digest, 8))
       return true
     },
-    has: (digest) => !isFree(placeOf(word(digest, 0), word(digest, 4), word(digest, 8))),
+    has: (digest) => !isFree(positionOf(word(digest, 0), word(digest, 4), word(digest, 8))),
     get size() {
       return size
     },

@@ -6,8 +6,8 @@
 //           36 bytes for each entry: u32 length · 32 bytes SHA-256, all zero for a run of zeros
 //           the tail bytes
 //
-// A check is xxHash64, seeded with the check before it. Records form a chain, so bytes left over from an
-// append that failed are never taken for a record of this journal.
+// A check is xxHash64, seeded with the previous check. Records form a chain, so bytes left over from a failed
+// append are never mistaken for a record of this journal.
 
 import { digestIn } from '../../../protocol/digest.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
@@ -16,9 +16,9 @@ export const JOURNAL_VERSION = 1
 export const JOURNAL_HEADER_BYTES = 32
 export const RECORD_HEADER_BYTES = 40
 export const ENTRY_BYTES = 36
-/** Entries in one record at most; more are written as several records in one append. */
+/** Most entries of one record; more are written as several records in one append. */
 export const RECORD_ENTRIES_MAX = 65_536
-/** Tail bytes in one record at most: no slice is longer. */
+/** Most tail bytes of one record: no slice is longer. */
 export const RECORD_TAIL_MAX = 4 * 1024 * 1024
 
 const HEADER_MAGIC = 'SLIPWAYU'
@@ -26,7 +26,7 @@ const RECORD_MAGIC = 0x3152_4c55
 const ENTRY_LENGTH_MAX = 0xffff_ffff
 const ZERO_DIGEST = new Uint8Array(32)
 
-/** Entries as they lie in a journal, 36 bytes each. */
+/** Entries as a journal stores them, 36 bytes each. */
 export type PackedEntries = Uint8Array<ArrayBuffer>
 
 /** One record. With entries, `tail` is the whole new tail; without, it is appended to the tail before. */
@@ -38,7 +38,7 @@ export interface JournalRecord {
   readonly timeMs: number
 }
 
-/** The header of a new journal; a random salt makes its chain of checks its own. */
+/** Encodes the header of a new journal. A random salt makes its chain of checks unique. */
 export function encodeJournalHeader(salt: bigint): { bytes: Uint8Array<ArrayBuffer>; check: bigint } {
   const bytes = new Uint8Array(JOURNAL_HEADER_BYTES)
   const view = new DataView(bytes.buffer)
@@ -50,7 +50,7 @@ export function encodeJournalHeader(salt: bigint): { bytes: Uint8Array<ArrayBuff
   return { bytes, check }
 }
 
-/** The check that seeds the first record, or undefined when the bytes are no header of a journal known here. */
+/** Returns the check that seeds the first record; undefined when the bytes are not a header of this version. */
 export function decodeJournalHeader(bytes: Uint8Array): bigint | undefined {
   if (bytes.byteLength < JOURNAL_HEADER_BYTES) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, JOURNAL_HEADER_BYTES)
@@ -59,7 +59,7 @@ export function decodeJournalHeader(bytes: Uint8Array): bigint | undefined {
   return view.getUint32(8, true) === JOURNAL_VERSION && view.getBigUint64(24, true) === check ? check : undefined
 }
 
-/** Bytes of a record and the check that seeds the next one. */
+/** Encodes a record. Returns its bytes and the check that seeds the next one. */
 export function encodeRecord(record: JournalRecord, seed: bigint): { bytes: Uint8Array<ArrayBuffer>; check: bigint } {
   const bytes = new Uint8Array(RECORD_HEADER_BYTES + record.entries.byteLength + record.tail.byteLength)
   const view = new DataView(bytes.buffer)
@@ -75,7 +75,7 @@ export function encodeRecord(record: JournalRecord, seed: bigint): { bytes: Uint
   return { bytes, check }
 }
 
-/** Length of the record whose first 40 bytes these are, or undefined when they are no header within the bounds. */
+/** Returns the length of the record that begins with these 40 bytes; undefined when they are not a header within the bounds. */
 export function recordLength(header: Uint8Array): number | undefined {
   if (header.byteLength < RECORD_HEADER_BYTES) return undefined
   const view = new DataView(header.buffer, header.byteOffset, RECORD_HEADER_BYTES)
@@ -85,7 +85,7 @@ export function recordLength(header: Uint8Array): number | undefined {
   return RECORD_HEADER_BYTES + entryCount * ENTRY_BYTES + tailBytes
 }
 
-/** Reads a whole record; undefined when its check does not continue the chain. Entries and tail are copies. */
+/** Decodes a record. Returns undefined when its check does not continue the chain. Entries and tail are copies. */
 export function decodeRecord(bytes: Uint8Array, seed: bigint): { record: JournalRecord; check: bigint } | undefined {
   if (recordLength(bytes) !== bytes.byteLength) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -118,7 +118,7 @@ export function packEntries(entries: readonly ManifestEntry[]): PackedEntries {
   return packed
 }
 
-/** Entries of packed bytes, in order. */
+/** Returns the entries of packed bytes, in order. */
 export function* unpackEntries(packed: PackedEntries): Generator<ManifestEntry> {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
   for (let at = 0; at < packed.byteLength; at += ENTRY_BYTES) {
@@ -127,7 +127,7 @@ export function* unpackEntries(packed: PackedEntries): Generator<ManifestEntry> 
   }
 }
 
-/** Packed entries one after the other. */
+/** Joins blocks of packed entries. */
 export function joinEntries(blocks: readonly PackedEntries[]): PackedEntries {
   let length = 0
   for (const block of blocks) length += block.byteLength
@@ -140,7 +140,7 @@ export function joinEntries(blocks: readonly PackedEntries[]): PackedEntries {
   return joined
 }
 
-/** Bytes of the image that packed entries cover. */
+/** Returns the bytes of the image that packed entries cover. */
 export function packedLength(packed: PackedEntries): number {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength)
   let length = 0
@@ -148,7 +148,7 @@ export function packedLength(packed: PackedEntries): number {
   return length
 }
 
-/** Check of a record: its header up to the check, then its body. */
+/** Returns the check of a record: of its header up to the check, then of its body. */
 function checkOf(record: Uint8Array, seed: bigint): bigint {
   return Bun.hash.xxHash64(record.subarray(RECORD_HEADER_BYTES), Bun.hash.xxHash64(record.subarray(0, 32), seed))
 }

@@ -1,5 +1,5 @@
-// Upload-Metadata (tus 1.0.0, "Upload-Metadata"): parsed to validate it and to describe the image. The header itself is kept
-// and echoed as it was sent.
+// Upload-Metadata (tus 1.0.0, "Upload-Metadata"): parsed to validate it and to describe the image. The header itself is stored
+// and returned as it was sent.
 
 import { imageDraftSchema } from '../../../protocol/image.ts'
 import type { ImageDraft } from '../../../protocol/image.ts'
@@ -7,24 +7,24 @@ import { problem } from '../../../protocol/problems.ts'
 
 /** Longest Upload-Metadata header in characters; the HTTP server bounds the whole header block at 16 KiB. */
 export const METADATA_LENGTH_MAX = 12 * 1024
-/** Keys in one header at most. */
+/** Most keys of one header. */
 export const METADATA_KEYS_MAX = 64
 
 const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
 const KEY = /^[\u0021-\u002b\u002d-\u007e]+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
-/** What an upload says of its image. */
+/** What an upload says about its image. */
 export interface UploadDescription {
   readonly draft: ImageDraft
   readonly filename: string | null
   readonly device: string | null
 }
 
-/** Values by key, as raw bytes. Throws `invalid-input` naming what is wrong; an empty header has no keys. */
+/** Returns the values by key, as raw bytes. Throws `invalid-input`, which names what is wrong. An empty header has no keys. */
 export function parseMetadata(header: string): Map<string, Uint8Array> {
   if (header.length > METADATA_LENGTH_MAX) {
-    throw problem('invalid-input', `Upload-Metadata is ${header.length} characters long, the limit is ${METADATA_LENGTH_MAX}.`)
+    throw problem('invalid-input', `Upload-Metadata has ${header.length} characters; the limit is ${METADATA_LENGTH_MAX}.`)
   }
   const values = new Map<string, Uint8Array>()
   if (header.trim() === '') return values
@@ -44,8 +44,8 @@ export function parseMetadata(header: string): Map<string, Uint8Array> {
 }
 
 /**
- * Describes the image by the keys that Slipway knows; others are kept in the header only. A fixed name counts more than what
- * the client says, a fallback less. Throws `invalid-input` naming the key.
+ * Describes the image from the keys that Slipway knows; other keys are stored in the header only. `nameFixed` overrides the name that the
+ * client sends, `nameFallback` is used without one. Throws `invalid-input`, which names the key.
  */
 export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFallback: string, nameFixed?: string): UploadDescription {
   const text = (key: string): string | undefined => {
@@ -78,7 +78,7 @@ function metadataError(member: string, message: string): { in: string; member: s
   return { in: 'Upload-Metadata', member, message }
 }
 
-/** `true` and `false` in words; anything else is left for the schema to refuse. */
+/** Returns the boolean for `true` and `false`; the schema refuses any other text. */
 function parseFlag(value: string): unknown {
   return value === 'true' ? true : value === 'false' ? false : value
 }

@@ -1,4 +1,4 @@
-// upload.json: what an upload was told when it was created and how it ended. Replaced as a whole, never changed in place.
+// upload.json: what an upload was created with, and how it ended. Replaced as a whole, never changed in place.
 
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -13,26 +13,26 @@ const uploadFileSchema = z.object({
   /** Format 1 had no `creatorTokenId`. */
   format: z.union([z.literal(1), z.literal(2)]).transform(() => UPLOAD_FILE_FORMAT),
   id: z.string(),
-  /** Name of the actor who created it, for people. */
+  /** Name of the actor that created it, for people. */
   creator: z.string(),
   /**
-   * Id of the token that created it, or that made the link it was created with. Null in files of format 1, which named the creator only:
-   * names are not unique, so those uploads belong to nobody, and operators and admins finish or delete them.
+   * Id of the token that created it, or that created the link it came by. Null in files of format 1, which have the name only: names are not
+   * unique, so these uploads have no owner, and only operators and admins can finish or delete them.
    */
   creatorTokenId: z.string().nullable().default(null),
-  /** The signed link that created it, which may touch no other upload. */
+  /** The signed link that created it, which may use no other upload. */
   linkId: z.string().nullable(),
   createdAtMs: z.number(),
-  /** Length of the whole in bytes; null while it is deferred. */
+  /** Length of the whole upload in bytes; null while it is deferred. */
   length: z.int().min(0).nullable(),
-  /** `Upload-Metadata` as the client sent it; null when there was none. */
+  /** `Upload-Metadata` as the client sent it; null without one. */
   metadata: z.string().nullable(),
   /** `Upload-Concat` as the client sent it; null for an ordinary upload. */
   concat: z.string().nullable(),
   kind: z.enum(['whole', 'partial', 'final']),
-  /** Chosen at creation, so that publishing twice is publishing once; null for a partial upload. */
+  /** Chosen at creation, so that publishing twice creates one image; null for a part. */
   imageId: z.string().nullable(),
-  /** What the image will be told; null for a partial upload. */
+  /** Description of the image; null for a part. */
   draft: imageDraftSchema.nullable(),
   filename: z.string().nullable(),
   device: z.string().nullable(),
@@ -42,12 +42,12 @@ const uploadFileSchema = z.object({
 
 export type UploadFile = z.infer<typeof uploadFileSchema>
 
-/** Path of an upload's folder. */
+/** Returns the path of an upload's folder. */
 export function uploadFolder(folder: string, id: string): string {
   return join(folder, id)
 }
 
-/** Path of an upload's journal. */
+/** Returns the path of an upload's journal. */
 export function journalPath(folder: string, id: string): string {
   return join(folder, id, 'journal')
 }
@@ -57,7 +57,7 @@ export async function writeUploadFile(disk: Disk, folder: string, file: UploadFi
   await disk.writeFileAtomic(join(folder, file.id, 'upload.json'), JSON.stringify(file, undefined, 2))
 }
 
-/** Reads upload.json; undefined when there is none. Throws when it cannot be read or is not valid. */
+/** Reads upload.json. Returns undefined when the file does not exist; throws when it cannot be read or is not valid. */
 export async function readUploadFile(disk: Disk, folder: string, id: string): Promise<UploadFile | undefined> {
   const path = join(folder, id, 'upload.json')
   if (!(await disk.stat(path))) return undefined
@@ -67,7 +67,7 @@ export async function readUploadFile(disk: Disk, folder: string, id: string): Pr
   return parsed.data
 }
 
-/** Removes an upload: upload.json first, so that a folder half removed is never taken for an upload with less in it. */
+/** Removes an upload: upload.json first, so that a half-removed folder never looks like an upload with fewer bytes. */
 export async function removeUploadFolder(disk: Disk, folder: string, id: string): Promise<void> {
   await disk.remove(join(folder, id, 'upload.json'))
   await disk.removeTree(join(folder, id))

@@ -1,23 +1,24 @@
-// The table of uploads: unfinished ones and parts in memory with what they hold, published ones by id only.
+// The table of uploads in memory: unfinished ones and parts with their journals, published ones by id only.
 
 import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoot } from '../../contract/slices.ts'
 import { isId } from '../../../protocol/ids.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
-import { Journal, readEntries } from './journal.ts'
+import { Journal } from './journal.ts'
+import { readEntries } from './journal-scan.ts'
 import { packedLength, unpackEntries } from './journal-codec.ts'
 import type { PackedEntries } from './journal-codec.ts'
 import { journalPath, readUploadFile, removeUploadFolder } from './upload-file.ts'
 import type { UploadFile } from './upload-file.ts'
 import type { Upload } from './upload.ts'
 
-/** Ids of expired uploads that are still known as such; older ones read as unknown. */
+/** Most ids of expired uploads that are remembered; requests for older ones get `not-found`. */
 const EXPIRED_IDS_MAX = 10_000
-/** Folders read at the same time while opening. */
+/** Folders that are read at the same time while opening. */
 const OPEN_AT_ONCE = 16
 
-/** What is kept in memory of an upload that became an image. */
+/** What is kept in memory about an upload that became an image. */
 export type PublishedUpload = Pick<UploadFile, 'id' | 'imageId' | 'publishedAtMs'>
 
 export interface UploadTableDeps {
@@ -33,16 +34,16 @@ export class UploadTable {
   readonly #live = new Map<string, Upload>()
   readonly #published = new Map<string, PublishedUpload>()
   readonly #expired = new Set<string>()
-  /** Uploads whose folder is being removed: their journal may be gone already. */
+  /** Uploads whose folder is being removed: their journal may already be gone. */
   readonly #removing = new Set<string>()
-  /** Folders whose upload.json cannot be read: their slices are kept until somebody looked at them. */
+  /** Folders whose upload.json cannot be read: their slices are kept until an operator has checked them. */
   readonly #unreadable = new Set<string>()
 
   private constructor(deps: UploadTableDeps) {
     this.#deps = deps
   }
 
-  /** Reads all uploads of a store. What a crash left half made or half removed goes. */
+  /** Reads all uploads of a store. Removes those that a crash left half created or half removed. */
   static async open(deps: UploadTableDeps): Promise<UploadTable> {
     const table = new UploadTable(deps)
     await deps.disk.makeFolder(deps.folder)
@@ -67,7 +68,7 @@ export class UploadTable {
     return this.#expired.has(id)
   }
 
-  /** The upload of this id, its journal in order; undefined when there is none. */
+  /** Returns an upload, with its journal reloaded if it was broken; undefined when there is none. */
   async find(id: string): Promise<Upload | undefined> {
     const upload = this.#live.get(id)
     if (upload?.journal.isBroken) {
@@ -91,7 +92,7 @@ export class UploadTable {
     this.#published.set(id, { id, imageId, publishedAtMs })
   }
 
-  /** Removes an upload with everything it holds; durable when it resolves. */
+  /** Removes an upload and everything it holds; durable when it resolves. */
   async remove({ id }: Pick<UploadFile, 'id'>): Promise<void> {
     await this.#live.get(id)?.journal.close()
     this.#removing.add(id)
@@ -117,17 +118,17 @@ export class UploadTable {
     return journal
   }
 
-  /** Entries that the journal of an upload holds durably now, in blocks of one record. */
+  /** Returns the durable entries of an upload's journal, in blocks of one record. */
   entries(id: string): AsyncIterable<PackedEntries> {
     return readEntries(this.#deps.disk, journalPath(this.#deps.folder, id))
   }
 
-  /** Everything that keeps slices alive here. */
+  /** Returns everything here that keeps slices alive. */
   *roots(): Generator<SliceRoot> {
     for (const id of [...this.#live.keys(), ...this.#unreadable]) yield { name: `upload ${id}`, entries: () => this.#entriesOf(id) }
   }
 
-  /** Throws when the journal holds less than was committed: then nothing may be collected. */
+  /** Throws when the journal holds less than was committed: then gc must not collect anything. */
   async *#entriesOf(id: string): AsyncGenerator<ManifestEntry> {
     const coveredMin = this.#live.get(id)?.journal.covered ?? 0
     let covered = 0
@@ -135,7 +136,7 @@ export class UploadTable {
       covered += packedLength(packed)
       yield* unpackEntries(packed)
     }
-    // A journal that was removed while it was read belongs to an image by now, or to nothing.
+    // A journal that was removed while it was read belongs to an upload that is now an image or deleted.
     if (covered < coveredMin && this.#live.has(id) && !this.#removing.has(id)) throw new Error(`the journal of ${id} covers ${covered} of ${coveredMin} bytes`)
   }
 

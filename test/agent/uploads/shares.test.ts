@@ -24,7 +24,10 @@ describe('slots', () => {
     await using server = await startUploadServer({ quotaLimits })
     expect(await statuses(Array.from({ length: 12 }, () => post(server, ann)))).toEqual([...times(5, 201), ...times(7, 429)])
     const refused = await post(server, ann)
-    expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:limit-reached', detail: 'The token has 5 unfinished uploads.' })
+    expect(await refused.json()).toMatchObject({
+      type: 'urn:slipway:problem:limit-reached',
+      detail: 'The token already has 5 unfinished uploads, which is its limit.',
+    })
     const url = await create(server, 10, bob)
     expect((await patch(server, url, 0, someBytes(10), bob)).status).toBe(204)
     // Those of the store are as many as before, whoever has them.
