@@ -1,13 +1,13 @@
-// The runs of a damaged index, while the index is made anew: they still answer for slices that the new one does not have yet.
+// The runs of a damaged index during a rebuild: they are consulted for slices that the new index does not have yet.
 
 import { isIndexDamaged } from './index-unusable.ts'
 import type { RunFile } from './run-file.ts'
 import type { Location } from '../packs/slice-row.ts'
 
-/** Owns the runs, the newest first; their files go with it. */
+/** Owns the runs, newest first, and deletes their files when disposed. */
 export class FormerIndex implements Disposable {
   readonly #runs: readonly RunFile[]
-  /** What there was of slices and bytes in all. */
+  /** Slices and stored bytes before the rebuild. */
   readonly totals: { readonly rows: number; readonly bytes: number }
 
   constructor(runs: readonly RunFile[], totals: { readonly rows: number; readonly bytes: number }) {
@@ -15,7 +15,7 @@ export class FormerIndex implements Disposable {
     this.totals = totals
   }
 
-  /** Where a slice lies; undefined when that cannot be told, because an older run may say what is true no more. */
+  /** Returns the location of a slice; undefined from the first damaged block on, because an older run may be out of date. */
   find(digest: Uint8Array): Location | undefined {
     const key = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength)
     try {

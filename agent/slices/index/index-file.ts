@@ -1,5 +1,5 @@
-// The file of the index database: which packs and runs there are, in SQLite. It is small, read whole when it is opened, and only
-// written after that. A check over all of its rows tells whether they are those that were written.
+// The file of the index database: its packs and runs, in SQLite. It is small, read completely when it is opened, and only written after that. A
+// checksum over all rows detects changed, lost and added ones.
 
 import { Database } from 'bun:sqlite'
 import { renameSync, rmSync } from 'node:fs'
@@ -12,17 +12,17 @@ import { PACK_NUMBER_MAX } from './run-format.ts'
 import type { PackEntry } from '../packs/slice-row.ts'
 
 const SCHEMA_VERSION = 2
-/** Checks are added up to this many bits, which a number holds exactly. */
+/** Checksums are summed modulo 2 to this power, which a number represents exactly. */
 const CHECK_BITS = 52
 const NEXT_SUFFIX = '.next'
 
-/** A run: its number, which is never given twice, and its age, by which a newer one counts before an older one. */
+/** A run: its number, which is never reused, and its age; rows of a higher age replace those of a lower one. */
 export interface RunEntry {
   readonly run: number
   readonly age: number
 }
 
-/** What is counted: slices and their stored bytes in all runs, and the highest numbers that packs and runs ever had. */
+/** Slices and their stored bytes in all runs, and the highest numbers that packs and runs ever had. */
 export interface Counts {
   readonly rows: number
   readonly bytes: number
@@ -32,7 +32,7 @@ export interface Counts {
 
 const COUNTS_NONE: Counts = { rows: 0, bytes: 0, lastPack: 0, lastRun: 0 }
 
-/** What one transaction changes. */
+/** The changes of one transaction. */
 export interface IndexChange {
   readonly packs?: readonly PackEntry[]
   readonly packsGone?: readonly number[]
@@ -48,7 +48,7 @@ export class IndexFile implements Disposable {
   readonly packs = new Map<number, PackEntry>()
   readonly runs = new Map<number, RunEntry>()
   #counts = COUNTS_NONE
-  /** Sum of the checks of all rows. */
+  /** Sum of the checksums of all rows. */
   #check: bigint
 
   private constructor(path: string, database: Database) {
@@ -61,16 +61,16 @@ export class IndexFile implements Disposable {
     this.#check = check
   }
 
-  /** Opens or makes the file. Throws IndexUnusable or SQLite's error when it is damaged. */
+  /** Opens or creates the file. Throws IndexUnusable or SQLite's error when it is damaged. */
   static open(path: string): IndexFile {
     const database = new Database(path, { create: true, strict: true })
     try {
       database.run('PRAGMA journal_mode = WAL')
-      // A lost transaction costs nothing: packs are read again from where the database left them.
+      // A lost transaction costs nothing: recovery reads the packs again that the database does not have as sealed.
       database.run('PRAGMA synchronous = NORMAL')
       const version = database.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0
       if (version === 0) createSchema(database)
-      else if (version !== SCHEMA_VERSION) throw new IndexUnusable(`the index database has version ${version}, known here is ${SCHEMA_VERSION}`)
+      else if (version !== SCHEMA_VERSION) throw new IndexUnusable(`the index database has version ${version}, but this agent uses ${SCHEMA_VERSION}`)
       return new IndexFile(path, database)
     } catch (error) {
       database.close()
@@ -78,7 +78,7 @@ export class IndexFile implements Disposable {
     }
   }
 
-  /** Puts a new file in the place of the one that is open at a path, with these packs as not sealed and no runs. Until it is whole nothing has changed. */
+  /** Replaces the open file at a path by one with these packs, unsealed, and no runs. Changes nothing until the new file is complete. */
   static replace(path: string, before: IndexFile, packs: Iterable<PackEntry>, lastPack: number): IndexFile {
     removeFile(path + NEXT_SUFFIX)
     {
@@ -88,7 +88,7 @@ export class IndexFile implements Disposable {
       next.makeDurable()
     }
     before[Symbol.dispose]()
-    // A log that is left does not belong to the file that gets the name.
+    // A remaining log would not belong to the new file.
     removeFile(path)
     renameSync(path + NEXT_SUFFIX, path)
     return IndexFile.open(path)
@@ -98,7 +98,7 @@ export class IndexFile implements Disposable {
     return this.#counts
   }
 
-  /** Makes a change, whole or not at all. */
+  /** Applies a change in one transaction. */
   write(change: IndexChange): void {
     const counts = { ...this.#counts, ...change.counts }
     let check = this.#check - countsCheck(this.#counts) + countsCheck(counts)
@@ -111,7 +111,7 @@ export class IndexFile implements Disposable {
       if (run) check -= runCheck(run)
     }
     this.#database.transaction(() => this.#store(change, counts, Number(BigInt.asUintN(CHECK_BITS, check))))()
-    // Only a transaction that went through counts: a full state folder leaves everything as it was.
+    // Memory changes only after the transaction has succeeded: a full state folder leaves everything unchanged.
     this.#counts = counts
     this.#check = check
     for (const pack of change.packs ?? []) this.packs.set(pack.id, pack)
@@ -121,15 +121,15 @@ export class IndexFile implements Disposable {
   }
 
   /**
-   * Everything written before the call is on stable storage when it resolves: the log is synced beside the event loop. What a checkpoint took
-   * out of the log before was synced by it.
+   * Makes everything written before the call durable without blocking the event loop: syncs the log. SQLite synced what an earlier checkpoint
+   * moved out of the log.
    */
   async sync(): Promise<void> {
     await using log = await open(`${this.#path}-wal`, 'r')
     await log.datasync()
   }
 
-  /** Everything written so far is on stable storage when it returns. */
+  /** Makes everything written so far durable. Blocks until it is. */
   makeDurable(): void {
     this.#database.run('PRAGMA synchronous = FULL')
     this.#database.run('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -162,7 +162,7 @@ interface Contents {
   readonly check: bigint
 }
 
-/** All rows. Throws IndexUnusable when they are not those that were written. */
+/** Reads all rows. Throws IndexUnusable when the checksum does not match. */
 function readAll(database: Database): Contents {
   const packs = readPacks(database)
   const runs = readRuns(database)
@@ -175,7 +175,7 @@ function readAll(database: Database): Contents {
   const count = (key: keyof Counts): number => kept.get(key) ?? 0
   const counts = { rows: count('rows'), bytes: count('bytes'), lastPack: count('lastPack'), lastRun: count('lastRun') }
   const check = [...packs.map(packCheck), ...runs.map(runCheck)].reduce((sum, one) => sum + one, countsCheck(counts))
-  if (Number(BigInt.asUintN(CHECK_BITS, check)) !== (kept.get('check') ?? 0)) throw new IndexUnusable('the rows of the index are not those that were written')
+  if (Number(BigInt.asUintN(CHECK_BITS, check)) !== (kept.get('check') ?? 0)) throw new IndexUnusable('the rows of the index do not match their checksum')
   return { packs, runs, counts, check }
 }
 
@@ -205,18 +205,18 @@ function runCheck({ run, age }: RunEntry): bigint {
 }
 
 function countsCheck(counts: Counts): bigint {
-  // A new file has no rows at all.
+  // A new file has no rows, and its sum is 0.
   return Object.values(counts).every((count) => count === 0) ? 0n : Bun.hash.xxHash64(`${counts.rows} ${counts.bytes} ${counts.lastPack} ${counts.lastRun}`)
 }
 
-/** The first thing that is wrong with the file at a path, or undefined. */
+/** Verifies the file at a path; returns the first fault, or undefined. */
 export function indexFileFault(path: string): string | undefined {
   try {
     using database = new Database(path, { readonly: true, strict: true })
-    // The whole check, which unlike the quick one sees keys that are not in their order: what lies behind such a one is found by no search.
+    // Not quick_check, which misses keys that are out of order: rows after such a key are found by no query.
     const result = database.query<{ integrity_check: string }, []>('PRAGMA integrity_check(1)').get()?.integrity_check
     if (result !== 'ok') return result ?? 'no answer'
-    // One transaction sees one state, whatever is written meanwhile.
+    // One transaction sees a consistent state, whatever is written meanwhile.
     database.transaction(() => readAll(database))()
     return undefined
   } catch (error) {
@@ -224,7 +224,7 @@ export function indexFileFault(path: string): string | undefined {
   }
 }
 
-/** Removes the file. Derived data on the node itself: nothing is lost with it, and no order is needed. */
+/** Deletes the file. It is derived data, so nothing is lost and the order of deletion does not matter. */
 export function removeFile(path: string): void {
   for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true })
 }

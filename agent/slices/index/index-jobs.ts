@@ -1,5 +1,5 @@
-// Work on the index database that would hold the event loop for seconds: done in steps when it is small, else on a thread that
-// lives as long as the job.
+// Jobs on the index database that would block the event loop for seconds: a small one runs in steps, a large one on a thread that is started
+// for it.
 
 import { errorText } from '../../../protocol/errors.ts'
 import { viewFilter } from './filter.ts'
@@ -10,7 +10,7 @@ import { RunFile } from './run-file.ts'
 import { mergeRuns } from './run-merge.ts'
 import type { Merged, MergeOrder } from './run-merge.ts'
 
-/** Rows that are worked on in steps here; more go to a thread of their own. */
+/** Up to this many rows a job runs in steps on the calling thread. */
 const ROWS_HERE_MAX = 256 * 1024
 /** Rows between two pauses. */
 const STEP_ROWS = 8 * 1024
@@ -28,24 +28,24 @@ export type IndexJob =
   | { readonly kind: 'filter'; readonly runs: readonly RunPath[]; readonly buffer: SharedArrayBuffer; readonly capacity: number }
   | { readonly kind: 'check'; readonly runs: readonly RunPath[]; readonly file: string }
 
-/** What a job came to: of a merge what the new run holds, of a check what is wrong. */
+/** Result of a job: for a merge, the totals of the new run; for a check, the first fault. */
 export type IndexJobResult = Merged | string | undefined
 
 export type IndexJobReply =
   | { readonly kind: 'done'; readonly result: IndexJobResult }
   | { readonly kind: 'failed'; readonly message: string; readonly isDamage: boolean }
 
-/** Does a job here, in steps, or on a thread. Throws IndexUnusable when a run is damaged. */
+/** Runs a job in steps or on a thread of its own. Throws IndexUnusable when a run is damaged. */
 export async function runIndexJob(job: IndexJob, pause: () => Promise<void>, signal: AbortSignal): Promise<IndexJobResult> {
   signal.throwIfAborted()
-  if (job.runs.reduce((sum, { rows }) => sum + rows, 0) > ROWS_HERE_MAX) return runApart(job, signal)
+  if (job.runs.reduce((sum, { rows }) => sum + rows, 0) > ROWS_HERE_MAX) return runOnThread(job, signal)
   return doIndexJob(job, async () => {
     await pause()
     signal.throwIfAborted()
   })
 }
 
-/** Does a job on the calling thread. */
+/** Runs a job on the calling thread. */
 export async function doIndexJob(job: IndexJob, pause: () => Promise<void>): Promise<IndexJobResult> {
   if (job.kind === 'check') return check(job, pause)
   using stack = new DisposableStack()
@@ -56,7 +56,7 @@ export async function doIndexJob(job: IndexJob, pause: () => Promise<void>): Pro
   return undefined
 }
 
-/** The first thing that is wrong with the file of the index and its runs. */
+/** Verifies the file of the index and its runs; returns the first fault, or undefined. */
 async function check({ file, runs }: { file: string; runs: readonly RunPath[] }, pause: () => Promise<void>): Promise<string | undefined> {
   const fault = indexFileFault(file)
   if (fault !== undefined) return fault
@@ -85,7 +85,7 @@ async function eachRow(file: RunFile, pause: () => Promise<void>, run: (cursor: 
   }
 }
 
-async function runApart(job: IndexJob, signal: AbortSignal): Promise<IndexJobResult> {
+async function runOnThread(job: IndexJob, signal: AbortSignal): Promise<IndexJobResult> {
   const worker = new Worker(new URL('./index-worker.ts', import.meta.url).href)
   const { promise, resolve, reject } = Promise.withResolvers<IndexJobReply>()
   const stop = (): void => reject(signal.reason)

@@ -1,4 +1,4 @@
-// The error that says that the index database is damaged or of another version: it has to be made anew from the packs.
+// The error for an index database that is damaged or of another version: it must be rebuilt from the packs.
 
 import { errorCode } from '../../../protocol/errors.ts'
 
@@ -6,7 +6,7 @@ export class IndexUnusable extends Error {
   override readonly name = 'IndexUnusable'
 }
 
-/** Whether an error says that the database is unusable, and not that the state folder is full or cannot be written. */
+/** Whether an error means that the database is unusable, as opposed to a state folder that is full or cannot be written. */
 export function isIndexDamaged(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = error.name === 'SQLiteError' ? (errorCode(error) ?? '') : ''

@@ -1,8 +1,9 @@
-// The packs that the index database knows, by number and by name.
+// The packs of the index database, by number and by name.
 
 import type { PackName } from '../packs/pack-format.ts'
 import type { PackEntry } from '../packs/slice-row.ts'
 
+/** Maps numbers to packs and names to numbers. */
 export class KnownPacks {
   readonly #byId = new Map<number, PackEntry>()
   readonly #ids = new Map<PackName, number>()
@@ -19,7 +20,7 @@ export class KnownPacks {
     return this.#byId.has(id)
   }
 
-  /** The number of a pack. */
+  /** Returns the number of a pack by its name. */
   idOf(name: PackName): number | undefined {
     return this.#ids.get(name)
   }
@@ -28,7 +29,7 @@ export class KnownPacks {
     return this.#byId.get(id)
   }
 
-  /** A file is known by one number only, or gc would remove it by the other: a damaged database may hold its name twice. */
+  /** Sets a pack. A name has one number only: a damaged database may have it twice, and gc would delete the file by the other number. */
   set(pack: PackEntry): PackEntry {
     const other = this.#ids.get(pack.name)
     if (other !== undefined && other !== pack.id) this.#byId.delete(other)

@@ -1,16 +1,16 @@
-// The filter of all slices that the index database has, and its making from all rows beside its use.
+// The filter of all slices in the index database, which is rebuilt from all rows while it is in use.
 
 import { createFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
 
 const CAPACITY_MIN = 1024 * 1024
 
-/** Owns the filter. Until it was made once from all rows its "no" says nothing. */
+/** Owns the filter. Until it has been built once from all rows, its "no" is not used. */
 export class KnownSlices {
   #filter: Filter
   #adds = 0
   #isComplete = false
-  /** Added while another filter is made: it gets them at the end, because a thread that fills it must be the only one. */
+  /** Digests added during a rebuild of the filter. They are added to it at the end, because only one thread may write to it at a time. */
   #late: Uint8Array[] | undefined
 
   constructor(slices: number) {
@@ -21,7 +21,7 @@ export class KnownSlices {
     return this.#filter
   }
 
-  /** More slices were added than the filter was made for, or removed since: it answers "perhaps" too often. */
+  /** Whether the filter answers "maybe" too often: more slices were added than it has room for. */
   get isWorn(): boolean {
     return this.#adds > this.#filter.capacity
   }
@@ -36,7 +36,7 @@ export class KnownSlices {
     return this.#isComplete && !this.#filter.mayHave(digest)
   }
 
-  /** Replaces the filter by one for so many slices: these digests, what `fill` adds, and what comes meanwhile. */
+  /** Replaces the filter by one for this many slices: these digests, those that `fill` adds, and those added meanwhile. */
   async rebuild(slices: number, digests: Iterable<Uint8Array>, fill: (filter: Filter) => Promise<void>): Promise<void> {
     const filter = createFilter(capacityFor(slices))
     const late: Uint8Array[] = []
@@ -54,7 +54,7 @@ export class KnownSlices {
   }
 }
 
-/** Room for a store to double before the filter is made anew. */
+/** Returns a capacity with which a store can double before its filter is rebuilt. */
 function capacityFor(slices: number): number {
   return Math.max(CAPACITY_MIN, slices * 2)
 }

@@ -1,18 +1,18 @@
-// Rows of the index database that wait in memory, by digest: those of packs that are not sealed, and those on their way to the disk.
+// Rows of the index database in memory, by digest: those of packs that are not sealed, and those that are being written to disk.
 
 import { REMOVED } from './run-format.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 import type { Location, SliceRow } from '../packs/slice-row.ts'
 
-/** A row that waits, or that says that a slice was removed, and the one of the same digest on the disk that it will replace. */
+/** A row in memory, or the removal of a slice, with the row on disk of the same digest that it will replace. */
 export interface PendingRow extends SliceRow {
   readonly beneath: Location | undefined
 }
 
-/** Holds the rows and counts what they will add to what is on the disk. */
+/** Keeps the rows and counts what they will add to the totals on disk. */
 export class PendingRows {
   readonly #rows = new Map<string, PendingRow>()
-  /** Rows that are being written; they stay among the others until that is done, unless one takes their place. */
+  /** Rows that are being written. They also stay in `#rows` until the write ends, unless a newer row replaces them. */
   #flying = new Map<string, PendingRow>()
   addedRows = 0
   addedBytes = 0
@@ -25,18 +25,18 @@ export class PendingRows {
     return this.#rows.get(sliceKey(digest))
   }
 
-  /** Rows of slices that are there. */
+  /** Returns all rows except removals. */
   all(): PendingRow[] {
     return [...this.#rows.values()].filter(({ pack }) => pack !== REMOVED)
   }
 
-  /** Adds a row; one of the same digest gives way to it. `stored` is asked for what lies on the disk. */
+  /** Adds a row, replacing one of the same digest. `stored` returns what is on disk. */
   set(row: SliceRow, stored: (digest: Uint8Array) => Location | undefined): void {
     const before = this.get(row.digest)
     this.#put({ ...row, beneath: before ? this.#beneath(before) : stored(row.digest) })
   }
 
-  /** Forgets a row: without a trace when nothing of its digest is on the disk, on its way there, or elsewhere. */
+  /** Removes a row. Records the removal when a row of its digest is on disk, being written, or `isElsewhere`. */
   remove(digest: Uint8Array, stored: (digest: Uint8Array) => Location | undefined, isElsewhere: boolean): void {
     const before = this.get(digest)
     const beneath = before ? this.#beneath(before) : stored(digest)
@@ -45,12 +45,12 @@ export class PendingRows {
     else if (before) this.#drop(before)
   }
 
-  /** Forgets the rows of a pack that is gone. */
+  /** Drops the rows of a pack that was removed. */
   removePack(pack: number): void {
     for (const row of this.all()) if (row.pack === pack) this.#drop(row)
   }
 
-  /** What lies on the disk is asked for anew. */
+  /** Looks up again what is on disk beneath every row, after the rows on disk have changed. */
   rebase(stored: (digest: Uint8Array) => Location | undefined): void {
     for (const [key, row] of this.#flying) {
       const now = { ...row, beneath: stored(row.digest) }
@@ -59,11 +59,11 @@ export class PendingRows {
       this.#flying.set(key, now)
       if (this.#rows.get(key) === row) this.#rows.set(key, now)
     }
-    // What takes the place of a row that is on its way will have that one beneath it.
+    // A row that replaces one being written will have that one beneath it.
     for (const [key, row] of [...this.#rows]) if (!this.#flying.has(key)) this.#put({ ...row, beneath: stored(row.digest) })
   }
 
-  /** Takes up to so many rows that are due; they stay until `landed` or `failed`. */
+  /** Takes up to `rowsMax` due rows for writing; they stay in memory until `landed` or `failed`. */
   take(rowsMax: number, isDue: (row: PendingRow) => boolean): { rows: readonly PendingRow[]; isLast: boolean } {
     this.#flying = new Map()
     for (const [key, row] of this.#rows) {
@@ -74,7 +74,7 @@ export class PendingRows {
     return { rows: [...this.#flying.values()], isLast: true }
   }
 
-  /** What the rows that were taken add to what is on the disk. */
+  /** Returns what the rows being written add to the totals on disk. */
   flyingTotals(): { rows: number; bytes: number } {
     let [rows, bytes] = [0, 0]
     for (const row of this.#flying.values()) {
@@ -84,7 +84,7 @@ export class PendingRows {
     return { rows, bytes }
   }
 
-  /** The rows that were taken are on the disk. */
+  /** Drops the rows that were written. */
   landed(): void {
     for (const [key, row] of this.#flying) {
       this.#count(row, -1)
@@ -93,7 +93,7 @@ export class PendingRows {
     this.#flying = new Map()
   }
 
-  /** The rows that were taken did not get there: what took the place of one replaces what lies beneath that one. */
+  /** Keeps the rows whose write failed. A row that replaced one of them gets what is beneath that one. */
   failed(): void {
     const flying = this.#flying
     this.#flying = new Map()
@@ -105,13 +105,13 @@ export class PendingRows {
     }
   }
 
-  /** The disk holds nothing any more, nor will it hold what was taken. */
+  /** Detaches all rows from the disk: the rows there are gone, and those being written will not arrive. */
   liftAll(): void {
     this.failed()
     for (const row of [...this.#rows.values()]) if (row.beneath) this.#put({ ...row, beneath: undefined })
   }
 
-  /** What will lie on the disk beneath the one that comes after this row. */
+  /** Returns what will be on disk beneath the successor of this row. */
   #beneath(row: PendingRow): Location | undefined {
     if (this.#flying.get(sliceKey(row.digest)) !== row) return row.beneath
     return row.pack === REMOVED ? undefined : row
@@ -131,7 +131,7 @@ export class PendingRows {
     this.#uncount(key, row)
   }
 
-  /** A row that is on its way counts until it is there. */
+  /** Stops counting a row, unless it is being written: then it counts until the write ends. */
   #uncount(key: string, row: PendingRow): void {
     if (this.#flying.get(key) !== row) this.#count(row, -1)
   }

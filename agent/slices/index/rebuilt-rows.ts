@@ -1,18 +1,18 @@
-// Rows on their way from the packs into an index that is made anew. They become the oldest runs: whatever is known of a slice otherwise counts.
+// Rows that a rebuild has read from the packs. They become the oldest runs, so any other row of the same slice takes precedence.
 
 import { RunBatch } from './run-batch.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 import type { PackEntry, SliceRow } from '../packs/slice-row.ts'
 import type { StoredRows } from './stored-rows.ts'
 
-/** Holds one batch, and which packs are still to be read. */
+/** Keeps one batch of rows, and the packs that are still to be read. */
 export class RebuiltRows {
   readonly #stored: StoredRows
-  /** Packs whose rows are not all on the disk. */
+  /** Packs whose rows are not all on disk. */
   readonly #unread: Set<number>
   #batch = new RunBatch()
   #keys = new Set<string>()
-  /** Packs of which all rows are in this batch or before it. */
+  /** Packs all of whose rows are in this batch or an earlier one. */
   #ended: PackEntry[] = []
 
   constructor(stored: StoredRows, packs: Iterable<number>) {
@@ -24,7 +24,7 @@ export class RebuiltRows {
     return this.#batch.isFull
   }
 
-  /** Packs that are still to be read. */
+  /** Returns the packs that are still to be read. */
   unread(): number[] {
     return [...this.#unread].filter((id) => !this.#ended.some((pack) => pack.id === id))
   }
@@ -33,7 +33,7 @@ export class RebuiltRows {
     this.#unread.delete(id)
   }
 
-  /** Adds a row, when no other of its digest is in the batch. */
+  /** Adds a row unless the batch has one of the same digest. */
   enter(row: SliceRow): void {
     const key = sliceKey(row.digest)
     if (this.#keys.has(key)) return
@@ -45,7 +45,7 @@ export class RebuiltRows {
     this.#ended.push(pack)
   }
 
-  /** Writes the batch; from then on its packs count as sealed on the disk. What the rows add up to is counted when all are there. */
+  /** Writes the batch; its packs then count as sealed on disk. Bytes are counted when the rebuild ends, after duplicates are merged. */
   async write(): Promise<void> {
     const [batch, ended] = [this.#batch, this.#ended]
     this.#batch = new RunBatch()

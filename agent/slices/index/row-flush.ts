@@ -1,4 +1,4 @@
-// The way of rows from memory to the disk: those of sealed packs, and what was removed, batch by batch, each as a run.
+// Writes rows from memory to disk: those of sealed packs, and removals, in batches that each become a run.
 
 import { createInOrder } from '../../contract/in-order.ts'
 import type { IndexTrust } from './index-trust.ts'
@@ -9,9 +9,9 @@ import { REMOVED } from './run-format.ts'
 import type { PackEntry } from '../packs/slice-row.ts'
 import type { StoredRows } from './stored-rows.ts'
 
-/** Rows taken for a run between two pauses. */
+/** Rows added to a batch between two pauses. */
 const STEP_ROWS = 4096
-/** With more runs than this, new ones wait until some are merged. */
+/** With more runs than this, a flush waits until some are merged. */
 const RUNS_MAX = 128
 
 export interface RowFlushDeps {
@@ -22,10 +22,10 @@ export interface RowFlushDeps {
   readonly pause: () => Promise<void>
 }
 
-/** One batch at a time is on its way. */
+/** Writes one batch at a time. */
 export class RowFlush {
   readonly #deps: RowFlushDeps
-  /** Packs that are sealed and not yet on the disk as such. */
+  /** Packs that are sealed, but not on disk yet. */
   readonly #sealing = new Set<number>()
   readonly #flushes = createInOrder()
 
@@ -33,23 +33,23 @@ export class RowFlush {
     this.#deps = deps
   }
 
-  /** A pack is sealed: its rows are due. */
+  /** Marks the rows of a sealed pack as due. */
   seal(pack: number): void {
     this.#sealing.add(pack)
   }
 
-  /** Forgets packs: one that is gone, or all. */
+  /** Forgets one pack that was removed, or all packs. */
   forget(pack?: number): void {
     if (pack === undefined) this.#sealing.clear()
     else this.#sealing.delete(pack)
   }
 
-  /** All that was due at the call is on the disk when it resolves. A pack counts as sealed there once all its rows are. */
+  /** Writes everything that is due at the call. A pack counts as sealed on disk once all its rows are written. */
   run(): Promise<void> {
     return this.#flushes.run(() => this.#runAll())
   }
 
-  /** Merges runs; what goes wrong with that is told, and hinders nobody. */
+  /** Merges runs. Never rejects: a failure is reported to the watcher, and the runs stay as they are. */
   async tidy(): Promise<void> {
     try {
       await this.#deps.stored.tidy()
@@ -80,7 +80,7 @@ export class RowFlush {
     }
   }
 
-  /** Writes rows as a run; false when all began anew meanwhile, and they still wait. */
+  /** Writes rows as a run; returns false when a rebuild started meanwhile, and the rows still wait. */
   async #write(rows: readonly PendingRow[], sealed: readonly PackEntry[]): Promise<boolean> {
     const { pending, stored, pause } = this.#deps
     const batch = new RunBatch()

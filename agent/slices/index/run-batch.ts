@@ -1,15 +1,15 @@
-// Rows on their way into a run: gathered as bytes in any order, sorted at once.
+// Rows for a run: collected as bytes in any order, then sorted at once.
 
 import { encodeRow, prefixAt, RUN_ROW_BYTES } from './run-format.ts'
 import type { RunWriter } from './run-writer.ts'
 import type { SliceRow } from '../packs/slice-row.ts'
 
-/** Rows in a batch at most: what is done with all of them at once takes some milliseconds. */
+/** Rows in a batch: sorting and encoding all of them takes a few milliseconds. */
 export const BATCH_ROWS_MAX = 16 * 1024
-/** A number of 53 bits holds the place of a row and the beginning of its digest: 39 of the 48 bits of a prefix. */
+/** A sort key of 53 bits has the index of a row and the beginning of its digest: 39 of the 48 bits of a prefix. */
 const DROPPED_BITS = 2 ** 9
 
-/** Holds the rows of one batch. */
+/** The rows of one batch. */
 export class RunBatch {
   #bytes = Buffer.allocUnsafe(1024 * RUN_ROW_BYTES)
   rows = 0
@@ -18,7 +18,7 @@ export class RunBatch {
     return this.rows >= BATCH_ROWS_MAX
   }
 
-  /** Adds a row of a digest that is not in the batch yet. */
+  /** Adds a row whose digest is not in the batch yet. */
   add(row: SliceRow): void {
     if (this.isFull) throw new Error('a batch of rows is full')
     const at = this.rows * RUN_ROW_BYTES
@@ -32,7 +32,7 @@ export class RunBatch {
     for (const i of this.#order()) if (writer.push(this.#bytes, i * RUN_ROW_BYTES)) await writer.write()
   }
 
-  /** Places of the rows in the order of their digests: numbers of digest and place are sorted, and the few that begin alike put right. */
+  /** Returns the indexes of the rows in digest order: sorts keys of digest and index, then corrects the few rows with equal prefixes. */
   #order(): Uint32Array {
     const keys = new Float64Array(this.rows)
     for (let i = 0; i < this.rows; i++) keys[i] = Math.floor(prefixAt(this.#bytes, i * RUN_ROW_BYTES) / DROPPED_BITS) * BATCH_ROWS_MAX + i

@@ -1,24 +1,24 @@
-// Walks through the rows of runs in the order of their digests.
+// Iterates over the rows of a run in digest order.
 
 import { DIGEST_BYTES } from '../../../protocol/digest.ts'
 import type { RunFile } from './run-file.ts'
 import { prefixAt, rowsOfBlock, RUN_BLOCK_BYTES, RUN_CHECK_BYTES, RUN_ROW_BYTES } from './run-format.ts'
 
-/** One run, row by row. The row at hand lies in `bytes` at `at`; there is none once `isOpen` is false. */
+/** A position in a run. The current row is at `at` in `bytes`; there is none once `isOpen` is false. */
 export class RunCursor {
   readonly #file: RunFile
   readonly bytes: Buffer
   at = 0
-  /** First 48 bits of the digest at hand. */
+  /** First 48 bits of the current digest. */
   prefix = 0
   isOpen = true
   #block: number
-  /** First block in `bytes`, and how many there are. */
+  /** First block in `bytes`, and the number of blocks there. */
   #first = 0
   #loaded = 0
   #rowsLeft = 0
 
-  /** Begins with the first row whose digest comes after `after`; reads so many blocks at a time. */
+  /** Starts at the first row whose digest is greater than `after`; reads `blocksAtOnce` blocks at a time. */
   constructor(file: RunFile, blocksAtOnce: number, after?: Uint8Array) {
     this.#file = file
     this.bytes = Buffer.allocUnsafe(Math.max(1, Math.min(blocksAtOnce, file.blocks)) * RUN_BLOCK_BYTES)
@@ -33,7 +33,7 @@ export class RunCursor {
     this.prefix = prefixAt(this.bytes, this.at)
   }
 
-  /** Whether the digest at hand comes after another, which may be only the beginning of one. */
+  /** Whether the current digest is greater than `after`, which may be only the beginning of a digest. */
   #isAfter(after: Uint8Array): boolean {
     const order = this.bytes.compare(after, 0, after.length, this.at, this.at + after.length)
     return order > 0 || (order === 0 && after.length < DIGEST_BYTES)

@@ -1,4 +1,4 @@
-// A run that is open for look-ups and for walking through. Reads are synchronous: one block is 4 KiB, mostly in the page cache.
+// A run that is open for look-ups and iteration. Reads are synchronous: one block is 4 KiB, usually in the page cache.
 
 import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -47,7 +47,7 @@ export class RunFile implements Disposable {
     this.#filter = viewFilter(filter.buffer, rows)
   }
 
-  /** Opens a run. Throws IndexUnusable when it is not the one that was written under this number. */
+  /** Opens a run. Throws IndexUnusable when it is missing, damaged, or has another number. */
   static open(path: string, run: number): RunFile {
     const file = openRun(path, run)
     try {
@@ -61,8 +61,8 @@ export class RunFile implements Disposable {
     }
   }
 
-  /** Like `open`, without holding the event loop: the table of a large run is some ten megabytes. */
-  static async openBeside(path: string, run: number): Promise<RunFile> {
+  /** Like `open`, without blocking the event loop: the table of a large run takes tens of megabytes. */
+  static async openAsync(path: string, run: number): Promise<RunFile> {
     await using handle = await open(path, 'r')
     const reads = readTable(run, (await handle.stat()).size)
     let step = reads.next()
@@ -80,27 +80,27 @@ export class RunFile implements Disposable {
     return this.#filter.mayHave(digest)
   }
 
-  /** Where a slice lies as this run says; `removed` when it says that it is gone. Throws IndexUnusable when the block is damaged. */
+  /** Returns the location of a slice, or `removed`; undefined when the run has no row for it. Throws IndexUnusable at a damaged block. */
   find(digest: Buffer): Location | 'removed' | undefined {
     const prefix = prefixAt(digest, 0)
     for (let block = this.#blocksUpTo(prefix) - 1; block >= 0; block--) {
       this.readBlocks(block, 1, this.#block)
       const at = findRow(this.#block, rowsOfBlock(this.rows, block), digest)
       if (at !== undefined) return packAt(this.#block, at) === REMOVED ? 'removed' : decodeLocation(this.#block, at)
-      // Only digests that begin alike can lie on both sides of a fence.
+      // Only digests with the same prefix can be in two adjacent blocks.
       if (this.#fences[block] !== prefix) return undefined
     }
     return undefined
   }
 
-  /** The first block that can hold a digest with this prefix, or what comes after it. */
+  /** Returns the first block that can have a digest with this prefix or a greater one. */
   blockOf(prefix: number): number {
     let block = this.#blocksUpTo(prefix) - 1
     while (block > 0 && this.#fences[block] === prefix) block--
     return Math.max(0, block)
   }
 
-  /** Reads blocks and verifies them. Throws IndexUnusable for one that is damaged. */
+  /** Reads and verifies blocks. Throws IndexUnusable at a damaged one. */
   readBlocks(first: number, count: number, into: Buffer): void {
     const bytes = count * RUN_BLOCK_BYTES
     if (readSync(this.#file, into, 0, bytes, first * RUN_BLOCK_BYTES) < bytes) throw new IndexUnusable(`run ${this.run} of the index is cut off`)
@@ -115,13 +115,13 @@ export class RunFile implements Disposable {
     this.#isClosed = true
   }
 
-  /** Closes the file and removes it: nothing names it any more. */
+  /** Closes and deletes the file. */
   discard(): void {
     this[Symbol.dispose]()
     rmSync(this.path, { force: true })
   }
 
-  /** How many blocks begin with this prefix or one before it. */
+  /** Returns the number of blocks that begin with this prefix or a smaller one. */
   #blocksUpTo(prefix: number): number {
     let low = 0
     let high = this.blocks
@@ -134,12 +134,12 @@ export class RunFile implements Disposable {
   }
 }
 
-/** Path of a run of the index whose file has this path. */
+/** Returns the path of a run of the index at `path`. */
 export function runPath(path: string, run: number): string {
   return `${path}.${run}.run`
 }
 
-/** Removes files of runs beside the file of an index: all, or those that are not wanted. */
+/** Deletes the files of runs of the index at `path`: all, or those that are unwanted. */
 export function removeRuns(path: string, isUnwanted: (run: number) => boolean = () => true): void {
   const prefix = `${basename(path)}.`
   for (const name of readdirSync(dirname(path))) {
@@ -148,18 +148,18 @@ export function removeRuns(path: string, isUnwanted: (run: number) => boolean = 
   }
 }
 
-/** What lies behind the blocks of a run. */
+/** What follows the blocks of a run. */
 interface Table {
   readonly rows: number
   readonly fences: Buffer<ArrayBuffer>
   readonly filter: Buffer<ArrayBuffer>
 }
 
-/** Says what to read of a file of this length, is given it, and gives the table. Throws IndexUnusable when it is not what was written. */
+/** Yields the ranges to read from a file of this length, receives their bytes, and returns the table. Throws IndexUnusable when it is damaged. */
 function* readTable(run: number, fileBytes: number): Generator<{ length: number; position: number }, Table, Buffer<ArrayBuffer> | undefined> {
   const trailerBytes = fileBytes < RUN_TRAILER_BYTES ? undefined : yield { length: RUN_TRAILER_BYTES, position: fileBytes - RUN_TRAILER_BYTES }
   const trailer = trailerBytes && readRunTrailer(trailerBytes, fileBytes)
-  if (trailer?.run !== run) throw new IndexUnusable(`run ${run} of the index has no valid end`)
+  if (trailer?.run !== run) throw new IndexUnusable(`run ${run} of the index has no valid trailer`)
   const blocks = blockCount(trailer.rows)
   const fences = yield { length: blocks * 8, position: blocks * RUN_BLOCK_BYTES }
   const filter = yield { length: trailer.filterBytes, position: blocks * (RUN_BLOCK_BYTES + 8) }
@@ -186,7 +186,7 @@ function readFully(file: number, length: number, position: number): Buffer<Array
   return bytes
 }
 
-/** Place of a digest among the rows of a block. */
+/** Returns the position of the row of a digest in a block. */
 function findRow(block: Buffer, rows: number, digest: Buffer): number | undefined {
   let low = 0
   let high = rows

@@ -1,5 +1,5 @@
-// Runs: files of the index database with rows in the order of their digests, written once (docs/format.md, "Index database"). Every
-// block and everything after the blocks has a checksum, so that what a run says, also that it lacks a slice, is known to be what was written.
+// Runs: files of the index database with rows sorted by digest, written once (docs/format.md, "Index database"). Every block, and everything
+// after the blocks, has a checksum, so that both the rows of a run and the absence of a row can be trusted.
 //
 //   blocks   4096 bytes each: u64 xxHash64 of the rest, seeded with run and block · 85 rows, the last block padded with zeros
 //   row      48 bytes: 32 bytes SHA-256 · u32 pack, 0 for a slice that was removed · u48 offset · u24 length · u24 stored length
@@ -19,13 +19,13 @@ export const RUN_BLOCK_ROWS = 85
 export const RUN_CHECK_BYTES = 8
 export const RUN_TRAILER_BYTES = 64
 const RUN_MAGIC = 'SLIPWAYX'
-/** Blocks of one run that can be told apart by their seed. */
+/** Distance between the seeds of two runs: blocks of one run that get distinct seeds. */
 const SEED_STEP = 0x1_0000_0000n
-/** The pack of a row that says that a slice was removed. */
+/** The pack number of a row that records the removal of a slice. */
 export const REMOVED = 0
 export const PACK_NUMBER_MAX = 0xffff_ffff
 
-/** What the trailer of a run says. */
+/** The fields of the trailer of a run. */
 export interface RunTrailer {
   readonly run: number
   readonly rows: number
@@ -33,6 +33,7 @@ export interface RunTrailer {
   readonly checksum: bigint
 }
 
+/** Writes a row into `into` at `at`. */
 export function encodeRow(into: Buffer, at: number, row: SliceRow): void {
   into.set(row.digest, at)
   into.writeUInt32LE(row.pack, at + 32)
@@ -41,7 +42,7 @@ export function encodeRow(into: Buffer, at: number, row: SliceRow): void {
   into.writeUIntLE(row.storedLength, at + 45, 3)
 }
 
-/** The row at a place. Nothing of the result refers to `from`. */
+/** Returns the row at `at`. Nothing in the result refers to `from`. */
 export function decodeRow(from: Buffer, at: number): SliceRow {
   return { digest: digestIn(from, at), ...decodeLocation(from, at) }
 }
@@ -63,26 +64,27 @@ export function storedLengthAt(from: Buffer, at: number): number {
   return from.readUIntLE(at + 45, 3)
 }
 
-/** The first 48 bits of the digest at a place: enough to find a block, and to order most rows. */
+/** Returns the first 48 bits of the digest at `at`: enough to find a block and to sort most rows. */
 export function prefixAt(from: Buffer, at: number): number {
   return from.readUIntBE(at, 6)
 }
 
+/** Returns the number of blocks of a run. */
 export function blockCount(rows: number): number {
   return Math.ceil(rows / RUN_BLOCK_ROWS)
 }
 
-/** Rows of one block of a run. */
+/** Returns the number of rows in one block of a run. */
 export function rowsOfBlock(rows: number, block: number): number {
   return Math.min(RUN_BLOCK_ROWS, rows - block * RUN_BLOCK_ROWS)
 }
 
-/** The check of the block that begins at a place. */
+/** Returns the checksum of the block that begins at `at`. */
 export function blockCheck(from: Buffer, at: number, run: number, block: number): bigint {
   return Bun.hash.xxHash64(from.subarray(at + RUN_CHECK_BYTES, at + RUN_BLOCK_BYTES), BigInt(run) * SEED_STEP + BigInt(block))
 }
 
-/** The check of what follows the blocks. */
+/** Returns the checksum of what follows the blocks. */
 export function tableCheck(fences: Uint8Array, filter: Uint8Array): bigint {
   return Bun.hash.xxHash64(filter, checksumOf(fences))
 }
@@ -99,7 +101,7 @@ export function encodeRunTrailer({ run, rows, filterBytes, checksum }: RunTraile
   return trailer
 }
 
-/** What a trailer says of a file of this length; undefined when it is none of this version. */
+/** Decodes the trailer of a file of this length; undefined when it is not a valid trailer of this version. */
 export function readRunTrailer(trailer: Buffer, fileBytes: number): RunTrailer | undefined {
   if (trailer.length !== RUN_TRAILER_BYTES || trailer.toString('latin1', 0, 8) !== RUN_MAGIC || trailer.readUInt32LE(8) !== RUN_VERSION) return undefined
   if (trailer.readBigUInt64LE(56) !== checksumOf(trailer.subarray(0, 56))) return undefined

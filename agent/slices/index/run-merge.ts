@@ -1,4 +1,4 @@
-// Merges runs into one: of rows of the same digest the one of the newest run counts.
+// Merges runs into one: of the rows of one digest, that of the newest run is kept.
 
 import { RunCursor } from './run-cursor.ts'
 import type { RunFile } from './run-file.ts'
@@ -9,26 +9,26 @@ import { RunWriter } from './run-writer.ts'
 const BLOCKS_AT_ONCE = 64
 /** Runs of about the same size that are merged into one. */
 const FANOUT = 4
-/** Runs up to this size count as of the same size. */
+/** Runs with up to this many rows count as equally large. */
 const SMALL_ROWS = 32 * 1024
 
 export interface MergeOrder {
   readonly path: string
   readonly run: number
-  /** There is no older run: rows that only say that a slice was removed say nothing any more. */
+  /** Whether no older run exists: removals are then dropped. */
   readonly isOldest: boolean
-  /** With it, rows of other packs are dropped. */
+  /** If set, rows of other packs are dropped. */
   readonly packs?: ReadonlySet<number>
 }
 
-/** What a merged run holds: rows, bytes of slices as stored, and rows dropped because their pack is not there. */
+/** Totals of a merge: rows and stored bytes in the new run, and rows dropped because their pack is gone. */
 export interface Merged {
   readonly rows: number
   readonly bytes: number
   readonly orphans: number
 }
 
-/** Merges runs, the newest first; `pause` is awaited now and then. */
+/** Merges runs, newest first; awaits `pause` after each write. */
 export async function mergeRuns(files: readonly RunFile[], order: MergeOrder, pause: () => Promise<void>): Promise<Merged> {
   const { path, run, isOldest, packs } = order
   await using writer = await RunWriter.create(
@@ -58,28 +58,28 @@ export async function mergeRuns(files: readonly RunFile[], order: MergeOrder, pa
   return { rows: writer.rows, bytes, orphans }
 }
 
-/** Several cursors, the newest first, as one that gives each digest once. */
+/** Iterates over several runs, newest first, and returns each digest once. */
 export class RunWalk {
   readonly #cursors: readonly RunCursor[]
-  /** The one whose row was given, which moves on before the next is given. */
-  #given: RunCursor | undefined
+  /** The cursor whose row was returned; it advances at the next call. */
+  #returned: RunCursor | undefined
 
   constructor(cursors: readonly RunCursor[]) {
     this.#cursors = cursors
   }
 
-  /** The row with the next digest; valid until the next call. */
+  /** Returns the row with the next digest; valid until the next call. */
   next(): RunCursor | undefined {
-    this.#given?.advance()
+    this.#returned?.advance()
     let least: RunCursor | undefined
     for (const cursor of this.#cursors) {
       if (!cursor.isOpen) continue
       const order = least ? compare(cursor, least) : -1
       if (order < 0) least = cursor
-      // Older rows of the same digest are never given.
+      // Older rows of the same digest are skipped.
       else if (order === 0) cursor.advance()
     }
-    this.#given = least
+    this.#returned = least
     return least
   }
 }
@@ -89,8 +89,8 @@ function compare(a: RunCursor, b: RunCursor): number {
 }
 
 /**
- * Which runs to merge, by their rows, the newest first; undefined for none. Runs that follow one another go together when there are several of
- * about one size, with smaller ones among them: each row is written again about once for each time that the store grows fourfold.
+ * Returns which runs to merge, given their row counts, newest first; undefined for none. Adjacent runs are merged when several are about equally
+ * large, with smaller ones between them: each row is rewritten about once each time the store grows fourfold.
  */
 export function planMerge(rows: readonly number[]): { from: number; to: number } | undefined {
   const tiers = rows.map((count) => Math.max(0, Math.ceil(Math.log(Math.max(1, count) / SMALL_ROWS) / Math.log(FANOUT))))

@@ -8,12 +8,12 @@ import { filterBytes, viewFilter } from './filter.ts'
 import type { Filter } from './filter.ts'
 import { blockCheck, encodeRunTrailer, prefixAt, RUN_BLOCK_BYTES, RUN_BLOCK_ROWS, RUN_CHECK_BYTES, RUN_ROW_BYTES, tableCheck } from './run-format.ts'
 
-/** Blocks that are written together. */
+/** Blocks written at once. */
 const CHUNK_BLOCKS = 64
-/** About 1 % false answers: each costs one look into a block. */
+/** About 1 % false positives; each costs one read of a block. */
 const FILTER_BITS_PER_ROW = 12
 
-/** Owns the file until its end. */
+/** Owns the file until it is disposed. */
 export class RunWriter implements AsyncDisposable {
   readonly #path: string
   readonly #run: number
@@ -22,7 +22,7 @@ export class RunWriter implements AsyncDisposable {
   readonly #fences: number[] = []
   readonly #filter: Filter<ArrayBuffer>
   #rows = 0
-  /** Rows in the block at hand, and blocks in the chunk that are full. */
+  /** Rows in the current block, and full blocks in the chunk. */
   #blockRows = 0
   #chunkBlocks = 0
   #isEnded = false
@@ -34,7 +34,7 @@ export class RunWriter implements AsyncDisposable {
     this.#filter = viewFilter(new ArrayBuffer(filterBytes(rowsMax, FILTER_BITS_PER_ROW)), rowsMax)
   }
 
-  /** Makes the file, for at most so many rows. */
+  /** Creates the file of a run with at most `rowsMax` rows. */
   static async create(path: string, run: number, rowsMax: number): Promise<RunWriter> {
     return new RunWriter(path, run, await open(path, 'wx', 0o640), rowsMax)
   }
@@ -43,7 +43,7 @@ export class RunWriter implements AsyncDisposable {
     return this.#rows
   }
 
-  /** Adds the row that lies at a place; whether `write` is to be called before the next one. */
+  /** Adds the row at `at` of `from`; returns whether `write` must be called before the next one. */
   push(from: Buffer, at: number): boolean {
     const to = this.#chunkBlocks * RUN_BLOCK_BYTES + RUN_CHECK_BYTES + this.#blockRows * RUN_ROW_BYTES
     from.copy(this.#chunk, to, at, at + RUN_ROW_BYTES)
@@ -54,7 +54,7 @@ export class RunWriter implements AsyncDisposable {
     return this.#chunkBlocks === CHUNK_BLOCKS
   }
 
-  /** Writes the blocks that are full. */
+  /** Writes the full blocks. */
   async write(): Promise<void> {
     const length = this.#chunkBlocks * RUN_BLOCK_BYTES
     if (length === 0) return
@@ -63,7 +63,7 @@ export class RunWriter implements AsyncDisposable {
     this.#chunkBlocks = 0
   }
 
-  /** Writes the rest; contents and name of the file are on stable storage when it resolves. */
+  /** Writes the rest; contents and name of the file are durable when it resolves. */
   async end(): Promise<void> {
     if (this.#blockRows > 0) this.#endBlock()
     await this.write()
@@ -77,7 +77,7 @@ export class RunWriter implements AsyncDisposable {
     this.#isEnded = true
   }
 
-  /** A run that did not come to its end is removed. */
+  /** Closes the file; a run that was not ended is deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file.close()
     if (!this.#isEnded) await rm(this.#path, { force: true })

@@ -1,6 +1,6 @@
-// The rows of the index database that are on the disk: runs, each written once, and the file that names them. New rows become a
-// new run; runs of about the same size are merged in the background. So a row costs its share of a sequential write however many
-// there are, and nothing of an old run is read or changed to add one.
+// The rows of the index database on disk: runs, each written once, and the file that names them. New rows become a new run; runs of about the
+// same size are merged in the background. So adding a row costs its share of a sequential write however large the index is, and never reads or
+// changes an old run.
 
 import { createInOrder } from '../../contract/in-order.ts'
 import { IndexFile, removeFile } from './index-file.ts'
@@ -25,33 +25,33 @@ interface AgedRun {
   readonly age: number
 }
 
-/** What a batch of rows changes. */
+/** The effect of a batch of rows. */
 export interface BatchChange {
   readonly rows: number
   readonly bytes: number
-  /** Packs that are whole on the disk with it. */
+  /** Packs whose rows are complete on disk with this batch. */
   readonly sealed: readonly PackEntry[]
-  /** Called at the moment from which its rows can be found and will survive. */
+  /** Called when the rows can be found and are durable. */
   readonly onWritten?: () => void
 }
 
-/** Owns the files. Look-ups are synchronous, and see a run from when it is durable. */
+/** Owns the files. Look-ups are synchronous and use a run once it is durable. */
 export class StoredRows implements AsyncDisposable {
   readonly #path: string
   readonly #pause: () => Promise<void>
   #file: IndexFile
-  /** The newest first. */
+  /** Newest first. */
   #runs: readonly AgedRun[]
   #lastRun: number
   readonly #closing = new AbortController()
   /** Jobs over whole runs: one at a time. */
   readonly #jobs = createInOrder()
   #tidying: Promise<void> | undefined
-  /** From a beginning anew until all is merged: older rows may still come, or be asked for elsewhere. */
+  /** From the start of a rebuild until its final merge: older rows may still be added, or be in the former index. */
   #isGrowing = false
-  /** Rises with every beginning anew: a job that began before has nothing to say any more. */
+  /** Incremented by every rebuild: results of jobs that started before are discarded. */
   #epoch = 0
-  /** What batches added since the compaction that runs began. */
+  /** What batches have added since the current compaction started. */
   #since = { rows: 0, bytes: 0 }
 
   private constructor(path: string, file: IndexFile, pause: () => Promise<void>) {
@@ -70,7 +70,7 @@ export class StoredRows implements AsyncDisposable {
     removeRuns(path, (run) => !file.runs.has(run))
   }
 
-  /** Opens or makes them. Throws IndexUnusable or SQLite's error when they are damaged. */
+  /** Opens or creates the files. Throws IndexUnusable or SQLite's error when they are damaged. */
   static open(path: string, pause: () => Promise<void>): StoredRows {
     const file = IndexFile.open(path)
     try {
@@ -81,7 +81,7 @@ export class StoredRows implements AsyncDisposable {
     }
   }
 
-  /** Removes all files of an index database. */
+  /** Deletes all files of an index database. */
   static removeAt(path: string): void {
     removeFile(path)
     removeRuns(path)
@@ -99,7 +99,7 @@ export class StoredRows implements AsyncDisposable {
     return this.#runs.map(({ file: { path, run, rows } }) => ({ path, run, rows }))
   }
 
-  /** Where a slice lies, or that it was removed. Throws IndexUnusable when the block that would tell is damaged. */
+  /** Returns the location of a slice, or `removed`. Throws IndexUnusable when a block that may have its row is damaged. */
   find(digest: Uint8Array): Location | 'removed' | undefined {
     const key = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength)
     for (const { file } of this.#runs) {
@@ -110,7 +110,7 @@ export class StoredRows implements AsyncDisposable {
     return undefined
   }
 
-  /** Rows in digest order after `after`, and the last digest looked at, undefined at the end. Throws IndexUnusable at a damaged block. */
+  /** Returns rows in digest order after `after`, and the last digest examined; undefined at the end. Throws IndexUnusable at a damaged block. */
   rowsAfter(after: Uint8Array | undefined, count: number): { rows: SliceRow[]; last: Uint8Array | undefined } {
     const walk = new RunWalk(this.#runs.map(({ file }) => new RunCursor(file, WALK_BLOCKS, after)))
     const rows: SliceRow[] = []
@@ -132,16 +132,16 @@ export class StoredRows implements AsyncDisposable {
     this.#file.write({ packsGone: [id] })
   }
 
-  /** Says that packs are whole on the disk. */
+  /** Marks packs as complete on disk. */
   sealPacks(sealed: readonly PackEntry[]): void {
-    if (sealed.length > 0) this.#file.write({ packs: this.#stillThere(sealed) })
+    if (sealed.length > 0) this.#file.write({ packs: this.#existing(sealed) })
   }
 
   /**
-   * Makes a run of a batch: the newest, or one that is older than all. What it changes is asked for when it is durable. False when all
-   * began anew meanwhile, and the batch is nowhere.
+   * Writes a batch as the newest or the oldest run. `changeOf` is called when the run is durable. Returns false, and drops the batch, when a
+   * rebuild started meanwhile.
    */
-  async append(batch: RunBatch, place: 'newest' | 'oldest', changeOf: () => BatchChange): Promise<boolean> {
+  async append(batch: RunBatch, position: 'newest' | 'oldest', changeOf: () => BatchChange): Promise<boolean> {
     const epoch = this.#epoch
     const run = ++this.#lastRun
     const path = runPath(this.#path, run)
@@ -150,30 +150,30 @@ export class StoredRows implements AsyncDisposable {
       await batch.writeTo(writer)
       await writer.end()
     }
-    const file = await RunFile.openBeside(path, run)
+    const file = await RunFile.openAsync(path, run)
     if (epoch !== this.#epoch) {
       file.discard()
       return false
     }
     const ages = this.#runs.map(({ age }) => age)
-    const age = place === 'newest' ? Math.max(0, ...ages) + 1 : Math.min(0, ...ages) - 1
+    const age = position === 'newest' ? Math.max(0, ...ages) + 1 : Math.min(0, ...ages) - 1
     const { rows, bytes, sealed, onWritten } = changeOf()
     const counts = { rows: this.counts.rows + rows, bytes: this.counts.bytes + bytes }
-    this.#swap({ file, age }, [], { packs: this.#stillThere(sealed), counts })
+    this.#swap({ file, age }, [], { packs: this.#existing(sealed), counts })
     this.#since = { rows: this.#since.rows + rows, bytes: this.#since.bytes + bytes }
     onWritten?.()
     return true
   }
 
-  /** Merges runs as long as there are several of the same size. Rejects when that cannot be done; the runs stay as they are. */
+  /** Merges runs until no several are of about the same size. Rejects when a merge fails; the runs then stay as they are. */
   tidy(): Promise<void> {
     this.#tidying ??= this.#mergeAsPlanned().finally(() => (this.#tidying = undefined))
     return this.#tidying
   }
 
   /**
-   * Merges all runs into one without the rows of other packs than these, and counts what is left; gives how many rows went. `onCounted` is
-   * called at the moment when the counts are those.
+   * Merges all runs into one without the rows of packs other than these, and recounts; returns how many rows were dropped. `onCounted` is called
+   * in the tick in which the counts change.
    */
   compact(packs: ReadonlySet<number>, onCounted: () => void): Promise<number> {
     return this.#jobs.run(async () => {
@@ -192,7 +192,7 @@ export class StoredRows implements AsyncDisposable {
     return this.#jobs.run(async () => void (await this.#job({ kind: 'filter', runs: this.runs, buffer, capacity }, signal)))
   }
 
-  /** The first thing that is wrong with the files, or undefined. */
+  /** Verifies the files completely; returns the first fault, or undefined. */
   check(): Promise<string | undefined> {
     return this.#jobs.run(async () => {
       const found = await this.#job({ kind: 'check', runs: this.runs, file: this.#path })
@@ -200,7 +200,7 @@ export class StoredRows implements AsyncDisposable {
     })
   }
 
-  /** Begins anew with no rows and the same packs, none of them sealed; gives the runs that were, which the caller disposes of. */
+  /** Replaces all rows by none; the packs stay, all unsealed. Returns the former runs, which the caller must dispose of. */
   startRebuild(packs: Iterable<PackEntry>, lastPack: number): RunFile[] {
     this.#file = IndexFile.replace(this.#path, this.#file, packs, lastPack)
     this.#epoch++
@@ -210,7 +210,7 @@ export class StoredRows implements AsyncDisposable {
     return former
   }
 
-  /** What the file of the index says is on stable storage when it returns, as runs always are. */
+  /** Makes the file of the index durable; runs always are. */
   makeDurable(): void {
     this.#file.makeDurable()
   }
@@ -236,7 +236,7 @@ export class StoredRows implements AsyncDisposable {
     return runIndexJob(job, this.#pause, signal ? AbortSignal.any([this.#closing.signal, signal]) : this.#closing.signal)
   }
 
-  /** Puts one run in the place of several that follow one another; undefined when all began anew meanwhile. */
+  /** Replaces adjacent runs by one; returns undefined when a rebuild started meanwhile. */
   async #merge(runs: readonly AgedRun[], packs?: ReadonlySet<number>): Promise<Merged | undefined> {
     const epoch = this.#epoch
     const run = ++this.#lastRun
@@ -244,13 +244,13 @@ export class StoredRows implements AsyncDisposable {
     const isOldest = packs !== undefined || (runs.at(-1) === this.#runs.at(-1) && !this.#isGrowing)
     const order = { path, run, isOldest, ...(packs ? { packs } : {}) }
     const merged = await this.#job({ kind: 'merge', runs: runs.map(({ file }) => ({ path: file.path, run: file.run, rows: file.rows })), order })
-    const file = await RunFile.openBeside(path, run)
+    const file = await RunFile.openAsync(path, run)
     if (typeof merged !== 'object' || epoch !== this.#epoch) {
       file.discard()
       return undefined
     }
     this.#swap({ file, age: runs[0]?.age ?? 0 }, runs, {})
-    // A power cut must not bring back a file that names runs which are gone; those that stay are removed at the next start.
+    // After a power cut the file must not name runs that were deleted. Runs that stay are deleted at the next start.
     const isDurable = await this.#file.sync().then(
       () => true,
       () => false,
@@ -262,7 +262,7 @@ export class StoredRows implements AsyncDisposable {
     return merged
   }
 
-  /** Names a run in the file, in the place of others, and then looks at it. */
+  /** Replaces runs by one in the file, then in memory. */
   #swap(added: AgedRun, gone: readonly AgedRun[], change: IndexChange): void {
     const { file, age } = added
     try {
@@ -279,8 +279,8 @@ export class StoredRows implements AsyncDisposable {
     this.#runs = [...this.#runs.filter((one) => !gone.includes(one)), added].toSorted((a, b) => b.age - a.age)
   }
 
-  /** A pack that was removed while its rows were on their way does not come back. */
-  #stillThere(packs: readonly PackEntry[]): PackEntry[] {
+  /** Drops packs that were removed while their rows were being written. */
+  #existing(packs: readonly PackEntry[]): PackEntry[] {
     return packs.filter(({ id }) => this.#file.packs.has(id))
   }
 }

@@ -274,7 +274,7 @@ describe('index database', () => {
         using database = new Database(copy)
         expect(database.query(sql).run().changes).toBe(1)
       }
-      expect(() => IndexDatabase.open(copy)).toThrow('not those that were written')
+      expect(() => IndexDatabase.open(copy)).toThrow('do not match their checksum')
     }
   })
 })

@@ -63,7 +63,7 @@ describe('a run', () => {
         await using folder = await createTemporaryFolder()
         const rows = written.map(({ n, pack }) => rowOf(n, pack))
         using file = await write(folder, 7, rows)
-        using beside = await RunFile.openBeside(file.path, 7)
+        using beside = await RunFile.openAsync(file.path, 7)
         const model = new Map(rows.map(({ digest, ...at }) => [keyOf(digest), at]))
         for (let n = 0; n < 1000; n++) {
           const at = model.get(keyOf(digestOf(n)))
@@ -113,7 +113,7 @@ describe('a run', () => {
     }
     expect(() => RunFile.open(path, 4)).toThrow('run 4')
     await Bun.write(path, whole.subarray(0, whole.length - 1))
-    expect(() => RunFile.open(path, 3)).toThrow('no valid end')
+    expect(() => RunFile.open(path, 3)).toThrow('no valid trailer')
   })
 })
 
