@@ -1,26 +1,26 @@
-// What the words after `slipway` ask for: the version, help, the service or the console. Pure, so that main.ts only acts.
+// Reads the arguments of `slipway`: the version, help, the service or the console. Pure; main.ts acts on the result.
 
 export type CommandLine =
   | { readonly kind: 'version' }
-  /** Help on the commands; `words` is the line that prints it, empty for the usage of the service alone. */
+  /** Help; `words` is the command that prints it, empty when only the usage is printed. */
   | { readonly kind: 'help'; readonly hasUsage: boolean; readonly words: readonly string[] }
-  /** The service; it takes no further words. */
+  /** The service; `words` are arguments that it does not take. */
   | { readonly kind: 'serve'; readonly words: readonly string[] }
   | { readonly kind: 'console'; readonly words: readonly string[] }
 
 const HELP_FLAGS = new Set(['--help', '-h'])
 const VERSION_FLAGS = new Set(['--version', '-V'])
 
-/** Usage of the program itself; help on the commands comes from their table. */
+/** The usage of the program; the help on commands comes from their table. */
 export const USAGE = `Usage: slipway NOUN VERB [TARGET] [key=value] [--flag]   runs one command
-       slipway [console]                                 opens the console; runs the lines of a pipe
+       slipway [console]                                 opens the console, or runs the lines of a pipe
        slipway serve                                     runs the service, which answers in Slack
        slipway --version                                 prints the version
 
 SLIPWAY_HOME is the folder that holds the registry of stores (default ./data). Exit codes: 0 done, 1 refused or failed,
 2 not understood.`
 
-/** Reads the words of the command line. */
+/** Reads the arguments. */
 export function readCommandLine(args: readonly string[]): CommandLine {
   const [first] = args
   if (first !== undefined && VERSION_FLAGS.has(first)) return { kind: 'version' }

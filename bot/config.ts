@@ -1,5 +1,5 @@
-// The bot's configuration: the only place of the bot that looks at the environment. Credentials come from it or, in a
-// service, from the files that systemd puts into $CREDENTIALS_DIRECTORY.
+// The bot's configuration: the only file of the bot that reads the environment. Credentials come from it or, in a service, from the files
+// in $CREDENTIALS_DIRECTORY.
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -8,35 +8,35 @@ import type { LogLevel } from './system/log.ts'
 
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
 export const HOME_DEFAULT = './data'
-/** Folders below which a home that nobody named is not created. */
+/** Folders in which the default home is not created. */
 const SYSTEM_FOLDER = /^\/(?:$|(?:bin|boot|dev|etc|lib[^/]*|proc|run|sbin|sys|usr)(?:\/|$))/
 
-/** How Slack is reached, if at all. */
+/** How the bot connects to Slack. */
 export type SlackAccess =
   | { readonly kind: 'socket'; readonly appToken: string; readonly botToken: string }
   | { readonly kind: 'http'; readonly signingSecret: string; readonly botToken: string; readonly hostname: string; readonly port: number }
 
 export interface BotConfig {
-  /** Absolute folder; the bot keeps its own in `bot/` below it. */
+  /** Absolute folder; the bot stores its data in its subfolder `bot`. */
   readonly home: string
-  /** Undefined: no Slack, the console alone. */
+  /** Undefined without Slack: there is only the console. */
   readonly slack: SlackAccess | undefined
-  /** Another Slack for tests, with a slash at its end; undefined for the real one. */
+  /** Address of another Slack API for tests, with a trailing slash; undefined for the real one. */
   readonly slackApiUrl: string | undefined
   /** Slack user ids; everyone else is a viewer. */
   readonly operators: ReadonlySet<string>
   readonly admins: ReadonlySet<string>
   readonly logLevel: LogLevel
-  /** Name of the user of this machine, as it stands in the audit log. */
+  /** The user of this machine, for the audit log. */
   readonly user: string
   readonly noColor: boolean
   /** Address of systemd's notification socket. */
   readonly notifySocket: string | undefined
-  /** Interval in milliseconds at which systemd wants to hear of the service; undefined without a watchdog. */
+  /** Watchdog interval of systemd in milliseconds; undefined without a watchdog. */
   readonly watchdogMs: number | undefined
 }
 
-/** Why the bot cannot start: one sentence, then what to do. */
+/** The bot cannot start; the message is one sentence with the next step. */
 export class ConfigRefused extends Error {
   override readonly name = 'ConfigRefused'
 }
@@ -47,7 +47,7 @@ const CREDENTIALS = { SLACK_BOT_TOKEN: 'slack-bot-token', SLACK_APP_TOKEN: 'slac
 const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS', 'SLIPWAY_BOT_LOG'])
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
-/** Reads and validates. Throws ConfigRefused. */
+/** Reads and validates the configuration. Throws ConfigRefused. */
 export function readBotConfig(environment: Environment = process.env, home?: string, folder: string = process.cwd()): BotConfig {
   for (const name of Object.keys(environment)) {
     if (/^SLIPWAY_(?:BOT|SLACK)_/.test(name) && !KNOWN.has(name))
@@ -58,7 +58,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
   if (!logLevel) throw new ConfigRefused(`SLIPWAY_BOT_LOG=${level} is not a level. Use ${LOG_LEVELS.join(', ')}.`)
   const apiUrl = text(environment, 'SLACK_API_URL')
   const parsedApi = apiUrl === undefined ? undefined : URL.parse(apiUrl)
-  if (parsedApi === null) throw new ConfigRefused(`SLACK_API_URL=${apiUrl} is not an address. Give it as https://HOST/api/, or unset it.`)
+  if (parsedApi === null) throw new ConfigRefused(`SLACK_API_URL=${apiUrl} is not an address. Write it as https://HOST/api/, or unset it.`)
   const watchdogUs = Number(text(environment, 'WATCHDOG_USEC') ?? 0)
   return {
     home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? defaultHome(folder)),
@@ -74,7 +74,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
   }
 }
 
-/** HOME_DEFAULT below the present folder, unless that is a folder of the system, where it would be a mistake. */
+/** HOME_DEFAULT in the working directory. Throws ConfigRefused in a folder of the system. */
 function defaultHome(folder: string): string {
   if (SYSTEM_FOLDER.test(folder))
     throw new ConfigRefused(
@@ -114,7 +114,7 @@ function parseListen(listen: string): { hostname: string; port: number } {
   const port = Number(match?.[3] ?? Number.NaN)
   const hostname = match?.[1] ?? match?.[2]
   if (hostname === undefined || !(port <= 65_535))
-    throw new ConfigRefused(`SLIPWAY_BOT_LISTEN=${listen} is not an address. Give it as HOST:PORT, such as ${LISTEN_DEFAULT}.`)
+    throw new ConfigRefused(`SLIPWAY_BOT_LISTEN=${listen} is not an address. Write it as HOST:PORT, such as ${LISTEN_DEFAULT}.`)
   return { hostname, port }
 }
 

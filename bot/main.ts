@@ -1,6 +1,5 @@
-// The bot's program: `serve` runs it as a service, `console` and the words of a command run the console. Only here the
-// parts meet the process. What one command does not need is imported when it is asked for: loading Bolt takes longer than
-// the command itself.
+// The bot's program: `serve` runs the service, `console` and commands run the console. Only this file uses the process. Bolt is imported
+// only by the service, because loading it takes longer than a command.
 
 import packageFile from '../package.json' with { type: 'json' }
 import { readCommandLine, USAGE } from './command-line.ts'
@@ -14,7 +13,7 @@ import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
 import { createLog } from './system/log.ts'
 import { createNotifier } from './system/notify.ts'
 
-/** Runs the program; gives its exit code. */
+/** Runs the program and returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const line = readCommandLine(args)
   if (line.kind === 'version') return print(packageFile.version)
@@ -51,7 +50,7 @@ function print(text: string): number {
 
 async function serve(config: BotConfig, rest: readonly string[], signal: AbortSignal): Promise<number> {
   if (rest.length > 0) {
-    process.stderr.write(`serve takes no words, but was given: ${rest.join(' ')}. Its settings are environment variables.\n`)
+    process.stderr.write(`serve takes no arguments, but was given: ${rest.join(' ')}. Its settings are environment variables.\n`)
     return 2
   }
   if (!config.slack) {
@@ -66,7 +65,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   let status = ''
   const tell = (text: string): void => notifier.status((status = text))
   await using service = await startBot(config, { clock: systemClock, log, tell })
-  // Ready although Slack may not be reached yet: a supervisor that restarts the bot would not help.
+  // The service is ready although Slack may not be reached yet: a restart by the supervisor would not help.
   notifier.ready(status)
   const stopped = new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
@@ -74,14 +73,14 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   })
   await Promise.race([stopped, service.failed])
   log.info('stopping')
-  notifier.stopping('Answers under way end')
+  notifier.stopping('Finishing answers in progress')
   return 0
 }
 
-// Nothing that the bot makes is readable to another user: it keeps tokens.
+// The bot stores tokens: no other user may read its files.
 process.umask(0o077)
 exitOnCrash(`slipway ${packageFile.version}`)
 const code = await main(process.argv.slice(2))
-// What was written to a pipe must be out before the process ends; a terminal's open input must not keep it alive.
+// Output to a pipe must be flushed before the process ends; the open input of a terminal must not keep it alive.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
 process.exit(code)

@@ -1,4 +1,4 @@
-// What console and service share: database, registry, fleet, audit, and the context in which commands run.
+// What the console and the service share: database, registry, fleet, audit log, and the context of commands.
 
 import type { Fetch } from '../protocol/exchange.ts'
 import { createAudit } from './audit/audit.ts'
@@ -18,7 +18,7 @@ export interface OpenBot extends Disposable {
   readonly database: BotDatabase
   readonly fleet: Fleet
   readonly audit: Audit
-  /** A context for commands of this actor. */
+  /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
 
@@ -26,11 +26,11 @@ export interface OpenBotDeps {
   readonly clock: Clock
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
-  /** Instead of the database below the home folder. */
+  /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
 
-/** Opens the bot's state below a home folder. */
+/** Opens the bot's state in a home folder. */
 export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
   const database = deps.database ?? openDatabase(home)

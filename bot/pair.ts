@@ -1,4 +1,4 @@
-// Pairs the bot with a store without asking: what `start` does with the agent it has just started.
+// Pairs the bot with a store without a connection test: `run start` does so with the agent that it has started.
 
 import { createRegistry } from './fleet/registry.ts'
 import { systemClock } from './system/clock.ts'
@@ -13,8 +13,8 @@ export interface Pairing {
 }
 
 /**
- * Registers a store, or brings address and token of the registered one up to date. Doing it again changes nothing; which
- * store it is, the next contact tells.
+ * Registers a store, or updates address and token of the registered one. Repeating it changes nothing. The id of the store is learned at
+ * the next contact.
  */
 export function pairStore(home: string, pairing: Pairing): void {
   using database = openDatabase(home)

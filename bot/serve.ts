@@ -1,4 +1,4 @@
-// The service: asks every store how it is, again and again, and speaks with Slack where it is configured.
+// The service: observes every store at an interval, and connects to Slack if it is configured.
 
 import type { BotConfig } from './config.ts'
 import { observeAll } from './fleet/observe.ts'
@@ -9,24 +9,24 @@ import { keepConnecting } from './slack/keep-connecting.ts'
 import type { Clock } from './system/clock.ts'
 import type { Log } from './system/log.ts'
 
-/** Time between two looks at every store, in milliseconds. */
+/** Interval between two observations of every store, in milliseconds. */
 export const POLL_INTERVAL_MS = 30_000
 
 export interface BotDeps {
   readonly clock: Clock
   readonly log: Log
-  /** Takes the state of the connection to Slack in one sentence. */
+  /** Receives the state of the connection to Slack in one sentence. */
   readonly tell?: (status: string) => void
 }
 
 export interface RunningBot extends AsyncDisposable {
-  /** Never resolves; rejects with ConfigRefused when Slack refuses what the bot starts with, however late. */
+  /** Never resolves; rejects with ConfigRefused when Slack refuses the credentials, however late. */
   readonly failed: Promise<never>
 }
 
 /**
- * Starts the bot on its home folder; disposing it stops it cleanly. A Slack that cannot be reached is tried again in the
- * background. Throws ConfigRefused.
+ * Starts the bot on its home folder; disposing stops it cleanly. While Slack cannot be reached, the bot retries in the background. Throws
+ * ConfigRefused.
  */
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, tell = () => {} } = deps
@@ -44,7 +44,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   }
 }
 
-/** Looks at every store now and then every POLL_INTERVAL_MS; a look that is not done yet is not begun twice. */
+/** Observes every store now and every POLL_INTERVAL_MS; an observation never starts while another is in progress. */
 function watchFleet(bot: OpenBot, { clock, log }: BotDeps): AsyncDisposable {
   const states = new Map<string, string>()
   let running: Promise<void> | undefined
@@ -57,7 +57,7 @@ function watchFleet(bot: OpenBot, { clock, log }: BotDeps): AsyncDisposable {
           log.warn('a store changed its state', { store: seen.record.name, from: before, to: seen.state, finding: seen.finding })
       }
     } catch (error) {
-      log.error('looking at the stores failed', { error })
+      log.error('observing the stores failed', { error })
     }
   }
   const begin = (): void => {

@@ -1,4 +1,4 @@
-// Who changed what: one row for each command that writes, whatever came of it. Secrets never get here.
+// The audit log: one row for each command that writes, whatever its outcome. It never contains secrets.
 
 import type { BotDatabase } from '../system/database.ts'
 
@@ -16,7 +16,7 @@ export interface AuditEntry {
 
 export interface Audit {
   append(entry: Omit<AuditEntry, 'seq'>): void
-  /** Newest first. */
+  /** The newest entries first. */
   list(filter: { readonly actor?: string | undefined; readonly target?: string | undefined; readonly limit: number }): AuditEntry[]
 }
 
@@ -31,7 +31,7 @@ interface Row {
   detail: string
 }
 
-/** Makes the audit log on the bot's database; an entry is durable when `append` returns. */
+/** Creates the audit log on the bot's database; an entry is durable when `append` returns. */
 export function createAudit(database: BotDatabase): Audit {
   const insert = database.query<null, { timeMs: number; actor: string; surface: string; command: string; target: string; outcome: string; detail: string }>(
     `INSERT INTO audit (time_ms, actor, surface, command, target, outcome, detail)

@@ -1,5 +1,5 @@
-// A command as data: what it is called, what it takes, who may run it, and the pure function that answers with a View.
-// Parser, help, completion and role checks all read the same table, so that a new noun is a new file and one line.
+// A command as data: its name, its input, the role it needs, and the function that answers with a View. Parser, help, completion
+// and role checks read the same table, so a new command is a new file and one line in the table.
 
 import type { Role } from '../../protocol/access.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
@@ -8,28 +8,28 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
 
-/** Who asks. The console is its machine's owner and an admin. */
+/** Who runs a command. The user of the console owns the machine and is an admin. */
 export interface CommandActor {
   readonly name: string
   readonly role: Role
 }
 
-/** Sends a file of this machine to an agent; only the console has it. */
+/** Uploads files of this machine; only the console has one. */
 export interface FileSender {
   /**
-   * Uploads a file, from where an earlier run of the same file stopped: only what the store lacks where it tells how it cuts,
-   * else by plain tus. Throws ProblemError when the file cannot be read or the agent refuses.
+   * Uploads a file, resuming an earlier upload of the same file. Sends only the slices that the store lacks when the store says how
+   * it cuts images, else all bytes by tus. Throws ProblemError when the file cannot be read or the agent refuses.
    */
   send(order: FileOrder): Promise<SentFile>
 }
 
-/** A file that is whole at the store. Lengths in bytes. */
+/** A file that was uploaded completely. Lengths in bytes. */
 export interface SentFile {
-  /** Undefined when the agent did not say it. */
+  /** Undefined when the agent did not return it. */
   readonly imageId: string | undefined
   readonly resumedFrom: number
   readonly length: number
-  /** What went over the wire, and how many bytes of the file were sent, stored already, and zeros; undefined for plain tus, which sends everything. */
+  /** Bytes on the wire, and bytes of the file that were sent, that the store had, and that are zeros; undefined for tus, which sends all bytes. */
   readonly saving: { readonly wireBytes: number; readonly newBytes: number; readonly storedBytes: number; readonly zeroBytes: number } | undefined
 }
 
@@ -38,13 +38,13 @@ export interface FileOrder {
   readonly url: string
   readonly token: string
   readonly metadata: Readonly<Record<string, string>>
-  /** How the store cuts images; undefined where it does not tell. */
+  /** How the store cuts images; undefined when it does not say. */
   readonly cutter: CutterParameters | undefined
   onProgress(sentBytes: number, length: number): void
   readonly signal?: AbortSignal | undefined
 }
 
-/** All that a command may use. */
+/** Everything that a command may use. */
 export interface CommandContext {
   readonly fleet: Fleet
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>
@@ -53,12 +53,12 @@ export interface CommandContext {
   readonly audit: Audit
   readonly commands: readonly Command[]
   readonly files?: FileSender
-  /** Called with interim answers of long work that runs in the bot itself. */
+  /** Receives interim answers of long work that runs in the bot itself. */
   readonly onInterim?: (view: View) => void
   readonly signal?: AbortSignal
 }
 
-/** What a word stands for: known to completion. */
+/** What a word names; completion uses it. */
 export type Subject = 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
 
 export interface TargetSpec {
@@ -67,7 +67,7 @@ export interface TargetSpec {
   readonly about: string
   readonly subject: Subject
   readonly optional?: boolean
-  /** Takes all words that are left. */
+  /** Takes all remaining words. */
   readonly many?: boolean
 }
 
@@ -78,14 +78,14 @@ export interface OptionSpec {
   readonly secret?: boolean
 }
 
-/** What was typed, checked against the command's own table. */
+/** The words of a line, checked against the definition of the command. */
 export interface CommandInput<Option extends string = string, Flag extends string = string> {
   readonly targets: readonly string[]
   readonly options: Readonly<Partial<Record<Option, string>>>
   readonly flags: ReadonlySet<Flag>
   /** Every name given by `--confirm`. */
   readonly confirm: readonly string[]
-  /** Fingerprint of the plan that was shown when the name was typed. */
+  /** Fingerprint of the plan that was shown before the name was typed. */
   readonly plan: string | undefined
 }
 
@@ -93,9 +93,9 @@ export interface CommandDefinition<Option extends string, Flag extends string> {
   readonly noun: string
   readonly verb: string
   readonly summary: string
-  /** Least role that may run it. */
+  /** The lowest role that may run it. */
   readonly role: Role
-  /** A destroying command takes `--confirm NAME`. */
+  /** A destructive command takes `--confirm NAME`. */
   readonly effect: 'read' | 'write' | 'destroy'
   readonly targets?: readonly TargetSpec[]
   readonly options?: Readonly<Record<Option, OptionSpec>>
@@ -104,7 +104,7 @@ export interface CommandDefinition<Option extends string, Flag extends string> {
   run(context: CommandContext, input: CommandInput<Option, Flag>): Promise<View>
 }
 
-/** A command with its types erased, for the table. */
+/** A command without its type parameters, for the table. */
 export interface Command {
   readonly noun: string
   readonly verb: string
@@ -118,7 +118,7 @@ export interface Command {
   run(context: CommandContext, input: CommandInput): Promise<View>
 }
 
-/** Makes a command; `run` sees only the options and flags that the definition names. */
+/** Creates a command; `run` receives only the options and flags that the definition names. */
 export function defineCommand<const Option extends string = never, const Flag extends string = never>(definition: CommandDefinition<Option, Flag>): Command {
   const { noun, verb, summary, role, effect } = definition
   return {
@@ -136,14 +136,14 @@ export function defineCommand<const Option extends string = never, const Flag ex
   }
 }
 
-/** Flags that every command understands. */
+/** Flags that every command takes. */
 export const COMMON_FLAGS: Readonly<Record<string, string>> = {
   json: 'prints one JSON value (console)',
-  share: 'shows the answer to the whole channel (Slack)',
+  share: 'shows the answer to everyone in the channel (Slack)',
   'no-wait': 'does not wait for the task it starts (console)',
 }
 
-/** `store browse S [path] [limit=…] [--share]`. */
+/** The usage line: `store browse [S] [PATH] [--share]`. */
 export function usage(command: Command): string {
   const words = [command.noun, command.verb]
   for (const target of command.targets) {

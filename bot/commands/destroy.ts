@@ -1,5 +1,5 @@
-// What every destroying command shares: first the checklist and the name to type, then, when it was typed, the same
-// checks again. A plan that changed in between is shown again instead of being carried out.
+// What every destructive command shares: first the checklist and the question for the name, then, once the name was typed, the same
+// checks again. A plan that changed in between is shown again and not executed.
 
 import { formatTime } from '../../protocol/time.ts'
 import { makeView } from '../views/view.ts'
@@ -8,11 +8,11 @@ import type { CommandContext, CommandInput } from './command.ts'
 
 export interface DestroyPlan {
   readonly title: string
-  /** Names to type: one for each thing that would go. Ids in `alias` are as good. */
+  /** Names to type, one for each thing that would be deleted. The ids in `aliases` are accepted as well. */
   readonly names: readonly string[]
   readonly aliases?: readonly string[]
   readonly question: string
-  /** What must be the same when the name was typed: ids of what goes, and how final it is. */
+  /** What must not change until the name was typed: the ids of what would be deleted, and how final it is. */
   readonly essence: readonly string[]
   readonly checklist: readonly ChecklistItem[]
   /** The command line without `--confirm` and `--plan`. */
@@ -20,7 +20,7 @@ export interface DestroyPlan {
   readonly notes?: readonly string[]
 }
 
-/** Gives undefined when the plan may be carried out, else the View that says what is missing. */
+/** Returns undefined when the plan may be executed, else the View that says what is missing. */
 export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm' | 'plan'>, plan: DestroyPlan): View | undefined {
   const fingerprint = planFingerprint(plan)
   const asOfMs = context.clock.nowMs()
@@ -42,11 +42,15 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
     json,
   }
   if (blocking.length > 0) {
-    return makeView({ ...base, tone: 'bad', text: `Not possible now: ${blocking.map((item) => item.label).join(', ')}. Nothing was changed.` })
+    return makeView({
+      ...base,
+      tone: 'bad',
+      text: `Not possible now. ${blocking.map((item) => `${item.label}: ${item.detail}.`).join(' ')} Nothing was changed.`,
+    })
   }
   const confirm = { name: typedName, question: plan.question, checklist: plan.checklist, command: `${plan.command} --plan=${fingerprint}` }
   if (input.confirm.length === 0) {
-    return makeView({ ...base, tone: 'warning', text: `${plan.question} To go on, type the name: --confirm "${typedName}".`, confirm })
+    return makeView({ ...base, tone: 'warning', text: `${plan.question} To confirm, type the name: --confirm "${typedName}".`, confirm })
   }
   const typed = input.confirm.flatMap((text) => (plan.names.includes(text) ? [text] : text.split(',').map((part) => part.trim())))
   const allowed = new Set([...plan.names, ...(plan.aliases ?? [])])
@@ -56,7 +60,7 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
     return makeView({
       ...base,
       tone: 'warning',
-      text: 'What would happen has changed since the name was typed. Nothing was changed; look again and confirm again.',
+      text: 'The plan has changed since the name was typed. Nothing was changed: check it and confirm again.',
       confirm,
     })
   }

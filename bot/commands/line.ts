@@ -1,18 +1,18 @@
-// From a line to words. Phones and Slack change what people type: curly quotes, dashes that became one, links in angle
-// brackets. All of it is undone here, once, for Slack and console alike.
+// Splits a line into words. Phones and Slack change what people type: curly quotes, two dashes that become one, links in angle
+// brackets. This file reverts that, for Slack and console alike.
 
-/** One word of a line. A literal one was quoted as a whole and is never read as an option or a flag. */
+/** One word of a line. A literal word was quoted as a whole and is never read as an option or a flag. */
 export interface Word {
   readonly text: string
   readonly literal: boolean
 }
 
-/** Longest line in characters. */
+/** The longest line in characters. */
 export const LINE_LENGTH_MAX = 16_384
 
 const QUOTES: Record<string, string> = { '"': '"', "'": "'", '“': '”', '”': '”', '„': '“', '«': '»', '‘': '’' }
 
-/** Undoes what Slack does to the text of a slash command: links in brackets, `&amp;`, `&lt;` and `&gt;`. */
+/** Reverts what Slack does to the text of a slash command: links in brackets, `&amp;`, `&lt;` and `&gt;`. */
 export function unescapeSlack(text: string): string {
   return text
     .replaceAll(/<((?:https?|ftp|sftp|mailto):[^|>\s]*)(?:\|[^>]*)?>/g, '$1')
@@ -21,7 +21,7 @@ export function unescapeSlack(text: string): string {
     .replaceAll('&amp;', '&')
 }
 
-/** Splits a line at white space, quotes kept together; gives undefined when a quote is not closed. */
+/** Splits a line at white space outside quotes; returns undefined when a quote is not closed. */
 export function splitLine(line: string): Word[] | undefined {
   const words: Word[] = []
   let i = 0
@@ -34,7 +34,7 @@ export function splitLine(line: string): Word[] | undefined {
     let text = ''
     while (i < line.length && !/\s/.test(line.charAt(i))) {
       const closing = QUOTES[line.charAt(i)]
-      // A quote opens at the start of a word and after `=`: an apostrophe inside a word is just that.
+      // A quote opens at the start of a word and after `=` only: an apostrophe inside a word is not a quote.
       if (closing === undefined || !(text === '' || text.endsWith('='))) {
         text += line.charAt(i++)
         continue
@@ -49,7 +49,7 @@ export function splitLine(line: string): Word[] | undefined {
   return words
 }
 
-/** German and English use the same curly quotes at opposite ends, so that a curly quote may close with any curly one. */
+/** German and English use the same curly quotes at opposite ends, so any curly quote closes a curly quote. */
 function closingQuote(line: string, from: number, opening: string, closing: string): number {
   const wanted = opening === '"' || opening === "'" ? [closing] : [closing, '"', '”', '“']
   for (let i = from; i < line.length; i++) {
@@ -59,18 +59,18 @@ function closingQuote(line: string, from: number, opening: string, closing: stri
   return -1
 }
 
-/** Words as a shell gives them, already split. */
+/** Words from a shell, which has split them. */
 export function fromArguments(words: readonly string[]): Word[] {
   return words.map((text) => ({ text: text.replace(/^[—–]/, '--'), literal: false }))
 }
 
-/** A value in a line that is split again: quoted where it needs to be, `"` and `\` escaped. */
+/** A value for a line that will be split again: quoted if necessary, `"` and `\` escaped. */
 export function quoteWord(text: string): string {
   if (/^[^\s"'“”„«»‘’=—–\\]+$/.test(text) && !text.startsWith('--')) return text
   return `"${text.replaceAll(/["\\]/g, '\\$&')}"`
 }
 
-/** `key=value` in a line that is split again. */
+/** `key=value` for a line that will be split again. */
 export function quoteOption(key: string, value: string): string {
   return `${key}=${quoteWord(value)}`
 }

@@ -1,4 +1,4 @@
-// From words to a command with its input. What is not understood is answered with the nearest thing that would be.
+// Parses words into a command and its input. A word that is not known is answered with the nearest one that is.
 
 import { nearestName } from '../../protocol/nearest.ts'
 import type { Command, CommandInput } from './command.ts'
@@ -16,7 +16,7 @@ export type Parsed =
       readonly common: ReadonlySet<string>
     }
 
-/** Understands words by the table. A bare noun lists; no words, `--help` and `-h` print help. */
+/** Parses words by the table of commands. A noun alone runs its list; no words, `--help` and `-h` print help. */
 export function parseWords(commands: readonly Command[], words: readonly Word[]): Parsed {
   const common = new Set<string>()
   const rest = words.filter((word) => {
@@ -33,8 +33,12 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   if (ofNoun.length === 0) {
     const nouns = [...new Set(commands.map((command) => command.noun))]
     const meant = nearestName(noun, nouns) ?? (noun.endsWith('s') && nouns.includes(noun.slice(0, -1)) ? noun.slice(0, -1) : undefined)
-    const suggestion = meant === undefined ? undefined : [meant, ...rest.slice(1).map(respell)].join(' ')
-    return unclear(`There is no "${rest[0]?.text ?? ''}".`, meant === undefined ? `Say one of: ${nouns.join(', ')}.` : `Did you mean ${meant}?`, suggestion)
+    const suggestion = meant === undefined ? undefined : [meant, ...respelledVerb(commands, meant, rest.slice(1))].join(' ')
+    return unclear(
+      `There is no command "${rest[0]?.text ?? ''}".`,
+      meant === undefined ? `Use one of: ${nouns.join(', ')}.` : `Did you mean ${meant}?`,
+      suggestion,
+    )
   }
 
   const only = ofNoun.length === 1 && ofNoun[0]?.verb === '' ? ofNoun[0] : undefined
@@ -46,8 +50,8 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
     const meant = verb === undefined ? undefined : nearestName(verb, verbs)
     const suggestion = meant === undefined ? undefined : [noun, meant, ...rest.slice(2).map(respell)].join(' ')
     return unclear(
-      `${noun} has no "${second?.text ?? 'list'}".`,
-      meant === undefined ? `Say one of: ${verbs.join(', ')}.` : `Did you mean ${noun} ${meant}?`,
+      `${noun} has no command "${second?.text ?? 'list'}".`,
+      meant === undefined ? `Use one of: ${verbs.join(', ')}.` : `Did you mean ${noun} ${meant}?`,
       suggestion,
     )
   }
@@ -61,11 +65,19 @@ function isHelpFlag(word: Word): boolean {
   return !word.literal && (word.text === '--help' || word.text === '-h')
 }
 
-/** `store list --help` as `help store list`: noun, verb and the flags that every command has. */
+/** Turns `store list --help` into `help store list`: noun, verb and the flags that every command has. */
 function helpWords(words: readonly Word[]): Word[] {
   const named = words.filter((word) => !word.text.startsWith('-') && !isOption(word)).slice(0, 2)
   const common = words.filter((word) => word.text.slice(2) in COMMON_FLAGS && word.text.startsWith('--'))
   return [{ text: 'help', literal: false }, ...(named[0]?.text === 'help' ? named.slice(1) : named), ...common]
+}
+
+/** The words after a corrected noun, with the verb corrected as well. */
+function respelledVerb(commands: readonly Command[], noun: string, [verb, ...rest]: readonly Word[]): string[] {
+  if (!verb) return []
+  const verbs = commands.filter((command) => command.noun === noun).map((command) => command.verb)
+  const meant = verbs.includes(verb.text) || isOption(verb) ? undefined : nearestName(verb.text, verbs)
+  return [meant ?? respell(verb), ...rest.map(respell)]
 }
 
 function respell(word: Word): string {
@@ -90,7 +102,7 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
     if (!word) continue
     if (!word.literal && word.text.startsWith('--')) {
       const [flag, inline] = splitOnce(word.text.slice(2), '=')
-      // A script may confirm every write; one that destroys nothing has no use for it.
+      // A script may add --confirm to every write; commands that delete nothing ignore it.
       if (flag === 'confirm' && command.effect !== 'read') {
         const name = inline ?? words[++i]?.text
         if (name === undefined || name === '') return { detail: '--confirm needs the name.', action: see }
@@ -101,8 +113,7 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
         const value = inline ?? words[++i]?.text
         if (value === undefined) return { detail: `--${flag} needs a value.`, action: see }
         options[flag] = value
-      } else
-        return { detail: `${spelled} has no flag --${flag}.`, action: hint(flag, [...Object.keys(command.flags), ...Object.keys(COMMON_FLAGS)], '--', see) }
+      } else return { detail: `${spelled} has no flag --${flag}.`, action: hint(flag, flagsOf(command), '--', see) }
       continue
     }
     if (isOption(word)) {
@@ -123,11 +134,15 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
   }
   if (!many && targets.length > command.targets.length) {
     return {
-      detail: `${spelled} does not know what to do with "${targets[command.targets.length] ?? ''}".`,
+      detail: `${spelled} does not take "${targets[command.targets.length] ?? ''}".`,
       action: `${see}. Put quotes around a name with spaces.`,
     }
   }
   return { targets, options, flags, confirm, plan }
+}
+
+function flagsOf({ flags, effect }: Command): string[] {
+  return [...Object.keys(flags), ...Object.keys(COMMON_FLAGS), ...(effect === 'destroy' ? ['confirm'] : [])]
 }
 
 function hint(text: string, names: readonly string[], prefix: string, see: string): string {

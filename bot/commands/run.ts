@@ -1,5 +1,5 @@
-// One line in, one View out: understands, checks the role, runs, records what was written. Never throws but for bugs
-// that would leave the caller without any answer.
+// Runs one line: parses it, checks the role, runs the command and records writes in the audit log. The answer is always a View;
+// only a bug throws.
 
 import { errorText } from '../../protocol/errors.ts'
 import { roleIncludes } from '../../protocol/access.ts'
@@ -13,14 +13,14 @@ import { parseWords } from './parse.ts'
 import type { Parsed } from './parse.ts'
 import { quoteWord, splitLine } from './line.ts'
 
-/** Understands a line by the table of the context. */
+/** Parses a line by the table of commands. */
 export function parseLine(context: Pick<CommandContext, 'commands'>, line: string): Parsed {
   const words = splitLine(line)
   if (words) return parseWords(context.commands, words)
   return { kind: 'unclear', detail: 'A quote is not closed.', action: 'Close it, or leave it out.', suggestion: undefined, common: new Set() }
 }
 
-/** Runs what was understood. */
+/** Runs a parsed line. */
 export async function runParsed(context: CommandContext, parsed: Parsed): Promise<View> {
   if (parsed.kind === 'unclear') {
     return problemView(
@@ -45,19 +45,19 @@ export async function runParsed(context: CommandContext, parsed: Parsed): Promis
     view = await command.run(context, input)
   } catch (error) {
     if (context.signal?.aborted)
-      view = problemView(context, makeProblem('cancelled', `${spelled(command)} was broken off.`, { action: 'Run it again to go on.' }), 'failed')
+      view = problemView(context, makeProblem('cancelled', `${spelled(command)} was interrupted.`, { action: 'Run it again to continue.' }), 'failed')
     else if (error instanceof ProblemError) view = problemView(context, error.problem, 'failed')
     else view = problemView(context, makeProblem('internal', `${spelled(command)} failed: ${errorText(error)}`), 'failed')
   }
   return record(context, command, input, view)
 }
 
-/** Runs a line. */
+/** Parses and runs a line. */
 export function runLine(context: CommandContext, line: string): Promise<View> {
   return runParsed(context, parseLine(context, line))
 }
 
-/** A problem as an answer: what, why, what to do next. */
+/** A problem as an answer: what failed, why, and the next step. */
 export function problemView(context: Pick<CommandContext, 'clock'>, problem: Problem, outcome: Outcome, suggestion?: string): View {
   const asOfMs = context.clock.nowMs()
   return makeView({
@@ -72,7 +72,7 @@ export function problemView(context: Pick<CommandContext, 'clock'>, problem: Pro
   })
 }
 
-/** Exit code of a console run. */
+/** The exit code of the console for an outcome. */
 export function exitCode(outcome: Outcome): number {
   switch (outcome) {
     case 'done':

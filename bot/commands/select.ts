@@ -10,17 +10,17 @@ import type { StoreRecord } from '../fleet/registry.ts'
 import { plural } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
 
-/** Characters of an id, after its prefix or at its end, that are enough to look for it. */
+/** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */
 const ID_PART_LENGTH_MIN = 4
 
-/** The store of this name; without a name the only one. Throws `not-found` or `invalid-input`. */
+/** The store with this name; without a name, the only store. Throws `not-found` or `invalid-input`. */
 export function oneStore(context: CommandContext, name: string | undefined): StoreRecord {
   const stores = context.fleet.registry.list()
   if (name === undefined) {
     const [only] = stores
     if (only && stores.length === 1) return only
     if (!only) throw problem('not-found', 'No store is registered.', { action: 'Add one: store add name=… url=http://HOST:8420 token=… zone=…' })
-    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: 'Say which one with store=NAME.' })
+    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: 'Add store=NAME to say which one.' })
   }
   const found = context.fleet.registry.find(name) ?? only(stores.filter((store) => name.length >= ID_PART_LENGTH_MIN && store.storeId?.startsWith(name)))
   if (found) return found
@@ -33,7 +33,7 @@ export function oneStore(context: CommandContext, name: string | undefined): Sto
   throw problem('not-found', `No store is called "${name}".`, { action })
 }
 
-/** The stores of `S`, `zone=Z` or `all`; without any of them all. */
+/** The stores that `S`, `zone=Z` or `all` name; all stores without any of these. */
 export function someStores(context: CommandContext, name: string | undefined, zone: string | undefined): StoreRecord[] {
   if (name !== undefined && name !== 'all' && !name.startsWith('zone=')) return [oneStore(context, name)]
   const stores = context.fleet.registry.list()
@@ -44,7 +44,7 @@ export function someStores(context: CommandContext, name: string | undefined, zo
   throw problem('not-found', `No store is in zone "${zone}".`, { action: zones.length > 0 ? `Zones: ${zones.join(', ')}.` : 'Add a store first.' })
 }
 
-/** The answer of a contact; throws what was refused, or `peer-unreachable` with since when, impact and next step. */
+/** The answer of a contact. Throws the refusal of the agent, or `peer-unreachable` with since when, impact and next step. */
 export function answerOf<T>(contact: Contact<T>): T {
   if (contact.kind === 'answered') return contact.value
   if (contact.kind === 'refused') throw contact.error
@@ -67,7 +67,7 @@ export function stoppedProblem(silence: Silence): ProblemError {
   })
 }
 
-/** What is missing from an answer because stores did not give theirs. */
+/** Notes on what is missing from an answer, one for each store that did not answer. */
 export function gapNotes<T>(contacts: readonly Contact<T>[], what: string): string[] {
   return contacts.flatMap((contact) => {
     if (contact.kind === 'stopped') return [silenceNote(contact, `${what} are not in this answer.`)]
@@ -77,7 +77,7 @@ export function gapNotes<T>(contacts: readonly Contact<T>[], what: string): stri
   })
 }
 
-/** Those gaps as JSON. */
+/** The same gaps for `--json`. */
 export function gapsJson<T>(contacts: readonly Contact<T>[]): { store: string; state: string; since?: string; detail: string }[] {
   return contacts.flatMap((contact) => {
     if (contact.kind === 'stopped') return [{ store: contact.store.name, state: 'stopped', since: formatTime(contact.sinceMs), detail: contact.reason }]
@@ -86,7 +86,7 @@ export function gapsJson<T>(contacts: readonly Contact<T>[]): { store: string; s
   })
 }
 
-/** Whether a text is a part of an id that is long enough to name it. */
+/** Whether a text is the start or the end of an id and long enough to name it. */
 export function isPartOf(text: string, id: string): boolean {
   const body = text.includes('_') ? text.slice(text.indexOf('_') + 1) : text
   if (body.length < ID_PART_LENGTH_MIN) return false

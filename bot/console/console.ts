@@ -1,4 +1,5 @@
-// The console: one command, lines of a pipe, or a person with history and completion. The same commands as in Slack.
+// The console: runs one command, the lines of a pipe, or the commands of a person with history and completion. It has the same commands
+// as Slack.
 
 import { createInterface } from 'node:readline'
 import type { CommandContext, FileSender } from '../commands/command.ts'
@@ -11,18 +12,18 @@ import type { Screen } from './session.ts'
 
 export interface ConsoleOptions {
   readonly bot: OpenBot
-  /** Name of the one at the keyboard, for the audit log. */
+  /** The user's name, for the audit log. */
   readonly user: string
-  /** Words of one command; none: a person or lines of a pipe. */
+  /** The words of one command; none for a person or the lines of a pipe. */
   readonly words: readonly string[]
   readonly input: ConsoleInput
   readonly output: ConsoleOutput
   readonly noColor: boolean
-  /** Ends what runs and the console itself. */
+  /** Ends the running command and the console. */
   readonly signal?: AbortSignal
 }
 
-/** Runs the console until its input ends; gives the worst exit code of what it ran, 0 for a person who leaves. */
+/** Runs the console until its input ends. Returns the worst exit code of its commands, or 0 for a person who leaves. */
 export async function runConsole(options: ConsoleOptions): Promise<number> {
   const { bot, output, input } = options
   const context: CommandContext = {
@@ -39,7 +40,7 @@ export async function runConsole(options: ConsoleOptions): Promise<number> {
   }
   if (options.words.length > 0) {
     if (!input.isTTY || !output.isTTY) return runConsoleLine(context, screen, fromArguments(options.words))
-    // The terminal is taken over only for a question: until then Ctrl-C ends the command as usual.
+    // Readline takes over the terminal only for a question: before that, Ctrl-C ends the command as usual.
     const ask: Screen['ask'] = async (question, how) => {
       using asker = createAsker(options)
       return await asker.ask(question, how)
@@ -49,7 +50,7 @@ export async function runConsole(options: ConsoleOptions): Promise<number> {
   return input.isTTY && output.isTTY ? interact(options, context, screen) : runLines(options, context, screen)
 }
 
-/** The sender, loaded with the first file: its tus client would slow down every other command. */
+/** A sender that is loaded with the first file, because its tus client would slow down every other command. */
 function lazySender({ database, clock }: OpenBot): FileSender {
   return {
     async send(order) {
@@ -74,18 +75,18 @@ async function runLines(options: ConsoleOptions, context: CommandContext, screen
 async function interact(options: ConsoleOptions, context: CommandContext, plain: Screen): Promise<number> {
   using asker = createAsker(options, context)
   const screen = withAsk(plain, asker)
-  screen.print('Type help for what can be asked, Ctrl-D to leave.\n')
+  screen.print('Type help for the commands, Ctrl-D to leave.\n')
   for (;;) {
     const line = await asker.next()
     if (line === undefined) break
     if (line.trim() === '') continue
     if (['exit', 'quit'].includes(line.trim())) break
     asker.remember(line)
-    // Ctrl-C ends what runs now, not the console.
+    // Ctrl-C ends the running command and not the console.
     using interrupt = asker.interruptible(options.signal)
     await runOne({ ...context, signal: interrupt.signal }, screen, line)
   }
-  // A person has read every answer: leaving is no failure, whatever was mistyped on the way.
+  // A person has read every answer, so the exit code does not repeat failures.
   return 0
 }
 

@@ -1,4 +1,4 @@
-// Cuts a file of this machine as a store cuts images, and gathers its slices into batches of which the store is asked at once.
+// Cuts a file of this machine as a store cuts images, and collects the slices in batches, so that one request asks which are missing.
 
 import { createCutter } from '../../protocol/cutter.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
@@ -10,13 +10,13 @@ import type { ProblemError } from '../../protocol/problems.ts'
 import type { LocalFileReader } from '../system/local-files.ts'
 import { BLOCK_PRIMITIVES } from './block-primitives.ts'
 
-/** Bytes of the file that are read and cut at a time. */
+/** Bytes of the file that are read and cut at once. */
 const SEGMENT_BYTES = 4 * 1024 * 1024
-/** Digests in the first batch; each one has twice as many as the one before, so that sending begins early and few questions are asked. */
+/** Digests in the first batch. Each batch has twice as many as the one before, so that sending starts early and few requests are made. */
 const BATCH_DIGESTS_FIRST = SLICES_PER_REQUEST_MAX / 8
-/** Bytes of the file in one batch at most, zeros among them. */
+/** Most bytes of the file in one batch, including zeros. */
 const BATCH_BYTES = 16 * 1024 ** 3
-/** Pieces of one batch at most. */
+/** Most pieces in one batch. */
 const BATCH_PIECES = 4 * SLICES_PER_REQUEST_MAX
 
 /** One slice of the file, or a run of zeros when `digest` is null. */
@@ -32,14 +32,14 @@ export interface CutFile {
   readonly cutter: CutterParameters
 }
 
-/** The file is not what it was when its sending began. */
+/** The file changed after its upload had started. */
 export function fileChanged(): ProblemError {
   return problem('conflict', 'The file changed while it was being sent.', {
-    action: 'Run the same command again when nothing writes to the file: it begins anew.',
+    action: 'Make sure that nothing writes to the file, then run the same command again: the upload starts over.',
   })
 }
 
-/** The pieces of a file from an offset at which a slice begins, in batches of which the store is asked by one question. */
+/** Yields the pieces of a file from an offset at which a slice begins, in batches for one request each. */
 export async function* cutBatches(file: CutFile, start: number): AsyncGenerator<FilePiece[]> {
   let pieces: FilePiece[] = []
   let bytes = 0
@@ -82,13 +82,13 @@ async function* cutPieces({ reader, length, cutter: parameters }: CutFile, start
       }
       from = end
     }
-    // What is not a slice yet is read again with what follows it: less than a longest slice.
+    // Bytes that are not a whole slice yet are read again with those that follow: less than the longest slice.
     offset += consumed
   }
   if (zeros) yield* zeroPieces(zeros)
 }
 
-/** A run of zeros as pieces that one frame each can name; all but the last are whole blocks. */
+/** Splits a run of zeros into pieces that fit into one frame each; all but the last are whole blocks. */
 function* zeroPieces(run: { readonly offset: number; readonly length: number }): Generator<FilePiece> {
   const longest = ZERO_RUN_MAX - (ZERO_RUN_MAX % SEGMENT_BYTES)
   for (let done = 0; done < run.length; done += longest) yield { offset: run.offset + done, length: Math.min(longest, run.length - done), digest: null }

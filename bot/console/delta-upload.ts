@@ -1,5 +1,5 @@
-// Sends a file by slices (docs/protocol.md, "Delta upload"): cut as the store cuts, the store asked what it lacks, and only that
-// sent with its bytes. While one batch is on its way the next one is cut. A cut connection costs what was not durable yet.
+// Uploads a file by slices (docs/protocol.md, "Delta upload"): cuts it as the store does, asks which slices the store lacks, and sends
+// only those. While one batch is being sent, the next one is cut. A lost connection costs only what was not durable yet.
 
 import type { AgentClient } from '../../protocol/client.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
@@ -13,12 +13,12 @@ import { cutBatches, fileChanged } from './cut-file.ts'
 import type { FilePiece } from './cut-file.ts'
 import { sliceFrames } from './slice-frames.ts'
 
-/** Waits before tries that bring nothing new, in milliseconds: a restart of an agent takes seconds. */
+/** Delays before retries that follow an attempt without progress, in milliseconds: an agent takes seconds to restart. */
 export const RETRY_DELAYS_MS: readonly number[] = [0, 500, 1000, 2000, 4000, 8000, 8000, 8000]
-/** Bytes of a digest in the question for what is missing. */
+/** Bytes of a digest in the request for missing slices. */
 const QUESTION_BYTES = 74
 
-/** Refusals that pass by themselves. */
+/** Refusals after which a retry may succeed. */
 const PASSING: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'peer-unreachable',
   'upload-cut',
@@ -29,7 +29,7 @@ const PASSING: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'upload-locked',
   'slice-missing',
 ])
-/** Refusals that say: send plain bytes. */
+/** Refusals after which plain bytes are sent instead. */
 const UNWANTED: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['tail-not-empty', 'unsupported-media-type'])
 
 export interface DeltaOrder {
@@ -44,22 +44,22 @@ export interface DeltaOrder {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a sending by slices came to. `unwanted`: the upload goes on with plain bytes, from where it stands. */
+/** The outcome of an upload by slices. `unwanted`: the upload continues with plain bytes from its offset. */
 export type DeltaOutcome = { readonly kind: 'sent'; readonly state: UploadState; readonly saving: Saving } | { readonly kind: 'unwanted' }
 
-/** What went over the wire, in bytes, and what it stood for. */
+/** Bytes on the wire, and how much of the file they stand for. */
 export interface Saving {
-  /** Bytes of bodies and of questions. */
+  /** Bytes of bodies and of requests for missing slices. */
   readonly wireBytes: number
-  /** Bytes of the file whose slices were sent with their bytes. */
+  /** Bytes of the file whose slices were sent. */
   readonly newBytes: number
-  /** Bytes of the file whose slices the store had, or that repeat within the file. */
+  /** Bytes of the file whose slices the store had, or that repeat in the file. */
   readonly storedBytes: number
   /** Bytes of the file in runs of zeros, which are neither sent nor stored. */
   readonly zeroBytes: number
 }
 
-/** Sends the rest of a file to an upload. Throws ProblemError; the upload stays as it is and can be gone on with. */
+/** Sends the rest of a file to an upload. Throws ProblemError; the upload can then be resumed. */
 export async function sendDelta(order: DeltaOrder): Promise<DeltaOutcome> {
   await using reader = await order.file.openReader()
   const sending = new Sending(order, reader)
@@ -67,13 +67,13 @@ export async function sendDelta(order: DeltaOrder): Promise<DeltaOutcome> {
     return { kind: 'sent', state: await sending.run(), saving: sending.saving }
   } catch (error) {
     if (error instanceof ProblemError && UNWANTED.has(error.code)) return { kind: 'unwanted' }
-    // Slices that are not what they were when they were cut are refused by the store.
+    // The store refuses slices whose bytes changed after they were cut.
     if (error instanceof ProblemError && error.code === 'digest-mismatch' && !(await reader.isUnchanged())) throw fileChanged()
     throw error
   }
 }
 
-/** A batch and what the store lacks of it. */
+/** A batch and the slices of it that the store lacks. */
 interface Asked {
   readonly pieces: FilePiece[]
   readonly missing: Set<Digest>
@@ -84,7 +84,7 @@ class Sending {
   readonly #order: DeltaOrder
   readonly #reader: LocalFileReader
   #state: UploadState
-  /** Slices that the batch before brought: the next one was asked about before they were there. */
+  /** Slices that the previous batch sent: the answer about the next batch may be older than they are. */
   #arrived = new Set<Digest>()
 
   constructor(order: DeltaOrder, reader: LocalFileReader) {
@@ -96,12 +96,12 @@ class Sending {
   async run(): Promise<UploadState> {
     const { length } = this.#order.file
     while (this.#state.offset < length) await this.#sendFrom(this.#state.offset)
-    // An answer that was lost, or a publication that failed at first, is asked for once more.
+    // Asks once more, in case the answer was lost or the publication failed at first.
     if (this.#state.imageId === undefined) this.#state = await this.#show()
     return this.#state
   }
 
-  /** Sends batch after batch; ends early when the store stands where no piece begins. */
+  /** Sends batch after batch; returns early when the offset of the upload is not the start of a piece. */
   async #sendFrom(start: number): Promise<void> {
     const ended = new AbortController()
     const batches = this.#askedBatches(start, ended.signal)
@@ -109,12 +109,12 @@ class Sending {
     try {
       for (let next = await coming; !next.done; next = await coming) {
         coming = batches.next()
-        // Awaited in its turn; until then nobody else must take its failure for an unhandled one.
+        // It is awaited later; until then its failure must not count as unhandled.
         coming.catch(() => {})
         if (!(await this.#sendBatch(next.value))) return
       }
     } finally {
-      // The file is closed when this ends: the batch that is being cut comes to its end first, but asks nothing any more.
+      // The file is closed after this: the batch that is being cut has to end first, without further requests.
       ended.abort(new Error('the sending has ended'))
       await coming.catch(() => {})
       await batches.return(undefined)
@@ -129,7 +129,7 @@ class Sending {
     }
   }
 
-  /** Brings the store to the end of a batch, in as many attempts as bring something; false when it stands where no piece begins. */
+  /** Sends a batch, with retries while they make progress; returns false when the offset of the upload is not the start of a piece. */
   async #sendBatch(batch: Asked): Promise<boolean> {
     let { missing } = batch
     for (const digest of this.#arrived) missing.delete(digest)
@@ -140,17 +140,17 @@ class Sending {
       const pieces = piecesFrom(batch.pieces, offset)
       if (pieces?.length === 0) return true
       if (!pieces) return false
-      // The answer to a long body that is refused can be lost with its connection; that to a short one is heard.
+      // When a long body is refused, its answer can be lost with the connection; the answer to a short body arrives.
       const failure = await this.#sendPieces(triesInVain === 0 ? pieces : pieces.slice(0, 1), missing)
       if (this.#state.offset > offset) triesInVain = 0
       else await this.#pause(triesInVain++, failure, this.#order.signal)
       const rest = piecesFrom(batch.pieces, this.#state.offset)
-      // What an attempt left behind may be there all the same, and what was there may be gone.
+      // A failed attempt may have stored slices, and stored slices may have been collected: ask again.
       if (rest && rest.length > 0) missing = await this.#ask(rest, this.#order.signal)
     }
   }
 
-  /** One attempt; afterwards the state is the store's. Gives why it ended before its time, if it did. */
+  /** Makes one attempt; afterwards the state is that of the store. Returns why the attempt ended early, if it did. */
   async #sendPieces(pieces: readonly FilePiece[], missing: Set<Digest>): Promise<ProblemError | undefined> {
     const { client, file, uploadId, signal, onProgress } = this.#order
     if (endOf(pieces) === file.length && !(await this.#reader.isUnchanged())) throw fileChanged()
@@ -159,7 +159,7 @@ class Sending {
     const frames = sliceFrames({
       reader: this.#reader,
       pieces,
-      // Of a slice that is there several times the first one goes with its bytes.
+      // Of a slice that repeats in the file, only the first is sent with its bytes.
       isMissing: (digest) => missing.delete(digest),
       onPiece: (piece, isSent) => {
         tried.push({ piece, isSent })
@@ -177,7 +177,7 @@ class Sending {
     return failure
   }
 
-  /** Adds a piece to the figures when the store took it; a run of zeros may be taken in part. */
+  /** Adds a piece to the figures if the store accepted it; a run of zeros may be accepted in part. */
   #count({ offset, length, digest }: FilePiece, isSent: boolean, start: number): void {
     const end = Math.min(offset + length, this.#state.offset)
     if (digest === null) this.saving.zeroBytes += Math.max(0, end - Math.max(offset, start))
@@ -196,7 +196,7 @@ class Sending {
     }
   }
 
-  /** Those of the pieces' slices that the store lacks now. */
+  /** The slices of these pieces that the store lacks now. */
   async #ask(pieces: readonly FilePiece[], signal: AbortSignal | undefined): Promise<Set<Digest>> {
     const digests = [...new Set(pieces.flatMap(({ digest }) => (digest === null ? [] : [digest])))]
     if (digests.length === 0) return new Set()
@@ -205,12 +205,12 @@ class Sending {
     return new Set((await this.#persistently(ask, signal)) as Digest[])
   }
 
-  /** Where the store stands. */
+  /** The present state of the upload at the store. */
   async #show(): Promise<UploadState> {
     const { client, uploadId, signal } = this.#order
     const state = await this.#persistently(() => client.uploads.show(uploadId, { signal }), signal)
     if (!state)
-      throw problem('upload-expired', `The store does not know the upload ${uploadId} any more.`, { action: 'Run the same command again: it begins anew.' })
+      throw problem('upload-expired', `The upload ${uploadId} has expired or was deleted.`, { action: 'Run the same command again: the upload starts over.' })
     return state
   }
 
@@ -224,15 +224,15 @@ class Sending {
     }
   }
 
-  /** Waits before another try; throws why there is none any more. */
+  /** Waits before a retry; throws the failure after the last one. */
   async #pause(tries: number, failure: ProblemError | undefined, signal: AbortSignal | undefined): Promise<void> {
     const delayMs = RETRY_DELAYS_MS[tries]
-    if (delayMs === undefined) throw failure ?? problem('upload-locked', 'Another request goes on with the same upload all the time.')
+    if (delayMs === undefined) throw failure ?? problem('upload-locked', 'Another request keeps the same upload locked.')
     await this.#order.clock.sleep(delayMs, signal)
   }
 }
 
-/** The pieces from an offset on; undefined when none begins there. A run of zeros may be gone on with anywhere. */
+/** The pieces from an offset on; undefined when no piece begins there. A run of zeros can be resumed at any offset. */
 function piecesFrom(pieces: readonly FilePiece[], start: number): FilePiece[] | undefined {
   const first = pieces.findIndex(({ offset, length }) => offset + length > start)
   if (first === -1) return endOf(pieces) === start ? [] : undefined
@@ -246,7 +246,7 @@ function endOf(pieces: readonly FilePiece[]): number {
   return last ? last.offset + last.length : 0
 }
 
-/** The error, if it passes by itself; throws every other one. */
+/** Returns an error after which a retry may succeed; throws every other error. */
 function requirePassing(error: unknown): ProblemError {
   if (error instanceof ProblemError && PASSING.has(error.code)) return error
   throw error

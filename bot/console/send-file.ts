@@ -1,5 +1,5 @@
-// Sends a file of this machine: by slices to a store that tells how it cuts, else by plain tus. The address of the upload is kept under the file's fingerprint, so that the same
-// command, run again after whatever broke it, goes on where the store stands.
+// Uploads a file of this machine: by slices to a store that says how it cuts images, else by plain tus. The address of the upload is
+// stored under the fingerprint of the file, so that the same command resumes an interrupted upload.
 
 import { DetailedError, Upload } from 'tus-js-client'
 import type { HttpRequest, HttpResponse, PreviousUpload, UrlStorage } from 'tus-js-client'
@@ -18,7 +18,7 @@ import type { LocalFile } from '../system/local-files.ts'
 import { RETRY_DELAYS_MS, sendDelta } from './delta-upload.ts'
 import type { DeltaOrder } from './delta-upload.ts'
 
-/** Makes the sender; uploads under way are kept in the bot's database. */
+/** Creates the sender; unfinished uploads are recorded in the bot's database. */
 export function createFileSender(database: BotDatabase, clock: Pick<Clock, 'nowMs' | 'sleep'>): FileSender {
   const urlStorage = createUrlStorage(database)
   return {
@@ -43,19 +43,19 @@ interface Sending {
   readonly order: FileOrder
   readonly file: LocalFile
   readonly endpoint: string
-  /** Under which the address of the upload is kept. */
+  /** The key under which the address of the upload is stored. */
   readonly fingerprint: string
   readonly urlStorage: UrlStorage
 }
 
-/** An upload of an earlier run, and where the store stands with it. */
+/** An upload of an earlier run, and its offset at the store. */
 interface Previous {
   readonly upload: PreviousUpload
   readonly url: string
   readonly offset: number
 }
 
-/** The upload of an earlier run that can be gone on with; one that the store does not know any more is forgotten. */
+/** The upload of an earlier run that can be resumed. Uploads that the store no longer has are forgotten. */
 async function recall({ order, fingerprint, urlStorage }: Sending): Promise<Previous | undefined> {
   const found = await urlStorage.findUploadsByFingerprint(fingerprint)
   for (const upload of found.toSorted((a, b) => b.creationTime.localeCompare(a.creationTime))) {
@@ -68,7 +68,7 @@ async function recall({ order, fingerprint, urlStorage }: Sending): Promise<Prev
   return undefined
 }
 
-/** Sends what the store lacks; undefined when it wants plain bytes. The upload is then remembered like any other. */
+/** Sends the slices that the store lacks. Returns undefined when the store wants plain bytes: the upload stays recorded and can be resumed so. */
 async function sendSlices(sending: Sending & Pick<DeltaOrder, 'cutter'> & { readonly clock: Pick<Clock, 'nowMs' | 'sleep'> }, previous: Previous | undefined) {
   const { order, file, endpoint, fingerprint, urlStorage, clock, cutter } = sending
   const { signal } = order
@@ -95,7 +95,7 @@ async function sendSlices(sending: Sending & Pick<DeltaOrder, 'cutter'> & { read
   return { imageId: outcome.state.imageId, saving: outcome.saving }
 }
 
-/** Sends plain bytes by tus, from where an earlier run or the slices stopped; gives the id of the image when the agent said it. */
+/** Sends plain bytes by tus, resuming where an earlier run or the slices stopped. Returns the id of the image, if the agent returned it. */
 async function sendBytes(sending: Sending): Promise<string | undefined> {
   const { order, file, endpoint, fingerprint, urlStorage } = sending
   let imageId: string | undefined
@@ -122,7 +122,7 @@ async function sendBytes(sending: Sending): Promise<string | undefined> {
   const previous = await recall(sending)
   if (previous) upload.resumeFromPreviousUpload(previous.upload)
   const abort = (): void => {
-    // The upload stays at the agent and in the database: a later run goes on with it.
+    // The upload stays at the agent and in the database, so a later run resumes it.
     void upload.abort(false).catch(() => {})
     reject(order.signal?.reason)
   }
@@ -138,7 +138,7 @@ async function sendBytes(sending: Sending): Promise<string | undefined> {
   return imageId
 }
 
-/** Where the store stands with an earlier upload; undefined when it does not know it any more. */
+/** The offset of an earlier upload; undefined when the store no longer has it. */
 async function offsetOf(uploadUrl: string, token: string): Promise<number | undefined> {
   try {
     const headers = { 'tus-resumable': '1.0.0', authorization: `Bearer ${token}` }
@@ -146,7 +146,7 @@ async function offsetOf(uploadUrl: string, token: string): Promise<number | unde
     if (response.status === 404 || response.status === 410) return undefined
     return Number(response.headers.get('upload-offset') ?? 0)
   } catch {
-    // Not to be had now: the upload itself tries again and says what is wrong.
+    // The store did not answer: the upload itself retries and reports the error.
     return 0
   }
 }
@@ -155,8 +155,8 @@ function asProblem(error: unknown, url: string): ProblemError {
   const response = error instanceof DetailedError ? error.originalResponse : null
   if (!response) {
     const cause = error instanceof DetailedError ? (error.causingError ?? error) : error
-    const action = 'Run the same command again: it goes on where the store stands.'
-    return problem('peer-unreachable', `${url} broke off the upload: ${errorText(cause)}.`, { action }, { cause: error })
+    const action = 'Run the same command again: the upload resumes.'
+    return problem('peer-unreachable', `The connection to ${url} was lost during the upload: ${errorText(cause)}.`, { action }, { cause: error })
   }
   const document = readAgentProblem(response.getBody())
   return new ProblemError(document ?? makeProblem('peer-refused', `${url} answered ${response.getStatus()} to the upload.`), {
@@ -174,7 +174,7 @@ interface UploadRow {
   created: string
 }
 
-/** tus-js-client's memory of uploads, on the bot's database. */
+/** The storage of tus-js-client for unfinished uploads, on the bot's database. */
 function createUrlStorage(database: BotDatabase): UrlStorage {
   const all = database.query<UploadRow, []>('SELECT * FROM uploads')
   const some = database.query<UploadRow, { fingerprint: string }>('SELECT * FROM uploads WHERE fingerprint = $fingerprint')

@@ -1,5 +1,5 @@
-// One line in the console: runs it, follows its tasks, prints the answer. What differs between a terminal, a pipe and a
-// single command is in the ways to ask and to print that are given.
+// Runs one line of the console: follows its tasks and prints the answer. A terminal, a pipe and a single command differ only in how
+// the given screen prints and asks.
 
 import type { CommandContext } from '../commands/command.ts'
 import { parseWords } from '../commands/parse.ts'
@@ -14,14 +14,14 @@ import { plainText } from '../views/phrases.ts'
 
 export interface Screen {
   print(text: string): void
-  /** Columns of a terminal; undefined where nothing is wrapped and nothing overwritten. */
+  /** Columns of a terminal; undefined when nothing is wrapped or overwritten. */
   readonly width: number | undefined
   readonly color: boolean
-  /** Asks a person; undefined where there is none, or when the answer was refused. */
+  /** Asks a person; absent when there is none. Resolves with undefined when the person does not answer. */
   readonly ask?: (question: string, options?: { readonly secret?: boolean }) => Promise<string | undefined>
 }
 
-/** Runs the words of one line and prints the answer; gives the exit code. */
+/** Runs the words of one line, prints the answer and returns the exit code. */
 export async function runConsoleLine(context: CommandContext, screen: Screen, words: readonly Word[]): Promise<number> {
   const parsed = parseWords(context.commands, stripName(words))
   const isJson = parsed.common.has('json')
@@ -58,17 +58,17 @@ async function follow(context: CommandContext, begun: View, draw: (view: View) =
     }
   } catch (error) {
     if (!context.signal?.aborted) throw error
-    return { ...last, notes: [...last.notes, 'Not waited for any longer: the task goes on in the store.'] }
+    return { ...last, notes: [...last.notes, 'No longer waiting: the task continues in the store. task list shows it.'] }
   }
   return last
 }
 
-/** Turns a form into questions, and a confirmation into the question for the name. */
+/** Asks the questions of a form, or for the name that confirms a destructive command. */
 async function complete(context: CommandContext, screen: Screen, first: View): Promise<View> {
   let view = first
   if (view.form && screen.ask) {
     const given: string[] = []
-    screen.print(`${plainText(view.title)}. An empty answer to a required question ends it.\n`)
+    screen.print(`${plainText(view.title)}. An empty answer to a required question cancels.\n`)
     for (const input of view.form.inputs) {
       const answer = await screen.ask(`${question(input)}: `, { secret: input.secret ?? false })
       if (answer === undefined || (answer === '' && input.required)) return { ...view, notes: ['Nothing was done.'] }
@@ -76,7 +76,7 @@ async function complete(context: CommandContext, screen: Screen, first: View): P
     }
     view = await runParsed(context, parseWords(context.commands, splitLine([view.form.command, ...given].join(' ')) ?? []))
   }
-  // A plan that changed while the name was typed is asked about again, but not for ever.
+  // When the plan changes while the name is typed, the question is asked again, but not endlessly.
   for (let tries = 0; view.confirm && screen.ask && tries < 3; tries++) {
     screen.print(`${renderTerminal(view, { width: screen.width, color: screen.color, nowMs: context.clock.nowMs() })}\n`)
     const typed = await screen.ask('Name: ')
@@ -91,5 +91,5 @@ async function complete(context: CommandContext, screen: Screen, first: View): P
 }
 
 function question(input: FormInput): string {
-  return `${input.label} (${input.hint}${input.required ? '' : '; may stay empty'})`
+  return `${input.label} (${input.hint}${input.required ? '' : '; optional'})`
 }

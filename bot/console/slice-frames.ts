@@ -1,5 +1,5 @@
-// Makes the body of an upload by slices: what the store has is named, what it lacks is read from the file, compressed where
-// that saves enough, and sent with its bytes.
+// Produces the body of an upload by slices: slices that the store has are named; those that it lacks are read from the file,
+// compressed where that saves enough, and sent.
 
 import { joinBytes } from '../../protocol/bytes.ts'
 import { digestBytes } from '../../protocol/digest.ts'
@@ -10,33 +10,33 @@ import type { LocalFileReader } from '../system/local-files.ts'
 import { fileChanged } from './cut-file.ts'
 import type { FilePiece } from './cut-file.ts'
 
-/** Bytes of missing slices that are read and compressed together; two such runs are in memory at a time. */
+/** Bytes of missing slices that are read and compressed together; two such runs are in memory at once. */
 const RUN_BYTES = 2 * 1024 * 1024
 const RUN_SLICES = 32
-/** A slice is sent compressed when that saves at least this part of it. */
+/** A slice is sent compressed when that saves at least this share of it. */
 const SAVING_MIN = 1 / 16
 const ZSTD_LEVEL = 1
 
 export interface FramesOrder {
   readonly reader: Pick<LocalFileReader, 'read'>
   readonly pieces: readonly FilePiece[]
-  /** Whether the store lacks this slice now; asked once for each piece, in their order. */
+  /** Whether the store lacks this slice now; called once for each piece, in order. */
   isMissing(digest: Digest): boolean
-  /** Told of each piece when its frame is handed over, and whether it went with its bytes. */
+  /** Called for each piece when its frame was taken, with whether its bytes were sent. */
   onPiece(piece: FilePiece, isSent: boolean): void
 }
 
-/** Pieces in a row that go either all with their bytes or all by name. */
+/** Consecutive pieces that are either all sent with their bytes or all named. */
 interface Run {
   readonly pieces: FilePiece[]
   readonly isSent: boolean
   readonly frames: Promise<Uint8Array[]>
 }
 
-/** The frames of some pieces and the end frame. Throws ProblemError when the file became shorter. */
+/** Yields the frames of the pieces and the end frame. Throws ProblemError when the file became shorter. */
 export async function* sliceFrames(order: FramesOrder): AsyncGenerator<Uint8Array> {
   const runs = runsOf(order)
-  // One run is read and compressed while the one before is on its way.
+  // One run is read and compressed while the previous one is being sent.
   let coming = runs.next()
   while (!coming.done) {
     const { pieces, isSent, frames } = coming.value
@@ -49,7 +49,7 @@ export async function* sliceFrames(order: FramesOrder): AsyncGenerator<Uint8Arra
 
 function* runsOf({ reader, pieces, isMissing }: FramesOrder): Generator<Run> {
   const compressor = createCompressor()
-  // Two are enough: a run's bytes were copied into its frames before the run after the next one is begun.
+  // Two are enough: the bytes of a run are copied into its frames before the run after the next one starts.
   const buffers = [Buffer.allocUnsafe(RUN_BYTES), Buffer.allocUnsafe(RUN_BYTES)]
   let runs = 0
   let gathered: FilePiece[] = []
@@ -62,7 +62,7 @@ function* runsOf({ reader, pieces, isMissing }: FramesOrder): Generator<Run> {
     const frames = areSent
       ? sentFrames(reader, own, compressor, buffers[runs++ % 2] ?? Buffer.alloc(0))
       : Promise.resolve(own.map(({ digest, length }) => encodeReferenceFrame(digest && digestBytes(digest), length)))
-    // Awaited in its turn; until then nobody else must take its failure for an unhandled one.
+    // They are awaited later; until then a failure must not count as unhandled.
     frames.catch(() => {})
     return { pieces: own, isSent: areSent, frames }
   }
@@ -77,7 +77,7 @@ function* runsOf({ reader, pieces, isMissing }: FramesOrder): Generator<Run> {
   if (gathered.length > 0) yield run()
 }
 
-/** Frames of neighbouring slices with their bytes. */
+/** Frames of consecutive slices with their bytes. */
 async function sentFrames(
   reader: FramesOrder['reader'],
   pieces: readonly FilePiece[],
@@ -100,11 +100,11 @@ async function sentFrames(
 }
 
 interface Compressor {
-  /** Each slice compressed, or undefined where that does not save enough. */
+  /** Each slice compressed, or undefined when that does not save enough. */
   compress(slices: readonly Uint8Array<ArrayBuffer>[]): Promise<(Uint8Array | undefined)[]>
 }
 
-/** Compresses on the threads of the runtime; within bytes that do not shrink one slice of each run is tried. */
+/** Compresses on the threads of the runtime. While slices do not shrink, it tries only one slice of each run. */
 function createCompressor(): Compressor {
   let shrinks = true
   const compressOne = async (slice: Uint8Array<ArrayBuffer>): Promise<Uint8Array | undefined> => {

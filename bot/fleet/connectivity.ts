@@ -1,4 +1,4 @@
-// The test before a store is added or its address changed: says which step failed, and what to do about it.
+// The connection test before a store is added or its address is changed: names the step that failed and the next step.
 
 import { errorCode } from '../../protocol/errors.ts'
 import { ProblemError } from '../../protocol/problems.ts'
@@ -11,18 +11,23 @@ export type Connectivity =
 
 const TLS_CODES = /CERT|SSL|TLS|SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ERR_TLS|HOSTNAME_MISMATCH|ALTNAME/i
 
-/** Address of an agent as it is kept: http or https, no credentials, no trailing slash; undefined when it is none. */
+/** The address of an agent as it is stored: http or https, no credentials, no trailing slash; undefined when the text is not such an address. */
 export function parseAgentUrl(text: string): string | undefined {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`)
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '' || url.username !== '' || url.password !== '') return undefined
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }
 
-/** Asks health without a token, the store with it, and the tokens as an admin may. Throws only for bugs. */
+/** Asks for the health without a token, for the store with it, and for the tokens, which needs an admin. Throws only for bugs. */
 export async function testConnectivity(fleet: Pick<Fleet, 'client'>, peer: { readonly url: string; readonly token: string }): Promise<Connectivity> {
   const url = parseAgentUrl(peer.url)
   if (url === undefined) {
-    return { kind: 'failed', step: 'URL', detail: `"${peer.url}" is not the address of an agent.`, action: 'Give it as http://HOST:PORT or https://HOST:PORT.' }
+    return {
+      kind: 'failed',
+      step: 'URL',
+      detail: `"${peer.url}" is not the address of an agent.`,
+      action: 'Write it as http://HOST:PORT or https://HOST:PORT.',
+    }
   }
   let state: string
   try {
@@ -33,7 +38,7 @@ export async function testConnectivity(fleet: Pick<Fleet, 'client'>, peer: { rea
   const agent = fleet.client({ url, token: peer.token })
   try {
     const store = await agent.store.get()
-    const warnings = state === 'running' ? [] : [`The store is reachable, but says ${state}: look at store health.`]
+    const warnings = state === 'running' ? [] : [`The store can be reached, but its state is ${state}: see store health.`]
     return { kind: 'connected', store, state, warnings: [...warnings, ...(await roleWarnings(agent))] }
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error
@@ -41,8 +46,8 @@ export async function testConnectivity(fleet: Pick<Fleet, 'client'>, peer: { rea
       return {
         kind: 'failed',
         step: 'token',
-        detail: `${url} does not know this token.`,
-        action: 'Take the admin token from the state folder of the agent (admin-token), or make one there.',
+        detail: `${url} does not accept this token.`,
+        action: 'Use the admin token of the agent: on its node it is in /var/lib/slipway/NAME/admin-token, the file admin-token of its state folder.',
       }
     if (error.code === 'forbidden')
       return {
@@ -61,7 +66,7 @@ async function roleWarnings(agent: ReturnType<Fleet['client']>): Promise<string[
     return []
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error
-    return error.code === 'forbidden' ? ['The token is not an admin token: commands beyond its role will be refused by the agent.'] : []
+    return error.code === 'forbidden' ? ['The token is not an admin token: the agent will refuse commands that need a higher role.'] : []
   }
 }
 
@@ -74,7 +79,7 @@ function unreachable(error: unknown, url: string): Connectivity {
       kind: 'failed',
       step: 'TLS',
       detail,
-      action: 'Check certificate, host name and clock of the agent; the bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
+      action: 'Check the certificate, the host name and the clock of the agent. The bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
     }
   }
   if (/answered|redirects|sent more|sent less|broke off|did not finish/.test(detail)) {
@@ -82,11 +87,11 @@ function unreachable(error: unknown, url: string): Connectivity {
       kind: 'failed',
       step: 'agent',
       detail: `${url} is not a Slipway agent: ${detail}`,
-      action: 'Check port and path; an agent listens on 8420 by default.',
+      action: 'Check the port and the path. An agent listens on port 8420 by default.',
     }
   }
   if (error.code === 'peer-unreachable') {
-    return { kind: 'failed', step: 'network', detail, action: 'Check that the agent runs and that host, port and firewall let the bot reach it.' }
+    return { kind: 'failed', step: 'network', detail, action: 'Check that the agent is running, and that host, port and firewall let the bot reach it.' }
   }
   return { kind: 'failed', step: 'agent', detail, action: error.problem.action }
 }

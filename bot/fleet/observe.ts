@@ -1,4 +1,4 @@
-// One store as the bot sees it now: Running, Degraded, Stopped or Error, with impact and next step in words.
+// The present state of a store as the bot observes it: Running, Degraded, Stopped or Error, with impact and next step.
 
 import type { AgentClient } from '../../protocol/client.ts'
 import type { Check, Health, HealthState } from '../../protocol/health.ts'
@@ -17,21 +17,21 @@ const SPACE_CHECK = 'free-space'
 export interface Observation {
   readonly record: StoreRecord
   readonly state: HealthState
-  /** First contact that failed, in milliseconds since 1970; null for a store that answers. */
+  /** The first contact that failed, in milliseconds since 1970; null for a store that answers. */
   readonly sinceMs: number | null
   readonly lastSeenMs: number | null
-  /** What was found, in one sentence; empty when all is well. */
+  /** What is wrong, in one sentence; empty when nothing is. */
   readonly finding: string
-  /** What it means for the users, and what to do next; both empty when all is well. */
+  /** What it means for users, and the next step; both empty when nothing is wrong. */
   readonly impact: string
   readonly action: string
   readonly checks: readonly Check[]
-  /** The store's own description; null unless it answered. */
+  /** The description of the store; null when the agent did not give one. */
   readonly store: Store | null
   readonly asOfMs: number
 }
 
-/** Asks stores for health and description. */
+/** Asks stores for their health and description. */
 export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Observation[]> {
   const contacts = await fleet.contactAll(stores, async (agent) => {
     const [health, store] = await Promise.all([agent.health(), describedStore(agent)])
@@ -75,8 +75,8 @@ function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet:
           ...base,
           state: 'error',
           finding: `Another store answers at ${record.url}: ${store.name} (${store.id}) instead of ${record.storeId}.`,
-          impact: 'Commands to this name would reach another store, so the bot sends none.',
-          action: `Correct the address with store edit ${record.name} url=…, or delete it from the registry and add it again.`,
+          impact: 'Commands would reach another store than the registered one.',
+          action: `Correct the address with store edit ${record.name} url=…, or remove the store with store delete ${record.name} and add it again.`,
         }
       }
       if (store && record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
@@ -96,22 +96,22 @@ function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet:
   }
 }
 
-/** Since when, impact and next step of a store that does not answer: the same words everywhere. */
+/** Finding, impact and next step of a store that does not answer. */
 export function silenceWords(silence: Pick<Silence, 'store' | 'reason'>): Pick<Observation, 'finding' | 'impact' | 'action'> {
   const { name, url } = silence.store
   return {
     finding: silence.reason,
     impact: 'Uploads, downloads and syncs with this store fail until it answers again. Images it acknowledged stay on its mount path.',
-    action: `Check on its node: systemctl status slipway-agent@${name}, journalctl -u slipway-agent@${name}, and that ${url} can be reached from the bot. Then: store reconnect ${name}.`,
+    action: `On its node, check systemctl status slipway-agent@${name} and journalctl -u slipway-agent@${name}, and check that the bot can reach ${url}. Then run store reconnect ${name}.`,
   }
 }
 
-/** `edge-b does not answer since …: what that means for this answer.` */
+/** `edge-b has been Stopped since …: what that means for this answer.` */
 export function silenceNote(silence: Silence, consequence: string): string {
-  return `${silence.store.name} is Stopped since ${formatAt(silence.sinceMs)} (${formatDuration(silence.asOfMs - silence.sinceMs)}): ${consequence}`
+  return `${silence.store.name} has been Stopped since ${formatAt(silence.sinceMs)} (${formatDuration(silence.asOfMs - silence.sinceMs)}): ${consequence}`
 }
 
-/** An observation as `--json` gives it. */
+/** An observation for `--json`. */
 export function observationJson(seen: Observation): Record<string, unknown> {
   return {
     name: seen.record.name,

@@ -1,5 +1,5 @@
-// The registry: which stores there are, how to reach them, and when contact was last had. Tokens never leave it but in
-// the Authorization header.
+// The registry: the stores, their addresses and tokens, and when they last answered. Tokens leave it only in the Authorization
+// header.
 
 import type { BotDatabase } from '../system/database.ts'
 
@@ -10,11 +10,11 @@ export interface StoreRecord {
   readonly token: string
   readonly zone: string
   readonly provider: string
-  /** UUID of the store as its agent gave it; null until it first answered. */
+  /** UUID of the store from its agent; null until it first answered. */
   readonly storeId: string | null
   readonly addedMs: number
   readonly lastSeenMs: number | null
-  /** First contact that failed since the last one that did not; null while it answers. */
+  /** The first failed contact since the last successful one; null while the store answers. */
   readonly stoppedSinceMs: number | null
   readonly stoppedReason: string | null
 }
@@ -24,15 +24,15 @@ export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | '
 export interface Registry {
   /** All stores by name. */
   list(): StoreRecord[]
-  /** By name, whatever its case. */
+  /** Finds a store by name, ignoring case. */
   find(name: string): StoreRecord | undefined
   add(store: Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId'>, nowMs: number): StoreRecord
   change(name: string, change: StoreChange): StoreRecord | undefined
-  /** Whether there was such a store. */
+  /** Removes a store; returns false when there is none with this name. */
   remove(name: string): boolean
-  /** Keeps that the store answered, with its UUID where the answer had it. */
+  /** Records that the store answered. */
   answered(name: string, nowMs: number): void
-  /** Keeps that the store did not answer; gives since when it does not. */
+  /** Records that the store did not answer; returns since when it has not. */
   silent(name: string, reason: string, nowMs: number): number
 }
 
@@ -49,7 +49,7 @@ interface Row {
   stopped_reason: string | null
 }
 
-/** Makes the registry on the bot's database; everything is durable when a call returns. */
+/** Creates the registry on the bot's database; a change is durable when the call returns. */
 export function createRegistry(database: BotDatabase): Registry {
   const list = database.query<Row, []>('SELECT * FROM stores ORDER BY name')
   const find = database.query<Row, { name: string }>('SELECT * FROM stores WHERE name = $name')
@@ -81,7 +81,7 @@ export function createRegistry(database: BotDatabase): Registry {
     add: (store, nowMs) => {
       const { name, url, token, zone, provider, storeId } = store
       const row = insert.get({ name, url, token, zone, provider, storeId, now: nowMs, seen: storeId === null ? null : nowMs })
-      if (!row) throw new Error('the registry gave back no row')
+      if (!row) throw new Error('the insert returned no row')
       return toRecord(row)
     },
     change: (name, change) => {

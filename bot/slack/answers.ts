@@ -1,5 +1,4 @@
-// Where an answer goes: reads to the person who asked, writes as a card in the channel, JSON in a code block, refusals in
-// private.
+// Chooses where an answer goes: reads to the person who asked, writes as a card to the channel, JSON as a code block, refusals in private.
 
 import type { ModalView } from '@slack/types'
 import { makeProblem } from '../../protocol/problems.ts'
@@ -14,14 +13,14 @@ import type { Exchange } from './exchange.ts'
 import { jsonMessage } from './message.ts'
 import type { RenderView } from './message.ts'
 
-/** What answers need of Slack's Web API beyond an exchange. */
+/** The part of Slack's Web API that answers need in addition to an exchange. */
 export interface AnswerPort {
   updateModal(viewId: string, view: ModalView): Promise<void>
-  /** To one person in the channel where they asked; by direct message when the bot is not a member. */
+  /** Sends a message to one person in the channel where they asked, or as a direct message when the bot is not a member. */
   whisper(channel: string, user: string, message: SlackMessage): Promise<void>
 }
 
-/** How an answer is shown: the line that it repeats, its page, and whether it replaces the message with the button. */
+/** How an answer is shown: the command line below it, its page, and whether it replaces the message with the button. */
 export interface Shown {
   readonly command: string
   readonly page: number
@@ -36,9 +35,9 @@ export interface AnswersDeps {
 }
 
 export interface Answers {
-  /** Answers a command that was run. */
+  /** Sends the answer of a command. */
   answer(view: View, parsed: Parsed, exchange: Exchange, shown: Shown): Promise<void>
-  /** Says in private why a press or a submission did nothing. */
+  /** Tells the person in private why a press or a submission was refused. */
   deny(denial: Denial, what: 'button' | 'confirmation' | 'form', exchange: Exchange): Promise<void>
 }
 
@@ -50,7 +49,7 @@ export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answ
   }
   return {
     async answer(view, parsed, exchange, shown) {
-      // Where the bot may not post, the person who asked gets the card as a direct message.
+      // When the bot may not post in the channel, the person who asked gets the card as a direct message.
       if (isCard(view, parsed) && ((await cards.open(exchange.channel, view)) || (await cards.open(exchange.user, view)))) return
       const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)
       const isShared = parsed.common.has('share') && !view.isPrivate && view.outcome === 'done'
@@ -62,7 +61,7 @@ export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answ
   }
 }
 
-/** Completed writes are posted for the channel to see, unless they hold a secret. */
+/** Completed writes are posted to the channel, unless they contain a secret. */
 function isCard(view: View, parsed: Parsed): boolean {
   return parsed.kind === 'command' && parsed.command.effect !== 'read' && view.outcome === 'done' && !view.isPrivate
 }

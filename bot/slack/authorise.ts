@@ -1,5 +1,5 @@
-// The one place that decides who may press and submit. Expiry, earlier use and role are checked first; only then is the
-// button or modal spent, so that a refused press leaves it to those who have the role.
+// Decides who may press buttons and submit modals; no other file does. Expiry, earlier use and role are checked first; only then is the
+// button or modal spent, so a refused press does not use it up.
 
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
@@ -8,7 +8,7 @@ import type { Press } from '../views/blocks.ts'
 import type { Buttons } from './buttons.ts'
 import type { OpenModal, OpenModals } from './open-modals.ts'
 
-/** Why a press or a submission does nothing. */
+/** Why a press or a submission is refused. */
 export type Denial = { readonly kind: 'expired' } | { readonly kind: 'used' } | { readonly kind: 'forbidden'; readonly needs: Role; readonly has: Role }
 
 export interface Authority {

@@ -1,10 +1,10 @@
-// Bolt's logger, written into the bot's own log.
+// Writes Bolt's log messages to the bot's log.
 
 import { LogLevel } from '@slack/bolt'
 import type { Logger } from '@slack/bolt'
 import type { Log } from '../system/log.ts'
 
-/** Makes a logger for Bolt; its debug lines hold whole payloads and are dropped. */
+/** Creates a logger for Bolt. Its debug messages contain whole payloads and are dropped. */
 export function boltLogger(log: Log): Logger {
   const line = (parts: unknown[]): string =>
     parts.map((part) => (part instanceof Error ? part.message : typeof part === 'string' ? part : JSON.stringify(part))).join(' ')

@@ -1,5 +1,5 @@
-// The memory of buttons: a message carries only an opaque id, so nobody can change the command behind it. Whether a press
-// is allowed is decided in authorise.ts.
+// Stores what buttons do. A message contains only an opaque id, so the command behind it cannot be changed. authorise.ts decides whether
+// a press is allowed.
 
 import type { Role } from '../../protocol/access.ts'
 import { roleSchema } from '../../protocol/access.ts'
@@ -7,12 +7,12 @@ import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Press } from '../views/blocks.ts'
 
-/** How long a button works, in milliseconds: the state it was shown for may have changed since. */
+/** Lifetime of a button in milliseconds: the state for which it was shown may change. */
 export const BUTTON_LIFE_MS = 24 * 3_600_000
-/** Buttons kept at most; the oldest are deleted first. */
+/** Most buttons that are stored; the oldest are deleted first. */
 const BUTTONS_MAX = 20_000
 /** Registrations between two deletions of expired buttons. */
-const SWEEP_EVERY = 100
+const EXPIRE_EVERY = 100
 
 /** A button that has not expired. */
 export interface KeptButton {
@@ -22,11 +22,11 @@ export interface KeptButton {
 }
 
 export interface Buttons {
-  /** Keeps what a button does and gives its opaque id. */
+  /** Stores what a button does and returns its opaque id. */
   register(press: Press, isSingleUse: boolean): string
-  /** Looks a button up and changes nothing; undefined when it is unknown or has expired. */
+  /** Finds a button without changing it; undefined when it is unknown or has expired. */
   find(id: string): KeptButton | undefined
-  /** Marks a button as used; false when somebody else used it first. */
+  /** Marks a button as used; returns false when it was used already. */
   spend(id: string): boolean
 }
 
@@ -44,21 +44,21 @@ interface Kept {
   readonly single: boolean
 }
 
-/** Creates the memory of buttons; it survives a restart of the bot. */
+/** Opens the stored buttons, which survive a restart of the bot. */
 export function createButtons(database: BotDatabase, clock: Pick<Clock, 'nowMs'>): Buttons {
   const insert = database.query<null, { id: string; command: string; role: Role; expires: number }>(
     'INSERT INTO buttons (id, command, role, expires_ms) VALUES ($id, $command, $role, $expires)',
   )
   const find = database.query<Row, { id: string }>('SELECT command, role, used, expires_ms FROM buttons WHERE id = $id')
   const spend = database.query<{ id: string }, { id: string }>('UPDATE buttons SET used = 1 WHERE id = $id AND used = 0 RETURNING id')
-  const sweep = database.query<null, { now: number; max: number }>(
+  const expire = database.query<null, { now: number; max: number }>(
     `DELETE FROM buttons WHERE expires_ms < $now
      OR rowid <= (SELECT COALESCE(MAX(rowid), 0) - $max FROM buttons)`,
   )
   let registered = 0
   return {
     register(press, single) {
-      if (registered++ % SWEEP_EVERY === 0) sweep.run({ now: clock.nowMs(), max: BUTTONS_MAX })
+      if (registered++ % EXPIRE_EVERY === 0) expire.run({ now: clock.nowMs(), max: BUTTONS_MAX })
       const id = crypto.randomUUID()
       const kept: Kept = { command: press.command, page: press.page, single, ...(press.opens ? { opens: press.opens } : {}) }
       insert.run({ id, command: JSON.stringify(kept), role: press.role, expires: clock.nowMs() + BUTTON_LIFE_MS })

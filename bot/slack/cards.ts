@@ -1,5 +1,5 @@
-// Cards: one message for each write, edited while its tasks run and once more when they have ended. Unfinished cards are
-// kept in the database, so that the bot resumes them after a restart.
+// Cards: one message for each write, edited while its tasks run and once more when they have ended. Unfinished cards are stored in the
+// database, so that the bot resumes them after a restart.
 
 import { z } from 'zod'
 import type { CommandContext } from '../commands/command.ts'
@@ -15,7 +15,7 @@ import type { Pacing } from './pacing.ts'
 
 /** The part of Slack's Web API that cards need. */
 export interface CardPort {
-  /** Posts a message; gives channel and ts of it, or undefined when the bot may not post there. */
+  /** Posts a message; returns its channel and ts, or undefined when the bot may not post there. */
   post(channel: string, message: SlackMessage): Promise<{ readonly channel: string; readonly ts: string } | undefined>
   update(channel: string, ts: string, message: SlackMessage): Promise<void>
 }
@@ -31,7 +31,7 @@ export interface CardsDeps {
 }
 
 export interface Cards extends AsyncDisposable {
-  /** Posts a card and starts to follow its tasks; false when it could not be posted. */
+  /** Posts a card and starts to follow its tasks; returns false when it could not be posted. */
   open(channel: string, view: View): Promise<boolean>
   /** Resumes the cards that an earlier run left unfinished. */
   resume(): void
@@ -39,7 +39,7 @@ export interface Cards extends AsyncDisposable {
 
 const keptSchema = z.array(z.object({ store: z.string(), task: taskSchema }))
 
-/** Creates the cards of one workspace; disposing stops following them until the next run. */
+/** Creates the cards of one workspace. Disposing stops following them; the next run of the bot resumes them. */
 export function createCards(deps: CardsDeps): Cards {
   const { database, port, pacing, log, context } = deps
   const insert = database.query<null, { channel: string; ts: string; title: string; tasks: string }>(
@@ -56,15 +56,15 @@ export function createCards(deps: CardsDeps): Cards {
     for await (const view of followTasks(context, begun, stop.signal)) {
       last = view
       const isEnd = view.progress.every(({ task }) => isEnded(task.state))
-      if (!isEnd && pacing.tryTurn(key)) await port.update(channel, ts, deps.render(view))
+      if (!isEnd && pacing.tryEdit(key)) await port.update(channel, ts, deps.render(view))
     }
-    await pacing.turn(key, stop.signal)
+    await pacing.waitForEdit(key, stop.signal)
     await port.update(channel, ts, deps.render(last))
     remove.run({ channel, ts })
   }
   const begin = (channel: string, ts: string, view: View): void => {
     const work = follow(channel, ts, view).catch((error: unknown) => {
-      if (!stop.signal.aborted) log.error('a card could not be kept up to date', { error, channel, ts })
+      if (!stop.signal.aborted) log.error('updating a card failed', { error, channel, ts })
     })
     following.add(work)
     void work.finally(() => following.delete(work))

@@ -25,17 +25,17 @@ import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
 import { SlackUnreachable } from './slack-unreachable.ts'
 
-/** Time that answers under way have when the bot stops, in milliseconds. */
+/** Time that answers in progress have when the bot stops, in milliseconds. */
 const DRAIN_MS = 5_000
 
-/** Tries to reach Slack when the bot starts, and the time each may take in milliseconds. */
+/** Retries to reach Slack when the bot starts, and the time that each attempt may take, in milliseconds. */
 const START_RETRIES = { retries: 3, minTimeout: 500, maxTimeout: 2_000 }
 const START_TIMEOUT_MS = 10_000
-/** Tries to open Socket Mode again: without end, because nobody else would. Times in milliseconds. */
+/** Retries to reopen Socket Mode: endless, because nothing else restarts it. Times in milliseconds. */
 const RECONNECT_RETRIES = { forever: true, factor: 1.5, minTimeout: 1_000, maxTimeout: 30_000 }
 
 export interface SlackConnection extends AsyncDisposable {
-  /** Address that takes Slack's requests; undefined in Socket Mode. */
+  /** The address for Slack's requests; undefined in Socket Mode. */
   readonly url: string | undefined
 }
 
@@ -43,13 +43,13 @@ export interface ConnectDeps {
   readonly bot: OpenBot
   readonly config: Pick<BotConfig, 'slackApiUrl' | 'operators' | 'admins'>
   readonly log: Log
-  /** Takes the state of the connection in one sentence when it changes. */
+  /** Receives the state of the connection in one sentence when it changes. */
   readonly tell?: (status: string) => void
 }
 
 /**
- * Connects, and answers from then on. Throws ConfigRefused when Slack refuses the credentials or the port is
- * taken, SlackUnreachable when it does not answer.
+ * Connects to Slack and starts to answer. Throws ConfigRefused when Slack refuses the credentials or the port is taken, and
+ * SlackUnreachable when Slack does not answer.
  */
 export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Promise<SlackConnection> {
   const { bot, log } = deps
@@ -109,19 +109,19 @@ function createApp(access: SlackAccess, { config, log, tell }: ConnectDeps, rece
   return app
 }
 
-/** Socket Mode; a connection that is lost is opened again however long that takes. */
+/** Creates the receiver of Socket Mode, which reopens a lost connection however long that takes. */
 function createSocketReceiver(appToken: string, clientOptions: WebClientOptions, log: Log, tell: ConnectDeps['tell']): SocketModeReceiver {
   const persistent = { ...clientOptions, timeout: START_TIMEOUT_MS, retryConfig: RECONNECT_RETRIES }
   const receiver = new SocketModeReceiver({ appToken, logger: boltLogger(log), installerOptions: { clientOptions: persistent } })
   receiver.client.on('reconnecting', () => {
-    log.warn('the connection to Slack was lost; connecting again')
-    tell?.('Not connected: the connection to Slack was lost; connecting again')
+    log.warn('the connection to Slack was lost; reconnecting')
+    tell?.('Not connected: the connection to Slack was lost; reconnecting')
   })
   receiver.client.on('connected', () => tell?.('Connected to Slack'))
   return receiver
 }
 
-/** Proves the bot token first, with few tries, so that a mistake is told and not waited for; then begins to listen. */
+/** Tests the bot token with few retries, so that a mistake is reported quickly; then starts to listen. */
 async function start(app: App, access: SlackAccess, slackApiUrl: string | undefined): Promise<void> {
   const which = access.kind === 'socket' ? 'SLACK_BOT_TOKEN and SLACK_APP_TOKEN (scope connections:write)' : 'SLACK_BOT_TOKEN'
   try {
@@ -155,7 +155,7 @@ function serveHttp(
   } catch (error) {
     const reason = errorText(error)
     throw new ConfigRefused(
-      `${access.hostname}:${access.port} cannot be listened on: ${reason}. End what uses it, or set SLIPWAY_BOT_LISTEN to another address.`,
+      `${access.hostname}:${access.port} cannot be used: ${reason}. Stop the process that uses it, or set SLIPWAY_BOT_LISTEN to another address.`,
       { cause: error },
     )
   }

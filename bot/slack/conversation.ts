@@ -17,7 +17,7 @@ import type { RenderView } from './message.ts'
 import { answerModal, confirmModal, formModal, loadingModal } from './modals.ts'
 import type { OpenModals } from './open-modals.ts'
 
-/** Longest error below an input of a modal. */
+/** The longest error below an input of a modal. */
 const INPUT_ERROR_MAX = 150
 
 export interface ConversationDeps {

@@ -1,12 +1,12 @@
-// Connects to Slack however long it takes: without network or DNS the service runs on, says so, and tries again. Only what
-// Slack refuses ends it, because trying again would not change that.
+// Connects to Slack however long it takes: without network or DNS the service keeps running, reports it, and retries. It ends only when
+// Slack refuses the credentials, because a retry would not change that.
 
 import { formatTime } from '../../protocol/time.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
 import { SlackUnreachable } from './slack-unreachable.ts'
 
-/** Time between two attempts in milliseconds: it doubles from the first to the longest. */
+/** Delay between two attempts in milliseconds: it doubles from the first value to the maximum. */
 const RETRY_FIRST_MS = 2_000
 const RETRY_MAX_MS = 60_000
 /** How long the start waits for the first attempt, in milliseconds; systemd's own limit is longer. */
@@ -15,27 +15,27 @@ const START_WAIT_MS = 30_000
 const STOP_WAIT_MS = 2_000
 
 export interface KeepConnectingDeps {
-  /** One attempt; it throws SlackUnreachable when another may succeed. */
+  /** Makes one attempt; throws SlackUnreachable when a retry may succeed. */
   readonly connect: () => Promise<AsyncDisposable>
   readonly clock: Clock
   readonly log: Log
-  /** Takes the state in one sentence, for the status of the service. */
+  /** Receives the state in one sentence, for the status of the service. */
   readonly tell: (status: string) => void
 }
 
 export interface KeptConnection extends AsyncDisposable {
-  /** Never resolves; rejects with what ended the attempts after the start. */
+  /** Never resolves; rejects with the error that ended the attempts after the start. */
   readonly failed: Promise<never>
 }
 
-/** Resolves after the first attempt, whether it succeeded or is to be repeated. Throws what `connect` throws otherwise. */
+/** Resolves after the first attempt, whether it succeeded or will be retried. Throws every other error of `connect`. */
 export async function keepConnecting({ connect, clock, log, tell }: KeepConnectingDeps): Promise<KeptConnection> {
   const stop = new AbortController()
   const first = Promise.withResolvers<void>()
   const failed = Promise.withResolvers<never>()
   let connection: AsyncDisposable | undefined
 
-  /** Gives why Slack was not reached; undefined when it was. */
+  /** Returns why Slack was not reached; undefined when it was. */
   const attempt = async (): Promise<string | undefined> => {
     try {
       const connected = await connect()
@@ -53,8 +53,8 @@ export async function keepConnecting({ connect, clock, log, tell }: KeepConnecti
     let delayMs = RETRY_FIRST_MS
     for (let reason = await attempt(); reason !== undefined; reason = await attempt()) {
       const seconds = delayMs / 1000
-      log.warn('Slack cannot be reached; trying again', { reason, retryInSeconds: seconds, sinceMs })
-      tell(`Not connected since ${formatTime(sinceMs)}: ${reason} Trying again in ${seconds} s`)
+      log.warn('Slack cannot be reached; retrying', { reason, retryInSeconds: seconds, sinceMs })
+      tell(`Not connected since ${formatTime(sinceMs)}: ${reason} Retrying in ${seconds} s`)
       first.resolve()
       await clock.sleep(delayMs, stop.signal)
       delayMs = Math.min(RETRY_MAX_MS, delayMs * 2)
@@ -67,7 +67,7 @@ export async function keepConnecting({ connect, clock, log, tell }: KeepConnecti
     first.reject(error)
     failed.reject(error)
   })
-  // Whoever awaits the start or the end sees the failure; it is not an unhandled one for the other.
+  // The failure reaches whichever promise is awaited; the other one must not count as unhandled.
   failed.promise.catch(() => {})
   first.promise.catch(() => {})
   const patience = new AbortController()

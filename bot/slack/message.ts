@@ -1,4 +1,5 @@
-// Views as Slack messages. Each button is registered with the role that its command needs, and with whether it works once.
+// Renders Views as Slack messages. Each button is registered with the role that its command needs, and with whether it can be used once
+// or repeatedly.
 
 import type { KnownBlock } from '@slack/types'
 import { roleIncludes } from '../../protocol/access.ts'
@@ -27,7 +28,7 @@ export function createRenderer({ commands, clock, buttons }: MessageDeps): Rende
   const register = (press: Press): string => {
     const parsed = parseLine({ commands }, press.command)
     const command = parsed.kind === 'command' ? parsed.command : undefined
-    // A button that opens the confirmation of a destroying command does nothing by itself and may be pressed again.
+    // A button that opens the confirmation of a destructive command changes nothing by itself and can be pressed again.
     const isSingleUse = press.opens === undefined && command?.effect === 'write'
     return buttons.register({ ...press, role: higherRole(press.role, command?.role ?? press.role) }, isSingleUse)
   }

@@ -1,54 +1,54 @@
-// The memory of open modals: what a confirmation or a form does when it is submitted, and who opened it. A modal carries
-// only the opaque id. Whether a submission is allowed is decided in authorise.ts.
+// Stores what a confirmation or a form does when it is submitted, and who opened it. A modal contains only the opaque id. authorise.ts
+// decides whether a submission is allowed.
 
 import type { Role } from '../../protocol/access.ts'
 import { roleSchema } from '../../protocol/access.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 
-/** How long a modal can be submitted, in milliseconds: the plan that it shows ages. */
+/** How long a modal can be submitted, in milliseconds: the plan that it shows becomes outdated. */
 export const MODAL_LIFE_MS = 3_600_000
-/** Modals kept at most; the oldest are deleted first. */
+/** Most modals that are stored; the oldest are deleted first. */
 const MODALS_MAX = 2_000
 
 export interface OpenModal {
   /** The command that a submission completes. */
   readonly command: string
-  /** The least role that may run it. */
+  /** The lowest role that may run it. */
   readonly role: Role
-  /** The name that has to be typed; empty for a form. */
+  /** The name to type; empty for a form. */
   readonly name: string
   /** The channel where the command was typed: the answer goes there. */
   readonly channel: string
-  /** Slack id of the person who opened it; nobody else can submit it. */
+  /** Slack id of the person who opened it and who alone can submit it. */
   readonly user: string
 }
 
 export interface OpenModals {
-  /** Keeps a modal and gives its opaque id. */
+  /** Stores a modal and returns its opaque id. */
   register(modal: OpenModal): string
-  /** Looks a modal up and changes nothing; undefined when it is unknown, has expired or was submitted. */
+  /** Finds a modal without changing it; undefined when it is unknown, has expired or was submitted. */
   find(id: string): OpenModal | undefined
-  /** Forgets a submitted modal; false when it was submitted before. */
+  /** Deletes a submitted modal; returns false when it was submitted before. */
   spend(id: string): boolean
 }
 
 type Row = Omit<OpenModal, 'role'> & { role: string; expires_ms: number }
 
-/** Creates the memory of open modals; it survives a restart of the bot. */
+/** Opens the stored modals, which survive a restart of the bot. */
 export function createOpenModals(database: BotDatabase, clock: Pick<Clock, 'nowMs'>): OpenModals {
   const insert = database.query<null, Record<keyof OpenModal | 'id', string> & { expires: number }>(
     'INSERT INTO modals (id, command, role, name, channel, user, expires_ms) VALUES ($id, $command, $role, $name, $channel, $user, $expires)',
   )
   const find = database.query<Row, { id: string }>('SELECT command, role, name, channel, user, expires_ms FROM modals WHERE id = $id')
   const spend = database.query<{ id: string }, { id: string }>('DELETE FROM modals WHERE id = $id RETURNING id')
-  const sweep = database.query<null, { now: number; max: number }>(
+  const expire = database.query<null, { now: number; max: number }>(
     `DELETE FROM modals WHERE expires_ms < $now
      OR rowid <= (SELECT COALESCE(MAX(rowid), 0) - $max FROM modals)`,
   )
   return {
     register(modal) {
-      sweep.run({ now: clock.nowMs(), max: MODALS_MAX })
+      expire.run({ now: clock.nowMs(), max: MODALS_MAX })
       const id = crypto.randomUUID()
       insert.run({ id, ...modal, expires: clock.nowMs() + MODAL_LIFE_MS })
       return id

@@ -1,4 +1,4 @@
-// Slack's Web API as the bot uses it: posting, editing, whispering, modals.
+// The part of Slack's Web API that the bot uses: posts, edits, private messages and modals.
 
 import type { ModalView } from '@slack/types'
 import { ErrorCode } from '@slack/web-api'
@@ -8,10 +8,10 @@ import type { Log } from '../system/log.ts'
 import type { AnswerPort } from './answers.ts'
 import type { CardPort } from './cards.ts'
 
-/** Errors that say the bot is not in a channel: then it is said in another way. */
+/** Errors that mean the bot cannot post in a channel; the message is then sent in another way. */
 const NOT_THERE = new Set(['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message'])
 
-/** Makes the port on Bolt's client, which waits and tries again when Slack asks for it (429, Retry-After). */
+/** Creates the port on Bolt's client, which waits and retries when Slack asks for it (429, Retry-After). */
 export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort {
   return {
     async post(channel, { text, blocks }) {

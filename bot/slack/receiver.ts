@@ -1,6 +1,5 @@
-// Slack's HTTP requests, taken by Hono and given to Bolt. The raw body is read first, and nothing is looked at in it
-// before its signature and its time are right. Bolt's own receivers accept times in the future; this one does not. A
-// request that comes a second time is acknowledged and not run.
+// Receives Slack's HTTP requests with Hono and passes them to Bolt. The raw body is parsed only after its signature and timestamp were
+// verified. Bolt's own receivers accept timestamps in the future; this one does not. A repeated request is acknowledged and not run.
 
 import { verifySlackRequest } from '@slack/bolt'
 import type { App, Receiver, ReceiverEvent } from '@slack/bolt'
@@ -11,15 +10,15 @@ import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
 import type { Repeats } from './repeats.ts'
 
-/** How far the time of a request may be from ours, in seconds, either way. */
+/** Largest difference between the timestamp of a request and the clock here, in seconds, in both directions. */
 export const TIMESTAMP_SKEW_MAX_S = 300
-/** Longest body in bytes. */
+/** The longest body in bytes. */
 export const BODY_LENGTH_MAX = 1024 * 1024
-/** Time in milliseconds after which Slack has given up waiting for the answer. */
+/** Time in milliseconds after which Slack stops waiting for the answer. */
 const ACK_TIMEOUT_MS = 3_000
 
 export interface HonoReceiver extends Receiver {
-  /** To be mounted beside other routes: answers POST /slack/events. */
+  /** Routes to mount: POST /slack/events. */
   readonly routes: Hono
 }
 
@@ -33,7 +32,7 @@ export interface ReceiverDeps {
 const bodySchema = z.looseObject({ type: z.string().optional(), challenge: z.string().optional(), ssl_check: z.string().optional() })
 type Body = z.infer<typeof bodySchema>
 
-/** Makes a receiver for Bolt whose requests come through Hono. */
+/** Creates a receiver for Bolt whose requests come through Hono. */
 export function createHonoReceiver(deps: ReceiverDeps): HonoReceiver {
   let app: App | undefined
   const routes = new Hono()
@@ -52,7 +51,7 @@ export function createHonoReceiver(deps: ReceiverDeps): HonoReceiver {
     if (!app) return c.text('The bot is not ready yet.', 503)
     switch (deps.repeats.check(`signature ${c.req.header('x-slack-signature') ?? ''}`)) {
       case 'repeated':
-        deps.log.warn('a request came a second time and was not run again', { retry: c.req.header('x-slack-retry-num') })
+        deps.log.warn('a repeated request was not run again', { retry: c.req.header('x-slack-retry-num') })
         return c.body(null, 200)
       case 'full':
         return c.text('Too many requests in the last minutes.', 503)
@@ -76,13 +75,14 @@ async function readBody(request: Request): Promise<string | undefined> {
   return bytes.byteLength > BODY_LENGTH_MAX ? undefined : new TextDecoder().decode(bytes)
 }
 
-/** Why a request is not Slack's; undefined when it is. */
+/** Why a request is refused; undefined when Slack signed it. */
 function verify(deps: ReceiverDeps, c: Context, raw: string): string | undefined {
   const signature = c.req.header('x-slack-signature')
   const timestamp = c.req.header('x-slack-request-timestamp')
-  if (signature === undefined || timestamp === undefined || !/^\d{1,12}$/.test(timestamp)) return 'The signature or its time is missing.'
+  if (signature === undefined || timestamp === undefined || !/^\d{1,12}$/.test(timestamp)) return 'The signature or its timestamp is missing.'
   const nowMs = deps.clock.nowMs()
-  if (Math.abs(Math.floor(nowMs / 1000) - Number(timestamp)) > TIMESTAMP_SKEW_MAX_S) return 'The time of the signature is more than 5 minutes away.'
+  if (Math.abs(Math.floor(nowMs / 1000) - Number(timestamp)) > TIMESTAMP_SKEW_MAX_S)
+    return 'The timestamp of the signature differs from the time here by more than 5 minutes.'
   try {
     verifySlackRequest({
       signingSecret: deps.signingSecret,
@@ -112,7 +112,7 @@ function parseBody(raw: string, type: string): Body | undefined {
   return parsed.success ? parsed.data : undefined
 }
 
-/** Gives the event to Bolt; the first acknowledgement is the answer. */
+/** Passes the event to Bolt; the first acknowledgement is the answer. */
 async function dispatch(app: App, { clock, log }: ReceiverDeps, body: Body, c: Context): Promise<Response> {
   const { promise, resolve } = Promise.withResolvers<Response>()
   const retryNum = c.req.header('x-slack-retry-num')
@@ -130,7 +130,7 @@ async function dispatch(app: App, { clock, log }: ReceiverDeps, body: Body, c: C
   }
   const stop = new AbortController()
   const late = clock.sleep(ACK_TIMEOUT_MS, stop.signal).then(
-    () => c.text('Nothing took this request.', 404),
+    () => c.text('Nothing handles this request.', 404),
     () => promise,
   )
   app.processEvent(event).catch((error: unknown) => {

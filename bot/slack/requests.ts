@@ -1,5 +1,5 @@
-// Slack's requests as Bolt delivers them: each is acknowledged at once and answered in the background; a request that
-// Slack sends twice is answered once.
+// Handles Slack's requests as Bolt delivers them: each is acknowledged at once and answered in the background. A request that Slack
+// repeats is answered once.
 
 import type { App, BlockAction, ButtonAction, RespondFn } from '@slack/bolt'
 import type { Log } from '../system/log.ts'
@@ -18,9 +18,9 @@ export interface RequestsDeps {
   readonly background: (work: Promise<void>) => void
 }
 
-/** Registers what happens on commands, presses and submitted modals. */
+/** Registers handlers for commands, buttons and modals. */
 export function listenToSlack({ app, conversation, repeats, log, background }: RequestsDeps): void {
-  // Slack repeats a request under the same trigger; in Socket Mode there is no signature that tells.
+  // Slack repeats a request with the same trigger id; in Socket Mode there is no signature to compare.
   const isNew = (key: string): boolean => {
     const outcome = repeats.check(`request ${key}`)
     if (outcome === 'full') log.warn('a request was dropped, because too many came in the last minutes')

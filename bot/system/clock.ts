@@ -1,11 +1,11 @@
-// Time for the bot. Nothing else in it reads time or sets timers; tests inject a clock of their own.
+// Time for the bot: no other file reads the time or sets timers. Tests inject their own clock.
 
 export interface Clock {
   /** Wall time in milliseconds since 1970. */
   nowMs(): number
   /** Resolves after at least this time; rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /** Calls back after at least this time, again and again, until disposed; never keeps the process alive. */
+  /** Calls back at this interval until disposed; never keeps the process alive. */
   every(ms: number, run: () => void): Disposable
 }
 

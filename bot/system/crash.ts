@@ -1,4 +1,4 @@
-// The last words of a process that fails by a bug.
+// The last message of a process that a bug ends.
 
 /**
  * Ends the program on an error that nobody handles with one sentence and its stack, instead of the runtime's own report

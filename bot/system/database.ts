@@ -1,18 +1,18 @@
-// The bot's one database, `<home>/bot/bot.db`: registry, buttons, cards, uploads to resume and audit. It holds tokens,
-// so folder and file are readable by their owner alone. Several processes (service and consoles) share it.
+// The bot's database, `<home>/bot/bot.db`: registry, buttons, modals, cards, unfinished uploads and the audit log. It contains tokens, so
+// only its owner can read folder and file. Several processes (service and consoles) share it.
 
 import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 
-/** Time another process may hold the write lock, in milliseconds. */
+/** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
 
-/** The open database; what is in it belongs to the parts that prepare their own statements on it. */
+/** The open database. Each part of the bot prepares its own statements on it. */
 export type BotDatabase = Database
 
-/** Steps from one version of the tables to the next; `user_version` counts those taken. */
+/** Migrations from one version of the tables to the next; `user_version` counts those that were applied. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE stores (
      name TEXT PRIMARY KEY COLLATE NOCASE,
@@ -73,12 +73,12 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX slack_requests_until ON slack_requests (until_ms);`,
 ]
 
-/** The bot's home cannot be used: one sentence with the next step. */
+/** The bot's home cannot be used; the message is one sentence with the next step. */
 export class HomeUnusable extends Error {
   override readonly name = 'HomeUnusable'
 }
 
-/** Opens the database of a home folder and brings its tables up to date. Throws HomeUnusable. */
+/** Opens the database of a home folder and migrates its tables. Throws HomeUnusable. */
 export function openDatabase(home: string): BotDatabase {
   const path = join(home, 'bot', 'bot.db')
   try {
@@ -87,13 +87,13 @@ export function openDatabase(home: string): BotDatabase {
     if (error instanceof HomeUnusable) throw error
     const reason = errorText(error)
     throw new HomeUnusable(
-      `${path} cannot be opened: ${reason}. Check owner, space and SLIPWAY_HOME; a damaged file can be moved away, the stores are then added again.`,
+      `${path} cannot be opened: ${reason}. Check its owner, the free space and SLIPWAY_HOME. If the file is damaged, move it away and add the stores again.`,
       { cause: error },
     )
   }
 }
 
-/** A database in memory, for commands that read and write nothing. */
+/** Creates a database in memory, for commands that need no stored data. */
 export function openMemoryDatabase(): BotDatabase {
   const database = new Database(':memory:', { strict: true })
   migrate(database, ':memory:')
@@ -102,14 +102,14 @@ export function openMemoryDatabase(): BotDatabase {
 
 function openFile(path: string): BotDatabase {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  // SQLite gives its journal files the mode of the database, so it must be right before the first page is written.
+  // SQLite gives its journal files the mode of the database, so the mode must be set before the first page is written.
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
   const database = new Database(path, { strict: true })
   database.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
   database.run('PRAGMA journal_mode = WAL')
   database.run('PRAGMA synchronous = FULL')
-  // Tokens of stores that were removed must not stay readable in free pages.
+  // Tokens of deleted stores must not stay readable in free pages.
   database.run('PRAGMA secure_delete = ON')
   migrate(database, path)
   return database
@@ -121,7 +121,9 @@ function migrate(database: Database, path: string): void {
       const row = database.query<{ user_version: number }, []>('PRAGMA user_version').get()
       const version = row?.user_version ?? 0
       if (version > MIGRATIONS.length)
-        throw new HomeUnusable(`${path} was written by a newer Slipway (tables ${version}, known here ${MIGRATIONS.length}): install that version again.`)
+        throw new HomeUnusable(
+          `${path} was written by a newer version of Slipway (tables ${version}, this version knows ${MIGRATIONS.length}). Install that version again.`,
+        )
       for (const step of MIGRATIONS.slice(version)) database.run(step)
       if (version < MIGRATIONS.length) database.run(`PRAGMA user_version = ${MIGRATIONS.length}`)
     })

@@ -1,4 +1,4 @@
-// Files of this machine: the console's history, and images that are sent.
+// Files of this machine: the history of the console, and images to upload.
 
 import { open } from 'node:fs/promises'
 import { appendFileSync, chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -12,29 +12,29 @@ export interface LocalFile {
   readonly length: number
   readonly modifiedMs: number
   open(): ReadStream
-  /** Opens it for reading at any place. */
+  /** Opens it for reading at any offset. */
   openReader(): Promise<LocalFileReader>
 }
 
-/** A file that is open for reading; closed when disposed. */
+/** A file that is open for reading until it is disposed. */
 export interface LocalFileReader extends AsyncDisposable {
-  /** Fills the buffer from a place on, as far as the file goes; gives how many bytes it got. */
+  /** Fills the buffer from an offset on; returns the number of bytes read, which is smaller at the end of the file. */
   read(buffer: Uint8Array, position: number): Promise<number>
-  /** Whether the file is as it was when it was looked at: of the same length, and not written to since. */
+  /** Whether length and modification time are still those that `openLocalFile` found. */
   isUnchanged(): Promise<boolean>
 }
 
-/** Looks at a file that shall be sent. Throws ProblemError when it is none, or cannot be read. */
+/** Describes a file to upload. Throws ProblemError when it is not a file, is empty or cannot be read. */
 export function openLocalFile(path: string): LocalFile {
   const absolute = resolve(path)
   let stat
   try {
     stat = statSync(absolute)
   } catch (error) {
-    throw problem('not-found', `${absolute} cannot be read: ${errorText(error)}.`, { action: 'Check the path.' }, { cause: error })
+    throw problem('not-found', `${absolute} cannot be read: ${errorText(error)}.`, { action: 'Check the path and its permissions.' }, { cause: error })
   }
-  if (!stat.isFile()) throw problem('invalid-input', `${absolute} is not a file.`, { action: 'Give the path of an image file.' })
-  if (stat.size === 0) throw problem('invalid-input', `${absolute} is empty.`, { action: 'Give the path of an image file with content.' })
+  if (!stat.isFile()) throw problem('invalid-input', `${absolute} is not a file.`, { action: 'Use the path of an image file.' })
+  if (stat.size === 0) throw problem('invalid-input', `${absolute} is empty.`, { action: 'Use the path of an image file with content.' })
   const { size: length, mtimeMs } = stat
   return {
     path: absolute,
@@ -65,16 +65,16 @@ async function openReader(path: string, seen: { readonly length: number; readonl
   }
 }
 
-/** Lines of the history that are kept. */
+/** Lines that the history keeps. */
 const HISTORY_LINES_MAX = 1000
 
 export interface History {
-  /** Newest first, as node:readline wants them. */
+  /** The newest lines first, as node:readline expects them. */
   readonly lines: string[]
   add(line: string): void
 }
 
-/** The console's history in a file of its owner alone. Lines with a secret are left out. */
+/** Opens the history of the console, a file that only its owner can read. Lines with a token are not recorded. */
 export function openHistory(path: string): History {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const all = existsSync(path)

@@ -1,4 +1,4 @@
-// The bot's log: one JSON line an entry on standard error, with the member names of pino. Tokens and links never go in.
+// The bot's log: one JSON line for each entry on standard error, with the member names of pino. It never contains tokens or links.
 
 import { errorCode } from '../../protocol/errors.ts'
 import type { Clock } from './clock.ts'
@@ -18,11 +18,11 @@ const LEVELS: Record<LogLevel, number> = { debug: 20, info: 30, warn: 40, error:
 export interface LogDeps {
   readonly clock: Clock
   readonly level: LogLevel
-  /** Takes one line without its end; the default writes to standard error. */
+  /** Receives one line without its line end; the default writes to standard error. */
   readonly write?: (line: string) => void
 }
 
-/** Makes a log. Errors among the fields are written with name, message, code and stack. */
+/** Creates a log. Errors among the fields are written with name, message, code and stack. */
 export function createLog(deps: LogDeps): Log {
   const write = deps.write ?? ((line) => process.stderr.write(`${line}\n`))
   const at =

@@ -1,5 +1,5 @@
-// sd_notify(3) of the bot: one datagram to $NOTIFY_SOCKET for each state, sent with libc's sendto, since neither Bun nor
-// Node has Unix datagram sockets. Without the variable everything here does nothing.
+// sd_notify(3) of the bot: one datagram to $NOTIFY_SOCKET for each state, sent with libc's sendto, because neither Bun nor Node has Unix
+// datagram sockets. Without the variable, nothing is sent.
 
 import { dlopen, FFIType, ptr } from 'bun:ffi'
 import type { Clock } from './clock.ts'
@@ -21,11 +21,11 @@ export interface NotifierDeps {
   readonly clock: Pick<Clock, 'every'>
   /** $NOTIFY_SOCKET: an absolute path, or `@name` for an abstract socket. */
   readonly socket: string | undefined
-  /** Interval of the watchdog in milliseconds; undefined without one. */
+  /** Watchdog interval in milliseconds; undefined without a watchdog. */
   readonly watchdogMs: number | undefined
 }
 
-/** Makes the notifier. From `ready` on it also says twice in each watchdog interval that the event loop turns. */
+/** Creates the notifier. After `ready` it also sends WATCHDOG=1 twice in each watchdog interval. */
 export function createNotifier({ clock, socket, watchdogMs }: NotifierDeps): Notifier {
   const address = socket === undefined ? undefined : socketAddress(socket)
   const send = address ? openSocket(address) : () => {}
@@ -49,7 +49,7 @@ function openSocket(address: Uint8Array<ArrayBuffer>): (message: string) => void
   const descriptor = libc.symbols.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0)
   return (message) => {
     const bytes = new TextEncoder().encode(message)
-    // A lost beat is made up for by the next one; a lost READY ends in systemd's own timeout, which says so.
+    // The next WATCHDOG makes up for a lost one; a lost READY ends in the start timeout of systemd, which reports it.
     libc.symbols.sendto(descriptor, ptr(bytes), BigInt(bytes.byteLength), MSG_DONTWAIT_NOSIGNAL, ptr(address), address.byteLength)
   }
 }

@@ -1,4 +1,4 @@
-// A View as Block Kit: a header, facts, at most fifteen rows a page, buttons with opaque ids, and how old it all is.
+// A View as Block Kit: a header, facts, at most 15 rows a page, buttons with opaque ids, and the age of the answer.
 
 import type { Button, KnownBlock } from '@slack/types'
 import {
@@ -21,24 +21,24 @@ const BUTTONS_MAX = 10
 const NOTES_MAX = 8
 const PROGRESS_MAX = 8
 const BAR_WIDTH = 20
-/** A value longer than this stands in a section of its own: two columns would make it a ribbon. */
+/** A longer value gets a section of its own, because a column would be too narrow for it. */
 const FIELD_VALUE_WIDE = 120
 
-/** What a button does when it is pressed; kept by the bot, never in the message. */
+/** What a button does when it is pressed. The bot keeps it; the message does not contain it. */
 export interface Press {
   readonly command: string
   readonly page: number
   readonly role: Action['role']
-  /** Opens the confirmation of a destroying command. */
+  /** Opens the confirmation of a destructive command. */
   readonly opens?: 'modal'
 }
 
 export interface BlocksOptions {
   readonly nowMs: number
   readonly page?: number
-  /** The command as asked, shown below the answer; empty for none. */
+  /** The command that was asked, shown below the answer; empty for none. */
   readonly command: string
-  /** Keeps what a button does and gives its opaque id. Without it there are no buttons. */
+  /** Stores what a button does and returns its opaque id. Without it there are no buttons. */
   readonly register?: (press: Press) => string
 }
 
@@ -47,12 +47,12 @@ export interface SlackMessage {
   readonly blocks: KnownBlock[]
 }
 
-/** Pages that the rows of a View take. */
+/** The number of pages of a View. */
 export function pageCount(view: View): number {
   return Math.max(1, Math.ceil(view.rows.length / ROWS_PER_PAGE))
 }
 
-/** The message of a View. It keeps Slack's limits whatever the View holds. */
+/** Renders the message of a View, within Slack's limits. */
 export function renderMessage(view: View, options: BlocksOptions): SlackMessage {
   const pages = pageCount(view)
   const page = Math.min(Math.max(0, options.page ?? 0), pages - 1)
@@ -69,7 +69,10 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
       .map((followed) => section(progressText(followed))),
   ]
   const room = MESSAGE_BLOCKS_MAX - tail.length - 1
-  const shown = body.length <= room ? body : [...body.slice(0, room - 1), context(`${body.length - room + 1} more parts: ask in the console for all of them.`)]
+  const shown =
+    body.length <= room
+      ? body
+      : [...body.slice(0, room - 1), context(`${body.length - room + 1} more parts are not shown here; the console shows all of them.`)]
   const blocks: KnownBlock[] = [
     { type: 'header', text: { type: 'plain_text', text: limitText(plainText(heading) || UNKNOWN, HEADER_TEXT_MAX) } },
     ...shown,
@@ -79,7 +82,7 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
   return { text: limitText(escape(fallback(view)), FALLBACK_TEXT_MAX), blocks }
 }
 
-/** `&`, `<` and `>` are Slack's own: in the text of others they are escaped, so that nobody is mentioned or linked. */
+/** Escapes `&`, `<` and `>`, which are markup in Slack, so that a text cannot mention people or contain links. */
 export function escape(text: string): string {
   return plainText(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }
@@ -118,7 +121,7 @@ function fieldBlocks(fields: readonly Field[]): KnownBlock[] {
   return blocks
 }
 
-/** The first cell in bold, then what is known of the others: `Zone zone-1 · Free 12 GB`. */
+/** The first cell in bold, then every other known cell: `Zone zone-1 · Free 12 GB`. */
 function rowText(columns: readonly Column[], row: Row): string {
   const [first, ...others] = columns
   const glyph = row.tone === undefined ? '' : `${GLYPHS[row.tone]} `

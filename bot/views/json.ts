@@ -1,9 +1,9 @@
-// A View as JSON: its facts, in the shapes of the HTTP interface, without layout.
+// A View as JSON: its facts without layout, with the members of the HTTP interface.
 
 import type { View } from './view.ts'
 import { plainJson } from './phrases.ts'
 
-/** One line of JSON without its end; safe to be shown on a terminal. */
+/** One line of JSON without a line end; safe to show on a terminal. */
 export function renderJson(view: View): string {
   return plainJson(JSON.stringify(view.json))
 }

@@ -1,4 +1,4 @@
-// Facts as words, the same in every renderer.
+// Facts as phrases, the same in every renderer.
 
 import type { HealthState } from '../../protocol/health.ts'
 import type { ImageStatus } from '../../protocol/image.ts'
@@ -6,7 +6,7 @@ import type { Task, TaskState } from '../../protocol/task.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import type { Tone } from './view.ts'
 
-/** Stands where a value is not known. */
+/** Shown for an unknown value. */
 export const UNKNOWN = '–'
 
 export const GLYPHS: Record<Tone, string> = { good: '●', warning: '▲', bad: '✖', plain: '·' }
@@ -22,7 +22,7 @@ export function formatAgo(ms: number, nowMs: number): string {
   return `${formatAt(ms)} (${age < 1000 ? 'now' : `${formatDuration(age)} ago`})`
 }
 
-/** A time of the wire as `formatAt` shows it. */
+/** A time from the HTTP interface as `formatAt` shows it. */
 export function formatWireTime(time: string | null): string {
   return time === null ? UNKNOWN : formatAt(Date.parse(time))
 }
@@ -97,18 +97,17 @@ export function plural(count: number, noun: string): string {
 }
 
 /**
- * Characters that could move a terminal's cursor, reorder or hide text, or end a line: C0 and C1 controls, everything of the
- * category Format (bidirectional, zero-width, soft hyphen, tags), line and paragraph separators, halves of surrogate pairs,
- * and letters that show nothing.
+ * Characters that can move the cursor of a terminal, reorder or hide text, or end a line: C0 and C1 controls, the category Format
+ * (bidirectional, zero-width, soft hyphen, tags), line and paragraph separators, halves of surrogate pairs, and invisible letters.
  */
 const UNPLAIN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u034f\u115f\u1160\u3164\uffa0]/gu
 
-/** The text with `?` for each character that could deceive a reader or steer a terminal. */
+/** The text with `?` for each character that could deceive a reader or control a terminal. */
 export function plainText(text: string): string {
   return text.replaceAll(UNPLAIN, '?')
 }
 
-/** JSON with those characters as `\uXXXX` (RFC 8259 §7): the same value, whatever shows it. Line feeds of its layout stay. */
+/** JSON with these characters as `\uXXXX` (RFC 8259 §7), which is the same value. Line feeds of the layout are kept. */
 export function plainJson(json: string): string {
   const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
   return json.replaceAll(UNPLAIN, (character) => (character === '\n' ? character : character.replaceAll(/[^]/g, escapeUnit)))

@@ -1,5 +1,5 @@
-// Slack's limits on Block Kit. Every message and modal is checked against them before it is sent, so that a long name or
-// a full store can never make Slack refuse an answer.
+// Slack's limits on Block Kit. Every message and modal is checked before it is sent, so that Slack never refuses an answer because of a
+// long name or a full store.
 
 import type { Button, KnownBlock, MrkdwnElement, PlainTextElement } from '@slack/types'
 
@@ -19,21 +19,21 @@ export const MODAL_TITLE_MAX = 24
 export const PRIVATE_METADATA_MAX = 3000
 export const LABEL_TEXT_MAX = 2000
 export const PLACEHOLDER_TEXT_MAX = 150
-/** Slack asks for 4,000 characters at most in the fallback text of a message. */
+/** Slack recommends at most 4,000 characters for the fallback text of a message. */
 export const FALLBACK_TEXT_MAX = 4000
 
-/** Blocks break a limit: a bug in a renderer, found before Slack sees it. */
+/** Blocks exceed a limit: a bug in a renderer. */
 export class SlackLimitBroken extends Error {
   override readonly name = 'SlackLimitBroken'
 }
 
-/** Throws SlackLimitBroken with the first limit that is broken. */
+/** Throws SlackLimitBroken with the first limit that the blocks exceed. */
 export function assertSlackLimits(blocks: readonly KnownBlock[], surface: 'message' | 'modal' = 'message'): void {
   const [first] = limitViolations(blocks, surface)
   if (first !== undefined) throw new SlackLimitBroken(first)
 }
 
-/** Every limit that the blocks break, in words. */
+/** A sentence for each limit that the blocks exceed. */
 export function limitViolations(blocks: readonly KnownBlock[], surface: 'message' | 'modal' = 'message'): string[] {
   const violations: string[] = []
   const check: Check = (what, size, max, min = 0) => {
@@ -81,7 +81,7 @@ function checkButton(button: Button, check: Check): void {
   check('action_id', button.action_id?.length ?? 0, ID_MAX)
 }
 
-/** Text cut to a limit, with an ellipsis where something is missing. Never cuts within a character. */
+/** Shortens a text to a limit with an ellipsis. Never splits a character. */
 export function limitText(text: string, max: number): string {
   if (text.length <= max) return text
   let end = max - 1

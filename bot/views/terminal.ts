@@ -1,11 +1,10 @@
-// A View as text for a terminal. Without a width (a pipe, a file) nothing is wrapped; colours only repeat what glyphs
-// and words already say.
+// A View as text for a terminal. Without a width (a pipe, a file) nothing is wrapped. Colours only repeat what glyphs and words say.
 
 import type { Column, Field, FollowedTask, Row, Tone, View } from './view.ts'
 import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from './phrases.ts'
 
 export interface TerminalStyle {
-  /** Columns of the terminal; undefined where text is not wrapped. */
+  /** Columns of the terminal; undefined when text is not wrapped. */
   readonly width: number | undefined
   readonly color: boolean
   readonly nowMs: number
@@ -13,11 +12,11 @@ export interface TerminalStyle {
 
 const COLORS: Record<Tone | 'title' | 'dim', string> = { good: '32', warning: '33', bad: '31', plain: '0', title: '1', dim: '2' }
 const COLUMN_GAP = '  '
-/** Narrowest a column of a table gets before rows are written one below the other. */
+/** The smallest width of a table's column; below it, each row is printed as a list of fields. */
 const COLUMN_WIDTH_MIN = 10
 const BAR_WIDTH = 30
 
-/** The whole text, without the end of its last line. */
+/** Renders a View, without a final line end. */
 export function renderTerminal(view: View, style: TerminalStyle): string {
   const paint = (tone: keyof typeof COLORS, text: string): string => (style.color && text !== '' ? `\u001b[${COLORS[tone]}m${text}\u001b[0m` : text)
   const glyph = view.tone === 'plain' ? '' : `${paint(view.tone, GLYPHS[view.tone])} `
@@ -27,16 +26,16 @@ export function renderTerminal(view: View, style: TerminalStyle): string {
   if (view.rows.length > 0) parts.push(tableLines(view.columns, view.rows, style, paint).join('\n'))
   for (const followed of view.progress.filter(({ task }) => !isEnded(task.state))) parts.push(progressLine(followed, paint))
   const blocked = view.confirm?.checklist.some((item) => !item.passed) ?? false
-  if (view.confirm && !blocked) parts.push(`Type ${plainText(view.confirm.name)} to go on.`)
+  if (view.confirm && !blocked) parts.push(`Type ${plainText(view.confirm.name)} to confirm.`)
   for (const note of view.notes) parts.push(wrap(`! ${plainText(note)}`, style.width).join('\n'))
-  // What destroys is offered as a button, and never suggested as the next thing to type.
+  // Destructive commands are offered as buttons in Slack and never suggested as the next command.
   const next = view.actions.filter((action) => action.command !== '' && action.style !== 'danger')
   if (next.length > 0) parts.push(next.map((action, i) => paint('dim', `${i === 0 ? 'Next:' : '     '} ${plainText(action.command)}`)).join('\n'))
   parts.push(paint('dim', `as of ${formatAgo(view.asOfMs, style.nowMs)}`))
   return parts.join('\n')
 }
 
-/** One line that is written over and over while work goes on. */
+/** One line that is overwritten while work is in progress. */
 export function renderProgress(view: View, width: number): string {
   const line = view.progress.map((followed) => progressLine(followed, (_tone, text) => text)).join('  ')
   return cut(`${plainText(view.title)}  ${line}`, Math.max(20, width - 1))
@@ -101,7 +100,7 @@ function recordLines(columns: readonly Column[], row: Row, style: TerminalStyle,
   return fieldLines(fields, style, paint)
 }
 
-/** Widths that fit, taken from the widest columns that may be broken; undefined when none do. */
+/** Column widths that fit: the widest columns that may be wrapped are narrowed. Undefined when no widths fit. */
 function fit(columns: readonly Column[], naturals: ReadonlyMap<Column, number>, width: number | undefined): number[] | undefined {
   const widths = columns.map((column) => naturals.get(column) ?? 0)
   const gaps = COLUMN_GAP.length * Math.max(0, widths.length - 1)
@@ -114,7 +113,7 @@ function fit(columns: readonly Column[], naturals: ReadonlyMap<Column, number>, 
   return widths
 }
 
-/** Lines of at most this width, broken at spaces where there are any. */
+/** Lines of at most this width, broken at spaces where possible. */
 function wrap(text: string, width: number | undefined): string[] {
   if (width === undefined || Bun.stringWidth(text) <= width) return [text]
   const lines: string[] = []

@@ -1,22 +1,22 @@
-// What a command answers, free of any layout. Block Kit, terminal and JSON are made from the same View, so that an
-// operator reads the same facts wherever the question was asked.
+// The answer of a command without layout. Block Kit, terminal and JSON are rendered from the same View, so an operator reads the same
+// facts everywhere.
 
 import type { Role } from '../../protocol/access.ts'
 import type { Task } from '../../protocol/task.ts'
 
-/** How a command ended: `unclear` was not understood and did nothing, `refused` did nothing, `failed` may have begun. */
+/** How a command ended: `unclear` was not understood, `refused` changed nothing, `failed` may have changed something. */
 export type Outcome = 'done' | 'refused' | 'failed' | 'unclear'
 
-/** How a fact is to be felt. Every renderer shows it as a glyph beside words, never by colour alone. */
+/** How good or bad a fact is. Every renderer shows it as a glyph next to words, never by colour alone. */
 export type Tone = 'good' | 'warning' | 'bad' | 'plain'
 
 export interface Column {
   readonly key: string
   readonly label: string
   readonly align?: 'right'
-  /** Names, ids and addresses: never broken over lines, so that they can be copied. */
+  /** Names, ids and addresses: never wrapped, so that they can be copied. */
   readonly isWhole?: true
-  /** Left out of a table that is too wide for the terminal, the last such column first. */
+  /** Dropped when the table is too wide for the terminal, the last such column first. */
   readonly isMinor?: true
 }
 
@@ -32,7 +32,7 @@ export interface Field {
   readonly tone?: Tone
 }
 
-/** A command that makes sense next: a button in Slack, a suggestion in the console. */
+/** A command to run next: a button in Slack, a suggestion in the console. */
 export interface Action {
   readonly label: string
   readonly command: string
@@ -43,17 +43,17 @@ export interface Action {
 export interface ChecklistItem {
   readonly label: string
   readonly passed: boolean
-  /** What was found; for one that did not pass also what to do. */
+  /** What was found and, when it did not pass, what to do. */
   readonly detail: string
 }
 
-/** A destroying command that waits for the typed name. */
+/** A destructive command that waits for the typed name. */
 export interface Confirm {
-  /** What has to be typed. */
+  /** The text to type. */
   readonly name: string
   readonly question: string
   readonly checklist: readonly ChecklistItem[]
-  /** The command that does it once `--confirm NAME` is added; carries the fingerprint of the plan that was shown. */
+  /** The command to which `--confirm NAME` is added; it contains the fingerprint of the plan that was shown. */
   readonly command: string
 }
 
@@ -66,7 +66,7 @@ export interface FormInput {
   readonly initial?: string
 }
 
-/** Input that a command lacks. The answers are added to the command as `key=value`. */
+/** Input that is missing from a command. The answers are added to the command as `key=value`. */
 export interface Form {
   readonly command: string
   readonly submit: string
@@ -82,7 +82,7 @@ export interface FollowedTask {
 export interface View {
   readonly outcome: Outcome
   readonly title: string
-  /** One sentence: what happened, or why not. */
+  /** One sentence: what happened, or why nothing did. */
   readonly text: string
   readonly tone: Tone
   readonly fields: readonly Field[]
@@ -91,19 +91,19 @@ export interface View {
   readonly progress: readonly FollowedTask[]
   readonly actions: readonly Action[]
   readonly notes: readonly string[]
-  /** Holds a secret such as a link: shown to the one who asked, never to a channel. */
+  /** Contains a secret such as a link: shown only to the person who asked. */
   readonly isPrivate: boolean
   readonly form?: Form
   readonly confirm?: Confirm
-  /** When the oldest fact in it was true, in milliseconds since 1970. */
+  /** The time of the oldest fact in it, in milliseconds since 1970. */
   readonly asOfMs: number
-  /** The facts as JSON: what `--json` prints. */
+  /** The facts that `--json` prints. */
   readonly json: unknown
 }
 
 export type ViewDraft = Partial<View> & Pick<View, 'title' | 'asOfMs' | 'json'>
 
-/** A View with everything left out filled in. */
+/** Completes a View with empty values. */
 export function makeView(draft: ViewDraft): View {
   return { outcome: 'done', text: '', tone: 'plain', fields: [], columns: [], rows: [], progress: [], actions: [], notes: [], isPrivate: false, ...draft }
 }

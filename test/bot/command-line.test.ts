@@ -1,4 +1,4 @@
-// What the words after `slipway` ask for.
+// How the arguments of `slipway` are read.
 
 import { describe, expect, test } from 'bun:test'
 import { readCommandLine } from '../../bot/command-line.ts'

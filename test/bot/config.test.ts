@@ -1,4 +1,4 @@
-// Which environment is which bot, and what is refused with which words.
+// How the environment configures the bot, and what is refused with which sentence.
 
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { ConfigRefused, readBotConfig } from '../../bot/config.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 describe('readBotConfig', () => {
-  test('without Slack it is the console on ./data', () => {
+  test('without Slack it is the console, with its home in ./data', () => {
     const config = readBotConfig({})
     expect(config.slack).toBeUndefined()
     expect(config.home).toBe(join(process.cwd(), 'data'))
@@ -21,7 +21,7 @@ describe('readBotConfig', () => {
     expect(readBotConfig({}, undefined, '/usrlocal').home).toBe('/usrlocal/data')
   })
 
-  test('app and bot token are Socket Mode', () => {
+  test('an app token and a bot token select Socket Mode', () => {
     expect(readBotConfig({ SLACK_APP_TOKEN: 'xapp-1', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_SIGNING_SECRET: 's' }).slack).toEqual({
       kind: 'socket',
       appToken: 'xapp-1',
@@ -29,13 +29,13 @@ describe('readBotConfig', () => {
     })
   })
 
-  test('signing secret and bot token are HTTP on 127.0.0.1:8421, or where it is said', () => {
+  test('a signing secret and a bot token select HTTP, on 127.0.0.1:8421 by default', () => {
     const environment = { SLACK_SIGNING_SECRET: 's', SLACK_BOT_TOKEN: 'xoxb-1' }
     expect(readBotConfig(environment).slack).toEqual({ kind: 'http', signingSecret: 's', botToken: 'xoxb-1', hostname: '127.0.0.1', port: 8421 })
     expect(readBotConfig({ ...environment, SLIPWAY_BOT_LISTEN: '[::1]:9000' }).slack).toMatchObject({ hostname: '::1', port: 9000 })
   })
 
-  test("credentials come from systemd's folder too, the environment wins", async () => {
+  test("credentials also come from systemd's folder; the environment takes precedence", async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('slack-bot-token'), 'xoxb-file\n')
     await Bun.write(folder.file('slack-app-token'), 'xapp-file\n')
@@ -44,7 +44,7 @@ describe('readBotConfig', () => {
     expect(readBotConfig({ ...environment, SLACK_BOT_TOKEN: 'xoxb-env' }).slack).toMatchObject({ botToken: 'xoxb-env' })
   })
 
-  test('SLACK_API_URL gets its slash', () => {
+  test('SLACK_API_URL gets a trailing slash', () => {
     expect(readBotConfig({ SLACK_API_URL: 'http://127.0.0.1:1/api' }).slackApiUrl).toBe('http://127.0.0.1:1/api/')
   })
 

@@ -1,4 +1,4 @@
-// A bot on a folder of its own, with the console's output as text: what most of the bot's tests begin with.
+// A bot with a home folder of its own, and the output of its console as text.
 
 import { PassThrough, Writable } from 'node:stream'
 import { runConsole } from '../../bot/console/console.ts'
@@ -12,22 +12,22 @@ export interface ConsoleRun {
   readonly output: string
 }
 
-/** Opens the bot of a home folder; contacts give up quickly. */
+/** Opens the bot of a home folder; contacts time out quickly. */
 export function openTestBot(home: string, clock: Clock = systemClock): OpenBot {
   return openBot(home, { clock, contactTimeoutMs: 2_000 })
 }
 
-/** Runs one command as a shell would; the output as it would go into a pipe. */
+/** Runs one command as a shell does, with its output in a pipe. */
 export async function runCommand(bot: OpenBot, ...words: string[]): Promise<ConsoleRun> {
   return run(bot, words, '')
 }
 
-/** Runs lines as they come from a pipe. */
+/** Runs the lines of a pipe. */
 export async function runLines(bot: OpenBot, lines: string): Promise<ConsoleRun> {
   return run(bot, [], lines)
 }
 
-/** Runs a command with `--json`; gives the value and the exit code. */
+/** Runs a command with `--json`; returns the value and the exit code. */
 export async function runJson(bot: OpenBot, ...words: string[]): Promise<{ code: number; value: Record<string, unknown> }> {
   const { code, output } = await run(bot, [...words, '--json'], '')
   return { code, value: JSON.parse(output) as Record<string, unknown> }

@@ -1,10 +1,10 @@
-// What a command of the console loads: modules that only the service or an upload needs would double the time it takes.
+// What a command of the console loads: modules that only the service or an upload needs would double its start time.
 
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 
-/** Packages and files that are evaluated when this file is run, type-only and dynamic imports left out. */
+/** Packages and files that running this file evaluates, without type-only and dynamic imports. */
 function loadedBy(entry: string): Set<string> {
   const transpiler = new Bun.Transpiler({ loader: 'ts' })
   const loaded = new Set<string>()
@@ -29,7 +29,7 @@ describe('a command of the console', () => {
     expect(heavy).toEqual([])
   })
 
-  test('is told apart from the service, which loads Bolt', () => {
+  test('loads less than the service, which loads Bolt', () => {
     expect(loadedBy('bot/serve.ts')).toContain('@slack/bolt')
   })
 })

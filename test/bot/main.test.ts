@@ -1,4 +1,4 @@
-// The program as it is started: exit codes, one JSON value on standard output, the service under SIGTERM.
+// The program from outside: exit codes, one JSON value on standard output, and SIGTERM of the service.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
@@ -30,7 +30,7 @@ async function run(words: readonly string[], environment: Record<string, string>
 }
 
 describe('console', () => {
-  test('prints one JSON value and ends with the code of what it ran', async () => {
+  test('prints one JSON value and exits with the code of the command', async () => {
     await using folder = await createTemporaryFolder()
     const environment = { SLIPWAY_HOME: folder.path }
     const good = await run(['console', 'store', 'list', '--json'], environment)
@@ -47,7 +47,7 @@ describe('console', () => {
 })
 
 describe('help and version', () => {
-  test('are understood in every usual form, and create no home folder', async () => {
+  test('are accepted in every usual form and create no home folder', async () => {
     await using folder = await createTemporaryFolder()
     const environment = { SLIPWAY_HOME: folder.file('home') }
     for (const flag of ['--version', '-V']) expect(await run([flag], environment)).toEqual({ code: 0, stdout: `${packageFile.version}\n`, stderr: '' })
@@ -75,7 +75,7 @@ describe('serve', () => {
     expect(stderr.trim().split('\n').at(-1)).toContain(sentence)
   })
 
-  test('with a Slack that does not answer it keeps trying, and stops cleanly on SIGTERM', async () => {
+  test('keeps retrying while Slack does not answer, and stops cleanly on SIGTERM', async () => {
     await using folder = await createTemporaryFolder()
     const environment = {
       SLIPWAY_HOME: folder.path,
@@ -89,7 +89,7 @@ describe('serve', () => {
     const reading = (async () => {
       for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text
     })()
-    await until('it has tried twice', () => log.split('Slack cannot be reached; trying again').length > 2)
+    await until('it has retried', () => log.split('Slack cannot be reached; retrying').length > 2)
     expect(child.exitCode).toBeNull()
     child.kill('SIGTERM')
     expect(await child.exited).toBe(0)
@@ -97,11 +97,11 @@ describe('serve', () => {
     expect(log).toContain('Check the network and SLACK_API_URL')
   })
 
-  test('connects once Slack answers, and tells systemd how it stands', async () => {
+  test('connects once Slack answers, and reports its state to systemd', async () => {
     await using folder = await createTemporaryFolder()
     await using slack = createFakeSlack()
     let isUp = false
-    // A gateway that is down at first: what DNS or a firewall looks like to the bot.
+    // A gateway that is down at first looks to the bot like missing DNS or a firewall.
     await using gateway = Bun.serve({
       port: 0,
       hostname: '127.0.0.1',
@@ -126,7 +126,7 @@ describe('serve', () => {
     expect(await child.exited).toBe(0)
   })
 
-  test('ends with 2 when Slack refuses the token, also when it was not reached at first', async () => {
+  test('exits with 2 when Slack refuses the token, even after retries', async () => {
     await using folder = await createTemporaryFolder()
     await using slack = createFakeSlack({ botToken: 'xoxb-other' })
     let asked = 0
@@ -143,7 +143,7 @@ describe('serve', () => {
       SLACK_API_URL: `http://127.0.0.1:${gateway.port}/api/`,
     })
     expect(code).toBe(2)
-    expect(stderr).toContain('trying again')
+    expect(stderr).toContain('retrying')
     expect(stderr).toContain('Slack refuses')
   })
 

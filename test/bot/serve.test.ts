@@ -1,4 +1,4 @@
-// The service looks at every store by itself, so that it is known since when one is silent although nobody asked.
+// The service observes every store at an interval, so that the bot knows since when a store has been silent.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { readBotConfig } from '../../bot/config.ts'
@@ -15,7 +15,7 @@ import { until } from '../support/until.ts'
 // Processes and connections on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
 
-test('polling finds a store that falls silent, and one that comes back', async () => {
+test('polling notices a store that stops answering, and one that answers again', async () => {
   await using folder = await createTemporaryFolder()
   const agent = createMemoryAgent('edge-a')
   pairStore(folder.path, { name: 'edge-a', url: agent.url, token: agent.token, zone: 'zone-1' })

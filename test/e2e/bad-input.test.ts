@@ -1,5 +1,5 @@
-// What people get wrong: each is told in one sentence with the next step, as exit code 2 at the start or as a problem, and
-// changes nothing. More of what a start refuses is in commands.test.ts.
+// Common mistakes: each is answered with one sentence and the next step, as exit code 2 at the start or as a problem, and changes
+// nothing. commands.test.ts has more refused starts.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ function snapshot(folder: string): Record<string, string> {
 }
 
 describe('a start with', () => {
-  /** Starts with this configuration; expects the refusal and that nothing was made or changed. Gives the sentence. */
+  /** Starts with this configuration; expects a refusal that creates and changes nothing. Returns the sentence. */
   const refused = async (folder: TemporaryFolder, toml: string, environment: Record<string, string> = {}): Promise<string> => {
     const file = folder.file('agent.toml')
     writeFileSync(file, toml)
@@ -66,7 +66,7 @@ describe('a start with', () => {
     })
   }
 
-  test('a link to a system folder as mount path, also on the way, is refused', async () => {
+  test('a mount path that is or contains a link to a system folder is refused', async () => {
     await using folder = await createTemporaryFolder()
     symlinkSync('/usr/share', folder.file('link'))
     symlinkSync(folder.file('link'), folder.file('again'))
@@ -103,7 +103,7 @@ describe('a request with', () => {
     await folder[Symbol.asyncDispose]()
   })
 
-  /** The problem of a refused request; its members are all there, and the store has what it had. */
+  /** The problem of a refused request; all of its members are present, and the store is unchanged. */
   const problemOf = async (method: string, path: string, init: { token?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Problem> => {
     const response = await fetch(`${agent.url}${path}`, {
       method,
@@ -131,12 +131,12 @@ describe('a request with', () => {
     }
     expect(await problemOf('POST', '/v1/uploads', { headers: { ...tus, 'Upload-Length': '1' } })).toMatchObject({ status: 401 })
     expect(await problemOf('DELETE', `/v1/images/${image.id}`)).toMatchObject({ status: 401 })
-    // Health tells its state to everybody, and nothing more.
+    // Without a token, health shows its state and nothing else.
     const health = (await (await fetch(`${agent.url}/v1/health`)).json()) as { state: string; checks: unknown[] }
     expect(health).toMatchObject({ checks: [] })
   })
 
-  test('a role that is too low is forbidden, and told which one is needed', async () => {
+  test('a role that is too low is forbidden; the detail names the required one', async () => {
     const cases: [string, string, string, string, object][] = [
       ['viewer', 'POST', '/v1/uploads', 'uploader', { headers: { ...tus, 'Upload-Length': '1' } }],
       ['uploader', 'POST', '/v1/store/cleanup', 'operator', json({})],
@@ -152,7 +152,7 @@ describe('a request with', () => {
     }
   })
 
-  test('a path outside the mount path gets nothing, by dots, encodings, NUL or links', async () => {
+  test('a path outside the mount path is refused, whether by dots, encodings, NUL or links', async () => {
     const outside = [
       '../secret',
       'inbox/../../secret',
@@ -182,7 +182,7 @@ describe('a request with', () => {
     const { available } = capacity
     const over = await problemOf('POST', '/v1/uploads', { ...admin, headers: { ...tus, 'Upload-Length': '4000000001' } })
     expect(over).toMatchObject({ status: 413, type: 'urn:slipway:problem:payload-too-large' })
-    // The space is that of this machine: a second agent is given one that has none above its reserve.
+    // The space is that of this machine, so a second agent gets a reserve that leaves none.
     await using tight = await createTemporaryFolder()
     await using full = await startAgent(tight.path, { environment: { SLIPWAY_STORE_RESERVED: String(Math.max(0, available) + 2 ** 50) } })
     const response = await fetch(`${full.url}/v1/uploads`, { method: 'POST', headers: full.headers({ ...tus, 'Upload-Length': '1000' }) })

@@ -1,4 +1,4 @@
-// The agent's program from outside: commands, exit codes, and starts that are refused in words with nothing changed.
+// The agent's program from outside: commands, exit codes, starts that are refused without changes, and the space that commands free.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
@@ -46,7 +46,7 @@ async function writeConfig(folder: TemporaryFolder, text: string): Promise<strin
   return path
 }
 
-describe('a start is refused with exit code 2, one sentence, and nothing changed:', () => {
+describe('a start is refused with exit code 2, one sentence and no change:', () => {
   const refusals: readonly [string, (folder: TemporaryFolder) => string | Promise<string>, RegExp][] = [
     [
       'an unknown key',
@@ -77,7 +77,7 @@ describe('a start is refused with exit code 2, one sentence, and nothing changed
       /^tls\.cert and tls\.key belong together\. Set both, or neither\.\n$/,
     ],
     [
-      'a certificate that is not there',
+      'a missing certificate',
       ({ path }) => agentToml(path, `[tls]\nkey = "${path}/key.pem"\ncert = "${path}/cert.pem"\n`),
       /^tls\.\w+ ".*" cannot be read \(ENOENT\)\. Name a PEM file .*\n$/,
     ],
@@ -91,7 +91,7 @@ describe('a start is refused with exit code 2, one sentence, and nothing changed
     expect(await inventory(folder)).toEqual(before)
   })
 
-  test('a taken port', async () => {
+  test('a port in use', async () => {
     await using folder = await createTemporaryFolder()
     await using other = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() })
     const config = await writeConfig(folder, agentToml(folder.path).replace('127.0.0.1:0', `127.0.0.1:${other.port}`))
@@ -121,7 +121,7 @@ describe('a start is refused with exit code 2, one sentence, and nothing changed
     expect((await agent.client.health()).state).not.toBe('error')
   })
 
-  test('a file that is not there, and a command that is none', async () => {
+  test('a missing file, and an unknown command', async () => {
     expect(await run(['serve', '--config', '/nowhere/agent.toml'])).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot be read (ENOENT)') })
     expect(await run(['server'])).toMatchObject({ code: 2, stderr: expect.stringContaining('Usage: slipway-agent COMMAND') })
     expect(await run(['serve', '--confg', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--confg') })
@@ -129,7 +129,7 @@ describe('a start is refused with exit code 2, one sentence, and nothing changed
 })
 
 describe('serve --check', () => {
-  test('says whether a configuration is valid, and changes nothing', async () => {
+  test('says whether a configuration is valid and changes nothing', async () => {
     await using folder = await createTemporaryFolder()
     const good = await writeConfig(folder, agentToml(folder.path))
     expect(await run(['serve', '--check', '--config', good])).toEqual({ code: 0, stdout: 'The configuration of store test is valid.\n', stderr: '' })
@@ -138,8 +138,8 @@ describe('serve --check', () => {
   })
 })
 
-describe('commands beside the agent', () => {
-  test('verify, clean and rebuild the store that it left', async () => {
+describe('commands on a stopped store', () => {
+  test('verify, clean and rebuild it', async () => {
     await using folder = await createTemporaryFolder()
     const config = folder.file('agent.toml')
     const keep = await fill(folder, 'keep')
@@ -181,7 +181,7 @@ describe('commands beside the agent', () => {
     expect(await contentOf(agent.url, id, agent.headers())).toBe(digest)
   })
 
-  test('end with 1 and name what is damaged', async () => {
+  test('exit with 1 and name what is damaged', async () => {
     await using folder = await createTemporaryFolder()
     const config = folder.file('agent.toml')
     const { id } = await fill(folder, 'hit')
@@ -196,7 +196,7 @@ describe('commands beside the agent', () => {
   })
 })
 
-/** Sends an image to an agent on the folder, which then ends; one that shall go is three times as long and deleted for good. */
+/** Uploads an image to an agent on the folder and stops the agent; a dropped image is three times as long and deleted for good. */
 async function fill(folder: TemporaryFolder, name: string, isDropped = false): Promise<{ id: string; digest: string }> {
   await mkdir(folder.path, { recursive: true })
   await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "immediate"\n' })

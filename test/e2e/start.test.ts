@@ -1,4 +1,4 @@
-// `run start` as a user has it: from npx or bun, with a terminal, with piped lines, and as a service without any input.
+// `run start` as a user runs it: from npx or bun, at a terminal, with piped lines, and as a service without input.
 
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ const npxTest = requireTool('npx', 'npm')
 interface Started extends AsyncDisposable {
   readonly pid: number
   output(): string
-  /** What the agent behind it answers on a path; undefined while there is none. */
+  /** The answer of its agent on a path; undefined while no agent answers. */
   get(path: string): Promise<Response | undefined>
   ended(): Promise<number>
   write(text: string): void
@@ -27,7 +27,7 @@ interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-/** Starts on a home folder with a free port; disposing kills it, and its agent ends with it. */
+/** Starts on a home folder with a free port; disposing kills it, which also ends its agent. */
 function start(home: string, { input = 'ignore', command = [process.execPath, 'scripts/start.ts'], environment = {} }: StartOptions = {}): Started {
   const child = Bun.spawn([...command], {
     cwd: ROOT,
@@ -66,7 +66,7 @@ const serving = (started: Started) => until('the agent answers', async () => (aw
 const silent = (started: Started) => until('the agent is gone', async () => (await started.get('/v1/health')) === undefined)
 
 describe('without input', () => {
-  test('serves until SIGTERM, then ends with 0 and leaves no agent behind', async () => {
+  test('serves until SIGTERM, then exits with 0 and leaves no agent behind', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path)
     await serving(started)
@@ -77,7 +77,7 @@ describe('without input', () => {
     expect(await Bun.file(folder.file('agent.log')).text()).toContain('"msg":"stopped"')
   })
 
-  test('a start that was killed takes its agent along, and the next one goes on with the same store and token', async () => {
+  test('a start that is killed ends its agent, and the next one uses the same store and token', async () => {
     await using folder = await createTemporaryFolder()
     const stores: string[] = []
     const tokens: string[] = []
@@ -93,7 +93,7 @@ describe('without input', () => {
     expect(tokens[0]).toBe(tokens[1] ?? '')
   })
 
-  npxTest('ends when npx is told to, which does not tell it', async () => {
+  npxTest('ends with npx, which does not forward the signal', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { command: ['npx', '-y', 'bun@1.4.5', 'run', 'start'] })
     await serving(started)
@@ -101,12 +101,12 @@ describe('without input', () => {
     await silent(started)
   })
 
-  test('goes on when the shell that started it in the background has left', async () => {
+  test('continues after the shell that started it in the background has ended', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { command: ['sh', '-c', `${process.execPath} run start & echo pid $!; wait $!`] })
     await serving(started)
     process.kill(started.pid, 'SIGKILL')
-    // Longer than any look at the processes above it.
+    // Longer than the interval at which it checks its parent processes.
     await Bun.sleep(1000)
     expect((await started.get('/v1/health'))?.status).toBe(200)
     process.kill(Number(/pid (\d+)/.exec(started.output())?.[1]), 'SIGTERM')
@@ -115,7 +115,7 @@ describe('without input', () => {
 })
 
 describe('piped lines', () => {
-  test('are run one by one, then all of it stops; the exit code is the worst of theirs', async () => {
+  test('are run one by one, then everything stops; the exit code is the worst of theirs', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { input: 'pipe' })
     started.write('store list --json\nstore health local --json\nimage show nothing\n')
@@ -127,7 +127,7 @@ describe('piped lines', () => {
     await silent(started)
   })
 
-  test('an input that stays open keeps it serving', async () => {
+  test('keep it serving while the input stays open', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { input: 'pipe' })
     await serving(started)
@@ -140,7 +140,7 @@ describe('piped lines', () => {
 })
 
 describe('a terminal', () => {
-  pythonTest('shows the console, and Ctrl-D stops both cleanly', async () => {
+  pythonTest('shows the console; Ctrl-D stops console and agent cleanly', async () => {
     await using folder = await createTemporaryFolder()
     const script = `
 import os, pty, sys
@@ -179,7 +179,7 @@ print('exit', os.waitstatus_to_exitcode(status))
 })
 
 describe('refusals', () => {
-  test('a taken port is one sentence, and exit code 2', async () => {
+  test('a port in use ends the start with one sentence and exit code 2', async () => {
     await using folder = await createTemporaryFolder()
     await using other = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response('other') })
     await using started = start(folder.path, { environment: { SLIPWAY_NETWORK_LISTEN: `127.0.0.1:${other.port}` } })

@@ -1,4 +1,4 @@
-// The five-minute tour of the README, line by line as it stands there, on ports and folders of the test.
+// Runs the five-minute tour of the README line by line, on ports and folders of the test.
 
 import { describe, expect, setDefaultTimeout } from 'bun:test'
 import { cpSync } from 'node:fs'
@@ -33,7 +33,7 @@ function freePort(): number {
 }
 
 describe('the tour', () => {
-  tourTest('works as it is written', async () => {
+  tourTest('works as written, frees space and leaves no files behind', async () => {
     await using folder = await createTemporaryFolder()
     await using home = await createTemporaryFolder()
     cpSync(join(ROOT, 'docs'), folder.file('docs'), { recursive: true })

@@ -1,4 +1,4 @@
-// The line that `image upload` gives for a link, run as it stands.
+// Runs the curl line of an upload link as `image upload` prints it.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { seededBytes } from '../support/images/image-store.ts'
@@ -11,7 +11,7 @@ import { openTestBot, runJson } from '../bot/fixture.ts'
 setDefaultTimeout(60_000)
 
 test.each([
-  ['a name of its own', 'name=linked', 'linked'],
+  ['the name in the link', 'name=linked', 'linked'],
   ['the name of the file', '', 'my disk.raw'],
 ])('the curl line of an upload link sends a file; the image gets %s', async (_what, option, expected) => {
   await using folder = await createTemporaryFolder()

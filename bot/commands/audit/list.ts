@@ -1,4 +1,4 @@
-// `audit list`: who changed what, newest first.
+// `audit list`: the audit log, newest entries first.
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -12,18 +12,18 @@ const ENTRIES_MAX = 1000
 export const auditList = defineCommand({
   noun: 'audit',
   verb: 'list',
-  summary: 'Lists who changed what by command, newest first',
+  summary: 'Lists who changed what, newest first',
   role: 'operator',
   effect: 'read',
   options: {
     actor: { about: 'only commands of this actor', value: 'NAME' },
-    target: { about: 'only commands about this', value: 'TEXT' },
-    limit: { about: `entries, ${ENTRIES_DEFAULT} by default`, value: 'N' },
+    target: { about: 'only commands on this target', value: 'TEXT' },
+    limit: { about: `number of entries, ${ENTRIES_DEFAULT} by default`, value: 'N' },
   },
   run(context, { options }) {
     const limit = options.limit === undefined ? ENTRIES_DEFAULT : Number(options.limit)
     if (!Number.isInteger(limit) || limit < 1 || limit > ENTRIES_MAX)
-      throw problem('invalid-input', `limit=${options.limit} is not a number from 1 to ${ENTRIES_MAX}.`, { action: 'Correct it.' })
+      throw problem('invalid-input', `limit=${options.limit} is not a number from 1 to ${ENTRIES_MAX}.`, { action: 'Use a number in this range.' })
     const entries = context.audit.list({ actor: options.actor, target: options.target, limit })
     const asOfMs = context.clock.nowMs()
     return Promise.resolve(

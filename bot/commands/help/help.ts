@@ -1,4 +1,4 @@
-// `help [noun [verb]]`: made from the table of commands, so that it cannot say anything else than what is there.
+// `help [noun [verb]]`: generated from the table of commands, so it is always complete.
 
 import { nearestName } from '../../../protocol/nearest.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
@@ -12,7 +12,7 @@ import { COMMON_FLAGS, defineCommand, usage } from '../command.ts'
 export const help = defineCommand({
   noun: 'help',
   verb: '',
-  summary: 'Says what can be asked, or everything about one command',
+  summary: 'Lists the commands, or explains one of them',
   role: 'viewer',
   effect: 'read',
   targets: [
@@ -25,7 +25,7 @@ export const help = defineCommand({
     const known = context.commands.filter((command) => noun === undefined || command.noun === noun)
     if (known.length === 0) {
       const meant = nearestName(noun ?? '', [...new Set(context.commands.map((command) => command.noun))])
-      throw problem('not-found', `There is no "${noun}".`, { action: meant === undefined ? 'Say help.' : `Did you mean help ${meant}?` })
+      throw problem('not-found', `There is no command "${noun}".`, { action: meant === undefined ? 'Run help.' : `Did you mean help ${meant}?` })
     }
     if (verb === undefined) return Promise.resolve(overview(context, noun, known))
     const command = known.find((candidate) => candidate.verb === verb)
@@ -34,18 +34,20 @@ export const help = defineCommand({
       verb,
       known.map((candidate) => candidate.verb),
     )
-    throw problem('not-found', `${noun} has no "${verb}".`, { action: meant === undefined ? `Say help ${noun}.` : `Did you mean help ${noun} ${meant}?` })
+    throw problem('not-found', `${noun} has no command "${verb}".`, {
+      action: meant === undefined ? `Run help ${noun}.` : `Did you mean help ${noun} ${meant}?`,
+    })
   },
 })
 
 function overview(context: CommandContext, noun: string | undefined, commands: readonly Command[]): View {
   const asOfMs = context.clock.nowMs()
-  // What one may not run is left out: the list is what can be done, not what there is.
+  // Commands that the actor may not run are left out.
   const allowed = commands.filter((command) => roleIncludes(context.actor.role, command.role))
   const nouns = [...new Set(allowed.map((command) => command.noun))]
   return makeView({
-    title: noun === undefined ? 'Slipway: what can be asked' : `Commands of ${noun}`,
-    text: 'A bare noun lists. help NOUN VERB explains every option.',
+    title: noun === undefined ? 'Slipway commands' : `Commands of ${noun}`,
+    text: 'A noun alone runs its list. help NOUN VERB explains every option.',
     columns: [
       { key: 'command', label: 'Command' },
       { key: 'about', label: 'What it does' },
@@ -63,10 +65,10 @@ function details(context: CommandContext, command: Command): View {
   const fields: Field[] = [
     { label: 'Usage', value: usage(command) },
     { label: 'Role', value: `${command.role} or higher` },
-    ...command.targets.map((target) => ({ label: target.name, value: `${target.about}${target.optional ? ' (may be left out)' : ''}` })),
+    ...command.targets.map((target) => ({ label: target.name, value: `${target.about}${target.optional ? ' (optional)' : ''}` })),
     ...Object.entries(command.options).map(([key, option]) => ({ label: `${key}=${option.value}`, value: option.about })),
     ...Object.entries(command.flags).map(([flag, about]) => ({ label: `--${flag}`, value: about })),
-    ...(command.effect === 'destroy' ? [{ label: '--confirm NAME', value: 'does it without asking for the name' }] : []),
+    ...(command.effect === 'destroy' ? [{ label: '--confirm NAME', value: 'confirms the command without being asked for the name' }] : []),
     ...Object.entries(COMMON_FLAGS).map(([flag, about]) => ({ label: `--${flag}`, value: about })),
     ...command.examples.map((example) => ({ label: 'Example', value: example })),
   ]
@@ -80,7 +82,10 @@ function details(context: CommandContext, command: Command): View {
 }
 
 function shortUsage(command: Command): string {
-  const targets = command.targets.map((target) => (target.optional ? `[${target.name}]` : `${target.name}${target.many ? '…' : ''}`))
+  const targets = command.targets.map(({ name, many, optional }) => {
+    const shown = `${name}${many ? '…' : ''}`
+    return optional ? `[${shown}]` : shown
+  })
   return [command.noun, command.verb, ...targets].filter((word) => word !== '').join(' ')
 }
 

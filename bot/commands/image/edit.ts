@@ -1,4 +1,4 @@
-// `image edit I`: name, description, owner and the other words about an image; its bytes never change.
+// `image edit I`: changes name, description, owner and other metadata of an image; its bytes never change.
 
 import { imagePatchSchema } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -10,14 +10,14 @@ import { imageView } from './image-rows.ts'
 export const imageEdit = defineCommand({
   noun: 'image',
   verb: 'edit',
-  summary: 'Changes what is said about an image',
+  summary: 'Changes name, description, kind, OS, media group or owner of an image',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
   options: {
-    store: { about: 'the store whose copy is meant', value: 'S', subject: 'store' },
+    store: { about: 'the store that holds the copy', value: 'S', subject: 'store' },
     name: { about: 'new name', value: 'NAME' },
-    description: { about: 'what it is', value: 'TEXT' },
+    description: { about: 'description', value: 'TEXT' },
     kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND' },
     os: { about: 'operating system', value: 'OS' },
     mediaGroup: { about: 'media group', value: 'GROUP' },
@@ -30,7 +30,7 @@ export const imageEdit = defineCommand({
     if (!patch.success) {
       const issue = patch.error.issues[0]
       throw problem('invalid-input', `${issue?.path.join('.') || 'The change'}: ${issue?.message ?? 'not valid'}.`, {
-        action: 'Correct it and run the command again.',
+        action: 'Correct the value and run the command again.',
       })
     }
     const { store, image } = await oneImage(context, targets[0] ?? '', storeName)

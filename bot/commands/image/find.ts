@@ -1,4 +1,4 @@
-// From what people type to the image they mean: by id, unique part of an id, or name.
+// Finds the image that people mean, by id, unique part of an id, or name.
 
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'

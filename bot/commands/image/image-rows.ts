@@ -41,7 +41,7 @@ export function imageRow({ store, image, trouble }: FoundImage): Row {
   }
 }
 
-/** An image as `--json` gives it: that of the interface, and the store. */
+/** An image for `--json`: the members of the HTTP interface, and the store. */
 export function imageJson({ store, image }: FoundImage): Record<string, unknown> {
   return { store: store.name, ...image }
 }
@@ -88,7 +88,7 @@ function imageFields({ store, image, trouble }: FoundImage, copies: readonly Fou
     { label: 'Virtual size', value: formatBytes(image.virtualSize) },
     { label: 'Stored size', value: formatBytes(image.storedSize) },
     ...(image.uniqueSize === null ? [] : [{ label: 'Purging frees', value: formatBytes(image.uniqueSize) }]),
-    { label: 'SHA-256', value: image.digest ?? 'pending: computed in the background after an upload' },
+    { label: 'SHA-256', value: image.digest ?? 'being computed in the background' },
     { label: 'Manifest', value: image.manifestDigest ?? UNKNOWN },
     ...optional('Description', image.description),
     ...optional('OS', image.os),

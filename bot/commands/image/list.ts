@@ -76,7 +76,7 @@ export async function listImages(context: CommandContext, { title, store, zone, 
     notes: [
       ...unavailableNotes(found),
       ...gapNotes(contacts, 'its images'),
-      ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown.`),
+      ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown. Narrow the list with name=, owner= or status=.`),
     ],
     asOfMs,
     json: { items: found.map(imageJson), warnings: troubles.map(troubleJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
@@ -105,6 +105,6 @@ function parseStatus(text: string): ImageFilter['status'] {
   if (known.success) return known.data
   const meant = nearestName(text, imageStatusSchema.options)
   throw problem('invalid-input', `"${text}" is not a status.`, {
-    action: meant === undefined ? `Say one of: ${imageStatusSchema.options.join(', ')}.` : `Did you mean ${meant}?`,
+    action: meant === undefined ? `Use one of: ${imageStatusSchema.options.join(', ')}.` : `Did you mean ${meant}?`,
   })
 }

@@ -6,8 +6,8 @@ import { askStore } from '../select.ts'
 import { oneImage } from './find.ts'
 import { imageView } from './image-rows.ts'
 
-export const imageProtect = protection('protect', true, 'Refuses to delete the image until it is unprotected')
-export const imageUnprotect = protection('unprotect', false, 'Lets the image be deleted again')
+export const imageProtect = protection('protect', true, 'Protects an image from being deleted')
+export const imageUnprotect = protection('unprotect', false, 'Removes the protection of an image')
 
 function protection(verb: string, isProtected: boolean, summary: string): Command {
   return defineCommand({
@@ -17,7 +17,7 @@ function protection(verb: string, isProtected: boolean, summary: string): Comman
     role: 'operator',
     effect: 'write',
     targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
-    options: { store: { about: 'the store whose copy is meant', value: 'S', subject: 'store' } },
+    options: { store: { about: 'the store that holds the copy', value: 'S', subject: 'store' } },
     async run(context, { targets, options }) {
       const { store, image } = await oneImage(context, targets[0] ?? '', options.store)
       const changed = await askStore(context, store, (agent) => agent.images.patch(image.id, { protected: isProtected }))

@@ -41,7 +41,7 @@ export const imagePurge = defineCommand({
   role: 'operator',
   effect: 'destroy',
   targets: [{ name: 'I', about: 'name or id of an image, deleted or not', subject: 'any-image', many: true, optional: true }],
-  options: { store: { about: 'the store whose copy or recycle bin is meant', value: 'S', subject: 'store' } },
+  options: { store: { about: 'the store that holds the copy or the recycle bin', value: 'S', subject: 'store' } },
   flags: { bin: 'purges everything in the recycle bin of the store; name no image then' },
   examples: ['image purge debian-12 --confirm debian-12', 'image purge --bin store=edge-a --confirm edge-a'],
   async run(context, input) {

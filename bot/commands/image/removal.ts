@@ -42,13 +42,13 @@ export function removalChecks({ image }: FoundImage): ChecklistItem[] {
   const { name, bindings } = image
   const blocker = statusBlocker(image)
   return [
-    { label: `${name} is not protected`, passed: !image.protected, detail: image.protected ? `protected: image unprotect ${image.id}` : 'not protected' },
+    { label: `Protection of ${name}`, passed: !image.protected, detail: image.protected ? `protected; run image unprotect ${image.id} first` : 'none' },
     {
-      label: `${name} is not in use`,
+      label: `Use of ${name}`,
       passed: bindings.length === 0,
-      detail: bindings.length === 0 ? 'no bindings' : `used by ${bindings.join(', ')}: remove these bindings first`,
+      detail: bindings.length === 0 ? 'no instance uses it' : `used by ${bindings.join(', ')}; remove these bindings first`,
     },
-    { label: `${name} can be removed now`, passed: blocker === undefined, detail: blocker ?? statusWord(image.status) },
+    { label: `Status of ${name}`, passed: blocker === undefined, detail: blocker ?? statusWord(image.status) },
   ]
 }
 
@@ -62,9 +62,9 @@ function statusBlocker({ status, statusReason }: Image): string | undefined {
     case 'creating':
     case 'uploading':
     case 'pending':
-      return `${statusWord(status)}: wait until it is Available or Error`
+      return `${statusWord(status)}; wait until it is Available or Error`
     case 'fileUnavailable':
-      return `${statusWord(status)}${statusReason === null ? '' : ` (${statusReason})`}: wait until the store can read its mount path again`
+      return `${statusWord(status)}${statusReason === null ? '' : ` (${statusReason})`}; wait until the store can read its mount path again`
     case 'available':
     case 'degraded':
     case 'error':

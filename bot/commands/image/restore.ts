@@ -1,4 +1,4 @@
-// `image restore I`: back out of the recycle bin.
+// `image restore I`: restores a deleted image.
 
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
@@ -8,11 +8,11 @@ import { imageView } from './image-rows.ts'
 export const imageRestore = defineCommand({
   noun: 'image',
   verb: 'restore',
-  summary: 'Takes an image back out of the recycle bin',
+  summary: 'Restores an image from the recycle bin',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'I', about: 'name or id of a deleted image', subject: 'deleted-image' }],
-  options: { store: { about: 'the store whose recycle bin has it', value: 'S', subject: 'store' } },
+  options: { store: { about: 'the store whose recycle bin holds it', value: 'S', subject: 'store' } },
   async run(context, { targets, options }) {
     const { store, image } = await oneImage(context, targets[0] ?? '', options.store, 'bin')
     const restored = await askStore(context, store, (agent) => agent.images.restore(image.id))

@@ -9,7 +9,7 @@ import { imageView } from './image-rows.ts'
 export const imageShow = defineCommand({
   noun: 'image',
   verb: 'show',
-  summary: 'Shows one image: status, sizes, digests, where it is and who uses it',
+  summary: 'Shows one image: status, sizes, digests, which stores hold it and what uses it',
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],

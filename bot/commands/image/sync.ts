@@ -1,4 +1,4 @@
-// `image sync I… to=S,S`: every target pulls the slices it lacks from a store that has the image.
+// `image sync I… to=S,S`: each target store pulls the slices that it lacks from a store that has the image.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { FollowedTask } from '../../views/view.ts'
@@ -9,32 +9,33 @@ import { defineCommand } from '../command.ts'
 import { answerOf, oneStore } from '../select.ts'
 import { findImages } from './find.ts'
 import type { FoundImage } from './find.ts'
+import { statusAdvice } from './image-rows.ts'
 import { tasksView } from '../task/task-view.ts'
 
-/** Life of the token that a target gets for its source, in seconds: long enough for a large image over a slow link. */
+/** Lifetime in seconds of the token that a target store gets for its source: long enough for a large image over a slow link. */
 const READING_TOKEN_SECONDS = 7 * 86_400
 
 export const imageSync = defineCommand({
   noun: 'image',
   verb: 'sync',
-  summary: 'Copies images to other stores; only missing slices travel',
+  summary: 'Copies images to other stores; only missing slices are sent',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'I', about: 'name or id of an image', subject: 'image', many: true }],
   options: {
-    to: { about: 'stores that shall have it, separated by commas', value: 'S,S', subject: 'store' },
-    from: { about: 'the store to take it from, where several have it', value: 'S', subject: 'store' },
+    to: { about: 'stores to copy to, separated by commas', value: 'S,S', subject: 'store' },
+    from: { about: 'store to copy from, when several have the image', value: 'S', subject: 'store' },
   },
   examples: ['image sync debian-12 to=edge-b', 'image sync debian-12 alpine to=edge-b,edge-c'],
   async run(context, { targets, options }) {
     const listed = (options.to ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]))
-    if (listed.length === 0) throw problem('invalid-input', 'image sync needs to=.', { action: 'Name the stores that shall have the image: to=edge-b,edge-c.' })
+    if (listed.length === 0) throw problem('invalid-input', 'image sync needs to=.', { action: 'Name the stores to copy to: to=edge-b,edge-c.' })
     const receivers = [...new Map(listed.map((name) => oneStore(context, name)).map((store) => [store.name, store])).values()]
-    const givers = options.from === undefined ? context.fleet.registry.list() : [oneStore(context, options.from)]
+    const sources = options.from === undefined ? context.fleet.registry.list() : [oneStore(context, options.from)]
     const notes: string[] = []
     const images: FoundImage[][] = []
     for (const target of targets) {
-      const { found, notes: gaps } = await findImages(context, target, givers)
+      const { found, notes: gaps } = await findImages(context, target, sources)
       images.push(copiesOf(target, found, gaps))
       notes.push(...gaps)
     }
@@ -54,13 +55,13 @@ export const imageSync = defineCommand({
   },
 })
 
-/** The copies of the one image that is meant and can be read. */
+/** The readable copies of the one image that the text names, undamaged copies first. */
 function copiesOf(text: string, found: readonly FoundImage[], notes: readonly string[]): FoundImage[] {
   const ids = [...new Set(found.map(({ image }) => image.id))]
   if (ids.length === 0) throw problem('not-found', [`No store has an image "${text}".`, ...notes].join(' '), { action: 'List them with image list.' })
   if (ids.length > 1)
     throw problem('conflict', `${ids.length} images match "${text}": ${found.map(({ image, store }) => `${image.id} in ${store.name}`).join(', ')}.`, {
-      action: 'Use the id, or say from=STORE.',
+      action: 'Use the id, or add from=STORE.',
     })
   const readable = found.filter(({ image }) => image.status === 'available' || image.status === 'degraded')
   const [first] = found
@@ -68,14 +69,14 @@ function copiesOf(text: string, found: readonly FoundImage[], notes: readonly st
     throw problem(
       'wrong-status',
       `${first.image.name} is ${statusWord(first.image.status)} in ${first.store.name}: ${first.image.statusReason ?? 'it cannot be copied now'}.`,
-      { action: 'Wait until it is Available.' },
+      { action: statusAdvice(first) ?? 'Wait until it is Available.' },
     )
   }
-  // Whole copies first: a degraded one may lack slices.
+  // A degraded copy may lack slices.
   return readable.toSorted((a, b) => Number(a.image.status === 'degraded') - Number(b.image.status === 'degraded'))
 }
 
-/** A copy elsewhere; whether the receiver lacks anything of it, its agent finds out. */
+/** A copy in another store. The agent of the receiver finds out which slices it lacks. */
 function chooseSource(copies: readonly FoundImage[], receiver: StoreRecord): FoundImage | undefined {
   return copies.find(({ store }) => store.name !== receiver.name)
 }
@@ -86,7 +87,7 @@ async function startSync(context: CommandContext, source: StoreRecord, receiver:
   return { store: receiver.name, task: answerOf(contact) }
 }
 
-/** A token that may read and nothing else, for the other agent; the bot's own where it may not make one. */
+/** A token for the other agent that may only read; the bot's own token when it may not create one. */
 async function readingToken(context: CommandContext, source: StoreRecord, receiver: StoreRecord): Promise<string> {
   const order = { name: `sync to ${receiver.name}`, role: 'viewer' as const, ttlSeconds: READING_TOKEN_SECONDS }
   const made = await context.fleet.contact(source, (agent) => agent.tokens.create(order))

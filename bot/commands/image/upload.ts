@@ -1,5 +1,5 @@
-// `image upload`: with a path (console) the file is sent from here and goes on where it stopped; without one the answer
-// is a signed link for whoever has the file.
+// `image upload`: with a path (console) uploads the file from this machine, resuming where an earlier run stopped; without a path
+// returns a signed link for the person who has the file.
 
 import { LINK_SECONDS_DEFAULT, LINK_SECONDS_MAX } from '../../../protocol/access.ts'
 import type { Image } from '../../../protocol/image.ts'
@@ -19,29 +19,29 @@ import { quoteOption } from '../line.ts'
 import { imageView } from './image-rows.ts'
 
 const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
-/** Time between two looks at an image that is being inspected, in milliseconds. */
+/** Interval between two requests about an image that is being inspected, in milliseconds. */
 const INSPECTION_INTERVAL_MS = 250
 
 export const imageUpload = defineCommand({
   noun: 'image',
   verb: 'upload',
-  summary: 'Sends a file of this machine (console), or gives a link to send one with',
+  summary: 'Uploads a file of this machine (console), or returns a link for uploading one',
   role: 'uploader',
   effect: 'write',
-  targets: [{ name: 'PATH', about: 'file of this machine; only in the console', subject: 'path', optional: true }],
+  targets: [{ name: 'PATH', about: 'file of this machine, in the console only', subject: 'path', optional: true }],
   options: {
-    store: { about: 'store that takes it', value: 'S', subject: 'store' },
-    name: { about: 'name of the image; the name of the file without one', value: 'NAME' },
-    description: { about: 'what it is', value: 'TEXT' },
+    store: { about: 'store to upload to', value: 'S', subject: 'store' },
+    name: { about: 'name of the image, the name of the file by default', value: 'NAME' },
+    description: { about: 'description', value: 'TEXT' },
     kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND' },
-    format: { about: 'raw, qcow2, vmdk or iso; detected and compared', value: 'FORMAT' },
+    format: { about: 'raw, qcow2, vmdk or iso; compared with what the agent detects', value: 'FORMAT' },
     os: { about: 'operating system', value: 'OS' },
     cloudInit: { about: 'true when it has cloud-init', value: 'true|false' },
     mediaGroup: { about: 'media group', value: 'GROUP' },
     owner: { about: 'owner', value: 'NAME' },
     digest: { about: 'expected sha256:… of the whole file, verified', value: 'DIGEST' },
-    for: { about: 'how long a link is good, 1h by default', value: '1h' },
-    max: { about: 'longest upload that a link allows', value: '40GB' },
+    for: { about: 'how long the link is valid, 1h by default', value: '1h' },
+    max: { about: 'largest file that the link accepts', value: '40GB' },
   },
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
   run(context, { targets, options }) {
@@ -49,12 +49,12 @@ export const imageUpload = defineCommand({
     const [path] = targets
     if (path === undefined) return giveLink(context, store, options)
     if (!context.files) {
-      throw problem('invalid-input', 'A file can be sent from the console only.', {
+      throw problem('invalid-input', 'Files are uploaded from the console only.', {
         action: `Ask for a link instead: image upload store=${store.name} name=${options.name ?? 'NAME'}`,
       })
     }
     if (options.for !== undefined || options.max !== undefined)
-      throw problem('invalid-input', 'for= and max= are about links.', { action: 'Leave them out, or leave out the path.' })
+      throw problem('invalid-input', 'for= and max= apply to links only.', { action: 'Leave them out, or leave out the path.' })
     return sendFile(context, store, path, options)
   },
 })
@@ -64,7 +64,7 @@ type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'for' | 'max'
 async function giveLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
   const ttlMs = options.for === undefined ? LINK_SECONDS_DEFAULT * 1000 : parseDuration(options.for)
   if (ttlMs === undefined || ttlMs < 1000 || ttlMs > LINK_SECONDS_MAX * 1000)
-    throw problem('invalid-input', `for=${options.for} is not a time up to 7d.`, { action: 'Write it as 30m, 2h or 1d.' })
+    throw problem('invalid-input', `for=${options.for} is not a duration of up to 7d.`, { action: 'Write it as 30m, 2h or 1d.' })
   const maxLength = options.max === undefined ? undefined : parseSize(options.max)
   if (options.max !== undefined && maxLength === undefined)
     throw problem('invalid-input', `max=${options.max} is not a size.`, { action: 'Write it as 40GB or 512MiB.' })
@@ -80,21 +80,21 @@ async function giveLink(context: CommandContext, store: StoreRecord, options: Op
   const curl = curlLine(link.url, options.name)
   return makeView({
     title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
-    text: 'Whoever has this link may send one image. Give it to that person alone.',
+    text: 'Anyone who has this link can upload one image. Share it only with the person who uploads.',
     isPrivate: true,
     fields: [
       { label: 'Link', value: link.url },
-      { label: 'Good until', value: formatWireTime(link.expiresAt) },
-      ...(maxLength === undefined ? [] : [{ label: 'Longest file', value: formatSize(maxLength) }]),
+      { label: 'Valid until', value: formatWireTime(link.expiresAt) },
+      ...(maxLength === undefined ? [] : [{ label: 'Largest file', value: formatSize(maxLength) }]),
       { label: 'With curl', value: curl },
-      { label: 'With a tus client', value: 'give it the link as its endpoint: it resumes after a cut' },
+      { label: 'With a tus client', value: 'use the link as the endpoint; an interrupted upload resumes' },
     ],
     asOfMs: contact.asOfMs,
     json: { store: store.name, ...link, curl, asOf: formatTime(contact.asOfMs) },
   })
 }
 
-/** A line for a shell that sends `$FILE`; without a name of its own the image gets that of the file. */
+/** A shell line that uploads `$FILE`; without a name the image gets the name of the file. */
 function curlLine(url: string, name: string | undefined): string {
   const headers = ['Tus-Resumable: 1.0.0', 'Upload-Length: $(stat -c %s "$FILE")', 'Content-Type: application/offset+octet-stream']
   if (name === undefined) headers.push('Upload-Metadata: filename $(basename "$FILE" | tr -d \'\\n\' | base64 -w 0)')
@@ -102,7 +102,7 @@ function curlLine(url: string, name: string | undefined): string {
 }
 
 async function sendFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
-  // Asked first, so that a store that cannot take the file says so before the first byte.
+  // Asked first, so that a disabled store refuses before the first byte is sent.
   const at = await askStore(context, store, (agent) => agent.store.get())
   if (!at.enabled) throw problem('store-disabled', `${store.name} is disabled${at.disabledReason ? `: ${at.disabledReason}` : ''}.`)
   const filename = path.slice(path.lastIndexOf('/') + 1)
@@ -124,7 +124,7 @@ async function sendFile(context: CommandContext, store: StoreRecord, path: strin
     const asOfMs = context.clock.nowMs()
     return makeView({
       title,
-      text: `All ${formatSize(sent.length)} are in the store; the agent did not say the id. See image list.`,
+      text: `All ${formatSize(sent.length)} are in the store, but the agent did not return the id of the image. Find it with image list.`,
       notes,
       asOfMs,
       json: { store: store.name, length: sent.length, ...sent.saving, asOf: formatTime(asOfMs) },
@@ -159,7 +159,7 @@ function progressReport(context: CommandContext, upload: { readonly title: strin
   }
 }
 
-/** What makes sense after an upload: a copy in another store where there is one, and the image as it is now. */
+/** The next steps after an upload: copy the image to another store, if there is one, and show it. */
 function uploadedActions(context: CommandContext, store: StoreRecord, image: Image): Action[] {
   const other = context.fleet.registry.list().find(({ name }) => name !== store.name)
   const show: Action = { label: 'Show', command: `image show ${image.id} ${quoteOption('store', store.name)}`, role: 'viewer' }
@@ -167,16 +167,16 @@ function uploadedActions(context: CommandContext, store: StoreRecord, image: Ima
   return [{ label: `Copy to ${other.name}`, command: `image sync ${image.id} ${quoteOption('to', other.name)}`, role: 'operator' }, show]
 }
 
-/** What was sent, and what was not because the store had it or it was zeros. */
+/** How much was sent, and how much was not because the store had it or because it is zeros. */
 function notesOf({ resumedFrom, length, saving }: SentFile): string[] {
-  const notes = resumedFrom > 0 ? [`Resumed at ${formatSize(resumedFrom)}, which an earlier run had sent.`] : []
+  const notes = resumedFrom > 0 ? [`Resumed at ${formatSize(resumedFrom)}: an earlier run had sent everything before.`] : []
   const rest = length - resumedFrom
   if (!saving || rest === 0) return notes
   const parts = [`${formatSize(saving.newBytes)} new`, `${formatSize(saving.storedBytes)} already stored`, `${formatSize(saving.zeroBytes)} zeros`]
   return [...notes, `Sent ${formatSize(saving.wireBytes)} for ${formatSize(rest)}: ${parts.join(', ')}.`]
 }
 
-/** A finished upload is inspected before it is available; that is a matter of moments. */
+/** Waits until a finished upload has been inspected, which takes moments. */
 async function awaitInspection(context: CommandContext, store: StoreRecord, id: string): Promise<Image> {
   for (;;) {
     const image = await askStore(context, store, (agent) => agent.images.get(id))

@@ -1,4 +1,4 @@
-// `schedule edit S NAME "cron"`: when it runs.
+// `schedule edit S NAME "cron"`: changes when a schedule runs.
 
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'

@@ -1,4 +1,4 @@
-// `schedule list [S]`: what runs by itself, when it ran and when it will.
+// `schedule list [S]`: the schedules with their last and next run.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { defineCommand } from '../command.ts'

@@ -5,8 +5,8 @@ import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { changedView, namedSchedule, SCHEDULE_TARGETS } from './schedule-rows.ts'
 
-export const schedulePause = pausing('pause', true, 'Stops a schedule until it is resumed')
-export const scheduleResume = pausing('resume', false, 'Lets a paused schedule run again')
+export const schedulePause = pausing('pause', true, 'Pauses a schedule until it is resumed')
+export const scheduleResume = pausing('resume', false, 'Resumes a paused schedule')
 
 function pausing(verb: string, paused: boolean, summary: string): Command {
   return defineCommand({

@@ -1,4 +1,4 @@
-// `schedule run S NAME`: now, beside its times.
+// `schedule run S NAME`: runs a schedule now, in addition to its times.
 
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
@@ -8,7 +8,7 @@ import { namedSchedule, SCHEDULE_TARGETS } from './schedule-rows.ts'
 export const scheduleRun = defineCommand({
   noun: 'schedule',
   verb: 'run',
-  summary: 'Runs a schedule now; it never overlaps itself',
+  summary: 'Runs a schedule now; two runs of one schedule never overlap',
   role: 'operator',
   effect: 'write',
   targets: SCHEDULE_TARGETS,

@@ -1,4 +1,4 @@
-// Schedules as answers, and the words that name one.
+// Schedules as answers, and the targets that name one.
 
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -22,7 +22,7 @@ export const SCHEDULE_COLUMNS: readonly Column[] = [
   { key: 'result', label: 'Last result', isMinor: true },
 ]
 
-/** Targets of a command about one schedule; the store may be left out when there is only one. */
+/** Targets of a command on one schedule; the store is optional when there is only one. */
 export const SCHEDULE_TARGETS: readonly TargetSpec[] = [
   { name: 'S', about: 'name of a store', subject: 'store' },
   { name: 'NAME', about: `one of ${scheduleNameSchema.options.join(', ')}`, subject: 'schedule', optional: true },
@@ -47,12 +47,12 @@ export function schedulesView(title: string, items: readonly { store: string; sc
   return makeView({ title, columns: SCHEDULE_COLUMNS, rows: items.map(({ store, schedule }) => scheduleRow(store, schedule)), asOfMs, json })
 }
 
-/** The View after one schedule was changed. */
+/** The View of a schedule that was changed. */
 export function changedView(title: string, store: StoreRecord, schedule: Schedule, asOfMs: number): View {
   return schedulesView(title, [{ store: store.name, schedule }], asOfMs, { store: store.name, ...schedule, asOf: formatTime(asOfMs) })
 }
 
-/** `S NAME`, or `NAME` alone when there is only one store; further words are given back. */
+/** Reads `S NAME`, or `NAME` alone when there is only one store; `rest` holds the other words. */
 export function namedSchedule(context: CommandContext, targets: readonly string[]): { store: StoreRecord; name: ScheduleName; rest: readonly string[] } {
   const [first = '', ...others] = targets
   const alone = scheduleNameSchema.safeParse(first)
@@ -63,5 +63,5 @@ export function namedSchedule(context: CommandContext, targets: readonly string[
   if (named.success) return { store, name: named.data, rest }
   const meant = nearestName(text, scheduleNameSchema.options)
   const detail = text === '' ? 'The name of the schedule is missing.' : `${store.name} has no schedule "${text}".`
-  throw problem('invalid-input', detail, { action: meant === undefined ? `Say one of: ${scheduleNameSchema.options.join(', ')}.` : `Did you mean ${meant}?` })
+  throw problem('invalid-input', detail, { action: meant === undefined ? `Use one of: ${scheduleNameSchema.options.join(', ')}.` : `Did you mean ${meant}?` })
 }

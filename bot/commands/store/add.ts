@@ -11,7 +11,7 @@ import { defineCommand } from '../command.ts'
 import { quoteOption } from '../line.ts'
 import { showView } from './show.ts'
 
-/** Names are typed in commands: no white space, nothing that the parser reads otherwise. */
+/** Names are typed in commands: no white space, and no characters that the parser reads differently. */
 const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
 const PROVIDER_DEFAULT = 'local'
 
@@ -24,9 +24,9 @@ export const storeAdd = defineCommand({
   options: {
     name: { about: 'name in the registry, one word', value: 'NAME' },
     url: { about: 'address of its agent, http://HOST:8420', value: 'URL' },
-    token: { about: 'token for it, best an admin token; kept readable by the bot alone, never shown', value: 'TOKEN', secret: true },
-    zone: { about: 'place it belongs to', value: 'ZONE', subject: 'zone' },
-    provider: { about: `what keeps its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
+    token: { about: 'token of its agent, best the admin token; stored readable by the bot only, never shown', value: 'TOKEN', secret: true },
+    zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
+    provider: { about: `what stores its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
   },
   examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1'],
   async run(context, { options }) {
@@ -45,7 +45,7 @@ export const storeAdd = defineCommand({
     }
     const tested = await testConnectivity(context.fleet, { url, token })
     if (tested.kind === 'failed') {
-      throw problem('peer-unreachable', `The connection test failed at the ${tested.step}: ${tested.detail} Nothing was registered.`, {
+      throw problem('peer-unreachable', `The connection test failed at step ${tested.step}: ${tested.detail} Nothing was registered.`, {
         title: 'Connection test failed',
         action: tested.action,
         step: tested.step,
@@ -84,13 +84,13 @@ function askForm(context: CommandContext, given: Readonly<Partial<Record<string,
         { key: 'name', label: 'Name', hint: 'One word, such as edge-a', required: true, ...initial('name') },
         { key: 'url', label: 'URL of the agent', hint: 'http://HOST:8420 or https://…', required: true, ...initial('url') },
         { key: 'token', label: 'Token', hint: 'The admin token from the state folder of the agent', required: true, secret: true },
-        { key: 'zone', label: 'Zone', hint: 'Where it stands, such as zone-1', required: true, ...initial('zone') },
-        { key: 'provider', label: 'Provider', hint: `What keeps its data; ${PROVIDER_DEFAULT} when left blank`, required: false, ...initial('provider') },
+        { key: 'zone', label: 'Zone', hint: 'Zone it belongs to, such as zone-1', required: true, ...initial('zone') },
+        { key: 'provider', label: 'Provider', hint: `What stores its data; ${PROVIDER_DEFAULT} by default`, required: false, ...initial('provider') },
       ].filter((input) => context.surface === 'slack' || given[input.key] === undefined),
     },
     asOfMs,
     json: {
-      error: { type: 'urn:slipway:problem:invalid-input', title: 'Invalid input', status: 400, detail, action: 'Give what is missing.' },
+      error: { type: 'urn:slipway:problem:invalid-input', title: 'Invalid input', status: 400, detail, action: 'Add the missing options.' },
       asOf: formatTime(asOfMs),
     },
   })

@@ -1,4 +1,4 @@
-// `store browse S [path]`: files of the mount path as they are on disk.
+// `store browse S [path]`: lists the files of the mount path as they are on disk.
 
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -10,7 +10,7 @@ import { answerOf, oneStore } from '../select.ts'
 import { quoteWord } from '../line.ts'
 
 const FILES_SHOWN_MAX = 1000
-/** Their entries are ids of work in progress: agents list them for operators only, but the bot's own token is one of those. */
+/** Their entries are ids of work in progress. Agents list them for operators only, and the token of the bot is one: the bot checks the role itself. */
 const PRIVATE_FOLDERS = ['uploads', 'sync']
 
 export const storeBrowse = defineCommand({
@@ -21,16 +21,16 @@ export const storeBrowse = defineCommand({
   effect: 'read',
   targets: [
     { name: 'S', about: 'name of a store', subject: 'store', optional: true },
-    { name: 'PATH', about: 'folder below the mount path', subject: 'path', optional: true },
+    { name: 'PATH', about: 'folder in the mount path', subject: 'path', optional: true },
   ],
   examples: ['store browse edge-a', 'store browse edge-a images'],
   async run(context, { targets }) {
     const isRegistered = targets[0] !== undefined && context.fleet.registry.find(targets[0]) !== undefined
-    // With one store its name may be left out, so that a single word is then the path.
+    // With a single store its name is optional: one word is then the path.
     const path = isRegistered || targets.length === 2 ? (targets[1] ?? '') : (targets[0] ?? '')
     const [top = ''] = path.split('/').filter((part) => part !== '' && part !== '.')
     if (PRIVATE_FOLDERS.includes(top) && !roleIncludes(context.actor.role, 'operator'))
-      throw problem('forbidden', `The folder ${top} is listed for operators only.`, { action: 'Ask an operator.' })
+      throw problem('forbidden', `Only operators can list the folder ${top}.`, { action: 'Ask an operator.' })
     const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0])
     const contact = await context.fleet.contact(store, (agent) => agent.files.list(path, { limit: FILES_SHOWN_MAX }))
     const page = answerOf(contact)
@@ -59,7 +59,7 @@ export const storeBrowse = defineCommand({
         command: `store browse ${quoteWord(store.name)} ${quoteWord(child(file.name))}`,
         role: 'viewer',
       })),
-      notes: page.next === null ? [] : [`Only the first ${FILES_SHOWN_MAX} are shown.`],
+      notes: page.next === null ? [] : [`Only the first ${FILES_SHOWN_MAX} entries are shown.`],
       asOfMs: contact.asOfMs,
       json: { store: store.name, path, items: page.items, next: page.next, asOf: formatTime(contact.asOfMs) },
     })

@@ -1,4 +1,4 @@
-// `store cleanup S`: deletes images whose retention is over and uploads that have expired, then runs gc. A dry run only counts.
+// `store cleanup S`: purges images whose retention has ended, deletes expired uploads, then runs gc. A dry run only counts.
 
 import { defineCommand } from '../command.ts'
 import { answerOf, oneStore } from '../select.ts'
@@ -7,7 +7,7 @@ import { tasksView } from '../task/task-view.ts'
 export const storeCleanup = defineCommand({
   noun: 'store',
   verb: 'cleanup',
-  summary: 'Deletes expired images and uploads and frees their space; safe during writes',
+  summary: 'Deletes expired images and uploads, and frees the space of everything deleted for good',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -18,6 +18,6 @@ export const storeCleanup = defineCommand({
     const isDry = flags.has('dry-run')
     const contact = await context.fleet.contact(store, (agent) => agent.store.cleanup(isDry))
     const task = answerOf(contact)
-    return tasksView(`Cleanup of ${store.name}${isDry ? ' (dry run: nothing is removed)' : ''}`, [{ store: store.name, task }], contact.asOfMs)
+    return tasksView(`Cleanup of ${store.name}${isDry ? ' (dry run: nothing is deleted)' : ''}`, [{ store: store.name, task }], contact.asOfMs)
   },
 })

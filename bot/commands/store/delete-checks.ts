@@ -1,4 +1,4 @@
-// The checklist of `store delete`: what runs in a store, what it holds, and what becomes of each.
+// The checklist of `store delete`: what runs in a store, what it holds, and what happens to each.
 
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
@@ -7,25 +7,25 @@ import type { ChecklistItem } from '../../views/view.ts'
 import { isEnded, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
-/** Images of a store that are read for the checklist. */
+/** Images of a store that the checklist reads. */
 export const IMAGES_READ_MAX = 10_000
-/** Images, and instances of one image, that a checklist names; the rest is counted. */
+/** Images, and instances of one image, that the checklist names; the rest is counted. */
 const NAMED_MAX = 10
 
 export interface StoreChecks {
   readonly items: readonly ChecklistItem[]
-  /** Ids of images that instances use: the plan is another one when they change. */
+  /** Ids of images that instances use: when they change, the plan has changed. */
   readonly bound: readonly string[]
 }
 
-/** Asks a store what depends on it; `isUnreachableAllowed` lets a store pass that does not answer. */
+/** Asks a store what depends on it; with `isUnreachableAllowed` a store that does not answer passes. */
 export async function checkStore(context: CommandContext, seen: Observation, isUnreachableAllowed: boolean): Promise<StoreChecks> {
   const { name } = seen.record
   const blind = (reason: string): StoreChecks => {
     const detail = isUnreachableAllowed
-      ? `${name} does not answer; what runs there and what it holds is not known`
-      : `${name} does not answer (${reason}). Bring it back, or add --unreachable.`
-    return { items: [{ label: `${name} answers`, passed: isUnreachableAllowed, detail }], bound: [] }
+      ? `${name} does not answer; its tasks and images are unknown`
+      : `${name} does not answer (${reason}); start it again, or add --unreachable`
+    return { items: [{ label: `Contact with ${name}`, passed: isUnreachableAllowed, detail }], bound: [] }
   }
   const { store } = seen
   if (!store) return blind(seen.finding)
@@ -41,11 +41,11 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
   const count = Math.max(images.length, contact.value.images.length < IMAGES_READ_MAX ? 0 : store.images.available + store.images.other)
   return {
     items: [
-      { label: `${name} answers`, passed: true, detail: 'yes' },
+      { label: `Contact with ${name}`, passed: true, detail: 'it answers' },
       {
-        label: `No task runs in ${name}`,
+        label: `Tasks in ${name}`,
         passed: running.length === 0,
-        detail: running.length === 0 ? 'none' : `${list(running.map((task) => `${task.id} (${task.kind})`))}: wait, or task cancel`,
+        detail: running.length === 0 ? 'none' : `${list(running.map((task) => `${task.id} (${task.kind})`))}; wait, or run task cancel`,
       },
       { label: `Uploads to ${name}`, passed: true, detail: uploads === 0 ? 'none' : `${plural(uploads, 'upload')} active: they continue without the bot` },
       { label: `Images in ${name}`, passed: true, detail: count === 0 ? 'none' : imagesText(images, count) },
@@ -74,7 +74,7 @@ function boundText(bound: readonly Image[]): string {
   return `${named}: these instances keep reading from the store, but the bot no longer reports when it fails`
 }
 
-/** The first NAMED_MAX of these, and how many more there are. */
+/** The first NAMED_MAX names, and the number of the others. */
 function list(names: readonly string[], count: number = names.length): string {
   const more = count - Math.min(names.length, NAMED_MAX)
   return `${names.slice(0, NAMED_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`

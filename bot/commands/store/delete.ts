@@ -1,5 +1,5 @@
-// `store delete S…`: removes stores from the registry. Nothing on a mount path is touched: a store that is added again has all
-// of its images.
+// `store delete S…`: removes stores from the registry. The mount path is not touched: a store that is added again has all of its
+// images.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
@@ -17,7 +17,7 @@ export const storeDelete = defineCommand({
   role: 'admin',
   effect: 'destroy',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', many: true }],
-  flags: { unreachable: 'also when it does not answer, so that running work cannot be seen' },
+  flags: { unreachable: 'deletes a store that does not answer, although its tasks cannot be checked' },
   examples: ['store delete edge-a --confirm edge-a'],
   async run(context, input) {
     const stores = [...new Map(input.targets.map((target) => oneStore(context, target)).map((store) => [store.name, store])).values()]
@@ -27,7 +27,7 @@ export const storeDelete = defineCommand({
     const refusal = gate(context, input, {
       title: `Delete ${names.join(', ')} from the registry`,
       names,
-      question: `${names.join(', ')} would leave the registry; images stay on the mount path and come back when the store is added again.`,
+      question: `${names.join(', ')} would be removed from the registry. The images stay on the mount path and are back when the store is added again.`,
       essence: [...stores.map((store) => store.storeId ?? store.url), ...checks.flatMap(({ bound }) => bound)],
       checklist: checks.flatMap(({ items }) => items),
       command: ['store delete', ...names.map(quoteWord), ...[...input.flags].map((flag) => `--${flag}`)].join(' '),
@@ -37,7 +37,7 @@ export const storeDelete = defineCommand({
     const asOfMs = context.clock.nowMs()
     return makeView({
       title: `Removed ${names.join(', ')} from the registry`,
-      text: 'Its images stay on the mount path. Add it again with store add to have them back.',
+      text: 'The images stay on the mount path. store add brings them back.',
       tone: 'good',
       asOfMs,
       json: { removed: names, asOf: formatTime(asOfMs) },

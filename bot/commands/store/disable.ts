@@ -1,4 +1,4 @@
-// `store disable S`: no new images; the ones it has stay usable.
+// `store disable S`: the store refuses new images; existing images stay usable.
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
@@ -8,11 +8,11 @@ import { showView } from './show.ts'
 export const storeDisable = defineCommand({
   noun: 'store',
   verb: 'disable',
-  summary: 'Takes no new images; the ones it has stay usable',
+  summary: 'Refuses new images; existing images stay usable',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
-  options: { reason: { about: 'why, shown to everyone who is refused', value: 'TEXT' } },
+  options: { reason: { about: 'reason, shown with every refusal', value: 'TEXT' } },
   examples: ['store disable edge-a reason="disk is being replaced"'],
   async run(context, { targets, options }) {
     const store = oneStore(context, targets[0])

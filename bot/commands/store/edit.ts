@@ -1,4 +1,4 @@
-// `store edit S`: name and description at its agent; address, token, zone and provider in the registry.
+// `store edit S`: changes name and description at the agent; address, token, zone and provider in the registry.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { StorePatch } from '../../../protocol/store.ts'
@@ -21,15 +21,17 @@ export const storeEdit = defineCommand({
     description: { about: 'what it is for', value: 'TEXT' },
     url: { about: 'new address of its agent, tested first', value: 'URL' },
     token: { about: 'new token, tested first', value: 'TOKEN', secret: true },
-    zone: { about: 'place it belongs to', value: 'ZONE', subject: 'zone' },
-    provider: { about: 'what keeps its data', value: 'PROVIDER' },
+    zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
+    provider: { about: 'what stores its data', value: 'PROVIDER' },
   },
-  examples: ['store edit edge-a description="Templates of the edge"'],
+  examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a token=…'],
   async run(context, { targets, options }) {
     const store = oneStore(context, targets[0])
     const { name, description, url, token, zone, provider } = options
     if (Object.keys(options).length === 0)
-      throw problem('invalid-input', 'Nothing to change was given.', { action: 'Give at least one of name=, description=, url=, token=, zone=, provider=.' })
+      throw problem('invalid-input', 'store edit needs something to change.', {
+        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=.',
+      })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
     if (other && other.name !== store.name) throw problem('conflict', `A store ${other.name} is registered already.`, { action: 'Choose another name.' })
@@ -39,13 +41,13 @@ export const storeEdit = defineCommand({
       const peer = { url: url ?? store.url, token: token ?? store.token }
       const tested = await testConnectivity(context.fleet, peer)
       if (tested.kind === 'failed')
-        throw problem('peer-unreachable', `The connection test failed at the ${tested.step}: ${tested.detail} Nothing was changed.`, {
+        throw problem('peer-unreachable', `The connection test failed at step ${tested.step}: ${tested.detail} Nothing was changed.`, {
           title: 'Connection test failed',
           action: tested.action,
           step: tested.step,
         })
       if (store.storeId !== null && tested.store.id !== store.storeId) {
-        throw problem('conflict', `Another store answers there: ${tested.store.name} (${tested.store.id}). Nothing was changed.`, {
+        throw problem('conflict', `Another store answers at this address: ${tested.store.name} (${tested.store.id}). Nothing was changed.`, {
           action: 'Use the address of this store, or add the other one with store add.',
         })
       }

@@ -1,4 +1,4 @@
-// `store enable S`: takes new images again.
+// `store enable S`: the store accepts new images again.
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
@@ -8,7 +8,7 @@ import { showView } from './show.ts'
 export const storeEnable = defineCommand({
   noun: 'store',
   verb: 'enable',
-  summary: 'Lets a disabled store take new images again',
+  summary: 'Lets a disabled store accept new images again',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],

@@ -1,4 +1,4 @@
-// `store health`: how one store, a zone or the fleet is; for what is wrong since when, its impact and the next step.
+// `store health`: the health of one store, a zone or the fleet; for each failure since when, its impact and the next step.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
@@ -34,7 +34,7 @@ const FLEET_COLUMNS: readonly Column[] = [
 export const storeHealth = defineCommand({
   noun: 'store',
   verb: 'health',
-  summary: 'Says how stores are: state, since when, impact and next step',
+  summary: 'Shows the health of stores: state, since when, impact and next step',
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store, or all', subject: 'store', optional: true }],
@@ -96,6 +96,6 @@ function fleetHealth(context: CommandContext, seen: readonly Observation[], zone
 }
 
 function sentence(seen: Observation): string {
-  const since = seen.sinceMs === null ? '' : ` since ${formatAt(seen.sinceMs)}`
-  return `${seen.record.name} is ${stateWord(seen.state)}${since}.`
+  const state = stateWord(seen.state)
+  return seen.sinceMs === null ? `${seen.record.name} is ${state}.` : `${seen.record.name} has been ${state} since ${formatAt(seen.sinceMs)}.`
 }

@@ -1,4 +1,4 @@
-// `store list`: every registered store as it is now.
+// `store list`: every registered store in its present state.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
@@ -11,7 +11,7 @@ import { oldest, stateNotes, STORE_COLUMNS, storeActions, storeJson, storeRow } 
 export const storeList = defineCommand({
   noun: 'store',
   verb: 'list',
-  summary: 'Lists the stores with state, zone, space and what slices save',
+  summary: 'Lists the stores with state, zone, space and what deduplication saves',
   role: 'viewer',
   effect: 'read',
   options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' } },

@@ -1,4 +1,4 @@
-// `store reconnect S`: the agent looks at its mount path anew, the bot asks it anew.
+// `store reconnect S`: the agent checks its mount path again, and the bot asks the agent again.
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
@@ -8,7 +8,7 @@ import { showView } from './show.ts'
 export const storeReconnect = defineCommand({
   noun: 'store',
   verb: 'reconnect',
-  summary: 'Refreshes mount path, space and state of a store',
+  summary: 'Checks mount path, space and state of a store again',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],

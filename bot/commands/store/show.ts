@@ -1,4 +1,4 @@
-// `store show S`: everything about one store.
+// `store show S`: shows everything about one store.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
@@ -6,7 +6,7 @@ import { observeAll } from '../../fleet/observe.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
-import { formatAt, formatBytes, percent, UNKNOWN } from '../../views/phrases.ts'
+import { formatAt, formatBytes, percent, plural, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { oneStore } from '../select.ts'
 import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
@@ -14,7 +14,7 @@ import { healthFields, savedText, storeActions, storeJson } from './store-rows.t
 export const storeShow = defineCommand({
   noun: 'store',
   verb: 'show',
-  summary: 'Shows one store: place, space, images, limits and state',
+  summary: 'Shows one store: state, zone, space, images and limits',
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -64,7 +64,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     },
     {
       label: 'Uploads',
-      value: `${store.uploads.active} active, ${store.transfer.uploadConcurrency} at once; ${store.transfer.downloadConcurrency} downloads at once`,
+      value: `${store.uploads.active} active; at most ${store.transfer.uploadConcurrency} at once, and at most ${plural(store.transfer.downloadConcurrency, 'download')}`,
     },
     {
       label: 'Deletion',

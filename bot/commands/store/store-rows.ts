@@ -1,4 +1,4 @@
-// Stores as rows and fields, from what was just observed.
+// Observed stores as rows and fields.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
@@ -47,7 +47,7 @@ export function stateText(seen: Observation): string {
   return `${stateWord(seen.state)}${seen.store && !seen.store.enabled ? ', disabled' : ''}`
 }
 
-/** The ratio that slices save: `2.7×`. */
+/** Length of the images divided by what they take: `2.7×`. */
 export function savedText({ store }: Pick<Observation, 'store'>): string {
   const ratio = store?.slices.savingRatio
   return ratio === null || ratio === undefined ? UNKNOWN : `${ratio.toFixed(1)}×`
@@ -66,13 +66,13 @@ export function healthFields(seen: Observation, nowMs: number): Field[] {
   return fields
 }
 
-/** What makes sense next for a store in this state. */
+/** The next steps for a store in this state. */
 export function storeActions(seen: Observation): Action[] {
   const name = quoteWord(seen.record.name)
   return [{ label: `Health of ${seen.record.name}`, command: `store health ${name}`, role: 'viewer' }, ...repairActions(seen)]
 }
 
-/** What brings a store back that is not Running. */
+/** Commands that may help a store that is not Running. */
 export function repairActions(seen: Observation): Action[] {
   if (seen.state === 'running') return []
   return [{ label: `Reconnect ${seen.record.name}`, command: `store reconnect ${quoteWord(seen.record.name)}`, role: 'operator', style: 'primary' }]
@@ -91,12 +91,12 @@ function asSentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`
 }
 
-/** A whole store as JSON: what its agent says, and what the bot knows. */
+/** A store for `--json`: the description of its agent, and what the bot observed. */
 export function storeJson(seen: Observation): Record<string, unknown> {
   return { ...seen.store, ...observationJson(seen), agentName: seen.store?.name ?? null, addedAt: formatTime(seen.record.addedMs) }
 }
 
-/** Age of an answer made of several: its oldest part. */
+/** The time of an answer that consists of several: that of the oldest. */
 export function oldest(seen: readonly Observation[], nowMs: number): number {
   return seen.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs)
 }

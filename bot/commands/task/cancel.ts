@@ -1,4 +1,4 @@
-// `task cancel T`: stops a task; what it moved is kept where the next try can use it.
+// `task cancel T`: cancels a task. Transferred data is kept for a retry.
 
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
@@ -8,7 +8,7 @@ import { tasksView } from './task-view.ts'
 export const taskCancel = defineCommand({
   noun: 'task',
   verb: 'cancel',
-  summary: 'Stops a task; what it moved is kept for the next try',
+  summary: 'Cancels a task; transferred data is kept for a retry',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],

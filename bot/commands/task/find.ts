@@ -1,4 +1,4 @@
-// From what people type to the task they mean: by id or unique part of an id.
+// Finds the task that people mean, by id or unique part of an id.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
@@ -6,7 +6,7 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { gapNotes, isPartOf, orUndefined } from '../select.ts'
 
-/** The one task of this id or unique part of it. Throws `not-found` or `conflict`. */
+/** The one task with this id or part of an id. Throws `not-found` or `conflict`. */
 export async function oneTask(context: CommandContext, text: string): Promise<{ store: StoreRecord; task: Task }> {
   const contacts = await context.fleet.contactAll(context.fleet.registry.list(), async (agent) => {
     if (/^tsk_[0-9a-z]{26}$/.test(text)) {

@@ -1,4 +1,4 @@
-// `task list`: long work of one store or of all, newest first.
+// `task list`: tasks of one store or of all, newest first.
 
 import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -15,7 +15,7 @@ const TASKS_SHOWN_MAX = 100
 export const taskList = defineCommand({
   noun: 'task',
   verb: 'list',
-  summary: 'Lists long work, newest first',
+  summary: 'Lists tasks, newest first',
   role: 'viewer',
   effect: 'read',
   options: {
@@ -46,7 +46,7 @@ export const taskList = defineCommand({
               { key: 'store', label: 'Store', isWhole: true },
               { key: 'kind', label: 'Kind' },
               { key: 'state', label: 'State' },
-              { key: 'subject', label: 'Of', isMinor: true },
+              { key: 'subject', label: 'Subject', isMinor: true },
               { key: 'progress', label: 'Progress' },
               { key: 'created', label: 'Started', isMinor: true },
               { key: 'by', label: 'By', isMinor: true },
@@ -67,5 +67,5 @@ export const taskList = defineCommand({
 
 function expectOne(key: string, value: string | undefined, allowed: readonly string[]): void {
   if (value !== undefined && !allowed.includes(value))
-    throw problem('invalid-input', `${key}=${value} is not known.`, { action: `Say one of: ${allowed.join(', ')}.` })
+    throw problem('invalid-input', `${key}=${value} is not valid.`, { action: `Use one of: ${allowed.join(', ')}.` })
 }

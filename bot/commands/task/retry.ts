@@ -1,4 +1,4 @@
-// `task retry T`: the same work again; what was moved before is not moved twice.
+// `task retry T`: runs a task again. Data that was transferred before is not transferred twice.
 
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
@@ -8,7 +8,7 @@ import { tasksView } from './task-view.ts'
 export const taskRetry = defineCommand({
   noun: 'task',
   verb: 'retry',
-  summary: 'Does the work of a failed or cancelled task again',
+  summary: 'Retries a failed or cancelled task',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],

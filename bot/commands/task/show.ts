@@ -1,4 +1,4 @@
-// `task show T`: how far a task is, or how it ended.
+// `task show T`: shows the progress or the result of a task.
 
 import { defineCommand } from '../command.ts'
 import { oneTask } from './find.ts'
@@ -7,14 +7,14 @@ import { tasksView } from './task-view.ts'
 export const taskShow = defineCommand({
   noun: 'task',
   verb: 'show',
-  summary: 'Shows how far a task is, or how it ended',
+  summary: 'Shows the progress or the result of a task',
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
     const view = tasksView(`Task ${task.id}`, [{ store: store.name, task }], context.clock.nowMs())
-    // That the task failed is an answer here; the question was answered all the same.
+    // A task that failed is an answer, not a failure of this command.
     return { ...view, outcome: 'done', progress: [] }
   },
 })

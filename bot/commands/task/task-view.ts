@@ -1,4 +1,4 @@
-// Tasks as answers, and how a write follows its tasks to their end.
+// Tasks as answers, and how a write follows its tasks until they end.
 
 import { problemCode } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -8,11 +8,11 @@ import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../vie
 import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
-/** Time between two looks at a running task, in milliseconds: short at first, for tasks that end at once. */
+/** Interval between two requests about a running task, in milliseconds: short at first, for tasks that end at once. */
 const FOLLOW_INTERVAL_FIRST_MS = 100
 const FOLLOW_INTERVAL_MAX_MS = 1_000
 
-/** Tasks a command has started or looks at. `title` says what was asked for. */
+/** The tasks of a command; `title` says what the command was. */
 export function tasksView(title: string, tasks: readonly FollowedTask[], asOfMs: number, notes: readonly string[] = []): View {
   const [first] = tasks
   const outcome: Outcome = tasks.some(({ task }) => task.state === 'failed' || task.state === 'cancelled') ? 'failed' : 'done'
@@ -26,14 +26,14 @@ export function tasksView(title: string, tasks: readonly FollowedTask[], asOfMs:
   })
 }
 
-/** A task as `--json` gives it: that of the interface, and where it runs. */
+/** A task for `--json`: the members of the HTTP interface, and the store. */
 export function taskJson({ store, task }: FollowedTask): Record<string, unknown> {
   return { store, ...task }
 }
 
 /**
- * Looks at the tasks of a View until all have ended, and gives every state on the way; the last one is the end.
- * A store that falls silent is waited for: its task goes on without us.
+ * Follows the tasks of a View until all have ended and yields each state; the last one is final. When a store stops answering, this
+ * keeps waiting, because its task continues without the bot.
  */
 export async function* followTasks(context: Pick<CommandContext, 'fleet' | 'clock'>, view: View, signal?: AbortSignal): AsyncGenerator<View> {
   let tasks = view.progress
@@ -48,7 +48,7 @@ export async function* followTasks(context: Pick<CommandContext, 'fleet' | 'cloc
         if (!record) return followed
         const contact = await context.fleet.contact(record, (agent) => agent.tasks.get(followed.task.id))
         if (contact.kind === 'answered') return { store: followed.store, task: contact.value }
-        notes.push(`${followed.store} does not say how its task is: ${contact.kind === 'stopped' ? contact.reason : contact.problem.detail}`)
+        notes.push(`The state of the task in ${followed.store} is unknown: ${contact.kind === 'stopped' ? contact.reason : contact.problem.detail}`)
         if (contact.kind === 'stopped') return followed
         return { store: followed.store, task: { ...followed.task, state: 'failed' as const, endedAt: formatTime(contact.asOfMs), error: contact.problem } }
       }),
@@ -79,7 +79,7 @@ function taskFields({ store, task }: FollowedTask, prefix = ''): Field[] {
 
 function taskActions({ task }: FollowedTask): Action[] {
   if (!isEnded(task.state)) return [{ label: 'Cancel', command: `task cancel ${task.id}`, role: 'operator', style: 'danger' }]
-  // The token of a sync was dropped with its end: it is ordered again, with image sync.
+  // The token of a sync is dropped when it ends, so it cannot be retried: image sync starts a new one.
   if (task.kind === 'sync') return []
   if (task.state === 'failed' || task.state === 'cancelled') return [{ label: 'Retry', command: `task retry ${task.id}`, role: 'operator', style: 'primary' }]
   return []
@@ -111,7 +111,7 @@ function itemText(value: unknown): string {
   return members.map(([key, member]) => `${key} ${resultText(key, member)}`).join(', ')
 }
 
-/** Tells of a task whose fields a table shows. */
+/** The cells of a task in a table. */
 export function taskCells({ store, task }: FollowedTask): Record<string, string> {
   return {
     id: task.id,

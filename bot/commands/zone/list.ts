@@ -1,4 +1,4 @@
-// `zone list`: the places, with how their stores are and what room they have.
+// `zone list`: the zones, with the state and the space of their stores.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
@@ -14,7 +14,7 @@ const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
 export const zoneList = defineCommand({
   noun: 'zone',
   verb: 'list',
-  summary: 'Lists zones with the state and the room of their stores',
+  summary: 'Lists zones with the state and the space of their stores',
   role: 'viewer',
   effect: 'read',
   async run(context) {
@@ -57,7 +57,7 @@ function worstState(stores: readonly Observation[]): Observation['state'] {
 
 function totals(stores: readonly Observation[]): { images: number; used: number; available: number } | undefined {
   const known = stores.flatMap(({ store }) => (store ? [store] : []))
-  // A sum that leaves out a silent store would look like less than there is.
+  // A sum without the stores that did not answer would be too small.
   if (known.length < stores.length) return undefined
   return {
     images: known.reduce((sum, store) => sum + store.images.available, 0),

@@ -1,4 +1,4 @@
-// What `image delete` says before it asks for the names.
+// The question of `image delete`.
 
 import { expect, test } from 'bun:test'
 import { systemClock } from '../../../bot/system/clock.ts'
@@ -8,7 +8,7 @@ import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
-test('says what deleting several copies frees together, not each on its own', async () => {
+test('says what several copies hold together, not each on its own', async () => {
   await using folder = await createTemporaryFolder()
   await using store = await openImageStore(folder)
   await using server = await serveImages(store)

@@ -29,10 +29,12 @@ describe('parseLine', () => {
 
   test.each([
     ['stor list', 'Did you mean store?', 'store list'],
+    ['stor lst', 'Did you mean store?', 'store list'],
     ['stores', 'Did you mean store?', 'store'],
     ['store lst', 'Did you mean store list?', 'store list'],
     ['store list zoen=z', 'Did you mean zone=?', undefined],
     ['store cleanup a --dryrun', 'Did you mean --dry-run?', undefined],
+    ['image delete x --confrim x', 'Did you mean --confirm?', undefined],
     ['store list --confirm x', 'Usage:', undefined],
     ['image show', 'Usage: image show I', undefined],
     ['image show a b', 'Put quotes around', undefined],
@@ -47,7 +49,7 @@ describe('parseLine', () => {
     expect(parsed.suggestion).toBe(suggestion)
   })
 
-  test('every command has its own name, and destroying ones need a role above viewer', () => {
+  test('every command has its own name, and commands that write need a role above viewer', () => {
     const names = COMMANDS.map((command) => `${command.noun} ${command.verb}`)
     expect(new Set(names).size).toBe(names.length)
     for (const command of COMMANDS) if (command.effect !== 'read') expect(command.role).not.toBe('viewer')

@@ -1,4 +1,4 @@
-// What `store delete` says before it asks for the name.
+// The checklist of `store delete`.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { systemClock } from '../../../bot/system/clock.ts'
@@ -10,7 +10,7 @@ import { openTestBot, runJson } from '../fixture.ts'
 // Processes and connections on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
 
-test('names the images and instances that depend on the store, and what becomes of each', async () => {
+test('names the images and instances that depend on the store, and what happens to each', async () => {
   await using folder = await createTemporaryFolder()
   await using agent = await startAgent(folder.path)
   using bot = openTestBot(folder.file('home'))

@@ -1,11 +1,11 @@
-// Images copied between two real agents by command.
+// `image sync` between two real agents.
 
 import { expect, test } from 'bun:test'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
-test('image sync finds the store that has the image, gives the other one a token that only reads, and waits for the end', async () => {
+test('image sync finds the store that has the image, gives the other store a read-only token, and waits for the task', async () => {
   await using folderA = await createTemporaryFolder()
   await using folderB = await createTemporaryFolder()
   await using agentA = await startAgent(folderA.path)
@@ -35,5 +35,5 @@ test('image sync finds the store that has the image, gives the other one a token
   const list = await runJson(bot, 'image', 'list')
   expect(list.value['items']).toHaveLength(1)
   expect(list.value['missing']).toMatchObject([{ store: 'edge-a', state: 'stopped' }])
-  expect((await runCommand(bot, 'image', 'list')).output).toContain('edge-a is Stopped since')
+  expect((await runCommand(bot, 'image', 'list')).output).toContain('edge-a has been Stopped since')
 }, 30_000)

@@ -54,7 +54,7 @@ describe('store add', () => {
     expect(bot.fleet.registry.find('other')).toBeUndefined()
   })
 
-  test('tells a wrong token from something that is no agent', async () => {
+  test('distinguishes a wrong token from a server that is not an agent', async () => {
     const wrong = await runJson(bot, 'store', 'add', 'name=other', `url=${agent.url}`, 'token=wrong', 'zone=z')
     expect(wrong.value['error']).toMatchObject({ step: 'token' })
     await using other = Bun.serve({ port: 0, fetch: () => new Response('hello') })
@@ -74,7 +74,7 @@ describe('store add', () => {
 })
 
 describe('lines of a pipe', () => {
-  test('run one by one and end with the worst exit code', async () => {
+  test('are run one by one and end with the worst exit code', async () => {
     expect((await runLines(bot, 'store list\n\n# a comment\nimage list\n')).code).toBe(0)
     expect((await runLines(bot, 'store list\nstore show nothing\n')).code).toBe(1)
     const worst = await runLines(bot, 'stor list\nstore show nothing\nzone list\n')
@@ -99,7 +99,7 @@ describe('image', () => {
     expect((await runJson(bot, 'image', 'show', 'first')).value).toMatchObject({ status: 'available' })
   })
 
-  test('a protected image is not deleted, and says what to do', async () => {
+  test('a protected image is not deleted, and the answer says what to do', async () => {
     const path = await makeFile('kept.raw', 100_000)
     await runCommand(bot, 'image', 'upload', path, 'name=kept')
     expect((await runCommand(bot, 'image', 'protect', 'kept')).code).toBe(0)
@@ -108,13 +108,13 @@ describe('image', () => {
     expect(output).toContain('image unprotect')
   })
 
-  test('an upload that was broken off goes on where the store stands', async () => {
+  test('an interrupted upload resumes at the offset of the store', async () => {
     const path = await makeFile('cut.raw', 40_000_000)
     const sender = createFileSender(bot.database, bot.clock)
     const cut = new AbortController()
     const { cutter } = await agent.client.store.get()
     const order = { path, url: agent.url, token: TEST_ADMIN_TOKEN, metadata: { filename: 'cut.raw', name: 'cut' }, cutter }
-    // More than lies between client and agent on its way: some of it has arrived.
+    // More than the buffers between client and agent hold: some of it has arrived.
     const first = sender.send({ ...order, signal: cut.signal, onProgress: (sent) => sent > 30_000_000 && cut.abort(new Error('cut')) })
     expect(first).rejects.toThrow('cut')
     await first.catch(() => {})
@@ -126,12 +126,12 @@ describe('image', () => {
     expect(Bun.SHA256.hash(await content.bytes(), 'hex')).toBe(Bun.SHA256.hash(await Bun.file(path).bytes(), 'hex'))
   })
 
-  test('a file that is none is refused before anything is sent', async () => {
+  test('a path that is not a file is refused before anything is sent', async () => {
     expect(await runCommand(bot, 'image', 'upload', folder.file('nothing.raw'))).toMatchObject({ code: 1, output: expect.stringContaining('Check the path') })
     expect(await runCommand(bot, 'image', 'upload', folder.path)).toMatchObject({ code: 1, output: expect.stringContaining('is not a file') })
   })
 
-  test('a link to upload is given without a path, and audit does not hold it', async () => {
+  test('without a path a link is returned, and the audit log does not contain it', async () => {
     const { code, value } = await runJson(bot, 'image', 'upload', 'name=by-link', 'for=10m', 'max=1GB')
     expect(code).toBe(0)
     expect(String(value['url'])).toContain('/v1/uploads')
@@ -140,7 +140,7 @@ describe('image', () => {
 })
 
 describe('store cleanup and schedules', () => {
-  test('cleanup is followed to its end', async () => {
+  test('cleanup is followed until it ends', async () => {
     const { code, value } = await runJson(bot, 'store', 'cleanup')
     expect(code).toBe(0)
     expect(value).toMatchObject({ kind: 'cleanup', state: 'succeeded', store: 'edge-a' })
@@ -157,7 +157,7 @@ describe('store cleanup and schedules', () => {
 })
 
 describe('store', () => {
-  test('disabled it takes no uploads, and says why', async () => {
+  test('refuses uploads while it is disabled, and says why', async () => {
     expect((await runJson(bot, 'store', 'disable', 'edge-a', 'reason=disk is being replaced')).value).toMatchObject({ enabled: false })
     const path = await makeFile('late.raw', 1000)
     expect(await runCommand(bot, 'image', 'upload', path)).toMatchObject({ code: 1, output: expect.stringContaining('disk is being replaced') })

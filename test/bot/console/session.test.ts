@@ -1,4 +1,4 @@
-// Questions in the console: forms and the typed name, as a person answers them.
+// Questions in the console: forms and the typed name.
 
 import { describe, expect, test } from 'bun:test'
 import { runConsoleLine } from '../../../bot/console/session.ts'

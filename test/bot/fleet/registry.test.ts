@@ -1,4 +1,4 @@
-// What the registry keeps over restarts, and that nobody else can read it.
+// What the registry keeps over restarts, and that other users cannot read it.
 
 import { describe, expect, test } from 'bun:test'
 import { statSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 const STORE = { name: 'edge-a', url: 'http://127.0.0.1:1', token: 'secret', zone: 'zone-1', provider: 'local', storeId: null }
 
 describe('registry', () => {
-  test('is readable by its owner alone', async () => {
+  test('is readable by its owner only', async () => {
     await using folder = await createTemporaryFolder()
     using database = openDatabase(folder.path)
     createRegistry(database).add(STORE, 0)
@@ -37,7 +37,7 @@ describe('registry', () => {
     expect(registry.silent('edge-a', 'refused', 11_000)).toBe(11_000)
   })
 
-  test('pairing again changes address and token only', async () => {
+  test('pairing again changes only address and token', async () => {
     await using folder = await createTemporaryFolder()
     const pairing = { name: 'local', url: 'http://127.0.0.1:1', token: 'one', zone: 'zone-1' }
     pairStore(folder.path, pairing)
@@ -48,7 +48,7 @@ describe('registry', () => {
 })
 
 describe('fleet', () => {
-  test('a contact that fails says since when, one that succeeds forgets it', async () => {
+  test('a failed contact says since when contacts fail; a successful one resets it', async () => {
     await using folder = await createTemporaryFolder()
     using database = openDatabase(folder.path)
     const clock = createManualClock()

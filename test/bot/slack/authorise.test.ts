@@ -1,4 +1,4 @@
-// Who may press a button and submit a modal, and what a refused press leaves to others.
+// Who may press a button and submit a modal; a refused press does not use the button up.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
@@ -12,7 +12,7 @@ const OPERATOR = { user: 'UOPER' }
 const VIEWER = { user: 'UVIEW' }
 
 describe('a press', () => {
-  test('that is refused leaves the button to those who have the role', async () => {
+  test('that is refused does not use up the button', async () => {
     await using it = await startSlackBot()
     await it.slack.command('/slipway', 'store cleanup edge-a', OPERATOR)
     const card = await seen(it.slack, 'post')
@@ -22,7 +22,7 @@ describe('a press', () => {
     await until('the task is cancelled', () => [...it.agent.tasks.values()].some(({ state }) => state === 'cancelled'))
   })
 
-  test('of a write works once', async () => {
+  test('of a write is accepted once', async () => {
     await using it = await startSlackBot()
     await it.slack.command('/slipway', 'store cleanup edge-a', OPERATOR)
     const card = await seen(it.slack, 'post')
@@ -49,7 +49,7 @@ describe('a confirmation', () => {
   const question = (it: Awaited<ReturnType<typeof startSlackBot>>) =>
     until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
 
-  test('is taken only from the person who opened it', async () => {
+  test('is accepted only from the person who opened it', async () => {
     await using it = await startSlackBot()
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await question(it)

@@ -14,7 +14,7 @@ import { ADMIN, seen, startSlackBot as start } from './fixture.ts'
 setDefaultTimeout(60_000)
 
 describe('reads', () => {
-  test('are for the one who asked, unless shared', async () => {
+  test('are shown to the person who asked, unless shared', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store list')
     expect((await seen(it.slack, 'response')).inChannel).toBe(false)
@@ -23,7 +23,7 @@ describe('reads', () => {
     expect(it.slack.failures).toEqual([])
   })
 
-  test('what is mistyped comes back with a button that does what was meant', async () => {
+  test('a mistyped command is answered with a button for the command that was meant', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'stor list')
     const unclear = await seen(it.slack, 'response')
@@ -32,7 +32,7 @@ describe('reads', () => {
     expect(visibleText(await seen(it.slack, 'response', 2))).toContain('edge-a')
   })
 
-  test('long lists are cut into pages that buttons turn', async () => {
+  test('long lists have pages with buttons', async () => {
     await using it = await start()
     const { registry } = it.bot.fleet
     for (let i = 0; i < 40; i++) registry.add({ name: `far-${i}`, url: 'http://127.0.0.1:1', token: 'x', zone: 'zone-2', provider: 'local', storeId: null }, 0)
@@ -51,7 +51,7 @@ describe('reads', () => {
 })
 
 describe('writes', () => {
-  test('post one card that is edited to its end', async () => {
+  test('post one card that is edited until the task ends', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
     const card = await seen(it.slack, 'post')
@@ -70,7 +70,7 @@ describe('writes', () => {
     expect(it.slack.failures).toEqual([])
   })
 
-  test('a card under way is finished by the next run of the bot', async () => {
+  test('an unfinished card is finished by the next run of the bot', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
     const card = await seen(it.slack, 'post')
@@ -84,7 +84,7 @@ describe('writes', () => {
     expect(visibleText(end)).toContain('succeeded')
   })
 
-  test('go to the one who asked where the bot may not post', async () => {
+  test('go to the person who asked when the bot may not post', async () => {
     await using it = await start({ closedChannels: ['C1'] })
     await it.slack.command('/slipway', 'store cleanup edge-a', { user: 'UOPER' })
     expect((await seen(it.slack, 'post')).channel).toBe('UOPER')
@@ -101,8 +101,8 @@ describe('writes', () => {
   })
 })
 
-describe('destroying', () => {
-  test('asks for the name in a modal, and does nothing for another name', async () => {
+describe('destructive commands', () => {
+  test('ask for the name in a modal, and do nothing for another name', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
@@ -117,7 +117,7 @@ describe('destroying', () => {
     expect(it.slack.failures).toEqual([])
   })
 
-  test('is refused when the plan no longer holds, although the name was typed', async () => {
+  test('are refused when the plan has changed, although the name was typed', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
@@ -127,12 +127,12 @@ describe('destroying', () => {
     expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
   })
 
-  test('shows a checklist instead of a question when something blocks', async () => {
+  test('show a checklist instead of a question when something blocks', async () => {
     await using it = await start()
     await runCommand(it.bot, 'store', 'cleanup', 'edge-a', '--no-wait')
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await until('the checklist', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Not possible now')))
-    expect(visibleText(modal)).toContain('No task runs in edge-a')
+    expect(visibleText(modal)).toContain('Tasks in edge-a')
   })
 })
 
@@ -166,7 +166,7 @@ describe('image purge', () => {
 })
 
 describe('forms', () => {
-  test('store add takes what it needs in a modal, and never shows the token', async () => {
+  test('store add asks for its options in a modal, and never shows the token', async () => {
     await using it = await start()
     await using other = createMemoryAgent('edge-b')
     await it.slack.command('/store', 'add', ADMIN)
@@ -182,7 +182,7 @@ describe('forms', () => {
 })
 
 describe('connection', () => {
-  test('comes back after Slack asks for it and after a cut', async () => {
+  test('is reopened after Slack asks for it and after it was lost', async () => {
     await using it = await start()
     it.slack.drop()
     await until(
@@ -193,7 +193,7 @@ describe('connection', () => {
     await seen(it.slack, 'response')
   })
 
-  test('wrong credentials end in one clear sentence', async () => {
+  test('wrong credentials end the start with one sentence', async () => {
     await using it = await start({ botToken: 'xoxb-other' }).catch((error: unknown) => ({ error, [Symbol.asyncDispose]: () => Promise.resolve() }))
     expect('error' in it ? String(it.error) : 'connected').toContain('Slack refuses')
   })

@@ -1,4 +1,4 @@
-// A bot connected to the fake Slack over Socket Mode, with one store that an agent in memory answers for.
+// A bot that is connected to the fake Slack over Socket Mode, with one store whose agent is in memory.
 
 import { connectSlack } from '../../../bot/slack/connect.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
@@ -31,7 +31,7 @@ export async function startSlackBot(options: FakeSlackOptions = {}) {
   return { agent, bot, slack, connect, connection, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-/** Waits until this many messages of a kind were shown; gives the last of them. */
+/** Waits until this many messages of a kind were shown; returns the last. */
 export function seen(slack: FakeSlack, kind: Shown['kind'], count = 1): Promise<Shown> {
   return until(`${kind} ${count}`, () => slack.shown.filter((shown) => shown.kind === kind)[count - 1])
 }

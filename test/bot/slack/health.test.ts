@@ -1,4 +1,4 @@
-// The same question in the console, in Slack over Socket Mode and in Slack over HTTP: the same facts.
+// The console, Slack over Socket Mode and Slack over HTTP show the same facts.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { connectSlack } from '../../../bot/slack/connect.ts'
@@ -27,7 +27,7 @@ function lastResponse(slack: FakeSlack, count: number): Promise<Shown> {
 }
 
 describe.each(MODES)('store health over $name', ({ access }) => {
-  test('gives the facts of the console, for a store that runs and for one that is stopped', async () => {
+  test('shows the facts of the console, for a running store and for a stopped one', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     using bot = openTestBot(folder.file('home'))
@@ -41,7 +41,7 @@ describe.each(MODES)('store health over $name', ({ access }) => {
     const acked = await slack.command('/slipway', 'store health edge-a')
     expect(acked.afterMs).toBeLessThan(1000)
     const running = visibleText(await lastResponse(slack, 1))
-    // A busy machine is told too: its event loop is late.
+    // On a busy machine the event loop is late and the state is Degraded.
     expect(running).toMatch(/Running|Degraded/)
     const { value: healthy } = await runJson(bot, 'store', 'health', 'edge-a')
     for (const check of healthy['checks'] as { name: string }[]) expect(running).toContain(check.name)

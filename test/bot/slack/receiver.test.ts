@@ -1,4 +1,4 @@
-// Which HTTP requests are taken for Slack's.
+// Which HTTP requests are accepted as Slack's.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createLog } from '../../../bot/system/log.ts'
@@ -60,7 +60,7 @@ describe('POST /slack/events', () => {
     expect((await it.slack.sendSigned(body, { type: 'application/json', secret: 'wrong' })).status).toBe(401)
   })
 
-  test('refuses what is too long, what is neither JSON nor a form, and other paths', async () => {
+  test('refuses bodies that are too long or neither JSON nor a form, and other paths', async () => {
     await using it = await start()
     expect((await fetch(it.url, { method: 'POST', body: 'x'.repeat(1024 * 1024 + 1) })).status).toBe(413)
     expect((await it.slack.sendSigned('{', { type: 'application/json' })).status).toBe(400)
@@ -69,7 +69,7 @@ describe('POST /slack/events', () => {
     expect((await fetch(it.url)).status).toBe(404)
   })
 
-  /** Takes answers to commands. */
+  /** Receives answers to commands. */
   function openSink() {
     const responses: string[] = []
     const server = Bun.serve({
@@ -93,7 +93,7 @@ describe('POST /slack/events', () => {
     return { responses, form, [Symbol.asyncDispose]: () => server.stop(true) }
   }
 
-  test('a request that Slack sends again is answered once', async () => {
+  test('a request that Slack repeats is answered once', async () => {
     await using it = await start()
     await using sink = openSink()
     const again = { headers: { 'x-slack-retry-num': '1', 'x-slack-retry-reason': 'http_timeout' }, skewS: 2 }
@@ -104,7 +104,7 @@ describe('POST /slack/events', () => {
     expect(sink.responses).toHaveLength(2)
   })
 
-  test('a recorded request is not run a second time, however many come in between, and not by a bot that was restarted', async () => {
+  test('a recorded request is not run again, even after many others or a restart of the bot', async () => {
     await using folder = await createTemporaryFolder()
     await using sink = openSink()
     const recorded = sink.form('help', 'recorded')
@@ -113,7 +113,7 @@ describe('POST /slack/events', () => {
       await using it = await start(folder.path)
       expect((await it.slack.sendSigned(recorded, { atS })).status).toBe(200)
       await until('the answer', () => sink.responses.length === 1)
-      // The memory of triggers alone held 2,000 of them.
+      // More requests than an earlier memory of 2,000 triggers could hold.
       const repeats = createRepeats(it.bot.database, systemClock)
       it.bot.database.transaction(() => {
         for (let i = 0; i < 3000; i++) repeats.check(`another ${i}`)
@@ -128,8 +128,8 @@ describe('POST /slack/events', () => {
   })
 })
 
-describe('the memory of requests', () => {
-  test('is bounded: at the bound new ones are refused until old ones expire', async () => {
+describe('the recorded requests', () => {
+  test('are bounded: at the bound, new requests are refused until old ones expire', async () => {
     await using folder = await createTemporaryFolder()
     using bot = openTestBot(folder.path)
     let nowMs = 1_000_000

@@ -1,4 +1,4 @@
-// Whatever a View holds, its message keeps Slack's limits, by the bot's own rules and by the fake's.
+// The message of any View is within Slack's limits, by the rules of the bot and by those of the fake Slack.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -37,7 +37,7 @@ const view = fc
   )
 
 describe('renderMessage', () => {
-  test('never breaks a limit', () => {
+  test('never exceeds a limit', () => {
     fc.assert(
       fc.property(view, fc.nat(10), text, (any, page, command) => {
         const message = renderMessage(any, { nowMs: 1000, page, command, register: () => crypto.randomUUID() })
@@ -49,7 +49,7 @@ describe('renderMessage', () => {
     )
   })
 
-  test('escapes what would mention, link or break out', () => {
+  test('escapes mentions, links and markup', () => {
     const made = renderMessage(makeView({ title: 'x', text: '<!channel> & <http://evil|good>', asOfMs: 0, json: {} }), { nowMs: 0, command: 'image show `x`' })
     const raw = JSON.stringify(made.blocks)
     expect(raw).toContain('&lt;!channel&gt; &amp; &lt;http://evil|good&gt;')
@@ -67,7 +67,7 @@ describe('renderMessage', () => {
 })
 
 describe('limitText', () => {
-  test('keeps the limit and never leaves half a character', () => {
+  test('keeps the limit and never splits a character', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 20 }), (given, max) => {
         const cut = limitText(given, max)

@@ -1,4 +1,4 @@
-// Text of others on its way to a screen: nothing in it steers a terminal, reorders what is read, or hides.
+// Text from others that is shown: nothing in it controls a terminal, reorders text or hides it.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -8,20 +8,20 @@ import { renderTerminal } from '../../../bot/views/terminal.ts'
 import { makeView } from '../../../bot/views/view.ts'
 import { plainText } from '../../../bot/views/phrases.ts'
 
-/** Code points that must never reach a screen as they are. */
+/** Code points that must never be shown unescaped. */
 const HARMFUL = [
   ...[0x00, 0x07, 0x08, 0x09, 0x0a, 0x0d, 0x1b, 0x7f],
-  // C1: 0x9b alone begins a control sequence on many terminals.
+  // C1: 0x9b alone starts a control sequence on many terminals.
   ...[0x80, 0x85, 0x9b, 0x9d, 0x9f],
   // Bidirectional marks, embeddings, overrides and isolates.
   ...[0x061c, 0x200e, 0x200f, 0x202a, 0x202d, 0x202e, 0x2066, 0x2069],
-  // Nothing to be seen: zero-width, soft hyphen, word joiner, byte order mark, tags, fillers.
+  // Invisible: zero-width, soft hyphen, word joiner, byte order mark, tags, fillers.
   ...[0x00ad, 0x034f, 0x115f, 0x180e, 0x200b, 0x200d, 0x2060, 0x2064, 0x206f, 0x3164, 0xfeff, 0xffa0, 0xfff9, 0xe0001, 0xe0041],
   ...[0x2028, 0x2029],
 ]
 const hostile = HARMFUL.map((code) => `a${String.fromCodePoint(code)}b`).join('') + '\ud800'
 
-/** What is left in text of the code points above, line feeds aside. */
+/** The code points above that are left in a text, except line feeds. */
 function harmIn(text: string): string[] {
   return HARMFUL.filter((code) => code !== 0x0a && text.includes(String.fromCodePoint(code))).map((code) => code.toString(16))
 }
@@ -39,11 +39,11 @@ const view = makeView({
 })
 
 describe('hostile text', () => {
-  test.each([undefined, 200, 40])('on a terminal of width %p is harmless', (width) => {
+  test.each([undefined, 200, 40])('is harmless on a terminal of width %p', (width) => {
     expect(harmIn(renderTerminal(view, { width, color: false, nowMs: 0 }))).toEqual([])
   })
 
-  test('as JSON is escaped, and still the same value', () => {
+  test('is escaped in JSON, which stays the same value', () => {
     const text = renderJson(view)
     expect(harmIn(text)).toEqual([])
     expect(text).not.toContain('\n')
@@ -53,17 +53,17 @@ describe('hostile text', () => {
     expect(JSON.parse(text)).toEqual(view.json)
   })
 
-  test('in a message of Slack is harmless', () => {
+  test('is harmless in a Slack message', () => {
     const message = renderMessage(view, { nowMs: 0, command: hostile, register: () => 'id' })
-    // The layout of our own texts has line feeds.
+    // The layout of the bot's own text contains line feeds.
     expect(harmIn([message.text, ...textsOf(message.blocks)].join(''))).toEqual([])
   })
 
-  test('plain text stays as it is', () => {
+  test('plain text is unchanged', () => {
     for (const text of ['debian-12', 'Größe: 12 GB – ok', '漢字', 'кириллица', 'ש', '😀', 'e\u0301']) expect(plainText(text)).toBe(text)
   })
 
-  test('any JSON value survives', () => {
+  test('every JSON value is unchanged', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (value) => {
         const json = { ...value }

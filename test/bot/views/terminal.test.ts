@@ -1,4 +1,4 @@
-// Text for terminals: fits, repeats colours in words, and cannot be made to move the cursor.
+// Text for terminals: it fits the width, says in words what colours say, and cannot move the cursor.
 
 import { describe, expect, test } from 'bun:test'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
@@ -32,7 +32,7 @@ describe('renderTerminal', () => {
     for (const word of ['edge-a', 'Stopped', '12 GB', 'reached', '✖']) expect(text).toContain(word)
   })
 
-  test('into a pipe, every row is one line and has no escape sequences', () => {
+  test('in a pipe, every row is one line without escape sequences', () => {
     const text = renderTerminal(view, { width: undefined, color: false, nowMs: 5_000 })
     expect(text).not.toContain('\u001b')
     expect(text.split('\n').find((line) => line.includes('edge-a'))).toContain('reached from here')
@@ -45,7 +45,7 @@ describe('renderTerminal', () => {
     expect(Bun.stripANSI(colored)).toBe(renderTerminal(view, { width: 120, color: false, nowMs: 0 }))
   })
 
-  test('control and bidirectional characters of others are made harmless', () => {
+  test('control and bidirectional characters from others are replaced', () => {
     const text = renderTerminal(makeView({ title: 'a\u001b[2Jb\u202ec', asOfMs: 0, json: {} }), { width: 80, color: false, nowMs: 0 })
     expect(text.split('\n')[0]).toBe('a?[2Jb?c')
   })
