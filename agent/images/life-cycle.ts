@@ -21,7 +21,7 @@ import { countsForOwner } from './owner-limit.ts'
 import type { OwnerLimit } from './owner-limit.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
-import type { Publication } from './publication.ts'
+import type { Settling } from './settling.ts'
 
 /** Instances that may be bound to one image, and grants it may have. */
 export const BINDINGS_MAX = 1000
@@ -69,7 +69,7 @@ export interface LifeCycleDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly damage: Pick<Damage, 'verifyManifest'>
-  readonly publication: Pick<Publication, 'resume'>
+  readonly settling: Pick<Settling, 'resume'>
   readonly ownerLimit: OwnerLimit
 }
 
@@ -174,7 +174,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         return next
       })
       emit({ type: 'image.restored', severity: 'info', subject: id, message: `Image ${image.name} is restored.`, actor })
-      deps.publication.resume(id)
+      deps.settling.resume(id)
       return image
     },
     purge,

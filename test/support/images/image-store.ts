@@ -2,7 +2,8 @@
 
 import { isReadable, isServed } from '../../../agent/access/readable.ts'
 import { createCatalogue } from '../../../agent/images/catalogue.ts'
-import type { Catalogue, CatalogueDeps } from '../../../agent/images/catalogue.ts'
+import type { Catalogue } from '../../../agent/images/catalogue.ts'
+import type { CatalogueDeps } from '../../../agent/images/catalogue-parts.ts'
 import { CUTTER_DEFAULT } from '../../../agent/slices/packs/parameters.ts'
 import { openSliceStore } from '../../../agent/slices/store.ts'
 import type { OpenSliceStore } from '../../../agent/slices/store.ts'

@@ -1,0 +1,86 @@
+// The parts of the catalogue and what each of them uses. Publication brings images in, settling inspects them, the life cycle changes and
+// removes them, damage records what is broken.
+
+import { join } from 'node:path'
+import { problem } from '../../protocol/problems.ts'
+import type { Disk } from '../contract/disk.ts'
+import type { OwnedImage } from '../contract/images.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { createDamage } from './damage.ts'
+import type { Damage } from './damage.ts'
+import { createImageKeeper } from './image-keeper.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { createImageTable } from './image-table.ts'
+import { createLifeCycle } from './life-cycle.ts'
+import type { LifeCycle, RetentionPolicy } from './life-cycle.ts'
+import { createManifestFiles } from './manifests/manifest-files.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
+import { createOwnerLimit } from './owner-limit.ts'
+import type { OwnerLimit } from './owner-limit.ts'
+import { createPublication } from './publication.ts'
+import type { Publication } from './publication.ts'
+import { createSettling } from './settling.ts'
+import type { Settling } from './settling.ts'
+
+export interface CatalogueDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  /** The mount path: images/ and quarantine/ lie in it. */
+  readonly mount: string
+  readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
+  readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
+  readonly retention: RetentionPolicy
+  /** Images that one owner may have; without it, any number. */
+  readonly imagesPerOwnerMax?: number
+  /** Images that unfinished uploads will become; they count for the limit of their owner. */
+  readonly expected?: () => Iterable<OwnedImage>
+  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Without it, digests are computed at once. */
+  readonly quietMs?: () => number
+  /** Called after every change of any image; must neither throw nor wait. */
+  readonly changed?: () => void
+}
+
+export interface CatalogueParts {
+  readonly keeper: ImageKeeper
+  readonly manifests: ManifestFiles
+  readonly damage: Damage
+  readonly ownerLimit: OwnerLimit
+  readonly settling: Settling
+  readonly publication: Publication
+  readonly lifeCycle: LifeCycle
+}
+
+/** Creates the parts; nothing is read from the disk yet. */
+export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
+  const { disk, clock, log, emit, crashPoint, slices, retention } = deps
+  const folder = join(deps.mount, 'images')
+  const table = createImageTable(deps.changed)
+  const keeper = createImageKeeper({ disk, folder, table })
+  const manifests = createManifestFiles({
+    disk,
+    folder,
+    pause: () => clock.sleep(0),
+    async onDamaged(id, error) {
+      // The reader may have an older file open: only the present file decides whether the image is damaged.
+      await damage.verifyManifest(id)
+      return problem('data-corrupt', `The manifest of image ${id} is damaged: ${error.message}.`, {}, { cause: error })
+    },
+  })
+  const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, resume: (id) => settling.resume(id) })
+  const ownerLimit = createOwnerLimit({
+    imagesMax: deps.imagesPerOwnerMax ?? 0,
+    *images() {
+      for (const { image } of table.each()) yield image
+    },
+    expected: deps.expected ?? (() => []),
+  })
+  const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
+  const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs })
+  const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, ownerLimit, settling })
+  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention, keeper, manifests, damage, settling, ownerLimit })
+  return { keeper, manifests, damage, ownerLimit, settling, publication, lifeCycle }
+}

@@ -1,0 +1,61 @@
+// Examination of a new image: what its bytes are, what its slices take on the disk, and whether it has the digest that was declared.
+
+import type { Manifest } from '../../protocol/manifest.ts'
+import { PROBLEMS } from '../../protocol/problems.ts'
+import type { Clock } from '../contract/runtime.ts'
+import { SliceUnreadable } from '../contract/slices.ts'
+import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import { SLICES_ACTION } from './damage.ts'
+import type { Damage } from './damage.ts'
+import { computeWholeDigest } from './digest/whole-digest.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import type { Examination } from './image-states.ts'
+import type { ImageProbe } from './inspection/formats/format.ts'
+import { inspectImage } from './inspection/inspection.ts'
+import { countStoredSize } from './manifests/slice-sizes.ts'
+
+export interface ExaminationDeps {
+  readonly clock: Clock
+  readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
+  readonly keeper: ImageKeeper
+  readonly damage: Damage
+}
+
+/** Examines an image; one with damaged slices is refused. Throws errors of the disk, and `data-corrupt` for a damaged manifest. */
+export async function examineImage({ clock, slices, keeper, damage }: ExaminationDeps, id: string, signal: AbortSignal): Promise<Examination> {
+  const { image, life } = keeper.need(id)
+  const pause = (): Promise<void> => clock.sleep(0)
+  using opened = await damage.manifest(id)
+  const { manifest } = opened
+  try {
+    const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })
+    const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
+    if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
+    const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
+    if (digest === life.declared.digest) return { inspection, storedSize, digest }
+    const reason = `Digest mismatch: ${life.declared.digest} was expected, the bytes that came have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
+    return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
+  } catch (error) {
+    if (!(error instanceof SliceUnreadable)) throw error
+    const reason = `Image ${image.name} cannot be read back: ${error.message}. ${SLICES_ACTION}`
+    return { inspection: { kind: 'refused', format: null, virtualSize: null, reason }, storedSize: null }
+  }
+}
+
+function probeOf(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): ImageProbe {
+  return {
+    length: manifest.imageLength,
+    async readAt(offset, length) {
+      const end = Math.min(offset + length, manifest.imageLength)
+      const bytes = new Uint8Array(Math.max(0, end - offset))
+      let filled = 0
+      if (bytes.byteLength > 0) {
+        for await (const piece of slices.read(manifest, offset, end, signal)) {
+          bytes.set(piece, filled)
+          filled += piece.byteLength
+        }
+      }
+      return bytes
+    },
+  }
+}

@@ -1,0 +1,90 @@
+// Looking images up: by id or name, a page of them, and how many there are.
+
+import type { Image, ImageFilter } from '../../protocol/image.ts'
+import type { Page, PageQuery } from '../../protocol/page.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { isDamaged } from './image-states.ts'
+import { pageOfImages } from './image-table.ts'
+import type { UniqueSizes } from './unique-sizes.ts'
+
+/** Ids that the problem of an ambiguous name lists. */
+const IDS_SHOWN_MAX = 10
+
+/** Counts of images by status, for the store and its metrics. */
+export interface ImageCounts {
+  readonly available: number
+  readonly deleted: number
+  readonly other: number
+  /** Images outside the recycle bin whose slices, manifest or metadata are damaged. */
+  readonly damaged: number
+  /** Bytes of all images as files. */
+  readonly imageBytes: number
+}
+
+export interface ImageLookup {
+  /** Returns the image published under this id; undefined when there is none. */
+  find(id: string): Image | undefined
+  /** Returns an image by id, or by name when exactly one image outside the recycle bin has it. */
+  resolve(idOrName: string): Image | undefined
+  /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` when several images have the name. */
+  need(idOrName: string): Image
+  /** Like `need`, with its unique size counted where that is affordable. */
+  show(idOrName: string): Promise<Image>
+  list(filter: ImageFilter, page: PageQuery): Page<Image>
+  /** Counts stored bytes that only these images hold, together; null where counting is not affordable. Throws as `need` does. */
+  uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
+  counts(): ImageCounts
+}
+
+/** Creates the look-ups over a table of images. */
+export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: ImageKeeper; readonly uniqueSizes: UniqueSizes }): ImageLookup {
+  const { table } = keeper
+  const withSize = (image: Image): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id) })
+  const candidates = (idOrName: string): Image[] => {
+    const byId = table.get(idOrName)?.image
+    if (byId) return [byId]
+    const found: Image[] = []
+    for (const { image } of table.all()) if (image.name === idOrName && image.status !== 'deleted' && image.status !== 'deleting') found.push(image)
+    return found
+  }
+  const need = (idOrName: string): Image => {
+    const found = candidates(idOrName)
+    const [first] = found
+    if (!first) throw problem('not-found', `There is no image ${idOrName}.`)
+    if (found.length === 1) return first
+    throw problem('conflict', `${found.length} images are named ${idOrName}.`, {
+      action: 'Use the id of the image you mean.',
+      ids: found.slice(0, IDS_SHOWN_MAX).map(({ id }) => id),
+    })
+  }
+  return {
+    find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
+    resolve(idOrName) {
+      const found = candidates(idOrName)
+      return found.length === 1 ? found[0] : undefined
+    },
+    need,
+    async show(idOrName) {
+      const { id } = need(idOrName)
+      await uniqueSizes.count([id])
+      return withSize(keeper.need(id).image)
+    },
+    list(filter, page) {
+      const { items, next } = pageOfImages(table.all(), filter, page)
+      return { items: items.map(withSize), next }
+    },
+    uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => need(idOrName).id)),
+    counts() {
+      const counts = { available: 0, deleted: 0, other: 0, damaged: 0, imageBytes: 0 }
+      for (const stored of table.each()) {
+        const { status, length } = stored.image
+        if (status === 'available' || status === 'deleted') counts[status]++
+        else counts.other++
+        if (isDamaged(stored)) counts.damaged++
+        counts.imageBytes += length
+      }
+      return counts
+    },
+  }
+}

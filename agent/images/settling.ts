@@ -1,0 +1,135 @@
+// Settling: an image that is `creating` becomes available or an error, and an available one gets its digest. Both run in the background, and
+// the next start continues what a crash interrupted.
+
+import { errorText } from '../../protocol/errors.ts'
+import type { CrashPoint, Log } from '../contract/runtime.ts'
+import { SliceUnreadable } from '../contract/slices.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { rootName, SLICES_ACTION } from './damage.ts'
+import { createStandAside } from './digest/stand-aside.ts'
+import { computeWholeDigest } from './digest/whole-digest.ts'
+import { examineImage } from './examination.ts'
+import type { ExaminationDeps } from './examination.ts'
+import { concluded, givenUp, lacksDigest, withDigest } from './image-states.ts'
+import { createWorkQueue } from './work-queue.ts'
+
+/** Images inspected in parallel: an inspection reads a few hundred kilobytes. */
+const INSPECTIONS_MAX = 2
+/** Attempts at an inspection that fails because of the disk, and the wait between them in milliseconds. */
+const ATTEMPTS_MAX = 10
+const ATTEMPT_WAIT_MS = 30_000
+
+export interface SettlingDeps extends ExaminationDeps {
+  readonly log: Log
+  readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
+  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Digests that no client waits for stop meanwhile. */
+  readonly quietMs: () => number
+}
+
+export interface Settling extends AsyncDisposable {
+  /** Orders the work that an image lacks: its inspection while it is `creating`, its digest once it is available. */
+  resume(id: string): void
+  /** Inspects an image now and resolves when it is no longer `creating`. */
+  settle(id: string): Promise<void>
+  /** Resolves when no inspection and no digest is in progress. */
+  settled(): Promise<void>
+}
+
+/** Creates the queues. Disposing aborts what runs. */
+export function createSettling(deps: SettlingDeps): Settling {
+  const { clock, log, keeper } = deps
+  const onFailure = (key: string, error: unknown): void => {
+    // Work on an image that was removed meanwhile may fail.
+    if (keeper.table.get(key)) log.error('work on an image failed', { image: key, error })
+  }
+  const inspections = createWorkQueue(INSPECTIONS_MAX, onFailure)
+  // Two queues: digests that a client waits for must not wait for the others.
+  const verifications = createWorkQueue(1, onFailure)
+  const digests = createWorkQueue(1, onFailure)
+  const ended = new AbortController()
+
+  const settle = async (id: string, signal: AbortSignal): Promise<void> => {
+    await settleImage(deps, id, signal)
+    resume(id)
+  }
+  const resume: Settling['resume'] = (id) => {
+    const stored = keeper.table.get(id)
+    if (!stored) return
+    if (stored.image.status === 'creating') {
+      const queue = stored.life.declared.digest === null ? inspections : verifications
+      queue.add(id, (signal) => settle(id, signal))
+    } else if (lacksDigest(stored)) {
+      const standAside = createStandAside({ clock, quietMs: deps.quietMs })
+      digests.add(id, (signal) => computeDigest(deps, id, standAside, signal))
+    }
+  }
+  return {
+    resume,
+    settle: (id) => settle(id, ended.signal),
+    async settled() {
+      // An inspection may order a digest, so the queue of digests is the last.
+      for (const queue of [inspections, verifications, digests]) await queue.idle()
+    },
+    async [Symbol.asyncDispose]() {
+      ended.abort()
+      await Promise.all([inspections, verifications, digests].map((queue) => queue[Symbol.asyncDispose]()))
+    },
+  }
+}
+
+/** Inspects an image until that works or has failed too often. */
+async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal): Promise<void> {
+  const { clock, log, keeper, crashPoint } = deps
+  for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
+    try {
+      const found = await examineImage(deps, id, signal)
+      await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
+      crashPoint('images:inspected')
+      announceOutcome(deps, id)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (keeper.table.get(id)?.image.status !== 'creating') return announceOutcome(deps, id)
+      log.warn('an image could not be inspected', { image: id, attempt, error })
+      if (attempt < ATTEMPTS_MAX) await clock.sleep(ATTEMPT_WAIT_MS, signal)
+      else return await giveUp(deps, id, error)
+    }
+  }
+}
+
+async function giveUp(deps: SettlingDeps, id: string, cause: unknown): Promise<void> {
+  const statusReason = `It could not be inspected: ${errorText(cause)}. Check the mount path, then restore the image to have it inspected again.`
+  await deps.damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
+  announceOutcome(deps, id)
+}
+
+/** Emits an event when the image is available or an error. */
+export function announceOutcome({ keeper, emit }: Pick<SettlingDeps, 'keeper' | 'emit'>, id: string): void {
+  const image = keeper.table.get(id)?.image
+  if (image?.status === 'available') emit({ type: 'image.available', severity: 'info', subject: id, message: `Image ${image.name} is available.` })
+  else if (image?.status === 'error')
+    emit({ type: 'image.failed', severity: 'error', subject: id, message: `Image ${image.name}: ${image.statusReason ?? 'failed'}` })
+}
+
+/** Computes the digest of an available image and compares it with the one that another store named. */
+async function computeDigest(deps: SettlingDeps, id: string, standAside: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  const { clock, slices, keeper, damage, crashPoint } = deps
+  await standAside(signal)
+  const before = keeper.table.get(id)
+  if (!before || !lacksDigest(before)) return
+  const pause = async (): Promise<void> => {
+    await clock.sleep(0)
+    await standAside(signal)
+  }
+  using opened = await damage.manifest(id)
+  try {
+    const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal })
+    await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
+    crashPoint('images:digest-written')
+    const claimed = before.image.digest
+    if (claimed !== null && claimed !== digest) announceOutcome(deps, id)
+  } catch (error) {
+    if (!(error instanceof SliceUnreadable)) throw error
+    await damage.markDamaged([rootName(id)], `${error.message}. ${SLICES_ACTION}`)
+  }
+}
