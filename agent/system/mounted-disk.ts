@@ -1,68 +1,30 @@
-// A disk that tells a mount path that went away from a file that is not there. When a network mount drops, what is left is
-// an empty folder of another file system: without this every file would read as removed, which gc and scrub would believe,
-// and what is made would be acknowledged on the wrong disk.
+// A disk that distinguishes a mount path that went away from a file that does not exist. When a network mount drops, an empty folder of another
+// file system remains. Without this check every file would count as removed, which gc and scrub would believe, and new files would be
+// acknowledged on the wrong disk.
 
 import { join } from 'node:path'
 import { hasCode } from '../../protocol/errors.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 
-/** The file system of the store is not at its mount path. Reads as the error of a mount that lost its server. */
+/** The file system of the store is not at its mount path. Has the code of a mount that lost its server. */
 export class MountGone extends Error {
   override readonly name = 'MountGone'
   readonly code = 'ENOTCONN'
 
   constructor(mount: string, cause?: unknown) {
-    super(`${mount} does not hold the store any more: its file system is not mounted`, { cause })
+    super(`${mount} no longer holds the store: its file system is not mounted`, { cause })
   }
 }
 
-/** Longest file that is compared, in bytes. */
+/** Longest mark file in bytes. */
 const MARK_BYTES_MAX = 64 * 1024
 
 /**
- * Guards everything below a mount path; other paths pass. `markName` is a file in it that never changes. A file that seems
- * to be missing is believed only while the mark is there, and nothing is made or removed without it: MountGone is thrown.
+ * Returns a disk that guards everything below a mount path; other paths pass. `markName` is a file in the mount path that never changes. A
+ * missing file is believed only while the mark is present, and nothing is created or removed without it: MountGone is thrown instead.
  */
 export async function guardMount(disk: Disk, mount: string, markName: string): Promise<Disk> {
-  const markPath = join(mount, markName)
-  const mark = await disk.readFile(markPath, MARK_BYTES_MAX)
-  let seen = await disk.stat(markPath)
-
-  const isThere = async (): Promise<boolean> => {
-    const now = await disk.stat(markPath)
-    if (now?.kind !== 'file') return false
-    if (now.length === seen?.length && now.modifiedMs === seen.modifiedMs) return true
-    // Touched, or the mark of another store: only its bytes tell.
-    if (Buffer.compare(await disk.readFile(markPath, MARK_BYTES_MAX), mark) !== 0) return false
-    seen = now
-    return true
-  }
-  const requireMount = async (cause?: unknown): Promise<void> => {
-    if (!(await isThere())) throw new MountGone(mount, cause)
-  }
-  const isBelow = (path: string): boolean => path === mount || path.startsWith(`${mount}/`)
-
-  /** Runs what only looks; what it does not find is doubted. */
-  const look = async <T>(path: string, run: () => Promise<T>, isAbsence: (found: T) => boolean = () => false): Promise<T> => {
-    if (!isBelow(path)) return run()
-    let found: T
-    try {
-      found = await run()
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) await requireMount(error)
-      throw error
-    }
-    if (isAbsence(found)) await requireMount()
-    return found
-  }
-  /** Runs what makes or removes a name. The mount may go at any moment: it counts only when it was there before and after. */
-  const change = async <T>(path: string, run: () => Promise<T>): Promise<T> => {
-    if (!isBelow(path)) return run()
-    await requireMount()
-    const result = await look(path, run)
-    await requireMount()
-    return result
-  }
+  const { look, change } = createGuard(mount, await readMark(disk, mount, markName))
   const create = async (path: string): Promise<DiskFile> => {
     let file: DiskFile | undefined
     try {
@@ -72,7 +34,6 @@ export async function guardMount(disk: Disk, mount: string, markName: string): P
       throw error
     }
   }
-
   return {
     openRead: (path) => look(path, () => disk.openRead(path)),
     openWrite: (path, mode) => (mode === 'create' ? create(path) : look(path, () => disk.openWrite(path, mode))),
@@ -97,4 +58,59 @@ export async function guardMount(disk: Disk, mount: string, markName: string): P
     syncFolder: (path) => look(path, () => disk.syncFolder(path)),
     space: (path) => disk.space(path),
   }
+}
+
+/** Throws MountGone when the store is not at its mount path. */
+type RequireMount = (cause?: unknown) => Promise<void>
+
+/** Reads the mark as it is now and returns the check that it is still the same file. */
+async function readMark(disk: Disk, mount: string, markName: string): Promise<RequireMount> {
+  const path = join(mount, markName)
+  const mark = await disk.readFile(path, MARK_BYTES_MAX)
+  let seen = await disk.stat(path)
+  const isPresent = async (): Promise<boolean> => {
+    const now = await disk.stat(path)
+    if (now?.kind !== 'file') return false
+    if (now.length === seen?.length && now.modifiedMs === seen.modifiedMs) return true
+    // Touched, or the mark of another store: its bytes decide.
+    if (Buffer.compare(await disk.readFile(path, MARK_BYTES_MAX), mark) !== 0) return false
+    seen = now
+    return true
+  }
+  return async (cause) => {
+    if (!(await isPresent())) throw new MountGone(mount, cause)
+  }
+}
+
+interface Guard {
+  /** Runs an operation that reads. When it finds nothing, the mark is checked before the absence is believed. */
+  look<T>(path: string, run: () => Promise<T>, isAbsence?: (found: T) => boolean): Promise<T>
+  /** Runs an operation that creates or removes a name. The mount may drop at any moment, so the mark is checked before and after. */
+  change<T>(path: string, run: () => Promise<T>): Promise<T>
+}
+
+function createGuard(mount: string, requireMount: RequireMount): Guard {
+  const isBelow = (path: string): boolean => path === mount || path.startsWith(`${mount}/`)
+  const guard: Guard = {
+    async look(path, run, isAbsence = () => false) {
+      if (!isBelow(path)) return run()
+      let found
+      try {
+        found = await run()
+      } catch (error) {
+        if (hasCode(error, 'ENOENT')) await requireMount(error)
+        throw error
+      }
+      if (isAbsence(found)) await requireMount()
+      return found
+    },
+    async change(path, run) {
+      if (!isBelow(path)) return run()
+      await requireMount()
+      const result = await guard.look(path, run)
+      await requireMount()
+      return result
+    },
+  }
+  return guard
 }

@@ -114,7 +114,7 @@ describe('current', () => {
     const { checks } = await fixture.health.current()
     expect(checks[0]).toMatchObject({ state: 'failed', measured: 'the check itself failed' })
     expect(JSON.stringify(checks)).not.toContain('table')
-    expect(fixture.log.lines).toMatchObject([{ level: 'error', message: 'a health check broke' }])
+    expect(fixture.log.lines).toMatchObject([{ level: 'error', message: 'a health check threw' }])
   })
 })
 
