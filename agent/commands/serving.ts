@@ -1,13 +1,7 @@
-// What only a serving agent has: routes, schedules, health, metrics, and the work that tasks do.
+// What only a serving agent has: its routes, and the background work.
 
-import type { Image } from '../../protocol/image.ts'
 import { createFileBrowser } from '../browse/browser.ts'
 import type { Config } from '../config.ts'
-import { createAgentMetrics } from '../health/agent-metrics.ts'
-import { createStoreChecks } from '../health/checks.ts'
-import { watchEventLoop } from '../health/event-loop.ts'
-import { createHealth } from '../health/health.ts'
-import { openMountProbe } from '../health/mount-probe.ts'
 import type { AppDeps } from '../http/app.ts'
 import type { Route } from '../http/route.ts'
 import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
@@ -28,122 +22,67 @@ import { syncRoutes } from '../http/routes/sync.ts'
 import { taskRoutes } from '../http/routes/tasks.ts'
 import { uploadRoutes } from '../http/routes/uploads.ts'
 import { createTransferGate } from '../http/transfer-gate.ts'
-import { createMaintenance } from '../schedule/maintenance.ts'
-import { Schedules } from '../schedule/schedules.ts'
-import type { Foundation } from './foundation.ts'
-import { plainHosts } from './listen-hosts.ts'
-import type { Listeners } from './listeners.ts'
-import { STORE_FILE } from './store-file.ts'
+import { openBackground } from './background.ts'
+import type { Background, ServingDeps } from './background.ts'
 import type { StoreFile } from './store-file.ts'
-import type { StoreParts } from './store-parts.ts'
 import type { Traffic } from './traffic.ts'
-
-/** How fast the schedule `scrub` reads: slow enough to leave the disk to those who use the store. */
-const SCRUB_BYTES_PER_SECOND = 50_000_000
-
-export interface ServingDeps {
-  readonly foundation: Foundation
-  readonly parts: StoreParts
-  readonly listeners: Pick<Listeners, 'certificateEndMs'>
-  readonly version: string
-}
 
 export interface Serving extends Disposable {
   readonly app: AppDeps
   readonly traffic: Traffic
-  /** Ends streams and bodies and fires no schedule any more; resolves when what the bodies brought is committed. */
+  /** Ends streams and request bodies, and stops the schedules. Resolves when the bytes of the bodies are committed. */
   stop(): Promise<void>
 }
 
-/** Wires routes and background work, lets tasks run and schedules fire. */
-export async function openServing({ foundation, parts, listeners, version }: ServingDeps): Promise<Serving> {
-  const { config, clock, log, store } = foundation
-  const { access, catalogue, events, kept, policy, settings, slices, space, sync, tasks, uploads, visibility } = parts
-  const { emit } = events
+/** Creates routes and background work, and lets tasks run and schedules fire. */
+export async function openServing(deps: ServingDeps): Promise<Serving> {
+  const { config, clock, log } = deps.foundation
+  const { access, tasks, uploads, visibility } = deps.parts
   using stack = new DisposableStack()
   const stopping = new AbortController()
-  const uploadsActive = (): number => uploads.stats().unfinished
-  const residentBytes = (): number => process.memoryUsage.rss()
-  const processorMs = (): number => {
-    const { user, system } = process.cpuUsage()
-    return (user + system) / 1000
-  }
-
-  const maintenance = createMaintenance({
-    tasks,
-    slices,
-    images: catalogue,
-    uploads: {
-      expire: async (options) => [...(await uploads.expire(options)).map((id) => `upload ${id}`), ...(await sync.expire(options)).map((id) => `sync ${id}`)],
-    },
-    scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
-    subject: config.store.name,
-    kept,
-    clock,
-    emit,
-  })
-  const schedules = stack.use(
-    Schedules.open({
-      configured: config.schedules,
-      timezone: config.schedules.timezone,
-      jobs: maintenance.jobs,
-      tasks,
-      kept,
+  const background = stack.use(await openBackground(deps))
+  const routes = routesOf(deps, background, stopping.signal)
+  visibility.start()
+  tasks.resume()
+  background.schedules.start()
+  const owned = stack.move()
+  return {
+    app: {
+      routes,
+      authenticator: access.authenticator,
+      log: log.child({ part: 'http' }),
       clock,
-      log: log.child({ part: 'schedules' }),
-      emit,
-    }),
-  )
-  const eventLoop = stack.use(watchEventLoop(clock, processorMs))
-  const checks = createStoreChecks({
-    clock,
-    kept,
-    mount: config.store.mount,
-    mountProbe: await openMountProbe({ mount: config.store.mount, storeFile: STORE_FILE, clock }),
-    space,
-    recycleBin: () => recycleBin(catalogue.each()),
-    eventLoop,
-    residentBytes,
-    sliceStats: () => slices.stats(),
-    damagedImages: () => catalogue.counts().damaged,
-    lastScrub: () => maintenance.lastScrub() ?? { endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] },
-    schedules: () => schedules.facts(),
-    tasks,
-    certificateEndMs: listeners.certificateEndMs,
-    plainHosts: plainHosts(config),
-  })
-  const health = stack.use(createHealth({ checks, clock, log: log.child({ part: 'health' }), emit }))
-  const mountFault = createMountFault(health)
-  const agentMetrics = createAgentMetrics({
-    clock,
-    version,
-    startMs: clock.nowMs(),
-    space,
-    tasks,
-    health,
-    sliceStats: () => slices.stats(),
-    images: () => catalogue.counts(),
-    uploadsActive,
-    eventLoopDelayMsMax: () => eventLoop.delayMsMax(),
-    residentBytes,
-    lastRuns: () => {
-      const scrub = maintenance.lastScrub()
-      return { gc: maintenance.lastGc(), scrub: scrub && { endedMs: scrub.endedMs, findings: scrub.corrupt + scrub.missing + scrub.faults } }
+      origins: config.uploads.origins,
+      observe: background.metrics.observeRequest,
     },
-  })
+    traffic: background.metrics,
+    async stop() {
+      stopping.abort()
+      background.schedules[Symbol.dispose]()
+      await uploads.stop()
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  }
+}
+
+/** Returns all routes of an agent. `stopping` ends streams of events. */
+function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, schedules, health, metrics }: Background, stopping: AbortSignal): Route[] {
+  const { config, clock, store } = foundation
+  const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, visibility } = parts
+  const mountFault = createMountFault(health)
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
   const routes: Route[] = [
     ...healthRoutes({ health }),
     ...storeRoutes({
       clock,
-      emit,
+      emit: events.emit,
       settings,
       health,
       facts: storeFacts(config, store, version),
       space,
       sliceStats: () => slices.stats(),
       images: () => reachableCounts(catalogue.counts(), mountFault),
-      uploadsActive,
+      uploadsActive: () => uploads.stats().unfinished,
       cleanup: maintenance.cleanup,
     }),
     ...imageRoutes({ images: catalogue, mountFault }),
@@ -154,45 +93,13 @@ export async function openServing({ foundation, parts, listeners, version }: Ser
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
+    ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
     ...accessRoutes({ images: catalogue, tokens: access.tokens, links: access.links }),
-    ...metricsRoutes({ metrics: agentMetrics.metrics }),
+    ...metricsRoutes({ metrics: metrics.metrics }),
     ...fileRoutes({ files: createFileBrowser({ mount: config.store.mount }), clock }),
     ...openApiRoutes({ version, routes: () => routes }),
   ]
-
-  visibility.start()
-  tasks.resume()
-  schedules.start()
-  const owned = stack.move()
-  return {
-    app: {
-      routes,
-      authenticator: access.authenticator,
-      log: log.child({ part: 'http' }),
-      clock,
-      origins: config.uploads.origins,
-      observe: agentMetrics.observeRequest,
-    },
-    traffic: agentMetrics,
-    async stop() {
-      stopping.abort()
-      schedules[Symbol.dispose]()
-      await uploads.stop()
-    },
-    [Symbol.dispose]: () => owned.dispose(),
-  }
-}
-
-/** Images in the recycle bin, and the most that purging them can free in bytes. */
-function recycleBin(images: Iterable<Image>): { images: number; storedBytes: number } {
-  const bin = { images: 0, storedBytes: 0 }
-  for (const { status, storedSize } of images) {
-    if (status !== 'deleted') continue
-    bin.images++
-    bin.storedBytes += storedSize ?? 0
-  }
-  return bin
+  return routes
 }
 
 function storeFacts(config: Config, { uuid, cutter }: StoreFile, version: string): StoreRoutesDeps['facts'] {

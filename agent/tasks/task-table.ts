@@ -1,4 +1,4 @@
-// The table of tasks: rows in, rows out. What a state means is decided in tasks.ts.
+// The table of tasks. What a state means is decided in task-rows.ts and tasks.ts.
 
 import { z } from 'zod'
 import { problemSchema } from '../../protocol/problems.ts'
@@ -31,32 +31,32 @@ const rowSchema = z.object({
     .transform((text) => (text === null ? null : problemSchema.parse(JSON.parse(text)))),
 })
 
-/** Stands in a row whose task had a secret, which was dropped at its end. */
+/** The secret of a task whose secret was dropped when it ended. */
 export const SECRET_GONE = ''
 
-/** What the secret of a task is sealed for. */
+/** Returns the purpose that the secret of a task is sealed for. */
 export function secretPurpose(taskId: string): string {
   return `task ${taskId}`
 }
 
-/** A task as it is kept. `secret` is sealed, null where there never was one. `number` counts up in the order of creation; `starts` counts its runs since it was queued last. */
+/** A task as it is stored. `secret` is sealed; null for a task without a secret. `number` counts up in the order of creation; `starts` counts the runs since the task was last queued. */
 export type TaskRow = z.output<typeof rowSchema>
 
 export interface TaskTable {
   find(id: string): TaskRow | undefined
-  /** Newest first, those with a number below `before`. */
+  /** Returns tasks with a number below `before`, newest first. */
   list(filter: { state?: TaskState | undefined; kind?: TaskKind | undefined; before: number; limit: number }): TaskRow[]
-  /** Queued and running ones in the order of creation. */
+  /** Returns queued and running tasks in the order of creation. */
   active(): TaskRow[]
   insert(row: TaskRow): void
   update(row: TaskRow): void
   counts(): Record<TaskState, number>
   numberMax(): number
-  /** Removes ended tasks with a lower number, and drops the parameters of those that ended before a time. */
+  /** Removes ended tasks with a number below `numberMin`, and drops the parameters of tasks that ended before `paramsEndedMs`. */
   prune(numberMin: number, paramsEndedMs: number): void
 }
 
-/** Makes the table of a database. */
+/** Opens the table of a database. */
 export function createTaskTable({ sql }: AgentDatabase): TaskTable {
   type Value = string | number | null
   const columns = Object.keys(rowSchema.shape) as (keyof TaskRow)[]
@@ -101,7 +101,7 @@ export function createTaskTable({ sql }: AgentDatabase): TaskTable {
   }
 }
 
-/** A row as clients see it. */
+/** Returns a row as clients see it. */
 export function showTask(row: TaskRow): Task {
   const { id, kind, state, progress, subject, created_by, created_ms, ended_ms, result, error } = row
   return {

@@ -1,6 +1,5 @@
-// Runs tasks: a bounded number of each kind at a time, again from the beginning after a restart, and tells how they go.
+// Runs tasks: a bounded number of each kind at a time, from the beginning after a restart, with progress and events.
 
-import { newId } from '../../protocol/ids.ts'
 import type { Page } from '../../protocol/page.ts'
 import { makeProblem, problem } from '../../protocol/problems.ts'
 import { taskKindSchema } from '../../protocol/task.ts'
@@ -13,21 +12,21 @@ import { admitTask } from './admission.ts'
 import type { AgentDatabase } from './database.ts'
 import { addSample, makeProgress } from './rate.ts'
 import type { Sample } from './rate.ts'
-import { createTaskTable, SECRET_GONE, secretPurpose, showTask } from './task-table.ts'
+import { ended, endEvent, newTaskId, queued, queuedAgain } from './task-rows.ts'
+import type { TaskEnd } from './task-rows.ts'
+import { createTaskTable, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
 
-/** Tasks of a kind that run at the same time; the others wait their turn. */
+/** Tasks of a kind that run at the same time; the others wait. */
 const RUNNING_MAX: Readonly<Record<TaskKind, number>> = { sync: 2, gc: 1, scrub: 1, cleanup: 1, expire: 1, import: 2, export: 2, digest: 1, recover: 1 }
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000
-/** How long a failed or cancelled task can be retried, in milliseconds: its parameters are kept so long. */
+/** How long a failed or cancelled task can be retried, in milliseconds: its parameters are kept for this long. */
 const RETRY_MS_MAX = 7 * 86_400_000
-/** Runs of one task that a crash of the agent may cut before it counts as failed: it may be what crashes the agent. */
+/** Runs of one task that a crash of the agent may interrupt before the task fails: it may be the cause of the crashes. */
 const STARTS_MAX = 5
 /** Progress is written at most this often, in milliseconds. */
 const PROGRESS_WRITE_MS = 1000
-
-const NO_PROGRESS: Progress = { done: 0, total: null, unit: 'steps', rate: 0, etaSeconds: null }
 
 export interface TasksDeps {
   readonly database: AgentDatabase
@@ -35,7 +34,7 @@ export interface TasksDeps {
   readonly log: Log
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
-  /** Seals the secrets of orders while their tasks wait and run. */
+  /** Seals the secrets of tasks while they wait and run. */
   readonly sealer: Sealer
 }
 
@@ -48,7 +47,7 @@ interface ActiveTask {
   run: Promise<void> | undefined
 }
 
-/** The tasks of an agent. Disposing stops what runs and leaves it to the next start. */
+/** The tasks of an agent. Disposing stops the running ones; the next start runs them again. */
 export class TaskQueue implements TaskBoard {
   readonly #deps: TasksDeps
   readonly #table: TaskTable
@@ -65,13 +64,13 @@ export class TaskQueue implements TaskBoard {
     this.#number = table.numberMax()
   }
 
-  /** Opens the tasks of a database; none runs before `resume`. */
+  /** Opens the tasks of a database. No task runs before `resume`. */
   static open(deps: TasksDeps): TaskQueue {
     const queue = new TaskQueue(deps, createTaskTable(deps.database))
     for (const row of queue.#table.active()) {
-      const queued: TaskRow = { ...row, state: 'queued' }
-      queue.#add(queued)
-      queue.#save(queued)
+      const waiting: TaskRow = { ...row, state: 'queued' }
+      queue.#add(waiting)
+      queue.#save(waiting)
     }
     return queue
   }
@@ -80,43 +79,27 @@ export class TaskQueue implements TaskBoard {
     this.#runners.set(kind, runner)
   }
 
-  /** Lets tasks run, first those that were left by the process before. */
+  /** Lets tasks run, those of the previous process first. */
   resume(): void {
     this.#isResumed = true
     for (const task of this.#active.values()) {
       if (task.row.starts < STARTS_MAX) continue
-      const error = makeProblem('interrupted', `The agent crashed ${task.row.starts} times while this task ran; it is not run again by itself.`)
-      this.#end(task, 'failed', { error })
+      const error = makeProblem('interrupted', `The agent crashed ${task.row.starts} times while this task ran, so it is not run again automatically.`)
+      this.#end(task, { state: 'failed', error })
     }
     this.#pump()
   }
 
   async start(order: TaskOrder): Promise<Task> {
     const nowMs = this.#deps.clock.nowMs()
-    const id = newId('tsk', nowMs)
-    // First, so that nothing comes between the checks below and the row.
+    const id = newTaskId(nowMs)
+    // Sealed first, because no other call may run between the checks below and the row.
     const secret = order.secret === undefined ? null : await this.#deps.sealer.seal(order.secret, secretPurpose(id))
-    if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and takes no new tasks.')
+    if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and accepts no new tasks.')
     if (!this.#runners.has(order.kind)) throw new Error(`no runner for tasks of kind ${order.kind}`)
     const same = order.key === undefined ? undefined : this.#findByKey(order.key)
     if (same) return showTask(same.row)
-    const row: TaskRow = {
-      id,
-      number: ++this.#number,
-      kind: order.kind,
-      state: 'queued',
-      subject: order.subject,
-      created_by: order.createdBy,
-      created_ms: nowMs,
-      ended_ms: null,
-      dedupe_key: order.key ?? null,
-      params: JSON.stringify(order.params ?? null),
-      secret,
-      starts: 0,
-      progress: NO_PROGRESS,
-      result: null,
-      error: null,
-    }
+    const row = queued(order, { id, number: ++this.#number, secret, nowMs })
     this.#admit(row)
     this.#deps.database.durably(() => this.#table.insert(row))
     this.#deps.crashPoint('tasks:kept')
@@ -144,42 +127,33 @@ export class TaskQueue implements TaskBoard {
     const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor)
     const rows = this.#table.list({ state, kind, before, limit: limit + 1 })
     const items = rows.slice(0, limit)
-    // What runs is newer in memory than in the table.
+    // A running task is newer in memory than in the table.
     return { items: items.map(({ id }) => this.#show(id)), next: rows.length > limit ? String(items.at(-1)?.number) : null }
   }
 
   cancel(id: string, by: string): Task {
     const task = this.#active.get(id)
     if (!task) {
-      const ended = this.get(id)
-      if (!ended) throw notFound(id)
-      throw problem('wrong-status', `The task has ${ended.state} already.`, { action: 'Nothing is left to cancel.' })
+      const found = this.get(id)
+      if (!found) throw notFound(id)
+      throw problem('wrong-status', `The task has already ${found.state}.`, { action: 'There is nothing to cancel.' })
     }
     task.controller.abort(problem('cancelled', `Cancelled by ${by}.`))
-    if (!task.run) this.#end(task, 'cancelled', {})
+    if (!task.run) this.#end(task, { state: 'cancelled' })
     return this.#show(id)
   }
 
   retry(id: string, by: string): Task {
     const row = this.#active.get(id)?.row ?? this.#table.find(id)
     if (!row) throw notFound(id)
-    if (row.state !== 'failed' && row.state !== 'cancelled')
-      throw problem('wrong-status', `The task is ${row.state}; only a failed or cancelled one is retried.`, {
-        action: 'Wait until it has ended, or start a new one.',
-      })
-    if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and takes no new tasks.')
-    if (row.secret === SECRET_GONE)
-      throw problem('conflict', 'The token of the other store that the task was given was dropped when the task ended.', {
-        action: 'Order the same again, with a token: what was moved already is not moved again.',
-      })
-    if (row.params === null) throw problem('conflict', 'What the task was told is kept for 7 days and is gone.', { action: 'Start it again as a new task.' })
+    const again = queuedAgain(row)
+    if (this.#isStopping) throw problem('shutting-down', 'The agent is stopping and accepts no new tasks.')
     const same = row.dedupe_key === null ? undefined : this.#findByKey(row.dedupe_key)
-    if (same) throw problem('conflict', `The task ${same.row.id} does the same at this moment.`, { action: 'Follow that task.' })
-    const queued: TaskRow = { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
-    this.#admit(queued)
-    this.#deps.database.durably(() => this.#table.update(queued))
+    if (same) throw problem('conflict', `The task ${same.row.id} is already doing the same.`, { action: 'Follow that task.' })
+    this.#admit(again)
+    this.#deps.database.durably(() => this.#table.update(again))
     this.#deps.emit({ type: 'task.retried', severity: 'info', subject: id, actor: by, message: `${by} started the ${row.kind} task again.` })
-    this.#add(queued)
+    this.#add(again)
     this.#pump()
     return this.#show(id)
   }
@@ -188,7 +162,7 @@ export class TaskQueue implements TaskBoard {
     return this.#table.counts()
   }
 
-  /** Asks everything that runs to stop and waits for it. */
+  /** Stops all running tasks and waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
     const runs: Promise<void>[] = []
@@ -224,7 +198,7 @@ export class TaskQueue implements TaskBoard {
     return undefined
   }
 
-  /** Starts what may run now, oldest first. */
+  /** Starts the tasks that may run now, oldest first. */
   #pump(): void {
     if (!this.#isResumed || this.#isStopping) return
     const room = new Map(taskKindSchema.options.map((kind) => [kind, RUNNING_MAX[kind]]))
@@ -245,18 +219,18 @@ export class TaskQueue implements TaskBoard {
     const { signal } = task.controller
     const progress = (done: number, total: number | null, unit: Progress['unit']): void => this.#progress(task, done, total, unit)
     try {
-      // In a turn of its own: whoever started it has its answer first.
+      // In a microtask of its own, so that `start` returns first.
       await Promise.resolve()
       const secret = await this.#openSecret(task.row)
-      // Cancelled or stopped before it began: a runner need only watch for what comes later.
+      // Cancelled or stopped before it began. A runner has to watch only for later aborts.
       signal.throwIfAborted()
       const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, ...secret })
       this.#deps.crashPoint('tasks:done')
-      this.#end(task, 'succeeded', { result })
+      this.#end(task, { state: 'succeeded', result })
     } catch (error) {
       // The next start of the agent runs it again; an orderly end does not count against it.
       if (this.#isStopping) this.#save({ ...task.row, state: 'queued', starts: task.row.starts - 1 })
-      else if (signal.aborted) this.#end(task, 'cancelled', {})
+      else if (signal.aborted) this.#end(task, { state: 'cancelled' })
       else this.#fail(task, error)
     }
   }
@@ -265,15 +239,15 @@ export class TaskQueue implements TaskBoard {
     if (secret === null) return {}
     const opened = await this.#deps.sealer.open(secret, secretPurpose(id))
     if (opened !== undefined) return { secret: opened }
-    throw problem('conflict', 'The token of the other store cannot be opened: the key in the state folder is another one than when the task was ordered.', {
-      action: 'Order the same again, with a token: what was moved already is not moved again.',
+    throw problem('conflict', 'The token of the other store cannot be opened: the key in the state folder has changed since the task was started.', {
+      action: 'Start the same task again with a token: slices that were copied are not copied again.',
     })
   }
 
   #fail(task: ActiveTask, error: unknown): void {
     const refusal = problemOf(error)
     if (refusal.cause !== undefined) this.#deps.log.error('a task failed', { taskId: task.row.id, kind: task.row.kind, error: refusal.cause })
-    this.#end(task, 'failed', { error: refusal.problem })
+    this.#end(task, { state: 'failed', error: refusal.problem })
   }
 
   #progress(task: ActiveTask, done: number, total: number | null, unit: Progress['unit']): void {
@@ -285,60 +259,34 @@ export class TaskQueue implements TaskBoard {
     this.#save(task.row)
   }
 
-  /** Keeps what may also be lost: after a restart the task is simply run again. */
+  /** Saves a state that may be lost: after a restart the task is run again. */
   #save(row: TaskRow): void {
     try {
       this.#table.update(row)
     } catch (error) {
-      this.#deps.log.warn('the state of a task could not be kept', { taskId: row.id, error })
+      this.#deps.log.warn('the state of a task could not be saved', { taskId: row.id, error })
     }
   }
 
-  #end(task: ActiveTask, state: 'succeeded' | 'failed' | 'cancelled', outcome: { result?: Record<string, unknown>; error?: TaskRow['error'] }): void {
-    const { clock, database } = this.#deps
-    const { row } = task
-    const nowMs = clock.nowMs()
-    const ended: TaskRow = {
-      ...row,
-      state,
-      ended_ms: nowMs,
-      params: state === 'succeeded' ? null : row.params,
-      secret: row.secret === null ? null : SECRET_GONE,
-      progress: { ...row.progress, rate: 0, etaSeconds: null },
-      result: outcome.result ?? null,
-      error: outcome.error ?? null,
-    }
+  #end(task: ActiveTask, end: TaskEnd): void {
+    const nowMs = this.#deps.clock.nowMs()
+    const row = ended(task.row, end, nowMs)
     try {
-      database.durably(() => {
-        this.#table.update(ended)
+      this.#deps.database.durably(() => {
+        this.#table.update(row)
         this.#table.prune(this.#number - ENDED_MAX, nowMs - RETRY_MS_MAX)
       })
     } catch (error) {
-      // The work itself is done and durable where it belongs; without this row it is done once more after a restart.
-      this.#deps.log.error('the end of a task could not be kept', { taskId: row.id, error })
+      // The work itself is done and durable in its own place. Without this row it is done once more after a restart.
+      this.#deps.log.error('the end of a task could not be saved', { taskId: row.id, error })
     }
     this.#deps.crashPoint('tasks:ended')
     this.#active.delete(row.id)
-    this.#tell(ended)
-    this.#pump()
-  }
-
-  #tell(row: TaskRow): void {
-    const { clock, emit } = this.#deps
-    const seconds = Math.round((clock.nowMs() - row.created_ms) / 1000)
-    const outcome = row.state === 'failed' ? `failed: ${row.error?.detail ?? 'no reason given'}` : `${row.state} after ${seconds} s`
-    emit({
-      type: `task.${row.state}`,
-      severity: row.state === 'failed' ? 'error' : 'info',
-      subject: row.id,
-      actor: row.created_by,
-      message: `The ${row.kind} task on ${row.subject} ${outcome}.`.replace(/\.\.$/, '.'),
-      details: { kind: row.kind, subject: row.subject },
-    })
+    this.#deps.emit(endEvent(row, nowMs))
     const waiting = this.#waiting.get(row.id) ?? []
     this.#waiting.delete(row.id)
-    const task = showTask(row)
-    for (const resolve of waiting) resolve(task)
+    for (const resolve of waiting) resolve(showTask(row))
+    this.#pump()
   }
 }
 

@@ -3,8 +3,10 @@
 import { describe, expect, test } from 'bun:test'
 import { chmod, mkdir, symlink } from 'node:fs/promises'
 import fc from 'fast-check'
-import { loadConfig, parseConfig, parseListen } from '../../agent/config.ts'
-import type { Config, Environment } from '../../agent/config.ts'
+import { loadConfig, parseConfig } from '../../agent/config.ts'
+import type { Config } from '../../agent/config.ts'
+import type { Environment } from '../../agent/config-process.ts'
+import { parseListen } from '../../agent/config-schema.ts'
 import { judgeMountPath } from '../../agent/system/mount-guard.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 

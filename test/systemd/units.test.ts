@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
-import { KNOWN_KEYS, parseConfig } from '../../agent/config.ts'
+import { parseConfig } from '../../agent/config.ts'
+import { KNOWN_KEYS } from '../../agent/config-schema.ts'
 import type { Config } from '../../agent/config.ts'
 import { readBotConfig } from '../../bot/config.ts'
 import { requireTool } from '../support/require.ts'

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { KNOWN_KEYS } from '../../agent/config.ts'
+import { KNOWN_KEYS } from '../../agent/config-schema.ts'
 import { COMMANDS } from '../../bot/commands/table.ts'
 import { PROBLEMS } from '../../protocol/problems.ts'
 

@@ -21,6 +21,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'node:fs': [
     'agent/system/',
     'agent/config.ts',
+    'agent/config-process.ts',
     'agent/access/secret-file.ts',
     'agent/browse/browser.ts',
     'agent/contract/sync-folder.ts',

@@ -148,7 +148,7 @@ describe('cancel and retry', () => {
     expect((await tasks.ended(a!.id)).state).toBe('cancelled')
     runs[1]?.finish({})
     await tasks.ended(b!.id)
-    expect(() => tasks.cancel(b!.id, 'bob')).toThrow('succeeded already')
+    expect(() => tasks.cancel(b!.id, 'bob')).toThrow('already succeeded')
     expect(() => tasks.cancel('tsk_none', 'bob')).toThrow('There is no task')
   })
 
@@ -166,7 +166,7 @@ describe('cancel and retry', () => {
     expect(run.params).toMatchObject({ subject: 'img_1' })
     run.finish({})
     expect((await tasks.ended(id)).state).toBe('succeeded')
-    expect(() => tasks.retry(id, 'bob')).toThrow('only a failed or cancelled one')
+    expect(() => tasks.retry(id, 'bob')).toThrow('only a failed or cancelled task')
   })
 
   test('cannot retry after a week', async () => {
@@ -285,19 +285,19 @@ describe('limits', () => {
     ;(await until('it runs', () => runs[0])).fail(new Error('x'))
     await tasks.ended(failed.id)
     for (let i = 0; i < ACTIVE_PER_CREATOR_MAX; i++) await tasks.start(order(`img_${i}`))
-    await expect(tasks.start(order('one more'))).rejects.toThrow('100 tasks of ann are waiting already')
-    expect(() => tasks.retry(failed.id, 'bob')).toThrow('100 tasks of ann are waiting already')
+    await expect(tasks.start(order('one more'))).rejects.toThrow('100 tasks of ann are already waiting')
+    expect(() => tasks.retry(failed.id, 'bob')).toThrow('100 tasks of ann are already waiting')
     await tasks.start({ ...order('img_1'), createdBy: 'bob' })
   })
 
   test('number and size of all that wait are bounded', () => {
     const row = (created_by: string, length: number) => ({ created_by, params: 'x'.repeat(length) }) as TaskRow
     const many = Array.from({ length: ACTIVE_MAX }, (_, i) => row(`creator ${i}`, 1))
-    expect(() => admitTask(many, row('new', 1))).toThrow('1000 tasks are waiting')
+    expect(() => admitTask(many, row('new', 1))).toThrow('1000 tasks are already waiting')
     admitTask(many.slice(1), row('new', 1))
     const large = Array.from({ length: 31 }, (_, i) => row(`creator ${i}`, 1024 * 1024))
     admitTask(large, row('new', 1024 * 1024))
-    expect(() => admitTask([...large, row('last', 1)], row('new', 1024 * 1024))).toThrow('hold in memory')
+    expect(() => admitTask([...large, row('last', 1)], row('new', 1024 * 1024))).toThrow('fill the memory')
   })
 })
 

@@ -1,0 +1,138 @@
+// The configuration file as it is written: sections, keys, defaults, and how each value is checked.
+
+import { BlockList, isIP } from 'node:net'
+import { Cron } from 'croner'
+import { z } from 'zod'
+import { nameSchema } from '../protocol/image.ts'
+import { parseDuration, parseSize } from '../protocol/units.ts'
+import type { KeyKind, KnownKeys } from './config-source.ts'
+import { isPeer } from './sync/peer-network.ts'
+
+const size = z.string().transform((text, context) => {
+  const bytes = parseSize(text)
+  if (bytes === undefined) context.addIssue({ code: 'custom', message: `"${text}" is not a size; write it like "1 GB" or "512 MiB"` })
+  return bytes ?? z.NEVER
+})
+
+const duration = z.string().transform((text, context) => {
+  const ms = parseDuration(text)
+  if (ms === undefined) context.addIssue({ code: 'custom', message: `"${text}" is not a duration; write it like "24h" or "3d"` })
+  return ms ?? z.NEVER
+})
+
+const absolutePath = z.string().regex(/^\/[^\u0000]*$/, 'must be an absolute path')
+const cron = z.string().refine(isCron, 'is not a cron expression; write five fields like "17 3 * * *"')
+const cidr = z.string().refine((text) => text === '' || isCidr(text), 'is not a network; write it like "10.20.0.0/16", or leave it empty')
+const origin = z.string().refine(isOrigin, 'is not an origin; write it like "https://console.example", or "*" for any')
+const peer = z
+  .string()
+  .refine(isPeer, 'must be a list of networks, addresses and host names; write them like "10.20.0.0/16" or "hub.example", without scheme and port')
+const concurrency = z.int('must be a whole number from 1 to 16').min(1, 'must be a whole number from 1 to 16').max(16, 'must be a whole number from 1 to 16')
+
+const listen = z.string().transform((text, context) => {
+  const address = parseListen(text)
+  if (!address) context.addIssue({ code: 'custom', message: `"${text}" is not an address; write it like "127.0.0.1:8420" or "[::1]:8420"` })
+  return address ?? z.NEVER
+})
+
+export const configSchema = z.object({
+  store: z.object({
+    name: nameSchema.default('edge-a'),
+    description: z.string().max(4096).default(''),
+    mount: absolutePath.default('/srv/slipway'),
+    zone: nameSchema.default('zone-1'),
+    scope: z
+      .string()
+      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a word of small letters, such as "zone"')
+      .default('zone'),
+    reserved: size.default(1_000_000_000),
+    /** Without it /var/lib/slipway/<name>. */
+    state: absolutePath.optional(),
+  }),
+  network: z.object({
+    listen: listen.default({ host: '127.0.0.1', port: 8420 }),
+    data: cidr.default(''),
+    sync: cidr.default(''),
+    'plain-http': z.boolean().default(false),
+  }),
+  transfer: z.object({ 'upload-concurrency': concurrency.default(1), 'download-concurrency': concurrency.default(1) }),
+  images: z.object({
+    'retrieve-existing': z.boolean().default(false),
+    deletion: z.enum(['immediate', 'delayed', 'never']).default('delayed'),
+    retention: duration.default(3 * 86_400_000),
+    'max-per-owner': z.int().min(0).default(0),
+    enabled: z.boolean().default(true),
+  }),
+  uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
+  sync: z.object({ peers: z.array(peer).default([]) }),
+  imports: z.object({ roots: z.array(absolutePath).default([]), allow: z.array(z.string().min(1)).default([]) }),
+  schedules: z.object({
+    cleanup: cron.default('17 3 * * *'),
+    scrub: cron.default('41 1 * * 0'),
+    expire: cron.default('*/10 * * * *'),
+    timezone: z.string().refine(isTimezone, 'is not a time zone; write it like "UTC" or "Europe/Berlin"').default('UTC'),
+  }),
+  tls: z.object({ cert: z.string().default(''), key: z.string().default('') }),
+})
+
+/** Every key, and how it is written in the environment. */
+export const KNOWN_KEYS = {
+  store: { name: 'text', description: 'text', mount: 'text', zone: 'text', scope: 'text', reserved: 'text', state: 'text' },
+  network: { listen: 'text', data: 'text', sync: 'text', 'plain-http': 'flag' },
+  transfer: { 'upload-concurrency': 'number', 'download-concurrency': 'number' },
+  images: { 'retrieve-existing': 'flag', deletion: 'text', retention: 'text', 'max-per-owner': 'number', enabled: 'flag' },
+  uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
+  sync: { peers: 'list' },
+  imports: { roots: 'list', allow: 'list' },
+  schedules: { cleanup: 'text', scrub: 'text', expire: 'text', timezone: 'text' },
+  tls: { cert: 'text', key: 'text' },
+} satisfies { [Section in keyof z.input<typeof configSchema>]: { [Key in keyof z.input<typeof configSchema>[Section]]-?: KeyKind } } & KnownKeys
+
+export interface ListenAddress {
+  readonly host: string
+  /** 0 lets the kernel choose. */
+  readonly port: number
+}
+
+/** Host and port of `127.0.0.1:8420`, `[::1]:8420` or `name:8420`. */
+export function parseListen(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text.trim())
+  const host = match?.[1] ?? match?.[2]
+  const port = Number(match?.[3])
+  if (host === undefined || port > 65_535 || (match?.[1] !== undefined && isIP(host) !== 6)) return undefined
+  return { host, port }
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', prefix = '', rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest !== undefined || !/^\d{1,3}$/.test(prefix)) return false
+  try {
+    new BlockList().addSubnet(address, Number(prefix), family === 6 ? 'ipv6' : 'ipv4')
+    return true
+  } catch {
+    // The prefix is longer than the address.
+    return false
+  }
+}
+
+/** As browsers write it in the header Origin (RFC 6454 §6.2): nothing after host and port. */
+function isOrigin(text: string): boolean {
+  return text === '*' || (/^https?:/.test(text) && URL.parse(text)?.origin === text)
+}
+
+function isCron(text: string): boolean {
+  try {
+    return new Cron(text, { paused: true }).getPattern() !== ''
+  } catch {
+    return false
+  }
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}

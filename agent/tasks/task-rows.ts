@@ -1,0 +1,94 @@
+// Rows of tasks as they change: queued, queued again, running, ended. Pure functions; tasks.ts makes the changes durable.
+
+import { newId } from '../../protocol/ids.ts'
+import { problem } from '../../protocol/problems.ts'
+import type { Progress, TaskState } from '../../protocol/task.ts'
+import type { NewEvent, TaskOrder } from '../contract/work.ts'
+import { SECRET_GONE } from './task-table.ts'
+import type { TaskRow } from './task-table.ts'
+
+const NO_PROGRESS: Progress = { done: 0, total: null, unit: 'steps', rate: 0, etaSeconds: null }
+
+/** Returns a new id for a task. */
+export function newTaskId(nowMs: number): string {
+  return newId('tsk', nowMs)
+}
+
+/** What the queue knows of a new task beside its order. */
+export interface NewTask {
+  readonly id: string
+  readonly number: number
+  /** Sealed; null for an order without a secret. */
+  readonly secret: string | null
+  readonly nowMs: number
+}
+
+/** Returns the row of a new task. */
+export function queued(order: TaskOrder, { id, number, secret, nowMs }: NewTask): TaskRow {
+  return {
+    id,
+    number,
+    kind: order.kind,
+    state: 'queued',
+    subject: order.subject,
+    created_by: order.createdBy,
+    created_ms: nowMs,
+    ended_ms: null,
+    dedupe_key: order.key ?? null,
+    params: JSON.stringify(order.params ?? null),
+    secret,
+    starts: 0,
+    progress: NO_PROGRESS,
+    result: null,
+    error: null,
+  }
+}
+
+/** Returns a failed or cancelled task as it is queued again. Throws ProblemError when it cannot be retried. */
+export function queuedAgain(row: TaskRow): TaskRow {
+  if (row.state !== 'failed' && row.state !== 'cancelled')
+    throw problem('wrong-status', `The task is ${row.state}; only a failed or cancelled task can be retried.`, {
+      action: 'Wait until it has ended, or start a new one.',
+    })
+  if (row.secret === SECRET_GONE)
+    throw problem('conflict', 'The token of the other store was dropped when the task ended.', {
+      action: 'Start the same task again with a token: slices that were copied are not copied again.',
+    })
+  if (row.params === null) throw problem('conflict', 'The parameters of a task are kept for 7 days and are gone.', { action: 'Start it again as a new task.' })
+  return { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
+}
+
+/** How a task ended. */
+export interface TaskEnd {
+  readonly state: Extract<TaskState, 'succeeded' | 'failed' | 'cancelled'>
+  readonly result?: Record<string, unknown>
+  readonly error?: TaskRow['error']
+}
+
+/** Returns an ended task. Its secret is dropped, and the parameters of one that succeeded. */
+export function ended(row: TaskRow, { state, result, error }: TaskEnd, nowMs: number): TaskRow {
+  return {
+    ...row,
+    state,
+    ended_ms: nowMs,
+    params: state === 'succeeded' ? null : row.params,
+    secret: row.secret === null ? null : SECRET_GONE,
+    progress: { ...row.progress, rate: 0, etaSeconds: null },
+    result: result ?? null,
+    error: error ?? null,
+  }
+}
+
+/** Returns the event about the end of a task. */
+export function endEvent(row: TaskRow, nowMs: number): NewEvent {
+  const seconds = Math.round((nowMs - row.created_ms) / 1000)
+  const outcome = row.state === 'failed' ? `failed: ${row.error?.detail ?? 'no reason given'}` : `${row.state} after ${seconds} s`
+  return {
+    type: `task.${row.state}`,
+    severity: row.state === 'failed' ? 'error' : 'info',
+    subject: row.id,
+    actor: row.created_by,
+    message: `The ${row.kind} task on ${row.subject} ${outcome}.`.replace(/\.\.$/, '.'),
+    details: { kind: row.kind, subject: row.subject },
+  }
+}
