@@ -63,8 +63,8 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   using notifier = createNotifier({ clock: systemClock, socket: config.notifySocket, watchdogMs: config.watchdogMs })
   const { startBot } = await import('./serve.ts')
   let status = ''
-  const tell = (text: string): void => notifier.status((status = text))
-  await using service = await startBot(config, { clock: systemClock, log, tell })
+  const report = (text: string): void => notifier.status((status = text))
+  await using service = await startBot(config, { clock: systemClock, log, report })
   // The service is ready although Slack may not be reached yet: a restart by the supervisor would not help.
   notifier.ready(status)
   const stopped = new Promise<void>((resolve) => {

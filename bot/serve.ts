@@ -16,7 +16,7 @@ export interface BotDeps {
   readonly clock: Clock
   readonly log: Log
   /** Receives the state of the connection to Slack in one sentence. */
-  readonly tell?: (status: string) => void
+  readonly report?: (status: string) => void
 }
 
 export interface RunningBot extends AsyncDisposable {
@@ -29,14 +29,14 @@ export interface RunningBot extends AsyncDisposable {
  * ConfigRefused.
  */
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
-  const { clock, log, tell = () => {} } = deps
+  const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
   const bot = stack.use(openBot(config.home, { clock: deps.clock }))
   stack.use(watchFleet(bot, deps))
   const { slack } = config
   try {
-    const connect = slack && (() => connectSlack(slack, { bot, config, log, tell }))
-    const connection = connect && stack.use(await keepConnecting({ connect, clock, log, tell }))
+    const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))
+    const connection = connect && stack.use(await keepConnecting({ connect, clock, log, report }))
     return { failed: connection?.failed ?? new Promise<never>(() => {}), [Symbol.asyncDispose]: () => stack.disposeAsync() }
   } catch (error) {
     await stack.disposeAsync()

@@ -44,7 +44,7 @@ export interface ConnectDeps {
   readonly config: Pick<BotConfig, 'slackApiUrl' | 'operators' | 'admins'>
   readonly log: Log
   /** Receives the state of the connection in one sentence when it changes. */
-  readonly tell?: (status: string) => void
+  readonly report?: (status: string) => void
 }
 
 /**
@@ -88,7 +88,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   }
 }
 
-function createApp(access: SlackAccess, { config, log, tell }: ConnectDeps, receiver: Receiver | undefined): App {
+function createApp(access: SlackAccess, { config, log, report }: ConnectDeps, receiver: Receiver | undefined): App {
   const clientOptions = config.slackApiUrl === undefined ? {} : { slackApiUrl: config.slackApiUrl }
   const base: AppOptions = {
     token: access.botToken,
@@ -100,7 +100,7 @@ function createApp(access: SlackAccess, { config, log, tell }: ConnectDeps, rece
   }
   const app =
     access.kind === 'socket'
-      ? new App({ ...base, receiver: createSocketReceiver(access.appToken, clientOptions, log, tell) })
+      ? new App({ ...base, receiver: createSocketReceiver(access.appToken, clientOptions, log, report) })
       : new App({ ...base, ...(receiver ? { receiver } : {}) })
   app.error((error) => {
     log.error('Bolt reports an error', { error })
@@ -110,14 +110,14 @@ function createApp(access: SlackAccess, { config, log, tell }: ConnectDeps, rece
 }
 
 /** Creates the receiver of Socket Mode, which reopens a lost connection however long that takes. */
-function createSocketReceiver(appToken: string, clientOptions: WebClientOptions, log: Log, tell: ConnectDeps['tell']): SocketModeReceiver {
+function createSocketReceiver(appToken: string, clientOptions: WebClientOptions, log: Log, report: ConnectDeps['report']): SocketModeReceiver {
   const persistent = { ...clientOptions, timeout: START_TIMEOUT_MS, retryConfig: RECONNECT_RETRIES }
   const receiver = new SocketModeReceiver({ appToken, logger: boltLogger(log), installerOptions: { clientOptions: persistent } })
   receiver.client.on('reconnecting', () => {
     log.warn('the connection to Slack was lost; reconnecting')
-    tell?.('Not connected: the connection to Slack was lost; reconnecting')
+    report?.('Not connected: the connection to Slack was lost; reconnecting')
   })
-  receiver.client.on('connected', () => tell?.('Connected to Slack'))
+  receiver.client.on('connected', () => report?.('Connected to Slack'))
   return receiver
 }
 

@@ -20,7 +20,7 @@ export interface KeepConnectingDeps {
   readonly clock: Clock
   readonly log: Log
   /** Receives the state in one sentence, for the status of the service. */
-  readonly tell: (status: string) => void
+  readonly report: (status: string) => void
 }
 
 export interface KeptConnection extends AsyncDisposable {
@@ -29,7 +29,7 @@ export interface KeptConnection extends AsyncDisposable {
 }
 
 /** Resolves after the first attempt, whether it succeeded or will be retried. Throws every other error of `connect`. */
-export async function keepConnecting({ connect, clock, log, tell }: KeepConnectingDeps): Promise<KeptConnection> {
+export async function keepConnecting({ connect, clock, log, report }: KeepConnectingDeps): Promise<KeptConnection> {
   const stop = new AbortController()
   const first = Promise.withResolvers<void>()
   const failed = Promise.withResolvers<never>()
@@ -48,18 +48,18 @@ export async function keepConnecting({ connect, clock, log, tell }: KeepConnecti
     }
   }
   const run = async (): Promise<void> => {
-    tell('Connecting to Slack')
+    report('Connecting to Slack')
     const sinceMs = clock.nowMs()
     let delayMs = RETRY_FIRST_MS
     for (let reason = await attempt(); reason !== undefined; reason = await attempt()) {
       const seconds = delayMs / 1000
       log.warn('Slack cannot be reached; retrying', { reason, retryInSeconds: seconds, sinceMs })
-      tell(`Not connected since ${formatTime(sinceMs)}: ${reason} Retrying in ${seconds} s`)
+      report(`Not connected since ${formatTime(sinceMs)}: ${reason} Retrying in ${seconds} s`)
       first.resolve()
       await clock.sleep(delayMs, stop.signal)
       delayMs = Math.min(RETRY_MAX_MS, delayMs * 2)
     }
-    tell('Connected to Slack')
+    report('Connected to Slack')
     first.resolve()
   }
   const running = run().catch((error: unknown) => {

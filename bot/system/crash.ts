@@ -1,7 +1,7 @@
 // The last message of a process that a bug ends.
 
 /**
- * Ends the program on an error that nobody handles with one sentence and its stack, instead of the runtime's own report
+ * Ends the program on an unhandled error with one sentence and its stack, instead of the runtime's own report
  * with an excerpt of the source. Exit code 1: a supervisor starts it again.
  */
 export function exitOnCrash(program: string): void {

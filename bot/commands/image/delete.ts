@@ -6,12 +6,12 @@ import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, View } from '../../views/view.ts'
-import { formatBytes, formatWireTime } from '../../views/phrases.ts'
+import { formatBytes, formatWireTime, plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
 import type { DestroyPlan } from '../destroy.ts'
-import { askStore } from '../select.ts'
+import { answerOf } from '../select.ts'
 import { quoteOption } from '../line.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
@@ -34,11 +34,19 @@ export const imageDelete = defineCommand({
     const refusal = gate(context, input, await planDeletion(context, found, stores, input.options.store))
     if (refusal) return refusal
     const after: FoundImage[] = []
+    const failures: string[] = []
     for (const { store, image } of found) {
-      const left = await askStore(context, store, (agent) => agent.images.delete(image.id))
-      after.push({ store, image: left ?? { ...image, status: 'deleted', expiresAt: null } })
+      const contact = await context.fleet.contact(store, (agent) => agent.images.delete(image.id))
+      if (contact.kind === 'answered') after.push({ store, image: contact.value ?? { ...image, status: 'deleted', expiresAt: null } })
+      else if (found.length === 1) answerOf(contact)
+      else
+        failures.push(`${image.name} was not deleted: ${contact.kind === 'refused' ? `${contact.problem.detail} ${contact.problem.action}` : contact.reason}`)
     }
-    return deletedView(context, after, stores)
+    const view = deletedView(context, after, stores)
+    if (failures.length === 0) return view
+    const some = { title: `Deleted only ${after.length} of ${plural(found.length, 'image')}`, text: view.text }
+    const none = { title: 'No image was deleted', text: 'The notes say why.' }
+    return { ...view, ...(after.length === 0 ? none : some), outcome: 'failed', tone: 'bad', notes: failures }
   },
 })
 

@@ -4,7 +4,7 @@ import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Contact } from '../../fleet/fleet.ts'
-import type { Trouble } from '../../fleet/trouble.ts'
+import type { StoreFailure } from '../../fleet/store-failure.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
@@ -16,13 +16,13 @@ import type { ImagesAnswer } from './readable.ts'
 const LOOKUP_MAX = 100_000
 
 /** Where to look for an image: among those that are listed, in the recycle bin, or in both. */
-export type Shelf = 'listed' | 'bin' | 'both'
+export type SearchScope = 'listed' | 'bin' | 'both'
 
 export interface FoundImage {
   readonly store: StoreRecord
   readonly image: Image
   /** What is wrong with the store, when its health is `error`. */
-  readonly trouble?: Trouble | undefined
+  readonly storeFailure?: StoreFailure | undefined
 }
 
 /** Every copy of an image in these stores, by id, unique part of an id, or name; the notes name the stores that did not answer. */
@@ -30,20 +30,20 @@ export async function findImages(
   context: CommandContext,
   text: string,
   stores: readonly StoreRecord[],
-  shelf: Shelf = 'listed',
+  scope: SearchScope = 'listed',
 ): Promise<{ found: FoundImage[]; notes: string[] }> {
-  const contacts = await context.fleet.contactAll(stores, (agent, store) => withHealth(agent, store, matchImages(agent, text, shelf)))
+  const contacts = await context.fleet.contactAll(stores, (agent, store) => withHealth(agent, store, matchImages(agent, text, scope)))
   const found = foundImages(contacts)
   return { found, notes: gapNotes(contacts, 'its images') }
 }
 
 /** Exactly one image in exactly one store. Throws `not-found`, or `conflict` with what to add to the command. */
-export async function oneImage(context: CommandContext, text: string, storeName: string | undefined, shelf: Shelf = 'listed'): Promise<FoundImage> {
+export async function oneImage(context: CommandContext, text: string, storeName: string | undefined, scope: SearchScope = 'listed'): Promise<FoundImage> {
   const stores = storeName === undefined ? context.fleet.registry.list() : [oneStore(context, storeName)]
   if (stores.length === 0) oneStore(context, undefined)
-  const { found, notes } = await findImages(context, text, stores, shelf)
+  const { found, notes } = await findImages(context, text, stores, scope)
   const [first] = found
-  if (!first) throw notFound(text, stores, notes, shelf)
+  if (!first) throw notFound(text, stores, notes, scope)
   if (found.length === 1) return wholeImage(context, first)
   const ids = new Set(found.map(({ image }) => image.id))
   if (ids.size === 1) {
@@ -59,18 +59,18 @@ export async function oneImage(context: CommandContext, text: string, storeName:
 export function foundImages(contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
   return contacts.flatMap((contact) => {
     if (contact.kind !== 'answered') return []
-    const { images, trouble } = contact.value
-    return images.map((image) => ({ store: contact.store, image, trouble }))
+    const { images, storeFailure } = contact.value
+    return images.map((image) => ({ store: contact.store, image, storeFailure }))
   })
 }
 
 /** The image with the figures that only the answer about a single image has, such as its unique size. */
 export async function wholeImage(context: CommandContext, found: FoundImage): Promise<FoundImage> {
-  if (found.trouble?.isUnreadable) return found
+  if (found.storeFailure?.isUnreadable) return found
   return { ...found, image: await askStore(context, found.store, (agent) => agent.images.get(found.image.id)) }
 }
 
-function notFound(text: string, stores: readonly StoreRecord[], notes: readonly string[], shelf: Shelf): Error {
+function notFound(text: string, stores: readonly StoreRecord[], notes: readonly string[], scope: SearchScope): Error {
   const [only] = stores
   const where = only && stores.length === 1 ? only.name : undefined
   const details = {
@@ -78,14 +78,14 @@ function notFound(text: string, stores: readonly StoreRecord[], notes: readonly 
     bin: where === undefined ? `No recycle bin has an image "${text}".` : `The recycle bin of ${where} has no image "${text}".`,
     both: where === undefined ? `No store and no recycle bin has an image "${text}".` : `Neither ${where} nor its recycle bin has an image "${text}".`,
   }
-  const action = shelf === 'bin' ? 'List deleted images with image bin.' : 'List images with image list, deleted ones with image bin.'
-  return problem('not-found', [details[shelf], ...notes].join(' '), { action })
+  const action = scope === 'bin' ? 'List deleted images with image bin.' : 'List images with image list, deleted ones with image bin.'
+  return problem('not-found', [details[scope], ...notes].join(' '), { action })
 }
 
-async function matchImages(agent: AgentClient, text: string, shelf: Shelf): Promise<Image[]> {
+async function matchImages(agent: AgentClient, text: string, scope: SearchScope): Promise<Image[]> {
   if (/^img_[0-9a-z]{26}$/.test(text)) {
     const image = await orUndefined(agent.images.get(text))
-    return image && (shelf === 'both' || (image.status === 'deleted') === (shelf === 'bin')) ? [image] : []
+    return image && (scope === 'both' || (image.status === 'deleted') === (scope === 'bin')) ? [image] : []
   }
   const byName: Image[] = []
   const byPart: Image[] = []
@@ -98,7 +98,7 @@ async function matchImages(agent: AgentClient, text: string, shelf: Shelf): Prom
       if (++seen >= LOOKUP_MAX) break
     }
   }
-  if (shelf !== 'bin') await search(false)
-  if (shelf !== 'listed') await search(true)
+  if (scope !== 'bin') await search(false)
+  if (scope !== 'listed') await search(true)
   return byName.length > 0 ? byName : byPart
 }

@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
-import { troubleText } from '../../fleet/trouble.ts'
+import { failureText } from '../../fleet/store-failure.ts'
 import type { FoundImage } from './find.ts'
 import { quoteOption } from '../line.ts'
 
@@ -21,12 +21,12 @@ export const IMAGE_COLUMNS: readonly Column[] = [
   { key: 'id', label: 'Id', isWhole: true },
 ]
 
-export function imageRow({ store, image, trouble }: FoundImage): Row {
+export function imageRow({ store, image, storeFailure }: FoundImage): Row {
   return {
     tone: statusTone(image.status),
     cells: {
       name: image.name,
-      store: trouble ? `${store.name} (Error)` : store.name,
+      store: storeFailure ? `${store.name} (Error)` : store.name,
       status: statusWord(image.status),
       kind: image.kind,
       format: image.format ?? UNKNOWN,
@@ -71,7 +71,7 @@ export function imageView(
   })
 }
 
-function imageFields({ store, image, trouble }: FoundImage, copies: readonly FoundImage[]): Field[] {
+function imageFields({ store, image, storeFailure }: FoundImage, copies: readonly FoundImage[]): Field[] {
   const optional = (label: string, value: string | null | undefined): Field[] =>
     value === null || value === undefined || value === '' ? [] : [{ label, value }]
   return [
@@ -79,7 +79,7 @@ function imageFields({ store, image, trouble }: FoundImage, copies: readonly Fou
     { label: 'Id', value: image.id },
     { label: 'Status', value: statusWord(image.status), tone: statusTone(image.status) },
     ...optional('Reason', image.statusReason),
-    ...(trouble ? [{ label: store.name, value: troubleText(trouble), tone: 'bad' as const }] : []),
+    ...(storeFailure ? [{ label: store.name, value: failureText(storeFailure), tone: 'bad' as const }] : []),
     ...optional('Next', statusAdvice({ store, image })),
     { label: 'Stores', value: copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`).join(', ') },
     { label: 'Kind', value: image.kind },
@@ -109,7 +109,7 @@ function imageFields({ store, image, trouble }: FoundImage, copies: readonly Fou
   ]
 }
 
-/** What to do about an image that is not usable; undefined when nothing has to be done. */
+/** What to do about an image that is not usable; undefined when there is no next step. */
 export function statusAdvice({ store, image }: Pick<FoundImage, 'store' | 'image'>): string | undefined {
   switch (image.status) {
     case 'fileUnavailable':

@@ -7,7 +7,7 @@ import { imageStatusSchema } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { troubleJson, troubleText } from '../../fleet/trouble.ts'
+import { failureJson, failureText } from '../../fleet/store-failure.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, View } from '../../views/view.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
@@ -62,15 +62,15 @@ export async function listImages(context: CommandContext, { title, store, zone, 
   const found = foundImages(contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
   found.sort((a, b) => a.image.name.localeCompare(b.image.name) || a.store.name.localeCompare(b.store.name))
   const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
-  const troubles = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.trouble ? [contact.value.trouble] : []))
+  const failures = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.storeFailure ? [contact.value.storeFailure] : []))
   const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
   const stored = found.reduce((sum, { image }) => sum + (image.storedSize ?? 0), 0)
   const length = found.reduce((sum, { image }) => sum + image.length, 0)
   return makeView({
     title,
     text: found.length === 0 ? 'No images.' : `${plural(found.length, 'image')}, ${formatBytes(length)} long, ${formatBytes(stored)} stored`,
-    tone: troubles.length > 0 ? 'bad' : 'plain',
-    fields: troubles.map((trouble) => ({ label: trouble.store, value: troubleText(trouble), tone: 'bad' })),
+    tone: failures.length > 0 ? 'bad' : 'plain',
+    fields: failures.map((storeFailure) => ({ label: storeFailure.store, value: failureText(storeFailure), tone: 'bad' })),
     columns: found.length === 0 ? [] : columns,
     rows: found.map(imageRow),
     notes: [
@@ -79,7 +79,7 @@ export async function listImages(context: CommandContext, { title, store, zone, 
       ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown. Narrow the list with name=, owner= or status=.`),
     ],
     asOfMs,
-    json: { items: found.map(imageJson), warnings: troubles.map(troubleJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+    json: { items: found.map(imageJson), warnings: failures.map(failureJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
   })
 }
 
@@ -91,7 +91,7 @@ async function readImages(agent: AgentClient, filter: ImageListing['filter']): P
 
 /** Reason and next step of images that cannot be read although their store is not in error. */
 function unavailableNotes(found: readonly FoundImage[]): string[] {
-  const single = found.filter(({ image, trouble }) => image.status === 'fileUnavailable' && !trouble?.isUnreadable)
+  const single = found.filter(({ image, storeFailure }) => image.status === 'fileUnavailable' && !storeFailure?.isUnreadable)
   const notes = single
     .slice(0, UNAVAILABLE_NAMED_MAX)
     .map((one) =>

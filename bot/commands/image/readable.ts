@@ -2,20 +2,20 @@
 
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
-import { troubleOf } from '../../fleet/trouble.ts'
-import type { Trouble } from '../../fleet/trouble.ts'
+import { failureOf } from '../../fleet/store-failure.ts'
+import type { StoreFailure } from '../../fleet/store-failure.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 
 export interface ImagesAnswer {
   readonly images: readonly Image[]
   /** What is wrong with the store, when its health is `error`. */
-  readonly trouble: Trouble | undefined
+  readonly storeFailure: StoreFailure | undefined
 }
 
 /** Reads images and the health of their store in parallel. Throws what `read` throws. */
 export async function withHealth(agent: AgentClient, store: StoreRecord, read: Promise<readonly Image[]>): Promise<ImagesAnswer> {
-  const [images, trouble] = await Promise.all([read, troubleOf(agent, store)])
-  return { images: trouble?.isUnreadable ? images.map(unreadable) : images, trouble }
+  const [images, storeFailure] = await Promise.all([read, failureOf(agent, store)])
+  return { images: storeFailure?.isUnreadable ? images.map(unreadable) : images, storeFailure }
 }
 
 /** The image as it is while no file of its store can be read. One in the recycle bin stays there. */

@@ -1,4 +1,4 @@
-// What `image delete` and `image purge` tell before they ask for the names: what blocks each image, and what the images hold.
+// What `image delete` and `image purge` check before they ask for the names: what blocks each image, and how much the images hold.
 
 import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/image.ts'
 import type { Image } from '../../../protocol/image.ts'

@@ -47,7 +47,7 @@ export const imageUpload = defineCommand({
   run(context, { targets, options }) {
     const store = oneStore(context, options.store)
     const [path] = targets
-    if (path === undefined) return giveLink(context, store, options)
+    if (path === undefined) return createLink(context, store, options)
     if (!context.files) {
       throw problem('invalid-input', 'Files are uploaded from the console only.', {
         action: `Ask for a link instead: image upload store=${store.name} name=${options.name ?? 'NAME'}`,
@@ -61,7 +61,7 @@ export const imageUpload = defineCommand({
 
 type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'for' | 'max', string>>>
 
-async function giveLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
+async function createLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
   const ttlMs = options.for === undefined ? LINK_SECONDS_DEFAULT * 1000 : parseDuration(options.for)
   if (ttlMs === undefined || ttlMs < 1000 || ttlMs > LINK_SECONDS_MAX * 1000)
     throw problem('invalid-input', `for=${options.for} is not a duration of up to 7d.`, { action: 'Write it as 30m, 2h or 1d.' })

@@ -1,7 +1,9 @@
 // The question of `image delete`.
 
 import { expect, test } from 'bun:test'
+import { openBot } from '../../../bot/open.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
+import type { Fetch } from '../../../protocol/exchange.ts'
 import { formatSize } from '../../../protocol/units.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
@@ -26,4 +28,24 @@ test('says what several copies hold together, not each on its own', async () => 
   const alone = (await server.client.images.get(one.id)).uniqueSize
   const { output } = await runCommand(bot, 'image', 'delete', 'one')
   expect(output.replaceAll(/\s+/g, ' ')).toContain(`only this image holds ${formatSize(alone ?? -1)}`)
+})
+
+test('a failure for one of several images leaves the others deleted, and says why', async () => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  await using server = await serveImages(store)
+  const first = await store.add(seededBytes(9000, 1), { name: 'first' })
+  const second = await store.add(seededBytes(9000, 2), { name: 'second' })
+  /** Binds the second image at the moment when the first one is deleted. */
+  const fetchAndBind: Fetch = async (url, init) => {
+    if (init.method === 'DELETE' && url.includes(first.id)) await server.client.images.bind(second.id, 'vm-7')
+    return fetch(url, init)
+  }
+  using bot = openBot(folder.file('home'), { clock: systemClock, fetch: fetchAndBind })
+  bot.fleet.registry.add({ name: 'edge-a', url: server.url, token: 'admin', zone: 'zone-1', provider: 'local', storeId: STORE_ID }, systemClock.nowMs())
+  const { code, output } = await runCommand(bot, 'image', 'delete', 'first', 'second', '--confirm', 'first, second')
+  expect(code).toBe(1)
+  expect(output).toContain('Deleted only 1 of 2 images')
+  expect(output).toContain('In the recycle bin: first until')
+  expect(output).toContain('second was not deleted: Image second is used by vm-7.')
 })

@@ -1,8 +1,11 @@
 // `image purge`: what it asks, what it refuses, and what is left afterwards.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { openBot } from '../../../bot/open.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import type { OpenBot } from '../../../bot/open.ts'
+import type { Fetch } from '../../../protocol/exchange.ts'
+import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/image.ts'
 import { formatSize } from '../../../protocol/units.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import type { ImageStore } from '../../support/images/image-store.ts'
@@ -96,7 +99,44 @@ describe('image purge I…', () => {
   })
 })
 
+describe('a purge in progress', () => {
+  test('leaves an image that is restored meanwhile, deletes the others, and says so with exit code 1', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    await using server = await serveImages(store)
+    const [first, second, third] = [
+      await store.add(seededBytes(9000, 1), { name: 'first' }),
+      await store.add(seededBytes(9000, 2), { name: 'second' }),
+      await store.add(seededBytes(9000, 3), { name: 'third' }),
+    ]
+    for (const { id } of [first, second, third]) await server.client.images.delete(id)
+    /** Restores the second image at the moment when the first one is purged. */
+    const fetchAndRestore: Fetch = async (url, init) => {
+      if (init.method === 'DELETE' && url.includes(first.id)) await server.client.images.restore(second.id)
+      return fetch(url, init)
+    }
+    using bot = openBot(folder.file('home'), { clock: systemClock, fetch: fetchAndRestore })
+    bot.fleet.registry.add({ name: 'edge-a', url: server.url, token: 'admin', zone: 'zone-1', provider: 'local', storeId: STORE_ID }, systemClock.nowMs())
+    const { code, value } = await runJson(bot, 'image', 'purge', 'first', 'second', 'third', '--confirm', 'first, second, third')
+    expect(code).toBe(1)
+    expect(value['purged']).toMatchObject([{ name: 'first' }, { name: 'third' }])
+    expect(value['failed']).toMatchObject([{ name: 'second', error: { detail: 'second was restored.' } }])
+    expect(await listed(bot)).toEqual(['second available'])
+  })
+})
+
 describe('image purge --bin', () => {
+  test('of more images than the agent counts together asks without a figure', async () => {
+    await using it = await setUp()
+    for (let i = 0; i <= UNIQUE_SIZE_IMAGES_MAX; i++) {
+      const { id } = await it.store.add(seededBytes(4096, i + 1), { name: `image-${i}` })
+      await it.server.client.images.delete(id)
+    }
+    const { value } = await runJson(it.bot, 'image', 'purge', '--bin')
+    expect(value['question']).toContain(`${UNIQUE_SIZE_IMAGES_MAX + 1} images in the recycle bin of edge-a`)
+    expect(value['question']).not.toContain('can free')
+  })
+
   test('empties the recycle bin of a store after its name was typed, and leaves every other image', async () => {
     await using it = await setUp()
     for (let i = 0; i < 12; i++) await it.store.add(seededBytes(9000, i + 1), { name: `image-${i}` })

@@ -31,7 +31,7 @@ describe('splitLine', () => {
     expect(splitLine('image show "--confirm"')?.[2]).toEqual({ text: '--confirm', literal: true })
   })
 
-  test('gives back every word that quoteWord made, and nothing more', () => {
+  test('returns every word that quoteWord quoted, and nothing else', () => {
     fc.assert(
       fc.property(
         fc.array(

@@ -1,4 +1,4 @@
-// The console against a real agent: commands, lines of a pipe, exit codes, and an upload that goes on where it stopped.
+// The console against a real agent: commands, lines of a pipe, exit codes, and an upload that resumes.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createFileSender } from '../../../bot/console/send-file.ts'

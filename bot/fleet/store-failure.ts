@@ -13,7 +13,7 @@ const MOUNT_CHECK = 'mount-path'
 /** Newest events that are searched for the moment at which the check failed. */
 const EVENTS_READ = 500
 
-export interface Trouble {
+export interface StoreFailure {
   readonly store: string
   /** When the check failed, in milliseconds since 1970; null when the newest events do not say. */
   readonly sinceMs: number | null
@@ -25,7 +25,7 @@ export interface Trouble {
 }
 
 /** Asks an agent for its health; undefined unless it is `error`. */
-export async function troubleOf(agent: AgentClient, { name }: Pick<StoreRecord, 'name'>): Promise<Trouble | undefined> {
+export async function failureOf(agent: AgentClient, { name }: Pick<StoreRecord, 'name'>): Promise<StoreFailure | undefined> {
   const health = await answerOrNone(agent.health())
   if (health?.state !== 'error') return undefined
   const failed = health.checks.filter(({ state }) => state === 'failed').toSorted((a, b) => Number(b.name === MOUNT_CHECK) - Number(a.name === MOUNT_CHECK))
@@ -41,12 +41,12 @@ export async function troubleOf(agent: AgentClient, { name }: Pick<StoreRecord, 
 }
 
 /** The state of the store, since when, impact and next step, in one line. */
-export function troubleText({ sinceMs, finding, impact, action }: Trouble): string {
+export function failureText({ sinceMs, finding, impact, action }: StoreFailure): string {
   return [`Error${sinceMs === null ? '' : ` since ${formatAt(sinceMs)}`}: ${finding}.`, impact, action].filter((text) => text !== '').join(' ')
 }
 
-/** A trouble as `--json` gives it. */
-export function troubleJson({ store, sinceMs, finding, impact, action }: Trouble): Record<string, unknown> {
+/** A failure for `--json`. */
+export function failureJson({ store, sinceMs, finding, impact, action }: StoreFailure): Record<string, unknown> {
   return { store, state: 'error', since: sinceMs === null ? null : formatTime(sinceMs), finding, impact, action }
 }
 
