@@ -10,6 +10,7 @@ import { testFullDisk } from './systemd/full-disk.ts'
 import { testInstallation, testUninstallation } from './systemd/installation.ts'
 import { startNode } from './systemd/node.ts'
 import type { Node } from './systemd/node.ts'
+import { testTls } from './systemd/tls.ts'
 import { testUnit } from './systemd/unit.ts'
 
 const tools = [hasTool('systemd-nspawn', 'systemd-container'), hasTool('debootstrap', 'debootstrap'), hasTool('nsenter', 'util-linux')]
@@ -26,7 +27,7 @@ beforeAll(async () => {
   if (!isPossible) return
   folder = await createTemporaryFolder()
   started = await startNode(folder.path)
-}, 240_000)
+}, 480_000)
 
 afterAll(async () => {
   if (!isPossible) return
@@ -49,6 +50,7 @@ const node: Node = {
 
 testInstallation(machineTest, node)
 testUnit(machineTest, node)
+testTls(machineTest, node)
 testBackupAndRecovery(machineTest, node)
 testFullDisk(machineTest, node)
 testUninstallation(machineTest, node)

@@ -56,10 +56,10 @@ export async function bootMachine(folder: string): Promise<Machine> {
 
 /** Returns the folder of a minimal Debian 12 with systemd; creating it takes about half a minute. */
 async function baseRoot(): Promise<string> {
-  const base = join(testCacheFolder(), 'bookworm-systemd')
+  const base = join(testCacheFolder(), 'bookworm-systemd-2')
   if (existsSync(base)) return base
   const making = `${base}.${process.pid}`
-  await hostMust('debootstrap', '--variant=minbase', '--include=systemd,systemd-sysv,dbus,curl', 'bookworm', making)
+  await hostMust('debootstrap', '--variant=minbase', '--include=systemd,systemd-sysv,dbus,curl,ca-certificates', 'bookworm', making)
   await rename(making, base).catch(async (error: unknown) => {
     // Another run has created it in the meantime.
     if (!existsSync(base)) throw error
