@@ -4,7 +4,9 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { z } from 'zod'
 import { KNOWN_KEYS } from '../../agent/config-schema.ts'
+import { environmentName } from '../../agent/config-source.ts'
 import { COMMANDS } from '../../bot/commands/table.ts'
 import { PROBLEMS } from '../../protocol/problems.ts'
 
@@ -103,8 +105,10 @@ describe('documents', () => {
 
   test('alert rules use metrics of the reference only', () => {
     const known = new Set(firstCells('docs/monitor.md', 'Metrics'))
-    const rules = readFileSync('docs/monitor.md', 'utf8').match(/^groups:[\s\S]*?^```$/m)?.[0] ?? ''
-    const used = [...rules.matchAll(/\bslipway_\w+/g)].map(([name]) => name)
+    const text = /^```yaml\n(groups:[\s\S]*?)^```$/m.exec(readFileSync('docs/monitor.md', 'utf8'))?.[1] ?? ''
+    const rule = z.strictObject({ alert: z.string(), expr: z.string(), for: z.string().optional(), annotations: z.strictObject({ summary: z.string() }) })
+    const { groups } = z.object({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(rule) })) }).parse(Bun.YAML.parse(text))
+    const used = groups.flatMap(({ rules }) => rules.flatMap(({ expr }) => [...expr.matchAll(/\bslipway_\w+/g)].map(([name]) => name)))
     expect(used.length).toBeGreaterThan(8)
     expect(used.filter((name) => !known.has(name))).toEqual([])
   })
@@ -121,6 +125,20 @@ describe('documents', () => {
   test.each(OPERATORS_DOCUMENTS)('every command that %s names exists', (path) => {
     const known = new Set(COMMANDS.map(({ noun, verb }) => `${noun} ${verb}`))
     expect([...namedCommands(readFileSync(path, 'utf8'))].filter((command) => !known.has(command))).toEqual([])
+  })
+
+  test('only commands of slipway-agent and variables that exist are named', () => {
+    const variables = new Set([
+      ...Object.entries(KNOWN_KEYS).flatMap(([section, names]) => Object.keys(names).map((name) => environmentName(section, name))),
+      ...['SLIPWAY_ADMIN_TOKEN', 'SLIPWAY_LOG_LEVEL', 'SLIPWAY_HOME', 'SLIPWAY_SEED', 'SLIPWAY_TEST_CACHE', 'SLIPWAY_CRASH_POINT', 'SLIPWAY_POWER_STATES'],
+      ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS'],
+    ])
+    const text = DOCUMENTS.map((path) => readFileSync(path, 'utf8')).join('\n')
+    const named = [...text.matchAll(/\bSLIPWAY_[A-Z_]+[A-Z]\b/g)].map(([name]) => name)
+    expect(named.filter((name) => !variables.has(name))).toEqual([])
+    const commands = [...text.matchAll(/\bslipway-agent ([a-z]+) --/g)].map(([, command = '']) => command)
+    expect(commands.length).toBeGreaterThan(5)
+    expect(commands.filter((command) => !['serve', 'recover', 'scrub', 'gc', 'check'].includes(command))).toEqual([])
   })
 
   test('decisions name folders and files that exist', () => {
