@@ -1,0 +1,170 @@
+// A mutation run: chooses mutants, judges them in parallel in private copies of the tree, and reports.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createBaselines } from './baselines.ts'
+import { EQUIVALENTS_FILE, isListed, readEquivalents, staleEntries } from './equivalents.ts'
+import { changedLines, treeFiles } from './git.ts'
+import { createImportGraph } from './import-graph.ts'
+import { createJudge } from './judge.ts'
+import { mutantsOf } from './mutants.ts'
+import { createContentKeys, openResultCache } from './result-cache.ts'
+import { isConsidered } from './test-choice.ts'
+import { openWorkspace } from './workspace.ts'
+import type { FailingTest } from './baselines.ts'
+import type { Equivalent } from './equivalents.ts'
+import type { Lines } from './git.ts'
+import type { Judge, Verdict } from './judge.ts'
+import type { Mutant } from './mutants.ts'
+import type { Workspace } from './workspace.ts'
+
+/** Folders that are mutated when no path is given. */
+const SOURCE_FOLDERS = ['agent', 'bot', 'protocol']
+
+/** A file or folder below the repository, or lines of a file. */
+export interface Scope {
+  readonly path: string
+  readonly lines?: Lines
+}
+
+export interface MutationOptions {
+  /** Folder of the repository. */
+  readonly root: string
+  /** What to mutate; all sources if empty. */
+  readonly scopes: readonly Scope[]
+  /** Mutates only lines that changed since this commit. */
+  readonly since?: string
+  readonly seed: number
+  /** Judges at most so many mutants, a sample by the seed. */
+  readonly sample?: number
+  /** Stops after this time; mutants are then taken in an order by the seed. */
+  readonly limitMs?: number
+  readonly workers: number
+  readonly cacheFolder: string
+  /** Ends the run early. */
+  readonly signal: AbortSignal
+  /** Called after each verdict. */
+  progress(done: number, total: number): void
+}
+
+export interface Judged {
+  readonly mutant: Mutant
+  readonly verdict: Verdict
+}
+
+export interface MutationReport {
+  /** Every mutant that was drawn, by file and line. Those in test/mutants.json are not among them. */
+  readonly judged: readonly Judged[]
+  /** Mutants in scope, of which the drawn ones are a sample if there are more. */
+  readonly inScope: number
+  readonly listed: number
+  readonly stale: readonly Equivalent[]
+  readonly failingTests: readonly FailingTest[]
+  readonly seed: number
+}
+
+/** Runs to the end, the limit or the signal. Throws if a scope has no source file. */
+export async function runMutation(options: MutationOptions): Promise<MutationReport> {
+  const files = treeFiles(options.root)
+  using workspace = openWorkspace(options.root, files)
+  const mutantsOfFile = createMutantReader(workspace.reference)
+  const changed = options.since === undefined ? undefined : changedLines(options.root, options.since)
+  const inScope = sourcesIn(files, options.scopes).flatMap((file) => mutantsInScope(file, options.scopes, { changed, mutantsOfFile }))
+  const equivalents = readEquivalents(join(workspace.reference, EQUIVALENTS_FILE))
+  const unlisted = inScope.filter((mutant) => !equivalents.some((equivalent) => isListed(equivalent, mutant)))
+  const isSample = options.sample !== undefined || options.limitMs !== undefined
+  const drawn = (isSample ? shuffled(unlisted, options.seed) : unlisted).slice(0, options.sample)
+
+  const timeLimit = options.limitMs === undefined ? [] : [AbortSignal.timeout(options.limitMs)]
+  const signal = AbortSignal.any([options.signal, ...timeLimit])
+  const graph = createImportGraph(workspace.reference)
+  const keys = createContentKeys(workspace.reference, files, graph)
+  const cache = openResultCache(options.cacheFolder)
+  const baselines = createBaselines({ cache, keys, signal })
+  const judge = createJudge({ tests: files.filter(isConsidered), graph, keys, cache, baselines, signal })
+  const judged = await judgeAll(drawn, judge, { workspace, workers: options.workers, signal, progress: options.progress })
+  return {
+    judged: judged.filter(({ verdict }) => verdict.kind !== 'invalid').toSorted(byPlace),
+    inScope: inScope.length,
+    listed: inScope.length - unlisted.length,
+    stale: staleEntries(equivalents, mutantsOfFile),
+    failingTests: baselines.failing,
+    seed: options.seed,
+  }
+}
+
+/** Judges mutants in parallel, each worker in a copy of its own. The order of the result is that of the mutants. */
+async function judgeAll(
+  mutants: readonly Mutant[],
+  judge: Judge,
+  run: { readonly workspace: Workspace; readonly workers: number; readonly signal: AbortSignal; progress(done: number, total: number): void },
+): Promise<Judged[]> {
+  const verdicts: Verdict[] = []
+  let next = 0
+  let done = 0
+  const work = async (): Promise<void> => {
+    const copy = run.workspace.addCopy()
+    for (let i = next++; i < mutants.length; i = next++) {
+      const mutant = mutants[i]
+      if (!mutant) break
+      verdicts[i] = run.signal.aborted ? { kind: 'not run' } : await judge(mutant, copy)
+      run.progress(++done, mutants.length)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(run.workers, mutants.length) }, work))
+  return mutants.map((mutant, i) => ({ mutant, verdict: verdicts[i] ?? { kind: 'not run' } }))
+}
+
+/** Reads the mutants of a file once; a file that does not exist has none. */
+function createMutantReader(root: string): (file: string) => readonly Mutant[] {
+  const known = new Map<string, readonly Mutant[]>()
+  return (path) => {
+    let mutants = known.get(path)
+    if (!mutants) {
+      mutants = existsSync(join(root, path)) ? mutantsOf({ path, text: readFileSync(join(root, path), 'utf8') }) : []
+      known.set(path, mutants)
+    }
+    return mutants
+  }
+}
+
+function sourcesIn(files: readonly string[], scopes: readonly Scope[]): string[] {
+  const sources = files.filter((file) => /\.tsx?$/.test(file) && !file.endsWith('.d.ts') && !file.startsWith('test/'))
+  if (scopes.length === 0) return sources.filter((file) => SOURCE_FOLDERS.some((folder) => isBelow(file, folder)))
+  for (const { path } of scopes) if (!sources.some((file) => isBelow(file, path))) throw new RangeError(`There is no source file at ${path}.`)
+  return sources.filter((file) => scopes.some(({ path }) => isBelow(file, path)))
+}
+
+function mutantsInScope(
+  file: string,
+  scopes: readonly Scope[],
+  { changed, mutantsOfFile }: { readonly changed: ReadonlyMap<string, readonly Lines[]> | undefined; mutantsOfFile(file: string): readonly Mutant[] },
+): Mutant[] {
+  if (changed && !changed.has(file)) return []
+  const ranges = changed?.get(file)
+  const matching = scopes.filter(({ path }) => isBelow(file, path))
+  const isWanted = (mutant: Mutant): boolean => matching.length === 0 || matching.some(({ lines }) => !lines || startsIn(mutant, lines))
+  return mutantsOfFile(file).filter((mutant) => isWanted(mutant) && (!ranges || ranges.some((lines) => startsIn(mutant, lines))))
+}
+
+/** A mutant belongs to the line on which its change begins. */
+function startsIn(mutant: Mutant, { line, lineLast }: Lines): boolean {
+  return mutant.line >= line && mutant.line <= lineLast
+}
+
+function isBelow(file: string, path: string): boolean {
+  return file === path || file.startsWith(`${path}/`)
+}
+
+/** The same seed gives the same order, and a mutant keeps its place relative to others when some come or go. */
+function shuffled(mutants: readonly Mutant[], seed: number): Mutant[] {
+  const weight = (mutant: Mutant): number | bigint => Bun.hash([seed, mutant.file, mutant.line, mutant.operator, mutant.after].join('\n'))
+  return mutants
+    .map((mutant) => ({ mutant, key: weight(mutant) }))
+    .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ mutant }) => mutant)
+}
+
+function byPlace(a: Judged, b: Judged): number {
+  return a.mutant.file === b.mutant.file ? a.mutant.line - b.mutant.line : a.mutant.file < b.mutant.file ? -1 : 1
+}

@@ -1,0 +1,88 @@
+// How the tests of a mutant are found: imports, programs, coverage, changed lines.
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parseCoverage, reaches } from '../../../scripts/mutate/coverage.ts'
+import { parseDiff } from '../../../scripts/mutate/git.ts'
+import { createImportGraph } from '../../../scripts/mutate/import-graph.ts'
+import { choose } from '../../../scripts/mutate/test-choice.ts'
+import { parseWords } from '../../../scripts/mutate/words.ts'
+
+describe('import graph', () => {
+  let root: string
+  beforeAll(() => {
+    root = mkdtempSync(join(tmpdir(), 'graph-'))
+    const files = {
+      'agent/x/y.ts': `import type { T } from './types.ts'\nexport const a = 1`,
+      'agent/x/types.ts': 'export type T = 1',
+      'agent/x/worker.ts': `import { a } from './y.ts'\nimport './deep.ts'`,
+      'agent/x/deep.ts': 'export {}',
+      'agent/x/pool.ts': `import { a, type T } from './y.ts'\nnew Worker(new URL('./worker.ts', import.meta.url))`,
+      'test/agent/x/y.test.ts': `import { a } from '../../../agent/x/y.ts'`,
+      'test/agent/x/pool.test.ts': `const { pool } = await import('../../../agent/x/pool.ts')`,
+      'test/protocol/far.test.ts': `import { a } from '../../agent/x/y.ts'`,
+      'test/bot/none.test.ts': `import type { a } from '../../agent/x/y.ts'`,
+    }
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), text)
+    }
+  })
+  afterAll(() => rmSync(root, { recursive: true }))
+
+  const tests = ['test/bot/none.test.ts', 'test/protocol/far.test.ts', 'test/agent/x/pool.test.ts', 'test/agent/x/y.test.ts']
+
+  test('follows imports of values, and not of types', () => {
+    const { distances } = createImportGraph(root).reachOf('test/agent/x/pool.test.ts')
+    expect(Object.fromEntries(distances)).toEqual({ 'test/agent/x/pool.test.ts': 0, 'agent/x/pool.ts': 1, 'agent/x/y.ts': 2 })
+  })
+
+  test('knows what runs in a worker', () => {
+    const { elsewhere } = createImportGraph(root).reachOf('test/agent/x/pool.test.ts')
+    expect([...elsewhere].toSorted()).toEqual(['agent/x/deep.ts', 'agent/x/worker.ts', 'agent/x/y.ts'])
+  })
+
+  test('chooses the mirroring test first, then the nearest', () => {
+    const graph = createImportGraph(root)
+    expect(choose('agent/x/y.ts', tests, graph)).toEqual(['test/agent/x/y.test.ts', 'test/agent/x/pool.test.ts', 'test/protocol/far.test.ts'])
+    expect(choose('agent/x/deep.ts', tests, graph)).toEqual(['test/agent/x/pool.test.ts'])
+    expect(choose('agent/x/types.ts', tests, graph)).toEqual([])
+  })
+})
+
+test('coverage: lines that could run and did not are not reached, all others are', () => {
+  const coverage = parseCoverage('TN:\nSF:agent/a.ts\nFNF:1\nDA:1,4\nDA:2,0\nDA:3,0\nDA:5,1\nend_of_record\nSF:agent/b.ts\nDA:1,0\nend_of_record\n')
+  expect(coverage).toEqual({ 'agent/a.ts': [2, 3], 'agent/b.ts': [1] })
+  expect(reaches(coverage, 'agent/a.ts', { line: 2, lineLast: 3 })).toBe(false)
+  expect(reaches(coverage, 'agent/a.ts', { line: 2, lineLast: 4 })).toBe(true)
+  expect(reaches(coverage, 'agent/a.ts', { line: 1, lineLast: 1 })).toBe(true)
+  expect(reaches(coverage, 'agent/c.ts', { line: 1, lineLast: 1 })).toBe(false)
+})
+
+test('changed lines are those of the new text', () => {
+  const diff = '--- a/agent/a.ts\n+++ b/agent/b.ts\n@@ -3 +4 @@ f\n-x\n+y\n@@ -9,2 +10,3 @@\n+a\n@@ -20,2 +22,0 @@\n-a\n--- a/c.ts\n+++ /dev/null\n'
+  expect([...parseDiff(diff)]).toEqual([
+    [
+      'agent/b.ts',
+      [
+        { line: 4, lineLast: 4 },
+        { line: 10, lineLast: 12 },
+      ],
+    ],
+  ])
+})
+
+test('words of the command', () => {
+  expect(parseWords(['agent/x/', 'b.ts:3', 'c.ts:4-9', '--since', 'HEAD~2', '--minutes', '1.5', '--sample', '7', '--seed', '3', '--workers', '2'])).toEqual({
+    scopes: [{ path: 'agent/x' }, { path: 'b.ts', lines: { line: 3, lineLast: 3 } }, { path: 'c.ts', lines: { line: 4, lineLast: 9 } }],
+    since: 'HEAD~2',
+    limitMs: 90_000,
+    sample: 7,
+    seed: 3,
+    workers: 2,
+    json: false,
+  })
+  expect(() => parseWords(['--seed', 'x'])).toThrow('--seed takes a number')
+})
