@@ -1,6 +1,6 @@
-// Pieces of bytes as one.
+// Joins pieces of bytes.
 
-/** The bytes of all parts, copied one after the other into a buffer of their own. */
+/** Returns the bytes of all parts, copied into one new buffer. */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((length, part) => length + part.byteLength, 0))
   let at = 0

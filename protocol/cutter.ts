@@ -1,11 +1,11 @@
-// Sector-aligned content-defined cutting (docs/format.md, "Slices and cutting"), the same at a store and at a client that sends only the
-// slices a store lacks. Pure: bytes in, cuts out. Every aligned block is hashed by itself, so a slice's end depends on its own
-// blocks only, and cutting can go on from any slice start.
+// Sector-aligned content-defined cutting (docs/format.md, "Slices and cutting"), used by the store and by a client that sends only the slices
+// that a store lacks. Pure: bytes in, cuts out. Every aligned block is hashed by itself, so the end of a slice depends on its own blocks only,
+// and cutting can resume at the start of any slice.
 
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** How images are cut; stands in store.json and never changes in the life of a store. Lengths in bytes. */
+/** How images are cut; part of store.json, and never changed. Lengths in bytes. */
 export interface CutterParameters {
   readonly block: number
   readonly minimum: number
@@ -13,7 +13,7 @@ export interface CutterParameters {
   readonly maximum: number
 }
 
-/** Whether a cutter can be used: powers of two in order, within the bounds of the formats. */
+/** Whether parameters are valid: increasing powers of two within the bounds of the formats. */
 export function isCutterValid(cutter: CutterParameters): boolean {
   const lengths = [cutter.block, cutter.minimum, cutter.average, cutter.maximum]
   const arePowers = lengths.every((length) => Number.isInteger(Math.log2(length)))
@@ -30,33 +30,33 @@ export function isCutterValid(cutter: CutterParameters): boolean {
 
 /** What a cutter needs of the runtime, because no Web API is fast enough for it. */
 export interface BlockPrimitives {
-  /** xxHash3, 64 bits, seed 0: another one would cut the same bytes elsewhere and deduplicate nothing. */
+  /** xxHash3, 64 bits, seed 0. With any other hash, the same bytes would be cut at other offsets and not deduplicate. */
   hash(block: Uint8Array): bigint
   /** Whether the bytes [start, end) are all zero; at most ZERO_STRETCH_BYTES of them. */
   isZero(bytes: Uint8Array, start: number, end: number): boolean
 }
 
-/** Zeros are looked for in stretches of this length first. */
+/** Bytes are compared with zeros in stretches of this length first. */
 export const ZERO_STRETCH_BYTES = 64 * KIB
 
-/** Cuts in the order of the image. `ends[i]` is where piece i ends; it begins where the one before ended. */
+/** Cuts in image order. `ends[i]` is the end of piece i, which begins where the one before ends. */
 export interface Cuts {
   readonly ends: number[]
   readonly zeros: boolean[]
-  /** Bytes covered by the pieces; what follows waits for more bytes. */
+  /** Bytes covered by the pieces; the rest cannot be cut without more bytes. */
   readonly consumed: number
 }
 
 export interface Cutter {
-  /** Cuts bytes that begin at a slice start; `last` says that the image ends with them. */
+  /** Cuts bytes that begin at the start of a slice; with `last`, the image ends with them. */
   cut(bytes: Uint8Array, last: boolean): Cuts
 }
 
-/** A cutter for these parameters. */
+/** Creates a cutter. */
 export function createCutter(parameters: CutterParameters, { hash, isZero }: BlockPrimitives): Cutter {
   const { block, minimum, average, maximum } = parameters
   const bits = Math.log2(average / block)
-  // Normalised cutting: one bit stricter below the average, one looser above, pulls lengths towards the average.
+  // Normalised cutting: one bit more below the average and one bit less above it move lengths towards the average.
   const maskBefore = BigInt(2 ** (bits + 1) - 1)
   const maskAfter = BigInt(2 ** (bits - 1) - 1)
 

@@ -1,7 +1,7 @@
-// Frame codec for slices on the wire (application/vnd.slipway.slices): the answer of POST /v1/slices/fetch and the body
-// of an upload by slices. A stream of frames, each a header and the bytes as they are stored; a frame of length 0 ends it,
-// so that a cut stream is never taken for a whole one. An upload may name slices that the store has, and runs of zeros, by
-// frames without bytes. Layout: docs/protocol.md, "Slices" and "Delta upload".
+// Frame codec for slices on the wire (application/vnd.slipway.slices): the response of POST /v1/slices/fetch and the body of a delta upload. A
+// stream consists of frames, each a header and the bytes as stored. A frame of length 0 ends it, so a truncated stream is never mistaken for a
+// complete one. An upload may refer to slices that the store has, and to zero runs, by frames without bytes. Layout: docs/protocol.md, "Slices"
+// and "Delta upload".
 //
 //   header 48 bytes  32 bytes SHA-256 of the slice · u32 length · u32 stored length · u8 codec · 7 bytes 0
 
@@ -10,14 +10,14 @@ import { SLICE_LENGTH_MAX } from './manifest.ts'
 
 export const SLICES_MEDIA_TYPE = 'application/vnd.slipway.slices'
 export const FRAME_HEADER_BYTES = 48
-/** Slices asked for in one request; bounds the answer to about a gigabyte and the request to 300 kB. */
+/** Slices per request: bounds the response to about a gigabyte and the request to 300 kB. */
 export const SLICES_PER_REQUEST_MAX = 4096
 
-/** How a slice's bytes are stored: as they are, or one zstd frame (RFC 8878). */
+/** How the bytes of a slice are stored: uncompressed, or as one zstd frame (RFC 8878). */
 export const CODEC_RAW = 0
 export const CODEC_ZSTD = 1
 
-/** A slice as it is stored and sent. `length` counts the uncompressed bytes. */
+/** A slice as stored and sent. `length` counts the uncompressed bytes. */
 export interface SliceFrame {
   readonly digest: Uint8Array
   readonly length: number
@@ -25,21 +25,21 @@ export interface SliceFrame {
   readonly stored: Uint8Array
 }
 
-/** One frame of an upload by slices: a slice with its bytes, one that the store has, or a run of zeros. Lengths in bytes. */
+/** One frame of a delta upload: a slice with its bytes, a reference to a slice that the store has, or a zero run. Lengths in bytes. */
 export type UploadFrame =
   | { readonly kind: 'slice'; readonly frame: SliceFrame }
   | { readonly kind: 'reference'; readonly digest: Uint8Array; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number }
 
-/** Longest run of zeros that one frame can name; longer ones are several. */
+/** Longest zero run of one frame; a longer run takes several frames. */
 export const ZERO_RUN_MAX = 0xffff_ffff
 
-/** Why a stream of frames cannot be read on. */
+/** A stream of frames is invalid; the message says why. */
 export class FrameInvalid extends Error {
   override readonly name = 'FrameInvalid'
 }
 
-/** The header of a frame; the stored bytes follow it on the wire. */
+/** Encodes the header of a frame; the stored bytes follow it on the wire. */
 export function encodeFrameHeader(frame: SliceFrame): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(FRAME_HEADER_BYTES)
   const view = new DataView(header.buffer)
@@ -50,7 +50,7 @@ export function encodeFrameHeader(frame: SliceFrame): Uint8Array<ArrayBuffer> {
   return header
 }
 
-/** The frame of a slice that the receiver has, or of a run of zeros when `digest` is null. */
+/** Encodes a reference to a slice that the receiver has, or a zero run when `digest` is null. */
 export function encodeReferenceFrame(digest: Uint8Array | null, length: number): Uint8Array<ArrayBuffer> {
   const header = new Uint8Array(FRAME_HEADER_BYTES)
   if (digest) header.set(digest)
@@ -58,14 +58,14 @@ export function encodeReferenceFrame(digest: Uint8Array | null, length: number):
   return header
 }
 
-/** The header that ends a stream of frames. */
+/** Encodes the frame that ends a stream. */
 export function encodeEndFrame(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(FRAME_HEADER_BYTES)
 }
 
 /**
- * Reads frames from a stream of bytes, holding one frame at a time. Throws FrameInvalid when a slice is longer than `lengthMax` (before memory is
- * taken for it), a header is not one that the encoder makes, or the stream ends before its end frame. Digests are not verified here.
+ * Reads frames from a stream of bytes with one frame in memory at a time. Throws FrameInvalid when a slice is longer than `lengthMax` (before
+ * memory is allocated for it), when a header is invalid, or when the stream ends before its end frame. Does not verify digests.
  */
 export async function* decodeFrames(source: AsyncIterable<Uint8Array>, lengthMax: number = SLICE_LENGTH_MAX): AsyncGenerator<SliceFrame> {
   const take = exactly(source)
@@ -78,15 +78,15 @@ export async function* decodeFrames(source: AsyncIterable<Uint8Array>, lengthMax
   }
 }
 
-/** Reads the frames of an upload from pieces as they arrive, holding one frame at a time. Digests are not verified here. */
+/** Reads the frames of an upload from pieces as they arrive, with one frame in memory at a time. Does not verify digests. */
 export interface FrameReader {
-  /** Takes a piece and gives the frames that it completes; to be gone through to its end. Throws FrameInvalid. */
+  /** Takes a piece and yields the frames that it completes; must be iterated to its end. Throws FrameInvalid. */
   take(piece: Uint8Array): Generator<UploadFrame>
-  /** Whether the end frame came. */
+  /** Whether the end frame has been read. */
   readonly isEnded: boolean
 }
 
-/** Makes a reader of one stream of frames, of slices of at most `lengthMax` bytes: it holds one at a time. */
+/** Creates a reader of one stream of frames whose slices have at most `lengthMax` bytes. */
 export function createFrameReader(lengthMax: number = SLICE_LENGTH_MAX): FrameReader {
   let isEnded = false
   let header: FrameHeader | undefined
@@ -177,7 +177,7 @@ function isZero(digest: Uint8Array): boolean {
   return digest.every((byte) => byte === 0)
 }
 
-/** A function that takes exactly n bytes from a stream of pieces, copied together. */
+/** Returns a function that reads exactly n bytes from a stream of pieces into a new buffer. */
 function exactly(source: AsyncIterable<Uint8Array>): (n: number) => Promise<Uint8Array<ArrayBuffer>> {
   const pieces = source[Symbol.asyncIterator]()
   let rest: Uint8Array = new Uint8Array(0)

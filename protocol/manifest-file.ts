@@ -1,5 +1,5 @@
-// A manifest that lies in a file and is read block by block, on the mount path or where a sync keeps the one of its source. Opening it
-// verifies all of it once; from then on a checksum of each block, kept in memory, tells that the block read is the one that was verified.
+// A manifest in a file that is read block by block, on the mount path or where a sync keeps that of its source. Opening it verifies all of it
+// once. After that, a checksum of each block, kept in memory, detects blocks that have changed since.
 
 import { formatDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
@@ -17,19 +17,19 @@ import {
 } from './manifest.ts'
 import type { Manifest, ManifestBlock } from './manifest.ts'
 
-/** Blocks that an open manifest keeps: whoever reads small ranges asks for the same one again. 80 KiB each. */
+/** Blocks that an open manifest caches, 80 KiB each: readers of small ranges need the same block again. */
 const BLOCKS_KEPT_MAX = 4
 const OFFSET_BYTES = 8
 const BLOCK_BYTES = MANIFEST_BLOCK_ENTRIES * MANIFEST_ENTRY_BYTES
 
-/** The file of a manifest. The one who opened it closes it, when nobody reads the manifest any more. */
+/** The file of a manifest. Its opener closes it after the last use of the manifest. */
 export interface ManifestFile {
   length(): Promise<number>
-  /** Fills `into` from the file at `position`; gives the bytes read, fewer only at the end of the file. */
+  /** Fills `into` from the file at `position`; returns the bytes read, fewer only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>
 }
 
-/** Hashes that no Web API gives: SHA-256 of bytes that come one after the other, and a fast checksum. */
+/** Hashes that no Web API offers: incremental SHA-256, and a fast checksum. */
 export interface ManifestHashes {
   sha256(): { update(bytes: Uint8Array): unknown; digest(): Uint8Array }
   checksum(bytes: Uint8Array): bigint
@@ -48,8 +48,8 @@ interface Block {
 }
 
 /**
- * Reads a whole manifest and verifies its structure and its digest; gives access to it that holds 16 bytes of memory for each block, 410 KiB
- * for the longest manifest. Throws ManifestInvalid. Each block is a read of the file, so that the event loop is never held for longer than one.
+ * Reads a whole manifest and verifies its structure and its digest. The returned manifest takes 16 bytes of memory for each block, 410 KiB for the
+ * longest manifest. Throws ManifestInvalid. Each block is one read of the file, so the event loop is never blocked for longer than one block.
  */
 export async function openManifest(file: ManifestFile, hashes: ManifestHashes): Promise<OpenedManifest> {
   const { count, imageLength } = await readHeader(file)
@@ -67,8 +67,8 @@ export async function openManifest(file: ManifestFile, hashes: ManifestHashes): 
 }
 
 /**
- * Yields the blocks of a manifest, read once and verified as they go by: blocks may be wrong until the generator has ended, which it does with
- * the digest of the manifest. Throws ManifestInvalid.
+ * Yields the blocks of a manifest while verifying it, and returns its digest. Blocks may be wrong until the generator has returned. Throws
+ * ManifestInvalid.
  */
 export function walkManifest(file: ManifestFile, hashes: ManifestHashes): AsyncGenerator<ManifestBlock, Digest> {
   return walkParts(file, hashes, ({ entries }) => entries)
@@ -114,7 +114,7 @@ async function* walkBlocks(file: ManifestFile, hashes: ManifestHashes, size: Siz
   return formatDigest(digest)
 }
 
-/** The block that begins with an entry; it ends where the entry after it begins. */
+/** Reads the block that begins with an entry; it ends where the entry after it begins. */
 async function readBlock(file: ManifestFile, { count, imageLength }: Size, first: number): Promise<Block> {
   const own = Math.min(MANIFEST_BLOCK_ENTRIES, count - first)
   const isLast = first + own === count
@@ -131,7 +131,7 @@ async function readExactly(file: ManifestFile, position: number, length: number)
 }
 
 interface Tables extends Size {
-  /** Offset in the image where each block begins. */
+  /** Offset in the image at which each block begins. */
   readonly fences: Float64Array
   readonly checksums: BigUint64Array
 }

@@ -1,12 +1,12 @@
-// Manifest codec: the list of an image's slices, the same bytes on disk and on the wire
-// (application/vnd.slipway.manifest). Byte layout: docs/format.md, "Manifest".
+// Manifest codec: the list of an image's slices, identical on disk and on the wire (application/vnd.slipway.manifest). Layout: docs/format.md,
+// "Manifest".
 //
 //   header  32 bytes  "SLIPWAYM" · u32 version · u64 entry count · u32 0 · u64 image length
 //   entry   40 bytes  u64 offset in the image · 32 bytes SHA-256 of the slice, all zero for a zero run
 //   trailer 32 bytes  SHA-256 of header and entries: the manifest digest
 //
-// An entry ends where the next begins, the last one at the image length. Fixed-size entries let a reader find the
-// slice of an offset by binary search without reading the whole manifest.
+// An entry ends where the next one begins, the last entry at the image length. Entries have a fixed size, so a reader finds the slice at an
+// offset by binary search without reading the whole manifest.
 
 import { DIGEST_BYTES, digestIn, formatDigest } from './digest.ts'
 import type { Digest } from './digest.ts'
@@ -16,25 +16,25 @@ export const MANIFEST_VERSION = 1
 export const MANIFEST_HEADER_BYTES = 32
 export const MANIFEST_ENTRY_BYTES = 40
 export const MANIFEST_TRAILER_BYTES = 32
-/** Entries of one manifest at most: 2 GiB of manifest, 1.7 TB of image with the default cutter where nothing is zero. */
+/** Entries of one manifest: 2 GiB, which describe 1.7 TB of image without zeros at the default cutter. */
 export const MANIFEST_ENTRIES_MAX = 53_687_089
-/** No slice is longer; a manifest that says so is damaged. A bound for every cutter, not the cutter's own maximum. */
+/** Length of a slice; a manifest with a longer one is invalid. A bound for every cutter, not the maximum of a particular one. */
 export const SLICE_LENGTH_MAX = 4 * 1024 * 1024
 
 const MAGIC = 'SLIPWAYM'
 
-/** Why bytes are not a manifest. */
+/** Bytes are not a valid manifest; the message says why. */
 export class ManifestInvalid extends Error {
   override readonly name = 'ManifestInvalid'
 }
 
-/** One piece of an image: a slice by its digest, or a run of zeros when `digest` is null. Lengths in bytes. */
+/** One piece of an image: a slice by its digest, or a zero run when `digest` is null. Lengths in bytes. */
 export interface ManifestEntry {
   readonly length: number
   readonly digest: Uint8Array | null
 }
 
-/** Entries that a manifest gives at a time at most: 80 KiB of it. */
+/** Entries of one block: 80 KiB of manifest. */
 export const MANIFEST_BLOCK_ENTRIES = 2048
 
 /** Consecutive entries in memory. Indexes count from the beginning of the manifest. */
@@ -43,40 +43,40 @@ export interface ManifestBlock {
   readonly first: number
   /** Entries in the block. */
   readonly count: number
-  /** Offset in the image where entry i begins. */
+  /** Returns the offset in the image at which entry i begins. */
   offsetAt(i: number): number
   lengthAt(i: number): number
   isZeroAt(i: number): boolean
-  /** The 32 digest bytes of entry i; all zero for a zero run. */
+  /** Returns the 32 digest bytes of entry i; all zero for a zero run. */
   digestAt(i: number): Uint8Array
 }
 
-/** A verified manifest of any length, read a block at a time: a long one never lies in memory as a whole. */
+/** A verified manifest of any length, read block by block: a long one is never in memory as a whole. */
 export interface Manifest {
   readonly imageLength: number
   readonly count: number
-  /** Entries from index `from` on, in order, at most MANIFEST_BLOCK_ENTRIES at a time. Throws ManifestInvalid when a block is no longer what was verified. */
+  /** Yields the entries from index `from` on, at most MANIFEST_BLOCK_ENTRIES at a time. Throws ManifestInvalid when a block has changed since it was verified. */
   blocks(from?: number): AsyncIterable<ManifestBlock>
-  /** Index of the entry that holds the byte at this offset of the image (0 ≤ offset < imageLength). */
+  /** Returns the index of the entry that covers an offset of the image (0 ≤ offset < imageLength). */
   find(offset: number): number | Promise<number>
-  /** The bytes of the manifest as they are stored and sent, manifestLength(count) of them, from a position on. */
+  /** Yields the encoded bytes of the manifest, manifestLength(count) in all, from a position on. */
   pieces(position?: number): AsyncIterable<Uint8Array<ArrayBuffer>>
 }
 
-/** A manifest that lies in memory as a whole. */
+/** A manifest that is in memory as a whole. */
 export interface MemoryManifest extends Manifest, ManifestBlock {
   readonly bytes: Uint8Array<ArrayBuffer>
   find(offset: number): number
 }
 
-/** Bytes a manifest with this many entries takes. */
+/** Returns the length in bytes of a manifest with this many entries. */
 export function manifestLength(entryCount: number): number {
   return MANIFEST_HEADER_BYTES + entryCount * MANIFEST_ENTRY_BYTES + MANIFEST_TRAILER_BYTES
 }
 
 /**
- * Encodes entries in image order and seals them with their digest. Neighbouring zero runs become one and empty
- * entries vanish, so equal slices always give equal bytes.
+ * Encodes entries in image order and appends their digest. Adjacent zero runs are merged and empty entries dropped, so equal slices always produce
+ * equal bytes.
  */
 export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<{ manifest: MemoryManifest; digest: Digest }> {
   let capacity = 1024
@@ -112,7 +112,7 @@ export async function encodeManifest(entries: Iterable<ManifestEntry>): Promise<
   return { manifest: viewManifest(bytes), digest: formatDigest(raw) }
 }
 
-/** The first bytes of a manifest with this many entries for an image of this length in bytes. */
+/** Encodes the header of a manifest with this many entries for an image of this length in bytes. */
 export function encodeManifestHeader({ count, imageLength }: Pick<Manifest, 'count' | 'imageLength'>): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(MANIFEST_HEADER_BYTES)
   const view = new DataView(bytes.buffer)
@@ -123,7 +123,7 @@ export function encodeManifestHeader({ count, imageLength }: Pick<Manifest, 'cou
   return bytes
 }
 
-/** Reads a manifest and verifies its structure and its digest. Throws ManifestInvalid with what is wrong. */
+/** Decodes a manifest and verifies its structure and its digest. Throws ManifestInvalid. */
 export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ manifest: MemoryManifest; digest: Digest }> {
   const manifest = viewManifest(bytes)
   const sealed = bytes.byteLength - MANIFEST_TRAILER_BYTES
@@ -135,14 +135,14 @@ export async function decodeManifest(bytes: Uint8Array<ArrayBuffer>): Promise<{ 
   return { manifest, digest: formatDigest(raw) }
 }
 
-/** Entries of a block, or of a manifest in memory, in image order. */
+/** Yields the entries of a block, or of a manifest in memory, in image order. */
 export function* manifestEntries(block: ManifestBlock): Generator<ManifestEntry> {
   for (let i = block.first; i < block.first + block.count; i++) {
     yield { length: block.lengthAt(i), digest: block.isZeroAt(i) ? null : block.digestAt(i) }
   }
 }
 
-/** What the header of a manifest says. Throws ManifestInvalid. */
+/** Decodes the header of a manifest. Throws ManifestInvalid. */
 export function decodeManifestHeader(bytes: Uint8Array): { readonly count: number; readonly imageLength: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.byteLength < MANIFEST_HEADER_BYTES) throw new ManifestInvalid('shorter than the smallest manifest')
@@ -158,7 +158,7 @@ export function decodeManifestHeader(bytes: Uint8Array): { readonly count: numbe
   return { count, imageLength }
 }
 
-/** Access to encoded entries, the first of them with index `first`; the last one ends at offset `end` of the image. Verifies nothing. */
+/** Returns a view of encoded entries; the first has index `first`, and the last ends at offset `end` of the image. Verifies nothing. */
 export function viewEntries(bytes: Uint8Array, first: number, count: number, end: number): ManifestBlock {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const at = (i: number): number => (i - first) * MANIFEST_ENTRY_BYTES
@@ -176,7 +176,7 @@ export function viewEntries(bytes: Uint8Array, first: number, count: number, end
   }
 }
 
-/** Index of the last entry of a block that begins at or before an offset of the image. */
+/** Returns the index of the last entry of a block that begins at or before an offset of the image. */
 export function findIn({ first, count, offsetAt }: ManifestBlock, offset: number): number {
   let low = first
   let high = first + count - 1
@@ -189,8 +189,8 @@ export function findIn({ first, count, offsetAt }: ManifestBlock, offset: number
 }
 
 /**
- * Verifies that the entries of a block make sense and follow one another. `wasZero` says whether the block before ended with a run of zeros; gives
- * whether this one does. Throws ManifestInvalid.
+ * Verifies the lengths and the order of the entries of a block. `wasZero` is whether the block before ended with a zero run; returns whether this
+ * one does. Throws ManifestInvalid.
  */
 export function checkBlock(block: ManifestBlock, wasZero: boolean): boolean {
   let wasZeroBefore = wasZero
@@ -206,7 +206,7 @@ export function checkBlock(block: ManifestBlock, wasZero: boolean): boolean {
   return wasZeroBefore
 }
 
-/** A view of manifest bytes whose frame is right; does not verify the digest. Throws ManifestInvalid. */
+/** Returns a view of an encoded manifest with valid header, length and entries; does not verify the digest. Throws ManifestInvalid. */
 export function viewManifest(bytes: Uint8Array<ArrayBuffer>): MemoryManifest {
   if (bytes.byteLength < manifestLength(0)) throw new ManifestInvalid('shorter than the smallest manifest')
   const { count, imageLength } = decodeManifestHeader(bytes)

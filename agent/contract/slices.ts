@@ -1,48 +1,47 @@
-// The slice store as other capabilities see it: bytes in, slices out, and back.
+// The contract of the slice store. test/conformance/slices runs on every implementation.
 //
-// Life of a slice: an ingest (or a sync) stores it → `checkpoint` makes it durable and pins it → the caller writes it into
-// something durable that names it (upload journal, manifest) → `release` → from then on gc finds it there. A slice is
-// never removed while a root names it or a pin holds it.
+// Life of a slice: an ingest or a receiver stores it → `checkpoint` or `sync` makes it durable; it is pinned → the caller writes it into a durable
+// root that names it (upload journal, manifest) → `release` → gc finds it in the root. A slice is never removed while a root names it or it is
+// pinned.
 
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { SliceFrame } from '../../protocol/frames.ts'
 
-/** Where an ingest begins: the offset in the image at which its first slice starts, and bytes of an unfinished one. */
+/** Where an ingest begins: the offset in the image of its first slice, and the bytes of an unfinished slice. */
 export interface IngestStart {
   /** Offset of the first byte that no earlier entry covers; a multiple of 4096. */
   readonly offset: number
-  /** Bytes after `offset` that are held already but not yet cut: the tail of the last checkpoint. */
+  /** Bytes after `offset` that are durable but not cut yet: the tail of the last checkpoint. */
   readonly tail: Uint8Array
 }
 
-/** Everything an ingest took between two checkpoints, durable in packs and pinned until released. */
+/** What an ingest stored between two checkpoints: durable in packs, and pinned until released. */
 export interface Checkpoint {
-  /** New entries since the checkpoint before, in image order. */
+  /** Entries since the previous checkpoint, in image order. */
   readonly entries: readonly ManifestEntry[]
-  /** Bytes after the last entry that are not yet a slice (under 256 KiB): the caller keeps them. */
+  /** Bytes after the last entry that are not a slice yet, less than the longest slice of the store: the caller stores them. */
   readonly tail: Uint8Array
-  /** Bytes of new slices as stored, since the checkpoint before. */
+  /** Bytes of new slices, as stored, since the previous checkpoint. */
   readonly storedBytes: number
-  /** To be called once, after the entries stand in a durable root. */
+  /** Releases the pins. Called once, after a durable root names the entries. */
   release(): void
 }
 
 /**
- * Takes the bytes of one image from a given offset on. One writer at a time. Memory is bounded: `write` waits
- * when the workers are behind. A failed disk ends it: every call then throws StoreWriteFailed, and what the last
- * durable checkpoint held stays valid.
+ * Stores the bytes of one image from a given offset on. Memory is bounded: `write` waits when the workers are behind. After a failed write every
+ * call throws StoreWriteFailed; checkpoints that were returned before stay valid.
  */
 export interface Ingest extends AsyncDisposable {
-  /** Copies the piece; resolves when there is room for more. */
+  /** Copies the piece. Resolves when there is room for more. */
   write(piece: Uint8Array): Promise<void>
   /**
-   * Resolves when all bytes written before the call are cut and every full slice is fsynced. Further writes may go on
-   * meanwhile; they belong to the next checkpoint. Calls resolve in order.
+   * Resolves when all bytes written before the call are cut and every complete slice is fsynced. Bytes written meanwhile belong to the next
+   * checkpoint. Calls resolve in order.
    */
   checkpoint(): Promise<Checkpoint>
   /** Like `checkpoint`, but the tail becomes the last slice; no write may follow. */
   finish(): Promise<Checkpoint>
-  /** Drops what no checkpoint gave out; pins not released go with it. */
+  /** Discards what no checkpoint returned, and releases all pins, including those of checkpoints. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -51,7 +50,7 @@ export class StoreWriteFailed extends Error {
   override readonly name = 'StoreWriteFailed'
 }
 
-/** A slice that cannot be had: its record is damaged, or no pack has it. */
+/** A slice cannot be read: its record is damaged, or no pack has it. */
 export class SliceUnreadable extends Error {
   override readonly name = 'SliceUnreadable'
   readonly digest: Uint8Array
@@ -66,35 +65,38 @@ export class SliceUnreadable extends Error {
 
 export interface SliceProvider {
   /**
-   * The bytes [start, end) of an image, verified by checksum, in pieces of at most 1 MiB; zero runs are not read from
-   * disk. Throws SliceUnreadable in the stream rather than ever give a wrong byte.
+   * Yields the bytes [start, end) of an image, verified by checksum, in pieces of at most 1 MiB. Zero runs are not read from disk. Throws
+   * SliceUnreadable at a damaged or missing slice; never yields a wrong byte.
    */
   read(manifest: Manifest, start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
-  /** The slices as stored, verified by checksum, in the order asked for; throws SliceUnreadable for one that is not there. */
+  /** Yields slices as stored, verified by checksum, in the order requested. Throws SliceUnreadable for one that is damaged or missing. */
   readStored(digests: readonly Uint8Array[], signal?: AbortSignal): AsyncIterable<SliceFrame>
 }
 
 export interface SliceIngester {
   ingest(start: IngestStart): Ingest
   /**
-   * Those of the digests that the store does not have, as indexes into the list. Answers are hints: nothing is pinned. With `lengths`, a
-   * slice of another length (uncompressed) counts as not there.
+   * Returns the indexes of the digests that the store does not have. This is a hint: nothing is pinned. With `lengths`, a slice of another length
+   * (uncompressed) counts as missing.
    */
   missing(digests: readonly Uint8Array[], lengths?: readonly number[]): number[]
-  /** A transfer of slices that come whole from outside (sync, delta upload). */
+  /** Starts a transfer of complete slices from outside (sync, delta upload). */
   receive(): SliceReceiver
 }
 
-/** Takes whole slices by digest; verifies SHA-256 of every one. Pins what it stored or found until disposed. */
+/**
+ * Stores complete slices by digest and verifies the SHA-256 of each. Pins what it stores or finds until it is disposed. After a failed write, `put`
+ * and `sync` throw StoreWriteFailed.
+ */
 export interface SliceReceiver extends AsyncDisposable {
   /**
-   * Pins those that are there and gives the indexes of those that are not. With `lengths`, a slice of another length
-   * (uncompressed) is not the one that is asked for, and counts as not there.
+   * Pins the slices that the store has and returns the indexes of the others. With `lengths`, a slice of another length (uncompressed) counts as
+   * missing.
    */
   pin(digests: readonly Uint8Array[], lengths?: readonly number[]): number[]
-  /** Verifies and stores one slice; throws SliceUnreadable('corrupt') when its bytes are not those of its digest. */
+  /** Verifies and stores one slice. Throws SliceUnreadable with the reason `corrupt` when its bytes do not match its digest. */
   put(frame: SliceFrame): Promise<void>
-  /** Everything put before is fsynced when it resolves. */
+  /** Resolves when everything put before is fsynced. */
   sync(): Promise<void>
 }
 
@@ -106,11 +108,11 @@ export interface RootFault {
   readonly action: string
 }
 
-/** One thing that keeps slices alive: a published manifest, an upload journal, a sync under way. */
+/** Something that keeps slices alive: a published manifest, an upload journal, a sync in progress. */
 export interface SliceRoot {
-  /** Such as `image img_…` or `upload upl_…`: named in reports. */
+  /** Name in reports, such as `image img_…` or `upload upl_…`. */
   readonly name: string
-  /** Entries that must stay; may throw when the root cannot be read, which stops a gc before it removes anything. */
+  /** Yields the entries that must stay. May throw when the root cannot be read, which stops a gc before it removes anything. */
   entries(): AsyncIterable<ManifestEntry> | Iterable<ManifestEntry>
   /**
    * Asked after `entries` has ended: why entries may be missing, as a clause, and what to do; undefined when all were given. gc then removes
@@ -120,14 +122,14 @@ export interface SliceRoot {
 }
 
 /**
- * All roots of one capability at this moment. gc asks uploads and syncs before images: content only ever moves in
- * that direction, so what moves meanwhile is seen at least once.
+ * The roots of one capability. gc lists uploads and syncs before images: content only moves in that direction, so content that moves during the
+ * listing is seen at least once.
  */
 export interface SliceRoots {
   list(): AsyncIterable<SliceRoot> | Iterable<SliceRoot>
 }
 
-/** Progress of a long pass over the store, given at least once a second. */
+/** Reports the progress of a long pass over the store, at least once a second. */
 export type OnProgress = (done: number, total: number | null) => void
 
 export interface GcReport {
@@ -136,7 +138,7 @@ export interface GcReport {
   readonly slicesDead: number
   /** Bytes of dead slices as stored. */
   readonly deadBytes: number
-  /** Bytes that left the disk, counted from the lengths of packs before and after; in a dry run what would leave. */
+  /** Bytes freed, counted from the lengths of packs before and after; in a dry run, those that would be freed. */
   readonly freedBytes: number
   readonly packsRemoved: number
   readonly packsRewritten: number
@@ -147,9 +149,9 @@ export interface ScrubReport {
   readonly bytes: number
   readonly corrupt: readonly { readonly digest: string; readonly pack: string; readonly offset: number }[]
   readonly missing: readonly { readonly digest: string; readonly root: string }[]
-  /** What is wrong with the frame of a pack or the index database, each in one sentence. */
+  /** Faults of the frame of a pack or of the index database, one sentence each. */
   readonly faults: readonly string[]
-  /** Roots with at least one bad slice. */
+  /** Roots with at least one damaged or missing slice. */
   readonly damagedRoots: readonly string[]
 }
 
@@ -159,16 +161,17 @@ export interface SliceStats {
   readonly packs: number
   readonly packBytes: number
   readonly quarantined: number
-  /** Packs read so far while a damaged index database is made anew; null when it is whole. */
+  /** Packs read so far by a rebuild of the index database; null when the index is intact. */
   readonly rebuilding: { readonly done: number; readonly total: number } | null
 }
 
 export interface SliceMaintenance {
-  /** `without` names roots that a dry run leaves out, as if they were removed already; a real run refuses it. */
+  /** Collects garbage. `without` names roots that a dry run ignores, as if they had been removed; a real run refuses it. */
   gc(options: { dryRun: boolean; without?: ReadonlySet<string>; signal?: AbortSignal; onProgress?: OnProgress }): Promise<GcReport>
+  /** Verifies every record and every root at a bounded rate. */
   scrub(options: { bytesPerSecond: number; signal?: AbortSignal; onProgress?: OnProgress }): Promise<ScrubReport>
   stats(): SliceStats
-  /** Stored bytes of slices, of each as often as it is named; those that are not here count nothing. */
+  /** Returns the stored bytes of slices, each counted as often as it is named; missing slices count nothing. */
   sizes(digests: readonly Uint8Array[]): { storedBytes: number }
 }
 

@@ -1,14 +1,14 @@
-// What a gc does with packs, planned from what a sweep found. Pure.
+// Plans what a gc does with packs from what the sweep found. Pure.
 
 import type { PackName } from '../packs/pack-format.ts'
 import { PACK_HEADER_BYTES } from '../packs/pack-format.ts'
 
-/** A pack with less than this part live is rewritten. */
+/** A pack is rewritten when less than this part of it is live. */
 const LIVE_PART_MIN = 0.5
-/** Packs below the small length are merged when there are more than this. */
+/** Small packs are merged when there are more of them than this. */
 const SMALL_PACKS_MAX = 8
 
-/** What a sweep found in one pack. Bytes count whole records. */
+/** Live and dead bytes of one pack, in whole records. */
 export interface PackUse {
   liveBytes: number
   deadBytes: number
@@ -21,16 +21,16 @@ export interface PackLength {
 }
 
 export interface PackPlan {
-  /** Packs with nothing live in them. */
+  /** Packs without live slices. */
   readonly remove: readonly PackLength[]
   readonly rewrite: readonly PackLength[]
-  /** Whether packs stay as they are only because there is no room to move what lives in them. */
+  /** Whether packs are not rewritten only because there is no room for their live slices. */
   readonly isShortOfRoom: boolean
 }
 
 /**
- * Which packs go and which are rewritten. A rewrite needs room for what is live before anything is freed, so
- * the emptiest come first and the plan ends where the room does: a full disk can still be cleaned.
+ * Plans which packs are removed and which are rewritten. A rewrite needs room for the live slices before anything is freed, so packs with the
+ * fewest live bytes come first, and the plan ends when the room does: a full disk can still be cleaned.
  */
 export function planPacks(packs: readonly PackLength[], uses: ReadonlyMap<number, PackUse>, freeBytes: number, smallBytes: number): PackPlan {
   const live = (pack: PackLength): number => uses.get(pack.id)?.liveBytes ?? 0

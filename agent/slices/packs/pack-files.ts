@@ -1,4 +1,4 @@
-// Open packs for reading: a bounded number of files stays open, and one in use is never closed under its reader.
+// Packs that are open for reading. A bounded number of files stays open, and a file in use is never closed.
 
 import { join } from 'node:path'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
@@ -13,7 +13,7 @@ interface OpenPack {
   isForgotten: boolean
 }
 
-/** Gives packs to readers. */
+/** Owns the open files. */
 export class PackFiles implements AsyncDisposable {
   readonly #disk: Disk
   readonly #folder: string
@@ -24,14 +24,15 @@ export class PackFiles implements AsyncDisposable {
     this.#folder = folder
   }
 
+  /** Returns the path of a pack. */
   path(name: PackName): string {
     return join(this.#folder, packPath(name))
   }
 
-  /** Calls back with the open file; throws ENOENT when the pack is gone (gc moved its slices elsewhere). */
+  /** Opens a pack and runs a function on its file. Throws ENOENT when the pack is gone: gc has moved its slices. */
   async use<Result>(name: PackName, run: (file: DiskFile) => Promise<Result>): Promise<Result> {
     const pack = this.#open.get(name) ?? this.#add(name)
-    // Used last, closed last.
+    // Most recently used, so closed last.
     this.#open.delete(name)
     this.#open.set(name, pack)
     pack.users++
@@ -44,7 +45,7 @@ export class PackFiles implements AsyncDisposable {
     }
   }
 
-  /** Closes a pack that was removed, once its last reader is done. */
+  /** Closes a pack that was removed, after its last reader has finished. */
   forget(name: PackName): void {
     const pack = this.#open.get(name)
     if (!pack) return
@@ -76,7 +77,7 @@ export class PackFiles implements AsyncDisposable {
 
   #close(pack: OpenPack): void {
     if (pack.users > 0) return
-    // A file open for reading has nothing to lose when closing fails.
+    // A failed close of a file that was only read loses nothing.
     void pack.file.then((file) => file.close()).catch(() => {})
   }
 }

@@ -1,5 +1,5 @@
-// Packs: immutable files of many slices (docs/format.md, "Pack"). Header, records, and once sealed a table of contents
-// with a trailer at the very end, so that a whole pack can be indexed by one read of its tail.
+// Packs: immutable files of many slices (docs/format.md, "Pack"). A header, records, and, once sealed, a table of contents with a trailer at the
+// end, so that one read of the tail is enough to index the pack.
 //
 //   header   16 bytes  "SLIPWAYP" · u32 version · u32 0
 //   records  …
@@ -13,7 +13,7 @@ export const PACK_VERSION = 1
 export const PACK_HEADER_BYTES = 16
 export const TOC_ROW_BYTES = 48
 export const TRAILER_BYTES = 32
-/** A pack never has more records: bounds the memory that reading a table of contents takes. */
+/** Records of a pack: bounds the memory for reading a table of contents. */
 export const PACK_RECORDS_MAX = 1024 * 1024
 
 const HEADER_MAGIC = 'SLIPWAYP'
@@ -22,7 +22,7 @@ const TRAILER_MAGIC = 'SLIPWAYT'
 /** Name of a pack, 32 hex digits; its file is `packs/<first two>/<name>.pack`. */
 export type PackName = string
 
-/** One record as the table of contents lists it. `offset` is that of the record's header; lengths in bytes. */
+/** One record in the table of contents. `offset` is that of the record's header; lengths in bytes. */
 export interface PackRow {
   readonly digest: Uint8Array
   readonly offset: number
@@ -30,12 +30,12 @@ export interface PackRow {
   readonly storedLength: number
 }
 
-/** Bytes a record takes in its pack. */
+/** Returns the bytes of a record in its pack. */
 export function recordLength(row: Pick<PackRow, 'storedLength'>): number {
   return RECORD_HEADER_BYTES + row.storedLength
 }
 
-/** Path of a pack below the mount path's `packs` folder. */
+/** Returns the path of a pack below the `packs` folder. */
 export function packPath(name: PackName): string {
   return `${name.slice(0, 2)}/${name}.pack`
 }
@@ -44,7 +44,7 @@ export function isPackName(name: unknown): name is PackName {
   return typeof name === 'string' && /^[0-9a-f]{32}$/.test(name)
 }
 
-/** Name of the pack whose file this is, or undefined when it is no pack's. */
+/** Returns the name of the pack in a file name; undefined when the file is not a pack. */
 export function parsePackFile(file: string): PackName | undefined {
   return /^[0-9a-f]{32}\.pack$/.test(file) ? file.slice(0, 32) : undefined
 }
@@ -56,15 +56,15 @@ export function encodePackHeader(): Buffer {
   return header
 }
 
-/** Undefined when the header is right, else what is wrong with it. */
+/** Returns what is wrong with a header, or undefined. */
 export function packHeaderFault(header: Buffer): string | undefined {
   if (header.length < PACK_HEADER_BYTES || header.toString('latin1', 0, 8) !== HEADER_MAGIC) return 'does not begin with SLIPWAYP'
   const version = header.readUInt32LE(8)
-  if (version !== PACK_VERSION) return `has version ${version}, known here is ${PACK_VERSION}`
+  if (version !== PACK_VERSION) return `has version ${version}, but this agent reads ${PACK_VERSION}`
   return header.readUInt32LE(12) === 0 ? undefined : 'has bytes set in its header that must be zero'
 }
 
-/** Table of contents and trailer of a pack whose records end at `offset`. */
+/** Encodes the table of contents and the trailer of a pack whose records end at `offset`. */
 export function encodePackFooter(rows: readonly PackRow[], offset: number): Buffer {
   const footer = Buffer.alloc(rows.length * TOC_ROW_BYTES + TRAILER_BYTES)
   rows.forEach((row, i) => {
@@ -83,7 +83,7 @@ export function encodePackFooter(rows: readonly PackRow[], offset: number): Buff
   return footer
 }
 
-/** What a trailer says of its table; undefined when the bytes are no trailer, which is what an unsealed pack ends with. */
+/** Decodes a trailer; undefined when the bytes are not a valid one, as at the end of an unsealed pack. */
 export function readTrailer(trailer: Buffer, packLength: number): { offset: number; count: number; checksum: bigint } | undefined {
   if (trailer.length !== TRAILER_BYTES || trailer.toString('latin1', 0, 8) !== TRAILER_MAGIC) return undefined
   if (trailer.readUInt32LE(28) !== Number(checksumOf(trailer.subarray(0, 28)) & 0xffff_ffffn)) return undefined
@@ -93,7 +93,7 @@ export function readTrailer(trailer: Buffer, packLength: number): { offset: numb
   return { offset, count, checksum: trailer.readBigUInt64LE(16) }
 }
 
-/** Rows of a table of contents, or undefined when its checksum or its bounds are wrong. */
+/** Decodes the rows of a table of contents; undefined when its checksum or its bounds are wrong. */
 export function readToc(table: Buffer, trailer: { offset: number; count: number; checksum: bigint }): PackRow[] | undefined {
   if (checksumOf(table) !== trailer.checksum) return undefined
   const rows: PackRow[] = []

@@ -1,4 +1,4 @@
-// Reads what a pack holds from the pack alone: by its table of contents when it is sealed, else record by record.
+// Reads the contents of a pack from the pack itself: by its table of contents when it is sealed, otherwise record by record.
 
 import type { DiskFile } from '../../contract/disk.ts'
 import type { PackRow } from './pack-format.ts'
@@ -6,17 +6,17 @@ import { PACK_HEADER_BYTES, packHeaderFault, readToc, readTrailer, recordLength,
 import { checksumOf, RECORD_HEADER_BYTES, RECORD_MAGIC, readRecordHeader } from './record.ts'
 import { sliceFault } from './record-check.ts'
 
-/** Bytes read at a time while walking records; also the longest damaged stretch searched at once. */
+/** Bytes read at a time while walking records. */
 const WINDOW_BYTES = 4 * 1024 * 1024 + RECORD_HEADER_BYTES
 
-/** Bytes read at a time while looking at headers alone: many small records by one read, one large one without its bytes. */
+/** Bytes read at a time for headers alone: one read covers many small records, and skips the bytes of a large one. */
 const CHAIN_WINDOW_BYTES = 32 * 1024
 
-/** A stretch of a pack that is no whole record: damage when records follow it, a torn tail when none does. */
+/** A damaged stretch of a pack, with records after it. */
 export interface BadStretch {
   readonly offset: number
   readonly length: number
-  /** The slice that lay there, when the header is still readable. */
+  /** The slice that was stored there, if the header is still readable. */
   readonly digest: Uint8Array | undefined
 }
 
@@ -25,14 +25,14 @@ export interface PackContents {
   readonly sealed: boolean
   /** End of the last whole record: a torn tail begins here. */
   readonly end: number
-  /** Bytes of the file after `end` that belong to nothing (unsealed packs only). */
+  /** Bytes after `end` that are not part of any record (unsealed packs only). */
   readonly tornBytes: number
   readonly bad: readonly BadStretch[]
-  /** What is wrong with the frame of the pack (header, trailer, table), in words. */
+  /** Faults of the frame of the pack (header, trailer, table). */
   readonly faults: readonly string[]
 }
 
-/** Reads a pack's table of contents; walks its records when there is no valid one. */
+/** Reads the table of contents of a pack and compares it with the record headers; walks the records when that fails. */
 export async function readPack(file: DiskFile): Promise<PackContents> {
   const length = await file.length()
   const header = Buffer.alloc(PACK_HEADER_BYTES)
@@ -44,7 +44,7 @@ export async function readPack(file: DiskFile): Promise<PackContents> {
   return walkPack(file, faults)
 }
 
-/** The table of contents of a sealed pack, or undefined when there is no valid one. `end` is where it begins. */
+/** Reads the table of contents; undefined when there is no valid one. `end` is the end of the records. */
 export async function readSealed(file: DiskFile, length: number): Promise<{ rows: PackRow[]; end: number } | undefined> {
   if (length < PACK_HEADER_BYTES + TRAILER_BYTES) return undefined
   const bytes = Buffer.alloc(TRAILER_BYTES)
@@ -57,14 +57,14 @@ export async function readSealed(file: DiskFile, length: number): Promise<{ rows
   return rows && { rows, end: trailer.offset }
 }
 
-/** The rows of a pack that is known to be sealed: by its table, or record by record where that is damaged. */
+/** Returns the rows of a sealed pack: by its table of contents, or record by record when that is damaged. */
 export async function readSealedRows(file: DiskFile): Promise<PackRow[]> {
   return ((await readSealed(file, await file.length())) ?? (await walkPack(file))).rows
 }
 
 /**
- * Whether the records lie as a table says, without gaps up to the table. An image may hold bytes that look like a table, and be the last
- * thing in an unsealed pack: such a table cannot fit to the header of the very record that it lies in.
+ * Whether the record headers match the table, without gaps up to the table. The last slice in an unsealed pack may consist of bytes that look like a
+ * table: such a table cannot match the header of the record that contains it.
  */
 async function isChain(file: DiskFile, { rows, end }: { rows: readonly PackRow[]; end: number }): Promise<boolean> {
   const window = Buffer.alloc(CHAIN_WINDOW_BYTES)
@@ -85,8 +85,8 @@ async function isChain(file: DiskFile, { rows, end }: { rows: readonly PackRow[]
 }
 
 /**
- * Walks every record and verifies its checksum. A damaged record costs only itself: the walk goes on at the next header
- * that verifies. From there on the SHA-256 of every slice is verified too: inside of a damaged record may lie whatever an image holds.
+ * Walks the records and verifies their checksums. After damage the walk continues at the next valid header. From then on it verifies the SHA-256 of
+ * every slice too: that header may be inside a damaged record, in the contents of an image.
  */
 export async function walkPack(file: DiskFile, faults: readonly string[] = [], from = PACK_HEADER_BYTES): Promise<PackContents> {
   const length = await file.length()
@@ -128,7 +128,7 @@ export async function walkPack(file: DiskFile, faults: readonly string[] = [], f
   return { rows, sealed: false, end, tornBytes: length - end, bad, faults }
 }
 
-/** Offset of the next record header that verifies, at or after `from`. */
+/** Returns the offset of the next valid record header at or after `from`. */
 async function findRecord(file: DiskFile, from: number, length: number): Promise<number | undefined> {
   const magic = Buffer.alloc(4)
   magic.writeUInt32LE(RECORD_MAGIC)

@@ -8,19 +8,19 @@ import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader } from './record.ts'
 import type { RecordHeader } from './record.ts'
 import { sliceBytes, SliceBytesInvalid } from './slice-bytes.ts'
 
-/** What is wrong with a record, its bytes read from the disk; undefined when it is whole. */
+/** Reads a record and returns what is wrong with it, or undefined. */
 export async function recordFault(file: DiskFile, row: PackRow): Promise<string | undefined> {
   const record = Buffer.allocUnsafe(recordLength(row))
   if ((await file.read(record, row.offset)) < record.length) return 'its record is cut off'
   const header = readRecordHeader(record, 0)
   if (!header) return 'its record has no valid header'
-  if (Buffer.compare(header.digest, row.digest) !== 0 || header.storedLength !== row.storedLength) return 'its record holds another slice'
+  if (Buffer.compare(header.digest, row.digest) !== 0 || header.storedLength !== row.storedLength) return 'its record has another slice'
   const stored = record.subarray(RECORD_HEADER_BYTES)
   if (checksumOf(stored) !== header.checksum) return 'its checksum does not match'
   return sliceFault(header, stored)
 }
 
-/** What is wrong with the slice in a record whose stored bytes are those that were written; undefined when it is what its digest says. */
+/** Decompresses the slice of a record and compares it with its digest; returns what is wrong, or undefined. */
 export async function sliceFault({ codec, length, digest }: RecordHeader, stored: Uint8Array): Promise<string | undefined> {
   try {
     const actual = Buffer.allocUnsafe(DIGEST_BYTES)

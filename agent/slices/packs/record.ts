@@ -1,5 +1,5 @@
-// Records: how one slice lies in a pack (docs/format.md, "Record"). A record describes itself, so that a pack can be read
-// without its table of contents and without the index database.
+// Records: slices as stored in a pack (docs/format.md, "Record"). A record is self-describing, so that a pack can be read without its table of
+// contents and without the index database.
 //
 //   0  u32 magic "SLR1"   4  u8 codec   5  3 bytes 0   8  u32 length   12 u32 stored length
 //   16 u64 xxHash64 of the stored bytes   24 32 bytes SHA-256 of the slice   56 u64 xxHash64 of bytes 0 to 55
@@ -12,7 +12,7 @@ import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
 export const RECORD_HEADER_BYTES = 64
 export const RECORD_MAGIC = 0x3152_4c53
 
-/** What a record's header says. Lengths in bytes. */
+/** The fields of a record's header. Lengths in bytes. */
 export interface RecordHeader {
   readonly digest: Uint8Array
   readonly codec: number
@@ -32,7 +32,7 @@ export function writeRecordHeader(into: Buffer, at: number, header: RecordHeader
   into.writeBigUInt64LE(checksumOf(into.subarray(at, at + 56)), at + 56)
 }
 
-/** Reads the header of a record at `at`; undefined when there is none or it is damaged. Nothing of the result refers to `from`. */
+/** Decodes the record header at `at`; undefined when there is no valid one. Nothing in the result refers to `from`. */
 export function readRecordHeader(from: Buffer, at: number): RecordHeader | undefined {
   if (at + RECORD_HEADER_BYTES > from.length || from.readUInt32LE(at) !== RECORD_MAGIC) return undefined
   if (from.readBigUInt64LE(at + 56) !== checksumOf(from.subarray(at, at + 56))) return undefined
@@ -43,7 +43,7 @@ export function readRecordHeader(from: Buffer, at: number): RecordHeader | undef
   return { digest: digestIn(from, at + 24), codec, length, storedLength, checksum: from.readBigUInt64LE(at + 16) }
 }
 
-/** xxHash64 with seed 0, the checksum of everything on disk that is not named by a digest. */
+/** Returns the xxHash64 with seed 0, the checksum of everything on disk that has no digest. */
 export function checksumOf(bytes: Uint8Array): bigint {
   return Bun.hash.xxHash64(bytes)
 }

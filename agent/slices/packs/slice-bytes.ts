@@ -1,18 +1,18 @@
-// The bytes of a slice from what is stored of it. Everything that decompresses goes through here: uploads, sync, reads, scrub and recover.
+// Decompresses slices. Everything that decompresses goes through here: uploads, sync, reads, scrub and recovery.
 
 import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
 import { zstdFrameFault } from './zstd-frame.ts'
 
-/** Stored bytes that cannot be those of a slice. */
+/** Stored bytes that are not those of a slice. */
 export class SliceBytesInvalid extends Error {
   override readonly name = 'SliceBytesInvalid'
 }
 
 /**
- * The uncompressed bytes of a slice, exactly `length` of them; of a slice that is stored as it is, `stored` itself. Nothing is allocated before
- * the stored bytes are known to hold exactly that many, and at most SLICE_LENGTH_MAX. Throws SliceBytesInvalid. The digest is not verified.
+ * Returns the uncompressed bytes of a slice, exactly `length` of them; for an uncompressed slice, `stored` itself. Allocates nothing before it is
+ * known that the stored bytes contain exactly that many, and at most SLICE_LENGTH_MAX. Throws SliceBytesInvalid. Does not verify the digest.
  */
 export async function sliceBytes({ codec, length, stored }: Omit<SliceFrame, 'digest'>): Promise<Uint8Array> {
   if (length === 0 || length > SLICE_LENGTH_MAX) throw new SliceBytesInvalid(`a slice has 1 to ${SLICE_LENGTH_MAX} bytes, not ${length}`)
@@ -34,7 +34,7 @@ async function decompress(stored: Uint8Array, length: number): Promise<Uint8Arra
   if (fault !== undefined) throw new SliceBytesInvalid(`its zstd frame is invalid: ${fault}`)
   let bytes: Uint8Array
   try {
-    // The frame announces `length`, so the runtime gives the decompressor a buffer of that size, and it never writes more.
+    // The frame declares `length`, so the runtime allocates a buffer of that size, and the decompressor never writes more.
     bytes = await Bun.zstdDecompress(stored)
   } catch (cause) {
     throw new SliceBytesInvalid('its zstd frame does not decompress', { cause })

@@ -1,11 +1,11 @@
-// The outside of a zstd frame (RFC 8878 §3.1.1): read before anything is decompressed, because a decompressor takes every frame that
-// follows the first one, and as much memory as they ask for.
+// Checks the structure of a zstd frame (RFC 8878 §3.1.1) before it is decompressed: a decompressor also accepts frames that follow the first one,
+// and allocates as much memory as they declare.
 
 /** `0x28 B5 2F FD`, little endian (RFC 8878 §3.1.1). Skippable frames (§3.1.2) begin with other numbers. */
 const MAGIC = 0xfd2f_b528
 /** A decoder should support windows up to 8 MiB (RFC 8878 §3.1.1.1.2); no slice is longer than 4 MiB, so none needs a larger one. */
 const WINDOW_LENGTH_MAX = 8 * 1024 * 1024
-/** Longest block, in bytes as it lies in the frame and as it is decompressed (RFC 8878 §3.1.1.2.4). */
+/** Longest block in bytes, compressed and decompressed (RFC 8878 §3.1.1.2.4). */
 const BLOCK_LENGTH_MAX = 128 * 1024
 const BLOCK_HEADER_BYTES = 3
 const CHECKSUM_BYTES = 4
@@ -14,8 +14,8 @@ const BLOCK_RLE = 1
 const BLOCK_COMPRESSED = 2
 
 /**
- * Why bytes are not exactly one zstd frame of `length` decompressed bytes; undefined when they are. Such a frame announces its length, needs
- * no dictionary, and nothing follows it, so decompressing it takes a buffer of `length` bytes and never more.
+ * Returns why bytes are not exactly one zstd frame of `length` decompressed bytes, or undefined. Such a frame declares its length, needs no
+ * dictionary, and nothing follows it, so decompressing it takes a buffer of `length` bytes and no more.
  */
 export function zstdFrameFault(bytes: Uint8Array, length: number): string | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -40,13 +40,13 @@ export function zstdFrameFault(bytes: Uint8Array, length: number): string | unde
   return after > 0 ? `${after} bytes follow the frame` : 'it is cut off'
 }
 
-/** Window_Size of a Window_Descriptor (RFC 8878 §3.1.1.1.2). */
+/** Returns the Window_Size of a Window_Descriptor (RFC 8878 §3.1.1.1.2). */
 function windowLength(descriptor: number): number {
   const base = 2 ** (10 + (descriptor >> 3))
   return base + (base / 8) * (descriptor & 7)
 }
 
-/** Frame_Content_Size (RFC 8878 §3.1.1.1.4). */
+/** Returns the Frame_Content_Size (RFC 8878 §3.1.1.1.4). */
 function contentLength(view: DataView, at: number, bytes: number): number {
   switch (bytes) {
     case 1:
@@ -60,7 +60,7 @@ function contentLength(view: DataView, at: number, bytes: number): number {
   }
 }
 
-/** Offset after the last block (RFC 8878 §3.1.1.2), or why the blocks cannot be those of a frame of this length. */
+/** Returns the offset after the last block (RFC 8878 §3.1.1.2), or why these cannot be the blocks of a frame of this length. */
 function blocksEnd(view: DataView, start: number, length: number): number | string {
   let known = 0
   for (let at = start; at + BLOCK_HEADER_BYTES <= view.byteLength;) {
@@ -70,7 +70,7 @@ function blocksEnd(view: DataView, start: number, length: number): number | stri
     const size = header >> 3
     if (kind !== BLOCK_RAW && kind !== BLOCK_RLE && kind !== BLOCK_COMPRESSED) return 'it has a block of a reserved kind'
     if (size > BLOCK_LENGTH_MAX) return `it has a block of ${size} bytes`
-    // Only the last block may be empty: a frame of a few megabytes would have a million of them, and each costs time.
+    // Only the last block may be empty: a frame of a few megabytes could have a million empty blocks, each of which costs time.
     if (size === 0 && !isLast) return 'it has an empty block before the last one'
     if (kind !== BLOCK_COMPRESSED) known += size
     if (known > length) return `its blocks hold more than ${length} bytes`

@@ -1,4 +1,4 @@
-// What the cutter needs of the runtime: Bun's xxHash3, and a comparison with zeros at the speed of memory.
+// The primitives of the cutter on Bun: xxHash3, and a comparison with zeros at memory speed.
 
 import { ZERO_STRETCH_BYTES } from '../../../protocol/cutter.ts'
 import type { BlockPrimitives } from '../../../protocol/cutter.ts'

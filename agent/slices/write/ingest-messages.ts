@@ -1,15 +1,15 @@
-// What the main thread and an ingest worker say to each other. Buffers are transferred, never copied, and come back.
+// Messages between the main thread and an ingest worker. Buffers are transferred and returned, never copied.
 
 import { digestIn } from '../../../protocol/digest.ts'
 import type { CutterParameters } from '../../../protocol/cutter.ts'
 
-/** First message to a worker. */
+/** The first message to a worker. */
 export interface WorkerStart {
   readonly kind: 'start'
   readonly cutter: CutterParameters
 }
 
-/** The filter that tells certain news; sent again whenever it is replaced. */
+/** The filter of stored slices; sent again whenever it is replaced. */
 export interface WorkerFilter {
   readonly kind: 'filter'
   readonly buffer: SharedArrayBuffer
@@ -23,11 +23,11 @@ export interface SegmentJob {
   readonly output: ArrayBuffer
   readonly start: number
   readonly end: number
-  /** The image ends here: no bytes may be left over. */
+  /** The image ends here, or a zero run follows: no bytes may be left over. */
   readonly last: boolean
 }
 
-/** Store the pieces of `input` that a table names, whatever the filter says. */
+/** Store the slices of `input` that a table names, whatever the filter says. */
 export interface StoreJob {
   readonly kind: 'store'
   readonly input: ArrayBuffer
@@ -37,13 +37,13 @@ export interface StoreJob {
 
 export type WorkerRequest = WorkerStart | WorkerFilter | SegmentJob | StoreJob
 
-/** Sent as soon as a segment is cut, so that the next one can begin elsewhere: the bytes no slice has taken. */
+/** Sent as soon as a segment is cut, so that another worker can start the next one: the bytes after the last slice. */
 export interface SegmentCut {
   readonly kind: 'cut'
   readonly carry: Uint8Array<ArrayBuffer>
 }
 
-/** The end of a job: its buffers, and a table of what was found. */
+/** The end of a job: its buffers, and a table of its slices. */
 export interface JobDone {
   readonly kind: 'done'
   readonly input: ArrayBuffer
@@ -51,7 +51,7 @@ export interface JobDone {
   readonly table: ArrayBuffer
 }
 
-/** The worker cannot go on; a defect, told to the log. */
+/** The job failed because of a defect; the message is logged. */
 export interface JobFailed {
   readonly kind: 'failed'
   readonly message: string
@@ -61,10 +61,10 @@ export type WorkerReply = SegmentCut | JobDone | JobFailed
 
 /** Bytes of one row of a table: digest · u32 start · u32 length · u32 record offset · u32 record length. */
 export const TABLE_ROW_BYTES = 48
-/** Record offset of a piece that was not stored: a zero run (digest all zero), or a slice that is perhaps there already. */
+/** Record offset of a piece without a record: a zero run (digest all zero), or a slice that may be stored already. */
 export const NOT_STORED = 0xffff_ffff
 
-/** Access to a table of pieces. */
+/** A decoded table of pieces. */
 export interface Table {
   readonly count: number
   digestAt(i: number): Uint8Array
@@ -75,6 +75,7 @@ export interface Table {
   isZeroAt(i: number): boolean
 }
 
+/** Returns a view of an encoded table. */
 export function viewTable(buffer: ArrayBuffer): Table {
   const bytes = new Uint8Array(buffer)
   const words = new Uint32Array(buffer)
@@ -93,7 +94,7 @@ export function viewTable(buffer: ArrayBuffer): Table {
   }
 }
 
-/** Rows for a table; `digest` null is a zero run. */
+/** A row of a table; `digest` is null for a zero run. */
 export interface TableRow {
   readonly digest: Uint8Array | null
   readonly start: number

@@ -1,5 +1,5 @@
-// Worker thread of the ingest: cuts segments, hashes the slices, compresses those that are new, and lays them out as
-// records ready to be appended to a pack. Holds no state between jobs but the filter.
+// Worker thread of ingest: cuts segments, hashes the slices, compresses the new ones, and encodes them as records that are ready to be appended to a
+// pack. It keeps no state between jobs except the filter.
 
 import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
 import { createCutter } from '../../../protocol/cutter.ts'
@@ -105,7 +105,7 @@ function sha256(bytes: Uint8Array): Buffer {
   return digest
 }
 
-/** Slices in a row that did not shrink: from the first on a sample decides whether the next one is worth the work. */
+/** Consecutive slices that did not shrink. After the first, samples decide whether compressing the next one is worth trying. */
 let unshrunk = 0
 const SAMPLE_BYTES = 4096
 
@@ -113,7 +113,7 @@ function isSmaller(compressed: Uint8Array, bytes: Uint8Array): boolean {
   return compressed.length <= bytes.length * (1 - COMPRESSION_SAVING_MIN)
 }
 
-/** Whether compressing is worth trying: within a run of incompressible slices two samples are tried first. */
+/** Whether compressing is worth trying: after an incompressible slice, two samples of the next one are compressed first. */
 function mayShrink(slice: Buffer): boolean {
   if (unshrunk === 0 || slice.length < 4 * SAMPLE_BYTES) return true
   const middle = slice.length >> 1
@@ -122,7 +122,7 @@ function mayShrink(slice: Buffer): boolean {
   )
 }
 
-/** Writes the record of a slice at `at` and gives its length. */
+/** Writes the record of a slice at `at`; returns its length. */
 function writeRecord(output: Buffer, at: number, digest: Uint8Array, slice: Buffer): number {
   const compressed = mayShrink(slice) ? Bun.zstdCompressSync(slice, { level: ZSTD_LEVEL }) : slice
   const isCompressed = compressed !== slice && isSmaller(compressed, slice)

@@ -1,5 +1,5 @@
-// The slices a gc has marked: 64-bit fingerprints in open addressing. Two slices with one fingerprint would keep garbage for
-// one more round, never lose a slice.
+// The set of slices that a gc has marked: 64-bit fingerprints in a hash table with open addressing. A collision of two fingerprints keeps garbage
+// until the next gc; it never loses a slice.
 
 /** Keeps the table at most half full, so that look-ups stay short. */
 const SLOTS_PER_SLICE = 2
@@ -10,7 +10,7 @@ export interface LiveSet {
   readonly size: number
 }
 
-/** A set with room for this many slices; it grows when there are more. */
+/** Creates a set with room for this many slices; it grows when more are added. */
 export function createLiveSet(expected: number): LiveSet {
   let slots = 2 ** Math.ceil(Math.log2(Math.max(1024, expected * SLOTS_PER_SLICE)))
   let words = new Uint32Array(slots * 2)
@@ -19,7 +19,7 @@ export function createLiveSet(expected: number): LiveSet {
   const word = (digest: Uint8Array, at: number): number =>
     ((digest[at] ?? 0) | ((digest[at + 1] ?? 0) << 8) | ((digest[at + 2] ?? 0) << 16) | ((digest[at + 3] ?? 0) << 24)) >>> 0
 
-  /** Slot of a fingerprint, or of the free place where it would go. Zero marks a free slot. */
+  /** Returns the slot of a fingerprint, or the free slot where it would be stored. Zero marks a free slot. */
   const slotOf = (low: number, high: number): number => {
     let slot = low & (slots - 1)
     while ((words[2 * slot] !== 0 || words[2 * slot + 1] !== 0) && (words[2 * slot] !== low || words[2 * slot + 1] !== high)) slot = (slot + 1) & (slots - 1)

@@ -1,28 +1,28 @@
-// Pins keep slices from gc between the moment they are stored or found and the moment something durable names them.
+// Pins protect slices from gc from the moment they are stored or found until something durable names them.
 
 import { filterBytes, viewFilter } from '../index/filter.ts'
 import type { Filter } from '../index/filter.ts'
 import { createLiveSet } from './live-set.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 
-/** Slices that a watch tells apart, in 16 MiB; those touched beyond that go into a filter. */
+/** Slices that a watch records exactly, in 16 MiB; further ones go into a filter. */
 const TOUCHED_EXACT_MAX = 1024 * 1024
-/** Slices that the filter is made for, 16 bits each: 64 MiB, allocated when it is needed. */
+/** Capacity of that filter at 16 bits each: 64 MiB, allocated when it is needed. */
 const TOUCHED_FILTER_CAPACITY = 32 * 1024 * 1024
 const TOUCHED_FILTER_BITS = 16
 
-/** All pins of a store, and the watch that a running gc keeps over what was pinned since it began. */
+/** All pins of a store, and the watches with which a running gc sees what was pinned since it started. */
 export interface Pins {
-  /** A holder of pins; `release` lets go of what it was given. */
+  /** Creates a hold, which releases its pins together. */
   hold(): PinHold
   has(digest: Uint8Array): boolean
-  /** From now until disposed every slice pinned, also those released meanwhile, is reported as touched. */
+  /** Starts a watch: until it is disposed, every slice that is or becomes pinned counts as touched, also after its release. */
   watch(): PinWatch
 }
 
 export interface PinHold {
   add(digest: Uint8Array): void
-  /** Moves all pins held so far into a batch that is released on its own. */
+  /** Moves all pins held so far into a batch of its own; returns the function that releases the batch. */
   take(): () => void
   release(): void
 }
@@ -87,8 +87,8 @@ interface TouchedSlices {
 }
 
 /**
- * The slices that were touched during a gc, in bounded memory: a gc beside a pull of an image of fifty million slices sees all of them, and one
- * kept too many costs nothing.
+ * Creates the set of slices touched during a gc, in bounded memory: a gc in parallel with a sync of fifty million slices sees all of them. A false
+ * positive keeps one slice too many, which is harmless.
  */
 function createTouchedSlices(): TouchedSlices {
   const exact = createLiveSet(0)

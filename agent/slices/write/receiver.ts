@@ -1,4 +1,4 @@
-// Receiver: takes whole slices that come from outside, each verified by its SHA-256 before it is stored.
+// Receiver: stores complete slices from outside after verifying the SHA-256 of each.
 
 import { DIGEST_BYTES } from '../../../protocol/digest.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
@@ -16,11 +16,12 @@ export interface ReceiverDeps {
   readonly pins: Pins
 }
 
+/** Creates a receiver; see the contract. */
 export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceReceiver {
   const hold = pins.hold()
   const generation = writer.generation
 
-  const pinIfThere = (digest: Uint8Array, length?: number): boolean => {
+  const pinIfFound = (digest: Uint8Array, length?: number): boolean => {
     const found = index.find(digest)
     if (!found || (length !== undefined && found.length !== length)) return false
     hold.add(digest)
@@ -28,12 +29,12 @@ export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceRece
   }
 
   return {
-    pin: (digests, lengths) => [...digests.keys()].filter((i) => !pinIfThere(digests[i] ?? new Uint8Array(0), lengths?.[i])),
+    pin: (digests, lengths) => [...digests.keys()].filter((i) => !pinIfFound(digests[i] ?? new Uint8Array(0), lengths?.[i])),
 
     async put(frame) {
       writer.check(generation)
       await verify(frame)
-      if (pinIfThere(frame.digest)) return
+      if (pinIfFound(frame.digest)) return
       hold.add(frame.digest)
       const header = Buffer.alloc(RECORD_HEADER_BYTES)
       const { digest, codec, length, stored } = frame

@@ -1,11 +1,11 @@
-// Worker pool of the ingest: as many threads as cores, one job at a time each, jobs in order of arrival.
+// Worker pool of ingest: a fixed number of threads, each running one job at a time, in the order in which jobs were submitted.
 
 import type { Log } from '../../contract/runtime.ts'
 import type { Filter } from '../index/filter.ts'
 import type { JobDone, SegmentCut, SegmentJob, StoreJob, WorkerReply, WorkerRequest } from './ingest-messages.ts'
 import type { CutterParameters } from '../../../protocol/cutter.ts'
 
-/** A job under way. `cut` resolves early, `done` at the end; a store job has no cut. */
+/** A job in progress. `cut` resolves early, `done` at the end; `cut` of a store job never resolves. */
 export interface RunningJob {
   readonly cut: Promise<SegmentCut>
   readonly done: Promise<JobDone>
@@ -17,14 +17,14 @@ interface QueuedJob {
   readonly done: PromiseWithResolvers<JobDone>
 }
 
-/** Threads that are started in place of dead ones in the life of a pool. */
+/** Dead threads that a pool replaces in its life. */
 const REPLACEMENTS_MAX = 16
 
 export interface WorkerPoolOptions {
   readonly count: number
   readonly cutter: CutterParameters
   readonly log: Log
-  /** Another way to start a thread; the default runs `ingest-worker.ts`. */
+  /** Starts a thread; by default, one that runs `ingest-worker.ts`. */
   readonly startWorker?: () => Worker
 }
 
@@ -46,19 +46,20 @@ export class WorkerPool implements Disposable {
     for (let i = 0; i < options.count; i++) this.#start()
   }
 
-  /** Gives every worker the filter; until then they take every slice for perhaps known. */
+  /** Sends the filter to every worker. Without a filter, workers treat every slice as one that may be stored. */
   setFilter(filter: Filter): void {
     this.#filter = filter
     for (const worker of this.#all) postFilter(worker, filter)
   }
 
+  /** Submits a job; its buffers are transferred to a worker. */
   run(job: SegmentJob | StoreJob): RunningJob {
     const queued: QueuedJob = { job, cut: Promise.withResolvers(), done: Promise.withResolvers() }
-    // Whoever waits sees the failure; an ingest that was dropped waits no more.
+    // Callers that await these see the failure; a disposed ingest does not await them.
     queued.cut.promise.catch(() => {})
     queued.done.promise.catch(() => {})
     this.#queue.push(queued)
-    if (this.#all.size === 0) this.#refuseAll(new Error('no ingest worker runs; the log says why'))
+    if (this.#all.size === 0) this.#refuseAll(new Error('no ingest worker is running; see the log'))
     else this.#next()
     return { cut: queued.cut.promise, done: queued.done.promise }
   }
@@ -84,7 +85,7 @@ export class WorkerPool implements Disposable {
     this.#idle.push(worker)
   }
 
-  /** A thread that died is gone with its job; another takes its place, unless threads die again and again. */
+  /** Replaces a thread that died, and refuses its job. Stops replacing after REPLACEMENTS_MAX. */
   #replace(worker: Worker, message: string): void {
     if (!this.#all.delete(worker)) return
     const idle = this.#idle.indexOf(worker)
@@ -138,7 +139,7 @@ export class WorkerPool implements Disposable {
     }
   }
 
-  /** A job that failed leaves its thread as it was. */
+  /** Refuses a job that failed; its thread remains usable. */
   #fail(worker: Worker, message: string): void {
     const job = this.#running.get(worker)
     this.#log.error('an ingest worker could not do a job', { reason: message })
