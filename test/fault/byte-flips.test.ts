@@ -1,5 +1,5 @@
-// One byte flipped anywhere in a store: it is found and told, costs only what it hit, and never gives a wrong byte. Every
-// position is tried with SLIPWAY_ALL_FLIPS=1; else as many as take half a minute, another choice in every run.
+// One byte flipped anywhere in a store: it is found and reported, affects only what it hit, and never causes a wrong byte. With
+// SLIPWAY_ALL_FLIPS=1 every position is tried; otherwise as many as half a minute allows, a different choice in every run.
 
 import { describe, expect, test } from 'bun:test'
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ const BUDGET_MS = 8_000
 const SCRUB = { bytesPerSecond: Infinity }
 
 interface Scene {
-  /** A closed store; every flip works on a copy of it. */
+  /** A closed store; every flip is made in a copy of it. */
   readonly template: string
   readonly model: SliceModel
   readonly images: readonly ModelImage[]
@@ -51,7 +51,7 @@ async function makeScene(folder: TemporaryFolder): Promise<Scene> {
   return { template, model, images, packs: packs.map((pack) => pack.slice(template.length + 1)) }
 }
 
-/** Calls back with every position, or with random ones until the time is over. */
+/** Calls back with every position, or with random ones until time is up. */
 async function eachPosition(positions: number[], random: Random, run: (at: number) => Promise<void>): Promise<void> {
   const endMs = performance.now() + BUDGET_MS
   while (positions.length > 0 && (isWhole || performance.now() < endMs)) {
@@ -62,7 +62,7 @@ async function eachPosition(positions: number[], random: Random, run: (at: numbe
 
 const allPositions = (length: number): number[] => Array.from({ length }, (_, at) => at)
 
-/** Makes a copy of the store with one byte of one file changed. */
+/** Copies the store and changes one byte of one file. */
 async function copyWithFlip(scene: Scene, copy: string, file: string, at: number, random: Random): Promise<void> {
   await rm(copy, { recursive: true, force: true })
   await mkdir(copy, { recursive: true })
@@ -97,7 +97,7 @@ describe('a byte flipped', () => {
           const { faults, tornBytes } = store.recovered
           const report = await store.scrub(SCRUB)
           const told = isTold(report) || faults.length > 0 || tornBytes > 0
-          // The first opening may have healed what was damaged in the frame: a table is written anew.
+          // The first opening may have repaired a damaged frame: it writes a new table.
           if (!rebuild && !told) throw new Error(`the flip in ${where} was not found`)
           const lost = new Set([...report.corrupt, ...report.missing].map(({ digest }) => digest))
           if (lost.size > 1) throw new Error(`the flip in ${where} cost ${lost.size} slices`)
@@ -126,7 +126,7 @@ describe('a byte flipped', () => {
         await using store = await openStore({ folder: copy, roots: [scene.model], packSealBytes: 100_000 })
         const outcomes = []
         for (const image of scene.images) outcomes.push(await readOutcome(store, image))
-        // What came again heals what was lost.
+        // Storing the bytes again repairs what was lost.
         for (const [i, image] of scene.images.entries()) if (outcomes[i] === 'unreadable') await scene.model.add(store, image.name, image.bytes)
         for (const image of scene.images) expect(await readOutcome(store, image)).toBe('whole')
       })
@@ -135,7 +135,7 @@ describe('a byte flipped', () => {
   )
 
   test(
-    `in the index database costs nothing in the same run, and heals (SLIPWAY_SEED=${seed})`,
+    `in the index database loses nothing in the same run, and is repaired (SLIPWAY_SEED=${seed})`,
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)
@@ -178,7 +178,7 @@ describe('a byte flipped', () => {
     isWhole ? 3_600_000 : 120_000,
   )
 
-  test('in a manifest is found by whoever reads it', async () => {
+  test('in a manifest is found when it is read', async () => {
     await using folder = await createTemporaryFolder()
     const scene = await makeScene(folder)
     for (const { manifest } of scene.images) {
@@ -191,7 +191,7 @@ describe('a byte flipped', () => {
     }
   })
 
-  test('in an image.json is found by whoever reads it', async () => {
+  test('in an image.json is found when it is read', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id } = await store.add(Buffer.from('content'))

@@ -1,6 +1,6 @@
-// The slice store on a disk that fails: for every operation of a scenario and every kind of failure the store is opened
-// again, scrubbed and compared with what was acknowledged. Nothing acknowledged is lost, no wrong byte is served, nothing leaks.
-// SLIPWAY_ALL_FAULTS=1 tries every operation; else as many as take a few seconds, another choice in every run. SLIPWAY_FAULT_AT tries one.
+// The slice store on a failing disk: for every operation of a scenario and every kind of failure, the store is reopened, scrubbed and compared with
+// what was acknowledged. Nothing acknowledged is lost, no wrong byte is served, nothing leaks. With SLIPWAY_ALL_FAULTS=1 every operation is tried;
+// otherwise as many as a few seconds allow, a different choice in every run. SLIPWAY_FAULT_AT tries one.
 
 import { describe, expect, test } from 'bun:test'
 import { cp, rm } from 'node:fs/promises'
@@ -21,7 +21,7 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 const isWhole = process.env['SLIPWAY_ALL_FAULTS'] === '1'
 /** Time for one scenario with one kind of failure in milliseconds, when not every operation is tried. */
 const BUDGET_MS = 1200
-/** The one operation to try again, as a failure named it. */
+/** The operation to repeat, as a failure named it. */
 const only = process.env['SLIPWAY_FAULT_AT']
 const PACK_BYTES = 12 * 1024
 
@@ -32,16 +32,16 @@ function contentOfName(name: string): Buffer {
   return Buffer.concat([shared, Buffer.alloc(8 * SMALL_CUTTER.block), own])
 }
 
-/** What a scenario was promised so far. */
+/** What was acknowledged so far. */
 interface Promises {
-  /** Images that were published, or whose removal did not begin. */
+  /** Images that were published and whose removal has not started. */
   readonly published: Set<string>
   readonly removed: Set<string>
   /** Bytes of unfinished uploads that were acknowledged. */
   readonly offsets: Map<string, number>
 }
 
-/** A store with its manifests, on one disk, and what it promised. */
+/** A store with its manifests, on one disk, and what it acknowledged. */
 class World implements AsyncDisposable {
   readonly promises: Promises
   readonly store: OpenSliceStore
@@ -69,7 +69,7 @@ class World implements AsyncDisposable {
     return new World(store, images, uploads, promises)
   }
 
-  /** An upload as a client makes it: checkpoints into a journal, at the end an image. */
+  /** Uploads as a client does: checkpoints go into a journal, and the last one into an image. */
   async upload(name: string, options: { finish: boolean } = { finish: true }): Promise<void> {
     const content = contentOfName(name)
     await using ingest = this.store.ingest({ offset: 0, tail: new Uint8Array(0) })
@@ -99,7 +99,7 @@ class World implements AsyncDisposable {
     this.promises.removed.add(name)
   }
 
-  /** Every promise against what the store gives. `damaged` names may be unreadable, never wrong. */
+  /** Compares everything acknowledged with what the store returns. `damaged` images may be unreadable, but never wrong. */
   async check(damaged: ReadonlySet<string> = new Set()): Promise<void> {
     const names = await this.images.names()
     for (const name of this.promises.published) if (!names.includes(name)) throw new Error(`image ${name} was published and is gone`)
@@ -125,7 +125,7 @@ class World implements AsyncDisposable {
     if (!bytes.equals(contentOfName(name).subarray(0, manifest.imageLength))) throw new Error(`${name} has wrong bytes`)
   }
 
-  /** After a gc the store holds what its roots name and nothing else. */
+  /** Expects that after a gc the store has exactly what its roots name. */
   async expectNoLeak(): Promise<void> {
     const report = await this.store.gc({ dryRun: false })
     const live = new Set<string>()
@@ -156,12 +156,12 @@ const copyOf = ({ published, removed, offsets }: Promises): Promises => ({
 
 interface Scenario {
   readonly name: string
-  /** Images that are there before, in this order. */
+  /** Images that are stored before, in this order. */
   readonly before: readonly string[]
   /** Done to the closed store before it is opened. */
   readonly spoil?: (mount: string) => Promise<void>
   readonly rebuild?: boolean
-  /** Names that the spoiling may have made unreadable. */
+  /** Names of images that `spoil` may have made unreadable. */
   readonly damaged?: readonly string[]
   run(world: World): Promise<void>
 }
@@ -223,7 +223,7 @@ interface Prepared {
   readonly promises: Promises
 }
 
-/** The store that a scenario begins with, closed. */
+/** Prepares the closed store that a scenario begins with. */
 async function prepare(scenario: Scenario, template: string): Promise<Prepared> {
   const promises = noPromises()
   {
@@ -234,7 +234,7 @@ async function prepare(scenario: Scenario, template: string): Promise<Prepared> 
   return { template, promises }
 }
 
-/** Runs a scenario on a copy of its beginning; gives the world when it is still open, and whether it ended with an error. */
+/** Runs a scenario on a copy of the prepared store; returns the world if it is open, and the error if there was one. */
 async function runOn(scenario: Scenario, folder: string, disk: FaultyDisk, promises: Promises): Promise<{ world: World | undefined; error: unknown }> {
   let world: World | undefined
   try {
@@ -246,7 +246,7 @@ async function runOn(scenario: Scenario, folder: string, disk: FaultyDisk, promi
   }
 }
 
-/** Everything that must hold once the disk is well again. */
+/** Checks everything that must hold once the disk works again. */
 async function checkAfterwards(scenario: Scenario, folder: string, disk: Disk, promises: Promises): Promise<void> {
   const damaged = new Set(scenario.damaged)
   for (const rebuild of [false, true]) {
@@ -262,7 +262,7 @@ async function checkAfterwards(scenario: Scenario, folder: string, disk: Disk, p
   }
 }
 
-/** One failure at one operation. */
+/** Injects one failure at one operation; returns false when the scenario ended before that operation. */
 async function fail(
   scenario: Scenario,
   { template, promises: before }: Prepared,
@@ -286,7 +286,7 @@ async function fail(
   if (!disk.isDead) {
     disk.heal()
     if (world) {
-      // Everything goes on without opening the store again; what could not be read at the start is taken by the next pass.
+      // The store works without being reopened; packs that could not be read at the start are read by the next pass.
       await world.store.scrub({ bytesPerSecond: Infinity })
       await world.check(new Set(scenario.damaged))
       await world.upload('y1')
@@ -300,7 +300,7 @@ async function fail(
   await world?.[Symbol.asyncDispose]().catch(() => {})
   if (fault === 'kill') {
     disk.revive()
-    // Another life counts on what the one before wrote, and then the power fails.
+    // Another process relies on what the killed one wrote, and then the power fails.
     await using second = await World.open(folder, disk, promises)
     for (const name of ['a1', 'a2', 'b1', 'x1']) if (!(await second.images.names()).includes(name)) await second.upload(name)
     await second.check(new Set(scenario.damaged))
@@ -310,7 +310,7 @@ async function fail(
     await disk.losePower(random)
   }
   disk.revive()
-  // The index database lies elsewhere: as it was left, gone, or from before.
+  // The index database is on another disk: it is left as it was, deleted, or replaced by an older one.
   const state = join(folder, 'state')
   const fate = random.below(3)
   if (fate > 0) await rm(state, { recursive: true, force: true })
@@ -349,7 +349,7 @@ describe('slice store on a failing disk', () => {
   }
 })
 
-/** Operations of a scenario that nothing disturbs, which must end well. */
+/** Counts the operations of a scenario without failures, which must succeed. */
 async function countOperations(scenario: Scenario, { template, promises }: Prepared, folder: string): Promise<number> {
   await cp(template, folder, { recursive: true })
   const disk = await createFaultyDisk(join(folder, 'mount'))

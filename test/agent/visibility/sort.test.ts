@@ -1,4 +1,4 @@
-// Fingerprints of a manifest in order, whatever the order and the number of its entries.
+// Sorted fingerprints of a manifest, whatever the order and the number of its entries.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -25,8 +25,8 @@ async function sorted(digests: readonly Uint8Array[], passRows: number): Promise
 }
 
 describe('sortedFingerprints', () => {
-  test('gives each fingerprint once and in order, in one pass or in many', async () => {
-    // Few values for the first bytes, so that many digests begin alike.
+  test('returns each fingerprint once and in order, in one pass or in many', async () => {
+    // Few values for the first bytes, so that many digests have the same prefix.
     const digest = fc
       .tuple(fc.uint8Array({ minLength: 4, maxLength: 4, max: 2 }), fc.uint8Array({ minLength: 28, maxLength: 28 }))
       .map(([head, tail]) => Uint8Array.of(...head, ...tail))
@@ -43,7 +43,7 @@ describe('sortedFingerprints', () => {
     )
   })
 
-  test('leaves out runs of zeros', async () => {
+  test('leaves out zero runs', async () => {
     expect(await sorted([new Uint8Array(32), new Uint8Array(32).fill(1), new Uint8Array(32)], 10)).toEqual(['01'.repeat(12)])
   })
 })

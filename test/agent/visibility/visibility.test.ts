@@ -1,4 +1,4 @@
-// Visibility: what a caller may know of follows the catalogue at once, through crashes and damage of the index.
+// Visibility: what a caller may know of follows the catalogue at once, also after crashes and damage of the index.
 
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
@@ -72,7 +72,7 @@ async function openStage(deps: Partial<VisibilityDeps> = {}): Promise<Stage> {
 }
 
 describe('a view', () => {
-  test('knows the slices of an image from its publication to its deletion, and again from its restore to its purge', async () => {
+  test('shows the slices of an image from its publication to its deletion, and again from its restore to its purge', async () => {
     await using stage = await openStage()
     const { images, visibility } = stage
     const digests = digestsOf(1, 1000)
@@ -81,7 +81,7 @@ describe('a view', () => {
     await images.add('img_a', digests)
     expect(await view.hidden(digests)).toEqual([])
     images.setStatus('img_a', 'deleted')
-    // No wait: what was acknowledged counts at once.
+    // No wait: what was acknowledged takes effect at once.
     expect(digests.filter((digest) => view.has(digest))).toEqual([])
     expect(await view.hiddenExactly(digests, { imageId: 'img_a' })).toHaveLength(1000)
     images.setStatus('img_a', 'available')
@@ -96,7 +96,7 @@ describe('a view', () => {
     expect(await view.hidden(digests)).toHaveLength(1000)
   })
 
-  test('knows a slice while any of its images is readable', async () => {
+  test('shows a slice while any of its images is readable', async () => {
     await using stage = await openStage()
     const { images, visibility } = stage
     const [shared, own] = [digestsOf(1, 300), digestsOf(2, 300)]
@@ -109,7 +109,7 @@ describe('a view', () => {
     expect(await view.hidden(shared)).toHaveLength(300)
   })
 
-  test('of a link knows its own image only, and that of an upload link none', async () => {
+  test('of a link shows its own image only, and that of an upload link none', async () => {
     await using stage = await openStage()
     const [a, b] = [digestsOf(1, 10), digestsOf(2, 10)]
     await stage.images.add('img_a', a)
@@ -165,7 +165,7 @@ describe('a view', () => {
 })
 
 describe('images that are not indexed yet', () => {
-  test('are searched for those who say which image they mean; others come back later or send their bytes', async () => {
+  test('are searched for callers that name the image; other callers retry later or send the bytes', async () => {
     await using stage = await openStage({ clock: { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms > 100 ? 10 : ms, signal) } })
     const { images, visibility } = stage
     const gate = Promise.withResolvers<void>()
@@ -189,7 +189,7 @@ describe('images that are not indexed yet', () => {
     expect(await view.hiddenExactly(b, { imageId: undefined })).toEqual([])
   })
 
-  test('that cannot be read are left alone for a while and hide nothing of others', async () => {
+  test('that cannot be read are retried later and hide nothing of other images', async () => {
     await using stage = await openStage()
     const { images, visibility } = stage
     const [a, b] = [digestsOf(1, 500), digestsOf(2, 500)]
@@ -209,7 +209,7 @@ describe('images that are not indexed yet', () => {
 })
 
 describe('the files of the index', () => {
-  test('say the same after a restart, without reading a manifest', async () => {
+  test('return the same after a restart, without reading a manifest', async () => {
     await using stage = await openStage()
     const digests = digestsOf(1, 2000)
     await stage.images.add('img_a', digests)
@@ -220,7 +220,7 @@ describe('the files of the index', () => {
     expect(stage.images.reads).toBe(reads)
   })
 
-  test('are few, whatever the number of images, and lose those of purged images', async () => {
+  test('are few, whatever the number of images, and drop purged images', async () => {
     await using stage = await openStage()
     for (let i = 0; i < 60; i++) {
       await stage.images.add(`img_${i}`, digestsOf(i, 50 + (i % 7) * 30))
@@ -255,7 +255,7 @@ describe('the files of the index', () => {
     }
   })
 
-  test('that a crash left unfinished, or beside what was made of them, are removed', async () => {
+  test('that a crash left unfinished or already merged are removed', async () => {
     await using stage = await openStage()
     const digests = digestsOf(1, 100)
     await stage.images.add('img_a', digests)

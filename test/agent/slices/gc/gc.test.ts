@@ -1,4 +1,4 @@
-// gc: what is named stays, what is not goes, and the numbers are those of the disk. Beside other work nothing live is lost.
+// gc: what is named stays, everything else is removed, and the report matches the disk. In parallel with other work nothing live is lost.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -25,7 +25,7 @@ import { createTemporaryFolder } from '../../../support/machine/temporary-folder
 const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 describe('gc', () => {
-  test('leaves exactly the live slices, and counts what the folder lost', async () => {
+  test('leaves exactly the live slices, and counts the bytes freed', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(stretchesArbitrary({ stretchesMax: 6, lengthMax: 60_000 }), { minLength: 1, maxLength: 5 }),
@@ -54,7 +54,7 @@ describe('gc', () => {
           const after = await folderBytes(packs)
 
           expect(real.freedBytes).toBe(before - after)
-          // Footers of packs that are filled on the way are not foreseen.
+          // The prediction does not include the footers of packs that fill up meanwhile.
           expect(Math.abs(real.freedBytes - dry.freedBytes)).toBeLessThanOrEqual(real.packsRewritten * 2048)
           expect({ ...dry, dryRun: false, freedBytes: real.freedBytes }).toEqual(real)
           expect(real.slicesLive).toBe(model.live().size)
@@ -72,7 +72,7 @@ describe('gc', () => {
     )
   }, 60_000)
 
-  test('leaves nothing of a store whose images are all gone', async () => {
+  test('empties a store whose images are all gone', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -83,7 +83,7 @@ describe('gc', () => {
     expect(await folderBytes(folder.file('mount', 'packs'))).toBe(0)
   })
 
-  test('rewrites a pack under half live and leaves one over half live', async () => {
+  test('rewrites a pack that is less than half live, and leaves one that is more than half live', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 100_000 })
@@ -123,7 +123,7 @@ describe('gc', () => {
     expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
   })
 
-  test('stops at an aborted signal and goes on another time', async () => {
+  test('stops at an aborted signal, and another run completes the work', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
@@ -142,7 +142,7 @@ describe('gc', () => {
     expect(store.stats().slices).toBe(model.live().size)
   })
 
-  test('keeps slices that are pinned and named by nothing yet', async () => {
+  test('keeps slices that are pinned and not named yet', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -172,7 +172,7 @@ describe('gc', () => {
     expect(await store.gc({ dryRun: false })).toMatchObject({ slicesLive: 0 })
   })
 
-  test('lets go of what a closed ingest had stored, also of checkpoints that nobody could use', async () => {
+  test('removes what a closed ingest had stored, also of checkpoints that were never released', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     const ingest = store.ingest({ offset: 0, tail: new Uint8Array(0) })
@@ -184,7 +184,7 @@ describe('gc', () => {
     expect(store.stats().slices).toBe(0)
   })
 
-  test('loses nothing live beside ingests, reads and receivers', async () => {
+  test('loses nothing live in parallel with ingests, reads and receivers', async () => {
     await using folder = await createTemporaryFolder()
     await using other = await createTemporaryFolder()
     const model = createSliceModel()
@@ -227,7 +227,7 @@ describe('gc', () => {
     expect(store.stats().slices).toBe(model.live().size)
   }, 30_000)
 
-  test('runs beside another gc and a scrub', async () => {
+  test('runs in parallel with another gc and a scrub', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
@@ -267,7 +267,7 @@ describe('gc', () => {
 })
 
 describe('planPacks', () => {
-  test('never needs more room than there is, and takes every pack with nothing live', () => {
+  test('never needs more room than there is, and removes every pack without live slices', () => {
     const pack = fc.record({ length: fc.integer({ min: 16, max: 1_000_000 }), livePart: fc.double({ min: 0, max: 1, noNaN: true }) })
     fc.assert(
       fc.property(fc.array(pack, { maxLength: 40 }), fc.integer({ min: 0, max: 2_000_000 }), (made, freeBytes) => {

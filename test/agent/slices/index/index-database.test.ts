@@ -1,4 +1,4 @@
-// Index database against a Map: rows, counts, packs, also after it was closed at any moment.
+// Index database compared with a Map: rows, counts and packs, also after it was closed at any moment.
 
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
@@ -16,7 +16,7 @@ import { until } from '../../../support/until.ts'
 
 const digest = (n: number): Uint8Array => new Uint8Array(Bun.SHA256.hash(`slice ${n}`) as Uint8Array)
 
-/** All rows, those in memory and those of the database, by digest as hex. */
+/** All rows, in memory and on disk, by digest as hex. */
 function allRows(index: IndexDatabase): Map<string, SliceRow> {
   const rows = index.waiting()
   let after: Uint8Array | undefined
@@ -94,7 +94,7 @@ async function drive(seed: number, steps: number): Promise<void> {
       } else if (random.chance(0.3)) {
         await index.flush()
       } else if (random.chance(0.4)) {
-        // What follows meets rows that are on their way.
+        // Later steps run while rows are being written.
         flushing.push(index.flush())
       } else if (random.chance(0.5)) {
         await index.rebuildFilter()
@@ -111,14 +111,14 @@ async function drive(seed: number, steps: number): Promise<void> {
 }
 
 describe('index database', () => {
-  test('is a map of slices with right counts, through any adds, removals, seals and restarts', async () => {
+  test('is a map of slices with correct counts, through any adds, removals, seals and restarts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), (seed) => drive(seed, 40)),
       propertyOptions(12),
     )
   })
 
-  test('forgets the rows of packs that were not sealed when it is closed: they are read again', async () => {
+  test('forgets the rows of unsealed packs when it is closed: they are read again', async () => {
     await using folder = await createTemporaryFolder()
     const row = (n: number): SliceRow => ({ digest: digest(n), pack: 1, offset: 16, length: 100, storedLength: 50 })
     {
@@ -137,7 +137,7 @@ describe('index database', () => {
     expect(again.sliceCount).toBe(1)
   })
 
-  test('does not know a slice whose pack is gone, and drops such rows', async () => {
+  test('does not find a slice whose pack is gone, and drops such rows', async () => {
     await using folder = await createTemporaryFolder()
     await using index = IndexDatabase.open(folder.file('index.db'))
     const [first, second] = [index.addPack('a'.repeat(32)), index.addPack('b'.repeat(32))]
@@ -155,7 +155,7 @@ describe('index database', () => {
     expect(index.sliceCount).toBe(1)
   })
 
-  test('refuses a database of another version and one that is none', async () => {
+  test('refuses a database of another version and a file that is not a database', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('index.db'), 'this is no database, but it is long enough to be taken for one '.repeat(20))
     expect(() => IndexDatabase.open(folder.file('index.db'))).toThrow()
@@ -164,7 +164,7 @@ describe('index database', () => {
     expect(() => IndexDatabase.open(folder.file('other.db'))).toThrow('has version 1')
   })
 
-  test('removes files of runs that it does not name', async () => {
+  test('deletes files of runs that it does not name', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('index.db.7.run'), 'left by a process that was killed')
     await using index = IndexDatabase.open(folder.file('index.db'))
@@ -172,7 +172,7 @@ describe('index database', () => {
     expect(index.sliceCount).toBe(0)
   })
 
-  test('keeps few runs however many packs there are, and all of their rows', async () => {
+  test('keeps few runs however many packs there are, with all their rows', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('index.db')
     const packs = 60
@@ -206,7 +206,7 @@ describe('index database', () => {
       index.sealPack(first.id, 500)
       await mkdir(folder.file('index.db.1.run'))
       const failing = index.flush()
-      // While the batch is on its way: one row moves, one goes, one comes.
+      // While the batch is being written: one row moves, one is removed, one is added.
       await Promise.resolve()
       index.add(second.id, [row(1, 300), row(4, 400)])
       index.removeAll([{ digest: digest(2), pack: first.id, offset: 100 }])
@@ -225,7 +225,7 @@ describe('index database', () => {
     expect([...again.packs()].every((pack) => pack.sealed)).toBe(true)
   })
 
-  test('says what is wrong with a damaged file, and does not answer from it', async () => {
+  test('reports what is wrong with a damaged file, and returns nothing from it', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('index.db')
     {
@@ -250,7 +250,7 @@ describe('index database', () => {
     expect(told).toEqual(['block 3 of run 1 of the index is damaged'])
   })
 
-  test('is refused when anything that its file says was changed', async () => {
+  test('is refused when anything in its file was changed', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('index.db')
     {

@@ -1,4 +1,4 @@
-// What the store knows of slices in memory: the filter, the set that gc marks, and the pins.
+// Sets of slices in memory: the filter, the set that gc marks, and the pins.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -11,7 +11,7 @@ const digest = (n: number): Uint8Array => Bun.SHA256.hash(String(n)) as Uint8Arr
 const numbers = fc.uniqueArray(fc.nat({ max: 100_000 }), { maxLength: 400 })
 
 describe('filter', () => {
-  test('never denies what was added, also seen through its buffer, also when it is overfull', () => {
+  test('never denies what was added, also through its buffer and beyond its capacity', () => {
     fc.assert(
       fc.property(numbers, fc.integer({ min: 1, max: 500 }), (added, capacity) => {
         const filter = createFilter(capacity)
@@ -23,7 +23,7 @@ describe('filter', () => {
     )
   })
 
-  test('rarely takes a new slice for a known one', () => {
+  test('rarely mistakes a new slice for a stored one', () => {
     const filter = createFilter(20_000)
     for (let n = 0; n < 20_000; n++) filter.add(digest(n))
     let wrong = 0
@@ -34,7 +34,7 @@ describe('filter', () => {
 })
 
 describe('live set', () => {
-  test('is a set, however many there are', () => {
+  test('behaves as a set, however many slices are added', () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: 5000 }), { maxLength: 3000 }), (added) => {
         const set = createLiveSet(1)
@@ -47,7 +47,7 @@ describe('live set', () => {
     )
   })
 
-  test('knows digests of zeros', () => {
+  test('accepts digests of zeros', () => {
     const set = createLiveSet(10)
     expect(set.has(new Uint8Array(32))).toBe(false)
     set.add(new Uint8Array(32))
@@ -56,7 +56,7 @@ describe('live set', () => {
 })
 
 describe('pins', () => {
-  test('hold as long as one holder does', () => {
+  test('last until the last hold releases them', () => {
     fc.assert(
       fc.property(fc.nat(), (seed) => {
         const random = createRandom(seed)
@@ -93,7 +93,7 @@ describe('pins', () => {
     )
   })
 
-  test('are seen by a watch from before it began until it ends, also when they are released', () => {
+  test('are seen by a watch if they exist at its start or are added during it, also after their release', () => {
     const pins = createPins()
     const hold = pins.hold()
     hold.add(digest(1))
@@ -115,7 +115,7 @@ describe('pins', () => {
     const count = 1_300_000
     const words = new Uint32Array(8)
     const bytes = new Uint8Array(words.buffer)
-    // As even as digests are, and made faster (the finalizer of MurmurHash3).
+    // As evenly distributed as digests, but faster to make (the finalizer of MurmurHash3).
     const one = (n: number): Uint8Array => {
       for (let i = 0; i < 8; i++) {
         let word = Math.imul(n + 1, 0x9e37_79b1) + i * 0x85eb_ca77

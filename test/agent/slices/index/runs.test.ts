@@ -1,4 +1,4 @@
-// Runs of the index database against a Map: whatever is written, merged and damaged, a look-up is right or an error.
+// Runs of the index database compared with a Map: whatever is written, merged or damaged, a look-up is correct or throws.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -57,7 +57,7 @@ function walk(file: RunFile, after?: Uint8Array): SliceRow[] {
 }
 
 describe('a run', () => {
-  test('finds what was written and nothing else, and gives it in order from anywhere', async () => {
+  test('finds what was written and nothing else, and iterates in order from any digest', async () => {
     await fc.assert(
       fc.asyncProperty(runArbitrary, fc.nat({ max: 999 }), async (written, from) => {
         await using folder = await createTemporaryFolder()
@@ -84,7 +84,7 @@ describe('a run', () => {
     )
   }, 30_000)
 
-  test('is refused or says so at the block when a byte of it was changed', async () => {
+  test('is refused, or its block is, when a byte of it was changed', async () => {
     await using folder = await createTemporaryFolder()
     const rows = Array.from({ length: 3 * RUN_BLOCK_ROWS }, (_, n) => rowOf(n, 1 + (n % 4)))
     const { path } = await write(folder, 3, rows)
@@ -118,7 +118,7 @@ describe('a run', () => {
 })
 
 describe('merging runs', () => {
-  test('gives each slice as the newest run has it', async () => {
+  test('returns each slice as in the newest run', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(runArbitrary, { minLength: 1, maxLength: 5 }), fc.boolean(), fc.boolean(), async (written, isOldest, dropsOrphans) => {
         await using folder = await createTemporaryFolder()
@@ -153,7 +153,7 @@ describe('merging runs', () => {
     )
   }, 30_000)
 
-  test('keeps few runs, and writes a row a few times, however rows come', () => {
+  test('keeps few runs and rewrites each row a few times, in whatever order rows are added', () => {
     for (const place of ['newest', 'oldest']) {
       const runs: number[] = []
       let written = 0
@@ -171,11 +171,11 @@ describe('merging runs', () => {
     }
   })
 
-  test('is done on a thread when there is much to do, with what is damaged told as such', async () => {
+  test('runs on a thread when there are many rows, and reports damage as such', async () => {
     await using folder = await createTemporaryFolder()
     const rows = Array.from({ length: 300 }, (_, n) => rowOf(n, 1))
     using file = await write(folder, 1, rows)
-    // By the number of its rows the job is taken for a large one.
+    // The declared number of rows makes it a large job.
     const runs = [{ path: file.path, run: 1, rows: 10_000_000 }]
     const order = { path: folder.file('2.run'), run: 2, isOldest: true }
     expect(await runIndexJob({ kind: 'merge', runs, order }, pause, never)).toMatchObject({ rows: 300 })

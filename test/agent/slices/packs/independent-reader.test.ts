@@ -1,4 +1,4 @@
-// docs/format.md is exact: a reader that knows nothing else reads what the store wrote, and refuses what is damaged.
+// docs/format.md is exact: a reader written from it alone reads what the store wrote, and refuses what is damaged.
 
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
@@ -46,7 +46,7 @@ async function read(folder: string, ...what: string[]): Promise<ReaderOutcome> {
   return { exitCode, report: exitCode === 0 ? JSON.parse(stdout) : undefined, complaint, bytes: Buffer.from(await Bun.file(output).arrayBuffer()) }
 }
 
-/** Gives the only pack its table of contents, as a store does when it is full. */
+/** Seals the only pack, as a store does when the pack is full. */
 async function seal(mount: string): Promise<void> {
   const [pack = ''] = await filesBelow(mount, '.pack')
   await using file = await createDisk().openWrite(pack, 'existing')

@@ -1,4 +1,4 @@
-// Codecs of packs and records: what is written is read, and no flipped bit goes unnoticed.
+// Codecs of packs and records: what is written is read back, and every flipped bit is detected.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -29,7 +29,7 @@ const header = fc
     return { digest: new Uint8Array(createRandom(seed + 1).bytes(32)), codec, length, storedLength: Math.floor(length * part), checksum: checksumOf(stored) }
   })
 
-/** Rows of a pack, one record after the other. */
+/** Rows of a pack with adjacent records. */
 function rowsOf(seed: number, count: number): { rows: PackRow[]; end: number } {
   const random = createRandom(seed)
   let end = 16
@@ -52,7 +52,7 @@ function eachFlip(bytes: Buffer, look: (flipped: Buffer, at: number) => void): v
 }
 
 describe('record header', () => {
-  test('comes back as it was written, anywhere in a buffer', () => {
+  test('is read back as it was written, anywhere in a buffer', () => {
     fc.assert(
       fc.property(header, fc.integer({ min: 0, max: 100 }), (written, at) => {
         const buffer = Buffer.alloc(at + RECORD_HEADER_BYTES)
@@ -63,7 +63,7 @@ describe('record header', () => {
     )
   })
 
-  test('shows every flipped bit', () => {
+  test('detects every flipped bit', () => {
     const written = fc.sample(header, { numRuns: 1, seed: 5 })[0]
     if (!written) throw new Error('no sample')
     const bytes = Buffer.alloc(RECORD_HEADER_BYTES)
@@ -71,7 +71,7 @@ describe('record header', () => {
     eachFlip(bytes, (flipped) => expect(readRecordHeader(flipped, 0)).toBeUndefined())
   })
 
-  test('is none when it is cut off or out of bounds', () => {
+  test('is refused when it is cut off or out of bounds', () => {
     const bytes = Buffer.alloc(RECORD_HEADER_BYTES)
     const written = { digest: new Uint8Array(32), codec: 0, length: 10, storedLength: 10, checksum: 1n }
     writeRecordHeader(bytes, 0, written)
@@ -84,14 +84,14 @@ describe('record header', () => {
 })
 
 describe('pack header', () => {
-  test('is right as it is written, and shows every flipped bit', () => {
+  test('is valid as written, and detects every flipped bit', () => {
     const bytes = encodePackHeader()
     expect(packHeaderFault(bytes)).toBeUndefined()
     eachFlip(bytes, (flipped) => expect(packHeaderFault(flipped)).toBeString())
     expect(packHeaderFault(bytes.subarray(0, 12))).toBeString()
   })
 
-  test('of another version says so', () => {
+  test('names another version', () => {
     const bytes = encodePackHeader()
     bytes.writeUInt32LE(2, 8)
     expect(packHeaderFault(bytes)).toContain('version 2')
@@ -99,7 +99,7 @@ describe('pack header', () => {
 })
 
 describe('footer', () => {
-  test('gives the rows back', () => {
+  test('returns the rows', () => {
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 0, max: 50 }), (seed, count) => {
         const { rows, end } = rowsOf(seed, count)
@@ -112,7 +112,7 @@ describe('footer', () => {
     )
   })
 
-  test('shows every flipped bit', () => {
+  test('detects every flipped bit', () => {
     const { rows, end } = rowsOf(3, 4)
     const footer = encodePackFooter(rows, end)
     eachFlip(footer, (flipped) => {
@@ -121,14 +121,14 @@ describe('footer', () => {
     })
   })
 
-  test('is none at another place than the end of its pack', () => {
+  test('is refused anywhere except at the end of its pack', () => {
     const { rows, end } = rowsOf(3, 4)
     const trailer = encodePackFooter(rows, end).subarray(-TRAILER_BYTES)
     expect(readTrailer(trailer, end)).toBeUndefined()
     expect(readTrailer(trailer.subarray(1), end)).toBeUndefined()
   })
 
-  test('whose rows reach behind the records is none', () => {
+  test('is refused when its rows extend beyond the records', () => {
     const { rows, end } = rowsOf(3, 4)
     const footer = encodePackFooter(rows, end - 1)
     const trailer = readTrailer(footer.subarray(-TRAILER_BYTES), end - 1 + footer.length)

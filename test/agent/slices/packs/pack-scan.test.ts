@@ -11,7 +11,7 @@ const PACK_HEADER_BYTES = 16
 /** More than three windows of 4 MiB, so that several records cross a window's end. */
 const PACK_BYTES = 14 * MIB
 
-test('a damaged first record of an unsealed pack costs that slice alone, at each start', async () => {
+test('a damaged first record of an unsealed pack affects that slice only, at each start', async () => {
   await using folder = await createTemporaryFolder()
   const model = createSliceModel()
   const options = {

@@ -1,4 +1,4 @@
-// The one way from stored bytes to a slice: exactly the announced bytes, from exactly one zstd frame, in bounded memory.
+// From stored bytes to a slice: exactly the declared bytes, from exactly one zstd frame, in bounded memory.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -26,7 +26,7 @@ const outcome = (stored: Uint8Array, length: number, codec: number = CODEC_ZSTD)
 const whole = (bytes: Uint8Array): string => `${bytes.byteLength} bytes, sha256 ${Bun.SHA256.hash(bytes, 'hex')}`
 
 describe('a slice', () => {
-  test('comes back, whatever zstd level, size and form of header it was compressed with', async () => {
+  test('is decompressed whatever zstd level, size and form of header it was compressed with', async () => {
     await fc.assert(
       fc.asyncProperty(stretchesArbitrary({ stretchesMax: 4, lengthMax: 100_000 }), fc.constantFrom(1, 3, 9), async (stretches, level) => {
         const content = contentOf(stretches)
@@ -45,7 +45,7 @@ describe('a slice', () => {
       expect(await outcome(zstdFrame({ contentSize: 32 * KIB, sizeBytes, blocks: [block] }), 32 * KIB)).toBe(whole(Buffer.alloc(32 * KIB)))
   })
 
-  test('comes back from a frame in many blocks with an empty last one, with a window and with a checksum', async () => {
+  test('is decompressed from a frame with many blocks and an empty last one, with a window and a checksum', async () => {
     const zeros = { kind: 'zeros', length: 8 * KIB } as const
     const last = { kind: 'raw', bytes: new Uint8Array(0) } as const
     const window = 0x58
@@ -110,7 +110,7 @@ describe('stored bytes are refused', () => {
   })
 })
 
-test('bombs take no memory', async () => {
+test('decompression bombs take no memory', async () => {
   const program = `
     import { sliceBytes } from './agent/slices/packs/slice-bytes.ts'
     import { zstdFrame } from './test/support/images/zstd-frames.ts'

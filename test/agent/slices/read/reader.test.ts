@@ -1,4 +1,4 @@
-// Reader: any range is the bytes of the image, or an error; never a wrong byte.
+// Reader: any range returns the bytes of the image or an error, never a wrong byte.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -24,7 +24,7 @@ import { createTemporaryFolder } from '../../../support/machine/temporary-folder
 const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 describe('read', () => {
-  test('gives any range', async () => {
+  test('returns any range', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -45,7 +45,7 @@ describe('read', () => {
     )
   })
 
-  test('gives long images in pieces of at most a mebibyte, zeros without reading', async () => {
+  test('returns long images in pieces of at most 1 MiB, and zeros without reading', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 4 * 1024 * 1024 })
@@ -59,7 +59,7 @@ describe('read', () => {
     expect(hash.digest('hex')).toBe(Bun.SHA256.hash(bytes, 'hex'))
   })
 
-  test('throws for a damaged record, quarantines it, and gives everything before it', async () => {
+  test('throws for a damaged record, quarantines it, and returns everything before it', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     const told: string[] = []
@@ -80,7 +80,7 @@ describe('read', () => {
     expect(await readOutcome(store, other)).toBe('whole')
   })
 
-  test('is healed when the same bytes come again', async () => {
+  test('works again after the same bytes are stored again', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     const options = { folder: folder.path, roots: [model] }
@@ -113,7 +113,7 @@ describe('read', () => {
     await expect(readBack(store, image.manifest)).rejects.toMatchObject({ reason: 'missing' })
   })
 
-  test('throws for a manifest whose entries are not as long as their slices, and reads nothing twice over for it', async () => {
+  test('throws for a manifest whose entries have other lengths than their slices, and reads nothing twice for it', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -163,7 +163,7 @@ describe('read', () => {
     await expect(read()).rejects.toThrow('no more')
   })
 
-  test('goes on while gc moves the slices it is about to read', async () => {
+  test('continues while gc moves the slices it is about to read', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 64 * 1024 })
@@ -185,7 +185,7 @@ describe('read', () => {
 })
 
 describe('readStored', () => {
-  test('gives frames in the order asked for, and throws for a slice that is not there', async () => {
+  test('returns frames in the order requested, and throws for a missing slice', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })

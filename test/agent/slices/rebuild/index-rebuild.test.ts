@@ -1,4 +1,4 @@
-// An index database that is damaged while the store is used: nothing is lost by it, and it heals without a restart.
+// An index database that is damaged while the store is in use: nothing is lost, and it is rebuilt without a restart.
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir, rmdir } from 'node:fs/promises'
@@ -24,11 +24,11 @@ interface Scene extends AsyncDisposable {
   readonly model: SliceModel
   readonly store: OpenSliceStore
   readonly images: ModelImage[]
-  /** `damaged` and `rebuilt`, as the store told them. */
+  /** `damaged` and `rebuilt`, as the store reported them. */
   readonly told: string[]
 }
 
-/** A store with three images in sealed packs, all in the file of the index. */
+/** A store with three images in sealed packs, whose rows are all on disk. */
 async function openScene(more: Partial<StoreOptions> = {}, blocks = 60): Promise<Scene> {
   const folder = await createTemporaryFolder()
   const model = createSliceModel()
@@ -91,7 +91,7 @@ describe('a read', () => {
     ['that the index lost in part', (state: string) => hideSlices(state, '8')],
     ['that the index has elsewhere', misplaceSlices],
     ['that lie in damaged blocks of the index', damageBlocks],
-  ])('of slices %s gives them, and the index is made anew meanwhile', async (_, damage) => {
+  ])('of slices %s returns them, and the index is rebuilt meanwhile', async (_, damage) => {
     await using scene = await openScene()
     expect(damage(scene.state)).toBeGreaterThan(0)
     await expectWhole(scene)
@@ -114,7 +114,7 @@ describe('a read', () => {
     hideSlices(scene.state)
     await readBack(scene.store, large.manifest)
     await until('the index is whole again', () => scene.told.includes('rebuilt'))
-    // A search and the making anew read trailer and table of each pack; each slice that is found is verified.
+    // The search and the rebuild read trailer and table of each pack; each slice that is found is verified.
     const { packs, slices } = scene.store.stats()
     expect(disk.reads - before - whole).toBeLessThan(whole + 4 * packs + slices + 100)
   }, 30_000)
@@ -139,7 +139,7 @@ describe('a read', () => {
     expect(frames).toBe(digests.length)
   })
 
-  test('goes on when the index cannot be made anew, which a later scrub does', async () => {
+  test('continues when the index cannot be rebuilt, and a later scrub rebuilds it', async () => {
     await using scene = await openScene()
     const inTheWay = scene.folder.file('state', 'index.db.next')
     await mkdir(inTheWay)
@@ -154,8 +154,8 @@ describe('a read', () => {
   })
 })
 
-describe('making the index anew', () => {
-  test('goes on at the next start when the store is closed on the way', async () => {
+describe('a rebuild of the index', () => {
+  test('continues at the next start when the store is closed during it', async () => {
     for (const reads of [1, 5, 20]) {
       await using scene = await openScene()
       hideSlices(scene.state)
@@ -168,7 +168,7 @@ describe('making the index anew', () => {
     }
   })
 
-  test('loses nothing of uploads, deletions and reads that go on beside it', async () => {
+  test('loses nothing of uploads, deletions and reads in parallel', async () => {
     await using scene = await openScene({}, 400)
     for (let round = 0; round < 4; round++) {
       hideSlices(scene.state, '48c'[round] ?? 'g')
@@ -186,7 +186,7 @@ describe('making the index anew', () => {
     await expectWhole(scene)
   }, 30_000)
 
-  test('does not bring back a record in quarantine', async () => {
+  test('does not bring back a quarantined record', async () => {
     await using scene = await openScene()
     const [image] = scene.images
     if (!image) throw new Error('an image is needed')
@@ -204,7 +204,7 @@ describe('making the index anew', () => {
 })
 
 describe('gc over slices that the index lost', () => {
-  test('keeps one that only a pin holds', async () => {
+  test('keeps one that is only pinned', async () => {
     await using scene = await openScene()
     const { store, model, images } = scene
     const bytes = images[0]?.bytes ?? Buffer.alloc(0)
@@ -223,7 +223,7 @@ describe('gc over slices that the index lost', () => {
     await expectWhole(scene)
   })
 
-  test('keeps them when their pack cannot be read just then', async () => {
+  test('keeps them when their pack cannot be read at the time', async () => {
     let isSwept = false
     let failing = ''
     const disk = createWatchedDisk((path) => path === failing && !isSwept)
@@ -245,7 +245,7 @@ describe('gc over slices that the index lost', () => {
     expect(await scene.store.scrub(SCRUB)).toMatchObject(CLEAN)
   })
 
-  test('counts what is live once the index is whole, and removes what is dead', async () => {
+  test('counts what is live once the index is intact, and removes what is dead', async () => {
     await using scene = await openScene()
     scene.model.remove('image 1')
     hideSlices(scene.state, '8')

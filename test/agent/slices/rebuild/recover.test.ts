@@ -1,4 +1,4 @@
-// Recover: the index database is made anew from the packs, whatever state it and they are in.
+// Recovery: the index database is brought in line with the packs, whatever state both are in.
 
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
@@ -51,7 +51,7 @@ async function makeScene(): Promise<Scene> {
   }
 }
 
-/** Opens, and expects every image whole and nothing that scrub finds. */
+/** Opens the store, and expects every image intact and no findings of scrub. */
 async function expectWhole(scene: Scene, options: Partial<StoreOptions> = {}): Promise<void> {
   await using store = await openStore({ ...scene.options, ...options })
   for (const image of scene.model.images.values()) expect(await readOutcome(store, image)).toBe('whole')
@@ -89,7 +89,7 @@ describe('a rebuilt index database', () => {
     )
   })
 
-  test('comes of itself when the database is gone, cut off, or no database at all', async () => {
+  test('is made without being requested when the database is missing, cut off, or not a database', async () => {
     for (const spoil of [
       (path: string) => rm(path),
       (path: string) => truncate(path, 1000),
@@ -103,7 +103,7 @@ describe('a rebuilt index database', () => {
     }
   })
 
-  test('comes of itself when the database is of another version', async () => {
+  test('is made without being requested when the database has another version', async () => {
     await using scene = await makeScene()
     {
       using database = new Database(scene.folder.file('state', 'index.db'))
@@ -112,7 +112,7 @@ describe('a rebuilt index database', () => {
     await expectWhole(scene)
   })
 
-  test('is right whatever old state of the database is found', async () => {
+  test('is correct whatever old state of the database is found', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     const options = { folder: folder.path, roots: [model], packSealBytes: 20_000 }
@@ -137,7 +137,7 @@ describe('a rebuilt index database', () => {
 })
 
 describe('packs', () => {
-  test('that end in a torn record are cut, and what is whole stays', async () => {
+  test('that end in a torn record are cut, and whole records stay', async () => {
     for (const [torn, whole] of [
       [Buffer.from([1, 2, 3]), 0],
       [createRandom(1).bytes(5000), 0],
@@ -157,7 +157,7 @@ describe('packs', () => {
     }
   })
 
-  test('that end in a record of which a part is missing are cut at any byte', async () => {
+  test('that end in an incomplete record are cut, whichever byte it ends at', async () => {
     await using scene = await makeScene()
     const pack = await unsealedOf(await scene.packs())
     const bytes = Buffer.from(await Bun.file(pack).arrayBuffer())
@@ -172,7 +172,7 @@ describe('packs', () => {
     }
   })
 
-  test('that a crash left empty or headless are removed', async () => {
+  test('that a crash left empty or without a header are removed', async () => {
     await using scene = await makeScene()
     const before = await folderBytes(scene.folder.file('mount', 'packs'))
     for (const [name, content] of [
@@ -190,7 +190,7 @@ describe('packs', () => {
     expect(await folderBytes(scene.folder.file('mount', 'packs'))).toBe(before)
   })
 
-  test('of a newer version are left alone and told', async () => {
+  test('of a newer version are left untouched and reported', async () => {
     await using scene = await makeScene()
     const path = scene.folder.file('mount', 'packs', 'aa', `${'aa'.repeat(16)}.pack`)
     await mkdir(dirname(path), { recursive: true })
@@ -201,7 +201,7 @@ describe('packs', () => {
     expect(Buffer.from(await Bun.file(path).arrayBuffer()).equals(content)).toBe(true)
   })
 
-  test('with a damaged record cost that slice only, and are told', async () => {
+  test('with a damaged record lose that slice only, and are reported', async () => {
     await using scene = await makeScene()
     const pack = await unsealedOf(await scene.packs())
     await damage(pack, 16 + RECORD_HEADER_BYTES + 10)
@@ -223,7 +223,7 @@ describe('packs', () => {
     await expectWhole(scene)
   })
 
-  test('that are gone are told with what is lost, and the rest stays', async () => {
+  test('that are gone are reported with what is lost, and the rest stays', async () => {
     await using scene = await makeScene()
     const [gone = ''] = await scene.packs()
     await rm(gone)
@@ -235,7 +235,7 @@ describe('packs', () => {
       expect(await readOutcome(store, image)).toBe(damagedRoots.includes(`image ${image.name}`) ? 'unreadable' : 'whole')
   })
 
-  test('that come back are taken again', async () => {
+  test('that come back are used again', async () => {
     await using scene = await makeScene()
     const [gone = ''] = await scene.packs()
     const bytes = await Bun.file(gone).arrayBuffer()
@@ -245,7 +245,7 @@ describe('packs', () => {
     await expectWhole(scene)
   })
 
-  test('are not taken for sealed by what an image holds', async () => {
+  test('are not mistaken for sealed ones because of the contents of an image', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     const options = { folder: folder.path, roots: [model], packSealBytes: 1024 * 1024 }
@@ -255,7 +255,7 @@ describe('packs', () => {
       await using store = await openStore(options)
       await model.add(store, 'first', noise(1, 10))
       const at = store.stats().packBytes + RECORD_HEADER_BYTES
-      // A record and a table for bytes that are not those of their digest, in an image that is stored as it is.
+      // A record and a table for bytes that do not match their digest, in an image that is stored uncompressed.
       const rows = [{ digest: Bun.SHA256.hash(victim) as Uint8Array, offset: at, length: 1024, storedLength: 1024 }]
       writeRecordHeader(forged, 0, {
         digest: rows[0]?.digest ?? forged,
@@ -274,7 +274,7 @@ describe('packs', () => {
       expect(store.stats().slices).toBe(model.live().size)
       for (const image of model.images.values()) expect(await readOutcome(store, image)).toBe('whole')
     }
-    // Also not when the header of the record that it lies in is damaged, and the search goes on inside.
+    // Nor when the header of the enclosing record is damaged, and the search continues inside it.
     await damage(pack, (await Bun.file(pack).arrayBuffer()).byteLength - 2048 - 30)
     await using store = await openStore({ ...options, rebuild: true })
     expect(store.missing([Bun.SHA256.hash(victim) as Uint8Array])).toEqual([0])
@@ -282,7 +282,7 @@ describe('packs', () => {
     for (const image of model.images.values()) expect(await readOutcome(store, image)).toBe(image.name === 'forged' ? 'unreadable' : 'whole')
   })
 
-  test('that were quarantined in part stay so after the index is rebuilt', async () => {
+  test('with quarantined records keep them quarantined after a rebuild of the index', async () => {
     await using scene = await makeScene()
     const open = await unsealedOf(await scene.packs())
     const [sealed = ''] = (await scene.packs()).filter((pack) => pack !== open)

@@ -1,4 +1,4 @@
-// Scrub: finds what was damaged, names who needs it, and corrects what only the index has wrong.
+// Scrub: finds what was damaged, names the images that need it, and corrects errors of the index.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -31,7 +31,7 @@ async function openScene(): Promise<Scene> {
   const model = createSliceModel()
   const images: ModelImage[] = []
   {
-    // Once it is closed all rows of sealed packs are on the disk.
+    // Closing it writes all rows of sealed packs to disk.
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
     for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noise(i, 60)))
   }
@@ -49,7 +49,7 @@ async function openScene(): Promise<Scene> {
 }
 
 describe('scrub', () => {
-  test('finds nothing in a whole store, and has seen every slice', async () => {
+  test('finds nothing in an intact store, and reads every slice', async () => {
     await using scene = await openScene()
     const { slices } = scene.store.stats()
     expect(await scene.store.scrub(SCRUB)).toMatchObject({ slices, corrupt: [], missing: [], faults: [], damagedRoots: [] })
@@ -88,7 +88,7 @@ describe('scrub', () => {
     )
   }, 30_000)
 
-  test('finds bytes that decompress to something else under a right checksum', async () => {
+  test('finds bytes that decompress to something else although their checksum is valid', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -96,7 +96,7 @@ describe('scrub', () => {
     const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
     const [first, second] = await recordsOf(pack)
     if (!first || !second) throw new Error('two records are needed')
-    // A record that is whole in itself, of other bytes than its digest says.
+    // A consistent record whose bytes do not match its digest.
     const bytes = Buffer.from(await Bun.file(pack).arrayBuffer())
     const stored = Buffer.from(bytes.subarray(first.offset + RECORD_HEADER_BYTES, first.offset + first.length))
     stored[0] = (stored[0] ?? 0) ^ 1
@@ -107,7 +107,7 @@ describe('scrub', () => {
     expect((await store.scrub(SCRUB)).corrupt).toMatchObject([{ digest: `sha256:${first.digest}`, offset: first.offset }])
   })
 
-  test('tells damage in the frame of a pack, and still reads its slices', async () => {
+  test('reports damage in the frame of a pack, and still reads its slices', async () => {
     await using scene = await openScene()
     const packs = await filesBelow(scene.folder.file('mount'), '.pack')
     const sealed = (await Promise.all(packs.map(async (pack) => ((await isSealed(pack)) ? pack : '')))).filter((pack) => pack !== '')
@@ -121,7 +121,7 @@ describe('scrub', () => {
     for (const image of scene.images) expect(await readOutcome(scene.store, image)).toBe('whole')
   })
 
-  test('tells a pack that is gone and one that was cut off', async () => {
+  test('reports a pack that is gone and one that was cut off', async () => {
     await using scene = await openScene()
     await scene.store[Symbol.asyncDispose]()
     await using store = await openStore({ folder: scene.folder.path, roots: [scene.model], packSealBytes: 20_000 })
@@ -134,7 +134,7 @@ describe('scrub', () => {
     for (const image of scene.images) expect(await readOutcome(store, image)).toBe(report.damagedRoots.includes(`image ${image.name}`) ? 'unreadable' : 'whole')
   })
 
-  test('enters again what the index lost, and corrects what it has wrong', async () => {
+  test('restores rows that the index lost, and corrects wrong ones', async () => {
     let zeroed = 0
     const changes: ((row: SliceRow) => Partial<SliceRow>)[] = [
       ({ digest }) => ((digest[0] ?? 0) < 128 ? { pack: REMOVED } : {}),
@@ -168,7 +168,7 @@ describe('scrub', () => {
 })
 
 describe('gc over a damaged index', () => {
-  test('takes no pack that holds a slice which only the index has lost or misplaced', async () => {
+  test('removes no pack with a slice that the index has lost or misplaced', async () => {
     const changes: ((row: SliceRow) => Partial<SliceRow>)[] = [
       () => ({ pack: REMOVED }),
       () => ({ pack: 3 }),

@@ -1,4 +1,4 @@
-// Ingest: whatever the pieces and checkpoints, the entries say the bytes, and what a checkpoint gave out can be gone on from.
+// Ingest: for any pieces and checkpoints, the entries describe the bytes, and the upload can be resumed from every checkpoint.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -24,7 +24,7 @@ import { createTemporaryFolder } from '../../../support/machine/temporary-folder
 
 const NOTHING: IngestStart = { offset: 0, tail: new Uint8Array(0) }
 
-/** The entries an ingest must give, made by the cutter alone. */
+/** The entries that an ingest must return, made by the cutter alone. */
 function expectedEntries(bytes: Buffer): ManifestEntry[] {
   const { ends, zeros } = createCutter(SMALL_CUTTER, BLOCK_PRIMITIVES).cut(bytes, true)
   let start = 0
@@ -40,7 +40,7 @@ function expectedEntries(bytes: Buffer): ManifestEntry[] {
 const plain = (entries: readonly ManifestEntry[]): [number, string | null][] =>
   entries.map(({ length, digest }) => [length, digest && Buffer.from(digest).toString('hex')])
 
-/** Writes in pieces of the given lengths, over and over, with a checkpoint after every piece whose turn it is. */
+/** Writes pieces of the given lengths, repeated, with a checkpoint after every `checkpointEvery` pieces. */
 async function ingestInPieces(store: OpenSliceStore, bytes: Buffer, lengths: readonly number[], checkpointEvery: number): Promise<Checkpoint[]> {
   await using ingest = store.ingest(NOTHING)
   const checkpoints: Promise<Checkpoint>[] = []
@@ -56,7 +56,7 @@ async function ingestInPieces(store: OpenSliceStore, bytes: Buffer, lengths: rea
 }
 
 describe('ingest', () => {
-  test('gives the entries of the cutter for any pieces and checkpoints, and every checkpoint can be gone on from', async () => {
+  test('returns the entries of the cutter for any pieces and checkpoints, and can be resumed from every checkpoint', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     await fc.assert(
@@ -93,7 +93,7 @@ describe('ingest', () => {
     )
   })
 
-  test('takes content longer than its segments, with zeros in between', async () => {
+  test('stores content longer than its segments, with zeros in between', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path, packSealBytes: 4 * 1024 * 1024 })
     const random = createRandom(7)
@@ -119,7 +119,7 @@ describe('ingest', () => {
     expect(store.stats().slices).toBe(model.live().size)
   })
 
-  test('stores overlapping content of ingests that run at once as one', async () => {
+  test('stores overlapping content of concurrent ingests once', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
@@ -144,14 +144,14 @@ describe('ingest', () => {
     expect((await repeat.finish()).storedBytes).toBe(0)
   })
 
-  test('takes an image without bytes', async () => {
+  test('accepts an image without bytes', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     await using ingest = store.ingest(NOTHING)
     expect(await ingest.finish()).toMatchObject({ entries: [], storedBytes: 0 })
   })
 
-  test('takes no bytes after finish and none after it was closed', async () => {
+  test('accepts no bytes after finish or disposal', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     const ingest = store.ingest(NOTHING)

@@ -1,4 +1,4 @@
-// Receiver: what comes from outside is stored only when its bytes are those of its digest.
+// Receiver: a slice from outside is stored only when its bytes match its digest.
 
 import { describe, expect, test } from 'bun:test'
 import { encodeManifest } from '../../../../protocol/manifest.ts'
@@ -12,14 +12,14 @@ const text = Buffer.from('a line that repeats itself\n'.repeat(200))
 const raw: SliceFrame = { digest: sha256(text), length: text.length, codec: 0, stored: text }
 const packed: SliceFrame = { digest: sha256(text), length: text.length, codec: 1, stored: Bun.zstdCompressSync(text) }
 
-/** A frame of zeros under a digest of its own choice: small on the wire, large in memory. */
+/** A frame of zeros under an arbitrary digest: small on the wire, large in memory. */
 function bomb(length: number, announced: number): SliceFrame {
   const stored = Bun.zstdCompressSync(Buffer.alloc(length))
   return { digest: sha256(Buffer.alloc(16)), length: announced, codec: 1, stored }
 }
 
 describe('put', () => {
-  test('stores a slice as it is and compressed', async () => {
+  test('stores a slice uncompressed and compressed', async () => {
     for (const frame of [raw, packed]) {
       await using folder = await createTemporaryFolder()
       await using store = await openStore({ folder: folder.path })
@@ -62,7 +62,7 @@ describe('put', () => {
     expect(store.stats().slices).toBe(0)
   })
 
-  test('refuses a frame that would unpack to more than it says, before it takes the memory', async () => {
+  test('refuses a frame that would decompress to more than it declares, before memory is allocated', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     await using receiver = store.receive()
@@ -75,7 +75,7 @@ describe('put', () => {
 })
 
 describe('sync between stores', () => {
-  test('moves what is missing only', async () => {
+  test('moves only what is missing', async () => {
     await using here = await createTemporaryFolder()
     await using there = await createTemporaryFolder()
     const model = createSliceModel()

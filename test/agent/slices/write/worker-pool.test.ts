@@ -1,4 +1,4 @@
-// The pool when its threads die: no job may wait for a thread that is not there.
+// The pool when its threads die: no job may wait for a thread that does not exist.
 
 import { describe, expect, test } from 'bun:test'
 import { getPriority } from 'node:os'
@@ -14,13 +14,13 @@ const segment = (): SegmentJob => ({ kind: 'segment', input: new ArrayBuffer(409
 const dying = (): Worker => new Worker(URL.createObjectURL(new Blob(['throw new Error("dead on arrival")'], { type: 'text/javascript' })))
 
 describe('worker pool', () => {
-  test('refuses its jobs when no thread comes to life', async () => {
+  test('refuses its jobs when no thread can be started', async () => {
     using pool = new WorkerPool({ count: 2, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker: dying })
     await expect(pool.run(segment()).done).rejects.toThrow(/ingest worker/)
     for (let i = 0; i < 20; i++) await expect(pool.run(segment()).done).rejects.toThrow(/ingest worker/)
   })
 
-  test('puts a new thread in the place of one that died', async () => {
+  test('replaces a thread that died', async () => {
     let started = 0
     const startWorker = (): Worker => (started++ === 0 ? dying() : new Worker(new URL('../../../../agent/slices/write/ingest-worker.ts', import.meta.url).href))
     using pool = new WorkerPool({ count: 1, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker })
