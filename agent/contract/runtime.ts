@@ -28,6 +28,6 @@ export interface Log {
 
 /**
  * Marks a place where a crash would be worst. In production it does nothing; a crash test kills the process there.
- * Every name is listed in `docs/architecture.md`, and a test kills an agent at each.
+ * Every name is listed in `docs/internals/crash-points.md`, and a test kills an agent at each.
  */
 export type CrashPoint = (name: string) => void

@@ -12,9 +12,9 @@ import { BUDGETS } from './budgets.ts'
 const METHODS = new Set(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'])
 const MIB = 1024 * 1024
 
-/** Cells of each row of the table in docs/architecture.md, by kind. */
+/** Cells of each row of the table in docs/internals/request-costs.md, by kind. */
 function documentedRows(): Map<string, string[]> {
-  const section = readFileSync('docs/architecture.md', 'utf8').split('## What one request can cost')[1]?.split('\n## ')[0] ?? ''
+  const section = readFileSync('docs/internals/request-costs.md', 'utf8')
   const rows = section.split('\n').filter((line) => /^\| (?!kind|-)/.test(line))
   return new Map(
     rows.map((line) => {
@@ -42,7 +42,7 @@ describe('budgets', () => {
     expect([...budgeted].filter((operation) => !operations.includes(operation))).toEqual([])
   })
 
-  test('stand in docs/architecture.md with the same figures', () => {
+  test('are documented in docs/internals/request-costs.md with the same figures', () => {
     const rows = documentedRows()
     expect([...rows.keys()].toSorted()).toEqual(Object.keys(BUDGETS).toSorted())
     for (const [kind, { memoryBytes, disk, loopMs }] of Object.entries(BUDGETS)) {

@@ -1,5 +1,5 @@
-// What one request of each kind may cost at most, and which requests are of which kind: the table in docs/architecture.md,
-// "What one request can cost", as data. The suites in this folder drive every kind to its limit.
+// What one request of each kind may cost at most, and which requests are of which kind: docs/internals/request-costs.md as data. The suites in
+// this folder drive every kind to its limit.
 
 const MIB = 1024 * 1024
 const MEMORY_BYTES = 64 * MIB

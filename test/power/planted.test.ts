@@ -19,7 +19,7 @@ interface Defect {
   readonly symptom: RegExp
 }
 
-/** Each defect on a file system that shows it, with the words of one of its symptoms. docs/architecture.md tells where each can be seen. */
+/** Each defect on a file system that shows it, with the words of one of its symptoms. docs/internals/power-cuts.md says where each can be seen. */
 const DEFECTS: readonly Defect[] = [
   { plant: 'packs-not-synced', name: 'does not sync packs', fileSystem: 'ext4', places: 'acknowledgements', symptom: /damaged|degraded|missing/ },
   {

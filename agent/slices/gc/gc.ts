@@ -1,5 +1,5 @@
 // gc: marks the slices that roots name, removes all others from the index, deletes packs without live slices, and rewrites packs that are
-// less than half live. Runs in parallel with uploads, reads and syncs (docs/architecture.md, "Concurrent operations"), in steps that let other
+// less than half live. Runs in parallel with uploads, reads and syncs (docs/internals/concurrency.md), in steps that let other
 // work run. Stopping it at any point loses nothing.
 
 import { errorText } from '../../../protocol/errors.ts'
