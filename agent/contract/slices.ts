@@ -115,8 +115,8 @@ export interface SliceRoot {
   /** Yields the entries that must stay. May throw when the root cannot be read, which stops a gc before it removes anything. */
   entries(): AsyncIterable<ManifestEntry> | Iterable<ManifestEntry>
   /**
-   * Asked after `entries` has ended: why entries may be missing, as a clause, and what to do; undefined when all were given. gc then removes
-   * nothing, and scrub goes on and reports it.
+   * Called after `entries` has ended. Returns why entries may be missing, as a clause, and what to do; undefined when all were yielded. With a
+   * fault, gc removes nothing, and scrub continues and reports it.
    */
   readonly fault?: () => RootFault | undefined
 }

@@ -48,7 +48,7 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
       const life = Bun.sleep(random.below(LIFE_MS_MAX)).then(() => agent.kill())
       await load.run(life)
       if (random.chance(DOOMED_CHANCE)) {
-        // A start, or the index database being made anew, may be killed too.
+        // A start, or a rebuild of the index database, may be killed too.
         const command = random.chance(0.5) ? 'serve' : 'recover'
         await agentCommand(folder.path, [command], { config: CONFIG, kill: Bun.sleep(random.below(START_MS_MAX)) })
       }

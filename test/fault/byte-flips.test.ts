@@ -72,14 +72,14 @@ async function copyWithFlip(scene: Scene, copy: string, file: string, at: number
   await writeFile(join(copy, file), bytes)
 }
 
-const isTold = ({ corrupt, missing, faults }: ScrubReport): boolean => corrupt.length + missing.length + faults.length > 0
+const isReported = ({ corrupt, missing, faults }: ScrubReport): boolean => corrupt.length + missing.length + faults.length > 0
 
 describe('a byte flipped', () => {
   const seed = runSeed()
   const random = createRandom(seed)
 
   test(
-    `in a pack costs at most the slice it hit, and is told (SLIPWAY_SEED=${seed})`,
+    `in a pack damages at most the slice it hit, and is reported (SLIPWAY_SEED=${seed})`,
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)
@@ -96,9 +96,9 @@ describe('a byte flipped', () => {
           await using store = await openStore({ folder: copy, roots: [scene.model], packSealBytes: 100_000, rebuild })
           const { faults, tornBytes } = store.recovered
           const report = await store.scrub(SCRUB)
-          const told = isTold(report) || faults.length > 0 || tornBytes > 0
+          const isFound = isReported(report) || faults.length > 0 || tornBytes > 0
           // The first opening may have repaired a damaged frame: it writes a new table.
-          if (!rebuild && !told) throw new Error(`the flip in ${where} was not found`)
+          if (!rebuild && !isFound) throw new Error(`the flip in ${where} was not found`)
           const lost = new Set([...report.corrupt, ...report.missing].map(({ digest }) => digest))
           if (lost.size > 1) throw new Error(`the flip in ${where} cost ${lost.size} slices`)
           for (const image of scene.images) {
@@ -115,7 +115,7 @@ describe('a byte flipped', () => {
   )
 
   test(
-    `in a pack gives no wrong byte to a reader that comes before any scrub (SLIPWAY_SEED=${seed})`,
+    `in a pack causes no wrong byte for a reader before any scrub (SLIPWAY_SEED=${seed})`,
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)
@@ -167,12 +167,12 @@ describe('a byte flipped', () => {
           if (report.corrupt.length + report.missing.length > 0) throw new Error(`after ${where} scrub finds ${JSON.stringify(report)}`)
           await expectWhole(store, 'after scrub')
           const again = await store.scrub(SCRUB)
-          if (isTold(again)) throw new Error(`after ${where} a second scrub still finds ${JSON.stringify(again)}`)
+          if (isReported(again)) throw new Error(`after ${where} a second scrub still finds ${JSON.stringify(again)}`)
         }
         await using store = await openStore({ folder: copy, roots: [scene.model], packSealBytes: 100_000 })
         await expectWhole(store, 'after a restart')
         const report = await store.scrub(SCRUB)
-        if (isTold(report)) throw new Error(`after ${where} and a restart scrub finds ${JSON.stringify(report)}`)
+        if (isReported(report)) throw new Error(`after ${where} and a restart scrub finds ${JSON.stringify(report)}`)
       })
     },
     isWhole ? 3_600_000 : 120_000,

@@ -187,7 +187,7 @@ const scenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'gc that rewrites beside an upload',
+    name: 'gc that rewrites during an upload',
     before: ['a1', 'b1', 'c1', 'd1', 'e1', 'f1'],
     async run(world) {
       for (const name of ['a1', 'c1', 'd1', 'f1']) await world.remove(name)

@@ -48,7 +48,7 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['no reserve at all', 'ok', judgeSpace({ ...space(GB), reservedBytes: 0, availableBytes: GB }, null, NOW, EMPTY_BIN)],
   ['a full disk without a reserve', 'failed', judgeSpace({ ...space(1), reservedBytes: 0, availableBytes: 1 }, null, NOW, EMPTY_BIN)],
   ['an open index database', 'ok', judgeIndex({ kind: 'open', slices: 5, rebuilding: null })],
-  ['an index database that is made anew', 'warning', judgeIndex({ kind: 'open', slices: 5, rebuilding: { done: 1, total: 3 } })],
+  ['an index database that is being rebuilt', 'warning', judgeIndex({ kind: 'open', slices: 5, rebuilding: { done: 1, total: 3 } })],
   ['a broken index database', 'failed', judgeIndex({ kind: 'broken', reason: 'malformed' })],
   ['a clean scrub', 'ok', judgeScrub(scrub({}), NOW)],
   ['a young store that was never scrubbed', 'ok', judgeScrub(scrub({ endedMs: null, sinceMs: NOW - DAY }), NOW)],

@@ -238,7 +238,7 @@ describe('gc', () => {
       store.gc({ dryRun: false }),
       store.gc({ dryRun: false }),
       store.scrub({ bytesPerSecond: Infinity }),
-      model.add(store, 'beside', noise(50, 80)),
+      model.add(store, 'meanwhile', noise(50, 80)),
     ])
     expect(report).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
     expect(first.packsRemoved + first.packsRewritten + second.packsRemoved + second.packsRewritten).toBeGreaterThan(0)

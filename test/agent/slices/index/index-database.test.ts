@@ -242,12 +242,12 @@ describe('index database', () => {
     const [run = ''] = runsOf(folder)
     await damage(folder.file(run), 4096 * 3 + 100)
     await using index = IndexDatabase.open(path)
-    const told: string[] = []
-    index.watch({ distrusted: (reason) => void told.push(reason), untidy: () => {} })
+    const reported: string[] = []
+    index.watch({ distrusted: (reason) => void reported.push(reason), untidy: () => {} })
     expect(await index.check()).toContain('block 3 of run 1 of the index is damaged')
     const found = Array.from({ length: 2000 }, (_, n) => index.find(digest(n))).filter((at) => at !== undefined)
     expect(found).toHaveLength(2000 - 85)
-    expect(told).toEqual(['block 3 of run 1 of the index is damaged'])
+    expect(reported).toEqual(['block 3 of run 1 of the index is damaged'])
   })
 
   test('is refused when anything in its file was changed', async () => {

@@ -63,11 +63,11 @@ describe('a run', () => {
         await using folder = await createTemporaryFolder()
         const rows = written.map(({ n, pack }) => rowOf(n, pack))
         using file = await write(folder, 7, rows)
-        using beside = await RunFile.openAsync(file.path, 7)
+        using opened = await RunFile.openAsync(file.path, 7)
         const model = new Map(rows.map(({ digest, ...at }) => [keyOf(digest), at]))
         for (let n = 0; n < 1000; n++) {
           const at = model.get(keyOf(digestOf(n)))
-          const found = beside.find(digestOf(n))
+          const found = opened.find(digestOf(n))
           expect(found).toEqual(at?.pack === REMOVED ? 'removed' : at)
           if (at) expect(file.mayHave(digestOf(n))).toBe(true)
         }

@@ -62,16 +62,16 @@ describe('read', () => {
   test('throws for a damaged record, quarantines it, and returns everything before it', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
-    const told: string[] = []
-    await using store = await openStore({ folder: folder.path, roots: [model], onCorrupt: (digest) => void told.push(Buffer.from(digest).toString('hex')) })
+    const reported: string[] = []
+    await using store = await openStore({ folder: folder.path, roots: [model], onCorrupt: (digest) => void reported.push(Buffer.from(digest).toString('hex')) })
     const image = await model.add(store, 'image', noise(1, 60))
     const other = await model.add(store, 'other', noise(2, 20))
     const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
     await damage(pack, 16 + RECORD_HEADER_BYTES + 100)
 
     expect(await readOutcome(store, image)).toBe('unreadable')
-    expect(told).toEqual(digestsOf(image.manifest).slice(0, 1))
-    expect(store.quarantined()).toMatchObject([{ digest: `sha256:${told[0]}`, offset: 16 }])
+    expect(reported).toEqual(digestsOf(image.manifest).slice(0, 1))
+    expect(store.quarantined()).toMatchObject([{ digest: `sha256:${reported[0]}`, offset: 16 }])
     const error = await readBack(store, image.manifest).catch((failure: unknown) => failure)
     expect(error).toBeInstanceOf(SliceUnreadable)
     expect(error).toMatchObject({ reason: 'missing' })

@@ -25,14 +25,14 @@ interface Scene extends AsyncDisposable {
   readonly store: OpenSliceStore
   readonly images: ModelImage[]
   /** `damaged` and `rebuilt`, as the store reported them. */
-  readonly told: string[]
+  readonly reported: string[]
 }
 
 /** A store with three images in sealed packs, whose rows are all on disk. */
 async function openScene(more: Partial<StoreOptions> = {}, blocks = 60): Promise<Scene> {
   const folder = await createTemporaryFolder()
   const model = createSliceModel()
-  const told: string[] = []
+  const reported: string[] = []
   const images: ModelImage[] = []
   {
     // Opened with a smaller length every pack is sealed, and its rows leave memory.
@@ -43,8 +43,8 @@ async function openScene(more: Partial<StoreOptions> = {}, blocks = 60): Promise
     folder: folder.path,
     roots: [model],
     packSealBytes: 1000,
-    onIndexDamaged: () => void told.push('damaged'),
-    onIndexRebuilt: () => void told.push('rebuilt'),
+    onIndexDamaged: () => void reported.push('damaged'),
+    onIndexRebuilt: () => void reported.push('rebuilt'),
     ...more,
   })
   return {
@@ -53,7 +53,7 @@ async function openScene(more: Partial<StoreOptions> = {}, blocks = 60): Promise
     model,
     store,
     images,
-    told,
+    reported,
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
@@ -73,7 +73,7 @@ function createWatchedDisk(isFailing: (path: string) => boolean = () => false): 
         ...file,
         read(into: Uint8Array, position: number) {
           watched.reads++
-          return isFailing(path) ? Promise.reject(Object.assign(new Error('EIO: told to fail, read'), { code: 'EIO' })) : file.read(into, position)
+          return isFailing(path) ? Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' })) : file.read(into, position)
         },
       }
     },
@@ -95,8 +95,8 @@ describe('a read', () => {
     await using scene = await openScene()
     expect(damage(scene.state)).toBeGreaterThan(0)
     await expectWhole(scene)
-    await until('the index is whole again', () => scene.told.includes('rebuilt'))
-    expect(scene.told).toEqual(['damaged', 'rebuilt'])
+    await until('the index is whole again', () => scene.reported.includes('rebuilt'))
+    expect(scene.reported).toEqual(['damaged', 'rebuilt'])
     expect(scene.store.stats()).toMatchObject({ rebuilding: null, slices: scene.model.live().size })
     expect(scene.store.quarantined()).toEqual([])
     expect(await scene.store.scrub(SCRUB)).toMatchObject(CLEAN)
@@ -113,7 +113,7 @@ describe('a read', () => {
     const whole = disk.reads - before
     hideSlices(scene.state)
     await readBack(scene.store, large.manifest)
-    await until('the index is whole again', () => scene.told.includes('rebuilt'))
+    await until('the index is whole again', () => scene.reported.includes('rebuilt'))
     // The search and the rebuild read trailer and table of each pack; each slice that is found is verified.
     const { packs, slices } = scene.store.stats()
     expect(disk.reads - before - whole).toBeLessThan(whole + 4 * packs + slices + 100)
@@ -127,7 +127,7 @@ describe('a read', () => {
     const before = disk.reads
     for (let i = 0; i < 5; i++) await expect(readBack(scene.store, manifest)).rejects.toThrow('no pack has the slice')
     expect(disk.reads).toBe(before)
-    expect(scene.told).toEqual([])
+    expect(scene.reported).toEqual([])
   })
 
   test('of slices for another store finds what the index lost', async () => {
