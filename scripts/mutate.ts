@@ -3,7 +3,7 @@
 import { errorText } from '../protocol/errors.ts'
 import { resolveCommit } from './mutate/git.ts'
 import { runMutation } from './mutate/mutation-run.ts'
-import { isClean, renderJson, renderText } from './mutate/report.ts'
+import { failuresOf, renderJson, renderText } from './mutate/report.ts'
 import { cacheFolder, parseWords, USAGE } from './mutate/words.ts'
 import type { Words } from './mutate/words.ts'
 
@@ -33,7 +33,9 @@ async function main(): Promise<number> {
   })
   if (interrupted.signal.aborted) return 130
   process.stdout.write(`${words.json ? renderJson(report) : renderText(report)}\n`)
-  return isClean(report) ? 0 : 1
+  const failures = failuresOf(report, words.floor)
+  for (const failure of failures) process.stderr.write(`${failure}\n`)
+  return failures.length === 0 ? 0 : 1
 }
 
 /** Returns a sentence if the words are not understood. */

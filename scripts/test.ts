@@ -1,8 +1,14 @@
 // `bun run test [suite…]`: runs every suite and ends with one line, `N passed, N failed` and how many were skipped.
 
-import { runSuite, SUITES } from './suites.ts'
+//
+// `--mutate-since=COMMIT` adds a mutation run of the lines that changed since a commit.
 
-const wanted = process.argv.slice(2)
+import { parseArgs } from 'node:util'
+import { runMutationSuite } from './mutate/mutation-suite.ts'
+import { runSuite, SUITES } from './suites.ts'
+import type { SuiteResult } from './suites.ts'
+
+const { values, positionals: wanted } = parseArgs({ allowPositionals: true, options: { 'mutate-since': { type: 'string' } } })
 const unknown = wanted.filter((name) => !SUITES.some((suite) => suite.name === name))
 if (unknown.length > 0) {
   console.error(`There is no suite named ${unknown.join(', ')}. Suites: ${SUITES.map((suite) => `"${suite.name}"`).join(', ')}.`)
@@ -12,15 +18,18 @@ if (unknown.length > 0) {
 let passed = 0
 let failed = 0
 let skipped = 0
-for (const suite of SUITES) {
-  if (wanted.length > 0 && !wanted.includes(suite.name)) continue
+const show = (text: string): void => console.log(text)
+const count = async (name: string, run: () => Promise<SuiteResult>): Promise<void> => {
   const startedMs = performance.now()
-  const result = await runSuite(suite, (text) => console.log(text))
+  const result = await run()
   passed += result.passed
   failed += result.failed
   skipped += result.skipped
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1)
-  console.log(`${suite.name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped in ${seconds} s`)
+  show(`${name}: ${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped in ${seconds} s`)
 }
+for (const suite of SUITES) if (wanted.length === 0 || wanted.includes(suite.name)) await count(suite.name, () => runSuite(suite, show))
+const since = values['mutate-since']
+if (since !== undefined) await count('mutation', () => runMutationSuite(since, show))
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
 process.exit(failed > 0 ? 1 : 0)

@@ -1,8 +1,12 @@
 // What a mutation run prints: survivors with their diff, scores by folder, what was left out.
 
+import { EQUIVALENTS_FILE } from './equivalents.ts'
 import type { Equivalent } from './equivalents.ts'
 import type { Verdict } from './judge.ts'
 import type { Judged, MutationReport } from './mutation-run.ts'
+
+/** A score of fewer mutants says little. */
+const FLOOR_MUTANTS_MIN = 30
 
 export interface Score {
   readonly folder: string
@@ -20,9 +24,17 @@ export function isSurvivor({ verdict }: Judged): boolean {
   return verdict.kind === 'survived' || verdict.kind === 'not covered'
 }
 
-/** Returns whether every mutant that was judged is killed and the list of equivalent mutants holds. */
-export function isClean(report: MutationReport): boolean {
-  return !report.judged.some(isSurvivor) && report.stale.length === 0
+/**
+ * Returns why the run fails, a sentence each. Every survivor is a failure; with a floor only a score below it is, and only where
+ * enough mutants were judged to tell.
+ */
+export function failuresOf(report: MutationReport, floor: number | undefined): string[] {
+  const stale = report.stale.map((entry) => `${EQUIVALENTS_FILE} names a mutant that does not exist: ${describeEntry(entry)}`)
+  const survivors = report.judged.filter(isSurvivor).length
+  if (floor === undefined) return survivors > 0 ? [...stale, `${survivors} mutants survived.`] : stale
+  const { score, mutants } = scoreOf('total', report.judged)
+  if (score === null || score >= floor || mutants < FLOOR_MUTANTS_MIN) return stale
+  return [...stale, `The score is ${score} %, less than ${floor} %. Kill survivors of this list until it is reached.`]
 }
 
 /** Returns the score of each folder, `total` last. */
@@ -48,7 +60,6 @@ export function renderText(report: MutationReport): string {
       `  - ${mutant.before}`,
       `  + ${mutant.after}`,
     ])
-  for (const entry of report.stale) lines.push(`test/mutants.json names a mutant that does not exist any more: ${describeEntry(entry)}`)
   for (const { test, output } of report.failingTests) lines.push(`${test} fails without a mutant and was left out:`, output)
   const scores = scoresOf(report)
   lines.push('', row(['folder', 'mutants', 'killed', 'timeout', 'survived', 'not covered', 'score']))
@@ -77,7 +88,7 @@ function summary(report: MutationReport): string {
   return [
     isSample ? `A sample of ${judged} of ${inScope} mutants, chosen with seed ${seed}.` : `All ${inScope} mutants.`,
     ...(notRun > 0 ? [`Time was up before ${notRun} were run.`] : []),
-    ...(listed > 0 ? [`${listed} are listed in test/mutants.json.`] : []),
+    ...(listed > 0 ? [`${listed} are listed in ${EQUIVALENTS_FILE}.`] : []),
   ].join(' ')
 }
 

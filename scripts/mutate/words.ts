@@ -5,7 +5,7 @@ import { join, posix } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Scope } from './mutation-run.ts'
 
-export const USAGE = `Usage: bun run mutate [PATH[:LINE[-LINE]]…] [--since COMMIT] [--minutes N] [--sample N] [--seed N] [--workers N] [--json]
+export const USAGE = `Usage: bun run mutate [PATH[:LINE[-LINE]]…] [--since COMMIT] [--minutes N] [--sample N] [--seed N] [--workers N] [--floor N] [--json]
 
 Mutates the sources at PATH (default: agent, bot, protocol) and runs the tests that reach each mutant.
 
@@ -14,6 +14,7 @@ Mutates the sources at PATH (default: agent, bot, protocol) and runs the tests t
   --sample N      judge at most N mutants, chosen by the seed
   --seed N        default 1
   --workers N     mutants judged in parallel, default one for each core
+  --floor N       survivors fail the run only if less than N percent of the mutants were killed
   --json          print one JSON value
 
 Exit code 0: no survivor; 1: a survivor, or a stale entry in test/mutants.json; 2: wrong usage; 130: interrupted.`
@@ -25,6 +26,8 @@ export interface Words {
   readonly sample?: number
   readonly seed: number
   readonly workers: number
+  /** Score below which survivors fail the run, in percent. Without it each one does. */
+  readonly floor?: number
   readonly json: boolean
 }
 
@@ -39,16 +42,19 @@ export function parseWords(words: readonly string[]): Words {
       sample: { type: 'string' },
       seed: { type: 'string' },
       workers: { type: 'string' },
+      floor: { type: 'string' },
       json: { type: 'boolean' },
     },
   })
   const minutes = number('minutes', values.minutes, /^\d+(?:\.\d+)?$/)
   const sample = number('sample', values.sample)
+  const floor = number('floor', values.floor)
   return {
     scopes: positionals.map(parseScope),
     ...(values.since === undefined ? {} : { since: values.since }),
     ...(minutes === undefined ? {} : { limitMs: Math.round(minutes * 60_000) }),
     ...(sample === undefined ? {} : { sample }),
+    ...(floor === undefined ? {} : { floor }),
     seed: number('seed', values.seed) ?? 1,
     workers: Math.max(1, number('workers', values.workers) ?? availableParallelism()),
     json: values.json === true,

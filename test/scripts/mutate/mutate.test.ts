@@ -126,6 +126,10 @@ describe('a run', () => {
     expect((await planted.mutate('protocol/planted.ts:12')).code).toBe(0)
   }, 120_000)
 
+  test('a floor counts only where enough mutants were judged', async () => {
+    expect((await planted.mutate('--floor', '100')).code).toBe(0)
+  }, 120_000)
+
   test('stops when time is up and says how much it left', async () => {
     const { code, stdout } = await planted.mutate('--minutes', '0')
     expect(stdout).toMatch(/A sample of \d+ of \d+ mutants, chosen with seed 1\. Time was up before \d+ were run\./)

@@ -1,0 +1,24 @@
+// The mutation run as the last suite of CI: mutants of the lines that the latest commits changed.
+
+import { join } from 'node:path'
+import type { SuiteResult } from '../suites.ts'
+
+const MINUTES = 5
+/**
+ * Score that the sample must reach, in percent. Well below the score of the whole tree, so that neither the choice of the sample
+ * nor the speed of the machine decides.
+ */
+const FLOOR = 60
+
+/** Runs for five minutes at most and shows the survivors. It counts as one test. */
+export async function runMutationSuite(since: string, show: (text: string) => void): Promise<SuiteResult> {
+  const words = ['--since', since, '--minutes', String(MINUTES), '--floor', String(FLOOR)]
+  const child = Bun.spawn([process.execPath, '--no-orphans', join(import.meta.dir, '../mutate.ts'), ...words], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
+  show(`${stdout}${stderr}`.trim())
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 }
+}
