@@ -101,21 +101,6 @@ export function createDamage(deps: DamageDeps): Damage {
     emit({ type: 'image.recovered', severity: 'info', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is whole again.` })
     deps.resume(id)
   }
-  const verifyNow = async (id: string): Promise<boolean> => {
-    const before = keeper.table.get(id)
-    if (!before || before.image.manifestDigest === null) return false
-    const { manifestDigest } = before.image
-    try {
-      // Each block is a read of the file, so other work runs between them.
-      for await (const _block of manifests.walk(id, manifestDigest)) continue
-    } catch (error) {
-      if (!(error instanceof ManifestInvalid)) throw error
-      if (keeper.table.get(id)?.image.manifestDigest === manifestDigest) await manifestDamaged(id, error.message)
-      return false
-    }
-    await manifestWhole(id)
-    return true
-  }
 
   return {
     markDamaged,
@@ -125,7 +110,7 @@ export function createDamage(deps: DamageDeps): Damage {
     verifyManifest(id) {
       const running = verifying.get(id)
       if (running) return running
-      const verification = verifyNow(id).finally(() => verifying.delete(id))
+      const verification = verifyFile(deps, { manifestDamaged, manifestWhole }, id).finally(() => verifying.delete(id))
       verifying.set(id, verification)
       return verification
     },
@@ -150,6 +135,23 @@ export function createDamage(deps: DamageDeps): Damage {
       }
     },
   }
+}
+
+/** Reads the file of a manifest whole, and records what it finds. */
+async function verifyFile({ keeper, manifests }: DamageDeps, found: Pick<Damage, 'manifestDamaged' | 'manifestWhole'>, id: string): Promise<boolean> {
+  const before = keeper.table.get(id)
+  if (!before || before.image.manifestDigest === null) return false
+  const { manifestDigest } = before.image
+  try {
+    // Each block is a read of the file, so other work runs between them.
+    for await (const _block of manifests.walk(id, manifestDigest)) continue
+  } catch (error) {
+    if (!(error instanceof ManifestInvalid)) throw error
+    if (keeper.table.get(id)?.image.manifestDigest === manifestDigest) await found.manifestDamaged(id, error.message)
+    return false
+  }
+  await found.manifestWhole(id)
+  return true
 }
 
 /** What to do about an image with bad slices. */

@@ -7,17 +7,18 @@ import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
 import type { HeldManifest } from './manifests/kept-manifests.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
+import type { ReadBudget } from './manifests/slice-sizes.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
 
-/** Counts that may wait for their turn; a further one is not made. */
+/** Counts that may wait; a further one is refused with null. */
 export const UNIQUE_COUNTS_WAITING_MAX = 16
-/** Bytes of an image that one entry of its manifest stands for, to estimate what a count would read before it begins. */
+/** Bytes of an image per entry of its manifest, to estimate what a count would read before it begins. */
 const BYTES_PER_ENTRY = 64 * 1024
 
 export interface UniqueSizes {
-  /** The figure of an image when it was counted and still holds, else null. */
+  /** Returns the size of an image if it was counted and is still valid, else null. */
   known(id: string): number | null
-  /** Counts what these images hold alone, together; null when that would read too much or too many counts wait. */
+  /** Counts the stored bytes that only these images hold, together; null when that would read too much or too many counts wait. */
   count(ids: readonly string[]): Promise<number | null>
 }
 
@@ -30,7 +31,7 @@ export interface UniqueSizesDeps {
 }
 
 export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
-  const { clock, log, table, manifests } = deps
+  const { clock, log, table } = deps
   const counted = new Map<string, { revision: number; size: number | null }>()
   const counting = new Map<string, Promise<number | null>>()
   let last: Promise<unknown> = Promise.resolve()
@@ -46,16 +47,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
     if (before?.revision === revision) return before.size
     if (estimatedRead(table) > UNIQUE_READ_BYTES_MAX) return null
     const budget = createReadBudget()
-    const read = async (id: string): Promise<HeldManifest> => {
-      const held = await manifests.openOnce(id, table.get(id)?.image.manifestDigest ?? null)
-      try {
-        budget.spend(manifestLength(held.manifest.count))
-        return held
-      } catch (error) {
-        held[Symbol.dispose]()
-        throw error
-      }
-    }
+    const read = (id: string): Promise<HeldManifest> => readWithin(budget, deps, id)
     const own = new Set(ids)
     const others = async function* (): AsyncGenerator<Manifest> {
       for (const { image } of table.all())
@@ -78,7 +70,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
       }
       size = await countUniqueSize(manifests, others(), { sizes: deps.sizes, pause: () => clock.sleep(0) })
     } catch (error) {
-      // The figure is for people: the answer is given without it, and whoever needs a damaged manifest reports it.
+      // The size is informative: the answer goes without it. A damaged manifest is reported by its next reader.
       log.debug('a unique size could not be counted', { images: ids.length, error })
       if (!budget.isSpent) return null
     }
@@ -98,6 +90,18 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
       last = count
       return count
     },
+  }
+}
+
+/** Opens a manifest. Throws RangeError when the budget does not allow it. */
+async function readWithin(budget: ReadBudget, { manifests, table }: UniqueSizesDeps, id: string): Promise<HeldManifest> {
+  const held = await manifests.openOnce(id, table.get(id)?.image.manifestDigest ?? null)
+  try {
+    budget.spend(manifestLength(held.manifest.count))
+    return held
+  } catch (error) {
+    held[Symbol.dispose]()
+    throw error
   }
 }
 

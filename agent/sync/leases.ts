@@ -1,42 +1,32 @@
-// Leases of syncs: the manifest of an image that is being copied, kept on the mount path, so that what was moved stays when the agent
-// stops in the middle. Dropped when the image is published or nothing was moved, and a day after the last attempt.
+// Leases of syncs: the manifest of an image that is being copied is kept on the mount path, so that the slices that were moved stay when the
+// agent stops before the end. A lease is dropped when the image is published or nothing was moved, and expires a day after the last attempt.
 
 import { join } from 'node:path'
-import { hasCode } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
-import { manifestEntries, ManifestInvalid } from '../../protocol/manifest.ts'
-import type { ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
-import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
-import type { ManifestHashes, OpenedManifest } from '../../protocol/manifest-file.ts'
-import type { Disk, DiskFile } from '../contract/disk.ts'
+import { ManifestInvalid } from '../../protocol/manifest.ts'
+import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
-import type { SliceRoot, SliceRoots } from '../contract/slices.ts'
+import type { SliceRoots } from '../contract/slices.ts'
+import { createLeaseFiles, openLeased } from './lease-files.ts'
+import type { LeasedManifest } from './lease-files.ts'
+import { leaseRoot } from './lease-roots.ts'
+import type { Missing } from './lease-roots.ts'
 
 /** Life of a lease after the last attempt, in milliseconds. */
 export const LEASE_MS = 24 * 3_600_000
-/** Entries of a lease that are looked up at once. */
-const LOOKUPS = 256
-
-const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
-
-/** The manifest of a sync, as a file that stays open until it is disposed. */
-export interface LeasedManifest extends OpenedManifest, AsyncDisposable {
-  /** Whether an earlier attempt left it, with whatever it moved. */
-  readonly isFromBefore: boolean
-}
 
 export interface Leases {
-  /** Begins an attempt: nothing of the image expires until `release` or `drop`. Gives the manifest of an earlier one when it has this digest. */
+  /** Begins an attempt: the lease of the image does not expire until `release` or `drop`. Returns the manifest of an earlier attempt when it has this digest. */
   find(id: string, manifestDigest: string): Promise<LeasedManifest | undefined>
-  /** Writes a manifest to disk as it arrives and verifies it. It is no lease yet: `take` or `drop` follows. Throws ManifestInvalid. */
+  /** Writes a manifest to disk as it arrives and verifies it. It is not a lease yet: `take` or `drop` follows. Throws ManifestInvalid. */
   receive(id: string, pieces: AsyncIterable<Uint8Array>): Promise<LeasedManifest>
-  /** Makes the received manifest the lease, durable when it resolves. */
+  /** Makes the received manifest the lease; durable when it resolves. */
   take(id: string): Promise<void>
-  /** The attempt ended without the image: the lease stays for its time. */
+  /** Ends an attempt that did not publish the image: the lease stays until it expires. */
   release(id: string): void
   /** Removes the lease, and a manifest that was received, if there is one. */
   drop(id: string): Promise<void>
-  /** Removes leases past their time; gives the ids of their images. A dry run removes nothing. */
+  /** Removes expired leases and returns the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   readonly roots: SliceRoots
 }
@@ -45,64 +35,41 @@ export interface LeasesDeps {
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log
-  /** The mount path: sync/ lies in it. */
+  /** The mount path: leases are stored in its folder sync/. */
   readonly mount: string
-  /** Those of the digests that the store does not have, as indexes. */
-  readonly missing: (digests: readonly Uint8Array[]) => number[]
+  readonly missing: Missing
+}
+
+/** Which leases there are, and which a sync uses now. */
+interface LeaseState {
+  readonly held: Set<string>
+  /** Leases of attempts in progress. */
+  readonly active: Set<string>
+  /** Leases that protect slices which a sync in progress relies on. */
+  readonly relied: Set<string>
+  /** Leases that are being removed: an attempt for the same image waits until then, or its new manifest would be removed too. */
+  readonly dropping: Map<string, Promise<void>>
 }
 
 /** Finds the leases of earlier runs. */
 export async function openLeases(deps: LeasesDeps): Promise<Leases> {
-  const { disk, clock, log } = deps
-  const folder = join(deps.mount, 'sync')
-  const path = (id: string): string => join(folder, id, 'manifest')
-  const partPath = (id: string): string => join(folder, id, 'manifest.part')
-  /** Written by every later attempt: its time is that of the lease. */
-  const attemptPath = (id: string): string => join(folder, id, 'attempt')
-  const held = new Set<string>()
-  const active = new Set<string>()
-  /** Leases that are being removed: an attempt for the same image waits for the end, or its new manifest would be removed as well. */
-  const dropping = new Map<string, Promise<void>>()
-  /** Leases that protect what a sync under way counts on. */
-  const relied = new Set<string>()
-  for (const name of await disk.list(folder)) {
+  const { clock, log } = deps
+  const files = createLeaseFiles(deps.disk, join(deps.mount, 'sync'))
+  const state: LeaseState = { held: new Set(), active: new Set(), relied: new Set(), dropping: new Map() }
+  const { held, active, relied } = state
+  for (const name of await files.list()) {
     if (isId('img', name)) held.add(name)
-    else log.warn('something that is no lease lies among the syncs', { name })
+    else log.warn('a file that is not a lease is stored among the syncs', { name })
   }
-
-  const remove = async (id: string): Promise<void> => {
-    try {
-      await disk.removeTree(join(folder, id))
-      held.delete(id)
-      active.delete(id)
-      relied.delete(id)
-    } finally {
-      dropping.delete(id)
-    }
-  }
-  const drop = async (id: string): Promise<void> => {
-    if (!held.has(id)) return
-    const removal = remove(id)
-    dropping.set(
-      id,
-      removal.catch(() => {}),
-    )
-    await removal
-  }
-  /** From now on the lease does not expire, and nothing is removing it. */
-  const activate = async (id: string): Promise<void> => {
-    while (dropping.has(id)) await dropping.get(id)
-    active.add(id)
-  }
+  const drop = (id: string): Promise<void> => dropLease(state, id, () => files.remove(id))
 
   return {
     async find(id, manifestDigest) {
-      await activate(id)
-      if (!held.has(id)) return undefined
-      const file = await openLease(disk, path(id))
+      await activate(state, id)
+      const file = held.has(id) ? await files.open(id) : undefined
       if (!file) return undefined
-      const found = await opened(file, true).catch((error: unknown) => {
-        // Without its lease a sync moves again what gc took meanwhile; nothing that was acknowledged depends on it.
+      const found = await openLeased(file, true).catch((error: unknown) => {
+        // Without its lease a sync copies again what gc removed meanwhile; nothing that was acknowledged depends on it.
         if (error instanceof ManifestInvalid) return undefined
         throw error
       })
@@ -111,30 +78,16 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
         return undefined
       }
       relied.add(id)
-      await disk.writeFileAtomic(attemptPath(id), '')
+      await files.noteAttempt(id)
       return found
     },
     async receive(id, pieces) {
-      await activate(id)
-      await disk.makeFolder(join(folder, id))
+      await activate(state, id)
       held.add(id)
-      await disk.remove(partPath(id))
-      const file = await disk.openWrite(partPath(id), 'create')
-      try {
-        let at = 0
-        for await (const piece of pieces) {
-          await file.write([piece], at)
-          at += piece.byteLength
-        }
-        await file.sync()
-      } catch (error) {
-        await file.close()
-        throw error
-      }
-      return opened(file, false)
+      return openLeased(await files.receive(id, pieces), false)
     },
     async take(id) {
-      await disk.rename(partPath(id), path(id))
+      await files.take(id)
       relied.add(id)
     },
     release(id) {
@@ -143,87 +96,49 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     },
     drop,
     async expire({ dryRun = false } = {}) {
-      const ended: string[] = []
+      const expired: string[] = []
       for (const id of held) {
         if (active.has(id)) continue
-        const stats = [await disk.stat(path(id)), await disk.stat(attemptPath(id))]
-        const lastMs = Math.max(0, ...stats.map((stat) => stat?.modifiedMs ?? 0))
-        // An attempt may have begun since the first look. From here to the removal nothing is waited for.
+        const lastMs = await files.lastAttemptMs(id)
+        // An attempt may have begun meanwhile. From here to the removal nothing is awaited.
         if (clock.nowMs() - lastMs < LEASE_MS || active.has(id)) continue
-        ended.push(id)
+        expired.push(id)
         if (dryRun) continue
         await drop(id)
-        log.info('the lease of a sync ended', { image: id })
+        log.info('the lease of a sync expired', { image: id })
       }
-      return ended
+      return expired
     },
     roots: {
       *list() {
-        for (const id of held) yield leaseRoot(`sync ${id}`, () => walkLease(disk, path(id), () => relied.has(id)), deps.missing)
+        for (const id of held) yield leaseRoot(id, { files, missing: deps.missing, isRelied: () => relied.has(id) })
       },
     },
   }
 }
 
-/** The verified manifest in a file, which is closed with it. */
-async function opened(file: DiskFile, isFromBefore: boolean): Promise<LeasedManifest> {
-  try {
-    return { ...(await openManifest(file, HASHES)), isFromBefore, [Symbol.asyncDispose]: () => file.close() }
-  } catch (error) {
-    await file.close()
-    throw error
-  }
+/** Waits until the lease is not being removed, and keeps it from expiring. */
+async function activate({ active, dropping }: LeaseState, id: string): Promise<void> {
+  while (dropping.has(id)) await dropping.get(id)
+  active.add(id)
 }
 
-async function openLease(disk: Disk, path: string): Promise<DiskFile | undefined> {
-  try {
-    return await disk.openRead(path)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
-    throw error
+async function dropLease({ held, active, relied, dropping }: LeaseState, id: string, removeFiles: () => Promise<void>): Promise<void> {
+  if (!held.has(id)) return
+  const remove = async (): Promise<void> => {
+    try {
+      await removeFiles()
+      held.delete(id)
+      active.delete(id)
+      relied.delete(id)
+    } finally {
+      dropping.delete(id)
+    }
   }
-}
-
-/**
- * The blocks of a lease; of a damaged one those before the damage. One that a sync relies on must be whole: else the error goes to gc, which then
- * removes nothing.
- */
-async function* walkLease(disk: Disk, path: string, isRelied: () => boolean): AsyncGenerator<ManifestBlock> {
-  const file = await openLease(disk, path)
-  if (!file) {
-    if (isRelied()) throw new Error('the lease of a sync that is under way has vanished')
-    return
-  }
-  try {
-    yield* walkManifest(file, HASHES)
-  } catch (error) {
-    if (!(error instanceof ManifestInvalid) || isRelied()) throw error
-  } finally {
-    await file.close()
-  }
-}
-
-/** Names only slices that are here: what is still on its way is not missing. */
-function leaseRoot(name: string, blocks: () => AsyncIterable<ManifestBlock>, missing: LeasesDeps['missing']): SliceRoot {
-  return {
-    name,
-    async *entries() {
-      for await (const block of blocks()) {
-        let window: ManifestEntry[] = []
-        for (const entry of manifestEntries(block)) {
-          if (!entry.digest) continue
-          window.push(entry)
-          if (window.length < LOOKUPS) continue
-          yield* present(window, missing)
-          window = []
-        }
-        yield* present(window, missing)
-      }
-    },
-  }
-}
-
-function* present(entries: readonly ManifestEntry[], missing: LeasesDeps['missing']): Generator<ManifestEntry> {
-  const absent = new Set(missing(entries.map(({ digest }) => digest ?? new Uint8Array(0))))
-  for (const [i, entry] of entries.entries()) if (!absent.has(i)) yield entry
+  const removal = remove()
+  dropping.set(
+    id,
+    removal.catch(() => {}),
+  )
+  await removal
 }

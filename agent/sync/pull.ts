@@ -14,7 +14,8 @@ import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock, CrashPoint } from '../contract/runtime.ts'
 import type { SliceIngester, SliceReceiver } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
-import type { LeasedManifest, Leases } from './leases.ts'
+import type { LeasedManifest } from './lease-files.ts'
+import type { Leases } from './leases.ts'
 import { persistently } from './peer.ts'
 import { createBatcher, sliceWindows, spaceNeeded } from './plan.ts'
 import type { NamedSlice } from './plan.ts'
@@ -53,18 +54,17 @@ export interface PullOptions {
 /** Gives false when the image was here already. Throws ProblemError. */
 export async function pullImage(deps: PullDeps, source: PullSource, image: Image, options: PullOptions): Promise<boolean> {
   const { leases, crashPoint, images, space } = deps
-  const promiseKey = `sync ${image.id}`
   const movedBefore = options.counts.slicesMoved
   let isFromBefore = false
   let isPublished = false
   try {
-    await using leased = await manifestOf(deps, source, image, promiseKey, options.signal)
+    await using leased = await manifestOf(deps, source, image, options.signal)
     const { manifest } = leased
     isFromBefore = leased.isFromBefore
     const bytes = await countMissing(deps, manifest, options.signal)
     // The manifest is written once more, for the catalogue.
     const others = manifestLength(manifest.count)
-    if (!(await space.promise(promiseKey, spaceNeeded(bytes, image) + others))) {
+    if (!(await space.promise(promiseKey(image), spaceNeeded(bytes, image) + others))) {
       throw problem(
         'insufficient-storage',
         `Image ${image.name} needs up to ${spaceNeeded(bytes, image) + others} bytes, which are not left above the reserve.`,
@@ -72,7 +72,7 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     }
     if (!isFromBefore) await leases.take(image.id)
     crashPoint('sync:lease-taken')
-    await moveSlices(deps, source, { image, manifest, bytes, others, promiseKey }, options)
+    await moveSlices(deps, source, { image, manifest, bytes, others }, options)
     crashPoint('sync:slices-moved')
     const copied = { ...image, source: { ...image.source, kind: 'sync' as const, storeId: source.storeId, url: source.client.baseUrl } }
     const isNew = await images.adopt(copied, manifest)
@@ -80,7 +80,7 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     crashPoint('sync:adopted')
     return isNew
   } finally {
-    await space.promise(promiseKey, 0)
+    await space.promise(promiseKey(image), 0)
     // A lease that protects nothing is not kept for a day.
     const isOfUse = isFromBefore || options.counts.slicesMoved > movedBefore
     if (isPublished) await leases.drop(image.id)
@@ -92,15 +92,20 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
   }
 }
 
+/** Returns the key of the space that is promised to a pull. */
+function promiseKey({ id }: Pick<Image, 'id'>): string {
+  return `sync ${id}`
+}
+
 /** The manifest from an earlier attempt, or from the source, held against what the source said of the image. */
-async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, promiseKey: string, signal: AbortSignal): Promise<LeasedManifest> {
+async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, signal: AbortSignal): Promise<LeasedManifest> {
   const { clock, leases, space } = deps
   if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${client.baseUrl} yet; it is ${image.status} there.`)
   const known = await leases.find(image.id, image.manifestDigest)
   if (known) return known
   const leased = await persistently({ clock, signal, url: client.baseUrl }, async () => {
     try {
-      return await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space, promiseKey))
+      return await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space))
     } catch (error) {
       if (!(error instanceof ManifestInvalid)) throw error
       throw problem('peer-unreachable', `${client.baseUrl} sent a manifest that is not valid: ${error.message}.`, {}, { cause: error })
@@ -114,12 +119,12 @@ async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, 
 }
 
 /** The bytes of a manifest as they arrive, once there is space for all of them, here and in the catalogue. */
-async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space: Space, promiseKey: string): AsyncGenerator<Uint8Array> {
+async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space: Space): AsyncGenerator<Uint8Array> {
   let isPromised = false
   for await (const piece of pieces) {
     if (!isPromised) {
       const bytes = 2 * manifestLength(decodeManifestHeader(piece).count)
-      if (!(await space.promise(promiseKey, bytes)))
+      if (!(await space.promise(promiseKey(image), bytes)))
         throw problem('insufficient-storage', `The manifest of image ${image.name} needs ${bytes} bytes, which are not left above the reserve.`)
       isPromised = true
     }
@@ -156,7 +161,6 @@ interface Move {
   readonly bytes: number
   /** Bytes on disk beside them. */
   readonly others: number
-  readonly promiseKey: string
 }
 
 /**
@@ -204,14 +208,15 @@ async function moveSlices(deps: PullDeps, source: PullSource, move: Move, option
       if (await space.isBelowReserve()) throw problem('insufficient-storage', `The store has come to its reserve while image ${move.image.name} was copied.`)
       // Its pins last until the batch is durable: from then on the lease protects it.
       await using receiver = slices.receive()
-      await fetchBatch(deps, source, receiver, move.image, batch, { ...options, signal }, (bytes) => {
+      const onMoved = (bytes: number): void => {
         done += bytes
         options.onProgress(Math.min(done, move.bytes), move.bytes)
-      })
+      }
+      await fetchBatch(deps, source, { receiver, image: move.image, batch, onMoved }, { ...options, signal })
       await receiver.sync()
       crashPoint('sync:batch-synced')
       // What has landed is counted by the file system itself: only the rest stays promised.
-      await space.promise(move.promiseKey, spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
+      await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
     }
   }
   const lane = async (): Promise<void> => {
@@ -230,21 +235,22 @@ async function moveSlices(deps: PullDeps, source: PullSource, move: Move, option
   options.onProgress(move.bytes, move.bytes)
 }
 
-/** Moves the slices of one batch, in as many attempts as bring something. `moved` is told their uncompressed bytes. */
-async function fetchBatch(
-  { clock }: PullDeps,
-  { client }: PullSource,
-  receiver: SliceReceiver,
-  image: Image,
-  batch: readonly NamedSlice[],
-  { signal, counts }: PullOptions,
-  moved: (bytes: number) => void,
-): Promise<void> {
+interface BatchFetch {
+  readonly receiver: SliceReceiver
+  readonly image: Image
+  readonly batch: readonly NamedSlice[]
+  /** Called with the uncompressed bytes of slices that are here now. */
+  readonly onMoved: (bytes: number) => void
+}
+
+/** Moves the slices of one batch; an attempt that moved a slice does not count as a failed one. */
+async function fetchBatch({ clock }: PullDeps, { client }: PullSource, { receiver, image, batch, onMoved }: BatchFetch, options: PullOptions): Promise<void> {
+  const { signal, counts } = options
   let rest = batch
-  // Another lane, an upload or another sync may have brought some meanwhile.
+  // The other lane, an upload or another sync may have stored some meanwhile.
   const skipPresent = (): void => {
     const absent = new Set(receiver.pin(...columns(rest)))
-    for (const [i, { length }] of rest.entries()) if (!absent.has(i)) moved(length)
+    for (const [i, { length }] of rest.entries()) if (!absent.has(i)) onMoved(length)
     rest = rest.filter((_slice, i) => absent.has(i))
   }
   await persistently({ clock, signal, url: client.baseUrl }, async (progressed) => {
@@ -252,11 +258,9 @@ async function fetchBatch(
     if (rest.length === 0) return
     const asked = rest
     const lengthMax = asked.reduce((most, { length }) => Math.max(most, length), 0)
+    const digests = asked.map(({ digest }) => formatDigest(digest))
     let received = 0
-    for await (const frame of client.slices.fetch(
-      asked.map(({ digest }) => formatDigest(digest)),
-      { image: image.id, signal, lengthMax },
-    )) {
+    for await (const frame of client.slices.fetch(digests, { image: image.id, signal, lengthMax })) {
       const wanted = asked[received]
       if (!wanted || !isSame(frame.digest, wanted.digest) || frame.length !== wanted.length) throw new FrameInvalid('a slice came that was not asked for')
       await receiver.put(frame)
@@ -264,7 +268,7 @@ async function fetchBatch(
       counts.bytesMoved += FRAME_HEADER_BYTES + frame.stored.byteLength
       received++
       rest = asked.slice(received)
-      moved(frame.length)
+      onMoved(frame.length)
       progressed()
     }
     if (received < asked.length) throw new FrameInvalid(`${asked.length - received} slices did not come`)

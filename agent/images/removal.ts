@@ -1,0 +1,150 @@
+// Removal of an image: to the recycle bin, and for good.
+//
+// Purge: image.json says deleting → the manifest is gone, durably → the folder is gone. From the second step on gc may
+// remove the slices. The next start continues a purge that a crash interrupted.
+
+import { errorText } from '../../protocol/errors.ts'
+import type { Image } from '../../protocol/image.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
+import { formatTime } from '../../protocol/time.ts'
+import type { Disk } from '../contract/disk.ts'
+import { isDiskFull } from '../contract/failures.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { EmitEvent } from '../contract/work.ts'
+import { diskProblem } from './disk-problem.ts'
+import type { StoredImage } from './image-file.ts'
+import type { ImageKeeper } from './image-keeper.ts'
+import { binned, refuseDeletion, refuseUnreadable, removing } from './image-states.ts'
+import type { ManifestFiles } from './manifests/manifest-files.ts'
+import { planPrune } from './prune.ts'
+import type { PrunePlan } from './prune.ts'
+
+/** What deleting an image means: removed immediately, kept in the recycle bin for a time, or kept there for ever. */
+export interface RetentionPolicy {
+  readonly deletion: 'immediate' | 'delayed' | 'never'
+  readonly retentionMs: number
+}
+
+export interface PruneReport {
+  readonly dryRun: boolean
+  readonly purged: PrunePlan['purge']
+  /** Images that could not be purged, with the reason; the next prune tries again. */
+  readonly failed: readonly { readonly id: string; readonly reason: string }[]
+}
+
+export interface Removal {
+  /**
+   * Moves an image to the recycle bin and returns it, or removes it for good and returns undefined. An image that is in the bin already stays
+   * there unless `permanent`, which bypasses the bin: the way out of a full disk that does not wait for the retention.
+   */
+  delete(id: string, actor: string, options?: { readonly permanent: boolean }): Promise<Image | undefined>
+  /** Removes an image for good, whatever its status. */
+  purge(id: string, actor: string): Promise<void>
+  /** Purges images whose retention has ended. */
+  prune(options: { readonly dryRun: boolean; readonly signal?: AbortSignal }): Promise<PruneReport>
+}
+
+export interface RemovalDeps {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly log: Log
+  readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
+  readonly retention: RetentionPolicy
+  readonly keeper: ImageKeeper
+  readonly manifests: ManifestFiles
+}
+
+/** Creates the removal of images of a catalogue. */
+export function createRemoval(deps: RemovalDeps): Removal {
+  const { clock, emit, crashPoint, retention, keeper } = deps
+  return {
+    delete: (id, actor, { permanent } = { permanent: false }) =>
+      keeper.table.locked(id, async () => {
+        const stored = keeper.need(id)
+        if (stored.image.status === 'deleted' && !permanent) return stored.image
+        refuseUnreadable(stored.image)
+        refuseDeletion(stored.image)
+        if (permanent && retention.deletion === 'never') throw keptForEver(stored.image)
+        if (permanent || retention.deletion === 'immediate' || stored.image.status === 'deleting') {
+          await purgeLocked(deps, stored, actor)
+          return undefined
+        }
+        const { image } = await keeper.save(inBin(stored, retention, clock.nowMs()))
+        crashPoint('images:deleted')
+        emit({ type: 'image.deleted', severity: 'info', subject: id, message: `Image ${image.name} is in the recycle bin${until(image)}.`, actor })
+        return image
+      }),
+    purge: (id, actor) => keeper.table.locked(id, () => purgeLocked(deps, keeper.need(id), actor)),
+    async prune({ dryRun, signal }) {
+      const plan = planPrune(
+        keeper.table.all().map(({ image }) => image),
+        clock.nowMs(),
+      )
+      if (dryRun) return { dryRun, purged: plan.purge, failed: [] }
+      return { dryRun, ...(await executePrune(deps, plan, signal)) }
+    },
+  }
+}
+
+async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSignal | undefined): Promise<Omit<PruneReport, 'dryRun'>> {
+  const { clock, log, keeper } = deps
+  const purged: PrunePlan['purge'][number][] = []
+  const failed: { id: string; reason: string }[] = []
+  for (const victim of plan.purge) {
+    signal?.throwIfAborted()
+    try {
+      // The plan is checked again under the lock: the image may have been restored meanwhile.
+      const isGone = await keeper.table.locked(victim.id, async () => {
+        const stored = keeper.table.get(victim.id)
+        if (!stored || planPrune([stored.image], clock.nowMs()).purge.length === 0) return false
+        await purgeLocked(deps, stored, 'prune')
+        return true
+      })
+      if (isGone) purged.push(victim)
+    } catch (error) {
+      log.warn('an image could not be purged', { image: victim.id, error })
+      failed.push({ id: victim.id, reason: errorText(error) })
+    }
+  }
+  return { purged, failed }
+}
+
+/** Removes an image for good. The caller holds the lock of the image. */
+async function purgeLocked({ disk, emit, crashPoint, keeper, manifests }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
+  const { id, name } = stored.image
+  const marked = removing(stored)
+  try {
+    await keeper.save(marked)
+  } catch (error) {
+    // A full disk must not prevent making room: the removal of the manifest alone decides.
+    if (!(error instanceof ProblemError) || !isDiskFull(error.cause)) throw error
+    keeper.table.put(marked)
+  }
+  crashPoint('images:purge-marked')
+  try {
+    await manifests.remove(id)
+    crashPoint('images:purge-manifest-removed')
+    await disk.removeTree(keeper.folder(id))
+  } catch (error) {
+    throw diskProblem('The image could not be removed', error)
+  }
+  crashPoint('images:purge-removed')
+  keeper.table.remove(id)
+  keeper.unfinished.delete(id)
+  emit({ type: 'image.purged', severity: 'info', subject: id, message: `Image ${name} is removed for good; cleanup gives its space back.`, actor })
+}
+
+function keptForEver({ name }: Image): ProblemError {
+  return problem('feature-disabled', `Image ${name} stays: this store keeps deleted images for ever.`, {
+    action: 'Set images.deletion to delayed or immediate in the configuration of the store.',
+  })
+}
+
+function inBin(stored: StoredImage, retention: RetentionPolicy, nowMs: number): StoredImage {
+  return binned(stored, nowMs, retention.deletion === 'never' ? null : formatTime(nowMs + retention.retentionMs))
+}
+
+function until(image: Image): string {
+  return image.expiresAt === null ? ' and stays there' : ` until ${image.expiresAt}`
+}
