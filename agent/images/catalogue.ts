@@ -67,7 +67,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const { table } = keeper
   const pause = (): Promise<void> => clock.sleep(0)
   const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
-  const searches = createWorkQueue(1, (work, error) => log.error('work on the catalogue failed', { work, error }))
+  const searches = createWorkQueue({ clock, concurrency: 1, onFailure: (work, error) => log.error('work on the catalogue failed', { work, error }) })
   const holds = createContentHolds()
 
   const loading = { disk, clock, log, emit, folder: join(deps.mount, 'images'), quarantine: join(deps.mount, 'quarantine'), keeper, manifests }

@@ -12,9 +12,16 @@ import { examineImage } from './examination.ts'
 import type { ExaminationDeps } from './examination.ts'
 import { concluded, givenUp, lacksDigest, withDigest } from './image-states.ts'
 import { createWorkQueue } from './work-queue.ts'
+import type { WorkQueue } from './work-queue.ts'
 
 /** Images inspected in parallel: an inspection reads a few hundred kilobytes. */
 const INSPECTIONS_MAX = 2
+/** Estimated time of an inspection in milliseconds: it sets how the images of several owners alternate. */
+const INSPECTION_MS = 100
+/** Bytes that are hashed in a millisecond, to estimate how long a digest takes. */
+const HASHED_BYTES_PER_MS = 1_000_000
+/** From this length on, a digest takes minutes and is verified in a queue of its own, because verifications are not interrupted. */
+export const LONG_IMAGE_BYTES = 32 * 1024 ** 3
 /** Attempts at an inspection that fails because of the disk, and the wait between them in milliseconds. */
 const ATTEMPTS_MAX = 10
 const ATTEMPT_WAIT_MS = 30_000
@@ -43,10 +50,13 @@ export function createSettling(deps: SettlingDeps): Settling {
     // Work on an image that was removed meanwhile may fail.
     if (keeper.table.get(key)) log.error('work on an image failed', { image: key, error })
   }
-  const inspections = createWorkQueue(INSPECTIONS_MAX, onFailure)
-  // Two queues: digests that a client waits for must not wait for the others.
-  const verifications = createWorkQueue(1, onFailure)
-  const digests = createWorkQueue(1, onFailure)
+  const createQueue = (concurrency: number): WorkQueue => createWorkQueue({ clock, concurrency, onFailure })
+  const inspections = createQueue(INSPECTIONS_MAX)
+  // Digests that a client waits for must wait neither for the others nor for an image of a terabyte.
+  const verifications = createQueue(1)
+  const longVerifications = createQueue(1)
+  const digests = createQueue(1)
+  const queues = [inspections, verifications, longVerifications, digests]
   const ended = new AbortController()
 
   const settle = async (id: string, signal: AbortSignal): Promise<void> => {
@@ -56,12 +66,15 @@ export function createSettling(deps: SettlingDeps): Settling {
   const resume: Settling['resume'] = (id) => {
     const stored = keeper.table.get(id)
     if (!stored) return
+    const { length, owner } = stored.image
+    const account = owner ?? ''
     if (stored.image.status === 'creating') {
-      const queue = stored.life.declared.digest === null ? inspections : verifications
-      queue.add(id, (signal) => settle(id, signal))
+      const isVerified = stored.life.declared.digest !== null
+      const queue = !isVerified ? inspections : length < LONG_IMAGE_BYTES ? verifications : longVerifications
+      queue.add(id, (signal) => settle(id, signal), { account, costMs: INSPECTION_MS + (isVerified ? length / HASHED_BYTES_PER_MS : 0) })
     } else if (lacksDigest(stored)) {
       const standAside = createStandAside({ clock, quietMs: deps.quietMs })
-      digests.add(id, (signal) => computeDigest(deps, id, standAside, signal))
+      digests.add(id, (signal) => computeDigest(deps, id, standAside, signal), { account, costMs: length / HASHED_BYTES_PER_MS })
     }
   }
   return {
@@ -69,11 +82,11 @@ export function createSettling(deps: SettlingDeps): Settling {
     settle: (id) => settle(id, ended.signal),
     async settled() {
       // An inspection may order a digest, so the queue of digests is the last.
-      for (const queue of [inspections, verifications, digests]) await queue.idle()
+      for (const queue of queues) await queue.idle()
     },
     async [Symbol.asyncDispose]() {
       ended.abort()
-      await Promise.all([inspections, verifications, digests].map((queue) => queue[Symbol.asyncDispose]()))
+      await Promise.all(queues.map((queue) => queue[Symbol.asyncDispose]()))
     },
   }
 }

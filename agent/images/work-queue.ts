@@ -1,25 +1,71 @@
-// A queue for work behind the scenes: a bounded number at once, urgent work first, nothing twice.
+// A queue for background work: a bounded number of items runs in parallel, and no key waits twice. Short work goes first, but every item ages,
+// and the items of one account are spread, so that neither one long item nor one busy account delays all others.
+
+import type { Clock } from '../contract/runtime.ts'
+
+/** What decides when an item runs. */
+export interface WorkOptions {
+  /** Estimated length in milliseconds; 0 when not given. */
+  readonly costMs?: number
+  /** Whose work it is: items of one account are due one after another. Without it, an item is due by its own cost alone. */
+  readonly account?: string
+}
 
 export interface WorkQueue extends AsyncDisposable {
-  /** Queues work under a key; a key that waits already is not queued again. Failures are the work's own to report. */
-  add(key: string, run: (signal: AbortSignal) => Promise<void>, options?: { readonly urgent?: boolean }): void
+  /**
+   * Adds work under a key; work that waits under this key already is replaced and keeps its place. An item is due once its cost has passed since
+   * it was added, or since the item before it of the same account was due; the item that is due first runs first. So an item waits at most for
+   * those that were due before it, however many shorter ones come later. Failures are reported to `onFailure`.
+   */
+  add(key: string, run: (signal: AbortSignal) => Promise<void>, options?: WorkOptions): void
   /** Resolves when nothing waits and nothing runs. */
   idle(): Promise<void>
 }
 
-/** Disposing aborts what runs, drops what waits, and resolves when all has ended. */
-export function createWorkQueue(concurrency: number, onFailure: (key: string, error: unknown) => void): WorkQueue {
-  const waiting = new Map<string, { run: (signal: AbortSignal) => Promise<void>; urgent: boolean }>()
+export interface WorkQueueDeps {
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  /** Items that run in parallel. */
+  readonly concurrency: number
+  readonly onFailure: (key: string, error: unknown) => void
+}
+
+interface Item {
+  run: (signal: AbortSignal) => Promise<void>
+  readonly dueMs: number
+  readonly account: string | undefined
+}
+
+/** Creates an empty queue. Disposing aborts what runs, drops what waits, and resolves when all has ended. */
+export function createWorkQueue({ clock, concurrency, onFailure }: WorkQueueDeps): WorkQueue {
+  const waiting = new Map<string, Item>()
+  /** Items that wait for each account, and when the last one is due. */
+  const accounts = new Map<string, { items: number; lastDueMs: number }>()
   const ended = new AbortController()
   let running = 0
   let whenIdle: PromiseWithResolvers<void> | undefined
 
+  /** Adds an item to its account and returns when the item is due. */
+  const enter = (account: string | undefined, costMs: number): number => {
+    const nowMs = clock.monotonicMs()
+    if (account === undefined) return nowMs + costMs
+    const known = accounts.get(account) ?? { items: 0, lastDueMs: 0 }
+    const lastDueMs = Math.max(nowMs, known.lastDueMs) + costMs
+    accounts.set(account, { items: known.items + 1, lastDueMs })
+    return lastDueMs
+  }
+  const leave = (account: string | undefined): void => {
+    const known = account === undefined ? undefined : accounts.get(account)
+    if (account === undefined || !known) return
+    if (known.items === 1) accounts.delete(account)
+    else known.items--
+  }
   const next = (): void => {
     while (running < concurrency && !ended.signal.aborted) {
-      const found = [...waiting].find(([, work]) => work.urgent) ?? waiting.entries().next().value
+      const found = firstDue(waiting)
       if (!found) break
-      const [key, { run }] = found
+      const [key, { run, account }] = found
       waiting.delete(key)
+      leave(account)
       running++
       void run(ended.signal)
         .catch((error: unknown) => {
@@ -39,17 +85,26 @@ export function createWorkQueue(concurrency: number, onFailure: (key: string, er
     return promise.finally(() => (whenIdle = undefined))
   }
   return {
-    add(key, run, { urgent = false } = {}) {
+    add(key, run, { costMs = 0, account } = {}) {
       if (ended.signal.aborted) return
-      if (waiting.has(key)) urgent ||= waiting.get(key)?.urgent ?? false
-      waiting.set(key, { run, urgent })
+      const known = waiting.get(key)
+      if (known) known.run = run
+      else waiting.set(key, { run, account, dueMs: enter(account, costMs) })
       next()
     },
     idle,
     async [Symbol.asyncDispose]() {
-      ended.abort()
+      ended.abort(new Error('the agent is stopping'))
       waiting.clear()
+      accounts.clear()
       await idle()
     },
   }
+}
+
+/** Returns the item that is due first; of several, the one that was added first. */
+function firstDue(waiting: ReadonlyMap<string, Item>): [string, Item] | undefined {
+  let first: [string, Item] | undefined
+  for (const entry of waiting) if (!first || entry[1].dueMs < first[1].dueMs) first = entry
+  return first
 }

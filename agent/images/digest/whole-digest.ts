@@ -34,7 +34,7 @@ export interface WholeDigestOptions {
 
 /** The digest of all bytes of an image. Throws SliceUnreadable when a slice cannot be had, and the signal's reason when aborted. */
 export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
-  using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited)
+  using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited, signal)
   let taken = 0
   for await (const { start, end, isZero } of spansOf(manifest, pause)) {
     if (isZero) {
@@ -98,7 +98,7 @@ function openInlineSink(): DigestSink {
   }
 }
 
-function openWorkerSink(isAwaited: boolean): DigestSink {
+function openWorkerSink(isAwaited: boolean, signal: AbortSignal): DigestSink {
   const worker = new Worker(new URL('./digest-worker.ts', import.meta.url).href)
   const free: ArrayBuffer[] = []
   let made = 0
@@ -106,6 +106,12 @@ function openWorkerSink(isAwaited: boolean): DigestSink {
   const ended = Promise.withResolvers<string>()
   // Somebody may leave before the end: a failure then is nobody's news.
   ended.promise.catch(() => {})
+  // Zeros are hashed for minutes: an abort must not wait for them.
+  const onAbort = (): void => {
+    ended.reject(signal.reason)
+    whenFree?.reject(signal.reason)
+  }
+  signal.addEventListener('abort', onAbort)
   const send = (order: DigestOrder, transfer: ArrayBuffer[] = []): void => worker.postMessage(order, transfer)
   if (!isAwaited) send({ kind: 'background' })
 
@@ -157,6 +163,9 @@ function openWorkerSink(isAwaited: boolean): DigestSink {
       send({ kind: 'end' })
       return ended.promise
     },
-    [Symbol.dispose]: () => worker.terminate(),
+    [Symbol.dispose]() {
+      signal.removeEventListener('abort', onAbort)
+      worker.terminate()
+    },
   }
 }

@@ -1,0 +1,75 @@
+// The queue of background work: short work first, none waits for ever, no account delays the others.
+
+import { describe, expect, test } from 'bun:test'
+import { createWorkQueue } from '../../../agent/images/work-queue.ts'
+import type { WorkOptions } from '../../../agent/images/work-queue.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+
+/** A queue that runs one item at a time, blocked until the test lets it go, and records the order. */
+function createFixture() {
+  const clock = createManualClock()
+  const failures: string[] = []
+  const order: string[] = []
+  const queue = createWorkQueue({ clock, concurrency: 1, onFailure: (key) => void failures.push(key) })
+  const gate = Promise.withResolvers<void>()
+  queue.add('gate', () => gate.promise)
+  const add = (key: string, options: WorkOptions = {}): void =>
+    queue.add(
+      key,
+      async () => {
+        order.push(key)
+      },
+      options,
+    )
+  const run = async (): Promise<string[]> => {
+    gate.resolve()
+    await queue.idle()
+    return order
+  }
+  return { clock, queue, failures, add, run }
+}
+
+describe('work queue', () => {
+  test('runs short work before long work', async () => {
+    const { add, run } = createFixture()
+    add('long', { costMs: 60_000 })
+    add('middle', { costMs: 500 })
+    add('short', { costMs: 10 })
+    expect(await run()).toEqual(['short', 'middle', 'long'])
+  })
+
+  test('runs long work before short work that came later than the long work takes', async () => {
+    const { clock, add, run } = createFixture()
+    add('long', { costMs: 60_000 })
+    clock.advance(30_000)
+    add('soon', { costMs: 10 })
+    clock.advance(40_000)
+    add('late', { costMs: 10 })
+    expect(await run()).toEqual(['soon', 'long', 'late'])
+  })
+
+  test('alternates between accounts, however much one of them adds first', async () => {
+    const { add, run } = createFixture()
+    for (let i = 1; i <= 4; i++) add(`ann ${i}`, { account: 'ann', costMs: 100 })
+    for (let i = 1; i <= 2; i++) add(`bob ${i}`, { account: 'bob', costMs: 100 })
+    expect(await run()).toEqual(['ann 1', 'bob 1', 'ann 2', 'bob 2', 'ann 3', 'ann 4'])
+  })
+
+  test('runs a key once, where it was first added', async () => {
+    const { add, run } = createFixture()
+    add('a', { costMs: 10 })
+    add('b', { costMs: 20 })
+    add('a', { costMs: 1000 })
+    expect(await run()).toEqual(['a', 'b'])
+  })
+
+  test('reports failures and goes on', async () => {
+    const { queue, failures, add, run } = createFixture()
+    queue.add('broken', async () => {
+      throw new Error('no')
+    })
+    add('next', { costMs: 10 })
+    expect(await run()).toEqual(['next'])
+    expect(failures).toEqual(['broken'])
+  })
+})
