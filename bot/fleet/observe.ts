@@ -13,6 +13,8 @@ import type { StoreRecord } from './registry.ts'
 
 /** The check of an agent whose next step is better said in commands of this bot. */
 const SPACE_CHECK = 'free-space'
+/** The check that fails when the mount path cannot be reached. */
+export const MOUNT_CHECK = 'mount-path'
 
 export interface Observation {
   readonly record: StoreRecord
@@ -40,13 +42,13 @@ export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): 
   return contacts.map((contact) => judge(contact, fleet))
 }
 
-/** The description of the store; null when the agent cannot give it, as while the mount path fails: health then says why. */
+/** The description of the store; null when the agent cannot return it, or not in time, as while the mount path fails: health then says why. */
 async function describedStore(agent: AgentClient): Promise<Store | null> {
   try {
     return await agent.store.get()
   } catch (error) {
-    const isRefused = error instanceof ProblemError && error.isFromPeer && error.code !== 'unauthenticated' && error.code !== 'forbidden'
-    if (isRefused) return null
+    const isTolerated = error instanceof ProblemError && error.code !== 'unauthenticated' && error.code !== 'forbidden'
+    if (isTolerated) return null
     throw error
   }
 }
@@ -81,6 +83,8 @@ function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet:
       }
       if (store && record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
       const worst = health.checks.filter((check) => check.state === 'failed' || check.state === 'warning')
+      // While the mount path fails, the space is unknown and not short.
+      const isMeasured = !worst.some((check) => check.name === MOUNT_CHECK && check.state === 'failed')
       worst.sort((a, b) => Number(a.state === 'warning') - Number(b.state === 'warning'))
       return {
         ...base,
@@ -88,7 +92,7 @@ function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet:
         state: store ? health.state : 'error',
         finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; ') || (store ? '' : 'The agent cannot describe its store.'),
         impact: sentences(worst.map((check) => check.impact)),
-        action: sentences(worst.map((check) => (check.name === SPACE_CHECK ? spaceAdvice(record) : check.action))),
+        action: sentences(worst.map((check) => (check.name === SPACE_CHECK && isMeasured ? spaceAdvice(record) : check.action))),
         checks: health.checks,
         store,
       }

@@ -6,10 +6,9 @@ import type { Check } from '../../protocol/health.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatAt } from '../views/phrases.ts'
+import { MOUNT_CHECK } from './observe.ts'
 import type { StoreRecord } from './registry.ts'
 
-/** The check that fails when no file of an image can be read. */
-const MOUNT_CHECK = 'mount-path'
 /** Newest events that are searched for the moment at which the check failed. */
 const EVENTS_READ = 500
 

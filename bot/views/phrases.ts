@@ -91,6 +91,11 @@ export function percent(part: number, whole: number): string {
   return `${Math.floor((100 * part) / Math.max(1, whole))} %`
 }
 
+/** The text with a full stop at its end. */
+export function asSentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`
+}
+
 /** `1 image`, `3 images`. */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -78,7 +78,7 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     { label: 'Name', value: image.name },
     { label: 'Id', value: image.id },
     { label: 'Status', value: statusWord(image.status), tone: statusTone(image.status) },
-    ...optional('Reason', image.statusReason),
+    ...(storeFailure?.isUnreadable ? [] : optional('Reason', image.statusReason)),
     ...(storeFailure ? [{ label: store.name, value: failureText(storeFailure), tone: 'bad' as const }] : []),
     ...optional('Next', statusAdvice({ store, image })),
     { label: 'Stores', value: copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`).join(', ') },

@@ -2,6 +2,7 @@
 
 import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/image.ts'
 import type { Image } from '../../../protocol/image.ts'
+import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { Action, ChecklistItem } from '../../views/view.ts'
@@ -17,8 +18,14 @@ export interface HoldingStore {
   readonly store: Store
 }
 
-/** The stores of these images, asked once each. Throws what `askStore` throws. */
-export function holdingStores(context: CommandContext, found: readonly FoundImage[]): Promise<HoldingStore[]> {
+/** The stores of these images, asked once each. Throws `store-unavailable` for one that cannot read its mount path, and what `askStore` throws. */
+export async function holdingStores(context: CommandContext, found: readonly FoundImage[]): Promise<HoldingStore[]> {
+  const unreadable = found.find(({ storeFailure }) => storeFailure?.isUnreadable)
+  if (unreadable?.storeFailure) {
+    throw problem('store-unavailable', `${unreadable.store.name} cannot read its mount path, so ${unreadable.image.name} cannot be deleted now.`, {
+      action: `${unreadable.storeFailure.action} Then run the command again.`,
+    })
+  }
   const records = [...new Map(found.map(({ store }) => [store.name, store])).values()]
   return Promise.all(records.map(async (record) => ({ record, store: await askStore(context, record, (agent) => agent.store.get()) })))
 }

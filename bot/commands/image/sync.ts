@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import type { FollowedTask } from '../../views/view.ts'
-import { statusWord } from '../../views/phrases.ts'
+import { asSentence, statusWord } from '../../views/phrases.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
@@ -68,7 +68,7 @@ function copiesOf(text: string, found: readonly FoundImage[], notes: readonly st
   if (readable.length === 0 && first) {
     throw problem(
       'wrong-status',
-      `${first.image.name} is ${statusWord(first.image.status)} in ${first.store.name}: ${first.image.statusReason ?? 'it cannot be copied now'}.`,
+      `${first.image.name} is ${statusWord(first.image.status)} in ${first.store.name}: ${asSentence(first.image.statusReason ?? 'it cannot be copied now')}`,
       { action: statusAdvice(first) ?? 'Wait until it is Available.' },
     )
   }

@@ -5,7 +5,7 @@ import { formatDuration } from '../../../protocol/units.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import { observationJson } from '../../fleet/observe.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
-import { formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
+import { asSentence, formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { quoteWord } from '../line.ts'
 
 export const STORE_COLUMNS: readonly Column[] = [
@@ -85,10 +85,6 @@ export function stateNotes(seen: readonly Observation[]): string[] {
     .map(({ record, state, finding, action }) =>
       [`${record.name} is ${stateWord(state)}${finding === '' ? '.' : `: ${asSentence(finding)}`}`, action].filter((text) => text !== '').join(' '),
     )
-}
-
-function asSentence(text: string): string {
-  return text.endsWith('.') ? text : `${text}.`
 }
 
 /** A store for `--json`: the description of its agent, and what the bot observed. */

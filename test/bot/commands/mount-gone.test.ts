@@ -34,10 +34,20 @@ test('image list, show and sync say that the files cannot be read, since when an
   expect(show.output).toContain('✖ File unavailable')
   expect(show.output).toContain('store health edge-a')
   expect(show.output).not.toContain('Available')
-  expect((await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')).code).toBe(1)
+  for (const verb of ['delete', 'purge']) {
+    const { code, output } = await runCommand(bot, 'image', verb, 'disk', '--confirm', 'disk')
+    expect({ verb, code, output }).toEqual({
+      verb,
+      code: 1,
+      output: expect.stringContaining('edge-a cannot read its mount path, so disk cannot be deleted now.'),
+    })
+  }
+  expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-a')).output).toContain('disk is File unavailable in edge-a')
   const health = await runCommand(bot, 'store', 'health', 'edge-a')
   expect(health.output).toContain('mount-path')
   expect(health.output).toMatch(/Next +Mount .* again/)
+  // The space cannot be measured, which says nothing about whether the disk is full.
+  expect(health.output).not.toContain('Make room')
 
   await rename(folder.file('away'), folder.file('store'))
   await until('health is well again', async () => (await agent.client.health()).state !== 'error')
