@@ -1,4 +1,4 @@
-// The catalogue as other capabilities see it: they bring images to it, and it tells where every image is in its life.
+// The catalogue as other capabilities see it: they publish images and read their content.
 
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
@@ -6,7 +6,7 @@ import type { Image, ImageDraft } from '../../protocol/image.ts'
 /** An image, or one that an unfinished upload will become, and its owner; null for none. */
 export type OwnedImage = Pick<Image, 'id' | 'owner'>
 
-/** What is known of a new image when its bytes are whole. */
+/** A new image whose bytes are complete. */
 export interface NewImage {
   /** Chosen by the caller before the first byte, so that publishing twice is publishing once. */
   readonly id: string
@@ -16,7 +16,7 @@ export interface NewImage {
 
 /** Content of a new image: every slice of it is durable, and protected from gc, until `publish` resolves. */
 export interface NewContent {
-  /** Entries in image order, a block of them at a time so that no image has to fit into memory. Can be read more than once. */
+  /** Entries in image order, a block at a time, so that no image has to fit into memory. Can be read more than once. */
   readonly blocks: () => AsyncIterable<Iterable<ManifestEntry>>
   /** Bytes that the entries cover. */
   readonly length: number
@@ -27,7 +27,7 @@ export interface NewContent {
 export interface ImagePublisher {
   /**
    * Writes manifest and image.json (durable when it resolves) with status `creating`, and starts inspection, which makes it
-   * available or error. Idempotent by id: a second call with the same id gives the image as it stands.
+   * available or error. Idempotent by id: a second call with the same id returns the image as it is.
    */
   publish(image: NewImage, content: NewContent): Promise<Image>
   /**
@@ -35,11 +35,11 @@ export interface ImagePublisher {
    * and what to do. Idempotent by id, as `publish` is.
    */
   refuse(image: NewImage, length: number, reason: string): Promise<Image>
-  /** The image published under this id, in whatever state; undefined when there is none. */
+  /** Returns the image published under this id, whatever its status; undefined when there is none. */
   find(id: string): Image | undefined
   /**
    * Publishes an image copied from another store, metadata and id kept. The manifest's slices must be durable and pinned.
-   * An image with this id in the recycle bin is restored. Gives false when it was already there.
+   * An image with this id in the recycle bin is restored. Returns false when it is there already.
    */
   adopt(image: Image, manifest: Manifest): Promise<boolean>
 }
@@ -62,10 +62,10 @@ export interface ImageVerification {
   isWhole(id: string): Promise<boolean>
 }
 
-/** Access to content for the ones that serve it. */
+/** Access to content for the routes that serve it. */
 export interface ImageContents {
   find(id: string): Image | undefined
-  /** By id, or by name when exactly one image outside the recycle bin has it. */
+  /** Returns an image by id, or by name when exactly one image outside the recycle bin has it. */
   resolve(idOrName: string): Image | undefined
   /**
    * The manifest of a published image, and its slices, until it is disposed, whatever becomes of the image. Throws ProblemError

@@ -1,6 +1,6 @@
-// Space above the reserve, held against everything that adds data.
+// Space above the reserve, checked by everything that adds data.
 
-/** How much may still be added, now. Promises are what running uploads and syncs were granted and have not yet sent. */
+/** How much may still be added. Promises are bytes that uploads and syncs were granted and have not yet written. */
 export interface SpaceState {
   readonly totalBytes: number
   readonly freeBytes: number
@@ -10,13 +10,13 @@ export interface SpaceState {
   readonly availableBytes: number
 }
 
-/** What a transfer asks for that may have only a share of what is free. */
+/** A request for space of a transfer that may have only a share of what is free. */
 export interface ShareOrder {
   /** The transfer; a later promise replaces an earlier one with the same key. */
   readonly key: string
   /** Whose share it is: the promises of one account together get at most half of what is free above the reserve and not promised to others. */
   readonly account: string
-  /** Bytes that the transfer may still write; 0 takes the promise back. */
+  /** Bytes that the transfer may still write; 0 removes the promise. */
   readonly bytes: number
   /** Bytes for which there must be room now, whether they are promised or not. */
   readonly fitting: number
@@ -25,8 +25,8 @@ export interface ShareOrder {
 export interface Space {
   state(): Promise<SpaceState>
   /**
-   * Promises bytes to a transfer under a key, replacing an earlier promise of the same key; 0 takes it back.
-   * Gives false, and changes nothing, when there is not enough above the reserve.
+   * Promises bytes to a transfer under a key, replacing an earlier promise of the same key; 0 removes it.
+   * Returns false, and changes nothing, when there is not enough above the reserve.
    */
   promise(key: string, bytes: number): Promise<boolean>
   /**

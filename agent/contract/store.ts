@@ -1,16 +1,16 @@
-// The store as a whole: its name, whether it takes new data, and small values that the agent keeps beside it.
+// The store as a whole: its name, whether it accepts new data, and small values that the agent stores about it.
 
 import type { StorePatch } from '../../protocol/store.ts'
 
 /** Small JSON documents in the state folder, by key. Reading is from memory or nearly so. */
 export interface KeptValues {
-  /** The document, or undefined when there is none; checked by the reader. */
+  /** Returns the document, undefined when there is none. The reader validates it. */
   read(key: string): unknown
   /** Replaces the document; durable when it returns. */
   write(key: string, value: unknown): void
 }
 
-/** Whether the store takes new images and uploads. What is in it stays readable in either case. */
+/** Whether the store accepts new images and uploads. Existing images stay readable in either case. */
 export interface StoreGate {
   isEnabled(): boolean
   /** Throws ProblemError `store-disabled` with the reason unless the store is enabled. */

@@ -28,7 +28,7 @@ export interface DamageDeps {
   readonly resume: (id: string) => void
 }
 
-/** What a finished scrub says of the images. */
+/** What a finished scrub found about images. */
 export interface ScrubFindings {
   /** Names of roots with at least one bad slice. */
   readonly damagedRoots: readonly string[]
@@ -37,11 +37,11 @@ export interface ScrubFindings {
 }
 
 export interface Damage {
-  /** Makes the images of these roots degraded. Roots of others are passed over; never throws. */
+  /** Marks the images of these roots as degraded. Ignores other roots; never throws. */
   markDamaged(roots: readonly string[], reason: string): Promise<void>
-  /** Makes images degraded that a scrub found bad, and available again those it found whole. Never throws. */
+  /** Marks images as degraded that a scrub found damaged, and as available again those it found whole. Never throws. */
   applyScrub(findings: ScrubFindings): Promise<void>
-  /** Makes an image whose manifest cannot be used an error; never throws. */
+  /** Marks an image whose manifest cannot be used as an error; never throws. */
   manifestDamaged(id: string, reason: string): Promise<void>
   /** Gives an image its earlier status back once its manifest is whole again; never throws. */
   manifestWhole(id: string): Promise<void>
@@ -50,9 +50,9 @@ export interface Damage {
    * for the same image share one pass. Throws errors of the disk.
    */
   verifyManifest(id: string): Promise<boolean>
-  /** Changes an image, in memory even where the disk takes nothing; never throws. */
+  /** Changes an image, in memory even if the disk cannot be written; never throws. */
   noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
-  /** The verified manifest, to be disposed; a damaged one is marked and thrown as `data-corrupt`. */
+  /** Returns the verified manifest, to be disposed. Marks an image whose manifest is damaged, and throws `data-corrupt`. */
   manifest(id: string): Promise<HeldManifest>
 }
 
@@ -64,7 +64,7 @@ export function createDamage(deps: DamageDeps): Damage {
     try {
       await keeper.note(id, edit)
     } catch (error) {
-      // It holds in memory; the next start finds it again or the next scrub does.
+      // The change stays in memory; the next start or scrub finds the damage again.
       log.warn('the state of an image could not be saved', { image: id, error })
     }
   }

@@ -1,5 +1,5 @@
-// Damaged slices and the images that need them: a slice that a read found bad makes every image degraded that names it,
-// found by one pass over the manifests behind the scenes.
+// Damaged slices and the images that need them: when a read finds a damaged slice, a pass over all manifests in the background marks every
+// image that names it as degraded.
 
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Log } from '../contract/runtime.ts'
@@ -9,7 +9,7 @@ import type { ImageTable } from './image-table.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { WorkQueue } from './work-queue.ts'
 
-/** Slices that wait for a pass; more are left to the next scrub, which finds them all. */
+/** Slices that wait for a pass; further ones are left to the next scrub, which finds all of them. */
 const PENDING_MAX = 10_000
 
 interface DamagedSlice {
@@ -23,11 +23,11 @@ export interface DamagedSlicesDeps {
   readonly manifests: ManifestFiles
   readonly damage: Pick<Damage, 'markDamaged'>
   readonly queue: WorkQueue
-  /** Lets the event loop have its turn. */
+  /** Lets other work on the event loop run. */
   readonly pause: () => Promise<void>
 }
 
-/** Takes a slice that was found bad; never throws and never waits. Slices that come during a pass wait for the next one. */
+/** Returns a function that reports a damaged slice; it never throws and never waits. Slices reported during a pass wait for the next one. */
 export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Array, reason: string) => void {
   const { log, table, manifests, damage, queue, pause } = deps
   // By their first 48 bits, which are a safe integer.
@@ -44,7 +44,7 @@ export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Arra
         if (found) await damage.markDamaged([rootName(image.id)], `a slice of it is damaged: ${found.reason}. ${SLICES_ACTION}`)
       } catch (error) {
         signal.throwIfAborted()
-        // An image whose manifest cannot be read has a worse fault, which those who need it find.
+        // A manifest that cannot be read is a worse fault, which its next reader reports.
         log.warn('a manifest could not be searched for damaged slices', { image: image.id, error })
       }
     }
@@ -56,7 +56,7 @@ export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Arra
   }
 }
 
-/** The first slice of a manifest that is sought. */
+/** Returns the first slice of a manifest that is among those sought. */
 async function searchManifest(
   manifest: Manifest,
   sought: ReadonlyMap<number, DamagedSlice>,

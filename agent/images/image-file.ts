@@ -16,19 +16,19 @@ const MIDDLE = '","image":'
 const TAIL = '}\n'
 const DIGEST_TEXT_LENGTH = 71
 
-/** What the catalogue remembers of an image beyond what clients see. */
+/** What the catalogue stores about an image beyond what clients see. */
 const lifeSchema = z.object({
-  /** What the one who brought the image said of it; held against the bytes before it becomes available. */
+  /** What the uploader declared about the image; compared with the bytes before it becomes available. */
   declared: z
     .object({ digest: z.string().nullable(), format: imageFormatSchema.nullable(), kind: imageKindSchema.nullable() })
     .default({ digest: null, format: null, kind: null }),
-  /** Status from before the recycle bin or before damage, to go back to. */
+  /** Status before the recycle bin or before damage, to return to. */
   before: z.object({ status: imageStatusSchema, statusReason: z.string().nullable() }).nullable().default(null),
   /** What is damaged: slices of it, its manifest, or its metadata. */
   damage: z.enum(['slices', 'manifest', 'metadata']).nullable().default(null),
   /** When damage was last seen, in milliseconds since 1970: a scrub that began before does not clear it. */
   damagedAtMs: z.number().default(0),
-  /** The digest is another store's word and not yet computed from the bytes here. */
+  /** Whether the digest was only named by another store and not yet computed from the bytes here. */
   digestClaimed: z.boolean().default(false),
 })
 
@@ -46,7 +46,7 @@ export function newLife(life: Partial<ImageLife> = {}): ImageLife {
   return { ...lifeSchema.parse({}), ...life }
 }
 
-/** The bytes of an image.json. */
+/** Returns the bytes of an image.json. */
 export async function encodeImageFile(stored: StoredImage): Promise<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
   const value = encoder.encode(JSON.stringify({ ...stored.image, life: stored.life }))

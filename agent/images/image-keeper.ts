@@ -13,13 +13,13 @@ export interface ImageKeeper {
   folder(id: string): string
   /** Images whose image.json is missing: a publish was cut, or the file was lost. Publishing them again completes them. */
   readonly unfinished: Set<string>
-  /** The image, or the problem `not-found`. */
+  /** Returns the image. Throws `not-found`. */
   need(id: string): StoredImage
   /** Writes image.json, durable when it resolves, then changes the table. The caller holds the lock of the image. */
   save(stored: StoredImage): Promise<StoredImage>
-  /** One change under the lock of the image; `edit` gives undefined to leave it as it is. */
+  /** Makes one change under the lock of the image; `edit` returns undefined to leave it as it is. */
   change(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<StoredImage>
-  /** Like `change`, but holds in memory even where the disk takes nothing: a fact that was found is not lost to EROFS. */
+  /** Like `change`, but the change stays in memory even if the disk cannot be written: a finding is not lost to EROFS. */
   note(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
 }
 

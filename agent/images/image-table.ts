@@ -20,11 +20,11 @@ export interface ImageTable {
   each(): Iterable<StoredImage>
   /** Counts every change of any image. */
   version(): number
-  /** Counts images that came or went; what was counted over all images holds until it changes. */
+  /** Counts additions and removals; a figure over all images is valid until this changes. */
   revision(): number
 }
 
-/** Makes an empty table; `changed` is called after every change of any image. */
+/** Creates an empty table; `changed` is called after every change of any image. */
 export function createImageTable(changed: () => void = () => {}): ImageTable {
   const images = new Map<string, StoredImage>()
   const locks = new Map<string, Promise<unknown>>()
@@ -51,7 +51,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
     async locked(id, run) {
       const before = locks.get(id) ?? Promise.resolve()
       const mine = before.then(run, run)
-      // The next in line waits for the end, not for the outcome; the outcome goes to the one who asked.
+      // The next change waits for the end, not for the outcome, which goes to the caller.
       const ended = mine.catch(() => {})
       locks.set(id, ended)
       try {
@@ -66,7 +66,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
   }
 }
 
-/** One page of images in the order given, those after the cursor. The recycle bin shows only when it is asked for. */
+/** Returns one page of images after the cursor, in the order given. Images in the recycle bin are listed only with `status=deleted`. */
 export function pageOfImages(
   images: readonly StoredImage[],
   filter: ImageFilter,

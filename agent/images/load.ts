@@ -1,5 +1,5 @@
-// Start of the catalogue: every folder of images/ becomes an image in memory. What is damaged becomes an image that
-// says so, and costs the others nothing.
+// Loads the catalogue at start: every folder of images/ becomes an image in memory. A damaged one becomes an image with status error, and
+// does not affect the others.
 
 import { join } from 'node:path'
 import { errorCode, errorText } from '../../protocol/errors.ts'
@@ -15,9 +15,9 @@ import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage } from './image-states.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 
-/** Images read at once. */
+/** Images read in parallel. */
 const LOADS_MAX = 16
-/** Files that are not whole; a crash leaves them, and nothing points at them. */
+/** Incomplete files that a crash left; nothing refers to them. */
 const TEMPORARY_SUFFIX = '.tmp'
 
 export interface LoadDeps {
@@ -32,14 +32,14 @@ export interface LoadDeps {
   readonly manifests: ManifestFiles
 }
 
-/** Fills the table; gives the ids in no order. Throws only when the folder of all images cannot be listed. */
+/** Fills the table and returns the ids in no particular order. Throws only when the folder of all images cannot be listed. */
 export async function loadImages(deps: LoadDeps): Promise<string[]> {
   const ids: string[] = []
   const names = (await deps.disk.list(deps.folder))[Symbol.iterator]()
   const takeOver = async (): Promise<void> => {
     for (const name of names) {
       if (!isId('img', name)) {
-        deps.log.warn('something that is no image lies among the images', { name })
+        deps.log.warn('a file that is not an image is stored among the images', { name })
         continue
       }
       const stored = await loadImage(deps, name)
@@ -48,7 +48,7 @@ export async function loadImages(deps: LoadDeps): Promise<string[]> {
       ids.push(name)
     }
   }
-  // All share one iterator, so that each name is taken once.
+  // All share one iterator, so each name is read once.
   await Promise.all(Array.from({ length: LOADS_MAX }, takeOver))
   return ids
 }
@@ -82,7 +82,7 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
   }
 }
 
-/** Names in the folder of an image after what a crash left half written is gone. */
+/** Removes the incomplete files in the folder of an image and returns the names of the others. */
 async function removeTemporaries(disk: Disk, folder: string): Promise<string[]> {
   const left: string[] = []
   for (const name of await disk.list(folder)) {
@@ -107,7 +107,7 @@ async function withLookAtManifest(manifests: ManifestFiles, stored: StoredImage)
   }
 }
 
-/** Moves a damaged image.json aside and puts one in its place that says so, so that the next start says the same. */
+/** Moves a damaged image.json to quarantine and writes one that records the damage, so that the next start finds the same state. */
 async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<StoredImage> {
   const { disk, log, emit, keeper, clock } = deps
   const name = `${id}.image.json.${clock.nowMs()}`
@@ -124,7 +124,7 @@ async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<
   }
 }
 
-/** An image of which only the manifest speaks. */
+/** Returns an image without metadata, described by its manifest alone. */
 async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promise<StoredImage> {
   try {
     using found = await deps.manifests.openOnce(id, null)

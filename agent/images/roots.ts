@@ -1,5 +1,5 @@
-// Roots for gc: every image of the catalogue, the recycle bin included, keeps its slices alive, and so does every content
-// that is being sent, also when its image is removed meanwhile.
+// Roots for gc: every image of the catalogue, the recycle bin included, keeps its slices, and so does every content that is being sent, even
+// if its image is removed meanwhile.
 
 import type { ImageStatus } from '../../protocol/image.ts'
 import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
@@ -18,7 +18,7 @@ export interface RootsDeps {
   readonly holds: ContentHolds
 }
 
-/** Contents that are being read. A restart ends every reader, so that they live in memory alone. */
+/** Contents that are being read. A restart ends every reader, so they are kept in memory only. */
 export interface ContentHolds {
   /** Keeps the slices of a manifest until disposed. */
   add(id: string, manifest: Manifest): Disposable

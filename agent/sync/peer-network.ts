@@ -34,7 +34,7 @@ const NEVER_IPV4: readonly string[] = [
 /** The same for IPv6. RFC 4291, RFC 4380. */
 const NEVER_IPV6: readonly string[] = [
   '::/128',
-  // Link-local, and site-local as it was once.
+  // Link-local, and the deprecated site-local.
   'fe80::/10',
   'fec0::/10',
   'ff00::/8',
@@ -62,7 +62,7 @@ export interface PeerNetwork {
   resolve(host: string): Promise<readonly string[]>
 }
 
-/** Makes the rules of `sync.peers`: CIDRs, addresses and host names; empty allows all but what is never talked to. */
+/** Creates the rules of `sync.peers`: CIDRs, addresses and host names; empty allows all but what is never talked to. */
 export function createPeerNetwork(peers: readonly string[], lookup: Lookup): PeerNetwork {
   const never = neverList()
   const names = new Set<string>()
@@ -85,8 +85,8 @@ export function createPeerNetwork(peers: readonly string[], lookup: Lookup): Pee
 }
 
 /**
- * A fetch that goes only where the rules allow, at each request anew. The name stays in the header Host and in the
- * certificate that is asked for; the connection is made to the address.
+ * Returns a fetch that connects only to addresses the rules allow, checked at each request. The name is still used for the header Host and for
+ * the certificate; the connection goes to the address.
  */
 export function createPeerFetch(network: PeerNetwork, send: Fetch = fetch): Fetch {
   return async (text, init) => {

@@ -1,4 +1,4 @@
-// The other store as a sync sees it: which failures pass, which end it, and what they mean here.
+// The other store as a sync sees it: which failures are retried, which end the sync, and how they are reported here.
 
 import { FrameInvalid } from '../../protocol/frames.ts'
 import { problem, PROBLEMS, ProblemError } from '../../protocol/problems.ts'
@@ -6,7 +6,7 @@ import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 
-/** Attempts in a row that bring nothing, and the waits between them in milliseconds: half a second, doubled up to the last. */
+/** Attempts in a row without progress, and the waits between them in milliseconds: half a second, doubled up to the maximum. */
 export const ATTEMPTS_MAX = 8
 const WAIT_FIRST_MS = 500
 const WAIT_MAX_MS = 10_000
@@ -14,7 +14,7 @@ const WAIT_MAX_MS = 10_000
 const PASSING: ReadonlySet<ProblemCode> = new Set(['peer-unreachable', 'limit-reached', 'shutting-down', 'store-unavailable', 'interrupted'])
 const REFUSALS: ReadonlySet<ProblemCode> = new Set(['unauthenticated', 'forbidden', 'link-expired', 'feature-disabled'])
 
-/** Whether trying again may help: cut connections, silence, a peer that is busy, and bytes that came damaged. */
+/** Returns whether a retry may help: after a cut connection, silence, a busy peer, or damaged bytes. */
 export function mayPass(error: unknown): boolean {
   if (error instanceof FrameInvalid) return true
   if (error instanceof SliceUnreadable) return error.reason === 'corrupt'
@@ -22,8 +22,8 @@ export function mayPass(error: unknown): boolean {
 }
 
 /**
- * What a failure of the peer is here. Every viewer of this store reads it, and the peer may be anything that somebody named:
- * so the failure is told by its kind alone, in words of ours, and never in the words of the peer. `about`: what it was asked for.
+ * Returns a failure of the peer as a problem of this store. Every viewer of this store can read it, and the peer may be any server, so the
+ * problem names the kind of failure and never repeats text of the peer. `about` says what was requested.
  */
 export function asOurProblem(url: string, error: unknown, about = 'the request'): unknown {
   const options = { cause: error }
@@ -43,16 +43,16 @@ export function asOurProblem(url: string, error: unknown, about = 'the request')
 export interface Attempts {
   readonly clock: Clock
   readonly signal: AbortSignal
-  /** Where the peer is, for the words of a failure. */
+  /** URL of the peer, for error messages. */
   readonly url: string
-  /** What is asked for, for the words of a failure. */
+  /** What is requested, for error messages. */
   readonly about?: string
   readonly attemptsMax?: number
 }
 
 /**
- * Runs until it succeeds. `run` is told how to report progress: an attempt that brought something does not count as
- * one without. Throws the last failure as a problem of ours.
+ * Retries `run` until it succeeds. `run` calls its argument to report progress, which resets the count of failed attempts. Throws the last
+ * failure as a problem of this store.
  */
 export async function persistently<T>(
   { clock, signal, url, about, attemptsMax = ATTEMPTS_MAX }: Attempts,

@@ -1,4 +1,4 @@
-// Plan of a sync: what of an image has to be moved, and in which portions. Pure.
+// Plan of a sync: which slices of an image have to be moved, and in which batches. Pure.
 
 import type { Image } from '../../protocol/image.ts'
 import type { ManifestBlock } from '../../protocol/manifest.ts'
@@ -9,10 +9,10 @@ export const BATCH_BYTES_MAX = 32 * 1024 * 1024
 /** Slices that are looked up at once, before other work runs. */
 export const WINDOW_SLICES = 512
 
-/** What is to be done about an image of a source, given what is here under its id. */
+/** What a sync does with an image of the source, given the image with the same id here. */
 export type SyncDecision =
   | { readonly kind: 'already-there' }
-  /** `repair`: it is here, but something of it is not whole. */
+  /** `repair`: it is here but damaged. */
   | { readonly kind: 'copy'; readonly why: 'new' | 'repair' | 'restore' }
   | { readonly kind: 'refused'; readonly reason: 'busy' | 'unreadable' | 'other-bytes' }
 
@@ -51,11 +51,11 @@ export function* sliceWindows(block: ManifestBlock): Generator<NamedSlice[]> {
   if (window.length > 0) yield window
 }
 
-/** Gathers slices to portions of bounded number and length. */
+/** Collects slices into batches of bounded number and length. */
 export interface Batcher {
-  /** Adds a slice; gives the portion that it does not fit into any more. */
+  /** Adds a slice; returns the batch that is full and has no room for it. */
   add(slice: NamedSlice): NamedSlice[] | undefined
-  /** What is left. */
+  /** Returns the last batch. */
   rest(): NamedSlice[]
 }
 
@@ -80,12 +80,12 @@ export function createBatcher(): Batcher {
   }
 }
 
-/** A slice by two lengths is two slices, of which at most one can be had. */
+/** A digest with two lengths counts as two slices, of which only one can exist. */
 function keyOf({ digest, length }: NamedSlice): string {
   return String.fromCharCode(...digest, length & 0xffff, length >>> 16)
 }
 
-/** Bytes on disk that moving these slices may take at most: never more than the source itself holds for the image. */
+/** Returns the most bytes on disk that moving these slices may take: never more than the source stores for the image. */
 export function spaceNeeded(missingBytes: number, image: Pick<Image, 'storedSize'>): number {
   return image.storedSize === null ? missingBytes : Math.min(missingBytes, image.storedSize)
 }

@@ -20,7 +20,7 @@ import { persistently } from './peer.ts'
 import { createBatcher, sliceWindows, spaceNeeded } from './plan.ts'
 import type { NamedSlice } from './plan.ts'
 
-/** Requests for slices under way at once: while one is on the wire the other is being stored. */
+/** Requests for slices in parallel: while one is on the wire the other is being stored. */
 const FETCHES_MAX = 2
 
 export interface PullDeps {
@@ -37,7 +37,7 @@ export interface PullSource {
   readonly storeId: string
 }
 
-/** What is counted while images are pulled. Bytes moved are those of frames as they went over the wire. */
+/** Counters of a pull. Bytes moved are those of frames as sent over the wire. */
 export interface PullCounts {
   slicesMoved: number
   slicesPresent: number
@@ -47,11 +47,11 @@ export interface PullCounts {
 export interface PullOptions {
   readonly signal: AbortSignal
   readonly counts: PullCounts
-  /** Uncompressed bytes done and to be done of this image. */
+  /** Called with the uncompressed bytes of this image that are done, and the total. */
   readonly onProgress: (done: number, total: number) => void
 }
 
-/** Gives false when the image was here already. Throws ProblemError. */
+/** Copies one image; returns false when it was here already. Throws ProblemError. */
 export async function pullImage(deps: PullDeps, source: PullSource, image: Image, options: PullOptions): Promise<boolean> {
   const { leases, crashPoint, images, space } = deps
   const movedBefore = options.counts.slicesMoved
@@ -62,7 +62,7 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     const { manifest } = leased
     isFromBefore = leased.isFromBefore
     const bytes = await countMissing(deps, manifest, options.signal)
-    // The manifest is written once more, for the catalogue.
+    // The catalogue writes a second copy of the manifest.
     const others = manifestLength(manifest.count)
     if (!(await space.promise(promiseKey(image), spaceNeeded(bytes, image) + others))) {
       throw problem(
@@ -86,7 +86,7 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     if (isPublished) await leases.drop(image.id)
     else {
       leases.release(image.id)
-      // Where the disk takes nothing, the lease expires; why the pull failed is what counts.
+      // If the disk cannot be written, the lease expires later; the reason of the failed pull must reach the caller.
       if (!isOfUse) await leases.drop(image.id).catch(() => {})
     }
   }
@@ -97,7 +97,7 @@ function promiseKey({ id }: Pick<Image, 'id'>): string {
   return `sync ${id}`
 }
 
-/** The manifest from an earlier attempt, or from the source, held against what the source said of the image. */
+/** Returns the manifest of an earlier attempt, or fetches it from the source, and compares it with the source's description of the image. */
 async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, signal: AbortSignal): Promise<LeasedManifest> {
   const { clock, leases, space } = deps
   if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${client.baseUrl} yet; it is ${image.status} there.`)
@@ -118,7 +118,7 @@ async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, 
   })
 }
 
-/** The bytes of a manifest as they arrive, once there is space for all of them, here and in the catalogue. */
+/** Yields the bytes of a manifest as they arrive, after space for two copies was promised. */
 async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space: Space): AsyncGenerator<Uint8Array> {
   let isPromised = false
   for await (const piece of pieces) {
@@ -133,8 +133,8 @@ async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space:
 }
 
 /**
- * Uncompressed bytes of the slices that are not here. A slice that stands far apart in the manifest may be counted twice; when its turn
- * comes for the second time it is here.
+ * Returns the uncompressed bytes of the slices that are not here. A slice that occurs in several blocks may count more than once; it is moved
+ * once.
  */
 async function countMissing({ clock, slices }: PullDeps, manifest: Manifest, signal: AbortSignal): Promise<number> {
   const budget = createLoopBudget(clock)
@@ -149,7 +149,7 @@ async function countMissing({ clock, slices }: PullDeps, manifest: Manifest, sig
   return bytes
 }
 
-/** Digests and lengths of slices, as the slice store takes them. */
+/** Returns the digests and lengths of slices as two lists. */
 function columns(slices: readonly NamedSlice[]): [Uint8Array[], number[]] {
   return [slices.map(({ digest }) => digest), slices.map(({ length }) => length)]
 }
@@ -185,7 +185,7 @@ async function* missingBatches({ clock, slices }: PullDeps, manifest: Manifest, 
   if (rest.length > 0) yield rest
 }
 
-/** Touches the slices that are here, and gives the others. */
+/** Pins the slices that are here for a moment and returns the others. */
 async function pinned(slices: PullDeps['slices'], window: readonly NamedSlice[]): Promise<NamedSlice[]> {
   await using receiver = slices.receive()
   const absent = new Set(receiver.pin(...columns(window)))

@@ -26,15 +26,15 @@ import type { PullCounts } from './pull.ts'
 /** Time until the other store begins to answer, and longest silence in an answer, in milliseconds. */
 const ANSWER_MS = 20_000
 const STALL_MS = 30_000
-/** Attempts at the first question to the other store: an address that is wrong is told soon. */
+/** Attempts at the first request to the other store: a wrong address is reported soon. */
 const FIRST_ATTEMPTS_MAX = 3
-/** An image that has just come to the other store is being inspected there: how often it is looked at again, and after how long. */
+/** A new image is still being inspected at the other store: how often the sync asks again, and the wait between two requests in milliseconds. */
 const CREATING_LOOKS_MAX = 120
 const CREATING_WAIT_MS = 500
-/** Longest time in which the other store tells of all images of a task, in milliseconds. */
+/** Longest time to resolve all images of a task at the other store, in milliseconds. */
 const RESOLVE_MS_MAX = 15 * 60_000
 
-/** What a task keeps of its order; the token is its secret. */
+/** What a task stores of its order; the token is its secret. */
 const paramsSchema = z.object({ source: z.object({ url: z.string() }), images: z.array(z.string()) })
 
 export interface SyncDeps {
@@ -50,7 +50,7 @@ export interface SyncDeps {
   readonly space: Space
   readonly tasks: Pick<Tasks, 'register' | 'start'>
   readonly crashPoint: CrashPoint
-  /** Which machines may be talked to. */
+  /** Which machines this store may connect to. */
   readonly network: PeerNetwork
   readonly fetch?: Fetch
   readonly answerTimeoutMs?: number
@@ -59,15 +59,15 @@ export interface SyncDeps {
 }
 
 export interface Sync {
-  /** Starts the task; the same order while it runs gives the running one. */
+  /** Starts the task; returns the running one when the same order is in progress. */
   start(request: SyncRequest, createdBy: string): Promise<Task>
-  /** Removes leases of syncs that nobody continued for a day; gives the ids of their images. A dry run removes nothing. */
+  /** Removes leases of syncs without an attempt for a day and returns the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
-  /** What syncs under way keep alive; asked by gc before images. */
+  /** Slices that syncs in progress keep; gc asks for them before those of images. */
   readonly roots: SliceRoots
 }
 
-/** Registers the task `sync`; it goes on after a restart. */
+/** Registers the task `sync`; it resumes after a restart. */
 export async function createSync(deps: SyncDeps): Promise<Sync> {
   const { disk, clock, log, mount, slices, tasks } = deps
   const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
@@ -203,7 +203,7 @@ async function copyImage(
   const decision = planSync(image, here)
   switch (decision.kind) {
     case 'already-there':
-      // A crash between publishing and the end of the lease leaves one behind.
+      // A crash between publishing and dropping the lease leaves it behind.
       await deps.leases.drop(image.id)
       return 'already-there'
     case 'refused':
@@ -217,7 +217,7 @@ async function copyImage(
   }
 }
 
-/** Progress over several images, of which each tells its total when it begins. */
+/** Returns the progress over several images; each reports its total when it starts. */
 function createProgress(context: TaskContext): (done: number, total: number) => void {
   let before = 0
   let current = { done: 0, total: 0 }

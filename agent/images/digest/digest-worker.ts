@@ -1,5 +1,5 @@
 // Worker that computes the SHA-256 of the pieces of one image, so that the event loop stays free while it is read.
-// Each buffer comes transferred and goes back the same way, to be filled again.
+// Each buffer is transferred to this thread and back, to be filled again.
 
 import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../../contract/thread-priority.ts'
 import type { DigestAnswer, DigestOrder } from './whole-digest.ts'
@@ -13,7 +13,7 @@ self.addEventListener('message', (event: MessageEvent<DigestOrder>) => {
   const order = event.data
   switch (order.kind) {
     case 'background':
-      // Whoever reads the slices waits for this thread and so steps back with it.
+      // The reader of the slices waits for this thread, so it slows down with it.
       lowerThreadPriority(PRIORITY_OF_BACKGROUND)
       return
     case 'piece':

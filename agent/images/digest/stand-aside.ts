@@ -1,11 +1,11 @@
-// Standing aside: work that nobody waits for stops while bodies of uploads arrive, so that they get the processors, and catches up within
-// a bounded time.
+// Standing aside: work that no client waits for pauses while bodies of uploads arrive, so that they get the processors, but only for a
+// bounded time.
 
 import type { Clock } from '../../contract/runtime.ts'
 
-/** Time without a body after which the work goes on, in milliseconds: a client that sends one request after the other pauses for less. */
+/** Time without a body after which the work continues, in milliseconds: a client that sends one request after another pauses for less. */
 const QUIET_MS = 250
-/** Longest time after it was ordered that work stops for bodies, in milliseconds; from then on it runs beside them. */
+/** Longest time after its order that work pauses for bodies, in milliseconds; after that it runs in parallel with them. */
 export const ASIDE_MS_MAX = 300_000
 
 export interface StandAsideDeps {
@@ -14,7 +14,7 @@ export interface StandAsideDeps {
   readonly quietMs: () => number
 }
 
-/** Makes the wait of work that is ordered now: it resolves when no body arrives, or when the work was held up long enough. */
+/** Returns the wait of work that is ordered now: it resolves when no body arrives, or when the work has been delayed long enough. */
 export function createStandAside({ clock, quietMs }: StandAsideDeps): (signal: AbortSignal) => Promise<void> {
   const endMs = clock.monotonicMs() + ASIDE_MS_MAX
   return async (signal) => {

@@ -7,17 +7,17 @@ import type { SliceProvider } from '../../contract/slices.ts'
 import { updateWithZeros } from './zeros.ts'
 
 const BUFFER_BYTES = 1024 * 1024
-/** Buffers under way to the worker and back. */
+/** Buffers in transfer to the worker and back. */
 const BUFFERS_MAX = 4
 /** Up to this length hashing takes a few milliseconds and no worker is started. */
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
-/** Bytes taken before other work on the event loop goes first. */
+/** Bytes hashed between two pauses for other work on the event loop. */
 const STEP_BYTES = 2 * BUFFER_BYTES
-/** Zeros from this length on are not read: the worker is told how many there are. */
+/** Runs of zeros from this length on are not read: the worker gets only their length. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
 
 export type DigestOrder =
-  /** Nobody waits for this digest: whatever else wants the processor goes first. */
+  /** No client waits for this digest: other work has priority. */
   | { readonly kind: 'background' }
   | { readonly kind: 'piece'; readonly buffer: ArrayBuffer; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number }
@@ -25,14 +25,14 @@ export type DigestOrder =
 export type DigestAnswer = { readonly kind: 'taken'; readonly buffer: ArrayBuffer } | { readonly kind: 'digest'; readonly hex: string }
 
 export interface WholeDigestOptions {
-  /** Somebody waits for it; else uploads go first. */
+  /** Whether a client waits for the digest; if not, uploads have priority. */
   readonly isAwaited: boolean
   /** Lets other work on the event loop go first. */
   readonly pause: () => Promise<void>
   readonly signal: AbortSignal
 }
 
-/** The digest of all bytes of an image. Throws SliceUnreadable when a slice cannot be had, and the signal's reason when aborted. */
+/** Returns the digest of all bytes of an image. Throws SliceUnreadable when a slice cannot be read, and the signal's reason when aborted. */
 export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
   using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited, signal)
   let taken = 0
@@ -61,7 +61,7 @@ interface Span {
   readonly isZero: boolean
 }
 
-/** Long runs of zeros, and what lies between them. */
+/** Yields long runs of zeros and the spans between them. */
 async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGenerator<Span> {
   let start = 0
   for await (const block of manifest.blocks()) {
@@ -78,10 +78,10 @@ async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGe
   if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }
 }
 
-/** Takes the bytes of one image and gives the hex of their SHA-256. */
+/** Hashes the bytes of one image; `end` returns the hex of their SHA-256. */
 interface DigestSink extends Disposable {
   write(piece: Uint8Array): Promise<void>
-  /** So many zeros follow. Between two calls there are bytes, so the orders that wait are bounded by the buffers. */
+  /** Adds this many zeros. There are bytes between two calls, so the number of waiting orders is bounded by the buffers. */
   zeros(length: number): void
   end(): Promise<string>
 }
@@ -104,7 +104,7 @@ function openWorkerSink(isAwaited: boolean, signal: AbortSignal): DigestSink {
   let made = 0
   let whenFree: PromiseWithResolvers<void> | undefined
   const ended = Promise.withResolvers<string>()
-  // Somebody may leave before the end: a failure then is nobody's news.
+  // When the sink is disposed before the end, a failure is not reported.
   ended.promise.catch(() => {})
   // Zeros are hashed for minutes: an abort must not wait for them.
   const onAbort = (): void => {

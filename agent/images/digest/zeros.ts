@@ -2,7 +2,7 @@
 
 const ZEROS = new Uint8Array(64 * 1024)
 
-/** Hashes so many zeros. */
+/** Adds this many zeros to a hash. */
 export function updateWithZeros(hash: Bun.CryptoHasher, length: number): void {
   for (let left = length; left > 0; left -= ZEROS.byteLength) hash.update(left < ZEROS.byteLength ? ZEROS.subarray(0, left) : ZEROS)
 }

@@ -1,5 +1,5 @@
-// Inspection: what the bytes of an image are, whatever anybody says of them. Every detector looks at the same bytes;
-// `raw` is what none of them knows, and what two of them know is refused (a disc image that is a disk image to another reader).
+// Inspection: the format of an image by its bytes, whatever was declared. Every detector looks at the same bytes. An image that no detector
+// recognises is `raw`; one that two recognise is refused, because two readers would see different content.
 
 import type { ImageFormat } from '../../../protocol/image.ts'
 import { PROBLEMS } from '../../../protocol/problems.ts'
@@ -15,7 +15,7 @@ export type Inspection =
   | { readonly kind: 'accepted'; readonly format: ImageFormat; readonly virtualSize: number | null }
   | { readonly kind: 'refused'; readonly format: ImageFormat | null; readonly virtualSize: number | null; readonly reason: string }
 
-/** Looks at an image. `declared` is the format its owner named, null when none was. */
+/** Inspects an image. `declared` is the format the uploader named, null for none. */
 export async function inspectImage(probe: ImageProbe, declared: ImageFormat | null): Promise<Inspection> {
   if (probe.length === 0) {
     return {

@@ -37,7 +37,7 @@ export async function writeManifest(deps: ManifestWriterDeps, path: string, cont
   return { digest, imageLength, count }
 }
 
-/** Writes a manifest that was verified to a path, a piece at a time; durable when it resolves. */
+/** Writes a verified manifest to a path, a piece at a time; durable when it resolves. */
 export async function copyManifest(disk: Disk, path: string, manifest: Manifest): Promise<void> {
   await replaceFile(disk, path, async (file) => {
     let at = 0
@@ -48,7 +48,7 @@ export async function copyManifest(disk: Disk, path: string, manifest: Manifest)
   })
 }
 
-/** Writes a file beside the one at a path, and puts it in its place when it is durable. */
+/** Writes a temporary file next to a path and renames it when it is durable. */
 async function replaceFile<Result>(disk: Disk, path: string, write: (file: DiskFile) => Promise<Result>): Promise<Result> {
   const temporary = join(dirname(path), 'manifest.next.tmp')
   const file = await createFile(disk, temporary)
@@ -63,7 +63,7 @@ async function replaceFile<Result>(disk: Disk, path: string, write: (file: DiskF
     await disk.rename(temporary, path)
     return result
   } catch (error) {
-    // A temporary file that stays is removed at the next start.
+    // The next start removes a temporary file that stays.
     await disk.remove(temporary).catch(() => {})
     throw error
   }
@@ -146,7 +146,7 @@ async function writeEntries(deps: ManifestWriterDeps, file: DiskFile, { blocks, 
   return formatDigest(raw)
 }
 
-/** Tells which entries begin an entry of the manifest: all but empty ones and zeros that continue a run of zeros. */
+/** Decides which entries start an entry of the manifest: all but empty ones, and zeros that continue a run of zeros. */
 function createZeroJoin(): { begins(entry: ManifestEntry): boolean } {
   let wasZero = false
   return {

@@ -1,5 +1,5 @@
-// Sizes of images in slices: the bytes their slices take, and those that only they hold, which is what deleting them would
-// free. Counted in small steps, so that the event loop stays responsive for an image of millions of slices.
+// Sizes of images in slices: the bytes of their slices, and of the slices that only they name, which deleting them would free. Counted in
+// small steps, so that the event loop stays responsive for an image of millions of slices.
 
 import type { Manifest } from '../../../protocol/manifest.ts'
 
@@ -7,17 +7,17 @@ import type { Manifest } from '../../../protocol/manifest.ts'
 export const UNIQUE_SLICES_MAX = 2_000_000
 /** Bytes of manifests that one count reads at most. */
 export const UNIQUE_READ_BYTES_MAX = 128 * 1024 * 1024
-/** Slices up to which repeated ones are told apart; a longer image counts them each time. */
+/** Most slices of an image for which repeated slices count once; in a longer image they count each time. */
 const DISTINCT_SLICES_MAX = 2_000_000
 
 export interface SliceSizesDeps {
   /** Stored bytes of slices. */
   readonly sizes: (digests: readonly Uint8Array[]) => { readonly storedBytes: number }
-  /** Lets the event loop have its turn. */
+  /** Lets other work on the event loop run. */
   readonly pause: () => Promise<void>
 }
 
-/** Stored bytes of the distinct slices of an image. */
+/** Returns the stored bytes of the distinct slices of an image. */
 export async function countStoredSize(manifest: Manifest, deps: SliceSizesDeps): Promise<number> {
   const seen = createPrefixTable(Math.min(manifest.count, DISTINCT_SLICES_MAX))
   const canTell = manifest.count <= DISTINCT_SLICES_MAX
@@ -45,7 +45,7 @@ export function createReadBudget(): ReadBudget {
   }
 }
 
-/** Stored bytes of the slices that only these manifests name and none of the others; null when they have too many slices to count. */
+/** Returns the stored bytes of the slices that only these manifests name; null when they have too many slices to count. */
 export async function countUniqueSize(manifests: readonly Manifest[], others: AsyncIterable<Manifest>, deps: SliceSizesDeps): Promise<number | null> {
   const slices = manifests.reduce((sum, { count }) => sum + count, 0)
   if (slices > UNIQUE_SLICES_MAX) return null
@@ -61,7 +61,7 @@ export async function countUniqueSize(manifests: readonly Manifest[], others: As
   return sum
 }
 
-/** Stored bytes of the slices that `counts` admits. */
+/** Returns the stored bytes of the slices for which `counts` returns true. */
 async function sumSizes(manifest: Manifest, counts: (digest: Uint8Array) => boolean, { sizes, pause }: SliceSizesDeps): Promise<number> {
   let sum = 0
   for await (const block of manifest.blocks()) {
@@ -86,11 +86,11 @@ async function eachDigest(manifest: Manifest, { pause }: SliceSizesDeps, take: (
 }
 
 interface PrefixTable {
-  /** Gives whether the digest is new. */
+  /** Adds a digest and returns whether it is new. */
   add(digest: Uint8Array): boolean
-  /** Marks a digest that was added; gives whether it was there and not marked before. */
+  /** Marks a digest that was added; returns whether it was there and not yet marked. */
   mark(digest: Uint8Array): boolean
-  /** Digests added that were not marked. */
+  /** Returns how many digests were added and not marked. */
   unmarked(): number
 }
 
