@@ -1,8 +1,11 @@
 // What a command of the console loads: modules that only the service or an upload needs would double its start time.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 /** Packages and files that running this file evaluates, without type-only and dynamic imports. */
 function loadedBy(entry: string): Set<string> {

@@ -1,10 +1,13 @@
 // `run start` as a user runs it: from npx or bun, at a terminal, with piped lines, and as a service without input.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
 import { requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const ROOT = join(import.meta.dir, '../..')
 const pythonTest = requireTool('python3', 'python3')

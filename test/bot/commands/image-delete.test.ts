@@ -1,6 +1,6 @@
 // The question of `image delete`.
 
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { openBot } from '../../../bot/open.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import type { Fetch } from '../../../protocol/exchange.ts'
@@ -9,6 +9,9 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 test('says what several copies hold together, not each on its own', async () => {
   await using folder = await createTemporaryFolder()

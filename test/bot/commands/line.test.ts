@@ -1,8 +1,11 @@
 // What phones, Slack and shells do to a line, undone.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import { quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const texts = (line: string): string[] | undefined => splitLine(line)?.map((word) => word.text)
 

@@ -1,12 +1,15 @@
 // Completion: verbs, options, and the names of images, of deleted images, and of both.
 
-import { expect, test } from 'bun:test'
+import { expect, setDefaultTimeout, test } from 'bun:test'
 import { createCompleter } from '../../../bot/console/complete.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 test('completes nouns, verbs, options, flags and the names that a command accepts', async () => {
   await using folder = await createTemporaryFolder()

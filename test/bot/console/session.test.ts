@@ -1,12 +1,15 @@
 // Questions in the console: forms and the typed name.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { runConsoleLine } from '../../../bot/console/session.ts'
 import { splitLine } from '../../../bot/commands/line.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot } from '../fixture.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 async function converse(bot: OpenBot, line: string, answers: readonly string[]) {
   const questions: string[] = []

@@ -1,6 +1,6 @@
 // What the registry keeps over restarts, and that other users cannot read it.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { statSync } from 'node:fs'
 import { createFleet } from '../../../bot/fleet/fleet.ts'
 import { createRegistry } from '../../../bot/fleet/registry.ts'
@@ -8,6 +8,9 @@ import { pairStore } from '../../../bot/pair.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const STORE = { name: 'edge-a', url: 'http://127.0.0.1:1', token: 'secret', zone: 'zone-1', provider: 'local', storeId: null }
 

@@ -1,12 +1,15 @@
 // The message of any View is within Slack's limits, by the rules of the bot and by those of the fake Slack.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import { renderMessage, ROWS_PER_PAGE } from '../../../bot/views/blocks.ts'
 import { limitText, limitViolations } from '../../../bot/views/slack-limits.ts'
 import { makeView } from '../../../bot/views/view.ts'
 import { blocksRefusal } from '../../support/clients/fake-slack/block-rules.ts'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const text = fc.oneof(
   fc.string({ maxLength: 40 }),

@@ -1,12 +1,15 @@
 // Text from others that is shown: nothing in it controls a terminal, reorders text or hides it.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import { renderJson } from '../../../bot/views/json.ts'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
 import { makeView } from '../../../bot/views/view.ts'
 import { plainText } from '../../../bot/views/phrases.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 /** Code points that must never be shown unescaped. */
 const HARMFUL = [

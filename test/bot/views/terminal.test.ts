@@ -1,8 +1,11 @@
 // Text for terminals: it fits the width, says in words what colours say, and cannot move the cursor.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
 import { makeView } from '../../../bot/views/view.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const view = makeView({
   title: 'Stores',
