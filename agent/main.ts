@@ -1,5 +1,5 @@
-// slipway-agent: one process for one store. The command line, and what each command's end means to the shell:
-// 0 done, 1 failed, 2 refused or not understood.
+// slipway-agent: one process for one store. Parses the command line and returns the exit code: 0 done, 1 failed, 2 refused
+// or not understood.
 
 import { parseArgs } from 'node:util'
 import { errorText } from '../protocol/errors.ts'
@@ -14,24 +14,25 @@ import { loadConfig } from './config.ts'
 import type { Config } from './config.ts'
 import { makeFilesPrivate } from './system/private-files.ts'
 
-const USAGE = `slipway-agent ${packageFile.version}: serves one store of images
+const USAGE = `slipway-agent ${packageFile.version}: serves one store of disk images
 
 Usage: slipway-agent COMMAND [--config FILE]
 
 Commands
-  serve     runs the agent until SIGTERM; with --check only validates the configuration
-  recover   rebuilds the index database from packs and manifests, and restores a lost store.json
-  scrub     reads and verifies everything in the store
-  gc        removes slices that nothing needs; with --dry-run only counts them
-  check     looks whether every image has all its slices, without reading them
+  serve     run the agent until SIGTERM; with --check, only validate the configuration
+  recover   rebuild the index database from packs and manifests, and restore a lost store.json
+  scrub     read and verify everything in the store
+  gc        remove unreferenced slices; with --dry-run, only count them
+  check     look up every slice of every image in the index, without reading the slices
 
 Options
-  --config FILE   the configuration; without it only environment variables
-  -h, --help      prints this text
-  -V, --version   prints the version
+  --config FILE   read the configuration from FILE; without it, only environment variables apply
+  -h, --help      print this help
+  -V, --version   print the version
 
-Every key of the configuration is also an environment variable SLIPWAY_<SECTION>_<KEY>.
-All commands but "serve --check" need the store for themselves: stop its agent first.`
+Every configuration key can also be set as SLIPWAY_<SECTION>_<KEY> in the environment.
+recover, scrub, gc and check need exclusive access to the store: stop its agent first.
+Run as root, they switch to the user that owns the store.`
 
 interface Flags {
   readonly check: boolean

@@ -1,21 +1,21 @@
-// What a configuration means on this node beyond its syntax: `serve --check` and `serve` refuse and warn alike.
+// Checks a configuration against this node, beyond its syntax. `serve --check` and `serve` refuse and warn alike.
 
 import type { Config } from '../config.ts'
 import { listenHosts, plainHosts } from './listen-hosts.ts'
 import { readTls } from './listeners.ts'
 
-/** One sentence for each thing that works, but hardly as it is meant. Throws StartRefused as `listenHosts` does. */
+/** Returns a sentence for each setting that works, but is probably not intended. Throws StartRefused as `listenHosts` does. */
 export function configurationWarnings(config: Config): string[] {
   const warnings = config.ineffectiveKeys.map((key) => `${key} has no effect in this version: there are no imports yet.`)
   const hosts = plainHosts(config)
   if (hosts.length > 0)
     warnings.push(
-      `The agent speaks plain HTTP on ${hosts.join(', ')}: tokens and images pass unencrypted. Set tls.cert and tls.key, or network.plain-http = true when that is meant.`,
+      `The agent speaks plain HTTP on ${hosts.join(', ')}: tokens and images are sent unencrypted. Set tls.cert and tls.key, or network.plain-http = true if that is intended.`,
     )
   return warnings
 }
 
-/** `serve --check`: prints what is wrong or doubtful and gives the exit code. Opens no socket and changes nothing. Throws StartRefused. */
+/** Runs `serve --check`: prints warnings and returns the exit code. Opens no socket and changes nothing. Throws StartRefused. */
 export async function checkConfiguration(config: Config): Promise<number> {
   listenHosts(config)
   await readTls(config)

@@ -1,15 +1,15 @@
-// check: whether every image and every unfinished upload has all its slices, told from the index database without
-// reading them. Fast enough to be run after each move of a store.
+// check: looks up every slice of every image and unfinished upload in the index database, without reading the slices. Fast
+// enough to run after each move of a store.
 
 import { errorText } from '../../protocol/errors.ts'
 import type { Config } from '../config.ts'
 import type { SliceIngester, SliceRoot } from '../contract/slices.ts'
 import { withStore } from './maintenance.ts'
 
-/** Digests that are looked up at a time. */
+/** Digests looked up at a time. */
 const LOOKUP_MAX = 4096
 
-/** Ends with 1 when something lacks slices or cannot be read. */
+/** Runs the check. Returns 1 when slices are missing, a manifest cannot be read, or the index is damaged. */
 export function checkStore(config: Config): Promise<number> {
   return withStore(config, {}, async ({ slices, catalogue, uploads }) => {
     let rootCount = 0
@@ -25,7 +25,7 @@ export function checkStore(config: Config): Promise<number> {
     }
     const fault = await slices.indexFault()
     if (fault !== undefined) process.stdout.write(`The index database is damaged: ${fault}. Run recover.\n`)
-    process.stdout.write(`${rootCount} images and uploads looked at, ${badCount} with missing slices.\n`)
+    process.stdout.write(`${rootCount} images and uploads checked, ${badCount} with missing slices.\n`)
     return badCount > 0 || fault !== undefined ? 1 : 0
   })
 }

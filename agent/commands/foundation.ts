@@ -1,4 +1,4 @@
-// What every command of an agent stands on: log and clock, the lease on the mount path, the store's file, and the check
+// What every command of an agent needs first: log and clock, the lease on the mount path, store.json, and the check
 // that state folder and mount path belong together.
 
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ import type { FoundStore, StoreFile } from './store-file.ts'
 /** Names the store that a state folder belongs to. */
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
-/** What the names of an agent's own files in the state folder begin with. */
+/** Prefixes of the names of an agent's own files in the state folder. */
 const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'admin-token', 'sealing-key', STATE_COPY, STATE_OWNER_FILE]
 
 /** Folders below the state folder that are looked into. */
@@ -63,7 +63,7 @@ export function createRuntime(config: Config): Runtime {
 }
 
 /**
- * Takes the lease and prepares mount path and state folder. Throws StartRefused, with nothing changed, when the store is
+ * Acquires the lease and prepares mount path and state folder. Throws StartRefused, with nothing changed, when the store is
  * held by another agent, cannot be reached, or is not the one the state folder belongs to.
  */
 export async function openFoundation(runtime: Runtime, options: FoundationOptions): Promise<Foundation> {
@@ -107,25 +107,28 @@ async function findOwnStore({ disk, config }: Runtime, owner: string | undefined
   const store = found.kind === 'present' ? found.store : found.kind === 'lost' ? found.copy?.store : undefined
   if (owner === undefined || owner === store?.uuid) return found
   throw new StartRefused(
-    `The state folder ${state} belongs to the store ${owner}, but the mount path ${mount} holds ${store ? `the store ${store.uuid}` : 'no store'}. Attach the right file system, or give store.state a new folder; it is rebuilt from the store.`,
+    `The state folder ${state} belongs to the store ${owner}, but the mount path ${mount} holds ${store ? `the store ${store.uuid}` : 'no store'}. Attach the right file system, or set store.state to a new folder; its contents are rebuilt from the store.`,
   )
 }
 
-/** Takes the lease also on a full disk, which nobody could clean otherwise. */
+/** Acquires the lease, on a full disk too: otherwise no agent could clean it. */
 async function takeLease(deps: LeaseDeps, mount: string, signal: AbortSignal | undefined): Promise<LeaseOutcome> {
   const take = (): Promise<LeaseOutcome> => acquireLease(deps, mount, signal)
   try {
     return await take().catch(async (error: unknown) => {
       if (!isDiskFull(error)) throw error
-      deps.log.warn('the disk of the store is full: ballast is given up so that the agent can start')
+      deps.log.warn('the disk of the store is full: its ballast is deleted so that the agent can start')
       await dropBallast(deps.disk, mount)
       return take()
     })
   } catch (error) {
     if (isDiskFull(error))
-      throw new StartRefused(`The disk of store.mount "${mount}" is full to the last block. Free a megabyte there and start again; then delete images.`, {
-        cause: error,
-      })
+      throw new StartRefused(
+        `The disk of store.mount "${mount}" is full to the last block. Free a megabyte there and start again. Then delete images for good (image purge) and run store cleanup.`,
+        {
+          cause: error,
+        },
+      )
     throw error
   }
 }

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import { addressesWithin } from '../system/network.ts'
 import { StartRefused } from './start-refused.ts'
 
-/** The host of `network.listen`, then the other addresses of this node in the data and sync networks. Throws StartRefused when it has none in one of them. */
+/** Returns the host of `network.listen`, then the other addresses of this node in the data and sync networks. Throws StartRefused when a network has no address of this node. */
 export function listenHosts(config: Config): string[] {
   const { listen, data, sync } = config.network
   const hosts = new Set([listen.host])
@@ -26,7 +26,7 @@ function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::'
 }
 
-/** Addresses beyond loopback on which tokens and images pass unencrypted, unless `network.plain-http` says that this is meant. */
+/** Returns the addresses beyond loopback on which tokens and images are sent unencrypted; none when `network.plain-http` allows it. */
 export function plainHosts(config: Config): string[] {
   if (config.tls || config.network.plainHttp) return []
   return listenHosts(config).filter((host) => !isLoopback(host))

@@ -1,6 +1,6 @@
 // The sockets of an agent: `network.listen`, and the same port on the addresses of the data and sync networks. They
-// are opened first, so that a taken port is told before anything was touched, and answer 503 until the store is open
-// and again while it drains.
+// are opened first, so that a taken port is reported before anything is changed, and respond with 503 until the store is open
+// and while it drains.
 
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
@@ -16,21 +16,21 @@ import { readSendQueues } from '../system/send-queues.ts'
 import { unreadableReason } from '../system/unreadable.ts'
 import { StartRefused } from './start-refused.ts'
 
-/** How often a drain looks whether the last request has ended, in milliseconds. */
+/** How often a drain checks whether the last request has ended, in milliseconds. */
 const DRAIN_LOOK_MS = 20
-/** Seconds after which a client may try again at an agent that starts or stops. */
+/** Seconds after which a client may retry at an agent that starts or stops. */
 const RETRY_SECONDS = 3
 
 export interface Listeners extends AsyncDisposable {
   /** Base URLs, that of `network.listen` first. */
   readonly urls: readonly string[]
-  /** From now on requests are answered by this. */
+  /** Answers requests with this application from now on. */
   serve(application: Application): void
-  /** Reads certificate and key again and uses them for new connections. Throws, with the old ones in use, when they do not fit. */
+  /** Reloads certificate and key for new connections. Throws, with the old ones in use, when they cannot be used. */
   reloadTls(): Promise<void>
   /** End of the certificate in use in milliseconds since 1970; null without TLS. */
   certificateEndMs(): number | null
-  /** New requests get 503; resolves when those under way have ended, or after `graceMs`. */
+  /** Answers new requests with 503; resolves when the requests in progress have ended, or after `graceMs`. */
   drain(graceMs: number): Promise<void>
 }
 
@@ -42,7 +42,7 @@ export interface ListenersDeps {
 
 type Tls = { readonly cert: string; readonly key: string }
 
-/** Opens all sockets. Throws StartRefused when one cannot be had. */
+/** Opens all sockets. Throws StartRefused when one cannot be opened. */
 export async function openListeners({ config, clock, log }: ListenersDeps): Promise<Listeners> {
   let answer: Application = () => unavailable('store-unavailable', 'The agent is starting.')
   const application: Application = (request, connection) => answer(request, connection)
@@ -82,7 +82,7 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
         next.push(await open(hosts[i] ?? '', port))
       }
       servers = next
-      log.info('certificate and key were read again')
+      log.info('certificate and key were reloaded')
     },
 
     certificateEndMs: () => (tls ? new X509Certificate(tls.cert).validToDate.getTime() : null),
@@ -92,14 +92,14 @@ export async function openListeners({ config, clock, log }: ListenersDeps): Prom
       const endMs = clock.monotonicMs() + graceMs
       const pending = (): number => [...servers, ...former].reduce((sum, server) => sum + server.pending, 0)
       while (pending() > 0 && clock.monotonicMs() < endMs) await clock.sleep(DRAIN_LOOK_MS)
-      if (pending() > 0) log.warn('requests were cut because they did not end in time', { count: pending() })
+      if (pending() > 0) log.warn('requests were aborted because they did not end in time', { count: pending() })
     },
 
     [Symbol.asyncDispose]: closeAll,
   }
 }
 
-/** Certificate and key of the configuration; undefined without TLS. Throws StartRefused when they cannot be used. */
+/** Reads certificate and key of the configuration; undefined without TLS. Throws StartRefused when they cannot be used. */
 export async function readTls({ tls }: Config): Promise<Tls | undefined> {
   if (!tls) return undefined
   const [cert, key] = await Promise.all([readPem('tls.cert', tls.cert), readPem('tls.key', tls.key)])

@@ -1,5 +1,5 @@
-// Commands beside the agent: recover, scrub and gc on a store that no agent holds. Each tells what it did in plain
-// sentences on standard output and ends with 1 when it found damage.
+// The commands recover, scrub and gc, for a store that no agent is serving. Each reports what it did on standard output and
+// returns 1 when it found damage.
 
 import { formatSize } from '../../protocol/units.ts'
 import type { Config } from '../config.ts'
@@ -10,7 +10,7 @@ import { createRuntime, openFoundation } from './foundation.ts'
 import { openStoreParts } from './store-parts.ts'
 import type { StoreParts } from './store-parts.ts'
 
-/** Nobody else needs the disk when the command is run by hand: as fast as it goes. */
+/** No agent uses the disk when the command is run by hand, so the rate is not limited. */
 const SCRUB_BYTES_PER_SECOND = 10_000_000_000
 
 /** Rebuilds the index database from the packs. */
@@ -19,9 +19,9 @@ export function recoverStore(config: Config): Promise<number> {
     const { packsRead, slicesFound, bytesFound, tornBytes, faults } = slices.recovered
     const { available, deleted, other } = catalogue.counts()
     print(`${slicesFound} slices (${formatSize(bytesFound)}) found in ${packsRead} packs; ${available + deleted + other} images in the catalogue.`)
-    if (tornBytes > 0) print(`${formatSize(tornBytes)} of torn tails were cut: none of it was acknowledged.`)
+    if (tornBytes > 0) print(`${formatSize(tornBytes)} of torn tails were truncated: none of it was acknowledged.`)
     for (const fault of faults) print(`Damage: ${fault}`)
-    if (faults.length > 0) print('Run scrub to learn which images need what is damaged.')
+    if (faults.length > 0) print('Run scrub to list the images that are affected.')
     return faults.length > 0 ? 1 : 0
   })
 }
@@ -34,24 +34,24 @@ export function scrubStoreNow(config: Config): Promise<number> {
     await catalogue.applyScrub({ damagedRoots: report.damagedRoots, startedAtMs })
     print(`${report.slices} slices (${formatSize(report.bytes)}) were read: ${report.corrupt.length} damaged, ${report.missing.length} missing.`)
     for (const { digest, pack, offset } of report.corrupt) print(`Damaged: ${digest} in pack ${pack} at ${offset}; it is in quarantine.`)
-    for (const root of report.damagedRoots) print(`Needs what is damaged: ${root}. Sync it again from a store that has it.`)
+    for (const root of report.damagedRoots) print(`Affected: ${root}. Sync it again from a store that has it.`)
     return report.corrupt.length + report.missing.length > 0 ? 1 : 0
   })
 }
 
-/** Removes slices that nothing needs. */
+/** Removes unreferenced slices. */
 export function collectGarbageNow(config: Config, dryRun: boolean): Promise<number> {
   return withStore(config, {}, async ({ slices }, signal) => {
     const report = await slices.gc({ dryRun, signal })
     const { slicesLive, slicesDead, deadBytes, freedBytes, packsRemoved, packsRewritten } = report
-    print(`${slicesLive} slices are needed, ${slicesDead} (${formatSize(deadBytes)}) are not.`)
+    print(`${slicesLive} slices are referenced, ${slicesDead} (${formatSize(deadBytes)}) are not.`)
     if (dryRun) print(`A run would free ${formatSize(freedBytes)}.`)
     else print(`${formatSize(freedBytes)} were freed: ${packsRemoved} packs removed, ${packsRewritten} rewritten.`)
     return 0
   })
 }
 
-/** Opens a store for one command; SIGINT and SIGTERM stop it at the next safe place. */
+/** Opens a store for one command; SIGINT and SIGTERM stop it at the next safe point. */
 export async function withStore(
   config: Config,
   options: { readonly rebuild?: boolean },
@@ -63,14 +63,14 @@ export async function withStore(
   process.once('SIGTERM', onSignal)
   becomeOwner(config)
   try {
-    const onLost = (): void => stop.abort(new Error('another agent took the store over'))
+    const onLost = (): void => stop.abort(new Error('another agent took over the store'))
     await using foundation = await orRefuse(config, openFoundation(createRuntime(config), { onLost, signal: stop.signal, restore: options.rebuild ?? false }))
     await using parts = await orRefuse(config, openStoreParts(foundation, options))
     if (foundation.restoredFrom !== undefined) print(`store.json was restored from ${foundation.restoredFrom}.`)
     return await run(parts, stop.signal)
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    print('Stopped before the end. What was done stays done; run it again to go on.')
+    print('Stopped before the end. Completed work is kept; run the command again to continue.')
     return 1
   }
 }

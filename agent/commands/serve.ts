@@ -1,4 +1,4 @@
-// serve: the life of an agent. Sockets first, then the store, then the application; and back again on SIGTERM, with
+// serve: runs an agent. Opens the sockets, then the store, then the application, and closes them in reverse on SIGTERM, with
 // everything that was acknowledged on disk.
 
 import type { Config } from '../config.ts'
@@ -17,12 +17,12 @@ import { openServing } from './serving.ts'
 import { openStoreParts } from './store-parts.ts'
 import type { Traffic } from './traffic.ts'
 
-/** How long a drain waits for requests under way, in milliseconds. */
+/** How long a drain waits for requests in progress, in milliseconds. */
 const DRAIN_MS = 6000
-/** After this a stop that hangs, as on a hung mount path, is ended by force, in milliseconds. */
+/** A stop that takes longer than this, as on a hung mount path, ends by force; in milliseconds. */
 const STOP_MS_MAX = 9500
 
-/** Runs the agent until SIGTERM or SIGINT (0), or until another agent took its store over (1). Throws StartRefused. */
+/** Runs the agent. Returns 0 after SIGTERM or SIGINT; exits with 1 when another agent took over its store. Throws StartRefused. */
 export async function serve(config: Config, version: string): Promise<number> {
   refuseRootServe(config)
   const runtime = createRuntime(config)
@@ -33,7 +33,7 @@ export async function serve(config: Config, version: string): Promise<number> {
   using limits = new DisposableStack()
   using _signals = onSignals((name) => {
     log.info('stopping', { signal: name })
-    limits.use(clock.every(STOP_MS_MAX, () => endNow(log, 'the stop took too long and was ended by force')))
+    limits.use(clock.every(STOP_MS_MAX, () => endNow(log, 'the stop took too long; the process ends by force')))
     stop.abort(new Error(name))
   })
   using notifier = createNotifier({ clock, log, socket: config.process.notifySocket, watchdogMs: config.process.watchdogMs })
@@ -42,7 +42,7 @@ export async function serve(config: Config, version: string): Promise<number> {
   try {
     await using foundation = await orRefuse(config, openFoundation(runtime, { onLost: (by) => endLost(log, by), signal: stop.signal }))
     notifier.startWatchdog(() => foundation.lease.isHeld())
-    // Nothing passes before the application answers, so nothing is missed in between.
+    // No content passes before the application answers, so every byte is counted.
     let traffic: Traffic | undefined
     const counter: Traffic = { countReceived: (bytes) => traffic?.countReceived(bytes), countServed: (bytes) => traffic?.countServed(bytes) }
     await using parts = await orRefuse(config, openStoreParts(foundation, { traffic: counter }))
@@ -61,25 +61,25 @@ export async function serve(config: Config, version: string): Promise<number> {
     await Promise.all([listeners.drain(DRAIN_MS), serving.stop()])
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    // A signal in the middle of the start is a clean end too: nothing was promised yet.
-    if (error !== stop.signal.reason) log.warn('the agent could not close everything', { error })
+    // A signal during the start is a clean end too: nothing was acknowledged yet.
+    if (error !== stop.signal.reason) log.warn('the agent could not close all parts', { error })
   }
   log.info('stopped')
   return 0
 }
 
-/** The store belongs to another agent from now on: not another byte may be written. */
+/** The store belongs to another agent from now on: not one more byte may be written. */
 function endLost(log: Log, by: LeaseRecord | undefined): never {
-  return endNow(log, 'the store was taken over by another agent', { by: by?.hostname, pid: by?.pid })
+  return endNow(log, 'another agent took over the store', { by: by?.hostname, pid: by?.pid })
 }
 
-/** Ends the process without closing anything: what is open may not be written any more, or does not answer. */
+/** Ends the process without closing anything: open files may no longer be written, or do not respond. */
 function endNow(log: Log, reason: string, fields: Record<string, unknown> = {}): never {
   log.error(reason, fields)
   process.exit(1)
 }
 
-/** The first SIGTERM or SIGINT asks to stop, the second one ends at once. */
+/** The first SIGTERM or SIGINT stops the agent, the second ends it at once. */
 function onSignals(stop: (name: string) => void): Disposable {
   let isFirst = true
   const receive = (name: string): void => {
@@ -97,16 +97,16 @@ function onSignals(stop: (name: string) => void): Disposable {
   }
 }
 
-/** SIGHUP reads the certificate again; one that does not fit is told, and the old one stays in use. */
+/** SIGHUP reloads the certificate. One that cannot be used is logged, and the old one stays in use. */
 function onReload(listeners: Listeners, notifier: Notifier, log: Log): Disposable {
   const reload = async (): Promise<void> => {
     notifier.reloading()
     try {
       await listeners.reloadTls()
-      notifier.ready('Certificate and key were read again')
+      notifier.ready('Certificate and key were reloaded')
     } catch (error) {
-      log.error('certificate and key were not changed', { error })
-      notifier.ready('Certificate and key were not changed: see the log')
+      log.error('certificate and key could not be reloaded; the old ones stay in use', { error })
+      notifier.ready('Certificate and key could not be reloaded: see the log')
     }
   }
   const receive = (): void => void reload()

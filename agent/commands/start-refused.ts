@@ -1,6 +1,6 @@
-// A start that cannot be: told in one sentence with the next step, exit code 2.
+// A refused start: one sentence with the next step, exit code 2.
 
-/** Its message is what the operator reads. */
+/** The message is shown to the operator. */
 export class StartRefused extends Error {
   override readonly name = 'StartRefused'
 }

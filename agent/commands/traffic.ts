@@ -1,15 +1,15 @@
-// Counts image content at the door of the slice store, so that every way in and out is counted once and in one place.
+// Counts image content as it enters and leaves the slice store, so that every path is counted once and in one place.
 
 import type { SliceReceiver } from '../contract/slices.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
 
-/** Told of bytes as they pass. */
+/** Counts bytes as they pass. */
 export interface Traffic {
   countReceived(bytes: number): void
   countServed(bytes: number): void
 }
 
-/** The same store, with what is written to it and read from it counted. Slices between stores count as they are sent. */
+/** Returns the same store with the bytes written to it and read from it counted. Slices between stores count as they are sent. */
 export function countTraffic(slices: OpenSliceStore, traffic: Traffic): OpenSliceStore {
   return {
     ...slices,

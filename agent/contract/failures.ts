@@ -1,11 +1,11 @@
-// What the contracts' own failures mean to the one who asked: the one place where broken storage becomes a problem.
+// Turns errors into problems for clients: the only place where failures of storage become problems.
 
 import { errorCode, hasCode } from '../../protocol/errors.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { SliceUnreadable, StoreWriteFailed } from './slices.ts'
 
-/** How a system error's code is told; the paths in its message stay inside. */
+/** Problem and sentence for the code of a system error. The paths in its message are not shown to clients. */
 const STORAGE_FAILURES: Readonly<Record<string, readonly [ProblemCode, string]>> = {
   ENOSPC: ['insufficient-storage', 'The disk of the store is full.'],
   EDQUOT: ['insufficient-storage', 'The quota of the store is used up.'],
@@ -19,8 +19,8 @@ const STORAGE_FAILURES: Readonly<Record<string, readonly [ProblemCode, string]>>
 }
 
 /**
- * The problem that tells an error. Refusals pass as they are; failures of storage are named without their paths; everything else is
- * `internal`, and its message is for the log alone. The error stays as the cause.
+ * Returns the problem for an error. Problems pass as they are; failures of storage are named without their paths; everything else is
+ * `internal`, and its message goes to the log only. The error stays as the cause.
  */
 export function problemOf(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error
@@ -28,7 +28,7 @@ export function problemOf(error: unknown): ProblemError {
   const failure = STORAGE_FAILURES[systemCode(error) ?? '']
   if (failure) return problem(failure[0], failure[1], {}, { cause: error })
   if (error instanceof StoreWriteFailed) return problem('store-unavailable', 'The store could not write.', {}, { cause: error })
-  return problem('internal', 'The agent failed in a way it did not expect.', {}, { cause: error })
+  return problem('internal', 'The agent failed unexpectedly.', {}, { cause: error })
 }
 
 /** Whether an error says that the file system has no space left, or that a quota is used up. */
@@ -36,7 +36,7 @@ export function isDiskFull(error: unknown): boolean {
   return hasCode(error, 'ENOSPC', 'EDQUOT')
 }
 
-/** `code` of a system error or of its nearest cause that has one. */
+/** Returns the code of a system error, or of its nearest cause that has one. */
 function systemCode(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     const code = errorCode(at)

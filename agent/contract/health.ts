@@ -1,21 +1,21 @@
-// Health as it is asked for: checks that measure one thing each, and the state they add up to.
+// Health: checks that measure one thing each, and the state that results from them.
 
 import type { Check, Health } from '../../protocol/health.ts'
 
-/** What a check found; impact and action are empty when it is ok. */
+/** Result of a check; impact and action are empty when it is ok. */
 export type Finding = Omit<Check, 'name'>
 
 export interface HealthCheck {
   readonly name: string
-  /** Without this the store cannot do its work: a failure makes the state `error` and not `degraded`. */
+  /** Whether the store cannot work without this: a failure then makes the state `error` instead of `degraded`. */
   readonly isVital: boolean
-  /** May throw or take long: the first is a failure, and what takes too long is one too. Not called again before it has ended. */
+  /** Measures. Throwing, or taking too long, counts as a failure. Not called again before it has ended. */
   measure(): Promise<Finding> | Finding
 }
 
 export interface HealthBoard {
-  /** The state of the last two seconds, or older when the checks take longer; the answer never waits for a check that hangs. */
+  /** Returns the state of the last two seconds, or an older one when the checks take longer. Never waits for a check that hangs. */
   current(): Promise<Health>
-  /** Measures anew and waits for every check, each for a bounded time. */
+  /** Runs all checks again and waits for each, for a bounded time. */
   refresh(): Promise<Health>
 }

@@ -1,12 +1,12 @@
-// What every capability may be given of the world outside: time, log, randomness, named crash points.
+// What capabilities are given of the outside world: time, log, named crash points.
 
-/** Time. Tests inject one that lies; only `agent/system/clock.ts` knows the real one. */
+/** Time. Tests inject their own clock; only `agent/system/clock.ts` reads the real one. */
 export interface Clock {
   /** Wall time in milliseconds since 1970. */
   nowMs(): number
   /** Monotonic time in milliseconds, for durations. */
   monotonicMs(): number
-  /** Resolves after at least this time; 0 lets everything go first that is due on the event loop. Rejects with the signal's reason when aborted. */
+  /** Resolves after at least this time; 0 lets everything that is due on the event loop run first. Rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
   /** Calls back after at least this time until disposed; never keeps the process alive. */
   every(ms: number, run: () => void): Disposable
@@ -14,7 +14,7 @@ export interface Clock {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** Fields of a log line. Secrets, tokens and link signatures never go in. */
+/** Fields of a log line. They never contain secrets, tokens or link signatures. */
 export type LogFields = Readonly<Record<string, unknown>>
 
 /** Structured log: one JSON line each. `child` adds fields to every line of a part or a request. */
@@ -27,7 +27,7 @@ export interface Log {
 }
 
 /**
- * Marks a place where a crash would be worst. In production it does nothing; a crash test kills the process there.
+ * Marks a point where a crash would do the most harm. In production it does nothing; a crash test kills the process there.
  * Every name is listed in `docs/internals/crash-points.md`, and a test kills an agent at each.
  */
 export type CrashPoint = (name: string) => void

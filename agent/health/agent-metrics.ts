@@ -1,4 +1,4 @@
-// The metrics of an agent: which there are and where their values come from.
+// The metrics of an agent, and where their values come from.
 
 import { checkStateSchema, healthStateSchema } from '../../protocol/health.ts'
 import type { HealthBoard } from '../contract/health.ts'
@@ -12,7 +12,7 @@ import type { Metrics } from './metrics.ts'
 /** Upper bounds of the buckets of request durations in seconds. */
 const DURATION_BOUNDS: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600, 3600]
 
-/** How long the file system may take to tell its space, in milliseconds; after that its metrics are left out. */
+/** How long the file system may take to report its space, in milliseconds; after that its metrics are omitted. */
 const SPACE_MS_MAX = 2000
 
 export interface AgentMetricsDeps {
@@ -27,7 +27,7 @@ export interface AgentMetricsDeps {
   readonly uploadsActive: () => number
   readonly eventLoopDelayMsMax: () => number
   readonly residentBytes: () => number
-  /** End of the last gc and scrub in milliseconds since 1970 and what they found; null before the first. */
+  /** End of the last gc and scrub in milliseconds since 1970, with their results; null before the first. */
   readonly lastRuns: () => {
     readonly gc: { readonly endedMs: number; readonly freedBytes: number } | null
     readonly scrub: { readonly endedMs: number; readonly findings: number } | null
@@ -38,13 +38,13 @@ export interface AgentMetrics {
   readonly metrics: Metrics
   /** For the application's `observe`. */
   observeRequest(request: { readonly method: string; readonly route: string; readonly status: number; readonly seconds: number }): void
-  /** Bytes of image content that came in by uploads, imports and syncs. */
+  /** Counts bytes of image content received by uploads, imports and syncs. */
   countReceived(bytes: number): void
-  /** Bytes of image content that went out. */
+  /** Counts bytes of image content sent. */
   countServed(bytes: number): void
 }
 
-/** Makes the registry of an agent with everything in it. */
+/** Creates the registry of an agent with all its metrics. */
 export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
   const metrics = createMetrics()
   const requests = metrics.counter('slipway_http_requests_total', 'Requests answered, by method, route and status.')
@@ -58,7 +58,7 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
   return {
     metrics,
     observeRequest({ method, route, status, seconds }) {
-      // Methods come from outside: what is not one of the usual would be a series of its own each.
+      // Methods come from clients: each unusual one would be a series of its own.
       const known = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(method) ? method : 'other'
       requests.add(1, { method: known, route, status: String(status) })
       durations.observe(seconds, { route })
@@ -74,14 +74,14 @@ function addStoreReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
   const space = boundedSpace(deps)
   gauge('slipway_space_total_bytes', 'Size of the file system of the mount path.', async () => (await space()).totalBytes)
   gauge('slipway_space_free_bytes', 'Free bytes of the file system of the mount path.', async () => (await space()).freeBytes)
-  gauge('slipway_space_reserved_bytes', 'Bytes that are kept free.', async () => (await space()).reservedBytes)
+  gauge('slipway_space_reserved_bytes', 'Bytes kept free.', async () => (await space()).reservedBytes)
   gauge('slipway_space_available_bytes', 'Free bytes above the reserve and the promises to running transfers.', async () => (await space()).availableBytes)
   gauge('slipway_slices', 'Slices stored.', () => deps.sliceStats().slices)
   gauge('slipway_slices_stored_bytes', 'Bytes of slices as stored.', () => deps.sliceStats().storedBytes)
   gauge('slipway_slices_quarantined', 'Slices in quarantine.', () => deps.sliceStats().quarantined)
   gauge('slipway_packs', 'Packs on disk.', () => deps.sliceStats().packs)
   gauge('slipway_packs_bytes', 'Bytes of packs on disk.', () => deps.sliceStats().packBytes)
-  gauge('slipway_uploads_active', 'Uploads that have begun and not ended.', deps.uploadsActive)
+  gauge('slipway_uploads_active', 'Unfinished uploads.', deps.uploadsActive)
   const byLabel = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void =>
     metrics.reading(name, help, 'gauge', () => Object.entries(read()).map(([key, value]) => ({ value, labels: { [label]: key } })))
   gauge('slipway_images_bytes', 'Length of all images as files.', () => deps.images().imageBytes)
@@ -103,11 +103,11 @@ function addStoreReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
 }
 
 function addProcessReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
-  metrics.reading('slipway_health_state', 'State of the store: 1 for the present one.', 'gauge', async () => {
+  metrics.reading('slipway_health_state', 'State of the store: 1 for the current state.', 'gauge', async () => {
     const { state } = await deps.health.current()
     return healthStateSchema.options.map((option) => ({ value: option === state ? 1 : 0, labels: { state: option } }))
   })
-  metrics.reading('slipway_health_check', 'Result of each check: 1 for the present one.', 'gauge', async () => {
+  metrics.reading('slipway_health_check', 'Result of each check: 1 for the current result.', 'gauge', async () => {
     const { checks } = await deps.health.current()
     return checks.flatMap(({ name, state }) =>
       checkStateSchema.options.map((option) => ({ value: option === state ? 1 : 0, labels: { check: name, state: option } })),
@@ -125,7 +125,7 @@ function seconds(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000
 }
 
-/** The space as one look tells it to all who ask meanwhile; rejects when the file system does not answer in time. */
+/** Returns a function that reads the space once for all concurrent callers; rejects when the file system does not answer in time. */
 function boundedSpace({ space, clock }: AgentMetricsDeps): () => Promise<SpaceState> {
   let looking: Promise<SpaceState> | undefined
   const look = (): Promise<SpaceState> => (looking ??= space.state().finally(() => (looking = undefined)))

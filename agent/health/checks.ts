@@ -1,4 +1,4 @@
-// The checks of a store: each measures one thing and has it judged.
+// The health checks of a store: each measures one thing and has judge.ts judge it.
 
 import { z } from 'zod'
 import { errorCode, errorText } from '../../protocol/errors.ts'
@@ -31,7 +31,7 @@ import type { MountProbe } from './mount-probe.ts'
 
 const SPACE_KEY = 'space-samples'
 const CLOCK_KEY = 'clock-seen'
-/** The latest time seen is kept this often, in milliseconds. */
+/** The latest time seen is saved this often, in milliseconds. */
 const CLOCK_WRITE_MS = 600_000
 
 export interface StoreChecksDeps {
@@ -44,7 +44,7 @@ export interface StoreChecksDeps {
   readonly eventLoop: Pick<EventLoopWatch, 'delayMsMax'>
   /** Resident memory of the process in bytes. */
   readonly residentBytes: () => number
-  /** Asks the index database for something; throws when it cannot answer. */
+  /** Queries the index database; throws when it fails. */
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'quarantined' | 'rebuilding'>
   /** Images outside the recycle bin that are damaged. */
   readonly damagedImages: () => number
@@ -53,11 +53,11 @@ export interface StoreChecksDeps {
   readonly tasks: Pick<TaskBoard, 'counts'>
   /** End of the certificate in use in milliseconds since 1970; null without TLS. */
   readonly certificateEndMs: () => number | null
-  /** Addresses on which the agent speaks plain HTTP to other machines without being told to. */
+  /** Addresses beyond loopback on which the agent speaks plain HTTP although the configuration does not allow it. */
   readonly plainHosts: readonly string[]
 }
 
-/** All checks of a store. */
+/** Creates all checks of a store. */
 export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
   const { clock, mount, mountProbe, tasks } = deps
   const check = (name: string, measure: HealthCheck['measure'], isVital = false): HealthCheck => ({ name, isVital, measure })
@@ -78,7 +78,7 @@ export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
   ]
 }
 
-/** When this agent began to keep the store: a store that was never scrubbed is not overdue on its first day. */
+/** Returns when this agent first served the store: a store that was never scrubbed is not overdue on its first day. */
 function keptSince({ kept, clock }: StoreChecksDeps): number {
   const known = z.number().optional().parse(kept.read('kept-since'))
   if (known !== undefined) return known
@@ -91,7 +91,7 @@ function indexFacts(sliceStats: StoreChecksDeps['sliceStats']): Parameters<typeo
     const { slices, rebuilding } = sliceStats()
     return { kind: 'open', slices, rebuilding }
   } catch (error) {
-    return { kind: 'broken', reason: `the index database does not answer: ${errorText(error)}` }
+    return { kind: 'broken', reason: `the index database fails: ${errorText(error)}` }
   }
 }
 
@@ -121,7 +121,7 @@ function clockCheck({ kept, clock }: StoreChecksDeps): HealthCheck['measure'] {
     const stepMs = before ? wallMs - before.wallMs - (monotonicMs - before.monotonicMs) : 0
     before = { wallMs, monotonicMs }
     const finding = judgeClock({ latestMs, stepMs }, wallMs)
-    // A clock that is wrong forward is not believed, or it would be called wrong for ever once it is right.
+    // A time in the future is not saved. Otherwise a corrected clock would be reported as wrong from then on.
     if (finding.state === 'ok') latestMs = Math.max(latestMs, wallMs)
     if (latestMs - writtenMs >= CLOCK_WRITE_MS) {
       kept.write(CLOCK_KEY, latestMs)

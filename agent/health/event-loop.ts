@@ -1,23 +1,23 @@
-// How late the event loop is: a timer that is due every 100 ms, and how much later it fires. In a process that does nothing
-// it is due once a second: ten wake-ups a second would be most of what an idle agent costs.
+// Measures how late the event loop is: a timer is due every 100 ms, and the delay is how much later it fires. In an idle process
+// it is due once a second, because ten wake-ups a second would be most of the cost of an idle agent.
 
 import type { Clock } from '../contract/runtime.ts'
 
 const TICK_MS = 100
 const IDLE_TICK_MS = 1000
-/** The process is idle after this time in milliseconds in which no tick found it busy. */
+/** The process is idle after this time without a busy tick, in milliseconds. */
 const IDLE_AFTER_MS = 10_000
-/** Part of a core beyond which the process is busy. */
+/** Fraction of a core above which the process is busy. */
 const BUSY_PART = 0.03
-/** The longest delay is of the last two windows of this length in milliseconds. */
+/** The longest delay is taken over the last two windows of this length, in milliseconds. */
 const WINDOW_MS = 10_000
 
 export interface EventLoopWatch extends Disposable {
-  /** Longest delay of the last 10 to 20 seconds in milliseconds. */
+  /** Returns the longest delay of the last 10 to 20 seconds, in milliseconds. */
   delayMsMax(): number
 }
 
-/** Starts watching. `cpuMs` gives the processor time that the process has used, in milliseconds. */
+/** Starts measuring. `cpuMs` returns the processor time that the process has used, in milliseconds. */
 export function watchEventLoop(clock: Clock, cpuMs: () => number): EventLoopWatch {
   let lastMs = clock.monotonicMs()
   let lastCpuMs = cpuMs()

@@ -1,4 +1,4 @@
-// When the space of a store will be used up, from samples of the last days. Pure.
+// Forecasts when the space of a store will be used up, from samples of the last days. Pure.
 
 /** Free bytes above the reserve at a time in milliseconds since 1970. */
 export interface SpaceSample {
@@ -9,20 +9,20 @@ export interface SpaceSample {
 export const SAMPLE_EVERY_MS = 3_600_000
 /** Two weeks of samples. */
 const SAMPLES_MAX = 14 * 24
-/** Less than a day says nothing about the days to come. */
+/** A forecast needs samples of at least a day. */
 const SPAN_MIN_MS = 86_400_000
-/** A date further away than this is no forecast, in milliseconds. */
+/** No date further away than this is forecast, in milliseconds. */
 const HORIZON_MS = 365 * 86_400_000
 
-/** The samples with one more; undefined while the last one is young enough. */
+/** Returns the samples with one more; undefined while the last one is recent enough. */
 export function addSpaceSample(samples: readonly SpaceSample[], sample: SpaceSample): readonly SpaceSample[] | undefined {
   const last = samples.at(-1)
   if (last && sample.atMs >= last.atMs && sample.atMs - last.atMs < SAMPLE_EVERY_MS) return undefined
-  // Samples of a future that a wrong clock made would bend the line for days.
+  // Samples with a time in the future, from a clock that was wrong, would distort the forecast for days.
   return [...samples.filter((known) => known.atMs < sample.atMs), sample].slice(-SAMPLES_MAX)
 }
 
-/** When a straight line through the samples (least squares) reaches zero, or null when it does not or there is too little to tell. */
+/** Returns when a straight line through the samples (least squares) reaches zero; null when it does not, or when there are too few samples. */
 export function forecastFullMs(samples: readonly SpaceSample[], nowMs: number): number | null {
   const first = samples[0]
   const last = samples.at(-1)

@@ -1,4 +1,4 @@
-// What measured facts mean: pure functions from facts to findings, in words that somebody woken at night understands.
+// Judges measured facts: pure functions from facts to findings. Impact and action are written for an operator on call.
 
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
@@ -8,17 +8,17 @@ import type { SpaceState } from '../contract/space.ts'
 const DAY_MS = 86_400_000
 const LOOP_DELAY_WARNING_MS = 250
 const LOOP_DELAY_FAILED_MS = 5000
-/** A disk with less than this is full, also where nothing is reserved: not one slice may fit. */
+/** A disk with less free space than this is full, even when nothing is reserved: not one slice may fit. */
 const FULL_BYTES = 1024 * 1024
-/** Space that will last less than this is a warning. */
+/** Space that will be used up sooner than this is a warning. */
 const FULL_WARNING_MS = 7 * DAY_MS
-/** A scrub is overdue after two weekly ones were missed. */
+/** A scrub is overdue after two weekly runs were missed. */
 const SCRUB_AGE_MAX_MS = 15 * DAY_MS
-/** How late a schedule may be before it counts. */
+/** How late a schedule may be. */
 const OVERDUE_MS = 5 * 60_000
 const BACKLOG_WARNING = 100
 const CLOCK_STEP_MAX_MS = 5000
-/** Before this the clock was never set: the agent did not exist. */
+/** A clock before this time was never set: the agent did not exist then. */
 const CLOCK_EARLIEST_MS = Date.UTC(2026, 0, 1)
 const CERTIFICATE_WARNING_MS = 14 * DAY_MS
 
@@ -37,21 +37,21 @@ export function judgeEventLoop(facts: { readonly delayMsMax: number; readonly re
     state: delayMsMax < LOOP_DELAY_FAILED_MS ? 'warning' : 'failed',
     measured,
     limit,
-    impact: 'All answers of the agent are late; clients may give up and try again.',
-    action: 'Check the load and the memory of the machine (top, vmstat); if it stays, restart the agent: nothing acknowledged is lost.',
+    impact: 'All responses of the agent are late; clients may give up and retry.',
+    action: 'Check load and memory of the machine (top, vmstat). If the delay persists, restart the agent: nothing acknowledged is lost.',
   }
 }
 
 export type MountFacts =
   | {
       readonly kind: 'reachable'
-      /** Whose `store.json` is there. */
+      /** Which store the `store.json` on the mount path belongs to. */
       readonly store: 'own' | 'other' | 'none'
       readonly answeredMs: number
     }
   | { readonly kind: 'unreachable'; readonly code: string }
 
-/** The mount path: there, with the store that was opened at the start. */
+/** Judges whether the mount path holds the store that was opened at the start. */
 export function judgeMount(mount: string, facts: MountFacts): Finding {
   const limit = 'reachable within 2 s'
   if (facts.kind === 'unreachable')
@@ -66,39 +66,34 @@ export function judgeMount(mount: string, facts: MountFacts): Finding {
     return {
       state: 'failed',
       measured:
-        facts.store === 'other'
-          ? `another store is mounted at ${mount} than at the start`
-          : `${mount} has no store.json: the file system of the store is not mounted`,
+        facts.store === 'other' ? `${mount} holds another store than at the start` : `${mount} has no store.json: the file system of the store is not mounted`,
       limit,
-      impact: 'Images cannot be read, and nothing is written, so that nothing goes to the wrong disk.',
-      action: `Mount the right file system at ${mount}: the agent then goes on by itself.`,
+      impact: 'Images cannot be read. Nothing is written, so that no data goes to the wrong disk.',
+      action: `Mount the right file system at ${mount}. The agent then recovers by itself.`,
     }
   return ok(`answered in ${Math.round(facts.answeredMs)} ms`, limit)
 }
 
-/** Whether a small file could be made in the mount path and removed again; `code` is the system's error, null when it could. */
+/** Judges whether a small file could be created in the mount path and removed again; `code` is the error, null when it could. */
 export function judgeWritable(mount: string, code: string | null): Finding {
   if (code === null) return ok('writable')
   return {
     state: 'failed',
     measured: `${mount} cannot be written to (${code})`,
     limit: 'writable',
-    impact:
-      code === 'ENOSPC'
-        ? 'Nothing new can be stored; images can be read and deleted.'
-        : 'Images can be read, but nothing new can be stored and nothing deleted.',
-    action: code === 'ENOSPC' ? FREE_SPACE_ACTION : `Check whether ${mount} is mounted read-only and who owns it (mount, ls -ld, dmesg).`,
+    impact: code === 'ENOSPC' ? 'Nothing new can be stored; images can be read and deleted.' : 'Images can be read, but nothing can be stored or deleted.',
+    action: code === 'ENOSPC' ? FREE_SPACE_ACTION : `Check whether ${mount} is mounted read-only, and who owns it (mount, ls -ld, dmesg).`,
   }
 }
 
-/** Images that are deleted, but not for good. */
+/** Images that are in the recycle bin. */
 export interface RecycleBin {
   readonly images: number
   /** What their slices take, in bytes; other images may need some of them. */
   readonly storedBytes: number
 }
 
-/** Free space against the reserve. `fullMs` is when the space above it will be used up, null where that is not foreseen. */
+/** Judges free space against the reserve. `fullMs` is when the space above it will be used up; null without a forecast. */
 export function judgeSpace(space: SpaceState, fullMs: number | null, nowMs: number, bin: RecycleBin): Finding {
   const { freeBytes, totalBytes, reservedBytes, availableBytes } = space
   const forecast = fullMs === null ? '' : `, full about ${formatTime(fullMs).slice(0, 10)}`
@@ -107,19 +102,19 @@ export function judgeSpace(space: SpaceState, fullMs: number | null, nowMs: numb
   const action = bin.images === 0 ? FREE_SPACE_ACTION : `${FREE_SPACE_ACTION} The recycle bin has ${bin.images} images of ${formatSize(bin.storedBytes)}.`
   if (freeBytes < reservedBytes || freeBytes < FULL_BYTES)
     return { state: 'failed', measured, limit, impact: 'Uploads, imports and syncs are refused; images can be read.', action }
-  if (freeBytes - reservedBytes < reservedBytes) return { state: 'warning', measured, limit, impact: 'Large uploads are refused soon.', action }
+  if (freeBytes - reservedBytes < reservedBytes) return { state: 'warning', measured, limit, impact: 'Large uploads will soon be refused.', action }
   if (fullMs !== null && fullMs - nowMs < FULL_WARNING_MS)
     return { state: 'warning', measured, limit, impact: `At the rate of the last days the store is full in ${formatDuration(fullMs - nowMs)}.`, action }
   return ok(measured, limit)
 }
 
-/** The file system does not tell its space. */
+/** Judges a file system that does not report its space. */
 export function judgeSpaceUnknown(mount: string, code: string): Finding {
   return {
     state: 'failed',
-    measured: `the file system of ${mount} does not tell its space (${code})`,
+    measured: `the file system of ${mount} does not report its space (${code})`,
     limit: null,
-    impact: 'It is not known how much can still be stored; uploads, imports and syncs are refused.',
+    impact: 'The free space is unknown, so uploads, imports and syncs are refused.',
     action: 'See the check mount-path.',
   }
 }
@@ -135,8 +130,8 @@ export function judgeIndex(facts: IndexFacts): Finding {
       state: 'warning',
       measured: `was damaged and is being rebuilt from the packs, ${facts.rebuilding?.done ?? 0} of ${facts.rebuilding?.total ?? 0} read`,
       limit: null,
-      impact: 'Nothing is lost. Reads may have to look for slices in the packs, which takes longer, and cleanup waits.',
-      action: 'Nothing: it ends by itself. When it comes again, check the disk of the state folder.',
+      impact: 'No data is lost. Reads may have to search the packs, which takes longer, and cleanup waits.',
+      action: 'Wait: the rebuild ends by itself. If it happens again, check the disk of the state folder.',
     }
   }
   return {
@@ -144,19 +139,19 @@ export function judgeIndex(facts: IndexFacts): Finding {
     measured: facts.reason,
     limit: null,
     impact: 'Images cannot be read or stored; their slices are safe in the packs.',
-    action: 'Stop the agent and run "slipway-agent recover": it builds the index database again from the packs.',
+    action: 'Stop the agent and run "slipway-agent recover", which rebuilds the index database from the packs.',
   }
 }
 
 export interface ScrubFacts {
-  /** Null before the first one. */
+  /** Null before the first scrub. */
   readonly endedMs: number | null
   readonly corrupt: number
   readonly missing: number
-  /** Things wrong with packs and index database that are not slices. */
+  /** Faults of packs and of the index database. */
   readonly faults: number
   readonly damagedRoots: readonly string[]
-  /** When this agent began to keep the store. */
+  /** When this agent first served the store. */
   readonly sinceMs: number
 }
 
@@ -169,7 +164,7 @@ export function judgeScrub(facts: ScrubFacts, nowMs: number): Finding {
       state: 'failed',
       measured: `${corrupt} corrupt and ${missing} missing slices found ${when}`,
       limit,
-      impact: `These cannot be read in full: ${damagedRoots.slice(0, 5).join(', ') || 'no image that is known'}${damagedRoots.length > 5 ? ` and ${damagedRoots.length - 5} more` : ''}.`,
+      impact: `These cannot be read in full: ${damagedRoots.slice(0, 5).join(', ') || 'no known image'}${damagedRoots.length > 5 ? ` and ${damagedRoots.length - 5} more` : ''}.`,
       action: 'Sync these images again from a store that has them, then run scrub. Check the disk (smartctl, dmesg).',
     }
   if (damagedRoots.length > 0)
@@ -178,23 +173,23 @@ export function judgeScrub(facts: ScrubFacts, nowMs: number): Finding {
       measured: `${faults} faults found ${when}`,
       limit,
       impact: `These cannot be read in full: ${damagedRoots.slice(0, 5).join(', ')}${damagedRoots.length > 5 ? ` and ${damagedRoots.length - 5} more` : ''}.`,
-      action: 'Look at the result of the scrub task, sync these images again from a store that has them, then run scrub.',
+      action: 'Read the result of the scrub task, sync these images again from a store that has them, then run scrub.',
     }
   if (faults > 0)
     return {
       state: 'warning',
       measured: `${faults} faults of packs or index database found ${when}`,
       limit,
-      impact: 'Every slice can be read, but the next fault at the same place may cost some.',
-      action: 'Look at the result of the scrub task; check the disk (smartctl, dmesg), then run "slipway-agent recover" with the agent stopped.',
+      impact: 'Every slice can be read, but another fault at the same place may lose some.',
+      action: 'Read the result of the scrub task and check the disk (smartctl, dmesg). Then stop the agent and run "slipway-agent recover".',
     }
   if (nowMs - (endedMs ?? facts.sinceMs) > SCRUB_AGE_MAX_MS)
     return {
       state: 'warning',
       measured: `last scrub ${when}`,
       limit,
-      impact: 'Silent damage of the disk would not be noticed.',
-      action: 'Run the schedule scrub now, and see why it did not run.',
+      impact: 'Silent damage to the disk would not be detected.',
+      action: 'Run the schedule scrub now, and find out why it did not run.',
     }
   return ok(`last scrub ${when}, nothing found`, limit)
 }
@@ -241,16 +236,16 @@ export function judgeSchedules(schedules: readonly ScheduleFacts[], nowMs: numbe
       state: 'failed',
       measured: `overdue: ${overdue.map((schedule) => schedule.name).join(', ')}`,
       limit,
-      impact: 'Space is not freed and damage is not looked for.',
-      action: 'Run the schedule by hand; when that does not start it, restart the agent.',
+      impact: 'Space is not freed, and damage is not detected.',
+      action: 'Run the schedule by hand. If it does not start, restart the agent.',
     }
   if (failed.length > 0)
     return {
       state: 'warning',
       measured: failed.map((schedule) => `${schedule.name}: ${schedule.lastFailure}`).join('; '),
       limit,
-      impact: 'What the schedule should have done is not done.',
-      action: `Look at the task of ${failed.map((schedule) => schedule.name).join(' and ')}, mend what it names, and run the schedule again.`,
+      impact: 'The work of the schedule was not done.',
+      action: `Read the error of the last ${failed.map((schedule) => schedule.name).join(' and ')} task, fix its cause, and run the schedule again.`,
     }
   return ok(paused.length > 0 ? `on time; paused: ${paused.map((schedule) => schedule.name).join(', ')}` : 'on time', limit)
 }
@@ -264,14 +259,14 @@ export function judgeBacklog(counts: { readonly queued: number; readonly running
     measured,
     limit,
     impact: 'New syncs and imports start late.',
-    action: 'List the tasks; cancel what is not needed, and see whether the first ones move.',
+    action: 'List the tasks, cancel those that are not needed, and check that the running ones make progress.',
   }
 }
 
 export interface ClockFacts {
-  /** Latest time this agent is known to have seen, also before a restart. */
+  /** Latest time that this agent has seen, restarts included. */
   readonly latestMs: number
-  /** How much the wall clock moved against the monotonic one since the check before; 0 where it runs well. */
+  /** How much the wall clock moved against the monotonic clock since the previous check; 0 when it runs well. */
   readonly stepMs: number
 }
 
@@ -283,7 +278,7 @@ export function judgeClock(facts: ClockFacts, nowMs: number): Finding {
   if (nowMs < CLOCK_EARLIEST_MS) return { state: 'failed', measured: `the clock says ${measured}`, limit, impact, action }
   const backMs = facts.latestMs - nowMs
   if (backMs > CLOCK_STEP_MAX_MS)
-    return { state: 'failed', measured: `${measured}, ${formatDuration(backMs)} behind a time seen before`, limit, impact, action }
+    return { state: 'failed', measured: `${measured}, ${formatDuration(backMs)} behind an earlier reading`, limit, impact, action }
   if (Math.abs(facts.stepMs) > CLOCK_STEP_MAX_MS)
     return {
       state: 'warning',
@@ -295,21 +290,21 @@ export function judgeClock(facts: ClockFacts, nowMs: number): Finding {
   return ok(measured, limit)
 }
 
-/** Without TLS there is no certificate to judge. */
+/** Judges the certificate in use; without TLS, whether plain HTTP reaches beyond this machine. */
 export function judgeCertificate(endMs: number | null, nowMs: number, plainHosts: readonly string[]): Finding {
   if (endMs === null && plainHosts.length > 0)
     return {
       state: 'warning',
       measured: `plain HTTP on ${plainHosts.join(', ')}`,
       limit: 'plain HTTP on loopback only',
-      impact: 'Whoever is on the way can read tokens and images.',
+      impact: 'Anyone on the network path can read tokens and images.',
       action: 'Set tls.cert and tls.key, or network.plain-http = true when the network is trusted or TLS ends at a proxy.',
     }
   if (endMs === null) return ok('TLS is off')
   const limit = `${formatDuration(CERTIFICATE_WARNING_MS)} left`
   const leftMs = endMs - nowMs
-  if (leftMs >= CERTIFICATE_WARNING_MS) return ok(`ends ${formatTime(endMs)}`, limit)
+  if (leftMs >= CERTIFICATE_WARNING_MS) return ok(`expires ${formatTime(endMs)}`, limit)
   const action = 'Replace the files of tls.cert and tls.key, then reload the agent (SIGHUP).'
-  if (leftMs <= 0) return { state: 'failed', measured: `ended ${formatTime(endMs)}`, limit, impact: 'Clients refuse to connect.', action }
-  return { state: 'warning', measured: `ends in ${formatDuration(leftMs)}`, limit, impact: 'Clients refuse to connect from then on.', action }
+  if (leftMs <= 0) return { state: 'failed', measured: `expired ${formatTime(endMs)}`, limit, impact: 'Clients refuse to connect.', action }
+  return { state: 'warning', measured: `expires in ${formatDuration(leftMs)}`, limit, impact: 'Clients will refuse to connect.', action }
 }

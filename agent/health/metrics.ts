@@ -2,7 +2,7 @@
 
 export type Labels = Readonly<Record<string, string>>
 
-/** Series of one metric; more are dropped, so that no label from outside can fill the memory. */
+/** Most series of one metric. Further ones are dropped, so that labels from clients cannot fill the memory. */
 const SERIES_MAX = 1000
 
 export interface Counter {
@@ -13,7 +13,7 @@ export interface Histogram {
   observe(value: number, labels?: Labels): void
 }
 
-/** One value of a gauge or counter that is read when the metrics are asked for. */
+/** One value of a gauge or counter that is read when the metrics are scraped. */
 export interface Reading {
   readonly value: number
   readonly labels?: Labels
@@ -21,15 +21,15 @@ export interface Reading {
 
 export interface Metrics {
   counter(name: string, help: string): Counter
-  /** `bounds` are the upper bounds of the buckets, ascending; the one without a bound is added. */
+  /** `bounds` are the upper bounds of the buckets, ascending; the bucket without a bound is added. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram
-  /** Values read at the time of asking. One that throws is left out, so that one broken part does not hide the others. */
+  /** Adds values that are read at each scrape. A reading that throws is omitted, so that one broken part does not hide the others. */
   reading(name: string, help: string, type: 'gauge' | 'counter', read: () => Reading[] | Promise<Reading[]>): void
-  /** The text, metrics in the order they were made. */
+  /** Returns the text, with metrics in the order of their creation. */
   render(): Promise<string>
 }
 
-/** Makes an empty registry. Throws for a name that is there already. */
+/** Creates an empty registry. Adding a name twice throws. */
 export function createMetrics(): Metrics {
   const metrics = new Map<string, { readonly head: string; readonly lines: () => string[] | Promise<string[]> }>()
 
@@ -82,7 +82,7 @@ export function createMetrics(): Metrics {
           try {
             return head + (await lines()).map((line) => `${line}\n`).join('')
           } catch {
-            // The health checks tell of the part that broke; here its values are simply missing.
+            // The health checks report the part that broke; here only its values are missing.
             return ''
           }
         }),

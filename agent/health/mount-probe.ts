@@ -1,5 +1,5 @@
-// Looks at the mount path as the operating system sees it. Every call may hang for as long as the file system does; the
-// board of checks bounds that, and never starts a second look before the first has ended.
+// Probes the mount path through the operating system. Every call may hang as long as the file system does; the runner of checks bounds that,
+// and never starts a second probe before the first has ended.
 
 import { open, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,27 +8,27 @@ import type { Clock } from '../contract/runtime.ts'
 import type { MountFacts } from './judge.ts'
 
 const PROBE_NAME = '.health-probe'
-/** The file is written at most this often, in milliseconds; in between the last result counts. */
+/** The probe file is written at most this often, in milliseconds; in between, the last result is returned. */
 const WRITE_EVERY_MS = 10_000
 /** Longest store file that is compared, in bytes. */
 const STORE_FILE_BYTES_MAX = 64 * 1024
 
 export interface MountProbe {
   look(): Promise<MountFacts>
-  /** Code of the error that writing a small file met, null when it worked. */
+  /** Writes and removes a small file. Returns the code of the error, or null. */
   tryWrite(): Promise<string | null>
 }
 
 export interface MountProbeDeps {
   readonly mount: string
-  /** File that tells that this is the store, in the mount path. */
+  /** Name of the file in the mount path that identifies the store. */
   readonly storeFile: string
   readonly clock: Clock
 }
 
 /**
- * Makes the probe of a mount path that holds the store: what its store file says is expected from then on. The number of the device is not:
- * a network mount that comes back has another one.
+ * Opens the probe of a mount path that holds the store, and expects the same store file from then on. It does not compare the device number,
+ * because a network mount has another one after it comes back.
  */
 export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps): Promise<MountProbe> {
   const path = join(mount, storeFile)
@@ -58,7 +58,7 @@ export async function openMountProbe({ mount, storeFile, clock }: MountProbeDeps
 
     async tryWrite() {
       const nowMs = clock.monotonicMs()
-      // A failure is looked at again each time, so that its end is seen soon.
+      // A failure is probed again each time, so that its end is noticed soon.
       if (written && written.code === null && nowMs - written.atMs < WRITE_EVERY_MS) return null
       written = { atMs: nowMs, code: await writeProbe(join(mount, PROBE_NAME)) }
       return written.code

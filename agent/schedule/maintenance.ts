@@ -1,4 +1,4 @@
-// What the schedules run: the tasks cleanup, gc, scrub and expire, and what is kept of their results for health and metrics.
+// The tasks that schedules run: cleanup, gc, scrub and expire. Their last results are saved for health and metrics.
 
 import { z } from 'zod'
 import type { ScheduleName } from '../../protocol/schedule.ts'
@@ -10,7 +10,7 @@ import type { EmitEvent, TaskContext, Tasks } from '../contract/work.ts'
 
 const GC_KEY = 'last-gc'
 const SCRUB_KEY = 'last-scrub'
-/** Slices and roots of a report that stand in a task's result; the rest is counted. */
+/** Most slices and roots of a report that are listed in the result of a task; the rest are counted. */
 const REPORTED_MAX = 100
 
 const lastGcSchema = z.object({ endedMs: z.number(), freedBytes: z.number() }).nullable().catch(null)
@@ -29,10 +29,10 @@ export interface MaintenanceDeps {
       readonly purged: readonly { readonly id: string; readonly name: string }[]
       readonly failed: readonly { readonly id: string; readonly reason: string }[]
     }>
-    /** Makes images degraded or whole again after a scrub. */
+    /** Marks images as degraded or as no longer damaged after a scrub. */
     applyScrub(findings: { readonly damagedRoots: readonly string[]; readonly startedAtMs: number }): Promise<void>
   }
-  /** Removes abandoned uploads and syncs, and gives them as names of roots; a dry run gives what would be removed. */
+  /** Removes expired uploads and syncs, and returns them as names of roots; a dry run returns what would be removed. */
   readonly uploads: { expire(options: { readonly dryRun: boolean; readonly signal?: AbortSignal }): Promise<readonly string[]> }
   readonly scrubBytesPerSecond: number
   /** Name of the store, the subject of these tasks. */
@@ -43,7 +43,7 @@ export interface MaintenanceDeps {
 }
 
 export interface Maintenance {
-  /** For the schedules. */
+  /** Start the task of each schedule. */
   readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
   /** Prunes the recycle bin, expires uploads and runs gc, in this order; a dry run reports what that would do. */
   cleanup(dryRun: boolean, createdBy: string): Promise<Task>
@@ -51,7 +51,7 @@ export interface Maintenance {
   lastScrub(): z.infer<typeof lastScrubSchema>
 }
 
-/** Registers the runners and gives what starts their tasks. */
+/** Registers the runners, and returns what starts their tasks. */
 export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   const { tasks, subject, uploads } = deps
   tasks.register('cleanup', (params, context) => runCleanup(deps, dryRunSchema.parse(params).dryRun, context))
@@ -64,7 +64,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   })
 
   const cleanup = (dryRun: boolean, createdBy: string): Promise<Task> =>
-    // A dry run changes nothing, so it may stand beside a real one.
+    // A dry run changes nothing, so it may run in parallel with a real one.
     tasks.start({ kind: 'cleanup', subject, createdBy, params: { dryRun }, key: dryRun ? 'cleanup-dry-run' : 'cleanup' })
   const start = (kind: 'scrub' | 'expire') => (createdBy: string) => tasks.start({ kind, subject, createdBy, params: {}, key: kind })
   return {
@@ -78,7 +78,7 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
 async function runCleanup(deps: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
   const { purged, failed } = await deps.images.prune({ dryRun, signal: context.signal })
   const expired = await deps.uploads.expire({ dryRun, signal: context.signal })
-  // A dry run has removed nothing, so gc is told what would be gone by now.
+  // A dry run has removed nothing, so gc is given what a real run would have removed.
   const gc = await runGc(deps, dryRun, context, dryRun ? new Set([...purged.map(({ id }) => `image ${id}`), ...expired]) : undefined)
   return {
     ...gc,

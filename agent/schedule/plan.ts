@@ -1,45 +1,45 @@
-// When schedules fire and which are due: pure, over cron expressions.
+// Plans when schedules fire and which are due, from cron expressions. Pure.
 
 import { Cron } from 'croner'
 import { errorText } from '../../protocol/errors.ts'
 import type { ScheduleName } from '../../protocol/schedule.ts'
 
-/** What decides when a schedule fires next. */
+/** Everything that determines when a schedule fires next. */
 export interface ScheduleTiming {
   readonly name: ScheduleName
   readonly cron: string
   readonly timezone: string
   readonly paused: boolean
   readonly running: boolean
-  /** The schedule fires at the first time after this one, in milliseconds since 1970: its last run, or when it was made or changed. */
+  /** The schedule fires at the first time after this one, in milliseconds since 1970: its last run, or when it was created or changed. */
   readonly anchorMs: number
-  /** Not before this time, after a start that failed. */
+  /** The schedule does not fire before this time, after a start that failed. */
   readonly notBeforeMs: number
 }
 
 export interface SchedulePlan {
   readonly start: readonly ScheduleName[]
-  /** Due while their last run still goes on: this time is left out. */
+  /** Schedules that are due while their last run is in progress: this time is skipped. */
   readonly skip: readonly ScheduleName[]
 }
 
-/** What to do now. A time that passed while the agent was down is made up for once. */
+/** Returns what to do now. Times missed while the agent was down are made up for by one run. */
 export function planSchedules(timings: readonly ScheduleTiming[], nowMs: number): SchedulePlan {
   const due = timings.filter((timing) => isDue(timing, nowMs))
   return { start: due.filter((timing) => !timing.running).map(nameOf), skip: due.filter((timing) => timing.running).map(nameOf) }
 }
 
-/** When a schedule fires next, in milliseconds since 1970; null while paused. In the past when it is due. */
+/** Returns when a schedule fires next, in milliseconds since 1970; null while paused. A time in the past means that it is due. */
 export function nextRunMs({ cron, timezone, paused, anchorMs, notBeforeMs }: ScheduleTiming, nowMs: number): number | null {
   if (paused) return null
-  // An anchor in the future is of a clock that was wrong: it must not hold the schedule back.
+  // An anchor in the future comes from a clock that was wrong, and must not delay the schedule.
   const next = openCron(cron, timezone).nextRun(new Date(Math.min(anchorMs, nowMs)))
   return next === null ? null : Math.max(next.getTime(), notBeforeMs)
 }
 
 export type CronVerdict = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly reason: string }
 
-/** Whether an expression can be kept: five fields that fire some day. */
+/** Judges whether an expression is valid: it has five fields and fires at some time. */
 export function judgeCron(cron: string, timezone: string, nowMs: number): CronVerdict {
   if (cron.trim().split(/\s+/).length !== 5)
     return { kind: 'refused', reason: 'it must have five fields, such as "17 3 * * *" (minute, hour, day, month, weekday)' }
@@ -62,7 +62,7 @@ function nameOf(timing: ScheduleTiming): ScheduleName {
 const CRONS_MAX = 100
 const crons = new Map<string, Cron>()
 
-/** Parsed expressions are used again: they are asked each second. */
+/** Parsed expressions are cached. */
 function openCron(cron: string, timezone: string): Cron {
   const key = `${timezone} ${cron}`
   const known = crons.get(key)

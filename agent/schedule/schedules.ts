@@ -1,4 +1,4 @@
-// Runs the schedules: looks each second what is due, starts its task, and keeps how it went.
+// Runs the schedules: every second starts the tasks that are due, and saves how they ended.
 
 import { z } from 'zod'
 import { errorText } from '../../protocol/errors.ts'
@@ -16,17 +16,17 @@ import { judgeCron, nextRunMs, planSchedules } from './plan.ts'
 import type { ScheduleTiming } from './plan.ts'
 
 const TICK_MS = 1000
-/** A task that could not be started is tried again after this time in milliseconds. */
+/** Starting a task that could not be started is retried after this time, in milliseconds. */
 const RETRY_MS = 60_000
 const KEY = 'schedules'
-/** Longest time in milliseconds without a look at the schedules. */
+/** Longest time between two evaluations of the schedules, in milliseconds. */
 const QUIET_MS_MAX = 60_000
 const NOT_QUIET = { fromMs: 0, toMs: 0 } as const
 
 const keptSchema = z.record(
   z.string(),
   z.object({
-    /** Null as long as the configuration's counts. */
+    /** Null while the expression of the configuration applies. */
     cron: z.string().nullable(),
     paused: z.boolean(),
     anchorMs: z.number(),
@@ -42,7 +42,7 @@ export interface SchedulesDeps {
   /** Cron expressions of the configuration. */
   readonly configured: Readonly<Record<ScheduleName, string>>
   readonly timezone: string
-  /** Starts the task of a schedule; while one is under way it gives that one. */
+  /** Starts the task of a schedule, or returns the one that is in progress. */
   readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
   readonly tasks: Pick<Tasks, 'get' | 'ended'>
   readonly kept: KeptValues
@@ -51,7 +51,7 @@ export interface SchedulesDeps {
   readonly emit: EmitEvent
 }
 
-/** What health wants to know of a schedule. */
+/** What the health check needs of a schedule. */
 export interface ScheduleFacts {
   readonly name: ScheduleName
   readonly paused: boolean
@@ -60,14 +60,14 @@ export interface ScheduleFacts {
   readonly lastFailure: string | null
 }
 
-/** The schedules of an agent. Nothing fires before `start`; disposing ends the watch and leaves running tasks alone. */
+/** The schedules of an agent. Nothing fires before `start`; disposing stops the timer and leaves running tasks alone. */
 export class Schedules implements ScheduleBoard, Disposable {
   readonly #deps: SchedulesDeps
   readonly #states: Map<ScheduleName, KeptSchedule>
   readonly #notBeforeMs = new Map<ScheduleName, number>()
   readonly #starting = new Set<ScheduleName>()
   #ticks: Disposable | undefined
-  /** Nothing is due in this time. */
+  /** Nothing is due in this interval. */
   #quiet: { readonly fromMs: number; readonly toMs: number } = NOT_QUIET
 
   private constructor(deps: SchedulesDeps, states: Map<ScheduleName, KeptSchedule>) {
@@ -75,7 +75,7 @@ export class Schedules implements ScheduleBoard, Disposable {
     this.#states = states
   }
 
-  /** Opens the schedules as they were left. */
+  /** Opens the schedules in their saved state. */
   static open(deps: SchedulesDeps): Schedules {
     const kept = keptSchema.parse(deps.kept.read(KEY) ?? {})
     const fresh: KeptSchedule = {
@@ -92,7 +92,7 @@ export class Schedules implements ScheduleBoard, Disposable {
     return schedules
   }
 
-  /** Begins to fire. */
+  /** Starts firing. */
   start(): void {
     for (const [name, { lastTaskId, lastResult }] of this.#states) if (lastTaskId !== null && lastResult === null) void this.#follow(name, lastTaskId)
     this.#ticks = this.#deps.clock.every(TICK_MS, () => this.#tick())
@@ -102,7 +102,7 @@ export class Schedules implements ScheduleBoard, Disposable {
     return scheduleNameSchema.options.map((name) => this.#show(name))
   }
 
-  /** For the health check. */
+  /** Returns the state of all schedules for the health check. */
   facts(): ScheduleFacts[] {
     const nowMs = this.#deps.clock.nowMs()
     return scheduleNameSchema.options.map((name) => {
@@ -120,7 +120,7 @@ export class Schedules implements ScheduleBoard, Disposable {
         throw problem('invalid-input', `cron is not valid: ${verdict.reason}.`, { errors: [{ in: 'body', member: 'cron', message: verdict.reason }] })
     }
     const state = this.#state(name)
-    // Times that passed under the old expression or while it was paused are not made up for.
+    // Times missed under the old expression, or while the schedule was paused, are not made up for.
     this.#change(name, { cron: patch.cron ?? state.cron, paused: patch.paused ?? state.paused, anchorMs: clock.nowMs() })
     emit({ type: 'schedule.changed', severity: 'info', subject: name, actor: by, message: `${by} changed the schedule ${name}.`, details: { ...patch } })
     return this.#show(name)
@@ -144,14 +144,14 @@ export class Schedules implements ScheduleBoard, Disposable {
   #tick(): void {
     const { clock, log } = this.#deps
     const nowMs = clock.nowMs()
-    // Nothing is due before `#quiet` ends, unless the clock was set: reading cron expressions each second costs more than all else.
+    // Nothing is due before `#quiet` ends, unless the clock was set. Evaluating cron expressions every second would be most of an idle agent's cost.
     if (nowMs >= this.#quiet.fromMs && nowMs < this.#quiet.toMs) return
     const plan = planSchedules(
       scheduleNameSchema.options.map((name) => this.#timing(name)),
       nowMs,
     )
     for (const name of plan.skip) {
-      log.info('a schedule is due while its last run goes on; this time is left out', { schedule: name })
+      log.info('a schedule is due while its last run is in progress; this run is skipped', { schedule: name })
       this.#note(name, { anchorMs: nowMs })
     }
     for (const name of plan.start) void this.#fire(name)
@@ -174,15 +174,15 @@ export class Schedules implements ScheduleBoard, Disposable {
     }
   }
 
-  /** Keeps how a task ended; never rejects. */
+  /** Saves how a task ended. Never rejects. */
   async #follow(name: ScheduleName, taskId: string): Promise<void> {
     let end: Partial<KeptSchedule>
     try {
       const task = await this.#deps.tasks.ended(taskId)
       end = { lastResult: describeEnd(task), hasFailed: task.state === 'failed' }
     } catch {
-      // The task is no longer among those that are kept: nobody knows how it ended.
-      end = { lastResult: 'not known any more' }
+      // The row of the task was pruned, so its end is unknown.
+      end = { lastResult: 'unknown' }
     }
     if (this.#state(name).lastTaskId === taskId) this.#note(name, end)
   }
@@ -199,12 +199,12 @@ export class Schedules implements ScheduleBoard, Disposable {
     this.#save()
   }
 
-  /** A change that nobody waits for: what cannot be kept now is in memory, and kept with the next change. */
+  /** Makes a change that no caller waits for. When it cannot be saved now, it stays in memory and is saved with the next change. */
   #note(name: ScheduleName, change: Partial<KeptSchedule>): void {
     try {
       this.#change(name, change)
     } catch (error) {
-      this.#deps.log.warn('the state of a schedule could not be kept', { schedule: name, error })
+      this.#deps.log.warn('the state of a schedule could not be saved', { schedule: name, error })
     }
   }
 

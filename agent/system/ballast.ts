@@ -1,5 +1,5 @@
-// Ballast: small files on the mount path that are given up when the disk is full, so that it can be cleaned. To delete an image
-// its image.json is written anew, which takes a block on most file systems; to free a pack what lives in it is copied first.
+// Ballast: small files on the mount path that are deleted when the disk is full, so that it can be cleaned. Deleting an image
+// rewrites its image.json, which takes a block on most file systems; freeing a pack copies its live slices first.
 
 import { join } from 'node:path'
 import { isDiskFull } from '../contract/failures.ts'
@@ -9,19 +9,20 @@ import type { Clock, Log } from '../contract/runtime.ts'
 /** For small writes: enough for hundreds of deletions. */
 export const BALLAST_FILE = '.ballast'
 const BALLAST_BYTES = 1024 * 1024
-/** For gc: the emptiest packs find room here, and make more of it when they go. */
+/** For gc: the live slices of the emptiest packs fit here, and removing those packs frees more. */
 export const GC_BALLAST_FILE = '.ballast-gc'
 const GC_BALLAST_BYTES = 8 * 1024 * 1024
 const PARTS = [
   { name: BALLAST_FILE, length: BALLAST_BYTES },
   { name: GC_BALLAST_FILE, length: GC_BALLAST_BYTES },
 ] as const
-/** Ballast is taken in where so many times its length is free. */
+/** Ballast is created when this many times its length is free. */
 const REFILL_FREE_FACTOR = 4
+/** How often missing ballast is created again, in milliseconds. */
 const REFILL_LOOK_MS = 30_000
 const RANDOM_BYTES_MAX = 65_536
 
-/** Gives the ballast for small writes up. It holds nothing, so whoever needs room may, also before the store is theirs. */
+/** Deletes the ballast for small writes. It holds no data, so that is safe even without the lease. */
 export function dropBallast(disk: Disk, mount: string): Promise<void> {
   return disk.remove(join(mount, BALLAST_FILE))
 }
@@ -34,13 +35,13 @@ export interface BallastDeps {
 }
 
 export interface Ballast extends Disposable {
-  /** The same disk, whose small atomic writes work once more when it is full. */
+  /** The same disk; an atomic write that fails because it is full is retried without the ballast. */
   readonly disk: Disk
-  /** Gives up what is kept for gc. */
+  /** Deletes the ballast for gc. */
   makeRoom(): Promise<void>
 }
 
-/** Takes ballast in where there is room for it; a store on a full disk opens without. */
+/** Creates ballast when there is room for it; a store on a full disk opens without it. */
 export async function openBallast({ disk, clock, log, mount }: BallastDeps): Promise<Ballast> {
   const refill = async (): Promise<void> => {
     try {
@@ -50,8 +51,8 @@ export async function openBallast({ disk, clock, log, mount }: BallastDeps): Pro
         await disk.writeFileAtomic(join(mount, name), randomBytes(length))
       }
     } catch (error) {
-      // Without ballast only a full disk is harder to clean; the next look tries again.
-      log.warn('ballast could not be taken in', { error })
+      // Without ballast a full disk is harder to clean, and nothing else. The timer retries.
+      log.warn('ballast could not be created', { error })
     }
   }
   await refill()
@@ -68,21 +69,21 @@ export async function openBallast({ disk, clock, log, mount }: BallastDeps): Pro
           await disk.writeFileAtomic(target, bytes)
         } catch (error) {
           if (!isDiskFull(error)) throw error
-          log.warn('the disk of the store is full: ballast is given up so that images can be deleted')
+          log.warn('the disk of the store is full: its ballast is deleted so that images can be deleted')
           await dropBallast(disk, mount)
           await disk.writeFileAtomic(target, bytes)
         }
       },
     },
     async makeRoom() {
-      log.warn('the disk of the store is full: ballast is given up so that gc can free packs')
+      log.warn('the disk of the store is full: its ballast is deleted so that gc can free packs')
       await disk.remove(join(mount, GC_BALLAST_FILE))
     },
     [Symbol.dispose]: () => timer[Symbol.dispose](),
   }
 }
 
-/** Zeros would take no place on a file system that compresses. */
+/** Returns random bytes: zeros would take no space on a file system that compresses. */
 function randomBytes(length: number): Uint8Array {
   const bytes = new Uint8Array(length)
   for (let at = 0; at < length; at += RANDOM_BYTES_MAX) crypto.getRandomValues(bytes.subarray(at, Math.min(length, at + RANDOM_BYTES_MAX)))

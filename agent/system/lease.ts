@@ -1,9 +1,9 @@
 // The lease on a mount path: one agent writes to it at a time, on local disks and on NFS alike, so without flock.
 //
-// Each holder has a generation: the file `lease.<generation>.json`, made by exclusive creation, so that of many who
-// want the next generation exactly one gets it. The highest generation is the lease. Its holder writes a new beat every
-// five seconds, in place and of fixed length, which works on a full disk. Generations never go down: a clean stop
-// marks the file as released and leaves it.
+// Each holder has a generation: the file `lease.<generation>.json`, created exclusively, so that exactly one of several
+// claimants gets the next generation. The highest generation is the lease. Its holder writes a new beat every
+// five seconds, in place and with a fixed length, which works on a full disk. Generations never go down: a clean stop
+// marks the file as released and keeps it.
 
 import { basename } from 'node:path'
 import { z } from 'zod'
@@ -15,13 +15,13 @@ import type { ProcessIdentity } from './process-identity.ts'
 
 /** Time between two beats in milliseconds. */
 export const LEASE_BEAT_MS = 5000
-/** A beat that does not change for so many intervals, seen by the clock of the one who waits, is that of a dead holder. */
+/** A holder whose beat does not change for this many intervals, by the clock of the claimant, is dead. */
 const LEASE_BEATS_MISSED_MAX = 3
 /** Length of a lease file in bytes; JSON padded with spaces. */
 const LEASE_FILE_BYTES = 1024
-/** Old generations that stay on disk, so that a claimant that was stopped in between meets them and not a free name. */
+/** Old generations that stay on disk, so that a claimant that was suspended finds them and not a free name. */
 const GENERATIONS_KEPT = 8
-/** Rounds of losing the race for a generation before giving up. */
+/** Lost races for a generation before giving up. */
 const CLAIM_ROUNDS_MAX = 100
 
 const LEASE_NAME = /^lease\.(\d{1,15})\.json$/
@@ -40,7 +40,7 @@ const leaseRecordSchema = z.object({
   released: z.boolean(),
 })
 
-/** What a lease file says. */
+/** The contents of a lease file. */
 export type LeaseRecord = z.infer<typeof leaseRecordSchema>
 
 export interface LeaseDeps {
@@ -48,22 +48,22 @@ export interface LeaseDeps {
   readonly clock: Clock
   readonly log: Log
   readonly identity: ProcessIdentity
-  /** Called once when another agent took the lease over: nothing may be written from then on. */
+  /** Called once when another agent has taken over the lease: nothing may be written from then on. */
   readonly onLost: (by: LeaseRecord | undefined) => void
 }
 
-/** A lease that is held; disposing it is the clean stop that lets the next agent in at once. */
+/** A lease that is held. Disposing releases it, so that the next agent can acquire it at once. */
 export interface Lease extends AsyncDisposable {
   readonly generation: number
-  /** False from the moment on when a higher generation was seen. */
+  /** Returns false once a higher generation was seen. */
   isHeld(): boolean
 }
 
 export type LeaseOutcome = { readonly kind: 'held'; readonly lease: Lease } | { readonly kind: 'taken'; readonly by: LeaseRecord | undefined }
 
 /**
- * Takes the lease of a folder, or tells who has it. Immediate when there is no holder, when it released the lease, or
- * when it was a process of this boot that is gone or still runs; otherwise watches its beat for up to three intervals.
+ * Acquires the lease of a folder, or returns its holder. Immediate when there is no holder, when it released the lease, or
+ * when it is a process of this boot, running or gone; otherwise watches its beat for up to three intervals.
  * Throws the disk's errors.
  */
 export async function acquireLease(deps: LeaseDeps, folder: string, signal?: AbortSignal): Promise<LeaseOutcome> {
@@ -95,22 +95,22 @@ async function watchHolder(deps: LeaseDeps, folder: string, generation: number, 
   if (record?.released) return { kind: 'free' }
   if (record && isProcessGone(record, identity)) return { kind: 'free' }
   if (record && isProcessRunning(record, identity)) return { kind: 'alive', record }
-  log.info('the store has a holder on another machine; watching whether it lives', { generation, holder: record?.hostname, pid: record?.pid })
+  log.info('the store is held from another machine; watching its beat', { generation, holder: record?.hostname, pid: record?.pid })
   for (let interval = 0; interval < LEASE_BEATS_MISSED_MAX; interval++) {
     await clock.sleep(LEASE_BEAT_MS, signal)
     if ((await highestGeneration(disk, folder)) !== generation) return { kind: 'changed' }
     const now = await readBytes(disk, folder, generation)
     if (now === first) continue
     const next = parseRecord(now)
-    // A file that was empty or torn a moment ago is a claim just being written: judge it by what it says now.
+    // A file that was empty or torn a moment ago is a claim that is being written: judge it by its new contents.
     if (!record || !next || next.released) return { kind: 'changed' }
     return { kind: 'alive', record: next }
   }
-  log.warn('the holder of the store has not written its beat for too long; taking over', { generation, holder: record?.hostname, pid: record?.pid })
+  log.warn('the holder of the store stopped writing its beat; taking over the lease', { generation, holder: record?.hostname, pid: record?.pid })
   return { kind: 'free' }
 }
 
-/** Makes the file of a generation; undefined when another one was faster. */
+/** Creates the file of a generation; undefined when another claimant was faster. */
 async function claim(deps: LeaseDeps, folder: string, generation: number): Promise<Lease | undefined> {
   const { disk, clock, identity } = deps
   const record = (beat: number, released: boolean): LeaseRecord => ({
@@ -127,7 +127,7 @@ async function claim(deps: LeaseDeps, folder: string, generation: number): Promi
       await file.write([encode(record(0, false))], 0)
       await file.sync()
     } catch (error) {
-      // An empty claim would keep the next start waiting for its beat. The failure of the write is the one to tell.
+      // An empty claim would make the next start wait for its beat. The error of the write is the one to report.
       await disk.remove(path).catch(() => {})
       throw error
     }
@@ -137,12 +137,12 @@ async function claim(deps: LeaseDeps, folder: string, generation: number): Promi
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return undefined
     if (!hasCode(error, 'ENOSPC')) throw error
-    // A full disk must not keep out the agent that could clean it: the old generations take as much as the new one needs.
+    // A full disk must not keep out the agent that could clean it: removing an old generation frees what the new one needs.
     for (const old of await generations(disk, folder)) if (old < generation - 1) await disk.remove(leasePath(folder, old))
     await make()
   }
   await disk.syncFolder(folder)
-  // The name may have been free because it is of long ago: then a higher generation is there and this claim is void.
+  // The name may have been free because its file was removed long ago: then a higher generation exists and this claim is void.
   if ((await highestGeneration(disk, folder)) > generation) {
     await disk.remove(path)
     return undefined
@@ -163,7 +163,7 @@ function hold(deps: LeaseDeps, folder: string, generation: number, record: (beat
     if (highest > generation) {
       if (!isHeld) return
       isHeld = false
-      log.error('another agent took the store over; this one stops writing', { generation, highest })
+      log.error('another agent took over the store; this one stops writing', { generation, highest })
       onLost(await readRecord(disk, folder, highest))
       return
     }
@@ -175,16 +175,16 @@ function hold(deps: LeaseDeps, folder: string, generation: number, record: (beat
   const tick = async (): Promise<void> => {
     try {
       await write(false)
-      if (isFailing) log.info('the beat of the lease is written again', { generation })
+      if (isFailing) log.info('the beat of the lease can be written again', { generation })
       isFailing = false
     } catch (error) {
-      if (!isFailing) log.warn('the beat of the lease could not be written; trying again', { generation, error })
+      if (!isFailing) log.warn('the beat of the lease could not be written; retrying', { generation, error })
       isFailing = true
     }
   }
 
   const timer = clock.every(LEASE_BEAT_MS, () => {
-    // A hung mount path holds one beat back, not a growing number of them.
+    // On a hung mount path one beat waits, not a growing number.
     running ??= tick().finally(() => (running = undefined))
   })
 
@@ -217,7 +217,7 @@ async function readBytes(disk: Disk, folder: string, generation: number): Promis
   try {
     return new TextDecoder().decode(await disk.readFile(leasePath(folder, generation), LEASE_FILE_BYTES))
   } catch (error) {
-    // Gone between list and read: an empty text differs from what comes next.
+    // Removed between list and read: an empty text differs from any later contents.
     if (hasCode(error, 'ENOENT')) return ''
     throw error
   }
@@ -231,7 +231,7 @@ function parseRecord(text: string): LeaseRecord | undefined {
   try {
     return leaseRecordSchema.safeParse(JSON.parse(text)).data
   } catch {
-    // Empty or torn: its maker is at work, or died there.
+    // Empty or torn: its writer is at work, or died.
     return undefined
   }
 }

@@ -1,5 +1,5 @@
-// sd_notify(3) without a helper process: one datagram to $NOTIFY_SOCKET for each state, sent with libc's sendto because
-// neither Bun nor Node has Unix datagram sockets. Without the variable (no systemd) everything here does nothing.
+// sd_notify(3) without another process: one datagram to $NOTIFY_SOCKET for each state, sent with libc's sendto because
+// neither Bun nor Node has Unix datagram sockets. Without the variable (no systemd) nothing is sent.
 
 import { dlopen, FFIType, ptr } from 'bun:ffi'
 import type { Clock, Log } from '../contract/runtime.ts'
@@ -12,14 +12,14 @@ const MSG_NOSIGNAL = 0x4000
 /** sockaddr_un holds 108 bytes of path. */
 const SOCKET_PATH_MAX = 107
 
-/** What a service tells its supervisor. Never throws: a message that cannot be sent is logged once. */
+/** Sends the state of this process to systemd. Never throws: the first message that cannot be sent is logged. */
 export interface Notifier extends Disposable {
-  /** Start is finished, or a reload is. */
+  /** Reports that the start or a reload has finished. */
   ready(status: string): void
   status(text: string): void
   reloading(): void
   stopping(status: string): void
-  /** Tells that the process is alive each half of the watchdog's interval, as long as `isAlive` says so. */
+  /** Sends a keep-alive every half of the watchdog's interval while `isAlive` returns true. */
   startWatchdog(isAlive: () => boolean): void
 }
 
@@ -32,7 +32,7 @@ export interface NotifierDeps {
   readonly watchdogMs: number | undefined
 }
 
-/** Makes the notifier of this process. */
+/** Creates the notifier of this process. */
 export function createNotifier({ clock, log, socket, watchdogMs }: NotifierDeps): Notifier {
   const send = socket === undefined || socket === '' ? () => {} : openSocket(socket, log)
   let watchdog: Disposable | undefined
@@ -53,11 +53,11 @@ export function createNotifier({ clock, log, socket, watchdogMs }: NotifierDeps)
   }
 }
 
-/** Opens the socket; gives a function that sends one message to it. */
+/** Opens the socket, and returns a function that sends one message to it. */
 function openSocket(path: string, log: Log): (message: string) => void {
   const address = socketAddress(path)
   if (!address) {
-    log.warn('NOTIFY_SOCKET is neither an absolute path nor an abstract name; systemd will not hear of this process', { socket: path })
+    log.warn('NOTIFY_SOCKET is neither an absolute path nor an abstract name; systemd is not notified', { socket: path })
     return () => {}
   }
   const libc = dlopen('libc.so.6', {
@@ -75,7 +75,7 @@ function openSocket(path: string, log: Log): (message: string) => void {
   }
 }
 
-/** sockaddr_un of a socket (unix(7)): the family, then the path and its NUL, or a NUL and the abstract name. */
+/** Returns the sockaddr_un of a socket (unix(7)): the family, then the path and its NUL, or a NUL and the abstract name. */
 export function socketAddress(path: string): Uint8Array<ArrayBuffer> | undefined {
   const isAbstract = path.startsWith('@')
   if (!isAbstract && !path.startsWith('/')) return undefined

@@ -1,18 +1,18 @@
-// Files of the state folder are for the user of the agent alone. The umask takes care of new ones; here those that an
-// earlier agent left readable to others are closed.
+// Keeps files private to the user of the agent. The umask covers new files; files that an earlier agent left readable to
+// others are closed at the start.
 
 import { chmod, lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Folders below folders that are looked into: the runs of the index database lie one level down. */
+/** Levels of folders that are searched: the runs of the index database are one level down. */
 const DEPTH_MAX = 3
 
-/** Nothing that the agent makes is readable to another user. Holds for the whole process, its worker threads too. */
+/** Makes all files that this process creates private to its user, worker threads included. */
 export function makeFilesPrivate(): void {
   process.umask(0o077)
 }
 
-/** Closes those entries of a folder, with all below them, whose names begin with one of `prefixes`. Other files there are not ours. */
+/** Closes the entries of a folder whose names begin with one of `prefixes`, with everything below them. Other files there are not the agent's. */
 export async function closeToOthers(folder: string, prefixes: readonly string[]): Promise<void> {
   for (const name of await readdir(folder)) if (prefixes.some((prefix) => name.startsWith(prefix))) await close(join(folder, name), DEPTH_MAX)
 }

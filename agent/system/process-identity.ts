@@ -1,4 +1,4 @@
-// Which process this is, in words that another machine on the same mount path can judge: host, boot, process namespace,
+// Identifies this process so that another machine on the same mount path can judge it: host, boot, process namespace,
 // process id and start time (proc(5)).
 
 import { createHash } from 'node:crypto'
@@ -6,9 +6,9 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { hasCode } from '../../protocol/errors.ts'
 
-/** One process of one boot of one machine. Times are ticks since boot, text as the kernel gives it. */
+/** One process of one boot of one machine. Times are ticks since boot, as the kernel writes them. */
 export interface ProcessIdentity {
-  /** Hash of the machine id and the state folder: the same agent after a restart has the same. */
+  /** Hash of the machine id and the state folder: an agent has the same value after a restart. */
   readonly holder: string
   readonly hostname: string
   readonly bootId: string
@@ -17,7 +17,7 @@ export interface ProcessIdentity {
   readonly startTime: string
 }
 
-/** Identity of this process; the state folder tells agents of one machine apart. */
+/** Returns the identity of this process; the state folder distinguishes agents of one machine. */
 export function readProcessIdentity(stateFolder: string): ProcessIdentity {
   const machineId = readText('/etc/machine-id') ?? hostname()
   return {
@@ -31,14 +31,14 @@ export function readProcessIdentity(stateFolder: string): ProcessIdentity {
 }
 
 /**
- * Whether a process is gone for certain: it ran in this boot and this process namespace, and its id is free or belongs
- * to a process that started at another time. False also when that cannot be known from here.
+ * Returns whether a process is certainly gone: it ran in this boot and this process namespace, and its id is free or belongs
+ * to a process that started at another time. Returns false also when this process cannot find out.
  */
 export function isProcessGone(other: ProcessIdentity, self: ProcessIdentity): boolean {
   if (other.bootId !== self.bootId || other.pidNamespace !== self.pidNamespace) return false
   if (other.bootId === 'unknown' || other.pidNamespace === 'unknown') return false
   try {
-    // Signal 0 reaches also processes that /proc hides from us (hidepid, ProtectProc=).
+    // Signal 0 also reaches processes that /proc hides (hidepid, ProtectProc=).
     process.kill(other.pid, 0)
   } catch (error) {
     if (hasCode(error, 'ESRCH')) return true
@@ -47,7 +47,7 @@ export function isProcessGone(other: ProcessIdentity, self: ProcessIdentity): bo
   return status !== undefined && (status.isDead || status.startTime !== other.startTime)
 }
 
-/** Whether a process runs for certain: same boot and namespace as ours, and neither gone nor replaced. */
+/** Returns whether a process is certainly running: same boot and namespace as this one, and neither gone nor replaced. */
 export function isProcessRunning(other: ProcessIdentity, self: ProcessIdentity): boolean {
   const isSameKernel = other.bootId === self.bootId && other.pidNamespace === self.pidNamespace && other.bootId !== 'unknown'
   const status = isSameKernel ? readStatus(other.pid) : undefined
@@ -59,7 +59,7 @@ function readStatus(pid: number): { readonly isDead: boolean; readonly startTime
   const stat = readText(`/proc/${pid}/stat`)
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
   const startTime = fields?.[19]
-  // A zombie holds its number until its parent asks for it, and nothing else.
+  // A zombie keeps its id until its parent waits for it, and nothing else.
   return startTime === undefined ? undefined : { isDead: fields?.[0] === 'Z' || fields?.[0] === 'X', startTime }
 }
 

@@ -1,5 +1,5 @@
-// How much the kernel still holds for each peer. A socket becomes writable only when a third of its buffer is free, which is megabytes: over a
-// slow link that takes minutes, in which the queue alone shows that the peer reads.
+// Reads how many bytes the kernel still has to send to each peer. A socket becomes writable only when a third of its buffer is free, which is
+// megabytes: over a slow link that takes minutes, during which only the queue shows that the peer is reading.
 
 import { readFile } from 'node:fs/promises'
 
@@ -8,11 +8,11 @@ const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6']
 
 /** Bytes sent and not yet acknowledged. */
 export interface SendQueues {
-  /** Undefined for a peer that is not connected, and where the kernel does not tell. */
+  /** Returns undefined for a peer that is not connected, and when the kernel does not show the queues. */
   of(address: string, port: number): number | undefined
 }
 
-/** The queues of the connections to a local port. */
+/** Reads the queues of the connections to a local port. */
 export async function readSendQueues(localPort: number): Promise<SendQueues> {
   const queues = new Map<string, number>()
   for (const path of TABLES) {
@@ -31,12 +31,12 @@ async function readTable(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1')
   } catch {
-    // Without the table, what the socket takes is the only sign of progress.
+    // Without the table, writes that the socket accepts are the only sign of progress.
     return ''
   }
 }
 
-/** The kernel writes each 32 bits of an address as a number of the machine: little endian. */
+/** Returns the address that the kernel writes as 32-bit little-endian numbers. */
 function addressOf(hex: string): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => (word.match(/../g) ?? []).toReversed())
   if (bytes.length === 4) return bytes.map((byte) => Number.parseInt(byte, 16)).join('.')

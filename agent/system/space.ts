@@ -5,10 +5,10 @@ import type { Disk } from '../contract/disk.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { Space, SpaceState } from '../contract/space.ts'
 
-/** How long an answer of `isBelowReserve` is used again, in milliseconds: it is asked for each piece of a body. */
+/** How long a result of `isBelowReserve` is cached, in milliseconds: it is called for each piece of a body. */
 const BELOW_RESERVE_CACHE_MS = 1000
 
-/** Part of what is free that one account can be promised. */
+/** Fraction of the free space that one account can be promised. */
 const ACCOUNT_SHARE = 0.5
 
 export interface SpaceDeps {
@@ -19,12 +19,12 @@ export interface SpaceDeps {
   readonly reservedBytes: number
 }
 
-/** Makes the one account of a store's space. */
+/** Creates the account of a store's space. */
 export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): Space {
   const promises = new Map<string, { readonly bytes: number; readonly account: string | undefined }>()
   let cached: { readonly atMs: number; readonly isBelow: boolean } | undefined
 
-  /** Bytes promised, those of one key left out; of all accounts, or of one. */
+  /** Returns the bytes promised to all accounts or to one, without those of `exceptKey`. */
   const promised = (exceptKey?: string, account?: string): number => {
     let sum = 0
     for (const [key, promise] of promises) if (key !== exceptKey && (account === undefined || promise.account === account)) sum += promise.bytes
@@ -46,7 +46,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
         return true
       }
       const { freeBytes } = await disk.space(mount)
-      // Nothing waits between this check and the entry, so two transfers are never promised the same bytes.
+      // No await between this check and the entry, so two transfers are never promised the same bytes.
       if (bytes > freeBytes - reservedBytes - promised(key)) return false
       promises.set(key, { bytes, account: undefined })
       return true
@@ -60,7 +60,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
       const { freeBytes } = await disk.space(mount)
       const roomBytes = freeBytes - reservedBytes - promised(key)
       const formerBytes = promises.get(key)?.bytes ?? 0
-      // A promise holds even where others have written more than there was room for.
+      // A promise is kept even when others have written more than there was space for.
       if (fitting > Math.max(roomBytes, formerBytes)) return false
       const ownBytes = promised(key, account)
       const shareBytes = Math.floor((roomBytes + ownBytes) * ACCOUNT_SHARE) - ownBytes

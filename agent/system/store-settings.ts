@@ -1,4 +1,4 @@
-// What operators may change about a store while it runs. It is kept in the state folder, so that a store whose mount path hangs can
+// Settings of a store that operators may change while it runs. They are in the state folder, so that a store whose mount path hangs can
 // still be disabled.
 
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import type { KeptValues, StoreSettings } from '../contract/store.ts'
 const KEY = 'store-settings'
 
 const keptSchema = z.object({
-  /** Null as long as the configuration's counts. */
+  /** Null while the name of the configuration applies. */
   name: z.string().nullable().default(null),
   description: z.string().nullable().default(null),
   /** Null while the store is enabled. */
@@ -18,7 +18,7 @@ type Kept = z.output<typeof keptSchema>
 
 export interface StoreSettingsDeps {
   readonly kept: KeptValues
-  /** Name and description of the configuration: they count until they are changed by PATCH. */
+  /** Name and description of the configuration, which apply until a PATCH changes them. */
   readonly configured: { readonly name: string; readonly description: string }
 }
 
@@ -43,7 +43,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     requireEnabled() {
       if (state.disabledReason === null) return
       const reason = state.disabledReason === '' ? '' : `: ${state.disabledReason}`
-      throw problem('store-disabled', `The store is disabled and takes nothing new${reason}.`)
+      throw problem('store-disabled', `The store is disabled and accepts nothing new${reason}.`)
     },
   }
 }

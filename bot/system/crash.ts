@@ -7,7 +7,7 @@
 export function exitOnCrash(program: string): void {
   const crash = (error: unknown): void => {
     const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined }
-    const text = `${program} stopped because of an error that it does not handle: ${message}. Start it again, and report this with the lines below.\n${stack ?? ''}\n`
+    const text = `${program} stopped because of an unexpected error: ${message}. Start it again, and report this with the lines below.\n${stack ?? ''}\n`
     process.stderr.write(text, () => process.exit(1))
   }
   process.on('uncaughtException', crash)

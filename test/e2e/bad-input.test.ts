@@ -61,7 +61,7 @@ describe('a start with', () => {
       await using folder = await createTemporaryFolder()
       const sentence = await refused(folder, agentToml(folder.path).replace(/mount = "[^"]+"/, `mount = "${mount}"`))
       expect(sentence).toContain(`"${mount}"`)
-      expect(sentence).toContain('a folder of the system')
+      expect(sentence).toContain('a system folder')
       expect(sentence).toContain('Choose a folder of its own')
     })
   }

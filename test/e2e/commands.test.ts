@@ -59,17 +59,17 @@ describe('a start is refused with exit code 2, one sentence and no change:', () 
       /^\S+agent\.toml, line \d+, column \d+: this is not valid TOML: .* Correct the line and start again\.\n$/,
     ],
     [
-      'a folder of the system',
+      'a system folder',
       () => '[store]\nmount = "/usr/share/slipway"\n',
-      /^store\.mount cannot be used: "\/usr\/share\/slipway" is a folder of the system\. Choose .*\n$/,
+      /^store\.mount cannot be used: "\/usr\/share\/slipway" is a system folder\. Choose .*\n$/,
     ],
     [
-      'a link to a folder of the system',
+      'a link to a system folder',
       async (folder) => {
         await symlink('/etc', folder.file('link'))
         return `[store]\nmount = "${folder.file('link/x')}"\n`
       },
-      /^store\.mount cannot be used: ".*" leads to "\/etc\/x", a folder of the system\. Choose .*\n$/,
+      /^store\.mount cannot be used: ".*" leads to "\/etc\/x", a system folder\. Choose .*\n$/,
     ],
     [
       'a key without its certificate',
@@ -145,9 +145,9 @@ describe('commands on a stopped store', () => {
     const keep = await fill(folder, 'keep')
     await fill(folder, 'drop', true)
 
-    expect(await run(['check', '--config', config])).toEqual({ code: 0, stdout: '1 images and uploads looked at, 0 with missing slices.\n', stderr: '' })
+    expect(await run(['check', '--config', config])).toEqual({ code: 0, stdout: '1 images and uploads checked, 0 with missing slices.\n', stderr: '' })
     const dryRun = await run(['gc', '--dry-run', '--config', config])
-    expect(dryRun).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+ slices are needed, \d+ \(.*MB\) are not\.\nA run would free .*MB\.\n$/) })
+    expect(dryRun).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+ slices are referenced, \d+ \(.*MB\) are not\.\nA run would free .*MB\.\n$/) })
     expect(await run(['gc', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringMatching(/were freed: \d+ packs removed, \d+ rewritten\.\n$/) })
     expect(await run(['scrub', '--config', config])).toMatchObject({ code: 0, stdout: expect.stringMatching(/were read: 0 damaged, 0 missing\.\n$/) })
 
@@ -192,7 +192,7 @@ describe('commands on a stopped store', () => {
     const scrub = await run(['scrub', '--config', config], { SLIPWAY_LOG_LEVEL: 'error' })
     expect(scrub.code).toBe(1)
     expect(scrub.stdout).toMatch(/were read: (?:1 damaged, 0|0 damaged, 1) missing/)
-    expect(scrub.stdout).toContain(`Needs what is damaged: image ${id}. Sync it again from a store that has it.`)
+    expect(scrub.stdout).toContain(`Affected: image ${id}. Sync it again from a store that has it.`)
   })
 })
 

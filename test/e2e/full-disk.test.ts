@@ -160,7 +160,7 @@ describe('a disk that others filled to the last byte', () => {
       const { exitCode, stderr } = await runAgent(['serve', '--config', `${folder}/agent.toml`])
       expect(exitCode).toBe(2)
       expect(stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{'))).toEqual([
-        `The disk of store.mount "${mount.path}" is full to the last block. Free a megabyte there and start again; then delete images.`,
+        `The disk of store.mount "${mount.path}" is full to the last block. Free a megabyte there and start again. Then delete images for good (image purge) and run store cleanup.`,
       ])
       rmSync(`${mount.path}/filler`)
       await agent.restart()
@@ -185,7 +185,7 @@ describe('a mount path', () => {
       expect(await ask(agent, 'POST', '/v1/uploads', { 'Upload-Length': '5' })).toMatchObject({ status: 503 })
       expect(await ask(agent, 'DELETE', `/v1/images/${image.id}`)).toMatchObject({ status: 503 })
       expect(await failing(agent, 'mount-writable')).toMatchObject({
-        impact: expect.stringContaining('nothing new can be stored'),
+        impact: expect.stringContaining('nothing can be stored'),
         action: expect.stringMatching(/read-only/),
       })
       await ledger.read(image, 5 * MIB, 6 * MIB)

@@ -1,15 +1,14 @@
 // A mount path that hangs, as NFS does when its server is gone: a FUSE file system whose process is stopped.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { startAgent } from '../support/agents/agent-process.ts'
-import { hasTool } from '../support/require.ts'
+import { requireThat, requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-const isPossible = existsSync('/dev/fuse') && hasTool('bindfs', 'bindfs')
-const fuseTest = isPossible ? test : test.skip
+const fuseTest = existsSync('/dev/fuse') ? requireTool('bindfs', 'bindfs') : requireThat(false, 'no FUSE file system can be mounted here: /dev/fuse is needed')
 
 /** Folder `back` shown at `store` by a process that can be stopped. */
 async function mountThrough(back: string, store: string) {

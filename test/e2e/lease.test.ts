@@ -13,7 +13,7 @@ describe('lease', () => {
     const theirs = JSON.stringify({ ...mine, hostname: 'other-node', bootId: 'another', generation: 2, released: false })
     await Bun.write(folder.file('store/lease.2.json'), theirs)
     expect(await agent.ended()).toBe(1)
-    expect(agent.log()).toContain('"msg":"the store was taken over by another agent"')
+    expect(agent.log()).toContain('"msg":"another agent took over the store"')
     expect(agent.log()).toContain('"by":"other-node"')
     expect(await Bun.file(folder.file('store/lease.2.json')).text()).toBe(theirs)
   }, 30_000)

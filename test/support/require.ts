@@ -1,17 +1,17 @@
-// Tests that need a program of the system: run where it is, skipped by name where it is not, and failed in CI, where
-// every package is there (SLIPWAY_REQUIRE_ALL=1). What a machine cannot do at all is skipped in either case.
+// Tests that need a program of the system: run where it is installed, skipped by name where it is not, and failed in CI, where
+// every package is installed (SLIPWAY_REQUIRE_ALL=1). What a machine cannot do at all is skipped in either case.
 
 import { test } from 'bun:test'
 
 /** `test` of bun:test, as far as a test that may be skipped uses it. */
 export type TestFunction = (name: string, body: () => void | Promise<unknown>, timeoutMs?: number) => void
 
-const told = new Set<string>()
+const reported = new Set<string>()
 
-/** Whether a program is on the path; prints once which Debian package would bring it. */
+/** Returns whether a program is on the path; prints once which Debian package has it. */
 export function hasTool(program: string, debianPackage: string): boolean {
   if (Bun.which(program, { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` }) !== null) return true
-  tell(`${program} is not here: apt-get install ${debianPackage}`)
+  report(`${program} is not installed: apt-get install ${debianPackage}`)
   return false
 }
 
@@ -26,17 +26,17 @@ export function requireTool(program: string, debianPackage: string): TestFunctio
   return hasTool(program, debianPackage) ? test : missing(`${program} is missing (Debian package ${debianPackage})`)
 }
 
-/** `test`, or a test that is skipped because a program that comes by another way than Debian is missing; `command` installs it. */
+/** `test`, or a test that is skipped because a program that is not in Debian is missing; `command` installs it. */
 export function requireProgram(program: string, command: string): TestFunction {
   if (Bun.which(program) !== null) return test
-  tell(`${program} is not here: ${command}`)
+  report(`${program} is not installed: ${command}`)
   return missing(`${program} is missing (${command})`)
 }
 
-/** As `requireTool` for something that is no program, such as a library: the caller looks whether it is there. */
-export function requirePackage(isThere: boolean, what: string, debianPackage: string): TestFunction {
-  if (isThere) return test
-  tell(`${what} is not here: apt-get install ${debianPackage}`)
+/** Like `requireTool` for something that is not a program, such as a library; the caller checks whether it is installed. */
+export function requirePackage(isInstalled: boolean, what: string, debianPackage: string): TestFunction {
+  if (isInstalled) return test
+  report(`${what} is not installed: apt-get install ${debianPackage}`)
   return missing(`${what} is missing (Debian package ${debianPackage})`)
 }
 
@@ -46,7 +46,7 @@ export function requirePackage(isThere: boolean, what: string, debianPackage: st
  */
 export function requireThat(condition: boolean, reason: string): TestFunction {
   if (condition) return test
-  tell(reason)
+  report(reason)
   return test.skip
 }
 
@@ -58,8 +58,8 @@ function missing(reason: string): TestFunction {
     })
 }
 
-function tell(reason: string): void {
-  if (told.has(reason)) return
-  told.add(reason)
+function report(reason: string): void {
+  if (reported.has(reason)) return
+  reported.add(reason)
   console.error(`skipped: ${reason}`)
 }

@@ -18,7 +18,7 @@ describe.each(['agent/commands/crash.ts', 'bot/system/crash.ts'])('exitOnCrash o
     const child = Bun.spawn([process.execPath, '-e', source], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
     const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
     expect({ stdout, exitCode }).toEqual({ stdout: '', exitCode: 1 })
-    expect(stderr).toMatch(/^slipway 1\.2\.3 stopped because of an error that it does not handle: boom\. Start it again, .*\nError: boom\n/)
+    expect(stderr).toMatch(/^slipway 1\.2\.3 stopped because of an unexpected error: boom\. Start it again, .*\nError: boom\n/)
     expect(stderr).not.toContain('Bun v')
   })
 })

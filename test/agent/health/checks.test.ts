@@ -95,10 +95,10 @@ describe('checks', () => {
     expect(finding?.measured).toMatch(/full about 2026-01-0[456]/)
   })
 
-  test('see a file system that does not tell its space', async () => {
+  test('see a file system that does not report its space', async () => {
     const space = { state: () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })) }
     await using fixture = await createFixture({ space })
-    expect((await fixture.measure('free-space')).measured).toContain('does not tell its space (EIO)')
+    expect((await fixture.measure('free-space')).measured).toContain('does not report its space (EIO)')
   })
 
   test('see an index database that does not answer', async () => {

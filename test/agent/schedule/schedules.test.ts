@@ -176,6 +176,6 @@ describe('restart', () => {
     using before = createFixture()
     await before.schedules.run('scrub', 'ann')
     using after = createFixture({ kept: before.kept, clock: before.clock })
-    await until('it is told', () => after.of('scrub')?.lastResult === 'not known any more')
+    await until('it is told', () => after.of('scrub')?.lastResult === 'unknown')
   })
 })

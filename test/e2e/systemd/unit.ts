@@ -141,7 +141,7 @@ export function testUnit(test: MachineTest, node: Node): void {
       expect(await property('ActiveState')).toBe('failed')
       expect(await property('ExecMainStatus')).toBe('2')
       expect(await property('NRestarts')).toBe('0')
-      expect(await journal()).toContain('store.mount cannot be used: "/usr/share" is a folder of the system.')
+      expect(await journal()).toContain('store.mount cannot be used: "/usr/share" is a system folder.')
       await node.machine().must('sed', '-i', 's|^mount = .*|mount = "/srv/slipway/edge-a"|', '/etc/slipway/edge-a.toml')
     })
   })

@@ -31,7 +31,7 @@ print(second.url)
 /** tuspy (PyPI), with a SHA-1 on every request. */
 export async function tuspy(): Promise<ForeignClient> {
   const python = Bun.which('python3')
-  if (python === null) return missing('python3 is not here')
+  if (python === null) return missing('python3 is not installed (Debian package python3)')
   const folder = join(testCacheFolder(), `tuspy-${TUSPY_VERSION}`)
   const refusal = await once(folder, [python, '-m', 'pip', 'install', '--quiet', '--target', folder, `tuspy==${TUSPY_VERSION}`])
   if (refusal !== undefined) return missing(`tuspy: ${refusal}`)
@@ -78,7 +78,7 @@ func main() {
 /** go-tus (a Go module). */
 export async function goTus(): Promise<ForeignClient> {
   const go = Bun.which('go')
-  if (go === null) return missing('Go is not here')
+  if (go === null) return missing('Go is not installed (Debian package golang-go)')
   const folder = join(testCacheFolder(), `go-tus-${GO_TUS_VERSION}`)
   const program = join(folder, 'client')
   mkdirSync(folder, { recursive: true })
@@ -121,7 +121,7 @@ public class Client {
 /** tus-java-client (Maven), which sends POST in place of PATCH. */
 export async function tusJava(): Promise<ForeignClient> {
   const [java, mvn, javac] = [Bun.which('java'), Bun.which('mvn'), Bun.which('javac')]
-  if (java === null || mvn === null || javac === null) return missing('Java or Maven is not here')
+  if (java === null || mvn === null || javac === null) return missing('Java or Maven is not installed (Debian packages default-jdk-headless and maven)')
   const folder = join(testCacheFolder(), `tus-java-client-${TUS_JAVA_VERSION}`)
   const jar = join(folder, `tus-java-client-${TUS_JAVA_VERSION}.jar`)
   const artifact = `-Dartifact=io.tus.java.client:tus-java-client:${TUS_JAVA_VERSION}`
