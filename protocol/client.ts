@@ -182,7 +182,7 @@ export function createAgentClient(peer: Peer): AgentClient {
       grant: (id, subject, options) => member('PUT', id, 'grants', subject, options),
       revoke: (id, subject, options) => member('DELETE', id, 'grants', subject, options),
       manifest: (id, options = {}) =>
-        readManifest(peer, call({ path: ['images', id, 'manifest'], headers: { accept: MANIFEST_MEDIA_TYPE }, signal: options.signal })),
+        readManifest(peer, () => call({ path: ['images', id, 'manifest'], headers: { accept: MANIFEST_MEDIA_TYPE }, signal: options.signal })),
       content: (id, options = {}) => call(contentCall(['images', id, 'content'], {}, options)),
     },
     files: {
@@ -235,13 +235,14 @@ const schedulePageSchema = pageSchema(scheduleSchema)
 const eventPageSchema = pageSchema(eventSchema)
 const tokenPageSchema = pageSchema(tokenSchema)
 
-async function* readManifest(peer: Peer, asked: Promise<Answer>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+/** Sends the request when the first bytes are wanted: a refusal before that would be an unhandled rejection, which ends the process. */
+async function* readManifest(peer: Peer, ask: () => Promise<Answer>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const invalid = (why: string, cause?: unknown): ProblemError =>
     problem('peer-unreachable', `${peer.baseUrl} sent a manifest that is not valid: ${why}.`, {}, { cause })
   const header = new Uint8Array(MANIFEST_HEADER_BYTES)
   let length: number | undefined
   let received = 0
-  for await (const piece of (await asked).body()) {
+  for await (const piece of (await ask()).body()) {
     let rest = piece
     if (length === undefined) {
       const part = piece.subarray(0, MANIFEST_HEADER_BYTES - received)

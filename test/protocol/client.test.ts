@@ -68,6 +68,16 @@ describe('client', () => {
     expect((await server.client.health()).state).toBe('error')
   })
 
+  test('requests a manifest only when it is read, so that a refusal always reaches the reader', async () => {
+    await using server = against((request) =>
+      request.url.endsWith('/health') ? Response.json(health) : Response.json(makeProblem('wrong-status', 'The image is deleted.'), { status: 409 }),
+    )
+    const manifest = server.client.images.manifest('img_1')
+    await server.client.health()
+    expect(server.asked.map(({ path }) => path)).toEqual(['/v1/health'])
+    expect(await failureOf(Array.fromAsync(manifest))).toMatchObject({ code: 'wrong-status' })
+  })
+
   test('gives undefined for an image that is gone at once', async () => {
     await using server = against(() => new Response(null, { status: 204 }))
     expect(await server.client.images.delete('img_1')).toBeUndefined()
