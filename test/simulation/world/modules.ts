@@ -1,0 +1,65 @@
+// Loads the modules of the agent with the simulated ones in place of those of the runtime, with small limits so that a few kilobytes fill
+// packs and segments, with the program of the ingest worker as a function, and with at most one planted defect.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A change of one module of the agent: a text that is there exactly once, and what replaces it. */
+export interface Replacement {
+  /** Ending of the module's path. */
+  readonly module: string
+  readonly sound: string
+  readonly planted: string
+}
+
+const SIMULATED: Readonly<Record<string, string>> = {
+  'node:fs/promises': 'simulated-fs-promises.ts',
+  'node:fs': 'simulated-fs.ts',
+  'node:os': 'simulated-os.ts',
+  'bun:sqlite': 'simulated-sqlite.ts',
+}
+
+const WORKER = 'declare const self: Worker\n'
+/** Limits as they are during a simulation, and a timer that would only cost events. */
+const SMALL: readonly Replacement[] = [
+  {
+    module: '/agent/slices/packs/parameters.ts',
+    sound: '{ block: 4 * KIB, minimum: 8 * KIB, average: 32 * KIB, maximum: 128 * KIB }',
+    planted: '{ block: 512, minimum: 1 * KIB, average: 2 * KIB, maximum: 8 * KIB }',
+  },
+  { module: '/agent/slices/packs/parameters.ts', sound: 'SEGMENT_BYTES = 2 * MIB', planted: 'SEGMENT_BYTES = 32 * KIB' },
+  { module: '/agent/slices/packs/parameters.ts', sound: 'PACK_SEAL_BYTES = 128 * MIB', planted: 'PACK_SEAL_BYTES = 64 * KIB' },
+  { module: '/agent/health/event-loop.ts', sound: 'const TICK_MS = 100', planted: 'const TICK_MS = 600_000' },
+]
+
+/** Installs the loader; call it before any module of the agent is loaded. */
+export function installModules(planted: readonly Replacement[]): void {
+  Bun.plugin({
+    name: 'simulation',
+    setup(build) {
+      build.onLoad({ filter: /\/agent\/.*\.ts$/ }, ({ path }) => ({ contents: simulatedSource(path, planted), loader: 'ts' }))
+    },
+  })
+}
+
+/** Loads the programs of the agents' threads; call it after the replacements are installed. */
+export async function loadWorkers(): Promise<void> {
+  await import('../../../agent/images/digest/digest-worker.ts')
+  await import('../../../agent/slices/index/index-worker.ts')
+  await import('../../../agent/slices/write/ingest-worker.ts')
+}
+
+function simulatedSource(path: string, planted: readonly Replacement[]): string {
+  let source = readFileSync(path, 'utf8')
+  for (const { module, sound, planted: instead } of [...SMALL, ...planted]) {
+    if (!path.endsWith(module)) continue
+    if (source.split(sound).length !== 2) throw new Error(`${path} does not have this exactly once: ${sound}`)
+    source = source.replace(sound, () => instead)
+  }
+  for (const [name, file] of Object.entries(SIMULATED)) source = source.replaceAll(`from '${name}'`, `from ${JSON.stringify(join(import.meta.dir, file))}`)
+  const [imports, program] = source.split(WORKER)
+  if (imports === undefined || program === undefined) return source
+  const name = /([^/]+)\.ts$/.exec(path)?.[1]
+  const register = `import { registerWorker } from ${JSON.stringify(join(import.meta.dir, 'simulated-worker.ts'))}`
+  return `${register}\n${imports}\nregisterWorker(${JSON.stringify(name)}, (self) => {\n${program}\n})`
+}
