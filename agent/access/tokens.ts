@@ -1,4 +1,4 @@
-// Tokens: who may ask, with which role. Only hashes of their secrets are kept.
+// Tokens: who may send requests, with which role. Only hashes of their secrets are stored.
 
 import { z } from 'zod'
 import type { CreatedToken, NewToken, Token } from '../../protocol/access.ts'
@@ -9,15 +9,15 @@ import { formatTime } from '../../protocol/time.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { KeptValues } from '../contract/store.ts'
-import type { EmitEvent } from '../contract/work.ts'
+import type { EmitEvent, NewEvent } from '../contract/work.ts'
 import { hashSecret, isEqualConstantTime, newSecret } from './credentials.ts'
 
-/** Tokens of one store; every one of them is compared on each request. */
+/** Most tokens of one store: each request is compared with all of them. */
 const TOKENS_MAX = 1000
-/** The time of the last use is kept at most this often, in milliseconds. */
+/** The time of the last use is written at most this often, in milliseconds. */
 const LAST_USE_WRITE_MS = 60_000
 const KEY = 'tokens'
-/** Name of the token that the first start makes or takes from the configuration. */
+/** Name of the token that the first start creates, or reads from the configuration. */
 const FIRST_TOKEN_NAME = 'admin'
 
 const keptTokensSchema = z.array(
@@ -39,22 +39,22 @@ export interface TokensDeps {
   readonly kept: KeptValues
   readonly clock: Clock
   readonly emit: EmitEvent
-  /** Admin token of the configuration; it replaces the one that an earlier configuration gave. */
+  /** Admin token of the configuration; it replaces the one of an earlier configuration. */
   readonly configuredSecret: string | undefined
-  /** Keeps the secret of a first token that was made here where only the operator can read it; durable when it resolves. */
+  /** Writes the secret of a first token that is created here to where only the operator can read it; durable when it resolves. */
   readonly writeFirstSecret: (secret: string) => Promise<void>
 }
 
 export interface Tokens {
   list(): Token[]
   create(order: NewToken, actor: Actor): Promise<CreatedToken>
-  /** Throws ProblemError `not-found`, or `conflict` for the last admin token without an end. */
+  /** Throws ProblemError `not-found`, or `conflict` for the last admin token that never expires. */
   remove(id: string, actor: Actor): void
   find(id: string): Token | undefined
   bySecret(secret: string): Promise<Actor | undefined>
 }
 
-/** Opens the tokens of a store and makes sure that there is an admin among them. */
+/** Opens the tokens of a store and ensures that one is an admin token. */
 export async function openTokens(deps: TokensDeps): Promise<Tokens> {
   const { kept, clock, emit } = deps
   let tokens: KeptToken[] = keptTokensSchema.parse(kept.read(KEY) ?? [])
@@ -83,15 +83,9 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       }
       const others = tokens.filter(isValid)
       if (others.length >= TOKENS_MAX)
-        throw problem('limit-reached', `There are ${TOKENS_MAX} tokens already.`, { action: 'Delete tokens that are no longer used.' })
+        throw problem('limit-reached', `The store already has ${TOKENS_MAX} tokens.`, { action: 'Delete tokens that are no longer used.' })
       save([...others, token])
-      emit({
-        type: 'token.created',
-        severity: 'info',
-        subject: token.id,
-        actor: actor.name,
-        message: `${actor.name} made the ${token.role} token ${JSON.stringify(token.name)}.`,
-      })
+      emit(changeEvent('created', token, actor))
       return { ...show(token), token: secret }
     },
 
@@ -99,35 +93,43 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       const token = tokens.find((candidate) => candidate.id === id)
       if (!token) throw problem('not-found', `There is no token ${JSON.stringify(id)}.`)
       const rest = tokens.filter((candidate) => candidate !== token)
-      if (!rest.some((other) => other.role === 'admin' && other.expiresMs === null))
-        throw problem('conflict', 'This is the last admin token without an end; without it nobody could manage this store.', {
-          action: 'Make another admin token first.',
+      if (!rest.some(isLastingAdmin))
+        throw problem('conflict', 'This is the last admin token that never expires; without it, nobody could manage this store.', {
+          action: 'Create another admin token first.',
         })
       save(rest)
-      emit({
-        type: 'token.deleted',
-        severity: 'info',
-        subject: id,
-        actor: actor.name,
-        message: `${actor.name} deleted the ${token.role} token ${JSON.stringify(token.name)}.`,
-      })
+      emit(changeEvent('deleted', token, actor))
     },
 
     async bySecret(secret) {
       const hash = await hashSecret(secret)
-      // Every token is compared, so that the time tells nothing of which one it was.
+      // Compares all tokens, so that the time does not reveal which one matched.
       let found: KeptToken | undefined
       for (const token of tokens) if (isEqualConstantTime(token.hash, hash)) found = token
       if (!found || !isValid(found)) return undefined
       found.lastUsedMs = clock.nowMs()
-      // A loss of the last minute's uses is harmless: the time is a hint for tidying up.
+      // Losing the uses of the last minute is harmless: the time only helps operators to find unused tokens.
       if (clock.monotonicMs() - lastWriteMs >= LAST_USE_WRITE_MS) save(tokens)
       return { name: found.name, role: found.role, tokenId: found.id }
     },
   }
 }
 
-/** Tokens to start with when the kept ones have to change, else undefined. */
+function changeEvent(change: 'created' | 'deleted', { id, role, name }: KeptToken, actor: Actor): NewEvent {
+  return {
+    type: `token.${change}`,
+    severity: 'info',
+    subject: id,
+    actor: actor.name,
+    message: `${actor.name} ${change} the ${role} token ${JSON.stringify(name)}.`,
+  }
+}
+
+function isLastingAdmin({ role, expiresMs }: KeptToken): boolean {
+  return role === 'admin' && expiresMs === null
+}
+
+/** Returns the tokens to start with; undefined when the stored ones need no change. */
 async function firstTokens(deps: TokensDeps, tokens: KeptToken[]): Promise<KeptToken[] | undefined> {
   const { configuredSecret, clock, writeFirstSecret } = deps
   if (configuredSecret !== undefined) {
@@ -135,9 +137,9 @@ async function firstTokens(deps: TokensDeps, tokens: KeptToken[]): Promise<KeptT
     if (tokens.some((token) => token.hash === hash)) return undefined
     return [...tokens.filter((token) => !token.isConfigured), { ...newToken(FIRST_TOKEN_NAME, 'admin', hash, clock.nowMs()), isConfigured: true }]
   }
-  if (tokens.some((token) => token.role === 'admin' && token.expiresMs === null)) return undefined
+  if (tokens.some(isLastingAdmin)) return undefined
   const secret = newSecret()
-  // The file first: after a crash in between the next start makes another secret and writes it again.
+  // Writes the file first: after a crash in between, the next start creates another secret and writes it again.
   await writeFirstSecret(secret)
   return [...tokens, newToken(FIRST_TOKEN_NAME, 'admin', await hashSecret(secret), clock.nowMs())]
 }

@@ -1,28 +1,28 @@
-// Gate for transfers: at most so many are served at any moment, the others wait for their turn. A turn ends when it has
-// moved its share or its client takes nothing, so that no transfer waits for the end of another.
+// Gate for transfers: a limited number are served at any moment, and the others wait for their turn. A turn ends when its transfer has
+// moved its share or its client reads nothing, so that no transfer waits until another one is complete.
 
 import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 
-/** Bytes after which a turn ends when others wait. */
+/** Bytes after which a turn ends while others wait. */
 export const TURN_BYTES = 32 * 1024 * 1024
-/** Time without a byte taken after which a turn ends when others wait, in milliseconds; looked at this often. */
+/** Time without a byte read by the client after which a turn ends while others wait, in milliseconds; also how often that is checked. */
 export const IDLE_MS = 1000
-/** Transfers that may wait. */
+/** Most transfers that wait. */
 export const WAITING_MAX = 1000
 
 /** The right to move bytes now. */
 export interface Turn extends Disposable {
-  /** Whether the turn is still one. Between `begin` and `end` it stays one. */
+  /** Whether the turn has not ended. It does not end between `begin` and `end`. */
   readonly isValid: boolean
-  /** Bytes are being moved. */
+  /** Called before bytes are moved. */
   begin(): void
-  /** So many bytes were moved; the client may now take its time. */
+  /** Called after bytes were moved; the client may now take its time to read them. */
   end(bytes: number): void
 }
 
 export interface TransferGate {
-  /** Waits for a turn. `key` is the one who asks: turns go round between those who wait. Throws `limit-reached` when too many wait. */
+  /** Waits for a turn. Turns rotate between the keys of the callers that wait. Throws `limit-reached` when too many wait. */
   enter(key: string, signal?: AbortSignal): Promise<Turn>
   state(): { readonly active: number; readonly waiting: number }
 }
@@ -34,16 +34,14 @@ interface Waiter {
 
 interface ActiveTurn extends Turn {
   isValid: boolean
-  isMoving: boolean
-  sinceMs: number
-  bytes: number
+  readonly isIdle: boolean
 }
 
-export function createTransferGate(deps: { readonly clock: Clock; readonly limit: number }): TransferGate {
-  const { clock, limit } = deps
+/** Creates a gate that serves `limit` transfers at a time. */
+export function createTransferGate({ clock, limit }: { readonly clock: Clock; readonly limit: number }): TransferGate {
   const active = new Set<ActiveTurn>()
   const waiters = new Set<Waiter>()
-  // When each key had its last turn, counted in turns.
+  // The number of the last turn of each key, counting all turns.
   const served = new Map<string, number>()
   let turns = 0
   let watch: Disposable | undefined
@@ -54,8 +52,7 @@ export function createTransferGate(deps: { readonly clock: Clock; readonly limit
   }
   const admitNext = (): void => {
     while (active.size < limit && waiters.size > 0) {
-      let next: Waiter | undefined
-      for (const waiter of waiters) if (!next || (served.get(waiter.key) ?? 0) < (served.get(next.key) ?? 0)) next = waiter
+      const next = longestUnserved(waiters, served)
       if (!next) return
       waiters.delete(next)
       next.admit()
@@ -68,26 +65,11 @@ export function createTransferGate(deps: { readonly clock: Clock; readonly limit
     }
   }
   const endIdleTurns = (): void => {
-    for (const turn of active) if (!turn.isMoving && clock.monotonicMs() - turn.sinceMs >= IDLE_MS) leave(turn)
+    for (const turn of active) if (turn.isIdle) leave(turn)
   }
   const open = (key: string): Turn => {
     served.set(key, ++turns)
-    const turn: ActiveTurn = {
-      isValid: true,
-      isMoving: false,
-      sinceMs: clock.monotonicMs(),
-      bytes: 0,
-      begin: () => void (turn.isMoving = true),
-      end(bytes) {
-        turn.isMoving = false
-        turn.sinceMs = clock.monotonicMs()
-        turn.bytes += bytes
-        if (turn.bytes < TURN_BYTES) return
-        turn.bytes = 0
-        if (waiters.size > 0) leave(turn)
-      },
-      [Symbol.dispose]: () => leave(turn),
-    }
+    const turn = createTurn(clock, { leave, isWanted: () => waiters.size > 0 })
     active.add(turn)
     return turn
   }
@@ -97,7 +79,7 @@ export function createTransferGate(deps: { readonly clock: Clock; readonly limit
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason)
         if (active.size < limit && waiters.size === 0) return resolve(open(key))
-        if (waiters.size >= WAITING_MAX) return reject(problem('limit-reached', `${WAITING_MAX} transfers wait for their turn already.`))
+        if (waiters.size >= WAITING_MAX) return reject(problem('limit-reached', `${WAITING_MAX} transfers are already waiting.`))
         const abort = (): void => {
           waiters.delete(waiter)
           reject(signal?.reason)
@@ -115,4 +97,35 @@ export function createTransferGate(deps: { readonly clock: Clock; readonly limit
       }),
     state: () => ({ active: active.size, waiting: waiters.size }),
   }
+}
+
+/** Returns the waiter whose key had its last turn longest ago. */
+function longestUnserved(waiters: Iterable<Waiter>, served: ReadonlyMap<string, number>): Waiter | undefined {
+  let next: Waiter | undefined
+  for (const waiter of waiters) if (!next || (served.get(waiter.key) ?? 0) < (served.get(next.key) ?? 0)) next = waiter
+  return next
+}
+
+/** Creates a turn. It leaves by itself after its share while `isWanted` says that others wait. */
+function createTurn(clock: Clock, { leave, isWanted }: { readonly leave: (turn: ActiveTurn) => void; readonly isWanted: () => boolean }): ActiveTurn {
+  let isMoving = false
+  let sinceMs = clock.monotonicMs()
+  let moved = 0
+  const turn: ActiveTurn = {
+    isValid: true,
+    get isIdle() {
+      return !isMoving && clock.monotonicMs() - sinceMs >= IDLE_MS
+    },
+    begin: () => void (isMoving = true),
+    end(bytes) {
+      isMoving = false
+      sinceMs = clock.monotonicMs()
+      moved += bytes
+      if (moved < TURN_BYTES) return
+      moved = 0
+      if (isWanted()) leave(turn)
+    },
+    [Symbol.dispose]: () => leave(turn),
+  }
+  return turn
 }
