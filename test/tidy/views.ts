@@ -24,7 +24,7 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/visibility/sort.ts gather': 'the buffer is allocated here and handed over whole',
   'agent/visibility/sort.ts sortRows': 'the buffers are allocated for this pass and handed over',
   'bot/console/slice-frames.ts sentFrames': 'two buffers alternate, and a run is copied into its body before the run after the next begins',
-  'protocol/client.ts readManifest': 'a body gives its pieces away; nothing refills them',
+  'protocol/manifest-client.ts readManifest': 'a body gives its pieces away; nothing refills them',
   'protocol/frames.ts exactly': 'a stream gives its pieces away; nothing refills them',
   'protocol/manifest-file.ts pieces': 'blocks have buffers of their own and are never written to',
   'protocol/manifest-file.ts readBlock': 'the buffer is allocated by readExactly and handed over whole',

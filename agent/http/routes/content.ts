@@ -1,5 +1,5 @@
-// Content of images: the bytes by range, with validators that never lie. Bytes are verified before they leave; a slice that
-// cannot be had breaks the connection rather than to let a wrong or short content pass for a whole one.
+// Content of images: the bytes by range, with strong validators. Bytes are verified before they are sent. A slice that cannot be read
+// breaks the connection, so that wrong or short content never looks complete.
 
 import { z } from 'zod'
 import { formatDigestField } from '../../../protocol/digest.ts'
@@ -22,15 +22,15 @@ import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
 
-/** Up to this length a body is sent at once, with its length and without waiting for a turn. */
+/** A body up to this length is sent at once, with its length and without waiting for a turn. */
 export const SMALL_BODY_MAX = 1024 * 1024
 
-/** What these routes need of the catalogue. */
+/** What these routes need from the catalogue. */
 export interface ContentImages {
   need(idOrName: string): Image
-  /** The manifest for reading the content, whose slices stay until it is disposed. */
+  /** Opens the manifest to read the content. Its slices are kept until it is disposed. */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
-  /** SHA-256 of the whole file where it was computed from the bytes. */
+  /** Returns the SHA-256 of the whole file, if it was computed from the bytes. */
   verifiedDigest(id: string): Digest | null
   markDamaged(roots: readonly string[], reason: string): Promise<void>
 }
@@ -44,7 +44,7 @@ export interface ContentDeps {
 const CONTENT_PROBLEMS: readonly ProblemCode[] = ['conflict', 'wrong-status', 'precondition-failed', 'range-not-satisfiable', 'data-corrupt']
 const paramsSchema = z.object({ id: z.string().min(1).max(255) })
 
-/** GET and HEAD of the content and of the manifest. */
+/** Returns the routes of the content and of the manifest. */
 export function contentRoutes(deps: ContentDeps): Route[] {
   const answers = {
     200: { description: 'The whole content', mediaType: 'application/octet-stream', headers: CONTENT_HEADERS },
@@ -82,7 +82,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   ]
 }
 
-/** What an answer to GET or HEAD begins with; its headers are those of a whole content. */
+/** The head of an answer to GET or HEAD, with the headers of the whole content. */
 interface ContentHead {
   readonly image: Image
   readonly validators: Validators
@@ -121,13 +121,13 @@ async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string
   }
   const { start, end } = range.kind === 'part' ? range : { start: 0, end: image.length }
   if (range.kind === 'part') headers.set('Content-Range', `bytes ${start}-${end - 1}/${image.length}`)
-  const body = await bodyOf(deps, context, image, start, end)
-  // The length of a stream is set too: a server that can send it does, Bun sends the stream in chunks.
+  const body = await bodyOf(deps, context, image, { start, end })
+  // Also set for a stream: the agent's server sends it; Bun's own server would send chunks.
   headers.set('Content-Length', String(end - start))
   return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
 }
 
-/** A long manifest goes out block by block as the client takes it, within turns of the gate like contents. */
+/** Sends a manifest: a long one block by block as the client reads it, within turns of the gate like content. */
 async function sendManifest(
   { images, downloads }: ContentDeps,
   context: RouteContext<{ id: string }>,
@@ -162,7 +162,7 @@ async function sendManifest(
   return new Response(stream, sized)
 }
 
-/** The image, if the actor may read it; throws ProblemError `forbidden` or `wrong-status`. */
+/** Returns the image if the actor may read it. Throws ProblemError `forbidden` or `wrong-status`. */
 function readable(image: Image, actor: Actor): Image {
   if (isReadable(image, actor)) return image
   if (!isOpenTo(image, actor)) throw problem('forbidden', 'This link is for another image.')
@@ -181,7 +181,7 @@ function headersOf(image: Image, { etag, lastModifiedMs }: Validators, digest: D
     'Accept-Ranges': 'bytes',
     'Content-Type': imageContentType(image.format),
     'Content-Disposition': formatDisposition(imageFileName(image.name, image.format)),
-    // Whoever transforms the bytes on the way breaks their digest.
+    // A proxy that transformed the bytes would break their digest.
     'Cache-Control': 'private, no-cache, no-transform',
   })
   if (digest !== null) headers.set('Repr-Digest', formatDigestField(digest))
@@ -192,8 +192,7 @@ async function bodyOf(
   deps: ContentDeps,
   context: RouteContext,
   image: Image,
-  start: number,
-  end: number,
+  { start, end }: { readonly start: number; readonly end: number },
 ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
   const { slices, images, downloads } = deps
   const { request, actor, log } = context

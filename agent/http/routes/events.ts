@@ -10,23 +10,23 @@ import type { EventFilter, EventLog } from '../../contract/work.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** Streams at the same time, in all and by one token. */
+/** Most streams at the same time, in total and of one token. */
 export const STREAMS_MAX = 100
 export const STREAMS_PER_TOKEN_MAX = 10
-/** How often a stream is looked at, in milliseconds. */
+/** How often a stream is checked, in milliseconds. */
 const LOOK_MS = 5000
-/** A stream whose client takes nothing of what was sent for this long is closed, in milliseconds. */
+/** A stream whose client reads nothing for this long is closed, in milliseconds. */
 export const UNREAD_MS_MAX = 60_000
-/** A stream is closed after this time in any case, in milliseconds; its client connects again and misses nothing (Last-Event-ID). */
+/** A stream is always closed after this time, in milliseconds; its client reconnects and misses nothing (Last-Event-ID). */
 export const STREAM_MS_MAX = 3_600_000
-/** Events sent in one piece. A client that reads slowly holds no more than two pieces in memory: the rest stays in the log. */
+/** Most events sent in one piece. A slow client keeps at most two pieces in memory; the rest stays in the log. */
 const BATCH_MAX = 100
-/** A comment is sent after this silence in milliseconds, so that neither end takes the other for dead. */
+/** A comment is sent after this silence in milliseconds, so that neither end considers the connection dead. */
 const HEARTBEAT_MS = 15_000
-/** After how many milliseconds a browser connects again. */
+/** Milliseconds after which a browser reconnects. */
 const RECONNECT_MS = 3000
 
-const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, a whole number')
+const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, which is a whole number')
 const querySchema = pageQuerySchema.extend({
   cursor: eventIdSchema.optional(),
   since: eventIdSchema.optional(),
@@ -39,11 +39,11 @@ export interface EventRoutesDeps {
   readonly clock: Clock
   /** Ends the streams when the agent stops. */
   readonly stopping: AbortSignal
-  /** Whether a token is still valid: a stream ends when its token does. */
+  /** Whether a token is still valid: a stream ends with its token. */
   readonly isTokenValid: (tokenId: string) => boolean
 }
 
-/** The route of /v1/events. */
+/** Returns the route of /v1/events. */
 export function eventRoutes(deps: EventRoutesDeps): Route[] {
   const { events } = deps
   const streams = createCounts()
@@ -83,15 +83,15 @@ function acceptsStream(request: Request): boolean {
   return (request.headers.get('accept') ?? '').toLowerCase().includes('text/event-stream')
 }
 
-/** The id after which a stream begins. One beyond the newest is of a log that is gone: then everything is new. */
+/** Returns the id after which a stream begins. An id beyond the newest belongs to a log that was lost: then every event is new. */
 function startOf(given: string | undefined, events: EventLog): string {
   if (given === undefined || given === '') return events.latestId()
   const id = eventIdSchema.safeParse(given)
-  if (!id.success) throw problem('invalid-input', 'Last-Event-ID must be the id of an event, a whole number.')
+  if (!id.success) throw problem('invalid-input', 'Last-Event-ID must be the id of an event, which is a whole number.')
   return Number(id.data) > Number(events.latestId()) ? '0' : id.data
 }
 
-/** Counts streams in all and by token. */
+/** Creates the counts of streams, in total and by token. */
 function createCounts(): { enter(key: string): () => void } {
   const counts = new Map<string, number>()
   let total = 0
@@ -99,10 +99,10 @@ function createCounts(): { enter(key: string): () => void } {
     enter(key) {
       const own = counts.get(key) ?? 0
       if (own >= STREAMS_PER_TOKEN_MAX)
-        throw problem('limit-reached', `${STREAMS_PER_TOKEN_MAX} clients follow the events with this token already.`, {
-          action: 'Close streams that nobody reads, or use a token of its own for each consumer.',
+        throw problem('limit-reached', `${STREAMS_PER_TOKEN_MAX} clients already follow the events with this token.`, {
+          action: 'Close unused streams, or use a separate token for each client.',
         })
-      if (total >= STREAMS_MAX) throw problem('limit-reached', `${STREAMS_MAX} clients follow the events already.`)
+      if (total >= STREAMS_MAX) throw problem('limit-reached', `${STREAMS_MAX} clients already follow the events.`)
       total++
       counts.set(key, own + 1)
       return () => {
@@ -117,42 +117,39 @@ function createCounts(): { enter(key: string): () => void } {
 
 interface EventStream {
   readonly filter: Omit<EventFilter, 'limit' | 'cursor'>
-  /** Id of the event before the first one that is sent. */
+  /** Id of the event before the first one to send. */
   readonly from: string
   /** The signal of the request. */
   readonly gone: AbortSignal
-  /** Whether the client still may read. */
+  /** Whether the client may still read. */
   readonly isValid: () => boolean
-  /** Told once when the stream has ended, however it ended. */
+  /** Called once when the stream has ended in any way. */
   readonly onEnd: () => void
 }
 
-/** The stream itself: it reads the log when the client has room, so nothing piles up for a slow one. */
+/** Returns the stream. It reads the log when the client has room, so that nothing accumulates for a slow client. */
 function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, from, gone, isValid, onEnd }: EventStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const end = new AbortController()
   const startMs = clock.monotonicMs()
-  /** Since when a piece waits for the client to take it. */
+  const feed = createFeed({ events, clock, filter, from, end: end.signal })
+  /** Since when a piece waits for the client to read it. */
   let unreadMs: number | undefined
   let output: ReadableStreamDefaultController<Uint8Array> | undefined
-  let cursor = from
-  let wake = (): void => {}
-  const listening = events.onEvent(() => wake())
   const finish = (): void => {
     if (end.signal.aborted) return
     end.abort()
-    listening[Symbol.dispose]()
-    looking[Symbol.dispose]()
+    feed[Symbol.dispose]()
+    watch[Symbol.dispose]()
     stopping.removeEventListener('abort', finish)
     gone.removeEventListener('abort', finish)
     onEnd()
-    wake()
   }
-  const looking = clock.every(LOOK_MS, () => {
+  const watch = clock.every(LOOK_MS, () => {
     const nowMs = clock.monotonicMs()
     if (unreadMs !== undefined && nowMs - unreadMs >= UNREAD_MS_MAX) {
       finish()
-      output?.error(new Error(`the client took no event for ${UNREAD_MS_MAX / 1000} s`))
+      output?.error(new Error(`the client read no event for ${UNREAD_MS_MAX / 1000} s`))
     } else if (nowMs - startMs >= STREAM_MS_MAX || !isValid()) finish()
   })
   stopping.addEventListener('abort', finish)
@@ -162,38 +159,15 @@ function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, fr
     controller.enqueue(encoder.encode(text))
   }
 
-  /** What to send next, or undefined when the stream has ended. */
-  const next = async (): Promise<string | undefined> => {
-    for (;;) {
-      if (end.signal.aborted) return undefined
-      const latest = events.latestId()
-      const batch = events.after(cursor, { ...filter, limit: BATCH_MAX })
-      // Events that the filter leaves out need not be looked at again.
-      cursor = batch.length === BATCH_MAX ? (batch.at(-1)?.id ?? latest) : latest
-      if (batch.length > 0) return batch.map(formatEvent).join('')
-      const silence = new AbortController()
-      const outcome = await Promise.race([
-        new Promise<'event'>((resolve) => (wake = () => resolve('event'))),
-        // Aborted when an event came first: then nobody asks how the sleep ended.
-        clock.sleep(HEARTBEAT_MS, silence.signal).then(
-          () => 'silence' as const,
-          () => 'event' as const,
-        ),
-      ])
-      silence.abort()
-      if (outcome === 'silence') return ':\n\n'
-    }
-  }
-
   return new ReadableStream<Uint8Array>({
     start(controller) {
       output = controller
       send(controller, `retry: ${RECONNECT_MS}\n\n`)
     },
     async pull(controller) {
-      // The client has taken what was sent.
+      // The client has read what was sent.
       unreadMs = undefined
-      const text = await next()
+      const text = await feed.next()
       if (text === undefined) controller.close()
       else send(controller, text)
     },
@@ -201,7 +175,50 @@ function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, fr
   })
 }
 
-/** One event in the format of HTML's "Server-sent events"; JSON has no line ends of its own. */
+interface FeedDeps extends Pick<EventRoutesDeps, 'events' | 'clock'>, Pick<EventStream, 'filter' | 'from'> {
+  readonly end: AbortSignal
+}
+
+interface Feed extends Disposable {
+  /** Returns the text to send next: events, or a comment after a silence; undefined when the stream has ended. */
+  next(): Promise<string | undefined>
+}
+
+/** Creates the feed of one stream: the events after an id, as they arrive. */
+function createFeed({ events, clock, filter, from, end }: FeedDeps): Feed {
+  let cursor = from
+  let wake = (): void => {}
+  const listening = events.onEvent(() => wake())
+  return {
+    async next() {
+      for (;;) {
+        if (end.aborted) return undefined
+        const latest = events.latestId()
+        const batch = events.after(cursor, { ...filter, limit: BATCH_MAX })
+        // Events that the filter excludes need not be read again.
+        cursor = batch.length === BATCH_MAX ? (batch.at(-1)?.id ?? latest) : latest
+        if (batch.length > 0) return batch.map(formatEvent).join('')
+        const silence = new AbortController()
+        const outcome = await Promise.race([
+          new Promise<'event'>((resolve) => (wake = () => resolve('event'))),
+          // Aborted when an event arrived first: then the outcome of the sleep is not used.
+          clock.sleep(HEARTBEAT_MS, silence.signal).then(
+            () => 'silence' as const,
+            () => 'event' as const,
+          ),
+        ])
+        silence.abort()
+        if (outcome === 'silence') return ':\n\n'
+      }
+    },
+    [Symbol.dispose]() {
+      listening[Symbol.dispose]()
+      wake()
+    },
+  }
+}
+
+/** Formats an event as a server-sent event of HTML; its JSON contains no line ends. */
 function formatEvent(event: StoreEvent): string {
   return `id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`
 }

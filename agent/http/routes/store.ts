@@ -1,11 +1,11 @@
-// The store as a whole: what it is, its settings, and the three things operators do with it.
+// The store as a whole: its state, its settings, and what operators do with it.
 
-import type { z } from 'zod'
 import { problem } from '../../../protocol/problems.ts'
 import { cleanupSchema, disableStoreSchema, storePatchSchema, storeSchema } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { HealthBoard } from '../../contract/health.ts'
 import type { SliceStats } from '../../contract/slices.ts'
 import type { Space } from '../../contract/space.ts'
@@ -16,7 +16,7 @@ import { withinDeadline } from '../deadline.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** How long the file system may take to tell its space, in milliseconds. */
+/** How long the file system may take to report its space, in milliseconds. */
 const SPACE_MS_MAX = 2000
 
 export interface StoreRoutesDeps {
@@ -28,78 +28,60 @@ export interface StoreRoutesDeps {
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer' | 'retention'>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
-  /** Images by their place in life, and the length of all that are kept, in bytes. */
+  /** Counts images by status, and the bytes of all that are kept. */
   readonly images: () => Promise<Store['images'] & { readonly imageBytes: number }>
   readonly uploadsActive: () => number
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
 }
 
-/** Routes below /v1/store. */
+/** Returns the routes below /v1/store. */
 export function storeRoutes(deps: StoreRoutesDeps): Route[] {
-  const { settings, emit } = deps
   const answers = { 200: { description: 'The store', schema: storeSchema } }
   const show = async (): Promise<Response> => Response.json(await describe(deps))
-  const change = <Body extends z.ZodType | undefined = undefined>(
-    path: string,
-    summary: string,
-    run: (body: Body extends z.ZodType ? z.output<Body> : undefined, by: string) => Promise<void> | void,
-    body?: Body,
-  ): Route =>
-    route<undefined, undefined, Body>({
-      method: 'POST',
-      path,
-      access: 'operator',
-      summary,
-      ...(body === undefined ? {} : { body }),
-      answers,
-      async run(context) {
-        await run(context.body, context.actor.name)
-        return show()
-      },
-    })
-
+  const change = { method: 'POST', access: 'operator', answers } as const
   return [
     route({ method: 'GET', path: '/v1/store', access: 'viewer', summary: 'Shows the store', answers, run: show }),
     route({
       method: 'PATCH',
       path: '/v1/store',
       access: 'operator',
-      summary: 'Changes name and description of the store',
+      summary: 'Changes the name and description of the store',
       body: storePatchSchema,
       answers,
       run({ body, actor }) {
-        settings.update(body)
-        emit({ type: 'store.changed', severity: 'info', subject: deps.facts.id, actor: actor.name, message: `${actor.name} changed the store.`, details: body })
+        deps.settings.update(body)
+        deps.emit({ ...eventOf(deps, actor), type: 'store.changed', message: `${actor.name} changed the store.`, details: body })
         return show()
       },
     }),
-    change('/v1/store/enable', 'Lets the store take new images and uploads again', (_body, by) => {
-      if (settings.isEnabled()) return
-      settings.enable()
-      emit({ type: 'store.enabled', severity: 'info', subject: deps.facts.id, actor: by, message: `${by} enabled the store.` })
-    }),
-    change(
-      '/v1/store/disable',
-      'Refuses new images and uploads; what is there stays readable',
-      ({ reason }, by) => {
-        settings.disable(reason)
-        const why = reason === '' ? '' : `: ${reason}`
-        emit({
-          type: 'store.disabled',
-          severity: 'warning',
-          subject: deps.facts.id,
-          actor: by,
-          message: `${by} disabled the store${why}.`,
-          details: { reason },
-        })
+    route({
+      ...change,
+      path: '/v1/store/enable',
+      summary: 'Lets the store accept new images and uploads again',
+      run({ actor }) {
+        enable(deps, actor)
+        return show()
       },
-      disableStoreSchema,
-    ),
-    change('/v1/store/reconnect', 'Looks at the mount path anew', async () => {
-      const { checks } = await deps.health.refresh()
-      const failed = checks.find((check) => check.name === 'mount-path' && check.state === 'failed')
-      if (failed) throw problem('store-unavailable', `${failed.measured}.`, { action: failed.action })
+    }),
+    route({
+      ...change,
+      path: '/v1/store/disable',
+      summary: 'Refuses new images and uploads; existing images stay readable',
+      body: disableStoreSchema,
+      run({ body, actor }) {
+        disable(deps, actor, body.reason)
+        return show()
+      },
+    }),
+    route({
+      ...change,
+      path: '/v1/store/reconnect',
+      summary: 'Checks the mount path again',
+      async run() {
+        await reconnect(deps)
+        return show()
+      },
     }),
     route({
       method: 'POST',
@@ -111,6 +93,29 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       run: async ({ body, actor }) => Response.json(await deps.cleanup(body.dryRun, actor.name), { status: 202 }),
     }),
   ]
+}
+
+function enable(deps: StoreRoutesDeps, actor: Actor): void {
+  if (deps.settings.isEnabled()) return
+  deps.settings.enable()
+  deps.emit({ ...eventOf(deps, actor), type: 'store.enabled', message: `${actor.name} enabled the store.` })
+}
+
+function disable(deps: StoreRoutesDeps, actor: Actor, reason: string): void {
+  deps.settings.disable(reason)
+  const why = reason === '' ? '' : `: ${reason}`
+  deps.emit({ ...eventOf(deps, actor), type: 'store.disabled', severity: 'warning', message: `${actor.name} disabled the store${why}.`, details: { reason } })
+}
+
+/** Throws ProblemError `store-unavailable` when the mount path still fails. */
+async function reconnect({ health }: StoreRoutesDeps): Promise<void> {
+  const { checks } = await health.refresh()
+  const failed = checks.find((check) => check.name === 'mount-path' && check.state === 'failed')
+  if (failed) throw problem('store-unavailable', `${failed.measured}.`, { action: failed.action })
+}
+
+function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {
+  return { severity: 'info', subject: facts.id, actor: actor.name } as const
 }
 
 async function describe({ settings, facts, space, sliceStats, images, uploadsActive, clock }: StoreRoutesDeps): Promise<Store> {
