@@ -80,10 +80,10 @@ export interface Answer {
 export function peerUrl(baseUrl: string, path: readonly string[], query: Call['query'] = {}): URL {
   const base = URL.parse(baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`)
   if (!base || (base.protocol !== 'http:' && base.protocol !== 'https:'))
-    throw problem('invalid-input', 'The address of the agent is not an http or https address.')
+    throw problem('invalid-input', 'The address of the agent must be an http or https URL.')
   for (const segment of path) {
     // URL parsing removes dot segments even when they are percent-encoded (WHATWG URL, "double-dot path segment").
-    if (segment === '' || segment === '.' || segment === '..') throw problem('invalid-input', `"${segment}" is not a name or an id.`)
+    if (segment === '' || segment === '.' || segment === '..') throw problem('invalid-input', `"${segment}" is neither a name nor an id.`)
   }
   const url = new URL(path.map(encodeURIComponent).join('/'), base)
   for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value))

@@ -68,7 +68,11 @@ export const PROBLEMS = {
   'image-protected': { status: 409, title: 'Image protected', action: 'First remove the protection.' },
   'already-exported': { status: 409, title: 'Already exported', action: 'Use the existing export, or delete it first.' },
   'store-disabled': { status: 409, title: 'Store disabled', action: 'Enable the store, or use another one.' },
-  'store-unavailable': { status: 503, title: 'Store unavailable', action: 'Check the mount path of the store. Repeat the request when the store is available again.' },
+  'store-unavailable': {
+    status: 503,
+    title: 'Store unavailable',
+    action: 'Check the mount path of the store. Repeat the request when the store is available again.',
+  },
   'insufficient-storage': {
     status: 507,
     title: 'Not enough space above the reserve',
@@ -77,7 +81,11 @@ export const PROBLEMS = {
   'limit-reached': { status: 429, title: 'Limit reached', action: 'Wait, then try again, or ask an administrator to raise the limit.' },
   'feature-disabled': { status: 403, title: 'Feature disabled', action: 'Ask an administrator to enable the feature in the configuration of the store.' },
   'shutting-down': { status: 503, title: 'Agent is stopping', action: 'Try again in a few seconds. Everything acknowledged is kept.' },
-  'peer-unreachable': { status: 502, title: 'Other store unreachable', action: 'Check the URL, the network, and that the other agent is running. Then try again.' },
+  'peer-unreachable': {
+    status: 502,
+    title: 'Other store unreachable',
+    action: 'Check the URL, the network, and that the other agent is running. Then try again.',
+  },
   'peer-refused': { status: 502, title: 'Other store refused the request', action: 'Check the token and its role at the other store.' },
   'peer-not-allowed': {
     status: 403,

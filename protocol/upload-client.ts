@@ -45,7 +45,7 @@ export function createUploadClient(call: (request: Call) => Promise<Answer>): Up
       const answer = await call({ method: 'POST', path: ['uploads'], headers, signal })
       await answer.close()
       const id = uploadIdOf(answer.headers.get('location') ?? '')
-      if (id === undefined) throw problem('peer-unreachable', 'The answer to the creation of an upload names no upload.')
+      if (id === undefined) throw problem('peer-unreachable', 'The answer to the creation of an upload has no address of an upload.')
       return id
     },
 
@@ -72,7 +72,7 @@ export function uploadIdOf(url: string): string | undefined {
 
 function stateOf(answer: Answer): UploadState {
   const offset = Number(answer.headers.get('upload-offset') ?? Number.NaN)
-  if (!Number.isSafeInteger(offset) || offset < 0) throw problem('peer-unreachable', 'The answer about an upload tells no offset.')
+  if (!Number.isSafeInteger(offset) || offset < 0) throw problem('peer-unreachable', 'The answer about an upload has no offset.')
   return { offset, imageId: /\/v1\/images\/(img_[0-9a-z]+)$/.exec(answer.headers.get('content-location') ?? '')?.[1] }
 }
 

@@ -18,7 +18,7 @@ const CLAIMS_MAX = 10_000
 const KEY_OF_KEY = 'link-key'
 const KEY_OF_CLAIMS = 'link-claims'
 
-/** The signed part of a link. Names are short: it travels in a URL. */
+/** The signed part of a link. Its names are short, because it is part of a URL. */
 const payloadSchema = z.discriminatedUnion('kind', [
   z.object({ v: z.literal(1), kind: z.literal('download'), id: z.string(), by: z.string(), end: z.number(), image: z.string() }),
   z.object({
@@ -39,7 +39,7 @@ export interface LinksDeps {
   readonly kept: KeptValues
   readonly clock: Clock
   readonly emit: EmitEvent
-  /** The maker's token when it still is valid. */
+  /** Returns the token of the link's creator while it is valid. */
   readonly findToken: (id: string) => { readonly name: string } | undefined
 }
 
@@ -55,7 +55,7 @@ export interface Links extends LinkClaims {
   check(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
 
-/** Opens the links of a store; its key is made at the first start. */
+/** Opens the links of a store. The first start creates the key. */
 export async function openLinks(deps: LinksDeps): Promise<Links> {
   const { kept, clock, emit } = deps
   const signer = await openSigner(kept)
@@ -68,7 +68,7 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
 
   return {
     async create(order, actor) {
-      if (actor.tokenId === undefined) throw problem('forbidden', 'A link is made with a token and not with a link.')
+      if (actor.tokenId === undefined) throw problem('forbidden', 'A link can only be created with a token, not with another link.')
       const id = newId('lnk', clock.nowMs())
       const end = clock.nowMs() + order.ttlSeconds * 1000
       const link = await signer.sign(makePayload(order, { id, by: actor.tokenId, end }))
@@ -87,9 +87,9 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
     async check(link, request) {
       const payload = payloadSchema.safeParse(await signer.open(link)).data
       if (!payload) return { kind: 'refused', detail: 'The link is not valid.' }
-      if (payload.end <= clock.nowMs()) return { kind: 'refused', detail: `The link ended ${formatTime(payload.end)}.` }
+      if (payload.end <= clock.nowMs()) return { kind: 'refused', detail: `The link expired at ${formatTime(payload.end)}.` }
       const maker = deps.findToken(payload.by)
-      if (!maker) return { kind: 'refused', detail: 'The token that made the link has ended.' }
+      if (!maker) return { kind: 'refused', detail: 'The token that created the link has expired or was deleted.' }
       const refusal = refuse(payload, request, claims[payload.id]?.upload)
       if (refusal !== undefined) return { kind: 'refused', detail: refusal }
       return { kind: 'allowed', actor: makeActor(payload, maker.name) }
@@ -100,7 +100,7 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
       if (claim) return claim.upload === uploadId
       const nowMs = clock.nowMs()
       const live = Object.fromEntries(Object.entries(claims).filter(([, other]) => other.end > nowMs))
-      if (Object.keys(live).length >= CLAIMS_MAX) throw problem('limit-reached', `${CLAIMS_MAX} upload links are in use.`)
+      if (Object.keys(live).length >= CLAIMS_MAX) throw problem('limit-reached', `${CLAIMS_MAX} upload links are already in use.`)
       saveClaims({ ...live, [link.id]: { upload: uploadId, end: link.endMs } })
       return true
     },
@@ -130,7 +130,7 @@ function makePayload(order: NewLink, common: { id: string; by: string; end: numb
   }
 }
 
-/** Why a link does not open this method on this path, or undefined when it does. */
+/** Returns why a link does not permit this method on this path; undefined when it does. */
 function refuse(payload: LinkPayload, { method, path }: { method: string; path: string }, claimedBy: string | undefined): string | undefined {
   if (payload.kind === 'download') {
     if (method !== 'GET' && method !== 'HEAD') return `The link does not allow ${method}.`

@@ -1,5 +1,5 @@
-// Lists and opens files of the mount path. Every part of a path is opened below the folder before it, and no link is
-// followed on the way, so that nobody can swap a folder for a link between the check and the use.
+// Lists and opens files of the mount path. Every part of a path is opened below the folder before it without following links, so that no
+// folder can be replaced by a link between check and use.
 
 import { constants } from 'node:fs'
 import { lstat, open, readdir, realpath, stat } from 'node:fs/promises'
@@ -13,27 +13,27 @@ import { formatTime } from '../../protocol/time.ts'
 import type { BrowsedFile, FileBrowser } from '../contract/browse.ts'
 import { parseRelativePath } from './relative-path.ts'
 
-/** Entries of one folder that are sorted and paged. */
+/** Most entries of one folder that are sorted and paged. */
 const ENTRIES_MAX = 200_000
 /** Bytes read at once. */
 const PIECE_BYTES = 256 * 1024
 
-/** Makes the browser of a mount path. */
+/** Creates the browser of a mount path. */
 export function createFileBrowser({ mount }: { readonly mount: string }): FileBrowser {
   return {
     async list(path, { limit, cursor, withheld = [] }): Promise<Page<FileEntry>> {
       const { real, root } = await resolveInside(mount, path)
       const [top = ''] = relative(root, real).split(sep)
-      if (withheld.includes(top)) throw problem('forbidden', `The folder ${top} is listed for operators only: it holds the ids of work in progress.`)
+      if (withheld.includes(top)) throw problem('forbidden', `Only operators may list the folder ${top}: it contains the ids of work in progress.`)
       await using folder = await openBelow(root, real, constants.O_DIRECTORY, path)
       const names = await readdir(descriptorPath(folder))
       if (names.length > ENTRIES_MAX)
-        throw problem('limit-reached', `The folder has more than ${ENTRIES_MAX} entries.`, { action: 'Look at it on the machine itself.' })
+        throw problem('limit-reached', `The folder has more than ${ENTRIES_MAX} entries.`, { action: 'List it on the node itself.' })
       const rest = names.filter((name) => cursor === undefined || name > cursor).toSorted((a, b) => (a < b ? -1 : 1))
       const page = rest.slice(0, limit)
       const items = await Promise.all(page.map((name) => describe(root, join(descriptorPath(folder), name), name)))
       const last = page.at(-1)
-      // What went away between the two looks is left out.
+      // Entries that were removed meanwhile are left out.
       return { items: items.filter((item) => item !== undefined), next: rest.length > limit && last !== undefined ? last : null }
     },
 
@@ -43,7 +43,7 @@ export function createFileBrowser({ mount }: { readonly mount: string }): FileBr
       const file = await openBelow(root, real, constants.O_NONBLOCK, path)
       try {
         const found = await file.stat({ bigint: true })
-        if (!found.isFile()) throw problem('not-found', `${quote(path)} is not a file.`, { action: 'Ask for its content only where kind is file.' })
+        if (!found.isFile()) throw problem('not-found', `${quote(path)} is not a file.`, { action: 'Request content only for entries whose kind is file.' })
         const { ino, size, ctimeNs, mtimeNs } = found
         return {
           name: basename(real),
@@ -61,7 +61,7 @@ export function createFileBrowser({ mount }: { readonly mount: string }): FileBr
   }
 }
 
-/** The path with its links followed, which must be inside the mount path. */
+/** Resolves the links of a path. Throws when it leads out of the mount path. */
 async function resolveInside(mount: string, path: string): Promise<{ readonly real: string; readonly root: string }> {
   const parts = parseRelativePath(path)
   try {
@@ -108,7 +108,7 @@ function isInside(root: string, path: string): boolean {
   return path === root || path.startsWith(root === sep ? root : root + sep)
 }
 
-/** One entry of a folder; undefined when it is gone. */
+/** Returns one entry of a folder; undefined when it was removed. */
 async function describe(root: string, path: string, name: string): Promise<FileEntry | undefined> {
   try {
     const found = await lstat(path)
@@ -147,14 +147,14 @@ async function* readPieces(file: FileHandle, start: number, end: number): AsyncG
   }
 }
 
-/** What an error of the file system means to the one who asked. */
+/** Returns the problem for an error of the file system. */
 function refusalOf(error: unknown, path: string): unknown {
   switch (errorCode(error) ?? '') {
     case 'ENOENT':
     case 'ENAMETOOLONG':
-      return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List the folder above it.' })
+      return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List its parent folder.' })
     case 'ENOTDIR':
-      return problem('not-found', `${quote(path)} is not a folder.`, { action: 'Ask for its content instead.' })
+      return problem('not-found', `${quote(path)} is not a folder.`, { action: 'Request its content instead.' })
     case 'ELOOP':
       return problem('outside-mount-path', `${quote(path)} is a link that cannot be followed.`)
     case 'EACCES':

@@ -27,7 +27,7 @@ export function problemOf(error: unknown): ProblemError {
   if (error instanceof SliceUnreadable) return problem('data-corrupt', `A slice of the image is ${error.reason}.`, {}, { cause: error })
   const failure = STORAGE_FAILURES[systemCode(error) ?? '']
   if (failure) return problem(failure[0], failure[1], {}, { cause: error })
-  if (error instanceof StoreWriteFailed) return problem('store-unavailable', 'The store could not write.', {}, { cause: error })
+  if (error instanceof StoreWriteFailed) return problem('store-unavailable', 'The store could not write to the mount path.', {}, { cause: error })
   return problem('internal', 'The agent failed unexpectedly.', {}, { cause: error })
 }
 

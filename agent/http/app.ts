@@ -1,5 +1,5 @@
-// The application of an agent: mounts the table of routes with request ids, log, authentication and problems around it.
-// Web APIs only; the same code answers under Bun and under Deno.
+// The application of an agent: the table of routes behind request ids, log, authentication and problems. Web APIs only; it runs on Bun and
+// on Deno.
 
 import { Hono } from 'hono'
 import type { Context } from 'hono'
@@ -26,12 +26,12 @@ export interface AppDeps {
   readonly clock: Clock
   /** Origins of pages that may call cross-origin routes from a browser, such as `https://console.example`; `*` for any. */
   readonly origins?: readonly string[]
-  /** Told of every answered request, for the metrics. */
+  /** Called for every answered request, for the metrics. */
   readonly observe?: (request: ObservedRequest) => void
 }
 
 /**
- * Makes the application. Throws when two routes have the same method and path.
+ * Creates the application. Throws when two routes have the same method and path.
  *
  * @example
  * const app = createApp({ routes, authenticator, log, clock })
@@ -50,7 +50,7 @@ export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   return app
 }
 
-/** Routes by path, those with fixed segments before those with parameters, which would match them too. */
+/** Groups routes by path; paths with fixed segments come before paths with parameters, which would match them too. */
 function groupByPath(routes: readonly Route[]): [string, Route[]][] {
   const groups = new Map<string, Route[]>()
   for (const route of routes) {
@@ -58,7 +58,7 @@ function groupByPath(routes: readonly Route[]): [string, Route[]][] {
     if (group.some((other) => other.method === route.method)) throw new Error(`two routes for ${route.method} ${route.path}`)
     groups.set(route.path, [...group, route])
   }
-  // ':' would sort after digits and before letters: as the last of all characters a parameter comes after any fixed segment.
+  // A ':' would sort before letters; replaced by the last of all characters, a parameter sorts after any fixed segment.
   const key = (path: string): string => path.replaceAll(/:[^/]*/g, '\uffff').replaceAll('*', '\uffff\uffff')
   return [...groups].toSorted(([a], [b]) => (key(a) < key(b) ? -1 : 1))
 }
@@ -82,7 +82,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
   const allow = allowedMethods(routes)
   if (!route) {
     if (method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
-    throw problem('method-not-allowed', `${context.req.path} does not take ${method}.`, {}, { headers: { Allow: allow } })
+    throw problem('method-not-allowed', `${context.req.path} does not support ${method}.`, {}, { headers: { Allow: allow } })
   }
   context.set('route', route)
   const actor = await authenticate(deps.authenticator, request, method, route.access)
@@ -98,22 +98,22 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
   return method === 'HEAD' ? withoutBody(response, request.method) : response
 }
 
-/** The route of a method. HEAD runs GET where it has no route of its own. */
+/** Returns the route of a method. HEAD without a route of its own runs GET. */
 function findRoute(routes: readonly Route[], method: string): Route | undefined {
   const own = routes.find((candidate) => candidate.method === method)
   return own ?? (method === 'HEAD' ? routes.find((candidate) => candidate.method === 'GET') : undefined)
 }
 
-/** The head of an answer (RFC 9110 §9.3.2). Cancelling the body releases whatever it holds open. */
+/** Returns the head of an answer (RFC 9110 §9.3.2). Cancels the body, which releases what it holds open. */
 async function withoutBody(response: Response, wireMethod: string): Promise<Response> {
   await response.body?.cancel()
   const head = new Response(null, response)
-  // RFC 9112 §6.3: after a POST, even one that stands for HEAD, a client would wait for as many bytes as Content-Length announces.
+  // RFC 9112 §6.3: after a POST, even one that is overridden to HEAD, a client would wait for Content-Length bytes.
   if (wireMethod !== 'HEAD') head.headers.delete('Content-Length')
   return head
 }
 
-/** RFC 9110 §10.2.1; OPTIONS is answered for every path. */
+/** Returns the value of Allow (RFC 9110 §10.2.1). OPTIONS is answered for every path. */
 function allowedMethods(routes: readonly Route[]): string {
   const methods = new Set<string>(routes.map((route) => route.method))
   if (methods.has('GET')) methods.add('HEAD')

@@ -1,13 +1,13 @@
-// Conditional requests (RFC 9110 §13) for a content with a strong ETag and a time of last change. Pure.
+// Conditional requests (RFC 9110 §13) for content with a strong ETag and a time of last change. Pure.
 
 export interface Validators {
   /** Strong entity tag with its quotes. */
   readonly etag: string
-  /** Time of the last change in milliseconds since 1970; HTTP tells whole seconds. */
+  /** Time of the last change in milliseconds since 1970; HTTP has whole seconds. */
   readonly lastModifiedMs: number
 }
 
-/** Evaluates the preconditions of GET and HEAD in the order of RFC 9110 §13.2.2; If-Range is apart. */
+/** Evaluates the preconditions of GET and HEAD in the order of RFC 9110 §13.2.2, except for If-Range. */
 export function evaluateConditions(headers: Headers, { etag, lastModifiedMs }: Validators): 'proceed' | 'not-modified' | 'failed' {
   const ifMatch = headers.get('if-match')
   const unmodifiedSince = parseHttpDate(headers.get('if-unmodified-since'))
@@ -21,7 +21,7 @@ export function evaluateConditions(headers: Headers, { etag, lastModifiedMs }: V
   return modifiedSince !== undefined && wholeSeconds(lastModifiedMs) <= modifiedSince ? 'not-modified' : 'proceed'
 }
 
-/** Whether a Range field counts (RFC 9110 §13.1.5): there is no If-Range, or it names exactly this content. */
+/** Whether a Range field applies (RFC 9110 §13.1.5): there is no If-Range, or it names exactly this content. */
 export function rangeApplies(headers: Headers, { etag, lastModifiedMs }: Validators): boolean {
   const ifRange = headers.get('if-range')?.trim()
   if (ifRange === undefined) return true
@@ -29,7 +29,7 @@ export function rangeApplies(headers: Headers, { etag, lastModifiedMs }: Validat
   return parseHttpDate(ifRange) === wholeSeconds(lastModifiedMs)
 }
 
-/** A time as an HTTP-date (RFC 9110 §5.6.7). */
+/** Formats a time as an HTTP-date (RFC 9110 §5.6.7). */
 export function formatHttpDate(ms: number): string {
   return new Date(ms).toUTCString()
 }
@@ -43,7 +43,7 @@ function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000) * 1000
 }
 
-/** Whether a list of entity tags holds this one. A weak tag equals a strong one only in weak comparison (RFC 9110 §8.8.3.2). */
+/** Whether a list of entity tags contains this one. A weak tag equals a strong one only in weak comparison (RFC 9110 §8.8.3.2). */
 function listsTag(field: string, etag: string, comparison: 'strong' | 'weak'): boolean {
   if (field.trim() === '*') return true
   for (const [, weak, tag] of field.matchAll(/(W\/)?("[^"]*")/g)) {

@@ -1,4 +1,4 @@
-// Headers of a content that is sent as a file: its type by format and its name for the one who saves it.
+// Headers of content that is sent as a file: its media type, and the name to save it under.
 
 import type { ImageFormat } from '../../protocol/image.ts'
 import type { RouteHeader } from './route.ts'
@@ -15,21 +15,21 @@ export function imageContentType(format: ImageFormat | null): string {
   return FORMATS[format ?? 'raw'].type
 }
 
-/** Name under which an image is saved: its own, with the extension of its format where it has none. */
+/** Returns the name to save an image under: its own, with the extension of its format added if it has none. */
 export function imageFileName(name: string, format: ImageFormat | null): string {
   const safe = name.replaceAll(/[/\\:*?"<>|]/g, '_')
   const kind = format ?? 'raw'
   return EXTENSIONS[kind].test(safe) ? safe : safe + FORMATS[kind].extension
 }
 
-/** `attachment` with a name for old clients and the exact one for the others (RFC 6266 §4.3, RFC 8187). */
+/** Returns `attachment` with a name for old clients, and the exact name for others (RFC 6266 §4.3, RFC 8187). */
 export function formatDisposition(fileName: string): string {
   const plain = fileName.replaceAll(/[^\u0020-\u007e]/g, '_').replaceAll(/["\\%]/g, '_')
   const exact = encodeURIComponent(fileName).replaceAll(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
   return `attachment; filename="${plain}"; filename*=UTF-8''${exact}`
 }
 
-/** Headers of answers with a content, for the OpenAPI document. */
+/** Headers of answers with content, for the OpenAPI document. */
 export const ETAG: RouteHeader = { name: 'ETag', description: 'Strong validator of the content', schema: { type: 'string' } }
 export const CONTENT_RANGE: RouteHeader = {
   name: 'Content-Range',

@@ -1,4 +1,4 @@
-// Bounds how long an answer waits for the file system of the store: a mount path that hangs is told, not waited for.
+// Limits how long an answer waits for the file system of the store, whose mount path may hang.
 
 import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
@@ -6,7 +6,7 @@ import type { Clock } from '../contract/runtime.ts'
 /** How long a request waits for the file system, in milliseconds. */
 export const FILE_SYSTEM_MS_MAX = 5000
 
-/** What the work gives, or ProblemError `store-unavailable` when it takes too long. The work itself goes on: whoever started it ends it. */
+/** Returns the result of the work. Throws ProblemError `store-unavailable` when it takes too long; the work itself continues, and its caller ends it. */
 export async function withinDeadline<T>(clock: Clock, work: Promise<T>, ms: number = FILE_SYSTEM_MS_MAX): Promise<T> {
   const patience = new AbortController()
   const late = clock.sleep(ms, patience.signal).then(() => {

@@ -1,17 +1,17 @@
-// The method of a request after X-HTTP-Method-Override. It is resolved once, before routing, so that the access rule of the
-// method that runs is the one that is enforced.
+// The method of a request after X-HTTP-Method-Override. It is resolved once, before routing, so that the access rule of the method that
+// runs is enforced.
 
 import { problem } from '../../protocol/problems.ts'
 
-/** Methods that the header may name. OPTIONS is not among them: it is open to everybody. */
+/** Methods that the header may name. OPTIONS is excluded, because it needs no token. */
 const OVERRIDES: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 /** Characters of a wrong header that its refusal repeats. */
 const SHOWN_MAX = 32
 
 /**
- * The method to route by. The override counts on POST only, in any case of letters (tus 1.0.0, "X-HTTP-Method-Override"). Throws ProblemError
- * `invalid-input` for one that names no method of this interface, and for one on another method than POST that names a different method:
- * its sender would take the answer for that of the method it named.
+ * Returns the method to route by. The override applies to POST only, in any letter case (tus 1.0.0, "X-HTTP-Method-Override"). Throws
+ * ProblemError `invalid-input` for one that names no method of this interface, and for one that names another method than the request has,
+ * unless that is POST: its sender would mistake the answer for that of the named method.
  */
 export function resolveMethod(request: Request): string {
   const text = request.headers.get('x-http-method-override')
@@ -21,7 +21,7 @@ export function resolveMethod(request: Request): string {
     throw problem('invalid-input', `X-HTTP-Method-Override must name one of ${[...OVERRIDES].join(', ')}, not ${JSON.stringify(text.slice(0, SHOWN_MAX))}.`)
   }
   if (request.method !== 'POST' && request.method !== named) {
-    throw problem('invalid-input', `X-HTTP-Method-Override ${named} came with ${request.method}: it is honoured on POST only.`)
+    throw problem('invalid-input', `X-HTTP-Method-Override: ${named} was sent with ${request.method}; it applies to POST only.`)
   }
   return named
 }

@@ -5,7 +5,7 @@ import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
 import type { Route } from './route.ts'
 
-/** Hono's environment of the application. `connection` is missing where the application runs without a server. */
+/** Hono's environment of the application. `connection` is absent when the application runs without a server. */
 export interface AppEnvironment {
   Bindings: { connection?: Connection }
   Variables: {

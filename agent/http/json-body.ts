@@ -1,28 +1,28 @@
-// JSON bodies of requests: bounded in length each, and in what all of them may hold in memory at the same time.
+// JSON bodies of requests, with limits on the length of each and on the memory of all that are being read.
 
 import { joinBytes } from '../../protocol/bytes.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 
-/** Longest JSON body in bytes that a route reads, unless it says otherwise. */
+/** Longest JSON body in bytes that a route reads by default. */
 export const JSON_BODY_MAX = 64 * 1024
 /** Bodies up to this length in bytes are not counted: the number of connections bounds them. */
 export const UNCOUNTED_BODY_MAX = 16 * 1024
-/** Bytes that the bodies being read may have together, and those of one caller, so that a caller who sends slowly leaves room for others. */
+/** Most bytes of all bodies that are being read, and of those of one caller, so that a slow caller leaves room for others. */
 export const BODIES_BYTES_MAX = 32 * 1024 * 1024
 export const BODIES_BYTES_PER_ACTOR_MAX = 8 * 1024 * 1024
 
-/** Deepest nesting of a JSON body, and most values in it: parsed, one byte of `[` takes a hundred bytes of memory. */
+/** Deepest nesting of a JSON body, and most values in it: parsed, one byte of `[` needs a hundred bytes of memory. */
 export const JSON_DEPTH_MAX = 32
 export const JSON_VALUES_MAX = 16_384
 
 /** Room for the bodies that are being read. */
 export interface BodyRoom {
-  /** Takes room for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
+  /** Reserves room for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
   take(actor: Actor, bytes: number): Disposable
 }
 
-/** Makes the room of one application. */
+/** Creates the room of one application. */
 export function createBodyRoom(): BodyRoom {
   const byActor = new Map<string, number>()
   let total = 0
@@ -31,7 +31,7 @@ export function createBodyRoom(): BodyRoom {
       const key = actor.link?.id ?? actor.tokenId ?? actor.name
       const taken = byActor.get(key) ?? 0
       if (total + bytes > BODIES_BYTES_MAX || taken + bytes > BODIES_BYTES_PER_ACTOR_MAX) {
-        throw problem('limit-reached', 'Too many long JSON bodies are being sent at the same time.', { action: 'Wait until earlier requests are answered.' })
+        throw problem('limit-reached', 'Too many large JSON bodies are being sent at the same time.', { action: 'Wait until earlier requests are answered.' })
       }
       total += bytes
       byActor.set(key, taken + bytes)
@@ -65,7 +65,7 @@ export async function readJson(request: Request, limits: JsonBodyLimits): Promis
   try {
     return JSON.parse(text)
   } catch (error) {
-    // JSON is accepted under any media type (curl -d calls it a form): no browser sends a credential of ours by itself.
+    // JSON is accepted under any media type (curl -d sends it as a form): no browser sends a credential of this agent by itself.
     if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
       throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
     throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })
@@ -91,7 +91,7 @@ async function readText(request: Request, { room, actor, lengthMax }: JsonBodyLi
   return new TextDecoder('utf-8').decode(bytes)
 }
 
-/** Refuses what would take much more memory as values than it takes as text. Whether the text is JSON at all is left to the parser. */
+/** Refuses text that would need much more memory as values. Whether it is valid JSON is left to the parser. */
 function requireModestStructure(bytes: Uint8Array): void {
   let depth = 0
   let values = 1

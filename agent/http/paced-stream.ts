@@ -1,27 +1,27 @@
-// A long body, piece by piece as the client takes it, each piece moved within a turn of the transfer gate. Between turns
-// nothing is held but the place where it goes on.
+// Sends a long body piece by piece as the client reads it, each piece within a turn of the transfer gate. Between turns, only the position
+// is kept.
 
 import type { TransferGate, Turn } from './transfer-gate.ts'
 
 export interface PacedStream {
   readonly gate: TransferGate
-  /** Who asks: turns go round between those who wait. */
+  /** The caller: turns rotate between the callers that wait. */
   readonly key: string
   /** The signal of the request. */
   readonly signal: AbortSignal
-  /** The pieces from where the last one left off; called anew for every turn, and left early when a turn ends. */
+  /** Opens the pieces that were not read yet. Called once for each turn; a turn may end before the last piece. */
   readonly open: (signal: AbortSignal) => AsyncGenerator<Uint8Array>
-  /** Whether the last piece given was the last of all. */
+  /** Whether the last piece was read. */
   readonly isWhole: () => boolean
-  /** Told once when the stream has ended, however it ended. */
+  /** Called once when the stream has ended in any way. */
   readonly ended: () => void
-  /** Told of a failure that is not the client's leaving, before the stream breaks. */
+  /** Called before the stream breaks, unless the client disconnected. */
   readonly failed: (error: unknown) => Promise<void>
 }
 
 /**
- * Resolves when the first piece is there, so that what fails at once is a problem and not a broken answer. A later failure
- * makes the stream err, which resets the connection: nobody takes a part for the whole.
+ * Resolves when the first piece was read, so that an immediate failure is answered with a problem. A later failure breaks the stream, which
+ * resets the connection: a part never looks like the whole.
  */
 export async function openPacedStream(paced: PacedStream): Promise<ReadableStream<Uint8Array>> {
   const { gate, key, open, isWhole, failed } = paced
@@ -48,7 +48,7 @@ export async function openPacedStream(paced: PacedStream): Promise<ReadableStrea
     ended.abort()
     paced.ended()
     turn?.[Symbol.dispose]()
-    // A reader in the middle of a piece ends with the signal; what it had is of no use any more.
+    // A read in progress ends with the signal, and its bytes are no longer needed.
     pieces?.return(undefined).catch(() => {})
   }
   const take = async (): Promise<Uint8Array> => {

@@ -1,4 +1,4 @@
-// Answers of lists, bounded in bytes as well as in items: some items can be made large by those who may change them.
+// Answers of lists, limited in bytes as well as in items: callers can make some items large.
 
 import type { Page } from '../../protocol/page.ts'
 
@@ -6,8 +6,8 @@ import type { Page } from '../../protocol/page.ts'
 export const PAGE_BYTES_MAX = 4 * 1024 * 1024
 
 /**
- * The answer of a list. A page that would be longer than PAGE_BYTES_MAX ends early; its `next` leads to the rest.
- * `list` gives the page of at most this many items, and always the same one for the same state.
+ * Returns the answer of a list. A page that would be longer than PAGE_BYTES_MAX ends early; its `next` leads to the rest. `list` returns
+ * the page of at most this many items, and the same one as long as nothing changes.
  */
 export function answerPage<Item>(list: (limit: number) => Page<Item>, limit: number, headers: Readonly<Record<string, string>> = {}): Response {
   const { items, next } = list(limit)

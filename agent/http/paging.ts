@@ -1,8 +1,8 @@
-// Pages of lists that are in memory as a whole.
+// Pages of lists that are in memory.
 
 import type { Page, PageQuery } from '../../protocol/page.ts'
 
-/** The page of a list in which keys only grow; the cursor is the key of the last item of the page before. */
+/** Returns a page of a list that is sorted by key. The cursor is the key of the last item of the previous page. */
 export function pageOf<Item>(items: readonly Item[], keyOf: (item: Item) => string, { limit, cursor }: PageQuery): Page<Item> {
   const rest = cursor === undefined ? items : items.filter((item) => keyOf(item) > cursor)
   const page = rest.slice(0, limit)

@@ -1,8 +1,8 @@
-// The origin by which a client reached the agent, for absolute URLs that are given to somebody else.
+// The origin by which a client reached the agent, for absolute URLs that it may pass on.
 
 /**
- * Scheme and host of a request as its client wrote them. A reverse proxy tells them in X-Forwarded-Proto and X-Forwarded-Host; of a list the
- * first counts. Whoever asks gets the URL for himself, so a wrong header misleads only its sender.
+ * Returns scheme and host of a request as its client wrote them. A reverse proxy sends them in X-Forwarded-Proto and X-Forwarded-Host, of
+ * which the first value is used. The URL is returned to the sender only, so a wrong header misleads nobody else.
  */
 export function publicOrigin(request: Request): string {
   const url = new URL(request.url)

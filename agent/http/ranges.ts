@@ -1,6 +1,6 @@
-// Range requests (RFC 9110 §14): which bytes of a content a request asks for. Pure.
+// Range requests (RFC 9110 §14): which bytes of the content a request asks for. Pure.
 
-/** Ranges of one request that are looked at; more are answered with the whole content. */
+/** Most ranges of one request that are parsed; more are answered with the whole content. */
 const RANGES_MAX = 16
 /** More digits than a length can have: beyond every end. */
 const DIGITS_MAX = 15
@@ -12,14 +12,14 @@ export type RangeOutcome =
   | { readonly kind: 'unsatisfiable' }
 
 /**
- * Reads a Range field for a content of some length. A field that is not valid, of another unit, or with several ranges that
- * can be had is answered with the whole content, as RFC 9110 §14.2 allows.
+ * Parses a Range field for content of this length. A field that is not valid, has another unit, or has several satisfiable ranges is
+ * answered with the whole content, as RFC 9110 §14.2 allows.
  */
 export function parseRange(field: string | null, length: number): RangeOutcome {
   const whole = { kind: 'whole' } as const
   const set = /^bytes=(.*)$/i.exec(field?.trim() ?? '')?.[1]
   if (set === undefined) return whole
-  // RFC 9110 §5.6.1.2: empty elements of a list are passed over.
+  // RFC 9110 §5.6.1.2: empty elements of a list are ignored.
   const specs = set.split(',').map((spec) => spec.trim())
   const wanted = specs.filter((spec) => spec !== '')
   if (wanted.length === 0 || wanted.length > RANGES_MAX) return whole
@@ -29,7 +29,7 @@ export function parseRange(field: string | null, length: number): RangeOutcome {
     if (!match || (match[1] === '' && match[2] === '')) return whole
     const [, first = '', last = ''] = match
     if (first === '') {
-      // RFC 9110 §14.1.2: a suffix longer than the content is all of it.
+      // RFC 9110 §14.1.2: a suffix longer than the content means all of it.
       const suffix = Math.min(positionOf(last), length)
       if (suffix > 0) parts.push({ start: length - suffix, end: length })
       continue

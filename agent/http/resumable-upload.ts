@@ -15,12 +15,12 @@ const PROBLEM_NAMES: Partial<Record<ProblemCode, string>> = {
   'upload-complete': 'completed-upload',
   'length-mismatch': 'inconsistent-upload-length',
 }
-/** Until interop version 5 (draft -03) an append had no media type of its own. */
+/** Up to interop version 5 (draft -03), an append had no media type of its own. */
 const UNTYPED_VERSIONS: ReadonlySet<string> = new Set(['4', '5'])
 /** Largest integer of a structured field (RFC 9651 §3.3.1). */
 const INTEGER_MAX = 999_999_999_999_999
 
-/** Whether a request speaks the draft and not tus: it says nothing of tus, and something only the draft has. */
+/** Whether a request uses the draft and not tus: it has no header of tus, and one that only the draft has. */
 export function speaksDraft(request: Request): boolean {
   const { headers } = request
   if (headers.has('tus-resumable')) return false
@@ -31,20 +31,20 @@ export function speaksDraft(request: Request): boolean {
 export function readComplete(request: Request): boolean | undefined {
   const text = request.headers.get('upload-complete')
   if (text === null) return undefined
-  // A boolean with parameters, which mean nothing here (RFC 9651 §3.3.6).
+  // A boolean with parameters, which are ignored (RFC 9651 §3.3.6).
   const digit = /^\?([01])\s*(?:;.*)?$/.exec(text.trim())?.[1]
   if (digit === undefined) throw problem('invalid-input', `Upload-Complete must be ?0 or ?1, not ${JSON.stringify(text)}.`)
   return digit === '1'
 }
 
-/** Throws 415, with what is accepted, unless an append is sent as the draft wants it. */
+/** Throws 415, with the accepted media type, unless an append has the media type of the draft. */
 export function requirePartialMediaType(request: Request): void {
   if (hasMediaType(request, PARTIAL_MEDIA_TYPE) || UNTYPED_VERSIONS.has(request.headers.get('upload-draft-interop-version') ?? '')) return
-  const detail = `Content-Type must be ${PARTIAL_MEDIA_TYPE}, not ${request.headers.get('content-type') ?? 'missing'}.`
+  const detail = `Content-Type must be ${PARTIAL_MEDIA_TYPE}; it is ${request.headers.get('content-type') ?? 'missing'}.`
   throw problem('unsupported-media-type', detail, {}, { headers: { 'Accept-Patch': PARTIAL_MEDIA_TYPE } })
 }
 
-/** What the request says of the image in the words of tus: `Upload-Metadata`, and the file name of `Content-Disposition`. */
+/** Returns the description of the image as tus has it: `Upload-Metadata`, and the file name of `Content-Disposition`. */
 export function readMetadata(request: Request): string | undefined {
   const given = request.headers.get('upload-metadata') ?? ''
   const filename = readFilename(request.headers.get('content-disposition') ?? '')
@@ -53,7 +53,7 @@ export function readMetadata(request: Request): string | undefined {
   return pairs.filter((pair) => pair !== '').join(',') || undefined
 }
 
-/** The file name that a Content-Disposition carries (RFC 6266 §4.3), without folders. */
+/** Returns the file name of a Content-Disposition (RFC 6266 §4.3), without folders. */
 export function readFilename(disposition: string): string | undefined {
   const extended = /(?:^|;)\s*filename\*\s*=\s*UTF-8'[^']*'([^;\s]+)/i.exec(disposition)?.[1]
   const [, quoted, token] = /(?:^|;)\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]+))/i.exec(disposition) ?? []
@@ -73,12 +73,12 @@ export function draftHeaders(request: Request): Record<string, string> {
   return { 'Cache-Control': 'no-store', ...(version !== null && /^\d{1,3}$/.test(version) ? { 'Upload-Draft-Interop-Version': version } : {}) }
 }
 
-/** Headers of every refusal: nothing that is refused completes an upload. */
+/** Headers of every refusal: a refused request never completes an upload. */
 export function draftErrorHeaders(request: Request): Record<string, string> {
   return { ...draftHeaders(request), ...(request.headers.has('upload-complete') ? { 'Upload-Complete': '?0' } : {}) }
 }
 
-/** Headers that tell the state of an upload. */
+/** Returns the headers with the state of an upload. */
 export function draftStateHeaders(view: UploadView, lengthMax: number, nowMs: number): Record<string, string> {
   const isComplete = view.length !== null && view.offset === view.length
   const headers: Record<string, string> = {
@@ -91,7 +91,7 @@ export function draftStateHeaders(view: UploadView, lengthMax: number, nowMs: nu
   return headers
 }
 
-/** A refusal in the words of the draft, where it has its own. */
+/** Returns a refusal with the type that the draft defines for it, if there is one. */
 export function draftRefusal(refusal: ProblemError, lengthMax: number): ProblemError {
   const { code, cause, problem: document } = refusal
   const headers: Record<string, string> = { ...refusal.headers }
@@ -108,7 +108,7 @@ function decodePercent(text: string): string | undefined {
   try {
     return decodeURIComponent(text)
   } catch {
-    // Not UTF-8: the plain parameter counts.
+    // Not UTF-8: the plain parameter is used.
     return undefined
   }
 }

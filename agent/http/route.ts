@@ -1,5 +1,5 @@
-// A route as data: method, path, role, schemas and what it does. From the same table come the router, the validation
-// and the OpenAPI document, so that none of them can drift from the others, and no route can be without a role.
+// A route as data: method, path, role, schemas and function. Router, validation and the OpenAPI document come from the same table, so they
+// always agree, and no route lacks a role.
 
 import type { z } from 'zod'
 import type { Role } from '../../protocol/access.ts'
@@ -14,21 +14,21 @@ import { validateBody, validateInput } from './validation.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
-/** Who may call a route: everybody, the owner of a signed link of a kind (or a token of the role), or a token of at least this role. */
+/** Who may call a route: everybody, the holder of a token of at least this role, or also the holder of a signed link of a kind. */
 export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' }
 
-/** One request as a route sees it, its input validated. */
+/** One request with validated input. */
 export interface RouteContext<Params = unknown, Query = unknown, Body = unknown> {
   readonly request: Request
   readonly url: URL
   readonly params: Params
   readonly query: Query
   readonly body: Body
-  /** `anonymous` viewer on public routes called without a token. */
+  /** ANONYMOUS on a public route that is called without a token. */
   readonly actor: Actor
   readonly requestId: string
   readonly log: Log
-  /** Sends an interim response, where the server can and the client takes it. */
+  /** Sends an interim response, if server and client support it. */
   readonly inform: Connection['inform']
 }
 
@@ -38,7 +38,7 @@ export interface RouteAnswer {
   readonly schema?: z.ZodType
   readonly mediaType?: string
   readonly headers?: readonly RouteHeader[]
-  /** Media types of streams that the caller may ask for instead. */
+  /** Media types of streams that the caller may request instead. */
   readonly streams?: readonly string[]
 }
 
@@ -66,20 +66,20 @@ export interface RouteDefinition<
   readonly query?: Query
   /** JSON body; a route without one reads `request.body` itself. */
   readonly body?: Body
-  /** Longest JSON body in bytes; JSON_BODY_MAX where it is absent. */
+  /** Longest JSON body in bytes; JSON_BODY_MAX by default. */
   readonly bodyLengthMax?: number
-  /** Media types of bodies that the route reads itself, each with what it holds. */
+  /** Media types of bodies that the route reads itself, each with a description. */
   readonly bodies?: Readonly<Record<string, string>>
   readonly answers: Readonly<Record<number, RouteAnswer>>
-  /** What the summary leaves out, in sentences. */
+  /** Sentences that add to the summary. */
   readonly description?: string
-  /** Headers that it reads, beside those of HTTP itself. */
+  /** Headers that it reads, besides those of HTTP itself. */
   readonly requestHeaders?: readonly RouteHeader[]
-  /** Problems that it may answer with, beside those that follow from its access, path and body. */
+  /** Problems that it may answer with, besides those that follow from its access, path and body. */
   readonly problems?: readonly ProblemCode[]
-  /** Whether pages of the granted origins may call it from a browser. */
+  /** Whether pages of the configured origins may call it from a browser. */
   readonly crossOrigin?: boolean
-  /** Headers that every refusal carries, also one from before the route runs (authentication, limits), such as `Tus-Resumable`. */
+  /** Headers of every refusal, such as `Tus-Resumable`, including refusals before the route runs (authentication, limits). */
   readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
   run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
 }
@@ -104,13 +104,13 @@ export interface Route {
   handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
 }
 
-/** What the application tells a route about a request besides its input. */
+/** What the application passes to a route besides its input. */
 export interface CallContext extends Omit<RouteContext, 'request' | 'url' | 'params' | 'query' | 'body'> {
   readonly bodyRoom: BodyRoom
 }
 
 /**
- * Makes a route.
+ * Creates a route.
  *
  * @example
  * route({ method: 'GET', path: '/v1/images/:id', access: 'viewer', summary: 'Shows an image',

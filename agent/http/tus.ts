@@ -1,4 +1,4 @@
-// The headers of tus 1.0.0: what requests say and what answers carry. Pure; Web APIs only.
+// The headers of tus 1.0.0 in requests and answers. Pure; Web APIs only.
 
 import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -12,7 +12,7 @@ export function requireVersion(request: Request): void {
   const version = request.headers.get('tus-resumable')
   if (version === TUS_VERSION) return
   const detail = version === null ? 'The request has no Tus-Resumable header.' : `Tus-Resumable ${JSON.stringify(version)} is not supported.`
-  throw problem('unsupported-version', `${detail} This server speaks ${TUS_VERSION}.`, {}, { headers: { 'Tus-Version': TUS_VERSION } })
+  throw problem('unsupported-version', `${detail} This server supports ${TUS_VERSION}.`, {}, { headers: { 'Tus-Version': TUS_VERSION } })
 }
 
 /** A header that is a byte count; undefined when it is not sent. Throws `invalid-input` when it is not a non-negative integer. */

@@ -10,7 +10,7 @@ export function readDigests({ headers }: Request): { readonly checksum: Checksum
   const checksum = headers.get('upload-checksum')
   const content = headers.get('content-digest')
   const whole = headers.get('repr-digest')
-  if (checksum !== null && content !== null) throw problem('invalid-input', 'Upload-Checksum and Content-Digest say the same: send one of them.')
+  if (checksum !== null && content !== null) throw problem('invalid-input', 'Upload-Checksum and Content-Digest have the same purpose; send only one of them.')
   const ofBody = checksum !== null ? parseChecksum(checksum) : content !== null ? parseContentDigest(content) : undefined
   return { checksum: ofBody, digest: whole === null ? undefined : parseReprDigest(whole) }
 }

@@ -1,14 +1,14 @@
-// What tus and the resumable upload draft both answer at /v1/uploads, one function for each method.
+// What tus and the resumable upload draft both implement for /v1/uploads, one function for each method.
 
 import type { RouteContext } from './route.ts'
 
 /** A request below /v1/uploads. */
 export type UploadContext = Pick<RouteContext, 'request' | 'actor' | 'url' | 'inform'>
 
-/** Path where uploads are created; each has its own address below it. */
+/** Path where uploads are created; the address of each is below it. */
 export const UPLOADS_PATH = '/v1/uploads'
 
-/** One protocol's side of the upload routes. Each function throws ProblemError in the words of its protocol. */
+/** One protocol of the upload routes. Each function throws ProblemError as its protocol defines it. */
 export interface UploadProtocol {
   /** POST on the collection. */
   create(context: UploadContext): Promise<Response>
@@ -20,7 +20,7 @@ export interface UploadProtocol {
   remove(context: UploadContext, id: string): Promise<Response>
 }
 
-/** The relative address of an upload. Whoever came by a link needs the link's query for every further request. */
+/** Returns the relative address of an upload. With a link it has the query of the link, which every further request needs. */
 export function uploadLocation({ actor, url }: UploadContext, id: string): string {
   return `${UPLOADS_PATH}/${id}${actor.link ? url.search : ''}`
 }

@@ -1,5 +1,5 @@
-// Writes the application's Response to the socket: as fast as the client takes it, with at most one piece of it in memory, and never so
-// that a part could pass for the whole.
+// Writes the application's Response to the socket as fast as the client reads it, with at most one piece in memory. A part never looks like
+// the whole.
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -23,7 +23,7 @@ export interface AnswerDeps {
 /** Streams that say themselves where they end. */
 const SELF_DELIMITED: ReadonlySet<string> = new Set([SLICES_MEDIA_TYPE, 'text/event-stream'])
 
-/** What is used of a reader; the types of Bun and of the DOM differ in the rest. */
+/** The members of a stream's reader that are used here; the types of Bun and of the DOM differ in the others. */
 interface Reader {
   read(): Promise<{ readonly done: false; readonly value: Uint8Array } | { readonly done: true; readonly value?: Uint8Array | undefined }>
   cancel(): Promise<void>
@@ -65,7 +65,7 @@ export class Answer {
     this.#queuedBytes = bytes
   }
 
-  /** Breaks the connection of a client that takes the answer too slowly. To be called every second. */
+  /** Breaks the connection of a client that reads the answer too slowly. Called every second. */
   checkRate(nowMs: number): void {
     if (this.#rate.isTooSlow(nowMs)) this.break('the client reads too slowly')
   }
@@ -174,7 +174,7 @@ export class Answer {
 
   async #refuseVersion(): Promise<void> {
     const { response } = this.#deps
-    const refusal = refusalResponse(problem('http-version-not-supported', 'An answer of unknown length needs HTTP/1.1.'))
+    const refusal = refusalResponse(problem('http-version-not-supported', 'The length of the answer is unknown, which needs HTTP/1.1.'))
     for (const name of response.getHeaderNames()) response.removeHeader(name)
     for (const [name, value] of refusal.headers) response.setHeader(name, value)
     response.statusCode = refusal.status

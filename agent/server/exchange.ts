@@ -102,7 +102,7 @@ export class Exchange {
   /** The parser cannot go on in the body of this request. Gives whether the application learns of it and answers. */
   failBody(): boolean {
     if (!this.#body || this.#response.headersSent) return false
-    this.#body.fail(problem('malformed-request', 'The framing of the body breaks RFC 9112 §7.1.'))
+    this.#body.fail(problem('malformed-request', 'The framing of the body violates RFC 9112 §7.1.'))
     return true
   }
 
@@ -113,14 +113,14 @@ export class Exchange {
     const head = readHead(this.#message, { scheme, localHost, targetBytesMax: limits.targetBytesMax })
     this.#isRefused = head instanceof ProblemError || this.#expectation === 'unknown'
     if (head instanceof ProblemError) return refusalResponse(head)
-    if (this.#expectation === 'unknown') return refusalResponse(problem('expectation-failed', 'Only the expectation 100-continue can be met.'))
+    if (this.#expectation === 'unknown') return refusalResponse(problem('expectation-failed', 'The only supported expectation is 100-continue.'))
     try {
       if (METHODS_OF_NO_PATH.has(head.method)) return await this.#refuseMethod(head)
       return await this.#deps.application(this.#request(head), this.#connection())
     } catch (error) {
       // An application that gives up because the client left did not fail.
       this.#deps.log[this.#response.destroyed ? 'debug' : 'error']('the application failed', { error })
-      return refusalResponse(problem('internal', 'The agent failed in a way it did not expect.'))
+      return refusalResponse(problem('internal', 'The agent encountered an unexpected error.'))
     }
   }
 
@@ -131,7 +131,7 @@ export class Exchange {
     const allow = options.headers.get('allow')
     if (allow === null) return options
     await options.body?.cancel()
-    return refusalResponse(problem('method-not-allowed', `${new URL(url).pathname} does not take ${method}.`, {}, { headers: { Allow: allow } }))
+    return refusalResponse(problem('method-not-allowed', `${new URL(url).pathname} does not support ${method}.`, {}, { headers: { Allow: allow } }))
   }
 
   #request({ url, method, headers, hasBody }: RequestHead): Request {

@@ -1,5 +1,5 @@
-// Measures a peer that the server waits for. Only the time spent waiting counts: a body that waits for its turn, or an
-// answer whose slices are being read, costs the peer nothing.
+// Measures the rate of a peer while the server waits for it. Other time does not count, such as that of a body that waits for an ingest slot,
+// or of an answer whose slices are being read.
 
 import type { RateLimit } from './limits.ts'
 
@@ -19,17 +19,17 @@ export class LeastRate {
     return this.#waitingSinceMs !== undefined
   }
 
-  /** From `nowMs` on the peer is waited for. */
+  /** Called when the server starts to wait for the peer. */
   wait(nowMs: number): void {
     this.#waitingSinceMs ??= nowMs
   }
 
-  /** The peer moved bytes. */
+  /** Called when the peer moved bytes. */
   moved(bytes: number): void {
     this.#bytes += bytes
   }
 
-  /** The wait is over. */
+  /** Called when the wait is over. */
   rest(nowMs: number): void {
     if (this.#waitingSinceMs !== undefined) this.#waitedMs += nowMs - this.#waitingSinceMs
     this.#waitingSinceMs = undefined

@@ -1,4 +1,4 @@
-// What one client may take of the HTTP server. Every bound on connections, heads and rates has its name here.
+// Limits of the HTTP server for one client: connections, heads and rates.
 
 /** The least rate at which a peer must move bytes while the server waits for it. */
 export interface RateLimit {

@@ -1,5 +1,4 @@
-// Refusals that the server makes itself, before or in place of the application: as a Response where the request could be read, and as
-// raw bytes where it could not.
+// Refusals of the server itself, before or instead of the application: as a Response when the request could be read, else as raw bytes.
 
 import { STATUS_CODES } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
@@ -7,7 +6,7 @@ import type { ProblemError } from '../../protocol/problems.ts'
 import type { ServerLimits } from './limits.ts'
 import { ALLOW, METHODS } from './request-head.ts'
 
-/** The problem as a Response whose connection is closed. The tus header is on every answer, as tus 1.0.0 requires. */
+/** Returns a problem as a Response that closes its connection. The tus header is on every answer, as tus 1.0.0 requires. */
 export function refusalResponse({ problem: document, headers }: ProblemError): Response {
   return Response.json(document, {
     status: document.status,
@@ -17,19 +16,19 @@ export function refusalResponse({ problem: document, headers }: ProblemError): R
 
 type RefusalLimits = Pick<ServerLimits, 'headBytesMax' | 'headMsMax' | 'targetBytesMax'>
 
-/** What the parser tells of a request that it refused. */
+/** What the parser reports about a request that it refused. */
 export interface ParseFailure {
   readonly code: string
   /** Bytes of the packet in which the parser stopped, from its first byte on. */
   readonly packet: Uint8Array | undefined
 }
 
-/** Whether the client left in the middle of a request. */
+/** Whether the client disconnected in the middle of a request. */
 export function isLoss({ code }: Pick<ParseFailure, 'code'>): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE' || code === 'HPE_INVALID_EOF_STATE'
 }
 
-/** The bytes to answer before the connection is closed. */
+/** Returns the bytes to send before the connection is closed. */
 export function rawRefusal({ code, packet }: ParseFailure, limits: RefusalLimits): string {
   const line = requestLine(packet)
   // RFC 9110 §9.3.7: the server as a whole, which the parser does not take for a target.
@@ -65,7 +64,7 @@ function refusalOf(code: string, line: string, limits: RefusalLimits): ProblemEr
 }
 
 function malformed(): ProblemError {
-  return problem('malformed-request', 'The request is not valid HTTP/1.1: its request line, a header or the framing of its body breaks RFC 9112.')
+  return problem('malformed-request', 'The request is not valid HTTP/1.1: its request line, a header or the framing of its body violates RFC 9112.')
 }
 
 /**

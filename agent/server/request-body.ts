@@ -1,5 +1,4 @@
-// The body of a request as a Web stream: pieces as large as the socket gives them, read from the socket only while the
-// application takes them.
+// The body of a request as a Web stream: pieces as the socket delivers them, read from the socket only while the application reads them.
 
 import type { IncomingMessage } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
@@ -27,12 +26,12 @@ export interface RequestBodyDeps {
 }
 
 export class RequestBody {
-  /** What the application reads. A body that is cut gives all bytes that were received, and then an error. */
+  /** The stream that the application reads. A body that is cut delivers all received bytes, then an error. */
   readonly stream: ReadableStream<Uint8Array>
   readonly #deps: RequestBodyDeps
   readonly #rate: LeastRate
   #pieces: Uint8Array[] = []
-  /** Short pieces are gathered here: each of its own would take a hundred times the memory of its bytes. */
+  /** Short pieces are gathered here: each on its own would need a hundred times the memory of its bytes. */
   #gathered: Uint8Array | undefined
   #gatheredBytes = 0
   #queuedBytes = 0
@@ -50,15 +49,15 @@ export class RequestBody {
     this.stream = new ReadableStream<Uint8Array>({ pull: (controller) => this.#pull(controller), cancel: () => this.#giveUp() }, { highWaterMark: 0 })
   }
 
-  /** Ends a body whose client is too slow, with 408 for the application. To be called every second. */
+  /** Ends a body whose client is too slow, with 408 for the application. Called every second. */
   checkRate(nowMs: number): void {
     if (!this.#rate.isTooSlow(nowMs)) return
     const { bytesPerSecondMin, windowMs } = this.#deps.rate
-    const detail = `The body arrived at less than ${bytesPerSecondMin} bytes a second for ${windowMs / 1000} s.`
-    this.fail(problem('request-timeout', detail, { action: 'Send the request again over a connection that carries it.' }))
+    const detail = `The body arrived at less than ${bytesPerSecondMin} bytes per second for ${windowMs / 1000} s.`
+    this.fail(problem('request-timeout', detail, { action: 'Send the request again over a faster connection.' }))
   }
 
-  /** The application's next read fails with this, after what was received before. */
+  /** Makes the application's read fail, after everything received before was read. */
   fail(error: unknown): void {
     if (this.#isWhole) return
     this.#failure ??= error
@@ -154,7 +153,7 @@ export class RequestBody {
   /** Ends a body in pieces of a few bytes: what was received before still counts. */
   #judgePieces(): void {
     if (this.#receivedBytes >= this.#receivedPieces * PIECE_BYTES_AVERAGE_MIN) return
-    const detail = `The body comes in pieces of less than ${PIECE_BYTES_AVERAGE_MIN} bytes on average.`
+    const detail = `The chunks of the body have less than ${PIECE_BYTES_AVERAGE_MIN} bytes on average.`
     this.fail(problem('invalid-input', detail, { action: 'Send the body in longer chunks.' }))
   }
 

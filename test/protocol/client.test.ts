@@ -50,10 +50,10 @@ describe('client', () => {
   })
 
   test('never leaves the path it was told', async () => {
-    for (const segment of ['.', '..', '']) expect(() => peerUrl('http://h', ['v1', segment])).toThrow('is not a name or an id')
+    for (const segment of ['.', '..', '']) expect(() => peerUrl('http://h', ['v1', segment])).toThrow('is neither a name nor an id')
     expect(peerUrl('http://h/prefix', ['v1', 'a/../b?c#d']).href).toBe('http://h/prefix/v1/a%2F..%2Fb%3Fc%23d')
-    expect(() => peerUrl('file:///etc/passwd', ['v1'])).toThrow('is not an http or https address')
-    expect(() => peerUrl('nonsense', ['v1'])).toThrow('is not an http or https address')
+    expect(() => peerUrl('file:///etc/passwd', ['v1'])).toThrow('must be an http or https URL')
+    expect(() => peerUrl('nonsense', ['v1'])).toThrow('must be an http or https URL')
   })
 
   test('walks over all pages', async () => {

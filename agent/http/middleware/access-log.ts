@@ -4,7 +4,7 @@ import { createMiddleware } from 'hono/factory'
 import type { Clock } from '../../contract/runtime.ts'
 import type { AppEnvironment } from '../environment.ts'
 
-/** A request whose answer has begun. `route` is the pattern and not the path, so that there is a bounded number of them. */
+/** A request whose answer has begun. `route` is the pattern instead of the path, so that the number of values is limited. */
 export interface ObservedRequest {
   /** The method that the request was routed by. */
   readonly method: string
@@ -14,10 +14,10 @@ export interface ObservedRequest {
   readonly seconds: number
 }
 
-/** Paths asked every few seconds by machines: their good answers are logged at debug level. */
+/** Paths that machines request every few seconds: successful answers are logged at debug level. */
 const FREQUENT_PATHS: ReadonlySet<string> = new Set(['/v1/health', '/metrics'])
 
-/** Logs the method that ran, path (never the query: it may hold a link), status, duration and who asked. */
+/** Logs the method that ran, path (never the query: it may hold a link), status, duration and the caller. */
 export function accessLog(deps: { readonly clock: Clock; readonly observe?: ((request: ObservedRequest) => void) | undefined }) {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     const startMs = deps.clock.monotonicMs()

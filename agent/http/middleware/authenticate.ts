@@ -1,4 +1,4 @@
-// Who asks, and whether they may: bearer token or signed link to Actor, then the role that the route wants.
+// Authenticates and authorises a request: from bearer token or signed link to Actor, then the role that the route requires.
 
 import type { Role } from '../../../protocol/access.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
@@ -7,15 +7,16 @@ import type { ProblemError } from '../../../protocol/problems.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
 import type { RouteAccess } from '../route.ts'
 
-/** Longest credential that is looked at, in characters. */
+/** Longest credential that is checked, in characters. */
 const CREDENTIAL_LENGTH_MAX = 2048
 
 /** The actor of public routes called without a credential; compare by identity, a token may have this name too. */
 export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 
 /**
- * The actor of a request that a route lets in. `method` is the one that the request is routed by: a link is checked for what will run. Throws ProblemError `unauthenticated`, `forbidden` or `link-expired`.
- * A bearer token counts before a link; a wrong token is refused also where none is needed, since its owner thinks it is right.
+ * Returns the actor of a request that may use a route. `method` is the one that the request is routed by, for which a link is checked. A bearer
+ * token takes precedence over a link. A wrong token is refused even on a public route, since its holder relies on it. Throws ProblemError
+ * `unauthenticated`, `forbidden` or `link-expired`.
  */
 export async function authenticate(authenticator: Authenticator, request: Request, method: string, access: RouteAccess): Promise<Actor> {
   const header = request.headers.get('authorization')?.trim() ?? ''
@@ -24,7 +25,7 @@ export async function authenticate(authenticator: Authenticator, request: Reques
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
   if (link === null) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
-  if (typeof access === 'string') throw problem('forbidden', 'A link does not open this.', { action: 'Use a token.' })
+  if (typeof access === 'string') throw problem('forbidden', 'A link does not give access to this path.', { action: 'Use a token.' })
   if (link.length > CREDENTIAL_LENGTH_MAX) throw problem('link-expired', 'The link is not valid.')
   const outcome = await authenticator.byLink(link, { method, path: url.pathname })
   if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail)
@@ -36,14 +37,16 @@ async function byToken(authenticator: Authenticator, header: string): Promise<Ac
   // RFC 9110 §11.1: the scheme is case-insensitive. RFC 6750 §2.1: b64token.
   const secret = /^bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header)?.[1]
   const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byToken(secret)
-  if (!actor) throw unauthenticated('The token is not known or has ended.', 'Bearer realm="slipway", error="invalid_token"')
+  if (!actor) throw unauthenticated('The token is unknown or has expired.', 'Bearer realm="slipway", error="invalid_token"')
   return actor
 }
 
 function requireRole(actor: Actor, access: RouteAccess): Actor {
   const needed: Role = access === 'public' ? 'viewer' : typeof access === 'string' ? access : access.role
   if (!roleIncludes(actor.role, needed))
-    throw problem('forbidden', `This needs the role ${needed}; the token ${JSON.stringify(actor.name)} has the role ${actor.role}.`, { requiredRole: needed })
+    throw problem('forbidden', `This request needs the role ${needed}; the token ${JSON.stringify(actor.name)} has the role ${actor.role}.`, {
+      requiredRole: needed,
+    })
   return actor
 }
 

@@ -1,12 +1,12 @@
 // CORS (Fetch standard, "HTTP CORS protocol"): which pages of other origins may call the agent from a browser, and what they
-// may send and read. One place for every route that such pages need.
+// may send and read.
 
 import { createMiddleware } from 'hono/factory'
 import type { AppEnvironment } from '../environment.ts'
 
 /** Methods of all routes that pages may call. What a caller may do is decided by its credential, not by this list. */
 const METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
-/** Headers that a page may send: those of uploads, and those of reading a content by ranges. */
+/** Headers that a page may send: those of uploads, and those of reading content by ranges. */
 const REQUEST_HEADERS = [
   'Authorization',
   'Content-Disposition',
@@ -32,7 +32,7 @@ const REQUEST_HEADERS = [
   'X-Request-Id',
   'X-Requested-With',
 ].join(', ')
-/** Headers that a page may read beside the safelisted ones. */
+/** Headers that a page may read besides the safelisted ones. */
 const ANSWER_HEADERS = [
   'Accept-Patch',
   'Accept-Ranges',
@@ -59,12 +59,12 @@ const ANSWER_HEADERS = [
   'Upload-Offset',
   'X-Request-Id',
 ].join(', ')
-/** How long a browser keeps the answer to a preflight, in seconds. */
+/** How long a browser caches the answer to a preflight, in seconds. */
 const PREFLIGHT_SECONDS = 86_400
 
 /**
  * Grants the answers of routes that are `crossOrigin` to pages of these origins (`*` for any), refusals and preflights included.
- * Credentials mode is never granted: no cookie opens anything here.
+ * Credentials mode is never granted: the agent has no cookies.
  */
 export function crossOrigin(origins: readonly string[]) {
   return createMiddleware<AppEnvironment>(async (context, next) => {

@@ -1,20 +1,20 @@
-// Every error of the application leaves here as application/problem+json (RFC 9457), and is logged here, once.
+// Answers every error of the application with application/problem+json (RFC 9457), and logs it once.
 
 import type { Context } from 'hono'
 import { problem } from '../../../protocol/problems.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { AppEnvironment } from '../environment.ts'
 
-/** Seconds after which a client may ask again when nothing better is known (RFC 9110 §10.2.3). */
+/** Seconds after which a client may retry, by default (RFC 9110 §10.2.3). */
 const RETRY_AFTER_SECONDS = 5
 const RETRY_STATUSES: ReadonlySet<number> = new Set([423, 429, 503])
 
-/** Turns what a route threw into its answer. Messages and paths of unexpected errors stay in the log. */
+/** Returns the answer for an error of a route. Messages and paths of unexpected errors appear in the log only. */
 export function answerError(error: unknown, context: Context<AppEnvironment>): Response {
   const refusal = problemOf(error)
   const { requestId, log, route, pathRoutes } = context.var
   if (refusal.problem.status >= 500 && refusal.cause !== undefined) {
-    // A body that broke because its client went away is no failure of ours.
+    // A body that broke because its client disconnected is not a failure of the agent.
     log[context.req.raw.signal.aborted ? 'info' : 'error']('request failed', { path: context.req.path, error: refusal.cause })
   }
   const document = { ...refusal.problem, instance: context.req.path, requestId }
@@ -25,7 +25,7 @@ export function answerError(error: unknown, context: Context<AppEnvironment>): R
   return new Response(context.req.method === 'HEAD' ? null : JSON.stringify(document), { status: document.status, headers })
 }
 
-/** The answer to a path that no route has. */
+/** Returns the answer for a path without a route. */
 export function answerNotFound(context: Context<AppEnvironment>): Response {
-  return answerError(problem('not-found', `There is nothing at ${context.req.path}.`, { action: 'Look at /v1/openapi.json for what there is.' }), context)
+  return answerError(problem('not-found', `There is nothing at ${context.req.path}.`, { action: 'See /v1/openapi.json for the paths of this agent.' }), context)
 }

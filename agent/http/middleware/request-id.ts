@@ -1,14 +1,14 @@
-// Gives every request an id that stands in its answer, its log lines and its problems.
+// Gives every request an id, which appears in its answer, its log lines and its problems.
 
 import { createMiddleware } from 'hono/factory'
 import { newId } from '../../../protocol/ids.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import type { AppEnvironment } from '../environment.ts'
 
-/** Ids from outside go into logs: only what needs no quoting, and not long. */
+/** Ids of clients are written to the log: only short ones that need no quoting are accepted. */
 const FOREIGN_ID = /^[A-Za-z0-9][\w.:-]{0,63}$/
 
-/** Takes X-Request-Id when it is sane, makes one otherwise, and echoes it. */
+/** Uses a valid X-Request-Id or creates an id, and returns it in the answer. */
 export function requestId(deps: { readonly clock: Clock; readonly log: Log }) {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     const given = context.req.header('x-request-id')

@@ -1,4 +1,4 @@
-// Headers that keep a browser from doing more with an answer than it should.
+// Headers that restrict what a browser does with an answer.
 
 import { createMiddleware } from 'hono/factory'
 import type { AppEnvironment } from '../environment.ts'
@@ -11,7 +11,7 @@ const DEFAULT_HEADERS: readonly (readonly [string, string])[] = [
   ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox"],
 ]
 
-/** Sets the headers a route did not set itself. JSON is about this moment and this caller, so it is not stored. */
+/** Sets the headers that a route did not set. JSON is specific to this moment and this caller, so it is not stored. */
 export function securityHeaders() {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     await next()

@@ -21,7 +21,7 @@ export interface AccessRoutesDeps {
     remove(id: string, actor: Actor): void
   }
   readonly links: {
-    /** Path and query of a new link. */
+    /** Creates a link and returns its path and query. */
     create(order: NewLink, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
   }
 }

@@ -1,4 +1,4 @@
-// What requests of the resumable upload draft do at /v1/uploads: the uploads are those of tus, only headers and problems differ.
+// Requests of the resumable upload draft at /v1/uploads: the uploads are those of tus; only headers and problems differ.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Actor } from '../../contract/access.ts'
@@ -20,14 +20,14 @@ export interface DraftUploadsDeps {
   readonly clock: Pick<Clock, 'nowMs'>
 }
 
-/** The draft's side of the routes. */
+/** Returns the routes' functions for the draft. */
 export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtocol {
   const limit = (actor: Actor): number => lengthLimit(uploads.maxLength, actor)
 
   const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
     new Response(null, { status, headers: { ...draftHeaders(request), ...headers } })
 
-  /** Runs and puts a refusal into the draft's words. */
+  /** Runs a request, and gives a refusal the type of the draft. */
   const inDraftWords = async (actor: Actor, run: () => Promise<Response>): Promise<Response> => {
     try {
       return await run()
@@ -36,7 +36,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     }
   }
 
-  /** 104 Upload Resumption Supported: a client that is cut before the answer knows where to resume. Only to clients that name their version. */
+  /** Sends 104 Upload Resumption Supported, so that a client whose connection breaks before the answer can resume. Only to clients that name their version. */
   const informing = (context: UploadContext): Pick<UploadOrder, 'onCreated'> => {
     const version = draftHeaders(context.request)['Upload-Draft-Interop-Version']
     if (version === undefined) return {}
@@ -71,7 +71,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
     const view = await uploads.append(id, { actor, offset, body: readDraftBody(request, readComplete(request) ?? false) })
     const headers = draftStateHeaders(view, limit(actor), clock.nowMs())
-    // The rest of a body that was ended is never read: its connection carries no further request.
+    // The rest of a body that was ended is not read, so its connection cannot carry another request.
     return answer(request, 204, view.isShort ? { ...headers, Connection: 'close' } : headers)
   }
 

@@ -1,5 +1,5 @@
-// The mount path as it is: folders as lists, files as downloads. The files hold every image of the store in pieces, so
-// their content is for operators; their names are for everybody with a token, except for those of work in progress.
+// The mount path as it is: folders as lists, files as downloads. The files contain every image of the store in pieces, so only operators
+// read them. Every token sees their names, except for those of work in progress.
 
 import { z } from 'zod'
 import { fileSchema } from '../../../protocol/file.ts'
@@ -15,13 +15,13 @@ import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 
-/** Up to this length a body is sent in one piece, with its length. */
+/** A body up to this length is sent in one piece. */
 const SMALL_BODY_MAX = 1024 * 1024
 
-/** Folders whose entries are the ids of uploads and syncs in progress, which belong to those who began them. */
+/** Folders whose entries are ids of uploads and syncs in progress, which only their owners may know. */
 const PRIVATE_FOLDERS = ['uploads', 'sync']
 
-/** What a relative path looks like, for the OpenAPI document; the browser of files refuses what leaves the mount path with a problem of its own. */
+/** The form of a relative path, for the OpenAPI document; a path that leaves the mount path gets a more specific problem. */
 const PATH = { pattern: String.raw`^(?:/|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\u0000]*)$` }
 const pathSchema = z.string().meta(PATH)
 
@@ -64,7 +64,7 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
   ]
 }
 
-/** A file that opens too late is closed when it does. */
+/** Opens a file within the deadline. One that opens later is closed at once. */
 async function openInTime(files: FileBrowser, path: string, clock: Clock): Promise<BrowsedFile> {
   const opening = files.open(path)
   let isLate = false
@@ -80,7 +80,7 @@ async function openInTime(files: FileBrowser, path: string, clock: Clock): Promi
   }
 }
 
-/** The answer takes the file over: it is closed when the body has ended, however it ends. */
+/** Returns the answer, which owns the file: it is closed when the body has ended in any way. */
 async function answerFile(request: Request, isHead: boolean, file: BrowsedFile, log: Log): Promise<Response> {
   const validators = { etag: file.etag, lastModifiedMs: file.modifiedMs }
   const headers = new Headers({
@@ -125,7 +125,7 @@ async function readWhole(file: BrowsedFile, start: number, end: number): Promise
   return body
 }
 
-/** A file that cannot be read to its announced end breaks the stream, never ends it. */
+/** Returns the bytes of a file. One that cannot be read up to its announced length breaks the stream. */
 function streamFile(file: BrowsedFile, start: number, end: number, log: Log): ReadableStream<Uint8Array> {
   const pieces = file.read(start, end)
   return new ReadableStream<Uint8Array>(

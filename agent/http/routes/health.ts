@@ -1,4 +1,4 @@
-// Health: the state for everybody, the checks for those with a token.
+// Health: the state for everybody, the checks for callers with a token.
 
 import { healthSchema } from '../../../protocol/health.ts'
 import type { HealthBoard } from '../../contract/health.ts'

@@ -1,4 +1,4 @@
-// The description of the interface by itself.
+// The OpenAPI document of the interface.
 
 import { describeRoutes } from '../openapi/document.ts'
 import type { OpenApiDocument } from '../openapi/document.ts'
@@ -7,7 +7,7 @@ import type { Route } from '../route.ts'
 
 export interface OpenApiRoutesDeps {
   readonly version: string
-  /** The whole table, read when it is first asked for: this route is in it too. */
+  /** Returns the whole table, including this route. Called for the first request. */
   readonly routes: () => readonly Route[]
 }
 

@@ -1,4 +1,4 @@
-// Schedules: when they run next, changing them, running them now.
+// Schedules: their next run, changes, and runs on request.
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'

@@ -1,5 +1,5 @@
-// Slices for other stores and for clients that send only what is missing: which of them the caller must send, and their bytes. Only what
-// the caller may read, or brought itself, is told of and sent; everything else looks as if it were not stored.
+// Slices for other stores, and for clients that send only missing ones: which slices the caller must send, and their bytes. Slices that the
+// caller neither may read nor brought itself look as if they were not stored.
 
 import { joinBytes } from '../../../protocol/bytes.ts'
 import { digestBytes } from '../../../protocol/digest.ts'
@@ -21,22 +21,22 @@ import type { TransferGate } from '../transfer-gate.ts'
 export interface SlicesDeps {
   readonly slices: Pick<SliceProvider, 'readStored'> & Pick<SliceIngester, 'missing'>
   readonly visibility: SliceVisibility
-  /** The slices of an actor's own unfinished uploads. */
+  /** Returns the slices of an actor's own unfinished uploads. */
   readonly ownSlices: (actor: Actor) => Promise<OwnSlices>
   readonly downloads: TransferGate
   readonly clock: Pick<Clock, 'sleep'>
 }
 
-/** Frames are gathered to pieces of at least this many bytes: a few long pieces are sent faster than many short ones. */
+/** Frames are gathered into pieces of at least this many bytes: few long pieces are sent faster than many short ones. */
 const PIECE_BYTES = 512 * 1024
 /** Longest list of digests in bytes: 4,096 digests of 75 characters in JSON with line breaks take 330 kB. */
 const SLICE_LIST_BYTES_MAX = 512 * 1024
-/** Slices that are looked up before other work runs: each may be a read of the index, which nothing else can pass. */
+/** Slices that are looked up before other work runs: each may read the index, which blocks the event loop. */
 const LOOKUPS_MAX = 256
 /** Missing slices that the detail of a problem names. */
 const NAMED_MAX = 10
 
-/** POST /v1/slices/missing and /v1/slices/fetch. */
+/** Returns the routes POST /v1/slices/missing and /v1/slices/fetch. */
 export function sliceRoutes(deps: SlicesDeps): Route[] {
   const { slices, visibility, downloads } = deps
   return [
@@ -87,8 +87,8 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
 }
 
 /**
- * Indexes of the slices that the caller does not get: hidden ones that are not its own either, and those that the store lacks. The store
- * is asked about visible slices only, so that a hidden slice takes the same time as one that is not stored.
+ * Returns the indexes of the slices that the caller does not get: hidden ones that it did not bring itself, and those that the store does not
+ * have. Only visible slices are looked up, so that a hidden slice takes the same time as one that is not stored.
  */
 async function withoutOwn(
   { slices, ownSlices, clock }: SlicesDeps,
@@ -110,7 +110,7 @@ async function withoutOwn(
   return [...digests.keys()].filter((i) => missing.has(i))
 }
 
-/** Gives the frames that were not given yet, and the end frame at the end. */
+/** Creates a source of the frames that were not sent yet, and of the end frame. */
 function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[]): Pick<PacedStream, 'open' | 'isWhole'> {
   let sent = 0
   let isWhole = false
@@ -136,6 +136,6 @@ function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[
 }
 
 function rawDigests(list: SliceList): Uint8Array[] {
-  // The schema has seen that each is the text of a digest.
+  // The schema has verified the digests.
   return list.digests.map((digest) => digestBytes(digest as Digest))
 }

@@ -1,4 +1,4 @@
-// Sync: tells this store to copy images from another one.
+// Sync: starts to copy images from another store to this one.
 
 import { syncRequestSchema } from '../../../protocol/sync.ts'
 import type { SyncRequest } from '../../../protocol/sync.ts'

@@ -1,4 +1,4 @@
-// Tasks: what runs, how far it is, and stopping or repeating it.
+// Tasks: their state and progress, cancel and retry.
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'

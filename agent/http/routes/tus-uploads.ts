@@ -1,4 +1,4 @@
-// What requests of tus 1.0.0 do at /v1/uploads (docs/tus.md).
+// Requests of tus 1.0.0 at /v1/uploads (docs/tus.md).
 
 import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -15,7 +15,7 @@ export interface TusUploadsDeps {
   readonly uploads: Pick<Uploads, 'create' | 'show' | 'append' | 'remove'>
 }
 
-/** The tus side of the routes. */
+/** Returns the routes' functions for tus. */
 export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
   const answer = (status: number, headers: Record<string, string>): Response => new Response(null, { status, headers: { ...ANSWER_HEADERS, ...headers } })
 
@@ -40,11 +40,11 @@ export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
       const offset = byteCount(request, 'Upload-Offset')
       if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
       const body = readBody(request)
-      // A link says what may be sent, not what the store has: its holder proves every byte.
-      if (body.isSlices && actor.link) throw problem('forbidden', `A link takes ${OFFSET_MEDIA_TYPE} only.`)
+      // A link does not entitle its holder to know what the store has: it sends all bytes.
+      if (body.isSlices && actor.link) throw problem('forbidden', `An upload link accepts ${OFFSET_MEDIA_TYPE} only.`)
       const view = await uploads.append(id, { actor, offset, body })
       const headers: Record<string, string> = { 'Upload-Offset': String(view.offset), ...stateHeaders(view) }
-      // The rest of a body that was ended is never read: its connection carries no further request.
+      // The rest of a body that was ended is not read, so its connection cannot carry another request.
       if (view.isShort) headers['Connection'] = 'close'
       return answer(204, headers)
     },
@@ -65,21 +65,22 @@ function readOrder(request: Request) {
   const concat = concatHeader === undefined ? undefined : parseConcat(concatHeader)
   if (defer !== null && defer !== '1') throw problem('invalid-input', `Upload-Defer-Length must be 1, not ${JSON.stringify(defer)}.`)
   if (concat?.kind === 'final') {
-    if (length !== undefined || defer !== null) throw problem('invalid-input', 'A final upload is as long as its parts: it takes no Upload-Length.')
+    if (length !== undefined || defer !== null)
+      throw problem('invalid-input', 'A final upload has the length of its parts; send neither Upload-Length nor Upload-Defer-Length.')
   } else if ((length === undefined) === (defer === null)) {
-    throw problem('invalid-input', 'Exactly one of Upload-Length and Upload-Defer-Length must be sent.')
+    throw problem('invalid-input', 'Send exactly one of Upload-Length and Upload-Defer-Length.')
   }
   return { length: length ?? null, metadata: headers.get('upload-metadata') ?? undefined, concatHeader, concat }
 }
 
-/** The body of a creation (tus 1.0.0, "Creation With Upload"); undefined when it has none. */
+/** Returns the body of a creation (tus 1.0.0, "Creation With Upload"); undefined without one. */
 function readCreationBody(request: Request, isFinal: boolean): UploadBody | undefined {
   const length = byteCount(request, 'Content-Length')
   if (!request.body || length === 0) return undefined
-  if (isFinal) throw problem('invalid-input', 'A final upload takes no bytes.')
+  if (isFinal) throw problem('invalid-input', 'A final upload accepts no bytes.')
   if (hasMediaType(request, OFFSET_MEDIA_TYPE)) return { ...readBody(request), declaredLength: undefined }
   if (length === undefined) return undefined
-  throw problem('unsupported-media-type', `A body that comes with the creation must be ${OFFSET_MEDIA_TYPE}.`)
+  throw problem('unsupported-media-type', `The Content-Type of a body that is sent with the creation must be ${OFFSET_MEDIA_TYPE}.`)
 }
 
 function readBody(request: Request): UploadBody {
@@ -92,7 +93,7 @@ function readBody(request: Request): UploadBody {
   }
 }
 
-/** Headers of every answer that tells the state of an upload. */
+/** Returns the headers of every answer with the state of an upload. */
 function stateHeaders(view: UploadView): Record<string, string> {
   const headers: Record<string, string> = {}
   if (view.expiresAtMs !== null) headers['Upload-Expires'] = httpDate(view.expiresAtMs)

@@ -1,4 +1,4 @@
-// Routes of /v1/uploads: tus 1.0.0 with all its extensions, and the resumable upload draft beside it (docs/tus.md).
+// Routes of /v1/uploads: tus 1.0.0 with all its extensions, and the resumable upload draft (docs/tus.md).
 
 import { z } from 'zod'
 import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
@@ -29,7 +29,7 @@ export interface UploadRoutesDeps {
 const ACCESS: RouteAccess = { role: 'uploader', link: 'upload' }
 const paramsSchema = z.object({ id: z.string().max(64) })
 
-/** The routes of uploads. The headers of a request tell which protocol it speaks. */
+/** Returns the routes of uploads. The headers of a request determine its protocol. */
 export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   const draft = draftUploads(deps)
   const tus = tusUploads(deps)
@@ -46,7 +46,7 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
     summary: 'Tells what of tus the server does',
     run: () => answerOptions(deps),
   } as const
-  /** HEAD that speaks neither protocol is that of GET; while there is no image, it is refused as tus without a version. */
+  /** A HEAD of neither protocol is answered as that of GET; while there is no image, it is refused as tus without a version. */
   const showOrRedirect = async (context: UploadContext, id: string): Promise<Response> => {
     const { request } = context
     const isProtocol = request.headers.has('tus-resumable') || speaksDraft(request)
@@ -94,7 +94,7 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   ]
 }
 
-/** What the OpenAPI document says of each operation. */
+/** The description of each operation in the OpenAPI document. */
 const DESCRIBED = {
   options: {
     description: 'Also the preflight of a browser (CORS). Versions and limits are in the headers.',
@@ -169,15 +169,15 @@ function answerOptions({ uploads }: UploadRoutesDeps): Response {
   return new Response(null, { status: 204, headers: { ...headers, 'Accept-Patch': patches.join(', '), 'Upload-Limit': uploadLimit(uploads.maxLength) } })
 }
 
-/** Headers of a refusal in the protocol that the request speaks. */
+/** Returns the headers of a refusal in the protocol of the request. */
 function errorHeaders(request: Request): Readonly<Record<string, string>> {
   return speaksDraft(request) ? draftErrorHeaders(request) : ANSWER_HEADERS
 }
 
-/** Refusals of a request by its headers alone. */
+/** Problems of the headers of a request. */
 const HEADER_PROBLEMS: ReadonlySet<ProblemCode> = new Set(['unsupported-version', 'unsupported-media-type', 'invalid-input'])
 
-/** Runs a request for one upload. One that is absent is answered as such, whatever is wrong with the headers (RFC 9110 §13.2.1). */
+/** Runs a request for one upload. For an upload that does not exist, the answer says so, whatever the headers are (RFC 9110 §13.2.1). */
 async function namingAbsence({ uploads }: UploadRoutesDeps, { actor }: UploadContext, id: string, run: () => Promise<Response>): Promise<Response> {
   try {
     return await run()
@@ -187,7 +187,7 @@ async function namingAbsence({ uploads }: UploadRoutesDeps, { actor }: UploadCon
   }
 }
 
-/** Runs a request; a refusal gets the headers of its protocol. */
+/** Runs a request, and adds the headers of its protocol to a refusal. */
 async function guarded(context: Pick<RouteContext, 'request'>, run: () => Promise<Response>): Promise<Response> {
   try {
     return await run()
