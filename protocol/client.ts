@@ -203,7 +203,7 @@ function createCalls(peer: Peer): Calls {
       const { signal, ...query } = options
       return ask(schema, { path, query: query as Record<string, QueryValue>, signal })
     },
-    post: (schema, path, options = {}, json = undefined) => ask(schema, { method: 'POST', path, json, signal: options.signal }),
+    post: (schema, path, options = {}, json) => ask(schema, { method: 'POST', path, json, signal: options.signal }),
     patch: (schema, path, json, options = {}) => ask(schema, { method: 'PATCH', path, json, signal: options.signal }),
   }
 }

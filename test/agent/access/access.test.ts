@@ -144,7 +144,7 @@ describe('upload links', () => {
     if (typeof right === 'string') throw new Error(right)
     await opened.links.claim(right, 'upl_1')
     opened.clock.advance(3_600_000)
-    expect(await check(opened, 'PATCH', '/v1/uploads/upl_1')).toContain('ended')
+    expect(await check(opened, 'PATCH', '/v1/uploads/upl_1')).toContain('expired')
     await opened.links.claim({ ...right, id: 'lnk_other', endMs: opened.clock.nowMs() + 1000 }, 'upl_9')
     expect(Object.keys(opened.kept.read('link-claims') as object)).toEqual(['lnk_other'])
   })

@@ -178,7 +178,7 @@ export const WORK_CASES: HttpCase[] = [
       }
       const last = tokens[10]
       assert.ok(last)
-      assert.match((await refusal(last)).detail, /100 clients follow/)
+      assert.match((await refusal(last)).detail, /100 clients already follow/)
       await streams[0]?.cancel()
       const again = await follow(last)
       emit(memory, 'for all')
