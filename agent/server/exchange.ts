@@ -120,7 +120,7 @@ export class Exchange {
     } catch (error) {
       // An application that gives up because the client left did not fail.
       this.#deps.log[this.#response.destroyed ? 'debug' : 'error']('the application failed', { error })
-      return refusalResponse(problem('internal', 'The agent encountered an unexpected error.'))
+      return refusalResponse(problem('internal', 'The agent failed unexpectedly.'))
     }
   }
 
