@@ -30,6 +30,13 @@ describe('a sealed secret', () => {
     expect(await (await openOn(folder.file('other'))).open(sealed, 'task 1')).toBeUndefined()
   })
 
+  test('is a nonce of 12 bytes, the text and a tag of 16 bytes', async () => {
+    await using folder = await createTemporaryFolder()
+    const sealed = await (await openOn(folder.file('key'))).seal('abc', 'p')
+    expect(sealed).toMatch(/^v1\.[\w-]+$/)
+    expect(Buffer.from(sealed.slice('v1.'.length), 'base64url')).toHaveLength(12 + 3 + 16)
+  })
+
   test('that was changed, or is none, does not open', async () => {
     await using folder = await createTemporaryFolder()
     const sealer = await openOn(folder.file('key'))
@@ -63,6 +70,14 @@ describe('the key file', () => {
     expect(sealer.unusable()).toBe(1)
     expect(await sealer.open(await sealer.seal('x', 'p'), 'p')).toBe('x')
     expect((await openOn(folder.file('key'))).unusable()).toBe(0)
+  })
+
+  test('that holds a key of the wrong length is replaced, and told', async () => {
+    await using folder = await createTemporaryFolder()
+    await Bun.write(folder.file('key'), 'AAAA\n')
+    const sealer = await openOn(folder.file('key'))
+    expect(sealer.unusable()).toBe(1)
+    expect(await sealer.open(await sealer.seal('x', 'p'), 'p')).toBe('x')
   })
 
   test('is never read through a link', async () => {

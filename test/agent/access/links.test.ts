@@ -1,0 +1,77 @@
+// Links at their bounds: which methods they open, how many are in use, what they leave in the events.
+
+import { describe, expect, test } from 'bun:test'
+import { openLinks } from '../../../agent/access/links.ts'
+import type { NewEvent } from '../../../agent/contract/work.ts'
+import type { NewLink } from '../../../protocol/access.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
+
+const MAKER = { name: 'maker', role: 'uploader', tokenId: 'tok_1' } as const
+const UPLOAD: NewLink = { kind: 'upload', ttlSeconds: 60 }
+const DOWNLOAD: NewLink = { kind: 'download', ttlSeconds: 60, image: 'img_1' }
+
+async function open(claims: Readonly<Record<string, { upload: string; end: number }>> = {}) {
+  const kept = createMemoryKeptValues()
+  kept.write('link-claims', claims)
+  const clock = createManualClock()
+  const events: NewEvent[] = []
+  const links = await openLinks({ kept, clock, emit: (event) => void events.push(event), findToken: () => ({ name: 'maker' }) })
+  const check = async (order: NewLink, method: string, path: string): Promise<string> => {
+    const made = await links.create(order, MAKER)
+    const outcome = await links.check(new URL(made.path, 'http://localhost').searchParams.get('link') ?? '', { method, path })
+    return outcome.kind === 'allowed' ? 'allowed' : outcome.detail
+  }
+  return { links, kept, clock, events, check }
+}
+
+describe('a download link', () => {
+  test.each([
+    ['GET', '/v1/images/img_1/content', 'allowed'],
+    ['HEAD', '/v1/images/img_1/content', 'allowed'],
+    ['PUT', '/v1/images/img_1/content', 'The link does not allow PUT.'],
+    ['DELETE', '/v1/images/img_1/content', 'The link does not allow DELETE.'],
+    ['GET', '/v1/images/img_2/content', 'The link is for another image.'],
+    ['GET', '/v1/images/img_1', 'The link is for another image.'],
+  ])('%s %s: %s', async (method, path, answer) => {
+    const { check } = await open()
+    expect(await check(DOWNLOAD, method, path)).toBe(answer)
+  })
+})
+
+describe('an upload link', () => {
+  test.each([
+    ['POST', '/v1/uploads', 'allowed'],
+    ['GET', '/v1/uploads', 'The link does not allow GET here.'],
+    ['PATCH', '/v1/uploads', 'The link does not allow PATCH here.'],
+    ['PATCH', '/v1/uploads/upl_1', 'The link is for another upload.'],
+    ['GET', '/v1/images/img_1/content', 'The link is for another upload.'],
+  ])('that made no upload: %s %s: %s', async (method, path, answer) => {
+    const { check } = await open()
+    expect(await check(UPLOAD, method, path)).toBe(answer)
+  })
+
+  test('that was never used is released without harm', async () => {
+    const { links, kept } = await open()
+    await links.release({ kind: 'upload', id: 'lnk_unknown', makerTokenId: 'tok_1', endMs: 0 }, 'upl_1')
+    expect(kept.read('link-claims')).toEqual({})
+  })
+})
+
+test('10,000 upload links are in use at most; those that have ended do not count', async () => {
+  const { clock } = await open()
+  const live = { upload: 'upl_0', end: clock.nowMs() + 1 }
+  const claims = (count: number): Record<string, typeof live> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`lnk_${i}`, live]))
+  const right = { kind: 'upload', id: 'lnk_new', makerTokenId: 'tok_1', endMs: clock.nowMs() + 1000 } as const
+  const { links } = await open({ ...claims(9_999), lnk_over: { upload: 'upl_0', end: clock.nowMs() } })
+  expect(await links.claim(right, 'upl_1')).toBe(true)
+  await expect(links.claim({ ...right, id: 'lnk_newer' }, 'upl_2')).rejects.toMatchObject({ code: 'limit-reached' })
+})
+
+test('a link that was made is an event without the link in it', async () => {
+  const { links, events, clock } = await open()
+  const made = await links.create(DOWNLOAD, MAKER)
+  expect(events).toMatchObject([{ type: 'link.created', severity: 'info', actor: 'maker', details: { kind: 'download', image: 'img_1' } }])
+  expect(JSON.stringify(events)).not.toContain(made.path.split('link=')[1])
+  expect(made.expiresAt).toBe(new Date(clock.nowMs() + 60_000).toISOString())
+})
