@@ -1,4 +1,4 @@
-// Settings that do not come from the configuration file: what systemd, an operator or a test passes to this one process.
+// Reads the settings of this process from its environment: what systemd, an operator or a test passes to it.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { LogLevel } from './contract/runtime.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Settings of this one process, from systemd, an operator or a test. */
+/** Settings of this process, from systemd, an operator or a test. */
 export interface ProcessSettings {
   /** First admin token, from the credential `admin-token` or SLIPWAY_ADMIN_TOKEN. */
   readonly adminToken: string | undefined
@@ -19,7 +19,7 @@ export interface ProcessSettings {
   readonly crashPoint: string | undefined
 }
 
-/** Reads the settings from an environment; what is wrong is added to `complaints`. */
+/** Reads the settings from an environment, and adds a sentence to `complaints` for each error. */
 export function readProcessSettings(environment: Environment, complaints: string[]): ProcessSettings {
   const logLevel = z.enum(['debug', 'info', 'warn', 'error']).safeParse(environment['SLIPWAY_LOG_LEVEL'] ?? 'info')
   if (!logLevel.success) complaints.push('SLIPWAY_LOG_LEVEL must be one of debug, info, warn, error.')
@@ -34,7 +34,7 @@ export function readProcessSettings(environment: Environment, complaints: string
   }
 }
 
-/** The systemd credential `admin-token` (systemd.exec(5), LoadCredential=) goes before the variable. */
+/** Returns the first admin token. The systemd credential `admin-token` (systemd.exec(5), LoadCredential=) takes precedence over the variable. */
 function readAdminToken(environment: Environment, complaints: string[]): string | undefined {
   const folder = environment['CREDENTIALS_DIRECTORY']
   let token = environment['SLIPWAY_ADMIN_TOKEN']
@@ -49,6 +49,6 @@ function readAdminToken(environment: Environment, complaints: string[]): string 
   token = token?.trim()
   if (token === undefined || token === '') return undefined
   if (!/^[\x21-\x7e]{1,512}$/.test(token))
-    complaints.push('The admin token must be at most 512 printable characters without spaces. Make one with: openssl rand -hex 32')
+    complaints.push('The admin token must be at most 512 printable characters without spaces. Create one with: openssl rand -hex 32')
   return token
 }

@@ -1,4 +1,4 @@
-// The configuration file as it is written: sections, keys, defaults, and how each value is checked.
+// The schema of the configuration file: sections, keys, defaults, and the check of each value.
 
 import { BlockList, isIP } from 'node:net'
 import { Cron } from 'croner'
@@ -43,10 +43,10 @@ export const configSchema = z.object({
     zone: nameSchema.default('zone-1'),
     scope: z
       .string()
-      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a word of small letters, such as "zone"')
+      .regex(/^[a-z][a-z0-9-]{0,62}$/, 'must be a word of lower-case letters, such as "zone"')
       .default('zone'),
     reserved: size.default(1_000_000_000),
-    /** Without it /var/lib/slipway/<name>. */
+    /** Defaults to /var/lib/slipway/<name>. */
     state: absolutePath.optional(),
   }),
   network: z.object({
@@ -75,7 +75,7 @@ export const configSchema = z.object({
   tls: z.object({ cert: z.string().default(''), key: z.string().default('') }),
 })
 
-/** Every key, and how it is written in the environment. */
+/** Every key, and how its value is written in the environment. */
 export const KNOWN_KEYS = {
   store: { name: 'text', description: 'text', mount: 'text', zone: 'text', scope: 'text', reserved: 'text', state: 'text' },
   network: { listen: 'text', data: 'text', sync: 'text', 'plain-http': 'flag' },
@@ -90,11 +90,11 @@ export const KNOWN_KEYS = {
 
 export interface ListenAddress {
   readonly host: string
-  /** 0 lets the kernel choose. */
+  /** 0 lets the kernel choose a port. */
   readonly port: number
 }
 
-/** Host and port of `127.0.0.1:8420`, `[::1]:8420` or `name:8420`. */
+/** Returns host and port of `127.0.0.1:8420`, `[::1]:8420` or `name:8420`; undefined for other text. */
 export function parseListen(text: string): ListenAddress | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text.trim())
   const host = match?.[1] ?? match?.[2]
@@ -116,7 +116,7 @@ function isCidr(text: string): boolean {
   }
 }
 
-/** As browsers write it in the header Origin (RFC 6454 §6.2): nothing after host and port. */
+/** Returns whether a text is an origin as browsers send it in the header Origin (RFC 6454 §6.2): nothing follows host and port. */
 function isOrigin(text: string): boolean {
   return text === '*' || (/^https?:/.test(text) && URL.parse(text)?.origin === text)
 }

@@ -1,22 +1,22 @@
-// Where configuration comes from: a TOML file and the environment, merged into one tree of sections and keys. Unknown
-// names are refused here with the nearest known one.
+// Reads the sources of the configuration, a TOML file and the environment, into trees of sections and keys. Refuses unknown names and
+// suggests the nearest known one.
 
 import { parse, TomlError } from 'smol-toml'
 import { suggestName } from '../protocol/nearest.ts'
 
-/** How a key is written in the environment: TOML types are told by the key, not by the text. */
+/** How the environment writes the value of a key. The key determines the TOML type, because the text alone does not. */
 export type KeyKind = 'text' | 'number' | 'flag' | 'list'
 
-/** Known keys of each section. */
+/** The known keys of each section. */
 export type KnownKeys = Readonly<Record<string, Readonly<Record<string, KeyKind>>>>
 
-/** Sections and keys with their values as they were written, and sentences on what cannot be used. */
+/** Sections and keys with their values as written, and one sentence for each error. */
 export interface SourceTree {
   readonly values: Record<string, Record<string, unknown>>
   readonly complaints: readonly string[]
 }
 
-/** Reads TOML text; `name` is the file in the sentences. */
+/** Reads TOML text. The sentences call the file `name`. */
 export function readToml(text: string, name: string, known: KnownKeys): SourceTree {
   let document: Record<string, unknown>
   try {
@@ -36,7 +36,7 @@ export function readToml(text: string, name: string, known: KnownKeys): SourceTr
     if (!isTable(content)) {
       const home = Object.keys(known).find((candidate) => section in (known[candidate] ?? {}))
       const hint = home ? ` It belongs below [${home}].` : ` Sections are ${Object.keys(known).join(', ')}.`
-      complaints.push(`${name}: "${section}" stands outside of a section.${hint}`)
+      complaints.push(`${name}: "${section}" is outside of a section.${hint}`)
     } else if (!keys) {
       complaints.push(`${name}: the section [${section}] is not known${suggestName(section, Object.keys(known), (found) => `[${found}]`)}`)
     } else {
@@ -50,7 +50,7 @@ export function readToml(text: string, name: string, known: KnownKeys): SourceTr
   return { values, complaints }
 }
 
-/** Reads `SLIPWAY_<SECTION>_<KEY>`; dashes of keys are underscores there, lists are separated by commas. */
+/** Reads the variables `SLIPWAY_<SECTION>_<KEY>`. Dashes in keys become underscores; commas separate the items of a list. */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>, known: KnownKeys): SourceTree {
   const values: SourceTree['values'] = {}
   const complaints: string[] = []
@@ -70,12 +70,12 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
   return { values, complaints }
 }
 
-/** Name of a key in the environment. */
+/** Returns the variable of a key. */
 export function environmentName(section: string, key: string): string {
   return `SLIPWAY_${section}_${key}`.toUpperCase().replaceAll('-', '_')
 }
 
-/** A value of the environment as TOML would give it; text that does not fit stays text, for the schema to refuse. */
+/** Converts the text of a variable to the type that TOML would return. Text of another type stays text, and the schema refuses it. */
 function readValue(kind: KeyKind, text: string): unknown {
   switch (kind) {
     case 'text':

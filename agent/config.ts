@@ -1,5 +1,5 @@
-// Configuration of an agent: the TOML file, with `SLIPWAY_<SECTION>_<KEY>` taking precedence, and the settings of this process. The only file of
-// the agent that reads the environment. Everything that is wrong is reported at once, in sentences.
+// Loads the configuration of an agent: the TOML file, the variables `SLIPWAY_<SECTION>_<KEY>`, which take precedence, and the settings of this
+// process. No other file of the agent reads the environment. All errors are reported together, each in one sentence.
 
 import { readFileSync } from 'node:fs'
 import type { z } from 'zod'
@@ -15,19 +15,19 @@ import { unreadableReason } from './system/unreadable.ts'
 /** Longest configuration file in bytes. */
 const CONFIG_BYTES_MAX = 1024 * 1024
 
-/** What an agent runs with. Sizes are bytes, durations milliseconds, networks CIDR text, `''` where there is none. */
+/** The configuration of an agent. Sizes are in bytes, durations in milliseconds, networks in CIDR notation; `''` means not set. */
 export interface Config {
   readonly store: {
     readonly name: string
     readonly description: string
-    /** With all links followed. */
+    /** Absolute, with all symbolic links resolved. */
     readonly mount: string
     readonly zone: string
     readonly scope: string
     readonly reservedBytes: number
     readonly state: string
   }
-  /** `plainHttp`: plain HTTP on addresses other than loopback is meant. */
+  /** `plainHttp`: plain HTTP is allowed on addresses other than loopback without a warning. */
   readonly network: { readonly listen: ListenAddress; readonly data: string; readonly sync: string; readonly plainHttp: boolean }
   readonly transfer: { readonly uploadConcurrency: number; readonly downloadConcurrency: number }
   readonly images: {
@@ -37,29 +37,29 @@ export interface Config {
     readonly maxPerOwner: number
     readonly enabled: boolean
   }
-  /** `origins`: pages of other addresses that may upload and read contents from a browser, such as `https://console.example`. */
+  /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
-  /** `peers`: networks, addresses and host names that syncs may copy from; empty: all but those that are never talked to. */
+  /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused. */
   readonly sync: { readonly peers: readonly string[] }
   readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[] }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  /** Keys that are set, and that this version only accepts. */
+  /** Keys that are set and have no effect in this version. */
   readonly ineffectiveKeys: readonly string[]
-  /** What does not come from the file. */
+  /** Settings that do not come from the file. */
   readonly process: ProcessSettings
 }
 
 export type ConfigOutcome = { readonly kind: 'config'; readonly config: Config } | { readonly kind: 'refused'; readonly complaints: readonly string[] }
 
-/** Loads the configuration of this process; without a file the defaults and the environment. Changes nothing. */
+/** Loads the configuration of this process; without a file, from the defaults and the environment. Changes nothing. */
 export function loadConfig(file: string | undefined, environment: Environment = process.env): ConfigOutcome {
   let text = ''
   if (file !== undefined) {
     try {
       const bytes = readFileSync(file)
       if (bytes.byteLength > CONFIG_BYTES_MAX)
-        return refuse(`${file} is longer than ${CONFIG_BYTES_MAX} bytes, which no configuration is. Name the right file with --config.`)
+        return refuse(`${file} is longer than ${CONFIG_BYTES_MAX} bytes, too long for a configuration. Name the right file with --config.`)
       text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     } catch (error) {
       const reason = unreadableReason(file)
@@ -70,7 +70,7 @@ export function loadConfig(file: string | undefined, environment: Environment = 
   return parseConfig(text, file ?? 'configuration', environment)
 }
 
-/** Makes a configuration of TOML text and an environment. */
+/** Creates a configuration from TOML text and an environment. */
 export function parseConfig(text: string, name: string, environment: Environment): ConfigOutcome {
   const fromFile = readToml(text, name, KNOWN_KEYS)
   const fromEnvironment = readEnvironment(environment, KNOWN_KEYS)
@@ -96,12 +96,12 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
   const state = store.state ?? `/var/lib/slipway/${store.name}`
   if (store.state === undefined && !/^[\w.-]+$/.test(store.name))
     complaints.push(
-      `store.state must be given, because the name "${store.name}" does not make a folder name. Set it to a folder such as /var/lib/slipway/edge-a.`,
+      `store.state must be given, because the name "${store.name}" cannot be used as a folder name. Set it to a folder such as /var/lib/slipway/edge-a.`,
     )
   const mountPath = mount.kind === 'accepted' ? mount.path : store.mount
   if (`${state}/`.startsWith(`${mountPath}/`))
     complaints.push(
-      `store.state "${state}" lies on the mount path "${mountPath}". Choose a folder on a local disk: the index database must not lie on the mount path.`,
+      `store.state "${state}" is on the mount path "${mountPath}". Choose a folder on a local disk: the index database must not be on the mount path.`,
     )
   if ((tls.cert === '') !== (tls.key === '')) complaints.push(`tls.cert and tls.key belong together. Set both, or neither.`)
   return {
@@ -125,7 +125,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
   }
 }
 
-/** Keys of imports, which this version does not have. Those at their default change nothing anyway. */
+/** Returns the keys of imports that are set. This version has no imports, so they have no effect. */
 function ineffectiveKeys({ images, imports }: z.output<typeof configSchema>): string[] {
   const keys: string[] = []
   if (images['retrieve-existing']) keys.push('images.retrieve-existing')

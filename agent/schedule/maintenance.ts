@@ -43,7 +43,7 @@ export interface MaintenanceDeps {
 }
 
 export interface Maintenance {
-  /** Start the task of each schedule. */
+  /** Starts the task of each schedule. */
   readonly jobs: Readonly<Record<ScheduleName, (createdBy: string) => Promise<Task>>>
   /** Prunes the recycle bin, expires uploads and runs gc, in this order; a dry run reports what that would do. */
   cleanup(dryRun: boolean, createdBy: string): Promise<Task>
@@ -51,7 +51,7 @@ export interface Maintenance {
   lastScrub(): z.infer<typeof lastScrubSchema>
 }
 
-/** Registers the runners, and returns what starts their tasks. */
+/** Registers the runners of the maintenance tasks, and returns the functions that start them. */
 export function createMaintenance(deps: MaintenanceDeps): Maintenance {
   const { tasks, subject, uploads } = deps
   tasks.register('cleanup', (params, context) => runCleanup(deps, dryRunSchema.parse(params).dryRun, context))

@@ -1,4 +1,4 @@
-// Plans when schedules fire and which are due, from cron expressions. Pure.
+// Computes from cron expressions when schedules fire and which are due. Pure functions.
 
 import { Cron } from 'croner'
 import { errorText } from '../../protocol/errors.ts'
@@ -62,7 +62,7 @@ function nameOf(timing: ScheduleTiming): ScheduleName {
 const CRONS_MAX = 100
 const crons = new Map<string, Cron>()
 
-/** Parsed expressions are cached. */
+/** Returns the parsed expression, from a cache if possible. */
 function openCron(cron: string, timezone: string): Cron {
   const key = `${timezone} ${cron}`
   const known = crons.get(key)

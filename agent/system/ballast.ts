@@ -51,7 +51,7 @@ export async function openBallast({ disk, clock, log, mount }: BallastDeps): Pro
         await disk.writeFileAtomic(join(mount, name), randomBytes(length))
       }
     } catch (error) {
-      // Without ballast a full disk is harder to clean, and nothing else. The timer retries.
+      // Without ballast a full disk is harder to clean; nothing else depends on it. The timer retries.
       log.warn('ballast could not be created', { error })
     }
   }

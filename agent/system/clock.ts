@@ -11,7 +11,7 @@ export const systemClock: Clock = {
         reject(signal.reason)
         return
       }
-      // Everything that is due goes first; a timer of 0 would take a millisecond.
+      // setImmediate runs after everything that is due; a timer of 0 would take a millisecond.
       if (ms === 0) {
         setImmediate(resolve)
         return

@@ -1,4 +1,4 @@
-// Crash points: a crash test names one and the process ends there as a power cut would end it.
+// Crash points: a crash test names one, and the process is killed there.
 
 import type { CrashPoint } from '../contract/runtime.ts'
 

@@ -217,7 +217,7 @@ async function readBytes(disk: Disk, folder: string, generation: number): Promis
   try {
     return new TextDecoder().decode(await disk.readFile(leasePath(folder, generation), LEASE_FILE_BYTES))
   } catch (error) {
-    // Removed between list and read: an empty text differs from any later contents.
+    // The file was removed between list and read. An empty text differs from any later contents.
     if (hasCode(error, 'ENOENT')) return ''
     throw error
   }
@@ -231,7 +231,7 @@ function parseRecord(text: string): LeaseRecord | undefined {
   try {
     return leaseRecordSchema.safeParse(JSON.parse(text)).data
   } catch {
-    // Empty or torn: its writer is at work, or died.
+    // Empty or torn: the writer is still writing, or died.
     return undefined
   }
 }

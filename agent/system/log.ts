@@ -1,5 +1,5 @@
-// The log: one JSON line an entry, with the member names of pino so that its viewers work. systemd's journal takes
-// the lines from standard error as they are.
+// The log: one line of JSON for each entry, with the member names of pino so that its viewers work. systemd's journal reads
+// the lines from standard error.
 
 import { errorCode } from '../../protocol/errors.ts'
 import type { Clock, Log, LogFields, LogLevel } from '../contract/runtime.ts'
@@ -9,11 +9,11 @@ const LEVELS: Record<LogLevel, number> = { debug: 20, info: 30, warn: 40, error:
 export interface LogDeps {
   readonly clock: Clock
   readonly level: LogLevel
-  /** Takes one line without its end; the default writes to standard error. */
+  /** Writes one line, which is passed without its line feed. The default writes to standard error. */
   readonly write?: (line: string) => void
 }
 
-/** Makes a log. Errors among the fields are written with name, message, code, stack and cause. */
+/** Creates a log. Errors among the fields are written with name, message, code, stack and cause. */
 export function createLog(deps: LogDeps, fields: LogFields = {}): Log {
   const write = deps.write ?? ((line) => process.stderr.write(`${line}\n`))
   const at =

@@ -4,7 +4,7 @@
 import { lstatSync, readlinkSync } from 'node:fs'
 import { dirname, isAbsolute, join, normalize, resolve } from 'node:path'
 
-/** Most links followed for one path, as in Linux (path_resolution(7)). */
+/** Most symbolic links followed for one path, as in Linux (path_resolution(7)). */
 const LINKS_MAX = 40
 
 const SYSTEM_FOLDERS: readonly RegExp[] = [/^\/$/, /^\/(?:dev|proc|sys|bin|sbin|usr|etc|boot|run|lib[^/]*)(?:\/|$)/]

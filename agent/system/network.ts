@@ -1,4 +1,4 @@
-// Addresses: those of this node that lie in a network, and those of a name.
+// Looks up addresses: those of this node that are in a network, and those of a host name.
 
 import { lookup } from 'node:dns/promises'
 import { BlockList } from 'node:net'
@@ -8,7 +8,7 @@ import { errorCode, errorText } from '../../protocol/errors.ts'
 /** How long a name may take to be resolved, in milliseconds. */
 const RESOLVE_MS_MAX = 5000
 
-/** Addresses of this node within a CIDR, in no order; throws RangeError for text that is no CIDR. */
+/** Returns the addresses of this node within a network, in no order. Throws RangeError for text that is not in CIDR notation. */
 export function addressesWithin(cidr: string, interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces()): string[] {
   const [address = '', prefix = ''] = cidr.split('/')
   const family = address.includes(':') ? 'ipv6' : 'ipv4'
@@ -18,7 +18,7 @@ export function addressesWithin(cidr: string, interfaces: ReturnType<typeof netw
   return all.filter((own) => own.family.toLowerCase() === family && network.check(own.address, family)).map((own) => own.address)
 }
 
-/** Addresses of a host name as the system resolves it (getaddrinfo), in its order. Rejects when there are none, or after a time. */
+/** Resolves a host name as the system does (getaddrinfo), in its order. Rejects when the name has no address, or after `RESOLVE_MS_MAX`. */
 export async function resolveName(name: string): Promise<readonly string[]> {
   const late = AbortSignal.timeout(RESOLVE_MS_MAX)
   const tooLate = new Promise<never>((_resolve, reject) => {

@@ -1,4 +1,4 @@
-// What keeps this process from using a file or folder: the rights of an owner, or a file system that is mounted read-only.
+// Finds what keeps this process from using a file or folder: its permissions, or a file system that is mounted read-only.
 
 import { accessSync, constants, lstatSync, readdirSync } from 'node:fs'
 import type { Stats } from 'node:fs'
@@ -55,7 +55,7 @@ export function namesBelow(root: string, folder: string, depth: number): string[
       return entry.isDirectory() ? [name, ...namesBelow(root, name, depth - 1)] : [name]
     })
   } catch {
-    // Its own fault is found when the folder itself is checked.
+    // The check of the folder itself reports why it cannot be listed.
     return []
   }
 }
@@ -64,7 +64,7 @@ function lookAt(path: string): { readonly stat?: Stats; readonly fault?: AccessF
   try {
     return { stat: lstatSync(path) }
   } catch (error) {
-    // A folder above it cannot be entered, and that one is the fault.
+    // A folder above this path cannot be entered; report that folder.
     return path === dirname(path) ? {} : { fault: faultOf(dirname(path), error) }
   }
 }

@@ -1,5 +1,5 @@
 // Keeps files private to the user of the agent. The umask covers new files; files that an earlier agent left readable to
-// others are closed at the start.
+// others lose those permissions at the start.
 
 import { chmod, lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ export function makeFilesPrivate(): void {
   process.umask(0o077)
 }
 
-/** Closes the entries of a folder whose names begin with one of `prefixes`, with everything below them. Other files there are not the agent's. */
+/** Removes the permissions of other users from the entries of a folder whose names begin with one of `prefixes`, and from everything below them. Other entries are not the agent's. */
 export async function closeToOthers(folder: string, prefixes: readonly string[]): Promise<void> {
   for (const name of await readdir(folder)) if (prefixes.some((prefix) => name.startsWith(prefix))) await close(join(folder, name), DEPTH_MAX)
 }

@@ -1,4 +1,4 @@
-// Words of the commands that sentences ask an operator to run.
+// Quotes the words of commands that error sentences ask an operator to run.
 
 /** Quotes a word for a shell where it needs quotes. */
 export function quoteForShell(word: string): string {

@@ -60,7 +60,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
       const { freeBytes } = await disk.space(mount)
       const roomBytes = freeBytes - reservedBytes - promised(key)
       const formerBytes = promises.get(key)?.bytes ?? 0
-      // A promise is kept even when others have written more than there was space for.
+      // A promise holds even if other transfers have written more than there was space for.
       if (fitting > Math.max(roomBytes, formerBytes)) return false
       const ownBytes = promised(key, account)
       const shareBytes = Math.floor((roomBytes + ownBytes) * ACCOUNT_SHARE) - ownBytes

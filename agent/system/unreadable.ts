@@ -1,10 +1,10 @@
-// A file that the agent only reads, such as its configuration or its key, and may not: the reason and the line that mends it.
+// Explains why the agent cannot read a file, such as its configuration or its key, and names the command that fixes it.
 
 import { accessFault } from './path-access.ts'
 import { quoteForShell } from './shell-word.ts'
 import { currentUser, describeUser } from './users.ts'
 
-/** Returns why a file that is only read cannot be read, as the end of a sentence; undefined when its rights are not the reason. */
+/** Returns why a file that is only read cannot be read, as the end of a sentence; undefined when its permissions are not the reason. */
 export function unreadableReason(path: string): string | undefined {
   const fault = accessFault(path, 'read')
   if (!fault) return undefined

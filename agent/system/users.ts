@@ -1,8 +1,8 @@
-// Users of this machine: who runs this process, what a user is called, and how root takes on the rights of another user.
+// Users of this machine: the user of this process, the name of a user, and how root becomes another user.
 
 import { readFileSync } from 'node:fs'
 
-/** A user by the numbers that files carry. */
+/** A user, as the owner of a file is stored. */
 export interface User {
   readonly uid: number
   readonly gid: number
@@ -16,7 +16,7 @@ export function currentUser(): User {
   return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
 }
 
-/** Gives up the rights of root for good, for all threads of this process (setuid(2)). Throws when the kernel refuses. */
+/** Gives up the rights of root permanently, for all threads of this process (setuid(2)). Throws when the kernel refuses. */
 export function becomeUser({ uid, gid }: User): void {
   // In this order: after setuid the groups cannot be changed.
   process.setgroups?.([])
@@ -25,7 +25,7 @@ export function becomeUser({ uid, gid }: User): void {
   if (process.getuid?.() !== uid || process.geteuid?.() !== uid || process.getegid?.() !== gid) throw new Error(`the process could not become uid ${uid}`)
 }
 
-/** Returns the name of a user in /etc/passwd; undefined for a user from elsewhere, such as LDAP, and for one without a name. */
+/** Returns the name of a user in /etc/passwd; undefined for a user who is not listed there, such as one of LDAP. */
 export function userName(uid: number): string | undefined {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')
@@ -33,12 +33,12 @@ export function userName(uid: number): string | undefined {
       .find((entry) => entry.split(':')[2] === String(uid))
     return line?.split(':')[0]
   } catch {
-    // A container may have no such file: numbers are as good.
+    // A container may have no /etc/passwd; the number is used instead.
     return undefined
   }
 }
 
-/** Returns what a sentence calls a user: `root`, `slipway (uid 997)`, `uid 1234`. */
+/** Returns the name of a user for a sentence: `root`, `slipway (uid 997)`, `uid 1234`. */
 export function describeUser(uid: number): string {
   if (uid === 0) return 'root'
   if (uid === OVERFLOW_UID) return 'another user'

@@ -1,4 +1,4 @@
-// Decides whether another task may be queued: bounds in number and memory, so that no script fills the queue.
+// Decides whether another task may be queued. Bounds in number and memory keep a script from filling the queue.
 
 import { problem } from '../../protocol/problems.ts'
 import type { TaskRow } from './task-table.ts'

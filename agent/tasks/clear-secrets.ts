@@ -1,5 +1,5 @@
-// Agents up to schema 1 kept the token of another store in clear among the parameters of a sync, for days after its end.
-// Here those rows are sealed or emptied, and the pages that held them are written over.
+// Agents up to schema 1 stored the token of another store in plain text among the parameters of a sync, for days after its end.
+// This file seals or removes those tokens and overwrites the pages that contained them.
 
 import type { Sealer } from '../contract/access.ts'
 import type { AgentDatabase } from './database.ts'
@@ -11,7 +11,7 @@ interface ClearRow {
   readonly ended_ms: number | null
 }
 
-/** Gives how many tasks had a secret in clear. Afterwards no file of the database holds one. */
+/** Seals or removes all secrets in plain text, and returns how many tasks had one. Afterwards no file of the database contains one. */
 export async function sealClearSecrets(database: AgentDatabase, sealer: Sealer): Promise<number> {
   const { sql } = database
   const clear = sql.query<ClearRow, []>(

@@ -1,14 +1,14 @@
-// The agent's own database in the state folder: tasks, events and small kept values. Everything in it is about this
-// agent; what must move with the store is on the mount path.
+// The agent's database in the state folder: tasks, events and small kept values. It describes this agent only; everything
+// that belongs to the store is on the mount path.
 
 import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, constants, openSync } from 'node:fs'
 import { errorCode, errorText } from '../../protocol/errors.ts'
 
-/** Milliseconds to wait for another process that holds the database, such as a command beside the agent. */
+/** How long to wait for another process that has locked the database, such as a command, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5000
 
-/** Each entry takes the schema from its index to the next version (PRAGMA user_version). Never change one that was released. */
+/** Each entry migrates the schema from the version of its index to the next one (PRAGMA user_version). Never change a released entry. */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE tasks (
      id TEXT PRIMARY KEY,
@@ -48,18 +48,18 @@ export class AgentDatabaseUnusable extends Error {
   override readonly name = 'AgentDatabaseUnusable'
 }
 
-/** An open database. Changes survive the end of the process at once; those made in `durably` also a loss of power. */
+/** An open database. Every change survives a crash of the process; a change made in `durably` also survives a loss of power. */
 export interface AgentDatabase extends Disposable {
   readonly sql: Database
-  /** Runs changes in one transaction that is on stable storage when it returns. Must not be nested. */
+  /** Runs changes in one transaction, which is on stable storage when this returns. Calls must not be nested. */
   durably<T>(change: () => T): T
-  /** Rewrites the file and empties its log, so that nothing of deleted rows stays in either. */
+  /** Rewrites the file and empties its log, so that no deleted row remains in either. */
   compact(): void
 }
 
 /**
- * Opens or makes the database, mode 0600, and brings its schema up to date. Throws AgentDatabaseUnusable when it is damaged, of a newer
- * version, or cannot be written.
+ * Opens the database, or creates it with mode 0600, and migrates its schema. Throws AgentDatabaseUnusable when it is damaged, was written by
+ * a newer agent, or cannot be written.
  */
 export function openAgentDatabase(path: string): AgentDatabase {
   const sql = openFile(path)
@@ -84,15 +84,15 @@ export function openAgentDatabase(path: string): AgentDatabase {
 function openFile(path: string): Database {
   let sql: Database | undefined
   try {
-    // Hashes of tokens and the key of links are in it: SQLite gives its further files the mode of this one.
+    // It contains hashes of tokens and the key of links. SQLite creates its other files with the mode of this one.
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
     chmodSync(path, 0o600)
     sql = new Database(path, { strict: true })
     sql.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     sql.run('PRAGMA journal_mode = WAL')
-    // In WAL mode NORMAL keeps every commit over a crash of the process; only a loss of power needs the fsync of FULL.
+    // In WAL mode NORMAL preserves every commit through a crash of the process; only a loss of power needs the fsync of FULL.
     sql.run('PRAGMA synchronous = NORMAL')
-    // Dropped parameters of tasks must not stay readable in free pages.
+    // Deleted parameters of tasks must not remain readable in free pages.
     sql.run('PRAGMA secure_delete = ON')
     migrate(sql, path)
     return sql
@@ -106,7 +106,7 @@ function unusable(path: string, error: unknown): AgentDatabaseUnusable {
   const isDamaged = /^SQLITE_(?:CORRUPT|NOTADB)/.test(errorCode(error) ?? '')
   const reason = errorText(error)
   const text = isDamaged
-    ? `The agent's database ${path} is damaged (${reason}). Put a copy of it back, or move it away: images are not in it, but tokens, schedules, tasks and events begin anew.`
+    ? `The agent's database ${path} is damaged (${reason}). Restore a copy of it, or move it away: it contains no images, but without it tokens, schedules, tasks and events are lost.`
     : `The agent's database ${path} cannot be used (${reason}). Check that the user of the agent may write to it and that the disk is not full.`
   return new AgentDatabaseUnusable(text, { cause: error })
 }
@@ -115,7 +115,7 @@ function migrate(sql: Database, path: string): void {
   const { user_version: version } = sql.query<{ user_version: number }, []>('PRAGMA user_version').get() ?? { user_version: 0 }
   if (version > MIGRATIONS.length)
     throw new AgentDatabaseUnusable(
-      `The agent's database ${path} is of a newer agent (schema ${version}, this one knows up to ${MIGRATIONS.length}). Run that agent, or move the file away.`,
+      `The agent's database ${path} was written by a newer agent (schema ${version}; this agent supports up to ${MIGRATIONS.length}). Run that agent, or move the file away.`,
     )
   const run = sql.transaction(() => {
     for (const statement of MIGRATIONS.slice(version)) sql.run(statement)

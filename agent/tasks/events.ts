@@ -1,4 +1,4 @@
-// The events of a store: a bounded number of the newest, numbered without gaps.
+// The event log of a store: keeps a bounded number of the newest events, numbered without gaps.
 
 import type { StoreEvent } from '../../protocol/event.ts'
 import { severitySchema } from '../../protocol/event.ts'
@@ -9,7 +9,7 @@ import type { Clock, Log } from '../contract/runtime.ts'
 import type { EventLog, NewEvent } from '../contract/work.ts'
 import type { AgentDatabase } from './database.ts'
 
-/** Events that are kept, and how many more there may be until old ones are removed. */
+/** Events that are kept, and how many more may accumulate before old ones are removed. */
 const EVENTS_MAX = 100_000
 const EVENTS_SLACK = 1000
 /** Longest details of one event in characters of JSON. */
@@ -31,11 +31,11 @@ export interface EventsDeps {
   readonly database: AgentDatabase
   readonly clock: Clock
   readonly log: Log
-  /** Events that are kept; smaller in tests. */
+  /** Number of events that are kept; tests use a smaller one. */
   readonly eventsMax?: number
 }
 
-/** Makes the event log of a database. An event survives the end of the process as soon as `emit` returns. */
+/** Creates the event log of a database. An event survives a crash of the process once `emit` has returned. */
 export function createEventLog(deps: EventsDeps): EventLog {
   const { database, clock, log } = deps
   const { sql } = database
@@ -74,7 +74,7 @@ export function createEventLog(deps: EventsDeps): EventLog {
       try {
         store(event)
       } catch (error) {
-        log.error('an event could not be kept', { event: { ...event, details: undefined }, error })
+        log.error('an event could not be saved', { event: { ...event, details: undefined }, error })
         return
       }
       for (const listener of listeners) listener()

@@ -1,4 +1,4 @@
-// Small documents by key, in the agent's database.
+// Stores small documents by key in the agent's database.
 
 import type { KeptValues } from '../contract/store.ts'
 import type { AgentDatabase } from './database.ts'
@@ -6,7 +6,7 @@ import type { AgentDatabase } from './database.ts'
 /** Longest document in characters of JSON. */
 const VALUE_LENGTH_MAX = 4 * 1024 * 1024
 
-/** Makes the kept values of a database; documents are read from memory after the first time. */
+/** Creates the kept values of a database. A document is cached in memory after it was read once. */
 export function createKeptValues(database: AgentDatabase): KeptValues {
   const read = database.sql.query<{ value: string }, [string]>('SELECT value FROM kept WHERE key = ?')
   const write = database.sql.query<unknown, [string, string]>(

@@ -1,10 +1,10 @@
-// How fast a task moves and when it will be done, from what it reported over the last seconds. Pure.
+// Estimates the rate and the remaining time of a task from its reports of the last seconds. Pure functions.
 
 import type { Progress } from '../../protocol/task.ts'
 
-/** Reports older than this in milliseconds do not count, as long as there are newer ones. */
+/** Reports older than this, in milliseconds, are ignored while newer ones exist. */
 const WINDOW_MS = 10_000
-/** Reports that are remembered; closer ones than this many a window replace one another. */
+/** Most reports that are kept. The newest report is replaced while it is less than WINDOW_MS / SAMPLES_MAX after the one before it. */
 const SAMPLES_MAX = 20
 
 export interface Sample {
@@ -12,20 +12,20 @@ export interface Sample {
   readonly done: number
 }
 
-/** The samples with one more report. */
+/** Returns the samples with one more report. */
 export function addSample(samples: readonly Sample[], sample: Sample): readonly Sample[] {
   const previous = samples.at(-1)
-  // Progress that went back is a new pass: its rate begins anew.
+  // Progress that decreased belongs to a new pass, whose rate starts from zero.
   if (previous && sample.done < previous.done) return [sample]
   const beforePrevious = samples.at(-2)
   const isClose = previous && beforePrevious && sample.atMs - beforePrevious.atMs < WINDOW_MS / SAMPLES_MAX
   const kept = isClose ? samples.slice(0, -1) : samples
   const recent = kept.filter((candidate) => sample.atMs - candidate.atMs <= WINDOW_MS)
-  // One sample before the window stays when nothing else is left, so that a slow task has a rate too.
+  // The newest sample before the window is kept when no other is left, so that a slow task has a rate too.
   return [...(recent.length > 0 ? recent : kept.slice(-1)), sample].slice(-SAMPLES_MAX)
 }
 
-/** Units a second between the first and the last sample; 0 while there is nothing to tell. */
+/** Returns the units per second between the first and the last sample; 0 while there are fewer than two. */
 export function rateOf(samples: readonly Sample[]): number {
   const first = samples[0]
   const last = samples.at(-1)
@@ -33,7 +33,7 @@ export function rateOf(samples: readonly Sample[]): number {
   return ((last.done - first.done) * 1000) / (last.atMs - first.atMs)
 }
 
-/** Progress as it is shown. */
+/** Returns progress as clients see it. */
 export function makeProgress(done: number, total: number | null, unit: Progress['unit'], samples: readonly Sample[]): Progress {
   const rate = rateOf(samples)
   const left = total === null ? null : Math.max(0, total - done)

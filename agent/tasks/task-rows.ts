@@ -1,4 +1,4 @@
-// Rows of tasks as they change: queued, queued again, running, ended. Pure functions; tasks.ts makes the changes durable.
+// Computes the row of a task in each state: queued, queued again, running, ended. Pure functions; tasks.ts makes the changes durable.
 
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -14,11 +14,11 @@ export function newTaskId(nowMs: number): string {
   return newId('tsk', nowMs)
 }
 
-/** What the queue knows of a new task beside its order. */
+/** What the queue adds to the order of a new task. */
 export interface NewTask {
   readonly id: string
   readonly number: number
-  /** Sealed; null for an order without a secret. */
+  /** The sealed secret; null for an order without one. */
   readonly secret: string | null
   readonly nowMs: number
 }
@@ -54,7 +54,8 @@ export function queuedAgain(row: TaskRow): TaskRow {
     throw problem('conflict', 'The token of the other store was dropped when the task ended.', {
       action: 'Start the same task again with a token: slices that were copied are not copied again.',
     })
-  if (row.params === null) throw problem('conflict', 'The parameters of a task are kept for 7 days and are gone.', { action: 'Start it again as a new task.' })
+  if (row.params === null)
+    throw problem('conflict', 'The parameters of a task are kept for 7 days and have been deleted.', { action: 'Start it again as a new task.' })
   return { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
 }
 

@@ -1,4 +1,4 @@
-// The table of tasks. What a state means is decided in task-rows.ts and tasks.ts.
+// Reads and writes the table of tasks. task-rows.ts and tasks.ts decide what a state means.
 
 import { z } from 'zod'
 import { problemSchema } from '../../protocol/problems.ts'

@@ -222,13 +222,13 @@ export class TaskQueue implements TaskBoard {
       // In a microtask of its own, so that `start` returns first.
       await Promise.resolve()
       const secret = await this.#openSecret(task.row)
-      // Cancelled or stopped before it began. A runner has to watch only for later aborts.
+      // The task was cancelled or stopped before it began. A runner only has to watch for later aborts.
       signal.throwIfAborted()
       const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, ...secret })
       this.#deps.crashPoint('tasks:done')
       this.#end(task, { state: 'succeeded', result })
     } catch (error) {
-      // The next start of the agent runs it again; an orderly end does not count against it.
+      // The next start of the agent runs the task again. A clean stop does not count as a crash.
       if (this.#isStopping) this.#save({ ...task.row, state: 'queued', starts: task.row.starts - 1 })
       else if (signal.aborted) this.#end(task, { state: 'cancelled' })
       else this.#fail(task, error)
@@ -277,7 +277,7 @@ export class TaskQueue implements TaskBoard {
         this.#table.prune(this.#number - ENDED_MAX, nowMs - RETRY_MS_MAX)
       })
     } catch (error) {
-      // The work itself is done and durable in its own place. Without this row it is done once more after a restart.
+      // The work itself is done and durable elsewhere. Without this row the task runs once more after a restart.
       this.#deps.log.error('the end of a task could not be saved', { taskId: row.id, error })
     }
     this.#deps.crashPoint('tasks:ended')

@@ -106,7 +106,7 @@ describe('refusals', () => {
   test.each([
     ['[store]\nmuont = "/srv/x"', 'edge.toml: store.muont is not a known key; did you mean store.mount?'],
     ['[stor]\nname = "a"', 'edge.toml: the section [stor] is not known; did you mean [store]?'],
-    ['mount = "/srv/x"', 'edge.toml: "mount" stands outside of a section. It belongs below [store].'],
+    ['mount = "/srv/x"', 'edge.toml: "mount" is outside of a section. It belongs below [store].'],
     ['[store]\nname = \n', 'edge.toml, line 2, column '],
     ['[store]\nmount = "srv"', 'store.mount must be an absolute path'],
     ['[store]\nreserved = "lots"', '"lots" is not a size; write it like "1 GB"'],
@@ -119,7 +119,7 @@ describe('refusals', () => {
     ['[schedules]\ntimezone = "Mars/Olympus"', 'schedules.timezone is not a time zone'],
     ['[images]\ndeletion = "never ever"', 'images.deletion is wrong'],
     ['[tls]\ncert = "/etc/x.pem"', 'tls.cert and tls.key belong together'],
-    ['[store]\nstate = "/srv/slipway/state"', 'store.state "/srv/slipway/state" lies on the mount path'],
+    ['[store]\nstate = "/srv/slipway/state"', 'store.state "/srv/slipway/state" is on the mount path'],
     ['[store]\nname = "a/b"', 'store.state must be given'],
   ])('%j', (text, sentence) => {
     const told = complaints(text)

@@ -21,7 +21,7 @@ describe('openAgentDatabase', () => {
     newer.run('PRAGMA user_version = 99')
     newer.close()
     expect(() => openAgentDatabase(folder.file('agent.db'))).toThrow(AgentDatabaseUnusable)
-    expect(() => openAgentDatabase(folder.file('agent.db'))).toThrow('is of a newer agent (schema 99')
+    expect(() => openAgentDatabase(folder.file('agent.db'))).toThrow('was written by a newer agent (schema 99')
   })
 
   test('refuses a damaged one and leaves it as it is, and says what is lost without it', async () => {

@@ -76,6 +76,6 @@ describe('events', () => {
     expect(calls).toBe(1)
     database[Symbol.dispose]()
     events.emit(event('c'))
-    expect(log.lines).toMatchObject([{ level: 'error', message: 'an event could not be kept' }])
+    expect(log.lines).toMatchObject([{ level: 'error', message: 'an event could not be saved' }])
   })
 })
