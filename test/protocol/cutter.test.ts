@@ -89,6 +89,21 @@ describe('cut', () => {
     )
   })
 
+  test('ends a slice at its minimum, average or maximum, when the hash matches there first', () => {
+    const { block, minimum, average, maximum } = SMALL_CUTTER
+    const bytes = Buffer.alloc(4 * maximum, 1)
+    const lengthsWith = (hash: bigint): Set<number> => {
+      const { ends } = createCutter(SMALL_CUTTER, { ...BLOCK_PRIMITIVES, hash: () => hash }).cut(bytes, true)
+      return new Set(ends.map((end, i) => end - (ends[i - 1] ?? 0)))
+    }
+    const bits = BigInt(Math.log2(average / block))
+    expect(lengthsWith(0n)).toEqual(new Set([minimum]))
+    // Matches the shorter mask, which counts from the average on, and not the longer one.
+    expect(lengthsWith(1n << bits)).toEqual(new Set([average]))
+    expect(lengthsWith(1n << (bits - 1n))).toEqual(new Set([average]))
+    expect(lengthsWith(1n)).toEqual(new Set([maximum]))
+  })
+
   test('takes a run of zeros as one piece, however long', () => {
     const bytes = Buffer.concat([createRandom(1).bytes(4096), Buffer.alloc(300_000), createRandom(2).bytes(4096)])
     const zeros = cutWhole(bytes).filter((piece) => piece.isZero)

@@ -52,6 +52,14 @@ describe('manifest', () => {
     )
   })
 
+  test('accepts the longest slice, refuses one that is a byte longer, and zeros of any length', async () => {
+    const lengths = (length: number, digest: Uint8Array | null) => encodeManifest([{ length, digest }])
+    const name = new Uint8Array(32).fill(7)
+    expect(await isValid((await lengths(SLICE_LENGTH_MAX, name)).manifest.bytes)).toBe(true)
+    expect(await isValid((await lengths(SLICE_LENGTH_MAX + 1, name)).manifest.bytes)).toBe(false)
+    expect(await isValid((await lengths(SLICE_LENGTH_MAX + 1, null)).manifest.bytes)).toBe(true)
+  })
+
   test('finds the entry of every offset', async () => {
     await fc.assert(
       fc.asyncProperty(entries, fc.nat(1_000_000), async (list, part) => {

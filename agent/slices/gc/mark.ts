@@ -52,7 +52,7 @@ function isInRange(digest: Uint8Array, { from, to }: DigestRange): boolean {
 }
 
 /** Marks every slice of a range that a root names. Throws what a root throws: then nothing may be removed. */
-export async function mark(deps: MarkDeps, range: DigestRange, expected: number, { signal, without }: SweepOptions): Promise<LiveSet> {
+export async function mark(deps: Pick<MarkDeps, 'roots' | 'pause'>, range: DigestRange, expected: number, { signal, without }: SweepOptions): Promise<LiveSet> {
   const marked = createLiveSet(expected)
   let seen = 0
   for (const roots of deps.roots) {
@@ -78,7 +78,7 @@ export async function mark(deps: MarkDeps, range: DigestRange, expected: number,
  * the index when they are yielded, except in a dry run.
  */
 export async function* sweep(
-  { index, pause }: MarkDeps,
+  { index, pause }: Pick<MarkDeps, 'index' | 'pause'>,
   range: DigestRange,
   isNamed: (digest: Uint8Array) => boolean,
   options: SweepOptions,

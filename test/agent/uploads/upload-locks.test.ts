@@ -53,6 +53,26 @@ describe('an upload lock', () => {
     second?.[Symbol.dispose]()
   })
 
+  test('has at most 32 waiting requests; the next one is refused at once', async () => {
+    const locks = createUploadLocks(createManualClock())
+    const holder = await locks.acquire('a', 1000)
+    let acquired = 0
+    const waiting = Array.from({ length: 32 }, async () => {
+      using lock = await locks.acquire('a', 1000)
+      if (lock) acquired++
+    })
+    // The clock stands still, so a request that waits would never resolve.
+    const outcome = locks.acquire('a', 1000).then((lock) => (lock ? 'acquired' : 'refused'))
+    expect(await Promise.race([outcome, Bun.sleep(0).then(() => 'waiting')])).toBe('refused')
+    using other = await locks.acquire('b', 1000)
+    expect(other).toBeDefined()
+    holder?.[Symbol.dispose]()
+    await Promise.all(waiting)
+    expect(acquired).toBe(32)
+    using again = await locks.acquire('a', 1000)
+    expect(again).toBeDefined()
+  })
+
   test('resolves idle when the last one is released', async () => {
     const locks = createUploadLocks(createManualClock())
     const first = await locks.acquire('a', 1000)

@@ -5,8 +5,6 @@ import fc from 'fast-check'
 import { join } from 'node:path'
 import { encodeManifest } from '../../../../protocol/manifest.ts'
 import type { SliceRoots } from '../../../../agent/contract/slices.ts'
-import { planPacks } from '../../../../agent/slices/gc/plan.ts'
-import type { PackUse } from '../../../../agent/slices/gc/plan.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
 import {
   contentOf,
@@ -263,28 +261,5 @@ describe('gc', () => {
     expect(store.stats().packs).toBeLessThan(3)
     expect(await filesBelow(join(folder.path, 'mount', 'packs'), '.pack')).toHaveLength(store.stats().packs)
     for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
-  })
-})
-
-describe('planPacks', () => {
-  test('never needs more room than there is, and removes every pack without live slices', () => {
-    const pack = fc.record({ length: fc.integer({ min: 16, max: 1_000_000 }), livePart: fc.double({ min: 0, max: 1, noNaN: true }) })
-    fc.assert(
-      fc.property(fc.array(pack, { maxLength: 40 }), fc.integer({ min: 0, max: 2_000_000 }), (made, freeBytes) => {
-        const packs = made.map(({ length }, id) => ({ id, name: String(id), length }))
-        const uses = new Map<number, PackUse>(made.map(({ length, livePart }, id) => [id, { liveBytes: Math.floor(length * livePart), deadBytes: 0 }]))
-        const live = (id: number): number => uses.get(id)?.liveBytes ?? 0
-        const { remove, rewrite } = planPacks(packs, uses, freeBytes, 10_000)
-        expect(remove.map(({ id }) => id)).toEqual(packs.filter(({ id }) => live(id) === 0).map(({ id }) => id))
-        let room = freeBytes + remove.reduce((sum, { length }) => sum + length, 0)
-        for (const { id, length } of rewrite) {
-          expect(live(id)).toBeGreaterThan(0)
-          expect(live(id)).toBeLessThanOrEqual(room)
-          room += length - live(id)
-        }
-        expect(new Set([...remove, ...rewrite].map(({ id }) => id)).size).toBe(remove.length + rewrite.length)
-      }),
-      propertyOptions(200),
-    )
   })
 })

@@ -1,13 +1,74 @@
-// Scanning an unsealed pack that is longer than the scan's window: one damaged record must not cost another.
+// Scanning packs: which bytes are records, whatever an image contains, and what one damaged record costs.
 
-import { expect, test } from 'bun:test'
-import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
+import { describe, expect, test } from 'bun:test'
+import { encodePackFooter, encodePackHeader, PACK_HEADER_BYTES, recordLength } from '../../../../agent/slices/packs/pack-format.ts'
+import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
+import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
+import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
+/** A record of uncompressed bytes, and its row. */
+function recordAt(offset: number, stored: Buffer): { record: Buffer; row: PackRow } {
+  const digest = Buffer.from(Bun.SHA256.hash(stored) as Uint8Array)
+  const header = Buffer.alloc(RECORD_HEADER_BYTES)
+  writeRecordHeader(header, 0, { digest, codec: 0, length: stored.length, storedLength: stored.length, checksum: checksumOf(stored) })
+  return { record: Buffer.concat([header, stored]), row: { digest, offset, length: stored.length, storedLength: stored.length } }
+}
+
+describe('an unsealed pack whose last slice ends with a table of contents', () => {
+  const first = recordAt(PACK_HEADER_BYTES, createRandom(1).bytes(700))
+  const middle = recordAt(PACK_HEADER_BYTES + first.record.length, createRandom(2).bytes(900))
+  const lastAt = PACK_HEADER_BYTES + first.record.length + middle.record.length
+
+  /** Reads a pack whose last slice ends with a valid table of these rows. */
+  const read = async (listed: readonly PackRow[]) => {
+    await using folder = await createTemporaryFolder()
+    const noise = createRandom(3).bytes(500)
+    const footer = encodePackFooter(listed, lastAt + RECORD_HEADER_BYTES + noise.length)
+    const last = recordAt(lastAt, Buffer.concat([noise, footer]))
+    await Bun.write(folder.file('a.pack'), Buffer.concat([encodePackHeader(), first.record, middle.record, last.record]))
+    await using file = await createDisk().openRead(folder.file('a.pack'))
+    return { contents: await readPack(file), end: lastAt + recordLength(last.row), last: last.row }
+  }
+
+  test.each([
+    ['no row', []],
+    ['the first record', [first.row]],
+    ['all records before that slice', [first.row, middle.row]],
+    ['a record that is not the first', [middle.row]],
+    ['a record twice', [first.row, first.row]],
+  ])('is read record by record: a table with %s', async (_name, listed) => {
+    const { contents, end, last } = await read(listed)
+    expect({ ...contents, rows: contents.rows.map(({ offset }) => offset) }).toEqual({
+      rows: [first.row.offset, middle.row.offset, last.offset],
+      sealed: false,
+      end,
+      tornBytes: 0,
+      bad: [],
+      faults: [],
+    })
+  })
+})
+
+test('a sealed pack whose table has another offset than its records is read record by record', async () => {
+  const first = recordAt(PACK_HEADER_BYTES, createRandom(1).bytes(700))
+  const second = recordAt(PACK_HEADER_BYTES + first.record.length, createRandom(2).bytes(900))
+  const end = second.row.offset + second.record.length
+  for (const shift of [0, -8]) {
+    await using folder = await createTemporaryFolder()
+    const footer = encodePackFooter([first.row, { ...second.row, offset: second.row.offset + shift }], end)
+    await Bun.write(folder.file('a.pack'), Buffer.concat([encodePackHeader(), first.record, second.record, footer]))
+    await using file = await createDisk().openRead(folder.file('a.pack'))
+    const { sealed, rows } = await readPack(file)
+    expect([shift, sealed]).toEqual([shift, shift === 0])
+    expect(rows.map(({ offset }) => offset)).toEqual([first.row.offset, second.row.offset])
+  }
+})
+
 const MIB = 1024 * 1024
-const PACK_HEADER_BYTES = 16
 /** More than three windows of 4 MiB, so that several records cross a window's end. */
 const PACK_BYTES = 14 * MIB
 
