@@ -1,75 +1,75 @@
-// The catalogue as other capabilities see it: they publish images and read their content.
+// The image catalogue as other capabilities use it: publishing, admission, verification and content.
 
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
 
-/** An image, or one that an unfinished upload will become, and its owner; null for none. */
+/** Id and owner of an image, or of the image that an unfinished upload will become. The owner is null if it has none. */
 export type OwnedImage = Pick<Image, 'id' | 'owner'>
 
 /** A new image whose bytes are complete. */
 export interface NewImage {
-  /** Chosen by the caller before the first byte, so that publishing twice is publishing once. */
+  /** The caller chooses the id before the first byte arrives, which makes `publish` idempotent. */
   readonly id: string
   readonly draft: ImageDraft
   readonly source: Image['source']
 }
 
-/** Content of a new image: every slice of it is durable, and protected from gc, until `publish` resolves. */
+/** Content of a new image. All its slices are durable, and protected from gc until `publish` resolves. */
 export interface NewContent {
-  /** Entries in image order, a block at a time, so that no image has to fit into memory. Can be read more than once. */
+  /** Returns the entries in image order, one block at a time, so that they never have to fit into memory. May be called more than once. */
   readonly blocks: () => AsyncIterable<Iterable<ManifestEntry>>
-  /** Bytes that the entries cover. */
+  /** Length of the image in bytes: the sum of its entries. */
   readonly length: number
-  /** Stops a publication that has not written its image.json yet; nothing of it is left then. */
+  /** Aborts a publication that has not written image.json yet. The image then does not exist. */
   readonly signal?: AbortSignal
 }
 
 export interface ImagePublisher {
   /**
-   * Writes manifest and image.json (durable when it resolves) with status `creating`, and starts inspection, which makes it
-   * available or error. Idempotent by id: a second call with the same id returns the image as it is.
+   * Writes the manifest and image.json with status `creating`, both durable when it resolves, and starts the inspection, which sets the
+   * status to `available` or `error`. Idempotent by id: a second call with the same id returns the existing image.
    */
   publish(image: NewImage, content: NewContent): Promise<Image>
   /**
-   * Records an image that can never be published, with status `error` and without content; `reason` is a sentence that says what is wrong
-   * and what to do. Idempotent by id, as `publish` is.
+   * Records an image that can never be published, with status `error` and without content. `reason` states what is wrong and what to do.
+   * Idempotent by id, like `publish`.
    */
   refuse(image: NewImage, length: number, reason: string): Promise<Image>
-  /** Returns the image published under this id, whatever its status; undefined when there is none. */
+  /** Returns the published image with this id in any status, or undefined if there is none. */
   find(id: string): Image | undefined
   /**
-   * Publishes an image copied from another store, metadata and id kept. The manifest's slices must be durable and pinned.
-   * An image with this id in the recycle bin is restored. Returns false when it is there already.
+   * Publishes an image copied from another store under its original id, with its metadata. The slices of the manifest must be durable and
+   * pinned. Restores an image with this id from the recycle bin. Returns false if the image already exists.
    */
   adopt(image: Image, manifest: Manifest): Promise<boolean>
 }
 
-/** Whether an owner may have another image. */
+/** Limits the number of images of one owner. */
 export interface ImageAdmission {
   /**
-   * Claims a place for an image under its owner until disposed: by then the image or its upload must exist, or it is not coming. Throws
-   * ProblemError `limit-reached`.
+   * Counts an image towards the limit of its owner until disposed. Dispose the claim once the image or its upload exists, or has failed.
+   * Throws ProblemError `limit-reached`.
    */
   admit(image: OwnedImage): Disposable
 }
 
-/** Whether the content of an image is still described. */
+/** Verifies manifests of images. */
 export interface ImageVerification {
   /**
-   * Reads the manifest of an image whole and returns whether it is there and undamaged; if not, the image becomes an error. Throws errors of
-   * the disk.
+   * Reads the complete manifest of an image and returns whether it exists and is undamaged. If not, marks the image as `error`. Throws disk
+   * errors.
    */
   isWhole(id: string): Promise<boolean>
 }
 
-/** Access to content for the routes that serve it. */
+/** Read access to the content of images. */
 export interface ImageContents {
   find(id: string): Image | undefined
-  /** Returns an image by id, or by name when exactly one image outside the recycle bin has it. */
+  /** Returns an image by id, or by name if exactly one image outside the recycle bin has this name. */
   resolve(idOrName: string): Image | undefined
   /**
-   * The manifest of a published image, and its slices, until it is disposed, whatever becomes of the image. Throws ProblemError
-   * (`data-corrupt`) when its file is damaged.
+   * Opens the manifest of a published image. The manifest and its slices stay readable until disposed, even if the image is removed. Throws
+   * ProblemError `not-found`, or `data-corrupt` if the manifest is damaged.
    */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
 }

@@ -1,6 +1,6 @@
-// Space above the reserve, checked by everything that adds data.
+// Space above the reserve. Everything that adds data checks it first.
 
-/** How much may still be added. Promises are bytes that uploads and syncs were granted and have not yet written. */
+/** Space that new data can use. Promised bytes have been granted to uploads and syncs and are not written yet. */
 export interface SpaceState {
   readonly totalBytes: number
   readonly freeBytes: number
@@ -10,31 +10,31 @@ export interface SpaceState {
   readonly availableBytes: number
 }
 
-/** A request for space of a transfer that may have only a share of what is free. */
+/** A request for space by a transfer that may use only a share of the free space. */
 export interface ShareOrder {
-  /** The transfer; a later promise replaces an earlier one with the same key. */
+  /** Identifies the transfer. A later promise replaces an earlier one with the same key. */
   readonly key: string
-  /** Whose share it is: the promises of one account together get at most half of what is free above the reserve and not promised to others. */
+  /** All promises of one account together get at most half of the space that is free above the reserve and not promised to other accounts. */
   readonly account: string
-  /** Bytes that the transfer may still write; 0 removes the promise. */
+  /** Bytes that the transfer has not written yet. If both this and `fitting` are 0, the promise is removed. */
   readonly bytes: number
-  /** Bytes for which there must be room now, whether they are promised or not. */
+  /** Bytes that must fit now, promised or not. */
   readonly fitting: number
 }
 
 export interface Space {
   state(): Promise<SpaceState>
   /**
-   * Promises bytes to a transfer under a key, replacing an earlier promise of the same key; 0 removes it.
-   * Returns false, and changes nothing, when there is not enough above the reserve.
+   * Promises bytes to a transfer, replacing an earlier promise with the same key; 0 removes it. Returns false and changes nothing if the
+   * space above the reserve is insufficient.
    */
   promise(key: string, bytes: number): Promise<boolean>
   /**
-   * Promises a transfer as many of its bytes as the share of its account allows, never fewer than it was promised before. The transfer
-   * writes the other bytes at its own risk and asks again before each few of them. Gives false, and changes nothing, when `fitting` bytes were
-   * not promised before and there is no room for them above the reserve beside what others were promised.
+   * Promises a transfer as many of its bytes as the share of its account allows, and never fewer than before. The transfer may write
+   * further bytes without a promise, and calls again before each small part of them. Returns false and changes nothing if `fitting` bytes
+   * exceed both the earlier promise and the unpromised space above the reserve.
    */
   promiseShare(order: ShareOrder): Promise<boolean>
-  /** True while free space is below the reserve: writers stop with `insufficient-storage`. Cached for a second. */
+  /** Returns whether free space is below the reserve; writers then fail with `insufficient-storage`. Cached for one second. */
   isBelowReserve(): Promise<boolean>
 }

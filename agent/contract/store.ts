@@ -2,22 +2,22 @@
 
 import type { StorePatch } from '../../protocol/store.ts'
 
-/** Small JSON documents in the state folder, by key. Reading is from memory or nearly so. */
+/** Small JSON documents in the state folder, by key. Reads are cheap enough to repeat on every request. */
 export interface KeptValues {
-  /** Returns the document, undefined when there is none. The reader validates it. */
+  /** Returns the document, or undefined if there is none. The caller validates it. */
   read(key: string): unknown
   /** Replaces the document; durable when it returns. */
   write(key: string, value: unknown): void
 }
 
-/** Whether the store accepts new images and uploads. Existing images stay readable in either case. */
+/** Decides whether the store accepts new images and uploads. Existing images are readable either way. */
 export interface StoreGate {
   isEnabled(): boolean
-  /** Throws ProblemError `store-disabled` with the reason unless the store is enabled. */
+  /** Throws ProblemError `store-disabled` with the reason if the store is disabled. */
   requireEnabled(): void
 }
 
-/** What operators may change about a store while it runs; survives a restart. */
+/** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
   current(): { readonly name: string; readonly description: string; readonly enabled: boolean; readonly disabledReason: string | null }
   update(patch: StorePatch): void

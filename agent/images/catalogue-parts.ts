@@ -1,5 +1,5 @@
-// The parts of the catalogue and what each of them uses. Publication brings images in, settling inspects them, the life cycle changes and
-// removes them, damage records what is broken.
+// Creates the parts of the catalogue: publication adds images, settling inspects them and computes their digests, the life cycle changes and
+// removes them, and damage tracking records damaged slices and manifests.
 
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
@@ -29,19 +29,19 @@ export interface CatalogueDeps {
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log
-  /** The mount path: images/ and quarantine/ lie in it. */
+  /** The mount path, which contains images/ and quarantine/. */
   readonly mount: string
   readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   readonly retention: RetentionPolicy
-  /** Images that one owner may have; without it, any number. */
+  /** Maximum number of images per owner. Default: no limit. */
   readonly imagesPerOwnerMax?: number
-  /** Images that unfinished uploads will become; they count for the limit of their owner. */
+  /** Returns the images that unfinished uploads will become. They count towards the limit of their owner. */
   readonly expected?: () => Iterable<OwnedImage>
-  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Without it, digests are computed at once. */
+  /** Returns the milliseconds since an upload last received a body at full speed, 0 while one does. Default: digests never wait for uploads. */
   readonly quietMs?: () => number
-  /** Called after every change of any image; must neither throw nor wait. */
+  /** Called after every change of any image. Must not throw or block. */
   readonly changed?: () => void
 }
 
@@ -55,7 +55,7 @@ export interface CatalogueParts {
   readonly lifeCycle: LifeCycle
 }
 
-/** Creates the parts; nothing is read from the disk yet. */
+/** Creates the parts without reading from disk. */
 export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const { disk, clock, log, emit, crashPoint, slices, retention } = deps
   const folder = join(deps.mount, 'images')
@@ -66,7 +66,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
     folder,
     pause: () => clock.sleep(0),
     async onDamaged(id, error) {
-      // The reader may have an older file open: only the present file decides whether the image is damaged.
+      // The reader may have an older file open, so the image is marked as damaged only if its current file is damaged.
       await damage.verifyManifest(id)
       return problem('data-corrupt', `The manifest of image ${id} is damaged: ${error.message}.`, {}, { cause: error })
     },

@@ -1,5 +1,5 @@
-// The catalogue: all images of a store, in images/<id>/ on the mount path and in memory. Opens its parts (catalogue-parts.ts), loads the images,
-// and gives the rest of the agent one face to them. roots.ts keeps the slices of images from gc.
+// The catalogue of all images of a store. Images are stored in images/<id>/ on the mount path and cached in memory. This file creates the parts
+// (catalogue-parts.ts), loads the images and combines the parts into one interface. roots.ts protects the slices of images from gc.
 
 import { join } from 'node:path'
 import type { Digest } from '../../protocol/digest.ts'
@@ -22,7 +22,7 @@ import type { ContentHolds } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
 import { createWorkQueue } from './work-queue.ts'
 
-/** How often images whose files could not be read are read again, in milliseconds. */
+/** Interval at which images with unreadable files are read again, in milliseconds. */
 const RELOAD_MS = 30_000
 
 export interface OpenContent extends Disposable {
@@ -39,26 +39,29 @@ export interface Catalogue
     ImageLookup,
     Pick<Damage, 'markDamaged' | 'applyScrub'>,
     AsyncDisposable {
-  /** SHA-256 of the whole file where it was computed from the bytes here; null until then. */
+  /** Returns the SHA-256 of the complete image if this store has computed it, else null. */
   verifiedDigest(id: string): Digest | null
-  /** The manifest of an image whose content is about to be read; its slices stay until disposed, whatever becomes of the image. */
+  /** Opens the manifest of an image and pins its slices until disposed, even if the image is removed. Throws `not-found` and `data-corrupt`. */
   open(id: string): Promise<OpenContent>
-  /** Every image, whatever its status, in no order. */
+  /** Iterates over all images in any status, unordered. */
   each(): Iterable<Image>
-  /** Counts every change of any image: what was made of `each` holds until it changes. */
+  /** Returns a counter that increases with every change of any image. A result derived from `each` is valid until the counter changes. */
   version(): number
-  /** Windows of whole entries of an image's manifest, verified when the last one was given. Throws ManifestInvalid, and makes the image an error then. */
+  /**
+   * Yields the encoded entries of an image's manifest in windows of whole entries. They are verified only once the last window has been
+   * yielded. Throws ManifestInvalid if the manifest is damaged, and marks the image as `error`.
+   */
   manifestWindows(image: Image): AsyncIterable<Uint8Array>
-  /** Takes a slice that a read found bad: the images that name it become degraded soon. Never throws and never waits. */
+  /** Reports a slice that a read found damaged. The images that use it become degraded in the background. Never throws or blocks. */
   sliceDamaged(digest: Uint8Array, reason: string): void
   readonly roots: SliceRoots
-  /** Resolves when no inspection, digest or search is under way. */
+  /** Resolves when no inspection, digest or search for damaged slices is pending. */
   settled(): Promise<void>
 }
 
 /**
- * Loads all images and continues what a crash interrupted: inspections, digests, removals. Disposing ends background work, which the next
- * start continues.
+ * Loads all images and resumes inspections, digests and removals that a crash interrupted. Disposing aborts background work; the next start
+ * resumes it.
  */
 export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const { disk, clock, log, emit, slices } = deps
@@ -106,7 +109,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   }
 }
 
-/** Fills the table from the mount path and continues the work on every image. */
+/** Loads all images from the mount path into the table and resumes pending work. */
 async function loadAll(loading: LoadDeps, { keeper, settling, lifeCycle }: CatalogueParts): Promise<void> {
   const { disk, log, folder } = loading
   await disk.makeFolder(folder)
@@ -114,13 +117,13 @@ async function loadAll(loading: LoadDeps, { keeper, settling, lifeCycle }: Catal
   for (const id of ids) {
     settling.resume(id)
     if (keeper.table.get(id)?.image.status !== 'deleting') continue
-    // The next prune tries a failed removal again; until then the image is `deleting`.
+    // If the removal fails, the image stays `deleting` and the next prune retries it.
     await lifeCycle.purge(id, 'start').catch((error: unknown) => log.warn('an image could not be purged', { image: id, error }))
   }
   log.info('the catalogue is loaded', { images: ids.length })
 }
 
-/** Reads images again whose files could not be read. */
+/** Retries reading images whose files were unreadable. */
 async function reloadUnavailable(loading: LoadDeps, { keeper, settling }: CatalogueParts): Promise<void> {
   const { table } = keeper
   for (const { image } of table.all()) {
@@ -137,7 +140,7 @@ async function reloadUnavailable(loading: LoadDeps, { keeper, settling }: Catalo
 async function openContent({ damage, keeper }: CatalogueParts, holds: ContentHolds, id: string): Promise<OpenContent> {
   using opening = new DisposableStack()
   const { manifest } = opening.use(await damage.manifest(id))
-  // A removal deletes the image from the table first.
+  // The image may have been removed while its manifest was opened.
   keeper.need(id)
   opening.use(holds.add(id, manifest))
   const held = opening.move()
@@ -148,7 +151,7 @@ async function* windowsOf({ manifests, damage, keeper }: CatalogueParts, { id, m
   try {
     yield* manifests.windows(id, manifestDigest ?? '')
   } catch (error) {
-    // When the image was purged or replaced meanwhile, its earlier file is not damaged.
+    // If the image was purged or replaced while it was read, the mismatch is not damage.
     if (error instanceof ManifestInvalid && keeper.table.get(id)?.image.manifestDigest === manifestDigest) await damage.manifestDamaged(id, error.message)
     throw error
   }

@@ -1,4 +1,5 @@
-// Damage: how an image that lost slices or its manifest becomes degraded or error, and how it comes back.
+// Damage tracking: marks images with damaged slices as degraded and images with a damaged manifest as errors, and clears the mark once they are
+// intact again.
 
 import { ManifestInvalid } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -13,7 +14,7 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 const ROOT_PREFIX = 'image '
 
-/** Name of the root that keeps an image's slices alive. */
+/** Returns the name of the gc root of an image. */
 export function rootName(id: string): string {
   return ROOT_PREFIX + id
 }
@@ -24,35 +25,35 @@ export interface DamageDeps {
   readonly emit: EmitEvent
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
-  /** Takes up the work on an image that was an error and is not any more. */
+  /** Resumes inspection and digest of an image that is no longer an error. */
   readonly resume: (id: string) => void
 }
 
-/** What a finished scrub found about images. */
+/** Result of a finished scrub for images. */
 export interface ScrubFindings {
-  /** Names of roots with at least one bad slice. */
+  /** Names of roots with at least one damaged or missing slice. */
   readonly damagedRoots: readonly string[]
-  /** When the scrub began, in milliseconds since 1970: damage seen later stays. */
+  /** Start of the scrub in milliseconds since 1970. Damage found after this time is not cleared. */
   readonly startedAtMs: number
 }
 
 export interface Damage {
-  /** Marks the images of these roots as degraded. Ignores other roots; never throws. */
+  /** Marks the images of these roots as degraded. Ignores other roots. Never throws. */
   markDamaged(roots: readonly string[], reason: string): Promise<void>
-  /** Marks images as degraded that a scrub found damaged, and as available again those it found whole. Never throws. */
+  /** Marks images that a scrub found damaged as degraded, and degraded images that it found intact as available. Never throws. */
   applyScrub(findings: ScrubFindings): Promise<void>
-  /** Marks an image whose manifest cannot be used as an error; never throws. */
+  /** Marks an image with a damaged or missing manifest as an error. Never throws. */
   manifestDamaged(id: string, reason: string): Promise<void>
-  /** Gives an image its earlier status back once its manifest is whole again; never throws. */
+  /** Restores the earlier status of an image whose manifest is intact again. Never throws. */
   manifestWhole(id: string): Promise<void>
   /**
-   * Reads the file of a manifest whole, a block at a time, and returns whether it is the manifest of the image; if not, marks the image. Calls
-   * for the same image share one pass. Throws errors of the disk.
+   * Reads a complete manifest, one block at a time, and returns whether it is the undamaged manifest of the image. Marks the image
+   * accordingly. Concurrent calls for the same image share one pass. Throws disk errors.
    */
   verifyManifest(id: string): Promise<boolean>
-  /** Changes an image, in memory even if the disk cannot be written; never throws. */
+  /** Changes an image. If the disk cannot be written, changes it in memory only. Never throws. */
   noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
-  /** Returns the verified manifest, to be disposed. Marks an image whose manifest is damaged, and throws `data-corrupt`. */
+  /** Opens the verified manifest of an image. If it is damaged, marks the image as an error and throws `data-corrupt`. Throws `not-found`. */
   manifest(id: string): Promise<HeldManifest>
 }
 
@@ -64,7 +65,7 @@ export function createDamage(deps: DamageDeps): Damage {
     try {
       await keeper.note(id, edit)
     } catch (error) {
-      // The change stays in memory; the next start or scrub finds the damage again.
+      // The change is kept in memory, and the next start or scrub detects the damage again.
       log.warn('the state of an image could not be saved', { image: id, error })
     }
   }
@@ -98,7 +99,7 @@ export function createDamage(deps: DamageDeps): Damage {
       return isNew ? withoutDamage(stored) : undefined
     })
     if (!isNew) return
-    emit({ type: 'image.recovered', severity: 'info', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is whole again.` })
+    emit({ type: 'image.recovered', severity: 'info', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is intact again.` })
     deps.resume(id)
   }
 
@@ -121,7 +122,7 @@ export function createDamage(deps: DamageDeps): Damage {
       for (const { image, life } of keeper.table.all()) {
         if (life.damage !== 'slices' || damaged.has(rootName(image.id)) || life.damagedAtMs >= startedAtMs) continue
         await note(image.id, (stored) => (stored.life.damage === 'slices' ? withoutDamage(stored) : undefined))
-        emit({ type: 'image.recovered', severity: 'info', subject: image.id, message: `Image ${image.name} is whole again.` })
+        emit({ type: 'image.recovered', severity: 'info', subject: image.id, message: `Image ${image.name} is intact again.` })
       }
     },
     async manifest(id) {
@@ -137,13 +138,13 @@ export function createDamage(deps: DamageDeps): Damage {
   }
 }
 
-/** Reads the file of a manifest whole, and records what it finds. */
+/** Verifies a complete manifest and records the result. */
 async function verifyFile({ keeper, manifests }: DamageDeps, found: Pick<Damage, 'manifestDamaged' | 'manifestWhole'>, id: string): Promise<boolean> {
   const before = keeper.table.get(id)
   if (!before || before.image.manifestDigest === null) return false
   const { manifestDigest } = before.image
   try {
-    // Each block is a read of the file, so other work runs between them.
+    // Each block is a separate read of the file, so the event loop stays free.
     for await (const _block of manifests.walk(id, manifestDigest)) continue
   } catch (error) {
     if (!(error instanceof ManifestInvalid)) throw error
@@ -154,8 +155,8 @@ async function verifyFile({ keeper, manifests }: DamageDeps, found: Pick<Damage,
   return true
 }
 
-/** What to do about an image with bad slices. */
-export const SLICES_ACTION = 'Sync the image again from a store that has it; what is whole is kept.'
+/** What to do about an image with damaged slices. */
+export const SLICES_ACTION = 'Sync the image again from a store that has it; only damaged and missing slices are copied.'
 
 function nameOf(keeper: ImageKeeper, id: string): string {
   return keeper.table.get(id)?.image.name ?? id

@@ -1,5 +1,5 @@
-// Damaged slices and the images that need them: when a read finds a damaged slice, a pass over all manifests in the background marks every
-// image that names it as degraded.
+// Finds the images that use a damaged slice. When a read finds a damaged slice, a background pass over all manifests marks every image that
+// uses it as degraded.
 
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Log } from '../contract/runtime.ts'
@@ -9,7 +9,7 @@ import type { ImageTable } from './image-table.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { WorkQueue } from './work-queue.ts'
 
-/** Slices that wait for a pass; further ones are left to the next scrub, which finds all of them. */
+/** Maximum number of slices waiting for a pass. Further ones are ignored: the next scrub finds all damaged slices. */
 const PENDING_MAX = 10_000
 
 interface DamagedSlice {
@@ -27,10 +27,10 @@ export interface DamagedSlicesDeps {
   readonly pause: () => Promise<void>
 }
 
-/** Returns a function that reports a damaged slice; it never throws and never waits. Slices reported during a pass wait for the next one. */
+/** Returns a function that reports a damaged slice. It never throws or blocks. Slices reported during a pass wait for the next pass. */
 export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Array, reason: string) => void {
   const { log, table, manifests, damage, queue, pause } = deps
-  // By their first 48 bits, which are a safe integer.
+  // Keyed by the first 48 bits of the digest, which fit a safe integer.
   let pending = new Map<number, DamagedSlice>()
 
   const pass = async (signal: AbortSignal): Promise<void> => {
@@ -41,10 +41,10 @@ export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Arra
       try {
         using opened = await manifests.openOnce(image.id, image.manifestDigest)
         const found = await searchManifest(opened.manifest, sought, pause, signal)
-        if (found) await damage.markDamaged([rootName(image.id)], `a slice of it is damaged: ${found.reason}. ${SLICES_ACTION}`)
+        if (found) await damage.markDamaged([rootName(image.id)], `one of its slices is damaged: ${found.reason}. ${SLICES_ACTION}`)
       } catch (error) {
         signal.throwIfAborted()
-        // A manifest that cannot be read is a worse fault, which its next reader reports.
+        // The next reader of the manifest reports that it is unreadable.
         log.warn('a manifest could not be searched for damaged slices', { image: image.id, error })
       }
     }
@@ -56,7 +56,7 @@ export function createDamagedSlices(deps: DamagedSlicesDeps): (digest: Uint8Arra
   }
 }
 
-/** Returns the first slice of a manifest that is among those sought. */
+/** Returns the first slice of a manifest that is in `sought`. */
 async function searchManifest(
   manifest: Manifest,
   sought: ReadonlyMap<number, DamagedSlice>,

@@ -1,4 +1,4 @@
-// Examination of a new image: what its bytes are, what its slices take on the disk, and whether it has the digest that was declared.
+// Examines a new image: detects its format, counts its stored size, and verifies the declared digest.
 
 import type { Manifest } from '../../protocol/manifest.ts'
 import { PROBLEMS } from '../../protocol/problems.ts'
@@ -21,7 +21,7 @@ export interface ExaminationDeps {
   readonly damage: Damage
 }
 
-/** Examines an image; one with damaged slices is refused. Throws errors of the disk, and `data-corrupt` for a damaged manifest. */
+/** Examines an image. Refuses an image with damaged slices. Throws disk errors, and `data-corrupt` if the manifest is damaged. */
 export async function examineImage({ clock, slices, keeper, damage }: ExaminationDeps, id: string, signal: AbortSignal): Promise<Examination> {
   const { image, life } = keeper.need(id)
   const pause = (): Promise<void> => clock.sleep(0)
@@ -33,7 +33,7 @@ export async function examineImage({ clock, slices, keeper, damage }: Examinatio
     if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
     const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
     if (digest === life.declared.digest) return { inspection, storedSize, digest }
-    const reason = `Digest mismatch: ${life.declared.digest} was expected, the bytes that came have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
+    const reason = `Digest mismatch: expected ${life.declared.digest}, but the received bytes have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
     return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
   } catch (error) {
     if (!(error instanceof SliceUnreadable)) throw error

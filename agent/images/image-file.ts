@@ -1,5 +1,5 @@
-// The file image.json: metadata of one image on the mount path. A digest in front of the value makes one flipped byte
-// anywhere noticeable. Layout: docs/format.md, "image.json".
+// The file image.json: metadata of one image on the mount path. It starts with a digest of the metadata, so any flipped byte is detected.
+// Layout: docs/format.md, "image.json".
 //
 //   {"format":1,"digest":"sha256:<64 hex digits>","image":<JSON of the image>}\n
 
@@ -8,7 +8,7 @@ import { parseDigest, sha256 } from '../../protocol/digest.ts'
 import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } from '../../protocol/image.ts'
 import type { Image } from '../../protocol/image.ts'
 
-/** Longest image.json in bytes: the bounds on names, bindings and grants keep every image below it. */
+/** Maximum length of an image.json in bytes. The limits on names, bindings and grants keep every image below it. */
 export const IMAGE_FILE_BYTES_MAX = 2 * 1024 * 1024
 
 const HEAD = '{"format":1,"digest":"'
@@ -16,25 +16,25 @@ const MIDDLE = '","image":'
 const TAIL = '}\n'
 const DIGEST_TEXT_LENGTH = 71
 
-/** What the catalogue stores about an image beyond what clients see. */
+/** State of an image that clients do not see. */
 const lifeSchema = z.object({
-  /** What the uploader declared about the image; compared with the bytes before it becomes available. */
+  /** Properties declared by the uploader. They are compared with the bytes before the image becomes available. */
   declared: z
     .object({ digest: z.string().nullable(), format: imageFormatSchema.nullable(), kind: imageKindSchema.nullable() })
     .default({ digest: null, format: null, kind: null }),
-  /** Status before the recycle bin or before damage, to return to. */
+  /** Status to return to after the recycle bin or after damage. */
   before: z.object({ status: imageStatusSchema, statusReason: z.string().nullable() }).nullable().default(null),
-  /** What is damaged: slices of it, its manifest, or its metadata. */
+  /** Which part of the image is damaged. */
   damage: z.enum(['slices', 'manifest', 'metadata']).nullable().default(null),
-  /** When damage was last seen, in milliseconds since 1970: a scrub that began before does not clear it. */
+  /** When damage was last found, in milliseconds since 1970. A scrub that started earlier does not clear it. */
   damagedAtMs: z.number().default(0),
-  /** Whether the digest was only named by another store and not yet computed from the bytes here. */
+  /** Whether the digest was reported by another store and not computed by this one yet. */
   digestClaimed: z.boolean().default(false),
 })
 
 export type ImageLife = z.infer<typeof lifeSchema>
 
-/** An image as the catalogue holds it. */
+/** An image as the catalogue stores it. */
 export interface StoredImage {
   readonly image: Image
   readonly life: ImageLife
@@ -46,7 +46,7 @@ export function newLife(life: Partial<ImageLife> = {}): ImageLife {
   return { ...lifeSchema.parse({}), ...life }
 }
 
-/** Returns the bytes of an image.json. */
+/** Encodes an image.json. */
 export async function encodeImageFile(stored: StoredImage): Promise<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
   const value = encoder.encode(JSON.stringify({ ...stored.image, life: stored.life }))
@@ -59,7 +59,7 @@ export async function encodeImageFile(stored: StoredImage): Promise<Uint8Array<A
   return bytes
 }
 
-/** Reads an image.json; `damaged` says why it is not one. */
+/** Decodes an image.json. Returns the reason if it is damaged. */
 export async function decodeImageFile(bytes: Uint8Array<ArrayBuffer>): Promise<{ kind: 'whole'; stored: StoredImage } | { kind: 'damaged'; reason: string }> {
   const damaged = (reason: string) => ({ kind: 'damaged' as const, reason })
   const valueStart = HEAD.length + DIGEST_TEXT_LENGTH + MIDDLE.length
@@ -68,7 +68,7 @@ export async function decodeImageFile(bytes: Uint8Array<ArrayBuffer>): Promise<{
   const frame = new TextDecoder('latin1')
   const head = frame.decode(bytes.subarray(0, valueStart))
   const digest = parseDigest(head.slice(HEAD.length, HEAD.length + DIGEST_TEXT_LENGTH))
-  if (!head.startsWith(HEAD) || !head.endsWith(MIDDLE) || !digest) return damaged('it does not begin as an image.json of format 1 does')
+  if (!head.startsWith(HEAD) || !head.endsWith(MIDDLE) || !digest) return damaged('it does not start with the header of format 1')
   if (frame.decode(bytes.subarray(valueEnd)) !== TAIL) return damaged('its end is missing')
   const value = bytes.subarray(valueStart, valueEnd)
   if ((await sha256(value)) !== digest) return damaged('its digest does not match its bytes')

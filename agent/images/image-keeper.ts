@@ -1,4 +1,4 @@
-// Keeps the catalogue on the mount path and in memory the same: every change goes to image.json first.
+// Saves changes of images: writes image.json first, then updates the table in memory.
 
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
@@ -11,15 +11,15 @@ import type { ImageTable } from './image-table.ts'
 export interface ImageKeeper {
   readonly table: ImageTable
   folder(id: string): string
-  /** Images whose image.json is missing: a publish was cut, or the file was lost. Publishing them again completes them. */
+  /** Ids of images without an image.json, because a publish was interrupted or the file was lost. Publishing them again completes them. */
   readonly unfinished: Set<string>
   /** Returns the image. Throws `not-found`. */
   need(id: string): StoredImage
-  /** Writes image.json, durable when it resolves, then changes the table. The caller holds the lock of the image. */
+  /** Writes image.json, durable when it resolves, then updates the table. The caller holds the lock of the image. */
   save(stored: StoredImage): Promise<StoredImage>
-  /** Makes one change under the lock of the image; `edit` returns undefined to leave it as it is. */
+  /** Changes an image under its lock and returns it. `edit` returns undefined to change nothing. Throws `not-found`. */
   change(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<StoredImage>
-  /** Like `change`, but the change stays in memory even if the disk cannot be written: a finding is not lost to EROFS. */
+  /** Like `change`, but updates the table even if the disk cannot be written, so that damage is visible on a read-only disk. */
   note(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
 }
 
@@ -39,7 +39,7 @@ export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: 
     async save(stored) {
       const bytes = await encodeImageFile(stored)
       if (bytes.byteLength > IMAGE_FILE_BYTES_MAX)
-        throw problem('payload-too-large', `The metadata of ${stored.image.id} would be longer than ${IMAGE_FILE_BYTES_MAX} bytes.`)
+        throw problem('payload-too-large', `The metadata of image ${stored.image.id} exceeds ${IMAGE_FILE_BYTES_MAX} bytes.`)
       try {
         await disk.writeFileAtomic(join(folder(stored.image.id), 'image.json'), bytes)
       } catch (error) {

@@ -1,4 +1,4 @@
-// Looking images up: by id or name, a page of them, and how many there are.
+// Looks up images by id or name, lists them page by page, and counts them.
 
 import type { Image, ImageFilter } from '../../protocol/image.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
@@ -8,36 +8,36 @@ import { isDamaged } from './image-states.ts'
 import { pageOfImages } from './image-table.ts'
 import type { UniqueSizes } from './unique-sizes.ts'
 
-/** Ids that the problem of an ambiguous name lists. */
+/** Maximum number of ids listed in the problem for an ambiguous name. */
 const IDS_SHOWN_MAX = 10
 
-/** Counts of images by status, for the store and its metrics. */
+/** Numbers of images by status, for the store and its metrics. */
 export interface ImageCounts {
   readonly available: number
   readonly deleted: number
   readonly other: number
   /** Images outside the recycle bin whose slices, manifest or metadata are damaged. */
   readonly damaged: number
-  /** Bytes of all images as files. */
+  /** Total length of all images in bytes. */
   readonly imageBytes: number
 }
 
 export interface ImageLookup {
-  /** Returns the image published under this id; undefined when there is none. */
+  /** Returns the published image with this id, or undefined if there is none. */
   find(id: string): Image | undefined
-  /** Returns an image by id, or by name when exactly one image outside the recycle bin has it. */
+  /** Returns an image by id, or by name if exactly one image outside the recycle bin has this name. */
   resolve(idOrName: string): Image | undefined
-  /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` when several images have the name. */
+  /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` if several images have this name. */
   need(idOrName: string): Image
-  /** Like `need`, with its unique size counted where that is affordable. */
+  /** Like `need`, but counts the unique size of the image unless that is too expensive. */
   show(idOrName: string): Promise<Image>
   list(filter: ImageFilter, page: PageQuery): Page<Image>
-  /** Counts stored bytes that only these images hold, together; null where counting is not affordable. Throws as `need` does. */
+  /** Returns the stored bytes that only these images use, or null if counting is too expensive. Throws like `need`. */
   uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
   counts(): ImageCounts
 }
 
-/** Creates the look-ups over a table of images. */
+/** Creates the lookups over the images of a catalogue. */
 export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: ImageKeeper; readonly uniqueSizes: UniqueSizes }): ImageLookup {
   const { table } = keeper
   const withSize = (image: Image): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id) })

@@ -1,4 +1,4 @@
-// States of an image: which changes of status are allowed, and every change as a pure function. image-keeper.ts makes them durable.
+// The state machine of an image: the allowed transitions, and each change as a pure function. image-keeper.ts makes changes durable.
 
 import type { Image, ImageStatus } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -8,22 +8,22 @@ import { newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import type { Inspection } from './inspection/inspection.ts'
 
-/** Names that the detail of a problem lists. */
+/** Maximum number of instances listed in a problem. */
 const NAMES_SHOWN_MAX = 5
 
-/** Statuses that an image may get by one kind of change, by the status it has before. */
+/** Allowed target statuses of one kind of change, by current status. */
 type Transitions = Readonly<Partial<Record<ImageStatus, readonly ImageStatus[]>>>
 
 /**
- * Every allowed change of status. A new image starts as `creating` or, when it can never have content, as `error`. An image whose files
- * cannot be read is `fileUnavailable`: nothing may change it, because its image.json would be overwritten; load.ts reads it again.
+ * All allowed transitions. A new image starts as `creating`, or as `error` if it can never have content. An image with unreadable files is
+ * `fileUnavailable` and cannot change, because a change would overwrite its image.json. load.ts reads it again.
  */
 export const TRANSITIONS = {
   /** The inspection ended. */
   conclude: { creating: ['available', 'error'] },
   /** The inspection failed too often. */
   giveUp: { creating: ['error'] },
-  /** The digest was computed from the bytes; `error` when it is not the digest that the source named. */
+  /** The digest was computed. `error` if it differs from the digest that the source reported. */
   setDigest: { available: ['available', 'error'], degraded: ['degraded', 'error'] },
   markSliceDamage: { available: ['degraded'], degraded: ['degraded'], deleted: ['deleted'] },
   markManifestDamage: {
@@ -35,19 +35,19 @@ export const TRANSITIONS = {
     error: ['error'],
     deleted: ['deleted'],
   },
-  /** The damage is gone: the image gets its earlier status back. */
+  /** The image is intact again and returns to its earlier status. */
   clearDamage: {
     degraded: ['available'],
     error: ['creating', 'uploading', 'pending', 'available', 'degraded', 'error'],
     deleted: ['deleted'],
   },
-  /** A sync brought all bytes again; the image is inspected again. */
+  /** A sync copied the image again. It is inspected again. */
   resync: { degraded: ['creating'], error: ['creating'], deleted: ['creating'] },
-  /** To the recycle bin. */
+  /** Moves the image to the recycle bin. */
   bin: { available: ['deleted'], degraded: ['deleted'], error: ['deleted'] },
-  /** From the recycle bin with the status it had before. An image that never became available is inspected again. */
+  /** Restores the image from the recycle bin with its earlier status. An image that was never available is inspected again. */
   restore: { deleted: ['available', 'degraded', 'error'], error: ['creating'] },
-  /** The first step of removing an image for good. */
+  /** First step of removing an image permanently. */
   remove: {
     creating: ['deleting'],
     uploading: ['deleting'],
@@ -62,25 +62,25 @@ export const TRANSITIONS = {
 
 export type ImageChange = keyof typeof TRANSITIONS
 
-/** Returns whether a kind of change is possible from a status. */
+/** Returns whether a kind of change is allowed from a status. */
 export function allows(change: ImageChange, from: ImageStatus): boolean {
   return (TRANSITIONS as Record<ImageChange, Transitions>)[change][from] !== undefined
 }
 
-/** Returns a stored image with some members changed. The status stays as it is. */
+/** Returns a stored image with some members changed. The status does not change. */
 export function changed(stored: StoredImage, image: Partial<Omit<Image, 'status'>>, life: Partial<ImageLife> = {}): StoredImage {
   return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
 }
 
-/** Returns a stored image with another status. Throws an Error, which is a bug, when TRANSITIONS does not allow it. */
+/** Returns a stored image with another status. Throws an Error if TRANSITIONS does not allow the change, which is a bug. */
 function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> & Pick<Image, 'status'>, life: Partial<ImageLife> = {}): StoredImage {
   const { id, status } = stored.image
   const targets = (TRANSITIONS as Record<ImageChange, Transitions>)[change][status]
-  if (!targets?.includes(image.status)) throw new Error(`${change} must not take image ${id} from ${status} to ${image.status}`)
+  if (!targets?.includes(image.status)) throw new Error(`${change} must not change image ${id} from ${status} to ${image.status}`)
   return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
 }
 
-/** Returns a new image whose manifest is written. */
+/** Returns a new image with a written manifest. */
 export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
   return {
     image: {
@@ -121,7 +121,7 @@ export function refused(image: NewImage, length: number, statusReason: string, n
   return { image: { ...created, status: 'error', statusReason }, life: { ...life, damage: 'manifest' } }
 }
 
-/** Returns an image of another store as it starts here. Bindings and protection belong to a store, so they are not copied. */
+/** Returns the initial state of an image copied from another store. Bindings and protection belong to a store and are not copied. */
 export function adopted(image: Image, nowMs: number): StoredImage {
   const life = newLife({ declared: { digest: null, format: image.format, kind: image.kind }, digestClaimed: image.digest !== null })
   const begun = { status: 'creating', statusReason: null, uniqueSize: null, protected: false, bindings: [], deletedAt: null, expiresAt: null } as const
@@ -129,8 +129,8 @@ export function adopted(image: Image, nowMs: number): StoredImage {
 }
 
 /**
- * Returns what an image becomes when a sync has brought its manifest and slices again. An image that is damaged or in the recycle bin keeps
- * its metadata, bindings and protection; one that failed, or whose metadata was lost, starts as the source describes it.
+ * Returns the state of an image after a sync has copied its manifest and slices again. An image that is damaged or in the recycle bin keeps
+ * its metadata, bindings and protection. An image that failed, or whose metadata was lost, gets the metadata of the source.
  */
 export function resynced(there: StoredImage, source: Image, nowMs: number): StoredImage {
   const { image, life } = there
@@ -144,13 +144,14 @@ export function resynced(there: StoredImage, source: Image, nowMs: number): Stor
   return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, declared })
 }
 
-/** What the inspection of an image found; `digest` where it was computed, `storedSize` where it could be counted. */
+/** Result of examining an image. `digest` is set if it was computed; `storedSize` is null if it could not be counted. */
 export interface Examination {
   readonly inspection: Inspection
   readonly storedSize: number | null
   readonly digest?: string
 }
 
+/** Returns an image after its inspection: available, or an error if it was refused. */
 export function concluded(stored: StoredImage, { inspection, storedSize, digest: computed }: Examination, nowMs: number): StoredImage {
   const { format, virtualSize } = inspection
   const digest = computed ?? stored.image.digest
@@ -161,22 +162,22 @@ export function concluded(stored: StoredImage, { inspection, storedSize, digest:
   return moved('conclude', stored, { ...seen, status: 'available', statusReason: null, availableAt }, { damage: null, before: null })
 }
 
-/** Returns an image that could not be inspected. */
+/** Returns an image whose inspection has failed too often. */
 export function givenUp(stored: StoredImage, statusReason: string): StoredImage {
   return moved('giveUp', stored, { status: 'error', statusReason })
 }
 
-/** Returns whether the digest of an image still has to be computed from the bytes here. */
+/** Returns whether this store still has to compute the digest of an image. */
 export function lacksDigest({ image, life }: StoredImage): boolean {
   return allows('setDigest', image.status) && (image.digest === null || life.digestClaimed)
 }
 
-/** Returns an image with the digest computed here; an error when the source named another one. */
+/** Returns an image with the digest that this store computed, as an error if the source reported a different one. */
 export function withDigest(stored: StoredImage, digest: string): StoredImage {
   const { digest: claimed, status, statusReason } = stored.image
   const life = { digestClaimed: false }
   if (claimed === null || claimed === digest) return moved('setDigest', stored, { digest, status, statusReason }, life)
-  const mismatch = `Digest mismatch: the store it was copied from said ${claimed}, the bytes here have ${digest}. Compare both stores, then delete the wrong copy.`
+  const mismatch = `Digest mismatch: the source store reported ${claimed}, but the bytes in this store have ${digest}. Compare both stores, then delete the wrong copy.`
   return moved('setDigest', stored, { digest, status: 'error', statusReason: mismatch }, life)
 }
 
@@ -185,25 +186,25 @@ export function neverHadContent({ image, life }: StoredImage): boolean {
   return image.manifestDigest === null && life.damage === 'manifest'
 }
 
-/** Returns whether something of an image is damaged that an operator still wants: not in the recycle bin, and not of a refused image. */
+/** Returns whether an image is damaged and still wanted: images in the recycle bin and refused images do not count. */
 export function isDamaged(stored: StoredImage): boolean {
   const { status } = stored.image
   return stored.life.damage !== null && status !== 'deleted' && status !== 'deleting' && !neverHadContent(stored)
 }
 
-/** Returns an image with damaged slices; undefined when its slices no longer matter. */
+/** Returns an image with damaged slices, or undefined if its status does not depend on its slices. */
 export function withSliceDamage(stored: StoredImage, reason: string, nowMs: number): StoredImage | undefined {
   const { image, life } = stored
   if (!allows('markSliceDamage', image.status)) return undefined
   const damage = { damage: 'slices' as const, damagedAtMs: nowMs }
   const statusReason = reason.charAt(0).toUpperCase() + reason.slice(1)
   if (image.status !== 'deleted') return moved('markSliceDamage', stored, { status: 'degraded', statusReason }, damage)
-  // An image that failed before it came to the recycle bin must come back as an error.
+  // An image that was an error before it was deleted must be restored as an error.
   const wasServed = life.before?.status === 'available' || life.before?.status === 'degraded'
   return wasServed ? moved('markSliceDamage', stored, { status: 'deleted' }, { ...damage, before: { status: 'degraded', statusReason } }) : undefined
 }
 
-/** Returns an image with a damaged or missing manifest; undefined when that is known already or no longer matters. */
+/** Returns an image with a damaged or missing manifest, or undefined if it is already marked or being removed. */
 export function withManifestDamage(stored: StoredImage, reason: string): StoredImage | undefined {
   const { image, life } = stored
   if (life.damage === 'manifest' || !allows('markManifestDamage', image.status)) return undefined
@@ -213,7 +214,7 @@ export function withManifestDamage(stored: StoredImage, reason: string): StoredI
   return moved('markManifestDamage', stored, { status: 'error', statusReason }, { damage: 'manifest', before })
 }
 
-/** Returns the sentences about a damaged manifest that operators read. */
+/** Returns the status reason for a damaged manifest. */
 function manifestDamage(id: string, reason: string): string {
   return `Its manifest is damaged${reason}. ${manifestAction(id)}`
 }
@@ -223,7 +224,7 @@ export function manifestAction(id: string): string {
   return `Sync the image again from a store that has it, or restore images/${id}/manifest from a backup and run scrub; otherwise delete the image.`
 }
 
-/** Returns the image as it was before the damage, once the damage is gone. */
+/** Returns the image in its state before the damage. */
 export function withoutDamage(stored: StoredImage): StoredImage {
   const { image, life } = stored
   const whole = { damage: null, damagedAtMs: 0 }
@@ -232,22 +233,22 @@ export function withoutDamage(stored: StoredImage): StoredImage {
     return moved('clearDamage', stored, { status: 'deleted' }, { ...whole, ...(isDegraded && { before: { status: 'available', statusReason: null } }) })
   }
   if (image.status === 'degraded') return moved('clearDamage', stored, { status: 'available', statusReason: null }, whole)
-  // Slices do not make an image an error: it has another reason, which stays.
+  // Damaged slices do not make an image an error, so it is an error for another reason, which remains.
   if (life.damage !== 'manifest') return moved('clearDamage', stored, { status: 'error', statusReason: image.statusReason }, whole)
   const { status, statusReason } = life.before ?? { status: 'creating', statusReason: null }
-  // A degraded image stays so until a scrub has found its slices whole.
+  // A degraded image stays degraded until a scrub finds its slices intact.
   return moved('clearDamage', stored, { status, statusReason }, { ...whole, damage: status === 'degraded' ? 'slices' : null, before: null })
 }
 
-/** Returns an image in the recycle bin; it stays there until `expiresAt`, for ever when that is null. */
+/** Returns an image in the recycle bin. It stays there until `expiresAt`, or forever if that is null. */
 export function binned(stored: StoredImage, nowMs: number, expiresAt: string | null): StoredImage {
   const { status, statusReason } = stored.image
   return moved('bin', stored, { status: 'deleted', statusReason: null, deletedAt: formatTime(nowMs), expiresAt }, { before: { status, statusReason } })
 }
 
 /**
- * Returns an image taken out of the recycle bin, or one that never became available as it was before its inspection. Throws ProblemError
- * `wrong-status`, and `store-unavailable` when its files cannot be read.
+ * Returns an image restored from the recycle bin, or resets an image that was never available to its state before inspection. Throws
+ * ProblemError `wrong-status`, and `store-unavailable` if its files are unreadable.
  */
 export function restored(stored: StoredImage): StoredImage {
   const { image, life } = stored
@@ -263,19 +264,19 @@ export function restored(stored: StoredImage): StoredImage {
   return moved('restore', stored, { status, statusReason, ...outside }, { before: null })
 }
 
-/** Returns an image whose removal has begun. Throws ProblemError `store-unavailable` when its files cannot be read. */
+/** Returns an image that is being removed. Throws ProblemError `store-unavailable` if its files are unreadable. */
 export function removing(stored: StoredImage): StoredImage {
   refuseUnreadable(stored.image)
   return moved('remove', stored, { status: 'deleting', statusReason: null })
 }
 
-/** Throws ProblemError when the image cannot be read: image.json still holds all that is known of it and must not be overwritten. */
+/** Throws ProblemError if the files of the image are unreadable: its image.json is the only copy of its metadata and must not be overwritten. */
 export function refuseUnreadable(image: Image): void {
   if (image.status === 'fileUnavailable')
     throw problem('store-unavailable', `The files of image ${image.id} cannot be read now. ${image.statusReason ?? ''}`.trim())
 }
 
-/** Throws ProblemError when the image is protected, bound, or not yet inspected. */
+/** Throws ProblemError if the image is protected, bound, or not inspected yet. */
 export function refuseDeletion(image: Image): void {
   if (image.protected) throw problem('image-protected', `Image ${image.name} is protected against deletion.`)
   if (image.bindings.length > 0) {

@@ -1,4 +1,4 @@
-// The catalogue in memory: every image of the store by id, changed one at a time and only after the disk has it.
+// In-memory table of all images of the store, by id. Locks serialize the changes of each image.
 
 import { imageCursorSchema } from '../../protocol/image.ts'
 import type { Image, ImageFilter } from '../../protocol/image.ts'
@@ -10,21 +10,21 @@ import type { StoredImage } from './image-file.ts'
 
 export interface ImageTable {
   get(id: string): StoredImage | undefined
-  /** All images, newest first. */
+  /** Returns all images, newest first. */
   all(): readonly StoredImage[]
   put(stored: StoredImage): void
   remove(id: string): void
-  /** Runs one change of an image at a time, in the order asked for. */
+  /** Runs a function while holding the lock of an image. Waiting callers run in order. */
   locked<T>(id: string, run: () => Promise<T>): Promise<T>
-  /** All images in no order; cheaper than `all` after a change. */
+  /** Iterates over all images, unordered. Cheaper than `all` after a change. */
   each(): Iterable<StoredImage>
-  /** Counts every change of any image. */
+  /** Returns a counter that increases with every change of any image. */
   version(): number
-  /** Counts additions and removals; a figure over all images is valid until this changes. */
+  /** Returns a counter that increases when an image is added or removed. */
   revision(): number
 }
 
-/** Creates an empty table; `changed` is called after every change of any image. */
+/** Creates an empty table. Calls `changed` after every change of any image. */
 export function createImageTable(changed: () => void = () => {}): ImageTable {
   const images = new Map<string, StoredImage>()
   const locks = new Map<string, Promise<unknown>>()
@@ -51,7 +51,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
     async locked(id, run) {
       const before = locks.get(id) ?? Promise.resolve()
       const mine = before.then(run, run)
-      // The next change waits for the end, not for the outcome, which goes to the caller.
+      // The next caller waits for this one to end; its error goes to its own caller only.
       const ended = mine.catch(() => {})
       locks.set(id, ended)
       try {
@@ -66,7 +66,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
   }
 }
 
-/** Returns one page of images after the cursor, in the order given. Images in the recycle bin are listed only with `status=deleted`. */
+/** Returns one page of images after the cursor, in the given order. Images in the recycle bin are listed only with `status=deleted`. */
 export function pageOfImages(
   images: readonly StoredImage[],
   filter: ImageFilter,
@@ -108,7 +108,7 @@ function formatCursor(place: Place): string {
 
 function parseCursor(cursor: string): Place {
   const text = imageCursorSchema.safeParse(cursor)
-  if (!text.success) throw problem('invalid-input', 'The cursor is not one that this list gave out.', { action: 'Begin again without a cursor.' })
+  if (!text.success) throw problem('invalid-input', 'The cursor was not issued by this list.', { action: 'Start again without a cursor.' })
   const [ms = '', id = ''] = text.data.split('-')
   return { createdAt: formatTime(Number(ms)), id }
 }

@@ -1,4 +1,4 @@
-// Life of an image after it was published: its metadata changes, it is bound, granted, and restored from the recycle bin. removal.ts deletes it.
+// Changes of a published image: metadata, bindings, grants, and restoring from the recycle bin. removal.ts deletes images.
 
 import type { Image, ImagePatch } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -11,18 +11,18 @@ import { createRemoval } from './removal.ts'
 import type { Removal, RemovalDeps } from './removal.ts'
 import type { Settling } from './settling.ts'
 
-/** Instances that may be bound to one image, and grants it may have. */
+/** Maximum number of bindings and of grants per image. */
 export const BINDINGS_MAX = 1000
 export const GRANTS_MAX = 1000
 
 export interface LifeCycle extends Removal {
-  /** Changes metadata. Throws `limit-reached` when the new owner may not have another image. */
+  /** Changes metadata. Throws `limit-reached` if the new owner has reached the image limit. */
   patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
   bind(id: string, instance: string, actor: string): Promise<Image>
   unbind(id: string, instance: string, actor: string): Promise<Image>
   grant(id: string, subject: string, actor: string): Promise<Image>
   revoke(id: string, subject: string, actor: string): Promise<Image>
-  /** Takes an image out of the recycle bin as it was. An image that failed before it was available is inspected again. */
+  /** Restores an image from the recycle bin with its earlier status. An image that failed before it was available is inspected again. */
   restore(id: string, actor: string): Promise<Image>
 }
 
@@ -51,7 +51,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
     ...createRemoval(deps),
     async patch(id, patch, actor) {
       using claims = new DisposableStack()
-      return await edit(id, actor, 'its description was changed', (stored) => {
+      return await edit(id, actor, 'its metadata was changed', (stored) => {
         // An image in the recycle bin is counted when it is restored.
         if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner }))
         return changed(stored, patch as Partial<Omit<Image, 'status'>>)
@@ -78,7 +78,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         stored.image.grants.includes(subject) ? changed(stored, { grants: stored.image.grants.filter((name) => name !== subject) }) : undefined,
       ),
     async restore(id, actor) {
-      // An image that comes back as available must have its manifest.
+      // A restored image may become available only if its manifest is intact.
       if (keeper.need(id).image.status === 'deleted') await deps.damage.verifyManifest(id)
       using claims = new DisposableStack()
       const { image } = await keeper.change(id, (stored) => {
@@ -94,6 +94,6 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
 }
 
 function withMember(set: readonly string[], member: string, countMax: number, what: string): string[] {
-  if (set.length >= countMax) throw problem('limit-reached', `An image may have ${countMax} ${what}.`)
+  if (set.length >= countMax) throw problem('limit-reached', `An image can have at most ${countMax} ${what}.`)
   return [...set, member].toSorted()
 }

@@ -1,5 +1,5 @@
-// Loads the catalogue at start: every folder of images/ becomes an image in memory. A damaged one becomes an image with status error, and
-// does not affect the others.
+// Loads the catalogue at start: every folder in images/ becomes an image in memory. A damaged image gets status `error` and does not affect
+// others.
 
 import { join } from 'node:path'
 import { errorCode, errorText } from '../../protocol/errors.ts'
@@ -17,7 +17,7 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 /** Images read in parallel. */
 const LOADS_MAX = 16
-/** Incomplete files that a crash left; nothing refers to them. */
+/** Suffix of incomplete files left by a crash. Nothing refers to them. */
 const TEMPORARY_SUFFIX = '.tmp'
 
 export interface LoadDeps {
@@ -25,14 +25,15 @@ export interface LoadDeps {
   readonly clock: Clock
   readonly log: Log
   readonly emit: EmitEvent
-  /** Folder of all images, and the one for damaged files. */
+  /** Folder of all images. */
   readonly folder: string
+  /** Folder for damaged files. */
   readonly quarantine: string
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
 }
 
-/** Fills the table and returns the ids in no particular order. Throws only when the folder of all images cannot be listed. */
+/** Loads all images into the table and returns their ids, unordered. Throws only if the folder of all images cannot be listed. */
 export async function loadImages(deps: LoadDeps): Promise<string[]> {
   const ids: string[] = []
   const names = (await deps.disk.list(deps.folder))[Symbol.iterator]()
@@ -48,12 +49,12 @@ export async function loadImages(deps: LoadDeps): Promise<string[]> {
       ids.push(name)
     }
   }
-  // All share one iterator, so each name is read once.
+  // All workers share one iterator, so each name is read once.
   await Promise.all(Array.from({ length: LOADS_MAX }, takeOver))
   return ids
 }
 
-/** Reads one image; undefined when nothing of it is left. */
+/** Reads one image. Returns undefined and removes its folder if the folder is empty. */
 export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage | undefined> {
   const { disk, log, keeper, manifests } = deps
   const path = join(keeper.folder(id), 'image.json')
@@ -69,7 +70,7 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
     }
     const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
     if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
-    if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it is the one of ${decoded.stored.image.id}`)
+    if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it belongs to image ${decoded.stored.image.id}`)
     return await withLookAtManifest(manifests, decoded.stored)
   } catch (error) {
     if (error instanceof RangeError) return quarantined(deps, id, error.message)
@@ -107,7 +108,7 @@ async function withLookAtManifest(manifests: ManifestFiles, stored: StoredImage)
   }
 }
 
-/** Moves a damaged image.json to quarantine and writes one that records the damage, so that the next start finds the same state. */
+/** Moves a damaged image.json to quarantine and writes a new one that records the damage, so that the next start finds the same state. */
 async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<StoredImage> {
   const { disk, log, emit, keeper, clock } = deps
   const name = `${id}.image.json.${clock.nowMs()}`
@@ -124,17 +125,17 @@ async function quarantined(deps: LoadDeps, id: string, reason: string): Promise<
   }
 }
 
-/** Returns an image without metadata, described by its manifest alone. */
+/** Returns an image whose metadata is lost: its length and manifest digest come from its manifest. */
 async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promise<StoredImage> {
   try {
     using found = await deps.manifests.openOnce(id, null)
-    const statusReason = `${what} Its bytes are there: restore it and name it again, or delete it.`
+    const statusReason = `${what} Its content is intact: restore the image and set its name again, or delete it.`
     return nameless(deps, id, { status: 'error', statusReason, manifestDigest: found.digest, length: found.manifest.imageLength })
   } catch (error) {
     if (!(error instanceof ManifestInvalid)) throw error
     return nameless(deps, id, {
       status: 'error',
-      statusReason: `${what} Its manifest is damaged too: ${error.message}. Sync it again from a store that has it, or delete it.`,
+      statusReason: `${what} Its manifest is damaged too: ${error.message}. Sync the image again from a store that has it, or delete it.`,
     })
   }
 }

@@ -1,5 +1,5 @@
-// Limit on the images of one owner (`images.max-per-owner`): the one place that decides whether an owner may get another image, whichever
-// way the image comes: upload, concatenation, change of owner, restore from the recycle bin, sync.
+// Limit on the number of images per owner (`images.max-per-owner`). It is checked here for every way an owner gets an image: upload,
+// concatenation, change of owner, restore from the recycle bin, and sync.
 
 import type { Image } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -7,24 +7,24 @@ import type { ProblemError } from '../../protocol/problems.ts'
 import type { OwnedImage } from '../contract/images.ts'
 
 export interface OwnerLimitDeps {
-  /** Images that one owner may have outside the recycle bin; 0 is no limit. */
+  /** Maximum number of images per owner outside the recycle bin; 0 means no limit. */
   readonly imagesMax: number
   /** Every image of the store. */
   readonly images: () => Iterable<Image>
-  /** Images that unfinished uploads will become. They count from the moment the upload exists, so that parallel uploads cannot pass the limit. */
+  /** Images that unfinished uploads will become. They count as soon as the upload exists, so that parallel uploads cannot exceed the limit. */
   readonly expected: () => Iterable<OwnedImage>
 }
 
 export interface OwnerLimit {
   /**
-   * Claims a place for an image under its owner until disposed: by then the image or its upload must exist, or it is not coming. An image
-   * that counts for this owner already needs no place. Images without an owner count together, as those of one owner. Throws ProblemError
-   * `limit-reached`.
+   * Counts an image towards the limit of its owner until disposed. Dispose the claim once the image or its upload exists, or has failed. An
+   * image that already counts for this owner is not counted twice. Images without an owner count together as those of one owner. Throws
+   * ProblemError `limit-reached`.
    */
   claim(image: OwnedImage): Disposable
 }
 
-/** Creates the limit of a store. Each claim looks at every image and every unfinished upload once. */
+/** Creates the limit of a store. Each claim scans all images and unfinished uploads once. */
 export function createOwnerLimit({ imagesMax, images, expected }: OwnerLimitDeps): OwnerLimit {
   const claims = new Set<OwnedImage>()
   return {
@@ -45,7 +45,7 @@ export function createOwnerLimit({ imagesMax, images, expected }: OwnerLimitDeps
   }
 }
 
-/** Returns whether an image takes one of the places of its owner: every image does that is neither in the recycle bin nor being removed. */
+/** Returns whether an image counts towards the limit of its owner: it is neither in the recycle bin nor being removed. */
 export function countsForOwner({ status }: Image): boolean {
   return status !== 'deleted' && status !== 'deleting'
 }

@@ -1,12 +1,13 @@
-// Prune: which images of the recycle bin are past their retention.
+// Plans a prune: selects the images in the recycle bin whose retention has ended.
 
 import type { Image } from '../../protocol/image.ts'
 
 export interface PrunePlan {
-  /** Images whose retention has ended, and those whose removal was once begun. */
+  /** Images whose retention has ended (`expired`), and images whose removal was interrupted (`unfinished`). */
   readonly purge: readonly { readonly id: string; readonly name: string; readonly reason: 'expired' | 'unfinished' }[]
 }
 
+/** Returns the images to purge at `nowMs`. */
 export function planPrune(images: Iterable<Image>, nowMs: number): PrunePlan {
   const purge: { id: string; name: string; reason: 'expired' | 'unfinished' }[] = []
   for (const { id, name, status, expiresAt } of images) {

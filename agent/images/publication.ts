@@ -1,8 +1,8 @@
-// Publication: brings an image into the catalogue.
+// Publication: adds an image to the catalogue.
 //
 //   manifest durable → image.json durable (creating) → settling.ts: inspection → declared digest verified → available | error
 //
-// A crash leaves either nothing of the image but slices, or an image that the next start continues with.
+// A crash leaves either unreferenced slices only, or an image that the next start resumes.
 
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/image.ts'
@@ -30,7 +30,7 @@ export type Publication = Pick<ImagePublisher, 'publish' | 'refuse' | 'adopt'>
 /** Creates the publication of a catalogue. */
 export function createPublication(deps: PublicationDeps): Publication {
   const { disk, clock, emit, keeper, manifests, settling } = deps
-  /** Returns the image that is published under this id already. */
+  /** Returns the published image with this id. */
   const published = (id: string): Image | undefined => {
     if (!isId('img', id)) throw new Error(`${id} is not the id of an image`)
     return keeper.unfinished.has(id) ? undefined : keeper.table.get(id)?.image
@@ -42,7 +42,7 @@ export function createPublication(deps: PublicationDeps): Publication {
         if (known) return known
         const { digest } = await storeManifest(deps, image.id, () => manifests.writeContent(image.id, content))
         const stored = await store(deps, fresh(image, content.length, digest, clock.nowMs()))
-        emit({ type: 'image.created', severity: 'info', subject: image.id, message: `Image ${image.draft.name} is here and is being inspected.` })
+        emit({ type: 'image.created', severity: 'info', subject: image.id, message: `Image ${image.draft.name} was created and is being inspected.` })
         settling.resume(image.id)
         return stored.image
       }),
@@ -58,7 +58,7 @@ export function createPublication(deps: PublicationDeps): Publication {
     async adopt(image, manifest) {
       if (!isId('img', image.id)) throw problem('invalid-input', `"${image.id}" is not the id of an image.`)
       const isNew = await keeper.table.locked(image.id, () => adoptLocked(deps, image, manifest))
-      // A copy counts as done when it can be used.
+      // The copy is complete once the image has been inspected.
       if (isNew) await settling.settle(image.id)
       return isNew
     },
@@ -84,7 +84,7 @@ async function store({ keeper, crashPoint }: PublicationDeps, stored: StoredImag
   return saved
 }
 
-/** Adds, restores or repairs an image that was copied; false when it is there already. The caller holds the lock of the image. */
+/** Adds, restores or repairs a copied image. Returns false if it already exists. The caller holds the lock of the image. */
 async function adoptLocked(deps: PublicationDeps, image: Image, manifest: Manifest): Promise<boolean> {
   const { clock, keeper, manifests, ownerLimit } = deps
   const { id } = image
@@ -106,10 +106,10 @@ async function adoptLocked(deps: PublicationDeps, image: Image, manifest: Manife
   return true
 }
 
-/** Throws ProblemError when the image that is here must stay as it is. */
+/** Throws ProblemError if the existing image must not be replaced. */
 function refuseAdoption({ image: there, life }: StoredImage, { id, manifestDigest }: Image): void {
-  if (there.status === 'fileUnavailable') throw problem('store-unavailable', `The files of image ${id} cannot be read here.`)
+  if (there.status === 'fileUnavailable') throw problem('store-unavailable', `The files of image ${id} in this store cannot be read.`)
   if (there.status !== 'error' && there.manifestDigest !== manifestDigest && life.damage !== 'metadata')
-    throw problem('conflict', `There is another image with the id ${id} here, named ${there.name}, with other bytes.`)
-  if (there.status === 'deleting') throw problem('wrong-status', `Image ${there.name} is being removed here.`)
+    throw problem('conflict', `This store has another image with the id ${id}, named ${there.name}, with different content.`)
+  if (there.status === 'deleting') throw problem('wrong-status', `Image ${there.name} is being removed from this store.`)
 }

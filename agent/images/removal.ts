@@ -1,7 +1,7 @@
-// Removal of an image: to the recycle bin, and for good.
+// Removal of an image: moves it to the recycle bin, or purges it permanently.
 //
-// Purge: image.json says deleting → the manifest is gone, durably → the folder is gone. From the second step on gc may
-// remove the slices. The next start continues a purge that a crash interrupted.
+// Purge: set status `deleting` in image.json → remove the manifest durably → remove the folder. After the second step, gc may remove the slices.
+// The next start resumes a purge that a crash interrupted.
 
 import { errorText } from '../../protocol/errors.ts'
 import type { Image } from '../../protocol/image.ts'
@@ -19,7 +19,7 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
 
-/** What deleting an image means: removed immediately, kept in the recycle bin for a time, or kept there for ever. */
+/** What deleting an image does: removes it immediately, keeps it in the recycle bin for `retentionMs`, or keeps it there forever. */
 export interface RetentionPolicy {
   readonly deletion: 'immediate' | 'delayed' | 'never'
   readonly retentionMs: number
@@ -28,17 +28,17 @@ export interface RetentionPolicy {
 export interface PruneReport {
   readonly dryRun: boolean
   readonly purged: PrunePlan['purge']
-  /** Images that could not be purged, with the reason; the next prune tries again. */
+  /** Images that could not be purged, with the reason. The next prune retries them. */
   readonly failed: readonly { readonly id: string; readonly reason: string }[]
 }
 
 export interface Removal {
   /**
-   * Moves an image to the recycle bin and returns it, or removes it for good and returns undefined. An image that is in the bin already stays
-   * there unless `permanent`, which bypasses the bin: the way out of a full disk that does not wait for the retention.
+   * Moves an image to the recycle bin and returns it, or removes it permanently and returns undefined. An image that is already in the bin
+   * stays there unless `permanent` is set, which bypasses the bin: on a full disk, operators need not wait for the retention to end.
    */
   delete(id: string, actor: string, options?: { readonly permanent: boolean }): Promise<Image | undefined>
-  /** Removes an image for good, whatever its status. */
+  /** Removes an image permanently, in any status in which its files are readable. */
   purge(id: string, actor: string): Promise<void>
   /** Purges images whose retention has ended. */
   prune(options: { readonly dryRun: boolean; readonly signal?: AbortSignal }): Promise<PruneReport>
@@ -94,7 +94,7 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
   for (const victim of plan.purge) {
     signal?.throwIfAborted()
     try {
-      // The plan is checked again under the lock: the image may have been restored meanwhile.
+      // Checked again under the lock: the image may have been restored in the meantime.
       const isGone = await keeper.table.locked(victim.id, async () => {
         const stored = keeper.table.get(victim.id)
         if (!stored || planPrune([stored.image], clock.nowMs()).purge.length === 0) return false
@@ -110,14 +110,14 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
   return { purged, failed }
 }
 
-/** Removes an image for good. The caller holds the lock of the image. */
+/** Removes an image permanently. The caller holds the lock of the image. */
 async function purgeLocked({ disk, emit, crashPoint, keeper, manifests }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
   const { id, name } = stored.image
   const marked = removing(stored)
   try {
     await keeper.save(marked)
   } catch (error) {
-    // A full disk must not prevent making room: the removal of the manifest alone decides.
+    // Deleting must work on a full disk: gc can free the slices as soon as the manifest is removed.
     if (!(error instanceof ProblemError) || !isDiskFull(error.cause)) throw error
     keeper.table.put(marked)
   }
@@ -132,11 +132,11 @@ async function purgeLocked({ disk, emit, crashPoint, keeper, manifests }: Remova
   crashPoint('images:purge-removed')
   keeper.table.remove(id)
   keeper.unfinished.delete(id)
-  emit({ type: 'image.purged', severity: 'info', subject: id, message: `Image ${name} is removed for good; cleanup gives its space back.`, actor })
+  emit({ type: 'image.purged', severity: 'info', subject: id, message: `Image ${name} was removed permanently; cleanup frees its space.`, actor })
 }
 
 function keptForEver({ name }: Image): ProblemError {
-  return problem('feature-disabled', `Image ${name} stays: this store keeps deleted images for ever.`, {
+  return problem('feature-disabled', `Image ${name} cannot be removed: this store keeps deleted images forever.`, {
     action: 'Set images.deletion to delayed or immediate in the configuration of the store.',
   })
 }

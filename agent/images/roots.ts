@@ -1,5 +1,5 @@
-// Roots for gc: every image of the catalogue, the recycle bin included, keeps its slices, and so does every content that is being sent, even
-// if its image is removed meanwhile.
+// Roots for gc: the slices of every image, including those in the recycle bin, and of every image that is being read, even if the image is
+// removed while it is read.
 
 import type { ImageStatus } from '../../protocol/image.ts'
 import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
@@ -18,9 +18,9 @@ export interface RootsDeps {
   readonly holds: ContentHolds
 }
 
-/** Contents that are being read. A restart ends every reader, so they are kept in memory only. */
+/** Manifests pinned by readers. They are kept in memory only, because a restart ends every reader. */
 export interface ContentHolds {
-  /** Keeps the slices of a manifest until disposed. */
+  /** Pins the slices of a manifest until disposed. */
   add(id: string, manifest: Manifest): Disposable
   list(): Iterable<SliceRoot>
 }
@@ -40,8 +40,8 @@ export function createContentHolds(): ContentHolds {
 }
 
 /**
- * Creates the roots of all images. A root throws when the disk cannot read its manifest, and has a fault when the manifest is damaged or
- * missing: in both cases gc removes nothing.
+ * Creates the roots of all images. A root throws if the disk cannot read its manifest, and has a fault if the manifest is damaged or missing.
+ * In both cases gc removes nothing.
  */
 export function createImageRoots(deps: RootsDeps): SliceRoots {
   return {
@@ -73,7 +73,7 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
         const status = (): ImageStatus => keeper.table.get(id)?.image.status ?? 'deleting'
         if (status() !== 'deleting') await damage.manifestDamaged(id, error.message)
         yield* manifests.salvage(id)
-        // Once an operator has deleted an image that is known as damaged, what can be salvaged is enough.
+        // After an operator has deleted an image known to be damaged, only its salvaged entries are kept.
         const isGivenUp = status() === 'deleted' && (before.life.damage === 'manifest' || before.life.damage === 'metadata')
         if (status() !== 'deleting' && !isGivenUp)
           fault = { reason: `the manifest of image ${before.image.name} (${id}) is damaged: ${error.message}`, action: manifestAction(id) }

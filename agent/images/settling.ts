@@ -1,5 +1,5 @@
-// Settling: an image that is `creating` becomes available or an error, and an available one gets its digest. Both run in the background, and
-// the next start continues what a crash interrupted.
+// Settling: inspects images with status `creating`, which makes them available or errors, and computes the digests of available images. Both run
+// in the background, and the next start resumes work that a crash interrupted.
 
 import { errorText } from '../../protocol/errors.ts'
 import type { CrashPoint, Log } from '../contract/runtime.ts'
@@ -16,13 +16,13 @@ import type { WorkQueue } from './work-queue.ts'
 
 /** Images inspected in parallel: an inspection reads a few hundred kilobytes. */
 const INSPECTIONS_MAX = 2
-/** Estimated time of an inspection in milliseconds: it sets how the images of several owners alternate. */
+/** Estimated time of an inspection in milliseconds, for alternating between owners. */
 const INSPECTION_MS = 100
-/** Bytes that are hashed in a millisecond, to estimate how long a digest takes. */
+/** Bytes hashed per millisecond, for estimating how long a digest takes. */
 const HASHED_BYTES_PER_MS = 1_000_000
-/** From this length on, a digest takes minutes and is verified in a queue of its own, because verifications are not interrupted. */
+/** Images of at least this length are verified in a separate queue: their digests take minutes, and verifications are not interrupted. */
 export const LONG_IMAGE_BYTES = 32 * 1024 ** 3
-/** Attempts at an inspection that fails because of the disk, and the wait between them in milliseconds. */
+/** Maximum attempts at an inspection that fails because of disk errors, and the wait between them in milliseconds. */
 const ATTEMPTS_MAX = 10
 const ATTEMPT_WAIT_MS = 30_000
 
@@ -30,29 +30,29 @@ export interface SettlingDeps extends ExaminationDeps {
   readonly log: Log
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
-  /** Milliseconds since a body of an upload last arrived at full speed; 0 while one does. Digests that no client waits for stop meanwhile. */
+  /** Returns the milliseconds since an upload last received a body at full speed, 0 while one does. Digests that no client waits for pause. */
   readonly quietMs: () => number
 }
 
 export interface Settling extends AsyncDisposable {
-  /** Orders the work that an image lacks: its inspection while it is `creating`, its digest once it is available. */
+  /** Queues the pending work of an image: its inspection while it is `creating`, its digest once it is available. */
   resume(id: string): void
-  /** Inspects an image now and resolves when it is no longer `creating`. */
+  /** Inspects an image without queueing. Resolves when it is no longer `creating`. */
   settle(id: string): Promise<void>
-  /** Resolves when no inspection and no digest is in progress. */
+  /** Resolves when no inspection or digest is pending. */
   settled(): Promise<void>
 }
 
-/** Creates the queues. Disposing aborts what runs. */
+/** Creates the queues. Disposing aborts running work. */
 export function createSettling(deps: SettlingDeps): Settling {
   const { clock, log, keeper } = deps
   const onFailure = (key: string, error: unknown): void => {
-    // Work on an image that was removed meanwhile may fail.
+    // Work on an image that has since been removed may fail.
     if (keeper.table.get(key)) log.error('work on an image failed', { image: key, error })
   }
   const createQueue = (concurrency: number): WorkQueue => createWorkQueue({ clock, concurrency, onFailure })
   const inspections = createQueue(INSPECTIONS_MAX)
-  // Digests that a client waits for must wait neither for the others nor for an image of a terabyte.
+  // Digests that a client waits for must not wait for other digests, nor for an image of a terabyte.
   const verifications = createQueue(1)
   const longVerifications = createQueue(1)
   const digests = createQueue(1)
@@ -81,7 +81,7 @@ export function createSettling(deps: SettlingDeps): Settling {
     resume,
     settle: (id) => settle(id, ended.signal),
     async settled() {
-      // An inspection may order a digest, so the queue of digests is the last.
+      // An inspection may queue a digest, so the queue of digests is last.
       for (const queue of queues) await queue.idle()
     },
     async [Symbol.asyncDispose]() {
@@ -91,7 +91,7 @@ export function createSettling(deps: SettlingDeps): Settling {
   }
 }
 
-/** Inspects an image until that works or has failed too often. */
+/** Inspects an image, with retries. */
 async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal): Promise<void> {
   const { clock, log, keeper, crashPoint } = deps
   for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
@@ -111,7 +111,7 @@ async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal):
 }
 
 async function giveUp(deps: SettlingDeps, id: string, cause: unknown): Promise<void> {
-  const statusReason = `It could not be inspected: ${errorText(cause)}. Check the mount path, then restore the image to have it inspected again.`
+  const statusReason = `The inspection failed: ${errorText(cause)}. Check the mount path, then restore the image to inspect it again.`
   await deps.damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
   announceOutcome(deps, id)
 }
@@ -124,7 +124,7 @@ export function announceOutcome({ keeper, emit }: Pick<SettlingDeps, 'keeper' | 
     emit({ type: 'image.failed', severity: 'error', subject: id, message: `Image ${image.name}: ${image.statusReason ?? 'failed'}` })
 }
 
-/** Computes the digest of an available image and compares it with the one that another store named. */
+/** Computes the digest of an available image and compares it with the digest that another store reported. */
 async function computeDigest(deps: SettlingDeps, id: string, standAside: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
   const { clock, slices, keeper, damage, crashPoint } = deps
   await standAside(signal)

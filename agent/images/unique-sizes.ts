@@ -1,5 +1,5 @@
-// Bytes that only some images hold, which is what deleting them together would free. The figure of a single image is kept
-// until an image is added or removed. Counts run one at a time, because each may take about 110 MB of memory.
+// Unique sizes: the stored bytes that only the given images use, and that deleting them together would free. The size of a single image is
+// cached until an image is added or removed. Counts run one at a time, because each may use about 110 MB of memory.
 
 import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
@@ -10,15 +10,15 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { ReadBudget } from './manifests/slice-sizes.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
 
-/** Counts that may wait; a further one is refused with null. */
+/** Maximum number of waiting counts. Further ones return null. */
 export const UNIQUE_COUNTS_WAITING_MAX = 16
-/** Bytes of an image per entry of its manifest, to estimate what a count would read before it begins. */
+/** Assumed bytes of an image per manifest entry, for estimating what a count would read. */
 const BYTES_PER_ENTRY = 64 * 1024
 
 export interface UniqueSizes {
-  /** Returns the size of an image if it was counted and is still valid, else null. */
+  /** Returns the cached size of an image, or null if it is not cached or no longer valid. */
   known(id: string): number | null
-  /** Counts the stored bytes that only these images hold, together; null when that would read too much or too many counts wait. */
+  /** Returns the stored bytes that only these images use, or null if counting would read too much or too many counts are waiting. */
   count(ids: readonly string[]): Promise<number | null>
 }
 
@@ -63,14 +63,14 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
       for (const id of own) {
         const image = table.get(id)?.image
         if (image?.status === 'fileUnavailable') return null
-        // An image that failed before it had a manifest holds nothing.
+        // An image that failed before it had a manifest uses no slices.
         if (image?.manifestDigest === null) continue
         manifests.push(held.use(await read(id)).manifest)
         if (manifests.reduce((sum, { count }) => sum + count, 0) > UNIQUE_SLICES_MAX) break
       }
       size = await countUniqueSize(manifests, others(), { sizes: deps.sizes, pause: () => clock.sleep(0) })
     } catch (error) {
-      // The size is informative: the answer goes without it. A damaged manifest is reported by its next reader.
+      // The size is informative, so it is null in the response. The next reader of a damaged manifest reports it.
       log.debug('a unique size could not be counted', { images: ids.length, error })
       if (!budget.isSpent) return null
     }
@@ -93,7 +93,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   }
 }
 
-/** Opens a manifest. Throws RangeError when the budget does not allow it. */
+/** Opens a manifest. Throws RangeError if it exceeds the budget. */
 async function readWithin(budget: ReadBudget, { manifests, table }: UniqueSizesDeps, id: string): Promise<HeldManifest> {
   const held = await manifests.openOnce(id, table.get(id)?.image.manifestDigest ?? null)
   try {
@@ -105,7 +105,7 @@ async function readWithin(budget: ReadBudget, { manifests, table }: UniqueSizesD
   }
 }
 
-/** Bytes of all manifests, estimated from the lengths of the images. */
+/** Returns the total bytes of all manifests, estimated from the lengths of the images. */
 function estimatedRead(table: ImageTable): number {
   let bytes = 0
   for (const { image } of table.all()) bytes += manifestLength(Math.ceil(image.length / BYTES_PER_ENTRY))

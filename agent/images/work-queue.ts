@@ -1,24 +1,24 @@
-// A queue for background work: a bounded number of items runs in parallel, and no key waits twice. Short work goes first, but every item ages,
-// and the items of one account are spread, so that neither one long item nor one busy account delays all others.
+// A queue for background work. Runs a bounded number of items in parallel and queues each key at most once. Short items run first, but items age,
+// and the items of one account are spread out, so that neither a long item nor a busy account delays all others.
 
 import type { Clock } from '../contract/runtime.ts'
 
-/** What decides when an item runs. */
+/** Determines when an item runs. */
 export interface WorkOptions {
-  /** Estimated length in milliseconds; 0 when not given. */
+  /** Estimated run time in milliseconds. Default: 0. */
   readonly costMs?: number
-  /** Whose work it is: items of one account are due one after another. Without it, an item is due by its own cost alone. */
+  /** Items of one account are due one after another. Without an account, only the cost of the item determines when it is due. */
   readonly account?: string
 }
 
 export interface WorkQueue extends AsyncDisposable {
   /**
-   * Adds work under a key; work that waits under this key already is replaced and keeps its place. An item is due once its cost has passed since
-   * it was added, or since the item before it of the same account was due; the item that is due first runs first. So an item waits at most for
-   * those that were due before it, however many shorter ones come later. Failures are reported to `onFailure`.
+   * Adds work under a key. Replaces work already waiting under this key, which keeps its due time. An item is due once its cost has passed
+   * since it was added, or since the previous item of the same account was due. The item that is due first runs first, so an item waits only
+   * for items due before it, no matter how many shorter ones are added later. Reports failures to `onFailure`.
    */
   add(key: string, run: (signal: AbortSignal) => Promise<void>, options?: WorkOptions): void
-  /** Resolves when nothing waits and nothing runs. */
+  /** Resolves when no item is waiting or running. */
   idle(): Promise<void>
 }
 
@@ -35,10 +35,10 @@ interface Item {
   readonly account: string | undefined
 }
 
-/** Creates an empty queue. Disposing aborts what runs, drops what waits, and resolves when all has ended. */
+/** Creates an empty queue. Disposing aborts running items, discards waiting ones, and resolves once no item is running. */
 export function createWorkQueue({ clock, concurrency, onFailure }: WorkQueueDeps): WorkQueue {
   const waiting = new Map<string, Item>()
-  /** Items that wait for each account, and when the last one is due. */
+  /** Number of waiting items per account, and when the last one is due. */
   const accounts = new Map<string, { items: number; lastDueMs: number }>()
   const ended = new AbortController()
   let running = 0
@@ -102,7 +102,7 @@ export function createWorkQueue({ clock, concurrency, onFailure }: WorkQueueDeps
   }
 }
 
-/** Returns the item that is due first; of several, the one that was added first. */
+/** Returns the item that is due first; if several are due at the same time, the one added first. */
 function firstDue(waiting: ReadonlyMap<string, Item>): [string, Item] | undefined {
   let first: [string, Item] | undefined
   for (const entry of waiting) if (!first || entry[1].dueMs < first[1].dueMs) first = entry

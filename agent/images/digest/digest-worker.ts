@@ -1,5 +1,4 @@
-// Worker that computes the SHA-256 of the pieces of one image, so that the event loop stays free while it is read.
-// Each buffer is transferred to this thread and back, to be filled again.
+// Worker that computes the SHA-256 of one image, so that the event loop stays free. Buffers are transferred to this thread and back for reuse.
 
 import { lowerThreadPriority, PRIORITY_OF_BACKGROUND } from '../../contract/thread-priority.ts'
 import type { DigestAnswer, DigestOrder } from './whole-digest.ts'
@@ -13,7 +12,7 @@ self.addEventListener('message', (event: MessageEvent<DigestOrder>) => {
   const order = event.data
   switch (order.kind) {
     case 'background':
-      // The reader of the slices waits for this thread, so it slows down with it.
+      // Reading slices slows down too, because it waits for this thread.
       lowerThreadPriority(PRIORITY_OF_BACKGROUND)
       return
     case 'piece':

@@ -1,4 +1,4 @@
-// SHA-256 of a whole image, as `sha256sum` gives it: its slices read back, its zeros counted, both hashed in a worker.
+// Computes the SHA-256 of a complete image, as `sha256sum` would: reads its slices and hashes them in a worker. Long runs of zeros are not read.
 
 import { parseDigest } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
@@ -7,13 +7,13 @@ import type { SliceProvider } from '../../contract/slices.ts'
 import { updateWithZeros } from './zeros.ts'
 
 const BUFFER_BYTES = 1024 * 1024
-/** Buffers in transfer to the worker and back. */
+/** Maximum number of buffers, which are transferred to the worker and back. */
 const BUFFERS_MAX = 4
-/** Up to this length hashing takes a few milliseconds and no worker is started. */
+/** Images up to this length are hashed on the event loop, which takes a few milliseconds. */
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
-/** Bytes hashed between two pauses for other work on the event loop. */
+/** Bytes read between two pauses for other work on the event loop. */
 const STEP_BYTES = 2 * BUFFER_BYTES
-/** Runs of zeros from this length on are not read: the worker gets only their length. */
+/** Minimum length of a run of zeros that is not read: the worker receives only its length. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
 
 export type DigestOrder =
@@ -27,12 +27,12 @@ export type DigestAnswer = { readonly kind: 'taken'; readonly buffer: ArrayBuffe
 export interface WholeDigestOptions {
   /** Whether a client waits for the digest; if not, uploads have priority. */
   readonly isAwaited: boolean
-  /** Lets other work on the event loop go first. */
+  /** Lets other work run first. */
   readonly pause: () => Promise<void>
   readonly signal: AbortSignal
 }
 
-/** Returns the digest of all bytes of an image. Throws SliceUnreadable when a slice cannot be read, and the signal's reason when aborted. */
+/** Computes the digest of all bytes of an image. Throws SliceUnreadable if a slice cannot be read, and the signal's reason if aborted. */
 export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
   using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited, signal)
   let taken = 0
@@ -51,7 +51,7 @@ export async function computeWholeDigest(slices: SliceProvider, manifest: Manife
   }
   signal.throwIfAborted()
   const digest = parseDigest(`sha256:${await sink.end()}`)
-  if (!digest) throw new Error('the hash of an image is no digest')
+  if (!digest) throw new Error('the hash of an image is not a digest')
   return digest
 }
 
@@ -78,10 +78,10 @@ async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGe
   if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }
 }
 
-/** Hashes the bytes of one image; `end` returns the hex of their SHA-256. */
+/** Hashes the bytes of one image in order. */
 interface DigestSink extends Disposable {
   write(piece: Uint8Array): Promise<void>
-  /** Adds this many zeros. There are bytes between two calls, so the number of waiting orders is bounded by the buffers. */
+  /** Hashes this many zeros. Callers write bytes between two calls, so the number of buffers bounds the number of pending messages. */
   zeros(length: number): void
   end(): Promise<string>
 }
@@ -104,9 +104,9 @@ function openWorkerSink(isAwaited: boolean, signal: AbortSignal): DigestSink {
   let made = 0
   let whenFree: PromiseWithResolvers<void> | undefined
   const ended = Promise.withResolvers<string>()
-  // When the sink is disposed before the end, a failure is not reported.
+  // Prevents an unhandled rejection if the sink is disposed before `end`.
   ended.promise.catch(() => {})
-  // Zeros are hashed for minutes: an abort must not wait for them.
+  // Hashing zeros can take minutes, so an abort does not wait for the worker.
   const onAbort = (): void => {
     ended.reject(signal.reason)
     whenFree?.reject(signal.reason)

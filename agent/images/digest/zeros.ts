@@ -1,4 +1,4 @@
-// Zeros for a hash: runs of them are counted, not read.
+// Hashes runs of zeros from a constant buffer.
 
 const ZEROS = new Uint8Array(64 * 1024)
 

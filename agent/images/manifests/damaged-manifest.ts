@@ -1,4 +1,4 @@
-// What can be said of a manifest from its first and last bytes, and what can be salvaged of a damaged one.
+// Checks a manifest by its header and trailer only, and salvages entries from a damaged manifest.
 
 import { digestIn, formatDigest } from '../../../protocol/digest.ts'
 import {
@@ -15,24 +15,24 @@ import {
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 
-/** Longest manifest that is read, in bytes. */
+/** Maximum length of a manifest in bytes. */
 export const MANIFEST_FILE_BYTES_MAX = manifestLength(MANIFEST_ENTRIES_MAX)
 
-/** What a look at the first and last bytes of a manifest found. */
+/** Result of checking the header and trailer of a manifest. */
 export type ManifestLook = { readonly kind: 'plausible'; readonly length: number } | { readonly kind: 'damaged'; readonly reason: string }
 
-/** Checks that a manifest is there, and its length, header and trailer; the entries are not read. */
+/** Checks that a manifest exists, and checks its length, header and trailer. Does not read the entries. */
 export async function lookAtManifest(disk: Disk, path: string, manifestDigest: string | null): Promise<ManifestLook> {
   const damaged = (reason: string): ManifestLook => ({ kind: 'damaged', reason })
   const stat = await disk.stat(path)
   if (stat?.kind !== 'file') return damaged('its file is missing')
-  if (stat.length < manifestLength(0)) return damaged('shorter than the smallest manifest')
+  if (stat.length < manifestLength(0)) return damaged('its file is shorter than an empty manifest')
   await using file = await disk.openRead(path)
   const ends = new Uint8Array(MANIFEST_HEADER_BYTES + MANIFEST_TRAILER_BYTES)
   await file.read(ends.subarray(0, MANIFEST_HEADER_BYTES), 0)
   await file.read(ends.subarray(MANIFEST_HEADER_BYTES), stat.length - MANIFEST_TRAILER_BYTES)
   const count = Number(new DataView(ends.buffer).getBigUint64(12, true))
-  if (manifestLength(count) !== stat.length) return damaged(`${count} entries do not fill ${stat.length} bytes`)
+  if (manifestLength(count) !== stat.length) return damaged(`its file has ${stat.length} bytes, which does not match ${count} entries`)
   try {
     decodeManifestHeader(ends.subarray(0, MANIFEST_HEADER_BYTES))
   } catch (error) {
@@ -44,14 +44,14 @@ export async function lookAtManifest(disk: Disk, path: string, manifestDigest: s
   return { kind: 'plausible', length: stat.length }
 }
 
-/** Yields an entry for every digest found where entries are stored, whatever header and trailer say. Some may be wrong; none is left out. */
+/** Yields an entry for every digest at an entry's position, ignoring header and trailer. Some may be wrong, but no intact one is missing. */
 export async function* salvageEntries(file: DiskFile): AsyncGenerator<ManifestEntry> {
   const window = new Uint8Array(MANIFEST_BLOCK_ENTRIES * MANIFEST_ENTRY_BYTES)
   for (let position = MANIFEST_HEADER_BYTES; position < MANIFEST_FILE_BYTES_MAX; position += window.byteLength) {
     const filled = await file.read(window, position)
     for (let at = 0; at + MANIFEST_ENTRY_BYTES <= filled; at += MANIFEST_ENTRY_BYTES) {
       const digest = digestIn(window, at + 8)
-      // Damaged offsets do not give the true length. Keeping slices needs the digest alone.
+      // The length cannot be derived from damaged offsets. Protecting a slice from gc needs only its digest.
       yield { length: SLICE_LENGTH_MAX, digest: digest.every((byte) => byte === 0) ? null : digest }
     }
     if (filled < window.byteLength) return

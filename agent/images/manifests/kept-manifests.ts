@@ -1,30 +1,31 @@
-// Manifests in use, and those used last: each is loaded and verified once and shared by its readers. Bounded in bytes and in open files.
+// Cache of manifests in use and recently used ones. Each manifest is loaded and verified once and shared by its readers. The cache of unused
+// manifests is limited in bytes and open files.
 
 import { ManifestInvalid } from '../../../protocol/manifest.ts'
 import type { OpenedManifest } from '../../../protocol/manifest-file.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 
-/** Bytes of unused manifests that stay in memory, and of open files of longer ones. */
+/** Maximum bytes in memory and open files of cached manifests. Manifests in use may exceed both. */
 const MANIFEST_CACHE_BYTES_MAX = 64 * 1024 * 1024
 const MANIFEST_CACHE_FILES_MAX = 32
 
-/** A manifest that was read and verified. */
+/** A verified manifest. */
 export interface LoadedManifest extends OpenedManifest {
   /** Bytes in memory. */
   readonly bytes: number
-  /** The file that blocks are read from; undefined when the whole manifest is in memory. */
+  /** The file that blocks are read from, or undefined if the whole manifest is in memory. */
   readonly file: DiskFile | undefined
 }
 
-/** A manifest that can be read until it is disposed, even when its image is removed meanwhile. */
+/** A manifest that is readable until disposed, even if its image is removed. */
 export interface HeldManifest extends OpenedManifest, Disposable {}
 
 export interface KeptManifests {
-  /** Returns the manifest, loaded at most once for parallel callers. Throws ManifestInvalid when it is damaged, missing, or another one. */
+  /** Opens a manifest. Parallel callers share one load. Throws ManifestInvalid if it is damaged, missing, or has another digest. */
   open(id: string, manifestDigest: string | null): Promise<HeldManifest>
-  /** Like `open`, but a manifest that is loaded for this call is not kept afterwards: for passes over all images. */
+  /** Like `open`, but does not cache a manifest that it has to load. For passes over all images. */
   openOnce(id: string, manifestDigest: string | null): Promise<HeldManifest>
-  /** Drops a manifest, so that the next reader loads it again. Its present readers keep it. With a file, only when that file is the one kept. */
+  /** Evicts a manifest, so that the next reader loads it again; current readers keep it. With a file, only if that file is cached. */
   forget(id: string, file?: DiskFile): void
 }
 
@@ -33,9 +34,9 @@ interface Kept extends LoadedManifest {
   isForgotten: boolean
 }
 
-/** Creates an empty cache; `load` reads and verifies a manifest. */
+/** Creates an empty cache. `load` reads and verifies a manifest. */
 export function createKeptManifests(load: (id: string) => Promise<LoadedManifest>): KeptManifests {
-  // In order of use, the oldest first.
+  // In order of use, least recently used first.
   const kept = new Map<string, Kept>()
   const loading = new Map<string, Promise<Kept>>()
 
@@ -60,7 +61,7 @@ export function createKeptManifests(load: (id: string) => Promise<LoadedManifest
   const loadAndKeep = (id: string): Promise<Kept> => {
     const mine: Promise<Kept> = load(id).then(
       (loaded) => {
-        // Replaced or removed meanwhile: callers from before may read it, later ones load it again.
+        // Evicted while loading: current callers may read it, later ones load it again.
         if (loading.get(id) !== mine) return { ...loaded, users: 0, isForgotten: true }
         loading.delete(id)
         const one = { ...loaded, users: 0, isForgotten: false }
@@ -92,7 +93,7 @@ export function createKeptManifests(load: (id: string) => Promise<LoadedManifest
   }
 }
 
-/** Counts one more reader. Throws ManifestInvalid when the manifest is not the one that the image names. */
+/** Opens a cached manifest for one more reader. Throws ManifestInvalid if it has another digest. */
 function holdChecked(one: Kept, manifestDigest: string | null, onReleased: () => void): HeldManifest {
   one.users++
   let isHeld = true
@@ -116,12 +117,12 @@ function holdChecked(one: Kept, manifestDigest: string | null, onReleased: () =>
   }
 }
 
-/** Throws ManifestInvalid when the digest is not the one that the image names; null names any. */
+/** Throws ManifestInvalid if the digests differ. A `manifestDigest` of null matches any digest. */
 export function requireDigest(digest: string, manifestDigest: string | null): void {
   if (manifestDigest !== null && digest !== manifestDigest) throw new ManifestInvalid('it is not the manifest that image.json names')
 }
 
 function closeIfUnused(one: Kept): void {
-  // Closing a file that was only read cannot lose anything.
+  // A failed close is harmless, because the file was only read.
   if (one.users === 0) void one.file?.close().catch(() => {})
 }

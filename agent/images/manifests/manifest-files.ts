@@ -1,5 +1,5 @@
-// Manifests on the mount path: written once and verified when they are read. Short ones are kept in memory; of long ones the file stays open
-// and a block at a time is read.
+// Manifests on the mount path. They are written once and verified when they are read. Short manifests are loaded into memory; long ones stay open
+// and are read block by block.
 
 import { join } from 'node:path'
 import { joinBytes } from '../../../protocol/bytes.ts'
@@ -18,32 +18,32 @@ import { copyManifest, writeManifest } from './manifest-writer.ts'
 import type { WrittenManifest } from './manifest-writer.ts'
 import { watchManifest } from './watched-manifest.ts'
 
-/** A manifest up to this many bytes (26,000 entries) is in memory while it is used; of a longer one, blocks are. */
+/** Maximum length in bytes of a manifest that is loaded into memory (26,000 entries). */
 export const MANIFEST_MEMORY_BYTES_MAX = 1024 * 1024
-/** Memory of a long manifest that is open: a fence and a checksum for each block, in bytes. */
+/** Memory per block of an open long manifest, in bytes: a fence and a checksum. */
 const BLOCK_MEMORY_BYTES = 16
-/** Blocks of one window: 640 KiB. */
+/** Number of blocks in a window of 640 KiB. */
 const WINDOW_BLOCKS = 8
 
 const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
 
 export interface ManifestFiles extends Pick<KeptManifests, 'open' | 'openOnce'> {
   path(id: string): string
-  /** Copies a manifest that was verified. */
+  /** Writes a copy of a verified manifest; durable when it resolves. */
   write(id: string, manifest: Manifest): Promise<void>
-  /** Writes the manifest of a new image without holding it in memory. Throws `payload-too-large` before anything is written. */
+  /** Writes the manifest of a new image without loading it into memory. Throws `payload-too-large` before writing anything. */
   writeContent(id: string, content: NewContent): Promise<WrittenManifest>
   /** Removes a manifest; durable when it resolves. */
   remove(id: string): Promise<void>
-  /** Forgets what is kept of a manifest, so that the next reader verifies its file again. */
+  /** Evicts a manifest from the cache, so that the next reader verifies its file again. */
   forget(id: string): void
-  /** Yields the blocks of a manifest, read once from its file. Blocks that came before a ManifestInvalid was thrown may be wrong. */
+  /** Reads a manifest once and yields its blocks. If it throws ManifestInvalid, blocks yielded earlier may be wrong. */
   walk(id: string, manifestDigest: string | null): AsyncIterable<ManifestBlock>
-  /** Yields the encoded entries in windows of whole entries, each in memory of its own. Verified only when the last one was given, as `walk` is. */
+  /** Yields the encoded entries in windows of whole entries, each in its own memory. Like `walk`, verifies them only at the end. */
   windows(id: string, manifestDigest: string): AsyncIterable<Uint8Array>
-  /** Checks presence, length, header and trailer: cheap enough for a start with many images. The entries are verified when they are read. */
+  /** Checks that a manifest exists, and its length, header and trailer: cheap enough for a start with many images. Does not read the entries. */
   look(id: string, manifestDigest: string | null): Promise<ManifestLook>
-  /** Yields every entry that can be recognised in a damaged file; none when the file is missing. Throws errors of the disk. */
+  /** Yields every entry that can be salvaged from a damaged file, and nothing if the file is missing. Throws disk errors. */
   salvage(id: string): AsyncIterable<ManifestEntry>
 }
 
@@ -53,11 +53,11 @@ export interface ManifestFilesDeps {
   readonly folder: string
   /** Lets other work on the event loop run. */
   readonly pause: () => Promise<void>
-  /** Called when a manifest that was verified turns out damaged while it is read; returns the error for the reader. */
+  /** Called when a verified manifest turns out to be damaged while it is read. Returns the error to throw to the reader. */
   readonly onDamaged: (id: string, error: ManifestInvalid) => Promise<Error>
 }
 
-/** Creates the access to the manifests below a folder. */
+/** Creates the access to the manifests in a folder. */
 export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
   const { disk } = deps
   const path = (id: string): string => join(deps.folder, id, 'manifest')
@@ -117,20 +117,20 @@ async function openManifestFile(disk: Disk, path: string): Promise<DiskFile> {
 }
 
 interface LoadOptions {
-  /** Called when the open file cannot be read any more: a mount that went away and came back needs a new one. */
+  /** Called when the open file becomes unreadable: after a remount, the file must be opened again. */
   readonly onUnreadable: (file: DiskFile) => void
   readonly onDamaged: (error: ManifestInvalid) => Promise<Error>
 }
 
-/** Reads and verifies a manifest. Takes over the file, and closes it unless blocks are read from it later. */
+/** Reads and verifies a manifest. Takes ownership of the file, and closes it unless blocks are read from it later. */
 async function loadManifest(file: DiskFile, { onUnreadable, onDamaged }: LoadOptions): Promise<LoadedManifest> {
   await using opening = new AsyncDisposableStack()
   opening.use(file)
   const length = await file.length()
-  if (length > MANIFEST_FILE_BYTES_MAX) throw new ManifestInvalid(`${length} bytes long, the limit is ${MANIFEST_FILE_BYTES_MAX}`)
+  if (length > MANIFEST_FILE_BYTES_MAX) throw new ManifestInvalid(`its file has ${length} bytes, more than the limit of ${MANIFEST_FILE_BYTES_MAX}`)
   if (length <= MANIFEST_MEMORY_BYTES_MAX) {
     const bytes = new Uint8Array(length)
-    if ((await file.read(bytes, 0)) < length) throw new ManifestInvalid('its file became shorter')
+    if ((await file.read(bytes, 0)) < length) throw new ManifestInvalid('its file was truncated while it was read')
     return { ...(await decodeManifest(bytes)), bytes: length, file: undefined }
   }
   const read = async (into: Uint8Array, position: number): Promise<number> => {
@@ -150,7 +150,7 @@ async function loadManifest(file: DiskFile, { onUnreadable, onDamaged }: LoadOpt
   return { manifest: watched, digest, bytes: Math.ceil(length / MANIFEST_ENTRY_BYTES / MANIFEST_BLOCK_ENTRIES) * BLOCK_MEMORY_BYTES, file }
 }
 
-/** Joins pieces to windows of WINDOW_BLOCKS; returns what the pieces return. */
+/** Joins pieces into windows of WINDOW_BLOCKS. Returns the return value of `pieces`. */
 async function* joined<End>(pieces: AsyncGenerator<Uint8Array<ArrayBuffer>, End>): AsyncGenerator<Uint8Array, End> {
   let waiting: Uint8Array<ArrayBuffer>[] = []
   for (;;) {

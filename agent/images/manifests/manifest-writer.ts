@@ -1,5 +1,5 @@
-// Writes a manifest from entries that do not fit into memory. The header comes first and holds the number of entries, and the digest
-// covers the header, so the entries are read twice: once to count them, once to write them.
+// Writes a manifest whose entries do not fit into memory. The header contains the number of entries and is covered by the digest, so the entries
+// are read twice: once to count them and once to write them.
 
 import { dirname, join } from 'node:path'
 import { hasCode } from '../../../protocol/errors.ts'
@@ -27,8 +27,8 @@ export interface ManifestWriterDeps {
 }
 
 /**
- * Replaces the manifest at a path; durable when it resolves. Adjacent runs of zeros become one and empty entries are left out, so equal
- * slices always give equal bytes. Throws `payload-too-large` when there are more than MANIFEST_ENTRIES_MAX entries; then nothing is written.
+ * Replaces the manifest at a path; durable when it resolves. Merges adjacent runs of zeros and omits empty entries, so equal content always
+ * results in equal bytes. Throws `payload-too-large` before writing if there are more than MANIFEST_ENTRIES_MAX entries.
  */
 export async function writeManifest(deps: ManifestWriterDeps, path: string, content: NewContent): Promise<WrittenManifest> {
   const { count, imageLength } = await measure(deps, content)
@@ -37,7 +37,7 @@ export async function writeManifest(deps: ManifestWriterDeps, path: string, cont
   return { digest, imageLength, count }
 }
 
-/** Writes a verified manifest to a path, a piece at a time; durable when it resolves. */
+/** Writes a copy of a verified manifest piece by piece; durable when it resolves. */
 export async function copyManifest(disk: Disk, path: string, manifest: Manifest): Promise<void> {
   await replaceFile(disk, path, async (file) => {
     let at = 0
@@ -48,7 +48,7 @@ export async function copyManifest(disk: Disk, path: string, manifest: Manifest)
   })
 }
 
-/** Writes a temporary file next to a path and renames it when it is durable. */
+/** Writes a temporary file, syncs it and renames it to the path. */
 async function replaceFile<Result>(disk: Disk, path: string, write: (file: DiskFile) => Promise<Result>): Promise<Result> {
   const temporary = join(dirname(path), 'manifest.next.tmp')
   const file = await createFile(disk, temporary)
@@ -63,7 +63,7 @@ async function replaceFile<Result>(disk: Disk, path: string, write: (file: DiskF
     await disk.rename(temporary, path)
     return result
   } catch (error) {
-    // The next start removes a temporary file that stays.
+    // If the removal fails, the next start removes the temporary file.
     await disk.remove(temporary).catch(() => {})
     throw error
   }
@@ -92,7 +92,7 @@ async function measure({ pause }: ManifestWriterDeps, { blocks, signal }: NewCon
     }
     signal?.throwIfAborted()
     if (count > MANIFEST_ENTRIES_MAX) {
-      throw problem('payload-too-large', `An image can have ${MANIFEST_ENTRIES_MAX} slices; this one has more.`, { limit: MANIFEST_ENTRIES_MAX })
+      throw problem('payload-too-large', `An image can have at most ${MANIFEST_ENTRIES_MAX} slices; this one has more.`, { limit: MANIFEST_ENTRIES_MAX })
     }
   }
   return { count, imageLength }
@@ -146,7 +146,7 @@ async function writeEntries(deps: ManifestWriterDeps, file: DiskFile, { blocks, 
   return formatDigest(raw)
 }
 
-/** Decides which entries start an entry of the manifest: all but empty ones, and zeros that continue a run of zeros. */
+/** Decides which entries start an entry of the manifest: all except empty entries and zeros that continue a run of zeros. */
 function createZeroJoin(): { begins(entry: ManifestEntry): boolean } {
   let wasZero = false
   return {

@@ -1,17 +1,17 @@
-// Sizes of images in slices: the bytes of their slices, and of the slices that only they name, which deleting them would free. Counted in
-// small steps, so that the event loop stays responsive for an image of millions of slices.
+// Counts the stored bytes of the slices of an image, and of the slices that no other image uses. Counts in small steps, so that the event loop
+// stays responsive for an image of millions of slices.
 
 import type { Manifest } from '../../../protocol/manifest.ts'
 
-/** Slices of the images of one count at most; the table takes up to 36 bytes for each. */
+/** Maximum number of slices of the images in one count. The table uses up to 36 bytes per slice. */
 export const UNIQUE_SLICES_MAX = 2_000_000
-/** Bytes of manifests that one count reads at most. */
+/** Maximum bytes of manifests that one count reads. */
 export const UNIQUE_READ_BYTES_MAX = 128 * 1024 * 1024
-/** Most slices of an image for which repeated slices count once; in a longer image they count each time. */
+/** Maximum number of slices of an image for which repeated slices are counted once. In larger images they are counted each time. */
 const DISTINCT_SLICES_MAX = 2_000_000
 
 export interface SliceSizesDeps {
-  /** Stored bytes of slices. */
+  /** Returns the stored bytes of slices. */
   readonly sizes: (digests: readonly Uint8Array[]) => { readonly storedBytes: number }
   /** Lets other work on the event loop run. */
   readonly pause: () => Promise<void>
@@ -24,9 +24,9 @@ export async function countStoredSize(manifest: Manifest, deps: SliceSizesDeps):
   return sumSizes(manifest, (digest) => !canTell || seen.add(digest), deps)
 }
 
-/** Counts the bytes that one count reads. */
+/** Limits the bytes that one count reads. */
 export interface ReadBudget {
-  /** Throws RangeError beyond UNIQUE_READ_BYTES_MAX. */
+  /** Throws RangeError once more than UNIQUE_READ_BYTES_MAX bytes are spent. */
   spend(bytes: number): void
   readonly isSpent: boolean
 }
@@ -37,7 +37,7 @@ export function createReadBudget(): ReadBudget {
   return {
     spend(bytes) {
       left -= bytes
-      if (left < 0) throw new RangeError(`a count reads at most ${UNIQUE_READ_BYTES_MAX} bytes of manifests`)
+      if (left < 0) throw new RangeError(`a count must not read more than ${UNIQUE_READ_BYTES_MAX} bytes of manifests`)
     },
     get isSpent() {
       return left < 0
@@ -45,7 +45,7 @@ export function createReadBudget(): ReadBudget {
   }
 }
 
-/** Returns the stored bytes of the slices that only these manifests name; null when they have too many slices to count. */
+/** Returns the stored bytes of the slices that occur only in these manifests, or null if they have too many slices to count. */
 export async function countUniqueSize(manifests: readonly Manifest[], others: AsyncIterable<Manifest>, deps: SliceSizesDeps): Promise<number | null> {
   const slices = manifests.reduce((sum, { count }) => sum + count, 0)
   if (slices > UNIQUE_SLICES_MAX) return null
@@ -55,7 +55,7 @@ export async function countUniqueSize(manifests: readonly Manifest[], others: As
     await eachDigest(other, deps, (digest) => void mine.mark(digest))
     if (mine.unmarked() === 0) return 0
   }
-  // Marking each counted slice keeps one that occurs twice from being counted twice.
+  // Each counted slice is marked, so that a repeated slice is counted once.
   let sum = 0
   for (const manifest of manifests) sum += await sumSizes(manifest, (digest) => mine.mark(digest), deps)
   return sum
@@ -77,7 +77,7 @@ async function sumSizes(manifest: Manifest, counts: (digest: Uint8Array) => bool
   return sum
 }
 
-/** Calls back with the digest of every slice of a manifest. */
+/** Calls `take` with the digest of every slice of a manifest. */
 async function eachDigest(manifest: Manifest, { pause }: SliceSizesDeps, take: (digest: Uint8Array) => void): Promise<void> {
   for await (const block of manifest.blocks()) {
     for (let i = block.first; i < block.first + block.count; i++) if (!block.isZeroAt(i)) take(block.digestAt(i))
@@ -88,15 +88,15 @@ async function eachDigest(manifest: Manifest, { pause }: SliceSizesDeps, take: (
 interface PrefixTable {
   /** Adds a digest and returns whether it is new. */
   add(digest: Uint8Array): boolean
-  /** Marks a digest that was added; returns whether it was there and not yet marked. */
+  /** Marks a digest. Returns whether it is in the table and was not marked before. */
   mark(digest: Uint8Array): boolean
-  /** Returns how many digests were added and not marked. */
+  /** Returns the number of digests that are not marked. */
   unmarked(): number
 }
 
 /**
- * A set of digests by their first 64 bits, open addressing. Two digests that share them count as one: with two
- * million slices against a billion that is one chance in ten thousand of one slice too few in a figure for people.
+ * A set of digests with open addressing, keyed by their first 64 bits. Digests with equal keys count as one: with two million slices against
+ * a billion, the chance of one missing slice is one in ten thousand, which is acceptable for an informative number.
  */
 function createPrefixTable(count: number): PrefixTable {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(16, count * 2)))
@@ -104,7 +104,7 @@ function createPrefixTable(count: number): PrefixTable {
   const states = new Uint8Array(capacity)
   let unmarked = 0
 
-  /** Place of a digest, or the empty one where it would stand. */
+  /** Returns the position of a digest, or the empty position where it belongs. */
   const place = (digest: Uint8Array): { at: number; low: number; high: number } => {
     const low = word(digest, 0)
     const high = word(digest, 4)

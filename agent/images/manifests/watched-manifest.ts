@@ -1,9 +1,9 @@
-// A manifest whose blocks are read when they are needed: when one is no longer what was verified, its owner learns of it before the reader.
+// Wraps a manifest whose blocks are read on demand. Reports a block that no longer matches its checksum before the reader gets the error.
 
 import { ManifestInvalid } from '../../../protocol/manifest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 
-/** Returns a manifest whose readers get the error that `onInvalid` returns in place of a ManifestInvalid. */
+/** Returns a manifest that replaces each ManifestInvalid with the error returned by `onInvalid`. */
 export function watchManifest(manifest: Manifest, onInvalid: (error: ManifestInvalid) => Promise<Error>): Manifest {
   const failure = async (error: unknown): Promise<unknown> => (error instanceof ManifestInvalid ? onInvalid(error) : error)
   const watched = async function* <T>(items: AsyncIterable<T>): AsyncGenerator<T> {

@@ -107,7 +107,11 @@ describe('start', () => {
     {
       await using store = await openImageStore(folder)
       expect(store.catalogue.need(well).status).toBe('available')
-      expect(store.catalogue.need(hurt)).toMatchObject({ name: hurt, status: 'error', statusReason: expect.stringContaining('restore it and name it again') })
+      expect(store.catalogue.need(hurt)).toMatchObject({
+        name: hurt,
+        status: 'error',
+        statusReason: expect.stringContaining('restore the image and set its name again'),
+      })
       expect(await readdir(folder.file('mount', 'quarantine'))).toContainEqual(expect.stringMatching(new RegExp(`^${hurt}.image.json.`)))
       expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
     }

@@ -1,21 +1,20 @@
-// What a format's detector is given and gives. A detector is pure on `readAt` and believes no name, no extension and
-// no header of a request.
+// Input and output of format detectors. A detector decides only by the bytes of the image, never by file names, extensions or request headers.
 
 import type { ImageFormat } from '../../../../protocol/image.ts'
 
-/** The bytes of an image, read here and there. */
+/** Random access to the bytes of an image. */
 export interface ImageProbe {
   readonly length: number
-  /** Bytes at an offset; fewer than asked for only at the end of the image. */
+  /** Reads bytes at an offset. Returns fewer than `length` only at the end of the image. */
   readAt(offset: number, length: number): Promise<Uint8Array>
 }
 
-/** A format that was recognised. */
+/** A recognised format. */
 export interface Detection {
   readonly format: ImageFormat
-  /** Bytes a guest sees; null where the header does not say. */
+  /** Size that a guest sees, in bytes; null if the header does not contain it. */
   readonly virtualSize: number | null
-  /** Why an image of this format must not be used: parts of sentences, empty when it may. */
+  /** Why the image must not be used, as clauses; empty if it is safe. */
   readonly refusals: readonly string[]
 }
 
@@ -31,7 +30,7 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** A 64-bit size as a number, or null when it is too large to be one. */
+/** Returns a 64-bit size as a number, or null if it is not a safe integer. */
 export function safeSize(size: bigint): number | null {
   return size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(size) : null
 }

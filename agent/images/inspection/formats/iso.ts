@@ -1,11 +1,11 @@
-// ISO 9660 (ECMA-119) and UDF (ECMA-167 volume recognition): told by the volume descriptors behind the system area.
+// ISO 9660 (ECMA-119) and UDF (ECMA-167 volume recognition). Detected by the volume descriptors after the system area.
 
 import { startsWith } from './format.ts'
 import type { Detection, ImageProbe } from './format.ts'
 
 const SYSTEM_AREA_BYTES = 32 * 1024
 const DESCRIPTOR_BYTES = 2048
-/** Volume descriptors that are looked at: real discs have a handful. */
+/** Maximum number of volume descriptors that are checked. Real discs have only a few. */
 const DESCRIPTORS_MAX = 16
 
 export async function detectIso(probe: ImageProbe): Promise<Detection | undefined> {

@@ -1,4 +1,4 @@
-// qcow2, big endian (QEMU, docs/interop/qcow2). Refused here: whatever makes a reader open another file.
+// qcow2, big endian (QEMU, docs/interop/qcow2). Refuses images that make a reader open another file.
 
 import { safeSize, startsWith, viewOf } from './format.ts'
 import type { Detection, ImageProbe } from './format.ts'
@@ -9,7 +9,7 @@ const HEADER_LENGTH_V3 = 104
 const FEATURE_EXTERNAL_DATA_FILE = 1n << 2n
 const EXTENSION_END = 0
 const EXTENSION_EXTERNAL_DATA_FILE = 0x44415441
-/** Bytes in which header extensions are looked for: the smallest cluster that QEMU makes by default. */
+/** Bytes searched for header extensions: the default cluster size of QEMU. */
 const EXTENSIONS_LENGTH_MAX = 64 * 1024
 
 export async function detectQcow2(probe: ImageProbe): Promise<Detection | undefined> {

@@ -1,5 +1,5 @@
-// vmdk, little endian (VMware Virtual Disk Format 1.1). Refused here: descriptors whose extents are other files, which
-// a converter would read (CVE-2022-47951), and disks with a parent.
+// vmdk, little endian (VMware Virtual Disk Format 1.1). Refuses descriptors whose extents are other files, which a converter would read
+// (CVE-2022-47951), and disks with a parent.
 
 import { safeSize, startsWith, viewOf } from './format.ts'
 import type { Detection, ImageProbe } from './format.ts'
@@ -7,9 +7,9 @@ import type { Detection, ImageProbe } from './format.ts'
 const SECTOR_BYTES = 512
 const HEADER_LENGTH = 79
 const DESCRIPTOR_START = '# Disk DescriptorFile'
-/** Longest descriptor that is read, in bytes. */
+/** Maximum length of a descriptor in bytes. */
 const DESCRIPTOR_LENGTH_MAX = 1024 * 1024
-/** One extent: access, sectors, type, and mostly the name of a file. */
+/** Matches an extent: access, sectors, type, and usually a file name. */
 const EXTENT = /^(?:RW|RDONLY|NOACCESS)\s+(\d+)\s+([A-Z]+)(?:\s+"([^"]*)")?/
 
 export async function detectVmdk(probe: ImageProbe): Promise<Detection | undefined> {
@@ -18,7 +18,7 @@ export async function detectVmdk(probe: ImageProbe): Promise<Detection | undefin
   if (startsWith(head, 'COWD')) return { format: 'vmdk', virtualSize: null, refusals: ['it is an ESX sparse extent without its descriptor'] }
   if (!startsWith(head, DESCRIPTOR_START)) return undefined
   const { sectors } = readDescriptor(await probe.readAt(0, DESCRIPTOR_LENGTH_MAX))
-  return { format: 'vmdk', virtualSize: sectors * SECTOR_BYTES, refusals: ['it is only a descriptor, its data would be read from other files'] }
+  return { format: 'vmdk', virtualSize: sectors * SECTOR_BYTES, refusals: ['it is only a descriptor whose data is in other files'] }
 }
 
 async function detectSparse(probe: ImageProbe, head: Uint8Array): Promise<Detection> {

@@ -93,7 +93,7 @@ describe('refusal', () => {
     ['a parent disk', vmdk(['parentCID=12345678', 'RW 8 SPARSE "a.vmdk"']), 'it has a parent disk'],
     ['a descriptor alone', new TextEncoder().encode('# Disk DescriptorFile\nRW 8 FLAT "/etc/passwd" 0\n'), 'it is only a descriptor'],
     ['an ESX extent', new TextEncoder().encode('COWD'), 'ESX'],
-    ['two formats at once', new Uint8Array([...qcow2().subarray(0, 32_768), ...iso().subarray(32_768)]), 'qcow2 and iso at once'],
+    ['two formats at once', new Uint8Array([...qcow2().subarray(0, 32_768), ...iso().subarray(32_768)]), 'valid as both qcow2 and iso'],
   ])('%s', async (_what, bytes, sentence) => {
     const reason = await refusalOf(bytes)
     expect(reason).toStartWith('Unsafe image: ')
