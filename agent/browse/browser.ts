@@ -65,12 +65,22 @@ export function createFileBrowser({ mount }: { readonly mount: string }): FileBr
 async function resolveInside(mount: string, path: string): Promise<{ readonly real: string; readonly root: string }> {
   const parts = parseRelativePath(path)
   try {
-    const root = await realpath(mount)
+    const root = await resolveRoot(mount)
     const real = await realpath(join(root, ...parts))
     if (!isInside(root, real)) throw problem('outside-mount-path', `${quote(path)} leads out of the mount path.`)
     return { real, root }
   } catch (error) {
     throw refusalOf(error, path)
+  }
+}
+
+/** Resolves the links of the mount path. Throws ProblemError `store-unavailable` when it does not exist. */
+async function resolveRoot(mount: string): Promise<string> {
+  try {
+    return await realpath(mount)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) throw problem('store-unavailable', 'The mount path of the store does not exist.', {}, { cause: error })
+    throw error
   }
 }
 

@@ -56,7 +56,7 @@ export async function guardMount(disk: Disk, mount: string, markName: string): P
         (found) => found === undefined,
       ),
     syncFolder: (path) => look(path, () => disk.syncFolder(path)),
-    space: (path) => disk.space(path),
+    space: (path) => look(path, () => disk.space(path)),
   }
 }
 

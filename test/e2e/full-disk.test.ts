@@ -1,7 +1,7 @@
 // A store on a file system of its own that fills up, turns read-only, and goes away, while its agent runs.
 
-import { describe, expect } from 'bun:test'
-import { readdirSync, rmSync } from 'node:fs'
+import { describe, expect, test } from 'bun:test'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import type { Check } from '../../protocol/health.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -171,6 +171,23 @@ describe('a disk that others filled to the last byte', () => {
 })
 
 describe('a mount path', () => {
+  test('that does not exist any more is reported with 503 store-unavailable, and everything works again when it is back', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = await startAgent(folder.path)
+    const ledger = new Ledger(agent)
+    await ledger.create(noise(MIB, 1), 'kept')
+    renameSync(folder.file('store'), folder.file('elsewhere'))
+    const unavailable = { status: 503, problem: { type: 'urn:slipway:problem:store-unavailable' } }
+    for (const path of ['/v1/store', '/v1/files']) expect([path, await ask(agent, 'GET', path)]).toMatchObject([path, unavailable])
+    expect(await ask(agent, 'POST', '/v1/uploads', { 'Upload-Length': '5' })).toMatchObject(unavailable)
+    for (const path of ['/v1/images', '/v1/tasks', '/v1/schedules', '/v1/events', '/metrics'])
+      expect([path, (await ask(agent, 'GET', path)).status]).toEqual([path, 200])
+    expect(await failing(agent, 'mount-path')).toMatchObject({ state: 'failed' })
+    renameSync(folder.file('elsewhere'), folder.file('store'))
+    await until('the store answers', async () => (await ask(agent, 'GET', '/v1/store')).status === 200)
+    await ledger.verify()
+  }, 60_000)
+
   mountTest(
     'that turns read-only is told by health and by 503, and works again afterwards',
     async () => {

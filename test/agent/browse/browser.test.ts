@@ -1,11 +1,12 @@
 // Browsing a real folder, and every way out of it that is known.
 
 import { describe, expect, test } from 'bun:test'
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFileBrowser } from '../../../agent/browse/browser.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
+import { formatTime } from '../../../protocol/time.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const PAGE = { limit: 100 }
@@ -46,7 +47,7 @@ describe('list', () => {
       ['images', 'folder', 0],
       ['store.json', 'file', 5],
     ])
-    expect(Math.abs(Date.parse(items[1]?.modifiedAt ?? '') - Date.now())).toBeLessThan(60_000)
+    expect(items[1]?.modifiedAt).toBe(formatTime((await stat(join(fixture.mount, 'store.json'))).mtimeMs))
     expect(next).toBeNull()
     expect((await fixture.browser.list('images/img_1', PAGE)).items.map(({ name }) => name)).toEqual(['image.json'])
     expect((await fixture.browser.list('/', PAGE)).items).toHaveLength(2)
@@ -107,6 +108,13 @@ describe('list', () => {
     expect(await codeOf(fixture.browser.open(''))).toBe('not-found')
     expect(await codeOf(fixture.browser.open('nothing'))).toBe('not-found')
   })
+})
+
+test('a mount path that does not exist is a store that is unavailable', async () => {
+  await using fixture = await createFixture()
+  await rm(fixture.mount, { recursive: true })
+  expect(await codeOf(fixture.browser.list('', PAGE))).toBe('store-unavailable')
+  expect(await codeOf(fixture.browser.open('store.json'))).toBe('store-unavailable')
 })
 
 describe('the way out', () => {

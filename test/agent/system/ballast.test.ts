@@ -56,6 +56,6 @@ describe('ballast', () => {
     disk.freeBytes = 0
     using ballast = await openBallast({ disk, clock: createManualClock(), log: createMemoryLog(), mount: folder.path })
     expect(existsSync(folder.file(BALLAST_FILE))).toBe(false)
-    expect(ballast.disk.writeFileAtomic(folder.file('gone', 'image.json'), 'x')).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(ballast.disk.writeFileAtomic(folder.file('gone', 'image.json'), 'x')).rejects.toMatchObject({ code: 'ENOENT' })
   })
 })

@@ -64,14 +64,29 @@ describe('guardMount', () => {
     expect(await disk.list(`${mount}/a`)).toEqual(['b'])
   })
 
+  test('refuses every operation, and the question for space, while the mount path does not exist', async () => {
+    await using folder = await createTemporaryFolder()
+    const { disk, mount } = await openMount(folder)
+    renameSync(mount, folder.file('elsewhere'))
+    for (const [name, run] of Object.entries({ ...operations(disk, mount), space: () => disk.space(mount) })) {
+      const outcome = await run().then(
+        () => 'done',
+        (error: unknown) => (error instanceof MountGone ? error.code : error),
+      )
+      expect([name, outcome]).toEqual([name, 'ENOTCONN'])
+    }
+    renameSync(folder.file('elsewhere'), mount)
+    expect((await disk.space(mount)).totalBytes).toBeGreaterThan(0)
+  })
+
   test('believes that a file is missing while the store is there', async () => {
     await using folder = await createTemporaryFolder()
     const { disk, mount } = await openMount(folder)
     expect(await disk.stat(`${mount}/nothing`)).toBeUndefined()
     expect(await disk.list(`${mount}/nothing`)).toEqual([])
     await disk.remove(`${mount}/nothing`)
-    expect(disk.openRead(`${mount}/nothing`)).rejects.toMatchObject({ code: 'ENOENT' })
-    expect(disk.readFile(`${mount}/nothing`, 10)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(disk.openRead(`${mount}/nothing`)).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(disk.readFile(`${mount}/nothing`, 10)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   test('goes by the bytes of the mark and not by its time', async () => {
@@ -80,7 +95,7 @@ describe('guardMount', () => {
     utimesSync(`${mount}/${MARK}`, 1, 1)
     await disk.makeFolder(`${mount}/still`)
     writeFileSync(`${mount}/${MARK}`, '{"uuid":"two"}')
-    expect(disk.makeFolder(`${mount}/other`)).rejects.toThrow(MountGone)
+    await expect(disk.makeFolder(`${mount}/other`)).rejects.toThrow(MountGone)
   })
 
   test('leaves other paths alone', async () => {
