@@ -1,4 +1,4 @@
-// Tokens and links over kept values: what a restart, a configuration and a crash leave of them.
+// Tokens and links over kept values: how they behave after a restart, a changed configuration and a crash.
 
 import { describe, expect, test } from 'bun:test'
 import { stat } from 'node:fs/promises'
@@ -29,7 +29,7 @@ async function open(options: { kept?: ReturnType<typeof createMemoryKeptValues>;
 }
 
 describe('the first admin token', () => {
-  test('is made and written when the configuration has none, once', async () => {
+  test('is created and written once when the configuration has none', async () => {
     const first = await open()
     expect(first.written).toHaveLength(1)
     expect(await first.authenticator.byToken(first.written[0] ?? '')).toMatchObject({ name: 'admin', role: 'admin' })
@@ -38,7 +38,7 @@ describe('the first admin token', () => {
     expect(await second.authenticator.byToken(first.written[0] ?? '')).toMatchObject({ role: 'admin' })
   })
 
-  test('is taken from the configuration, and follows it', async () => {
+  test('comes from the configuration and changes with it', async () => {
     const first = await open({ configured: 'old-secret' })
     expect(first.written).toEqual([])
     const other = await first.tokens.create({ name: 'other', role: 'admin' }, ADMIN)
@@ -49,14 +49,14 @@ describe('the first admin token', () => {
     expect(second.tokens.list()).toHaveLength(2)
   })
 
-  test('keeps no secret, only its hash', async () => {
+  test('is stored as a hash only', async () => {
     const { kept, written } = await open()
     const text = JSON.stringify(kept.read('tokens'))
     expect(text).not.toContain(written[0] ?? 'none')
     expect(text).toContain('"hash":"')
   })
 
-  test('is made again when writing it failed before', async () => {
+  test('is created again after its file could not be written', async () => {
     const kept = createMemoryKeptValues()
     const deps = { kept, clock: createManualClock(), emit: () => {}, configuredSecret: undefined }
     await expect(openAccess({ ...deps, writeFirstSecret: () => Promise.reject(new Error('disk full')) })).rejects.toThrow('disk full')
@@ -65,7 +65,7 @@ describe('the first admin token', () => {
 })
 
 describe('writeSecretFile', () => {
-  test('writes one line for the owner alone, replacing what was there', async () => {
+  test('is written as one line that only the owner can read, and replaces the old file', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('admin-token')
     await Bun.write(path, 'older and much longer than the secret')
@@ -76,7 +76,7 @@ describe('writeSecretFile', () => {
 })
 
 describe('tokens', () => {
-  test('tell when they were used last', async () => {
+  test('show when they were last used', async () => {
     const { tokens, authenticator, clock, kept } = await open()
     const made = await tokens.create({ name: 'pipeline', role: 'viewer' }, ADMIN)
     expect(tokens.find(made.id)?.lastUsedAt).toBeNull()
@@ -86,7 +86,7 @@ describe('tokens', () => {
     expect(JSON.stringify(kept.read('tokens'))).toContain(`"lastUsedMs":${clock.nowMs()}`)
   })
 
-  test('leave events that name who and what, and no secret', async () => {
+  test('emit events that name actor and subject and contain no secret', async () => {
     const { tokens, events } = await open()
     const made = await tokens.create({ name: 'pipeline', role: 'viewer' }, ADMIN)
     tokens.remove(made.id, ADMIN)
@@ -111,7 +111,7 @@ describe('upload links', () => {
     return { opened, check, link }
   }
 
-  test('make one upload, which they then may continue, over a restart too', async () => {
+  test('create one upload, which they may then continue, also after a restart', async () => {
     const { opened, check } = await openLink()
     const right = await check(opened, 'POST', '/v1/uploads')
     if (typeof right === 'string') throw new Error(right)
@@ -127,7 +127,7 @@ describe('upload links', () => {
     }
   })
 
-  test('can be used again when the upload could not be made', async () => {
+  test('can be used again if the upload could not be created', async () => {
     const { opened, check } = await openLink()
     const right = await check(opened, 'POST', '/v1/uploads')
     if (typeof right === 'string') throw new Error(right)
@@ -138,7 +138,7 @@ describe('upload links', () => {
     expect(await check(opened, 'POST', '/v1/uploads')).toMatchObject({ id: right.id })
   })
 
-  test('forget their claims when they have ended', async () => {
+  test('delete their claims when they have expired', async () => {
     const { opened, check } = await openLink()
     const right = await check(opened, 'POST', '/v1/uploads')
     if (typeof right === 'string') throw new Error(right)
@@ -155,7 +155,7 @@ describe('upload links', () => {
     expect(await other.links.check(link, { method: 'POST', path: '/v1/uploads' })).toEqual({ kind: 'refused', detail: 'The link is not valid.' })
   })
 
-  test('are not made by links', async () => {
+  test('cannot be created with a link', async () => {
     const { opened } = await openLink()
     await expect(opened.links.create({ kind: 'upload', ttlSeconds: 60 }, { name: 'x', role: 'uploader' })).rejects.toThrow('with a token')
   })

@@ -1,4 +1,4 @@
-// Sealed secrets: what opens them, and the file of their key.
+// Sealed secrets: when they can be opened, and the file of their key.
 
 import { describe, expect, test } from 'bun:test'
 import { chmod, stat, symlink } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { openSealer } from '../../../agent/access/sealer.ts'
 import { readSecretFile, writeSecretFile } from '../../../agent/access/secret-file.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
-/** A sealer on a key file, as the agent has it. */
+/** Opens a sealer on a key file, as the agent does. */
 async function openOn(path: string) {
   let unusable = 0
   const sealer = await openSealer({
@@ -18,7 +18,7 @@ async function openOn(path: string) {
 }
 
 describe('a sealed secret', () => {
-  test('opens for its purpose alone, with the same key, also after a restart', async () => {
+  test('opens only for its purpose and with the same key, also after a restart', async () => {
     await using folder = await createTemporaryFolder()
     const sealer = await openOn(folder.file('key'))
     const sealed = await sealer.seal('sécret', 'task 1')
@@ -37,14 +37,14 @@ describe('a sealed secret', () => {
     expect(Buffer.from(sealed.slice('v1.'.length), 'base64url')).toHaveLength(12 + 3 + 16)
   })
 
-  test('that was changed, or is none, does not open', async () => {
+  test('does not open after a change, and neither does other text', async () => {
     await using folder = await createTemporaryFolder()
     const sealer = await openOn(folder.file('key'))
     const sealed = await sealer.seal('secret', 'p')
     for (let i = 0; i < sealed.length; i++) {
       const other = sealed[i] === 'A' ? 'B' : 'A'
       const changed = sealed.slice(0, i) + other + sealed.slice(i + 1)
-      // The last character holds bits that base64url leaves unused.
+      // The last character contains bits that base64url does not use.
       if (i < sealed.length - 1) expect(await sealer.open(changed, 'p')).toBeUndefined()
     }
     for (const text of ['', 'v1.', 'v1.AAAA', 'v2.AAAA', 'v1.%%%']) expect(await sealer.open(text, 'p')).toBeUndefined()
@@ -54,7 +54,7 @@ describe('a sealed secret', () => {
 describe('the key file', () => {
   const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8)
 
-  test('is for its owner alone, also when it was not', async () => {
+  test('is readable to its owner only, also if it was readable to others before', async () => {
     await using folder = await createTemporaryFolder()
     await openOn(folder.file('key'))
     expect(await mode(folder.file('key'))).toBe('600')
@@ -63,7 +63,7 @@ describe('the key file', () => {
     expect(await mode(folder.file('key'))).toBe('600')
   })
 
-  test('that is damaged is replaced, and told', async () => {
+  test('is replaced and logged when it is damaged', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('key'), 'no key\n')
     const sealer = await openOn(folder.file('key'))
@@ -80,7 +80,7 @@ describe('the key file', () => {
     expect(await sealer.open(await sealer.seal('x', 'p'), 'p')).toBe('x')
   })
 
-  test('is never read through a link', async () => {
+  test('is never read through a symbolic link', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('elsewhere'), 'x')
     await symlink(folder.file('elsewhere'), folder.file('key'))

@@ -1,4 +1,4 @@
-// Browsing a real folder, and every way out of it that is known.
+// Browses a real folder, and tries every known way to escape from it.
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
@@ -53,7 +53,7 @@ describe('list', () => {
     expect((await fixture.browser.list('/', PAGE)).items).toHaveLength(2)
   })
 
-  test('withholds a folder and what is in it, by whatever path', async () => {
+  test('withholds a folder and everything below it, by every path', async () => {
     await using fixture = await createFixture()
     const { browser, mount } = fixture
     await mkdir(join(mount, 'uploads', 'upl_1', 'deep'), { recursive: true })
@@ -81,7 +81,7 @@ describe('list', () => {
     expect(seen).toEqual(names)
   })
 
-  test('shows a link by where it leads: inside as that, outside, broken or circular as other', async () => {
+  test('shows a link to an entry inside as that entry, and a link that leads outside, is broken or circular as other', async () => {
     await using fixture = await createFixture()
     const { mount, folder, browser } = fixture
     await symlink('images/img_1/image.json', join(mount, 'a-file'))
@@ -117,7 +117,7 @@ test('a mount path that does not exist is a store that is unavailable', async ()
   expect(await codeOf(fixture.browser.open('store.json'))).toBe('store-unavailable')
 })
 
-describe('the way out', () => {
+describe('a path that leads out of the mount path', () => {
   const attempts: [string, string][] = [
     ['..', 'outside-mount-path'],
     ['../outside/secret', 'outside-mount-path'],
@@ -139,14 +139,14 @@ describe('the way out', () => {
     ['x'.repeat(5000), 'invalid-input'],
   ]
   for (const [path, code] of attempts) {
-    test(`is closed: ${JSON.stringify(path.slice(0, 40))}`, async () => {
+    test(`is refused: ${JSON.stringify(path.slice(0, 40))}`, async () => {
       await using fixture = await createFixture()
       expect(await codeOf(fixture.browser.list(path, PAGE))).toBe(code)
       expect(await codeOf(fixture.browser.open(path))).toBe(code)
     })
   }
 
-  test('is closed through links to files, to folders, and through links to links', async () => {
+  test('is refused through links to files, to folders, and to other links', async () => {
     await using fixture = await createFixture()
     const { mount, folder, browser } = fixture
     await symlink(folder.file('outside', 'secret'), join(mount, 'file'))
@@ -159,7 +159,7 @@ describe('the way out', () => {
     for (const path of ['folder', 'relative', 'chain', 'root', 'root/etc']) expect(await codeOf(browser.list(path, PAGE))).toBe('outside-mount-path')
   })
 
-  test('is closed to a folder with the same beginning of its name', async () => {
+  test('is refused for a folder whose name begins with that of the mount path', async () => {
     await using fixture = await createFixture()
     const { mount, folder, browser } = fixture
     await mkdir(folder.file('mount-other'))
@@ -168,7 +168,7 @@ describe('the way out', () => {
     expect(await codeOf(browser.open('link/secret'))).toBe('outside-mount-path')
   })
 
-  test('is closed to devices and pipes, without hanging', async () => {
+  test('is refused for devices and pipes, and does not hang', async () => {
     await using fixture = await createFixture()
     expect(await Bun.spawn(['mkfifo', join(fixture.mount, 'pipe')]).exited).toBe(0)
     await symlink('/dev/zero', join(fixture.mount, 'zero'))
@@ -177,7 +177,7 @@ describe('the way out', () => {
     expect((await fixture.browser.list('', PAGE)).items.find(({ name }) => name === 'pipe')?.kind).toBe('other')
   })
 
-  test('stays closed while folders are swapped for links', async () => {
+  test('is refused while folders are replaced by links', async () => {
     await using fixture = await createFixture()
     const { mount, folder, browser } = fixture
     await mkdir(join(mount, 'real'))
@@ -196,7 +196,7 @@ describe('the way out', () => {
     }
     const swapping = swap()
     let reads = 0
-    // On a busy machine the folder may be away each time for a long while.
+    // On a busy machine the folder may be missing at each attempt for a long time.
     for (let round = 0; round < 400 || (reads === 0 && round < 100_000); round++) {
       try {
         expect(await read(browser, 'real/secret')).toBe('harmless')
@@ -213,7 +213,7 @@ describe('the way out', () => {
 })
 
 describe('open', () => {
-  test('reads ranges, and gives another tag after a change of equal length', async () => {
+  test('reads ranges, and returns another tag after a change of equal length', async () => {
     await using fixture = await createFixture()
     const path = join(fixture.mount, 'store.json')
     let before = ''
@@ -230,7 +230,7 @@ describe('open', () => {
     expect(file.etag).not.toBe(before)
   })
 
-  test('throws when the file ends before what was announced', async () => {
+  test('throws when the file ends before its announced length', async () => {
     await using fixture = await createFixture()
     await using file = await fixture.browser.open('store.json')
     await writeFile(join(fixture.mount, 'store.json'), 's')

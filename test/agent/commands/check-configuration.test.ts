@@ -1,4 +1,4 @@
-// What a configuration means on this node: `serve --check` refuses and warns as `serve` does.
+// `serve --check` on this node: it refuses and warns as `serve` does.
 
 import { describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import { addressesWithin } from '../../../agent/system/network.ts'
 
 const EXAMPLE = 'systemd/examples/edge-a.toml'
 
-/** The configuration of a file with these lines. */
+/** Returns the configuration of a file with these lines. */
 function configOf(toml: string): Config {
   const outcome = parseConfig(`[store]\nmount = "/srv/x"\n${toml}`, 'test.toml', {})
   if (outcome.kind === 'refused') throw new Error(outcome.complaints.join('\n'))
@@ -27,7 +27,7 @@ describe('serve --check', () => {
     await expect(checkConfiguration(configOf('[tls]\ncert = "/none.pem"\nkey = "/none.key"'))).rejects.toThrow(StartRefused)
   })
 
-  test('warns of keys without effect and of plain HTTP beyond loopback', () => {
+  test('warns about keys without effect and about plain HTTP beyond loopback', () => {
     expect(configurationWarnings(configOf(''))).toEqual([])
     expect(configurationWarnings(configOf('[images]\nretrieve-existing = false\n[imports]\nroots = []'))).toEqual([])
     const keys = configurationWarnings(configOf('[images]\nretrieve-existing = true\n[imports]\nroots = ["/srv/in"]\nallow = ["hub.example"]'))

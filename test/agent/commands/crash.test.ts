@@ -1,4 +1,4 @@
-// How the programs end when nobody handles an error.
+// How the programs exit after an error that is not handled.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ describe.each(['agent/commands/crash.ts', 'bot/system/crash.ts'])('exitOnCrash o
     ['an exception', "setTimeout(() => { throw new Error('boom') }, 1)"],
     ['a rejection', "void Promise.reject(new Error('boom'))"],
     ['a failed start', "await Promise.reject(new Error('boom'))"],
-  ])('ends with 1 and one sentence after %s', async (_what, code) => {
+  ])('exits with 1 and one sentence after %s', async (_what, code) => {
     const source = `import { exitOnCrash } from ${JSON.stringify(join(ROOT, path))}; exitOnCrash('slipway 1.2.3'); setTimeout(() => {}, 60_000); ${code}`
     const child = Bun.spawn([process.execPath, '-e', source], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
     const [stdout, stderr, exitCode] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])

@@ -1,4 +1,4 @@
-// What a start stands on: refusals that change nothing, and a store that is found again.
+// The foundation of a start: refusals that change nothing, and a store that is found again.
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir, readdir, rm } from 'node:fs/promises'
@@ -28,7 +28,7 @@ async function refusal(runtime: Runtime, options?: FoundationOptions): Promise<s
 }
 
 describe('open', () => {
-  test('makes the folders of a new store and finds the same store again', async () => {
+  test('creates the folders of a new store and finds the same store again', async () => {
     await using folder = await createTemporaryFolder()
     let uuid: string
     {
@@ -52,7 +52,7 @@ describe('open', () => {
     expect(second.lease.generation).toBe(2)
   })
 
-  test('is refused while another agent holds the store, and makes no state folder', async () => {
+  test('is refused while another agent holds the lease, and creates no state folder', async () => {
     await using folder = await createTemporaryFolder()
     await using holder = await openFoundation(runtimeOf(folder.path), { onLost: () => {} })
     const other = runtimeOf(folder.path)
@@ -62,7 +62,7 @@ describe('open', () => {
     expect(await readdir(folder.path)).not.toContain('other-state')
   })
 
-  test('is refused when the mount path is not the one of the state folder', async () => {
+  test('is refused when the mount path does not belong to the state folder', async () => {
     await using folder = await createTemporaryFolder()
     await (await openFoundation(runtimeOf(folder.path), { onLost: () => {} }))[Symbol.asyncDispose]()
     await rm(folder.file('store'), { recursive: true })
@@ -80,7 +80,7 @@ describe('open', () => {
       '{"format":1,"uuid":"0b6c9b0e-8f0e-4c1b-9c6c-0d7f4a3b2c1d","cutter":{"block":4096,"minimum":5,"average":65536,"maximum":262144},"digest":"sha256"}',
       'is damaged (cutter is not a cutter)',
     ],
-  ])('is refused with store.json %s, and leaves it', async (text, sentence) => {
+  ])('is refused with store.json %s, and does not change it', async (text, sentence) => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('store/store.json'), text)
     expect(await refusal(runtimeOf(folder.path))).toContain(sentence)
@@ -104,7 +104,7 @@ describe('a store.json that was lost', () => {
     ['is missing', undefined],
   ]
 
-  /** Opens a new store, leaves a pack in it, and returns its UUID. */
+  /** Creates a store with one pack, closes it, and returns its UUID. */
   async function usedStore(folder: TemporaryFolder): Promise<string> {
     await using first = await openFoundation(runtimeOf(folder.path), { onLost: () => {} })
     await mkdir(folder.file('store/packs/00'))
@@ -116,7 +116,7 @@ describe('a store.json that was lost', () => {
     else await Bun.write(folder.file('store/store.json'), text)
   }
 
-  test.each(DAMAGES)('%s: refused with the way to restore it, and restored from either copy', async (_what, text) => {
+  test.each(DAMAGES)('%s: the start is refused and names the command, which restores it from either copy', async (_what, text) => {
     await using folder = await createTemporaryFolder()
     const uuid = await usedStore(folder)
     const original = await Bun.file(folder.file('store/store.json')).text()
@@ -135,7 +135,7 @@ describe('a store.json that was lost', () => {
     }
   })
 
-  test.each(DAMAGES)('%s, and both copies too: refused with the line to write, and never replaced by a new store', async (_what, text) => {
+  test.each(DAMAGES)('%s, and so are both copies: the start is refused with the line to write, and no new store is created', async (_what, text) => {
     await using folder = await createTemporaryFolder()
     const uuid = await usedStore(folder)
     await rm(folder.file('store/store.json.bak'))
@@ -154,7 +154,7 @@ describe('a store.json that was lost', () => {
     expect(again.store.uuid).toBe(uuid)
   })
 
-  test('a copy that names another store is refused, so that neither is overwritten', async () => {
+  test('is refused when a copy names another store, and neither file is overwritten', async () => {
     await using folder = await createTemporaryFolder()
     const uuid = await usedStore(folder)
     const other = crypto.randomUUID()
@@ -164,7 +164,7 @@ describe('a store.json that was lost', () => {
     expect(await Bun.file(folder.file('store/store.json.bak')).text()).toContain(other)
   })
 
-  test('a damaged or missing copy is written again at the next start', async () => {
+  test('gets a new copy at the next start when a copy is damaged or missing', async () => {
     await using folder = await createTemporaryFolder()
     await usedStore(folder)
     const original = await Bun.file(folder.file('store/store.json')).text()
@@ -174,7 +174,7 @@ describe('a store.json that was lost', () => {
     for (const name of ['store/store.json.bak', 'state/store.json']) expect(await Bun.file(folder.file(name)).text()).toBe(original)
   })
 
-  test('a power cut at any operation of a start or a restore keeps the UUID', async () => {
+  test('keeps its UUID through a power cut at any operation of a start or a restore', async () => {
     const random = createRandom(runSeed())
     for (let at = 1; ; at++) {
       await using folder = await createTemporaryFolder()
@@ -192,7 +192,7 @@ describe('a store.json that was lost', () => {
       if (!disk.isDead) await disk.losePower(random)
       disk.revive()
       disk.plan(undefined)
-      // The process that held the lease went with the power; this one has the same id.
+      // The holder of the lease is gone after the power cut, but this process has the same id.
       for (const name of await disk.list(folder.file('store'))) if (name.startsWith('lease.')) await disk.remove(folder.file('store', name))
       await using after = await openFoundation({ ...runtimeOf(folder.path), disk }, { onLost: () => {}, restore: true })
       expect([at, after.store.uuid]).toEqual([at, uuid])
@@ -200,7 +200,7 @@ describe('a store.json that was lost', () => {
     }
   })
 
-  test('a full disk keeps nobody from starting without a copy', async () => {
+  test('a start without a copy succeeds on a full disk', async () => {
     await using folder = await createTemporaryFolder()
     await usedStore(folder)
     await rm(folder.file('store/store.json.bak'))

@@ -1,4 +1,4 @@
-// Who may add images.
+// When images may be added.
 
 import { describe, expect, test } from 'bun:test'
 import { createImagePolicy } from '../../../agent/commands/image-policy.ts'
@@ -14,7 +14,7 @@ function policyOf(isEnabled: boolean, isStoreEnabled = true) {
 }
 
 describe('images switched off', () => {
-  test('refuses whatever the store says', () => {
+  test('refuses even if the store is enabled', () => {
     const policy = policyOf(false)
     expect(policy.isEnabled()).toBe(false)
     expect(() => policy.requireEnabled()).toThrow('Image feature is not enabled.')

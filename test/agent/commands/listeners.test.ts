@@ -1,4 +1,4 @@
-// The sockets of an agent: what they answer before, during and after its life, and certificates that change.
+// The sockets of an agent: their answers while it starts, serves and stops, and the reload of certificates.
 
 import { describe, expect, test } from 'bun:test'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ const log = createMemoryLog()
 const opensslTest = requireTool('openssl', 'openssl')
 
 describe('answers', () => {
-  test('503 until the store is open, then those of the application', async () => {
+  test('are 503 until the store is open, then those of the application', async () => {
     await using listeners = await openListeners({ config: agentConfig('/tmp/x'), clock: systemClock, log })
     const starting = await fetch(`${listeners.urls[0]}/v1/health`)
     expect(starting.status).toBe(503)
@@ -26,7 +26,7 @@ describe('answers', () => {
     expect(await (await fetch(`${listeners.urls[0]}/`)).text()).toBe('open')
   })
 
-  test('a drain lets requests end, and refuses new ones with 503 and Retry-After', async () => {
+  test('a drain lets requests finish, and refuses new ones with 503 and Retry-After', async () => {
     await using listeners = await openListeners({ config: agentConfig('/tmp/x'), clock: systemClock, log })
     const begun = Promise.withResolvers<void>()
     const end = Promise.withResolvers<void>()
@@ -46,7 +46,7 @@ describe('answers', () => {
     await drained
   })
 
-  test('a drain gives up on requests that do not end in time', async () => {
+  test('a drain aborts requests that do not finish in time', async () => {
     await using listeners = await openListeners({ config: agentConfig('/tmp/x'), clock: systemClock, log })
     const begun = Promise.withResolvers<void>()
     listeners.serve(() => {
@@ -98,7 +98,7 @@ describe('networks', () => {
     for (const url of listeners.urls) expect(await (await fetch(url)).text()).toBe('here')
   })
 
-  test('are told by family', () => {
+  test('are distinguished by address family', () => {
     const own = (address: string, family: 'IPv4' | 'IPv6') => ({ address, family, netmask: '', mac: '', internal: false, cidr: null, scopeid: 0 })
     const interfaces = { eth0: [own('10.20.3.4', 'IPv4'), own('fd00::7', 'IPv6')], eth1: [own('10.21.0.1', 'IPv4')] }
     expect(addressesWithin('10.20.0.0/16', interfaces)).toEqual(['10.20.3.4'])
@@ -108,7 +108,7 @@ describe('networks', () => {
 })
 
 describe('TLS', () => {
-  opensslTest('new connections have the new certificate after a reload, requests under way end', async () => {
+  opensslTest('new connections get the new certificate after a reload, and requests in progress finish', async () => {
     await using folder = await createTemporaryFolder()
     await makeCertificate(folder.path, 'one')
     const config = { ...agentConfig(folder.path), tls: { cert: folder.file('cert.pem'), key: folder.file('key.pem') } }
@@ -131,7 +131,7 @@ describe('TLS', () => {
     expect(await (await running).text()).toBe('whole')
   })
 
-  opensslTest('a key that is not that of the certificate is refused, and the old pair stays in use', async () => {
+  opensslTest('a key that does not belong to the certificate is refused, and the old pair stays in use', async () => {
     await using folder = await createTemporaryFolder()
     await makeCertificate(folder.path, 'one')
     const config = { ...agentConfig(folder.path), tls: { cert: folder.file('cert.pem'), key: folder.file('key.pem') } }
@@ -145,10 +145,10 @@ describe('TLS', () => {
 async function makeCertificate(folder: string, name: string): Promise<void> {
   const files = ['-keyout', `${folder}/key.pem`, '-out', `${folder}/cert.pem`]
   const child = Bun.spawn(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...files, '-days', '2', '-subj', `/CN=${name}`], { stderr: 'ignore' })
-  if ((await child.exited) !== 0) throw new Error('openssl made no certificate')
+  if ((await child.exited) !== 0) throw new Error('openssl created no certificate')
 }
 
-/** Common name of the certificate that an address shows. */
+/** Returns the common name of the certificate that an address presents. */
 function subjectOf(url: string): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)

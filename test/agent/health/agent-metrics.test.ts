@@ -1,4 +1,4 @@
-// The metrics of an agent: their names are an interface, and no broken part holds them up.
+// The metrics of an agent: their names are an interface, and a part that fails does not delay the others.
 
 import { describe, expect, test } from 'bun:test'
 import { createAgentMetrics } from '../../../agent/health/agent-metrics.ts'
@@ -28,7 +28,7 @@ function createFixture(more: Partial<AgentMetricsDeps> = {}) {
 }
 
 describe('metrics of an agent', () => {
-  test('tell requests, content, store, tasks, health and process', async () => {
+  test('cover requests, content, store, tasks, health and process', async () => {
     const { agent } = createFixture()
     agent.observeRequest({ method: 'GET', route: '/v1/store', status: 200, seconds: 0.003 })
     agent.observeRequest({ method: 'BREW', route: 'unmatched', status: 404, seconds: 0.001 })
@@ -64,7 +64,7 @@ describe('metrics of an agent', () => {
     expect(text).not.toMatch(/^slipway_scrub_last_findings /m)
   })
 
-  test('come without the space of a file system that hangs, and look at it only once meanwhile', async () => {
+  test('omit the space of a file system that hangs, and ask it only once meanwhile', async () => {
     let looks = 0
     const { agent, clock } = createFixture({ space: { state: () => (looks++, new Promise(() => {})) } })
     for (let round = 0; round < 2; round++) {

@@ -1,4 +1,4 @@
-// The checks over real folders and real facts.
+// The health checks over real folders and real facts.
 
 import { describe, expect, test } from 'bun:test'
 import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -49,13 +49,13 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
 }
 
 describe('checks', () => {
-  test('of a store that is well are all ok, and the ones without which nothing works are vital', async () => {
+  test('are all ok for a healthy store, and those that everything depends on are vital', async () => {
     await using fixture = await createFixture()
     for (const { name } of fixture.checks) expect([name, (await fixture.measure(name)).state]).toEqual([name, 'ok'])
     expect(fixture.checks.filter((check) => check.isVital).map((check) => check.name)).toEqual(['mount-path', 'index-database'])
   })
 
-  test('see a mount path that is gone, and one that is empty', async () => {
+  test('detect a missing mount path and an empty one', async () => {
     await using fixture = await createFixture()
     await rename(fixture.mount, fixture.folder.file('elsewhere'))
     expect((await fixture.measure('mount-path')).measured).toContain('not reachable (ENOENT)')
@@ -63,7 +63,7 @@ describe('checks', () => {
     expect((await fixture.measure('mount-path')).measured).toContain('no store.json')
   })
 
-  test('leave no file behind in the mount path, and notice when none can be made', async () => {
+  test('leave no file behind in the mount path, and detect that none can be created', async () => {
     await using fixture = await createFixture()
     expect((await fixture.measure('mount-writable')).state).toBe('ok')
     expect([...new Bun.Glob('**').scanSync({ cwd: fixture.mount, dot: true })]).toEqual(['store.json'])
@@ -80,7 +80,7 @@ describe('checks', () => {
     }
   })
 
-  test('foresee a full store from the samples of the last days, over a restart too', async () => {
+  test('predict a full store from the samples of the last days, also after a restart', async () => {
     let freeBytes = 50 * GB
     const space = { state: async () => ({ totalBytes: 100 * GB, freeBytes, reservedBytes: GB, promisedBytes: 0, availableBytes: freeBytes - GB }) }
     await using fixture = await createFixture({ space })
@@ -95,13 +95,13 @@ describe('checks', () => {
     expect(finding?.measured).toMatch(/full about 2026-01-0[456]/)
   })
 
-  test('see a file system that does not report its space', async () => {
+  test('detect a file system that does not report its space', async () => {
     const space = { state: () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })) }
     await using fixture = await createFixture({ space })
     expect((await fixture.measure('free-space')).measured).toContain('does not report its space (EIO)')
   })
 
-  test('see an index database that does not answer', async () => {
+  test('detect an index database that does not answer', async () => {
     await using fixture = await createFixture({
       sliceStats() {
         throw new Error('database disk image is malformed')
@@ -110,7 +110,7 @@ describe('checks', () => {
     expect((await fixture.measure('index-database')).action).toContain('slipway-agent recover')
   })
 
-  test('see a clock that was set back, by what was seen before a restart', async () => {
+  test('detect a clock that was set back, by the time recorded before a restart', async () => {
     const clock = createManualClock(Date.UTC(2026, 5, 1))
     await using fixture = await createFixture({ clock })
     expect((await fixture.measure('clock')).state).toBe('ok')
@@ -119,7 +119,7 @@ describe('checks', () => {
     expect((await other.measure('clock')).state).toBe('failed')
   })
 
-  test('see a clock that was set while the agent runs', async () => {
+  test('detect a clock that was set while the agent runs', async () => {
     let setMs = 0
     const real = createManualClock(Date.UTC(2026, 5, 1))
     await using fixture = await createFixture({ clock: { ...real, nowMs: () => real.nowMs() + setMs } })

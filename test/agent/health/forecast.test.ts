@@ -14,13 +14,13 @@ function line(hours: number, firstBytes: number, bytesPerHour: number): SpaceSam
 }
 
 describe('forecastFullMs', () => {
-  test('finds where a falling line ends', () => {
+  test('finds the time at which free space reaches zero', () => {
     const nowMs = START + 48 * HOUR
     const found = forecastFullMs(line(48, 1_000_000, -10_000), nowMs) ?? 0
     expect(Math.abs(found - (START + 100 * HOUR))).toBeLessThan(1000)
   })
 
-  test('says nothing of less than a day, of growing space, or of years ahead', () => {
+  test('returns nothing for samples of less than a day, for growing space, and for a time years ahead', () => {
     expect(forecastFullMs([], START)).toBeNull()
     expect(forecastFullMs(line(23, 1_000_000, -10_000), START + DAY)).toBeNull()
     expect(forecastFullMs(line(48, 1_000_000, 10), START + 2 * DAY)).toBeNull()
@@ -41,7 +41,7 @@ describe('forecastFullMs', () => {
 })
 
 describe('addSpaceSample', () => {
-  test('takes one an hour and keeps two weeks of them', () => {
+  test('adds one sample per hour and keeps two weeks', () => {
     let samples: readonly SpaceSample[] = []
     for (let minute = 0; minute < 30 * 24 * 60; minute += 10)
       samples = addSpaceSample(samples, { atMs: START + minute * 60_000, availableBytes: minute }) ?? samples
@@ -49,7 +49,7 @@ describe('addSpaceSample', () => {
     for (const [index, sample] of samples.entries()) if (index > 0) expect(sample.atMs - (samples[index - 1]?.atMs ?? 0)).toBe(SAMPLE_EVERY_MS)
   })
 
-  test('drops those of a future that a wrong clock made', () => {
+  test('drops samples of the future, which a wrong clock created', () => {
     const wrong = { atMs: START + 365 * DAY, availableBytes: 1 }
     expect(
       addSpaceSample([{ atMs: START, availableBytes: 2 }, wrong], { atMs: START + DAY, availableBytes: 3 })?.map((sample) => sample.availableBytes),

@@ -38,7 +38,7 @@ describe('state', () => {
 })
 
 describe('current', () => {
-  test('measures by itself, however many or few ask', async () => {
+  test('measures on its own schedule, independent of the number of requests', async () => {
     let measured = 0
     using fixture = createFixture({ name: 'a', measure: () => (measured++, OK) })
     await Promise.all(Array.from({ length: 20 }, () => fixture.health.current()))
@@ -52,7 +52,7 @@ describe('current', () => {
     expect(measured).toBe(2)
   })
 
-  test('measures less often while nobody asks', async () => {
+  test('measures less often while no requests come', async () => {
     let measured = 0
     using fixture = createFixture({ name: 'a', measure: () => (measured++, OK) })
     await fixture.health.current()
@@ -60,12 +60,12 @@ describe('current', () => {
       fixture.clock.advance(1000)
       await fixture.clock.sleep(0)
     }
-    // Every 1.5 s for ten seconds after the question, every 9 s after that.
+    // Every 1.5 s for ten seconds after the request, every 9 s after that.
     expect(measured).toBeGreaterThanOrEqual(10)
     expect(measured).toBeLessThanOrEqual(14)
   })
 
-  test('gives what it last knew while a check hangs, and says so after two seconds', async () => {
+  test('returns the last result while a check hangs, and reports the hang after two seconds', async () => {
     let isHanging = false
     const { promise, resolve } = Promise.withResolvers<Finding>()
     let started = 0
@@ -89,7 +89,7 @@ describe('current', () => {
     clock.advance(25)
     expect((await impatient).state).toBe('running')
     clock.advance(1475)
-    await until('it is told', async () => {
+    await until('the hang is reported', async () => {
       const asked = health.current()
       clock.advance(25)
       return (await asked).state === 'error'
@@ -99,12 +99,12 @@ describe('current', () => {
     expect(started).toBe(2)
     isHanging = false
     resolve(OK)
-    await until('it is well again', async () => (await health.refresh()).state === 'running')
+    await until('health is running again', async () => (await health.refresh()).state === 'running')
     await health.refresh()
     expect(started).toBeGreaterThan(2)
   })
 
-  test('takes a check that throws as failed, and logs why', async () => {
+  test('treats a check that throws as failed, and logs why', async () => {
     using fixture = createFixture({
       name: 'broken',
       measure() {
@@ -119,7 +119,7 @@ describe('current', () => {
 })
 
 describe('events', () => {
-  test('tell each change once, by itself, also when nobody asks', async () => {
+  test('report each change once, also without requests', async () => {
     let finding = OK
     using fixture = createFixture({ name: 'mount-path', measure: () => finding })
     const { clock, events, health } = fixture

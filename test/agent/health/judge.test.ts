@@ -1,4 +1,4 @@
-// What measured facts mean: each boundary, and that every finding that is not ok says what it means and what to do.
+// How measured facts are judged: each boundary, and that every finding that is not ok has an impact and an action.
 
 import { describe, expect, test } from 'bun:test'
 import type { Finding } from '../../../agent/contract/health.ts'
@@ -30,12 +30,12 @@ const there = { kind: 'reachable', store: 'own', answeredMs: 3 } as const
 const CASES: [string, Finding['state'], Finding][] = [
   ['a loop that is on time', 'ok', judgeEventLoop({ delayMsMax: 249, residentBytes: 1 })],
   ['a loop that is late', 'warning', judgeEventLoop({ delayMsMax: 250, residentBytes: 1 })],
-  ['a loop that stood still', 'failed', judgeEventLoop({ delayMsMax: 5000, residentBytes: 1 })],
-  ['a mount path that is there', 'ok', judgeMount('/srv', there)],
-  ['a mount path that is not', 'failed', judgeMount('/srv', { kind: 'unreachable', code: 'ENOTCONN' })],
+  ['a loop that was blocked', 'failed', judgeEventLoop({ delayMsMax: 5000, residentBytes: 1 })],
+  ['a mount path that exists', 'ok', judgeMount('/srv', there)],
+  ['a mount path that is not reachable', 'failed', judgeMount('/srv', { kind: 'unreachable', code: 'ENOTCONN' })],
   ['another store', 'failed', judgeMount('/srv', { ...there, store: 'other' })],
   ['a bare mount point', 'failed', judgeMount('/srv', { ...there, store: 'none' })],
-  ['a mount path that takes files', 'ok', judgeWritable('/srv', null)],
+  ['a mount path that accepts files', 'ok', judgeWritable('/srv', null)],
   ['a read-only mount path', 'failed', judgeWritable('/srv', 'EROFS')],
   ['a full mount path', 'failed', judgeWritable('/srv', 'ENOSPC')],
   ['much space', 'ok', judgeSpace(space(50 * GB), null, NOW, EMPTY_BIN)],
@@ -53,7 +53,7 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['a clean scrub', 'ok', judgeScrub(scrub({}), NOW)],
   ['a young store that was never scrubbed', 'ok', judgeScrub(scrub({ endedMs: null, sinceMs: NOW - DAY }), NOW)],
   ['an old store that was never scrubbed', 'warning', judgeScrub(scrub({ endedMs: null }), NOW)],
-  ['a scrub of 16 days ago', 'warning', judgeScrub(scrub({ endedMs: NOW - 16 * DAY }), NOW)],
+  ['a scrub 16 days ago', 'warning', judgeScrub(scrub({ endedMs: NOW - 16 * DAY }), NOW)],
   ['a scrub with findings', 'failed', judgeScrub(scrub({ corrupt: 1, damagedRoots: ['image img_1'] }), NOW)],
   ['a scrub with faults of packs', 'warning', judgeScrub(scrub({ faults: 1 }), NOW)],
   ['a scrub with a damaged manifest', 'failed', judgeScrub(scrub({ faults: 1, damagedRoots: ['image img_1'] }), NOW)],
@@ -64,7 +64,7 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['schedules on time', 'ok', judgeSchedules([schedule({})], NOW)],
   ['a schedule four minutes late', 'ok', judgeSchedules([schedule({ nextRunMs: NOW - 4 * 60_000 })], NOW)],
   ['a schedule six minutes late', 'failed', judgeSchedules([schedule({ nextRunMs: NOW - 6 * 60_000 })], NOW)],
-  ['a late schedule that runs', 'ok', judgeSchedules([schedule({ nextRunMs: NOW - DAY, running: true })], NOW)],
+  ['a late schedule that is running', 'ok', judgeSchedules([schedule({ nextRunMs: NOW - DAY, running: true })], NOW)],
   ['a paused schedule', 'ok', judgeSchedules([schedule({ nextRunMs: null, paused: true })], NOW)],
   ['a schedule whose task failed', 'warning', judgeSchedules([schedule({ lastFailure: 'failed: no space' })], NOW)],
   ['a short backlog', 'ok', judgeBacklog({ queued: 99, running: 2 })],
@@ -72,7 +72,7 @@ const CASES: [string, Finding['state'], Finding][] = [
   ['a clock that runs', 'ok', judgeClock({ latestMs: NOW - 1, stepMs: 0 }, NOW)],
   ['a clock that was corrected a little', 'ok', judgeClock({ latestMs: NOW + 4000, stepMs: -4000 }, NOW)],
   ['a clock that jumped', 'warning', judgeClock({ latestMs: 0, stepMs: 60_000 }, NOW)],
-  ['a clock behind what was seen', 'failed', judgeClock({ latestMs: NOW + DAY, stepMs: 0 }, NOW)],
+  ['a clock behind the latest recorded time', 'failed', judgeClock({ latestMs: NOW + DAY, stepMs: 0 }, NOW)],
   ['a clock that was never set', 'failed', judgeClock({ latestMs: 0, stepMs: 0 }, 1000)],
   ['no TLS on loopback', 'ok', judgeCertificate(null, NOW, [])],
   ['no TLS beyond loopback', 'warning', judgeCertificate(null, NOW, ['10.0.0.5'])],
@@ -91,13 +91,13 @@ describe('a finding', () => {
     })
   }
 
-  test('tells figures and the forecast', () => {
+  test('shows figures and the forecast', () => {
     expect(judgeSpace(space(50 * GB), NOW + 40 * DAY, NOW, EMPTY_BIN).measured).toBe('50 GB of 100 GB free, 49 GB above the reserve, full about 2026-07-11')
     expect(judgeScrub(scrub({ corrupt: 2, missing: 1, damagedRoots: ['image a', 'image b'] }), NOW).impact).toContain('image a, image b')
   })
 })
 
-test('a full disk names the commands that free space, and what the recycle bin holds', () => {
+test('a full disk names the commands that free space, and the size of the recycle bin', () => {
   const action = 'Delete images for good (image purge), then run store cleanup, or add space.'
   expect(judgeSpace(space(GB - 1), null, NOW, EMPTY_BIN).action).toBe(action)
   expect(judgeSpace(space(GB - 1), null, NOW, { images: 3, storedBytes: 2 * GB }).action).toBe(`${action} The recycle bin has 3 images of 2.0 GB.`)

@@ -1,4 +1,4 @@
-// The registry of metrics and the text it makes.
+// The registry of metrics and the text it renders.
 
 import { describe, expect, test } from 'bun:test'
 import { createMetrics } from '../../../agent/health/metrics.ts'
@@ -39,14 +39,14 @@ describe('metrics', () => {
     ])
   })
 
-  test('leave out what cannot be read, and only that', async () => {
+  test('omit only the metrics that cannot be read', async () => {
     const metrics = createMetrics()
     metrics.reading('broken', 'Broken.', 'gauge', () => Promise.reject(new Error('gone')))
     metrics.reading('whole', 'Whole.', 'gauge', () => [{ value: 1 }])
     expect(await metrics.render()).toBe('# HELP whole Whole.\n# TYPE whole gauge\nwhole 1\n')
   })
 
-  test('are bounded in their series, and have one name each', async () => {
+  test('are bounded in their series, and have unique names', async () => {
     const metrics = createMetrics()
     const counter = metrics.counter('a', 'A.')
     const histogram = metrics.histogram('h', 'H.', [1])

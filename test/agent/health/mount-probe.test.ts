@@ -1,4 +1,4 @@
-// The probe of a mount path: the store in it counts, not the device below it.
+// The probe of a mount path identifies the store, not the device below it.
 
 import { expect, test } from 'bun:test'
 import { cpSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 const STORE_FILE = 'store.json'
 const open = (mount: string) => openMountProbe({ mount, storeFile: STORE_FILE, clock: systemClock })
 
-test('tells the own store, another one, none, and a path that is gone', async () => {
+test('distinguishes its own store, another store, no store, and a missing path', async () => {
   await using folder = await createTemporaryFolder()
   const mount = folder.file('mount')
   mkdirSync(mount)
@@ -31,7 +31,7 @@ test('tells the own store, another one, none, and a path that is gone', async ()
 
 const mountTest = await requireLoopMount()
 
-mountTest('knows its store again when it comes back from another device, as a network mount does', async () => {
+mountTest('recognizes its store on another device, as after a reconnected network mount', async () => {
   await using folder = await createTemporaryFolder()
   const mount = folder.file('mount')
   mkdirSync(mount)

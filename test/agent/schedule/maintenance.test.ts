@@ -1,4 +1,4 @@
-// What the schedules run: order, dry runs, and what is kept of the results.
+// The tasks of the schedules: order, dry runs, and the results that are saved.
 
 import { describe, expect, test } from 'bun:test'
 import type { ScrubReport } from '../../../agent/contract/slices.ts'
@@ -50,7 +50,7 @@ function createFixture(scrub: Partial<ScrubReport> = {}) {
 }
 
 describe('cleanup', () => {
-  test('prunes images and expires uploads, then frees slices, and keeps when and how much', async () => {
+  test('prunes images and expires uploads, then frees slices, and saves time and freed bytes', async () => {
     const { maintenance, tasks, steps, events, clock } = createFixture()
     const { id } = await maintenance.jobs.cleanup('schedule')
     const task = await tasks.ended(id)
@@ -61,7 +61,7 @@ describe('cleanup', () => {
     expect(events.map(({ type }) => type)).toEqual(['gc.freed'])
   })
 
-  test('as a dry run changes nothing that is kept, and may stand beside a real one', async () => {
+  test('a dry run saves nothing and may run in parallel with a real one', async () => {
     const { maintenance, tasks, steps } = createFixture()
     const [dry, real] = await Promise.all([maintenance.cleanup(true, 'ann'), maintenance.cleanup(false, 'ann')])
     expect(dry.id).not.toBe(real.id)
@@ -76,7 +76,7 @@ describe('cleanup', () => {
 })
 
 describe('scrub', () => {
-  test('tells images what it found, keeps the counts, and reports damage', async () => {
+  test('passes its findings to images, saves the counts, and reports damage', async () => {
     const bad = { digest: 'sha256:00', pack: 'p', offset: 0 }
     const { maintenance, tasks, steps, events, clock } = createFixture({ corrupt: [bad], damagedRoots: ['image img_1'] })
     const startedAtMs = clock.nowMs()
@@ -87,7 +87,7 @@ describe('scrub', () => {
     expect(events).toMatchObject([{ type: 'scrub.damage', severity: 'error' }])
   })
 
-  test('bounds what stands in its result', async () => {
+  test('bounds the lists in its result', async () => {
     const many = Array.from({ length: 500 }, (_, index) => ({ digest: `sha256:${index}`, pack: 'p', offset: index }))
     const { maintenance, tasks } = createFixture({ corrupt: many, damagedRoots: many.map(({ digest }) => digest) })
     const { result } = await tasks.ended((await maintenance.jobs.scrub('schedule')).id)
@@ -98,7 +98,7 @@ describe('scrub', () => {
 })
 
 describe('expire', () => {
-  test('gives how many uploads went', async () => {
+  test('returns the number of expired uploads', async () => {
     const { maintenance, tasks } = createFixture()
     expect((await tasks.ended((await maintenance.jobs.expire('schedule')).id)).result).toEqual({ removed: 3 })
   })

@@ -1,4 +1,4 @@
-// When schedules fire.
+// Plans when schedules fire.
 
 import { describe, expect, test } from 'bun:test'
 import { judgeCron, nextRunMs, planSchedules } from '../../../agent/schedule/plan.ts'
@@ -17,7 +17,7 @@ describe('nextRunMs', () => {
     expect(nextRunMs(timing({ paused: true }), at('2026-01-01T01:00:00Z'))).toBeNull()
   })
 
-  test('runs once over the hour that summer time leaves out, and once in the hour it repeats', () => {
+  test('runs once for the hour that daylight saving time skips, and once in the hour it repeats', () => {
     const spring = timing({ cron: '30 2 * * *', timezone: 'Europe/Berlin', anchorMs: at('2026-03-28T12:00:00Z') })
     const first = nextRunMs(spring, at('2026-03-28T13:00:00Z')) ?? 0
     const second = nextRunMs({ ...spring, anchorMs: first }, first) ?? 0
@@ -29,13 +29,13 @@ describe('nextRunMs', () => {
     expect(two - one).toBeGreaterThan(20 * 3_600_000)
   })
 
-  test('is not held back by an anchor in the future', () => {
+  test('is not delayed by an anchor in the future', () => {
     expect(nextRunMs(timing({ anchorMs: at('2030-01-01T00:00:00Z') }), at('2026-01-01T01:00:00Z'))).toBe(at('2026-01-01T03:00:00Z'))
   })
 })
 
 describe('planSchedules', () => {
-  test('starts what is due, once for any number of missed times, and skips what still runs', () => {
+  test('starts due schedules, once for any number of missed times, and skips those still running', () => {
     const nowMs = at('2026-01-09T04:00:00Z')
     expect(planSchedules([timing(), timing({ name: 'cleanup', cron: '0 5 * * *', anchorMs: nowMs })], nowMs)).toEqual({ start: ['scrub'], skip: [] })
     expect(planSchedules([timing({ running: true })], nowMs)).toEqual({ start: [], skip: ['scrub'] })
@@ -43,7 +43,7 @@ describe('planSchedules', () => {
     expect(planSchedules([timing({ anchorMs: nowMs })], nowMs)).toEqual({ start: [], skip: [] })
   })
 
-  test('waits after a start that failed', () => {
+  test('waits after a failed start', () => {
     const nowMs = at('2026-01-09T04:00:00Z')
     expect(planSchedules([timing({ notBeforeMs: nowMs + 1 })], nowMs).start).toEqual([])
     expect(planSchedules([timing({ notBeforeMs: nowMs })], nowMs).start).toEqual(['scrub'])
@@ -51,7 +51,7 @@ describe('planSchedules', () => {
 })
 
 describe('judgeCron', () => {
-  test('takes five fields that fire some day', () => {
+  test('accepts five fields that fire at some time', () => {
     for (const cron of ['* * * * *', '17 3 * * *', '*/10 * * * *', '0 0 29 2 *', ' 5  4 * * SUN '])
       expect(judgeCron(cron, 'UTC', 0)).toEqual({ kind: 'accepted' })
     for (const cron of ['', '* * * *', '* * * * * *', '@daily', '60 * * * *', '0 0 30 2 *', 'a b c d e']) expect(judgeCron(cron, 'UTC', 0).kind).toBe('refused')

@@ -1,4 +1,4 @@
-// Schedules over tasks and kept values, with a clock that the test moves.
+// Schedules over tasks and kept values, with a manual clock.
 
 import { describe, expect, test } from 'bun:test'
 import type { TaskBoard } from '../../../agent/contract/work.ts'
@@ -58,7 +58,7 @@ function createFixture(options: { kept?: ReturnType<typeof createMemoryKeptValue
 }
 
 describe('firing', () => {
-  test('starts a task at its time, tells it runs, and keeps how it ended', async () => {
+  test('starts a task at its time, shows it as running, and saves how it ended', async () => {
     using fixture = createFixture()
     const { clock, started, of } = fixture
     clock.advance(HOUR - 1000)
@@ -73,7 +73,7 @@ describe('firing', () => {
     expect(of('expire')?.running).toBe(false)
   })
 
-  test('never overlaps itself: a time that comes while it runs is left out', async () => {
+  test('never overlaps itself: a time that comes while it runs is skipped', async () => {
     using fixture = createFixture()
     const { clock, started, of } = fixture
     clock.advance(HOUR)
@@ -88,7 +88,7 @@ describe('firing', () => {
     expect(started).toHaveLength(2)
   })
 
-  test('makes up once for times that passed while the agent was down', async () => {
+  test('runs once for all times that passed while the agent was down', async () => {
     using before = createFixture()
     before.schedules[Symbol.dispose]()
     before.clock.advance(50 * HOUR)
@@ -99,7 +99,7 @@ describe('firing', () => {
     expect(after.started).toEqual(['cleanup by schedule', 'expire by schedule'])
   })
 
-  test('tries again a minute after a start that failed, and health hears of it', async () => {
+  test('retries a minute after a failed start, and reports the failure to health', async () => {
     using fixture = createFixture()
     const { clock, of, started } = fixture
     fixture.refuse(problem('limit-reached', '1000 tasks are waiting already.'))
@@ -111,10 +111,10 @@ describe('firing', () => {
     expect(started).toEqual([])
     clock.advance(1000)
     await until('it runs', () => fixture.finish.length === 1)
-    await until('it is well', () => fixture.schedules.facts().find(({ name }) => name === 'expire')?.lastFailure === null)
+    await until('health is ok', () => fixture.schedules.facts().find(({ name }) => name === 'expire')?.lastFailure === null)
   })
 
-  test('tells health of a task that failed, until one succeeds', async () => {
+  test('reports a failed task to health until one succeeds', async () => {
     using fixture = createFixture()
     const failure = () => fixture.schedules.facts().find(({ name }) => name === 'cleanup')?.lastFailure
     await fixture.schedules.run('cleanup', 'ann')
@@ -122,12 +122,12 @@ describe('firing', () => {
     await until('it failed', () => failure() === 'failed: The disk is gone.')
     await fixture.schedules.run('cleanup', 'ann')
     fixture.finish[1]?.()
-    await until('it is well', () => failure() === null)
+    await until('health is ok', () => failure() === null)
   })
 })
 
 describe('run', () => {
-  test('starts it now, for the one who asks, and gives the task under way to the next', async () => {
+  test('starts the task now for the caller, and returns the task in progress to the next caller', async () => {
     using fixture = createFixture()
     const task = await fixture.schedules.run('scrub', 'ann')
     expect(task).toMatchObject({ kind: 'scrub', createdBy: 'ann' })
@@ -138,7 +138,7 @@ describe('run', () => {
 })
 
 describe('patch', () => {
-  test('survives a restart, and counts more than the configuration', () => {
+  test('survives a restart, and takes precedence over the configuration', () => {
     using before = createFixture()
     before.schedules.patch('scrub', { cron: '30 5 * * *', paused: true }, 'ann')
     using after = createFixture({ kept: before.kept, clock: before.clock })
@@ -146,7 +146,7 @@ describe('patch', () => {
     expect(after.schedules.patch('scrub', { paused: false }, 'ann').nextRunAt).toBe('2026-01-05T05:30:00.000Z')
   })
 
-  test('does not run what passed while it was paused', () => {
+  test('does not run for times that passed while it was paused', () => {
     using fixture = createFixture()
     fixture.schedules.patch('expire', { paused: true }, 'ann')
     fixture.clock.advance(2.5 * HOUR)
@@ -162,7 +162,7 @@ describe('patch', () => {
 })
 
 describe('restart', () => {
-  test('follows a task that was under way', async () => {
+  test('follows a task that was in progress', async () => {
     using before = createFixture()
     await before.schedules.run('scrub', 'ann')
     before.schedules[Symbol.dispose]()
@@ -172,10 +172,10 @@ describe('restart', () => {
     await until('its end is known', () => after.of('scrub')?.lastResult === 'succeeded after 0 s')
   })
 
-  test('says so when nobody knows how the last task ended', async () => {
+  test('reports when the end of the last task is unknown', async () => {
     using before = createFixture()
     await before.schedules.run('scrub', 'ann')
     using after = createFixture({ kept: before.kept, clock: before.clock })
-    await until('it is told', () => after.of('scrub')?.lastResult === 'unknown')
+    await until('the result is reported', () => after.of('scrub')?.lastResult === 'unknown')
   })
 })

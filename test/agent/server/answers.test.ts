@@ -1,4 +1,4 @@
-// Answers on the wire: their length, and how one that fails ends.
+// Responses on the wire: their length, and how a failed one ends.
 
 import { describe, expect, test } from 'bun:test'
 import { openTestServer, RawConnection } from '../../support/agents/test-server.ts'
@@ -6,13 +6,13 @@ import { until } from '../../support/until.ts'
 
 const KIB = 1024
 
-/** A stream of pieces, which fails after the last one when it is told to. */
+/** Returns a stream of pieces that, with `fails`, fails after the last one. */
 function streamOf(pieces: number, size: number, fails = false): ReadableStream<Uint8Array> {
   let given = 0
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        // Not at once: as if it were read from a disk.
+        // Wait, as a read from a disk would.
         await Bun.sleep(1)
         if (given++ < pieces) controller.enqueue(new Uint8Array(size).fill(97))
         else if (fails) controller.error(new Error('the disk is broken'))
@@ -52,17 +52,17 @@ describe('Content-Length', () => {
     }
   })
 
-  test('stays on the answer to HEAD, which has no content', async () => {
+  test('is present in the response to HEAD, which has no content', async () => {
     const { text } = await ask(() => new Response(streamOf(1, 10), { headers: { 'content-length': '10' } }), CLOSING.replace('GET', 'HEAD'))
     expect(text.toLowerCase()).toContain('content-length: 10\r\n')
     expect(text).toEndWith('\r\n\r\n')
   })
 
-  test('is not on an answer that cannot have content', async () => {
+  test('is absent from a response that cannot have content', async () => {
     for (const status of [204, 304]) expect((await ask(() => new Response(null, { status }), CLOSING)).text.toLowerCase()).not.toContain('content-length')
   })
 
-  test('a stream of unknown length comes in chunks, and to HTTP/1.0 until the end', async () => {
+  test('a stream of unknown length is sent in chunks, and to HTTP/1.0 until the connection closes', async () => {
     const chunked = await ask(() => new Response(streamOf(3, 10)), CLOSING)
     expect(chunked.text).toEndWith('\r\n0\r\n\r\n')
     const old = await ask(() => new Response(streamOf(3, 10)), OLD)
@@ -70,12 +70,12 @@ describe('Content-Length', () => {
   })
 })
 
-describe('an answer that fails after its head', () => {
+describe('a response that fails after its head', () => {
   test.each([
     ['is shorter than its length', { 'content-length': '1000000' }, true],
     ['ends before its length', { 'content-length': '1000000' }, false],
     ['is longer than its length', { 'content-length': '15' }, false],
-  ])('%s: fewer bytes come than announced', async (_name, headers, fails) => {
+  ])('%s: fewer bytes arrive than announced', async (_name, headers, fails) => {
     for (const head of [CLOSING, OLD]) {
       const { text } = await ask(() => new Response(streamOf(3, 10, fails), { headers }), head)
       expect((text.split('\r\n\r\n')[1] ?? '').length).toBeLessThan(Number(headers['content-length']))
@@ -86,13 +86,13 @@ describe('an answer that fails after its head', () => {
     expect((await ask(() => new Response(streamOf(3, 10, true)), CLOSING)).text).not.toContain('\r\n0\r\n')
   })
 
-  test('resets the connection where its end would be the end of the content', async () => {
+  test('resets the connection if a clean close would mark the end of the content', async () => {
     expect((await ask(() => new Response(streamOf(3, 10, true)), OLD)).ending).toBe('RST')
   })
 })
 
-describe('a client that leaves', () => {
-  test('aborts the signal of its request and cancels the stream that waits', async () => {
+describe('a client that disconnects', () => {
+  test('aborts the signal of its request and cancels the waiting stream', async () => {
     let isCancelled = false
     let signal: AbortSignal | undefined
     await using server = await openTestServer((request) => {
@@ -112,7 +112,7 @@ describe('a client that leaves', () => {
     await until('nothing is pending', () => server.pending === 0)
   })
 
-  test.each([true, false])('in the middle of a body: all bytes received come before the error; read late: %p', async (isLate) => {
+  test.each([true, false])('in the middle of a body: the application reads all received bytes before the error; read late: %p', async (isLate) => {
     const seen = Promise.withResolvers<[number, string]>()
     await using server = await openTestServer(async (request) => {
       if (isLate) await Bun.sleep(300)
@@ -132,7 +132,7 @@ describe('a client that leaves', () => {
     connection.socket.destroy()
   })
 
-  test('after a whole body: the application has all of it', async () => {
+  test('after a whole body: the application reads all of it', async () => {
     const seen = Promise.withResolvers<number>()
     await using server = await openTestServer(async (request) => {
       await Bun.sleep(300)
@@ -147,7 +147,7 @@ describe('a client that leaves', () => {
 })
 
 describe('bodies', () => {
-  test('are not read beyond a bound while the application does not', async () => {
+  test('are not read beyond a bound while the application does not read', async () => {
     const begun = Promise.withResolvers<void>()
     const end = Promise.withResolvers<void>()
     await using server = await openTestServer(async () => {
@@ -165,14 +165,14 @@ describe('bodies', () => {
       (await Promise.race([new Promise((resolve) => connection.socket.once('drain', () => resolve(true))), Bun.sleep(500)]))
     )
       taken += piece.byteLength
-    // What the kernel holds on both sides.
+    // The buffers of the kernel on both sides.
     expect(taken).toBeLessThan(32 * KIB * KIB)
     end.resolve()
     await connection.untilEnded()
     expect(connection.text.toLowerCase()).toContain('connection: close')
   })
 
-  test('that the application leaves are read to a bound, and the connection goes on', async () => {
+  test('that the application does not read are discarded up to a bound, and the connection stays usable', async () => {
     await using server = await openTestServer((request) => new Response(request.method))
     using connection = new RawConnection(server.port)
     connection.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n${'x'.repeat(1000)}PUT / HTTP/1.1\r\nHost: a\r\n\r\n`)

@@ -7,7 +7,7 @@ import { SERVER_LIMITS } from '../../../agent/server/limits.ts'
 const { bytesPerSecondMin, windowMs } = SERVER_LIMITS.rate
 const ENOUGH = (bytesPerSecondMin * windowMs) / 1000
 
-test('is judged at the end of the window, at exactly its bytes', () => {
+test('is judged at the end of the window, and exactly its bytes are enough', () => {
   const slow = new LeastRate(SERVER_LIMITS.rate)
   slow.wait(0)
   slow.moved(ENOUGH - 1)
@@ -28,7 +28,7 @@ test('each window is judged by its own bytes', () => {
   expect(rate.isTooSlow(2 * windowMs)).toBe(true)
 })
 
-test('time in which nobody waits for the peer does not count', () => {
+test('time in which the server does not wait for the peer does not count', () => {
   const rate = new LeastRate(SERVER_LIMITS.rate)
   rate.wait(0)
   rate.rest(windowMs / 2)

@@ -1,4 +1,4 @@
-// What one client may take of the server: connections, time, and memory while it reads slowly.
+// What one client may use of the server: connections, time, and memory while it reads slowly.
 
 import { describe, expect, test } from 'bun:test'
 import { networkInterfaces } from 'node:os'
@@ -18,12 +18,12 @@ const readText = async (request: Request): Promise<Response> => {
   }
 }
 
-/** An address of this machine that is not loopback. */
+/** An address of this machine other than loopback. */
 const ownAddress = Object.values(networkInterfaces())
   .flat()
   .find((address) => address?.family === 'IPv4' && !address.internal)?.address
 
-/** Zeros without end, in pieces of 1 MiB; `given` counts what was asked for. */
+/** Returns an endless stream of zeros in pieces of 1 MiB; `given` counts the bytes that were read from it. */
 function endless(): { body: ReadableStream<Uint8Array>; given: () => number } {
   let bytes = 0
   const body = new ReadableStream<Uint8Array>(
@@ -39,7 +39,7 @@ function endless(): { body: ReadableStream<Uint8Array>; given: () => number } {
 }
 
 describe('connections', () => {
-  test('as many as allowed are served, the next one is closed, and one that ends makes room', async () => {
+  test('the allowed number is served, the next one is closed, and one that ends allows another', async () => {
     await using server = await openTestServer(hello, { connectionsMax: 3 })
     const open = [1, 2, 3].map(() => new RawConnection(server.port))
     for (const connection of open) {
@@ -61,7 +61,7 @@ describe('connections', () => {
     for (const connection of open) connection.socket.destroy()
   })
 
-  requireThat(ownAddress !== undefined, 'this machine has loopback addresses only')('are counted by address, save those of loopback', async () => {
+  requireThat(ownAddress !== undefined, 'this machine has loopback addresses only')('are counted by address, except those of loopback', async () => {
     await using server = await openTestServer(hello, { connectionsPerAddressMax: 2 }, '0.0.0.0')
     const count = async (host: string): Promise<number> => {
       const connections = [1, 2, 3].map(() => new RawConnection(server.port, host))
@@ -76,7 +76,7 @@ describe('connections', () => {
     expect(await count(ownAddress ?? '')).toBe(2)
   })
 
-  test('requests ahead of their answers are bounded, and served one after the other', async () => {
+  test('pipelined requests are bounded, and served one after the other', async () => {
     let running = 0
     let most = 0
     await using server = await openTestServer(
@@ -101,7 +101,7 @@ describe('connections', () => {
 })
 
 describe('time', () => {
-  test.each(['', 'GET / HT', GET.slice(0, -2)])('a head that is not complete in time gets 408: %j', async (head) => {
+  test.each(['', 'GET / HT', GET.slice(0, -2)])('a head that is not complete in time is answered with 408: %j', async (head) => {
     await using server = await openTestServer(hello, { headMsMax: 300 })
     using connection = new RawConnection(server.port)
     connection.send(head)
@@ -118,7 +118,7 @@ describe('time', () => {
     expect(connection.text).toStartWith('HTTP/1.1 200')
   })
 
-  test('a body that trickles ends with 408, and the connection is closed', async () => {
+  test('a body below the least rate ends with 408, and the connection is closed', async () => {
     await using server = await openTestServer(readText, { rate: { bytesPerSecondMin: 1024, windowMs: 1000 } })
     using connection = new RawConnection(server.port)
     connection.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n')
@@ -130,7 +130,7 @@ describe('time', () => {
     expect(connection.text).toContain('request-timeout')
   })
 
-  test('a body above the least rate is taken however long it lasts', async () => {
+  test('a body above the least rate is received, no matter how long it takes', async () => {
     await using server = await openTestServer(readText, { rate: { bytesPerSecondMin: 1000, windowMs: 500 } })
     using connection = new RawConnection(server.port)
     connection.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n')
@@ -141,7 +141,7 @@ describe('time', () => {
     expect(connection.text).toStartWith('HTTP/1.1 200')
   }, 60_000)
 
-  test('a body that waits for the application is not too slow', async () => {
+  test('time that a body waits for the application does not count', async () => {
     await using server = await openTestServer(
       async (request) => {
         await Bun.sleep(2500)
@@ -155,20 +155,20 @@ describe('time', () => {
 })
 
 describe('readers', () => {
-  test('one that takes nothing is cut, and costs one piece until then', async () => {
+  test('one that reads nothing is cut, and costs one piece until then', async () => {
     const { body, given } = endless()
     await using server = await openTestServer(() => new Response(body), { rate: { bytesPerSecondMin: 1024, windowMs: 1500 } })
     using connection = new RawConnection(server.port)
     connection.socket.pause()
     connection.send(GET)
-    await until('the socket takes no more', async () => {
+    await until('the socket accepts no more', async () => {
       const before = given()
       await Bun.sleep(300)
       return before > 0 && given() === before
     })
     expect(server.pending).toBe(1)
     await until('the connection is cut', () => server.pending === 0)
-    // The kernel's buffers, on both sides of loopback.
+    // The buffers of the kernel on both sides of loopback.
     expect(given()).toBeLessThan(16 * MIB)
     connection.socket.resume()
     await connection.untilEnded()
@@ -177,7 +177,7 @@ describe('readers', () => {
 
   test('one that reads slowly but steadily is not cut', async () => {
     const { body } = endless()
-    // The window moves in steps that are a good part of the buffers: a slow reader has to be judged over several.
+    // TCP windows open in steps of a large part of the buffers, so a slow reader has to be judged over several steps.
     await using server = await openTestServer(() => new Response(body), { rate: { bytesPerSecondMin: 1024, windowMs: 4000 } })
     using connection = new RawConnection(server.port)
     connection.socket.pause()
@@ -197,7 +197,7 @@ describe('readers', () => {
     expect(received).toBeGreaterThan(MIB)
   }, 60_000)
 
-  test('a hundred that take nothing cost a bounded amount of memory', async () => {
+  test('a hundred that read nothing cost a bounded amount of memory', async () => {
     await using server = await openTestServer(() => new Response(endless().body))
     Bun.gc(true)
     const before = process.memoryUsage.rss()
@@ -209,10 +209,10 @@ describe('readers', () => {
     await until('all wait', () => server.pending === 100)
     await Bun.sleep(1000)
     Bun.gc(true)
-    // One piece of the application, what of it the socket has not taken, and what it takes to have a connection at both ends.
+    // One piece of the application, the part of it that the socket has not accepted, and a connection at both ends.
     expect(process.memoryUsage.rss() - before).toBeLessThan(100 * (MIB + 2 * WRITE_BYTES_MAX) + 64 * MIB)
     for (const connection of connections) connection.socket.destroy()
-    await until('all are gone', () => server.pending === 0)
+    await until('no request is pending', () => server.pending === 0)
   }, 60_000)
 })
 
@@ -227,14 +227,14 @@ describe('the chunks of a body', () => {
     return connection.text
   }
 
-  test('that are short arrive whole and in order', async () => {
+  test('arrive whole and in order when they are short', async () => {
     const text = Array.from({ length: 3000 }, (_, i) => `${i}`.padStart(i % 7 === 0 ? 5000 : 5, '.'))
     const hashed = async (request: Request): Promise<Response> => new Response(`${Bun.hash(await request.text())}`)
     const answer = await ask(text.map((part) => `${part.length.toString(16)}\r\n${part}\r\n`).join(''), hashed)
     expect(answer).toEndWith(`${Bun.hash(text.join(''))}`)
   })
 
-  test('may be as short as allowed on average, and no shorter', async () => {
+  test('are accepted down to the allowed average length, and refused below it', async () => {
     expect(await ask(chunks(PIECE_BYTES_AVERAGE_MIN))).toStartWith('HTTP/1.1 200')
     expect(await ask(chunks(PIECE_BYTES_AVERAGE_MIN - 1))).not.toStartWith('HTTP/1.1 200')
   })

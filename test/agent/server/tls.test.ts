@@ -1,4 +1,4 @@
-// What TLS offers, seen by openssl, and an answer that fails within it.
+// The TLS versions and suites that openssl can negotiate, and a response over TLS that fails.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { systemClock } from '../../../agent/system/clock.ts'
@@ -45,7 +45,7 @@ function failing(): ReadableStream<Uint8Array> {
   })
 }
 
-/** The suite that a handshake agrees on; undefined when it fails. */
+/** Returns the suite that a handshake agrees on; undefined when it fails. */
 async function suiteOf(kind: string, options: readonly string[]): Promise<string | undefined> {
   const order = ['openssl', 's_client', '-connect', `127.0.0.1:${servers.get(kind)?.port}`, ...options]
   const child = Bun.spawn(order, { stdin: 'ignore', stdout: 'pipe', stderr: 'ignore' })
@@ -66,7 +66,7 @@ describe('cipher suites', () => {
     opensslTest(`${suite} is refused`, async () => expect(await suiteOf('rsa', ['-tls1_2', '-cipher', `${suite}:@SECLEVEL=0`])).toBeUndefined())
   }
 
-  opensslTest('TLS 1.0 and 1.1 are refused, whatever is offered', async () => {
+  opensslTest('TLS 1.0 and 1.1 are refused with every suite', async () => {
     for (const version of ['-tls1', '-tls1_1']) expect(await suiteOf('rsa', [version, '-cipher', 'ALL:@SECLEVEL=0'])).toBeUndefined()
   })
 
@@ -74,14 +74,14 @@ describe('cipher suites', () => {
     ['rsa', 'RSA'],
     ['ecdsa', 'ECDSA'],
   ] as const) {
-    opensslTest(`TLS 1.2 takes every AEAD suite with ECDHE, with a key of ${name}`, async () => {
+    opensslTest(`TLS 1.2 accepts every AEAD suite with ECDHE, with a key of ${name}`, async () => {
       for (const cipher of ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']) {
         expect(await suiteOf(kind, ['-tls1_2', '-cipher', `ECDHE-${name}-${cipher}`])).toBe(`ECDHE-${name}-${cipher}`)
       }
     })
   }
 
-  opensslTest('TLS 1.3 is spoken', async () => expect(await suiteOf('rsa', ['-tls1_3'])).toStartWith('TLS_'))
+  opensslTest('TLS 1.3 is accepted', async () => expect(await suiteOf('rsa', ['-tls1_3'])).toStartWith('TLS_'))
 })
 
 describe('content', () => {
@@ -95,7 +95,7 @@ describe('content', () => {
 
   curlTest('that fails ends with an error', async () => expect((await curl('/cut', '--http1.1'))[0]).not.toBe(0))
 
-  curlTest('of unknown length is refused for HTTP/1.0, which could not tell its end from a failure', async () =>
+  curlTest('of unknown length is refused for HTTP/1.0, which cannot distinguish its end from a failure', async () =>
     expect(await curl('/cut', '-0', '--fail', '--no-progress-meter')).toEqual([22, 0]),
   )
 })

@@ -1,4 +1,4 @@
-// Ballast against a disk that says it is full as long as the ballast lies on it.
+// Ballast on a disk that reports that it is full while the ballast exists.
 
 import { describe, expect, test } from 'bun:test'
 import { existsSync, statSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
-/** A disk with room for what is there, and for nothing more. */
+/** Returns a disk that is full while the ballast exists. */
 function fullDisk(ballast: string): Disk & { freeBytes: number } {
   const disk = createDisk()
   const full = {
@@ -26,7 +26,7 @@ function fullDisk(ballast: string): Disk & { freeBytes: number } {
 }
 
 describe('ballast', () => {
-  test('is given up for a small write on a full disk, and taken in again when there is room', async () => {
+  test('is deleted for a small write on a full disk, and created again when there is space', async () => {
     await using folder = await createTemporaryFolder()
     const file = folder.file(BALLAST_FILE)
     const disk = fullDisk(file)
@@ -38,7 +38,7 @@ describe('ballast', () => {
     await ballast.disk.writeFileAtomic(folder.file('image.json'), 'deleted')
     expect(await Bun.file(folder.file('image.json')).text()).toBe('deleted')
     expect(existsSync(file)).toBe(false)
-    // What gc needs is not used up by small writes.
+    // Small writes do not delete the ballast for gc.
     expect(statSync(folder.file(GC_BALLAST_FILE)).size).toBe(8 * 1024 * 1024)
     await ballast.makeRoom()
     expect(existsSync(folder.file(GC_BALLAST_FILE))).toBe(false)
@@ -47,10 +47,10 @@ describe('ballast', () => {
     expect(existsSync(file)).toBe(false)
     disk.freeBytes = 2 ** 30
     clock.advance(60_000)
-    await until('the ballast is back', () => existsSync(file))
+    await until('the ballast exists again', () => existsSync(file))
   })
 
-  test('does not hide a disk that has other faults, or is full without it', async () => {
+  test('does not hide other errors of the disk, nor a disk that is full without it', async () => {
     await using folder = await createTemporaryFolder()
     const disk = fullDisk(folder.file(BALLAST_FILE))
     disk.freeBytes = 0

@@ -1,4 +1,4 @@
-// The lease on a mount path, on a real folder with clocks that the test moves.
+// The lease on a mount path, in a real folder with manual clocks.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
@@ -28,7 +28,7 @@ function held(outcome: LeaseOutcome): Lease {
   return outcome.lease
 }
 
-/** Moves a clock from interval to interval until the outcome is there. */
+/** Advances a clock by one interval at a time until the outcome is known. */
 async function outcomeWhileWaiting<T>(clock: ManualClock, outcome: Promise<T>, between: () => Promise<void> = async () => {}): Promise<T> {
   let result: T | undefined
   const done = outcome.then((value) => (result = value))
@@ -41,14 +41,14 @@ async function outcomeWhileWaiting<T>(clock: ManualClock, outcome: Promise<T>, b
 }
 
 describe('acquire', () => {
-  test('takes a free folder as generation 1', async () => {
+  test('acquires a free folder as generation 1', async () => {
     await using folder = await createTemporaryFolder()
     await using lease = held(await acquireLease(depsOf(self), folder.path))
     expect(lease.generation).toBe(1)
     expect(lease.isHeld()).toBe(true)
   })
 
-  test('refuses at once while a process of this machine holds it', async () => {
+  test('is refused at once while a process of this machine holds it', async () => {
     await using folder = await createTemporaryFolder()
     await using lease = held(await acquireLease(depsOf(self), folder.path))
     expect(lease.isHeld()).toBe(true)
@@ -72,14 +72,14 @@ describe('acquire', () => {
     expect(lease.generation).toBe(2)
   })
 
-  test('takes over at once when the process id belongs to a younger process', async () => {
+  test('takes over at once when the process id belongs to a newer process', async () => {
     await using folder = await createTemporaryFolder()
     held(await acquireLease(depsOf({ ...self, startTime: '1' }), folder.path))
     await using lease = held(await acquireLease(depsOf(self), folder.path))
     expect(lease.generation).toBe(2)
   })
 
-  pythonTest('takes over at once from a process that is dead and whose parent has not asked for it', async () => {
+  pythonTest('takes over at once from a zombie process', async () => {
     await using folder = await createTemporaryFolder()
     const script = 'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(600)'
     await using parent = Bun.spawn(['python3', '-c', script], { stdout: 'pipe' })
@@ -102,7 +102,7 @@ describe('acquire', () => {
     expect(clock.monotonicMs()).toBe(3 * LEASE_BEAT_MS)
   })
 
-  test('leaves the lease to another machine whose beat goes on', async () => {
+  test('does not take over from another machine that still writes its beat', async () => {
     await using folder = await createTemporaryFolder()
     const theirClock = createManualClock()
     await using theirs = held(await acquireLease(depsOf(elsewhere, theirClock), folder.path))
@@ -116,7 +116,7 @@ describe('acquire', () => {
     expect(theirs.isHeld()).toBe(true)
   })
 
-  test('takes over a claim that died before its file was written', async () => {
+  test('takes over a claim whose process died before it wrote the file', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('lease.3.json'), '')
     const clock = createManualClock()
@@ -124,11 +124,11 @@ describe('acquire', () => {
     expect(lease.generation).toBe(4)
   })
 
-  test('lets exactly one of many win', async () => {
+  test('is acquired by exactly one of many claimants', async () => {
     await using folder = await createTemporaryFolder()
     for (let round = 0; round < 10; round++) {
       const clock = createManualClock()
-      // One that meets a claim which is just being written looks again after an interval.
+      // A claimant that finds a claim that is still being written checks again after an interval.
       const outcomes = await outcomeWhileWaiting(clock, Promise.all(Array.from({ length: 16 }, () => acquireLease(depsOf(self, clock), folder.path))))
       const winners = outcomes.filter((outcome) => outcome.kind === 'held')
       expect(winners).toHaveLength(1)
@@ -137,7 +137,7 @@ describe('acquire', () => {
     expect((await readdir(folder.path)).length).toBeLessThanOrEqual(8)
   })
 
-  test('lets exactly one of many win when the holder died', async () => {
+  test('is acquired by exactly one of many claimants after the holder died', async () => {
     await using folder = await createTemporaryFolder()
     held(await acquireLease(depsOf({ ...self, startTime: '1' }), folder.path))
     const clock = createManualClock()
@@ -145,11 +145,11 @@ describe('acquire', () => {
     expect(outcomes.filter((outcome) => outcome.kind === 'held')).toHaveLength(1)
   })
 
-  test('takes over on a full disk, in the room of the old generations', async () => {
+  test('takes over on a full disk by removing old generations', async () => {
     await using folder = await createTemporaryFolder()
     const disk = createDisk()
     for (let generation = 1; generation <= 4; generation++) await held(await acquireLease(depsOf(self), folder.path))[Symbol.asyncDispose]()
-    // Room for as many files as there are.
+    // Space for the files that exist, and no more.
     const full: Disk = {
       ...disk,
       async openWrite(path, mode) {
@@ -167,11 +167,11 @@ describe('acquire', () => {
     expect((await readdir(folder.path)).toSorted()).toEqual(['lease.4.json', 'lease.5.json'])
   })
 
-  test('a claim on a generation of long ago is void', async () => {
+  test('a claim on an old generation is void', async () => {
     await using folder = await createTemporaryFolder()
     const disk = createDisk()
     let isFirst = true
-    // The claimant sees an old state of the folder once, as one that was stopped in between.
+    // The claimant sees an old state of the folder once, as if it had been suspended in between.
     const late = { ...disk, list: async (path: string) => (isFirst ? ((isFirst = false), []) : disk.list(path)) }
     await Bun.write(folder.file('lease.5.json'), await record(5))
     const outcome = await acquireLease({ ...depsOf(self), disk: late }, folder.path)
@@ -186,7 +186,7 @@ describe('hold', () => {
     const clock = createManualClock()
     await using lease = held(await acquireLease(depsOf(self, clock), folder.path))
     for (let beat = 1; beat <= 3; beat++) {
-      // An interval that ends while the beat before is still being written has none of its own.
+      // No beat starts in an interval that ends while the previous beat is still being written.
       await until('the beat is written', async () => {
         clock.advance(LEASE_BEAT_MS)
         return (await Bun.file(folder.file('lease.1.json')).json()).beat >= beat
@@ -196,7 +196,7 @@ describe('hold', () => {
     expect((await Bun.file(folder.file('lease.1.json')).bytes()).byteLength).toBe(1024)
   })
 
-  test('stops at once when a higher generation is there, and leaves the files alone', async () => {
+  test('stops at once when a higher generation exists, and does not change the files', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     const lost = Promise.withResolvers<LeaseRecord | undefined>()
@@ -210,7 +210,7 @@ describe('hold', () => {
     expect(await Bun.file(folder.file('lease.1.json')).text()).toBe(before)
   })
 
-  test('keeps the lease and says so once while the beat cannot be written', async () => {
+  test('keeps the lease and logs once while the beat cannot be written', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     const disk = createDisk()
@@ -229,7 +229,7 @@ describe('hold', () => {
     isBroken = true
     for (let beat = 1; beat <= 3; beat++) {
       clock.advance(LEASE_BEAT_MS)
-      await until('the beat was tried', () => refusals === beat)
+      await until('a beat was attempted', () => refusals === beat)
       await Bun.sleep(0)
     }
     expect(lease.isHeld()).toBe(true)

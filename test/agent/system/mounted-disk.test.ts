@@ -1,5 +1,4 @@
-// The guard of the mount path, with a folder that is moved away and an empty one in its place: what is left of a network
-// mount that dropped.
+// The guard of the mount path, with a folder that is moved away, as after a network mount dropped: an empty folder remains, or none.
 
 import { describe, expect, test } from 'bun:test'
 import { mkdirSync, readdirSync, renameSync, rmdirSync, utimesSync, writeFileSync } from 'node:fs'
@@ -30,7 +29,7 @@ async function openMount(folder: TemporaryFolder): Promise<{ disk: Disk; mount: 
   }
 }
 
-/** Every way to look or change below the mount path. */
+/** Every operation that reads or changes something below the mount path. */
 const operations = (disk: Disk, mount: string): Record<string, () => Promise<unknown>> => ({
   openRead: () => disk.openRead(`${mount}/there`),
   openWrite: () => disk.openWrite(`${mount}/there`, 'existing'),
@@ -46,7 +45,7 @@ const operations = (disk: Disk, mount: string): Record<string, () => Promise<unk
 })
 
 describe('guardMount', () => {
-  test('refuses every operation while the mount path is away, and leaves what is there instead as it is', async () => {
+  test('refuses every operation while an empty folder is in place of the mount path, and leaves it empty', async () => {
     await using folder = await createTemporaryFolder()
     const { disk, mount, take, giveBack } = await openMount(folder)
     take()
@@ -79,7 +78,7 @@ describe('guardMount', () => {
     expect((await disk.space(mount)).totalBytes).toBeGreaterThan(0)
   })
 
-  test('believes that a file is missing while the store is there', async () => {
+  test('reports a file as missing while the store is mounted', async () => {
     await using folder = await createTemporaryFolder()
     const { disk, mount } = await openMount(folder)
     expect(await disk.stat(`${mount}/nothing`)).toBeUndefined()
@@ -89,7 +88,7 @@ describe('guardMount', () => {
     await expect(disk.readFile(`${mount}/nothing`, 10)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  test('goes by the bytes of the mark and not by its time', async () => {
+  test('compares the bytes of the mark and not its time', async () => {
     await using folder = await createTemporaryFolder()
     const { disk, mount } = await openMount(folder)
     utimesSync(`${mount}/${MARK}`, 1, 1)
@@ -98,7 +97,7 @@ describe('guardMount', () => {
     await expect(disk.makeFolder(`${mount}/other`)).rejects.toThrow(MountGone)
   })
 
-  test('leaves other paths alone', async () => {
+  test('does not guard other paths', async () => {
     await using folder = await createTemporaryFolder()
     const { disk, mount, take } = await openMount(folder)
     take()

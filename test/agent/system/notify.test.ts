@@ -1,4 +1,4 @@
-// sd_notify against real datagram sockets, which a Python process holds: neither Bun nor Node has them.
+// sd_notify with real datagram sockets, which a Python process opens because neither Bun nor Node has them.
 
 import { describe, expect, test } from 'bun:test'
 import { createNotifier, socketAddress } from '../../../agent/system/notify.ts'
@@ -16,7 +16,7 @@ while True:
     print(s.recv(4096).decode().replace('\\n', ' '), flush=True)
 `
 
-/** Datagrams that arrive at a socket, one line each. */
+/** Receives the datagrams of a socket, one line each. */
 async function receive(path: string) {
   const child = Bun.spawn(['python3', '-c', RECEIVER, path], { stdout: 'pipe', stderr: 'inherit' })
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader()
@@ -38,7 +38,7 @@ async function receive(path: string) {
 const pythonTest = requireTool('python3', 'python3')
 
 describe('notify', () => {
-  pythonTest('sends its states to a socket in the file system', async () => {
+  pythonTest('sends states to a socket in the file system', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('notify')
     using receiver = await receive(path)
@@ -55,7 +55,7 @@ describe('notify', () => {
     expect(await receiver.nextLine()).toBe('STOPPING=1 STATUS=draining')
   })
 
-  pythonTest('sends the watchdog each half interval while the process is alive', async () => {
+  pythonTest('sends a keep-alive every half interval while the process is alive', async () => {
     const path = `@slipway-test-${process.pid}`
     using receiver = await receive(path)
     const clock = createManualClock()
@@ -77,7 +77,7 @@ describe('notify', () => {
     notifier.stopping('done')
   })
 
-  test('warns once when nobody listens', async () => {
+  test('warns once when no process listens', async () => {
     await using folder = await createTemporaryFolder()
     const log = createMemoryLog()
     using notifier = createNotifier({ clock: createManualClock(), log, socket: folder.file('nobody'), watchdogMs: undefined })
@@ -88,7 +88,7 @@ describe('notify', () => {
 })
 
 describe('socketAddress', () => {
-  test('refuses what is no socket name', () => {
+  test('refuses text that is not a socket name', () => {
     expect(socketAddress('relative')).toBeUndefined()
     expect(socketAddress('@')).toBeUndefined()
     expect(socketAddress(`/${'a'.repeat(107)}`)).toBeUndefined()

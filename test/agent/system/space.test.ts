@@ -13,7 +13,7 @@ function createFixture(freeBytes: number, reservedBytes: number) {
 }
 
 describe('promise', () => {
-  test('is refused above what the reserve leaves, and changes nothing then', async () => {
+  test('is refused beyond the space above the reserve, and changes nothing then', async () => {
     const { space } = createFixture(500, 100)
     expect(await space.promise('a', 401)).toBe(false)
     expect((await space.state()).promisedBytes).toBe(0)
@@ -21,7 +21,7 @@ describe('promise', () => {
     expect(await space.state()).toEqual({ totalBytes: 1000, freeBytes: 500, reservedBytes: 100, promisedBytes: 400, availableBytes: 0 })
   })
 
-  test('replaces the earlier one of its key, and zero takes it back', async () => {
+  test('replaces the earlier promise of its key, and 0 removes it', async () => {
     const { space } = createFixture(500, 0)
     expect(await space.promise('a', 300)).toBe(true)
     expect(await space.promise('a', 450)).toBe(true)
@@ -30,7 +30,7 @@ describe('promise', () => {
     expect(await space.promise('b', 500)).toBe(true)
   })
 
-  test('never gives the same bytes to two that ask at once', async () => {
+  test('never promises the same bytes to two concurrent callers', async () => {
     const { space } = createFixture(500, 0)
     const granted = await Promise.all(['a', 'b', 'c'].map((key) => space.promise(key, 200)))
     expect(granted.filter(Boolean)).toHaveLength(2)
@@ -40,7 +40,7 @@ describe('promise', () => {
 describe('promiseShare', () => {
   const order = (key: string, bytes: number, fitting = bytes) => ({ key, account: key.split(' ')[0] ?? '', bytes, fitting })
 
-  test('promises the transfers of one account half of what is free above the reserve, and the next account half of the rest', async () => {
+  test('promises the transfers of one account half of the space above the reserve, and the next account half of the rest', async () => {
     const { space } = createFixture(900, 100)
     const promised = async (): Promise<number> => (await space.state()).promisedBytes
     expect(await space.promiseShare(order('ann 1', 300))).toBe(true)
@@ -55,7 +55,7 @@ describe('promiseShare', () => {
     expect(await promised()).toBe(700)
   })
 
-  test('refuses what does not fit above the reserve beside the promises of others, and changes nothing then', async () => {
+  test('refuses bytes that do not fit above the reserve next to the promises of others, and changes nothing then', async () => {
     const { space } = createFixture(900, 100)
     expect(await space.promiseShare(order('ann 1', 801))).toBe(false)
     expect(await space.promiseShare(order('ann 1', 800))).toBe(true)
@@ -66,7 +66,7 @@ describe('promiseShare', () => {
     expect(await space.promiseShare(order('ann 1', 700, 600))).toBe(true)
   })
 
-  test('keeps what was promised when others come and when the disk fills, and takes it back at 0', async () => {
+  test('keeps a promise when other transfers start and when the disk fills up, and removes it at 0', async () => {
     const { space, file } = createFixture(900, 100)
     await space.promiseShare(order('ann 1', 800))
     await space.promiseShare(order('bob 1', 200))
@@ -84,7 +84,7 @@ describe('promiseShare', () => {
 })
 
 describe('state', () => {
-  test('never shows less than nothing', async () => {
+  test('never shows negative space', async () => {
     const { space, file } = createFixture(500, 100)
     await space.promise('a', 400)
     file.freeBytes = 50
@@ -93,7 +93,7 @@ describe('state', () => {
 })
 
 describe('isBelowReserve', () => {
-  test('looks at the disk at most once a second', async () => {
+  test('measures the disk at most once a second', async () => {
     const { space, file, clock, looks } = createFixture(500, 100)
     expect(await space.isBelowReserve()).toBe(false)
     file.freeBytes = 99

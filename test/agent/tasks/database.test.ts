@@ -1,4 +1,4 @@
-// The agent's database file and the kept values in it.
+// The file of the agent's database, and its kept values.
 
 import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
@@ -8,7 +8,7 @@ import { createKeptValues } from '../../../agent/tasks/kept.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 describe('openAgentDatabase', () => {
-  test('keeps all its files from other users', async () => {
+  test('makes all its files unreadable to other users', async () => {
     await using folder = await createTemporaryFolder()
     using database = openAgentDatabase(folder.file('agent.db'))
     createKeptValues(database).write('a', 1)
@@ -24,7 +24,7 @@ describe('openAgentDatabase', () => {
     expect(() => openAgentDatabase(folder.file('agent.db'))).toThrow('was written by a newer agent (schema 99')
   })
 
-  test('refuses a damaged one and leaves it as it is, and says what is lost without it', async () => {
+  test('refuses a damaged database without changing it, and names what is lost without it', async () => {
     await using folder = await createTemporaryFolder()
     const noise = 'not a database at all '.repeat(1000)
     await Bun.write(folder.file('agent.db'), noise)
@@ -32,7 +32,7 @@ describe('openAgentDatabase', () => {
     expect(await Bun.file(folder.file('agent.db')).text()).toBe(noise)
   })
 
-  test('refuses a folder that is not there', async () => {
+  test('refuses a folder that does not exist', async () => {
     await using folder = await createTemporaryFolder()
     expect(() => openAgentDatabase(folder.file('none', 'agent.db'))).toThrow('may write to it')
   })

@@ -10,7 +10,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 const event = (subject: string, type = 'image.available', severity: 'info' | 'warning' = 'info') => ({ type, severity, subject, message: `about ${subject}` })
 
 describe('events', () => {
-  test('are numbered without gaps, also over a restart', async () => {
+  test('are numbered without gaps, also after a restart', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     for (const round of [1, 2]) {
@@ -52,7 +52,7 @@ describe('events', () => {
     expect(() => events.after('x', { limit: 1 })).toThrow('since')
   })
 
-  test('are bounded: the oldest go', async () => {
+  test('are bounded: the oldest are removed', async () => {
     await using folder = await createTemporaryFolder()
     using database = openAgentDatabase(folder.file('agent.db'))
     const events = createEventLog({ database, clock: createManualClock(), log: createMemoryLog(), eventsMax: 20 })
@@ -63,7 +63,7 @@ describe('events', () => {
     expect(kept.at(-1)?.id).toBe('100')
   })
 
-  test('call their listeners until disposed, and never throw', async () => {
+  test('are passed to listeners until these are disposed, and never throw', async () => {
     await using folder = await createTemporaryFolder()
     const database = openAgentDatabase(folder.file('agent.db'))
     const log = createMemoryLog()

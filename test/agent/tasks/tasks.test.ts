@@ -1,4 +1,4 @@
-// Tasks over a real database: their states, their limits, and what a restart leaves of them.
+// Tasks over a real database: their states, their limits, and how they survive a restart.
 
 import { describe, expect, test } from 'bun:test'
 import { basename, dirname, join } from 'node:path'
@@ -15,7 +15,7 @@ import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
-/** A queue in a folder of its own whose syncs wait for `finish`. */
+/** Creates a queue in a folder of its own, whose syncs wait for `finish`. */
 async function createFixture(path?: string) {
   const folder = path === undefined ? await createTemporaryFolder() : undefined
   const file = path ?? folder!.file('agent.db')
@@ -57,7 +57,7 @@ const order = (subject: string, key?: string) => ({
 })
 
 describe('start', () => {
-  test('runs the work, shows its progress with rate and rest, and keeps its result', async () => {
+  test('runs the work, shows its progress with rate and remaining time, and saves its result', async () => {
     await using fixture = await createFixture()
     const { tasks, runs, clock, events } = fixture
     tasks.resume()
@@ -74,7 +74,7 @@ describe('start', () => {
     expect(events.map((event) => event.type)).toEqual(['task.succeeded'])
   })
 
-  test('gives the task under way for an order with the same key', async () => {
+  test('returns the task in progress for an order with the same key', async () => {
     await using fixture = await createFixture()
     const { tasks, runs } = fixture
     tasks.resume()
@@ -85,7 +85,7 @@ describe('start', () => {
     expect((await tasks.start(order('img_1', 'sync img_1'))).id).not.toBe(first.id)
   })
 
-  test('runs two syncs at a time, in the order they came', async () => {
+  test('runs two syncs at a time, in the order of their creation', async () => {
     await using fixture = await createFixture()
     const { tasks, runs } = fixture
     tasks.resume()
@@ -121,7 +121,7 @@ describe('failure', () => {
     expect(events).toMatchObject([{ type: 'task.failed', severity: 'error', message: 'The sync task on img_1 failed: No answer from edge-b.' }])
   })
 
-  test('an unexpected error is logged and shown as internal, a full disk by its name', async () => {
+  test('an unexpected error is logged and shown as internal, a full disk as insufficient storage', async () => {
     await using fixture = await createFixture()
     const { tasks, runs, log } = fixture
     tasks.resume()
@@ -137,7 +137,7 @@ describe('failure', () => {
 })
 
 describe('cancel and retry', () => {
-  test('cancels what runs and what waits, and refuses what has ended', async () => {
+  test('cancels running and waiting tasks, and refuses to cancel an ended one', async () => {
     await using fixture = await createFixture()
     const { tasks, runs } = fixture
     tasks.resume()
@@ -152,7 +152,7 @@ describe('cancel and retry', () => {
     expect(() => tasks.cancel('tsk_none', 'bob')).toThrow('There is no task')
   })
 
-  test('retries a failed task under its id with what it was told', async () => {
+  test('retries a failed task with the same id and parameters', async () => {
     await using fixture = await createFixture()
     const { tasks, runs } = fixture
     tasks.resume()
@@ -188,14 +188,14 @@ describe('the secret of an order', () => {
   const secret = 'slp_a-token-of-another-store'
   const secretOrder = { ...order('img_1'), params: { images: ['img_1'] }, secret }
 
-  /** Whether the secret lies in clear in any file of the database. */
+  /** Returns whether a file of the database contains the secret in plain text. */
   async function isInClear(file: string): Promise<boolean> {
     const files = [...new Bun.Glob(`${basename(file)}*`).scanSync(dirname(file))]
     const contents = await Promise.all(files.map((name) => Bun.file(join(dirname(file), name)).bytes()))
     return contents.some((bytes) => Buffer.from(bytes).includes(secret))
   }
 
-  test('is given to the work, and lies in no file in clear', async () => {
+  test('is passed to the runner, and no file contains it in plain text', async () => {
     await using fixture = await createFixture()
     const { tasks, runs, file } = fixture
     tasks.resume()
@@ -222,7 +222,7 @@ describe('the secret of an order', () => {
     expect((await until('it runs again', () => after.runs[0])).context.secret).toBe(secret)
   })
 
-  test.each(['succeeded', 'failed', 'cancelled'])('is dropped when the task has %s, and a retry asks for it', async (state) => {
+  test.each(['succeeded', 'failed', 'cancelled'])('is dropped when the task has %s, and a retry requires a new one', async (state) => {
     await using fixture = await createFixture()
     const { tasks, runs, database } = fixture
     tasks.resume()
@@ -236,7 +236,7 @@ describe('the secret of an order', () => {
     if (state !== 'succeeded') expect(() => tasks.retry(id, 'bob')).toThrow('was dropped when the task ended')
   })
 
-  test('sealed with a key that is gone fails the task with the next step', async () => {
+  test('fails the task with the next step when its key is lost', async () => {
     await using fixture = await createFixture()
     const { tasks, database } = fixture
     const { id } = await tasks.start(secretOrder)
@@ -248,7 +248,7 @@ describe('the secret of an order', () => {
     expect((await other.ended(id)).error?.detail).toContain('cannot be opened')
   })
 
-  test('that an earlier agent kept in clear is sealed or removed, also from free pages and the log', async () => {
+  test('is sealed or removed when an earlier agent stored it in plain text, also from free pages and the log', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('agent.db')
     {
@@ -277,7 +277,7 @@ describe('the secret of an order', () => {
 })
 
 describe('limits', () => {
-  test('one creator does not fill the queue for others, not by retries either', async () => {
+  test('one creator cannot fill the queue for others, not even with retries', async () => {
     await using fixture = await createFixture()
     const { tasks, runs } = fixture
     const failed = await tasks.start(order('first'))
@@ -290,7 +290,7 @@ describe('limits', () => {
     await tasks.start({ ...order('img_1'), createdBy: 'bob' })
   })
 
-  test('number and size of all that wait are bounded', () => {
+  test('number and size of all waiting tasks are bounded', () => {
     const row = (created_by: string, length: number) => ({ created_by, params: 'x'.repeat(length) }) as TaskRow
     const many = Array.from({ length: ACTIVE_MAX }, (_, i) => row(`creator ${i}`, 1))
     expect(() => admitTask(many, row('new', 1))).toThrow('1000 tasks are already waiting')
@@ -302,7 +302,7 @@ describe('limits', () => {
 })
 
 describe('restart', () => {
-  test('runs again what was queued or running, with the same parameters', async () => {
+  test('runs queued and running tasks again with the same parameters', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('agent.db')
     const ids: string[] = []
@@ -322,7 +322,7 @@ describe('restart', () => {
     for (const id of ids) expect((await after.tasks.ended(id)).state).toBe('succeeded')
   })
 
-  test('gives up on a task that five crashes of the agent cut, until somebody retries it', async () => {
+  test('fails a task that five crashes of the agent have interrupted, until it is retried', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('agent.db')
     let id = ''
@@ -331,7 +331,7 @@ describe('restart', () => {
       fixture.tasks.resume()
       if (start === 0) ({ id } = await fixture.tasks.start(order('a')))
       await until('it runs', () => fixture.runs.length === 1)
-      // As a crash leaves it: the database ends, and nobody tells the tasks.
+      // As in a crash: the database closes, and the tasks are not stopped.
       fixture.database[Symbol.dispose]()
     }
     await using last = await createFixture(path)
@@ -341,7 +341,7 @@ describe('restart', () => {
     await until('it runs', () => last.runs.length === 1)
   })
 
-  test('takes nothing new while stopping', async () => {
+  test('accepts no new task while stopping', async () => {
     const fixture = await createFixture()
     await using _ = fixture
     fixture.tasks.resume()
