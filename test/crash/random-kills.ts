@@ -35,8 +35,12 @@ export interface KillsReport {
   readonly slices: number
 }
 
-/** Throws PromiseBroken, with the seed in its message. `say` is told how far it is. */
-export async function killAtRandom(kills: number, seed: number, say: (line: string) => void): Promise<KillsReport> {
+/**
+ * Kills an agent a number of times, or until a time has passed since the start. Reports progress to `say`. Throws PromiseBroken, with the
+ * seed in its message.
+ */
+export async function killAtRandom(kills: number, seed: number, say: (line: string) => void, msMax = Number.POSITIVE_INFINITY): Promise<KillsReport> {
+  const endMs = performance.now() + msMax
   const random = createRandom(seed)
   await using folder = await createTemporaryFolder()
   await using agent = await startAgent(folder.path, { config: CONFIG })
@@ -44,7 +48,7 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
   const load = createMixedLoad(agent, ledger, random)
   let kill = 0
   try {
-    for (; kill < kills; kill++) {
+    for (; kill < kills && performance.now() < endMs; kill++) {
       const life = Bun.sleep(random.below(LIFE_MS_MAX)).then(() => agent.kill())
       await load.run(life)
       if (random.chance(DOOMED_CHANCE)) {
@@ -56,7 +60,7 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
       await ledger.verify(kill % FULL_EVERY === FULL_EVERY - 1 ? undefined : someImages(ledger, random))
       if (kill % FULL_EVERY === FULL_EVERY - 1) say(`${kill + 1} kills, ${ledger.images.size} images, ${ledger.uploads.size} uploads`)
     }
-    return { kills, counts: load.counts, ...(await settle(agent, ledger, folder.path)) }
+    return { kills: kill, counts: load.counts, ...(await settle(agent, ledger, folder.path)) }
   } catch (error) {
     const why = errorText(error)
     throw new PromiseBroken(`after ${kill} kills, SLIPWAY_SEED=${seed}: ${why}\n${agent.log().slice(-8000)}`, { cause: error })
