@@ -1,7 +1,10 @@
-// Who may call what, written by hand: the test of access compares the agent with this table and never with the code that
-// decides. A new route has to be added here before the test passes.
+// Who may call what, written by hand. The tests of access compare the agent with this table and never with the code that decides. A new route
+// must be added here before those tests pass.
 
-/** Everybody who can send a request. The used upload link belongs to the upload of the path, the download link to its image. */
+/** Roles from least to most. */
+export const TABLE_ROLES = ['viewer', 'uploader', 'operator', 'admin'] as const
+
+/** Everyone who can send a request. The used upload link belongs to the upload of the path, the download link to its image. */
 export const CALLERS = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link'] as const
 export type Caller = (typeof CALLERS)[number]
 
@@ -11,7 +14,7 @@ const UPLOADERS: readonly Caller[] = ['uploader', 'operator', 'admin']
 const OPERATORS: readonly Caller[] = ['operator', 'admin']
 const ADMINS: readonly Caller[] = ['admin']
 
-/** Callers by path and method. HEAD is listed where GET is; OPTIONS is open to everybody on every path. */
+/** Callers by path and method. HEAD is listed where GET is; OPTIONS is open to everyone on every path. */
 export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, readonly Caller[]>>>> = {
   '/v1/health': { GET: EVERYBODY, HEAD: EVERYBODY },
   '/v1/store': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS },
@@ -56,6 +59,13 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
 
 /** Methods that a client may send, and one that no path has. */
 export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+/** Returns the callers of a route; `path` as a pattern with `:id` or with `{id}`. Throws an Error when the table does not have the route. */
+export function callersOf(method: string, path: string): readonly Caller[] {
+  const callers = ACCESS_TABLE[path.replaceAll(/\{(\w+)\}/g, ':$1')]?.[method]
+  if (!callers) throw new Error(`the table has no callers of ${method} ${path}`)
+  return callers
+}
 
 /** Values of X-HTTP-Method-Override on a POST, with the method that each of them names. Undefined: the request is refused. */
 export const OVERRIDES: Readonly<Record<string, string | undefined>> = {

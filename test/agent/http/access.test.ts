@@ -6,8 +6,7 @@ import type { Hono } from 'hono'
 import type { StoreParts } from '../../../agent/commands/store-parts.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
-import { roleIncludes } from '../../../protocol/access.ts'
-import type { NewLink, Role } from '../../../protocol/access.ts'
+import type { NewLink } from '../../../protocol/access.ts'
 import { ACCESS_TABLE, CALLERS, METHODS, OVERRIDES } from './access-table.ts'
 import type { Caller } from './access-table.ts'
 import { openRouteTable } from './route-table.ts'
@@ -117,17 +116,5 @@ describe('access', () => {
       expect([override, answer.status, answer.headers.get('upload-offset')]).toEqual([override, 400, null])
     }
     expect(parts.uploads.stats().unfinished).toBe(before)
-  })
-
-  test('of the roles includes that of the roles before', () => {
-    const table: Record<Role, Record<Role, boolean>> = {
-      viewer: { viewer: true, uploader: false, operator: false, admin: false },
-      uploader: { viewer: true, uploader: true, operator: false, admin: false },
-      operator: { viewer: true, uploader: true, operator: true, admin: false },
-      admin: { viewer: true, uploader: true, operator: true, admin: true },
-    }
-    for (const [role, row] of Object.entries(table))
-      for (const [needed, isIncluded] of Object.entries(row))
-        expect([role, needed, roleIncludes(role as Role, needed as Role)]).toEqual([role, needed, isIncluded])
   })
 })
