@@ -116,6 +116,20 @@ describe('damage', () => {
   })
 })
 
+describe('the recycle bin', () => {
+  test.each([
+    ['available', null],
+    ['degraded', 'A disk died.'],
+    ['error', 'Digest mismatch.'],
+  ] as const)('gives an image back that was %s', (status, statusReason) => {
+    const availableAt = status === 'error' ? null : '2026-01-01T00:00:00.000Z'
+    const stored = storedAs(status, { statusReason, availableAt }, { damage: status === 'degraded' ? 'slices' : null })
+    const deleted = binned(stored, NOW_MS, '2026-02-01T00:00:00.000Z')
+    expect(deleted.image).toMatchObject({ status: 'deleted', statusReason: null, deletedAt: '2023-11-14T22:13:20.000Z', expiresAt: '2026-02-01T00:00:00.000Z' })
+    expect(restored(deleted)).toEqual(stored)
+  })
+})
+
 describe('a sync', () => {
   const here: Partial<Image> = { owner: 'ann', bindings: ['vm-1'], protected: true }
   const source = storedAs('available', { name: 'theirs', owner: 'bob' }).image
@@ -132,6 +146,16 @@ describe('a sync', () => {
 })
 
 describe('the digest of an image', () => {
+  test('makes an image an error when the source named another one, and only then', () => {
+    const claimed = (digest: string) => storedAs('available', { digest }, { digestClaimed: true })
+    for (const digest of [OTHER_DIGEST, `sha256:${'a'.repeat(63)}b`, `sha256:b${'a'.repeat(63)}`]) {
+      const { image, life } = withDigest(claimed(digest), DIGEST)
+      expect(image).toMatchObject({ status: 'error', digest: DIGEST, statusReason: expect.stringContaining(`said ${digest}, the bytes here have ${DIGEST}`) })
+      expect(life.digestClaimed).toBe(false)
+    }
+    expect(withDigest(claimed(DIGEST), DIGEST)).toMatchObject({ image: { status: 'available', statusReason: null }, life: { digestClaimed: false } })
+  })
+
   test('is computed only while its content can be read, and only when the store has not computed it', () => {
     expect(STATUSES.filter((status) => lacksDigest(storedAs(status)))).toEqual(['available', 'degraded'])
     expect(lacksDigest(storedAs('available', { digest: DIGEST }))).toBe(false)

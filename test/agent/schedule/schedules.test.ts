@@ -77,7 +77,8 @@ describe('firing', () => {
     using fixture = createFixture()
     const { clock, started, of } = fixture
     clock.advance(HOUR)
-    await until('it runs', () => fixture.finish.length === 1)
+    // Recorded as started: a run that is recorded later would count from then on, which hides what the skipped times do.
+    await until('it runs', () => of('expire')?.lastTaskId && fixture.finish.length === 1)
     clock.advance(3 * HOUR)
     await until('cleanup runs too', () => started.length === 2)
     expect(started).toEqual(['expire by schedule', 'cleanup by schedule'])
@@ -134,6 +135,39 @@ describe('run', () => {
     expect((await fixture.schedules.run('scrub', 'bob')).id).toBe(task.id)
     expect(fixture.started).toEqual(['scrub by ann'])
     expect(fixture.of('scrub')?.lastTaskId).toBe(task.id)
+  })
+
+  test('is not described by the end of an earlier run that becomes known later', async () => {
+    const clock = createManualClock(Date.UTC(2026, 0, 5))
+    const board = createMemoryTasks(clock)
+    const toldLate = Promise.withResolvers<void>()
+    const ended: string[] = []
+    const tasks: TaskBoard = {
+      ...board,
+      async ended(id) {
+        const task = await board.ended(id)
+        if (ended.push(id) === 1) await toldLate.promise
+        return task
+      },
+    }
+    using fixture = createFixture({ clock, tasks })
+    const finish: (() => void)[] = []
+    tasks.register('scrub', () => new Promise((resolve) => finish.push(() => resolve({}))))
+    const { id: first } = await fixture.schedules.run('scrub', 'ann')
+    await until('the first runs', () => finish.length === 1)
+    finish[0]?.()
+    await until('the first has ended', () => ended.length === 1)
+    const { id: second } = await fixture.schedules.run('scrub', 'ann')
+    expect(second).not.toBe(first)
+    clock.advance(1000)
+    await until('the second runs', () => finish.length === 2)
+    toldLate.resolve()
+    // What follows from it happens before this resolves.
+    await clock.sleep(0)
+    expect(fixture.of('scrub')).toMatchObject({ lastTaskId: second, running: true, lastResult: null })
+    clock.advance(2000)
+    finish[1]?.()
+    await until('the second has ended', () => fixture.of('scrub')?.lastResult === 'succeeded after 3 s')
   })
 })
 

@@ -1,0 +1,79 @@
+// The catalogue in memory follows image.json: a change shows only once it is durable.
+
+import { describe, expect, test } from 'bun:test'
+import { createImageKeeper } from '../../../agent/images/image-keeper.ts'
+import { createImageTable } from '../../../agent/images/image-table.ts'
+import { changed, fresh } from '../../../agent/images/image-states.ts'
+import { decodeImageFile, IMAGE_FILE_BYTES_MAX } from '../../../agent/images/image-file.ts'
+import type { Disk } from '../../../agent/contract/disk.ts'
+import { createDisk } from '../../../agent/system/disk.ts'
+import { problemCode, ProblemError } from '../../../protocol/problems.ts'
+import { createFailingDisk } from '../../support/machine/failing-disk.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
+
+const ID = 'img_00000000000000000000000000'
+const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
+
+/** A keeper with one image named `before`. */
+async function open(folder: TemporaryFolder, disk: Disk) {
+  const keeper = createImageKeeper({ disk, folder: folder.file('images'), table: createImageTable() })
+  await disk.makeFolder(keeper.folder(ID))
+  await keeper.save(fresh({ id: ID, draft: { name: 'before', description: '' }, source: SOURCE }, 100, null, 0))
+  return keeper
+}
+
+async function nameOnDisk(folder: TemporaryFolder): Promise<string> {
+  const found = await decodeImageFile(new Uint8Array(await Bun.file(folder.file('images', ID, 'image.json')).arrayBuffer()))
+  return found.kind === 'whole' ? found.stored.image.name : found.reason
+}
+
+describe('a change', () => {
+  test('shows in memory only when its file is durable', async () => {
+    await using folder = await createTemporaryFolder()
+    const real = createDisk()
+    const seen: string[] = []
+    const disk: Disk = {
+      ...real,
+      async writeFileAtomic(path, bytes) {
+        seen.push(keeper?.need(ID).image.name ?? 'nothing')
+        await real.writeFileAtomic(path, bytes)
+        seen.push(keeper?.need(ID).image.name ?? 'nothing')
+      },
+    }
+    let keeper: Awaited<ReturnType<typeof open>> | undefined
+    keeper = await open(folder, disk)
+    await keeper.change(ID, (stored) => changed(stored, { name: 'after' }))
+    expect(seen).toEqual(['nothing', 'nothing', 'before', 'before'])
+    expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['after', 'after'])
+  })
+
+  test('that the disk refuses leaves memory and file as they were', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createFailingDisk(createDisk())
+    const keeper = await open(folder, disk)
+    disk.failAfter(1, 'ENOSPC')
+    const refused = await keeper.change(ID, (stored) => changed(stored, { name: 'after' })).catch((error: unknown) => error)
+    expect(refused instanceof ProblemError && problemCode(refused.problem)).toBe('insufficient-storage')
+    disk.failAfter(undefined)
+    expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['before', 'before'])
+  })
+
+  test('whose file would be too long leaves memory and file as they were', async () => {
+    await using folder = await createTemporaryFolder()
+    const keeper = await open(folder, createDisk())
+    const refused = await keeper.change(ID, (stored) => changed(stored, { description: 'x'.repeat(IMAGE_FILE_BYTES_MAX) })).catch((error: unknown) => error)
+    expect(refused instanceof ProblemError && problemCode(refused.problem)).toBe('payload-too-large')
+    expect([keeper.need(ID).image.description, await nameOnDisk(folder)]).toEqual(['', 'before'])
+  })
+
+  test('that was found and not asked for shows in memory although the disk takes nothing', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createFailingDisk(createDisk())
+    const keeper = await open(folder, disk)
+    disk.failAfter(1, 'EROFS')
+    await expect(keeper.note(ID, (stored) => changed(stored, { name: 'found' }))).rejects.toThrow()
+    disk.failAfter(undefined)
+    expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['found', 'before'])
+  })
+})

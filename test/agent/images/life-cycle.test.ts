@@ -1,0 +1,95 @@
+// Bindings and grants: the statuses in which an image can be bound, and how many of each it may have.
+
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { rm, writeFile } from 'node:fs/promises'
+import { decodeImageFile, encodeImageFile } from '../../../agent/images/image-file.ts'
+import { BINDINGS_MAX, GRANTS_MAX } from '../../../agent/images/life-cycle.ts'
+import type { Image } from '../../../protocol/image.ts'
+import { problemCode, ProblemError } from '../../../protocol/problems.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
+
+// Inspections and digests on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
+
+async function codeOf(running: Promise<unknown>): Promise<string> {
+  try {
+    await running
+  } catch (error) {
+    if (error instanceof ProblemError) return problemCode(error.problem)
+    throw error
+  }
+  return 'no problem'
+}
+
+/** Changes image.json of a store that is closed. */
+async function rewrite(folder: TemporaryFolder, id: string, change: Partial<Image>): Promise<void> {
+  const path = folder.file('mount', 'images', id, 'image.json')
+  const found = await decodeImageFile(new Uint8Array(await Bun.file(path).arrayBuffer()))
+  if (found.kind !== 'whole') throw new Error(found.reason)
+  await writeFile(path, await encodeImageFile({ ...found.stored, image: { ...found.stored.image, ...change } }))
+}
+
+describe('an instance', () => {
+  test('can be bound to an image that is available or degraded, and to no other', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { catalogue } = store
+    const bind = (id: string) => codeOf(catalogue.bind(id, 'vm-1', 'test'))
+    const creating = await store.publish(seededBytes(1000, 1))
+    expect([creating.status, await bind(creating.id)]).toEqual(['creating', 'wrong-status'])
+    await catalogue.settled()
+    expect(await bind(creating.id)).toBe('no problem')
+
+    const empty = await store.add(new Uint8Array(0))
+    expect([empty.status, await bind(empty.id)]).toEqual(['error', 'wrong-status'])
+
+    const { id } = await store.add(seededBytes(1000, 2))
+    await catalogue.markDamaged([`image ${id}`], 'a disk died.')
+    expect([catalogue.need(id).status, await bind(id)]).toEqual(['degraded', 'no problem'])
+
+    const deleted = await store.add(seededBytes(1000, 3))
+    await catalogue.delete(deleted.id, 'test')
+    expect(await bind(deleted.id)).toBe('wrong-status')
+    expect(catalogue.need(deleted.id).bindings).toEqual([])
+  })
+
+  test('that is bound already stays bound, whatever became of the image', async () => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { id } = await store.add(seededBytes(1000, 1))
+    const bound = await store.catalogue.bind(id, 'vm-1', 'test')
+    await rm(folder.file('mount', 'images', id, 'manifest'))
+    expect(await store.catalogue.isWhole(id)).toBe(false)
+    expect(store.catalogue.need(id).status).toBe('error')
+    expect((await store.catalogue.bind(id, 'vm-1', 'test')).bindings).toEqual(bound.bindings)
+    expect((await store.catalogue.unbind(id, 'vm-1', 'test')).bindings).toEqual([])
+  })
+})
+
+test('an image has at most 1000 bindings and 1000 grants', async () => {
+  expect([BINDINGS_MAX, GRANTS_MAX]).toEqual([1000, 1000])
+  await using folder = await createTemporaryFolder()
+  const names = Array.from({ length: 999 }, (_, i) => `vm-${String(i).padStart(4, '0')}`)
+  let id = ''
+  {
+    await using store = await openImageStore(folder)
+    id = (await store.add(seededBytes(1000, 1))).id
+  }
+  await rewrite(folder, id, { bindings: names, grants: names })
+  await using store = await openImageStore(folder)
+  const { catalogue } = store
+  for (const [add, remove, members] of [
+    [catalogue.bind, catalogue.unbind, 'bindings'],
+    [catalogue.grant, catalogue.revoke, 'grants'],
+  ] as const) {
+    expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
+    expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('limit-reached')
+    // One that it has already is not another one.
+    expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
+    expect((await remove(id, 'vm-0000', 'test'))[members]).toHaveLength(999)
+    expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('no problem')
+    expect(catalogue.need(id)[members]).toEqual([...names.slice(1), 'vm-last', 'vm-more'].toSorted())
+  }
+})
