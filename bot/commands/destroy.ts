@@ -8,7 +8,7 @@ import type { CommandContext, CommandInput } from './command.ts'
 
 export interface DestroyPlan {
   readonly title: string
-  /** Names to type, one for each thing that would be deleted. The ids in `aliases` are accepted as well. */
+  /** Names to type, one for each thing that would be deleted. The ids in `aliases`, in the same order, are accepted as well. */
   readonly names: readonly string[]
   readonly aliases?: readonly string[]
   readonly question: string
@@ -53,9 +53,8 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
     return makeView({ ...base, tone: 'warning', text: `${plan.question} To confirm, type the name: --confirm "${typedName}".`, confirm })
   }
   const typed = input.confirm.flatMap((text) => (plan.names.includes(text) ? [text] : text.split(',').map((part) => part.trim())))
-  const allowed = new Set([...plan.names, ...(plan.aliases ?? [])])
-  const isComplete = typed.length >= plan.names.length && typed.every((name) => allowed.has(name))
-  if (!isComplete) return makeView({ ...base, tone: 'bad', text: `"${input.confirm.join(', ')}" is not the name "${typedName}". Nothing was changed.` })
+  if (!namesEverything(typed, plan))
+    return makeView({ ...base, tone: 'bad', text: `"${input.confirm.join(', ')}" is not the name "${typedName}". Nothing was changed.` })
   if (input.plan !== undefined && input.plan !== fingerprint) {
     return makeView({
       ...base,
@@ -65,6 +64,19 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
     })
   }
   return undefined
+}
+
+/** Whether each thing of the plan was typed, by name or id, and nothing else. Two things with the same name need two words. */
+function namesEverything(typed: readonly string[], { names, aliases = [] }: DestroyPlan): boolean {
+  const left = [...typed]
+  const take = (word: string | undefined): boolean => {
+    const at = word === undefined ? -1 : left.indexOf(word)
+    if (at >= 0) left.splice(at, 1)
+    return at >= 0
+  }
+  const untyped = names.filter((_name, i) => !take(aliases[i])).filter((name) => !take(name))
+  const allowed = new Set([...names, ...aliases])
+  return untyped.length === 0 && left.every((word) => allowed.has(word))
 }
 
 function planFingerprint(plan: DestroyPlan): string {

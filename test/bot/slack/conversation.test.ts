@@ -6,6 +6,7 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createMemoryAgent } from '../../support/memory/memory-agent.ts'
+import { memoryImage } from '../../support/memory/memory-image.ts'
 import { until } from '../../support/until.ts'
 import { runCommand } from '../fixture.ts'
 import { ADMIN, seen, startSlackBot as start } from './fixture.ts'
@@ -117,7 +118,34 @@ describe('destructive commands', () => {
     expect(it.slack.failures).toEqual([])
   })
 
-  test('are refused when the plan has changed, although the name was typed', async () => {
+  test('are not executed when the plan has changed, although the name was typed and nothing blocks it', async () => {
+    await using it = await start()
+    it.agent.images.push(memoryImage({ name: 'debian' }))
+    await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
+    const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
+    // An instance begins to use an image: every check still passes, but the question did not name the instance.
+    it.agent.images[0] = memoryImage({ name: 'debian', bindings: ['vm-7'] })
+    await it.slack.submit(modal.view ?? {}, { name: 'edge-a' }, ADMIN)
+    const refused = visibleText(await seen(it.slack, 'ephemeral'))
+    expect(refused).toContain('The plan has changed since the name was typed. Nothing was changed: check it and confirm again.')
+    expect(refused).toContain('debian by vm-7')
+    expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
+    expect(it.slack.failures).toEqual([])
+  })
+
+  test('are executed when the plan is the one that was shown', async () => {
+    await using it = await start()
+    it.agent.images.push(memoryImage({ name: 'debian', bindings: ['vm-7'] }))
+    await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
+    const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
+    // Another instance of the same image changes the words of a check and not the plan.
+    it.agent.images[0] = memoryImage({ name: 'debian', bindings: ['vm-7', 'vm-8'] })
+    await it.slack.submit(modal.view ?? {}, { name: 'edge-a' }, ADMIN)
+    expect(visibleText(await seen(it.slack, 'post'))).toContain('Removed edge-a')
+    expect(it.bot.fleet.registry.find('edge-a')).toBeUndefined()
+  })
+
+  test('are refused when something has begun to block them, although the name was typed', async () => {
     await using it = await start()
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))

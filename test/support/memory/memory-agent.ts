@@ -1,6 +1,7 @@
 // An agent in memory for the bot's tests: the routes that a test needs to hold in its hand, above all a task whose
 // progress the test decides. Answers are made by the protocol's own schemas.
 
+import type { Image } from '../../../protocol/image.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import { storeSchema } from '../../../protocol/store.ts'
@@ -13,6 +14,8 @@ export interface MemoryAgent extends AsyncDisposable {
   readonly token: string
   /** Tasks by id; change them and the next answer says so. */
   readonly tasks: Map<string, Task>
+  /** Images that the list of images has. */
+  readonly images: Image[]
   store: Store
 }
 
@@ -20,6 +23,7 @@ export interface MemoryAgent extends AsyncDisposable {
 export function createMemoryAgent(name: string): MemoryAgent {
   const token = `token-of-${name}`
   const tasks = new Map<string, Task>()
+  const images: Image[] = []
   const refuse = (code: ProblemCode, detail: string): Response => {
     const problem = makeProblem(code, detail, { requestId: 'req_test' })
     return Response.json(problem, { status: problem.status, headers: { 'content-type': 'application/problem+json' } })
@@ -75,7 +79,8 @@ export function createMemoryAgent(name: string): MemoryAgent {
       if (path === 'GET /v1/store') return Response.json(agent.store)
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
-      if (path === 'GET /v1/tokens' || path === 'GET /v1/images') return Response.json({ items: [], next: null })
+      if (path === 'GET /v1/images') return Response.json({ items: images, next: null })
+      if (path === 'GET /v1/tokens') return Response.json({ items: [], next: null })
       const cancelled = /^POST \/v1\/tasks\/(?<id>[^/]+)\/cancel$/.exec(path)?.groups?.['id']
       if (cancelled !== undefined) return cancelTask(cancelled)
       const task = tasks.get(url.pathname.slice('/v1/tasks/'.length))
@@ -86,6 +91,7 @@ export function createMemoryAgent(name: string): MemoryAgent {
     url: `http://127.0.0.1:${server.port}`,
     token,
     tasks,
+    images,
     get store() {
       return agent.store
     },

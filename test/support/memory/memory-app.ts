@@ -21,18 +21,15 @@ import { storeRoutes } from '../../../agent/http/routes/store.ts'
 import { taskRoutes } from '../../../agent/http/routes/tasks.ts'
 import { Schedules } from '../../../agent/schedule/schedules.ts'
 import { openStoreSettings } from '../../../agent/system/store-settings.ts'
-import { imageSchema } from '../../../protocol/image.ts'
 import { ROLES } from '../../../protocol/access.ts'
 import type { Role } from '../../../protocol/access.ts'
 import { createManualClock } from './manual-clock.ts'
 import type { ManualClock } from './manual-clock.ts'
 import { createMemoryFiles } from './memory-files.ts'
+import { MEMORY_IMAGE, memoryImage } from './memory-image.ts'
 import { createMemoryLog } from './memory-log.ts'
 import type { MemoryLog } from './memory-log.ts'
 import { createMemoryEventLog, createMemoryKeptValues, createMemoryTasks } from './memory-state.ts'
-
-/** Id of the only image of the store. */
-export const MEMORY_IMAGE = 'img_0123456789abcdefghjkmnpqrs'
 
 export interface MemoryApp extends AsyncDisposable {
   readonly app: Hono<AppEnvironment>
@@ -105,7 +102,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const stopping = new AbortController()
   const metrics = createMetrics()
   const requests = metrics.counter('requests_total', 'Requests by route and status.')
-  const images = { resolve: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? imageOf() : undefined) }
+  const images = { resolve: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? memoryImage() : undefined) }
 
   const routes: Route[] = [
     ...healthRoutes({ health }),
@@ -168,35 +165,4 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       health[Symbol.dispose]()
     },
   }
-}
-
-function imageOf() {
-  return imageSchema.parse({
-    id: MEMORY_IMAGE,
-    name: 'debian',
-    description: '',
-    kind: 'system',
-    format: 'raw',
-    status: 'available',
-    statusReason: null,
-    digest: null,
-    manifestDigest: null,
-    length: 600,
-    virtualSize: 600,
-    storedSize: 200,
-    uniqueSize: null,
-    os: null,
-    cloudInit: null,
-    requirements: null,
-    mediaGroup: null,
-    owner: null,
-    source: { kind: 'upload' },
-    protected: false,
-    bindings: [],
-    grants: [],
-    createdAt: '2026-01-01T00:00:00.000Z',
-    availableAt: null,
-    deletedAt: null,
-    expiresAt: null,
-  })
 }
