@@ -18,9 +18,17 @@ export async function lockUpload({ locks }: Pick<UploadsContext, 'locks'>, id: s
   return lock
 }
 
-/** Returns an upload. Throws `not-found`, also when the actor may not use it, or `upload-expired`. */
-export async function findUpload({ table, clock, expiryMs }: UploadsContext, id: string, actor: Actor): Promise<Upload> {
-  const upload = await table.find(id)
+/** Returns an upload whose lock the caller holds. Throws `not-found`, also when the actor may not use it, or `upload-expired`. */
+export async function findUpload(context: UploadsContext, id: string, actor: Actor): Promise<Upload> {
+  return allowed(context, id, actor, await context.table.find(id))
+}
+
+/** Returns an upload as it was last durable, without its lock. Throws what `findUpload` throws. */
+export async function peekUpload(context: UploadsContext, id: string, actor: Actor): Promise<Upload> {
+  return allowed(context, id, actor, await context.table.peek(id))
+}
+
+function allowed({ table, clock, expiryMs }: UploadsContext, id: string, actor: Actor, upload: Upload | undefined): Upload {
   if (!upload) throw table.wasExpired(id) ? expired(id) : noSuchUpload(id)
   if (!mayTouch(actor, upload.file)) throw noSuchUpload(id)
   const endMs = expiresAtMs(upload, expiryMs)

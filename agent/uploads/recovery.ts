@@ -50,7 +50,15 @@ export function startRecovery(context: UploadsContext): Recovery {
     const message = `Upload ${id} has all its bytes but cannot become an image yet: ${detail} The agent retries every minute; nothing is lost.`
     emit({ type: 'upload.waiting', severity: 'warning', subject: id, message })
   }
+  /** Reads the uploads that could not be read at the start, so that whole ones are published without a request. */
+  const readAgain = async (): Promise<void> => {
+    for (const id of table.unreadable) {
+      using lock = locks.tryAcquire(id)
+      if (lock) await table.find(id).catch((error: unknown) => log.warn('upload still cannot be read', { upload: id, error }))
+    }
+  }
   const publishAll = async (): Promise<void> => {
+    await readAgain()
     for (const [id, upload] of [...table.live]) {
       const isDone = upload.file.kind === 'partial' && upload.journal.tailLength === 0
       if (ended.signal.aborted) return

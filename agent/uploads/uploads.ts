@@ -15,7 +15,7 @@ import type { UploadsContext, UploadsDeps } from './context.ts'
 import type { UploadOrder } from './create.ts'
 import { expireUploads } from './expire.ts'
 import type { ExpireOptions } from './expire.ts'
-import { findUpload } from './find-upload.ts'
+import { peekUpload } from './find-upload.ts'
 import { UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
 import { createUploadQuota, QUOTA_LIMITS } from './limits/upload-quota.ts'
 import { createOwnSlices, ownerOfActor } from './record/own-slices.ts'
@@ -90,7 +90,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     maxLength: deps.maxLength,
     create: (order, body) => createRequest(context, order, body),
     show: (id, actor) => showRequest(context, id, actor),
-    peek: async (id, actor) => viewOf(await findUpload(context, id, actor), deps.expiryMs),
+    peek: async (id, actor) => viewOf(await peekUpload(context, id, actor), deps.expiryMs),
     append: (id, request) => appendRequest(context, id, request),
     remove: (id, actor) => removeRequest(context, id, actor),
     expire: (options) => expireUploads(context, options),

@@ -66,6 +66,8 @@ export class Journal {
       if (state.end.at < stat.length) await file.truncate(state.end.at)
       // A record may be complete and yet only in the page cache, written by a process that died: it counts once it is durable.
       await file.sync()
+      // The same holds for its name: an append may have failed after the file was created and before its folder was synced.
+      await deps.disk.syncFolder(dirname(path))
       journal.#state = state
       journal.#droppedBytes = stat.length - state.end.at
       return journal

@@ -3,6 +3,7 @@
 import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoot } from '../../contract/slices.ts'
+import { errorCode } from '../../../protocol/errors.ts'
 import { isId } from '../../../protocol/ids.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
 import { Journal } from './journal.ts'
@@ -36,8 +37,10 @@ export class UploadTable {
   readonly #expired = new Set<string>()
   /** Uploads whose folder is being removed: their journal may already be gone. */
   readonly #removing = new Set<string>()
-  /** Folders whose upload.json cannot be read: their slices are kept until an operator has checked them. */
+  /** Uploads that could not be read: their slices are kept. Each request for one reads it again; a damaged upload.json waits for an operator. */
   readonly #unreadable = new Set<string>()
+  /** Attempts to read one of them that are in progress. */
+  readonly #attempts = new Map<string, Promise<void>>()
 
   private constructor(deps: UploadTableDeps) {
     this.#deps = deps
@@ -64,17 +67,32 @@ export class UploadTable {
     return this.#published
   }
 
+  /** Ids of uploads that could not be read so far. */
+  get unreadable(): readonly string[] {
+    return [...this.#unreadable]
+  }
+
   wasExpired(id: string): boolean {
     return this.#expired.has(id)
   }
 
-  /** Returns an upload, with its journal reloaded if it was broken; undefined when there is none. */
+  /** Returns an upload, with its journal reloaded if it is broken; undefined when there is none. The caller holds the lock of the upload. */
   async find(id: string): Promise<Upload | undefined> {
-    const upload = this.#live.get(id)
+    const upload = await this.peek(id)
     if (upload?.journal.isBroken) {
       await upload.journal.close()
       upload.journal = await this.#loadJournal(id)
     }
+    return upload
+  }
+
+  /**
+   * Returns an upload as it was last durable; undefined when there is none. Needs no lock: its journal stays as it is, because a journal is
+   * broken, too, while an append is in progress.
+   */
+  async peek(id: string): Promise<Upload | undefined> {
+    if (this.#unreadable.has(id)) await this.#readAgain(id)
+    const upload = this.#live.get(id)
     if (upload) return upload
     if (!this.#published.has(id)) return undefined
     const { disk, folder } = this.#deps
@@ -140,24 +158,44 @@ export class UploadTable {
     if (covered < coveredMin && this.#live.has(id) && !this.#removing.has(id)) throw new Error(`the journal of ${id} covers ${covered} of ${coveredMin} bytes`)
   }
 
+  /** Reads an upload from its folder into the table. */
+  async #load(id: string): Promise<void> {
+    const { disk, folder } = this.#deps
+    const file = await readUploadFile(disk, folder, id)
+    if (!file || file.id !== id) {
+      await removeUploadFolder(disk, folder, id)
+      return
+    }
+    if (file.publishedAtMs !== null) {
+      await disk.remove(journalPath(folder, id))
+      this.publish(file)
+      return
+    }
+    const journal = await this.#loadJournal(id)
+    this.#live.set(id, { file, journal })
+  }
+
   async #read(id: string): Promise<void> {
-    const { disk, folder, log } = this.#deps
     try {
-      const file = await readUploadFile(disk, folder, id)
-      if (!file || file.id !== id) {
-        await removeUploadFolder(disk, folder, id)
-        return
-      }
-      if (file.publishedAtMs !== null) {
-        await disk.remove(journalPath(folder, id))
-        this.publish(file)
-        return
-      }
-      const journal = await this.#loadJournal(id)
-      this.#live.set(id, { file, journal })
+      await this.#load(id)
     } catch (error) {
       this.#unreadable.add(id)
-      log.error('upload cannot be read; its slices are kept', { upload: id, error })
+      this.#deps.log.error('upload cannot be read; its slices are kept', { upload: id, error })
+    }
+  }
+
+  /**
+   * Reads an upload that could not be read before; requests at the same time share one attempt. Throws the disk's error when it still cannot be
+   * read: the client must not take the upload for absent.
+   */
+  async #readAgain(id: string): Promise<void> {
+    const attempt = this.#attempts.get(id) ?? this.#load(id).finally(() => this.#attempts.delete(id))
+    this.#attempts.set(id, attempt)
+    try {
+      await attempt
+      this.#unreadable.delete(id)
+    } catch (error) {
+      if (errorCode(error) !== undefined) throw error
     }
   }
 }

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Disk, DiskFile } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../support/machine/failing-disk.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
@@ -47,6 +48,41 @@ describe('an upload', () => {
     }
     const last = await patch(server, url, offset, content.slice(offset))
     expect(server.content((last.headers.get('content-location') ?? '').slice(11))).toEqual(Buffer.from(content))
+  })
+})
+
+describe('a look at an upload', () => {
+  test('leaves the append in progress alone: the offset that it acknowledges survives a restart', async () => {
+    const disk = createDisk()
+    const written = Promise.withResolvers<void>()
+    const writeOn = Promise.withResolvers<void>()
+    const slow: Disk = {
+      ...disk,
+      async openWrite(path, mode) {
+        const file = await disk.openWrite(path, mode)
+        if (!path.endsWith('/journal')) return file
+        const write: DiskFile['write'] = async (parts, position) => {
+          // The records of the append, behind the header.
+          if (position > 0) {
+            written.resolve()
+            await writeOn.promise
+          }
+          await file.write(parts, position)
+        }
+        return { ...file, write }
+      },
+    }
+    await using server = await startUploadServer({ disk: slow })
+    const url = await create(server, 200_000)
+    const sending = patch(server, url, 0, someBytes(100_000))
+    await written.promise
+    const look = fetch(new URL(url, server.endpoint), { headers: { authorization: 'Bearer admin-secret' }, redirect: 'manual' })
+    expect((await look).status).toBe(409)
+    writeOn.resolve()
+    expect((await sending).headers.get('upload-offset')).toBe('100000')
+    expect((await server.ask('HEAD', url)).headers.get('upload-offset')).toBe('100000')
+    await server.restart()
+    expect((await server.ask('HEAD', url)).headers.get('upload-offset')).toBe('100000')
   })
 })
 
@@ -292,6 +328,21 @@ describe('a start', () => {
 })
 
 describe('a failing disk', () => {
+  test('an upload that could not be read at the start is unavailable, not absent, and readable again without a restart', async () => {
+    const disk = createFailingDisk(createDisk())
+    await using server = await startUploadServer({ disk })
+    const content = someBytes(200_000, 1)
+    const url = await create(server, content.length)
+    expect((await patch(server, url, 0, content.slice(0, 100_000))).status).toBe(204)
+    // The first operation creates the folder of all uploads, the second is of the journal.
+    disk.failAfter(2)
+    await server.restart()
+    expect((await server.ask('HEAD', url)).status).toBe(503)
+    disk.failAfter(undefined)
+    expect((await server.ask('HEAD', url)).headers.get('upload-offset')).toBe('100000')
+    expect((await patch(server, url, 100_000, content.slice(100_000))).headers.get('content-location')).toStartWith('/v1/images/')
+  })
+
   test('never makes an offset that was told go back, whichever operation fails', async () => {
     for (let n = 1; n <= 14; n++) {
       const disk = createFailingDisk(createDisk())

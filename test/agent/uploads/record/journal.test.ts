@@ -10,7 +10,9 @@ import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackE
 import type { PackedEntries } from '../../../../agent/uploads/record/journal-codec.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../../support/machine/failing-disk.ts'
+import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createRandom } from '../../../support/properties.ts'
 
 const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
 const deps: JournalDeps = { disk: createDisk(), random }
@@ -48,6 +50,24 @@ async function expectModel(journal: Journal, model: Model): Promise<void> {
 }
 
 describe('a journal', () => {
+  test('whose folder could not be synced is durable by name once it was loaded', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      await using folder = await createTemporaryFolder()
+      const disk = await createFaultyDisk(folder.path)
+      await disk.makeFolder(folder.file('upload'))
+      const path = folder.file('upload', 'journal')
+      const failing = { ...disk, syncFolder: () => Promise.reject(new Error('EIO')) }
+      const after = next(EMPTY, { cut: 2, more: new Uint8Array(100) })
+      const journal = Journal.empty({ disk: failing, random }, path)
+      await expect(append(journal, EMPTY, after)).rejects.toThrow('EIO')
+      await journal.close()
+      await expectModel(await Journal.load({ disk, random }, path), after)
+      await disk.losePower(createRandom(seed))
+      disk.revive()
+      await expectModel(await Journal.load({ disk, random }, path), after)
+    }
+  })
+
   test('holds what was appended, also when it is opened again', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
