@@ -162,6 +162,16 @@ export class Clients {
     return true
   }
 
+  /** Asks for an upload as a browser does, which must not disturb who sends it. */
+  async peek(slot: number): Promise<void> {
+    const upload = this.expected.uploads.get(slot)
+    if (upload?.id === undefined) return
+    const response = await this.#network
+      .fetch(`${this.url(upload.agent)}/v1/uploads/${upload.id}`, { headers: { authorization: TUS.authorization } })
+      .catch(() => undefined)
+    if (response?.status === 404 || response?.status === 410) this.#absent(upload, response.status)
+  }
+
   #absent(upload: ModelUpload, status: number): void {
     const isExpired = this.#nowMs - upload.touchedMs >= EXPIRY_MS
     // The record of a finished upload may go once its image has gone.

@@ -2,6 +2,7 @@
 // is a program and not a test, because it replaces what the runtime gives every module of its process.
 
 import { parseArgs } from 'node:util'
+import { PLANTS } from './plants.ts'
 import { installGlobals, realMs } from './world/globals.ts'
 import { installModules, loadWorkers } from './world/modules.ts'
 
@@ -15,12 +16,16 @@ const { values } = parseArgs({
     steps: { type: 'string', default: '40' },
     /** Prints every step and every event. */
     trace: { type: 'boolean', default: false },
+    /** Runs agents with a defect of plants.ts, until a seed finds it. */
+    plant: { type: 'string' },
     /** Prints one JSON line for each seed. */
     json: { type: 'boolean', default: false },
   },
 })
 
-installModules([])
+const plant = values.plant === undefined ? undefined : PLANTS[values.plant]
+if (values.plant !== undefined && !plant) throw new Error(`there is no planted defect ${values.plant}; there are ${Object.keys(PLANTS).join(', ')}`)
+installModules(plant?.replacements ?? [])
 installGlobals()
 await loadWorkers()
 const { runScript } = await import('./run.ts')
@@ -39,6 +44,7 @@ for (let seed = from; seed < from + count; seed++) {
   if (!failure) continue
   failed++
   console.error(`seed ${seed} failed at ${where}: ${failure.stack}`)
+  if (plant) break
   console.error(`Repeat it with: bun test/simulation/main.ts --seed ${seed} --steps ${values.steps}\n`)
 }
 const seconds = (realMs() - startMs) / 1000

@@ -87,8 +87,7 @@ class Simulation {
   }
 
   async start(): Promise<void> {
-    for (const agent of this.#agents) await agent.start()
-    await this.#until(() => this.#agents.every(({ isRunning }) => isRunning), 'the agents start', OPERATION_EVENTS_MAX)
+    await this.#untilServing('the agents start')
   }
 
   /** Takes one step of the script. */
@@ -118,6 +117,8 @@ class Simulation {
         return this.#operate(() => clients.send(step.slot, step.bytes, step.cutAt, step.as))
       case 'head':
         return this.#operate(() => clients.head(step.slot))
+      case 'peek':
+        return this.#operate(() => clients.peek(step.slot))
       case 'cancel':
         return this.#operate(() => clients.cancel(step.slot))
       case 'concat':
@@ -199,8 +200,7 @@ class Simulation {
     const mayHaveFailed = this.#agents.some(({ disk }) => disk.mayFail)
     for (const agent of this.#agents) agent.disk.heal()
     await this.#until(() => this.#operations.size === 0, `operations end ${when}`, QUIET_EVENTS_MAX)
-    for (const agent of this.#agents) await agent.start()
-    await this.#until(() => this.#agents.every(({ isRunning }) => isRunning), `the agents start ${when}`, QUIET_EVENTS_MAX)
+    await this.#untilServing(`the agents start ${when}`)
     // What a failing disk held up is tried again within a minute.
     if (mayHaveFailed) await this.world.scheduler.advance(RETRY_MS, QUIET_EVENTS_MAX)
     await this.#untilTasksEnd()
@@ -291,6 +291,15 @@ class Simulation {
 
   async #during(operation: Operation, eventsMax: number, what?: string): Promise<void> {
     await this.#until(() => !this.#operations.has(operation), what, eventsMax)
+  }
+
+  /** Starts the agents that do not run, also those that are still stopping. */
+  async #untilServing(what: string): Promise<void> {
+    for (let events = 0; !this.#agents.every(({ isRunning }) => isRunning); events++) {
+      for (const agent of this.#agents) await agent.start()
+      this.#check()
+      if (events >= QUIET_EVENTS_MAX || !(await this.#step())) throw new Violation(`${what}: this does not come to an end`)
+    }
   }
 
   /** Runs events until something holds; without a name it may also not come to hold. */

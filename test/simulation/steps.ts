@@ -9,7 +9,7 @@ import type { StateFate } from './world/simulated-agent.ts'
 export type Action =
   | { readonly op: 'create'; readonly slot: number; readonly agent: number; readonly content: readonly Stretch[]; readonly isPart: boolean }
   | { readonly op: 'send'; readonly slot: number; readonly bytes: number; readonly cutAt: number | null; readonly as: 'bytes' | 'slices' | 'checksum' }
-  | { readonly op: 'head' | 'cancel'; readonly slot: number }
+  | { readonly op: 'head' | 'peek' | 'cancel'; readonly slot: number }
   | { readonly op: 'concat'; readonly slot: number; readonly agent: number; readonly parts: readonly number[] }
   | { readonly op: 'read'; readonly image: number; readonly from: number; readonly to: number }
   | { readonly op: 'look' | 'delete' | 'purge' | 'restore'; readonly image: number }
@@ -69,6 +69,7 @@ const ACTIONS: readonly (readonly [number, Draw])[] = [
   [12, drawCreate],
   [36, drawSend],
   [6, (random, slots) => ({ op: 'head', slot: slotOf(random, slots) })],
+  [6, (random, slots) => ({ op: 'peek', slot: slotOf(random, slots) })],
   [2, (random, slots) => ({ op: 'cancel', slot: slotOf(random, slots) })],
   [
     3,

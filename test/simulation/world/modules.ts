@@ -20,7 +20,7 @@ const SIMULATED: Readonly<Record<string, string>> = {
 }
 
 const WORKER = 'declare const self: Worker\n'
-/** Limits as they are during a simulation, and a timer that would only cost events. */
+/** Limits as they are during a simulation, and timers that would only cost events. */
 const SMALL: readonly Replacement[] = [
   {
     module: '/agent/slices/packs/parameters.ts',
@@ -29,6 +29,10 @@ const SMALL: readonly Replacement[] = [
   },
   { module: '/agent/slices/packs/parameters.ts', sound: 'SEGMENT_BYTES = 2 * MIB', planted: 'SEGMENT_BYTES = 32 * KIB' },
   { module: '/agent/slices/packs/parameters.ts', sound: 'PACK_SEAL_BYTES = 128 * MIB', planted: 'PACK_SEAL_BYTES = 64 * KIB' },
+  { module: '/agent/schedule/schedules.ts', sound: 'const TICK_MS = 1000', planted: 'const TICK_MS = 20_000' },
+  { module: '/agent/system/lease.ts', sound: 'LEASE_BEAT_MS = 5000', planted: 'LEASE_BEAT_MS = 100_000' },
+  { module: '/agent/health/health.ts', sound: 'const WATCH_IDLE_MS = 9000', planted: 'const WATCH_IDLE_MS = 300_000' },
+  { module: '/agent/health/health.ts', sound: 'const WATCH_MS = 1500', planted: 'const WATCH_MS = 60_000' },
   { module: '/agent/health/event-loop.ts', sound: 'const TICK_MS = 100', planted: 'const TICK_MS = 600_000' },
 ]
 
@@ -37,7 +41,7 @@ export function installModules(planted: readonly Replacement[]): void {
   Bun.plugin({
     name: 'simulation',
     setup(build) {
-      build.onLoad({ filter: /\/agent\/.*\.ts$/ }, ({ path }) => ({ contents: simulatedSource(path, planted), loader: 'ts' }))
+      build.onLoad({ filter: /\/agent\/.*\.ts$|\/simulated-disk\.ts$/ }, ({ path }) => ({ contents: simulatedSource(path, planted), loader: 'ts' }))
     },
   })
 }

@@ -300,7 +300,16 @@ export class SimulatedDisk {
       await this.#remove(temporary).catch(() => {})
       throw error
     }
-    await this.#syncFolder(dirname(path))
+    await this.#syncFolder(dirname(path)) // The new name.
+  }
+
+  /** Writes a file where it is, as a disk without atomic replacement does. Only a planted defect calls it. */
+  async overwrite(path: string, bytes: Uint8Array | string): Promise<void> {
+    const file = await this.#operation(`open ${this.#short(path)}`, true, () => this.#open(path))
+    await file.truncate(0)
+    await file.write([typeof bytes === 'string' ? Buffer.from(bytes) : bytes], 0)
+    await file.sync()
+    await file.close()
   }
 
   #rename(from: string, to: string): Promise<void> {
