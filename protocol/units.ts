@@ -28,11 +28,12 @@ export function formatSize(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
   let value = bytes
   let unit = 0
-  while (Math.abs(value) >= 999.95 && unit < units.length - 1) {
+  // From 999.5 on, rounding would show 1000 of the smaller unit.
+  while (Math.abs(value) >= 999.5 && unit < units.length - 1) {
     value /= 1000
     unit++
   }
-  return unit === 0 ? `${value} B` : `${value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`
+  return unit === 0 ? `${value} B` : `${value.toFixed(Math.abs(value) < 9.95 ? 1 : 0)} ${units[unit]}`
 }
 
 /** A duration for people in its two largest units: `2 d 3 h`, `4 min 10 s`. */

@@ -156,9 +156,9 @@ function isBelow(file: string, path: string): boolean {
   return file === path || file.startsWith(`${path}/`)
 }
 
-/** The same seed gives the same order, and a mutant keeps its place relative to others when some come or go. */
+/** The same seed gives the same order, and a mutant keeps its place relative to others when some come or go or lines move. */
 function shuffled(mutants: readonly Mutant[], seed: number): Mutant[] {
-  const weight = (mutant: Mutant): number | bigint => Bun.hash([seed, mutant.file, mutant.line, mutant.operator, mutant.after].join('\n'))
+  const weight = (mutant: Mutant): number | bigint => Bun.hash([seed, mutant.file, mutant.operator, mutant.before, mutant.after].join('\n'))
   return mutants
     .map((mutant) => ({ mutant, key: weight(mutant) }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))

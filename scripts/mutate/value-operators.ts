@@ -53,12 +53,18 @@ function otherBound({ node, text }: Place): Edit[] {
 }
 
 function nextNumber({ node, parents, text }: Place): Edit[] {
-  if (node.type !== 'Literal' || parents.some(isLimit)) return []
+  if (node.type !== 'Literal' || parents.some(isLimit) || isIndexDefault(node, parents.at(-1))) return []
   const value = node['value']
   const edit = (next: string): Edit[] => [{ start: node.start, end: node.end, text: next }]
   if (typeof value === 'bigint') return edit(`${value + 1n}n`)
   if (typeof value !== 'number' || !Number.isFinite(value)) return []
   return edit(Number.isSafeInteger(value) ? String(value + 1) : `(${textOf(node, text)} + 1)`)
+}
+
+/** The default of an element, `row[j] ?? 0`, which the type checker asks for and which is hardly ever used. */
+function isIndexDefault(node: PlacedNode, parent: PlacedNode | undefined): boolean {
+  if (parent?.type !== 'LogicalExpression' || parent['operator'] !== '??' || child(parent, 'right') !== node) return false
+  return child(parent, 'left')?.['computed'] === true
 }
 
 /** A constant that is a limit, `const PAGE_BYTES_MAX = …`. */

@@ -157,9 +157,32 @@ describe('failures', () => {
     expect(await failureOf(longer.client.store.get())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('more than the limit') })
   })
 
-  test('of a HEAD, which has no body, speak by their status', async () => {
-    await using server = against(() => new Response(null, { status: 404 }))
-    expect((await failureOf(server.client.images.content('img_1', { method: 'HEAD' }))).code).toBe('not-found')
+  test.each([
+    [401, 'unauthenticated'],
+    [403, 'forbidden'],
+    [404, 'not-found'],
+    [412, 'precondition-failed'],
+    [416, 'range-not-satisfiable'],
+    [418, 'peer-unreachable'],
+  ])('of a HEAD, which has no body, speak by their status: %d', async (status, code) => {
+    await using server = against(() => new Response(null, { status }))
+    expect((await failureOf(server.client.images.content('img_1', { method: 'HEAD' }))).code).toBe(code)
+  })
+
+  test('without a body speak by their status', async () => {
+    await using server = against(() => new Response(null, { status: 403 }))
+    expect((await failureOf(server.client.store.get())).code).toBe('forbidden')
+    await using other = against(() => new Response('no', { status: 403 }))
+    expect((await failureOf(other.client.store.get())).code).toBe('peer-unreachable')
+  })
+
+  test.each([
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'cannot be reached: its certificate is not accepted (DEPTH_ZERO_SELF_SIGNED_CERT)'],
+    ['ECONNREFUSED', 'cannot be reached: it failed'],
+  ])('to connect say why: %s', async (code, sentence) => {
+    const fetch = () => Promise.reject(Object.assign(new Error('it failed'), { code }))
+    const client = createAgentClient({ baseUrl: 'http://peer.example', fetch })
+    expect((await failureOf(client.health())).detail).toContain(sentence)
   })
 
   test('to connect name the address', async () => {
@@ -185,6 +208,16 @@ describe('failures', () => {
     expect(await failureOf(server.client.health())).toMatchObject({ code: 'peer-unreachable', detail: expect.stringContaining('more than the limit') })
     expect(sent).toBeLessThan(64 << 20)
   })
+})
+
+test('the state of an upload needs an offset, which may be 0', async () => {
+  const answer = (offset: Record<string, string>) => against(() => new Response(null, { headers: offset }))
+  await using empty = answer({ 'upload-offset': '0' })
+  expect(await empty.client.uploads.show('upl_1')).toEqual({ offset: 0, imageId: undefined })
+  for (const wrong of [{}, { 'upload-offset': '-1' }, { 'upload-offset': '1.5' }, { 'upload-offset': 'x' }]) {
+    await using server = answer(wrong as Record<string, string>)
+    expect(await failureOf(server.client.uploads.show('upl_1'))).toMatchObject({ code: 'peer-unreachable' })
+  }
 })
 
 describe('time', () => {
@@ -233,6 +266,8 @@ describe('time', () => {
     })
     await using server = against(() => new Response(stream), { timeout: clock.timeout, stallTimeoutMs: 9000 })
     const answer = await server.client.images.content('img_1')
+    // The limit of the answer itself no longer counts.
+    clock.runOut(0)
     const pieces = answer.body()
     await pieces.next()
     // The reader rests here: both looks pass without an end.

@@ -145,6 +145,8 @@ describe('parameters', () => {
     expect(isCutterValid({ ...CUTTER_DEFAULT, average: 60_000 })).toBe(false)
     expect(isCutterValid({ ...CUTTER_DEFAULT, average: CUTTER_DEFAULT.minimum })).toBe(false)
     expect(isCutterValid({ ...CUTTER_DEFAULT, maximum: 8 * 1024 * 1024 })).toBe(false)
+    expect(isCutterValid({ ...CUTTER_DEFAULT, maximum: 4 * 1024 * 1024 })).toBe(true)
+    expect(isCutterValid({ ...CUTTER_DEFAULT, block: 512 })).toBe(true)
     expect(isCutterValid({ ...CUTTER_DEFAULT, block: 256 })).toBe(false)
   })
 })

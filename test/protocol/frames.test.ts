@@ -87,6 +87,9 @@ describe('frames', () => {
       (view: DataView) => view.setUint32(36, 101, true),
       (view: DataView) => view.setUint32(36, 0xffff_ffff, true),
       (view: DataView) => view.setUint8(40, 2),
+      // Compressed, and longer than the slice itself.
+      (view: DataView) => [view.setUint8(40, CODEC_ZSTD), view.setUint32(32, 99, true)],
+      (view: DataView) => [view.setUint8(40, CODEC_ZSTD), view.setUint32(36, 0, true)],
       (view: DataView) => view.setUint8(41, 1),
       (view: DataView) => view.setUint8(47, 128),
       (view: DataView) => view.setUint32(32, 101, true),

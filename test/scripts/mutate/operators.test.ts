@@ -33,6 +33,8 @@ describe('operators', () => {
     ['arithmetic', 'x = `${a}` + b', []],
     ['min/max', 'x = Math.min(a, b)', ['x = Math.max(a, b)']],
     ['number', 'x = a[0]', ['x = a[1]']],
+    ['number', 'x = a[i] ?? 0', []],
+    ['number', 'x = a.b ?? 0', ['x = a.b ?? 1']],
     ['number', 'x = 4n', ['x = 5n']],
     ['limit', 'const PAGE_BYTES = 4 * 1024', ['const PAGE_BYTES = (4 * 1024) * 1000', 'const PAGE_BYTES = (4 * 1024) + 1']],
     ['limit', 'const IDS_MAX = 16n', ['const IDS_MAX = (16n) * 1000n', 'const IDS_MAX = (16n) + 1n']],
