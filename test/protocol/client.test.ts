@@ -214,8 +214,9 @@ test('the state of an upload needs an offset, which may be 0', async () => {
   const answer = (offset: Record<string, string>) => against(() => new Response(null, { headers: offset }))
   await using empty = answer({ 'upload-offset': '0' })
   expect(await empty.client.uploads.show('upl_1')).toEqual({ offset: 0, imageId: undefined })
-  for (const wrong of [{}, { 'upload-offset': '-1' }, { 'upload-offset': '1.5' }, { 'upload-offset': 'x' }]) {
-    await using server = answer(wrong as Record<string, string>)
+  const wrong: Record<string, string>[] = [{}, { 'upload-offset': '-1' }, { 'upload-offset': '1.5' }, { 'upload-offset': 'x' }]
+  for (const headers of wrong) {
+    await using server = answer(headers)
     expect(await failureOf(server.client.uploads.show('upl_1'))).toMatchObject({ code: 'peer-unreachable' })
   }
 })
