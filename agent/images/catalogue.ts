@@ -17,8 +17,8 @@ import type { ImageLookup } from './image-lookup.ts'
 import type { LifeCycle } from './life-cycle.ts'
 import { loadImage, loadImages } from './load.ts'
 import type { LoadDeps } from './load.ts'
-import { createContentHolds, createImageRoots } from './roots.ts'
-import type { ContentHolds } from './roots.ts'
+import { createReaderPins, createImageRoots } from './roots.ts'
+import type { ReaderPins } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
 import { createWorkQueue } from './work-queue.ts'
 
@@ -71,7 +71,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const pause = (): Promise<void> => clock.sleep(0)
   const uniqueSizes = createUniqueSizes({ clock, log, table, manifests, sizes: (digests) => slices.sizes(digests) })
   const searches = createWorkQueue({ clock, concurrency: 1, onFailure: (work, error) => log.error('work on the catalogue failed', { work, error }) })
-  const holds = createContentHolds()
+  const readerPins = createReaderPins()
 
   const loading = { disk, clock, log, emit, folder: join(deps.mount, 'images'), quarantine: join(deps.mount, 'quarantine'), keeper, manifests }
   await loadAll(loading, parts)
@@ -89,13 +89,13 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       const stored = table.get(id)
       return stored && !stored.life.digestClaimed ? (stored.image.digest as Digest | null) : null
     },
-    open: (id) => openContent(parts, holds, id),
+    open: (id) => openContent(parts, readerPins, id),
     *each() {
       for (const { image } of table.each()) yield image
     },
     version: () => table.version(),
     manifestWindows: (image) => windowsOf(parts, image),
-    roots: createImageRoots({ keeper, manifests, damage, holds }),
+    roots: createImageRoots({ keeper, manifests, damage, readerPins }),
     sliceDamaged: createDamagedSlices({ log, table, manifests, damage, queue: searches, pause }),
     async settled() {
       await settling.settled()
@@ -137,12 +137,12 @@ async function reloadUnavailable(loading: LoadDeps, { keeper, settling }: Catalo
   }
 }
 
-async function openContent({ damage, keeper }: CatalogueParts, holds: ContentHolds, id: string): Promise<OpenContent> {
+async function openContent({ damage, keeper }: CatalogueParts, readerPins: ReaderPins, id: string): Promise<OpenContent> {
   using opening = new DisposableStack()
   const { manifest } = opening.use(await damage.manifest(id))
   // The image may have been removed while its manifest was opened.
   keeper.need(id)
-  opening.use(holds.add(id, manifest))
+  opening.use(readerPins.add(id, manifest))
   const held = opening.move()
   return { manifest, [Symbol.dispose]: () => held.dispose() }
 }

@@ -9,7 +9,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage, withSliceDamage } from './image-states.ts'
-import type { HeldManifest } from './manifests/kept-manifests.ts'
+import type { ManifestHandle } from './manifests/manifest-cache.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 const ROOT_PREFIX = 'image '
@@ -54,7 +54,7 @@ export interface Damage {
   /** Changes an image. If the disk cannot be written, changes it in memory only. Never throws. */
   noteStatus(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
   /** Opens the verified manifest of an image. If it is damaged, marks the image as an error and throws `data-corrupt`. Throws `not-found`. */
-  manifest(id: string): Promise<HeldManifest>
+  manifest(id: string): Promise<ManifestHandle>
 }
 
 export function createDamage(deps: DamageDeps): Damage {
@@ -89,7 +89,7 @@ export function createDamage(deps: DamageDeps): Damage {
       isNew = next !== undefined
       return next
     })
-    manifests.forget(id)
+    manifests.evict(id)
     if (isNew) emit({ type: 'image.damaged', severity: 'error', subject: id, message: `The manifest of image ${nameOf(keeper, id)} is damaged: ${reason}.` })
   }
   const manifestWhole: Damage['manifestWhole'] = async (id) => {

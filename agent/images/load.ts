@@ -37,10 +37,10 @@ export interface LoadDeps {
 export async function loadImages(deps: LoadDeps): Promise<string[]> {
   const ids: string[] = []
   const names = (await deps.disk.list(deps.folder))[Symbol.iterator]()
-  const takeOver = async (): Promise<void> => {
+  const loadRemaining = async (): Promise<void> => {
     for (const name of names) {
       if (!isId('img', name)) {
-        deps.log.warn('a file that is not an image is stored among the images', { name })
+        deps.log.warn('a file in the images folder is not an image', { name })
         continue
       }
       const stored = await loadImage(deps, name)
@@ -50,7 +50,7 @@ export async function loadImages(deps: LoadDeps): Promise<string[]> {
     }
   }
   // All workers share one iterator, so each name is read once.
-  await Promise.all(Array.from({ length: LOADS_MAX }, takeOver))
+  await Promise.all(Array.from({ length: LOADS_MAX }, loadRemaining))
   return ids
 }
 
@@ -71,12 +71,12 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
     const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
     if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
     if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it belongs to image ${decoded.stored.image.id}`)
-    return await withLookAtManifest(manifests, decoded.stored)
+    return await withCheckedManifest(manifests, decoded.stored)
   } catch (error) {
     if (error instanceof RangeError) return quarantined(deps, id, error.message)
     log.error('an image cannot be read', { image: id, error })
     const code = errorCode(error) ?? errorText(error)
-    return nameless(deps, id, {
+    return placeholder(deps, id, {
       status: 'fileUnavailable',
       statusReason: `Its files cannot be read (${code}). Check the mount path, then reconnect the store.`,
     })
@@ -93,11 +93,11 @@ async function removeTemporaries(disk: Disk, folder: string): Promise<string[]> 
   return left
 }
 
-async function withLookAtManifest(manifests: ManifestFiles, stored: StoredImage): Promise<StoredImage> {
+async function withCheckedManifest(manifests: ManifestFiles, stored: StoredImage): Promise<StoredImage> {
   const { id, status, manifestDigest } = stored.image
   if (status === 'deleting') return stored
-  const look = await manifests.look(id, manifestDigest)
-  if (look.kind === 'damaged') return withManifestDamage(stored, look.reason) ?? stored
+  const checked = await manifests.checkEnds(id, manifestDigest)
+  if (checked.kind === 'damaged') return withManifestDamage(stored, checked.reason) ?? stored
   if (stored.life.damage !== 'manifest') return stored
   try {
     using _whole = await manifests.openOnce(id, manifestDigest)
@@ -130,17 +130,17 @@ async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promis
   try {
     using found = await deps.manifests.openOnce(id, null)
     const statusReason = `${what} Its content is intact: restore the image and set its name again, or delete it.`
-    return nameless(deps, id, { status: 'error', statusReason, manifestDigest: found.digest, length: found.manifest.imageLength })
+    return placeholder(deps, id, { status: 'error', statusReason, manifestDigest: found.digest, length: found.manifest.imageLength })
   } catch (error) {
     if (!(error instanceof ManifestInvalid)) throw error
-    return nameless(deps, id, {
+    return placeholder(deps, id, {
       status: 'error',
       statusReason: `${what} Its manifest is damaged too: ${error.message}. Sync the image again from a store that has it, or delete it.`,
     })
   }
 }
 
-function nameless(deps: LoadDeps, id: string, known: Partial<StoredImage['image']>): StoredImage {
+function placeholder(deps: LoadDeps, id: string, known: Partial<StoredImage['image']>): StoredImage {
   return {
     image: {
       id,

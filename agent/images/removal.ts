@@ -65,7 +65,7 @@ export function createRemoval(deps: RemovalDeps): Removal {
         if (stored.image.status === 'deleted' && !permanent) return stored.image
         refuseUnreadable(stored.image)
         refuseDeletion(stored.image)
-        if (permanent && retention.deletion === 'never') throw keptForEver(stored.image)
+        if (permanent && retention.deletion === 'never') throw keptForever(stored.image)
         if (permanent || retention.deletion === 'immediate' || stored.image.status === 'deleting') {
           await purgeLocked(deps, stored, actor)
           return undefined
@@ -135,7 +135,7 @@ async function purgeLocked({ disk, emit, crashPoint, keeper, manifests }: Remova
   emit({ type: 'image.purged', severity: 'info', subject: id, message: `Image ${name} was removed permanently; cleanup frees its space.`, actor })
 }
 
-function keptForEver({ name }: Image): ProblemError {
+function keptForever({ name }: Image): ProblemError {
   return problem('feature-disabled', `Image ${name} cannot be removed: this store keeps deleted images forever.`, {
     action: 'Set images.deletion to delayed or immediate in the configuration of the store.',
   })

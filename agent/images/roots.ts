@@ -15,26 +15,26 @@ export interface RootsDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly damage: Damage
-  readonly holds: ContentHolds
+  readonly readerPins: ReaderPins
 }
 
 /** Manifests pinned by readers. They are kept in memory only, because a restart ends every reader. */
-export interface ContentHolds {
+export interface ReaderPins {
   /** Pins the slices of a manifest until disposed. */
   add(id: string, manifest: Manifest): Disposable
   list(): Iterable<SliceRoot>
 }
 
-export function createContentHolds(): ContentHolds {
-  const held = new Set<{ readonly id: string; readonly manifest: Manifest }>()
+export function createReaderPins(): ReaderPins {
+  const pins = new Set<{ readonly id: string; readonly manifest: Manifest }>()
   return {
     add(id, manifest) {
-      const hold = { id, manifest }
-      held.add(hold)
-      return { [Symbol.dispose]: () => void held.delete(hold) }
+      const pin = { id, manifest }
+      pins.add(pin)
+      return { [Symbol.dispose]: () => void pins.delete(pin) }
     },
     *list() {
-      for (const { id, manifest } of held) yield { name: `read ${id}`, entries: () => entriesOf(manifest.blocks()) }
+      for (const { id, manifest } of pins) yield { name: `read ${id}`, entries: () => entriesOf(manifest.blocks()) }
     },
   }
 }
@@ -47,7 +47,7 @@ export function createImageRoots(deps: RootsDeps): SliceRoots {
   return {
     *list() {
       for (const { image } of deps.keeper.table.all()) yield imageRoot(deps, image.id)
-      yield* deps.holds.list()
+      yield* deps.readerPins.list()
     },
   }
 }

@@ -6,7 +6,7 @@ import type { CrashPoint, Log } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { rootName, SLICES_ACTION } from './damage.ts'
-import { createStandAside } from './digest/stand-aside.ts'
+import { createYieldToUploads } from './digest/yield-to-uploads.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import { examineImage } from './examination.ts'
 import type { ExaminationDeps } from './examination.ts'
@@ -73,8 +73,8 @@ export function createSettling(deps: SettlingDeps): Settling {
       const queue = !isVerified ? inspections : length < LONG_IMAGE_BYTES ? verifications : longVerifications
       queue.add(id, (signal) => settle(id, signal), { account, costMs: INSPECTION_MS + (isVerified ? length / HASHED_BYTES_PER_MS : 0) })
     } else if (lacksDigest(stored)) {
-      const standAside = createStandAside({ clock, quietMs: deps.quietMs })
-      digests.add(id, (signal) => computeDigest(deps, id, standAside, signal), { account, costMs: length / HASHED_BYTES_PER_MS })
+      const yieldToUploads = createYieldToUploads({ clock, quietMs: deps.quietMs })
+      digests.add(id, (signal) => computeDigest(deps, id, yieldToUploads, signal), { account, costMs: length / HASHED_BYTES_PER_MS })
     }
   }
   return {
@@ -125,14 +125,14 @@ export function announceOutcome({ keeper, emit }: Pick<SettlingDeps, 'keeper' | 
 }
 
 /** Computes the digest of an available image and compares it with the digest that another store reported. */
-async function computeDigest(deps: SettlingDeps, id: string, standAside: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+async function computeDigest(deps: SettlingDeps, id: string, yieldToUploads: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
   const { clock, slices, keeper, damage, crashPoint } = deps
-  await standAside(signal)
+  await yieldToUploads(signal)
   const before = keeper.table.get(id)
   if (!before || !lacksDigest(before)) return
   const pause = async (): Promise<void> => {
     await clock.sleep(0)
-    await standAside(signal)
+    await yieldToUploads(signal)
   }
   using opened = await damage.manifest(id)
   try {

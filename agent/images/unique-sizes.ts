@@ -5,7 +5,7 @@ import { manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
-import type { HeldManifest } from './manifests/kept-manifests.ts'
+import type { ManifestHandle } from './manifests/manifest-cache.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { ReadBudget } from './manifests/slice-sizes.ts'
 import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES_MAX } from './manifests/slice-sizes.ts'
@@ -47,7 +47,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
     if (before?.revision === revision) return before.size
     if (estimatedRead(table) > UNIQUE_READ_BYTES_MAX) return null
     const budget = createReadBudget()
-    const read = (id: string): Promise<HeldManifest> => readWithin(budget, deps, id)
+    const read = (id: string): Promise<ManifestHandle> => readWithin(budget, deps, id)
     const own = new Set(ids)
     const others = async function* (): AsyncGenerator<Manifest> {
       for (const { image } of table.all())
@@ -94,7 +94,7 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
 }
 
 /** Opens a manifest. Throws RangeError if it exceeds the budget. */
-async function readWithin(budget: ReadBudget, { manifests, table }: UniqueSizesDeps, id: string): Promise<HeldManifest> {
+async function readWithin(budget: ReadBudget, { manifests, table }: UniqueSizesDeps, id: string): Promise<ManifestHandle> {
   const held = await manifests.openOnce(id, table.get(id)?.image.manifestDigest ?? null)
   try {
     budget.spend(manifestLength(held.manifest.count))

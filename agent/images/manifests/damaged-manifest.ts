@@ -19,11 +19,11 @@ import type { Disk, DiskFile } from '../../contract/disk.ts'
 export const MANIFEST_FILE_BYTES_MAX = manifestLength(MANIFEST_ENTRIES_MAX)
 
 /** Result of checking the header and trailer of a manifest. */
-export type ManifestLook = { readonly kind: 'plausible'; readonly length: number } | { readonly kind: 'damaged'; readonly reason: string }
+export type ManifestCheck = { readonly kind: 'plausible'; readonly length: number } | { readonly kind: 'damaged'; readonly reason: string }
 
 /** Checks that a manifest exists, and checks its length, header and trailer. Does not read the entries. */
-export async function lookAtManifest(disk: Disk, path: string, manifestDigest: string | null): Promise<ManifestLook> {
-  const damaged = (reason: string): ManifestLook => ({ kind: 'damaged', reason })
+export async function checkManifestEnds(disk: Disk, path: string, manifestDigest: string | null): Promise<ManifestCheck> {
+  const damaged = (reason: string): ManifestCheck => ({ kind: 'damaged', reason })
   const stat = await disk.stat(path)
   if (stat?.kind !== 'file') return damaged('its file is missing')
   if (stat.length < manifestLength(0)) return damaged('its file is shorter than an empty manifest')

@@ -10,10 +10,10 @@ import { openManifest, walkManifest, walkManifestBytes } from '../../../protocol
 import type { ManifestHashes } from '../../../protocol/manifest-file.ts'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 import type { NewContent } from '../../contract/images.ts'
-import { lookAtManifest, MANIFEST_FILE_BYTES_MAX, salvageEntries } from './damaged-manifest.ts'
-import type { ManifestLook } from './damaged-manifest.ts'
-import { createKeptManifests, requireDigest } from './kept-manifests.ts'
-import type { KeptManifests, LoadedManifest } from './kept-manifests.ts'
+import { checkManifestEnds, MANIFEST_FILE_BYTES_MAX, salvageEntries } from './damaged-manifest.ts'
+import type { ManifestCheck } from './damaged-manifest.ts'
+import { createManifestCache, requireDigest } from './manifest-cache.ts'
+import type { ManifestCache, LoadedManifest } from './manifest-cache.ts'
 import { copyManifest, writeManifest } from './manifest-writer.ts'
 import type { WrittenManifest } from './manifest-writer.ts'
 import { watchManifest } from './watched-manifest.ts'
@@ -27,7 +27,7 @@ const WINDOW_BLOCKS = 8
 
 const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
 
-export interface ManifestFiles extends Pick<KeptManifests, 'open' | 'openOnce'> {
+export interface ManifestFiles extends Pick<ManifestCache, 'open' | 'openOnce'> {
   path(id: string): string
   /** Writes a copy of a verified manifest; durable when it resolves. */
   write(id: string, manifest: Manifest): Promise<void>
@@ -36,13 +36,13 @@ export interface ManifestFiles extends Pick<KeptManifests, 'open' | 'openOnce'> 
   /** Removes a manifest; durable when it resolves. */
   remove(id: string): Promise<void>
   /** Evicts a manifest from the cache, so that the next reader verifies its file again. */
-  forget(id: string): void
+  evict(id: string): void
   /** Reads a manifest once and yields its blocks. If it throws ManifestInvalid, blocks yielded earlier may be wrong. */
   walk(id: string, manifestDigest: string | null): AsyncIterable<ManifestBlock>
   /** Yields the encoded entries in windows of whole entries, each in its own memory. Like `walk`, verifies them only at the end. */
   windows(id: string, manifestDigest: string): AsyncIterable<Uint8Array>
   /** Checks that a manifest exists, and its length, header and trailer: cheap enough for a start with many images. Does not read the entries. */
-  look(id: string, manifestDigest: string | null): Promise<ManifestLook>
+  checkEnds(id: string, manifestDigest: string | null): Promise<ManifestCheck>
   /** Yields every entry that can be salvaged from a damaged file, and nothing if the file is missing. Throws disk errors. */
   salvage(id: string): AsyncIterable<ManifestEntry>
 }
@@ -62,28 +62,28 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
   const { disk } = deps
   const path = (id: string): string => join(deps.folder, id, 'manifest')
   const openFile = (id: string): Promise<DiskFile> => openManifestFile(disk, path(id))
-  const kept: KeptManifests = createKeptManifests(async (id) =>
+  const cache: ManifestCache = createManifestCache(async (id) =>
     loadManifest(await openFile(id), {
-      onUnreadable: (file) => kept.forget(id, file),
+      onUnreadable: (file) => cache.evict(id, file),
       onDamaged: (error) => deps.onDamaged(id, error),
     }),
   )
   return {
     path,
-    open: kept.open,
-    openOnce: kept.openOnce,
-    forget: (id) => kept.forget(id),
+    open: cache.open,
+    openOnce: cache.openOnce,
+    evict: (id) => cache.evict(id),
     async write(id, manifest) {
       await copyManifest(disk, path(id), manifest)
-      kept.forget(id)
+      cache.evict(id)
     },
     async writeContent(id, content) {
       const written = await writeManifest(deps, path(id), content)
-      kept.forget(id)
+      cache.evict(id)
       return written
     },
     async remove(id) {
-      kept.forget(id)
+      cache.evict(id)
       await disk.remove(path(id))
     },
     async *walk(id, manifestDigest) {
@@ -94,7 +94,7 @@ export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
       await using file = await openFile(id)
       requireDigest(yield* joined(walkManifestBytes(file, HASHES)), manifestDigest)
     },
-    look: (id, manifestDigest) => lookAtManifest(disk, path(id), manifestDigest),
+    checkEnds: (id, manifestDigest) => checkManifestEnds(disk, path(id), manifestDigest),
     async *salvage(id) {
       const file = await openFile(id).catch((error: unknown) => {
         if (error instanceof ManifestInvalid) return undefined

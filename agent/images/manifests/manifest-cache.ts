@@ -18,55 +18,55 @@ export interface LoadedManifest extends OpenedManifest {
 }
 
 /** A manifest that is readable until disposed, even if its image is removed. */
-export interface HeldManifest extends OpenedManifest, Disposable {}
+export interface ManifestHandle extends OpenedManifest, Disposable {}
 
-export interface KeptManifests {
+export interface ManifestCache {
   /** Opens a manifest. Parallel callers share one load. Throws ManifestInvalid if it is damaged, missing, or has another digest. */
-  open(id: string, manifestDigest: string | null): Promise<HeldManifest>
+  open(id: string, manifestDigest: string | null): Promise<ManifestHandle>
   /** Like `open`, but does not cache a manifest that it has to load. For passes over all images. */
-  openOnce(id: string, manifestDigest: string | null): Promise<HeldManifest>
+  openOnce(id: string, manifestDigest: string | null): Promise<ManifestHandle>
   /** Evicts a manifest, so that the next reader loads it again; current readers keep it. With a file, only if that file is cached. */
-  forget(id: string, file?: DiskFile): void
+  evict(id: string, file?: DiskFile): void
 }
 
-interface Kept extends LoadedManifest {
-  users: number
-  isForgotten: boolean
+interface CachedManifest extends LoadedManifest {
+  readers: number
+  isEvicted: boolean
 }
 
 /** Creates an empty cache. `load` reads and verifies a manifest. */
-export function createKeptManifests(load: (id: string) => Promise<LoadedManifest>): KeptManifests {
+export function createManifestCache(load: (id: string) => Promise<LoadedManifest>): ManifestCache {
   // In order of use, least recently used first.
-  const kept = new Map<string, Kept>()
-  const loading = new Map<string, Promise<Kept>>()
+  const cached = new Map<string, CachedManifest>()
+  const loading = new Map<string, Promise<CachedManifest>>()
 
-  const forget: KeptManifests['forget'] = (id, file) => {
-    const found = kept.get(id)
+  const evict: ManifestCache['evict'] = (id, file) => {
+    const found = cached.get(id)
     if (file && found?.file !== file) return
     loading.delete(id)
-    kept.delete(id)
+    cached.delete(id)
     if (!found) return
-    found.isForgotten = true
+    found.isEvicted = true
     closeIfUnused(found)
   }
   const trim = (): void => {
     let bytes = 0
     let files = 0
-    for (const [id, one] of [...kept].toReversed()) {
-      bytes += one.bytes
-      files += one.file ? 1 : 0
-      if ((bytes > MANIFEST_CACHE_BYTES_MAX || files > MANIFEST_CACHE_FILES_MAX) && one.users === 0) forget(id)
+    for (const [id, entry] of [...cached].toReversed()) {
+      bytes += entry.bytes
+      files += entry.file ? 1 : 0
+      if ((bytes > MANIFEST_CACHE_BYTES_MAX || files > MANIFEST_CACHE_FILES_MAX) && entry.readers === 0) evict(id)
     }
   }
-  const loadAndKeep = (id: string): Promise<Kept> => {
-    const mine: Promise<Kept> = load(id).then(
+  const loadAndCache = (id: string): Promise<CachedManifest> => {
+    const mine: Promise<CachedManifest> = load(id).then(
       (loaded) => {
         // Evicted while loading: current callers may read it, later ones load it again.
-        if (loading.get(id) !== mine) return { ...loaded, users: 0, isForgotten: true }
+        if (loading.get(id) !== mine) return { ...loaded, readers: 0, isEvicted: true }
         loading.delete(id)
-        const one = { ...loaded, users: 0, isForgotten: false }
-        kept.set(id, one)
-        return one
+        const entry = { ...loaded, readers: 0, isEvicted: false }
+        cached.set(id, entry)
+        return entry
       },
       (error: unknown) => {
         if (loading.get(id) === mine) loading.delete(id)
@@ -79,40 +79,40 @@ export function createKeptManifests(load: (id: string) => Promise<LoadedManifest
 
   return {
     async open(id, manifestDigest) {
-      const known = kept.get(id)
+      const known = cached.get(id)
       if (known) {
-        kept.delete(id)
-        kept.set(id, known)
+        cached.delete(id)
+        cached.set(id, known)
       }
-      return holdChecked(known ?? (await (loading.get(id) ?? loadAndKeep(id))), manifestDigest, trim)
+      return addReader(known ?? (await (loading.get(id) ?? loadAndCache(id))), manifestDigest, trim)
     },
     async openOnce(id, manifestDigest) {
-      return holdChecked(kept.get(id) ?? { ...(await load(id)), users: 0, isForgotten: true }, manifestDigest, trim)
+      return addReader(cached.get(id) ?? { ...(await load(id)), readers: 0, isEvicted: true }, manifestDigest, trim)
     },
-    forget,
+    evict,
   }
 }
 
 /** Opens a cached manifest for one more reader. Throws ManifestInvalid if it has another digest. */
-function holdChecked(one: Kept, manifestDigest: string | null, onReleased: () => void): HeldManifest {
-  one.users++
-  let isHeld = true
-  const held: HeldManifest = {
-    manifest: one.manifest,
-    digest: one.digest,
+function addReader(entry: CachedManifest, manifestDigest: string | null, onReleased: () => void): ManifestHandle {
+  entry.readers++
+  let isOpen = true
+  const handle: ManifestHandle = {
+    manifest: entry.manifest,
+    digest: entry.digest,
     [Symbol.dispose]() {
-      if (!isHeld) return
-      isHeld = false
-      one.users--
-      if (one.isForgotten) closeIfUnused(one)
+      if (!isOpen) return
+      isOpen = false
+      entry.readers--
+      if (entry.isEvicted) closeIfUnused(entry)
       else onReleased()
     },
   }
   try {
-    requireDigest(one.digest, manifestDigest)
-    return held
+    requireDigest(entry.digest, manifestDigest)
+    return handle
   } catch (error) {
-    held[Symbol.dispose]()
+    handle[Symbol.dispose]()
     throw error
   }
 }
@@ -122,7 +122,7 @@ export function requireDigest(digest: string, manifestDigest: string | null): vo
   if (manifestDigest !== null && digest !== manifestDigest) throw new ManifestInvalid('it is not the manifest that image.json names')
 }
 
-function closeIfUnused(one: Kept): void {
+function closeIfUnused(entry: CachedManifest): void {
   // A failed close is harmless, because the file was only read.
-  if (one.users === 0) void one.file?.close().catch(() => {})
+  if (entry.readers === 0) void entry.file?.close().catch(() => {})
 }

@@ -2,7 +2,7 @@
 // for longer than its bound.
 
 import { describe, expect, test } from 'bun:test'
-import { ASIDE_MS_MAX, createStandAside } from '../../../../agent/images/digest/stand-aside.ts'
+import { YIELD_MS_MAX, createYieldToUploads } from '../../../../agent/images/digest/yield-to-uploads.ts'
 import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -14,11 +14,11 @@ describe('standing aside', () => {
   test('goes on at once where nothing arrives, and a little after the last body elsewhere', async () => {
     const clock = createManualClock()
     let lastMs = Number.NEGATIVE_INFINITY
-    const standAside = createStandAside({ clock, quietMs: () => clock.monotonicMs() - lastMs })
-    await standAside(never)
+    const yieldToUploads = createYieldToUploads({ clock, quietMs: () => clock.monotonicMs() - lastMs })
+    await yieldToUploads(never)
     lastMs = clock.monotonicMs()
     let isOver = false
-    const waiting = standAside(never).then(() => (isOver = true))
+    const waiting = yieldToUploads(never).then(() => (isOver = true))
     await clock.untilSleeping(1)
     clock.advance(200)
     lastMs = clock.monotonicMs()
@@ -32,21 +32,21 @@ describe('standing aside', () => {
 
   test('lasts five minutes at most, counted from the order', async () => {
     const clock = createManualClock()
-    const standAside = createStandAside({ clock, quietMs: () => 0 })
-    clock.advance(ASIDE_MS_MAX - 300)
-    const waiting = standAside(never)
+    const yieldToUploads = createYieldToUploads({ clock, quietMs: () => 0 })
+    clock.advance(YIELD_MS_MAX - 300)
+    const waiting = yieldToUploads(never)
     await clock.untilSleeping(1)
     clock.advance(250)
     await clock.untilSleeping(1)
     clock.advance(50)
     await waiting
-    await standAside(never)
+    await yieldToUploads(never)
   })
 
   test('ends with its signal', async () => {
     const clock = createManualClock()
     const stop = new AbortController()
-    const waiting = createStandAside({ clock, quietMs: () => 0 })(stop.signal)
+    const waiting = createYieldToUploads({ clock, quietMs: () => 0 })(stop.signal)
     stop.abort(new Error('stopped'))
     await expect(waiting).rejects.toThrow('stopped')
   })
