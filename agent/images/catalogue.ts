@@ -139,7 +139,7 @@ async function reloadUnavailable(loading: LoadDeps, { keeper, settling }: Catalo
 
 async function openContent({ damage, keeper }: CatalogueParts, readerPins: ReaderPins, id: string): Promise<OpenContent> {
   using opening = new DisposableStack()
-  const { manifest } = opening.use(await damage.manifest(id))
+  const { manifest } = opening.use(await damage.openManifest(id))
   // The image may have been removed while its manifest was opened.
   keeper.need(id)
   opening.use(readerPins.add(id, manifest))
@@ -152,7 +152,7 @@ async function* windowsOf({ manifests, damage, keeper }: CatalogueParts, { id, m
     yield* manifests.windows(id, manifestDigest ?? '')
   } catch (error) {
     // If the image was purged or replaced while it was read, the mismatch is not damage.
-    if (error instanceof ManifestInvalid && keeper.table.get(id)?.image.manifestDigest === manifestDigest) await damage.manifestDamaged(id, error.message)
+    if (error instanceof ManifestInvalid && keeper.table.get(id)?.image.manifestDigest === manifestDigest) await damage.markManifestDamaged(id, error.message)
     throw error
   }
 }

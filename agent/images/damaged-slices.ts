@@ -3,7 +3,7 @@
 
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { Log } from '../contract/runtime.ts'
-import { rootName, SLICES_ACTION } from './damage.ts'
+import { rootName, SLICES_ACTION } from './slice-damage.ts'
 import type { Damage } from './damage.ts'
 import type { ImageTable } from './image-table.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'

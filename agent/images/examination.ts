@@ -5,7 +5,7 @@ import { PROBLEMS } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
-import { SLICES_ACTION } from './damage.ts'
+import { SLICES_ACTION } from './slice-damage.ts'
 import type { Damage } from './damage.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
@@ -25,7 +25,7 @@ export interface ExaminationDeps {
 export async function examineImage({ clock, slices, keeper, damage }: ExaminationDeps, id: string, signal: AbortSignal): Promise<Examination> {
   const { image, life } = keeper.need(id)
   const pause = (): Promise<void> => clock.sleep(0)
-  using opened = await damage.manifest(id)
+  using opened = await damage.openManifest(id)
   const { manifest } = opened
   try {
     const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })

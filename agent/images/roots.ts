@@ -5,7 +5,7 @@ import type { ImageStatus } from '../../protocol/image.ts'
 import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
 import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
 import type { RootFault, SliceRoot, SliceRoots } from '../contract/slices.ts'
-import { rootName } from './damage.ts'
+import { rootName } from './slice-damage.ts'
 import type { Damage } from './damage.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { manifestAction, neverHadContent } from './image-states.ts'
@@ -67,11 +67,11 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
       if (!before || neverHadContent(before)) return
       try {
         yield* entriesOf(manifests.walk(id, before.image.manifestDigest))
-        if (before.life.damage === 'manifest') await damage.manifestWhole(id)
+        if (before.life.damage === 'manifest') await damage.markManifestIntact(id)
       } catch (error) {
         if (!(error instanceof ManifestInvalid)) throw error
         const status = (): ImageStatus => keeper.table.get(id)?.image.status ?? 'deleting'
-        if (status() !== 'deleting') await damage.manifestDamaged(id, error.message)
+        if (status() !== 'deleting') await damage.markManifestDamaged(id, error.message)
         yield* manifests.salvage(id)
         // After an operator has deleted an image known to be damaged, only its salvaged entries are kept.
         const isGivenUp = status() === 'deleted' && (before.life.damage === 'manifest' || before.life.damage === 'metadata')

@@ -5,7 +5,7 @@ import { errorText } from '../../protocol/errors.ts'
 import type { CrashPoint, Log } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import { rootName, SLICES_ACTION } from './damage.ts'
+import { rootName, SLICES_ACTION } from './slice-damage.ts'
 import { createYieldToUploads } from './digest/yield-to-uploads.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import { examineImage } from './examination.ts'
@@ -112,7 +112,7 @@ async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal):
 
 async function giveUp(deps: SettlingDeps, id: string, cause: unknown): Promise<void> {
   const statusReason = `The inspection failed: ${errorText(cause)}. Check the mount path, then restore the image to inspect it again.`
-  await deps.damage.noteStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
+  await deps.damage.changeStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
   announceOutcome(deps, id)
 }
 
@@ -134,7 +134,7 @@ async function computeDigest(deps: SettlingDeps, id: string, yieldToUploads: (si
     await clock.sleep(0)
     await yieldToUploads(signal)
   }
-  using opened = await damage.manifest(id)
+  using opened = await damage.openManifest(id)
   try {
     const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal })
     await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))

@@ -4,25 +4,14 @@ import { parseDigest } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
-import { updateWithZeros } from './zeros.ts'
+import { BUFFER_BYTES, openInlineSink, openWorkerSink } from './digest-sink.ts'
 
-const BUFFER_BYTES = 1024 * 1024
-/** Maximum number of buffers, which are transferred to the worker and back. */
-const BUFFERS_MAX = 4
 /** Images up to this length are hashed on the event loop, which takes a few milliseconds. */
 const INLINE_LENGTH_MAX = 4 * BUFFER_BYTES
 /** Bytes read between two pauses for other work on the event loop. */
 const STEP_BYTES = 2 * BUFFER_BYTES
 /** Minimum length of a run of zeros that is not read: the worker receives only its length. */
 const ZERO_SPAN_MIN = BUFFER_BYTES
-
-export type DigestOrder =
-  /** No client waits for this digest: other work has priority. */
-  | { readonly kind: 'background' }
-  | { readonly kind: 'piece'; readonly buffer: ArrayBuffer; readonly length: number }
-  | { readonly kind: 'zeros'; readonly length: number }
-  | { readonly kind: 'end' }
-export type DigestAnswer = { readonly kind: 'taken'; readonly buffer: ArrayBuffer } | { readonly kind: 'digest'; readonly hex: string }
 
 export interface WholeDigestOptions {
   /** Whether a client waits for the digest; if not, uploads have priority. */
@@ -76,96 +65,4 @@ async function* spansOf(manifest: Manifest, pause: () => Promise<void>): AsyncGe
     await pause()
   }
   if (start < manifest.imageLength) yield { start, end: manifest.imageLength, isZero: false }
-}
-
-/** Hashes the bytes of one image in order. */
-interface DigestSink extends Disposable {
-  write(piece: Uint8Array): Promise<void>
-  /** Hashes this many zeros. Callers write bytes between two calls, so the number of buffers bounds the number of pending messages. */
-  zeros(length: number): void
-  end(): Promise<string>
-}
-
-function openInlineSink(): DigestSink {
-  const hash = new Bun.CryptoHasher('sha256')
-  return {
-    async write(piece) {
-      hash.update(piece)
-    },
-    zeros: (length) => updateWithZeros(hash, length),
-    end: async () => hash.digest('hex'),
-    [Symbol.dispose]: () => {},
-  }
-}
-
-function openWorkerSink(isAwaited: boolean, signal: AbortSignal): DigestSink {
-  const worker = new Worker(new URL('./digest-worker.ts', import.meta.url).href)
-  const free: ArrayBuffer[] = []
-  let made = 0
-  let whenFree: PromiseWithResolvers<void> | undefined
-  const ended = Promise.withResolvers<string>()
-  // Prevents an unhandled rejection if the sink is disposed before `end`.
-  ended.promise.catch(() => {})
-  // Hashing zeros can take minutes, so an abort does not wait for the worker.
-  const onAbort = (): void => {
-    ended.reject(signal.reason)
-    whenFree?.reject(signal.reason)
-  }
-  signal.addEventListener('abort', onAbort)
-  const send = (order: DigestOrder, transfer: ArrayBuffer[] = []): void => worker.postMessage(order, transfer)
-  if (!isAwaited) send({ kind: 'background' })
-
-  worker.addEventListener('message', (event: MessageEvent<DigestAnswer>) => {
-    const answer = event.data
-    if (answer.kind === 'digest') return ended.resolve(answer.hex)
-    free.push(answer.buffer)
-    whenFree?.resolve()
-  })
-  worker.addEventListener('error', (event) => {
-    const error = new Error(`the digest worker failed: ${event.message}`)
-    ended.reject(error)
-    whenFree?.reject(error)
-  })
-  let current: { readonly buffer: ArrayBuffer; filled: number } | undefined
-  const takeBuffer = async (): Promise<ArrayBuffer> => {
-    for (;;) {
-      const buffer = free.pop()
-      if (buffer) return buffer
-      if (made < BUFFERS_MAX) {
-        made++
-        return new ArrayBuffer(BUFFER_BYTES)
-      }
-      whenFree = Promise.withResolvers()
-      await Promise.race([whenFree.promise, ended.promise])
-    }
-  }
-  const flush = (): void => {
-    if (current) send({ kind: 'piece', buffer: current.buffer, length: current.filled }, [current.buffer])
-    current = undefined
-  }
-  return {
-    async write(piece) {
-      for (let at = 0; at < piece.byteLength;) {
-        current ??= { buffer: await takeBuffer(), filled: 0 }
-        const part = piece.subarray(at, at + BUFFER_BYTES - current.filled)
-        new Uint8Array(current.buffer).set(part, current.filled)
-        current.filled += part.byteLength
-        at += part.byteLength
-        if (current.filled === BUFFER_BYTES) flush()
-      }
-    },
-    zeros(length) {
-      flush()
-      send({ kind: 'zeros', length })
-    },
-    end() {
-      flush()
-      send({ kind: 'end' })
-      return ended.promise
-    },
-    [Symbol.dispose]() {
-      signal.removeEventListener('abort', onAbort)
-      worker.terminate()
-    },
-  }
 }
