@@ -1,4 +1,5 @@
-// Files of a lease, in sync/<image id>/: the manifest, the part that is being received, and a file whose time is that of the last attempt.
+// Files of a lease in sync/<image id>/: the manifest, the manifest that is being received, and an empty file that records the time of the last
+// attempt.
 
 import { join } from 'node:path'
 import { hasCode } from '../../protocol/errors.ts'
@@ -8,29 +9,29 @@ import type { Disk, DiskFile } from '../contract/disk.ts'
 
 export const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
 
-/** The manifest of a sync, as a file that stays open until it is disposed. */
+/** The manifest of a sync. Its file stays open until disposed. */
 export interface LeasedManifest extends OpenedManifest, AsyncDisposable {
-  /** Whether an earlier attempt left it, with the slices that attempt moved. */
+  /** Whether an earlier attempt left this manifest, which protects the slices that the attempt copied. */
   readonly isFromBefore: boolean
 }
 
 export interface LeaseFiles {
-  /** Names in the folder of all leases. */
+  /** Returns the names in the folder of all leases. */
   list(): Promise<string[]>
-  /** Opens the manifest of a lease; undefined when there is none. */
+  /** Opens the manifest of a lease. Returns undefined if there is none. */
   open(id: string): Promise<DiskFile | undefined>
-  /** Writes a manifest as it arrives; fsynced when it resolves. The file is open. */
+  /** Writes a manifest as it arrives. Returns the open file, which is fsynced. */
   receive(id: string, pieces: AsyncIterable<Uint8Array>): Promise<DiskFile>
-  /** Makes the received manifest the lease; durable when it resolves. */
-  take(id: string): Promise<void>
-  /** Notes that an attempt begins now. */
+  /** Makes the received manifest the manifest of the lease; durable when it resolves. */
+  acquire(id: string): Promise<void>
+  /** Records that an attempt starts now. */
   noteAttempt(id: string): Promise<void>
-  /** Time of the last attempt, in milliseconds since 1970; 0 when there is no file. */
+  /** Returns the time of the last attempt in milliseconds since 1970, or 0 if there is no file. */
   lastAttemptMs(id: string): Promise<number>
   remove(id: string): Promise<void>
 }
 
-/** Creates the access to the leases below a folder. */
+/** Creates the access to the leases in a folder. */
 export function createLeaseFiles(disk: Disk, folder: string): LeaseFiles {
   const path = (id: string, name: 'manifest' | 'manifest.part' | 'attempt'): string => join(folder, id, name)
   return {
@@ -60,7 +61,7 @@ export function createLeaseFiles(disk: Disk, folder: string): LeaseFiles {
         throw error
       }
     },
-    take: (id) => disk.rename(path(id, 'manifest.part'), path(id, 'manifest')),
+    acquire: (id) => disk.rename(path(id, 'manifest.part'), path(id, 'manifest')),
     noteAttempt: (id) => disk.writeFileAtomic(path(id, 'attempt'), ''),
     async lastAttemptMs(id) {
       const stats = [await disk.stat(path(id, 'manifest')), await disk.stat(path(id, 'attempt'))]
@@ -70,7 +71,7 @@ export function createLeaseFiles(disk: Disk, folder: string): LeaseFiles {
   }
 }
 
-/** Verifies the manifest in a file, which is closed with it. Throws ManifestInvalid. */
+/** Opens and verifies the manifest in a file. Takes ownership of the file. Throws ManifestInvalid. */
 export async function openLeased(file: DiskFile, isFromBefore: boolean): Promise<LeasedManifest> {
   try {
     return { ...(await openManifest(file, HASHES)), isFromBefore, [Symbol.asyncDispose]: () => file.close() }

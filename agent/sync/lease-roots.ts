@@ -1,4 +1,4 @@
-// Roots for gc: a lease keeps the slices of its manifest that are here.
+// Roots for gc: a lease protects those slices of its manifest that the store already has.
 
 import { manifestEntries, ManifestInvalid } from '../../protocol/manifest.ts'
 import type { ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
@@ -7,20 +7,20 @@ import type { SliceRoot } from '../contract/slices.ts'
 import { HASHES } from './lease-files.ts'
 import type { LeaseFiles } from './lease-files.ts'
 
-/** Entries of a lease that are looked up in one call. */
+/** Number of entries of a lease per lookup. */
 const LOOKUPS = 256
 
-/** Returns, as indexes, those of the digests that the store does not have. */
+/** Returns the indexes of the digests that the store does not have. */
 export type Missing = (digests: readonly Uint8Array[]) => number[]
 
 export interface LeaseRootDeps {
   readonly files: Pick<LeaseFiles, 'open'>
   readonly missing: Missing
-  /** Whether a sync in progress relies on the lease. */
-  readonly isRelied: () => boolean
+  /** Returns whether a sync in progress depends on the lease. */
+  readonly isRequired: () => boolean
 }
 
-/** Returns the root of a lease. It names only slices that are here: slices that are still to be copied are not missing. */
+/** Returns the root of a lease. It yields only slices that the store has, because slices that are not copied yet must not count as missing. */
 export function leaseRoot(id: string, deps: LeaseRootDeps): SliceRoot {
   return {
     name: `sync ${id}`,
@@ -41,19 +41,19 @@ export function leaseRoot(id: string, deps: LeaseRootDeps): SliceRoot {
 }
 
 /**
- * Yields the blocks of a lease; of a damaged one, those before the damage. A lease that a sync relies on must be whole: otherwise the error
- * goes to gc, which then removes nothing.
+ * Yields the blocks of a lease, or those before the damage if it is damaged. If a sync in progress depends on the lease, throws instead, and
+ * gc removes nothing.
  */
-async function* walkLease(id: string, { files, isRelied }: LeaseRootDeps): AsyncGenerator<ManifestBlock> {
+async function* walkLease(id: string, { files, isRequired }: LeaseRootDeps): AsyncGenerator<ManifestBlock> {
   const file = await files.open(id)
   if (!file) {
-    if (isRelied()) throw new Error('the lease of a sync in progress has vanished')
+    if (isRequired()) throw new Error('the lease of a sync in progress is missing')
     return
   }
   try {
     yield* walkManifest(file, HASHES)
   } catch (error) {
-    if (!(error instanceof ManifestInvalid) || isRelied()) throw error
+    if (!(error instanceof ManifestInvalid) || isRequired()) throw error
   } finally {
     await file.close()
   }

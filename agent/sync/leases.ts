@@ -1,5 +1,5 @@
-// Leases of syncs: the manifest of an image that is being copied is kept on the mount path, so that the slices that were moved stay when the
-// agent stops before the end. A lease is dropped when the image is published or nothing was moved, and expires a day after the last attempt.
+// Leases of syncs. While an image is being copied, its manifest is stored on the mount path and protects the copied slices from gc, even if the agent
+// stops. A lease is removed when the image is published or no slice was copied, and expires a day after the last attempt.
 
 import { join } from 'node:path'
 import { isId } from '../../protocol/ids.ts'
@@ -12,20 +12,23 @@ import type { LeasedManifest } from './lease-files.ts'
 import { leaseRoot } from './lease-roots.ts'
 import type { Missing } from './lease-roots.ts'
 
-/** Life of a lease after the last attempt, in milliseconds. */
+/** Time after the last attempt until a lease expires, in milliseconds. */
 export const LEASE_MS = 24 * 3_600_000
 
 export interface Leases {
-  /** Begins an attempt: the lease of the image does not expire until `release` or `drop`. Returns the manifest of an earlier attempt when it has this digest. */
+  /**
+   * Starts an attempt: the lease of the image does not expire until `endAttempt` or `remove`. Returns the manifest of an earlier attempt if it
+   * has this digest.
+   */
   find(id: string, manifestDigest: string): Promise<LeasedManifest | undefined>
-  /** Writes a manifest to disk as it arrives and verifies it. It is not a lease yet: `take` or `drop` follows. Throws ManifestInvalid. */
+  /** Writes a manifest to disk as it arrives and verifies it. It protects nothing until `acquire`. Throws ManifestInvalid. */
   receive(id: string, pieces: AsyncIterable<Uint8Array>): Promise<LeasedManifest>
-  /** Makes the received manifest the lease; durable when it resolves. */
-  take(id: string): Promise<void>
-  /** Ends an attempt that did not publish the image: the lease stays until it expires. */
-  release(id: string): void
-  /** Removes the lease, and a manifest that was received, if there is one. */
-  drop(id: string): Promise<void>
+  /** Acquires the lease with the received manifest; durable when it resolves. */
+  acquire(id: string): Promise<void>
+  /** Ends an attempt that did not publish the image. The lease remains until it expires. */
+  endAttempt(id: string): void
+  /** Removes the lease and a received manifest, if they exist. */
+  remove(id: string): Promise<void>
   /** Removes expired leases and returns the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   readonly roots: SliceRoots
@@ -40,36 +43,37 @@ export interface LeasesDeps {
   readonly missing: Missing
 }
 
-/** Which leases there are, and which a sync uses now. */
+/** The existing leases, and how syncs use them. */
 interface LeaseState {
-  readonly held: Set<string>
+  /** Leases on disk. */
+  readonly stored: Set<string>
   /** Leases of attempts in progress. */
   readonly active: Set<string>
-  /** Leases that protect slices which a sync in progress relies on. */
-  readonly relied: Set<string>
-  /** Leases that are being removed: an attempt for the same image waits until then, or its new manifest would be removed too. */
-  readonly dropping: Map<string, Promise<void>>
+  /** Leases that an attempt in progress depends on: gc must fail if one is damaged. */
+  readonly required: Set<string>
+  /** Leases that are being removed. A new attempt for the same image waits for the removal, which would remove its manifest too. */
+  readonly removing: Map<string, Promise<void>>
 }
 
-/** Finds the leases of earlier runs. */
+/** Loads the leases of earlier runs. */
 export async function openLeases(deps: LeasesDeps): Promise<Leases> {
   const { clock, log } = deps
   const files = createLeaseFiles(deps.disk, join(deps.mount, 'sync'))
-  const state: LeaseState = { held: new Set(), active: new Set(), relied: new Set(), dropping: new Map() }
-  const { held, active, relied } = state
+  const state: LeaseState = { stored: new Set(), active: new Set(), required: new Set(), removing: new Map() }
+  const { stored, active, required } = state
   for (const name of await files.list()) {
-    if (isId('img', name)) held.add(name)
-    else log.warn('a file that is not a lease is stored among the syncs', { name })
+    if (isId('img', name)) stored.add(name)
+    else log.warn('a file in the sync folder is not a lease', { name })
   }
-  const drop = (id: string): Promise<void> => dropLease(state, id, () => files.remove(id))
+  const removeById = (id: string): Promise<void> => removeLease(state, id, () => files.remove(id))
 
   return {
     async find(id, manifestDigest) {
       await activate(state, id)
-      const file = held.has(id) ? await files.open(id) : undefined
+      const file = stored.has(id) ? await files.open(id) : undefined
       if (!file) return undefined
       const found = await openLeased(file, true).catch((error: unknown) => {
-        // Without its lease a sync copies again what gc removed meanwhile; nothing that was acknowledged depends on it.
+        // A damaged lease is harmless: the sync copies slices again that gc has removed. Acknowledged data does not depend on it.
         if (error instanceof ManifestInvalid) return undefined
         throw error
       })
@@ -77,66 +81,66 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
         await found?.[Symbol.asyncDispose]()
         return undefined
       }
-      relied.add(id)
+      required.add(id)
       await files.noteAttempt(id)
       return found
     },
     async receive(id, pieces) {
       await activate(state, id)
-      held.add(id)
+      stored.add(id)
       return openLeased(await files.receive(id, pieces), false)
     },
-    async take(id) {
-      await files.take(id)
-      relied.add(id)
+    async acquire(id) {
+      await files.acquire(id)
+      required.add(id)
     },
-    release(id) {
+    endAttempt(id) {
       active.delete(id)
-      relied.delete(id)
+      required.delete(id)
     },
-    drop,
+    remove: removeById,
     async expire({ dryRun = false } = {}) {
       const expired: string[] = []
-      for (const id of held) {
+      for (const id of stored) {
         if (active.has(id)) continue
         const lastMs = await files.lastAttemptMs(id)
-        // An attempt may have begun meanwhile. From here to the removal nothing is awaited.
+        // Checked again, because an attempt may have started. There is no await between this check and the removal.
         if (clock.nowMs() - lastMs < LEASE_MS || active.has(id)) continue
         expired.push(id)
         if (dryRun) continue
-        await drop(id)
+        await removeById(id)
         log.info('the lease of a sync expired', { image: id })
       }
       return expired
     },
     roots: {
       *list() {
-        for (const id of held) yield leaseRoot(id, { files, missing: deps.missing, isRelied: () => relied.has(id) })
+        for (const id of stored) yield leaseRoot(id, { files, missing: deps.missing, isRequired: () => required.has(id) })
       },
     },
   }
 }
 
-/** Waits until the lease is not being removed, and keeps it from expiring. */
-async function activate({ active, dropping }: LeaseState, id: string): Promise<void> {
-  while (dropping.has(id)) await dropping.get(id)
+/** Waits for a removal of the lease to end, then prevents the lease from expiring. */
+async function activate({ active, removing }: LeaseState, id: string): Promise<void> {
+  while (removing.has(id)) await removing.get(id)
   active.add(id)
 }
 
-async function dropLease({ held, active, relied, dropping }: LeaseState, id: string, removeFiles: () => Promise<void>): Promise<void> {
-  if (!held.has(id)) return
-  const remove = async (): Promise<void> => {
+async function removeLease({ stored, active, required, removing }: LeaseState, id: string, removeFiles: () => Promise<void>): Promise<void> {
+  if (!stored.has(id)) return
+  const run = async (): Promise<void> => {
     try {
       await removeFiles()
-      held.delete(id)
+      stored.delete(id)
       active.delete(id)
-      relied.delete(id)
+      required.delete(id)
     } finally {
-      dropping.delete(id)
+      removing.delete(id)
     }
   }
-  const removal = remove()
-  dropping.set(
+  const removal = run()
+  removing.set(
     id,
     removal.catch(() => {}),
   )

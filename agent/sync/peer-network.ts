@@ -1,40 +1,40 @@
-// Which machines this store talks to when it is told to copy from an address. The address comes from an operator's
-// request, so it must not reach what only this node can reach: a name is resolved here, its addresses are judged, and the
-// connection goes to an address that was judged (no second resolution, no redirect).
+// Restricts the addresses that a sync may connect to. The address comes from a request, so it must not give access to services that only this
+// node can reach. A name is resolved once, its addresses are checked, and the connection uses a checked address, without resolving the name again
+// or following redirects.
 
 import { BlockList, isIP } from 'node:net'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { Fetch } from '../../protocol/exchange.ts'
 
-/** Resolves a name to its addresses; rejects when it has none. */
+/** Resolves a name to its addresses. Rejects if it has none. */
 export type Lookup = (name: string) => Promise<readonly string[]>
 
-/** Addresses of one name that are tried. */
+/** Maximum number of addresses of a name that are tried. */
 const ADDRESSES_MAX = 8
 
 /**
- * Never talked to, whatever the configuration says: IPv4 networks in which no store can be, or in which clouds answer
- * with credentials of the machine. RFC 6890, RFC 1112, RFC 3927.
+ * IPv4 networks that no configuration can allow: they cannot contain a store, or contain cloud services that return credentials of this
+ * machine. RFC 6890, RFC 1112, RFC 3927.
  */
-const NEVER_IPV4: readonly string[] = [
-  // "This network" and unspecified: Linux takes 0.0.0.0 for loopback.
+const BLOCKED_IPV4: readonly string[] = [
+  // "This network" and unspecified. Linux treats 0.0.0.0 as loopback.
   '0.0.0.0/8',
-  // Link-local, with the metadata services of AWS, Google, Azure, OpenStack, DigitalOcean and others.
+  // Link-local, including the metadata services of AWS, Google, Azure, OpenStack, DigitalOcean and others.
   '169.254.0.0/16',
-  // Metadata services elsewhere: Alibaba, Azure's host agent, Oracle.
+  // Other metadata services: Alibaba, Azure's host agent, Oracle.
   '100.100.100.200/32',
   '168.63.129.16/32',
   '192.0.0.192/32',
-  // Multicast; reserved, with the broadcast address.
+  // Multicast, and reserved addresses including broadcast.
   '224.0.0.0/4',
   '240.0.0.0/4',
 ]
 
-/** The same for IPv6. RFC 4291, RFC 4380. */
-const NEVER_IPV6: readonly string[] = [
+/** IPv6 networks that no configuration can allow. RFC 4291, RFC 4380. */
+const BLOCKED_IPV6: readonly string[] = [
   '::/128',
-  // Link-local, and the deprecated site-local.
+  // Link-local, and deprecated site-local.
   'fe80::/10',
   'fec0::/10',
   'ff00::/8',
@@ -42,13 +42,13 @@ const NEVER_IPV6: readonly string[] = [
   'fd00:ec2::/32',
   'fd20:ce::254/128',
   'fd00:42::42/128',
-  // Tunnels and translations that carry an IPv4 address somewhere inside: Teredo, and NAT64 with a prefix of the site.
+  // Tunnels and translations that embed an IPv4 address: Teredo, and NAT64 with a local prefix.
   '2001::/32',
   '64:ff9b:1::/48',
 ]
 
-/** Prefixes that carry an IPv4 address right behind them: 6to4 (RFC 3056), NAT64 (RFC 6052), IPv4-compatible (RFC 4291). */
-const EMBEDDING: readonly { readonly prefix: (high: string, low: string) => string; readonly bits: number }[] = [
+/** IPv6 prefixes that are followed by an IPv4 address: 6to4 (RFC 3056), NAT64 (RFC 6052), IPv4-compatible (RFC 4291). */
+const EMBEDDING_PREFIXES: readonly { readonly prefix: (high: string, low: string) => string; readonly bits: number }[] = [
   { prefix: (high, low) => `2002:${high}:${low}::`, bits: 16 },
   { prefix: (high, low) => `64:ff9b::${high}:${low}`, bits: 96 },
   { prefix: (high, low) => `::${high}:${low}`, bits: 96 },
@@ -56,15 +56,15 @@ const EMBEDDING: readonly { readonly prefix: (high: string, low: string) => stri
 
 export interface PeerNetwork {
   /**
-   * The addresses of a host that may be talked to, in the order of the resolver. Throws ProblemError `peer-not-allowed` when
-   * there are none among those it has, and what the resolver threw when it has none.
+   * Returns the allowed addresses of a host, in the order of the resolver. Throws ProblemError `peer-not-allowed` if none of its addresses
+   * is allowed, and the error of the resolver if it has no addresses.
    */
   resolve(host: string): Promise<readonly string[]>
 }
 
-/** Creates the rules of `sync.peers`: CIDRs, addresses and host names; empty allows all but what is never talked to. */
+/** Creates the rules of `sync.peers`: CIDRs, addresses and host names. An empty list allows all addresses that are not blocked. */
 export function createPeerNetwork(peers: readonly string[], lookup: Lookup): PeerNetwork {
-  const never = neverList()
+  const blocked = blockedList()
   const names = new Set<string>()
   const listed = new BlockList()
   for (const peer of peers) if (!addNetwork(listed, peer)) names.add(hostOf(peer))
@@ -74,19 +74,19 @@ export function createPeerNetwork(peers: readonly string[], lookup: Lookup): Pee
       const isAddress = isIP(name) !== 0
       const addresses = isAddress ? [name] : await lookup(name)
       const isListed = peers.length === 0 || names.has(name)
-      const allowed = addresses.filter((address) => !includes(never, address) && (isListed || includes(listed, address)))
+      const allowed = addresses.filter((address) => !includes(blocked, address) && (isListed || includes(listed, address)))
       if (allowed.length > 0) return allowed.slice(0, ADDRESSES_MAX)
-      throw refuse(
+      throw notAllowed(
         name,
-        addresses.every((address) => includes(never, address)),
+        addresses.every((address) => includes(blocked, address)),
       )
     },
   }
 }
 
 /**
- * Returns a fetch that connects only to addresses the rules allow, checked at each request. The name is still used for the header Host and for
- * the certificate; the connection goes to the address.
+ * Returns a fetch that connects only to allowed addresses, which it checks on each request. It connects to the address, and uses the name for the
+ * Host header and the certificate.
  */
 export function createPeerFetch(network: PeerNetwork, send: Fetch = fetch): Fetch {
   return async (text, init) => {
@@ -112,28 +112,28 @@ export function createPeerFetch(network: PeerNetwork, send: Fetch = fetch): Fetc
   }
 }
 
-/** Whether text can stand in `sync.peers`. */
+/** Returns whether text is a valid entry of `sync.peers`. */
 export function isPeer(text: string): boolean {
   return addNetwork(new BlockList(), text) || (isIP(text) === 0 && /^(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*\.?$/i.test(text) && !/^[\d.]+$/.test(text))
 }
 
-function neverList(): BlockList {
-  const never = new BlockList()
-  for (const network of [...NEVER_IPV4, ...NEVER_IPV6]) addNetwork(never, network)
-  for (const network of NEVER_IPV4) {
+function blockedList(): BlockList {
+  const blocked = new BlockList()
+  for (const network of [...BLOCKED_IPV4, ...BLOCKED_IPV6]) addNetwork(blocked, network)
+  for (const network of BLOCKED_IPV4) {
     const [address = '', bits = ''] = network.split('/')
     const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number)
     const pair = (high: number, low: number): string => (high * 256 + low).toString(16)
-    for (const { prefix, bits: before } of EMBEDDING) {
-      // ::1, which is loopback, lies where the compatible form of 0.0.0.0/8 would.
+    for (const { prefix, bits: before } of EMBEDDING_PREFIXES) {
+      // The compatible form of 0.0.0.0/8 would include ::1, which is loopback.
       if (a === 0 && prefix('0', '0') === '::0:0') continue
-      never.addSubnet(prefix(pair(a, b), pair(c, d)), before + Number(bits), 'ipv6')
+      blocked.addSubnet(prefix(pair(a, b), pair(c, d)), before + Number(bits), 'ipv6')
     }
   }
-  return never
+  return blocked
 }
 
-/** Adds a CIDR or an address; false when the text is neither. */
+/** Adds a CIDR or an address. Returns false if the text is neither. */
 function addNetwork(list: BlockList, text: string): boolean {
   const [address = '', bits, rest] = text.split('/')
   const version = isIP(address)
@@ -145,13 +145,13 @@ function addNetwork(list: BlockList, text: string): boolean {
   return true
 }
 
-/** BlockList compares an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) with the IPv4 networks too. */
+/** Returns whether a list contains an address. BlockList also matches IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2) against IPv4 networks. */
 function includes(list: BlockList, address: string): boolean {
   const version = isIP(address)
   return version !== 0 && list.check(address, version === 6 ? 'ipv6' : 'ipv4')
 }
 
-/** A host as it is compared: no brackets, no zone, no final dot, small letters. */
+/** Normalizes a host for comparison: lower case, without brackets and trailing dot. */
 function hostOf(host: string): string {
   return host
     .replace(/^\[(.*)\]$/, '$1')
@@ -159,10 +159,10 @@ function hostOf(host: string): string {
     .toLowerCase()
 }
 
-function refuse(name: string, isNever: boolean): ProblemError {
-  return isNever
-    ? problem('peer-not-allowed', `This store does not talk to ${name}: it is a link-local, metadata, unspecified or multicast address.`, {
-        action: 'Name the address at which the other store serves its clients. No configuration opens these networks.',
+function notAllowed(name: string, isBlocked: boolean): ProblemError {
+  return isBlocked
+    ? problem('peer-not-allowed', `This store does not connect to ${name}: it is a link-local, metadata, unspecified or multicast address.`, {
+        action: 'Use the address at which the other store serves its clients. These networks cannot be allowed by configuration.',
       })
-    : problem('peer-not-allowed', `This store does not talk to ${name}: sync.peers does not list it.`)
+    : problem('peer-not-allowed', `This store does not connect to ${name}: sync.peers does not list it.`)
 }

@@ -1,4 +1,4 @@
-// The other store as a sync sees it: which failures are retried, which end the sync, and how they are reported here.
+// Failures of the other store: which ones a sync retries, and how it reports the others.
 
 import { FrameInvalid } from '../../protocol/frames.ts'
 import { problem, PROBLEMS, ProblemError } from '../../protocol/problems.ts'
@@ -6,36 +6,36 @@ import type { ProblemCode } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 
-/** Attempts in a row without progress, and the waits between them in milliseconds: half a second, doubled up to the maximum. */
+/** Maximum consecutive attempts without progress, and the waits between them in milliseconds, which double up to the maximum. */
 export const ATTEMPTS_MAX = 8
 const WAIT_FIRST_MS = 500
 const WAIT_MAX_MS = 10_000
 
-const PASSING: ReadonlySet<ProblemCode> = new Set(['peer-unreachable', 'limit-reached', 'shutting-down', 'store-unavailable', 'interrupted'])
+const TRANSIENT: ReadonlySet<ProblemCode> = new Set(['peer-unreachable', 'limit-reached', 'shutting-down', 'store-unavailable', 'interrupted'])
 const REFUSALS: ReadonlySet<ProblemCode> = new Set(['unauthenticated', 'forbidden', 'link-expired', 'feature-disabled'])
 
-/** Returns whether a retry may help: after a cut connection, silence, a busy peer, or damaged bytes. */
-export function mayPass(error: unknown): boolean {
+/** Returns whether a retry may succeed: after a lost connection, a timeout, damaged bytes, or if the peer is busy. */
+export function isTransient(error: unknown): boolean {
   if (error instanceof FrameInvalid) return true
   if (error instanceof SliceUnreadable) return error.reason === 'corrupt'
-  return error instanceof ProblemError && PASSING.has(error.code)
+  return error instanceof ProblemError && TRANSIENT.has(error.code)
 }
 
 /**
- * Returns a failure of the peer as a problem of this store. Every viewer of this store can read it, and the peer may be any server, so the
- * problem names the kind of failure and never repeats text of the peer. `about` says what was requested.
+ * Converts a failure of the peer to a problem of this store. Every viewer of this store can read it, and the peer may be any server, so the
+ * problem contains the kind of failure but no text from the peer. `about` is what was requested.
  */
-export function asOurProblem(url: string, error: unknown, about = 'the request'): unknown {
+export function peerProblem(url: string, error: unknown, about = 'the request'): unknown {
   const options = { cause: error }
   if (error instanceof FrameInvalid || error instanceof SliceUnreadable) {
-    return problem('peer-unreachable', `${url} sent slices that are damaged.`, {}, options)
+    return problem('peer-unreachable', `${url} sent damaged slices.`, {}, options)
   }
   if (!(error instanceof ProblemError) || !error.isFromPeer) return error
   const { code } = error
   const kind = PROBLEMS[code]
   const answer = `${error.problem.status}, ${code}: ${kind.title.toLowerCase()}`
   if (REFUSALS.has(code)) return problem('peer-refused', `${url} refused ${about} (${answer}).`, {}, options)
-  if (PASSING.has(code) || (error.problem.status >= 500 && code !== 'data-corrupt'))
+  if (TRANSIENT.has(code) || (error.problem.status >= 500 && code !== 'data-corrupt'))
     return problem('peer-unreachable', `${url} could not answer ${about} (${answer}).`, {}, options)
   return problem(code, `${url} refused ${about} (${answer}).`, {}, options)
 }
@@ -51,10 +51,10 @@ export interface Attempts {
 }
 
 /**
- * Retries `run` until it succeeds. `run` calls its argument to report progress, which resets the count of failed attempts. Throws the last
- * failure as a problem of this store.
+ * Runs `run` until it succeeds. `run` calls its argument to report progress, which resets the count of failed attempts. Throws the last failure
+ * as a problem of this store if a retry cannot help or `attemptsMax` is reached.
  */
-export async function persistently<T>(
+export async function retrying<T>(
   { clock, signal, url, about, attemptsMax = ATTEMPTS_MAX }: Attempts,
   run: (progressed: () => void) => Promise<T>,
 ): Promise<T> {
@@ -67,7 +67,7 @@ export async function persistently<T>(
     } catch (error) {
       signal.throwIfAborted()
       failures++
-      if (!mayPass(error) || failures >= attemptsMax) throw asOurProblem(url, error, about)
+      if (!isTransient(error) || failures >= attemptsMax) throw peerProblem(url, error, about)
       await clock.sleep(waitMs(failures, error), signal)
     }
   }

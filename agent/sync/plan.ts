@@ -1,21 +1,22 @@
-// Plan of a sync: which slices of an image have to be moved, and in which batches. Pure.
+// Plans a sync: what to do with each image, and which slices to copy in which batches. Pure functions.
 
 import type { Image } from '../../protocol/image.ts'
 import type { ManifestBlock } from '../../protocol/manifest.ts'
 
-/** Slices and uncompressed bytes of one request to the source. */
+/** Maximum slices and uncompressed bytes of one request to the source. */
 export const BATCH_SLICES_MAX = 512
 export const BATCH_BYTES_MAX = 32 * 1024 * 1024
-/** Slices that are looked up at once, before other work runs. */
+/** Number of slices that are looked up before other work runs. */
 export const WINDOW_SLICES = 512
 
-/** What a sync does with an image of the source, given the image with the same id here. */
+/** What a sync does with an image. */
 export type SyncDecision =
   | { readonly kind: 'already-there' }
-  /** `repair`: it is here but damaged. */
+  /** `repair`: this store has the image, but it is damaged. */
   | { readonly kind: 'copy'; readonly why: 'new' | 'repair' | 'restore' }
   | { readonly kind: 'refused'; readonly reason: 'busy' | 'unreadable' | 'other-bytes' }
 
+/** Decides what to do with an image of the source. `here` is the image with the same id in this store. */
 export function planSync(source: Pick<Image, 'manifestDigest'>, here: Pick<Image, 'status' | 'manifestDigest'> | undefined): SyncDecision {
   if (!here) return { kind: 'copy', why: 'new' }
   if (here.status === 'deleting') return { kind: 'refused', reason: 'busy' }
@@ -27,14 +28,14 @@ export function planSync(source: Pick<Image, 'manifestDigest'>, here: Pick<Image
   return { kind: 'already-there' }
 }
 
-/** A slice as a manifest names it. */
+/** A slice in a manifest. */
 export interface NamedSlice {
   readonly digest: Uint8Array
   /** Uncompressed bytes. */
   readonly length: number
 }
 
-/** The slices of a block in windows of at most WINDOW_SLICES, each slice once a block, runs of zeros left out. */
+/** Yields the slices of a block in windows of at most WINDOW_SLICES. Yields each slice once and omits runs of zeros. */
 export function* sliceWindows(block: ManifestBlock): Generator<NamedSlice[]> {
   const seen = new Set<string>()
   let window: NamedSlice[] = []
@@ -53,9 +54,9 @@ export function* sliceWindows(block: ManifestBlock): Generator<NamedSlice[]> {
 
 /** Collects slices into batches of bounded number and length. */
 export interface Batcher {
-  /** Adds a slice; returns the batch that is full and has no room for it. */
+  /** Adds a slice. If it does not fit into the current batch, returns that batch and starts a new one. */
   add(slice: NamedSlice): NamedSlice[] | undefined
-  /** Returns the last batch. */
+  /** Returns the current batch and starts a new one. */
   rest(): NamedSlice[]
 }
 
@@ -80,12 +81,12 @@ export function createBatcher(): Batcher {
   }
 }
 
-/** A digest with two lengths counts as two slices, of which only one can exist. */
+/** Returns the key of a slice. The same digest with two lengths counts as two slices; at most one of them exists. */
 function keyOf({ digest, length }: NamedSlice): string {
   return String.fromCharCode(...digest, length & 0xffff, length >>> 16)
 }
 
-/** Returns the most bytes on disk that moving these slices may take: never more than the source stores for the image. */
+/** Returns the maximum bytes on disk that the missing slices may use: at most the stored size of the image at the source. */
 export function spaceNeeded(missingBytes: number, image: Pick<Image, 'storedSize'>): number {
   return image.storedSize === null ? missingBytes : Math.min(missingBytes, image.storedSize)
 }

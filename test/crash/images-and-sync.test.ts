@@ -102,7 +102,7 @@ test.each(['images:deleted', 'images:purge-marked', 'images:purge-manifest-remov
   60_000,
 )
 
-test.each(['sync:lease-taken', 'sync:batch-synced', 'sync:slices-moved', 'images:manifest-written', 'images:image-written', 'sync:adopted'])(
+test.each(['sync:lease-acquired', 'sync:batch-synced', 'sync:slices-moved', 'images:manifest-written', 'images:image-written', 'sync:adopted'])(
   'a sync goes on by itself after a kill at %s',
   async (point) => {
     await using folders = {

@@ -166,7 +166,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'gc:moved': collect,
   'gc:before-remove': collect,
   'gc:removed': collect,
-  'sync:lease-taken': sync,
+  'sync:lease-acquired': sync,
   'sync:batch-synced': sync,
   'sync:slices-moved': sync,
   'sync:adopted': sync,

@@ -50,7 +50,7 @@ describe('a lease that expires', () => {
     await using _received = await leases.receive(ID, manifest())
     go()
     expect(await expiring).toEqual([])
-    await leases.take(ID)
+    await leases.acquire(ID)
     expect(await createDisk().stat(folder.file('sync', ID, 'manifest'))).toBeDefined()
   })
 
@@ -65,7 +65,7 @@ describe('a lease that expires', () => {
     go()
     expect(await expiring).toEqual([ID])
     await using _received = await receiving
-    await leases.take(ID)
+    await leases.acquire(ID)
     expect(await leases.expire()).toEqual([])
     expect(await createDisk().stat(folder.file('sync', ID, 'manifest'))).toBeDefined()
   })

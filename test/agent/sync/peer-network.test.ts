@@ -138,7 +138,7 @@ describe('the connection', () => {
     const reach = createPeerFetch(createPeerNetwork([], async () => [answers.shift() ?? '']))
     const url = `http://rebinding.example:${server.port}/`
     expect(await (await reach(url, {})).text()).toBe('ok')
-    await expect(reach(url, {})).rejects.toThrow('This store does not talk to rebinding.example: it is a link-local')
+    await expect(reach(url, {})).rejects.toThrow('This store does not connect to rebinding.example: it is a link-local')
   })
 
   test('tries the next address when one does not answer', async () => {

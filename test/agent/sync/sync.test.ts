@@ -133,7 +133,7 @@ describe('sync', () => {
     const collecting: Promise<unknown>[] = []
     await using target = await openSyncTarget(folders.target, {
       crashPoint: (point) => {
-        if (point === 'sync:lease-taken' || point === 'sync:batch-synced') collecting.push(target.store.slices.gc({ dryRun: false }))
+        if (point === 'sync:lease-acquired' || point === 'sync:batch-synced') collecting.push(target.store.slices.gc({ dryRun: false }))
       },
     })
     const shared = seededBytes(8_000_000, 1)
@@ -157,7 +157,7 @@ describe('sync', () => {
     let collected: Promise<unknown> | undefined
     await using target = await openSyncTarget(folders.target, {
       crashPoint: (point) => {
-        if (point !== 'sync:lease-taken') return
+        if (point !== 'sync:lease-acquired') return
         writeFileSync(folders.target.file('mount', 'sync', image.id, 'manifest'), 'damaged')
         collected = target.store.slices.gc({ dryRun: false }).catch((error: unknown) => error)
       },
@@ -302,7 +302,7 @@ describe('sync', () => {
     }
     await using target = await openSyncTarget(folders.target, { clock: { ...HURRIED, monotonicMs: () => nowMs }, fetch: creating })
     const task = await target.pull(server.url, [image.id])
-    expect(task.error?.detail).toContain('did not tell of all images within 15 minutes')
+    expect(task.error?.detail).toContain('did not return all images within 15 minutes')
     expect(nowMs).toBeLessThan(20 * 60_000)
   })
 
