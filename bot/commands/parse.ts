@@ -3,7 +3,7 @@
 import { nearestName } from '../../protocol/nearest.ts'
 import type { Command, CommandInput } from './command.ts'
 import { COMMON_FLAGS, usage } from './command.ts'
-import { quoteWord } from './line.ts'
+import { quoteOption, quoteWord } from './line.ts'
 import type { Word } from './line.ts'
 
 export type Parsed =
@@ -80,8 +80,11 @@ function respelledVerb(commands: readonly Command[], noun: string, [verb, ...res
   return [meant ?? respell(verb), ...rest.map(respell)]
 }
 
-function respell(word: Word): string {
-  return word.literal ? quoteWord(word.text) : word.text
+/** Spells a word so that a line with it is split into the same word again. */
+function respell({ text, literal }: Word): string {
+  const [key, value] = splitOnce(text, '=')
+  if (!literal && value && /^(?:--)?[a-zA-Z][\w-]*$/.test(key)) return quoteOption(key, value)
+  return !literal && (text.startsWith('--') || text.endsWith('=')) ? text : quoteWord(text)
 }
 
 function isOption(word: Word): boolean {

@@ -1,6 +1,8 @@
 // Lines that are understood, and lines that are not.
 
 import { describe, expect, test } from 'bun:test'
+import { fromArguments } from '../../../bot/commands/line.ts'
+import { parseWords } from '../../../bot/commands/parse.ts'
 import { parseLine } from '../../../bot/commands/run.ts'
 import { COMMANDS } from '../../../bot/commands/table.ts'
 
@@ -13,6 +15,9 @@ describe('parseLine', () => {
     ['image --json', 'image list'],
     ['', 'help'],
     ['help store add', 'help'],
+    ['store list --help', 'help'],
+    ['store cleanup a -h --json', 'help'],
+    ['--help', 'help'],
     ['STORE LIST', 'store list'],
   ])('"%s" is %s', (line, expected) => {
     const parsed = parse(line)
@@ -41,12 +46,37 @@ describe('parseLine', () => {
     ['store list zone=a zone=b', 'Usage:', undefined],
     ['image delete x --confirm', 'Usage:', undefined],
     ['image show "x', 'Close it', undefined],
+    ['stor add name="a b" \'--json\'', 'Did you mean store?', 'store add name="a b" "--json"'],
+    ['store lst a "b c" d', 'Did you mean store list?', 'store list a "b c" d'],
+    ['image delet a --confirm="b c" owner= store=x', 'Did you mean image delete?', 'image delete a --confirm="b c" owner= store=x'],
+    ['image list --store', 'Usage: image list', undefined],
   ])('"%s" is unclear: %s', (line, action, suggestion) => {
     const parsed = parse(line)
     expect(parsed.kind).toBe('unclear')
     if (parsed.kind !== 'unclear') return
     expect(parsed.action).toContain(action)
     expect(parsed.suggestion).toBe(suggestion)
+  })
+
+  test.each([
+    ['image list --store edge-a', { store: 'edge-a' }],
+    ['image list --store=edge-a', { store: 'edge-a' }],
+    ['image list store=edge-a owner=', { store: 'edge-a', owner: '' }],
+  ])('reads the options of %s', (line, options) => {
+    const parsed = parse(line)
+    expect(parsed.kind === 'command' ? parsed.input.options : parsed.detail).toEqual(options)
+  })
+
+  test('help of a command names its noun and verb, without its options', () => {
+    const parsed = parse('store cleanup edge-a --dry-run --help --share')
+    if (parsed.kind !== 'command') throw new Error(parsed.detail)
+    expect(parsed.input.targets).toEqual(['store', 'cleanup'])
+    expect([...parsed.common]).toEqual(['share'])
+  })
+
+  test('a suggestion keeps the words that a shell has split', () => {
+    const parsed = parseWords(COMMANDS, fromArguments(['image', 'shwo', 'a b', 'store=edge a']))
+    expect(parsed.kind === 'unclear' && parsed.suggestion).toBe('image show "a b" store="edge a"')
   })
 
   test('every command has its own name, and commands that write need a role above viewer', () => {

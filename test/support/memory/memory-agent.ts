@@ -71,12 +71,13 @@ export function createMemoryAgent(name: string): MemoryAgent {
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
-    fetch(request) {
+    async fetch(request) {
       const url = new URL(request.url)
       const path = `${request.method} ${url.pathname}`
       if (path === 'GET /v1/health') return Response.json({ state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' })
       if (request.headers.get('authorization') !== `Bearer ${token}`) return refuse('unauthenticated', 'The token is not known here.')
       if (path === 'GET /v1/store') return Response.json(agent.store)
+      if (path === 'PATCH /v1/store') return Response.json((agent.store = storeSchema.parse({ ...agent.store, ...((await request.json()) as object) })))
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
       if (path === 'GET /v1/images') return Response.json({ items: images, next: null })
