@@ -15,7 +15,7 @@ import type { Copy } from './workspace.ts'
 const LIMIT_MS_MIN = 5_000
 const LIMIT_FACTOR = 4
 /** Unmutated time of all tests that are run against one mutant. */
-const TESTS_MS_MAX = 30_000
+const TESTS_MS_MAX = 60_000
 
 /** A test that reaches a mutant in another process, if at all, counts as so much slower. */
 const UNSEEN_FACTOR = 4

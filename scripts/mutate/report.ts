@@ -61,7 +61,7 @@ export function renderText(report: MutationReport): string {
       `  + ${mutant.after}`,
     ])
   for (const { test, output } of report.failingTests) lines.push(`${test} fails without a mutant and was left out:`, output)
-  const scores = scoresOf(report)
+  const scores = scoresOf(report).filter(({ folder, mutants }) => mutants > 0 || folder === 'total')
   lines.push('', row(['folder', 'mutants', 'killed', 'timeout', 'survived', 'not covered', 'score']))
   for (const { folder, mutants, killed, timeouts, survived, notCovered, score } of scores)
     lines.push(row([folder, mutants, killed, timeouts, survived, notCovered, score === null ? '-' : `${score} %`]))

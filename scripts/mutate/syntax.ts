@@ -19,7 +19,8 @@ export interface Place {
 
 /** TypeScript nodes that have code in them. */
 const WRAPPERS = new Set(['TSAsExpression', 'TSSatisfiesExpression', 'TSNonNullExpression', 'TSInstantiationExpression'])
-const LOG_CALL = /(?:^|[.#?])(?:log|logger)\??\.(?:debug|info|warn|error)$|^console\.|^assert\b/
+/** Logging, assertions, and the places where tests end the process. */
+const LOG_CALL = /(?:^|[.#?])(?:log|logger)\??\.(?:debug|info|warn|error)$|^console\.|^assert\b|(?:^|[.#])crashPoint$/
 const ERROR_CLASS = /(?:Error|Refused|Corrupt|Damaged|Failed|Problem|Violation)$/
 /** Members that hold sentences for people. */
 const MESSAGE_MEMBERS = new Set(['detail', 'action', 'impact', 'message', 'summary', 'description', 'hint', 'reason', 'title', 'advice'])

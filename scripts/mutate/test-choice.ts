@@ -2,9 +2,11 @@
 
 import type { ImportGraph } from './import-graph.ts'
 
-/** Test files considered for one source file, beyond the one that mirrors it. */
-const TESTS_MAX = 12
-/** How many of them may reach it in a worker or another process only: these are slow, and their coverage is not known. */
+/** Test files of the mirrored folder and below it that are considered for one source file. */
+const OWN_TESTS_MAX = 30
+/** Others that are considered, nearest first. */
+const NEAR_TESTS_MAX = 12
+/** How many may reach it in a worker or another process only: these are slow, and their coverage is not known. */
 const TESTS_ELSEWHERE_MAX = 3
 
 /** Farther than any import. */
@@ -35,10 +37,11 @@ export function choose(file: string, tests: readonly string[], graph: ImportGrap
     return distance === undefined ? [] : [{ test, distance, ownness: ownness(file, test) }]
   })
   ranked.sort((a, b) => b.ownness - a.ownness || a.distance - b.distance || (a.test < b.test ? -1 : 1))
-  const near = ranked.filter(({ distance }) => distance < ELSEWHERE)
   const far = ranked.filter(({ distance }) => distance === ELSEWHERE).slice(0, TESTS_ELSEWHERE_MAX)
-  const mirrors = near.filter(({ test }) => isMirror(file, test)).length
-  return [...near, ...far].slice(0, mirrors + TESTS_MAX).map(({ test }) => test)
+  const reached = ranked.filter(({ distance }) => distance < ELSEWHERE)
+  const own = reached.filter(({ ownness }) => ownness > 0).slice(0, OWN_TESTS_MAX)
+  const near = reached.filter(({ ownness }) => ownness === 0).slice(0, NEAR_TESTS_MAX)
+  return [...own, ...near, ...far].map(({ test }) => test)
 }
 
 /** Whether a test mirrors the file: `test/agent/x/y.test.ts` for `agent/x/y.ts`. */

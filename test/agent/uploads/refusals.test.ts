@@ -178,4 +178,19 @@ describe('refusals', () => {
     expect((await server.ask('POST', '/v1/uploads', wrong, someBytes(10))).status).toBe(460)
     expect(await readdir(server.folder)).toEqual([])
   })
+
+  test('a creation by a link that is refused for its body leaves the link to be used again', async () => {
+    await using server = await startUploadServer()
+    const post = (body: Uint8Array<ArrayBuffer>) =>
+      server.ask(
+        'POST',
+        '/v1/uploads?link=lnk_1',
+        { Authorization: null, 'Upload-Length': '10', ...OFFSET, 'Upload-Checksum': `sha1 ${btoa('x'.repeat(20))}` },
+        body,
+      )
+    expect((await post(someBytes(10))).status).toBe(460)
+    expect((await post(someBytes(10))).status).toBe(460)
+    const created = await server.ask('POST', '/v1/uploads?link=lnk_1', { Authorization: null, 'Upload-Length': '10' })
+    expect(created.status).toBe(201)
+  })
 })

@@ -87,6 +87,7 @@ describe('left out', () => {
     ['messages', 'const x = { detail: a > b ? "one" : "two", action: `do ${n + 1}` }'],
     ['sentences', 'const x = `it has ${n + 1} of them`'],
     ['assertions', 'assert(a < b)'],
+    ['crash points', `deps.crashPoint('x')`],
     ['proofs of exhaustiveness', 'switch (a) { default: throw new Error(String(a satisfies never)) }'],
   ])('%s', (_what, text) => {
     expect(mutantsOf({ path: 'protocol/planted.ts', text }).filter(({ operator }) => operator !== 'empty block')).toEqual([])
