@@ -1,5 +1,5 @@
-// Agents killed (SIGKILL) at every crash point of images and of sync: the next start finds what was acknowledged, takes up
-// what was begun, and removes what was being removed.
+// Kills agents (SIGKILL) at every crash point of images and of sync. The next start finds everything that was acknowledged, continues
+// work in progress, and completes removals.
 
 import { expect, test } from 'bun:test'
 import { startAgent } from '../support/agents/agent-process.ts'
@@ -11,7 +11,7 @@ import { until } from '../support/until.ts'
 /** Longer than one batch of a sync. */
 const LENGTH = 40_000_000
 
-/** Creates an upload and gives its location. */
+/** Creates an upload and returns its location. */
 async function createUpload(agent: AgentProcess, length: number): Promise<string> {
   const headers = agent.headers({ 'tus-resumable': '1.0.0', 'upload-length': String(length), 'upload-metadata': `name ${btoa('crash')}` })
   const response = await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers })
@@ -19,7 +19,7 @@ async function createUpload(agent: AgentProcess, length: number): Promise<string
   return new URL(response.headers.get('location') ?? '', agent.url).pathname
 }
 
-/** Sends all bytes from the offset that the agent has; fails when the agent dies on the way. */
+/** Sends all bytes from the agent's offset. Throws when the agent dies meanwhile. */
 async function sendRest(agent: AgentProcess, path: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const headers = agent.headers({ 'tus-resumable': '1.0.0' })
   const head = await fetch(agent.url + path, { method: 'HEAD', headers })
@@ -45,7 +45,7 @@ async function contentOf(agent: AgentProcess, id: string): Promise<Buffer> {
   return Buffer.from(await (await fetch(`${agent.url}/v1/images/${id}/content`, { headers: agent.headers() })).arrayBuffer())
 }
 
-/** Runs the cleanup task to its end. */
+/** Runs the cleanup task and waits for its end. */
 async function cleanUp(agent: AgentProcess): Promise<void> {
   const { id } = await agent.client.store.cleanup()
   const ended = await until('the cleanup has ended', async () => {
@@ -56,13 +56,13 @@ async function cleanUp(agent: AgentProcess): Promise<void> {
 }
 
 test.each(['images:manifest-written', 'images:image-written', 'images:inspected', 'images:digest-written'])(
-  'an image is there after a kill at %s',
+  'an image exists after a kill at %s',
   async (point) => {
     await using folder = await createTemporaryFolder()
     const bytes = seededBytes(3_000_000, 1)
     await using agent = await startAgent(folder.path, { environment: { SLIPWAY_CRASH_POINT: point } })
     const upload = await createUpload(agent, bytes.byteLength)
-    // The answer may come before the kill or never; only what is there afterwards counts.
+    // The response may arrive before the kill or never; only the state after the restart counts.
     await sendRest(agent, upload, bytes).catch(() => '')
     expect(await agent.ended()).toBe('SIGKILL')
     await agent.restart({})
@@ -103,7 +103,7 @@ test.each(['images:deleted', 'images:purge-marked', 'images:purge-manifest-remov
 )
 
 test.each(['sync:lease-acquired', 'sync:batch-synced', 'sync:slices-moved', 'images:manifest-written', 'images:image-written', 'sync:adopted'])(
-  'a sync goes on by itself after a kill at %s',
+  'a sync resumes by itself after a kill at %s',
   async (point) => {
     await using folders = {
       source: await createTemporaryFolder(),

@@ -1,5 +1,5 @@
-// Every crash point of the agent: killed there, the store opens again, is whole to scrub, has everything it acknowledged,
-// and takes new images. A crash point that no scenario passes fails here.
+// Kills an agent at every crash point. Afterwards the store opens, scrub finds no damage, everything acknowledged is present,
+// and new images are accepted. A crash point without a scenario fails the suite.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
@@ -20,14 +20,14 @@ import { fetchManifest } from '../support/images/whole-manifest.ts'
 
 const MIB = 1024 * 1024
 const IMMEDIATE = '[images]\ndeletion = "immediate"\n'
-/** More than a pack takes before it is sealed. */
+/** More than the length at which a pack is sealed. */
 const PACK_BYTES = 130 * MIB
 const SLICE_BYTES = 64 * 1024
 
-/** Bytes that do not compress, the same for the same seed. */
+/** Returns bytes that do not compress, the same for the same seed. */
 const noise = (length: number, seed: number): Uint8Array<ArrayBuffer> => new Uint8Array(createRandom(seed).bytes(length))
 
-/** A store with an image that stays, one that goes and takes most of the pack with it, and an upload that is half there. */
+/** A store with an image that is kept, an image to be deleted that fills most of the pack, and a half-finished upload. */
 interface Stage {
   readonly agent: AgentProcess
   readonly ledger: Ledger
@@ -39,9 +39,9 @@ interface Stage {
 
 interface Scenario {
   readonly config?: string
-  /** Does what passes the point; ends when the agent is gone. */
+  /** Makes the agent pass the point; resolves or rejects when the agent is gone. */
   run(stage: Stage): Promise<unknown>
-  /** What must be so after the restart, beyond what holds for all. */
+  /** Checks what must hold after the restart in this scenario, in addition to the checks for all. */
   after?(stage: Stage): Promise<unknown>
 }
 
@@ -51,7 +51,7 @@ const upload: Scenario = {
     if (fresh) await ledger.send(fresh, 0)
   },
 }
-/** Sends an image by its slices: the first ones are named, as the store has them in another image. */
+/** Sends an image as slices: the first ones as references, because the store has them in another image. */
 const uploadSlices: Scenario = {
   async run({ agent, ledger }) {
     const [staying] = ledger.images.values()
@@ -73,7 +73,7 @@ const uploadSlices: Scenario = {
     await agent.client.uploads.sendSlices(uploadIdOf(`${agent.url}${made.path}`) ?? '', 0, frames())
   },
 }
-/** Makes one image of two parts, one of them named twice. */
+/** Creates one image from two parts, one of which is named twice. */
 const concatenate = async ({ agent }: Pick<Stage, 'agent'>): Promise<{ imageId: string; bytes: Uint8Array }> => {
   const parts = [noise(MIB + 4096, 21), noise(MIB, 22)]
   const tus = { 'Tus-Resumable': '1.0.0' }
@@ -99,12 +99,12 @@ const splice: Scenario = {
   async after(stage) {
     const { imageId, bytes } = await concatenate(stage)
     await stage.ledger.verify([stage.ledger.add(imageId, new Uint8Array(bytes))])
-    // A final upload that no client was told of either becomes an image too, or leaves nothing.
+    // A final upload that was not acknowledged either becomes an image too, or leaves nothing.
     const { items } = await stage.agent.client.images.list({ name: 'of parts' })
     for (const { id } of items) stage.ledger.add(id, new Uint8Array(bytes))
   },
 }
-/** The image is published already when these are passed. */
+/** The image is already published at these points. */
 const settling: Scenario = {
   run: ({ ledger, open }) => ledger.finish(open),
 }
@@ -132,7 +132,7 @@ const collect: Scenario = {
 const sync: Scenario = {
   run: ({ agent, source }) => agent.client.sync({ source: { url: source.url, token: TEST_ADMIN_TOKEN }, images: [source.imageId] }),
   async after({ agent, ledger, source }) {
-    // The task was acknowledged: it goes on by itself.
+    // The task was acknowledged, so it resumes by itself.
     const { items } = await agent.client.tasks.list({ kind: 'sync' })
     const task = await ended(agent, items[0]?.id ?? '')
     expect({ state: task.state, error: task.error }).toEqual({ state: 'succeeded', error: undefined })
@@ -182,7 +182,7 @@ async function ended(agent: AgentProcess, id: string) {
   })
 }
 
-/** Names of all crash points in the agent's code. */
+/** Returns the names of all crash points in the agent's code. */
 function crashPoints(): string[] {
   const agent = join(import.meta.dir, '../../agent')
   const files = readdirSync(agent, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
@@ -190,7 +190,7 @@ function crashPoints(): string[] {
   return [...new Set(found)].toSorted()
 }
 
-test('every crash point of the code has a scenario, and every scenario a crash point', () => {
+test('every crash point of the code has a scenario, and every scenario has a crash point', () => {
   expect(Object.keys(SCENARIOS).toSorted()).toEqual(crashPoints())
 })
 
@@ -219,14 +219,14 @@ describe('killed at', () => {
   })
 
   for (const [point, scenario] of Object.entries(SCENARIOS)) {
-    test(`${point}: nothing acknowledged is missing, scrub is clean, the store goes on`, async () => {
+    test(`${point}: nothing acknowledged is missing, scrub is clean, the store works`, async () => {
       await using folder = await createTemporaryFolder()
       cpSync(templateFolder.path, folder.path, { recursive: true })
       const options = { config: scenario.config ?? '' }
       await using agent = await startAgent(folder.path, { ...options, environment: { SLIPWAY_CRASH_POINT: point } })
       const ledger = template.copyFor(agent)
       const stage = stageOf(agent, ledger, source)
-      // The request that meets the crash has no answer.
+      // The request that runs into the crash gets no response.
       await scenario.run(stage).catch(() => undefined)
       expect(await agent.ended()).toBe('SIGKILL')
 
@@ -243,7 +243,7 @@ describe('killed at', () => {
   }
 })
 
-/** A store that every scenario begins with a copy of; the agent that made it is gone. */
+/** Creates the store that every scenario copies, and stops its agent. */
 async function makeTemplate(folder: string): Promise<Ledger> {
   await using agent = await startAgent(folder)
   const ledger = new Ledger(agent)
@@ -251,10 +251,10 @@ async function makeTemplate(folder: string): Promise<Ledger> {
   await makeImage(ledger, Buffer.concat([common, noise(MIB, 2), new Uint8Array(MIB)]), 'staying')
   await makeImage(ledger, Buffer.concat([common, noise(9 * MIB, 3)]), 'going')
   const half = await ledger.create(noise(3 * MIB, 4), 'half')
-  if (!half) throw new Error('the upload could not be made')
+  if (!half) throw new Error('the upload could not be created')
   await ledger.send(half, 0, MIB + 17)
   await ledger.verify()
-  await until('the digests are there', async () => (await agent.client.images.list()).items.every(({ digest }) => digest !== null))
+  await until('the digests are known', async () => (await agent.client.images.list()).items.every(({ digest }) => digest !== null))
   return ledger
 }
 
@@ -268,6 +268,6 @@ function stageOf(agent: AgentProcess, ledger: Ledger, source: Stage['source']): 
 async function makeImage(ledger: Ledger, bytes: Uint8Array, name: string): Promise<LedgerImage> {
   const made = await ledger.create(new Uint8Array(bytes), name)
   const image = made && (await ledger.send(made, 0))
-  if (!image) throw new Error(`the image ${name} could not be made`)
+  if (!image) throw new Error(`the image ${name} could not be created`)
   return image
 }

@@ -9,7 +9,7 @@ const KILLS = 50
 const KILLING_MS_MAX = 60_000
 const KILLS_MIN = 5
 
-test(`an agent under a mixed load that is killed up to ${KILLS} times keeps what it told`, async () => {
+test(`an agent under a mixed load that is killed up to ${KILLS} times keeps everything it acknowledged`, async () => {
   const seed = runSeed()
   console.error(`seed: SLIPWAY_SEED=${seed}`)
   const report = await killAtRandom(KILLS, seed, () => {}, KILLING_MS_MAX)

@@ -1,8 +1,8 @@
-// Kills an agent at random moments under a mixed load, as often as the argument says, and holds it to everything it told.
+// Kills an agent at random moments under a mixed load, as often as the argument says, and checks everything it acknowledged.
 //
 //   bun test/crash/random-kills.ts 1000
 //
-// SLIPWAY_SEED repeats the choices of a run, though not its moments. `killAtRandom` is what the test of this folder calls.
+// SLIPWAY_SEED repeats the choices of a run, but not its timing. The test in this folder calls `killAtRandom`.
 
 import { errorText } from '../../protocol/errors.ts'
 import { agentCommand } from '../support/agents/agent-command.ts'
@@ -18,13 +18,13 @@ import { until } from '../support/until.ts'
 
 /** Longest time between a start and a kill in milliseconds. */
 const LIFE_MS_MAX = 500
-/** How often a start is killed as well, and after how long at most. */
+/** Probability that a start is killed too, and the longest time after which, in milliseconds. */
 const DOOMED_CHANCE = 0.3
 const START_MS_MAX = 150
-/** Images whose bytes are read after each kill; the others are after every so many kills, and at the end. */
+/** Images whose bytes are read after each kill. All images are read after every FULL_EVERY kills, and at the end. */
 const IMAGES_READ = 3
 const FULL_EVERY = 25
-/** The recycle bin lets go after a second, so that cleanup has something to purge. */
+/** Images stay in the recycle bin for a second, so that cleanup has something to purge. */
 const CONFIG = '[images]\nretention = "1s"\n[transfer]\nupload-concurrency = 4\ndownload-concurrency = 4\n'
 
 export interface KillsReport {
@@ -67,28 +67,29 @@ export async function killAtRandom(kills: number, seed: number, say: (line: stri
   }
 }
 
-/** A few that must be there, and all whose fate is open. */
+/** Returns a few images that must exist, and all whose state is unknown. */
 function someImages(ledger: Ledger, random: Random): LedgerImage[] {
   const kept = [...ledger.images.values()].filter(({ state }) => state === 'kept')
   const unsure = [...ledger.images.values()].filter(({ state }) => state !== 'kept')
   return [...unsure, ...Array.from({ length: Math.min(IMAGES_READ, kept.length) }, () => random.pick(kept))]
 }
 
-/** The end: all uploads are finished, everything is read, nothing is left that no image needs, scrub is clean. */
+/** Ends a run: finishes all uploads, reads everything, and checks that gc leaves no unreferenced slice and that scrub is clean. */
 async function settle(agent: AgentProcess, ledger: Ledger, folder: string): Promise<{ images: number; slices: number }> {
   for (const upload of [...ledger.uploads.values()]) await ledger.finish(upload)
   if (ledger.uploads.size > 0) throw new PromiseBroken(`${ledger.uploads.size} uploads could not be finished`)
   await ledger.verify()
   await idle(agent)
   const before = await cleanup(agent, false)
-  // An image may reach the end of its retention after the cleanup: a dry run counts it as gone, so only one that finds none is an answer.
-  const after = await until('nothing has reached its end since the last cleanup', async () => {
+  // An image may expire after the cleanup, and a dry run counts it as purged. Only a dry run that finds none is conclusive.
+  const after = await until('nothing has expired since the last cleanup', async () => {
     const report = await cleanup(agent, true)
     if (report['purgedCount'] === 0 && report['expiredCount'] === 0) return report
     await cleanup(agent, false)
     return undefined
   })
-  if (after['slicesDead'] !== 0) throw new PromiseBroken(`gc left ${String(after['slicesDead'])} of ${String(before['slicesLive'])} slices that nothing needs`)
+  if (after['slicesDead'] !== 0)
+    throw new PromiseBroken(`gc left ${String(after['slicesDead'])} of ${String(before['slicesLive'])} slices that no image references`)
   await ledger.verify()
   await agent.kill()
   const scrub = await agentCommand(folder, ['scrub'], { config: CONFIG })

@@ -1,5 +1,5 @@
-// One byte flipped anywhere in a store: it is found and reported, affects only what it hit, and never causes a wrong byte. With
-// SLIPWAY_ALL_FLIPS=1 every position is tried; otherwise as many as half a minute allows, a different choice in every run.
+// Flips one byte anywhere in a store: the flip is found and reported, affects only the slice it hit, and never returns a wrong byte. With
+// SLIPWAY_ALL_FLIPS=1 every position is tried; otherwise as many as half a minute allows, chosen differently in every run.
 
 import { describe, expect, test } from 'bun:test'
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
@@ -29,7 +29,7 @@ interface Scene {
   readonly packs: readonly string[]
 }
 
-/** Two images in a sealed pack, two in an unsealed one, and one in both. */
+/** Creates two images in a sealed pack, two in an unsealed one, and one in both. */
 async function makeScene(folder: TemporaryFolder): Promise<Scene> {
   const template = folder.file('template')
   const model = createSliceModel()
@@ -97,10 +97,10 @@ describe('a byte flipped', () => {
           const { faults, tornBytes } = store.recovered
           const report = await store.scrub(SCRUB)
           const isFound = isReported(report) || faults.length > 0 || tornBytes > 0
-          // The first opening may have repaired a damaged frame: it writes a new table.
+          // The first opening may have repaired a damaged frame, because it writes a new table.
           if (!rebuild && !isFound) throw new Error(`the flip in ${where} was not found`)
           const lost = new Set([...report.corrupt, ...report.missing].map(({ digest }) => digest))
-          if (lost.size > 1) throw new Error(`the flip in ${where} cost ${lost.size} slices`)
+          if (lost.size > 1) throw new Error(`the flip in ${where} damaged ${lost.size} slices`)
           for (const image of scene.images) {
             const needsLost = digestsOf(image.manifest).some((digest) => lost.has(`sha256:${digest}`))
             const outcome = await readOutcome(store, image)
@@ -115,7 +115,7 @@ describe('a byte flipped', () => {
   )
 
   test(
-    `in a pack causes no wrong byte for a reader before any scrub (SLIPWAY_SEED=${seed})`,
+    `in a pack returns no wrong byte to a reader before any scrub (SLIPWAY_SEED=${seed})`,
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)
@@ -126,7 +126,7 @@ describe('a byte flipped', () => {
         await using store = await openStore({ folder: copy, roots: [scene.model], packSealBytes: 100_000 })
         const outcomes = []
         for (const image of scene.images) outcomes.push(await readOutcome(store, image))
-        // Storing the bytes again repairs what was lost.
+        // Storing the bytes again repairs the damaged slices.
         for (const [i, image] of scene.images.entries()) if (outcomes[i] === 'unreadable') await scene.model.add(store, image.name, image.bytes)
         for (const image of scene.images) expect(await readOutcome(store, image)).toBe('whole')
       })
@@ -135,7 +135,7 @@ describe('a byte flipped', () => {
   )
 
   test(
-    `in the index database loses nothing in the same run, and is repaired (SLIPWAY_SEED=${seed})`,
+    `in the index database loses nothing while the store is open, and is repaired (SLIPWAY_SEED=${seed})`,
     async () => {
       await using folder = await createTemporaryFolder()
       const scene = await makeScene(folder)

@@ -1,5 +1,5 @@
-// The catalogue on a disk that dies: at every writing operation and at every crash point of a life of images, the next
-// start finds everything that was acknowledged, and what was removed is removed.
+// The catalogue on a disk that dies at every write operation and at every crash point of a series of operations on images. The next
+// start finds everything that was acknowledged, and no image that was removed.
 
 import { expect, test } from 'bun:test'
 import { systemClock } from '../../agent/system/clock.ts'
@@ -12,16 +12,16 @@ import type { ImageStore } from '../support/images/image-store.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
-/** Attempts at a dead disk follow one another at once. */
+/** A clock under which retries follow at once. */
 const HURRIED = { ...systemClock, sleep: async () => {} }
 const RETENTION = { deletion: 'delayed', retentionMs: 0 } as const
 const BYTES = [seededBytes(300_000, 1), seededBytes(200_000, 2), seededBytes(100_000, 3)] as const
 const IDS = BYTES.map((_bytes, i) => newId('img', i))
 
-/** What was acknowledged: for each image the states it may be found in. */
+/** What was acknowledged: the states in which each image may be found. */
 type Expected = Map<string, { readonly statuses: readonly string[]; readonly name?: string }>
 
-/** A life with every operation; `expected` follows what is acknowledged. Ends at the first failure. */
+/** Performs every operation on images and records in `expected` what was acknowledged. Throws at the first failure. */
 async function live(store: ImageStore, expected: Expected): Promise<void> {
   const [one = '', two = '', three = ''] = IDS
   const alive = ['creating', 'available']
@@ -64,7 +64,7 @@ async function verify(folder: TemporaryFolder, expected: Expected, at: string): 
   expect([at, (await store.slices.scrub({ bytesPerSecond: 1e12 })).missing]).toEqual([at, []])
 }
 
-/** One life on a disk that dies, then the next start on a whole one. Gives whether the life came to its end. */
+/** Performs the operations on a disk that dies, then starts on a working disk and verifies. Returns whether all operations were performed. */
 async function dieAndVerify(at: string, arm: (disk: FailingDisk) => { crashPoint?: (name: string) => void }): Promise<boolean> {
   await using folder = await createTemporaryFolder()
   const disk = createFailingDisk(createDisk())

@@ -1,6 +1,6 @@
 // The slice store on a failing disk: for every operation of a scenario and every kind of failure, the store is reopened, scrubbed and compared with
 // what was acknowledged. Nothing acknowledged is lost, no wrong byte is served, nothing leaks. With SLIPWAY_ALL_FAULTS=1 every operation is tried;
-// otherwise as many as a few seconds allow, a different choice in every run. SLIPWAY_FAULT_AT tries one.
+// otherwise as many as a few seconds allow, chosen differently in every run. SLIPWAY_FAULT_AT tries one.
 
 import { describe, expect, test } from 'bun:test'
 import { cp, rm } from 'node:fs/promises'
@@ -21,11 +21,11 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 const isWhole = process.env['SLIPWAY_ALL_FAULTS'] === '1'
 /** Time for one scenario with one kind of failure in milliseconds, when not every operation is tried. */
 const BUDGET_MS = 1200
-/** The operation to repeat, as a failure named it. */
+/** The operation to repeat, as printed by a failed run. */
 const only = process.env['SLIPWAY_FAULT_AT']
 const PACK_BYTES = 12 * 1024
 
-/** Content of every image by its name; names with the same first letter share half of it. */
+/** Returns the content of an image by its name. Images whose names have the same first letter share half of it. */
 function contentOfName(name: string): Buffer {
   const shared = createRandom(name.charCodeAt(0)).bytes(12 * SMALL_CUTTER.block)
   const own = createRandom(Bun.hash.crc32(name)).bytes(12 * SMALL_CUTTER.block)
@@ -102,12 +102,12 @@ class World implements AsyncDisposable {
   /** Compares everything acknowledged with what the store returns. `damaged` images may be unreadable, but never wrong. */
   async check(damaged: ReadonlySet<string> = new Set()): Promise<void> {
     const names = await this.images.names()
-    for (const name of this.promises.published) if (!names.includes(name)) throw new Error(`image ${name} was published and is gone`)
-    for (const name of this.promises.removed) if (names.includes(name)) throw new Error(`image ${name} was removed and is there`)
+    for (const name of this.promises.published) if (!names.includes(name)) throw new Error(`image ${name} was published and is missing`)
+    for (const name of this.promises.removed) if (names.includes(name)) throw new Error(`image ${name} was removed and still exists`)
     for (const name of names) await this.#expectContent(name, this.images, contentOfName(name).length, damaged)
     const uploads = await this.uploads.names()
     for (const [name, offset] of this.promises.offsets) {
-      if (!uploads.includes(name)) throw new Error(`upload ${name} had ${offset} bytes and is gone`)
+      if (!uploads.includes(name)) throw new Error(`upload ${name} had ${offset} bytes and is missing`)
       await this.#expectContent(name, this.uploads, offset, damaged)
     }
   }
@@ -125,7 +125,7 @@ class World implements AsyncDisposable {
     if (!bytes.equals(contentOfName(name).subarray(0, manifest.imageLength))) throw new Error(`${name} has wrong bytes`)
   }
 
-  /** Expects that after a gc the store has exactly what its roots name. */
+  /** Expects that after a gc the store has exactly the slices that its roots reference. */
   async expectNoLeak(): Promise<void> {
     const report = await this.store.gc({ dryRun: false })
     const live = new Set<string>()
@@ -133,7 +133,8 @@ class World implements AsyncDisposable {
       for (const name of await folder.names()) for (const digest of digestsOf(await folder.read(name))) live.add(digest)
     const present = [...live].filter((hex) => this.store.missing([Buffer.from(hex, 'hex')]).length === 0)
     const { slices } = this.store.stats()
-    if (slices !== present.length) throw new Error(`after a gc the store holds ${slices} slices, ${present.length} of them needed: ${JSON.stringify(report)}`)
+    if (slices !== present.length)
+      throw new Error(`after a gc the store holds ${slices} slices, of which ${present.length} are referenced: ${JSON.stringify(report)}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,7 +142,7 @@ class World implements AsyncDisposable {
   }
 }
 
-/** Waits for both to end; throws the first error. */
+/** Waits for all promises, then throws the first error. */
 async function both(...work: Promise<unknown>[]): Promise<void> {
   for (const { status, reason } of (await Promise.allSettled(work)) as { status: string; reason?: unknown }[]) if (status === 'rejected') throw reason
 }
@@ -156,9 +157,9 @@ const copyOf = ({ published, removed, offsets }: Promises): Promises => ({
 
 interface Scenario {
   readonly name: string
-  /** Images that are stored before, in this order. */
+  /** Images that are stored before the scenario, in this order. */
   readonly before: readonly string[]
-  /** Done to the closed store before it is opened. */
+  /** Damages the closed store before it is opened. */
   readonly spoil?: (mount: string) => Promise<void>
   readonly rebuild?: boolean
   /** Names of images that `spoil` may have made unreadable. */
@@ -223,7 +224,7 @@ interface Prepared {
   readonly promises: Promises
 }
 
-/** Prepares the closed store that a scenario begins with. */
+/** Prepares the closed store with which a scenario starts. */
 async function prepare(scenario: Scenario, template: string): Promise<Prepared> {
   const promises = noPromises()
   {
@@ -300,7 +301,7 @@ async function fail(
   await world?.[Symbol.asyncDispose]().catch(() => {})
   if (fault === 'kill') {
     disk.revive()
-    // Another process relies on what the killed one wrote, and then the power fails.
+    // Another process relies on the writes of the killed one, and then the power fails.
     await using second = await World.open(folder, disk, promises)
     for (const name of ['a1', 'a2', 'b1', 'x1']) if (!(await second.images.names()).includes(name)) await second.upload(name)
     await second.check(new Set(scenario.damaged))
@@ -310,7 +311,7 @@ async function fail(
     await disk.losePower(random)
   }
   disk.revive()
-  // The index database is on another disk: it is left as it was, deleted, or replaced by an older one.
+  // The index database is on another disk: it is kept, deleted, or replaced by an older one.
   const state = join(folder, 'state')
   const fate = random.below(3)
   if (fate > 0) await rm(state, { recursive: true, force: true })

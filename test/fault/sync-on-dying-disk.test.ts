@@ -1,5 +1,5 @@
-// Sync onto a disk that dies: at every writing operation the target has either nothing of the image or all of it, and the
-// next attempt on a whole disk brings it.
+// Sync onto a disk that dies at every write operation: the target has either the whole image or none of it, and the next attempt on a
+// working disk copies it.
 
 import { expect, test } from 'bun:test'
 import { createPeerNetwork } from '../../agent/sync/peer-network.ts'
@@ -18,10 +18,10 @@ import { createMemoryTasks } from '../support/memory/memory-state.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
-/** Attempts at a dead disk follow one another at once. */
+/** A clock under which retries follow at once. */
 const HURRIED = { ...systemClock, sleep: async () => {} }
 
-/** One attempt by a target of its own, which is closed at the end. */
+/** Makes one attempt with a target of its own, which is closed at the end. */
 async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: string, look: (store: ImageStore, task: Task) => Promise<void>): Promise<void> {
   await using store = await openImageStore(folder, { disk, clock: HURRIED, roots: [{ list: () => sync.roots.list() }] })
   const { mount, catalogue, slices, log } = store
@@ -34,7 +34,7 @@ async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: str
   await look(store, await tasks.ended(task.id))
 }
 
-test('an image comes whole or not at all when the disk dies at the n-th operation', async () => {
+test('an image is copied whole or not at all when the disk dies at the n-th operation', async () => {
   await using sourceFolder = await createTemporaryFolder()
   await using source = await openImageStore(sourceFolder)
   await using server = await serveImages(source)
@@ -44,7 +44,7 @@ test('an image comes whole or not at all when the disk dies at the n-th operatio
   for (let isWhole = false; !isWhole && n < 100;) {
     n++
     await using folder = await createTemporaryFolder()
-    // The store exists before the disk begins to fail.
+    // The store exists before the disk starts to fail.
     await (await openImageStore(folder))[Symbol.asyncDispose]()
     const disk = createFailingDisk(createDisk())
     disk.failAfter(n)

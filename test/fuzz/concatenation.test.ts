@@ -1,4 +1,4 @@
-// Fuzzes concatenation: the Upload-Concat header, and the real uploads over a temporary store that answer it.
+// Fuzzes concatenation: the Upload-Concat header, and real uploads over a temporary store.
 
 import { afterAll, expect, test } from 'bun:test'
 import { parseConcat } from '../../agent/uploads/concatenation.ts'
@@ -11,7 +11,7 @@ import type { UploadServer } from '../support/agents/upload-server.ts'
 
 const ID = (i: number): string => `upl_${String(i).padStart(26, '0')}`
 
-/** The parts that a header names; undefined when it is refused as it should be. */
+/** Returns the parts that a header names; undefined when it is refused as it should be. */
 function parts(text: string): readonly string[] | undefined {
   try {
     const concat = parseConcat(text)
@@ -53,9 +53,9 @@ test(
 
 interface Scene {
   readonly server: UploadServer
-  /** URLs of uploads, of parts that are whole and of what is none. */
+  /** URLs of finished parts, of other uploads, and of things that are not uploads. */
   readonly urls: readonly string[]
-  /** Content of the parts that are whole, by id. */
+  /** Content of the finished parts by id. */
   readonly contents: ReadonlyMap<string, Uint8Array>
 }
 
@@ -95,7 +95,7 @@ test(
           scene = await openScene(random)
         }
         if (!scene) throw new Error('there is no server')
-        // What no HTTP client can send in a header is not met by the agent either.
+        // Text that no HTTP client can send in a header does not reach an agent either.
         const text = Buffer.from(input)
           .toString('latin1')
           .replaceAll(/[^\u0020-\u007e\u0080-\u00ff]/g, ' ')
@@ -115,12 +115,12 @@ async function checkConcat({ server, contents }: Scene, text: string, random: Ra
   const body = await answer.text()
   if (![201, 400, 404, 413].includes(answer.status)) throw new Error(`${text} was answered with ${answer.status}: ${body}`)
   if (answer.status !== 201) return true
-  if (!named) throw new Error(`${text} was refused by the parser and taken by the server`)
+  if (!named) throw new Error(`${text} was refused by the parser and accepted by the server`)
   const url = answer.headers.get('location') ?? ''
   if (!isPartial) {
     const whole = Buffer.concat(named.map((id) => contents.get(id) ?? missing(id)))
     const image = answer.headers.get('content-location')?.slice('/v1/images/'.length)
-    if (image === undefined) throw new Error(`${text} made no image`)
+    if (image === undefined) throw new Error(`${text} created no image`)
     if (Buffer.compare(server.content(image), whole) !== 0) throw new Error(`${text} does not have the bytes of its parts`)
   }
   const deleted = await server.ask('DELETE', url)
@@ -129,5 +129,5 @@ async function checkConcat({ server, contents }: Scene, text: string, random: Ra
 }
 
 function missing(id: string): never {
-  throw new Error(`a final upload was made of ${id}, which is not a whole part`)
+  throw new Error(`a final upload was created from ${id}, which is not a finished part`)
 }

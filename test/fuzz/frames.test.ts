@@ -1,4 +1,4 @@
-// Fuzzes frames of slices: the two decoders, the decompression of what they bring, and the intake of a delta upload.
+// Fuzzes frames of slices: the two decoders, the decompression of their slices, and the receiving side of a delta upload.
 
 import { afterAll, expect, test } from 'bun:test'
 import {
@@ -24,7 +24,7 @@ const BLOCK = 4096
 const LENGTH_MAX = 65_536
 const digestOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(new Bun.CryptoHasher('sha256').update(bytes).digest())
 
-/** The bytes of a slice: noise or text, few of them, so that references meet slices that are there. */
+/** Returns the bytes of a slice: noise or text, with few distinct values, so that references often name existing slices. */
 function content(random: Random): Uint8Array {
   const seed = random.below(6)
   const length = random.chance(0.8) ? BLOCK * (1 + random.below(3)) : 1 + random.below(BLOCK)
@@ -39,7 +39,7 @@ function sliceFrame(random: Random): Uint8Array {
   return joined(encodeFrameHeader({ digest, length: bytes.byteLength, codec: stored === bytes ? CODEC_RAW : CODEC_ZSTD, stored }), stored)
 }
 
-/** A stream of frames, most of them right. */
+/** Returns a stream of frames, most of which are valid. */
 function frames(random: Random): Uint8Array {
   const parts = Array.from({ length: random.below(6) }, () => {
     const kind = random.below(4)
@@ -59,7 +59,7 @@ const encode = (frame: UploadFrame): Uint8Array =>
     ? joined(encodeFrameHeader(frame.frame), frame.frame.stored)
     : encodeReferenceFrame(frame.kind === 'zeros' ? null : frame.digest, frame.length)
 
-/** Frames of a stream in pieces, and whether it was refused, ended or is incomplete. */
+/** Decodes the frames of a stream in pieces, and returns whether it was refused, ended or is incomplete. */
 function read(pieces: readonly Uint8Array[]): { frames: UploadFrame[]; end: 'ended' | 'open' | 'refused' } {
   const reader = createFrameReader(LENGTH_MAX)
   const found: UploadFrame[] = []
@@ -75,7 +75,7 @@ function read(pieces: readonly Uint8Array[]): { frames: UploadFrame[]; end: 'end
 async function checkSlice({ digest: _digest, ...stored }: SliceFrame): Promise<void> {
   try {
     const bytes = await sliceBytes(stored)
-    if (bytes.byteLength !== stored.length) throw new Error(`${bytes.byteLength} bytes of a slice of ${stored.length}`)
+    if (bytes.byteLength !== stored.length) throw new Error(`${bytes.byteLength} bytes for a slice of ${stored.length}`)
   } catch (error) {
     if (!(error instanceof SliceBytesInvalid)) throw error
   }
@@ -94,9 +94,9 @@ test(
         const whole = read([input])
         const encoded = joined(...whole.frames.map(encode), ...(whole.end === 'ended' ? [encodeEndFrame()] : []))
         if (Buffer.compare(encoded, input.subarray(0, encoded.byteLength)) !== 0) throw new Error('accepted frames do not encode to the same bytes')
-        if (whole.end === 'ended' && encoded.byteLength !== input.byteLength) throw new Error('bytes behind the end frame were accepted')
+        if (whole.end === 'ended' && encoded.byteLength !== input.byteLength) throw new Error('bytes after the end frame were accepted')
         const again = read(inPieces(input, random))
-        if (!Bun.deepEquals(again, whole)) throw new Error('the same bytes in other pieces give other frames')
+        if (!Bun.deepEquals(again, whole)) throw new Error('the same bytes in other pieces decode to other frames')
         for (const frame of whole.frames) if (frame.kind === 'slice') await checkSlice(frame.frame)
         if (whole.frames.every(({ kind }) => kind === 'slice')) await checkStream(input, whole, random)
         return whole.end !== 'refused'
@@ -107,7 +107,7 @@ test(
   FUZZ_TIMEOUT_MS,
 )
 
-/** The decoder of an answer must agree with that of an upload, but for frames without bytes, which an answer never has. */
+/** Compares the decoder of a response with that of an upload. They differ only in frames without bytes, which a response never has. */
 async function checkStream(input: Uint8Array, whole: ReturnType<typeof read>, random: Random): Promise<void> {
   const source = async function* (): AsyncGenerator<Uint8Array> {
     yield* inPieces(input, random)
@@ -120,7 +120,7 @@ async function checkStream(input: Uint8Array, whole: ReturnType<typeof read>, ra
     if (whole.end === 'ended') throw new Error('one decoder refuses what the other accepts', { cause: error })
     return
   }
-  if (whole.end === 'open') throw new Error('a stream without its end frame was taken for whole')
+  if (whole.end === 'open') throw new Error('a stream without its end frame was accepted as complete')
   for (const [i, frame] of found.entries())
     if (!Bun.deepEquals(whole.frames[i], { kind: 'slice', frame })) throw new Error('two decoders read different frames')
 }
@@ -139,7 +139,7 @@ test(
       make: frames,
       isSlow: true,
       async run(input, random) {
-        // A new server now and then: its slices, journals and log stay otherwise.
+        // Use a new server from time to time, because slices, journals and log accumulate.
         if (uses++ % 500 === 0) {
           await server?.[Symbol.asyncDispose]()
           server = await startUploadServer()
@@ -167,9 +167,9 @@ async function checkIntake(server: UploadServer, input: Uint8Array, random: Rand
   if (![204, 400, 409, 413, 422].includes(answer.status)) throw new Error(`a body of frames was answered with ${answer.status}: ${text}`)
   const head = await server.ask('HEAD', url)
   const offset = Number(head.headers.get('upload-offset'))
-  if (offset > Math.min(covered, length)) throw new Error(`${offset} bytes count of ${covered} that came`)
-  // A body without any byte is a request like any other (tus 1.0.0, "PATCH").
-  if (answer.status === 204 && known.end !== 'ended' && input.byteLength > 0) throw new Error('a body without its end frame was taken for whole')
+  if (offset > Math.min(covered, length)) throw new Error(`${offset} bytes are stored of ${covered} that were sent`)
+  // An empty body is valid (tus 1.0.0, "PATCH").
+  if (answer.status === 204 && known.end !== 'ended' && input.byteLength > 0) throw new Error('a body without its end frame was accepted as complete')
   const image = head.headers.get('content-location')?.slice('/v1/images/'.length)
   if ((offset === length) !== (image !== undefined)) throw new Error(`an upload of ${offset} of ${length} bytes has the image ${image}`)
   if (image !== undefined) {

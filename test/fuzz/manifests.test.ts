@@ -1,4 +1,4 @@
-// Fuzzes manifests, in memory and in files: bytes on the mount path and from other stores.
+// Fuzzes manifests in memory and in files, as read from the mount path and from other stores.
 
 import { expect, test } from 'bun:test'
 import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, MANIFEST_TRAILER_BYTES } from '../../protocol/manifest.ts'
@@ -23,7 +23,7 @@ async function encoded(random: Random): Promise<Uint8Array> {
   return (await encodeManifest(entries(random))).manifest.bytes
 }
 
-/** Seals bytes as a manifest is sealed, so that what is wrong inside is met and not the digest. */
+/** Writes the digest of the rest into the trailer of a manifest, so that the decoder reaches errors behind the digest check. */
 function sealed(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const own = new Uint8Array(bytes)
   const end = own.byteLength - MANIFEST_TRAILER_BYTES
@@ -68,7 +68,7 @@ test(
   FUZZ_TIMEOUT_MS,
 )
 
-/** What is refused in memory is refused in a file, whether it is opened or walked. */
+/** Checks that bytes refused in memory are also refused in a file, when it is opened or walked. */
 async function checkRefused(bytes: Uint8Array): Promise<void> {
   for (const read of [() => openManifest(memoryManifestFile(bytes), HASHES), () => Array.fromAsync(walkManifest(memoryManifestFile(bytes), HASHES))]) {
     try {
@@ -77,14 +77,14 @@ async function checkRefused(bytes: Uint8Array): Promise<void> {
       if (!(error instanceof ManifestInvalid)) throw error
       continue
     }
-    throw new Error('a manifest in a file was accepted and in memory refused')
+    throw new Error('a manifest was accepted in a file and refused in memory')
   }
 }
 
-/** What is accepted in memory is the same in a file. */
+/** Checks that bytes accepted in memory decode to the same manifest in a file. */
 async function checkFile(bytes: Uint8Array, { manifest, digest }: Awaited<ReturnType<typeof decodeManifest>>): Promise<void> {
   const opened = await openManifest(memoryManifestFile(bytes), HASHES)
-  if (opened.digest !== digest || opened.manifest.count !== manifest.count) throw new Error('a manifest in a file is another one')
+  if (opened.digest !== digest || opened.manifest.count !== manifest.count) throw new Error('a manifest differs in a file')
   const blocks = await Array.fromAsync(opened.manifest.blocks())
   const found = blocks.flatMap((block) => [...manifestEntries(block)])
   if (!Bun.deepEquals(found, [...manifestEntries(manifest)])) throw new Error('a manifest in a file has other entries')

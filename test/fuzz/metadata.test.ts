@@ -37,12 +37,12 @@ function header(random: Random): Uint8Array {
   return Buffer.from(pairs.join(random.pick([',', ', ', ',,'])), 'latin1')
 }
 
-/** The header as it was sent, whatever is wrong with it. */
+/** Encodes values as a header, valid or not. */
 function encode(values: ReadonlyMap<string, Uint8Array>): string {
   return [...values].map(([key, value]) => (value.byteLength === 0 ? key : `${key} ${Buffer.from(value).toString('base64')}`)).join(',')
 }
 
-/** What a function gives; undefined when it refuses its input as it should. Any other error is a finding. */
+/** Returns the result of a function; undefined when it refuses its input as it should. Any other error is a finding. */
 function accepted<Result>(run: () => Result): Result | undefined {
   try {
     return run()
@@ -68,7 +68,7 @@ test(
         if (!values) return false
         if (!Bun.deepEquals(parseMetadata(encode(values)), values)) throw new Error('values do not survive encoding')
         const description = accepted(() => describeUpload(values, 'upl_1'))
-        if (description && !Bun.deepEquals(imageDraftSchema.parse(description.draft), description.draft)) throw new Error('a draft is not one of its schema')
+        if (description && !Bun.deepEquals(imageDraftSchema.parse(description.draft), description.draft)) throw new Error('a draft does not match its schema')
         return true
       },
     })
@@ -108,7 +108,7 @@ const IMAGE: Image = imageSchema.parse({
 const HEAD_LENGTH = '{"format":1,"digest":"'.length
 const VALUE_AT = HEAD_LENGTH + DIGEST.length + '","image":'.length
 
-/** Puts the right digest in front of the value, so that what is wrong inside is met. */
+/** Puts the correct digest in front of the value, so that the decoder reaches errors behind the digest check. */
 function sealed(input: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(input)
   if (bytes.length > VALUE_AT + 2) bytes.write(`sha256:${Bun.SHA256.hash(bytes.subarray(VALUE_AT, -2), 'hex')}`, HEAD_LENGTH, 'latin1')

@@ -1,5 +1,5 @@
-// The table of costs is whole: every request of the interface has a kind, every kind stands in the document with the same
-// figures, and every kind is attacked.
+// The table of costs is complete: every request of the interface has a kind, every kind is documented with the same figures, and every
+// kind is attacked.
 
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { BUDGETS } from './budgets.ts'
 const METHODS = new Set(['get', 'head', 'post', 'put', 'patch', 'delete', 'options'])
 const MIB = 1024 * 1024
 
-/** Cells of each row of the table in docs/internals/request-costs.md, by kind. */
+/** Returns the cells of each row of the table in docs/internals/request-costs.md, by kind. */
 function documentedRows(): Map<string, string[]> {
   const section = readFileSync('docs/internals/request-costs.md', 'utf8')
   const rows = section.split('\n').filter((line) => /^\| (?!kind|-)/.test(line))
@@ -28,7 +28,7 @@ function documentedRows(): Map<string, string[]> {
 }
 
 describe('budgets', () => {
-  test('cover every operation of the interface, and no other', async () => {
+  test('cover exactly the operations of the interface', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const document = (await (await fetch(`${agent.url}/v1/openapi.json`, { headers: agent.headers() })).json()) as OpenApiDocument

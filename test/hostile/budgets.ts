@@ -1,4 +1,4 @@
-// What one request of each kind may cost at most, and which requests are of which kind: docs/internals/request-costs.md as data. The suites in
+// The most that one request of each kind may cost, and the kinds of each request: docs/internals/request-costs.md as data. The suites in
 // this folder drive every kind to its limit.
 
 const MIB = 1024 * 1024
@@ -10,9 +10,9 @@ export interface Budget {
   readonly operations: readonly string[]
   /** Memory that one request may hold, in bytes. */
   readonly memoryBytes: number
-  /** Bytes that one request may leave on disk; `promised` for those that are promised by the space above the reserve first. */
+  /** Bytes that one request may leave on disk; `promised` when the space above the reserve must be promised first. */
   readonly disk: number | 'promised'
-  /** Longest time in milliseconds that one request may keep the event loop without a pause. */
+  /** Longest time that one request may block the event loop, in milliseconds. */
   readonly loopMs: number
 }
 

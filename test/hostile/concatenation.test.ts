@@ -1,5 +1,5 @@
-// A part of 200,000 slice references (10 MB on the wire), named as often as a header allows: what one client could make of it in
-// memory, on the disk and of the next start.
+// A part of 200,000 slice references (10 MB on the wire), named as often as a header allows: its cost in memory, on disk and at the next
+// start is bounded.
 
 import { expect, test } from 'bun:test'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -19,7 +19,7 @@ const REFERENCES = 200_000
 /** As many as fit into a header block of 16 KiB. */
 const NAMED_TIMES = 340
 const ENTRIES = REFERENCES * CONCAT_REPEATS_MAX
-/** What the agent may take beyond its memory before: the manifest that inspection reads, with room for garbage. */
+/** Most memory above that before the attack: the manifest that inspection reads, and garbage that is not collected yet. */
 const MEMORY_BYTES_MAX = 3 * manifestLength(ENTRIES) + 256 * MIB
 /** Journals of part and final upload, and the manifest. */
 const DISK_BYTES_MAX = 36 * (REFERENCES + ENTRIES) + manifestLength(ENTRIES) + 64 * MIB
@@ -30,7 +30,7 @@ const OFFSET = { 'Content-Type': 'application/offset+octet-stream' }
 const send = (agent: AgentProcess, method: string, path: string, headers: Record<string, string>, body?: Uint8Array<ArrayBuffer>): Promise<Response> =>
   fetch(`${agent.url}${path}`, { method, headers: agent.headers({ ...TUS, ...headers }), ...(body && { body }) })
 
-/** Highest resident memory of a process, in bytes. */
+/** Returns the highest resident memory of a process, in bytes. */
 const memoryPeak = (pid: number): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
 const diskBytes = (folder: string): number =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce((sum, name) => {
@@ -38,7 +38,7 @@ const diskBytes = (folder: string): number =>
     return sum + (stat?.isFile() ? stat.size : 0)
   }, 0)
 
-test('many references named many times are refused, and as many as are allowed cost bounded memory and disk', async () => {
+test('too many references are refused, and the most that are allowed cost bounded memory and disk', async () => {
   await using folder = await createTemporaryFolder()
   await using agent = await startAgent(folder.path)
   const slice = new Uint8Array(createRandom(1).bytes(SLICE_BYTES))

@@ -1,4 +1,4 @@
-// Connections: many, slow, and full of requests.
+// Many connections, slow connections, and connections full of requests.
 
 import { afterAll, beforeAll, describe, test } from 'bun:test'
 import { expectHarmless } from './expect-siege.ts'
@@ -38,7 +38,7 @@ describe('connections', () => {
     })
   })
 
-  test('with bodies that trickle', async () => {
+  test('with slow bodies', async () => {
     await expectHarmless(castle, 'write', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       const connections = await Promise.all(Array.from({ length: 20 }, () => connectRaw(url)))
@@ -59,7 +59,7 @@ describe('connections', () => {
       await connection.write(requestHead('GET /v1/store', headers('viewer')).repeat(1000))
       await connection.write(requestHead('GET /v1/store', headers('viewer', { Connection: 'close' })))
       while (!connection.isClosed()) await Bun.sleep(5)
-      // What one packet costs, eight at once; a flood of connections is for a proxy in front to limit.
+      // Eight clients, each with one packet of requests at a time. Limiting a flood of connections is the task of a proxy.
       await Bun.sleep(200)
     })
   })

@@ -1,4 +1,4 @@
-// The one judgement of an attack: within its budget, and no honest client noticed.
+// Judges an attack: it must stay within its budget and must not affect an honest client.
 
 import { expect } from 'bun:test'
 import { BUDGETS } from './budgets.ts'
@@ -6,19 +6,19 @@ import type { RequestKind } from './budgets.ts'
 import { ATTACKERS, BASE_BYTES_MAX, HONEST_BYTES_MAX, isConclusive } from './siege.ts'
 import type { Attacker, Castle, SiegeReport } from './siege.ts'
 
-/** Longest time until health answers, at the 99th percentile, in milliseconds. */
+/** Longest time until a health response, at the 99th percentile, in milliseconds. */
 const HEALTH_P99_MS_MAX = 100
-/** A machine that is busy with something else delays health too; the delay that an attack causes comes back each time. */
+/** Most attempts. A busy machine delays health too, but only the delay that an attack causes recurs in each attempt. */
 const ATTEMPTS_MAX = 3
 
-/** The longest time on this machine: time for which the event loop waited for a core is not the attack's. */
+/** Returns the longest time on this machine. Time that the event loop waited for a core is not caused by the attack. */
 function healthMsMax({ waitFactor }: SiegeReport): number {
   return HEALTH_P99_MS_MAX * waitFactor
 }
 
 /**
  * Runs an attack and expects it to stay within the budget of its kind: memory of eight at once, disk, health, and the honest
- * client's uploads and downloads. Gives the report for what else a test wants to know.
+ * client's uploads and downloads. Returns the report for further expectations.
  */
 export async function expectHarmless(castle: Castle, kind: RequestKind, attack: (attacker: Attacker) => Promise<void>): Promise<SiegeReport> {
   const { memoryBytes } = BUDGETS[kind]

@@ -1,4 +1,4 @@
-// JSON bodies and lists: as large, as deep and as slow as they may be.
+// JSON bodies and lists at their limits of length, depth and time.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createConnection } from 'node:net'
@@ -21,10 +21,10 @@ describe('JSON bodies', () => {
     return response.status
   }
   const bodies: Record<string, string> = {
-    'nested as deep as they are long': '['.repeat(MIB),
-    'with as many members as fit': `{${Array.from({ length: 80_000 }, (_, i) => `"m${i}":0`).join(',')}}`,
+    'nested as deeply as their length allows': '['.repeat(MIB),
+    'with the most members that fit': `{${Array.from({ length: 80_000 }, (_, i) => `"m${i}":0`).join(',')}}`,
     'that are one long string': `"${'\\u0041'.repeat(MIB / 6 - 1)}"`,
-    'with as many digests as fit': JSON.stringify({ digests: Array.from({ length: 14_000 }, (_, i) => `sha256:${i.toString(16).padStart(64, '0')}`) }),
+    'with the most digests that fit': JSON.stringify({ digests: Array.from({ length: 14_000 }, (_, i) => `sha256:${i.toString(16).padStart(64, '0')}`) }),
   }
   for (const [name, body] of Object.entries(bodies)) {
     test(`${name} are refused and cost little`, async () => {
@@ -57,12 +57,12 @@ describe('lists', () => {
   let castle: Castle
   beforeAll(async () => {
     castle = await openCastle()
-    // As many tasks and events as a script makes in a minute.
+    // The number of tasks and events that a script creates in a minute.
     for (let i = 0; i < 300; i++) await castle.agent.client.schedules.run('expire')
   })
   afterAll(() => castle[Symbol.asyncDispose]())
 
-  test('of the longest pages, again and again', async () => {
+  test('of the longest pages, repeatedly', async () => {
     await expectHarmless(castle, 'list', async ({ url, headers }) => {
       for (const path of ['/v1/tasks', '/v1/events', '/v1/images', '/v1/files', '/v1/files?path=images']) {
         const response = await fetch(`${url}${path}${path.includes('?') ? '&' : '?'}limit=1000`, { headers: headers('operator') })

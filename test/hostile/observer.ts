@@ -1,6 +1,6 @@
-// An honest client beside an attack, in a process of its own so that the attacker's event loop does not delay it. It asks
-// for health every few milliseconds and uploads and downloads small images one after the other until standard input ends.
-// It prints a line for each image that made the round trip and for every fifty answers of health, and at the end what it saw as one JSON object.
+// An honest client that runs during an attack, in a process of its own so that the attacker's event loop does not delay it. It requests
+// health every few milliseconds and uploads and downloads small images one after the other until standard input ends. It prints a line for
+// each completed round trip and for every fifty health responses, and at the end its observation as one JSON object.
 //
 //   bun test/hostile/observer.ts URL TOKEN
 
@@ -8,20 +8,20 @@ import { createAgentClient } from '../../protocol/client.ts'
 import { createRandom } from '../support/properties.ts'
 import { until } from '../support/until.ts'
 
-/** What the honest client saw. */
+/** What the honest client observed. */
 export interface Observation {
-  /** Time until the answer of each health request, in milliseconds. */
+  /** Time until the response to each health request, in milliseconds. */
   readonly healthMs: readonly number[]
-  /** Images that were sent, became available and came back with the same bytes. */
+  /** Images that were uploaded, became available and were downloaded with the same bytes. */
   readonly roundTrips: number
-  /** What went wrong, each in one sentence. */
+  /** Errors, each in one sentence. */
   readonly failures: readonly string[]
 }
 
 const HEALTH_PAUSE_MS = 10
-/** Answers of health for each line that tells of them. */
+/** Health responses for each printed line. */
 export const HEALTH_ANSWERS_PER_LINE = 50
-/** Length of an image that makes the round trip, in bytes; its bytes are random. */
+/** Length of an image of a round trip, in bytes; its bytes are random. */
 export const IMAGE_BYTES = 1024 * 1024
 
 const [url = '', token = ''] = process.argv.slice(2)
@@ -63,7 +63,7 @@ async function roundTrip(): Promise<void> {
   const id = created.headers.get('content-location')?.split('/').at(-1) ?? ''
   await until('the image is available', async () => (await client.images.get(id)).status === 'available', 60_000)
   const content = await fetch(`${url}/v1/images/${id}/content`, { headers })
-  if (!Buffer.from(await content.arrayBuffer()).equals(bytes)) throw new Error('the download differs from what was sent')
+  if (!Buffer.from(await content.arrayBuffer()).equals(bytes)) throw new Error('the download differs from the upload')
 }
 
 async function transfer(): Promise<void> {

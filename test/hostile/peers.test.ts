@@ -1,4 +1,4 @@
-// Sync from a source that is hostile: answers without end, answers that expand, and answers that trickle.
+// Sync from a hostile source: endless responses, responses that expand, and slow responses.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { zstdCompressSync } from 'node:zlib'
@@ -15,16 +15,16 @@ import type { Attacker, Castle } from './siege.ts'
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Answers of a source by path; what it does not name is answered as an agent would. */
+/** Responses of a source by kind of request; other requests are answered as by an agent. */
 type Lies = Readonly<Partial<Record<'image' | 'manifest' | 'fetch', (image: Image) => Response>>>
 
 interface Liar extends AsyncDisposable {
   readonly url: string
-  /** How often each of its answers was asked for. */
+  /** How often each kind was requested. */
   readonly asked: Readonly<Record<string, number>>
 }
 
-/** A source whose images all look like the template, each with an id of its own. */
+/** Starts a source whose images are all copies of the template, each with an id of its own. */
 function startLiar(template: Image, store: unknown, manifest: { readonly bytes: Uint8Array<ArrayBuffer>; readonly digest: string }, lies: Lies): Liar {
   const asked: Record<string, number> = { image: 0, manifest: 0, fetch: 0 }
   const server = Bun.serve({
@@ -50,7 +50,7 @@ function startLiar(template: Image, store: unknown, manifest: { readonly bytes: 
   return { url: `http://127.0.0.1:${server.port}`, asked, [Symbol.asyncDispose]: () => server.stop(true) }
 }
 
-/** A body that goes on for ever in pieces of this length, with a pause between them. */
+/** Returns an endless body in pieces of this length, with a pause between them. */
 function endless(pieceBytes: number, pauseMs: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   const piece = new Uint8Array(pieceBytes).fill(0x20)
   return new ReadableStream({
@@ -106,10 +106,10 @@ describe('a source', () => {
   test('whose manifest never ends', () =>
     besiege({ manifest: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
 
-  test('whose answers trickle', () =>
+  test('whose responses are slow', () =>
     besiege({ manifest: () => new Response(endless(1, 1000), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
 
-  test('whose slices expand to far more than they say', () => {
+  test('whose slices expand to far more than their declared length', () => {
     const bomb = zstdCompressSync(new Uint8Array(4 * MIB).fill(3))
     const stored = new Uint8Array(Buffer.concat(Array.from({ length: Math.floor((120 * KIB) / bomb.byteLength) }, () => bomb)))
     const header = encodeFrameHeader({ digest, length: block.byteLength, codec: CODEC_ZSTD, stored })
@@ -117,6 +117,6 @@ describe('a source', () => {
     return besiege({ fetch: () => new Response(body, { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch')
   })
 
-  test('whose slices are not those that were asked for', () =>
+  test('whose slices are not the requested ones', () =>
     besiege({ fetch: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch'))
 })

@@ -1,4 +1,4 @@
-// What anybody on the network can do without a token.
+// Requests without a token, from any client on the network.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { expectHarmless } from './expect-siege.ts'
@@ -12,13 +12,13 @@ describe('without a token', () => {
   })
   afterAll(() => castle[Symbol.asyncDispose]())
 
-  test('health asked as fast as it answers', async () => {
+  test('health requests without a pause', async () => {
     await expectHarmless(castle, 'public', async ({ url }) => {
       for (let i = 0; i < 50; i++) await (await fetch(`${url}/v1/health`)).arrayBuffer()
     })
   })
 
-  test('tokens and links that are guessed', async () => {
+  test('guessed tokens and links', async () => {
     await expectHarmless(castle, 'public', async ({ url, index }) => {
       for (let i = 0; i < 20; i++) {
         const guess = `slipway_${index}_${i}_${'x'.repeat(1900)}`

@@ -1,4 +1,4 @@
-// Downloads: ranges that cost more to plan than to send, and readers that do not read.
+// Downloads: ranges that cost more to plan than to send, and clients that do not read.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createRandom } from '../support/properties.ts'
@@ -10,7 +10,7 @@ import type { Attacker, Castle } from './siege.ts'
 
 const MIB = 1024 * 1024
 const IMAGE_BYTES = 32 * MIB
-/** Connections of one attacker that read nothing. */
+/** Connections of one attacker that do not read. */
 const STALLED = 12
 
 describe('a download', () => {
@@ -51,7 +51,7 @@ describe('a download', () => {
     })
   })
 
-  test('that nobody reads', async () => {
+  test('that the client does not read', async () => {
     await expectHarmless(castle, 'content', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < STALLED; i++) {
@@ -62,7 +62,7 @@ describe('a download', () => {
     })
   })
 
-  test('of facts, as fast as they are answered', async () => {
+  test('of facts without a pause', async () => {
     await expectHarmless(castle, 'read', async ({ url, headers }) => {
       for (const path of ['/v1/store', '/v1/images/large', '/v1/schedules', '/v1/openapi.json', '/metrics']) {
         const response = await fetch(url + path, { headers: headers('viewer') })
@@ -72,7 +72,7 @@ describe('a download', () => {
     })
   })
 
-  test('of what deleting every image would free', async () => {
+  test('of the space that deleting each image would free', async () => {
     const { items } = await castle.agent.client.images.list({ limit: 100 })
     const body = JSON.stringify({ images: items.map(({ id }) => id) })
     await expectHarmless(castle, 'unique size', async ({ url, headers }) => {
@@ -82,7 +82,7 @@ describe('a download', () => {
     })
   })
 
-  test('of the manifest that nobody reads', async () => {
+  test('of the manifest that the client does not read', async () => {
     await expectHarmless(castle, 'manifest', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < STALLED; i++) {
@@ -93,7 +93,7 @@ describe('a download', () => {
     })
   })
 
-  test('of files that nobody reads', async () => {
+  test('of files that the client does not read', async () => {
     const [pack = ''] = (await castle.agent.client.files.list('packs')).items.map(({ name }) => name)
     const [file = ''] = (await castle.agent.client.files.list(`packs/${pack}`)).items.map(({ name }) => name)
     await expectHarmless(castle, 'file', async ({ url, headers, signal }) => {
@@ -108,7 +108,7 @@ describe('a download', () => {
 })
 
 describe('event streams', () => {
-  test('of one viewer do not take those of another', async () => {
+  test('of one viewer do not use up the streams of another client', async () => {
     await using castle = await openCastle()
     await expectHarmless(castle, 'event stream', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()

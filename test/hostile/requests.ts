@@ -1,4 +1,4 @@
-// Requests that attackers make: an upload, and raw bytes on a connection of their own.
+// Requests of attackers: uploads, and raw bytes on a connection.
 
 import { createConnection } from 'node:net'
 import type { Socket } from 'node:net'
@@ -6,7 +6,7 @@ import type { Attacker } from './siege.ts'
 
 const TUS = { 'tus-resumable': '1.0.0' }
 
-/** Creates an upload and gives its status and address. */
+/** Creates an upload and returns its status and address. */
 export async function createUpload(
   { url, headers }: Attacker,
   more: Readonly<Record<string, string>>,
@@ -20,7 +20,7 @@ export async function createUpload(
   }
 }
 
-/** Sends one PATCH. Status 0 when the connection was closed while the body was being sent, as a refusal may do. */
+/** Sends one PATCH. Returns status 0 when the connection was closed while the body was being sent, which a refusal may do. */
 export async function patchUpload(
   { headers }: Attacker,
   address: string,
@@ -41,7 +41,7 @@ export async function patchUpload(
   }
 }
 
-/** Removes an upload, so that the attackers may make another one. */
+/** Removes an upload, so that the attackers may create another one. */
 export async function removeUpload({ headers }: Attacker, address: string): Promise<void> {
   await (await fetch(address, { method: 'DELETE', headers: headers('uploader', TUS) })).arrayBuffer()
 }
@@ -51,11 +51,11 @@ export interface RawConnection extends Disposable {
   readonly socket: Socket
   readonly received: () => number
   readonly isClosed: () => boolean
-  /** Sends bytes; resolves when the operating system took them, or the connection is closed. */
+  /** Sends bytes; resolves when the operating system has accepted them, or the connection is closed. */
   write(bytes: string | Uint8Array): Promise<void>
 }
 
-/** Connects; with `isReading` false nothing is ever taken from the socket. */
+/** Connects. With `isReading` false nothing is ever read from the socket. */
 export async function connectRaw(url: string, isReading = true): Promise<RawConnection> {
   const { hostname, port } = new URL(url)
   const socket = createConnection({ host: hostname, port: Number(port) })
@@ -77,7 +77,7 @@ export async function connectRaw(url: string, isReading = true): Promise<RawConn
   }
 }
 
-/** The head of a request as it goes over the wire. */
+/** Returns the head of a request as it is sent. */
 export function requestHead(line: string, headers: Readonly<Record<string, string>>): string {
   return `${line} HTTP/1.1\r\nHost: x\r\n${Object.entries(headers)
     .map(([name, value]) => `${name}: ${value}\r\n`)

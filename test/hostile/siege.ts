@@ -1,5 +1,5 @@
-// Runs one attack against a real agent with eight clients at once, beside an honest client, and tells what it cost:
-// memory, disk, the latency of health, and whether the honest client got its work done.
+// Runs one attack against a real agent with eight concurrent clients, in parallel with an honest client, and measures its cost:
+// memory, disk, the latency of health, and the completed work of the honest client.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { setPriority } from 'node:os'
@@ -13,18 +13,18 @@ import type { Observation } from './observer.ts'
 
 /** Clients that attack at the same time. */
 export const ATTACKERS = 8
-/** An attack lasts until the honest client has done so many round trips and asked for health so often, within these times in milliseconds. */
+/** An attack lasts until the honest client has completed this many round trips and health requests, within these times in milliseconds. */
 const ROUND_TRIPS_MIN = 3
 const HEALTH_ANSWERS_MIN = 100
 const SIEGE_MS_MIN = 2500
 const SIEGE_MS_MAX = 30_000
 
-/** Nice values: the honest client measures the agent and not how busy the machine is. */
+/** Nice values, so that the honest client measures the agent and not the load of the machine. */
 const ATTACKERS_NICE = 10
 const HONEST_NICE = -10
 
 const MIB = 1024 * 1024
-/** Memory of an agent that serves nobody, and what the honest client's two transfers may take (DESIGN, "Workers"). */
+/** Memory of an idle agent, and of the honest client's two transfers (DESIGN, "Workers"). */
 export const BASE_BYTES_MAX = 256 * MIB
 export const HONEST_BYTES_MAX = 2 * 64 * MIB
 
@@ -41,20 +41,20 @@ export interface Attacker {
 
 export interface SiegeReport extends Observation {
   readonly healthP99Ms: number
-  /** How many times longer the event loop took than its CPU time, because it waited for a core: 1 on a machine with nothing else to do. */
+  /** Elapsed time of the event loop divided by its CPU time: 1 on an idle machine, more when it had to wait for a core. */
   readonly waitFactor: number
   readonly memoryBytesMax: number
-  /** Bytes that files grew by, without the images of the honest client. */
+  /** Growth of all files in bytes, without the images of the honest client. */
   readonly diskBytes: number
 }
 
 export interface Castle extends AsyncDisposable {
   readonly agent: AgentProcess
-  /** Lets every attacker do the same again and again until the honest client has done its work. */
+  /** Repeats the attack in every attacker until the honest client has completed its work. */
   besiege(attack: (attacker: Attacker) => Promise<void>): Promise<SiegeReport>
 }
 
-/** Starts an agent with its own store and makes tokens for the attackers and for the honest client. */
+/** Starts an agent with its own store and creates tokens for the attackers and for the honest client. */
 export async function openCastle(config = ''): Promise<Castle> {
   const stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
@@ -74,7 +74,7 @@ export async function openCastle(config = ''): Promise<Castle> {
       stderr: 'inherit',
     })
     setPriorityOf(observer.pid, HONEST_NICE)
-    // Attackers are on other machines: they must not take the agent's share of this one.
+    // Real attackers run on other machines, so these must not compete with the agent for the CPU.
     setPriorityOf(process.pid, ATTACKERS_NICE)
     setPriorityOf(agent.pid, 0)
     const honestWork = listen(observer.stdout)
@@ -102,14 +102,14 @@ export async function openCastle(config = ''): Promise<Castle> {
       healthP99Ms: quantile(observation.healthMs, 0.99),
       waitFactor: waitFactorBetween(scheduledBefore, schedulingOf(agent.pid)),
       memoryBytesMax: residentBytesMax(agent.pid),
-      // The last round trip may have been cut short.
+      // The last round trip may be incomplete.
       diskBytes: bytesBelow(folder.path) - diskBefore - (observation.roundTrips + 1) * IMAGE_BYTES,
     }
   }
   return { agent, besiege, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-/** Follows what the honest client prints. */
+/** Reads the output of the honest client. */
 function listen(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): { isEnough(): boolean; readonly observation: Promise<Observation> } {
   let roundTrips = 0
   let healthAnswers = 0
@@ -126,18 +126,18 @@ function listen(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): { isEnough(): 
     }
     throw new Error('the honest client ended without a report')
   })()
-  // A siege that fails for another reason does not wait for the report.
+  // After another failure nothing waits for the report.
   observation.catch(() => {})
   return { isEnough: () => roundTrips >= ROUND_TRIPS_MIN && healthAnswers >= HEALTH_ANSWERS_MIN, observation }
 }
 
-/** Value below which this part of the numbers lies. */
+/** Returns the value below which this fraction of the numbers is. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.POSITIVE_INFINITY
 }
 
-/** Whether enough honest work was done for the figures to mean something. */
+/** Returns whether the honest client completed enough work for the figures to be meaningful. */
 export function isConclusive({ roundTrips, healthMs }: SiegeReport): boolean {
   return roundTrips >= ROUND_TRIPS_MIN && healthMs.length >= HEALTH_ANSWERS_MIN
 }
@@ -147,7 +147,7 @@ interface Scheduling {
   readonly waitNs: number
 }
 
-/** Time that the main thread of a process ran, and waited for a core (Linux, schedstat). */
+/** Returns the time that the main thread of a process ran, and that it waited for a core (Linux, schedstat). */
 function schedulingOf(pid: number): Scheduling {
   const [runNs = 0, waitNs = 0] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ').map(Number)
   return { runNs, waitNs }
@@ -158,16 +158,16 @@ function waitFactorBetween(before: Scheduling, after: Scheduling): number {
   return runNs === 0 ? 1 : (runNs + after.waitNs - before.waitNs) / runNs
 }
 
-/** Sets the nice value of a process. Only root may lower it; without that right the figures are a little worse. */
+/** Sets the nice value of a process. Only root may lower it; for other users the figures are slightly worse. */
 function setPriorityOf(pid: number, nice: number): void {
   try {
     setPriority(pid, nice)
   } catch {
-    // Not allowed, or the process has ended: nothing depends on it but the figures.
+    // Not permitted, or the process has ended. Only the precision of the figures depends on it.
   }
 }
 
-/** Length of all files below a folder. */
+/** Returns the length of all files below a folder. */
 export function bytesBelow(folder: string): number {
   let bytes = 0
   for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
@@ -175,7 +175,7 @@ export function bytesBelow(folder: string): number {
     try {
       bytes += statSync(join(entry.parentPath, entry.name)).size
     } catch {
-      // Removed between the two calls.
+      // The file was removed between the two calls.
     }
   }
   return bytes

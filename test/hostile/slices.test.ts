@@ -1,4 +1,4 @@
-// Requests by digest: as many as one may name, all unknown, all the same, or all hidden.
+// Requests by digest: the most digests allowed, all unknown, all the same, or all hidden.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { SLICES_PER_REQUEST_MAX } from '../../protocol/frames.ts'
@@ -39,14 +39,14 @@ describe('requests by digest', () => {
   }
   const unknown = (): string[] => Array.from({ length: SLICES_PER_REQUEST_MAX }, () => `sha256:${random.bytes(32).toString('hex')}`)
 
-  test('of slices that no store has', async () => {
+  test('for slices that no store has', async () => {
     await expectHarmless(castle, 'slices missing', async (attacker) => {
       expect((await ask(attacker, '/v1/slices/missing', unknown())).status).toBe(200)
       expect((await ask(attacker, '/v1/slices/fetch', unknown())).status).toBe(404)
     })
   })
 
-  test('of one slice as often as a list is long', async () => {
+  test('for one slice, as often as a list allows', async () => {
     await expectHarmless(castle, 'slices fetch', async (attacker) => {
       const { status } = await ask(
         attacker,

@@ -1,4 +1,4 @@
-// Uploads: bodies that cost the most for the fewest bytes.
+// Uploads whose bodies cost the most for the fewest bytes.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { zstdCompressSync } from 'node:zlib'
@@ -31,7 +31,7 @@ describe('an upload', () => {
   })
   afterAll(() => castle[Symbol.asyncDispose]())
 
-  /** Every attacker creates an upload of this length, runs, and removes it. */
+  /** Creates an upload of this length, runs, and removes it. */
   const withUpload = async (attacker: Attacker, length: number, run: (address: string) => Promise<void>): Promise<void> => {
     const { status, address } = await createUpload(attacker, { 'upload-length': String(length) })
     expect(status).toBe(201)
@@ -39,7 +39,7 @@ describe('an upload', () => {
     await removeUpload(attacker, address)
   }
 
-  test('with metadata as long as they may be', async () => {
+  test('with the longest metadata', async () => {
     const metadata = Array.from({ length: 60 }, (_, i) => `k${i} ${btoa('v'.repeat(120))}`).join(',')
     await expectHarmless(castle, 'upload creation', async (attacker) => {
       const { status, address } = await createUpload(attacker, { 'upload-length': '1', 'upload-metadata': metadata })
@@ -70,7 +70,7 @@ describe('an upload', () => {
     )
   })
 
-  test('of zeros without end', async () => {
+  test('of endless zeros', async () => {
     const zeros = new Uint8Array(32 * MIB)
     const report = await expectHarmless(castle, 'upload bytes', (attacker) =>
       withUpload(attacker, zeros.byteLength, async (address) => {
@@ -80,7 +80,7 @@ describe('an upload', () => {
     expect(report.diskBytes).toBeLessThan(128 * MIB)
   })
 
-  test('of which each block is a slice of its own', async () => {
+  test('in which each block is a slice of its own', async () => {
     // Random blocks between zero blocks: each block of zeros ends the slice before it.
     const body = new Uint8Array(16 * MIB)
     for (let at = 0; at < body.byteLength; at += 8 * KIB) crypto.getRandomValues(body.subarray(at, at + 4 * KIB))
@@ -91,7 +91,7 @@ describe('an upload', () => {
     )
   })
 
-  test('by slices that expand to far more than they say', async () => {
+  test('of slices that expand to far more than their declared length', async () => {
     const block = new Uint8Array(128 * KIB).fill(7)
     const bomb = zstdCompressSync(new Uint8Array(4 * MIB).fill(7))
     const stored = join(...Array.from({ length: Math.floor((120 * KIB) / bomb.byteLength) }, () => bomb))
@@ -104,7 +104,7 @@ describe('an upload', () => {
     )
   })
 
-  test('by names of one slice, as many as fit into 200 kB', async () => {
+  test('of references to one slice, as many as fit into 200 kB', async () => {
     const block = new Uint8Array(4 * KIB).fill(9)
     const digest = digestOf(block)
     const first = join(encodeFrameHeader({ digest, length: 4 * KIB, codec: 0, stored: block }), block)
@@ -119,7 +119,7 @@ describe('an upload', () => {
     )
   })
 
-  test('by runs of zeros, as many as fit into 200 kB', async () => {
+  test('of runs of zeros, as many as fit into 200 kB', async () => {
     const zeros = new Uint8Array(NAMES * 48)
     const run = encodeReferenceFrame(null, 4 * KIB)
     for (let at = 0; at < zeros.byteLength; at += 48) zeros.set(run, at)
@@ -138,7 +138,7 @@ describe('a concatenation', () => {
   })
   afterAll(() => castle[Symbol.asyncDispose]())
 
-  test('of one part of many slices, named as often as a header has room for', async () => {
+  test('of one part with many slices, named as often as fits into a header', async () => {
     const block = new Uint8Array(4 * KIB).fill(11)
     const digest = digestOf(block)
     const first = join(encodeFrameHeader({ digest, length: 4 * KIB, codec: 0, stored: block }), block)

@@ -1,4 +1,4 @@
-// Many disk states of one recording, a few at a time.
+// Tries many disk states of one recording, a few at a time.
 
 import { cpus, release } from 'node:os'
 import type { PowerCut } from './disk-states.ts'
@@ -6,19 +6,19 @@ import type { FileSystem } from './recorded-disk.ts'
 import { tryState } from './replay.ts'
 import type { Finding, Recording } from './replay.ts'
 
-/** States that are tried at the same time: one more than cores, since each waits for its disk and its scrub part of the time. */
+/** States that are tried at the same time: one more than there are cores, because each waits for its disk part of the time. */
 const STATES_AT_ONCE = Math.min(4, cpus().length + 1)
-/** Before this version Linux cannot mount two btrfs of one UUID at a time. */
+/** The first version of Linux that can mount two btrfs file systems with the same UUID at a time. */
 const BTRFS_COPIES_SINCE = '6.7'
 
 export interface CampaignOptions {
-  /** Ends after this many findings. */
+  /** The campaign ends after this many findings. */
   readonly findingsMax: number
-  /** Told of every state that was tried. */
+  /** Called after every state. */
   readonly onState?: (tried: number, finding: Finding | undefined) => void
 }
 
-/** Tries the states in order. Gives how many were tried and what was found. */
+/** Tries the states in order. Returns how many were tried, and the findings. */
 export async function tryStates(
   recording: Recording,
   cuts: readonly PowerCut[],
@@ -44,7 +44,7 @@ function statesAtOnce(fileSystem: FileSystem): number {
   return fileSystem === 'btrfs' && !isNewEnough ? 1 : STATES_AT_ONCE
 }
 
-/** What a person needs to see a finding again. */
+/** Describes a finding so that it can be reproduced. */
 export function describeFinding({ cut, message }: Finding): string {
   return `${JSON.stringify(cut)}: ${message}`
 }

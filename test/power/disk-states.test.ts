@@ -1,4 +1,4 @@
-// Disk states on small made-up logs: what each kind of loss keeps and takes, and which cuts are chosen.
+// Disk states of small invented logs: the writes that each kind of loss keeps and drops, and the choice of cuts.
 
 import { describe, expect, test } from 'bun:test'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -16,7 +16,7 @@ const WRITE_SECTORS = 8
 
 type Entry = { readonly fill: number; readonly at: number } | 'flush'
 
-/** A log of writes, each of eight sectors with one byte value, and of flushes. */
+/** Creates a log of flushes and of writes, each of eight sectors with one byte value. */
 function makeLog(entries: readonly Entry[]): WriteLog {
   const words = (...values: number[]): Buffer => Buffer.from(BigUint64Array.from(values.map(BigInt)).buffer)
   const parts = entries.flatMap((entry) =>
@@ -27,7 +27,7 @@ function makeLog(entries: readonly Entry[]): WriteLog {
   return parseWriteLog(new Uint8Array(Buffer.concat(parts)))
 }
 
-/** The first byte of every sector of a state. */
+/** Returns the first byte of every sector of a state. */
 async function stateOf(log: WriteLog, entries: number, loss: Loss, seed = 1): Promise<number[]> {
   await using folder = await createTemporaryFolder()
   await writeFile(folder.file('base'), new Uint8Array(SECTORS * SECTOR))
@@ -47,16 +47,16 @@ const merge = (...disks: readonly number[][]): number[] => disks.reduce((below, 
 const LOG = makeLog([{ fill: 1, at: 0 }, 'flush', { fill: 2, at: 16 }, { fill: 3, at: 0 }, { fill: 4, at: 32 }, 'flush', { fill: 5, at: 48 }])
 
 describe('a state', () => {
-  test('without loss holds every write before the cut', async () => {
+  test('without loss contains every write before the cut', async () => {
     expect(await stateOf(LOG, 4, 'nothing')).toEqual(merge(filled(1, 0), filled(2, 16), filled(3, 0)))
   })
 
-  test('without what was unflushed holds what was written before the last flush', async () => {
+  test('without unflushed writes contains everything written before the last flush', async () => {
     expect(await stateOf(LOG, 5, 'unflushed')).toEqual(filled(1, 0))
     expect(await stateOf(LOG, 6, 'unflushed')).toEqual(merge(filled(1, 0), filled(2, 16), filled(3, 0), filled(4, 32)))
   })
 
-  test('that lost writes holds each of them as a whole or not at all, and always what was flushed', async () => {
+  test('that lost writes contains each write whole or not at all, and always everything flushed', async () => {
     const seen = new Set<string>()
     for (let seed = 0; seed < 60; seed++) {
       const state = await stateOf(LOG, 5, 'writes', seed)
@@ -67,20 +67,20 @@ describe('a state', () => {
     expect(seen.size).toBe(8)
   })
 
-  test('that lost sectors mixes old and new ones', async () => {
+  test('that lost sectors mixes old and new sectors', async () => {
     const states = await Promise.all(Array.from({ length: 20 }, (_, seed) => stateOf(LOG, 5, 'sectors', seed)))
     expect(states.some((state) => new Set(state.slice(0, WRITE_SECTORS)).size === 2)).toBe(true)
     for (const state of states) expect(state.slice(0, WRITE_SECTORS).every((value) => value === 1 || value === 3)).toBe(true)
   })
 
-  test('may hold the earlier of two writes that were not flushed', async () => {
+  test('may contain the earlier of two writes that were not flushed', async () => {
     const log = makeLog(['flush', { fill: 1, at: 0 }, { fill: 2, at: 0 }])
     const seen = await Promise.all(Array.from({ length: 60 }, async (_, seed) => (await stateOf(log, 3, 'writes', seed))[0]))
     expect(new Set(seen)).toEqual(new Set([0, 1, 2]))
   })
 })
 
-test('cuts are repeatable by seed, lie within the log, and half of them follow an acknowledgement at once', () => {
+test('cuts are repeatable by seed, are within the log, and half of them are right after an acknowledgement', () => {
   const acknowledged = [LOG.entries[1]?.end ?? 0]
   const plan = (seed: number) => planCuts(LOG, acknowledged, 200, createRandom(seed))
   expect(plan(7)).toEqual(plan(7))

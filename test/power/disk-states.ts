@@ -1,7 +1,7 @@
-// The states in which a power cut may leave a disk, made from the log of its writes and flushes.
+// Builds the states in which a power cut may leave a disk from the log of its writes and flushes.
 //
-// What was written before the last flush is there. Of what was written since, a disk may hold anything: all, nothing, any
-// of the writes in any order, and of each write any sectors.
+// A state contains everything written before the last flush. Of later writes it may contain any subset in any order, and of each of
+// them any sectors.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { createRandom } from '../support/properties.ts'
@@ -9,35 +9,35 @@ import type { Random } from '../support/properties.ts'
 import { run } from '../support/images/small-image.ts'
 import type { LogEntry, WriteLog } from './write-log.ts'
 
-/** What the cut takes of the writes since the last flush: nothing, all of them, whole writes, or sectors. */
+/** What is lost of the writes since the last flush: nothing, all of them, whole writes, or sectors. */
 export type Loss = 'nothing' | 'unflushed' | 'writes' | 'sectors'
 
-/** A moment of a recorded disk, and what it loses then. */
+/** A position in the log of a recorded disk, and what is lost there. */
 export interface PowerCut {
-  /** Entries of the log that happened before the cut. */
+  /** Entries of the log before the cut. */
   readonly entries: number
-  /** Position in the log: what a client was told up to here must hold. */
+  /** Position in the log: everything acknowledged up to here must be on the disk. */
   readonly position: number
   readonly loss: Loss
-  /** Chooses what is lost. */
+  /** Seed of the choice of lost writes and sectors. */
   readonly seed: number
 }
 
 /** Smallest pieces that a disk writes as a whole, in bytes. */
 const SECTOR_BYTES = [512, 4096] as const
 
-/** Losses by weight. Losing all that is unflushed shows a missing fsync, the others show a wrong order. */
+/** Losses by weight. Losing all unflushed writes shows a missing fsync; the others show a wrong order. */
 const LOSSES: readonly Loss[] = ['nothing', 'unflushed', 'unflushed', 'unflushed', 'writes', 'writes', 'sectors', 'sectors']
 
-/** Where cuts are made: right after acknowledgements, just before and after flushes, or there and anywhere else. */
+/** Where cuts are made: right after acknowledgements, just before and after flushes, or at both and at random positions. */
 export type Places = 'acknowledgements' | 'flushes' | 'mixed'
 
-/** Chooses cuts; `acknowledged` are the positions in the log at which a client was told something. */
+/** Chooses cuts; `acknowledged` are the positions in the log at which a client received an acknowledgement. */
 export function planCuts(log: WriteLog, acknowledged: readonly number[], count: number, random: Random, places: Places = 'mixed'): PowerCut[] {
   const { entries } = log
   const ends = entries.map(({ end }) => end)
   const flushes = entries.flatMap(({ kind }, index) => (kind === 'flush' ? [index] : []))
-  // The first moment at which the promise counts is when the loss of what was not synced shows.
+  // A write that was not synced is missing at the first position at which its acknowledgement counts.
   const afterAcknowledgement = (): number => 1 + firstAtLeast(ends, random.pick(acknowledged))
   const atFlush = (): number => Math.max(1, random.pick(flushes) + random.below(2))
   const anywhere = (): number => 1 + random.below(entries.length)
@@ -48,7 +48,7 @@ export function planCuts(log: WriteLog, acknowledged: readonly number[], count: 
   })
 }
 
-/** Writes the disk as the cut leaves it to a new sparse file; `base` is the disk before the first entry. */
+/** Writes the disk after the cut to a new sparse file; `base` is the disk before the first entry. */
 export async function writeDiskState(base: string, log: WriteLog, cut: PowerCut, file: string): Promise<void> {
   await run('cp', '--sparse=always', '--reflink=auto', base, file)
   const disk = openSync(file, 'r+')
@@ -66,7 +66,7 @@ export async function writeDiskState(base: string, log: WriteLog, cut: PowerCut,
   }
 }
 
-/** Index of the first of ascending numbers that is at least `wanted`. */
+/** Returns the index of the first of ascending numbers that is at least `wanted`. */
 function firstAtLeast(ascending: readonly number[], wanted: number): number {
   let [low, high] = [0, ascending.length]
   while (low < high) {
@@ -89,7 +89,7 @@ function applySectors(disk: number, log: WriteLog, entry: LogEntry, random: Rand
   for (let at = 0; at < entry.length; at += sector) if (random.chance(0.5)) apply(disk, log, entry, at, Math.min(sector, entry.length - at))
 }
 
-/** Applies an entry, or a part of it. */
+/** Applies an entry or a part of it. */
 function apply(disk: number, log: WriteLog, entry: LogEntry, from = 0, length = entry.length - from): void {
   if (entry.kind === 'flush' || length === 0) return
   const bytes = entry.kind === 'zero' ? new Uint8Array(length) : log.bytes.subarray(entry.bytesAt + from, entry.bytesAt + from + length)

@@ -1,5 +1,5 @@
-// What an agent must hold after a power cut, and the comparison with what it does hold. A value that was not acknowledged may be
-// the old or the new one; whichever is seen first must then stay.
+// The state that an agent must have after a power cut, and its comparison with an agent. A value that was not acknowledged may be
+// the old or the new one; the one that is seen first must then stay.
 
 import type { Image } from '../../protocol/image.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -10,21 +10,21 @@ import { History, offsetsAt } from './history.ts'
 import type { ImageFacts, ImageState, TaskFacts, TokenFacts, UploadFacts, UploadState } from './history.ts'
 import { createRecordedClient } from './recorded-client.ts'
 
-/** Possible values of everything in a history, for one disk state. */
+/** The possible values of everything in a history, for one disk state. */
 export interface Expectation {
-  /** Waits until the agent is at rest, holds it to everything, and narrows what was open to what it shows. Throws PromiseBroken. */
+  /** Waits until the agent is idle, compares everything, and narrows possible values to those it shows. Throws PromiseBroken. */
   compare(agent: AgentProcess): Promise<void>
   /** Sends the rest of the unfinished uploads that `choose` picks; their images are expected from then on. */
   finishUploads(agent: AgentProcess, choose: () => boolean): Promise<void>
   /** Uploads a new image, which is expected from then on. */
   addImage(agent: AgentProcess, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
-  /** Takes every image out of the recycle bin; their bytes are compared from then on. */
+  /** Restores every image from the recycle bin; their bytes are compared from then on. */
   restoreBinned(agent: AgentProcess): Promise<void>
 }
 
 interface PossibleUpload {
   states: UploadState[]
-  /** Least and greatest offset. */
+  /** Lowest and highest possible offset. */
   least: number
   greatest: number
 }
@@ -38,7 +38,7 @@ interface Possible {
   readonly uploads: Map<UploadFacts, PossibleUpload>
 }
 
-/** What a disk that was cut at the position in the write log promises. */
+/** Returns the expectation for a disk that was cut at a position in the write log. */
 export function expectAt(history: History, position: number): Expectation {
   const possible = possibleAt(history, position)
   return {
@@ -82,7 +82,7 @@ function possibleAt(history: History, position: number): Possible {
   }
 }
 
-/** Gives the value when it is one of the possible ones. */
+/** Returns the value if it is one of the possible ones; otherwise throws PromiseBroken. */
 function hold<T>(what: string, value: T, possible: readonly T[]): T {
   if (!possible.includes(value)) throw new PromiseBroken(`${what} is ${String(value)}, but must be ${possible.join(' or ')}`)
   return value
@@ -95,7 +95,7 @@ async function compareSettings(agent: AgentProcess, possible: Possible): Promise
 }
 
 async function compareToken(agent: AgentProcess, { id, secret }: TokenFacts, states: readonly string[]): Promise<string> {
-  // Before a client was told the secret there is nothing to compare.
+  // Without the secret there is nothing to compare.
   if (secret === undefined) return states[0] ?? 'absent'
   const { status } = await fetch(`${agent.url}/v1/store`, { headers: { Authorization: `Bearer ${secret}` } })
   if (status === 200) return hold(`token ${id}`, 'valid', states)
@@ -121,7 +121,7 @@ async function compareTask(agent: AgentProcess, { id, kind }: TaskFacts, states:
 }
 
 async function compareUpload(agent: AgentProcess, upload: UploadFacts, at: PossibleUpload): Promise<void> {
-  // Before a client was told the address there is nothing to compare.
+  // Without the address there is nothing to compare.
   if (upload.path === undefined) return
   const head = await fetch(agent.url + upload.path, { method: 'HEAD', headers: agent.headers({ 'Tus-Resumable': '1.0.0' }) })
   if (head.status === 404 || head.status === 410) {
@@ -131,7 +131,7 @@ async function compareUpload(agent: AgentProcess, upload: UploadFacts, at: Possi
   if (head.status !== 200) throw new PromiseBroken(`HEAD of upload ${upload.name} is answered with ${head.status}`)
   const offset = Number(head.headers.get('upload-offset'))
   if (!(offset >= at.least && offset <= at.greatest))
-    throw new PromiseBroken(`upload ${upload.name} stands at ${offset}, but ${at.least} bytes were acknowledged and ${at.greatest} sent`)
+    throw new PromiseBroken(`upload ${upload.name} is at ${offset}, but ${at.least} bytes were acknowledged and ${at.greatest} sent`)
   const isFinished = upload.image ? head.headers.has('content-location') : offset === upload.bytes.byteLength
   at.states = [hold(`upload ${upload.name}`, isFinished ? 'finished' : 'open', at.states)]
   at.least = offset
@@ -158,7 +158,7 @@ async function compareImages(agent: AgentProcess, possible: Possible): Promise<v
     if (settled.status !== 'deleted') await compareContent(agent, image, settled.id)
   }
   const foreign = listed.find(({ id }) => !known.has(id))
-  if (foreign) throw new PromiseBroken(`nobody asked for the image ${foreign.name} (${foreign.id}, ${foreign.status})`)
+  if (foreign) throw new PromiseBroken(`no client created the image ${foreign.name} (${foreign.id}, ${foreign.status})`)
 }
 
 async function listImages(agent: AgentProcess): Promise<Image[]> {
@@ -168,7 +168,7 @@ async function listImages(agent: AgentProcess): Promise<Image[]> {
   return found
 }
 
-/** The image once nothing is being done about it; undefined when it is gone then. */
+/** Waits until the state of an image is final, and returns it; undefined when it was removed. */
 async function settle(agent: AgentProcess, name: string, id: string): Promise<Image | undefined> {
   const settled = await until(`image ${name} has settled`, async () => {
     const response = await fetch(`${agent.url}/v1/images/${id}`, { headers: agent.headers() })
@@ -185,10 +185,10 @@ async function compareContent(agent: AgentProcess, image: ImageFacts, id: string
   const response = await fetch(`${agent.url}/v1/images/${id}/content`, { headers: agent.headers() })
   if (response.status !== 200) throw new PromiseBroken(`image ${image.name} cannot be read: ${response.status} ${await response.text()}`)
   const read = await response.bytes().catch((error: unknown) => {
-    throw new PromiseBroken(`the content of image ${image.name} breaks off: ${String(error)}`, { cause: error })
+    throw new PromiseBroken(`the content of image ${image.name} is incomplete: ${String(error)}`, { cause: error })
   })
   if (!Buffer.from(read.buffer, read.byteOffset, read.byteLength).equals(image.bytes))
-    throw new PromiseBroken(`image ${image.name} has other bytes than were sent`)
+    throw new PromiseBroken(`image ${image.name} differs from the bytes that were sent`)
 }
 
 async function finishUpload(agent: AgentProcess, upload: UploadFacts, at: PossibleUpload, possible: Possible): Promise<void> {

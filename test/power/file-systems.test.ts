@@ -1,5 +1,5 @@
-// An agent whose disk loses its power at many moments of a mixed load, on each file system: what clients were told before the cut is
-// there after it, and still there after another start. SLIPWAY_POWER_STATES tries more states, SLIPWAY_SEED chooses the same ones.
+// Cuts the power of an agent's disk at many moments of a mixed load, on each file system. Everything acknowledged before the cut exists
+// after it, and after another start. SLIPWAY_POWER_STATES sets the number of states, SLIPWAY_SEED repeats a choice.
 
 import { expect } from 'bun:test'
 import { runSeed } from '../support/properties.ts'
@@ -10,17 +10,17 @@ import { startSyncSource } from './sync-source.ts'
 
 const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? 30)
 const LENGTH = { acknowledgements: 1000, msMax: 60_000 }
-/** Time for the workload and for one state, on a machine that has other things to do, in milliseconds. */
+/** Longest time for the workload and for one state, on a busy machine, in milliseconds. */
 const RECORD_MS_MAX = 240_000
 const STATE_MS_MAX = 30_000
-/** States between two lines that say how far it is. */
+/** States between two lines of progress. */
 const SAY_EVERY = 10
-/** A test ends after this many findings: they tend to be one and the same. */
+/** A test ends after this many findings, because they usually have the same cause. */
 const FINDINGS_MAX = 20
 
 for (const fileSystem of FILE_SYSTEMS) {
   requireRecordedDisk(fileSystem)(
-    `what was acknowledged on ${fileSystem} survives ${STATES} power cuts`,
+    `everything acknowledged on ${fileSystem} survives ${STATES} power cuts`,
     async () => {
       const seed = runSeed()
       console.error(`seed: SLIPWAY_SEED=${seed}`)

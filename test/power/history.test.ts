@@ -1,16 +1,16 @@
-// What a history promises for a disk that was cut at each position around a change.
+// The values that a history expects on a disk that was cut at each position around a change.
 
 import { describe, expect, test } from 'bun:test'
 import { History, offsetsAt, Timeline } from './history.ts'
 
-/** A timeline on a log whose position the test sets. */
+/** Creates a timeline on a log whose position the test sets. */
 function create() {
   const log = { position: 0 }
   return { log, timeline: new Timeline(() => log.position, 'old') }
 }
 
 describe('a timeline', () => {
-  test('holds the old value before a change is asked for, either until it is told, and the new one from then on', () => {
+  test('has the old value before a change is requested, either value until it is acknowledged, and the new value from then on', () => {
     const { log, timeline } = create()
     log.position = 10
     const change = timeline.ask('new')
@@ -23,7 +23,7 @@ describe('a timeline', () => {
     expect(timeline.acknowledged).toEqual([20])
   })
 
-  test('leaves a change open that was never answered, until a later one is told', () => {
+  test('keeps a change without a response possible until a later change is acknowledged', () => {
     const { log, timeline } = create()
     timeline.ask('lost')
     log.position = 10
@@ -32,7 +32,7 @@ describe('a timeline', () => {
     expect(timeline.at(10)).toEqual(['later'])
   })
 
-  test('forgets a change that was refused', () => {
+  test('removes a refused change', () => {
     const { log, timeline } = create()
     const change = timeline.ask('refused')
     log.position = 10
@@ -42,7 +42,7 @@ describe('a timeline', () => {
   })
 })
 
-test('an upload stands between the last offset that was told and the furthest byte that was sent', () => {
+test('an upload is between the last acknowledged offset and the furthest byte that was sent', () => {
   const log = { position: 0 }
   const history = new History(() => log.position)
   const upload = history.addUpload('one', new Uint8Array(100))

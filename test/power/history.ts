@@ -1,26 +1,26 @@
-// What clients asked of an agent and what they were told, each with the position in the write log of its disk at that time.
-// For a disk state that was cut at a position it tells what the agent must hold, and what it may hold.
+// Records the requests of clients and their acknowledgements, each with the position in the write log of the agent's disk at that time.
+// For a disk state that was cut at a position it determines the values that the agent must have or may have.
 
-/** Gives the position in the write log. */
+/** Returns the position in the write log. */
 export type Position = () => number
 
 interface Change<T> {
   readonly to: T
-  /** Position before the request was sent: a disk cut before it cannot know the change. */
+  /** Position before the request was sent: a disk cut before it cannot contain the change. */
   readonly asked: number
-  /** Position after the answer was seen: a disk cut after it must know the change. */
+  /** Position after the response was received: a disk cut after it must contain the change. */
   told: number | undefined
 }
 
-/** A change that was asked for and not answered yet. */
+/** A requested change without a response yet. */
 export interface PendingChange {
-  /** It was acknowledged. */
+  /** Records that the change was acknowledged. */
   confirm(): void
-  /** It was refused: nothing changed. */
+  /** Records that the change was refused, so nothing changed. */
   refuse(): void
 }
 
-/** One thing that clients change, one request after the other. */
+/** The history of one value that clients change, one request after the other. */
 export class Timeline<T> {
   readonly #position: Position
   readonly #first: T
@@ -31,7 +31,7 @@ export class Timeline<T> {
     this.#first = first
   }
 
-  /** To be called before the request is sent. */
+  /** Records a request; call it before the request is sent. */
   ask(to: T, asked = this.#position()): PendingChange {
     const change: Change<T> = { to, asked, told: undefined }
     this.#changes.push(change)
@@ -41,12 +41,12 @@ export class Timeline<T> {
     }
   }
 
-  /** The value by the last request, whether it was answered or not. */
+  /** The value of the last request, with or without a response. */
   get last(): T {
     return this.#changes.at(-1)?.to ?? this.#first
   }
 
-  /** Values that a disk cut at the position may hold: the acknowledged one, and those asked for since. */
+  /** Returns the values that a disk cut at the position may have: the acknowledged one, and those requested since. */
   at(position: number): T[] {
     const certain = this.#changes.findLastIndex(({ told }) => told !== undefined && told <= position)
     const open = this.#changes.slice(certain + 1).filter(({ asked }) => asked < position)
@@ -65,7 +65,7 @@ export type UploadState = 'absent' | 'open' | 'finished' | 'terminated'
 export interface ImageFacts {
   readonly name: string
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** Known from when a client was told. */
+  /** Set once a client has received it. */
   id: string | undefined
   readonly state: Timeline<ImageState>
   readonly description: Timeline<string>
@@ -76,11 +76,11 @@ export interface UploadFacts {
   readonly bytes: Uint8Array<ArrayBuffer>
   path: string | undefined
   readonly state: Timeline<UploadState>
-  /** Offsets that a client was told. */
+  /** Offsets that a client received. */
   readonly offsets: { readonly position: number; readonly offset: number }[]
   /** Ends of the bodies that were sent. */
   readonly sent: { readonly position: number; readonly end: number }[]
-  /** What it becomes; undefined for a part. */
+  /** The image that the upload becomes; undefined for a part. */
   readonly image: ImageFacts | undefined
 }
 
@@ -144,7 +144,7 @@ export class History {
     return task
   }
 
-  /** Every position at which a client was told something, ascending. */
+  /** Every position at which a client received an acknowledgement, ascending. */
   get acknowledged(): number[] {
     const timelines = [
       this.enabled,
@@ -157,7 +157,7 @@ export class History {
   }
 }
 
-/** Least and greatest offset that an upload may stand at on a disk cut at the position. */
+/** Returns the lowest and highest offset that an upload may have on a disk cut at the position. */
 export function offsetsAt(upload: UploadFacts, position: number): { readonly least: number; readonly greatest: number } {
   return {
     least: Math.max(0, ...upload.offsets.filter((told) => told.position <= position).map(({ offset }) => offset)),

@@ -1,5 +1,5 @@
-// Agents with a planted defect are recorded in the same way: power cuts must show each of the defects. A harness that finds nothing
-// proves nothing until it has found these.
+// Records agents with a planted defect in the same way. Power cuts must show each of the defects, which proves that the harness can find
+// defects.
 
 import { expect } from 'bun:test'
 import { join } from 'node:path'
@@ -14,12 +14,12 @@ interface Defect {
   readonly plant: string
   readonly name: string
   readonly fileSystem: FileSystem
-  /** Where the cuts are made that show it. */
+  /** Where the cuts that show the defect are made. */
   readonly places: Places
   readonly symptom: RegExp
 }
 
-/** Each defect on a file system that shows it, with the words of one of its symptoms. docs/internals/power-cuts.md says where each can be seen. */
+/** Each defect on a file system that shows it, with the text of one of its symptoms. docs/internals/power-cuts.md lists where each is visible. */
 const DEFECTS: readonly Defect[] = [
   { plant: 'packs-not-synced', name: 'does not sync packs', fileSystem: 'ext4', places: 'acknowledgements', symptom: /damaged|degraded|missing/ },
   {
@@ -27,7 +27,7 @@ const DEFECTS: readonly Defect[] = [
     name: 'does not sync journals',
     fileSystem: 'ext4',
     places: 'acknowledgements',
-    symptom: /stands at \d+, but \d+ bytes were acknowledged/,
+    symptom: /is at \d+, but \d+ bytes were acknowledged/,
   },
   {
     plant: 'database-not-synced',
@@ -53,13 +53,13 @@ const TEST_MS_MAX = 280_000
 
 for (const { plant, name, fileSystem, places, symptom } of DEFECTS) {
   requireRecordedDisk(fileSystem)(
-    `an agent that ${name} is caught on ${fileSystem}`,
+    `an agent that ${name} is detected on ${fileSystem}`,
     async () => {
       const command = [process.execPath, '--preload', join(import.meta.dir, 'plant', `${plant}.ts`), join(import.meta.dir, '../../agent/main.ts')]
       await using recording = await recordWorkload({ fileSystem, seed: SEED, length: LENGTH, command })
       expect(recording.agentLog).toContain(`planted: ${join(import.meta.dir, 'plant', plant)}.ts`)
       const { tried, findings } = await tryStates(recording, planStates(recording, STATES_MAX, SEED, places), { findingsMax: 1 })
-      console.error(`${plant} on ${fileSystem}: caught by state ${tried}`)
+      console.error(`${plant} on ${fileSystem}: detected by state ${tried}`)
       expect(findings.map(describeFinding).join('\n')).toMatch(symptom)
     },
     TEST_MS_MAX,

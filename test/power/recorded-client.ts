@@ -1,10 +1,10 @@
-// A client of an agent that records everything it asks and is told in a history.
+// A client of an agent that records its requests and their acknowledgements in a history.
 
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { PromiseBroken } from '../support/agents/ledger.ts'
 import type { History, ImageFacts, PendingChange, TaskFacts, TokenFacts, UploadFacts } from './history.ts'
 
-/** Statuses that an agent may answer under load: disabled, not there, wrong state, in use, too many, stopping, full. */
+/** Statuses that an agent may return under load: disabled, not found, wrong state, in use, too many requests, stopping, full. */
 const REFUSALS: ReadonlySet<number> = new Set([403, 404, 409, 410, 423, 429, 503, 507])
 
 const OFFSET_TYPE = 'application/offset+octet-stream'
@@ -15,7 +15,7 @@ interface Answer {
   readonly body: string
 }
 
-/** Every function resolves when the answer was seen and recorded. A refusal changes nothing. */
+/** Every function resolves once the response was received and recorded. A refusal changes nothing. */
 export interface RecordedClient {
   create(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
   /** Creates an upload with all its bytes and their checksum; `isPart` makes it a part of a later concatenation. */
@@ -34,15 +34,15 @@ export interface RecordedClient {
   describeStore(text: string): Promise<void>
   startCleanup(): Promise<void>
   startScrub(): Promise<void>
-  /** Copies an image of another store; it counts as acknowledged when `look` sees the end of the task. */
+  /** Copies an image of another store. It counts as acknowledged when `look` sees the end of the task. */
   sync(source: { readonly url: string; readonly token: string }, id: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
-  /** Looks whether a task has ended. Throws PromiseBroken when it failed. */
+  /** Checks whether a task has ended. Throws PromiseBroken when it failed. */
   look(task: TaskFacts): Promise<void>
 }
 
 export function createRecordedClient(agent: AgentProcess, history: History): RecordedClient {
   const { position } = history
-  /** What is acknowledged when a task has succeeded. */
+  /** The change that is acknowledged when a task has succeeded. */
   const promisedBy = new Map<TaskFacts, PendingChange>()
 
   const ask = async (
@@ -65,11 +65,11 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
   const settle = (changes: readonly (PendingChange | undefined)[], isDone: boolean): void => {
     for (const change of changes) change?.[isDone ? 'confirm' : 'refuse']()
   }
-  /** Records the offset of an answer, and the image of a finished upload. Gives whether it is finished. */
+  /** Records the offset of a response, and the image of a finished upload. Returns whether the upload is finished. */
   const hear = (upload: UploadFacts, answer: Answer): boolean => {
     const offset = Number(answer.headers.get('upload-offset') ?? Number.NaN)
     const least = upload.offsets.at(-1)?.offset ?? 0
-    if (!(offset >= least)) throw new PromiseBroken(`upload ${upload.name} stands at ${offset}, but ${least} bytes were acknowledged`)
+    if (!(offset >= least)) throw new PromiseBroken(`upload ${upload.name} is at ${offset}, but ${least} bytes were acknowledged`)
     upload.offsets.push({ position: position(), offset })
     const id = answer.headers.get('content-location')?.split('/').at(-1)
     if (upload.image) upload.image.id = id
@@ -129,7 +129,7 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
       } catch (error) {
         if (cutMs === undefined || error instanceof PromiseBroken) throw error
       }
-      // Cut or refused: HEAD tells how much of it counts.
+      // Cut or refused: HEAD returns how many bytes were appended.
       settle(finished, (await headOf(upload)) === 'finished')
     },
     async head(upload) {
@@ -168,7 +168,7 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
       const { state, error } = JSON.parse(answer.body) as { state: string; error?: { detail: string } }
       if (state === 'queued' || state === 'running') return
       if (state !== 'succeeded') throw new PromiseBroken(`the task ${task.kind} ${state}: ${error?.detail}`)
-      // It may have ended at any time since it was accepted.
+      // The task may have ended at any time since it was accepted.
       task.state.ask('ended', task.state.acknowledged[0]).confirm()
       promisedBy.get(task)?.confirm()
     },

@@ -1,5 +1,5 @@
-// The foundation of everything else here: what a file system writes and flushes arrives in the log, in order, and nothing is held back
-// between the file system and the log.
+// The basis of the other suites in this folder: all writes and flushes of a file system are logged in order, and none is delayed between the
+// file system and the log.
 
 import { expect } from 'bun:test'
 import { open } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { openWriteLog } from './write-log.ts'
 const BYTES = 3 * 1024 * 1024
 
 for (const fileSystem of FILE_SYSTEMS) {
-  requireRecordedDisk(fileSystem)(`every byte that fsync promised on ${fileSystem} is in the log before a flush`, async () => {
+  requireRecordedDisk(fileSystem)(`every byte that was fsynced on ${fileSystem} is in the log before a flush`, async () => {
     await using files = await createTemporaryFolder()
     await using mountPoint = await createTemporaryFolder()
     const bytes = createRandom(1).bytes(BYTES)

@@ -10,11 +10,11 @@ import { until } from '../support/until.ts'
 export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs'] as const
 export type FileSystem = (typeof FILE_SYSTEMS)[number]
 
-/** Length of the disk in bytes: enough for one workload; mkfs.xfs makes nothing below 300 MB. */
+/** Length of the disk in bytes: enough for one workload, and for mkfs.xfs, which needs 300 MB. */
 const DISK_BYTES = 512 * 1024 * 1024
 
 const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
-  // Nothing is initialised in the background later, so that the log holds only what the workload causes.
+  // No initialisation in the background, so that the log contains only the writes of the workload.
   ext4: ['mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=0,lazy_journal_init=0'],
   xfs: ['mkfs.xfs', '-q', '-K'],
   btrfs: ['mkfs.btrfs', '-q', '-f', '-K'],
@@ -22,28 +22,28 @@ const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
 
 const MOUNT_OPTIONS: Readonly<Record<FileSystem, string>> = {
   ext4: 'nodiscard',
-  // States of one disk have one UUID and are mounted at the same time.
+  // States of one disk have the same UUID and are mounted at the same time.
   xfs: 'nouuid,nodiscard',
   btrfs: 'nodiscard',
 }
 
 const PACKAGES: Readonly<Record<FileSystem, string>> = { ext4: 'e2fsprogs', xfs: 'xfsprogs', btrfs: 'btrfs-progs' }
 
-/** A disk that is being recorded. Disposing unmounts it and leaves its files. */
+/** A disk that is being recorded. Disposing unmounts it and keeps its files. */
 export interface RecordedDisk extends AsyncDisposable {
   /** Where the file system is mounted. */
   readonly path: string
   /** The disk as mkfs left it, before the first entry of the log. */
   readonly base: string
   readonly log: string
-  /** Length of the log in bytes: every change of the disk so far lies before it. */
+  /** Returns the length of the log in bytes: every change of the disk so far is before it. */
   position(): number
 }
 
 /** `test`, or a test that is skipped where such a disk cannot be mounted. */
 export function requireRecordedDisk(fileSystem: FileSystem): TestFunction {
   if (process.getuid?.() !== 0 || !existsSync('/dev/loop-control') || !existsSync('/dev/fuse'))
-    return requireThat(false, 'no power cut can be tried here: root, loop devices and /dev/fuse are needed')
+    return requireThat(false, 'power cuts need root, loop devices and /dev/fuse')
   if (!hasTool('gcc', 'gcc')) return requireTool('gcc', 'gcc')
   if (!hasTool('pkg-config', 'pkg-config')) return requireTool('pkg-config', 'pkg-config')
   const hasLibrary = Bun.spawnSync(['pkg-config', '--exists', 'fuse3']).success
@@ -51,7 +51,7 @@ export function requireRecordedDisk(fileSystem: FileSystem): TestFunction {
   return requireTool(`mkfs.${fileSystem}`, PACKAGES[fileSystem])
 }
 
-/** Makes a file system in a file of `folder`, mounts it at `path` and records every change of its disk from then on. */
+/** Creates a file system in a file of `folder`, mounts it at `path` and records every change of its disk from then on. */
 export async function recordDisk(folder: string, path: string, fileSystem: FileSystem): Promise<RecordedDisk> {
   const [base, backing, log] = [join(folder, 'base'), join(folder, 'backing'), join(folder, 'log')]
   const [fuse, program] = [join(folder, 'fuse'), join(folder, 'log-disk')]
@@ -76,7 +76,7 @@ export async function recordDisk(folder: string, path: string, fileSystem: FileS
   return { path, base, log, position: () => statSync(log).size, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** The file system refuses a disk state. What was acknowledged is lost then, though not through the agent. */
+/** The file system refuses to mount a disk state. Acknowledged data is lost then, but not because of the agent. */
 export class DiskStateUnmountable extends Error {
   override readonly name = 'DiskStateUnmountable'
 }
@@ -87,8 +87,8 @@ export async function mountDisk(file: string, fileSystem: FileSystem, path: stri
   const device = (await run('losetup', '--find', '--show', file)).trim()
   stack.defer(async () => void (await run('losetup', '--detach', device)))
   if (fileSystem === 'btrfs') {
-    // btrfs remembers devices by the UUID of their file system, which all states of one disk share. It refuses to forget one that some
-    // other mount namespace (a container that was started meanwhile) still shows; later states then get a temporary UUID.
+    // btrfs remembers devices by the UUID of their file system, which all states of one disk share. It does not forget a device that another
+    // mount namespace (of a container that was started meanwhile) still has; later states then get a temporary UUID.
     stack.defer(async () => void (await run('btrfs', 'device', 'scan', '--forget', device).catch(() => '')))
   }
   try {
@@ -101,7 +101,7 @@ export async function mountDisk(file: string, fileSystem: FileSystem, path: stri
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** Waits until nothing has files open: a killed process closes its own some time after it is gone. */
+/** Unmounts a path once no process has files open there. The files of a killed process may be closed after its end. */
 async function unmount(path: string): Promise<void> {
   await until(`${path} is not in use`, () =>
     run('umount', path).then(

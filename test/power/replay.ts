@@ -1,4 +1,4 @@
-// Records one workload, and tries disk states of it: mounts each, starts the agent on it, and holds it to what was acknowledged.
+// Records one workload, and tries disk states of it: mounts each, starts the agent on it, and checks everything that was acknowledged.
 
 import { existsSync, statfsSync } from 'node:fs'
 import { AgentNotStarted, startAgent } from '../support/agents/agent-process.ts'
@@ -20,12 +20,12 @@ import { openWriteLog } from './write-log.ts'
 import type { WriteLog } from './write-log.ts'
 
 const CONFIG = '[transfer]\nupload-concurrency = 4\ndownload-concurrency = 4\n'
-/** A folder that lies in memory. No agent takes it for its mount path. */
+/** A folder in memory. An agent refuses it as a mount path. */
 const MEMORY_FOLDER = '/dev/shm'
-/** Memory is preferred for disk states when it has this much room in bytes. */
+/** Disk states are stored in memory when this many bytes are free there. */
 const MEMORY_BYTES_MIN = 4 * 1024 * 1024 * 1024
 
-/** Length of an image that is stored between the two starts: records behind damage must last, in more than one window of 4 MiB. */
+/** Length of an image that is stored between the two starts: records after damage must be kept, in more than one window of 4 MiB. */
 const NEW_IMAGE_BYTES = 12 * 1024 * 1024
 /** Bytes of an agent's log that are shown with a finding. */
 const LOG_BYTES_MAX = 6000
@@ -41,7 +41,7 @@ export interface Recording extends AsyncDisposable {
   readonly agentLog: string
 }
 
-/** How long a workload lasts: it ends at the number of acknowledgements, and on a slow machine at the time in milliseconds. */
+/** When a workload ends: at the number of acknowledgements, and on a slow machine at the time in milliseconds. */
 export interface WorkloadLength {
   readonly acknowledgements: number
   readonly msMax: number
@@ -56,7 +56,7 @@ export interface RecordOptions {
   readonly command?: readonly string[]
 }
 
-/** What a state showed that no client may see. */
+/** A state that violates an acknowledgement. */
 export interface Finding {
   readonly cut: PowerCut
   readonly message: string
@@ -88,7 +88,7 @@ export async function recordWorkload({ fileSystem, seed, length, source, command
 
 /**
  * Runs the workload with a SIGKILL in its middle. What the killed process left in the page cache looks durable to the next one: it must
- * sync it before it counts on it.
+ * sync it before it relies on it.
  */
 async function runKilled(agent: AgentProcess, workload: Workload, history: History, { acknowledgements, msMax }: WorkloadLength): Promise<void> {
   const endMs = performance.now() + msMax
@@ -107,7 +107,7 @@ export function planStates({ log, history }: Recording, count: number, seed: num
   return planCuts(log, history.acknowledged, count, createRandom(seed), places)
 }
 
-/** Tries one state; gives what is wrong with it, or undefined. */
+/** Tries one state; returns the finding, or undefined. */
 export async function tryState(recording: Recording, cut: PowerCut): Promise<Finding | undefined> {
   await using files = await createFilesFolder()
   await using mountPoint = await createTemporaryFolder()
@@ -127,7 +127,7 @@ export async function tryState(recording: Recording, cut: PowerCut): Promise<Fin
   }
 }
 
-/** Two starts with everything compared after each; between them the store is used; then scrub and gc. */
+/** Starts twice and compares everything after each start; uses the store in between; then runs scrub and gc. */
 async function holdToHistory(agent: AgentProcess, history: History, cut: PowerCut): Promise<void> {
   const random = createRandom(cut.seed)
   const expectation = expectAt(history, cut.position)
@@ -154,7 +154,7 @@ async function runTask(agent: AgentProcess, name: 'scrub' | 'cleanup'): Promise<
   if (name === 'scrub' && damage) throw new PromiseBroken(`scrub is not clean: ${JSON.stringify(result)}`)
 }
 
-/** Warnings and errors of an agent's log, the last ones first to be kept. */
+/** Returns the last warnings and errors of an agent's log. */
 function troubleIn(agent: AgentProcess): string {
   return agent
     .log()
@@ -164,7 +164,7 @@ function troubleIn(agent: AgentProcess): string {
     .slice(-LOG_BYTES_MAX)
 }
 
-/** A folder for disks: in memory where there is room, since every flush of a replayed disk would wait for the real one. */
+/** Creates a folder for disks, in memory if there is space, because every flush of a replayed disk would wait for the real disk. */
 function createFilesFolder(): Promise<TemporaryFolder> {
   return createTemporaryFolder(hasMemory() ? MEMORY_FOLDER : undefined)
 }

@@ -1,5 +1,5 @@
-// Another store, on a plain folder, whose images the recorded agent copies. It lives as long as states are tried: a sync that was cut
-// goes on there.
+// Another store, in an ordinary folder, whose images the recorded agent copies. It runs while states are tried, because an interrupted sync
+// resumes from it.
 
 import { TEST_ADMIN_TOKEN, startAgent } from '../support/agents/agent-process.ts'
 import { createRandom } from '../support/properties.ts'

@@ -1,4 +1,4 @@
-// The mixed load whose disk is recorded: clients that upload, resume, delete, restore and administrate at random.
+// The mixed load whose disk is recorded: clients that upload, resume, delete, restore and administer at random.
 
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { PromiseBroken } from '../support/agents/ledger.ts'
@@ -7,15 +7,15 @@ import type { History } from './history.ts'
 import { createRecordedClient } from './recorded-client.ts'
 
 const KIB = 1024
-/** Images are made of blocks that they share and of bytes of their own. */
+/** Images consist of blocks that they share and of bytes of their own. */
 const BLOCKS = 24
 const BLOCK_BYTES = 256 * KIB
 const IMAGE_BLOCKS_MAX = 8
 const OWN_BYTES_MAX = 1024 * KIB
-/** Now and then one is long: while its pack is being synced, other requests flush the disk. */
+/** Probability of a long image: while its pack is being synced, other requests flush the disk. */
 const LONG_CHANCE = 0.04
 const LONG_BYTES = 8 * 1024 * KIB
-/** Above these the clients remove rather than add. */
+/** Above these numbers the clients remove rather than add. */
 const IMAGES_MAX = 12
 const UPLOADS_MAX = 6
 /** Bytes of all images together: bounds the log and the time that a comparison takes. */
@@ -31,18 +31,18 @@ export interface SyncSource {
 }
 
 export interface Workload {
-  /** Choices of the clients by kind; some find nothing to do. */
+  /** Choices of the clients by kind, including those without effect. */
   readonly counts: Readonly<Record<string, number>>
-  /** Runs the clients until told to stop; resolves when their last requests have ended. Requests may fail once it is told to stop. */
+  /** Runs the clients until `isOver` returns true; resolves when their last requests have ended. Requests may fail from then on. */
   run(isOver: () => boolean): Promise<void>
 }
 
-/** Makes clients of an agent, which may be restarted between two runs. */
+/** Creates clients of an agent, which may be restarted between two runs. */
 export function createWorkload(agent: AgentProcess, history: History, source: SyncSource | undefined, random: Random): Workload {
   const client = createRecordedClient(agent, history)
   const blocks = Array.from({ length: BLOCKS }, () => random.bytes(BLOCK_BYTES))
   const unsynced = [...(source?.images ?? [])]
-  /** What one client works on; the others leave it alone, so that the order of its changes is known. */
+  /** Items in use by one client, which the others do not touch, so that the order of changes is known. */
   const busy = new Set<unknown>()
   const counts: Record<string, number> = {}
   let [names, createdBytes] = [0, 0]

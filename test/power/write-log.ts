@@ -3,12 +3,12 @@
 /** One change of the disk. */
 export interface LogEntry {
   readonly kind: 'write' | 'zero' | 'flush'
-  /** Place on the disk in bytes; 0 for a flush. */
+  /** Position on the disk in bytes; 0 for a flush. */
   readonly offset: number
   readonly length: number
-  /** Where the written bytes lie in the log. */
+  /** Position of the written bytes in the log. */
   readonly bytesAt: number
-  /** Position in the log behind this entry. */
+  /** Position in the log after this entry. */
   readonly end: number
 }
 
@@ -20,12 +20,12 @@ export interface WriteLog {
 const HEAD_BYTES = 24
 const KINDS: Readonly<Record<string, LogEntry['kind']>> = { W: 'write', Z: 'zero', F: 'flush' }
 
-/** Maps a log that nobody writes to any more. */
+/** Maps a log to which nothing is written any more. */
 export function openWriteLog(path: string): WriteLog {
   return parseWriteLog(Bun.mmap(path))
 }
 
-/** Throws when the log is cut or damaged: a state made from it would prove nothing. */
+/** Parses a log. Throws when it is truncated or damaged, because a state built from it would prove nothing. */
 export function parseWriteLog(bytes: Uint8Array): WriteLog {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const entries: LogEntry[] = []

@@ -1,4 +1,4 @@
-// Planted defect: what must last in the agent's database (tokens, tasks, settings) is committed without an fsync.
+// Planted defect: durable changes of the agent's database (tokens, tasks, settings) are committed without an fsync.
 
 import { plantSource } from './plant-disk.ts'
 

@@ -1,4 +1,4 @@
-// Planted defect: no folder is fsynced, so that new, renamed and removed names last only when something else writes them.
+// Planted defect: no folder is fsynced, so that new, renamed and removed names are durable only when another operation writes them.
 
 import { mkdir, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

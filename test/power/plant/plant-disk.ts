@@ -1,11 +1,11 @@
-// Plants a defect in an agent: bun --preload <a file of this folder> agent/main.ts serve. One module of the agent is changed while it is
-// loaded; nothing in the agent knows of it.
+// Plants a defect in an agent: bun --preload <a file of this folder> agent/main.ts serve. Changes one module of the agent while it is
+// loaded; the agent has no code for this.
 
 import { readFileSync } from 'node:fs'
 
 /**
- * Replaces a text, which must stand exactly once in the module whose path matches, and adds a text at its end. The agent's log says which
- * `plant` is there, so that a test cannot pass or fail without it.
+ * Replaces a text, which must occur exactly once in the module whose path matches, and appends a text to the module. The agent logs the
+ * name of the `plant`, so that a test cannot pass or fail without it.
  */
 export function plantSource(plant: string, path: RegExp, sound: string, planted: string, end = ''): void {
   Bun.plugin({
@@ -13,14 +13,14 @@ export function plantSource(plant: string, path: RegExp, sound: string, planted:
     setup(build) {
       build.onLoad({ filter: path }, (module) => {
         const source = readFileSync(module.path, 'utf8')
-        if (source.split(sound).length !== 2) throw new Error(`${module.path} does not have this once: ${sound}`)
+        if (source.split(sound).length !== 2) throw new Error(`${module.path} does not contain this exactly once: ${sound}`)
         return { contents: `${source.replace(sound, planted)}\n${end}\nconsole.error(${JSON.stringify(`planted: ${plant}`)})\n`, loader: 'ts' }
       })
     },
   })
 }
 
-/** Leads the disk of the agent through the function `spoil: (disk: Disk) => Disk` that `plant` exports. */
+/** Wraps the disk of the agent in the function `spoil: (disk: Disk) => Disk` that `plant` exports. */
 export function plantDisk(plant: string): void {
   const end = `import { spoil } from ${JSON.stringify(plant)}
 export function createDisk(): Disk {

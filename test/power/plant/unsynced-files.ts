@@ -1,8 +1,8 @@
-// Files whose fdatasync is left out.
+// Skips the fdatasync of some files.
 
 import type { Disk } from '../../../agent/contract/disk.ts'
 
-/** A disk that does not sync the files whose path matches. */
+/** Returns a disk that does not sync the files whose path matches. */
 export function withoutSyncOf(disk: Disk, pattern: RegExp): Disk {
   return {
     ...disk,

@@ -163,7 +163,7 @@ export class Ledger {
   #hear(upload: LedgerUpload, told: Told): number {
     const offset = Number(told.headers.get('upload-offset') ?? Number.NaN)
     if (!(offset >= upload.acknowledged && offset <= upload.bytes.byteLength))
-      throw new PromiseBroken(`upload ${upload.path} stands at ${offset}, but ${upload.acknowledged} bytes were acknowledged`)
+      throw new PromiseBroken(`upload ${upload.path} is at ${offset}, but ${upload.acknowledged} bytes were acknowledged`)
     upload.acknowledged = offset
     this.#imageOf(upload, told)
     return offset
