@@ -1,20 +1,20 @@
 // Many connections, slow connections, and connections full of requests.
 
 import { afterAll, beforeAll, describe, test } from 'bun:test'
-import { expectHarmless } from './expect-siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
 import { connectRaw, requestHead } from './requests.ts'
-import { openCastle } from './siege.ts'
-import type { Castle } from './siege.ts'
+import { openTarget } from './attack.ts'
+import type { AttackTarget } from './attack.ts'
 
 describe('connections', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle()
+    target = await openTarget()
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   test('with heads that never end', async () => {
-    await expectHarmless(castle, 'connection', async ({ url, signal }) => {
+    await expectHarmless(target, 'connection', async ({ url, signal }) => {
       using stack = new DisposableStack()
       const connections = await Promise.all(Array.from({ length: 30 }, () => connectRaw(url)))
       for (const connection of connections) {
@@ -29,7 +29,7 @@ describe('connections', () => {
   })
 
   test('with heads as long as they may be, and longer', async () => {
-    await expectHarmless(castle, 'connection', async ({ url }) => {
+    await expectHarmless(target, 'connection', async ({ url }) => {
       for (const length of [8 * 1024, 15 * 1024, 64 * 1024, 1024 * 1024]) {
         using connection = await connectRaw(url)
         await connection.write(requestHead('GET /v1/health', { 'X-Long': 'y'.repeat(length), Connection: 'close' }))
@@ -39,7 +39,7 @@ describe('connections', () => {
   })
 
   test('with slow bodies', async () => {
-    await expectHarmless(castle, 'write', async ({ url, headers, signal }) => {
+    await expectHarmless(target, 'write', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       const connections = await Promise.all(Array.from({ length: 20 }, () => connectRaw(url)))
       for (const connection of connections) {
@@ -54,7 +54,7 @@ describe('connections', () => {
   })
 
   test('with a thousand requests sent before the first answer is read', async () => {
-    await expectHarmless(castle, 'connection', async ({ url, headers }) => {
+    await expectHarmless(target, 'connection', async ({ url, headers }) => {
       using connection = await connectRaw(url)
       await connection.write(requestHead('GET /v1/store', headers('viewer')).repeat(1000))
       await connection.write(requestHead('GET /v1/store', headers('viewer', { Connection: 'close' })))

@@ -2,18 +2,18 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createConnection } from 'node:net'
-import { expectHarmless } from './expect-siege.ts'
-import { openCastle } from './siege.ts'
-import type { Attacker, Castle } from './siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
+import { openTarget } from './attack.ts'
+import type { Attacker, AttackTarget } from './attack.ts'
 
 const MIB = 1024 * 1024
 
 describe('JSON bodies', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle()
+    target = await openTarget()
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   const send = async (attacker: Attacker, path: string, body: string): Promise<number> => {
     const response = await fetch(attacker.url + path, { method: 'POST', headers: attacker.headers('operator', { 'content-type': 'application/json' }), body })
@@ -28,14 +28,14 @@ describe('JSON bodies', () => {
   }
   for (const [name, body] of Object.entries(bodies)) {
     test(`${name} are refused and cost little`, async () => {
-      await expectHarmless(castle, 'write', async (attacker) => {
+      await expectHarmless(target, 'write', async (attacker) => {
         for (const path of ['/v1/sync', '/v1/slices/missing', '/v1/links']) expect([400, 413, 429]).toContain(await send(attacker, path, body))
       })
     })
   }
 
   test('over the limit are refused before they are read', async () => {
-    const report = await expectHarmless(castle, 'write', async ({ url, headers }) => {
+    const report = await expectHarmless(target, 'write', async ({ url, headers }) => {
       const status = await new Promise<number>((resolve) => {
         const { hostname, port } = new URL(url)
         const socket = createConnection({ host: hostname, port: Number(port) })
@@ -54,16 +54,16 @@ describe('JSON bodies', () => {
 })
 
 describe('lists', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle()
+    target = await openTarget()
     // The number of tasks and events that a script creates in a minute.
-    for (let i = 0; i < 300; i++) await castle.agent.client.schedules.run('expire')
+    for (let i = 0; i < 300; i++) await target.agent.client.schedules.run('expire')
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   test('of the longest pages, repeatedly', async () => {
-    await expectHarmless(castle, 'list', async ({ url, headers }) => {
+    await expectHarmless(target, 'list', async ({ url, headers }) => {
       for (const path of ['/v1/tasks', '/v1/events', '/v1/images', '/v1/files', '/v1/files?path=images']) {
         const response = await fetch(`${url}${path}${path.includes('?') ? '&' : '?'}limit=1000`, { headers: headers('operator') })
         expect(response.status).toBe(200)
@@ -73,7 +73,7 @@ describe('lists', () => {
   })
 
   test('with cursors that are not cursors', async () => {
-    await expectHarmless(castle, 'list', async ({ url, headers }) => {
+    await expectHarmless(target, 'list', async ({ url, headers }) => {
       for (const cursor of ['x'.repeat(4000), '%00', '-1', '99999999999999999999', "' OR 1=1 --"]) {
         for (const path of ['/v1/tasks', '/v1/events', '/v1/images', '/v1/files']) {
           const response = await fetch(`${url}${path}?cursor=${encodeURIComponent(cursor)}`, { headers: headers('viewer') })

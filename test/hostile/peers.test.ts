@@ -7,10 +7,10 @@ import type { Image } from '../../protocol/image.ts'
 import { encodeManifest, MANIFEST_MEDIA_TYPE } from '../../protocol/manifest.ts'
 import { newId } from '../../protocol/ids.ts'
 import { until } from '../support/until.ts'
-import { expectHarmless } from './expect-siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
 import { createUpload, patchUpload } from './requests.ts'
-import { openCastle } from './siege.ts'
-import type { Attacker, Castle } from './siege.ts'
+import { openTarget } from './attack.ts'
+import type { Attacker, AttackTarget } from './attack.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -62,7 +62,7 @@ function endless(pieceBytes: number, pauseMs: number): ReadableStream<Uint8Array
 }
 
 describe('a source', () => {
-  let castle: Castle
+  let target: AttackTarget
   let template: Image
   let store: unknown
   const block = new Uint8Array(128 * KIB).fill(3)
@@ -70,21 +70,21 @@ describe('a source', () => {
   let manifest: { bytes: Uint8Array<ArrayBuffer>; digest: string }
 
   beforeAll(async () => {
-    castle = await openCastle()
-    const admin: Attacker = { url: castle.agent.url, index: 0, headers: (_, more) => castle.agent.headers(more), signal: new AbortController().signal }
+    target = await openTarget()
+    const admin: Attacker = { url: target.agent.url, index: 0, headers: (_, more) => target.agent.headers(more), signal: new AbortController().signal }
     const { address } = await createUpload(admin, { 'upload-length': String(8 * block.byteLength), 'upload-metadata': `name ${btoa('template')}` })
     expect(await patchUpload(admin, address, 0, new Uint8Array(8 * block.byteLength).fill(4))).toBe(204)
-    await until('the image is available', async () => (await castle.agent.client.images.get('template')).status === 'available')
-    template = await castle.agent.client.images.get('template')
-    store = { ...(await castle.agent.client.store.get()), id: crypto.randomUUID() }
+    await until('the image is available', async () => (await target.agent.client.images.get('template')).status === 'available')
+    template = await target.agent.client.images.get('template')
+    store = { ...(await target.agent.client.store.get()), id: crypto.randomUUID() }
     const encoded = await encodeManifest(Array.from({ length: 8 }, () => ({ length: block.byteLength, digest })))
     manifest = { bytes: encoded.manifest.bytes, digest: encoded.digest }
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
-  const besiege = async (lies: Lies, askedFor: keyof Lies): Promise<void> => {
+  const attack = async (lies: Lies, askedFor: keyof Lies): Promise<void> => {
     await using liar = startLiar(template, store, manifest, lies)
-    await expectHarmless(castle, 'sync', async ({ url, headers }) => {
+    await expectHarmless(target, 'sync', async ({ url, headers }) => {
       const response = await fetch(`${url}/v1/sync`, {
         method: 'POST',
         headers: headers('operator', { 'content-type': 'application/json' }),
@@ -95,28 +95,27 @@ describe('a source', () => {
       await Bun.sleep(200)
     })
     expect(liar.asked[askedFor]).toBeGreaterThan(0)
-    for (const task of (await castle.agent.client.tasks.list({ kind: 'sync', limit: 1000 })).items) {
-      if (task.state === 'queued' || task.state === 'running') await castle.agent.client.tasks.cancel(task.id).catch(() => {})
+    for (const task of (await target.agent.client.tasks.list({ kind: 'sync', limit: 1000 })).items) {
+      if (task.state === 'queued' || task.state === 'running') await target.agent.client.tasks.cancel(task.id).catch(() => {})
     }
   }
 
-  test('whose JSON never ends', () =>
-    besiege({ image: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': 'application/json' } }) }, 'image'))
+  test('whose JSON never ends', () => attack({ image: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': 'application/json' } }) }, 'image'))
 
   test('whose manifest never ends', () =>
-    besiege({ manifest: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
+    attack({ manifest: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
 
   test('whose responses are slow', () =>
-    besiege({ manifest: () => new Response(endless(1, 1000), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
+    attack({ manifest: () => new Response(endless(1, 1000), { headers: { 'content-type': MANIFEST_MEDIA_TYPE } }) }, 'manifest'))
 
   test('whose slices expand to far more than their declared length', () => {
     const bomb = zstdCompressSync(new Uint8Array(4 * MIB).fill(3))
     const stored = new Uint8Array(Buffer.concat(Array.from({ length: Math.floor((120 * KIB) / bomb.byteLength) }, () => bomb)))
     const header = encodeFrameHeader({ digest, length: block.byteLength, codec: CODEC_ZSTD, stored })
     const body = new Uint8Array(Buffer.concat([header, stored, encodeEndFrame()]))
-    return besiege({ fetch: () => new Response(body, { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch')
+    return attack({ fetch: () => new Response(body, { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch')
   })
 
   test('whose slices are not the requested ones', () =>
-    besiege({ fetch: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch'))
+    attack({ fetch: () => new Response(endless(64 * KIB, 0), { headers: { 'content-type': SLICES_MEDIA_TYPE } }) }, 'fetch'))
 })

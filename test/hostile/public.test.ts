@@ -1,25 +1,25 @@
 // Requests without a token, from any client on the network.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { expectHarmless } from './expect-siege.ts'
-import { openCastle } from './siege.ts'
-import type { Castle } from './siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
+import { openTarget } from './attack.ts'
+import type { AttackTarget } from './attack.ts'
 
 describe('without a token', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle()
+    target = await openTarget()
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   test('health requests without a pause', async () => {
-    await expectHarmless(castle, 'public', async ({ url }) => {
+    await expectHarmless(target, 'public', async ({ url }) => {
       for (let i = 0; i < 50; i++) await (await fetch(`${url}/v1/health`)).arrayBuffer()
     })
   })
 
   test('guessed tokens and links', async () => {
-    await expectHarmless(castle, 'public', async ({ url, index }) => {
+    await expectHarmless(target, 'public', async ({ url, index }) => {
       for (let i = 0; i < 20; i++) {
         const guess = `slipway_${index}_${i}_${'x'.repeat(1900)}`
         const byToken = await fetch(`${url}/v1/images`, { headers: { authorization: `Bearer ${guess}` } })
@@ -34,7 +34,7 @@ describe('without a token', () => {
 
   test('bodies for every upload address', async () => {
     const body = new Uint8Array(256 * 1024)
-    const report = await expectHarmless(castle, 'public', async ({ url }) => {
+    const report = await expectHarmless(target, 'public', async ({ url }) => {
       for (const [method, override] of [
         ['POST', ''],
         ['POST', 'PATCH'],
@@ -64,6 +64,6 @@ describe('without a token', () => {
       }
     })
     expect(report.diskBytes).toBeLessThan(64 * 1024 * 1024)
-    expect((await castle.agent.client.images.list()).items.every(({ name }) => name === 'honest')).toBe(true)
+    expect((await target.agent.client.images.list()).items.every(({ name }) => name === 'honest')).toBe(true)
   })
 })

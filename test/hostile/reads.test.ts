@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createRandom } from '../support/properties.ts'
 import { until } from '../support/until.ts'
-import { expectHarmless } from './expect-siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
 import { connectRaw, createUpload, patchUpload, requestHead } from './requests.ts'
-import { openCastle } from './siege.ts'
-import type { Attacker, Castle } from './siege.ts'
+import { openTarget } from './attack.ts'
+import type { Attacker, AttackTarget } from './attack.ts'
 
 const MIB = 1024 * 1024
 const IMAGE_BYTES = 32 * MIB
@@ -14,18 +14,18 @@ const IMAGE_BYTES = 32 * MIB
 const STALLED = 12
 
 describe('a download', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle('[transfer]\ndownload-concurrency = 8\n')
-    const admin: Attacker = { url: castle.agent.url, index: 0, headers: (_, more) => castle.agent.headers(more), signal: new AbortController().signal }
+    target = await openTarget('[transfer]\ndownload-concurrency = 8\n')
+    const admin: Attacker = { url: target.agent.url, index: 0, headers: (_, more) => target.agent.headers(more), signal: new AbortController().signal }
     const { address } = await createUpload(admin, { 'upload-length': String(IMAGE_BYTES), 'upload-metadata': `name ${btoa('large')}` })
     expect(await patchUpload(admin, address, 0, new Uint8Array(createRandom(3).bytes(IMAGE_BYTES)))).toBe(204)
-    await until('the image is available', async () => (await castle.agent.client.images.get('large')).status === 'available')
+    await until('the image is available', async () => (await target.agent.client.images.get('large')).status === 'available')
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   test('of many ranges in one request', async () => {
-    await expectHarmless(castle, 'content', async ({ url, headers }) => {
+    await expectHarmless(target, 'content', async ({ url, headers }) => {
       for (const range of [
         `bytes=${Array.from({ length: 1000 }, (_, i) => `${i * 2}-${i * 2}`).join(',')}`,
         `bytes=${Array.from({ length: 500 }, () => '0-').join(',')}`,
@@ -41,7 +41,7 @@ describe('a download', () => {
   })
 
   test('of single bytes all over the image', async () => {
-    await expectHarmless(castle, 'content', async ({ url, headers, index }) => {
+    await expectHarmless(target, 'content', async ({ url, headers, index }) => {
       for (let i = 0; i < 50; i++) {
         const at = (index * 7919 + i * 611_953) % IMAGE_BYTES
         const response = await fetch(`${url}/v1/images/large/content`, { headers: headers('viewer', { range: `bytes=${at}-${at}` }) })
@@ -52,7 +52,7 @@ describe('a download', () => {
   })
 
   test('that the client does not read', async () => {
-    await expectHarmless(castle, 'content', async ({ url, headers, signal }) => {
+    await expectHarmless(target, 'content', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < STALLED; i++) {
         const connection = stack.use(await connectRaw(url, false))
@@ -63,7 +63,7 @@ describe('a download', () => {
   })
 
   test('of facts without a pause', async () => {
-    await expectHarmless(castle, 'read', async ({ url, headers }) => {
+    await expectHarmless(target, 'read', async ({ url, headers }) => {
       for (const path of ['/v1/store', '/v1/images/large', '/v1/schedules', '/v1/openapi.json', '/metrics']) {
         const response = await fetch(url + path, { headers: headers('viewer') })
         expect(response.status).toBe(200)
@@ -73,9 +73,9 @@ describe('a download', () => {
   })
 
   test('of the space that deleting each image would free', async () => {
-    const { items } = await castle.agent.client.images.list({ limit: 100 })
+    const { items } = await target.agent.client.images.list({ limit: 100 })
     const body = JSON.stringify({ images: items.map(({ id }) => id) })
-    await expectHarmless(castle, 'unique size', async ({ url, headers }) => {
+    await expectHarmless(target, 'unique size', async ({ url, headers }) => {
       const response = await fetch(`${url}/v1/unique-size`, { method: 'POST', headers: headers('viewer', { 'content-type': 'application/json' }), body })
       expect([200, 429]).toContain(response.status)
       await response.arrayBuffer()
@@ -83,7 +83,7 @@ describe('a download', () => {
   })
 
   test('of the manifest that the client does not read', async () => {
-    await expectHarmless(castle, 'manifest', async ({ url, headers, signal }) => {
+    await expectHarmless(target, 'manifest', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < STALLED; i++) {
         const connection = stack.use(await connectRaw(url, false))
@@ -94,9 +94,9 @@ describe('a download', () => {
   })
 
   test('of files that the client does not read', async () => {
-    const [pack = ''] = (await castle.agent.client.files.list('packs')).items.map(({ name }) => name)
-    const [file = ''] = (await castle.agent.client.files.list(`packs/${pack}`)).items.map(({ name }) => name)
-    await expectHarmless(castle, 'file', async ({ url, headers, signal }) => {
+    const [pack = ''] = (await target.agent.client.files.list('packs')).items.map(({ name }) => name)
+    const [file = ''] = (await target.agent.client.files.list(`packs/${pack}`)).items.map(({ name }) => name)
+    await expectHarmless(target, 'file', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < STALLED; i++) {
         const connection = stack.use(await connectRaw(url, false))
@@ -109,8 +109,8 @@ describe('a download', () => {
 
 describe('event streams', () => {
   test('of one viewer do not use up the streams of another client', async () => {
-    await using castle = await openCastle()
-    await expectHarmless(castle, 'event stream', async ({ url, headers, signal }) => {
+    await using target = await openTarget()
+    await expectHarmless(target, 'event stream', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
       for (let i = 0; i < 40; i++) {
         const connection = stack.use(await connectRaw(url, false))

@@ -2,7 +2,7 @@
 
 import { createConnection } from 'node:net'
 import type { Socket } from 'node:net'
-import type { Attacker } from './siege.ts'
+import type { Attacker } from './attack.ts'
 
 const TUS = { 'tus-resumable': '1.0.0' }
 

@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { zstdCompressSync } from 'node:zlib'
 import { CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
-import { expectHarmless } from './expect-siege.ts'
+import { expectHarmless } from './expect-harmless.ts'
 import { connectRaw, createUpload, patchUpload, removeUpload, requestHead } from './requests.ts'
-import { openCastle } from './siege.ts'
-import type { Attacker, Castle } from './siege.ts'
+import { openTarget } from './attack.ts'
+import type { Attacker, AttackTarget } from './attack.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -25,11 +25,11 @@ function digestOf(bytes: Uint8Array): Uint8Array {
 }
 
 describe('an upload', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle('[transfer]\nupload-concurrency = 8\n')
+    target = await openTarget('[transfer]\nupload-concurrency = 8\n')
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   /** Creates an upload of this length, runs, and removes it. */
   const withUpload = async (attacker: Attacker, length: number, run: (address: string) => Promise<void>): Promise<void> => {
@@ -41,7 +41,7 @@ describe('an upload', () => {
 
   test('with the longest metadata', async () => {
     const metadata = Array.from({ length: 60 }, (_, i) => `k${i} ${btoa('v'.repeat(120))}`).join(',')
-    await expectHarmless(castle, 'upload creation', async (attacker) => {
+    await expectHarmless(target, 'upload creation', async (attacker) => {
       const { status, address } = await createUpload(attacker, { 'upload-length': '1', 'upload-metadata': metadata })
       expect(status).toBe(201)
       await removeUpload(attacker, address)
@@ -52,7 +52,7 @@ describe('an upload', () => {
 
   test('in chunks of one byte', async () => {
     const chunks = '1\r\nx\r\n'.repeat(CHUNKS)
-    await expectHarmless(castle, 'upload bytes', (attacker) =>
+    await expectHarmless(target, 'upload bytes', (attacker) =>
       withUpload(attacker, CHUNKS, async (address) => {
         using connection = await connectRaw(attacker.url)
         const headers = attacker.headers('uploader', {
@@ -72,7 +72,7 @@ describe('an upload', () => {
 
   test('of endless zeros', async () => {
     const zeros = new Uint8Array(32 * MIB)
-    const report = await expectHarmless(castle, 'upload bytes', (attacker) =>
+    const report = await expectHarmless(target, 'upload bytes', (attacker) =>
       withUpload(attacker, zeros.byteLength, async (address) => {
         expect(await patchUpload(attacker, address, 0, zeros)).toBe(204)
       }),
@@ -84,7 +84,7 @@ describe('an upload', () => {
     // Random blocks between zero blocks: each block of zeros ends the slice before it.
     const body = new Uint8Array(16 * MIB)
     for (let at = 0; at < body.byteLength; at += 8 * KIB) crypto.getRandomValues(body.subarray(at, at + 4 * KIB))
-    await expectHarmless(castle, 'upload bytes', (attacker) =>
+    await expectHarmless(target, 'upload bytes', (attacker) =>
       withUpload(attacker, body.byteLength, async (address) => {
         expect(await patchUpload(attacker, address, 0, body)).toBe(204)
       }),
@@ -97,7 +97,7 @@ describe('an upload', () => {
     const stored = join(...Array.from({ length: Math.floor((120 * KIB) / bomb.byteLength) }, () => bomb))
     const frame = { digest: digestOf(block), length: 128 * KIB, codec: CODEC_ZSTD, stored }
     const body = join(...Array.from({ length: 8 }, () => join(encodeFrameHeader(frame), stored)), encodeEndFrame())
-    await expectHarmless(castle, 'upload slices', (attacker) =>
+    await expectHarmless(target, 'upload slices', (attacker) =>
       withUpload(attacker, 16 * MIB, async (address) => {
         expect([0, 400, 409, 422]).toContain(await patchUpload(attacker, address, 0, body, SLICES))
       }),
@@ -112,7 +112,7 @@ describe('an upload', () => {
     const name = encodeReferenceFrame(digest, 4 * KIB)
     for (let at = 0; at < names.byteLength; at += 48) names.set(name, at)
     const body = join(first, names, encodeEndFrame())
-    await expectHarmless(castle, 'upload slices', (attacker) =>
+    await expectHarmless(target, 'upload slices', (attacker) =>
       withUpload(attacker, (NAMES + 1) * 4 * KIB, async (address) => {
         expect(await patchUpload(attacker, address, 0, body, SLICES)).toBeLessThan(500)
       }),
@@ -123,7 +123,7 @@ describe('an upload', () => {
     const zeros = new Uint8Array(NAMES * 48)
     const run = encodeReferenceFrame(null, 4 * KIB)
     for (let at = 0; at < zeros.byteLength; at += 48) zeros.set(run, at)
-    await expectHarmless(castle, 'upload slices', (attacker) =>
+    await expectHarmless(target, 'upload slices', (attacker) =>
       withUpload(attacker, NAMES * 4 * KIB, async (address) => {
         expect(await patchUpload(attacker, address, 0, join(zeros, encodeEndFrame()), SLICES)).toBeLessThan(500)
       }),
@@ -132,11 +132,11 @@ describe('an upload', () => {
 })
 
 describe('a concatenation', () => {
-  let castle: Castle
+  let target: AttackTarget
   beforeAll(async () => {
-    castle = await openCastle()
+    target = await openTarget()
   })
-  afterAll(() => castle[Symbol.asyncDispose]())
+  afterAll(() => target[Symbol.asyncDispose]())
 
   test('of one part with many slices, named as often as fits into a header', async () => {
     const block = new Uint8Array(4 * KIB).fill(11)
@@ -147,7 +147,7 @@ describe('a concatenation', () => {
     for (let at = 0; at < names.byteLength; at += 48) names.set(name, at)
     const body = join(first, names, encodeEndFrame())
     const parts = new Map<number, string>()
-    const report = await expectHarmless(castle, 'concatenation', async (attacker) => {
+    const report = await expectHarmless(target, 'concatenation', async (attacker) => {
       let part = parts.get(attacker.index)
       if (part === undefined) {
         const created = await createUpload(attacker, { 'upload-length': String(NAMES * 4 * KIB), 'upload-concat': 'partial' })

@@ -16,8 +16,8 @@ export const ATTACKERS = 8
 /** An attack lasts until the honest client has completed this many round trips and health requests, within these times in milliseconds. */
 const ROUND_TRIPS_MIN = 3
 const HEALTH_ANSWERS_MIN = 100
-const SIEGE_MS_MIN = 2500
-const SIEGE_MS_MAX = 30_000
+const ATTACK_MS_MIN = 2500
+const ATTACK_MS_MAX = 30_000
 
 /** Nice values, so that the honest client measures the agent and not the load of the machine. */
 const ATTACKERS_NICE = 10
@@ -39,7 +39,7 @@ export interface Attacker {
   readonly signal: AbortSignal
 }
 
-export interface SiegeReport extends Observation {
+export interface AttackReport extends Observation {
   readonly healthP99Ms: number
   /** Elapsed time of the event loop divided by its CPU time: 1 on an idle machine, more when it had to wait for a core. */
   readonly waitFactor: number
@@ -48,14 +48,14 @@ export interface SiegeReport extends Observation {
   readonly diskBytes: number
 }
 
-export interface Castle extends AsyncDisposable {
+export interface AttackTarget extends AsyncDisposable {
   readonly agent: AgentProcess
   /** Repeats the attack in every attacker until the honest client has completed its work. */
-  besiege(attack: (attacker: Attacker) => Promise<void>): Promise<SiegeReport>
+  run(attack: (attacker: Attacker) => Promise<void>): Promise<AttackReport>
 }
 
 /** Starts an agent with its own store and creates tokens for the attackers and for the honest client. */
-export async function openCastle(config = ''): Promise<Castle> {
+export async function openTarget(config = ''): Promise<AttackTarget> {
   const stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const agent = stack.use(await startAgent(folder.path, { config }))
@@ -64,7 +64,7 @@ export async function openCastle(config = ''): Promise<Castle> {
     tokens[role] = (await agent.client.tokens.create({ name: `hostile-${role}`, role })).token
   const honest = (await agent.client.tokens.create({ name: 'honest', role: 'operator' })).token
 
-  const besiege: Castle['besiege'] = async (attack) => {
+  const run: AttackTarget['run'] = async (attack) => {
     resetResidentBytesMax(agent.pid)
     const diskBefore = bytesBelow(folder.path)
     const scheduledBefore = schedulingOf(agent.pid)
@@ -89,7 +89,7 @@ export async function openCastle(config = ''): Promise<Castle> {
     void Promise.allSettled(attackers).then(() => (isEachDone = true))
     const isOver = (): boolean => {
       const elapsedMs = performance.now() - startMs
-      return isEachDone || elapsedMs > SIEGE_MS_MAX || (elapsedMs > SIEGE_MS_MIN && honestWork.isEnough())
+      return isEachDone || elapsedMs > ATTACK_MS_MAX || (elapsedMs > ATTACK_MS_MIN && honestWork.isEnough())
     }
     while (!isOver()) await Bun.sleep(50)
     over.abort()
@@ -106,7 +106,7 @@ export async function openCastle(config = ''): Promise<Castle> {
       diskBytes: bytesBelow(folder.path) - diskBefore - (observation.roundTrips + 1) * IMAGE_BYTES,
     }
   }
-  return { agent, besiege, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { agent, run, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 /** Reads the output of the honest client. */
@@ -138,7 +138,7 @@ export function quantile(values: readonly number[], part: number): number {
 }
 
 /** Returns whether the honest client completed enough work for the figures to be meaningful. */
-export function isConclusive({ roundTrips, healthMs }: SiegeReport): boolean {
+export function isConclusive({ roundTrips, healthMs }: AttackReport): boolean {
   return roundTrips >= ROUND_TRIPS_MIN && healthMs.length >= HEALTH_ANSWERS_MIN
 }
 
