@@ -285,7 +285,7 @@ async function fail(
     return false
   }
   if (!disk.isDead) {
-    disk.heal()
+    disk.clearFault()
     if (world) {
       // The store works without being reopened; packs that could not be read at the start are read by the next pass.
       await world.store.scrub({ bytesPerSecond: Infinity })

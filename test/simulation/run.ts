@@ -198,7 +198,7 @@ class Simulation {
   async #verify(when: string): Promise<void> {
     this.where = when
     const mayHaveFailed = this.#agents.some(({ disk }) => disk.mayFail)
-    for (const agent of this.#agents) agent.disk.heal()
+    for (const agent of this.#agents) agent.disk.clearFault()
     await this.#until(() => this.#operations.size === 0, `operations end ${when}`, QUIET_EVENTS_MAX)
     await this.#untilServing(`the agents start ${when}`)
     // What a failing disk held up is tried again within a minute.

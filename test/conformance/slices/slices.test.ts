@@ -30,9 +30,9 @@ async function openOnDisk(): Promise<Subject> {
       return (await slices.gc({ dryRun: false })).slicesDead
     },
     fillDisk: () => disk.plan({ at: 1, fault: 'ENOSPC', lasting: true }),
-    emptyDisk: () => disk.heal(),
+    emptyDisk: () => disk.clearFault(),
     async [Symbol.asyncDispose]() {
-      disk.heal()
+      disk.clearFault()
       await slices[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
     },

@@ -105,7 +105,7 @@ export class SimulatedDisk {
   }
 
   /** Takes back a failure that did not come yet. */
-  heal(): void {
+  clearFault(): void {
     this.#fault = undefined
     this.mayFail = false
   }

@@ -20,7 +20,7 @@ export interface FaultPlan {
   /** Number of the operation, from 1. */
   readonly at: number
   readonly fault: Fault
-  /** Whether every operation from there on fails until `heal`; one else. */
+  /** Whether every operation from there on fails until `clearFault`; one else. */
   readonly lasting?: boolean
 }
 
@@ -34,7 +34,7 @@ export interface FaultyDisk extends Disk {
   /** From now on operations are counted anew and fail by this plan. */
   plan(plan: FaultPlan | undefined): void
   /** Ends a lasting fault. */
-  heal(): void
+  clearFault(): void
   /** Takes the power away: what is not on stable storage is kept in part, by chance. The disk is dead until `revive`. */
   losePower(random: Random): Promise<void>
   /** The machine or the process starts again. */
@@ -198,7 +198,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       count = 0
       hasFailed = false
     },
-    heal() {
+    clearFault() {
       plan = undefined
     },
     revive() {

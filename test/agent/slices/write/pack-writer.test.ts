@@ -52,7 +52,7 @@ async function openScene(): Promise<Scene> {
       return await readPack(file)
     },
     async [Symbol.asyncDispose]() {
-      disk.heal()
+      disk.clearFault()
       await index[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
     },
@@ -149,7 +149,7 @@ describe('a failing disk', () => {
     expect(failure).toMatchObject({ cause: { code: 'ENOSPC' } })
     expect(() => writer.check(generation)).toThrow(StoreWriteFailed)
     expect([kept, lost, refused].map(({ row }) => scene.index.find(row.digest) !== undefined)).toEqual([true, false, false])
-    scene.disk.heal()
+    scene.disk.clearFault()
     expect((await writer.append(refused.parts, [refused.row])).pack).not.toBe(pack)
     await writer.sync()
     writer.check(writer.generation)
@@ -176,7 +176,7 @@ describe('a failing disk', () => {
     await writer.append(lost.parts, [lost.row]).catch(() => {})
     expect(await writer.sealAbandoned()).toBe(0)
     expect(scene.index.pack(pack)?.sealed).toBe(false)
-    scene.disk.heal()
+    scene.disk.clearFault()
     const footerBytes = await writer.sealAbandoned()
     expect(scene.index.pack(pack)).toMatchObject({ sealed: true, length: PACK_HEADER_BYTES + recordLength(kept.row) + footerBytes })
     const { sealed, rows } = await scene.contents(pack)
@@ -216,7 +216,7 @@ describe('an unsealed pack', () => {
     scene.disk.plan({ at: 1, fault: 'EIO', lasting: true })
     await writer.resume({ id: pack, name: scene.index.pack(pack)?.name ?? '', length: end, rows })
     expect(writer.openPackId).toBeUndefined()
-    scene.disk.heal()
+    scene.disk.clearFault()
     await writer.sealAbandoned()
     expect((await scene.contents(pack)).sealed).toBe(true)
   })

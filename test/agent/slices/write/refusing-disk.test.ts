@@ -45,7 +45,7 @@ async function openScene(packSealBytes = 1024 * 1024): Promise<Scene> {
       expect(store.stats().slices).toBe(model.live().size)
     },
     async [Symbol.asyncDispose]() {
-      disk.heal()
+      disk.clearFault()
       await store[Symbol.asyncDispose]()
       await folder[Symbol.asyncDispose]()
     },
@@ -64,7 +64,7 @@ describe('a disk that refuses', () => {
         expect(failure).toBeInstanceOf(StoreWriteFailed)
         expect(failure).toMatchObject({ cause: { code: fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO' } })
         for (const { bytes, manifest } of model.images.values()) {
-          disk.heal()
+          disk.clearFault()
           expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
         }
         await model.add(store, `after ${at}`, noise(10 + at, 60))
@@ -87,7 +87,7 @@ describe('a disk that refuses', () => {
     disk.plan({ at: 1, fault: 'EIO', lasting: true })
     const outcomes = await Promise.allSettled([first.checkpoint(), second.checkpoint()])
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
-    disk.heal()
+    disk.clearFault()
     await expect(first.write(noise(6, 10))).rejects.toBeInstanceOf(StoreWriteFailed)
     const { manifest } = await encodeManifest(kept.entries)
     expect((await readBack(store, manifest)).equals(noise(3, 100).subarray(0, manifest.imageLength))).toBe(true)
@@ -108,7 +108,7 @@ describe('a disk that refuses', () => {
       await model.add(store, 'same', noise(8, 60)).catch(() => {})
       disk.plan({ at: 3 + i, fault: 'EIO' })
     }
-    disk.heal()
+    disk.clearFault()
     await model.add(store, 'same', noise(8, 60))
     await disk.losePower(createRandom(5))
     await store[Symbol.asyncDispose]()
@@ -130,7 +130,7 @@ describe('a full disk', () => {
     const report = await store.gc({ dryRun: false })
     expect(report.freedBytes).toBe(before - (await folderBytes(folder.file('mount', 'packs'))))
     expect(report.packsRemoved).toBeGreaterThan(3)
-    disk.heal()
+    disk.clearFault()
     await scene.expectWhole()
     await model.add(store, 'now', noise(30, 100))
     await scene.expectWhole()
@@ -142,7 +142,7 @@ describe('a full disk', () => {
     for (let i = 0; i < 10; i++) {
       disk.plan({ at: 1 + (i % 5), fault: 'ENOSPC', lasting: true })
       await model.add(store, 'never', noise(40 + i, 60)).catch(() => {})
-      disk.heal()
+      disk.clearFault()
       await model.add(store, `image ${i}`, noise(60 + i, 10))
     }
     await store.gc({ dryRun: false })
