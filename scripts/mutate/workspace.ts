@@ -1,6 +1,6 @@
 // Private copies of the tree in the system's folder for temporary files. Mutants are written there and never into the working tree.
 
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
@@ -34,12 +34,15 @@ export interface Workspace extends Disposable {
 export function openWorkspace(root: string, files: readonly string[]): Workspace {
   removeAbandoned()
   const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-${startTime(String(process.pid))}-`))
-  const reference = makeCopy(root, files, join(folder, '0')).root
-  let copies = 1
-  return {
-    reference,
-    addCopy: () => makeCopy(reference, files, join(folder, String(copies++))),
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  try {
+    const regular = files.filter((file) => lstatSync(join(root, file)).isFile())
+    const reference = makeCopy(root, regular, join(folder, '0')).root
+    let copies = 1
+    return { reference, addCopy: () => makeCopy(reference, regular, join(folder, String(copies++))), [Symbol.dispose]: remove }
+  } catch (error) {
+    remove()
+    throw error
   }
 }
 

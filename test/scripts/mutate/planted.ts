@@ -1,7 +1,7 @@
 // A small repository with planted mutants: one that its test kills, one that survives, one that no test reaches, one that is
 // equivalent, and one that never ends.
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 
@@ -96,6 +96,8 @@ export function plant(): Planted {
   write('test/protocol/planted.test.ts', TEST)
   write('test/protocol/failing.test.ts', FAILING_TEST)
   write('test/mutants.json', JSON.stringify({ equivalent: [EQUIVALENT] }))
+  // What is neither a file nor ignored is not copied.
+  symlinkSync('protocol', join(root, 'link'))
   git('init', '-q')
   git('add', '.')
   git('commit', '-qm', 'planted')
