@@ -1,4 +1,4 @@
-// The catalogue on a real slice store: publish, list, change, delete, restore, prune, and all of it again after a restart.
+// The catalogue on a real slice store: publish, list, change, delete, restore, prune and restart.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { newId } from '../../../protocol/ids.ts'
@@ -25,7 +25,7 @@ function sha256Of(bytes: Uint8Array): string {
 }
 
 describe('publish', () => {
-  test('makes a raw image available, with its digest computed behind the scenes', async () => {
+  test('makes a raw image available and computes its digest in the background', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const bytes = seededBytes(700_000, 7)
@@ -59,7 +59,7 @@ describe('publish', () => {
     expect(wrong.statusReason).toStartWith('Digest mismatch: ')
   })
 
-  test('refuses an empty image, and one of another format than declared', async () => {
+  test('refuses an empty image and an image in another format than declared', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     expect((await store.add(new Uint8Array(0))).statusReason).toStartWith('The upload was empty')
@@ -70,13 +70,13 @@ describe('publish', () => {
 })
 
 describe('list', () => {
-  test('pages newest first and stays in order while images come', async () => {
+  test('returns pages newest first and keeps the order while images are added', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     await using store = await openImageStore(folder, { clock })
     const ids: string[] = []
     for (let i = 0; i < 7; i++) {
-      // Two of each time, so that the id decides between them.
+      // Two images per timestamp, so that their order depends on the id.
       if (i % 2 === 0) clock.advance(1000)
       ids.push((await store.add(seededBytes(100, i + 1), { name: `image ${i}`, owner: i < 3 ? 'ann' : 'bob' })).id)
     }
@@ -96,7 +96,7 @@ describe('list', () => {
 })
 
 describe('names', () => {
-  test('find an image when they are unambiguous', async () => {
+  test('find an image if they are unambiguous', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const first = await store.add(seededBytes(100, 1), { name: 'twin' })
@@ -111,7 +111,7 @@ describe('names', () => {
 })
 
 describe('delete', () => {
-  test('puts an image into the recycle bin, from which it comes back as it was', async () => {
+  test('moves an image to the recycle bin, and restore returns it unchanged', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     await using store = await openImageStore(folder, { clock, retention: { deletion: 'delayed', retentionMs: 60_000 } })
@@ -125,7 +125,7 @@ describe('delete', () => {
     expect(await codeOf(() => store.catalogue.restore(image.id, 'test'))).toBe('wrong-status')
   })
 
-  test('passes the recycle bin by when it is permanent, also for what lies in it, but not where nothing ever goes', async () => {
+  test('bypasses the recycle bin if it is permanent, unless the store keeps deleted images forever', async () => {
     await using folder = await createTemporaryFolder()
     {
       await using store = await openImageStore(folder, { retention: { deletion: 'delayed', retentionMs: 60_000 } })
@@ -145,7 +145,7 @@ describe('delete', () => {
     expect(await codeOf(() => store.catalogue.delete(image?.id ?? '', 'test', { permanent: true }))).toBe('feature-disabled')
   })
 
-  test('refuses what is bound or protected', async () => {
+  test('refuses an image that is bound or protected', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id } = await store.add(seededBytes(1000, 1))
@@ -158,7 +158,7 @@ describe('delete', () => {
     expect((await store.catalogue.delete(id, 'test'))?.status).toBe('deleted')
   })
 
-  test('removes at once where the policy says so, and never where it says never', async () => {
+  test('removes images immediately, or never, depending on the policy', async () => {
     await using folder = await createTemporaryFolder()
     {
       await using store = await openImageStore(folder, { retention: { deletion: 'immediate', retentionMs: 0 } })
@@ -177,7 +177,7 @@ describe('delete', () => {
 })
 
 describe('prune', () => {
-  test('removes what is past its retention; gc then gives its slices back and no others', async () => {
+  test('removes images whose retention has ended; gc then removes only their slices', async () => {
     await using folder = await createTemporaryFolder()
     const clock = createManualClock()
     await using store = await openImageStore(folder, { clock, retention: { deletion: 'delayed', retentionMs: 60_000 } })
@@ -191,7 +191,7 @@ describe('prune', () => {
     clock.advance(1)
     expect((await store.catalogue.prune({ dryRun: true })).purged).toEqual([{ id: gone.id, name: 'gone', reason: 'expired' }])
     expect(store.catalogue.find(gone.id)?.status).toBe('deleted')
-    // A dry run of gc that leaves the image out foresees what the real one does after the removal.
+    // A dry run of gc without the image predicts the result of the real gc after the removal.
     const foreseen = await store.slices.gc({ dryRun: true, without: new Set([`image ${gone.id}`]) })
     expect((await store.catalogue.prune({ dryRun: false })).purged).toHaveLength(1)
     expect(store.catalogue.find(gone.id)).toBeUndefined()
@@ -204,7 +204,7 @@ describe('prune', () => {
 })
 
 describe('unique size', () => {
-  test('counts the bytes that only one image holds', async () => {
+  test('counts the bytes that only one image uses', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const shared = seededBytes(2_000_000, 1)
@@ -221,7 +221,7 @@ describe('unique size', () => {
 })
 
 describe('restart', () => {
-  test('brings every image back as it was', async () => {
+  test('loads every image unchanged', async () => {
     await using folder = await createTemporaryFolder()
     let before
     {
@@ -237,7 +237,7 @@ describe('restart', () => {
     expect([...store.catalogue.list({}, { limit: 10 }).items, ...store.catalogue.list({ status: 'deleted' }, { limit: 10 }).items]).toEqual(before)
   })
 
-  test('takes up an inspection and a digest that were cut short', async () => {
+  test('resumes an interrupted inspection and digest', async () => {
     await using folder = await createTemporaryFolder()
     const bytes = seededBytes(400_000, 9)
     let id

@@ -1,4 +1,4 @@
-// Damage: what one broken file costs, which is that file and nothing else, and how an image comes back.
+// Damage tracking: one damaged file affects only its image, and the image recovers once the file is intact.
 
 import { describe, expect, test } from 'bun:test'
 import { open, readdir, rm, writeFile } from 'node:fs/promises'
@@ -64,7 +64,7 @@ const image: Image = {
 }
 
 describe('image.json', () => {
-  test('begins and ends as its format says, and comes back as it was', async () => {
+  test('has the documented format and decodes to the encoded image', async () => {
     const stored = { image, life: newLife({ damage: 'slices', damagedAtMs: 5 }) }
     const bytes = await encodeImageFile(stored)
     const text = new TextDecoder().decode(bytes)
@@ -75,7 +75,7 @@ describe('image.json', () => {
     expect(await decodeImageFile(bytes)).toEqual({ kind: 'whole', stored })
   })
 
-  test('is found damaged wherever one bit differs, a byte is missing or one too many', async () => {
+  test('is reported as damaged if any bit differs, or a byte is missing or added', async () => {
     const bytes = await encodeImageFile({ image, life: newLife() })
     for (let at = 0; at < bytes.length; at++) {
       const damaged = bytes.slice()
@@ -94,7 +94,7 @@ describe('image.json', () => {
 })
 
 describe('start', () => {
-  test('names an image after its id when its metadata is damaged, keeps the file, and gives the bytes back on restore', async () => {
+  test('names an image with damaged metadata after its id, keeps the damaged file, and serves the content after restore', async () => {
     await using folder = await createTemporaryFolder()
     const bytes = Buffer.from(seededBytes(300_000, 1))
     let ids: string[]
@@ -123,7 +123,7 @@ describe('start', () => {
     expect((await store.read(hurt)).equals(bytes)).toBe(true)
   })
 
-  test('completes a publish that was cut before image.json', async () => {
+  test('completes a publish that was interrupted before image.json was written', async () => {
     await using folder = await createTemporaryFolder()
     const bytes = seededBytes(300_000, 1)
     let id
@@ -141,7 +141,7 @@ describe('start', () => {
     expect(store.catalogue.find(id)).toMatchObject({ name: 'again', status: 'available' })
   })
 
-  test('shows an image without its manifest as an error, and as available when the manifest is back', async () => {
+  test('lists an image without a manifest as an error, and as available once the manifest is restored', async () => {
     await using folder = await createTemporaryFolder()
     let id
     {
@@ -160,7 +160,7 @@ describe('start', () => {
     expect(store.catalogue.need(id)).toMatchObject({ status: 'available', statusReason: null })
   })
 
-  test('leaves alone what cannot be read, and takes it back when it can', async () => {
+  test('does not change an image with unreadable files, and loads it once they are readable', async () => {
     await using folder = await createTemporaryFolder()
     let before
     {
@@ -189,7 +189,7 @@ describe('start', () => {
     expect(store.catalogue.need(id)).toEqual(before)
   })
 
-  test('goes on where there are strange things among the images', async () => {
+  test('ignores unknown files in the images folder', async () => {
     await using folder = await createTemporaryFolder()
     {
       await using store = await openImageStore(folder)
@@ -203,7 +203,7 @@ describe('start', () => {
 })
 
 describe('manifest', () => {
-  test('that is damaged between its ends is found on read, and costs only its image', async () => {
+  test('that is damaged in the middle is detected on read and affects only its image', async () => {
     await using folder = await createTemporaryFolder()
     let ids: string[]
     {
@@ -224,12 +224,12 @@ describe('manifest', () => {
   })
 
   const broken = [
-    ['that vanished', (path: string) => rm(path)],
+    ['that is missing', (path: string) => rm(path)],
     ['that is empty', (path: string) => writeFile(path, '')],
     ['with one byte changed', (path: string) => flip(path, 32 + 3 * 40 + 9)],
   ] as const
 
-  test.each(broken)('%s keeps every gc from removing anything, until the image is deleted', async (_what, damage) => {
+  test.each(broken)('%s prevents gc from removing anything until the image is deleted', async (_what, damage) => {
     await using folder = await createTemporaryFolder()
     let id
     {
@@ -250,7 +250,7 @@ describe('manifest', () => {
         expect(store.slices.stats().slices).toBe(slices)
       }
     }
-    // A restart must not make gc forget why it stopped.
+    // gc must refuse again after a restart.
     await using store = await openImageStore(folder)
     await problemOf(store.slices.gc({ dryRun: false }))
     expect(store.slices.stats().slices).toBe(slices)
@@ -258,7 +258,7 @@ describe('manifest', () => {
     expect((await store.slices.gc({ dryRun: false })).slicesDead).toBeGreaterThan(0)
   })
 
-  test.each(broken)('%s is found by scrub, which checks everything else too', async (_what, damage) => {
+  test.each(broken)('%s is found by scrub, which still checks everything else', async (_what, damage) => {
     await using folder = await createTemporaryFolder()
     let ids: string[]
     {
@@ -279,7 +279,7 @@ describe('manifest', () => {
     expect(store.events.filter(({ type }) => type === 'image.damaged')).toHaveLength(1)
     expect(store.catalogue.counts().damaged).toBe(1)
 
-    // The file came back from a backup: the next scrub says so.
+    // The file is restored from a backup, and the next scrub finds it intact.
     await writeFile(path, bytes)
     expect((await store.slices.scrub({ bytesPerSecond: Infinity })).faults).toEqual([])
     expect(store.catalogue.need(hurt)).toMatchObject({ status: 'available', statusReason: null })
@@ -288,11 +288,11 @@ describe('manifest', () => {
     expect((await store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
   })
 
-  test('that is damaged while a reader has it open makes the image an error at once', async () => {
+  test('that is damaged while a reader has it open makes the image an error immediately', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const id = newId('img', Date.now())
-    // Longer than what is kept in memory, so that its blocks are read when they are needed.
+    // Too long to be loaded into memory, so that its blocks are read on demand.
     const entries = Math.ceil(MANIFEST_MEMORY_BYTES_MAX / MANIFEST_ENTRY_BYTES) + 10
     await using ingest = store.slices.ingest({ offset: 0, tail: new Uint8Array(0) })
     await ingest.write(seededBytes(32_768, 1))
@@ -308,17 +308,17 @@ describe('manifest', () => {
     using content = await store.catalogue.open(id)
     const path = folder.file('mount', 'images', id, 'manifest')
     const at = 32 + Math.floor(entries / 2) * 40 + 9
-    // In place: the open file of the reader must see the change.
+    // Written in place, so that the open file of the reader sees the change.
     const file = await open(path, 'r+')
     await file.write(Uint8Array.of(0xff), 0, 1, at)
     await file.close()
-    // All blocks are read, so that none of the few that are kept hides the damage.
+    // Reads all blocks, because cached blocks would hide the damage.
     const error = await problemOf(Array.fromAsync(content.manifest.blocks(), ({ first }) => first))
     expect(problemCode(error.problem)).toBe('data-corrupt')
     expect(store.catalogue.need(id)).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Its manifest is damaged') })
   })
 
-  test('that is damaged in the recycle bin does not let the image come back as available', async () => {
+  test('that is damaged in the recycle bin makes the restored image an error', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id } = await store.add(seededBytes(300_000, 1))
@@ -332,7 +332,7 @@ describe('manifest', () => {
     expect(store.catalogue.need(id)).toMatchObject({ status: 'available', statusReason: null })
   })
 
-  test('that comes back does not make an image available that was refused', async () => {
+  test('that is intact again does not make a refused image available', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id, statusReason } = await store.add(seededBytes(300_000, 1), { format: 'qcow2' })
@@ -349,7 +349,7 @@ describe('manifest', () => {
 })
 
 describe('slices', () => {
-  test('that are damaged degrade every image that names them, until a later scrub finds all whole', async () => {
+  test('that are damaged degrade every image that uses them, until a later scrub finds them intact', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const shared = seededBytes(2_000_000, 1)
@@ -362,14 +362,14 @@ describe('slices', () => {
     await store.catalogue.settled()
     expect([one, two, other].map(({ id }) => store.catalogue.need(id).status)).toEqual(['degraded', 'degraded', 'available'])
     expect(store.catalogue.need(two.id).statusReason).toContain('its checksum does not match')
-    // A scrub that began before the damage was seen says nothing of it.
+    // A scrub that started before the damage was found does not clear it.
     await store.catalogue.applyScrub({ damagedRoots: [], startedAtMs: seenAtMs - 1 })
     expect(store.catalogue.need(one.id).status).toBe('degraded')
     await store.catalogue.applyScrub({ damagedRoots: [`image ${two.id}`, 'upload upl_x'], startedAtMs: Date.now() + 1 })
     expect([one, two].map(({ id }) => store.catalogue.need(id).status)).toEqual(['available', 'degraded'])
   })
 
-  test('that are damaged are not forgotten in the recycle bin', async () => {
+  test('that are damaged while the image is in the recycle bin degrade the restored image', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id } = await store.add(seededBytes(200_000, 1))

@@ -1,4 +1,4 @@
-// A sparse image of a terabyte, whose declared digest takes minutes to verify, delays neither other images nor the end of the agent.
+// A sparse image of a terabyte, whose declared digest takes minutes to verify, delays neither other images nor the shutdown of the agent.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { newId } from '../../../protocol/ids.ts'
@@ -11,7 +11,7 @@ setDefaultTimeout(60_000)
 const LENGTH = 1024 ** 4
 const DIGEST = `sha256:${'0'.repeat(64)}`
 
-test('an image of a terabyte of zeros delays no other verification', async () => {
+test('an image of a terabyte of zeros does not delay other verifications', async () => {
   await using folder = await createTemporaryFolder()
   const sparse = newId('img', Date.now())
   {
@@ -27,7 +27,7 @@ test('an image of a terabyte of zeros delays no other verification', async () =>
     await until('the short image is available', () => store.catalogue.need(id).status === 'available')
     expect(store.catalogue.need(sparse).status).toBe('creating')
   }
-  // The store was closed while the zeros were hashed; the next start verifies the image again.
+  // The store was closed while the zeros were being hashed. The next start verifies the image again.
   await using store = await openImageStore(folder)
   expect(store.catalogue.need(sparse).status).toBe('creating')
 })

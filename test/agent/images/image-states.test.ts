@@ -1,4 +1,4 @@
-// States of an image: every allowed change of status, and that every other one is refused.
+// State machine of an image: every allowed change of status works, and every other one is refused.
 
 import { describe, expect, test } from 'bun:test'
 import { newLife } from '../../../agent/images/image-file.ts'
@@ -37,7 +37,7 @@ function storedAs(status: ImageStatus, image: Partial<Image> = {}, life: Partial
   return { image: { ...stored.image, status, ...image }, life: newLife(life) }
 }
 
-/** Every way in which each change is made here, from every status that it may meet. */
+/** All outcomes of each change from a status. */
 const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImage | undefined)[]>> = {
   conclude: (status) => [
     concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100 }, storedSize: 100 }, NOW_MS),
@@ -50,7 +50,7 @@ const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImag
   clearDamage: (status) => {
     if (status === 'deleted') return [withoutDamage(storedAs(status, {}, { damage: 'manifest' }))]
     if (status === 'degraded') return [withoutDamage(storedAs(status, {}, { damage: 'slices' }))]
-    // An error that came from a damaged manifest goes back to any status that can have been damaged.
+    // An error caused by a damaged manifest returns to any status in which a manifest can be damaged.
     const earlier = STATUSES.filter((before) => allows('markManifestDamage', before) && before !== 'deleted')
     return earlier.map((before) => withoutDamage(storedAs(status, {}, { damage: 'manifest', before: { status: before, statusReason: null } })))
   },
@@ -68,7 +68,7 @@ describe('a change of status', () => {
   const changes = Object.keys(TRANSITIONS) as ImageChange[]
   const pairs = changes.flatMap((change) => STATUSES.map((status) => [change, status] as const))
 
-  test.each(pairs)('%s from %s leads to the statuses of the table, or is refused', (change, status) => {
+  test.each(pairs)('%s from %s results in an allowed status, or is refused', (change, status) => {
     const allowed = (TRANSITIONS as Record<ImageChange, Partial<Record<ImageStatus, readonly ImageStatus[]>>>)[change][status]
     if (allowed) {
       const reached = new Set(CHANGES[change](status).map((stored) => stored?.image.status))
@@ -84,7 +84,7 @@ describe('a change of status', () => {
     expect(outcome.filter((stored) => stored !== undefined)).toEqual([])
   })
 
-  test('never touches an image whose files cannot be read', () => {
+  test('never applies to an image with unreadable files', () => {
     expect(changes.filter((change) => allows(change, 'fileUnavailable'))).toEqual([])
   })
 
@@ -94,14 +94,14 @@ describe('a change of status', () => {
 })
 
 describe('a new image', () => {
-  test('is creating, or an error when it can never have content', () => {
+  test('is creating, or an error if it can never have content', () => {
     expect(fresh(NEW, 100, DIGEST, NOW_MS).image.status).toBe('creating')
     expect(refused(NEW, 100, 'The journal was damaged.', NOW_MS).image).toMatchObject({ status: 'error', statusReason: 'The journal was damaged.' })
   })
 })
 
 describe('damage', () => {
-  test('of the manifest keeps the status from before, and damaged slices are not forgotten with it', () => {
+  test('of the manifest keeps the earlier status, including damaged slices', () => {
     const degraded = withSliceDamage(storedAs('available'), 'a disk died.', NOW_MS)
     const lost = degraded && withManifestDamage(degraded, 'its file is missing')
     expect(lost?.image.status).toBe('error')
@@ -110,7 +110,7 @@ describe('damage', () => {
     expect(back && withoutDamage(back).image.status).toBe('available')
   })
 
-  test('of slices that is gone does not clear an error with another reason', () => {
+  test('of slices that is cleared does not clear an error with another reason', () => {
     const mismatch = withDigest(storedAs('degraded', { digest: OTHER_DIGEST }, { damage: 'slices', digestClaimed: true }), DIGEST)
     expect(withoutDamage(mismatch).image).toMatchObject({ status: 'error', statusReason: expect.stringContaining('Digest mismatch') })
   })
@@ -139,7 +139,7 @@ describe('a sync', () => {
     expect(lost && resynced(lost, source, NOW_MS).image).toMatchObject({ ...here, name: 'debian', status: 'creating' })
   })
 
-  test('replaces an image that failed, or whose metadata was lost', () => {
+  test('replaces an image that failed or lost its metadata', () => {
     for (const life of [{}, { damage: 'metadata' }] as const)
       expect(resynced(storedAs('error', here, life), source, NOW_MS).image).toMatchObject({ name: 'theirs', owner: 'bob', bindings: [], status: 'creating' })
   })
@@ -156,7 +156,7 @@ describe('the digest of an image', () => {
     expect(withDigest(claimed(DIGEST), DIGEST)).toMatchObject({ image: { status: 'available', statusReason: null }, life: { digestClaimed: false } })
   })
 
-  test('is computed only while its content can be read, and only when the store has not computed it', () => {
+  test('is computed only if the content is readable and the store has not computed it yet', () => {
     expect(STATUSES.filter((status) => lacksDigest(storedAs(status)))).toEqual(['available', 'degraded'])
     expect(lacksDigest(storedAs('available', { digest: DIGEST }))).toBe(false)
     expect(lacksDigest(storedAs('available', { digest: DIGEST }, { digestClaimed: true }))).toBe(true)

@@ -1,4 +1,4 @@
-// The limit on the images of one owner: every way an image comes to an owner is counted, also when two come at once.
+// The limit on images per owner: it holds for every way an owner gets an image, including concurrent requests.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createOwnerLimit } from '../../../agent/images/owner-limit.ts'
@@ -23,7 +23,7 @@ async function refusal(run: () => unknown): Promise<ProblemError> {
 const bytes = (seed: number): Uint8Array => seededBytes(5000, seed)
 
 describe('an image in the catalogue', () => {
-  test('is refused at the limit when its owner is changed, and the refusal says what to do', async () => {
+  test('is refused at the limit when its owner is changed, with an action', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
     const { id: first } = await store.add(bytes(1), { owner: 'ann' })
@@ -36,13 +36,13 @@ describe('an image in the catalogue', () => {
       action: 'Delete an image of this owner, cancel an unfinished upload, or raise images.max-per-owner in the configuration of the store.',
     })
     expect(store.catalogue.need(second).owner).toBe('bob')
-    // What changes no owner is no new image of an owner.
+    // A patch that keeps the owner does not count.
     expect(await store.catalogue.patch(first, { owner: 'ann', description: 'mine' }, 'test')).toMatchObject({ owner: 'ann', description: 'mine' })
     await store.catalogue.patch(first, { owner: 'cid' }, 'test')
     expect(await store.catalogue.patch(second, { owner: 'ann' }, 'test')).toMatchObject({ owner: 'ann' })
   })
 
-  test('is refused when two get the same owner at once', async () => {
+  test('is refused when two images get the same owner concurrently', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
     const ids = [(await store.add(bytes(1), { owner: 'bob' })).id, (await store.add(bytes(2), { owner: 'cid' })).id]
@@ -51,7 +51,7 @@ describe('an image in the catalogue', () => {
     expect(store.catalogue.list({ owner: 'ann' }, { limit: 10 }).items).toHaveLength(1)
   })
 
-  test('is refused when it is restored from the recycle bin, which frees its place', async () => {
+  test('does not count in the recycle bin, and is refused when it is restored at the limit', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
     const { id: first } = await store.add(bytes(1), { owner: 'ann' })
@@ -65,7 +65,7 @@ describe('an image in the catalogue', () => {
     expect(await store.catalogue.restore(first, 'test')).toMatchObject({ status: 'available', owner: 'bob' })
   })
 
-  test('without an owner counts with all others without an owner', async () => {
+  test('without an owner counts together with all images without an owner', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder, { imagesPerOwnerMax: 1 })
     await store.add(bytes(1))
@@ -76,7 +76,7 @@ describe('an image in the catalogue', () => {
 })
 
 describe('an upload', () => {
-  /** Uploads whose images one owner may have `imagesMax` of. */
+  /** Starts an upload server with a limit of `imagesMax` images per owner. */
   async function startLimited(imagesMax: number): Promise<UploadServer> {
     const limit = createOwnerLimit({
       imagesMax,
@@ -90,7 +90,7 @@ describe('an upload', () => {
   const create = (server: UploadServer, headers: Record<string, string>): Promise<Response> =>
     server.ask('POST', server.endpoint, { 'Upload-Length': '4', ...headers })
 
-  test('counts from its creation on, also after a restart, until it is cancelled', async () => {
+  test('counts from its creation until it is cancelled, even after a restart', async () => {
     await using server = await startLimited(1)
     const first = await create(server, { 'Upload-Metadata': ownedBy('ann') })
     expect(first.status).toBe(201)
@@ -104,7 +104,7 @@ describe('an upload', () => {
     expect((await create(server, { 'Upload-Metadata': ownedBy('ann') })).status).toBe(201)
   })
 
-  test('is refused when many are created at once, and every admitted one becomes an image', async () => {
+  test('is refused when many are created concurrently, and every admitted one becomes an image', async () => {
     await using server = await startLimited(3)
     const answers = await Promise.all(
       Array.from({ length: 12 }, () =>
@@ -122,14 +122,14 @@ describe('an upload', () => {
     expect([...server.uploads.expectedImages()]).toEqual([])
   })
 
-  test('without an owner counts too', async () => {
+  test('without an owner counts as well', async () => {
     await using server = await startLimited(1)
     expect((await create(server, {})).status).toBe(201)
     expect((await create(server, {})).status).toBe(429)
     expect((await create(server, { 'Upload-Metadata': ownedBy('ann') })).status).toBe(201)
   })
 
-  test('that concatenates others is one image, and its parts are none', async () => {
+  test('that concatenates others counts as one image, and its parts do not count', async () => {
     await using server = await startLimited(1)
     const parts: string[] = []
     for (const body of ['abcd', 'efgh']) {

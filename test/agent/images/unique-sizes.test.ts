@@ -1,4 +1,4 @@
-// Counts of unique bytes: one at a time, with a bounded queue, within a budget of what is read.
+// Unique sizes: counts run one at a time, with a bounded queue and a bounded number of bytes read.
 
 import { describe, expect, test } from 'bun:test'
 import { createImageTable } from '../../../agent/images/image-table.ts'
@@ -12,7 +12,7 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 describe('counts of unique bytes', () => {
-  test('run one at a time, and beyond the bound of the queue are not made', async () => {
+  test('run one at a time, and return null if the queue is full', async () => {
     const { manifest, digest } = await encodeManifest([{ length: 4096, digest: new Uint8Array(32).fill(1) }])
     const gate = Promise.withResolvers<Manifest>()
     let reading = 0
@@ -31,7 +31,7 @@ describe('counts of unique bytes', () => {
     const all = Array.from({ length: UNIQUE_COUNTS_WAITING_MAX + 10 }, (_, i) => sizes.count([`img_${i}`]))
     await Promise.resolve()
     expect(reading).toBe(1)
-    // An image that is counted already waits for that count.
+    // A second count of the same image shares the running one.
     const same = sizes.count(['img_0'])
     gate.resolve(manifest)
     const counted = await Promise.all(all)
@@ -41,7 +41,7 @@ describe('counts of unique bytes', () => {
     expect(reading).toBe(UNIQUE_COUNTS_WAITING_MAX + 1)
   })
 
-  test('read no more than the budget', () => {
+  test('do not read more than the budget', () => {
     const budget = createReadBudget()
     budget.spend(UNIQUE_READ_BYTES_MAX)
     expect(budget.isSpent).toBe(false)
@@ -49,7 +49,7 @@ describe('counts of unique bytes', () => {
     expect(budget.isSpent).toBe(true)
   })
 
-  test('of the same image twice count it once', async () => {
+  test('count an image once if it is named twice', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const image = await store.add(seededBytes(100_000, 1), { name: 'one' })

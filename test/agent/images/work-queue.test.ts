@@ -1,11 +1,11 @@
-// The queue of background work: short work first, none waits for ever, no account delays the others.
+// The queue for background work: short items run first, every item runs eventually, and no account delays others.
 
 import { describe, expect, test } from 'bun:test'
 import { createWorkQueue } from '../../../agent/images/work-queue.ts'
 import type { WorkOptions } from '../../../agent/images/work-queue.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 
-/** A queue that runs one item at a time, blocked until the test lets it go, and records the order. */
+/** Creates a queue that runs one item at a time, is blocked until `run`, and records the order. */
 function createFixture() {
   const clock = createManualClock()
   const failures: string[] = []
@@ -38,7 +38,7 @@ describe('work queue', () => {
     expect(await run()).toEqual(['short', 'middle', 'long'])
   })
 
-  test('runs long work before short work that came later than the long work takes', async () => {
+  test('runs a long item before a short one that is added after the long one is due', async () => {
     const { clock, add, run } = createFixture()
     add('long', { costMs: 60_000 })
     clock.advance(30_000)
@@ -48,14 +48,14 @@ describe('work queue', () => {
     expect(await run()).toEqual(['soon', 'long', 'late'])
   })
 
-  test('alternates between accounts, however much one of them adds first', async () => {
+  test('alternates between accounts, even if one of them adds many items first', async () => {
     const { add, run } = createFixture()
     for (let i = 1; i <= 4; i++) add(`ann ${i}`, { account: 'ann', costMs: 100 })
     for (let i = 1; i <= 2; i++) add(`bob ${i}`, { account: 'bob', costMs: 100 })
     expect(await run()).toEqual(['ann 1', 'bob 1', 'ann 2', 'bob 2', 'ann 3', 'ann 4'])
   })
 
-  test('runs a key once, where it was first added', async () => {
+  test('runs a key once, at the position where it was first added', async () => {
     const { add, run } = createFixture()
     add('a', { costMs: 10 })
     add('b', { costMs: 20 })
@@ -63,7 +63,7 @@ describe('work queue', () => {
     expect(await run()).toEqual(['a', 'b'])
   })
 
-  test('reports failures and goes on', async () => {
+  test('reports failures and continues', async () => {
     const { queue, failures, add, run } = createFixture()
     queue.add('broken', async () => {
       throw new Error('no')

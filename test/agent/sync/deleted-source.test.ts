@@ -1,4 +1,4 @@
-// Sync from a store in which images are deleted meanwhile: nothing of a deleted image leaves it, and everything else goes on.
+// Sync from a store while its images are deleted: the store stops sending a deleted image, and other images are not affected.
 
 import { expect, test } from 'bun:test'
 import { problemCode } from '../../../protocol/problems.ts'
@@ -9,7 +9,7 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { serveImages } from '../../support/agents/image-server.ts'
 import { createTwoFolders, openSyncTarget } from '../../support/agents/sync-target.ts'
 
-test('an image that is deleted at the source while it is copied comes no further, and whole once it is restored there', async () => {
+test('copying an image stops when it is deleted at the source, and succeeds once it is restored there', async () => {
   await using folders = await createTwoFolders()
   await using source = await openImageStore(folders.source)
   await using server = await serveImages(source)
@@ -19,7 +19,7 @@ test('an image that is deleted at the source while it is copied comes no further
   await using target = await openSyncTarget(folders.target, {
     space: {
       ...space,
-      // Asked before each batch: the first two are moved, and then the image is deleted at the source.
+      // Called before each batch: the image is deleted at the source after the first two batches.
       async isBelowReserve() {
         if (++batches > 2) await (deleting ??= source.catalogue.delete(image.id, 'admin'))
         return space.isBelowReserve()
@@ -33,7 +33,7 @@ test('an image that is deleted at the source while it is copied comes no further
   const task = await target.pull(server.url, [image.id])
   expect(task.error && problemCode(task.error)).toBe('not-found')
   expect(target.store.catalogue.find(image.id)).toBeUndefined()
-  // Others go on, also with slices that they share with it.
+  // Other images can be copied, even if they share slices with it.
   expect((await target.pull(server.url, [kept.id])).state).toBe('succeeded')
   expect((await target.store.read(kept.id)).equals(shared)).toBe(true)
   await source.catalogue.restore(image.id, 'admin')

@@ -1,4 +1,4 @@
-// A source whose manifest does not say what its slices are: nothing of it becomes an image.
+// A source with a manifest that does not match its slices: the sync fails and publishes no image.
 
 import { describe, expect, test } from 'bun:test'
 import { encodeManifest, manifestEntries } from '../../../protocol/manifest.ts'
@@ -11,7 +11,7 @@ import { openImageStore, seededBytes } from '../../support/images/image-store.ts
 import { createTwoFolders, HURRIED, openSyncTarget } from '../../support/agents/sync-target.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 
-/** Answers of the source, with another manifest for an image. */
+/** Returns a fetch that replaces the manifest of an image in the responses of the source. */
 async function forging(image: Image, entries: readonly ManifestEntry[]): Promise<Fetch> {
   const { manifest, digest } = await encodeManifest(entries)
   return async (url, init) => {
@@ -30,7 +30,7 @@ const forgeries: [string, (entry: ManifestEntry, i: number) => ManifestEntry][] 
 ]
 
 describe('a manifest with entries', () => {
-  test.each(forgeries)('%s is refused, whether the slices are here or not', async (_what, forge) => {
+  test.each(forgeries)('%s is refused, whether the store has the slices or not', async (_what, forge) => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)

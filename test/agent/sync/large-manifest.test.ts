@@ -1,5 +1,5 @@
-// A pull of an image whose manifest is long: bounded memory, and an event loop that runs other work all the time. Half a million entries here;
-// SLIPWAY_LARGE_ENTRIES says how many, up to the most that a manifest can have.
+// Pull of an image with a long manifest: memory is bounded and the event loop stays free. The manifest has half a million entries by default;
+// SLIPWAY_LARGE_ENTRIES sets another number, up to the maximum of a manifest.
 
 import { expect, test } from 'bun:test'
 import { open } from 'node:fs/promises'
@@ -12,13 +12,13 @@ import { createTwoFolders } from '../../support/agents/sync-target.ts'
 
 const ENTRIES = Math.min(MANIFEST_ENTRIES_MAX, Number(process.env['SLIPWAY_LARGE_ENTRIES'] ?? 500_000))
 const SLICE_BYTES = 32 * 1024
-/** What a pull may take beyond what the store takes before, whatever the manifest: buffers, tables, and what the collector leaves for a while. */
+/** Maximum additional memory of a pull, independent of the manifest: buffers, tables, and garbage that is not collected yet. */
 const MEMORY_MAX = 160 * 1024 * 1024
-/** Stretches of the event loop above 50 ms that a collector may be forgiven, and the longest one in milliseconds. */
+/** Maximum number of event loop stretches above 50 ms, which garbage collection causes, and the longest one in milliseconds. */
 const LONG_STRETCHES_MAX = 2 + ENTRIES / 1_000_000
 const STRETCH_MS_MAX = 250
 
-/** Writes a manifest of different slices, a window at a time; gives its digest. */
+/** Writes a manifest of distinct slices window by window and returns its digest. */
 async function writeManifest(path: string): Promise<string> {
   await using file = await open(path, 'w')
   const hash = new Bun.CryptoHasher('sha256')
@@ -33,7 +33,7 @@ async function writeManifest(path: string): Promise<string> {
     const count = Math.min(10_000, ENTRIES - first)
     for (let i = 0; i < count; i++) {
       view.setBigUint64(i * MANIFEST_ENTRY_BYTES, BigInt((first + i) * SLICE_BYTES), true)
-      // All digests differ: each has its number in it.
+      // Each digest contains its number, so all digests differ.
       view.setUint32(i * MANIFEST_ENTRY_BYTES + 8 + ((first + i) % 7), first + i)
       view.setUint32(i * MANIFEST_ENTRY_BYTES + 36, first + i)
     }
@@ -45,7 +45,7 @@ async function writeManifest(path: string): Promise<string> {
 }
 
 test(
-  'of a store takes bounded memory, lets the event loop run, and leaves nothing when there is no space',
+  'a pull of a long manifest uses bounded memory, keeps the event loop free, and leaves no files if space is insufficient',
   async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)

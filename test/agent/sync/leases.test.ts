@@ -1,4 +1,4 @@
-// Leases of syncs while old ones expire: a power cut leaves folders without a lease, which cleanup removes while the sync begins again.
+// Expiry of leases while a sync starts again: a power cut leaves a folder without a lease, which cleanup removes.
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 
 const ID = 'img_01m7zkp8sw8kyvdcb9erztd6xq'
 
-/** Leases of a mount path with the folder of a sync that never got to its lease; `slow` waits before one call of the disk. */
+/** Opens leases on a mount path with the folder of a sync that never acquired its lease. The disk operation `slow` blocks until `go`. */
 async function open(slow: 'stat' | 'removeTree') {
   const folder = await createTemporaryFolder()
   await mkdir(folder.file('sync', ID), { recursive: true })
@@ -42,7 +42,7 @@ async function* manifest() {
 }
 
 describe('a lease that expires', () => {
-  test('stays when its sync begins again while its age is looked up', async () => {
+  test('remains if its sync starts again while its age is read', async () => {
     const { leases, folder, reached, go } = await open('stat')
     await using _folder = folder
     const expiring = leases.expire()
@@ -60,7 +60,7 @@ describe('a lease that expires', () => {
     const expiring = leases.expire()
     await reached
     const receiving = leases.receive(ID, manifest())
-    // A receiver that does not wait would write its manifest now, to be removed right afterwards.
+    // Without waiting, the manifest would be written now and then removed.
     await Bun.sleep(50)
     go()
     expect(await expiring).toEqual([ID])

@@ -1,4 +1,4 @@
-// The limit on the images of one owner holds for copied images.
+// The limit on images per owner applies to copied images.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { problemCode } from '../../../protocol/problems.ts'
@@ -11,7 +11,7 @@ setDefaultTimeout(60_000)
 
 const outcome = (task: Task): string => (task.error ? problemCode(task.error) : task.state)
 
-test('a sync is refused before anything is copied when the owner has no place, and so is one that restores from the recycle bin', async () => {
+test('a sync that exceeds the limit of the owner is refused before anything is copied, even if it restores from the recycle bin', async () => {
   await using folders = await createTwoFolders()
   await using source = await openImageStore(folders.source)
   await using server = await serveImages(source)
@@ -25,7 +25,7 @@ test('a sync is refused before anything is copied when the owner has no place, a
   expect(outcome(refused)).toBe('limit-reached')
   expect(refused.error?.detail).toContain('owner ann has 1 image')
   expect(target.store.slices.stats().slices).toBe(before)
-  // An image that is there already needs no other place.
+  // An existing image is not counted twice.
   expect(outcome(await target.pull(server.url, [first.id]))).toBe('succeeded')
 
   await target.store.catalogue.delete(first.id, 'test')
@@ -34,7 +34,7 @@ test('a sync is refused before anything is copied when the owner has no place, a
   expect(target.store.catalogue.need(first.id).status).toBe('deleted')
 })
 
-test('two syncs at once do not pass the limit', async () => {
+test('two concurrent syncs do not exceed the limit', async () => {
   await using folders = await createTwoFolders()
   await using source = await openImageStore(folders.source)
   await using server = await serveImages(source, { downloads: 4 })

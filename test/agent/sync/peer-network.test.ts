@@ -1,4 +1,4 @@
-// Which addresses a sync may reach, however they are written, and that the connection goes to the one that was judged.
+// Addresses that a sync may connect to, in any notation. The connection uses the address that was checked.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -7,7 +7,7 @@ import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { resolveName } from '../../../agent/system/network.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
-/** `allowed`, or the code of the refusal. */
+/** Returns `allowed` or the code of the problem. */
 async function judge(url: string, peers: string[] = [], addresses: string[] = []): Promise<string> {
   const network = createPeerNetwork(peers, async () => addresses)
   try {
@@ -48,7 +48,7 @@ describe('without a list', () => {
     'http://[ff02::1]/',
     'http://255.255.255.255/',
     'http://240.0.0.1/',
-  ])('%s is never talked to, listed or not', async (url) => {
+  ])('%s is blocked, listed or not', async (url) => {
     expect(await judge(url)).toBe('peer-not-allowed')
     expect(await judge(url, ['0.0.0.0/0', '::/0', new URL(url).hostname.replaceAll(/[[\]]/g, '')])).toBe('peer-not-allowed')
     const address = new URL(url).hostname.replaceAll(/[[\]]/g, '')
@@ -65,7 +65,7 @@ describe('without a list', () => {
     'http://203.0.113.7/',
     'http://[2a00:1450::1]/',
     'http://[64:ff9b::cb00:7107]/',
-  ])('%s may hold a store', async (url) => {
+  ])('%s is allowed', async (url) => {
     expect(await judge(url)).toBe('allowed')
   })
 })
@@ -91,19 +91,19 @@ describe('with a list', () => {
     expect(await judge(url, peers, [...addresses])).toBe(outcome)
   })
 
-  test('only the addresses that may be talked to are left', async () => {
+  test('returns only allowed addresses', async () => {
     const network = createPeerNetwork([], async () => ['169.254.1.1', '10.0.0.1', '::1'])
     expect(await network.resolve('two.example')).toEqual(['10.0.0.1', '::1'])
   })
 
-  test('what can stand in it', () => {
+  test('accepts networks, addresses and names as entries', () => {
     for (const good of ['10.0.0.0/8', '10.0.0.1', '::/0', 'fd00::1', 'hub', 'hub.example', 'a-b.c.']) expect(isPeer(good)).toBe(true)
     for (const bad of ['', '10.0.0.0/33', '::/129', '10.0.0.0/8/8', '1.2.3', 'http://hub', 'hub:8420', '*', 'a b', '-x', '[::1]', 'ü.example'])
       expect(isPeer(bad)).toBe(false)
   })
 })
 
-test('no spelling of a link-local IPv4 address passes', async () => {
+test('every notation of a link-local IPv4 address is blocked', async () => {
   const pair = (a: number, b: number): string => (a * 256 + b).toString(16)
   await fc.assert(
     fc.asyncProperty(fc.nat(255), fc.nat(255), fc.nat(5), async (c, d, form) => {
@@ -116,7 +116,7 @@ test('no spelling of a link-local IPv4 address passes', async () => {
 })
 
 describe('the connection', () => {
-  test('goes to the address that was judged, with the name in Host, and a redirect is not followed', async () => {
+  test('uses the checked address with the name in Host, and does not follow redirects', async () => {
     const hosts: (string | null)[] = []
     await using server = Bun.serve({
       port: 0,
@@ -132,7 +132,7 @@ describe('the connection', () => {
     expect(hosts).toEqual([`store.example:${server.port}`])
   })
 
-  test('is refused once a name that was harmless has another address', async () => {
+  test('is refused once an allowed name resolves to a blocked address', async () => {
     await using server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('ok') })
     const answers = ['127.0.0.1', '169.254.169.254']
     const reach = createPeerFetch(createPeerNetwork([], async () => [answers.shift() ?? '']))
@@ -141,13 +141,13 @@ describe('the connection', () => {
     await expect(reach(url, {})).rejects.toThrow('This store does not connect to rebinding.example: it is a link-local')
   })
 
-  test('tries the next address when one does not answer', async () => {
+  test('tries the next address if one does not respond', async () => {
     await using server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response('ok') })
     const reach = createPeerFetch(createPeerNetwork([], async () => ['::1', '127.0.0.1']))
     expect(await (await reach(`http://two.example:${server.port}/`, {})).text()).toBe('ok')
   })
 
-  test('asks for the certificate of the name', async () => {
+  test('verifies the certificate of the name', async () => {
     await using folder = await createTemporaryFolder()
     const [keyFile, certFile] = [folder.file('key.pem'), folder.file('cert.pem')]
     const subject = ['-subj', '/CN=store.example', '-addext', 'subjectAltName=DNS:store.example']
@@ -165,7 +165,7 @@ describe('the connection', () => {
     await expect(reach(`https://other.example:${server.port}/`, {})).rejects.toThrow('ERR_TLS_CERT_ALTNAME_INVALID')
   })
 
-  test('a name without an address is told as such', async () => {
+  test('a name without an address is reported as such', async () => {
     await expect(resolveName('no-such-name.invalid')).rejects.toThrow('the name no-such-name.invalid cannot be resolved')
   })
 })

@@ -1,4 +1,4 @@
-// Sync between two stores over real HTTP, through a proxy that cuts: what travels, what a cut costs, what is refused.
+// Sync between two stores over real HTTP, through a proxy that cuts connections: transferred bytes, retries and refusals.
 
 import { describe, expect, test } from 'bun:test'
 import { writeFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ function codeOf(task: Task): string {
 }
 
 describe('sync', () => {
-  test('copies an image with its metadata, and then knows that it is there', async () => {
+  test('copies an image with its metadata, and then reports that it already exists', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -74,9 +74,9 @@ describe('sync', () => {
     expect((await target.store.read(two.id)).equals(second)).toBe(true)
   })
 
-  // A reset throws away what the kernel of the receiver had not yet handed on, so that only a plain end tells what a cut costs.
+  // A reset discards bytes in the receive buffer, so the bytes transferred twice are measured only without resets.
   test.each([false, true])(
-    'goes on through cuts (resets: %p), and moves little twice',
+    'continues after cut connections (resets: %p) and transfers few bytes twice',
     async (reset) => {
       await using folders = await createTwoFolders()
       await using source = await openImageStore(folders.source)
@@ -95,7 +95,7 @@ describe('sync', () => {
     60_000,
   )
 
-  test('gives up a peer that brings nothing, keeps what was moved through gc and restart, and then moves the rest', async () => {
+  test('fails if the peer makes no progress, keeps the moved slices through gc and restart, and then moves the rest', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -106,7 +106,7 @@ describe('sync', () => {
       await using target = await openSyncTarget(folders.target, { clock: HURRIED })
       proxy.setFaults({ cutAfter: 8_000_000, direction: 'down' })
       const watching = (async () => {
-        // Two connections bring their 8 MB, then the link is dead.
+        // Two connections transfer 8 MB each, then the link is down.
         while (proxy.cuts < 1) await Bun.sleep(5)
         proxy.setFaults({ cutAfter: 0 })
       })()
@@ -126,7 +126,7 @@ describe('sync', () => {
     expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
   }, 60_000)
 
-  test('loses nothing that it found or moved while gc runs beside it', async () => {
+  test('loses no present or moved slices while gc runs in parallel', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -139,7 +139,7 @@ describe('sync', () => {
     const shared = seededBytes(8_000_000, 1)
     const bytes = Buffer.concat([seededBytes(20_000_000, 2), shared])
     const image = await source.add(bytes)
-    // Slices that are here, and that nothing names any more.
+    // Present slices that no image uses.
     const { id } = await target.store.add(shared)
     await target.store.catalogue.purge(id, 'test')
     resultOf(await target.pull(server.url, [image.id]))
@@ -149,7 +149,7 @@ describe('sync', () => {
     expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
   }, 60_000)
 
-  test('stops a gc when the lease that it relies on is damaged', async () => {
+  test('makes gc fail if its lease is damaged', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -166,20 +166,20 @@ describe('sync', () => {
     expect(await collected).toBeInstanceOf(Error)
   })
 
-  test('keeps no lease of an attempt that moved nothing', async () => {
+  test('removes the lease of an attempt that moved nothing', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using proxy = await createCuttingProxy(server.port)
     const image = await source.add(seededBytes(3_000_000, 1))
     await using target = await openSyncTarget(folders.target, { clock: HURRIED })
-    // The manifest, a few kilobytes, comes through; of the slices, which have 8 KiB at least, none does, however often it is tried.
+    // The manifest of a few kilobytes is transferred, but no slice, because each has at least 8 KiB.
     proxy.setFaults({ cutAfter: 8192, direction: 'down' })
     expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
     expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
   })
 
-  test('drops the lease of an attempt that nobody continued, a day after the last one', async () => {
+  test('removes the lease a day after the last attempt', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -193,7 +193,7 @@ describe('sync', () => {
     expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
     await cutting
     expect(await target.sync.expire()).toEqual([])
-    // Another attempt renews it, also one that moves nothing.
+    // Every attempt renews the lease, even if it moves nothing.
     const manifest = folders.target.file('mount', 'sync', image.id, 'manifest')
     const dayBefore = new Date(Date.now() - 25 * 3_600_000)
     await utimes(manifest, dayBefore, dayBefore)
@@ -206,7 +206,7 @@ describe('sync', () => {
     expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
   }, 60_000)
 
-  test('brings back slices that are damaged here', async () => {
+  test('repairs damaged local slices', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -228,7 +228,7 @@ describe('sync', () => {
     expect((await target.store.read(image.id)).equals(bytes)).toBe(true)
   })
 
-  test('tells what the peer refuses', async () => {
+  test('reports refusals of the peer', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
@@ -250,7 +250,7 @@ describe('sync', () => {
     expect(codeOf(await target.pull('http://127.0.0.1:9', [twin.id]))).toBe('peer-unreachable')
   })
 
-  test('says nothing of what a service that is no agent answers', async () => {
+  test('does not reveal the response of a service that is not an agent', async () => {
     await using folders = await createTwoFolders()
     await using target = await openSyncTarget(folders.target, { clock: HURRIED })
     const secret = 'ami-id AKIA-the-secret'
@@ -273,14 +273,14 @@ describe('sync', () => {
     }
   })
 
-  test('refuses an address that it may not talk to, when it is asked and when it runs', async () => {
+  test('refuses a blocked address when the task is started and when it runs', async () => {
     await using folders = await createTwoFolders()
     let address = '169.254.169.254'
     await using target = await openSyncTarget(folders.target, { clock: HURRIED, network: createPeerNetwork([], async () => [address]) })
     await expect(target.pull('http://169.254.169.254', ['x'])).rejects.toThrow('link-local')
     await expect(target.pull('http://metadata.example', ['x'])).rejects.toThrow('link-local')
     expect(target.tasks.list({ limit: 10 }).items).toEqual([])
-    // Harmless while it is asked about, and no longer when the task connects.
+    // The address is allowed when the task is started, and blocked when it connects.
     address = '127.0.0.1'
     const asked = target.sync.start({ source: { url: 'http://rebinding.example:9', token: 'viewer' }, images: ['x'] }, 'test')
     const { id } = await asked
@@ -288,12 +288,12 @@ describe('sync', () => {
     expect(codeOf(await target.tasks.ended(id))).toBe('peer-not-allowed')
   })
 
-  test('gives up a source that never comes to the end of what it tells', async () => {
+  test('fails if the source takes too long to return all images', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     const image = await source.add(seededBytes(1000, 1))
-    // Every image is `creating`, and each question takes a while.
+    // Every image is `creating`, and each request takes a minute.
     let nowMs = 0
     const creating = async (url: string, init: RequestInit): Promise<Response> => {
       nowMs += 60_000
@@ -306,7 +306,7 @@ describe('sync', () => {
     expect(nowMs).toBeLessThan(20 * 60_000)
   })
 
-  test('gives up a source that trickles', async () => {
+  test('fails if the source sends too slowly', async () => {
     await using folders = await createTwoFolders()
     await using target = await openSyncTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
     const body = (): ReadableStream<Uint8Array> =>
@@ -322,7 +322,7 @@ describe('sync', () => {
     expect(task.error?.detail).toContain('sent less than 1000 bytes a second')
   })
 
-  test('refuses what does not fit above the reserve, before anything is moved', async () => {
+  test('refuses an image that does not fit above the reserve before moving anything', async () => {
     await using folders = await createTwoFolders()
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)

@@ -1,5 +1,5 @@
-// The image family of benches and long tests: a Debian root file system as a raw image, its second version updated in place and
-// built anew, and their qcow2 conversions. Takes minutes and root to make, so it is made once, outside the repository, and kept.
+// Images for benches and long tests: a Debian root file system as a raw image, a second version updated in place, a second version rebuilt from
+// scratch, and qcow2 conversions. Creating them takes minutes and needs root, so they are cached outside the repository.
 
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,20 +11,20 @@ const RELEASE = 'bookworm'
 const FIRST_PACKAGES = ['linux-image-amd64', 'openssh-server', 'systemd-sysv']
 const SECOND_PACKAGES = ['nginx-light', 'python3-minimal', 'vim-tiny', 'tcpdump', 'sqlite3']
 
-/** Paths of the family. `v2a` is `v1` updated in place, `v2b` a new file system of the changed tree. */
+/** Paths of the raw images. `v2a` is `v1` updated in place; `v2b` is a new file system of the changed tree. */
 export interface ImageFamily {
   readonly v1: string
   readonly v2a: string
   readonly v2b: string
 }
 
-/** v1 as qcow2: its clusters as they are, and each compressed by itself. */
+/** v1 as qcow2, with uncompressed and compressed clusters. */
 export interface QcowFamily {
   readonly v1: string
   readonly v1Compressed: string
 }
 
-/** Folder outside the repository that keeps what is slow to make: SLIPWAY_TEST_CACHE, or /var/cache/slipway-test. */
+/** Returns the cache folder outside the repository: SLIPWAY_TEST_CACHE, or /var/cache/slipway-test. */
 export function testCacheFolder(): string {
   const folder = process.env['SLIPWAY_TEST_CACHE'] ?? CACHE_DEFAULT
   mkdirSync(folder, { recursive: true })
@@ -32,8 +32,8 @@ export function testCacheFolder(): string {
 }
 
 /**
- * The raw images; makes those that are missing. Every file appears whole or not at all, so a build that was stopped goes on
- * where it was. Throws with the complaint of the program that failed (debootstrap, mke2fs, mount, apt-get).
+ * Returns the raw images and creates missing ones. Files appear only when they are complete, so an interrupted build can be resumed. Throws
+ * with the output of the program that failed (debootstrap, mke2fs, mount, apt-get).
  *
  * @example
  * const { v1, v2a } = await imageFamily((line) => console.error(line))
@@ -45,13 +45,13 @@ export async function imageFamily(say: (line: string) => void): Promise<ImageFam
   const family = { v1: join(folder, 'v1.raw'), v2a: join(folder, 'v2a.raw'), v2b: join(folder, 'v2b.raw') }
   const make = async (path: string, build: (part: string) => Promise<void>): Promise<void> => {
     if (existsSync(path)) return
-    say(`making ${path}`)
+    say(`creating ${path}`)
     const part = `${path}.part`
     rmSync(part, { recursive: true, force: true })
     await build(part)
     renameSync(part, path)
   }
-  // The folders are needed only for what is made of them.
+  // The root folders are created only if an image is built from them.
   const makeFirstRoot = (): Promise<void> =>
     make(firstRoot, async (part) => {
       await run('debootstrap', '--variant=minbase', `--include=${FIRST_PACKAGES.join(',')}`, RELEASE, part)
@@ -72,14 +72,14 @@ export async function imageFamily(say: (line: string) => void): Promise<ImageFam
   return family
 }
 
-/** The qcow2 conversions; makes what is missing, the raw images too. */
+/** Returns the qcow2 conversions and creates missing ones, including the raw images. */
 export async function qcowFamily(say: (line: string) => void): Promise<QcowFamily> {
   const raw = await imageFamily(say)
   const folder = testCacheFolder()
   const convert = async (from: string, name: string, ...options: string[]): Promise<string> => {
     const path = join(folder, name)
     if (existsSync(path)) return path
-    say(`making ${path}`)
+    say(`creating ${path}`)
     await run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', ...options, from, `${path}.part`)
     renameSync(`${path}.part`, path)
     return path
@@ -95,7 +95,7 @@ async function makeFileSystem(root: string, path: string): Promise<void> {
   await run('mke2fs', '-q', '-t', 'ext4', '-d', root, path)
 }
 
-/** Installs the packages of the second version; no service is started. */
+/** Installs the packages of the second version without starting services. */
 async function upgrade(root: string): Promise<void> {
   writeFileSync(join(root, 'usr/sbin/policy-rc.d'), '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   if (existsSync('/etc/resolv.conf')) copyFileSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'))

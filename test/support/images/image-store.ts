@@ -1,4 +1,4 @@
-// A slice store and a catalogue on it, on a folder of its own: what a test of images, content or sync stands on.
+// Opens a slice store with a catalogue in a folder, for tests of images, content and sync.
 
 import { isReadable, isServed } from '../../../agent/access/readable.ts'
 import { createCatalogue } from '../../../agent/images/catalogue.ts'
@@ -29,11 +29,11 @@ export interface ImageStore extends AsyncDisposable {
   readonly log: MemoryLog
   readonly disk: Disk
   readonly mount: string
-  /** Stores the bytes and publishes them; does not wait for the inspection. */
+  /** Stores bytes and publishes them as an image. Does not wait for the inspection. */
   publish(bytes: Uint8Array, draft?: Partial<ImageDraft>, id?: string): Promise<Image>
-  /** Like `publish`, and waits until inspection and digest are done. */
+  /** Like `publish`, but waits until the image is inspected and its digest is computed. */
   add(bytes: Uint8Array, draft?: Partial<ImageDraft>): Promise<Image>
-  /** The whole content of an image. */
+  /** Reads the complete content of an image. */
   read(id: string): Promise<Buffer>
 }
 
@@ -42,16 +42,16 @@ export interface ImageStoreOptions {
   readonly disk?: Disk
   readonly crashPoint?: CrashPoint
   readonly retention?: CatalogueDeps['retention']
-  /** How long no body has arrived; digests wait for it. */
+  /** Returns the milliseconds since the last body arrived. Digests wait for uploads to end. */
   readonly quietMs?: () => number
-  /** Images that one owner may have, and those that unfinished uploads will become. */
+  /** Maximum number of images per owner, and the images that unfinished uploads will become. */
   readonly imagesPerOwnerMax?: number
   readonly expected?: CatalogueDeps['expected']
-  /** Further roots, asked before the images. */
+  /** Additional roots, which are listed before the images. */
   readonly roots?: readonly SliceRoots[]
 }
 
-/** Opens a store below a folder; opening it again on the same folder is a restart of the agent. */
+/** Opens a store in a folder. Opening the same folder again is a restart of the agent. */
 export async function openImageStore(folder: TemporaryFolder, options: ImageStoreOptions = {}): Promise<ImageStore> {
   const mount = folder.file('mount')
   const disk = options.disk ?? createDisk()
@@ -62,7 +62,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   await disk.makeFolder(mount)
   const slices = await openSliceStore({
     disk,
-    // Pauses of the store give way to others; under a clock that stands still they would never end.
+    // The store sleeps to let other work run, which would never end with a manual clock.
     clock: systemClock,
     log,
     crashPoint,
@@ -141,12 +141,12 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   }
 }
 
-/** Bytes that look random and are the same for the same seed. */
+/** Returns pseudorandom bytes that depend only on the seed. */
 export function seededBytes(length: number, seed: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length)
   let state = seed >>> 0 || 1
   for (let i = 0; i < length; i++) {
-    // xorshift32: enough to make every block differ.
+    // xorshift32 makes every block differ.
     state ^= state << 13
     state ^= state >>> 17
     state ^= state << 5

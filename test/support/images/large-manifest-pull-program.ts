@@ -1,5 +1,5 @@
-// A program of its own that pulls an image whose manifest has very many entries, and prints what that cost: memory beyond what the store takes
-// before, and the longest stretch of CPU time in which the event loop ran nothing else. Arguments: folder, address of the source.
+// Pulls an image with a very long manifest in a separate process, and prints the additional memory and the longest stretch of CPU time in which the
+// event loop was blocked. Arguments: folder, URL of the source, id of the image.
 
 import { monitorLoop } from '../agents/loop-stretches.ts'
 import { residentBytesMax } from '../agents/resident-memory.ts'
@@ -10,7 +10,7 @@ const [folder = '', url = '', image = ''] = process.argv.slice(2)
 await using target = await openSyncTarget(openTemporaryFolder(folder), {
   space: {
     state: async () => ({ totalBytes: 1e15, freeBytes: 1e15, reservedBytes: 0, promisedBytes: 0, availableBytes: 1e15 }),
-    // Room for the manifest, and not for what it names: the pull ends when everything is counted.
+    // There is space for the manifest but not for its slices, so the pull ends once the missing slices are counted.
     promise: async (_key, bytes) => bytes < 16e9,
     promiseShare: async () => true,
     isBelowReserve: async () => false,

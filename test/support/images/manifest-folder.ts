@@ -1,5 +1,5 @@
-// The least that a store of slices needs above it: manifests of images and of unfinished uploads in files, which are its
-// roots. Written and removed in the order of docs/format.md, "Write order".
+// A minimal catalogue for a slice store: manifests of images and unfinished uploads in files, which are its roots. They are written and removed in
+// the order of docs/format.md, "Write order".
 
 import { join } from 'node:path'
 import { hasCode } from '../../../protocol/errors.ts'
@@ -11,7 +11,7 @@ import type { SliceRoot, SliceRoots } from '../../../agent/contract/slices.ts'
 const DELETING = '.deleting'
 
 export interface ManifestFolder extends SliceRoots {
-  /** Makes the folder and ends removals that were begun. */
+  /** Creates the folder and completes interrupted removals. */
   open(): Promise<void>
   names(): Promise<string[]>
   read(name: string): Promise<MemoryManifest>
@@ -21,7 +21,7 @@ export interface ManifestFolder extends SliceRoots {
   remove(name: string): Promise<void>
 }
 
-/** Manifests in a folder, in files of their own. */
+/** Creates the access to manifests in a folder, one file each. */
 export function createManifestFolder(disk: Disk, folder: string): ManifestFolder {
   const files = async (): Promise<string[]> => (await disk.list(folder)).filter((name) => !name.startsWith('.'))
   const read = async (name: string): Promise<MemoryManifest> => (await decodeManifest(await disk.readFile(join(folder, name), 1024 * 1024))).manifest
@@ -42,7 +42,7 @@ export function createManifestFolder(disk: Disk, folder: string): ManifestFolder
       await disk.writeFileAtomic(join(folder, name), manifest.bytes)
     },
     async remove(name) {
-      // Said before it is done: a removal that a power cut undoes is done again, as its slices may be gone.
+      // The marker is written first: if a power cut reverts the removal, `open` repeats it, because slices may be missing.
       await disk.writeFileAtomic(join(folder, name + DELETING), 'deleting')
       await finish(name)
     },
@@ -54,7 +54,7 @@ export function createManifestFolder(disk: Disk, folder: string): ManifestFolder
             try {
               yield* manifestEntries(await read(name))
             } catch (error) {
-              // Removed since the folder was listed.
+              // The manifest was removed after the folder was listed.
               if (!hasCode(error, 'ENOENT')) throw error
             }
           },

@@ -1,14 +1,14 @@
-// Files whose bytes nobody can compress much, as images of compressed content are: every byte of them has to be moved and kept.
+// Writes files that are nearly incompressible, like images of compressed content, so that almost every byte is transferred and stored.
 
 import { open } from 'node:fs/promises'
 import { createRandom } from '../properties.ts'
 
-/** Bytes made and written at a time. */
+/** Bytes generated and written at a time. */
 const PIECE_BYTES = 8 * 1024 * 1024
-/** At the beginning of each piece there are so many zeros. */
+/** Zeros at the start of each piece. */
 const ZEROS_BYTES = 96 * 1024
 
-/** Writes a file of so many bytes, the same for the same seed; gives its digest. */
+/** Writes a file of `length` bytes and returns its digest. The bytes depend only on the seed. */
 export async function makeNoiseFile(path: string, length: number, seed: number): Promise<string> {
   const hasher = new Bun.CryptoHasher('sha256')
   await using file = await open(path, 'w')

@@ -1,4 +1,4 @@
-// A slice store beside a model of it: the images it must hold, as plain bytes. The model is the roots of the store.
+// A slice store and a model of it: the images that it must contain, as plain bytes. The model provides the roots of the store.
 
 import fc from 'fast-check'
 import { open } from 'node:fs/promises'
@@ -17,13 +17,13 @@ import { createDisk } from '../../../agent/system/disk.ts'
 import { createMemoryLog } from '../memory/memory-log.ts'
 import { createRandom } from '../properties.ts'
 
-/** A cutter that makes many slices of few bytes. */
+/** Cutter parameters that produce many small slices. */
 export const SMALL_CUTTER: CutterParameters = { block: 512, minimum: 1024, average: 2048, maximum: 8192 }
-/** Packs of a store in tests: small enough that a few images fill several. */
+/** Length at which packs are sealed: small enough that a few images fill several packs. */
 export const SMALL_PACK_BYTES = 64 * 1024
 
 export interface StoreOptions {
-  /** `mount` and `state` are folders below it. */
+  /** Contains the folders `mount` and `state`. */
   readonly folder: string
   readonly roots?: readonly SliceRoots[]
   readonly disk?: Disk
@@ -36,7 +36,7 @@ export interface StoreOptions {
   readonly onIndexRebuilt?: (packs: number) => void
 }
 
-/** Opens a store below a folder; opening it again on the same folder is a restart. */
+/** Opens a store in a folder. Opening the same folder again is a restart. */
 export async function openStore(options: StoreOptions): Promise<OpenSliceStore> {
   const disk = options.disk ?? createDisk()
   const mount = join(options.folder, 'mount')
@@ -67,12 +67,12 @@ export interface ModelImage {
   readonly manifest: MemoryManifest
 }
 
-/** The images that a store must hold; they are its roots. */
+/** The images that a store must contain. They are its roots. */
 export interface SliceModel extends SliceRoots {
   readonly images: Map<string, ModelImage>
-  /** Digests, as hex, of every slice that an image names. */
+  /** Returns the digests, as hex, of all slices in use. */
   live(): Set<string>
-  /** Stores bytes as an image, and makes it a root before the pins go. */
+  /** Stores bytes as an image and adds it to the roots before its pins are released. */
   add(store: OpenSliceStore, name: string, bytes: Buffer): Promise<ModelImage>
   remove(name: string): void
 }
@@ -99,19 +99,19 @@ export function createSliceModel(): SliceModel {
   }
 }
 
-/** Writes bytes in pieces, 64 KiB as a request body brings them. */
+/** Writes bytes in pieces. The default length of 64 KiB is that of request bodies. */
 export async function writeAll(ingest: Ingest, bytes: Buffer, pieceLength: number = 64 * 1024): Promise<void> {
   for (let at = 0; at < bytes.length; at += pieceLength) await ingest.write(bytes.subarray(at, at + pieceLength))
 }
 
-/** The bytes [start, end) of an image as the store gives them. */
+/** Reads the bytes [start, end) of an image from the store. */
 export async function readBack(store: OpenSliceStore, manifest: Manifest, start = 0, end: number = manifest.imageLength): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   for await (const piece of store.read(manifest, start, end)) pieces.push(Buffer.from(piece))
   return Buffer.concat(pieces)
 }
 
-/** `whole`, or `unreadable` when the store refuses an image; throws when it gives a wrong byte. */
+/** Reads an image. Returns `unreadable` if the store refuses to read it, and throws if the store returns wrong bytes. */
 export async function readOutcome(store: OpenSliceStore, image: ModelImage): Promise<'whole' | 'unreadable'> {
   let read: Buffer
   try {
@@ -120,18 +120,18 @@ export async function readOutcome(store: OpenSliceStore, image: ModelImage): Pro
     if (error instanceof SliceUnreadable) return 'unreadable'
     throw error
   }
-  if (!read.equals(image.bytes)) throw new Error(`the store gave wrong bytes for ${image.name}`)
+  if (!read.equals(image.bytes)) throw new Error(`the store returned wrong bytes for ${image.name}`)
   return 'whole'
 }
 
-/** Digests, as hex, of the slices of a manifest. */
+/** Returns the digests, as hex, of the slices of a manifest. */
 export function digestsOf(manifest: MemoryManifest): string[] {
   const digests: string[] = []
   for (let i = 0; i < manifest.count; i++) if (!manifest.isZeroAt(i)) digests.push(Buffer.from(manifest.digestAt(i)).toString('hex'))
   return digests
 }
 
-/** Joins neighbouring zero runs, as a manifest does. */
+/** Merges adjacent runs of zeros, as a manifest does. */
 export function joinZeroRuns(entries: readonly ManifestEntry[]): ManifestEntry[] {
   const joined: ManifestEntry[] = []
   for (const entry of entries) {
@@ -143,14 +143,14 @@ export function joinZeroRuns(entries: readonly ManifestEntry[]): ManifestEntry[]
   return joined
 }
 
-/** A stretch of content: zeros, bytes that do not compress, or bytes that do. */
+/** A stretch of content: zeros, incompressible bytes, or compressible bytes. */
 export interface Stretch {
   readonly kind: 'zeros' | 'noise' | 'text'
   readonly length: number
   readonly seed: number
 }
 
-/** The bytes of some stretches, the same for the same stretches. */
+/** Returns the bytes of stretches. Equal stretches have equal bytes. */
 export function contentOf(stretches: readonly Stretch[]): Buffer {
   return Buffer.concat(
     stretches.map(({ kind, length, seed }) => {
@@ -164,7 +164,7 @@ export function contentOf(stretches: readonly Stretch[]): Buffer {
   )
 }
 
-/** Stretches for `contentOf`; few seeds, so that content repeats inside and across images. */
+/** Generates stretches for `contentOf` from few seeds, so that content repeats within and across images. */
 export function stretchesArbitrary(bounds: { stretchesMax: number; lengthMax: number; block?: number }): fc.Arbitrary<Stretch[]> {
   const block = bounds.block ?? SMALL_CUTTER.block
   const length = fc.oneof(
@@ -175,20 +175,20 @@ export function stretchesArbitrary(bounds: { stretchesMax: number; lengthMax: nu
   return fc.array(fc.record({ kind, length, seed: fc.integer({ min: 0, max: 7 }) }), { maxLength: bounds.stretchesMax })
 }
 
-/** Bytes of all files below a folder. */
+/** Returns the total length of all files below a folder. */
 export async function folderBytes(folder: string): Promise<number> {
   let bytes = 0
   for await (const file of new Bun.Glob('**/*').scan({ cwd: folder, dot: true })) bytes += Bun.file(join(folder, file)).size
   return bytes
 }
 
-/** Paths of all files below a folder with this ending, sorted. */
+/** Returns the sorted paths of all files below a folder with this ending. */
 export async function filesBelow(folder: string, ending: string): Promise<string[]> {
   const files = await Array.fromAsync(new Bun.Glob(`**/*${ending}`).scan({ cwd: folder, dot: true }))
   return files.map((file) => join(folder, file)).toSorted()
 }
 
-/** Changes bytes of a file in place: a disk that rots. */
+/** Changes bytes of a file in place, to simulate bit rot. */
 export async function damage(path: string, offset: number, change: (byte: number) => number = (byte) => byte ^ 0xff, length = 1): Promise<void> {
   const file = await open(path, 'r+')
   try {

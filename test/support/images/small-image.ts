@@ -1,5 +1,5 @@
-// A small real image for tests that run often: an ext4 file system with files of this machine, its second version updated
-// in place, and their qcow2 conversions. Takes about two seconds to make and needs no root.
+// A small real image for tests that run often: an ext4 file system with files of this machine, a second version updated in place, and qcow2
+// conversions. Creating it takes about two seconds and does not need root.
 
 import { copyFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,11 +7,11 @@ import { hasTool, requireTool } from '../require.ts'
 import type { TestFunction } from '../require.ts'
 
 const MIB = 1024 * 1024
-/** Virtual size, bytes of files in the first version, and of those that the update brings. */
+/** Virtual size, bytes of files in the first version, and bytes of files added by the update. */
 export const SMALL_IMAGE_BYTES = 192 * MIB
 const FILES_BYTES = 60 * MIB
 const UPDATE_BYTES = 6 * MIB
-/** Longer files would make the image of a few files only. */
+/** Maximum length of a file, so that the image contains many files. */
 const FILE_BYTES_MAX = 4 * MIB
 
 const TOOLS: readonly (readonly [string, string])[] = [
@@ -22,12 +22,12 @@ const TOOLS: readonly (readonly [string, string])[] = [
   ['node', 'nodejs'],
 ]
 
-/** Whether the programs that make, send and compare images are here; prints what is missing. */
+/** Returns whether the programs for creating, sending and comparing images are installed. Prints missing ones. */
 export function hasImageTools(): boolean {
   return TOOLS.every(([tool, debianPackage]) => hasTool(tool, debianPackage))
 }
 
-/** `test`, or a test that is skipped because one of those programs is missing. */
+/** Returns `test`, or a skipped test if one of these programs is missing. */
 export function requireImageTools(): TestFunction {
   const [tool, debianPackage] = TOOLS.find(([name, from]) => !hasTool(name, from)) ?? ['curl', 'curl']
   return requireTool(tool, debianPackage)
@@ -40,7 +40,7 @@ export interface SmallImage {
 }
 
 /**
- * Makes the first version in a folder.
+ * Creates the first version in a folder.
  *
  * @example
  * const first = await makeSmallImage(folder.file('images'))
@@ -56,7 +56,7 @@ export async function makeSmallImage(folder: string): Promise<SmallImage> {
   return { raw, qcow2: await convert(raw) }
 }
 
-/** The second version: some files are removed and others written within the same file system, as an upgrade would do. */
+/** Creates the second version: removes files and writes others in the same file system, as an upgrade would. */
 export async function updateInPlace(first: SmallImage, folder: string): Promise<SmallImage> {
   const raw = join(folder, 'second.raw')
   copyFileSync(first.raw, raw)
@@ -69,15 +69,15 @@ export async function updateInPlace(first: SmallImage, folder: string): Promise<
   return { raw, qcow2: await convert(raw) }
 }
 
-/** Runs a program and gives its standard output; throws with its complaint. */
+/** Runs a program and returns its standard output. Throws with its output if it fails. */
 export async function run(...command: readonly string[]): Promise<string> {
   const child = Bun.spawn([...command], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', env: { ...process.env, PATH: TOOL_PATH } })
   const [stdout, stderr, exitCode] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
-  if (exitCode !== 0) throw new Error(`${command.join(' ')} ended with ${exitCode}:\n${stdout}${stderr}`)
+  if (exitCode !== 0) throw new Error(`${command.join(' ')} exited with ${exitCode}:\n${stdout}${stderr}`)
   return stdout
 }
 
-/** SHA-256 of a file as `sha256sum` tells it, written as a digest. */
+/** Returns the SHA-256 of a file from `sha256sum`, as a digest. */
 export async function digestOfFile(path: string): Promise<string> {
   return `sha256:${(await run('sha256sum', path)).slice(0, 64)}`
 }
@@ -90,7 +90,7 @@ async function convert(raw: string): Promise<string> {
   return qcow2
 }
 
-/** Files of this machine, `[name, path]`, in a fixed order: as many as fill `bytes` after the first `skippedBytes`. */
+/** Returns files of this machine as `[name, path]` in a fixed order: enough to fill `bytes` after the first `skippedBytes`. */
 function pickFiles(skippedBytes: number, bytes: number): [string, string][] {
   const picked: [string, string][] = []
   let at = 0
@@ -100,7 +100,7 @@ function pickFiles(skippedBytes: number, bytes: number): [string, string][] {
     if (at >= skippedBytes) picked.push([path.slice(1).replaceAll('/', '-'), path])
     at += size
   }
-  throw new Error(`this machine has only ${at} bytes of programs and libraries, ${skippedBytes + bytes} are wanted`)
+  throw new Error(`this machine has only ${at} bytes of programs and libraries; ${skippedBytes + bytes} are required`)
 }
 
 let known: readonly string[] | undefined

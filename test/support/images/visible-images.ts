@@ -1,26 +1,26 @@
-// A catalogue of images in memory that have nothing but a status and slices, for tests of visibility.
+// In-memory catalogue for tests of visibility. Its images have only a status and slices.
 
 import type { Image } from '../../../protocol/image.ts'
 import { encodeManifest, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid } from '../../../protocol/manifest.ts'
 import type { VisibleImages } from '../../../agent/visibility/visible-images.ts'
 
 export interface MemoryImages extends VisibleImages {
-  /** Publishes an image of these slices, available at once. */
+  /** Adds an available image of these slices. */
   add(id: string, digests: readonly Uint8Array[]): Promise<Image>
   setStatus(id: string, status: Image['status']): void
   remove(id: string): void
-  /** While it is set, manifests are not given before it resolves. */
+  /** If set, reading a manifest waits until it resolves. */
   gate: Promise<void> | undefined
-  /** While it is set, no manifest can be read. */
+  /** If set, reading a manifest throws it. */
   failure: Error | undefined
-  /** Manifests read until now. */
+  /** Number of manifest reads so far. */
   readonly reads: number
 }
 
-/** Entries of one window. */
+/** Number of entries in a window. */
 const WINDOW_ENTRIES = 1000
 
-/** Makes an empty one; `changed` is called after every change. */
+/** Creates an empty catalogue. Calls `changed` after every change. */
 export function createMemoryImages(changed: () => void = () => {}): MemoryImages {
   const images = new Map<string, { readonly image: Image; readonly bytes: Uint8Array }>()
   let version = 0

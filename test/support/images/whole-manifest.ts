@@ -1,22 +1,22 @@
-// Manifests of tests, small enough to lie in memory as a whole.
+// Loads complete manifests into memory. Manifests in tests are small.
 
 import type { Catalogue } from '../../../agent/images/catalogue.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
 import { decodeManifest } from '../../../protocol/manifest.ts'
 import type { Manifest, MemoryManifest } from '../../../protocol/manifest.ts'
 
-/** A manifest read into memory. */
+/** Loads a manifest into memory. */
 export async function wholeManifest(manifest: Pick<Manifest, 'pieces'>): Promise<MemoryManifest> {
   return (await decodeManifest(await gathered(manifest.pieces()))).manifest
 }
 
-/** The manifest of an image of a catalogue. */
+/** Loads the manifest of an image in a catalogue. */
 export async function manifestOf(catalogue: Pick<Catalogue, 'open'>, id: string): Promise<MemoryManifest> {
   using content = await catalogue.open(id)
   return wholeManifest(content.manifest)
 }
 
-/** The manifest of an image of an agent. */
+/** Fetches the manifest of an image from an agent. */
 export async function fetchManifest(client: AgentClient, id: string): Promise<MemoryManifest> {
   return (await decodeManifest(await gathered(client.images.manifest(id)))).manifest
 }

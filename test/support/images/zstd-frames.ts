@@ -1,4 +1,4 @@
-// zstd frames made by hand (RFC 8878 §3.1.1): also such as no encoder makes.
+// Encodes zstd frames by hand (RFC 8878 §3.1.1), including frames that no encoder produces.
 
 export type ZstdBlock =
   | { readonly kind: 'raw'; readonly bytes: Uint8Array }
@@ -7,11 +7,11 @@ export type ZstdBlock =
   | { readonly kind: 'any'; readonly type: number; readonly size: number; readonly bytes: Uint8Array }
 
 export interface ZstdFrameParts {
-  /** Announced length; none is announced without it. */
+  /** Frame_Content_Size. Default: not included. */
   readonly contentSize?: number
-  /** Bytes that the content size takes: 1, 2, 4 or 8. */
+  /** Length of the field Frame_Content_Size in bytes. */
   readonly sizeBytes?: 1 | 2 | 4 | 8
-  /** Window_Descriptor; without it the frame is a single segment. */
+  /** Window_Descriptor. Default: the frame is a single segment. */
   readonly window?: number
   readonly dictionaryId?: number
   readonly isReservedBitSet?: boolean
@@ -21,7 +21,7 @@ export interface ZstdFrameParts {
 
 const SIZE_FLAGS = { 1: 0, 2: 1, 4: 2, 8: 3 } as const
 
-/** The bytes of such a frame; the last block is marked as the last, and the checksum is wrong. */
+/** Encodes a frame. Marks the last block as last. The checksum is wrong. */
 export function zstdFrame({ contentSize, sizeBytes = 4, window, dictionaryId, isReservedBitSet, hasChecksum, blocks }: ZstdFrameParts): Uint8Array {
   const size = new DataView(new ArrayBuffer(8))
   if (sizeBytes === 1) size.setUint8(0, contentSize ?? 0)
@@ -39,7 +39,7 @@ export function zstdFrame({ contentSize, sizeBytes = 4, window, dictionaryId, is
   ])
 }
 
-/** A skippable frame (RFC 8878 §3.1.2) of so many bytes. */
+/** Encodes a skippable frame (RFC 8878 §3.1.2) with `length` bytes of content. */
 export function skippableFrame(length: number): Uint8Array {
   const header = Buffer.alloc(8)
   header.writeUInt32LE(0x184d_2a50, 0)

@@ -1,5 +1,5 @@
-// Preloaded before a program (`bun --preload`): gives the rights of root up for those of SLIPWAY_TEST_UID. The runtime itself may be in a
-// folder that only root can enter, so it has to be started as root.
+// Preloaded before a program (`bun --preload`): switches from root to the user SLIPWAY_TEST_UID. The runtime may be installed in a folder that only
+// root can read, so it must be started as root.
 
 const uid = Number(process.env['SLIPWAY_TEST_UID'])
 process.setgroups?.([])

@@ -1,10 +1,10 @@
-// The shell blocks of a document, and how a test runs them in a machine as an operator would: unchanged, in a root shell.
+// Extracts the shell blocks of a document and runs them in a machine as an operator would: unchanged, in a root shell.
 
 import { join } from 'node:path'
 import type { Machine } from './systemd-machine.ts'
 
 const ROOT = join(import.meta.dir, '../../..')
-/** A fenced block. Tests run those marked `sh`; `sh illustration` marks the few that depend on the reader's own names. */
+/** Matches a fenced block. Tests run blocks marked `sh`; `sh illustration` marks the few that depend on the reader's own names. */
 const BLOCK = /^```(?<language>[^\n]*)\n(?<text>[\s\S]*?)^```$/gm
 
 /** Returns the blocks in a fence of exactly this language in one section of a document, in order. Throws if there is none. */
@@ -17,7 +17,10 @@ export async function documentedBlocks(document: string, heading: string, langua
   return blocks
 }
 
-/** Runs the `sh` blocks of one section, each in a shell of its own that stops at the first error; returns what they print. Throws with the output of one that fails. */
+/**
+ * Runs the `sh` blocks of one section, each in its own shell that stops at the first error, and returns their output. Throws with the output of
+ * a block that fails.
+ */
 export async function runDocumented({ must }: Pick<Machine, 'must'>, document: string, heading: string): Promise<string> {
   let printed = ''
   for (const block of await documentedBlocks(document, heading)) printed += await must('bash', '-euo', 'pipefail', '-c', `cd /root\n${block}`)

@@ -1,16 +1,16 @@
-// A disk whose n-th writing operation fails, and all after it, as when a disk fills up or dies. A failed write leaves half
-// of its bytes behind, as a crash may.
+// A disk whose n-th write operation and all later ones fail, like a disk that is full or defective. A failed write leaves half of its bytes, as a
+// crash may.
 
 import type { Disk, DiskFile } from '../../../agent/contract/disk.ts'
 
 export interface FailingDisk extends Disk {
-  /** Writing operations so far. */
+  /** Number of write operations so far. */
   readonly operations: number
-  /** From the n-th writing operation from now on (1 is the next) everything that writes fails; undefined heals the disk. */
+  /** Makes all write operations fail, starting with the n-th from now (1 is the next). With undefined, none fails. */
   failAfter(operations: number | undefined, code?: string): void
 }
 
-/** Wraps a disk. */
+/** Wraps a disk. Write operations succeed until `failAfter`. */
 export function createFailingDisk(disk: Disk): FailingDisk {
   let operations = 0
   let failsFrom: number | undefined
@@ -20,7 +20,7 @@ export function createFailingDisk(disk: Disk): FailingDisk {
     operations++
     return failsFrom !== undefined && operations >= failsFrom
   }
-  const failure = (what: string): Error => Object.assign(new Error(`${failureCode}: told to fail, ${what}`), { code: failureCode })
+  const failure = (what: string): Error => Object.assign(new Error(`${failureCode}: simulated failure of ${what}`), { code: failureCode })
   const guard = async <Result>(what: string, run: () => Promise<Result>): Promise<Result> => {
     if (isFailing()) throw failure(what)
     return run()

@@ -1,6 +1,5 @@
-// A disk that fails on purpose: the n-th operation ends in an error, a short or torn write, the death of the process or the
-// loss of power. Files lie on the real disk as the page cache would show them; beside them it remembers what is on stable
-// storage, so that a power cut leaves that and any part of the rest.
+// A disk with fault injection: the n-th operation ends in an error, a short or torn write, a process crash or a power cut. Files on the real disk
+// have the content of the page cache. The disk also tracks the content on stable storage; a power cut keeps that and a random part of the rest.
 
 import { mkdir, readdir, readFile, rename as move, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -9,35 +8,35 @@ import { createDisk } from '../../../agent/system/disk.ts'
 import type { Random } from '../properties.ts'
 
 /**
- * What happens at an operation: `EIO` and `ENOSPC` do nothing and say so (the latter only where space is needed), `late` does it and
- * says EIO, `short` and `torn` write a part and say ENOSPC or EIO (elsewhere like EIO), `kill` ends the process there, `power`
- * ends it and loses what was not synced.
+ * Fault of an operation. `EIO` and `ENOSPC` fail without any effect (ENOSPC only for operations that need space). `late` performs the operation
+ * and then fails with EIO. `short` and `torn` write a part and fail with ENOSPC and EIO. `kill` crashes the process at the operation. `power`
+ * also loses data that is not synced.
  */
 export type Fault = 'EIO' | 'ENOSPC' | 'late' | 'short' | 'torn' | 'kill' | 'power'
 export const FAULTS: readonly Fault[] = ['EIO', 'ENOSPC', 'late', 'short', 'torn', 'kill', 'power']
 
 export interface FaultPlan {
-  /** Number of the operation, from 1. */
+  /** Number of the operation, starting with 1. */
   readonly at: number
   readonly fault: Fault
-  /** Whether every operation from there on fails until `clearFault`; one else. */
+  /** Whether all later operations fail too, until `clearFault`. Default: only one fails. */
   readonly lasting?: boolean
 }
 
 export interface FaultyDisk extends Disk {
-  /** Operations so far. */
+  /** Number of operations since the last `plan`. */
   readonly operations: number
-  /** True after `kill` or `power`: every operation throws until `revive`. */
+  /** Whether the process has crashed through `kill` or `power`. Every operation throws until `revive`. */
   readonly isDead: boolean
-  /** Whether the plan's operation came. */
+  /** Whether the planned fault has occurred. */
   readonly hasFailed: boolean
-  /** From now on operations are counted anew and fail by this plan. */
+  /** Resets the count of operations and applies a new plan. */
   plan(plan: FaultPlan | undefined): void
   /** Ends a lasting fault. */
   clearFault(): void
-  /** Takes the power away: what is not on stable storage is kept in part, by chance. The disk is dead until `revive`. */
+  /** Simulates a power cut: keeps a random part of the data that is not on stable storage. Every operation throws until `revive`. */
   losePower(random: Random): Promise<void>
-  /** The machine or the process starts again. */
+  /** Restarts the machine or the process. */
   revive(): void
 }
 
@@ -58,7 +57,7 @@ type Node = FileNode | FolderNode
 
 type Change = { readonly kind: 'write'; readonly at: number; readonly bytes: Buffer } | { readonly kind: 'truncate'; readonly length: number }
 
-/** A change of names that is durable once one of its folders is synced. */
+/** A change of directory entries that is durable once one of its folders is synced. */
 interface NameChange {
   readonly folders: readonly FolderNode[]
   readonly apply: () => void
@@ -67,7 +66,7 @@ interface NameChange {
 
 const SECTOR_BYTES = 512
 
-/** A disk over a folder of the real one; everything that is in it now is on stable storage. Paths outside of it never fail. */
+/** Creates a disk over a folder of the real disk. Existing files are on stable storage. Operations on other paths never fail. */
 export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
   const real = createDisk()
   const tree = await readTree(root)
@@ -98,9 +97,9 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
     names.push({ folders, apply: () => apply('durable'), isDurable: false })
   }
 
-  /** Counts an operation and gives the fault that is due; the process may die here. */
+  /** Counts an operation and returns its planned fault. The process may crash here. */
   const step = (needsSpace: boolean): Fault | undefined => {
-    if (isDead) throw systemError('EIO', 'the process is gone')
+    if (isDead) throw systemError('EIO', 'the process has crashed')
     count++
     if (!plan || (plan.lasting ? count < plan.at : count !== plan.at)) return undefined
     if (plan.fault === 'ENOSPC' && !needsSpace) return undefined
@@ -108,7 +107,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
     if (plan.fault === 'kill' || plan.fault === 'power') isDead = true
     return plan.fault
   }
-  /** An operation that happens as a whole or not at all. */
+  /** Runs an atomic operation. */
   const whole = async <Result>(path: string, needsSpace: boolean, run: () => Promise<Result>): Promise<Result> => {
     const fault = step(needsSpace)
     if (fault === 'late') {
@@ -144,7 +143,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
         node.pending.push({ kind: 'write', at, bytes: done })
       }
       if (fault === 'torn' && bytes.length > SECTOR_BYTES) {
-        // The end came to the disk and the middle did not.
+        // The end is written, but the middle is not.
         const end = bytes.subarray(-SECTOR_BYTES)
         await file.write([end], at + bytes.length - end.length)
         node.pending.push({ kind: 'write', at: at + bytes.length - end.length, bytes: end })
@@ -152,7 +151,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
     }
     const close = async (): Promise<void> => {
-      // A file is closed also where closing fails or the process is dead.
+      // The file is closed even if closing fails or the process has crashed.
       await file.close()
       await whole(path, false, async () => {})
     }
@@ -167,7 +166,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
           for (const change of pending.slice(0, taken)) node.durable = applied(node.durable, change)
           node.pending = node.pending.slice(taken)
         } else if (!isDead) {
-          // A failed fsync marks the pages clean: they are in the cache, and no later fsync brings them to the disk.
+          // A failed fsync marks the pages clean: they remain in the cache, but a later fsync does not write them.
           node.pending = []
         }
         if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
@@ -318,7 +317,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       })
     })
 
-  /** False when there was nothing to remove. */
+  /** Removes a file. Returns false if it does not exist. */
   const unlink = (path: string): Promise<boolean> =>
     whole(path, false, async () => {
       if (find(path)?.kind !== 'file') return false
@@ -336,7 +335,7 @@ function fileAt(node: Node | undefined, path: string): FileNode {
   return node
 }
 
-/** Everything below a folder, as durable. */
+/** Reads all files below a folder as durable. */
 async function readTree(path: string): Promise<FolderNode> {
   const entries = new Map<string, Node>()
   for (const entry of await readdir(path, { withFileTypes: true })) {
@@ -346,7 +345,7 @@ async function readTree(path: string): Promise<FolderNode> {
   return { kind: 'folder', entries, durable: new Map(entries) }
 }
 
-/** Writes what a power cut leaves of a folder, and makes it the present state. */
+/** Writes the state of a folder after a power cut, and makes it the current state. */
 async function settle(folder: FolderNode, path: string, random: Random, kept: number): Promise<void> {
   folder.entries.clear()
   for (const [name, node] of folder.durable) {
@@ -363,7 +362,7 @@ async function settle(folder: FolderNode, path: string, random: Random, kept: nu
   }
 }
 
-/** What of an unsynced change reached the disk: all, nothing, or some of its sectors. */
+/** Returns the part of an unsynced change that reached the disk: all, nothing, or some of its sectors. */
 function partsOf(change: Change, random: Random, kept: number): Change[] {
   if (!random.chance(kept)) return []
   if (change.kind === 'truncate' || random.chance(0.5)) return [change]
@@ -383,5 +382,5 @@ function applied(content: Buffer, change: Change): Buffer {
 }
 
 function systemError(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: made up by a test, ${path}`), { code })
+  return Object.assign(new Error(`${code}: simulated by a test, ${path}`), { code })
 }

@@ -1,4 +1,4 @@
-// Damages the index database of a slice store behind its back, while the store is used.
+// Damages the index of a slice store while the store is in use.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,20 +17,20 @@ import {
 } from '../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../agent/slices/packs/slice-row.ts'
 
-/** Paths of the runs of an index in a state folder. */
+/** Returns the paths of the runs of an index in a state folder. */
 export function runPaths(state: string): string[] {
   return readdirSync(state)
     .filter((name) => name.endsWith('.run'))
     .map((name) => join(state, name))
 }
 
-/** Changes rows of all runs where they lie, with right checksums: an index that is whole and wrong. Gives how many rows it changed. */
+/** Changes rows of all runs in place and updates the checksums, so that the index is wrong but intact. Returns the number of changed rows. */
 export function changeRows(state: string, change: (row: SliceRow) => Partial<SliceRow>): number {
   let changed = 0
   for (const path of runPaths(state)) {
     const bytes = readFileSync(path)
     const trailer = readRunTrailer(bytes.subarray(-RUN_TRAILER_BYTES), bytes.length)
-    // One that is being written is not in use yet.
+    // A run that is being written is not in use yet.
     if (!trailer) continue
     for (let block = 0; block < blockCount(trailer.rows); block++) {
       const start = block * RUN_BLOCK_BYTES
@@ -44,23 +44,23 @@ export function changeRows(state: string, change: (row: SliceRow) => Partial<Sli
       }
       bytes.writeBigUInt64LE(blockCheck(bytes, start, trailer.run, block), start)
     }
-    // In place: the store has the file open.
+    // Written in place, because the store has the file open.
     writeFileSync(path, bytes, { flag: 'r+' })
   }
   return changed
 }
 
-/** Has the index say that it does not know slices; those whose digest begins with a hex digit below `below`, all without it. */
+/** Removes slices whose digest starts with a hex digit below `below` from the index. Default: all slices. */
 export function hideSlices(state: string, below = 'g'): number {
   return changeRows(state, ({ digest }) => (Buffer.from(digest).toString('hex') < below ? { pack: REMOVED } : {}))
 }
 
-/** Has the index name another slice's place for every slice. */
+/** Changes the offset of every slice in the index to that of another slice. */
 export function misplaceSlices(state: string): number {
   return changeRows(state, () => ({ offset: 16 }))
 }
 
-/** Flips a byte in every block of every run; gives how many blocks there were. */
+/** Flips a bit in every block of every run. Returns the number of blocks. */
 export function damageBlocks(state: string): number {
   let damaged = 0
   for (const path of runPaths(state)) {

@@ -1,5 +1,4 @@
-// A small file system of its own for a test: an ext4 image on a loop device, and what can happen to it while an agent uses
-// it. Needs root and loop devices, as Debian's packages test themselves with.
+// A small ext4 file system on a loop device for a test, which can become read-only or disappear while an agent uses it. Needs root and loop devices.
 
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { hasTool, requireThat, requireTool } from '../require.ts'
@@ -7,20 +6,20 @@ import type { TestFunction } from '../require.ts'
 import { run } from '../images/small-image.ts'
 
 /**
- * The file system is mounted below `folder` and shown at `path` by a bind mount, which can be made read-only or taken
- * away while files are open in it.
+ * A file system mounted below `folder` and bind-mounted at `path`. The bind mount can be made read-only or detached while files are open in
+ * it.
  */
 export interface LoopMount extends AsyncDisposable {
   readonly path: string
-  /** Covers the path with the same file system, read-only. `restore` takes that back. */
+  /** Mounts the same file system read-only over the path. `restore` reverts it. */
   makeReadOnly(): Promise<void>
-  /** Takes the file system away as a dropped network mount goes: the path is an empty folder of another file system. */
+  /** Detaches the file system like a lost network mount: the path becomes an empty folder of another file system. */
   takeAway(): Promise<void>
-  /** As it was before. */
+  /** Reverts `makeReadOnly` and `takeAway`. */
   restore(): Promise<void>
 }
 
-/** `test`, or a test that is skipped where no file system can be mounted. */
+/** Returns `test`, or a skipped test if file systems cannot be mounted. */
 export async function requireLoopMount(): Promise<TestFunction> {
   if (!hasTool('mke2fs', 'e2fsprogs')) return requireTool('mke2fs', 'e2fsprogs')
   return requireThat(await canMount(), 'no file system can be mounted here: root and loop devices are needed')
@@ -32,7 +31,7 @@ function canMount(): Promise<boolean> {
   can ??= (async () => {
     if (process.getuid?.() !== 0) return false
     try {
-      // Finds a free loop device, and fails where the kernel or the container gives none.
+      // Finds a free loop device. Fails if the kernel or the container provides none.
       await run('losetup', '-f')
       return true
     } catch {
@@ -42,7 +41,7 @@ function canMount(): Promise<boolean> {
   return can
 }
 
-/** Makes a file system of this length in bytes and shows it at `path`. */
+/** Creates a file system of `bytes` bytes and mounts it at `path`. */
 export async function mountLoop(folder: string, path: string, bytes: number): Promise<LoopMount> {
   const file = `${folder}/loop.ext4`
   const below = `${folder}/loop`
@@ -78,7 +77,7 @@ export async function mountLoop(folder: string, path: string, bytes: number): Pr
   }
 }
 
-/** Writes a file until its disk takes nothing more. */
+/** Appends to a file until its disk is full. */
 export function fillDisk(path: string): void {
   for (let bytes = 1024 * 1024; bytes >= 1;) {
     try {

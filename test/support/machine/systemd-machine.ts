@@ -1,5 +1,5 @@
-// A Debian 12 with its own systemd, booted in a container: the closest thing to a node that a test can have. debootstrap creates its
-// root file system once, in a cache outside the repository; each machine runs on its own copy.
+// A Debian 12 container with its own systemd, which is the closest to a node that a test can have. debootstrap creates its root file system once in
+// a cache outside the repository; each machine runs on its own copy.
 
 import { existsSync } from 'node:fs'
 import { readFile, rename, rm } from 'node:fs/promises'
@@ -17,7 +17,7 @@ export interface Ran {
 }
 
 export interface Machine extends AsyncDisposable {
-  /** Its root folder on the host. */
+  /** Root folder of the machine on the host. */
   readonly root: string
   /** Runs a program in the machine. */
   run(...command: readonly string[]): Promise<Ran>

@@ -1,4 +1,4 @@
-// Folders for one test, removed when it ends.
+// Temporary folders for tests, removed when disposed.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ export interface TemporaryFolder extends AsyncDisposable {
 }
 
 /**
- * Makes a new empty folder, below the system's folder for temporary files unless another one is given.
+ * Creates an empty folder, by default in the system's folder for temporary files.
  *
  * @example
  * await using folder = await createTemporaryFolder()
@@ -20,7 +20,7 @@ export async function createTemporaryFolder(parent: string = tmpdir()): Promise<
   return openTemporaryFolder(await mkdtemp(join(parent, 'slipway-test-')))
 }
 
-/** A folder that is there already, as one for a test. */
+/** Returns an existing folder as a temporary folder, which is removed when disposed. */
 export function openTemporaryFolder(path: string): TemporaryFolder {
   return {
     path,

@@ -1,5 +1,5 @@
-// An ingest worker that also says at which priority its own thread runs. It asks the kernel for the calling thread
-// (setpriority(2)), so threads that the runtime starts on its own do not count.
+// An ingest worker that also reports the priority of its own thread. It queries the calling thread (setpriority(2)), so other threads of the runtime
+// do not count.
 
 import { getPriority } from 'node:os'
 // oxlint-disable-next-line import/no-unassigned-import -- the worker listens by itself

@@ -1,4 +1,4 @@
-// The SHA-256 of a whole image against that of its bytes: long and short runs of zeros everywhere, ends that are no block, both ways to hash.
+// Compares the digest of an image with the SHA-256 of its bytes: long and short runs of zeros, unaligned ends, hashing inline and in a worker.
 
 import { expect, test } from 'bun:test'
 import { computeWholeDigest } from '../../../../agent/images/digest/whole-digest.ts'
@@ -16,11 +16,14 @@ const pause = (): Promise<void> => systemClock.sleep(0)
 const zeros = (length: number): Buffer => Buffer.alloc(length)
 
 const CASES: readonly (readonly [string, readonly Buffer[]])[] = [
-  ['all zeros, hashed beside the event loop', [zeros(9 * MIB + 5)]],
-  ['all zeros, hashed at once', [zeros(2 * MIB + 1)]],
-  ['long zeros first, between and last', [zeros(3 * MIB), random.bytes(2 * MIB), zeros(5 * MIB), random.bytes(777), zeros(2 * MIB - 777)]],
-  ['zeros too short to be counted', [random.bytes(3 * MIB), zeros(MIB - 4 * KIB), random.bytes(100 * KIB), zeros(12 * KIB), random.bytes(2 * MIB)]],
-  ['no zeros, and an end that is no block', [random.bytes(6 * MIB + 1)]],
+  ['all zeros, hashed in a worker', [zeros(9 * MIB + 5)]],
+  ['all zeros, hashed inline', [zeros(2 * MIB + 1)]],
+  [
+    'long runs of zeros at the start, in the middle and at the end',
+    [zeros(3 * MIB), random.bytes(2 * MIB), zeros(5 * MIB), random.bytes(777), zeros(2 * MIB - 777)],
+  ],
+  ['runs of zeros too short to be skipped', [random.bytes(3 * MIB), zeros(MIB - 4 * KIB), random.bytes(100 * KIB), zeros(12 * KIB), random.bytes(2 * MIB)]],
+  ['no zeros, and an unaligned end', [random.bytes(6 * MIB + 1)]],
   ['one byte after zeros', [zeros(8 * MIB), Buffer.from([1])]],
   ['less than a buffer', [random.bytes(100)]],
 ]
@@ -37,7 +40,7 @@ test.each(CASES)('the digest of %s', async (_name, parts) => {
   expect<string>(await computeWholeDigest(store.slices, manifest, { isAwaited: true, pause, signal })).toBe(expected)
 })
 
-test('a digest that nobody waits for any more ends with the reason of its signal', async () => {
+test('an aborted digest rejects with the reason of the signal', async () => {
   await using folder = await createTemporaryFolder()
   await using store = await openImageStore(folder)
   const { id } = await store.add(random.bytes(6 * MIB))

@@ -1,5 +1,4 @@
-// Work that nobody waits for stands aside while bodies arrive: it stops with the first one, goes on after the last, and is never held up
-// for longer than its bound.
+// Background work yields to uploads: it pauses while bodies arrive, resumes after the last one, and never pauses longer than its limit.
 
 import { describe, expect, test } from 'bun:test'
 import { YIELD_MS_MAX, createYieldToUploads } from '../../../../agent/images/digest/yield-to-uploads.ts'
@@ -10,8 +9,8 @@ import { until } from '../../../support/until.ts'
 
 const never = new AbortController().signal
 
-describe('standing aside', () => {
-  test('goes on at once where nothing arrives, and a little after the last body elsewhere', async () => {
+describe('yielding to uploads', () => {
+  test('does not wait if no body arrives, and waits briefly after the last body', async () => {
     const clock = createManualClock()
     let lastMs = Number.NEGATIVE_INFINITY
     const yieldToUploads = createYieldToUploads({ clock, quietMs: () => clock.monotonicMs() - lastMs })
@@ -22,7 +21,7 @@ describe('standing aside', () => {
     await clock.untilSleeping(1)
     clock.advance(200)
     lastMs = clock.monotonicMs()
-    // What was quiet long enough a moment ago is not any more.
+    // A body arrived again, so the wait starts over.
     clock.advance(50)
     await clock.untilSleeping(1)
     expect(isOver).toBe(false)
@@ -30,7 +29,7 @@ describe('standing aside', () => {
     await waiting
   })
 
-  test('lasts five minutes at most, counted from the order', async () => {
+  test('waits at most five minutes after the work was queued', async () => {
     const clock = createManualClock()
     const yieldToUploads = createYieldToUploads({ clock, quietMs: () => 0 })
     clock.advance(YIELD_MS_MAX - 300)
@@ -43,7 +42,7 @@ describe('standing aside', () => {
     await yieldToUploads(never)
   })
 
-  test('ends with its signal', async () => {
+  test('stops when its signal aborts', async () => {
     const clock = createManualClock()
     const stop = new AbortController()
     const waiting = createYieldToUploads({ clock, quietMs: () => 0 })(stop.signal)
@@ -52,7 +51,7 @@ describe('standing aside', () => {
   })
 })
 
-test('an image becomes available while bodies arrive, and its digest follows when they have ended', async () => {
+test('an image becomes available while bodies arrive, and its digest is computed after the last body', async () => {
   await using folder = await createTemporaryFolder()
   let isQuiet = false
   let looks = 0
@@ -60,8 +59,8 @@ test('an image becomes available while bodies arrive, and its digest follows whe
   await using store = await openImageStore(folder, { quietMs })
   const { id } = await store.publish(seededBytes(20_000_000, 1))
   await until('the image is available', () => store.catalogue.need(id).status === 'available')
-  await until('the digest was held up twice', () => looks > 2)
+  await until('the digest has waited twice', () => looks > 2)
   expect(store.catalogue.need(id).digest).toBeNull()
   isQuiet = true
-  await until('the digest is there', () => store.catalogue.need(id).digest !== null)
+  await until('the digest is computed', () => store.catalogue.need(id).digest !== null)
 }, 60_000)

@@ -1,4 +1,4 @@
-// Detection of formats: what the bytes are, whatever they are called, and what is refused because a reader would follow it.
+// Format detection: formats are detected by bytes alone, and images that make a reader open other files are refused.
 
 import { describe, expect, test } from 'bun:test'
 import { inspectImage } from '../../../../agent/images/inspection/inspection.ts'
@@ -17,7 +17,7 @@ async function refusalOf(bytes: Uint8Array, declared: ImageFormat | null = null)
   return inspection.kind === 'refused' ? inspection.reason : 'accepted'
 }
 
-/** A qcow2 header of version 3 in 64 KiB, changed by `edit`. */
+/** Returns 64 KiB with a qcow2 header of version 3, changed by `edit`. */
 function qcow2(edit: (view: DataView) => void = () => {}): Uint8Array {
   const bytes = new Uint8Array(65_536)
   const view = new DataView(bytes.buffer)
@@ -30,7 +30,7 @@ function qcow2(edit: (view: DataView) => void = () => {}): Uint8Array {
   return bytes
 }
 
-/** A sparse vmdk whose embedded descriptor has these lines. */
+/** Returns a sparse vmdk whose embedded descriptor has these lines. */
 function vmdk(lines: readonly string[]): Uint8Array {
   const bytes = new Uint8Array(65_536)
   const view = new DataView(bytes.buffer)
@@ -50,7 +50,7 @@ function iso(length = 100_000): Uint8Array {
 }
 
 describe('detection', () => {
-  test('knows each format and its virtual size', async () => {
+  test('detects each format and its virtual size', async () => {
     expect(await inspect(new Uint8Array(1000))).toEqual({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
     expect(await inspect(qcow2())).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
     expect(await inspect(vmdk(['parentCID=ffffffff', 'RW 20480 SPARSE "disk.vmdk"']))).toEqual({ kind: 'accepted', format: 'vmdk', virtualSize: 20_480 * 512 })
@@ -60,13 +60,13 @@ describe('detection', () => {
     expect(await inspect(udf)).toMatchObject({ format: 'iso' })
   })
 
-  test('takes bytes that only begin like a format for what they are', async () => {
+  test('treats an incomplete header as raw bytes', async () => {
     expect(await inspect(new TextEncoder().encode('QFI'))).toMatchObject({ kind: 'accepted', format: 'raw' })
     expect(await inspect(iso().slice(0, 32_770))).toMatchObject({ kind: 'accepted', format: 'raw' })
     expect(await inspect(new Uint8Array(1))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1 })
   })
 
-  test('holds the declared format against the bytes', async () => {
+  test('compares the declared format with the bytes', async () => {
     expect(await inspect(qcow2(), 'qcow2')).toMatchObject({ kind: 'accepted' })
     expect(await refusalOf(qcow2(), 'raw')).toStartWith('Format mismatch: declared as raw, but its bytes are qcow2.')
     expect(await refusalOf(new Uint8Array(1000), 'iso')).toStartWith('Format mismatch: declared as iso, but its bytes are raw.')
@@ -104,7 +104,7 @@ describe('refusal', () => {
     expect(await refusalOf(new Uint8Array(0))).toStartWith('The upload was empty')
   })
 
-  test('headers of random bytes never throw', async () => {
+  test('headers with random bytes never throw', async () => {
     for (let seed = 1; seed <= 200; seed++) {
       for (const start of [qcow2(), vmdk([]), iso(40_000)]) {
         const bytes = start.slice()
@@ -124,7 +124,7 @@ describe('images of qemu-img', () => {
     return inspect(new Uint8Array(await Bun.file(folder.file(name)).arrayBuffer()))
   }
 
-  qemuTest('are known, and refused where they lead elsewhere', async () => {
+  qemuTest('are detected, and refused if their data is in other files', async () => {
     await using folder = await createTemporaryFolder()
     const size = 64 * 2 ** 20
     expect(await make(folder, 'a.qcow2', ['-f', 'qcow2'])).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: size })

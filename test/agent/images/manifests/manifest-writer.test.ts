@@ -1,4 +1,4 @@
-// The manifest of a new image, written a window at a time: the same bytes as encoding it in memory, and nothing left of what fails.
+// Manifests written window by window: the bytes are the same as encoded in memory, and a failure leaves no file.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
@@ -21,7 +21,7 @@ function content(entries: readonly ManifestEntry[], perBlock: number, length = e
 }
 
 describe('writeManifest', () => {
-  test('writes what encodeManifest gives, wherever blocks end', async () => {
+  test('writes the same bytes as encodeManifest, regardless of block boundaries', async () => {
     await using folder = await createTemporaryFolder()
     const entry = fc.record({ length: fc.nat({ max: 200_000 }), digest: fc.option(fc.nat({ max: 50 }).map(digestOf)) })
     await fc.assert(
@@ -37,7 +37,7 @@ describe('writeManifest', () => {
     expect(await readdir(folder.path)).toEqual(['manifest'])
   })
 
-  test('writes more entries than a window holds, beyond 4 GiB, and replaces what a crash left', async () => {
+  test('writes several windows and offsets above 4 GiB, and replaces a file left by a crash', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('manifest.next.tmp'), 'left over')
     const entries = Array.from({ length: 40_000 }, (_, i) => ({ length: 200_000 + i, digest: i % 7 === 0 ? null : digestOf(i % 100) }))
@@ -47,7 +47,7 @@ describe('writeManifest', () => {
     expect(Buffer.compare(await Bun.file(folder.file('manifest')).bytes(), manifest.bytes)).toBe(0)
   })
 
-  test('refuses one entry more than a manifest may have before it writes anything, and keeps the event loop free meanwhile', async () => {
+  test('refuses too many entries before it writes anything, and keeps the event loop free', async () => {
     await using folder = await createTemporaryFolder()
     const digest = digestOf(1)
     const block = Array.from({ length: 65_536 }, () => ({ length: 4096, digest }))
@@ -63,7 +63,7 @@ describe('writeManifest', () => {
     expect(await readdir(folder.path)).toEqual([])
   })
 
-  test('leaves nothing when it is aborted, or when the entries are not as long as was said', async () => {
+  test('leaves no file if it is aborted, or if the entries do not match the length', async () => {
     await using folder = await createTemporaryFolder()
     const entries = Array.from({ length: 50_000 }, (_, i) => ({ length: 4096, digest: digestOf(i % 10) }))
     const stop = new AbortController()
