@@ -81,6 +81,8 @@ export function createMemoryAgent(name: string): MemoryAgent {
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
       if (path === 'GET /v1/images') return Response.json({ items: images, next: null })
+      const image = path.startsWith('GET /v1/images/') && images.find(({ id }) => url.pathname === `/v1/images/${id}`)
+      if (image) return Response.json(image)
       if (path === 'GET /v1/tokens') return Response.json({ items: [], next: null })
       const cancelled = /^POST \/v1\/tasks\/(?<id>[^/]+)\/cancel$/.exec(path)?.groups?.['id']
       if (cancelled !== undefined) return cancelTask(cancelled)
