@@ -2,7 +2,9 @@
 
 import type { ImportGraph } from './import-graph.ts'
 
-/** Test files of the mirrored folder and below it that are considered for one source file. */
+/** A part of the program has tests in folders such as test/agent/uploads or test/bot/commands: so many folders deep. */
+const PART_DEPTH = 3
+/** Test files of the part of a source file that are considered for it. */
 const OWN_TESTS_MAX = 30
 /** Others that are considered, nearest first. */
 const NEAR_TESTS_MAX = 12
@@ -32,30 +34,40 @@ export function isConsidered(path: string): boolean {
 /** Returns the test files to run against mutants of a file, the most promising first; empty if no test reaches it. */
 export function choose(file: string, tests: readonly string[], graph: ImportGraph): string[] {
   const ranked = tests.flatMap((test) => {
+    // Tests of scripts name many files without running them.
+    if (test.startsWith('test/scripts/') !== file.startsWith('scripts/')) return []
     const { distances, elsewhere } = graph.reachOf(test)
     const distance = distances.get(file) ?? (elsewhere.has(file) ? ELSEWHERE : undefined)
-    return distance === undefined ? [] : [{ test, distance, ownness: ownness(file, test) }]
+    return distance === undefined ? [] : [{ test, distance, kinship: kinship(file, test) }]
   })
-  ranked.sort((a, b) => b.ownness - a.ownness || a.distance - b.distance || (a.test < b.test ? -1 : 1))
+  ranked.sort((a, b) => b.kinship - a.kinship || a.distance - b.distance || (a.test < b.test ? -1 : 1))
   const far = ranked.filter(({ distance }) => distance === ELSEWHERE).slice(0, TESTS_ELSEWHERE_MAX)
   const reached = ranked.filter(({ distance }) => distance < ELSEWHERE)
-  const own = reached.filter(({ ownness }) => ownness > 0).slice(0, OWN_TESTS_MAX)
-  const near = reached.filter(({ ownness }) => ownness === 0).slice(0, NEAR_TESTS_MAX)
+  const own = reached.filter(({ kinship }) => kinship > 0).slice(0, OWN_TESTS_MAX)
+  const near = reached.filter(({ kinship }) => kinship === 0).slice(0, NEAR_TESTS_MAX)
   return [...own, ...near, ...far].map(({ test }) => test)
 }
 
 /** Whether a test mirrors the file: `test/agent/x/y.test.ts` for `agent/x/y.ts`. */
 export function isMirror(file: string, test: string): boolean {
-  return test.replace(/\.test\.tsx?$/, '') === mirrored(file)
+  return withoutEnding(test) === mirrored(file)
 }
 
-/** 2 for the test that mirrors the file, 1 for one in the mirrored folder, else 0. */
-function ownness(file: string, test: string): number {
-  if (isMirror(file, test)) return 2
-  const path = mirrored(file)
-  return test.startsWith(path.slice(0, path.lastIndexOf('/') + 1)) ? 1 : 0
+/** How much the paths have in common, most for the test that mirrors the file; 0 outside of the part of the program that the file belongs to. */
+function kinship(file: string, test: string): number {
+  if (isMirror(file, test)) return Number.MAX_SAFE_INTEGER
+  const folders = mirrored(file).split('/').slice(0, -1)
+  const others = withoutEnding(test).split('/')
+  const shared = folders.findIndex((folder, i) => folder !== others[i])
+  const depth = shared < 0 ? folders.length : shared
+  if (depth < Math.min(PART_DEPTH, folders.length)) return 0
+  return depth + (others.at(-1) === mirrored(file).split('/').at(-1) ? PART_DEPTH : 0)
 }
 
 function mirrored(file: string): string {
-  return `test/${file.replace(/\.tsx?$/, '')}`
+  return `test/${withoutEnding(file)}`
+}
+
+function withoutEnding(path: string): string {
+  return path.replace(/(?:\.test)?\.tsx?$/, '')
 }

@@ -44,9 +44,19 @@ describe('import graph', () => {
     expect([...elsewhere].toSorted()).toEqual(['agent/x/deep.ts', 'agent/x/worker.ts', 'agent/x/y.ts'])
   })
 
+  test('never leaves out a test of the same part, and takes few of the others', () => {
+    const many = (folder: string): string[] => Array.from({ length: 20 }, (_, i) => `${folder}/t${String(i).padStart(2, '0')}.test.ts`)
+    const reachOf = () => ({ distances: new Map([['bot/commands/image/sync.ts', 3]]), elsewhere: new Set<string>() })
+    const chosen = choose('bot/commands/image/sync.ts', [...many('test/agent/x'), ...many('test/bot/commands'), 'test/bot/commands/sync.test.ts'], { reachOf })
+    expect(chosen[0]).toBe('test/bot/commands/sync.test.ts')
+    expect(chosen.slice(1, 21)).toEqual(many('test/bot/commands'))
+    expect(chosen.slice(21)).toEqual(many('test/agent/x').slice(0, 12))
+  })
+
   test('chooses the mirroring test first, then the nearest', () => {
     const graph = createImportGraph(root)
     expect(choose('agent/x/y.ts', tests, graph)).toEqual(['test/agent/x/y.test.ts', 'test/agent/x/pool.test.ts', 'test/protocol/far.test.ts'])
+    expect(choose('agent/x/pool.ts', [...tests].toReversed(), graph)[0]).toBe('test/agent/x/pool.test.ts')
     expect(choose('agent/x/deep.ts', tests, graph)).toEqual(['test/agent/x/pool.test.ts'])
     expect(choose('agent/x/types.ts', tests, graph)).toEqual([])
   })
