@@ -1,4 +1,4 @@
-// The catalogue in memory follows image.json: a change shows only once it is durable.
+// Saving images: a change is visible in memory only once image.json is durable.
 
 import { describe, expect, test } from 'bun:test'
 import { createImageKeeper } from '../../../agent/images/image-keeper.ts'
@@ -15,7 +15,7 @@ import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 const ID = 'img_00000000000000000000000000'
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
 
-/** A keeper with one image named `before`. */
+/** Opens a keeper with one image named `before`. */
 async function open(folder: TemporaryFolder, disk: Disk) {
   const keeper = createImageKeeper({ disk, folder: folder.file('images'), table: createImageTable() })
   await disk.makeFolder(keeper.folder(ID))
@@ -29,7 +29,7 @@ async function nameOnDisk(folder: TemporaryFolder): Promise<string> {
 }
 
 describe('a change', () => {
-  test('shows in memory only when its file is durable', async () => {
+  test('is visible in memory only once its file is durable', async () => {
     await using folder = await createTemporaryFolder()
     const real = createDisk()
     const seen: string[] = []
@@ -48,7 +48,7 @@ describe('a change', () => {
     expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['after', 'after'])
   })
 
-  test('that the disk refuses leaves memory and file as they were', async () => {
+  test('that fails on disk changes neither memory nor file', async () => {
     await using folder = await createTemporaryFolder()
     const disk = createFailingDisk(createDisk())
     const keeper = await open(folder, disk)
@@ -59,7 +59,7 @@ describe('a change', () => {
     expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['before', 'before'])
   })
 
-  test('whose file would be too long leaves memory and file as they were', async () => {
+  test('that exceeds the length limit of the file changes neither memory nor file', async () => {
     await using folder = await createTemporaryFolder()
     const keeper = await open(folder, createDisk())
     const refused = await keeper.change(ID, (stored) => changed(stored, { description: 'x'.repeat(IMAGE_FILE_BYTES_MAX) })).catch((error: unknown) => error)
@@ -67,7 +67,7 @@ describe('a change', () => {
     expect([keeper.need(ID).image.description, await nameOnDisk(folder)]).toEqual(['', 'before'])
   })
 
-  test('that was found and not asked for shows in memory although the disk takes nothing', async () => {
+  test('that records damage is visible in memory even if the disk cannot be written', async () => {
     await using folder = await createTemporaryFolder()
     const disk = createFailingDisk(createDisk())
     const keeper = await open(folder, disk)

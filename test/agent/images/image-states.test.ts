@@ -121,7 +121,7 @@ describe('the recycle bin', () => {
     ['available', null],
     ['degraded', 'A disk died.'],
     ['error', 'Digest mismatch.'],
-  ] as const)('gives an image back that was %s', (status, statusReason) => {
+  ] as const)('returns an image to the status %s', (status, statusReason) => {
     const availableAt = status === 'error' ? null : '2026-01-01T00:00:00.000Z'
     const stored = storedAs(status, { statusReason, availableAt }, { damage: status === 'degraded' ? 'slices' : null })
     const deleted = binned(stored, NOW_MS, '2026-02-01T00:00:00.000Z')

@@ -1,4 +1,4 @@
-// Bindings and grants: the statuses in which an image can be bound, and how many of each it may have.
+// Bindings and grants: the statuses in which an image can be bound, and the limits.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { rm, writeFile } from 'node:fs/promises'
@@ -23,7 +23,7 @@ async function codeOf(running: Promise<unknown>): Promise<string> {
   return 'no problem'
 }
 
-/** Changes image.json of a store that is closed. */
+/** Changes image.json of a closed store. */
 async function rewrite(folder: TemporaryFolder, id: string, change: Partial<Image>): Promise<void> {
   const path = folder.file('mount', 'images', id, 'image.json')
   const found = await decodeImageFile(new Uint8Array(await Bun.file(path).arrayBuffer()))
@@ -32,7 +32,7 @@ async function rewrite(folder: TemporaryFolder, id: string, change: Partial<Imag
 }
 
 describe('an instance', () => {
-  test('can be bound to an image that is available or degraded, and to no other', async () => {
+  test('can be bound only to an image that is available or degraded', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { catalogue } = store
@@ -55,7 +55,7 @@ describe('an instance', () => {
     expect(catalogue.need(deleted.id).bindings).toEqual([])
   })
 
-  test('that is bound already stays bound, whatever became of the image', async () => {
+  test('that is already bound stays bound in any status of the image', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     const { id } = await store.add(seededBytes(1000, 1))
@@ -86,7 +86,7 @@ test('an image has at most 1000 bindings and 1000 grants', async () => {
   ] as const) {
     expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
     expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('limit-reached')
-    // One that it has already is not another one.
+    // An existing binding or grant is not counted twice.
     expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
     expect((await remove(id, 'vm-0000', 'test'))[members]).toHaveLength(999)
     expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('no problem')

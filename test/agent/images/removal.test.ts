@@ -1,4 +1,4 @@
-// A prune beside other changes: the plan is checked again under the lock of each image.
+// Prune with concurrent changes: the plan is checked again under the lock of each image.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import type { Disk } from '../../../agent/contract/disk.ts'
@@ -10,7 +10,7 @@ import { createManualClock } from '../../support/memory/manual-clock.ts'
 // Inspections and digests on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
 
-test('a prune keeps images that were restored, or deleted again, since it was planned', async () => {
+test('a prune skips images that were restored or deleted again after it was planned', async () => {
   await using folder = await createTemporaryFolder()
   const clock = createManualClock()
   let whileRemoving = async (): Promise<void> => {}
@@ -29,7 +29,7 @@ test('a prune keeps images that were restored, or deleted again, since it was pl
   const planned = (await store.catalogue.prune({ dryRun: true })).purged.map(({ id }) => id)
   const [first = '', restored = '', deletedAgain = ''] = planned
   expect(planned).toHaveLength(3)
-  // The plan exists and its first image is being removed: now the others change.
+  // The other images change after the plan is made, while its first image is being removed.
   whileRemoving = async () => {
     whileRemoving = async () => {}
     await store.catalogue.restore(restored, 'test')
