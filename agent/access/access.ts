@@ -1,4 +1,4 @@
-// Access of a store: tokens and links behind one door.
+// Access to a store: opens its tokens and links, and authenticates requests by either.
 
 import type { Authenticator } from '../contract/access.ts'
 import { openLinks } from './links.ts'
@@ -13,7 +13,7 @@ export interface Access {
 }
 
 /**
- * Opens tokens and links. At the first start, and whenever no lasting admin token is left, an admin token is made.
+ * Opens tokens and links. Creates an admin token at the first start, and whenever there is no admin token that never expires.
  *
  * @example
  * const access = await openAccess({ kept, clock, emit, configuredSecret: config.adminToken, writeFirstSecret: (secret) => writeSecretFile(path, secret) })

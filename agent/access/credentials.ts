@@ -1,32 +1,32 @@
-// Secrets of tokens and signatures of links, on Web Crypto alone.
+// Secrets of tokens and signatures of links. Uses Web Crypto only.
 
 /** Bytes of randomness in a token: 43 characters of base64url. */
 const SECRET_BYTES = 32
 const SECRET_PREFIX = 'slp_'
 const KEY_BYTES = 32
 
-/** A new token secret, `slp_` and 43 characters. The prefix lets scanners of source code find leaked ones. */
+/** Returns a new token secret, `slp_` and 43 characters. The prefix lets secret scanners find leaked tokens. */
 export function newSecret(): string {
   return SECRET_PREFIX + randomText(SECRET_BYTES)
 }
 
-/** A new key for links, as text. */
+/** Returns a new key for signing links, as base64url. */
 export function newLinkKey(): string {
   return randomText(KEY_BYTES)
 }
 
-/** A new key of 256 bits for sealing secrets, as text. */
+/** Returns a new 256-bit key for sealing secrets, as base64url. */
 export function newSealingKey(): string {
   return randomText(KEY_BYTES)
 }
 
-/** SHA-256 of a secret as hex. A secret has the full 256 bits of randomness, so a slow hash would add nothing. */
+/** Returns the SHA-256 of a secret as hex. A secret has 256 random bits, so a slow hash would not make it safer. */
 export async function hashSecret(secret: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(secret)))
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** Compares two texts of equal length in a time that does not tell where they differ. */
+/** Compares two texts. For texts of equal length, the time does not depend on where they differ. */
 export function isEqualConstantTime(a: string, b: string): boolean {
   if (a.length !== b.length) return false
   let difference = 0
@@ -36,13 +36,13 @@ export function isEqualConstantTime(a: string, b: string): boolean {
 
 /** Signs and verifies the payload of links with HMAC-SHA256. */
 export interface LinkSigner {
-  /** `<payload>.<signature>`, both base64url. */
+  /** Returns `<payload>.<signature>`, both base64url. */
   sign(payload: unknown): Promise<string>
-  /** The payload, or undefined when the signature is not ours. */
+  /** Returns the payload; undefined when the signature does not match the key. */
   open(link: string): Promise<unknown>
 }
 
-/** Makes a signer with a key of `newLinkKey`. */
+/** Creates a signer with a key from `newLinkKey`. */
 export async function createLinkSigner(key: string): Promise<LinkSigner> {
   const imported = await crypto.subtle.importKey('raw', fromBase64Url(key), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
   return {
@@ -64,7 +64,7 @@ function randomText(bytes: number): string {
   return toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)))
 }
 
-/** Base64url without padding (RFC 4648 §5). */
+/** Encodes bytes as base64url without padding (RFC 4648 §5). */
 export function toBase64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll('+', '-')
@@ -72,7 +72,7 @@ export function toBase64Url(bytes: Uint8Array): string {
     .replace(/=+$/, '')
 }
 
-/** The bytes of base64url text; throws for text that is none. */
+/** Decodes base64url text. Throws when the text is not base64url. */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
 }

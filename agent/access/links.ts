@@ -1,5 +1,5 @@
-// Links: signed URLs that open one thing for a time, without a token. A link ends when its time is over, when the token of
-// its maker ends, or, for an upload, when another upload was made with it.
+// Links: signed URLs that allow one download or one upload without a token. A link becomes invalid when it expires or when its creator's token
+// expires or is deleted. An upload link creates one upload only.
 
 import { z } from 'zod'
 import type { NewLink } from '../../protocol/access.ts'
@@ -13,12 +13,12 @@ import type { EmitEvent } from '../contract/work.ts'
 import { createLinkSigner, newLinkKey } from './credentials.ts'
 import type { LinkSigner } from './credentials.ts'
 
-/** Upload links that made an upload and have not ended yet. */
+/** Most upload links that have created an upload and have not expired. */
 const CLAIMS_MAX = 10_000
 const KEY_OF_KEY = 'link-key'
 const KEY_OF_CLAIMS = 'link-claims'
 
-/** The signed part of a link. Its names are short, because it is part of a URL. */
+/** The signed part of a link. The member names are short because the payload is part of a URL. */
 const payloadSchema = z.discriminatedUnion('kind', [
   z.object({ v: z.literal(1), kind: z.literal('download'), id: z.string(), by: z.string(), end: z.number(), image: z.string() }),
   z.object({
@@ -43,15 +43,16 @@ export interface LinksDeps {
   readonly findToken: (id: string) => { readonly name: string } | undefined
 }
 
-/** A link as the path and query that open it. */
+/** A new link. `path` includes the query with the signature. */
 export interface MadeLink {
   readonly path: string
   readonly expiresAt: string
 }
 
 export interface Links extends LinkClaims {
-  /** Throws ProblemError `forbidden` unless the actor came by a token. */
+  /** Creates a link. Throws ProblemError `forbidden` unless the actor was authenticated by a token. */
   create(order: NewLink, actor: Actor): Promise<MadeLink>
+  /** Checks a link for a request; see Authenticator.byLink. */
   check(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
 
@@ -78,7 +79,7 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
         severity: 'info',
         subject: id,
         actor: actor.name,
-        message: `${actor.name} made ${order.kind === 'download' ? `a download link for ${order.image}` : 'an upload link'} that ends ${formatTime(end)}.`,
+        message: `${actor.name} created ${order.kind === 'download' ? `a download link for ${order.image}` : 'an upload link'} that expires at ${formatTime(end)}.`,
         details: { ...order },
       })
       return { path: `${path}?link=${link}`, expiresAt: formatTime(end) }
@@ -138,7 +139,7 @@ function refuse(payload: LinkPayload, { method, path }: { method: string; path: 
   }
   if (path === '/v1/uploads') {
     if (method !== 'POST') return `The link does not allow ${method} here.`
-    return claimedBy === undefined ? undefined : 'The link was used already: it makes one upload.'
+    return claimedBy === undefined ? undefined : 'The link was already used. An upload link creates one upload only.'
   }
   return claimedBy !== undefined && path === `/v1/uploads/${claimedBy}` ? undefined : 'The link is for another upload.'
 }

@@ -1,23 +1,23 @@
-// Seals the secrets that the agent has to keep for a time, such as the token of another store while a sync waits or runs:
-// a copy of the agent's database alone opens nothing.
+// Encrypts the secrets that the agent has to store for a time, such as the token of another store while a sync is queued or running. A copy of the
+// agent's database alone does not reveal them, since the key is stored elsewhere.
 
 import type { Sealer } from '../contract/access.ts'
 import { newSealingKey, toBase64Url, fromBase64Url } from './credentials.ts'
 
-/** AES-GCM (NIST SP 800-38D): a random 96-bit nonce for each secret; far below 2^32 secrets are sealed with one key. */
+/** AES-GCM (NIST SP 800-38D) with a random 96-bit nonce for each secret. One key seals far fewer than the 2^32 secrets allowed. */
 const NONCE_BYTES = 12
 const PREFIX = 'v1.'
 
 export interface SealerDeps {
-  /** The kept key as text, or undefined when there is none yet. */
+  /** Returns the stored key; undefined when no key is stored. */
   readonly readKey: () => Promise<string | undefined>
-  /** Keeps a new key where only the agent can read it; durable when it resolves. */
+  /** Stores a new key where only the agent can read it; durable when it resolves. */
   readonly writeKey: (key: string) => Promise<void>
-  /** Told when the kept key cannot be used and another one takes its place: what was sealed with it cannot be opened. */
+  /** Called when the stored key is damaged and a new key replaces it: secrets sealed with the old key are lost. */
   readonly onUnusable: () => void
 }
 
-/** Opens the sealer of a store; its key is made at the first start. */
+/** Opens the sealer of a store. The first start creates its key. */
 export async function openSealer(deps: SealerDeps): Promise<Sealer> {
   const key = await importKey(deps)
   const parameters = (nonce: Uint8Array<ArrayBuffer>, purpose: string) => ({ name: 'AES-GCM', iv: nonce, additionalData: new TextEncoder().encode(purpose) })
@@ -34,7 +34,7 @@ export async function openSealer(deps: SealerDeps): Promise<Sealer> {
         const nonce = bytes.subarray(0, NONCE_BYTES)
         return new TextDecoder().decode(await crypto.subtle.decrypt(parameters(nonce, purpose), key, bytes.subarray(NONCE_BYTES)))
       } catch {
-        // Not base64url, another key or purpose, or changed: which of them makes no difference to whoever needs the secret.
+        // The text is not base64url, was modified, or was sealed with another key or for another purpose. The caller treats all cases alike.
         return undefined
       }
     },

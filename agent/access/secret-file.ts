@@ -1,4 +1,4 @@
-// Files that hold one secret in the state folder, such as the first admin token, for the user of the agent alone.
+// Files in the state folder that contain one secret, such as the first admin token. Only the agent's user can read them.
 
 import { constants } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 import { hasCode } from '../../protocol/errors.ts'
 import { syncFolder } from '../contract/sync-folder.ts'
 
-/** Writes a secret and a line end to a file of mode 0600, replacing it as a whole; durable when it resolves. */
+/** Writes a secret and a line end to a file of mode 0600. Replaces the file atomically; durable when it resolves. */
 export async function writeSecretFile(path: string, secret: string): Promise<void> {
   const temporary = `${path}.${crypto.randomUUID()}.tmp`
   const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
@@ -23,7 +23,7 @@ export async function writeSecretFile(path: string, secret: string): Promise<voi
 /** Longest secret file in bytes. */
 const SECRET_FILE_BYTES_MAX = 4096
 
-/** The secret in a file, or undefined when there is no such file; its mode becomes 0600. */
+/** Returns the secret in a file, and sets the file's mode to 0600; undefined when the file does not exist. */
 export async function readSecretFile(path: string): Promise<string | undefined> {
   let file
   try {

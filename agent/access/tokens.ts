@@ -1,4 +1,4 @@
-// Tokens: who may send requests, with which role. Only hashes of their secrets are stored.
+// Tokens authenticate clients and give them a role. Only hashes of their secrets are stored.
 
 import { z } from 'zod'
 import type { CreatedToken, NewToken, Token } from '../../protocol/access.ts'
@@ -12,9 +12,9 @@ import type { KeptValues } from '../contract/store.ts'
 import type { EmitEvent, NewEvent } from '../contract/work.ts'
 import { hashSecret, isEqualConstantTime, newSecret } from './credentials.ts'
 
-/** Most tokens of one store: each request is compared with all of them. */
+/** Most tokens of one store: each request is compared with every token. */
 const TOKENS_MAX = 1000
-/** The time of the last use is written at most this often, in milliseconds. */
+/** Least interval between two writes of the times of last use, in milliseconds. */
 const LAST_USE_WRITE_MS = 60_000
 const KEY = 'tokens'
 /** Name of the token that the first start creates, or reads from the configuration. */
@@ -39,22 +39,25 @@ export interface TokensDeps {
   readonly kept: KeptValues
   readonly clock: Clock
   readonly emit: EmitEvent
-  /** Admin token of the configuration; it replaces the one of an earlier configuration. */
+  /** Admin token from the configuration; it replaces the token of an earlier configuration. */
   readonly configuredSecret: string | undefined
-  /** Writes the secret of a first token that is created here to where only the operator can read it; durable when it resolves. */
+  /** Writes the secret of the created admin token to a file that only the operator can read; durable when it resolves. */
   readonly writeFirstSecret: (secret: string) => Promise<void>
 }
 
 export interface Tokens {
   list(): Token[]
+  /** Creates a token. Throws ProblemError `limit-reached` when the store has too many tokens. */
   create(order: NewToken, actor: Actor): Promise<CreatedToken>
-  /** Throws ProblemError `not-found`, or `conflict` for the last admin token that never expires. */
+  /** Deletes a token. Throws ProblemError `not-found`, or `conflict` for the last admin token that never expires. */
   remove(id: string, actor: Actor): void
+  /** Returns a token that has not expired. */
   find(id: string): Token | undefined
+  /** Returns the actor of a secret; undefined when no valid token has it. */
   bySecret(secret: string): Promise<Actor | undefined>
 }
 
-/** Opens the tokens of a store and ensures that one is an admin token. */
+/** Opens the tokens of a store and ensures that there is an admin token. */
 export async function openTokens(deps: TokensDeps): Promise<Tokens> {
   const { kept, clock, emit } = deps
   let tokens: KeptToken[] = keptTokensSchema.parse(kept.read(KEY) ?? [])
@@ -94,7 +97,7 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       if (!token) throw problem('not-found', `There is no token ${JSON.stringify(id)}.`)
       const rest = tokens.filter((candidate) => candidate !== token)
       if (!rest.some(isLastingAdmin))
-        throw problem('conflict', 'This is the last admin token that never expires; without it, nobody could manage this store.', {
+        throw problem('conflict', 'This is the last admin token that never expires; without one, the store could not be managed.', {
           action: 'Create another admin token first.',
         })
       save(rest)

@@ -15,7 +15,7 @@ import { parseRelativePath } from './relative-path.ts'
 
 /** Most entries of one folder that are sorted and paged. */
 const ENTRIES_MAX = 200_000
-/** Bytes read at once. */
+/** Bytes per read. */
 const PIECE_BYTES = 256 * 1024
 
 /** Creates the browser of a mount path. */
@@ -33,13 +33,13 @@ export function createFileBrowser({ mount }: { readonly mount: string }): FileBr
       const page = rest.slice(0, limit)
       const items = await Promise.all(page.map((name) => describe(root, join(descriptorPath(folder), name), name)))
       const last = page.at(-1)
-      // Entries that were removed meanwhile are left out.
+      // Omits entries that were removed in the meantime.
       return { items: items.filter((item) => item !== undefined), next: rest.length > limit && last !== undefined ? last : null }
     },
 
     async open(path): Promise<BrowsedFile> {
       const { real, root } = await resolveInside(mount, path)
-      // O_NONBLOCK: a FIFO without a writer would hold the open for ever.
+      // O_NONBLOCK: opening a FIFO that has no writer would block forever.
       const file = await openBelow(root, real, constants.O_NONBLOCK, path)
       try {
         const found = await file.stat({ bigint: true })
@@ -84,7 +84,7 @@ async function resolveRoot(mount: string): Promise<string> {
   }
 }
 
-/** Opens a path without links by its parts, each below the open folder before it. */
+/** Opens a path part by part, each relative to the open folder before it, without following links. */
 async function openBelow(root: string, real: string, flags: number, path: string): Promise<FileHandle> {
   const parts = relative(root, real).split(sep).filter(Boolean)
   const last = parts.pop()
@@ -95,7 +95,7 @@ async function openBelow(root: string, real: string, flags: number, path: string
 
 async function openNext(folder: FileHandle, part: string, flags: number, path: string): Promise<FileHandle> {
   try {
-    // openat(2) by way of proc(5): Node has no call of its own for it.
+    // openat(2) through proc(5): Node has no function for it.
     return await openPart(join(descriptorPath(folder), part), flags | constants.O_NOFOLLOW, path)
   } finally {
     await folder.close()
@@ -133,7 +133,7 @@ async function describe(root: string, path: string, name: string): Promise<FileE
   }
 }
 
-/** What a link leads to when that is a file or folder inside; undefined for anything else, a broken link too. */
+/** Returns the entry of a link's target; undefined when the link is broken or leads out of the mount path. */
 async function describeTarget(root: string, path: string, name: string): Promise<FileEntry | undefined> {
   try {
     const target = await realpath(path)
@@ -142,7 +142,7 @@ async function describeTarget(root: string, path: string, name: string): Promise
     const kind = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other'
     return { name, kind, length: kind === 'file' ? found.size : 0, modifiedAt: formatTime(found.mtimeMs) }
   } catch {
-    // Broken, circular or not ours to look at: it is shown as what it is, a link to nothing of this store.
+    // The link is broken or circular, or its target is not accessible: the caller lists it as `other`.
     return undefined
   }
 }

@@ -1,61 +1,61 @@
-// Who asks: the outcome of authentication, decided once at the edge.
+// The outcome of authentication, which is decided once for each request, in agent/http.
 
 import type { Role } from '../../protocol/access.ts'
 
 /**
- * Who sent a request. `name` is shown in tasks, events and logs and is never a secret. It decides nothing: several tokens can have the same
- * name, also one after the other. What belongs to an actor belongs to a token id.
+ * The sender of a request. `name` is shown in tasks, events and logs and is never a secret. Do not use it to decide anything: several tokens can
+ * have the same name, even at different times. Ownership is decided by token id.
  */
 export interface Actor {
   readonly name: string
   readonly role: Role
-  /** Id of the token that the request came with; undefined when it came by a link. */
+  /** Id of the request's token; undefined when the request was authenticated by a link. */
   readonly tokenId?: string
-  /** Set when the request came by a signed link and not by a token. `name` is then that of the link's maker. */
+  /** Set when the request was authenticated by a signed link. `name` is then the name of the creator's token. */
   readonly link?: LinkRight
 }
 
 /** What a signed link allows. */
 export interface LinkRight {
   readonly id: string
-  /** Id of the token that made the link. */
+  /** Id of the token that created the link. */
   readonly makerTokenId: string
   readonly kind: 'upload' | 'download'
-  /** End of the link in milliseconds since 1970. */
+  /** Time at which the link expires, in milliseconds since 1970. */
   readonly endMs: number
-  /** Download: the only image it opens. */
+  /** Download: id of the only image that the link allows. */
   readonly image?: string
   /** Upload: longest upload in bytes. */
   readonly maxLength?: number
-  /** Upload: name that the image gets, whatever the client sends. */
+  /** Upload: name of the image, which overrides the name that the client sends. */
   readonly imageName?: string
 }
 
 export type LinkOutcome = { readonly kind: 'allowed'; readonly actor: Actor } | { readonly kind: 'refused'; readonly detail: string }
 
-/** Tells who is behind a credential. Answers in the same time for a wrong secret as for a right one. */
+/** Authenticates credentials. Takes the same time for an invalid secret as for a valid one. */
 export interface Authenticator {
-  /** The owner of a token's secret; undefined when no valid token has it. */
+  /** Returns the actor of a token's secret; undefined when no valid token has it. */
   byToken(secret: string): Promise<Actor | undefined>
   /**
-   * Checks signature, end, method and path of a signed link. A link ends with the token of its maker. An upload link opens POST
-   * on /v1/uploads, and after its claim every method on the one upload it made.
+   * Checks the signature, expiry, method and path of a signed link. A link becomes invalid when its creator's token expires or is deleted. An upload
+   * link allows POST on /v1/uploads; once claimed, it allows every method on the upload that it created.
    */
   byLink(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
 
-/** An upload link makes one upload: whoever creates it claims the link first. */
+/** An upload link creates one upload. The route that creates the upload claims the link first. */
 export interface LinkClaims {
-  /** Ties the link to this upload, durable when it resolves. Gives false when it is tied to another one. */
+  /** Claims the link for this upload, durable when it resolves. Resolves with false when another upload has claimed it. */
   claim(link: LinkRight, uploadId: string): Promise<boolean>
-  /** Undoes a claim whose upload could not be made. */
+  /** Releases a claim whose upload could not be created. */
   release(link: LinkRight, uploadId: string): Promise<void>
 }
 
-/** Seals secrets that are kept for a time. */
+/** Encrypts secrets that are stored for a time. */
 export interface Sealer {
-  /** The sealed form as text. It opens for the same purpose only, so that it cannot be moved to another place. */
+  /** Returns the sealed secret as text. It can be opened for the same purpose only, so that it cannot be used in another place. */
   seal(secret: string, purpose: string): Promise<string>
-  /** Undefined when it was sealed with another key or for another purpose, or was changed. */
+  /** Returns the secret; undefined when it was modified, or sealed with another key or for another purpose. */
   open(sealed: string, purpose: string): Promise<string | undefined>
 }

@@ -1,42 +1,42 @@
-// Tasks and events as the capabilities see them: they start work and say what happened.
+// Tasks and events as the capabilities see them: they start long work and emit events.
 
 import type { Severity, StoreEvent } from '../../protocol/event.ts'
 import type { Page } from '../../protocol/page.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
 
-/** Given to running work. */
+/** What a running task can use. */
 export interface TaskContext {
   readonly taskId: string
   readonly signal: AbortSignal
-  /** What the order had as its secret. */
+  /** `secret` of the order. */
   readonly secret?: string
-  /** Reports progress; kept in memory, written at most once a second. */
+  /** Reports progress. It is kept in memory and written at most once a second. */
   progress(done: number, total: number | null, unit: Progress['unit']): void
 }
 
-/** Work of one kind. `params` is what `start` was given, JSON; it may run again from the beginning after a restart. */
+/** Runs tasks of one kind. `params` are those of the order. After a restart of the agent, the task may run again from the beginning. */
 export type TaskRunner = (params: unknown, context: TaskContext) => Promise<Record<string, unknown>>
 
 export interface TaskOrder {
   readonly kind: TaskKind
   readonly subject: string
   readonly createdBy: string
-  /** JSON, never shown; dropped when the task succeeds, or can no longer be retried (7 days). Nothing secret: that goes into `secret`. */
+  /** JSON, never shown to clients. Deleted when the task succeeds or can no longer be retried (7 days). Secrets belong in `secret`. */
   readonly params: unknown
-  /** A secret that the work needs, such as a token of another store: kept sealed, and dropped when the task ends, however it ends. */
+  /** A secret that the task needs, such as a token of another store. Stored sealed, and deleted when the task ends, with or without success. */
   readonly secret?: string
-  /** With a key, a second order while one with the same key is queued or running gives that one. */
+  /** While a task with the same key is queued or running, `start` returns that task. */
   readonly key?: string
 }
 
-/** Starts long work. A task is durable when `start` resolves and survives a restart: it is then run again. */
+/** Starts long work. A task is durable when `start` resolves; after a restart of the agent, an unfinished task runs again. */
 export interface Tasks {
-  /** Says how work of a kind is done; called by main before `resume`. */
+  /** Registers the runner of a kind; main calls it before `resume`. */
   register(kind: TaskKind, runner: TaskRunner): void
-  /** Throws ProblemError `limit-reached` when too much is queued, `shutting-down` when the agent stops. */
+  /** Starts a task. Throws ProblemError `limit-reached` when too many tasks are queued, `shutting-down` while the agent stops. */
   start(order: TaskOrder): Promise<Task>
   get(id: string): Task | undefined
-  /** Resolves with the task when it has ended; throws ProblemError `not-found` for an id that is not known. */
+  /** Resolves with the task when it has ended. Throws ProblemError `not-found` for an unknown id. */
   ended(id: string): Promise<Task>
 }
 
@@ -47,13 +47,13 @@ export interface TaskFilter {
   readonly cursor?: string | undefined
 }
 
-/** Tasks as operators see them. */
+/** Lists, cancels and retries tasks for operators. */
 export interface TaskBoard extends Tasks {
-  /** Newest first. */
+  /** Returns tasks, newest first. */
   list(filter: TaskFilter): Page<Task>
-  /** Asks a queued or running task to stop; throws ProblemError `not-found`, or `wrong-status` when it has ended. */
+  /** Asks a queued or running task to stop. Throws ProblemError `not-found`, or `wrong-status` when it has ended. */
   cancel(id: string, by: string): Task
-  /** Runs a failed or cancelled task again under its id; throws ProblemError `not-found`, `wrong-status`, or `conflict` when its parameters or its secret are gone. */
+  /** Runs a failed or cancelled task again under its id. Throws ProblemError `not-found`, `wrong-status`, or `conflict` when its parameters or secret were deleted. */
   retry(id: string, by: string): Task
   counts(): Readonly<Record<TaskState, number>>
 }
@@ -68,7 +68,7 @@ export interface NewEvent {
   readonly details?: Record<string, unknown>
 }
 
-/** Says what happened. Never throws and never waits: an event that cannot be kept is logged. */
+/** Emits an event. Never throws and never blocks: an event that cannot be stored is logged. */
 export type EmitEvent = (event: NewEvent) => void
 
 export interface EventFilter {
@@ -78,15 +78,15 @@ export interface EventFilter {
   readonly cursor?: string | undefined
 }
 
-/** Kept events, a bounded number of the newest. */
+/** The stored events: a bounded number of the newest. */
 export interface EventLog {
   readonly emit: EmitEvent
-  /** Newest first. */
+  /** Returns events, newest first. */
   list(filter: EventFilter): Page<StoreEvent>
-  /** Those after an id, oldest first. */
+  /** Returns the events after an id, oldest first. */
   after(id: string, filter: Omit<EventFilter, 'cursor'>): StoreEvent[]
-  /** Id of the newest event, `0` when there was none yet. */
+  /** Returns the id of the newest event; `0` when there are no events. */
   latestId(): string
-  /** Calls back after each event until disposed; the callback must not throw. */
+  /** Calls the listener after each event until disposed. The listener must not throw. */
   onEvent(listener: () => void): Disposable
 }

@@ -1,5 +1,5 @@
-// Writes the application's Response to the socket as fast as the client reads it, with at most one piece in memory. A part never looks like
-// the whole.
+// Writes the application's Response to the socket as fast as the client reads it, with at most one piece in memory. A client never mistakes a
+// truncated answer for a complete one.
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -20,10 +20,10 @@ export interface AnswerDeps {
   readonly rate: RateLimit
 }
 
-/** Streams that say themselves where they end. */
+/** Media types of streams that mark their own end. */
 const SELF_DELIMITED: ReadonlySet<string> = new Set([SLICES_MEDIA_TYPE, 'text/event-stream'])
 
-/** The members of a stream's reader that are used here; the types of Bun and of the DOM differ in the others. */
+/** The members of a stream's reader that this file uses; the types of Bun and of the DOM differ in the others. */
 interface Reader {
   read(): Promise<{ readonly done: false; readonly value: Uint8Array } | { readonly done: true; readonly value?: Uint8Array | undefined }>
   cancel(): Promise<void>
@@ -35,7 +35,7 @@ export class Answer {
   #reader: Reader | undefined
   #linger: (() => Promise<void>) | undefined
   #isGone = false
-  /** Last size of the kernel's queue; undefined while the client is not waited for. */
+  /** Last observed size of the kernel's queue; undefined while the answer does not wait for the client. */
   #queuedBytes: number | undefined
   #wake: () => void = () => {}
 
@@ -48,31 +48,31 @@ export class Answer {
     response.once('finish', wake)
     response.once('close', () => {
       this.#isGone = true
-      // A stream that waits for its next piece, as that of events, ends here.
+      // Ends a stream that waits for its next piece, such as the event stream.
       this.#reader?.cancel().catch(() => {})
       wake()
     })
   }
 
-  /** Whether the client is waited for. */
+  /** Whether the answer waits for the client to read. */
   get isWaiting(): boolean {
     return this.#rate.isWaiting
   }
 
-  /** The kernel holds so many bytes that the client did not acknowledge: where that changes, the client reads. */
+  /** Records how many unacknowledged bytes the kernel holds for the client. A change means that the client reads. */
   observeQueue(bytes: number): void {
     if (this.#queuedBytes !== undefined) this.#rate.moved(Math.abs(this.#queuedBytes - bytes))
     this.#queuedBytes = bytes
   }
 
-  /** Breaks the connection of a client that reads the answer too slowly. Called every second. */
+  /** Breaks the connection of a client that reads the answer too slowly. Call it every second. */
   checkRate(nowMs: number): void {
     if (this.#rate.isTooSlow(nowMs)) this.break('the client reads too slowly')
   }
 
   /**
-   * Resolves when the answer is with the operating system, or the connection is gone. With `linger` the connection is closed after the answer,
-   * once that has resolved. Never rejects.
+   * Sends an answer. Resolves when the operating system has all of it, or when the connection is closed. With `linger`, closes the connection
+   * after the answer, once `linger` has resolved. Never rejects.
    */
   async send(answer: Response, linger?: () => Promise<void>): Promise<void> {
     const { response, isHead } = this.#deps
@@ -99,14 +99,14 @@ export class Answer {
   }
 
   /**
-   * Ends the connection so that no client takes what it has for the whole. Where neither a length nor chunks mark the end (HTTP/1.0), a FIN
-   * would, so the connection is reset.
+   * Ends the connection so that the client notices that the answer is incomplete. Where neither a length nor chunks mark the end (HTTP/1.0), a
+   * FIN would look like the end, so the connection is reset.
    */
   break(reason: string, error?: unknown): void {
     const { response, log } = this.#deps
     const { socket } = response
     if (this.#isGone || !socket) return
-    log.info('the connection of an answer was broken', { reason, error })
+    log.info('closed a connection before its answer was complete', { reason, error })
     if (response.hasHeader('content-length') || isTls(socket)) socket.destroy()
     else socket.resetAndDestroy()
   }
@@ -123,7 +123,7 @@ export class Answer {
         await this.#end(first)
         return
       }
-      if (!announced && this.#couldPassForWhole()) {
+      if (!announced && this.#couldLookComplete()) {
         await this.#refuseVersion()
         return
       }
@@ -143,7 +143,7 @@ export class Answer {
       if (length !== undefined && sent !== length) throw new Error(`the answer ended after ${sent} of ${length} bytes`)
       await this.#end()
     } finally {
-      // Whatever the stream holds open is closed; after its end this does nothing.
+      // Closes what the stream holds open; does nothing after its end.
       reader.cancel().catch(() => {})
     }
   }
@@ -155,7 +155,7 @@ export class Answer {
       response.end(piece)
       return
     }
-    // RFC 9112 §9.6: a connection that is closed while the client sends is reset, which may take the answer away from it.
+    // RFC 9112 §9.6: closing a connection while the client sends resets it, and the client may lose the answer.
     if (piece) await this.#write(piece)
     else response.flushHeaders()
     await this.#linger()
@@ -163,10 +163,10 @@ export class Answer {
   }
 
   /**
-   * Whether a failure could not be told from the end: HTTP/1.0 has neither chunks nor a length here, and the TLS of Bun cannot reset a
-   * connection. Media types that mark their own end are safe.
+   * Whether the client could mistake a failure for the end of the answer: HTTP/1.0 has neither chunks nor a length here, and Bun cannot reset a
+   * TLS connection. Media types that mark their own end are safe.
    */
-  #couldPassForWhole(): boolean {
+  #couldLookComplete(): boolean {
     const { response } = this.#deps
     const type = String(response.getHeader('content-type')).split(';')[0] ?? ''
     return response.req.httpVersion === '1.0' && isTls(response.req.socket) && !SELF_DELIMITED.has(type)
@@ -174,14 +174,14 @@ export class Answer {
 
   async #refuseVersion(): Promise<void> {
     const { response } = this.#deps
-    const refusal = refusalResponse(problem('http-version-not-supported', 'The length of the answer is unknown, which needs HTTP/1.1.'))
+    const refusal = refusalResponse(problem('http-version-not-supported', 'The length of the answer is unknown, and sending it requires HTTP/1.1.'))
     for (const name of response.getHeaderNames()) response.removeHeader(name)
     for (const [name, value] of refusal.headers) response.setHeader(name, value)
     response.statusCode = refusal.status
     await this.#end(await refusal.bytes())
   }
 
-  /** Gives the socket a piece; resolves when it took all of it or is gone. */
+  /** Writes a piece to the socket. Resolves when the socket has accepted all of it or is closed. */
   async #write(piece: Uint8Array): Promise<void> {
     const { response } = this.#deps
     for (let at = 0; at < piece.byteLength && !this.#isGone; at += WRITE_BYTES_MAX) {
@@ -203,8 +203,8 @@ export class Answer {
 type Read = ReturnType<Reader['read']>
 
 /**
- * The beginning of a body of unknown length: what is there without waiting, up to a bound. Most answers are whole then, and have no `rest`, so
- * that their length is known although nobody announced it.
+ * Reads the beginning of a body of unknown length: what is available without waiting, up to a bound. Most answers are complete then and have no
+ * `rest`, so that their length is known although the application did not announce it.
  */
 async function gather(reader: Reader): Promise<{ first: Uint8Array; rest: Read | undefined }> {
   const pieces: Uint8Array[] = []
@@ -221,7 +221,7 @@ async function gather(reader: Reader): Promise<{ first: Uint8Array; rest: Read |
   return { first: asOne(pieces), rest }
 }
 
-/** The bytes of the pieces; a single piece is handed on as it is. */
+/** Returns the bytes of the pieces; a single piece is returned uncopied. */
 function asOne(pieces: readonly Uint8Array[]): Uint8Array {
   const [only] = pieces
   return only && pieces.length === 1 ? only : joinBytes(pieces)
@@ -231,7 +231,7 @@ function isTls(socket: Socket): boolean {
   return 'encrypted' in socket && socket.encrypted === true
 }
 
-/** Resolves once everything that is due now has run. */
+/** Resolves once everything that is already due has run. */
 function afterThisTurn(): Promise<undefined> {
   return new Promise((resolve) => setImmediate(() => resolve(undefined)))
 }

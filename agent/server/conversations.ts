@@ -1,5 +1,5 @@
-// The open connections and what is being asked and answered on each: requests of one connection are answered one after the other, and
-// nobody holds more connections than the limits allow.
+// The open connections and the requests in progress on each. The requests of one connection are answered in order, and no address holds more
+// connections than the limits allow.
 
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
@@ -7,19 +7,19 @@ import type { Log } from '../contract/runtime.ts'
 import type { Exchange } from './exchange.ts'
 import type { ServerLimits } from './limits.ts'
 
-/** Bytes that the kernel holds for peers which did not acknowledge them. */
+/** Bytes that the kernel holds for each peer until the peer acknowledges them. */
 export interface SendQueues {
-  /** Undefined for a peer that is not known. */
+  /** Returns the bytes held for a peer; undefined when the kernel does not list the peer. */
   of(address: string, port: number): number | undefined
 }
 
 interface Conversation {
   readonly address: string
-  /** Requests that are not answered yet, the one being answered first. */
+  /** Requests without a complete answer. The first one is being answered. */
   readonly exchanges: Exchange[]
-  /** Called when the last of them was answered. */
+  /** Called when the last of these requests is answered. */
   whenAnswered: (() => void) | undefined
-  /** The last answer ends the connection: nothing after it is processed (RFC 9112 §9.6). */
+  /** Set when an answer has ended the connection: no request after it is processed (RFC 9112 §9.6). */
   isOver: boolean
 }
 
@@ -27,7 +27,7 @@ export class Conversations {
   readonly #limits: ServerLimits
   readonly #log: Log
   readonly #open = new Map<Socket, Conversation>()
-  /** Connections by remote address; those of loopback are not counted. */
+  /** Number of connections by remote address, without those from loopback. */
   readonly #byAddress = new Map<string, number>()
 
   constructor(limits: ServerLimits, log: Log) {
@@ -35,21 +35,21 @@ export class Conversations {
     this.#log = log
   }
 
-  /** Requests whose answers are not sent yet. */
+  /** Number of requests whose answers are not sent yet. */
   get pending(): number {
     let count = 0
     for (const { exchanges } of this.#open.values()) count += exchanges.length
     return count
   }
 
-  /** Takes a new connection, or closes it when there are too many: a client that has none yet learns nothing from an answer. */
+  /** Registers a new connection, or closes it without an answer when a limit is reached. */
   open(socket: Socket): void {
     const address = socket.remoteAddress ?? ''
     const isCounted = !isLoopback(address)
     const ofAddress = this.#byAddress.get(address) ?? 0
     const { connectionsMax, connectionsPerAddressMax } = this.#limits
     if (this.#open.size >= connectionsMax || (isCounted && ofAddress >= connectionsPerAddressMax)) {
-      this.#log.debug('a connection was refused', { remote: address, open: this.#open.size, ofAddress })
+      this.#log.debug('refused a connection', { remote: address, open: this.#open.size, ofAddress })
       socket.destroy()
       return
     }
@@ -64,7 +64,7 @@ export class Conversations {
     })
   }
 
-  /** Whether a request that arrived on this connection may wait for its answer. A connection with too many of them is closed. */
+  /** Whether another request may be queued on this connection. Closes a connection that has too many queued requests. */
   admits(socket: Socket): boolean {
     const conversation = this.#open.get(socket)
     if (!socket.destroyed && conversation && conversation.exchanges.length < this.#limits.pipelinedMax) return true
@@ -72,7 +72,7 @@ export class Conversations {
     return false
   }
 
-  /** Answers a request once those before it on its connection are answered (RFC 9112 §9.3.2). */
+  /** Answers a request once the earlier requests of its connection are answered (RFC 9112 §9.3.2). */
   add(socket: Socket, exchange: Exchange): void {
     const conversation = this.#open.get(socket)
     if (!conversation) return
@@ -80,27 +80,27 @@ export class Conversations {
     if (conversation.exchanges.length === 1) void this.#answerAll(socket, conversation)
   }
 
-  /** Tells the request whose body the parser cannot read. Gives false when there is none that will answer. */
+  /** Fails the request whose body the parser cannot read. Returns false when there is no request that can still be answered. */
   failBody(socket: Socket): boolean {
     const { exchanges = [] } = this.#open.get(socket) ?? {}
     const last = exchanges.at(-1)
     return last !== undefined && !last.isReceived && last.failBody()
   }
 
-  /** Runs when nothing on the connection is being answered: now, or after the answer that is. Not after one that ends the connection. */
+  /** Calls `run` now, or after the answers in progress on the connection. Does not call it after an answer that ends the connection. */
   afterAnswers(socket: Socket, run: () => void): void {
     const conversation = this.#open.get(socket)
     if (conversation && conversation.exchanges.length > 0) conversation.whenAnswered = run
     else if (!conversation?.isOver) run()
   }
 
-  /** Whether any client is waited for to read. */
+  /** Whether any answer waits for its client to read. */
   get hasBlockedAnswers(): boolean {
     for (const { exchanges } of this.#open.values()) if (exchanges[0]?.isAnswerBlocked) return true
     return false
   }
 
-  /** Takes note of what the kernel holds for the clients that are waited for; see SendQueues. */
+  /** Passes the kernel's send queues to the answers that wait for their clients. */
   observeQueues(queues: SendQueues): void {
     for (const [socket, { address, exchanges }] of this.#open) {
       const [exchange] = exchanges
@@ -110,7 +110,7 @@ export class Conversations {
     }
   }
 
-  /** Judges everyone who is waited for. */
+  /** Checks the rate of every peer that the server waits for. */
   checkRates(nowMs: number): void {
     for (const { exchanges } of this.#open.values()) exchanges[0]?.checkRate(nowMs)
   }
@@ -129,7 +129,7 @@ export class Conversations {
   }
 }
 
-/** RFC 1122 §3.2.1.3 and RFC 4291 §2.5.3. */
+/** Whether an address is a loopback address (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3). */
 function isLoopback(address: string): boolean {
   const v4 = address.startsWith('::ffff:') ? address.slice(7) : address
   return address === '::1' || (isIP(v4) === 4 && v4.startsWith('127.'))

@@ -1,4 +1,4 @@
-// One request and its answer: message to Request, application, Response to socket.
+// One request and its answer: converts the message to a Request, calls the application, and sends its Response.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { problem, ProblemError } from '../../protocol/problems.ts'
@@ -12,10 +12,10 @@ import { RequestBody } from './request-body.ts'
 import { METHODS_OF_NO_PATH, readHead } from './request-head.ts'
 import type { RequestHead } from './request-head.ts'
 
-/** The application: the answer to a request. One that rejects gets 500. */
+/** Returns the answer to a request. When it throws or rejects, the client gets 500. */
 export type Application = (request: Request, connection: Connection) => Response | Promise<Response>
 
-/** What RFC 9110 §10.1.1 makes of the Expect header. */
+/** What the Expect header asks for (RFC 9110 §10.1.1). */
 export type Expectation = 'none' | 'continue' | 'unknown'
 
 export interface ExchangeDeps {
@@ -33,7 +33,7 @@ export class Exchange {
   readonly #expectation: Expectation
   readonly #answer: Answer
   #body: RequestBody | undefined
-  /** The head broke a rule, so that nobody knows what follows on the connection. */
+  /** Set when the request was refused without reading its body, so that the next request on the connection cannot be found. */
   #isRefused = false
 
   constructor(deps: ExchangeDeps, message: IncomingMessage, response: ServerResponse, expectation: Expectation) {
@@ -44,20 +44,20 @@ export class Exchange {
     this.#answer = new Answer({ ...deps, response, isHead: message.method === 'HEAD', rate: deps.limits.rate })
   }
 
-  /** Whether all of the request was received, so that what follows on the connection is another request. */
+  /** Whether the request was received completely, so that further bytes on the connection belong to another request. */
   get isReceived(): boolean {
     return this.#message.complete
   }
 
-  /** Resolves when the answer was sent or the connection is gone. Never rejects. */
+  /** Answers the request. Resolves when the answer was sent or the connection is closed. Never rejects. */
   async run(): Promise<void> {
     const answer = await this.#ask()
-    // What is left of the body is no further request: the connection ends with this answer.
+    // Without the rest of the body the next request cannot be found: the connection ends with this answer.
     const isSettled = this.#body ? await this.#body.settle() : !this.#isRefused
     await this.#answer.send(answer, isSettled ? undefined : () => this.#linger())
   }
 
-  /** Reads on until the client has closed the connection, has sent everything, or had time to see the answer. */
+  /** Discards the rest of the body until the client has sent all of it, has closed the connection, or has had time to read the answer. */
   async #linger(): Promise<void> {
     const { clock } = this.#deps
     const message = this.#message
@@ -72,34 +72,34 @@ export class Exchange {
     message.once('end', end)
     this.#response.once('close', end)
     message.resume()
-    // Rejects when the client is done before.
+    // Rejects when the client finishes first.
     await clock.sleep(LINGER_MS_MAX, over.signal).catch(() => {})
     message.off('data', discard)
   }
 
-  /** Whether the connection ends with this answer, so that no further request of it is processed (RFC 9112 §9.6). */
+  /** Whether the connection ends with this answer, so that no further request on it is processed (RFC 9112 §9.6). */
   get isLast(): boolean {
     const { httpVersion, headers } = this.#message
     return httpVersion === '1.0' || /\bclose\b/i.test(`${headers.connection} ${String(this.#response.getHeader('connection'))}`)
   }
 
-  /** Whether the client is waited for to read the answer. */
+  /** Whether the answer waits for the client to read. */
   get isAnswerBlocked(): boolean {
     return this.#answer.isWaiting
   }
 
-  /** The kernel holds so many bytes of the answer that the client did not acknowledge. */
+  /** Records how many unacknowledged bytes of the answer the kernel holds. */
   observeQueue(bytes: number): void {
     this.#answer.observeQueue(bytes)
   }
 
-  /** Judges the peer when it is waited for. To be called every second. */
+  /** Checks the rate of the peer while the server waits for it. Call it every second. */
   checkRate(nowMs: number): void {
     this.#body?.checkRate(nowMs)
     this.#answer.checkRate(nowMs)
   }
 
-  /** The parser cannot go on in the body of this request. Gives whether the application learns of it and answers. */
+  /** Fails the body that the parser cannot read. Returns whether the application can still answer the request. */
   failBody(): boolean {
     if (!this.#body || this.#response.headersSent) return false
     this.#body.fail(problem('malformed-request', 'The framing of the body violates RFC 9112 §7.1.'))
@@ -118,13 +118,13 @@ export class Exchange {
       if (METHODS_OF_NO_PATH.has(head.method)) return await this.#refuseMethod(head)
       return await this.#deps.application(this.#request(head), this.#connection())
     } catch (error) {
-      // An application that gives up because the client left did not fail.
+      // When the client has disconnected, the rejection is not a failure of the application.
       this.#deps.log[this.#response.destroyed ? 'debug' : 'error']('the application failed', { error })
       return refusalResponse(problem('internal', 'The agent failed unexpectedly.'))
     }
   }
 
-  /** The Fetch standard has no TRACE, and no route any of these methods: the application is asked for the methods of the path. The body of the request is not read. */
+  /** Answers 405 with the methods of the path, which the application returns for OPTIONS. A Request cannot have the method TRACE. Does not read the body. */
   async #refuseMethod({ url, method }: RequestHead): Promise<Response> {
     this.#isRefused = true
     const options = await this.#deps.application(new Request(url, { method: 'OPTIONS' }), this.#connection())
@@ -147,12 +147,12 @@ export class Exchange {
       clock: this.#deps.clock,
       rate: this.#deps.limits.rate,
       isHeldBack: expectsContinue,
-      // RFC 9110 §10.1.1: sent once the application wants the body, so that a refusal by the head alone comes without it.
+      // RFC 9110 §10.1.1: sends 100 once the application reads the body, so that a refusal based on the head comes without it.
       onFirstRead: () => {
         if (expectsContinue && !this.#response.headersSent) this.#response.writeContinue()
       },
     })
-    // The Fetch standard has no bodies of GET and HEAD, and RFC 9110 §9.3.1 no meaning for them: they are discarded.
+    // The Fetch standard forbids bodies of GET and HEAD, and RFC 9110 §9.3.1 defines no meaning for them: the server discards them.
     return method === 'GET' || method === 'HEAD' ? new Request(url, common) : new Request(url, { ...common, body: this.#body.stream, duplex: 'half' })
   }
 

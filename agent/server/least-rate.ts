@@ -1,11 +1,11 @@
-// Measures the rate of a peer while the server waits for it. Other time does not count, such as that of a body that waits for an ingest slot,
-// or of an answer whose slices are being read.
+// Measures the rate of a peer while the server waits for it. Other time does not count, such as the time in which a body waits for an ingest
+// slot, or an answer for its slices to be read.
 
 import type { RateLimit } from './limits.ts'
 
 export class LeastRate {
   readonly #limit: RateLimit
-  /** Start of the present wait; undefined while the server is the slow one. */
+  /** Start of the current wait; undefined while the server does not wait for the peer. */
   #waitingSinceMs: number | undefined
   #waitedMs = 0
   #bytes = 0
@@ -24,18 +24,18 @@ export class LeastRate {
     this.#waitingSinceMs ??= nowMs
   }
 
-  /** Called when the peer moved bytes. */
+  /** Called when bytes were sent to or received from the peer. */
   moved(bytes: number): void {
     this.#bytes += bytes
   }
 
-  /** Called when the wait is over. */
+  /** Called when the wait ends. */
   rest(nowMs: number): void {
     if (this.#waitingSinceMs !== undefined) this.#waitedMs += nowMs - this.#waitingSinceMs
     this.#waitingSinceMs = undefined
   }
 
-  /** Whether the peer moved less than it had to in the window that ends now. A window that was good enough starts the next one. */
+  /** Whether the peer was below the least rate in the window that ends now. If it was not, a new window starts. */
   isTooSlow(nowMs: number): boolean {
     if (this.#waitingSinceMs === undefined) return false
     const { bytesPerSecondMin, windowMs } = this.#limit

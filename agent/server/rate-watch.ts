@@ -1,4 +1,4 @@
-// Watches the rates of bodies and answers, with timers that run only while a request is in progress: an idle agent must not wake up.
+// Checks the rates of bodies and answers, with timers that run only while a request is in progress: an idle agent must not wake up.
 
 import type { Clock } from '../contract/runtime.ts'
 import type { Conversations, SendQueues } from './conversations.ts'
@@ -9,16 +9,16 @@ export interface RateWatchDeps {
   readonly clock: Clock
   readonly limits: ServerLimits
   readonly conversations: Conversations
-  /** Returns the send queues of the peers that read too slowly to take what was written. */
+  /** Returns the kernel's send queues. */
   readonly sendQueues: () => Promise<SendQueues>
 }
 
 export interface RateWatch extends Disposable {
-  /** Starts the timers unless they run. They stop by themselves when no request is in progress. */
+  /** Starts the timers unless they are running. They stop by themselves when no request is in progress. */
   start(): void
 }
 
-/** Creates a watch that does not run yet. */
+/** Creates a watch whose timers are stopped. */
 export function createRateWatch({ clock, limits, conversations, sendQueues }: RateWatchDeps): RateWatch {
   let timers: readonly Disposable[] = []
   let isObserving = false

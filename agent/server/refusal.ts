@@ -1,4 +1,4 @@
-// Refusals of the server itself, before or instead of the application: as a Response when the request could be read, else as raw bytes.
+// Refusals that the server sends instead of calling the application: as a Response when the request could be parsed, otherwise as raw bytes.
 
 import { STATUS_CODES } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
@@ -68,8 +68,8 @@ function malformed(): ProblemError {
 }
 
 /**
- * The request line in which the parser probably stopped, as Latin-1 with the CR of its end: that of the last message in the packet, since those
- * before it were parsed. It chooses the words of a refusal only.
+ * Returns the request line in which the parser probably stopped, as Latin-1 with its final CR: that of the last message in the packet, since the
+ * earlier ones were parsed. Used only to choose the problem.
  */
 function requestLine(packet: Uint8Array | undefined): string {
   if (!packet) return ''

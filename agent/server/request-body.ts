@@ -1,4 +1,4 @@
-// The body of a request as a Web stream: pieces as the socket delivers them, read from the socket only while the application reads them.
+// The body of a request as a Web stream, read from the socket only while the application reads the stream.
 
 import type { IncomingMessage } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
@@ -19,19 +19,19 @@ export interface RequestBodyDeps {
   readonly message: IncomingMessage
   readonly clock: Clock
   readonly rate: RateLimit
-  /** Called once, when the application reads for the first time: sends `100 Continue` where it is expected. */
+  /** Called once, when the application reads for the first time: sends `100 Continue` if the client expects it. */
   readonly onFirstRead: () => void
-  /** The client waits for `100 Continue`: nothing may be discarded before it was sent. */
+  /** Set when the client waits for `100 Continue`: it sends nothing that could be discarded before. */
   readonly isHeldBack: boolean
 }
 
 export class RequestBody {
-  /** The stream that the application reads. A body that is cut delivers all received bytes, then an error. */
+  /** The stream that the application reads. A truncated body delivers all received bytes, then an error. */
   readonly stream: ReadableStream<Uint8Array>
   readonly #deps: RequestBodyDeps
   readonly #rate: LeastRate
   #pieces: Uint8Array[] = []
-  /** Short pieces are gathered here: each on its own would need a hundred times the memory of its bytes. */
+  /** Buffer that joins short pieces: stored separately, each would need a hundred times the memory of its bytes. */
   #gathered: Uint8Array | undefined
   #gatheredBytes = 0
   #queuedBytes = 0
@@ -39,17 +39,17 @@ export class RequestBody {
   #receivedBytes = 0
   #isStarted = false
   #isWhole = false
-  #isGivenUp = false
+  #isDiscarded = false
   #failure: unknown
   #wake: () => void = () => {}
 
   constructor(deps: RequestBodyDeps) {
     this.#deps = deps
     this.#rate = new LeastRate(deps.rate)
-    this.stream = new ReadableStream<Uint8Array>({ pull: (controller) => this.#pull(controller), cancel: () => this.#giveUp() }, { highWaterMark: 0 })
+    this.stream = new ReadableStream<Uint8Array>({ pull: (controller) => this.#pull(controller), cancel: () => this.#discard() }, { highWaterMark: 0 })
   }
 
-  /** Ends a body whose client is too slow, with 408 for the application. Called every second. */
+  /** Fails a body that arrives too slowly with the problem `request-timeout`. Call it every second. */
   checkRate(nowMs: number): void {
     if (!this.#rate.isTooSlow(nowMs)) return
     const { bytesPerSecondMin, windowMs } = this.#deps.rate
@@ -57,7 +57,7 @@ export class RequestBody {
     this.fail(problem('request-timeout', detail, { action: 'Send the request again over a faster connection.' }))
   }
 
-  /** Makes the application's read fail, after everything received before was read. */
+  /** Fails the application's read once it has read everything received so far. */
   fail(error: unknown): void {
     if (this.#isWhole) return
     this.#failure ??= error
@@ -65,17 +65,17 @@ export class RequestBody {
   }
 
   /**
-   * To be called when the answer is known: reads a little of what the application left, because many clients look for the answer only once
-   * they have sent what they had. Gives whether the body ended, so that the connection can carry another request.
+   * Discards a bounded part of what the application has not read, because many clients read the answer only after they have sent the body. Call
+   * it when the answer is known. Returns whether the body ended, so that the connection can carry another request.
    */
   async settle(): Promise<boolean> {
     if (this.#isWhole) return true
     if (this.#failure !== undefined || (this.#deps.isHeldBack && !this.#isStarted)) return false
-    this.#giveUp()
+    this.#discard()
     this.#start()
     const { clock, message } = this.#deps
     const patience = new AbortController()
-    // Aborted when the body ended first: then nobody asks how the sleep ended.
+    // Rejects when the body ends first; the result is not used then.
     const late = clock.sleep(DISCARD_MS_MAX, patience.signal).then(
       () => false,
       () => false,
@@ -87,7 +87,7 @@ export class RequestBody {
     return isSettled
   }
 
-  /** Resolves with true at the end of the body; with false when it failed or is too long to be discarded. */
+  /** Resolves with true at the end of the body; with false when the body failed or is too long to discard. */
   async #ended(): Promise<boolean> {
     while (!this.#isWhole && this.#failure === undefined && this.#queuedBytes <= DISCARD_BYTES_MAX) await this.#change()
     return this.#isWhole
@@ -126,7 +126,7 @@ export class RequestBody {
     const cut = (): void => this.fail(new DOMException('The client closed the connection.', 'AbortError'))
     message.once('error', cut)
     message.once('close', cut)
-    // A connection that was lost before has no more events.
+    // A connection that is already closed emits no more events.
     if (message.destroyed) cut()
     onFirstRead()
   }
@@ -137,11 +137,11 @@ export class RequestBody {
     if (this.#receivedPieces % PIECES_JUDGED === 0) this.#judgePieces()
     this.#rate.moved(piece.byteLength)
     this.#queuedBytes += piece.byteLength
-    if (!this.#isGivenUp) {
+    if (!this.#isDiscarded) {
       if (piece.byteLength < SHORT_PIECE_BYTES) this.#gather(piece)
       else {
         this.#endGathering()
-        // The application keeps pieces: one that shares its memory with others is copied.
+        // The application keeps pieces, so a piece that shares its memory with others is copied.
         const isOwn = piece.byteLength === piece.buffer.byteLength
         this.#pieces.push(isOwn ? new Uint8Array(piece.buffer) : Uint8Array.from(piece))
       }
@@ -150,7 +150,7 @@ export class RequestBody {
     this.#wake()
   }
 
-  /** Ends a body in pieces of a few bytes: what was received before still counts. */
+  /** Fails a body that arrives in pieces of a few bytes. The application still reads what was received before. */
   #judgePieces(): void {
     if (this.#receivedBytes >= this.#receivedPieces * PIECE_BYTES_AVERAGE_MIN) return
     const detail = `The chunks of the body have less than ${PIECE_BYTES_AVERAGE_MIN} bytes on average.`
@@ -164,17 +164,17 @@ export class RequestBody {
     this.#gatheredBytes += piece.byteLength
   }
 
-  /** Puts what was gathered behind the pieces, as one of its own. */
+  /** Appends the gathered bytes to the pieces as one piece. */
   #endGathering(): void {
     if (!this.#gathered || this.#gatheredBytes === 0) return
     this.#pieces.push(Uint8Array.from(this.#gathered.subarray(0, this.#gatheredBytes)))
     this.#gatheredBytes = 0
   }
 
-  /** From now on nobody wants the bytes: they are counted only. */
-  #giveUp(): void {
-    if (this.#isGivenUp) return
-    this.#isGivenUp = true
+  /** Drops the queued bytes. Bytes that arrive later are counted and dropped. */
+  #discard(): void {
+    if (this.#isDiscarded) return
+    this.#isDiscarded = true
     this.#pieces = []
     this.#gathered = undefined
     this.#gatheredBytes = 0

@@ -1,14 +1,14 @@
-// From the head of a request to the parts of a Web Request: the rules of RFC 9112 that the parser leaves to its caller.
+// Converts the head of a message to the parts of a Web Request, and applies the rules of RFC 9112 that the parser leaves to its caller.
 
 import type { IncomingMessage } from 'node:http'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 
-/** Methods that the application may see. RFC 9110 §9.1: a server answers 501 to a method that it does not implement. */
+/** Methods that reach the application. RFC 9110 §9.1: a server answers 501 to a method that it does not implement. */
 export const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
-/** Standard methods that no path takes, RFC 9110 §9.3.8 and HTTP QUERY: the answer is 405 with the methods of the path, and not 501 (§15.6.2). */
+/** Standard methods that no path supports, RFC 9110 §9.3.8 and HTTP QUERY: the answer is 405 with the methods of the path, not 501 (§15.6.2). */
 export const METHODS_OF_NO_PATH: ReadonlySet<string> = new Set(['TRACE', 'QUERY'])
-/** Value of `Allow` for the server as a whole (RFC 9110 §9.3.7). */
+/** Value of `Allow` for requests to the server itself (RFC 9110 §9.3.7). */
 export const ALLOW = [...METHODS].join(', ')
 
 // RFC 9112 §3.2 with RFC 3986 §3.2.2: a host is an IP literal in brackets, or a name without delimiters; the port is digits.
@@ -19,18 +19,18 @@ export interface RequestHead {
   readonly url: string
   readonly method: string
   readonly headers: Headers
-  /** Whether the message has a body; also one of zero bytes when it comes in chunks. */
+  /** Whether the message has a body. A chunked body counts even if it is empty. */
   readonly hasBody: boolean
 }
 
 export interface HeadRules {
   readonly scheme: 'http' | 'https'
-  /** Address and port that the client connected to: the host of a request that names none. */
+  /** Address and port that the client connected to: the host of a request without a Host header. */
   readonly localHost: string
   readonly targetBytesMax: number
 }
 
-/** The head of a message, or the refusal of one that breaks a rule. */
+/** Returns the head of a message, or the problem when it violates a rule. */
 export function readHead(message: IncomingMessage, rules: HeadRules): RequestHead | ProblemError {
   const { method = '', url: target = '' } = message
   if (!METHODS.has(method) && !METHODS_OF_NO_PATH.has(method))
@@ -41,7 +41,7 @@ export function readHead(message: IncomingMessage, rules: HeadRules): RequestHea
   const url = readTarget(target, host === '' ? rules.localHost : host, rules.scheme)
   if (typeof url !== 'string') return url
   const coding = message.headers['transfer-encoding']
-  // RFC 9112 §6.3: without chunked at the end nobody knows where the body ends.
+  // RFC 9112 §6.3: unless chunked is the last coding, the end of the body cannot be determined.
   if (coding !== undefined && !/(?:^|,)\s*chunked\s*$/i.test(coding)) return problem('malformed-request', 'Transfer-Encoding does not end with chunked.')
   // RFC 9112 §6.1: a coding that is not understood gets 501.
   if (coding !== undefined && !/^\s*chunked\s*$/i.test(coding)) return problem('not-implemented', `The transfer coding ${coding} is not implemented.`)
@@ -49,7 +49,7 @@ export function readHead(message: IncomingMessage, rules: HeadRules): RequestHea
   return { url, method, headers: readHeaders(message), hasBody }
 }
 
-/** RFC 9112 §3.2: exactly one Host with a valid value in HTTP/1.1. HTTP/1.0 knows none; an empty one names nothing. */
+/** Returns the host; empty when the header is empty or, in HTTP/1.0, missing. RFC 9112 §3.2: HTTP/1.1 requires exactly one valid Host header. */
 function readHost(message: IncomingMessage): string | ProblemError {
   const hosts: string[] = []
   const { rawHeaders } = message
@@ -61,7 +61,7 @@ function readHost(message: IncomingMessage): string | ProblemError {
   return HOST.test(host) ? host : problem('malformed-request', 'The Host header is not a host with an optional port.')
 }
 
-/** RFC 9112 §3.2.1 and §3.2.2: the origin form, or the absolute form, whose host counts in place of the Host header. */
+/** Returns the absolute URL of a target in origin form or absolute form, whose host replaces that of the Host header (RFC 9112 §3.2.1, §3.2.2). */
 function readTarget(target: string, host: string, scheme: string): string | ProblemError {
   const isOrigin = target.startsWith('/')
   const text = isOrigin ? `${scheme}://${host}${target}` : target
@@ -77,7 +77,7 @@ function readHeaders(message: IncomingMessage): Headers {
   const { rawHeaders } = message
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
-    // RFC 9110 §8.6: a length that is sent twice is one length; the parser refuses two that differ.
+    // RFC 9110 §8.6: a repeated length counts once; the parser refuses lengths that differ.
     if (name.toLowerCase() === 'content-length') headers.set(name, message.headers['content-length'] ?? '')
     else headers.append(name, rawHeaders[i + 1] ?? '')
   }

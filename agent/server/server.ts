@@ -49,7 +49,7 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
   const begin =
     (expectation: Expectation) =>
     (message: IncomingMessage, response: ServerResponse): void => {
-      // One packet may bring a thousand requests: those beyond the limit cost as little as possible.
+      // One packet may contain a thousand requests, so refusing those beyond the limit must be cheap.
       if (!conversations.admits(message.socket)) return
       watch.start()
       conversations.add(message.socket, new Exchange(exchange, message, response, expectation))
@@ -66,7 +66,7 @@ export async function openServer(deps: HttpServerDeps): Promise<HttpServer> {
   server.on('request', begin('none'))
   server.on('checkContinue', begin('continue'))
   server.on('checkExpectation', begin('unknown'))
-  // RFC 9110 §7.8 and §9.3.6: there is no protocol to upgrade to, and no tunnel.
+  // RFC 9110 §7.8 and §9.3.6: the server supports neither upgrades nor tunnels.
   server.on('connect', (_message: IncomingMessage, socket: Socket) => refuse(socket, { code: 'HPE_INVALID_METHOD', packet: CONNECT_LINE }))
   server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
     const failure = { code: error.code ?? '', packet: error.rawPacket }
@@ -95,7 +95,7 @@ function createNodeServer(tls: HttpServerDeps['tls'], limits: ServerLimits): Ser
     // The agent itself checks RFC 9112 §3.2: HTTP/1.0 has no Host.
     requireHostHeader: false,
     headersTimeout: limits.headMsMax,
-    // Bodies may take days; their rate is watched instead.
+    // Bodies may take days; rate-watch.ts checks their rate instead.
     requestTimeout: 0,
     keepAliveTimeout: limits.idleMsMax,
     connectionsCheckingInterval: Math.max(1, Math.min(RATE_CHECK_MS, limits.headMsMax / 2)),
