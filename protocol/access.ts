@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { nameSchema } from './image.ts'
 import { timeSchema } from './time.ts'
 
-/** Roles from least to most; each may do what the ones before it may. */
+/** Roles in ascending order; each includes the roles before it. */
 export const ROLES = ['viewer', 'uploader', 'operator', 'admin'] as const
 export const roleSchema = z.enum(ROLES)
 export type Role = z.infer<typeof roleSchema>
@@ -27,19 +27,19 @@ export type Token = z.infer<typeof tokenSchema>
 export const newTokenSchema = z.strictObject({
   name: nameSchema,
   role: roleSchema,
-  /** Seconds until it ends; without it the token has no end. */
+  /** Seconds until the token expires; without this member the token never expires. */
   ttlSeconds: z.int().min(60).max(315_360_000).optional(),
 })
 export type NewToken = z.infer<typeof newTokenSchema>
 
-/** The answer that creates a token is the only one that ever shows its secret. */
+/** Answer of POST /v1/tokens, the only answer that shows the secret. */
 export const createdTokenSchema = tokenSchema.extend({ token: z.string() })
 export type CreatedToken = z.infer<typeof createdTokenSchema>
 
 export const LINK_SECONDS_DEFAULT = 3600
 export const LINK_SECONDS_MAX = 604_800
 
-/** Body of POST /v1/links: a link to send one image to a store, or to fetch one from it. */
+/** Body of POST /v1/links: a link for one upload, or for the download of one image. */
 export const newLinkSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('download'),

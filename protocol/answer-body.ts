@@ -1,42 +1,42 @@
-// The one reader of answers from another machine. A body may be neither silent, nor too slow on average, nor too long in
-// total: a peer that sends one byte every few seconds would otherwise hold its reader for ever.
+// Reads the bodies of answers from other machines. Bounds the silence, the average rate and the total time of a body: otherwise a peer that sends one
+// byte every few seconds would block its reader forever.
 
-/** Least bytes a second that the reader has to wait for, on average over a window. 4 KiB/s is a link of 32 kbit/s. */
+/** Least average rate of a body in bytes per second, measured over a window. 4 KiB/s is a link of 32 kbit/s. */
 export const ANSWER_RATE_MIN = 4096
-/** Waiting time over which the rate is averaged, in milliseconds. */
+/** Time spent waiting over which the rate is averaged, in milliseconds. */
 export const ANSWER_RATE_WINDOW_MS = 60_000
 
-/** How slowly an answer may come. All times are times of waiting for the peer: what the reader itself takes does not count. */
+/** How slowly an answer may arrive. Only time spent waiting for the peer counts, not the time that the reader takes. */
 export interface AnswerPace {
-  /** Longest silence, in milliseconds; a silence is found after one to two of these. */
+  /** Longest silence, in milliseconds. A silence is detected after one to two times this. */
   readonly stallTimeoutMs: number
   readonly bytesPerSecondMin?: number | undefined
   readonly rateWindowMs?: number | undefined
-  /** Longest time for the whole body, in milliseconds; without it length and rate bound the time. */
+  /** Longest time for the complete body, in milliseconds; without it, only the least rate bounds the time. */
   readonly totalMsMax?: number | undefined
 }
 
 export interface AnswerReading {
   readonly pace: AnswerPace
-  /** A signal that aborts after this time. */
+  /** Returns a signal that aborts after this time. */
   readonly timeout: (ms: number) => AbortSignal
-  /** Milliseconds on a clock that never goes back. */
+  /** Returns milliseconds on a monotonic clock. */
   readonly now: () => number
-  /** Ends the exchange, so that a read that waits fails. */
+  /** Ends the exchange, so that a pending read fails. */
   readonly end: () => void
 }
 
-/** Milliseconds on a clock that never goes back. */
+/** Returns milliseconds on a monotonic clock. */
 export function monotonicMs(): number {
   return performance.now()
 }
 
-/** The peer is too slow; the message completes a sentence that begins with its address. */
+/** The peer is too slow. The message completes a sentence that begins with its address. */
 export class AnswerTooSlow extends Error {
   override readonly name = 'AnswerTooSlow'
 }
 
-/** The pieces of a body as they arrive. Throws AnswerTooSlow, or what the body itself throws. Leaving early ends the exchange. */
+/** Yields the pieces of a body as they arrive. Throws AnswerTooSlow, or what the body itself throws. Returning early ends the exchange. */
 export async function* readAnswer(body: AsyncIterable<Uint8Array>, reading: AnswerReading): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const { now, end } = reading
   const silence = watchSilence(reading)
@@ -58,10 +58,10 @@ export async function* readAnswer(body: AsyncIterable<Uint8Array>, reading: Answ
   }
 }
 
-/** Ends the exchange when nothing comes while the reader waits. One timer at a time, not one for each piece. */
+/** Ends the exchange when nothing arrives while the reader waits. Uses one timer at a time, not one for each piece. */
 function watchSilence({ pace, timeout, end }: AnswerReading) {
-  // Counts what happens, so that a look sees whether anything did.
-  let turns = 0
+  // Number of calls of `received` and `waiting`, so that the timer sees whether there was activity.
+  let activity = 0
   let isWaiting = true
   let isDone = false
   let isTooLong = false
@@ -70,24 +70,24 @@ function watchSilence({ pace, timeout, end }: AnswerReading) {
       'abort',
       () => {
         if (isDone) return
-        if (!isWaiting || turns !== seen) return watch(turns)
+        if (!isWaiting || activity !== seen) return watch(activity)
         isTooLong = true
         end()
       },
       { once: true },
     )
   }
-  watch(turns)
+  watch(activity)
   return {
     get isTooLong() {
       return isTooLong
     },
     received() {
-      turns++
+      activity++
       isWaiting = false
     },
     waiting() {
-      turns++
+      activity++
       isWaiting = true
     },
     [Symbol.dispose]() {
@@ -96,7 +96,7 @@ function watchSilence({ pace, timeout, end }: AnswerReading) {
   }
 }
 
-/** Judges rate and total time at each piece; the silence limit makes sure that there is a next piece. */
+/** Checks the rate and the total time at each piece. The silence limit ensures that there is a next piece. */
 function createMeter({ bytesPerSecondMin = ANSWER_RATE_MIN, rateWindowMs = ANSWER_RATE_WINDOW_MS, totalMsMax }: AnswerPace) {
   let windowBytes = 0
   let windowMs = 0
@@ -108,7 +108,7 @@ function createMeter({ bytesPerSecondMin = ANSWER_RATE_MIN, rateWindowMs = ANSWE
       totalMs += waitedMs
       if (totalMsMax !== undefined && totalMs > totalMsMax) throw new AnswerTooSlow(`did not finish its answer within ${totalMsMax / 1000} s`)
       if (windowMs < rateWindowMs) return
-      if (windowBytes * 1000 < bytesPerSecondMin * windowMs) throw new AnswerTooSlow(`sent less than ${bytesPerSecondMin} bytes a second`)
+      if (windowBytes * 1000 < bytesPerSecondMin * windowMs) throw new AnswerTooSlow(`sent less than ${bytesPerSecondMin} bytes per second`)
       windowBytes = 0
       windowMs = 0
     },

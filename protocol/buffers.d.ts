@@ -1,4 +1,4 @@
-// What the lint holds against the platform's types of bytes: views that look like copies (docs/decisions/0008).
+// Marks methods of the platform's byte types that return views although they look like copies, so that the lint reports them (docs/decisions/0008).
 
 interface Uint8Array<TArrayBuffer extends ArrayBufferLike> {
   /** @deprecated A Buffer is a Uint8Array too, and its `slice` is a view. For a copy: `new Uint8Array(bytes.subarray(from, to))`. */

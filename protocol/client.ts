@@ -31,10 +31,10 @@ import type { Task } from './task.ts'
 import { createUploadClient } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
-/** Most pages that `all` reads, against an agent whose pages never end. */
+/** Most pages that `all` reads, in case an agent returns pages without end. */
 export const PAGES_MAX = 10_000
 
-// Aliases instead of interfaces: only an alias can be passed as a record of query members.
+// Type aliases, since an interface is not assignable to a record of query members.
 export type CallOptions = { readonly signal?: AbortSignal | undefined }
 export type PageOptions = CallOptions & { readonly limit?: number | undefined; readonly cursor?: string | undefined }
 
@@ -47,16 +47,16 @@ export interface ContentOptions extends CallOptions {
   readonly ifNoneMatch?: string
 }
 
-/** Options whose members may be undefined, as they are parsed from a command line. */
+/** Options whose members may be undefined, such as those parsed from a command line. */
 type Loose<T> = { readonly [Key in keyof T]?: T[Key] | undefined }
 
 /**
- * Every function throws ProblemError: the agent's problem, or `peer-unreachable` when the answer is not that of an agent. An aborted signal
+ * Every function throws ProblemError: the agent's problem, or `peer-unreachable` when the answer does not come from an agent. When the signal aborts,
  * throws its reason.
  */
 export interface AgentClient {
   readonly baseUrl: string
-  /** Returns the health, also when its state is `error`, which is answered with 503. */
+  /** Returns the health. Does not throw when its state is `error`, which is answered with 503. */
   health(options?: CallOptions): Promise<Health>
   readonly store: {
     get(options?: CallOptions): Promise<Store>
@@ -84,11 +84,11 @@ export interface AgentClient {
     grant(id: string, subject: string, options?: CallOptions): Promise<Image>
     revoke(id: string, subject: string, options?: CallOptions): Promise<Image>
     /**
-     * Returns the bytes of a manifest: first its header, then as many as the header says. Verifies the header, but neither the digest nor the
-     * entries, of which there may be MANIFEST_ENTRIES_MAX. Throws `peer-unreachable` for bytes that are not a manifest.
+     * Returns the bytes of a manifest: first its header, then as many bytes as the header announces. Verifies the header, but neither the digest nor
+     * the entries, of which there are up to MANIFEST_ENTRIES_MAX. Throws `peer-unreachable` when the bytes are not a manifest.
      */
     manifest(id: string, options?: CallOptions): AsyncGenerator<Uint8Array<ArrayBuffer>>
-    /** Returns answers with status 200, 206 and 304; others are problems. */
+    /** Returns answers with status 200, 206 or 304. Throws for others. */
     content(id: string, options?: ContentOptions): Promise<Answer>
   }
   readonly files: {
@@ -121,9 +121,9 @@ export interface AgentClient {
     /** Returns the digests that the agent does not have. */
     missing(digests: readonly string[], options?: CallOptions): Promise<string[]>
     /**
-     * Returns the slices in the order of the digests, which are not verified here. `image` is the id of the image that they belong to, if it is
-     * known: the agent can then always decide whether it may send them. Throws FrameInvalid, also for a slice longer than `lengthMax`, or
-     * ProblemError within the stream.
+     * Returns the slices in the order of the digests. Does not verify them. `image` is the id of their image, if it is known: the agent can then decide
+     * whether it may send them even while it is indexing its images. The stream throws FrameInvalid, also for a slice longer than `lengthMax`, or
+     * ProblemError.
      */
     fetch(digests: readonly string[], options?: CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
   }
@@ -187,7 +187,7 @@ type QueryOptions = CallOptions & Record<string, QueryValue | AbortSignal>
 interface Calls {
   call(request: Call): Promise<Answer>
   ask<Schema extends z.ZodType>(schema: Schema, request: Call): Promise<z.output<Schema>>
-  /** Every option besides the signal is a query member. */
+  /** Every option except the signal is a query member. */
   get<Schema extends z.ZodType>(schema: Schema, path: readonly string[], options?: QueryOptions): Promise<z.output<Schema>>
   post<Schema extends z.ZodType>(schema: Schema, path: readonly string[], options?: CallOptions, json?: unknown): Promise<z.output<Schema>>
   patch<Schema extends z.ZodType>(schema: Schema, path: readonly string[], json: unknown, options?: CallOptions): Promise<z.output<Schema>>

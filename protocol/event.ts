@@ -1,4 +1,4 @@
-// Events: what happened in a store, numbered without gaps.
+// Events of a store, numbered without gaps.
 
 import { z } from 'zod'
 import { timeSchema } from './time.ts'
@@ -6,15 +6,15 @@ import { timeSchema } from './time.ts'
 export const severitySchema = z.enum(['info', 'warning', 'error'])
 
 export const eventSchema = z.object({
-  /** Ascending number as text; the id of a server-sent event. */
+  /** Ascending number as text; also the id of the server-sent event. */
   id: z.string(),
   time: timeSchema,
   /** `noun.verb`, such as `image.available`. */
   type: z.string(),
   severity: severitySchema,
-  /** Id of the image, upload, task … it is about. */
+  /** Id of the image, upload, task or other resource of the event. */
   subject: z.string(),
-  /** One sentence for people. */
+  /** One human-readable sentence. */
   message: z.string(),
   actor: z.string(),
   details: z.record(z.string(), z.unknown()),

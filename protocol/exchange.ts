@@ -1,6 +1,6 @@
-// One HTTP exchange with an agent, bounded on every side: time to the first byte, silence and rate of a body, length of an
-// answer. A failure becomes a problem: `peer-unreachable` with what was tried, or the agent's own. What something that is
-// no agent answered is never repeated: whoever may name an address must not read through it what it serves.
+// One HTTP exchange with an agent, with bounds on the time to the first byte, the silence and rate of a body, and the length of an answer. A failure
+// becomes a problem: `peer-unreachable` with the method and URL, or the agent's own problem. An answer that does not come from an agent is never
+// quoted, so that a user who may choose the address cannot read what other servers there return.
 
 import { errorCode } from './errors.ts'
 import { joinBytes } from './bytes.ts'
@@ -10,39 +10,39 @@ import type { AnswerPace } from './answer-body.ts'
 import { makeProblem, problem, PROBLEM_TYPE_PREFIX, problemSchema, ProblemError } from './problems.ts'
 import type { Problem } from './problems.ts'
 
-/** Time until the head of an answer is there, in milliseconds. */
+/** Longest time until the head of an answer arrives, in milliseconds. */
 export const ANSWER_TIMEOUT_MS = 30_000
 /**
- * Longest time in which a body that is being sent makes no way, or its answer does not come, in milliseconds: it may wait
- * for its turn at the other side.
+ * Longest time without progress of a request body, or until its answer arrives, in milliseconds. It is long because the peer may let the body wait for
+ * an ingest slot.
  */
 export const SEND_TIMEOUT_MS = 5 * 60_000
-/** Longest silence within a body, in milliseconds; a silence is found after one to two of these. */
+/** Longest silence within a body, in milliseconds. A silence is detected after one to two times this. */
 export const STALL_TIMEOUT_MS = 60_000
 /** Longest JSON answer in bytes. */
 export const JSON_ANSWER_MAX = 16 * 1024 * 1024
-/** Longest time for a whole JSON answer, in milliseconds. */
+/** Longest time for a complete JSON answer, in milliseconds. */
 export const JSON_ANSWER_MS_MAX = 120_000
-/** Longest problem document in bytes, and longest text of a member of it in characters. */
+/** Longest problem document in bytes, and longest text of one of its members in characters. */
 const PROBLEM_BYTES_MAX = 64 * 1024
 const PROBLEM_TEXT_MAX = 2000
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** Where an agent is and how to speak to it. */
+/** The address of an agent, the token, and the limits of exchanges with it. */
 export interface Peer {
-  /** `https://host:port`, with a path in front when a proxy adds one. */
+  /** `https://host:port`, plus the path prefix if a proxy adds one. */
   readonly baseUrl: string
-  /** Bearer token; without one only `/v1/health` answers. */
+  /** Bearer token; without one, only `/v1/health` can be called. */
   readonly token?: string | undefined
   readonly fetch?: Fetch
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
-  /** Least rate of an answer, where it is another than that of answer-body.ts. */
+  /** Least rate of an answer; the defaults are in answer-body.ts. */
   readonly pace?: Pick<AnswerPace, 'bytesPerSecondMin' | 'rateWindowMs'>
-  /** A signal that aborts after this time; tests inject one of their own. */
+  /** Returns a signal that aborts after this time; tests inject their own. */
   readonly timeout?: (ms: number) => AbortSignal
-  /** Milliseconds on a clock that never goes back; tests inject one of their own. */
+  /** Returns milliseconds on a monotonic clock; tests inject their own. */
   readonly now?: () => number
 }
 
@@ -50,33 +50,33 @@ export type QueryValue = string | number | boolean | undefined
 
 export interface Call {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Path segments after the base URL, not encoded yet. */
+  /** Path segments after the base URL, not encoded. */
   readonly path: readonly string[]
   readonly query?: Readonly<Record<string, QueryValue>> | undefined
   readonly json?: unknown
-  /** A body that is sent as it is made, with the content type among the headers. */
+  /** Body that is streamed; its content type is in `headers`. */
   readonly body?: AsyncIterable<Uint8Array>
   readonly headers?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal | undefined
-  /** Statuses beyond 2xx that are answers of this call and not failures. */
+  /** Statuses other than 2xx that are not failures of this call. */
   readonly accept?: readonly number[]
 }
 
-/** An answer whose head is there. Its body ends with `peer-unreachable` when it falls silent or comes too slowly. */
+/** An answer whose head has arrived. Reading its body throws `peer-unreachable` when the body falls silent or arrives too slowly. */
 export interface Answer {
   readonly status: number
   readonly headers: Headers
-  /** The body as it arrives; to be read once. Leaving the loop early closes the connection. */
+  /** Yields the body as it arrives. Call it once. Leaving the loop early closes the connection. */
   body(totalMsMax?: number): AsyncGenerator<Uint8Array<ArrayBuffer>>
-  /** The whole body, refused when it is longer than `lengthMax` bytes or takes longer than `totalMsMax`. */
+  /** Returns the complete body. Throws `peer-unreachable` when it is longer than `lengthMax` bytes or takes longer than `totalMsMax`. */
   bytes(lengthMax: number, totalMsMax?: number): Promise<Uint8Array<ArrayBuffer>>
-  /** The body as JSON of a schema. */
+  /** Returns the body as JSON. Throws `peer-unreachable` when it does not match the schema. */
   json<Schema extends z.ZodType>(schema: Schema): Promise<z.output<Schema>>
   /** Ends the exchange without reading the body. */
   close(): Promise<void>
 }
 
-/** Address of a path at a peer. Throws `invalid-input` for a base URL that is none and for dot segments. */
+/** Returns the URL of a path at a peer. Throws `invalid-input` for an invalid base URL, and for empty segments and dot segments. */
 export function peerUrl(baseUrl: string, path: readonly string[], query: Call['query'] = {}): URL {
   const base = URL.parse(baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`)
   if (!base || (base.protocol !== 'http:' && base.protocol !== 'https:'))
@@ -91,9 +91,8 @@ export function peerUrl(baseUrl: string, path: readonly string[], query: Call['q
 }
 
 /**
- * Sends a call and gives the answer when its head is there. Throws ProblemError: the peer's own problem, or
- * `peer-unreachable` when there was no answer or it was not one of an agent. An abort of `call.signal` throws its reason, and a
- * body that cannot be made what it threw.
+ * Sends a call, and returns the answer when its head has arrived. Throws ProblemError: the peer's own problem, or `peer-unreachable` when there was no
+ * answer or it did not come from an agent. When `call.signal` aborts, throws its reason; when `call.body` throws, throws its error.
  */
 export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   const url = peerUrl(peer.baseUrl, call.path, call.query)
@@ -115,11 +114,11 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
 
   let timedOut = false
   let waiting = true
-  let piecesTaken = 0
+  let piecesSent = 0
   let broken: { readonly error: unknown } | undefined
   if (call.body) {
     init.body = streamOf(call.body, {
-      taken: () => void piecesTaken++,
+      sent: () => void piecesSent++,
       failed: (error) => void (broken = { error }),
     })
   }
@@ -128,22 +127,22 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
       'abort',
       () => {
         if (!waiting) return
-        // What is being sent and makes its way has no limit.
-        if (piecesTaken !== seen) return watch(piecesTaken)
+        // A body that makes progress may take any time.
+        if (piecesSent !== seen) return watch(piecesSent)
         timedOut = true
         ended.abort()
       },
       { once: true },
     )
   }
-  watch(piecesTaken)
+  watch(piecesSent)
   let response: Response
   try {
     response = await (peer.fetch ?? fetch)(url.href, init)
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
     if (broken) throw broken.error
-    // The way there was refused by our own rules before anything was sent.
+    // The injected fetch refused the address before it sent anything.
     if (error instanceof ProblemError) throw error
     if (timedOut) throw unreachable(`did not answer within ${answerTimeoutMs / 1000} s`, error)
     throw unreachable(`cannot be reached: ${reasonOf(error)}`, error)
@@ -157,8 +156,8 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   throw await failure(answer, method, unreachable)
 }
 
-/** A body that is made only as fast as it is taken; told of each piece, and why there can be no more. */
-function streamOf(pieces: AsyncIterable<Uint8Array>, told: { taken(): void; failed(error: unknown): void }): ReadableStream<Uint8Array> {
+/** Returns a stream that reads the pieces only as fast as they are sent. Calls `sent` for each piece, and `failed` when the source throws. */
+function streamOf(pieces: AsyncIterable<Uint8Array>, on: { sent(): void; failed(error: unknown): void }): ReadableStream<Uint8Array> {
   const iterator = pieces[Symbol.asyncIterator]()
   let isCancelled = false
   return new ReadableStream<Uint8Array>(
@@ -166,13 +165,13 @@ function streamOf(pieces: AsyncIterable<Uint8Array>, told: { taken(): void; fail
       async pull(controller) {
         try {
           const { done, value } = await iterator.next()
-          told.taken()
-          // Cancelled while the piece was made: nobody takes it.
+          on.sent()
+          // The stream was cancelled while the source produced this piece.
           if (isCancelled) return
           if (done) controller.close()
           else controller.enqueue(value)
         } catch (error) {
-          told.failed(error)
+          on.failed(error)
           throw error
         }
       },
@@ -221,22 +220,22 @@ function openAnswer(response: Response, opened: Opened): Answer {
       try {
         value = JSON.parse(text)
       } catch {
-        throw unreachable('answered something that is not JSON')
+        throw unreachable('sent an answer that is not JSON')
       }
       const parsed = schema.safeParse(value)
       if (parsed.success) return parsed.data
-      throw unreachable('answered JSON of another shape than an agent does')
+      throw unreachable('sent JSON that does not match the schema of an agent')
     },
     async close() {
       opened.ended.abort()
-      // The connection is given up either way; why cancelling it failed changes nothing.
+      // An error is harmless: the exchange was aborted.
       await response.body?.cancel().catch(() => {})
     },
   }
   return answer
 }
 
-/** The pieces of a body within its pace. */
+/** Yields the pieces of a body, and converts errors to problems. */
 async function* watchedBody(response: Response, opened: Opened, totalMsMax: number | undefined): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   if (!response.body) return
   const { call, ended, timeout, now, pace, unreachable } = opened
@@ -249,15 +248,15 @@ async function* watchedBody(response: Response, opened: Opened, totalMsMax: numb
   }
 }
 
-/** The problem of an answer that is a failure: the peer's own where it is one. */
+/** Returns the problem of a failed answer: the agent's own if it sent one. */
 async function failure(answer: Answer, method: string, unreachable: Opened['unreachable']): Promise<ProblemError> {
   if (answer.status >= 300 && answer.status < 400) {
     await answer.close()
-    return unreachable('redirects elsewhere; use the address of the agent itself')
+    return unreachable('redirects to another address; use the address of the agent itself')
   }
   const retryAfter = answer.headers.get('retry-after')
   const headers: Record<string, string> = retryAfter === null ? {} : { 'retry-after': retryAfter }
-  // RFC 9110 §9.3.2: the answer to HEAD has no body, so only its status speaks.
+  // RFC 9110 §9.3.2: the answer to HEAD has no body, so only its status is known.
   const text = method === 'HEAD' ? '' : new TextDecoder().decode(await answer.bytes(PROBLEM_BYTES_MAX, JSON_ANSWER_MS_MAX))
   const document = readAgentProblem(text)
   if (document) return new ProblemError(document, { headers, isFromPeer: true })
@@ -266,10 +265,10 @@ async function failure(answer: Answer, method: string, unreachable: Opened['unre
   ]
   if (code && (method === 'HEAD' || text === ''))
     return new ProblemError(makeProblem(code, `The agent answered ${answer.status}.`), { headers, isFromPeer: true })
-  return unreachable(`answered ${answer.status} without a problem document of an agent`)
+  return unreachable(`answered ${answer.status} without the problem document of an agent`)
 }
 
-/** The problem document of an agent; undefined for everything else, also for a problem document of another program. */
+/** Parses the problem document of an agent; undefined for other text, including problem documents of other programs. */
 export function readAgentProblem(text: string): Problem | undefined {
   let value: unknown
   try {
@@ -283,7 +282,7 @@ export function readAgentProblem(text: string): Problem | undefined {
   return { ...document, title: cut(document.title), detail: cut(document.detail), action: cut(document.action) }
 }
 
-/** Why a connection failed, in the words of this machine: the peer's part in them is its code alone. */
+/** Returns why a connection failed. The text comes from this machine and never from the peer. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const code = errorCode(error) ?? ''

@@ -10,10 +10,10 @@ import { SLICE_LENGTH_MAX } from './manifest.ts'
 
 export const SLICES_MEDIA_TYPE = 'application/vnd.slipway.slices'
 export const FRAME_HEADER_BYTES = 48
-/** Slices per request: bounds the response to about a gigabyte and the request to 300 kB. */
+/** Most slices per request, which bounds the response to about a gigabyte and the request to 330 kB. */
 export const SLICES_PER_REQUEST_MAX = 4096
 
-/** How the bytes of a slice are stored: uncompressed, or as one zstd frame (RFC 8878). */
+/** Codecs of stored bytes: uncompressed, or one zstd frame (RFC 8878). */
 export const CODEC_RAW = 0
 export const CODEC_ZSTD = 1
 
@@ -31,10 +31,10 @@ export type UploadFrame =
   | { readonly kind: 'reference'; readonly digest: Uint8Array; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number }
 
-/** Longest zero run of one frame; a longer run takes several frames. */
+/** Longest zero run of one frame in bytes; a longer run takes several frames. */
 export const ZERO_RUN_MAX = 0xffff_ffff
 
-/** A stream of frames is invalid; the message says why. */
+/** The stream of frames is invalid; the message says why. */
 export class FrameInvalid extends Error {
   override readonly name = 'FrameInvalid'
 }

@@ -1,4 +1,4 @@
-// Health: checks with their impact and the next action, in words.
+// Health of a store: its state, and checks with their impact and the next action.
 
 import { z } from 'zod'
 import { timeSchema } from './time.ts'
@@ -9,10 +9,10 @@ export const healthStateSchema = z.enum(['running', 'degraded', 'stopped', 'erro
 export const checkSchema = z.object({
   name: z.string(),
   state: checkStateSchema,
-  /** What was found and what it is held against, each for people: `12.3 GB free`. */
+  /** The measured value and its limit as human-readable text, such as `12.3 GB free`. */
   measured: z.string(),
   limit: z.string().nullable(),
-  /** What it means for the users; empty when ok. */
+  /** What the result means for users; empty when ok. */
   impact: z.string(),
   /** What to do next; empty when ok. */
   action: z.string(),

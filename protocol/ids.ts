@@ -1,13 +1,13 @@
-// Opaque ids: a prefix that tells the kind and 26 characters of base 32, time first so that ids sort by age.
+// Opaque ids: a prefix for the kind, and 26 characters of base 32 that begin with the time, so that ids sort by age.
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'
 const TIME_CHARACTERS = 10
 const RANDOM_BYTES = 16
 
-/** Kinds of resource that have ids. `evt` is not among them: events are numbered. */
+/** Prefixes of ids, one for each kind of resource. Events have numbers instead. */
 export type IdPrefix = 'img' | 'upl' | 'tsk' | 'exp' | 'tok' | 'lnk' | 'req'
 
-/** A new id such as `img_01jd…`: 48 bits of time, 80 bits of randomness (the layout of ULID). */
+/** Returns a new id such as `img_01jd…`, with 48 bits of time and 80 random bits (the layout of ULID). */
 export function newId(prefix: IdPrefix, nowMs: number, random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))): string {
   let text = ''
   let time = nowMs
@@ -19,7 +19,7 @@ export function newId(prefix: IdPrefix, nowMs: number, random: Uint8Array = cryp
   return `${prefix}_${text}`
 }
 
-/** Whether text has the shape of an id of this kind; says nothing of its existence. */
+/** Whether text has the format of an id of this kind. Does not check whether the resource exists. */
 export function isId(prefix: IdPrefix, text: string): boolean {
   return text.startsWith(`${prefix}_`) && /^[0-9a-hjkmnp-tv-z]{26}$/.test(text.slice(prefix.length + 1))
 }

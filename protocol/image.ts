@@ -1,4 +1,4 @@
-// Images as clients see them (DESIGN §6) and what may be changed on them.
+// Images as clients see them, and the members that clients may change.
 
 import { z } from 'zod'
 import { timeSchema } from './time.ts'
@@ -13,7 +13,7 @@ export type ImageStatus = z.infer<typeof imageStatusSchema>
 export const NAME_LENGTH_MAX = 255
 export const DESCRIPTION_LENGTH_MAX = 4096
 
-/** Names are shown in terminals and chats: no control characters, nothing blank. */
+/** Names are shown in terminals and chats, so they contain no control characters and are not blank. */
 export const nameSchema = z
   .string()
   .trim()
@@ -32,7 +32,7 @@ export const imageSourceSchema = z.object({
   device: z.string().nullable().default(null),
 })
 
-/** Least resources an instance of the image needs; bytes and counts, null where unknown. */
+/** Least resources that an instance of the image needs: a count of CPUs, and bytes; null when unknown. */
 export const requirementsSchema = z.object({
   cpus: z.int().min(1).nullable().default(null),
   memory: z.int().min(0).nullable().default(null),
@@ -44,18 +44,18 @@ export const imageSchema = z.object({
   name: nameSchema,
   description: z.string().max(DESCRIPTION_LENGTH_MAX),
   kind: imageKindSchema,
-  /** Null until the content was looked at. */
+  /** Null until the content has been inspected. */
   format: imageFormatSchema.nullable(),
   status: imageStatusSchema,
-  /** One sentence why the status is what it is, where it is not `available`. */
+  /** Reason for a status other than `available`, in one sentence. */
   statusReason: z.string().nullable(),
-  /** SHA-256 of the whole file; null until it was computed. */
+  /** SHA-256 of the complete file; null until it has been computed. */
   digest: z.string().nullable(),
   manifestDigest: z.string().nullable(),
   length: z.int().min(0),
   virtualSize: z.int().min(0).nullable(),
   storedSize: z.int().min(0).nullable(),
-  /** Bytes that only this image holds: what deleting it would free. Null where not counted yet. */
+  /** Stored bytes that deleting this image would free, since no other image uses them. Null until they have been counted. */
   uniqueSize: z.int().min(0).nullable(),
   os: z.string().max(NAME_LENGTH_MAX).nullable(),
   cloudInit: z.boolean().nullable(),
@@ -69,13 +69,13 @@ export const imageSchema = z.object({
   createdAt: timeSchema,
   availableAt: timeSchema.nullable(),
   deletedAt: timeSchema.nullable(),
-  /** When the recycle bin lets the image go; null outside the bin and where it stays for ever. */
+  /** When the image in the recycle bin expires; null outside the bin, and for an image that never expires. */
   expiresAt: timeSchema.nullable(),
 })
 
 export type Image = z.infer<typeof imageSchema>
 
-/** Body of PATCH /v1/images/{id}: what may change once an image is there. Its bytes never do. */
+/** Body of PATCH /v1/images/{id}: the members that clients may change. The bytes never change. */
 export const imagePatchSchema = z
   .strictObject({
     name: nameSchema,
@@ -94,14 +94,14 @@ export const imagePatchSchema = z
 
 export type ImagePatch = z.infer<typeof imagePatchSchema>
 
-/** Images of one POST /v1/unique-size at most. */
+/** Most images in one POST /v1/unique-size. */
 export const UNIQUE_SIZE_IMAGES_MAX = 100
-/** Body of POST /v1/unique-size: images by id, or by name when only one image has it. */
+/** Body of POST /v1/unique-size: images by id, or by a name that only one image has. */
 export const uniqueSizeQuerySchema = z.strictObject({ images: z.array(z.string().min(1).max(255)).min(1).max(UNIQUE_SIZE_IMAGES_MAX) })
-/** Stored bytes that only these images hold; null in a store too large to count. */
+/** Stored bytes that deleting all of these images would free; null in a store too large to count. */
 export const uniqueSizeSchema = z.object({ uniqueSize: z.int().min(0).nullable() })
 
-/** What a new image is told by the one who brings it; the keys of Upload-Metadata that are not about transport. */
+/** Members that the creator of an image sets: the keys of Upload-Metadata, except those about the transfer. */
 export const imageDraftSchema = z.object({
   name: nameSchema,
   description: z.string().max(DESCRIPTION_LENGTH_MAX).default(''),
@@ -111,7 +111,7 @@ export const imageDraftSchema = z.object({
   cloudInit: z.boolean().optional(),
   mediaGroup: z.string().max(NAME_LENGTH_MAX).optional(),
   owner: z.string().max(NAME_LENGTH_MAX).optional(),
-  /** Expected SHA-256 of the whole file, verified before the image becomes available. */
+  /** Expected SHA-256 of the complete file, verified before the image becomes available. */
   digest: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
@@ -120,10 +120,10 @@ export const imageDraftSchema = z.object({
 
 export type ImageDraft = z.infer<typeof imageDraftSchema>
 
-/** Cursor of GET /v1/images: creation time in milliseconds and id of the last image of the page before. */
+/** Cursor of GET /v1/images: creation time in milliseconds and id of the last image of the previous page. */
 export const imageCursorSchema = z.string().regex(/^\d{1,15}-img_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
 
-/** Filters of GET /v1/images. The recycle bin is listed with `status=deleted` only. */
+/** Filters of GET /v1/images. Images in the recycle bin are listed only with `status=deleted`. */
 export const imageFilterSchema = z.object({
   status: imageStatusSchema.optional(),
   owner: z.string().max(NAME_LENGTH_MAX).optional(),

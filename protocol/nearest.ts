@@ -1,9 +1,9 @@
-// Finds the known name that a mistyped one most likely stands for: keys of the configuration, members of a query or body, words of a command.
+// Suggests a known name for a mistyped one: keys of the configuration, members of a query or body, words of a command.
 
-/** Names longer than this are not compared, since comparing costs the product of both lengths; sentences show this many characters of one. */
+/** Longest name that is compared, in characters, since the cost is the product of both lengths. Sentences quote this many characters. */
 export const COMPARED_LENGTH_MAX = 64
 
-/** Returns the known name nearest to a text; undefined when none is near enough to be meant. The case of letters does not matter. */
+/** Returns the known name nearest to a text, ignoring case; undefined when no name is near enough. */
 export function nearestName(text: string, known: readonly string[]): string | undefined {
   if (text.length > COMPARED_LENGTH_MAX) return undefined
   let best: string | undefined
@@ -19,7 +19,7 @@ export function nearestName(text: string, known: readonly string[]): string | un
   return best
 }
 
-/** Returns the end of a sentence about an unknown name: the nearest known one, or all of them. `show` formats a name. */
+/** Returns the end of a sentence about an unknown name, with the nearest known name or all known names. `show` formats a name. */
 export function suggestName(text: string, known: readonly string[], show: (name: string) => string): string {
   const nearest = nearestName(text, known)
   if (nearest !== undefined) return `; did you mean ${show(nearest)}?`
@@ -27,12 +27,12 @@ export function suggestName(text: string, known: readonly string[], show: (name:
   return known.length === 1 ? `; the only one is ${show(known[0] ?? '')}.` : `; known are ${known.map(show).join(', ')}.`
 }
 
-/** Returns a name in quotes for a sentence, shortened when it is too long to be one of ours. */
+/** Returns a name in quotes for a sentence, shortened to COMPARED_LENGTH_MAX characters. */
 export function quoteName(text: string): string {
   return JSON.stringify(text.length > COMPARED_LENGTH_MAX ? `${text.slice(0, COMPARED_LENGTH_MAX)}…` : text)
 }
 
-/** Counts the insertions, deletions, replacements and swaps of neighbours that lead from one text to the other. */
+/** Returns the edit distance of two texts: insertions, deletions, replacements and swaps of neighbours. */
 function editDistance(a: string, b: string): number {
   let before: number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)

@@ -1,12 +1,12 @@
-// The table of problems (RFC 9457). Every error that an agent answers with is in it, so that clients can switch on `type`, and operators
-// always read what happened and what to do next.
+// The table of problems (RFC 9457). It lists every error that an agent answers with, so that clients can switch on `type`, and users always read what
+// happened and what to do next.
 
 import { z } from 'zod'
 
 interface ProblemKind {
   readonly status: number
   readonly title: string
-  /** What the reader can do, unless the code that raises the problem gives a more specific action. */
+  /** What the user can do; used unless the code that raises the problem sets a more specific action. */
   readonly action: string
 }
 
@@ -113,7 +113,7 @@ export type ProblemCode = keyof typeof PROBLEMS
 
 export const PROBLEM_TYPE_PREFIX = 'urn:slipway:problem:'
 
-/** The members of RFC 9457 §3.1, and `action`: what to do next. Unknown extension members are kept. */
+/** The members of RFC 9457 §3.1, `action` (what to do next) and `requestId`. Keeps unknown extension members. */
 export const problemSchema = z.looseObject({
   type: z.string(),
   title: z.string(),
@@ -124,13 +124,13 @@ export const problemSchema = z.looseObject({
   requestId: z.string().optional(),
 })
 
-/** A problem document as it goes over the wire. */
+/** A problem document as sent over HTTP. */
 export type Problem = z.infer<typeof problemSchema>
 
 /** Members that a problem adds to the standard ones, such as `errors` or `expectedOffset`. */
 export type ProblemExtras = Readonly<Record<string, unknown>>
 
-/** Returns the document of a problem; without `action`, with the one of the table. */
+/** Returns the document of a problem. The default of `action` is in the table. */
 export function makeProblem(code: ProblemCode, detail: string, extras: ProblemExtras & { action?: string } = {}): Problem {
   const kind = PROBLEMS[code]
   return { type: PROBLEM_TYPE_PREFIX + code, title: kind.title, status: kind.status, detail, action: kind.action, ...extras }
@@ -142,7 +142,7 @@ export function problemCode(problem: Pick<Problem, 'type'>): ProblemCode {
   return code in PROBLEMS ? (code as ProblemCode) : 'internal'
 }
 
-/** An expected refusal, which becomes a problem document at the edge. */
+/** An expected refusal. agent/http answers it with the problem document. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError'
   readonly problem: Problem

@@ -1,4 +1,4 @@
-// Schedules: cron jobs of a store.
+// Schedules: jobs of a store that run at the times of a cron expression.
 
 import { z } from 'zod'
 import { timeSchema } from './time.ts'
@@ -12,7 +12,7 @@ export const scheduleSchema = z.object({
   paused: z.boolean(),
   running: z.boolean(),
   lastRunAt: timeSchema.nullable(),
-  /** How the last run ended, in one sentence; null before the first. */
+  /** Result of the last run, in one sentence; null before the first run. */
   lastResult: z.string().nullable(),
   lastTaskId: z.string().nullable(),
   nextRunAt: timeSchema.nullable(),

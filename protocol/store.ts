@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { nameSchema } from './image.ts'
 
 export const storeSchema = z.object({
-  /** UUID in store.json: the same wherever the mount path is attached. */
+  /** UUID in store.json. It does not change when the mount path is attached to another node. */
   id: z.uuid(),
   name: nameSchema,
   description: z.string(),
@@ -14,7 +14,7 @@ export const storeSchema = z.object({
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
   version: z.string(),
-  /** Bytes of the file system: `free` counts what is above nothing, `available` what is above the reserve. */
+  /** Space of the file system in bytes. `available` is the part of `free` above the reserve. */
   capacity: z.object({
     total: z.number(),
     used: z.number(),
@@ -22,7 +22,7 @@ export const storeSchema = z.object({
     reserved: z.number(),
     available: z.number(),
   }),
-  /** What the slices take and what the images would take without them. */
+  /** Space used by slices, and the total length of the images, which they would need without deduplication and compression. */
   slices: z.object({
     count: z.number(),
     storedBytes: z.number(),
@@ -32,7 +32,7 @@ export const storeSchema = z.object({
   }),
   images: z.object({ available: z.number(), deleted: z.number(), other: z.number() }),
   uploads: z.object({ active: z.number() }),
-  /** How the store cuts images, in bytes; a client that cuts alike sends only slices that are missing. Absent where that is not offered. */
+  /** Parameters of the cutter in bytes. A client that cuts with the same parameters can send missing slices only. Absent when not offered. */
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   retention: z.object({ deletion: z.enum(['immediate', 'delayed', 'never']), seconds: z.number() }),

@@ -1,4 +1,4 @@
-// Tasks: long work with progress; the body of every 202.
+// Tasks: long work with progress. Every 202 answer has a task as its body.
 
 import { z } from 'zod'
 import { problemSchema } from './problems.ts'
@@ -9,10 +9,10 @@ export const taskKindSchema = z.enum(['sync', 'gc', 'scrub', 'cleanup', 'expire'
 
 export const progressSchema = z.object({
   done: z.number().min(0),
-  /** Null while it is not known how much there is to do. */
+  /** Null while the total is unknown. */
   total: z.number().min(0).nullable(),
   unit: z.enum(['bytes', 'slices', 'images', 'uploads', 'steps']),
-  /** Units a second over the last seconds. */
+  /** Units per second, measured over the last seconds. */
   rate: z.number().min(0),
   etaSeconds: z.number().min(0).nullable(),
 })
@@ -22,7 +22,7 @@ export const taskSchema = z.object({
   kind: taskKindSchema,
   state: taskStateSchema,
   progress: progressSchema,
-  /** What it works on: an image id, a store or a schedule. */
+  /** What the task works on: the id of an image or a store, or the name of a schedule. */
   subject: z.string(),
   createdBy: z.string(),
   createdAt: timeSchema,

@@ -4,7 +4,7 @@ import { z } from 'zod'
 
 export const timeSchema = z.iso.datetime({ offset: false })
 
-/** RFC 3339 text of a time in milliseconds since 1970. */
+/** Formats a time in milliseconds since 1970 as RFC 3339. */
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString()
 }

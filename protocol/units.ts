@@ -1,11 +1,11 @@
-// Sizes and durations as people write them in configuration and commands, and as they are shown.
+// Parses and formats sizes and durations for configuration, commands and messages.
 
 const SIZE = /^(\d+(?:\.\d+)?)\s*(B|[KMGTP]i?B?)?$/i
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)$/i
 
 const DURATION_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
-/** Bytes of a size such as `1 GB` (10^9) or `512 MiB` (2^20), or undefined when it is not one. */
+/** Parses a size such as `1 GB` (10^9 bytes) or `1 MiB` (2^20 bytes); undefined when the text is not a size. */
 export function parseSize(text: string): number | undefined {
   const match = SIZE.exec(text.trim())
   if (!match) return undefined
@@ -16,14 +16,14 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 
-/** Milliseconds of a duration such as `24h`, `3d` or `500ms`, or undefined when it is not one. */
+/** Parses a duration such as `24h`, `3d` or `500ms` to milliseconds; undefined when the text is not a duration. */
 export function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text.trim())
   if (!match) return undefined
   return Math.round(Number(match[1]) * (DURATION_MS[match[2]?.toLowerCase() ?? ''] ?? Number.NaN))
 }
 
-/** A size for people, in powers of 1000 with at most one decimal: `12.3 GB`. */
+/** Formats a size in powers of 1000, with one decimal below 10: `1.5 GB`, `12 GB`. */
 export function formatSize(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
   let value = bytes
@@ -36,7 +36,7 @@ export function formatSize(bytes: number): string {
   return unit === 0 ? `${value} B` : `${value.toFixed(Math.abs(value) < 9.95 ? 1 : 0)} ${units[unit]}`
 }
 
-/** A duration for people in its two largest units: `2 d 3 h`, `4 min 10 s`. */
+/** Formats a duration in its two largest units: `2 d 3 h`, `4 min 10 s`. */
 export function formatDuration(ms: number): string {
   const parts: [number, string][] = [
     [86_400_000, 'd'],

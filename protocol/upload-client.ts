@@ -1,20 +1,19 @@
-// The part of the typed client that sends uploads by slices (docs/protocol.md, "Delta upload"): the same tus resource that
-// any tus client may go on with.
+// The part of the typed client that uploads slices (docs/protocol.md, "Delta upload"). The upload is a tus resource, so any tus client can resume it.
 
 import type { Answer, Call } from './exchange.ts'
 import { SLICES_MEDIA_TYPE } from './frames.ts'
 import { isId } from './ids.ts'
 import { problem } from './problems.ts'
 
-/** Where an upload stands. */
+/** The state of an upload. */
 export interface UploadState {
-  /** Bytes of the image that are durable. */
+  /** Number of bytes of the image that are durable. */
   readonly offset: number
-  /** The image it became; undefined before. */
+  /** Id of the image; undefined until the upload is complete. */
   readonly imageId: string | undefined
 }
 
-/** What an upload is told when it is created. */
+/** The length and metadata of a new upload. */
 export interface NewUpload {
   /** Length of the image in bytes. */
   readonly length: number
@@ -24,20 +23,20 @@ export interface NewUpload {
 type CallOptions = { readonly signal?: AbortSignal | undefined }
 
 export interface UploadClient {
-  /** Creates an upload and gives its id. */
+  /** Creates an upload and returns its id. */
   create(order: NewUpload, options?: CallOptions): Promise<string>
-  /** Undefined when the agent does not know it, or not any more. */
+  /** Returns the state of an upload; undefined when it does not exist or has expired. */
   show(id: string, options?: CallOptions): Promise<UploadState | undefined>
   /**
-   * Sends frames of slices, the end frame among them, from an offset at which a slice begins. Throws ProblemError also
-   * when some of them are durable: `show` says up to where.
+   * Sends frames of slices, including the end frame, starting at an offset at which a slice begins. When it throws ProblemError, some slices may be
+   * durable: `show` returns the offset.
    */
   sendSlices(id: string, offset: number, frames: AsyncIterable<Uint8Array>, options?: CallOptions): Promise<UploadState>
 }
 
 const TUS = { 'tus-resumable': '1.0.0' }
 
-/** Makes the client of an agent's uploads, on what sends calls to it. */
+/** Creates a client of an agent's uploads. `call` sends a call to the agent. */
 export function createUploadClient(call: (request: Call) => Promise<Answer>): UploadClient {
   return {
     async create({ length, metadata }, { signal } = {}) {
@@ -45,7 +44,7 @@ export function createUploadClient(call: (request: Call) => Promise<Answer>): Up
       const answer = await call({ method: 'POST', path: ['uploads'], headers, signal })
       await answer.close()
       const id = uploadIdOf(answer.headers.get('location') ?? '')
-      if (id === undefined) throw problem('peer-unreachable', 'The answer to the creation of an upload has no address of an upload.')
+      if (id === undefined) throw problem('peer-unreachable', 'The answer to the creation of an upload has no valid Location.')
       return id
     },
 
@@ -64,7 +63,7 @@ export function createUploadClient(call: (request: Call) => Promise<Answer>): Up
   }
 }
 
-/** The id in the address of an upload, or undefined when it is not the address of one here. */
+/** Returns the id in the URL of an upload; undefined when it is not the URL of an upload. */
 export function uploadIdOf(url: string): string | undefined {
   const id = /\/v1\/uploads\/([^/?#]+)\/?$/.exec(url)?.[1]
   return id !== undefined && isId('upl', id) ? id : undefined
@@ -72,11 +71,11 @@ export function uploadIdOf(url: string): string | undefined {
 
 function stateOf(answer: Answer): UploadState {
   const offset = Number(answer.headers.get('upload-offset') ?? Number.NaN)
-  if (!Number.isSafeInteger(offset) || offset < 0) throw problem('peer-unreachable', 'The answer about an upload has no offset.')
+  if (!Number.isSafeInteger(offset) || offset < 0) throw problem('peer-unreachable', 'The answer has no valid Upload-Offset.')
   return { offset, imageId: /\/v1\/images\/(img_[0-9a-z]+)$/.exec(answer.headers.get('content-location') ?? '')?.[1] }
 }
 
-/** `Upload-Metadata` (tus 1.0.0, "Creation"): keys with the Base64 of their values. */
+/** Returns the value of `Upload-Metadata` (tus 1.0.0, "Creation"): keys with Base64 values. */
 function encodeMetadata(metadata: Readonly<Record<string, string>>): string {
   return Object.entries(metadata)
     .map(([key, value]) => `${key} ${btoa(String.fromCharCode(...new TextEncoder().encode(value)))}`)

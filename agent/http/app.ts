@@ -1,5 +1,5 @@
-// The application of an agent: the table of routes behind request ids, log, authentication and problems. Web APIs only; it runs on Bun and
-// on Deno.
+// The application of an agent: dispatches requests to routes, and adds request ids, the log, authentication and problems. Web APIs only; it runs on
+// Bun and on Deno.
 
 import { Hono } from 'hono'
 import type { Context } from 'hono'
@@ -50,7 +50,7 @@ export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   return app
 }
 
-/** Groups routes by path; paths with fixed segments come before paths with parameters, which would match them too. */
+/** Groups routes by path. Paths with fixed segments come before paths with parameters that would also match. */
 function groupByPath(routes: readonly Route[]): [string, Route[]][] {
   const groups = new Map<string, Route[]>()
   for (const route of routes) {
@@ -58,7 +58,7 @@ function groupByPath(routes: readonly Route[]): [string, Route[]][] {
     if (group.some((other) => other.method === route.method)) throw new Error(`two routes for ${route.method} ${route.path}`)
     groups.set(route.path, [...group, route])
   }
-  // A ':' would sort before letters; replaced by the last of all characters, a parameter sorts after any fixed segment.
+  // A ':' sorts before letters. Replaced by the highest character, a parameter sorts after any fixed segment.
   const key = (path: string): string => path.replaceAll(/:[^/]*/g, '\uffff').replaceAll('*', '\uffff\uffff')
   return [...groups].toSorted(([a], [b]) => (key(a) < key(b) ? -1 : 1))
 }
@@ -98,13 +98,13 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
   return method === 'HEAD' ? withoutBody(response, request.method) : response
 }
 
-/** Returns the route of a method. HEAD without a route of its own runs GET. */
+/** Returns the route of a method. Without a route for HEAD, returns the one for GET. */
 function findRoute(routes: readonly Route[], method: string): Route | undefined {
   const own = routes.find((candidate) => candidate.method === method)
   return own ?? (method === 'HEAD' ? routes.find((candidate) => candidate.method === 'GET') : undefined)
 }
 
-/** Returns the head of an answer (RFC 9110 §9.3.2). Cancels the body, which releases what it holds open. */
+/** Returns the head of an answer (RFC 9110 §9.3.2). Cancels the body, which releases its resources. */
 async function withoutBody(response: Response, wireMethod: string): Promise<Response> {
   await response.body?.cancel()
   const head = new Response(null, response)

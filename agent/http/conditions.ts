@@ -3,7 +3,7 @@
 export interface Validators {
   /** Strong entity tag with its quotes. */
   readonly etag: string
-  /** Time of the last change in milliseconds since 1970; HTTP has whole seconds. */
+  /** Time of the last change in milliseconds since 1970. HTTP dates have whole seconds. */
   readonly lastModifiedMs: number
 }
 

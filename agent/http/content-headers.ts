@@ -1,4 +1,4 @@
-// Headers of content that is sent as a file: its media type, and the name to save it under.
+// Headers of content that is sent as a file: its media type and its file name.
 
 import type { ImageFormat } from '../../protocol/image.ts'
 import type { RouteHeader } from './route.ts'
@@ -15,7 +15,7 @@ export function imageContentType(format: ImageFormat | null): string {
   return FORMATS[format ?? 'raw'].type
 }
 
-/** Returns the name to save an image under: its own, with the extension of its format added if it has none. */
+/** Returns the file name of an image: its name, plus the extension of its format if the name has none. */
 export function imageFileName(name: string, format: ImageFormat | null): string {
   const safe = name.replaceAll(/[/\\:*?"<>|]/g, '_')
   const kind = format ?? 'raw'
@@ -33,13 +33,13 @@ export function formatDisposition(fileName: string): string {
 export const ETAG: RouteHeader = { name: 'ETag', description: 'Strong validator of the content', schema: { type: 'string' } }
 export const CONTENT_RANGE: RouteHeader = {
   name: 'Content-Range',
-  description: 'The range that is sent, and the length of the whole',
+  description: 'The range in the body, and the length of the complete content',
   schema: { type: 'string' },
 }
 export const CONTENT_HEADERS: readonly RouteHeader[] = [
   ETAG,
-  { name: 'Last-Modified', description: 'When the content came to the store (HTTP date)', schema: { type: 'string' } },
+  { name: 'Last-Modified', description: 'Time at which the content became available in the store (HTTP date)', schema: { type: 'string' } },
   { name: 'Accept-Ranges', description: 'Always `bytes`', schema: { type: 'string' } },
-  { name: 'Content-Disposition', description: 'File name to save it under', schema: { type: 'string' } },
-  { name: 'Repr-Digest', description: 'SHA-256 of the whole content (RFC 9530), once it was computed', schema: { type: 'string' } },
+  { name: 'Content-Disposition', description: 'Suggested file name', schema: { type: 'string' } },
+  { name: 'Repr-Digest', description: 'SHA-256 of the complete content (RFC 9530), once it has been computed', schema: { type: 'string' } },
 ]

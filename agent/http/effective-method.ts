@@ -3,15 +3,15 @@
 
 import { problem } from '../../protocol/problems.ts'
 
-/** Methods that the header may name. OPTIONS is excluded, because it needs no token. */
+/** Methods that the header may name. OPTIONS is excluded because it requires no token. */
 const OVERRIDES: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
-/** Characters of a wrong header that its refusal repeats. */
+/** Most characters of an invalid header that the problem quotes. */
 const SHOWN_MAX = 32
 
 /**
- * Returns the method to route by. The override applies to POST only, in any letter case (tus 1.0.0, "X-HTTP-Method-Override"). Throws
- * ProblemError `invalid-input` for one that names no method of this interface, and for one that names another method than the request has,
- * unless that is POST: its sender would mistake the answer for that of the named method.
+ * Returns the method to route by. The override applies only to POST, in any letter case (tus 1.0.0, "X-HTTP-Method-Override"). Throws ProblemError
+ * `invalid-input` for an override that names an unsupported method, and for one that contradicts a method other than POST, since its sender would
+ * take the answer for that of the named method.
  */
 export function resolveMethod(request: Request): string {
   const text = request.headers.get('x-http-method-override')

@@ -1,4 +1,4 @@
-// What a request carries through the middlewares. Web APIs only.
+// The variables that middlewares set on a request. Web APIs only.
 
 import type { Actor } from '../contract/access.ts'
 import type { Connection } from '../contract/connection.ts'
@@ -11,11 +11,11 @@ export interface AppEnvironment {
   Variables: {
     requestId: string
     log: Log
-    /** The method that the request is routed by; set once the path is known and X-HTTP-Method-Override was resolved. */
+    /** The method after X-HTTP-Method-Override; set once the path has matched. */
     method?: string
-    /** Set once the caller is known. */
+    /** Set once the request is authenticated. */
     actor?: Actor
-    /** Set once the path is known; pathRoutes has every method of the path, so that refusals find their headers. */
+    /** Set once path and method have matched. `pathRoutes` has the routes of all methods of the path, so that refusals find their headers. */
     route?: Route
     pathRoutes?: readonly Route[]
   }

@@ -1,4 +1,4 @@
-// JSON bodies of requests, with limits on the length of each and on the memory of all that are being read.
+// Reads JSON bodies of requests, with limits on the length of each body and on the total memory of bodies being read.
 
 import { joinBytes } from '../../protocol/bytes.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -8,21 +8,21 @@ import type { Actor } from '../contract/access.ts'
 export const JSON_BODY_MAX = 64 * 1024
 /** Bodies up to this length in bytes are not counted: the number of connections bounds them. */
 export const UNCOUNTED_BODY_MAX = 16 * 1024
-/** Most bytes of all bodies that are being read, and of those of one caller, so that a slow caller leaves room for others. */
+/** Most bytes of all bodies being read, and of the bodies of one caller, so that a slow caller leaves room for others. */
 export const BODIES_BYTES_MAX = 32 * 1024 * 1024
 export const BODIES_BYTES_PER_ACTOR_MAX = 8 * 1024 * 1024
 
-/** Deepest nesting of a JSON body, and most values in it: parsed, one byte of `[` needs a hundred bytes of memory. */
+/** Deepest nesting of a JSON body, and most values in it: a parsed `[` takes a hundred bytes of memory. */
 export const JSON_DEPTH_MAX = 32
 export const JSON_VALUES_MAX = 16_384
 
-/** Room for the bodies that are being read. */
+/** Memory budget of the bodies being read. */
 export interface BodyRoom {
-  /** Reserves room for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
+  /** Reserves memory for a body of this many bytes until disposed. Throws ProblemError `limit-reached`. */
   take(actor: Actor, bytes: number): Disposable
 }
 
-/** Creates the room of one application. */
+/** Creates the budget of one application. */
 export function createBodyRoom(): BodyRoom {
   const byActor = new Map<string, number>()
   let total = 0
@@ -65,7 +65,7 @@ export async function readJson(request: Request, limits: JsonBodyLimits): Promis
   try {
     return JSON.parse(text)
   } catch (error) {
-    // JSON is accepted under any media type (curl -d sends it as a form): no browser sends a credential of this agent by itself.
+    // JSON is accepted with any media type (curl -d declares a form). That is safe, since browsers never add a credential of this agent by themselves.
     if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
       throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
     throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })
@@ -91,7 +91,7 @@ async function readText(request: Request, { room, actor, lengthMax }: JsonBodyLi
   return new TextDecoder('utf-8').decode(bytes)
 }
 
-/** Refuses text that would need much more memory as values. Whether it is valid JSON is left to the parser. */
+/** Refuses text whose values would need far more memory than the text. Does not check whether it is valid JSON. */
 function requireModestStructure(bytes: Uint8Array): void {
   let depth = 0
   let values = 1

@@ -5,11 +5,11 @@ import type { TransferGate, Turn } from './transfer-gate.ts'
 
 export interface PacedStream {
   readonly gate: TransferGate
-  /** The caller: turns rotate between the callers that wait. */
+  /** Name of the caller: turns rotate between the callers that wait. */
   readonly key: string
   /** The signal of the request. */
   readonly signal: AbortSignal
-  /** Opens the pieces that were not read yet. Called once for each turn; a turn may end before the last piece. */
+  /** Yields the pieces that have not been read yet. Called once for each turn; a turn may end before the last piece. */
   readonly open: (signal: AbortSignal) => AsyncGenerator<Uint8Array>
   /** Whether the last piece was read. */
   readonly isWhole: () => boolean
@@ -20,8 +20,8 @@ export interface PacedStream {
 }
 
 /**
- * Resolves when the first piece was read, so that an immediate failure is answered with a problem. A later failure breaks the stream, which
- * resets the connection: a part never looks like the whole.
+ * Resolves when the first piece has been read, so that an immediate failure is answered with a problem. A later failure breaks the stream, which
+ * resets the connection, so that the client notices that the answer is incomplete.
  */
 export async function openPacedStream(paced: PacedStream): Promise<ReadableStream<Uint8Array>> {
   const { gate, key, open, isWhole, failed } = paced
@@ -39,7 +39,7 @@ export async function openPacedStream(paced: PacedStream): Promise<ReadableStrea
     turn.begin()
     pieces ??= open(signal)
     const { value, done } = await pieces.next()
-    if (done) throw new Error('the source of a stream ended before it was whole')
+    if (done) throw new Error('the source of a stream ended before it was complete')
     turn.end(value.byteLength)
     return value
   }

@@ -1,13 +1,13 @@
-// Answers of lists, limited in bytes as well as in items: callers can make some items large.
+// Answers of lists, limited in bytes as well as in items, since clients can make some items large.
 
 import type { Page } from '../../protocol/page.ts'
 
-/** Longest page in bytes of its JSON, unless its first item alone is longer. */
+/** Longest page in bytes of JSON, unless its first item alone is longer. */
 export const PAGE_BYTES_MAX = 4 * 1024 * 1024
 
 /**
- * Returns the answer of a list. A page that would be longer than PAGE_BYTES_MAX ends early; its `next` leads to the rest. `list` returns
- * the page of at most this many items, and the same one as long as nothing changes.
+ * Returns the answer of a list. A page that would be longer than PAGE_BYTES_MAX ends early, and its `next` leads to the rest. `list` returns a page
+ * of at most `limit` items, and the same page while nothing changes.
  */
 export function answerPage<Item>(list: (limit: number) => Page<Item>, limit: number, headers: Readonly<Record<string, string>> = {}): Response {
   const { items, next } = list(limit)

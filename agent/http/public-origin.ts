@@ -1,8 +1,8 @@
-// The origin by which a client reached the agent, for absolute URLs that it may pass on.
+// Finds the origin that a client used to reach the agent, for absolute URLs that the client may pass on.
 
 /**
- * Returns scheme and host of a request as its client wrote them. A reverse proxy sends them in X-Forwarded-Proto and X-Forwarded-Host, of
- * which the first value is used. The URL is returned to the sender only, so a wrong header misleads nobody else.
+ * Returns the scheme and host that the client used. A reverse proxy sends them in X-Forwarded-Proto and X-Forwarded-Host, of which the first value is
+ * used. The URL is returned only to the sender of the request, so a forged header affects no other client.
  */
 export function publicOrigin(request: Request): string {
   const url = new URL(request.url)

@@ -1,5 +1,5 @@
-// The query of a request, held to the members that its route takes. A member that is ignored misleads its sender: a filter that
-// filters nothing, or a format that is not the one sent.
+// Reads the query of a request and refuses members that its route does not accept. Ignoring such a member would mislead its sender, who expects a
+// filter or a format to apply.
 
 import { quoteName, suggestName } from '../../protocol/nearest.ts'
 import { problem } from '../../protocol/problems.ts'
@@ -7,12 +7,12 @@ import type { ProblemError } from '../../protocol/problems.ts'
 
 /** Characters of an unknown member's name that `errors` repeats. */
 const MEMBER_SHOWN_MAX = 100
-/** The member of a signed link. Routes that a link opens take it besides their own. */
+/** The member with a signed link, which every route that allows links accepts. */
 export const LINK_MEMBER = 'link'
 
 /**
- * Returns the members of a query by name. Throws ProblemError `invalid-input` at the first one that is not known, and at one that is given
- * twice, of which a route would have to ignore one. The limit on the length of a target bounds the work.
+ * Returns the members of a query by name. Throws ProblemError `invalid-input` for the first unknown member, and for a repeated member, since a
+ * route would ignore one of its values. The limit on the length of a request target bounds the work.
  */
 export function readQuery(query: URLSearchParams, known: readonly string[]): Record<string, string> {
   const members: Record<string, string> = {}

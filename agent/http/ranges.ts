@@ -1,8 +1,8 @@
 // Range requests (RFC 9110 §14): which bytes of the content a request asks for. Pure.
 
-/** Most ranges of one request that are parsed; more are answered with the whole content. */
+/** Most ranges in one request. Requests with more ranges get the complete content. */
 const RANGES_MAX = 16
-/** More digits than a length can have: beyond every end. */
+/** Most digits of a position. A number with more digits is beyond every length. */
 const DIGITS_MAX = 15
 
 export type RangeOutcome =

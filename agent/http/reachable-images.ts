@@ -1,12 +1,12 @@
-// Images as they are shown while the mount path fails: no image is available when no file of the store can be read. Computed for each answer,
-// so nothing is written, and every image is as it was when the mount path is back.
+// Shows images as unavailable while the mount path fails, since no file of the store can be read. The status is computed for each answer and not
+// written, so images have their stored status again once the mount path works.
 
 import type { Image, ImageFilter } from '../../protocol/image.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { HealthBoard } from '../contract/health.ts'
 
-/** Returns why the files of the store cannot be read, as sentences; undefined while they can. */
+/** Returns why the files of the store cannot be read, in sentences; undefined when they can be read. */
 export type MountFault = () => Promise<string | undefined>
 
 interface Images {
@@ -14,7 +14,7 @@ interface Images {
   show(idOrName: string): Promise<Image>
 }
 
-/** Reads the fault from the health check of the mount path, which is bounded in time also where the mount path hangs. */
+/** Reads the fault from the health check of the mount path, which returns in bounded time even if the mount path hangs. */
 export function createMountFault(health: Pick<HealthBoard, 'current'>): MountFault {
   return async () => {
     const { checks } = await health.current()
@@ -23,7 +23,7 @@ export function createMountFault(health: Pick<HealthBoard, 'current'>): MountFau
   }
 }
 
-/** Returns list and show for one request; under a fault every image outside of the recycle bin has the status `fileUnavailable`. */
+/** Returns list and show for one request; during a fault, every image outside the recycle bin has the status `fileUnavailable`. */
 export async function reachableImages(images: Images, mountFault: MountFault): Promise<Images> {
   const fault = await mountFault()
   if (fault === undefined) return images
@@ -39,7 +39,7 @@ export async function reachableImages(images: Images, mountFault: MountFault): P
   }
 }
 
-/** Returns the counts of images for one request; under a fault none is available. */
+/** Returns the counts of images for one request; during a fault, no image is available. */
 export async function reachableCounts<Counts extends Store['images']>(counts: Counts, mountFault: MountFault): Promise<Counts> {
   if ((await mountFault()) === undefined) return counts
   return { ...counts, available: 0, other: counts.other + counts.available }

@@ -1,5 +1,5 @@
-// The headers of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload, interop versions 4 and later), which share
-// their addresses and their uploads with tus. Pure; Web APIs only.
+// The headers of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload, interop versions 4 and later), which share their URLs and uploads
+// with tus. Pure; Web APIs only.
 
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
@@ -9,42 +9,42 @@ import { hasMediaType } from './tus.ts'
 export const PARTIAL_MEDIA_TYPE = 'application/partial-upload'
 
 const PROBLEM_TYPES = 'https://iana.org/assignments/http-problem-types#'
-/** Problems that the draft has types for. */
+/** Problems for which the draft defines a type. */
 const PROBLEM_NAMES: Partial<Record<ProblemCode, string>> = {
   'offset-mismatch': 'mismatching-upload-offset',
   'upload-complete': 'completed-upload',
   'length-mismatch': 'inconsistent-upload-length',
 }
-/** Up to interop version 5 (draft -03), an append had no media type of its own. */
+/** Interop versions up to 5 (draft -03) define no media type for an append. */
 const UNTYPED_VERSIONS: ReadonlySet<string> = new Set(['4', '5'])
 /** Largest integer of a structured field (RFC 9651 §3.3.1). */
 const INTEGER_MAX = 999_999_999_999_999
 
-/** Whether a request uses the draft and not tus: it has no header of tus, and one that only the draft has. */
+/** Whether a request uses the draft: it has a header or media type of the draft, and no Tus-Resumable. */
 export function speaksDraft(request: Request): boolean {
   const { headers } = request
   if (headers.has('tus-resumable')) return false
   return headers.has('upload-draft-interop-version') || headers.has('upload-complete') || hasMediaType(request, PARTIAL_MEDIA_TYPE)
 }
 
-/** `Upload-Complete`: whether the content of this request is the last; undefined when it is not sent. Throws `invalid-input`. */
+/** Returns whether this request completes the upload (`Upload-Complete`); undefined when the header is missing. Throws `invalid-input`. */
 export function readComplete(request: Request): boolean | undefined {
   const text = request.headers.get('upload-complete')
   if (text === null) return undefined
-  // A boolean with parameters, which are ignored (RFC 9651 §3.3.6).
+  // A boolean, possibly with parameters, which are ignored (RFC 9651 §3.3.6).
   const digit = /^\?([01])\s*(?:;.*)?$/.exec(text.trim())?.[1]
   if (digit === undefined) throw problem('invalid-input', `Upload-Complete must be ?0 or ?1, not ${JSON.stringify(text)}.`)
   return digit === '1'
 }
 
-/** Throws 415, with the accepted media type, unless an append has the media type of the draft. */
+/** Throws `unsupported-media-type`, with the accepted media type, unless an append has the media type of the draft. */
 export function requirePartialMediaType(request: Request): void {
   if (hasMediaType(request, PARTIAL_MEDIA_TYPE) || UNTYPED_VERSIONS.has(request.headers.get('upload-draft-interop-version') ?? '')) return
   const detail = `Content-Type must be ${PARTIAL_MEDIA_TYPE}; it is ${request.headers.get('content-type') ?? 'missing'}.`
   throw problem('unsupported-media-type', detail, {}, { headers: { 'Accept-Patch': PARTIAL_MEDIA_TYPE } })
 }
 
-/** Returns the description of the image as tus has it: `Upload-Metadata`, and the file name of `Content-Disposition`. */
+/** Returns the metadata in the format of tus: `Upload-Metadata`, plus the file name of `Content-Disposition`; undefined when there is neither. */
 export function readMetadata(request: Request): string | undefined {
   const given = request.headers.get('upload-metadata') ?? ''
   const filename = readFilename(request.headers.get('content-disposition') ?? '')
@@ -61,7 +61,7 @@ export function readFilename(disposition: string): string | undefined {
   return name?.split(/[/\\]/).at(-1) || undefined
 }
 
-/** `Upload-Limit`: the longest upload in bytes, and how long an unfinished one is kept. */
+/** Returns the value of `Upload-Limit`: the longest upload in bytes, and how long an unfinished upload is kept. */
 export function uploadLimit(lengthMax: number, ageMaxMs?: number | null): string {
   const size = `max-size=${Math.min(lengthMax, INTEGER_MAX)}`
   return ageMaxMs === undefined || ageMaxMs === null ? size : `${size}, max-age=${Math.max(0, Math.floor(ageMaxMs / 1000))}`
@@ -108,7 +108,7 @@ function decodePercent(text: string): string | undefined {
   try {
     return decodeURIComponent(text)
   } catch {
-    // Not UTF-8: the plain parameter is used.
+    // The text is not UTF-8; the caller uses the plain parameter.
     return undefined
   }
 }

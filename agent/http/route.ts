@@ -14,7 +14,7 @@ import { validateBody, validateInput } from './validation.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
-/** Who may call a route: everybody, the holder of a token of at least this role, or also the holder of a signed link of a kind. */
+/** Who may call a route: every client, clients with a token of at least this role, or also clients with a signed link of this kind. */
 export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' }
 
 /** One request with validated input. */
@@ -62,7 +62,7 @@ export interface RouteDefinition<
   readonly access: RouteAccess
   readonly summary: string
   readonly params?: Params
-  /** The members of the query that it takes; any other one is refused. Routes that a link opens take `link` too. */
+  /** The query members that the route accepts; others are refused. Routes that allow a link also accept `link`. */
   readonly query?: Query
   /** JSON body; a route without one reads `request.body` itself. */
   readonly body?: Body
@@ -71,13 +71,13 @@ export interface RouteDefinition<
   /** Media types of bodies that the route reads itself, each with a description. */
   readonly bodies?: Readonly<Record<string, string>>
   readonly answers: Readonly<Record<number, RouteAnswer>>
-  /** Sentences that add to the summary. */
+  /** Sentences that follow the summary. */
   readonly description?: string
-  /** Headers that it reads, besides those of HTTP itself. */
+  /** Headers that the route reads, in addition to those of HTTP itself. */
   readonly requestHeaders?: readonly RouteHeader[]
-  /** Problems that it may answer with, besides those that follow from its access, path and body. */
+  /** Problems that the route may answer with, in addition to those that follow from its access, path and body. */
   readonly problems?: readonly ProblemCode[]
-  /** Whether pages of the configured origins may call it from a browser. */
+  /** Whether pages of the configured origins may call the route from a browser. */
   readonly crossOrigin?: boolean
   /** Headers of every refusal, such as `Tus-Resumable`, including refusals before the route runs (authentication, limits). */
   readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
@@ -104,7 +104,7 @@ export interface Route {
   handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
 }
 
-/** What the application passes to a route besides its input. */
+/** What the application passes to a route in addition to its input. */
 export interface CallContext extends Omit<RouteContext, 'request' | 'url' | 'params' | 'query' | 'body'> {
   readonly bodyRoom: BodyRoom
 }
@@ -141,7 +141,7 @@ export function route<
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)
-      // A preflight (OPTIONS) has the query of the request that it stands for. Only that request is refused: a page can read its answer.
+      // A preflight (OPTIONS) has the query of the request that follows. The follow-up is refused instead, since a page can read its answer.
       const members = method === 'OPTIONS' ? {} : readQuery(url.searchParams, queryMembers)
       const limits = { room: bodyRoom, actor: context.actor, lengthMax: definition.bodyLengthMax ?? JSON_BODY_MAX }
       return definition.run({

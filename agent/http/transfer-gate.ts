@@ -1,23 +1,23 @@
-// Gate for transfers: a limited number are served at any moment, and the others wait for their turn. A turn ends when its transfer has
-// moved its share or its client reads nothing, so that no transfer waits until another one is complete.
+// Gate for downloads: a limited number of transfers send at a time, and the others wait for a turn. A turn ends when its transfer has sent its share
+// or its client stops reading, so that a waiting transfer need not wait for another one to complete.
 
 import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 
 /** Bytes after which a turn ends while others wait. */
 export const TURN_BYTES = 32 * 1024 * 1024
-/** Time without a byte read by the client after which a turn ends while others wait, in milliseconds; also how often that is checked. */
+/** Time without progress after which a turn ends while others wait, in milliseconds; also the interval of that check. */
 export const IDLE_MS = 1000
 /** Most transfers that wait. */
 export const WAITING_MAX = 1000
 
-/** The right to move bytes now. */
+/** Permission to send bytes now. */
 export interface Turn extends Disposable {
   /** Whether the turn has not ended. It does not end between `begin` and `end`. */
   readonly isValid: boolean
-  /** Called before bytes are moved. */
+  /** Called before a piece is read and sent. */
   begin(): void
-  /** Called after bytes were moved; the client may now take its time to read them. */
+  /** Called after a piece was sent. Time that the client then takes to read it counts as idle. */
   end(bytes: number): void
 }
 
@@ -41,7 +41,7 @@ interface ActiveTurn extends Turn {
 export function createTransferGate({ clock, limit }: { readonly clock: Clock; readonly limit: number }): TransferGate {
   const active = new Set<ActiveTurn>()
   const waiters = new Set<Waiter>()
-  // The number of the last turn of each key, counting all turns.
+  // Sequence number of the last turn of each key.
   const served = new Map<string, number>()
   let turns = 0
   let watch: Disposable | undefined
@@ -106,7 +106,7 @@ function longestUnserved(waiters: Iterable<Waiter>, served: ReadonlyMap<string, 
   return next
 }
 
-/** Creates a turn. It leaves by itself after its share while `isWanted` says that others wait. */
+/** Creates a turn. It ends by itself after its share if `isWanted` returns that others wait. */
 function createTurn(clock: Clock, { leave, isWanted }: { readonly leave: (turn: ActiveTurn) => void; readonly isWanted: () => boolean }): ActiveTurn {
   let isMoving = false
   let sinceMs = clock.monotonicMs()

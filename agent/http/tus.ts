@@ -7,7 +7,7 @@ const TUS_VERSION = '1.0.0'
 const TUS_EXTENSIONS = 'creation,creation-with-upload,creation-defer-length,expiration,termination,checksum,concatenation'
 export const OFFSET_MEDIA_TYPE = 'application/offset+octet-stream'
 
-/** Throws `unsupported-version` (412, with Tus-Version) unless the request speaks 1.0.0. */
+/** Throws `unsupported-version` (412, with Tus-Version) unless the request uses tus 1.0.0. */
 export function requireVersion(request: Request): void {
   const version = request.headers.get('tus-resumable')
   if (version === TUS_VERSION) return
@@ -15,7 +15,7 @@ export function requireVersion(request: Request): void {
   throw problem('unsupported-version', `${detail} This server supports ${TUS_VERSION}.`, {}, { headers: { 'Tus-Version': TUS_VERSION } })
 }
 
-/** A header that is a byte count; undefined when it is not sent. Throws `invalid-input` when it is not a non-negative integer. */
+/** Returns a header that is a byte count; undefined when it is missing. Throws `invalid-input` when it is not a non-negative integer. */
 export function byteCount(request: Request, name: string): number | undefined {
   const text = request.headers.get(name)
   if (text === null) return undefined
@@ -24,7 +24,7 @@ export function byteCount(request: Request, name: string): number | undefined {
   return count
 }
 
-/** Throws 415 unless the body is sent as tus wants it, or as slices. */
+/** Throws `unsupported-media-type` unless the body has the media type of tus or of slices. */
 export function requireBodyMediaType(request: Request): void {
   if (hasMediaType(request, OFFSET_MEDIA_TYPE) || hasMediaType(request, SLICES_MEDIA_TYPE)) return
   const type = request.headers.get('content-type')
@@ -49,7 +49,7 @@ export function optionsHeaders(limits: { maxLength: number; checksumAlgorithms: 
   }
 }
 
-/** RFC 9110 §5.6.7 (IMF-fixdate), the form of Upload-Expires. Rounded down: nothing expires before it was said to. */
+/** Formats a time for Upload-Expires (IMF-fixdate, RFC 9110 §5.6.7). Rounds down, so that clients never rely on an expired upload. */
 export function httpDate(ms: number): string {
   return new Date(Math.floor(ms / 1000) * 1000).toUTCString()
 }

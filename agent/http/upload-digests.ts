@@ -1,11 +1,11 @@
-// What a request says its bytes hash to: Upload-Checksum of tus, Content-Digest and Repr-Digest of RFC 9530.
+// Reads the digests that a request declares: Upload-Checksum of tus, Content-Digest and Repr-Digest of RFC 9530.
 
 import { problem } from '../../protocol/problems.ts'
 import { parseChecksum } from '../uploads/body/checksum.ts'
 import type { Checksum } from '../uploads/body/checksum.ts'
 import { parseContentDigest, parseReprDigest } from '../uploads/digest-fields.ts'
 
-/** Digest of the body and of the whole upload. Throws `invalid-input` for one that cannot be verified. */
+/** Returns the declared digests of the body and of the complete upload. Throws `invalid-input` for a digest that cannot be verified. */
 export function readDigests({ headers }: Request): { readonly checksum: Checksum | undefined; readonly digest: string | undefined } {
   const checksum = headers.get('upload-checksum')
   const content = headers.get('content-digest')

@@ -1,5 +1,5 @@
-// The headers of tus and of the resumable upload draft, described for the OpenAPI document. None of them is required of every
-// request: those of one protocol are absent where the other is spoken. docs/tus.md says which go together.
+// The headers of tus and of the resumable upload draft, described for the OpenAPI document. No header is required by every request, since a request
+// has only the headers of its own protocol. docs/tus.md says which headers go together.
 
 import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
 import { PARTIAL_MEDIA_TYPE } from './resumable-upload.ts'
@@ -11,16 +11,20 @@ const BOOLEAN = { type: 'string', enum: ['?0', '?1'] } as const
 const BASE64 = '[A-Za-z0-9+/]+={0,2}'
 
 const HEADERS = {
-  version: { name: 'Tus-Resumable', description: 'Version of tus; without it the request is not a tus request', schema: { type: 'string', enum: ['1.0.0'] } },
+  version: { name: 'Tus-Resumable', description: 'Version of tus, required in every tus request', schema: { type: 'string', enum: ['1.0.0'] } },
   interop: {
     name: 'Upload-Draft-Interop-Version',
-    description: 'Version of the resumable upload draft; with it the request speaks the draft',
+    description: 'Version of the resumable upload draft; a request with this header uses the draft',
     schema: { type: 'string', pattern: '^[0-9]{1,3}$' },
   },
-  complete: { name: 'Upload-Complete', description: 'Draft: whether the upload ends with this body, or has ended (RFC 9651 boolean)', schema: BOOLEAN },
-  length: { name: 'Upload-Length', description: 'Length of the whole upload in bytes', schema: BYTES },
-  deferLength: { name: 'Upload-Defer-Length', description: 'tus: the length follows with a PATCH', schema: { type: 'string', enum: ['1'] } },
-  offset: { name: 'Upload-Offset', description: 'Bytes durably held; in a request, where its body begins', schema: BYTES },
+  complete: {
+    name: 'Upload-Complete',
+    description: 'Draft: in a request, whether its body completes the upload; in an answer, whether the upload is complete (RFC 9651 boolean)',
+    schema: BOOLEAN,
+  },
+  length: { name: 'Upload-Length', description: 'Length of the complete upload in bytes', schema: BYTES },
+  deferLength: { name: 'Upload-Defer-Length', description: 'tus: a later PATCH sends the length', schema: { type: 'string', enum: ['1'] } },
+  offset: { name: 'Upload-Offset', description: 'Number of durable bytes; in a request, the offset of the first byte of its body', schema: BYTES },
   metadata: {
     name: 'Upload-Metadata',
     description: 'tus: keys and base64 values, such as `filename ZGViaWFuLnJhdw==`; the keys are in docs/tus.md',
@@ -28,7 +32,7 @@ const HEADERS = {
   },
   concat: {
     name: 'Upload-Concat',
-    description: 'tus: `partial`, or `final;` and the addresses of the parts',
+    description: 'tus: `partial`, or `final;` and the URLs of the parts',
     schema: { type: 'string', pattern: '^(?:partial|final;.+)$' },
   },
   checksum: {
@@ -39,14 +43,14 @@ const HEADERS = {
   contentDigest: { name: 'Content-Digest', description: 'Digest of the body (RFC 9530), sha-256 or sha-512', schema: { type: 'string' } },
   reprDigest: { name: 'Repr-Digest', description: 'Expected digest of the complete file (RFC 9530), sha-256', schema: { type: 'string' } },
   disposition: { name: 'Content-Disposition', description: 'Draft: file name of the upload (RFC 6266)', schema: { type: 'string' } },
-  location: { name: 'Location', description: 'Relative address of the upload', schema: { type: 'string', format: 'uri-reference' } },
-  imageLocation: { name: 'Location', description: 'Relative address of the content', schema: { type: 'string', format: 'uri-reference' } },
+  location: { name: 'Location', description: 'Relative URL of the upload', schema: { type: 'string', format: 'uri-reference' } },
+  imageLocation: { name: 'Location', description: 'Relative URL of the content', schema: { type: 'string', format: 'uri-reference' } },
   image: {
     name: 'Content-Location',
-    description: 'The image that the upload became, once it is finished',
+    description: 'Relative URL of the image that was created from the upload, once the upload is complete',
     schema: { type: 'string', format: 'uri-reference' },
   },
-  expires: { name: 'Upload-Expires', description: 'When an unfinished upload expires (HTTP date)', schema: { type: 'string' } },
+  expires: { name: 'Upload-Expires', description: 'Time at which an unfinished upload expires (HTTP date)', schema: { type: 'string' } },
   limit: { name: 'Upload-Limit', description: 'Draft: `max-size` in bytes, and `max-age` in seconds', schema: { type: 'string' } },
   versions: { name: 'Tus-Version', description: 'Supported versions of tus', schema: { type: 'string' } },
   extensions: { name: 'Tus-Extension', description: 'Supported extensions of tus', schema: { type: 'string' } },
@@ -82,9 +86,9 @@ export const UPLOAD_BODIES = {
     'application/octet-stream': 'First or all bytes of the upload (draft)',
   },
   append: {
-    [OFFSET_MEDIA_TYPE]: 'Bytes of the upload from Upload-Offset on (tus)',
-    [PARTIAL_MEDIA_TYPE]: 'Bytes of the upload from Upload-Offset on (draft)',
-    'application/octet-stream': 'Bytes of the upload from Upload-Offset on (draft, interop versions 4 and 5)',
+    [OFFSET_MEDIA_TYPE]: 'Bytes of the upload, starting at Upload-Offset (tus)',
+    [PARTIAL_MEDIA_TYPE]: 'Bytes of the upload, starting at Upload-Offset (draft)',
+    'application/octet-stream': 'Bytes of the upload, starting at Upload-Offset (draft, interop versions 4 and 5)',
     [SLICES_MEDIA_TYPE]: 'Frames of slices, for delta uploads (docs/protocol.md)',
   },
 } as const

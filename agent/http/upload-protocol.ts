@@ -1,11 +1,11 @@
-// What tus and the resumable upload draft both implement for /v1/uploads, one function for each method.
+// The interface that tus and the resumable upload draft implement for /v1/uploads: one function for each method.
 
 import type { RouteContext } from './route.ts'
 
 /** A request below /v1/uploads. */
 export type UploadContext = Pick<RouteContext, 'request' | 'actor' | 'url' | 'inform'>
 
-/** Path where uploads are created; the address of each is below it. */
+/** Path that creates uploads; the URL of each upload is below it. */
 export const UPLOADS_PATH = '/v1/uploads'
 
 /** One protocol of the upload routes. Each function throws ProblemError as its protocol defines it. */
@@ -20,7 +20,7 @@ export interface UploadProtocol {
   remove(context: UploadContext, id: string): Promise<Response>
 }
 
-/** Returns the relative address of an upload. With a link it has the query of the link, which every further request needs. */
+/** Returns the relative URL of an upload. If the request was authenticated by a link, the URL includes it, since every further request needs it. */
 export function uploadLocation({ actor, url }: UploadContext, id: string): string {
   return `${UPLOADS_PATH}/${id}${actor.link ? url.search : ''}`
 }

@@ -1,4 +1,4 @@
-// Validation of what a request brings against the schemas of its route.
+// Validates the input of a request against the schemas of its route.
 
 import type { z } from 'zod'
 import { quoteName, suggestName } from '../../protocol/nearest.ts'
@@ -72,7 +72,7 @@ function membersAt(schema: JsonSchema, value: unknown, [key, ...rest]: readonly 
   return [...found]
 }
 
-/** Returns a schema and those of its alternatives whose constant members the value has. */
+/** Returns a schema and the alternatives in it whose constant members match the value. */
 function formsOf(schema: JsonSchema, value: unknown): JsonSchema[] {
   const alternatives = [schema['anyOf'], schema['oneOf']].flatMap((list) => (Array.isArray(list) ? list.filter(isRecord) : []))
   const isMeant = ({ properties }: JsonSchema): boolean =>

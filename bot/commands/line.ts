@@ -59,18 +59,18 @@ function closingQuote(line: string, from: number, opening: string, closing: stri
   return -1
 }
 
-/** Words from a shell, which has split them. */
+/** Returns the words of arguments that a shell has already split. */
 export function fromArguments(words: readonly string[]): Word[] {
   return words.map((text) => ({ text: text.replace(/^[—–]/, '--'), literal: false }))
 }
 
-/** A value for a line that will be split again: quoted if necessary, `"` and `\` escaped. */
+/** Formats a value for a line that will be split again: quoted if necessary, with `"` and `\` escaped. */
 export function quoteWord(text: string): string {
   if (/^[^\s"'“”„«»‘’=—–\\]+$/.test(text) && !text.startsWith('--')) return text
   return `"${text.replaceAll(/["\\]/g, '\\$&')}"`
 }
 
-/** `key=value` for a line that will be split again. */
+/** Formats `key=value` for a line that will be split again. */
 export function quoteOption(key: string, value: string): string {
   return `${key}=${quoteWord(value)}`
 }

@@ -135,10 +135,10 @@ describe('failures', () => {
     const foreign = { type: 'about:blank', title: secret, status: 500, detail: secret, action: secret }
     const answers: Record<string, () => Response> = {
       'is not JSON': () => new Response(`<html>${secret}`),
-      'JSON of another shape': () => Response.json({ [secret]: secret, state: secret }),
-      'answered 500 without a problem document': () => new Response(secret, { status: 500 }),
-      'answered 501 without a problem document': () => Response.json(foreign, { status: 501, headers: { 'content-type': 'application/problem+json' } }),
-      'redirects elsewhere': () => new Response(null, { status: 302, headers: { location: `http://elsewhere/${secret}` } }),
+      'sent JSON that does not match the schema of an agent': () => Response.json({ [secret]: secret, state: secret }),
+      'answered 500 without the problem document': () => new Response(secret, { status: 500 }),
+      'answered 501 without the problem document': () => Response.json(foreign, { status: 501, headers: { 'content-type': 'application/problem+json' } }),
+      'redirects to another address': () => new Response(null, { status: 302, headers: { location: `http://elsewhere/${secret}` } }),
     }
     for (const [words, answer] of Object.entries(answers)) {
       await using server = against(answer)
@@ -298,7 +298,7 @@ describe('time', () => {
   ])('of a peer that trickles %s ends, though it is never silent', async (_what, ask) => {
     expect(await failureOf(ask(piecemeal(1, 5000)))).toMatchObject({
       code: 'peer-unreachable',
-      detail: expect.stringContaining('sent less than 4096 bytes a second'),
+      detail: expect.stringContaining('sent less than 4096 bytes per second'),
     })
   })
 

@@ -17,7 +17,7 @@ export interface ObservedRequest {
 /** Paths that machines request every few seconds: successful answers are logged at debug level. */
 const FREQUENT_PATHS: ReadonlySet<string> = new Set(['/v1/health', '/metrics'])
 
-/** Logs the method that ran, path (never the query: it may hold a link), status, duration and the caller. */
+/** Logs the method that ran, the path (never the query, which may contain a link), the status, the duration and the caller. */
 export function accessLog(deps: { readonly clock: Clock; readonly observe?: ((request: ObservedRequest) => void) | undefined }) {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     const startMs = deps.clock.monotonicMs()

@@ -1,4 +1,4 @@
-// Authenticates and authorises a request: from bearer token or signed link to Actor, then the role that the route requires.
+// Authenticates a request by its bearer token or signed link, and checks the role that the route requires.
 
 import type { Role } from '../../../protocol/access.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
@@ -10,13 +10,13 @@ import type { RouteAccess } from '../route.ts'
 /** Longest credential that is checked, in characters. */
 const CREDENTIAL_LENGTH_MAX = 2048
 
-/** The actor of public routes called without a credential; compare by identity, a token may have this name too. */
+/** The actor of public routes called without a credential. Compare it by identity, since a token may have the same name. */
 export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 
 /**
- * Returns the actor of a request that may use a route. `method` is the one that the request is routed by, for which a link is checked. A bearer
- * token takes precedence over a link. A wrong token is refused even on a public route, since its holder relies on it. Throws ProblemError
- * `unauthenticated`, `forbidden` or `link-expired`.
+ * Returns the actor of a request if it may use a route. `method` is the method after an override; a link is checked for it. A bearer token takes
+ * precedence over a link. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
+ * `forbidden` or `link-expired`.
  */
 export async function authenticate(authenticator: Authenticator, request: Request, method: string, access: RouteAccess): Promise<Actor> {
   const header = request.headers.get('authorization')?.trim() ?? ''

@@ -4,7 +4,7 @@
 import { createMiddleware } from 'hono/factory'
 import type { AppEnvironment } from '../environment.ts'
 
-/** Methods of all routes that pages may call. What a caller may do is decided by its credential, not by this list. */
+/** Methods of all routes that pages may call. This list grants nothing: the credential decides what a caller may do. */
 const METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
 /** Headers that a page may send: those of uploads, and those of reading content by ranges. */
 const REQUEST_HEADERS = [
@@ -32,7 +32,7 @@ const REQUEST_HEADERS = [
   'X-Request-Id',
   'X-Requested-With',
 ].join(', ')
-/** Headers that a page may read besides the safelisted ones. */
+/** Headers that a page may read in addition to the safelisted ones. */
 const ANSWER_HEADERS = [
   'Accept-Patch',
   'Accept-Ranges',
@@ -63,8 +63,8 @@ const ANSWER_HEADERS = [
 const PREFLIGHT_SECONDS = 86_400
 
 /**
- * Grants the answers of routes that are `crossOrigin` to pages of these origins (`*` for any), refusals and preflights included.
- * Credentials mode is never granted: the agent has no cookies.
+ * Lets pages of these origins (`*` for any) read the answers of routes that are `crossOrigin`, including refusals and preflights. Never allows
+ * credentials mode: the agent has no cookies.
  */
 export function crossOrigin(origins: readonly string[]) {
   return createMiddleware<AppEnvironment>(async (context, next) => {

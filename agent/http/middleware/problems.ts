@@ -5,7 +5,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { AppEnvironment } from '../environment.ts'
 
-/** Seconds after which a client may retry, by default (RFC 9110 §10.2.3). */
+/** Default of Retry-After in seconds (RFC 9110 §10.2.3). */
 const RETRY_AFTER_SECONDS = 5
 const RETRY_STATUSES: ReadonlySet<number> = new Set([423, 429, 503])
 
@@ -14,7 +14,7 @@ export function answerError(error: unknown, context: Context<AppEnvironment>): R
   const refusal = problemOf(error)
   const { requestId, log, route, pathRoutes } = context.var
   if (refusal.problem.status >= 500 && refusal.cause !== undefined) {
-    // A body that broke because its client disconnected is not a failure of the agent.
+    // A body that ended early because its client disconnected is not a failure of the agent.
     log[context.req.raw.signal.aborted ? 'info' : 'error']('request failed', { path: context.req.path, error: refusal.cause })
   }
   const document = { ...refusal.problem, instance: context.req.path, requestId }

@@ -11,7 +11,7 @@ const DEFAULT_HEADERS: readonly (readonly [string, string])[] = [
   ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox"],
 ]
 
-/** Sets the headers that a route did not set. JSON is specific to this moment and this caller, so it is not stored. */
+/** Sets the headers that a route did not set. JSON depends on the caller and the current state, so caches must not store it. */
 export function securityHeaders() {
   return createMiddleware<AppEnvironment>(async (context, next) => {
     await next()

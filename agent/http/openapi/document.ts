@@ -1,4 +1,4 @@
-// The OpenAPI 3.1 document of the interface, made from the table of routes: the schemas in it are the ones that validate.
+// Builds the OpenAPI 3.1 document of the interface from the table of routes, with the schemas that validate requests.
 
 import { problemSchema } from '../../../protocol/problems.ts'
 import type { Route } from '../route.ts'
@@ -6,7 +6,7 @@ import { jsonSchema } from './json-schema.ts'
 import { describeOperation } from './operation.ts'
 import { TAGS } from './tags.ts'
 
-/** An OpenAPI document as far as it is read by others than its viewers. */
+/** The parts of an OpenAPI document that this project reads. */
 export interface OpenApiDocument {
   readonly openapi: '3.1.0'
   readonly info: Readonly<Record<string, unknown>>
@@ -16,9 +16,9 @@ export interface OpenApiDocument {
   readonly components: Readonly<Record<string, Readonly<Record<string, unknown>>>>
 }
 
-const DESCRIPTION = `The images of one store. Times are RFC 3339 in UTC, byte counts are numbers of bytes, lists are pages (\`limit\`, \`cursor\`).
+const DESCRIPTION = `Manages the images of one store. Times are RFC 3339 in UTC, sizes and lengths are in bytes, and lists are paged (\`limit\`, \`cursor\`).
 
-Errors are problem documents (RFC 9457) with a stable \`type\`, what happened (\`detail\`) and what to do next (\`action\`). \`POST\` with \`X-HTTP-Method-Override\` runs as the method that it names, for clients behind proxies that know GET and POST only. HEAD is answered wherever GET is.`
+Errors are problem documents (RFC 9457) with a stable \`type\`, what happened (\`detail\`) and what to do next (\`action\`). \`POST\` with \`X-HTTP-Method-Override\` runs as the method in that header, for clients behind proxies that allow only GET and POST. Every path that supports GET supports HEAD.`
 
 /** Describes a table of routes. */
 export function describeRoutes(routes: readonly Route[], version: string): OpenApiDocument {
@@ -49,13 +49,13 @@ export function describeRoutes(routes: readonly Route[], version: string): OpenA
       },
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A token of the store' },
-        link: { type: 'apiKey', in: 'query', name: 'link', description: 'A signed link of POST /v1/links. A token is used when there are both.' },
+        link: { type: 'apiKey', in: 'query', name: 'link', description: 'A signed link from POST /v1/links. If a request has both, the token is used.' },
       },
     },
   }
 }
 
-/** `/v1/images/{id}` of `/v1/images/:id`. */
+/** Returns the path template of a Hono path: `/v1/images/{id}` for `/v1/images/:id`. */
 export function templateOf(path: string): string {
   return path.replaceAll(/:(\w+)(?:\{[^}]*\})?/g, '{$1}')
 }

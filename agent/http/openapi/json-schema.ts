@@ -1,16 +1,16 @@
-// JSON Schema (draft 2020-12) of what the routes validate with zod.
+// Converts the zod schemas of routes to JSON Schema (draft 2020-12).
 
 import { z } from 'zod'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-/** The schema of what comes in (`input`) or of what validation makes of it (`output`). */
+/** Returns the JSON Schema of a value before (`input`) or after (`output`) validation. */
 export function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { target: 'draft-2020-12', io, unrepresentable: 'any' })
   return rest
 }
 
-/** The members of an object's schema. */
+/** Returns the member schemas of an object schema; empty for other schemas. */
 export function propertiesOf(schema: JsonSchema): Readonly<Record<string, unknown>> {
   const { properties } = schema
   return typeof properties === 'object' && properties !== null ? { ...properties } : {}

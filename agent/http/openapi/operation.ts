@@ -1,4 +1,4 @@
-// One operation of the OpenAPI document from one route.
+// Describes one route as an operation of the OpenAPI document.
 
 import type { z } from 'zod'
 import type { Route, RouteAccess, RouteAnswer, RouteHeader } from '../route.ts'
@@ -7,7 +7,7 @@ import type { JsonSchema } from './json-schema.ts'
 import { describeProblems } from './problem-answers.ts'
 import { tagOf } from './tags.ts'
 
-/** Describes a route: who may call it, what it takes, and everything it answers. */
+/** Returns the operation of a route: its access, parameters, body and answers. */
 export function describeOperation(route: Route): Record<string, unknown> {
   const parameters = [...pathParameters(route), ...queryParameters(route.query), ...route.requestHeaders.map(headerParameter)]
   const body = bodyOf(route)
@@ -24,7 +24,7 @@ export function describeOperation(route: Route): Record<string, unknown> {
   }
 }
 
-/** `postV1ImagesIdRestore`: unique as long as method and path are. */
+/** Returns an id such as `postV1ImagesIdRestore`, which is unique because method and path are. */
 function operationId({ method, path }: Route): string {
   const words = path.split(/[^A-Za-z0-9]+/).filter(Boolean)
   return method.toLowerCase() + (words.length === 0 ? 'Root' : words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(''))
@@ -52,7 +52,7 @@ function pathParameters({ path, params }: Route): Record<string, unknown>[] {
 
 function queryParameters(query: z.ZodType | undefined): Record<string, unknown>[] {
   if (!query) return []
-  // The output tells the type behind a coercion, the input what may be left out.
+  // The output schema has the type after coercion; the input schema says which members are optional.
   const required = jsonSchema(query, 'input')['required']
   return Object.entries(propertiesOf(jsonSchema(query, 'output'))).map(([name, schema]) => ({
     name,
@@ -68,7 +68,7 @@ function headerParameter({ name, description, schema }: RouteHeader): Record<str
 
 function bodyOf({ body, bodies }: Route): Record<string, unknown> | undefined {
   if (body) {
-    // An empty body counts as an empty object: whether it is valid decides whether a body is required.
+    // An empty body is read as an empty object, so a body is required only if an empty object is invalid.
     return { required: !body.safeParse({}).success, content: { 'application/json': { schema: jsonSchema(body, 'input') } } }
   }
   const types = Object.entries(bodies)
@@ -83,7 +83,7 @@ interface ResponseObject {
 }
 type Responses = Readonly<Record<string, ResponseObject>>
 
-/** Both sets of responses; a status that is in both may answer with either. */
+/** Merges two sets of responses. A status in both sets gets both descriptions and contents. */
 function merge(problems: Responses, answers: Responses): Responses {
   const all: Record<string, ResponseObject> = { ...problems }
   for (const [status, answer] of Object.entries(answers)) {
@@ -118,7 +118,7 @@ function answerHeader({ description, schema }: RouteHeader): Record<string, unkn
   return { description, schema }
 }
 
-/** Bytes that are no text. */
+/** Returns the schema of binary content. */
 function bytesSchema(description: string): JsonSchema {
   return { type: 'string', format: 'binary', description }
 }

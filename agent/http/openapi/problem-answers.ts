@@ -1,11 +1,10 @@
-// Which problems an operation may answer with: those that follow from its access, its path and its body, and those that its
-// route names.
+// Lists the problems that an operation may answer with: those that follow from its access, path and body, and those that its route declares.
 
 import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import type { Route } from '../route.ts'
 
-/** Problems of any request: its framing, its input, the limits of the agent, its disk and its stop. */
+/** Problems that every operation may answer with. */
 const OF_ALL: readonly ProblemCode[] = [
   'malformed-request',
   'invalid-input',
@@ -22,7 +21,7 @@ interface ProblemAnswer {
   readonly content?: Readonly<Record<string, unknown>>
 }
 
-/** Answers by status, each with the codes that it stands for. */
+/** Returns the problem answers of a route by status. Each description lists the codes of that status. */
 export function describeProblems(route: Route): Readonly<Record<string, ProblemAnswer>> {
   const byStatus = new Map<number, ProblemCode[]>()
   for (const code of new Set(problemsOf(route))) {

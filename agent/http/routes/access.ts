@@ -1,4 +1,4 @@
-// Tokens and links.
+// Routes that manage tokens and create links.
 
 import { z } from 'zod'
 import { createdTokenSchema, linkSchema, newLinkSchema, newTokenSchema, tokenSchema } from '../../../protocol/access.ts'
@@ -26,7 +26,7 @@ export interface AccessRoutesDeps {
   }
 }
 
-/** Routes of /v1/tokens and /v1/links. */
+/** Returns the routes of /v1/tokens and /v1/links. */
 export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route[] {
   return [
     route({
@@ -35,7 +35,7 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       access: 'admin',
       summary: 'Lists tokens without their secrets, oldest first',
       query: pageQuerySchema,
-      answers: { 200: { description: 'One page of tokens', schema: pageSchema(tokenSchema) } },
+      answers: { 200: { description: 'A page of tokens', schema: pageSchema(tokenSchema) } },
       run: ({ query }) =>
         Response.json(
           pageOf(
@@ -49,7 +49,7 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       method: 'POST',
       path: '/v1/tokens',
       access: 'admin',
-      summary: 'Makes a token; only this answer shows its secret',
+      summary: 'Creates a token; only this answer shows its secret',
       body: newTokenSchema,
       answers: { 201: { description: 'The token and its secret', schema: createdTokenSchema } },
       run: async ({ body, actor }) => Response.json(await tokens.create(body, actor), { status: 201 }),
@@ -58,10 +58,10 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       method: 'DELETE',
       path: '/v1/tokens/:id',
       access: 'admin',
-      summary: 'Ends a token, and the links made with it',
+      summary: 'Deletes a token; the links that it created become invalid',
       problems: ['conflict'],
       params: z.object({ id: z.string().max(64) }),
-      answers: { 204: { description: 'The token has ended' } },
+      answers: { 204: { description: 'The token was deleted' } },
       run({ params, actor }) {
         tokens.remove(params.id, actor)
         return new Response(null, { status: 204 })
@@ -71,7 +71,7 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       method: 'POST',
       path: '/v1/links',
       access: 'uploader',
-      summary: 'Makes a signed link to send one image or to fetch one, without a token',
+      summary: 'Creates a signed link that allows one upload, or the download of one image, without a token',
       problems: ['not-found'],
       body: newLinkSchema,
       answers: { 201: { description: 'The link', schema: linkSchema } },

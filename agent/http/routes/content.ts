@@ -1,5 +1,5 @@
-// Content of images: the bytes by range, with strong validators. Bytes are verified before they are sent. A slice that cannot be read
-// breaks the connection, so that wrong or short content never looks complete.
+// Routes of the content and the manifest of images, with ranges and strong validators. Bytes are verified before they are sent. If a slice cannot be
+// read, the connection breaks, so that the client notices that the content is incomplete.
 
 import { z } from 'zod'
 import { formatDigestField } from '../../../protocol/digest.ts'
@@ -22,15 +22,15 @@ import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
 
-/** A body up to this length is sent at once, with its length and without waiting for a turn. */
+/** Longest body in bytes that is sent in one piece, without waiting for a turn. */
 export const SMALL_BODY_MAX = 1024 * 1024
 
-/** What these routes need from the catalogue. */
+/** The parts of the catalogue that these routes use. */
 export interface ContentImages {
   need(idOrName: string): Image
-  /** Opens the manifest to read the content. Its slices are kept until it is disposed. */
+  /** Opens the manifest of an image. Its slices are pinned until it is disposed. */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
-  /** Returns the SHA-256 of the whole file, if it was computed from the bytes. */
+  /** Returns the SHA-256 of the complete file; null until it has been computed from the bytes. */
   verifiedDigest(id: string): Digest | null
   markDamaged(roots: readonly string[], reason: string): Promise<void>
 }
@@ -47,7 +47,7 @@ const paramsSchema = z.object({ id: z.string().min(1).max(255) })
 /** Returns the routes of the content and of the manifest. */
 export function contentRoutes(deps: ContentDeps): Route[] {
   const answers = {
-    200: { description: 'The whole content', mediaType: 'application/octet-stream', headers: CONTENT_HEADERS },
+    200: { description: 'The complete content', mediaType: 'application/octet-stream', headers: CONTENT_HEADERS },
     206: { description: 'One range of the content', mediaType: 'application/octet-stream', headers: [...CONTENT_HEADERS, CONTENT_RANGE] },
     304: { description: 'The content has not changed', headers: CONTENT_HEADERS },
   }
@@ -61,7 +61,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   } as const
   return [
     route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
-    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),
+    route({ ...content, method: 'HEAD', summary: 'Shows the length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),
     route({
       method: 'GET',
       path: '/v1/images/:id/manifest',
@@ -82,7 +82,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   ]
 }
 
-/** The head of an answer to GET or HEAD, with the headers of the whole content. */
+/** The head of an answer to GET or HEAD, with the headers of the complete content. */
 interface ContentHead {
   readonly image: Image
   readonly validators: Validators
@@ -95,7 +95,7 @@ function headOf({ images }: ContentDeps, { request, params, actor }: RouteContex
   const validators = validatorsOf(image)
   const outcome = evaluateConditions(request.headers, validators)
   if (outcome === 'failed')
-    throw problem('precondition-failed', `The content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
+    throw problem('precondition-failed', `The ETag of the content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
   return { image, validators, headers: headersOf(image, validators, images.verifiedDigest(image.id)), isNotModified: outcome === 'not-modified' }
 }
 
@@ -122,12 +122,12 @@ async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string
   const { start, end } = range.kind === 'part' ? range : { start: 0, end: image.length }
   if (range.kind === 'part') headers.set('Content-Range', `bytes ${start}-${end - 1}/${image.length}`)
   const body = await bodyOf(deps, context, image, { start, end })
-  // Also set for a stream: the agent's server sends it; Bun's own server would send chunks.
+  // Set for streams too: the agent's server sends it, while Bun's own server would send chunks.
   headers.set('Content-Length', String(end - start))
   return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
 }
 
-/** Sends a manifest: a long one block by block as the client reads it, within turns of the gate like content. */
+/** Sends a manifest. Sends a long manifest block by block as the client reads it, within turns of the gate. */
 async function sendManifest(
   { images, downloads }: ContentDeps,
   context: RouteContext<{ id: string }>,
@@ -149,7 +149,7 @@ async function sendManifest(
     key: actor.name,
     signal: request.signal,
     ended: () => content[Symbol.dispose](),
-    failed: async (error) => log.error('a manifest could not be sent', { image: image.id, error }),
+    failed: async (error) => log.error('failed to send a manifest', { image: image.id, error }),
     async *open(signal) {
       for await (const piece of manifest.pieces(position)) {
         signal.throwIfAborted()
@@ -181,7 +181,7 @@ function headersOf(image: Image, { etag, lastModifiedMs }: Validators, digest: D
     'Accept-Ranges': 'bytes',
     'Content-Type': imageContentType(image.format),
     'Content-Disposition': formatDisposition(imageFileName(image.name, image.format)),
-    // A proxy that transformed the bytes would break their digest.
+    // no-transform: the digest would not match bytes that a proxy has transformed.
     'Cache-Control': 'private, no-cache, no-transform',
   })
   if (digest !== null) headers.set('Repr-Digest', formatDigestField(digest))
@@ -199,7 +199,7 @@ async function bodyOf(
   const content = await images.open(image.id)
   const { manifest } = content
   const failed = async (error: unknown): Promise<void> => {
-    log.error('the content of an image could not be sent', { image: image.id, error })
+    log.error('failed to send the content of an image', { image: image.id, error })
     if (error instanceof SliceUnreadable) await images.markDamaged([`image ${image.id}`], `${error.message}. Sync the image again from a store that has it.`)
   }
   if (end - start <= SMALL_BODY_MAX) {

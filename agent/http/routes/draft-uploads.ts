@@ -27,8 +27,8 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
   const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
     new Response(null, { status, headers: { ...draftHeaders(request), ...headers } })
 
-  /** Runs a request, and gives a refusal the type of the draft. */
-  const inDraftWords = async (actor: Actor, run: () => Promise<Response>): Promise<Response> => {
+  /** Runs a request, and converts a problem to the type that the draft defines. */
+  const withDraftProblems = async (actor: Actor, run: () => Promise<Response>): Promise<Response> => {
     try {
       return await run()
     } catch (error) {
@@ -71,7 +71,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
     const view = await uploads.append(id, { actor, offset, body: readDraftBody(request, readComplete(request) ?? false) })
     const headers = draftStateHeaders(view, limit(actor), clock.nowMs())
-    // The rest of a body that was ended is not read, so its connection cannot carry another request.
+    // The rest of a body that was ended early is not read, so its connection cannot carry another request.
     return answer(request, 204, view.isShort ? { ...headers, Connection: 'close' } : headers)
   }
 
@@ -81,10 +81,10 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
   }
 
   return {
-    create: (context) => inDraftWords(context.actor, () => create(context)),
-    show: (context, id) => inDraftWords(context.actor, () => show(context, id)),
-    append: (context, id) => inDraftWords(context.actor, () => append(context, id)),
-    remove: (context, id) => inDraftWords(context.actor, () => remove(context, id)),
+    create: (context) => withDraftProblems(context.actor, () => create(context)),
+    show: (context, id) => withDraftProblems(context.actor, () => show(context, id)),
+    append: (context, id) => withDraftProblems(context.actor, () => append(context, id)),
+    remove: (context, id) => withDraftProblems(context.actor, () => remove(context, id)),
   }
 }
 

@@ -1,4 +1,4 @@
-// Events: a JSON page, or a stream of server-sent events that goes on where the client left it.
+// The route of events: a JSON page, or a stream of server-sent events that a client can resume.
 
 import { z } from 'zod'
 import { eventSchema, severitySchema } from '../../../protocol/event.ts'
@@ -10,18 +10,18 @@ import type { EventFilter, EventLog } from '../../contract/work.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** Most streams at the same time, in total and of one token. */
+/** Most concurrent streams, in total and for one token. */
 export const STREAMS_MAX = 100
 export const STREAMS_PER_TOKEN_MAX = 10
-/** How often a stream is checked, in milliseconds. */
+/** Interval at which a stream is checked, in milliseconds. */
 const LOOK_MS = 5000
-/** A stream whose client reads nothing for this long is closed, in milliseconds. */
+/** Time after which a stream is closed if its client reads nothing, in milliseconds. */
 export const UNREAD_MS_MAX = 60_000
-/** A stream is always closed after this time, in milliseconds; its client reconnects and misses nothing (Last-Event-ID). */
+/** Longest time a stream stays open, in milliseconds. Its client reconnects with Last-Event-ID and misses no event. */
 export const STREAM_MS_MAX = 3_600_000
 /** Most events sent in one piece. A slow client keeps at most two pieces in memory; the rest stays in the log. */
 const BATCH_MAX = 100
-/** A comment is sent after this silence in milliseconds, so that neither end considers the connection dead. */
+/** Time without an event after which a comment is sent, in milliseconds, so that neither end considers the connection dead. */
 const HEARTBEAT_MS = 15_000
 /** Milliseconds after which a browser reconnects. */
 const RECONNECT_MS = 3000
@@ -39,7 +39,7 @@ export interface EventRoutesDeps {
   readonly clock: Clock
   /** Ends the streams when the agent stops. */
   readonly stopping: AbortSignal
-  /** Whether a token is still valid: a stream ends with its token. */
+  /** Whether a token is still valid: a stream ends when its token expires or is deleted. */
   readonly isTokenValid: (tokenId: string) => boolean
 }
 
@@ -53,9 +53,9 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
       path: '/v1/events',
       access: 'viewer',
       summary:
-        'Lists events, newest first; with `since` those after that id, oldest first. With Accept: text/event-stream a stream of new ones, after Last-Event-ID or `since` where given',
+        'Lists events, newest first; with `since`, lists the events after that id, oldest first. With Accept: text/event-stream, streams new events, starting after Last-Event-ID or `since`',
       query: querySchema,
-      answers: { 200: { description: 'One page of events, or the stream', schema: pageSchema(eventSchema), streams: ['text/event-stream'] } },
+      answers: { 200: { description: 'A page of events, or the stream', schema: pageSchema(eventSchema), streams: ['text/event-stream'] } },
       run({ request, query, actor }) {
         const { since, limit, cursor, ...filter } = query
         if (!acceptsStream(request)) {
@@ -83,7 +83,7 @@ function acceptsStream(request: Request): boolean {
   return (request.headers.get('accept') ?? '').toLowerCase().includes('text/event-stream')
 }
 
-/** Returns the id after which a stream begins. An id beyond the newest belongs to a log that was lost: then every event is new. */
+/** Returns the id after which a stream begins. An id beyond the newest belongs to an event log that was lost, so the stream begins with the first event. */
 function startOf(given: string | undefined, events: EventLog): string {
   if (given === undefined || given === '') return events.latestId()
   const id = eventIdSchema.safeParse(given)
@@ -123,17 +123,17 @@ interface EventStream {
   readonly gone: AbortSignal
   /** Whether the client may still read. */
   readonly isValid: () => boolean
-  /** Called once when the stream has ended in any way. */
+  /** Called once when the stream ends or is cancelled. */
   readonly onEnd: () => void
 }
 
-/** Returns the stream. It reads the log when the client has room, so that nothing accumulates for a slow client. */
+/** Returns the stream. It reads the event log only when the client has read the previous piece, so that nothing accumulates for a slow client. */
 function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, from, gone, isValid, onEnd }: EventStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const end = new AbortController()
   const startMs = clock.monotonicMs()
   const feed = createFeed({ events, clock, filter, from, end: end.signal })
-  /** Since when a piece waits for the client to read it. */
+  /** Time since which a piece waits for the client to read it. */
   let unreadMs: number | undefined
   let output: ReadableStreamDefaultController<Uint8Array> | undefined
   const finish = (): void => {
@@ -165,7 +165,7 @@ function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, fr
       send(controller, `retry: ${RECONNECT_MS}\n\n`)
     },
     async pull(controller) {
-      // The client has read what was sent.
+      // The client has read the previous piece.
       unreadMs = undefined
       const text = await feed.next()
       if (text === undefined) controller.close()
@@ -195,13 +195,13 @@ function createFeed({ events, clock, filter, from, end }: FeedDeps): Feed {
         if (end.aborted) return undefined
         const latest = events.latestId()
         const batch = events.after(cursor, { ...filter, limit: BATCH_MAX })
-        // Events that the filter excludes need not be read again.
+        // Skips the events that the filter excludes.
         cursor = batch.length === BATCH_MAX ? (batch.at(-1)?.id ?? latest) : latest
         if (batch.length > 0) return batch.map(formatEvent).join('')
         const silence = new AbortController()
         const outcome = await Promise.race([
           new Promise<'event'>((resolve) => (wake = () => resolve('event'))),
-          // Aborted when an event arrived first: then the outcome of the sleep is not used.
+          // Rejects when an event arrives first; the result is not used then.
           clock.sleep(HEARTBEAT_MS, silence.signal).then(
             () => 'silence' as const,
             () => 'event' as const,

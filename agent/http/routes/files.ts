@@ -1,5 +1,5 @@
-// The mount path as it is: folders as lists, files as downloads. The files contain every image of the store in pieces, so only operators
-// read them. Every token sees their names, except for those of work in progress.
+// Routes that list folders and send files of the mount path. The files contain the slices of every image, so only operators may read them. Every
+// token may list names, except those of work in progress.
 
 import { z } from 'zod'
 import { fileSchema } from '../../../protocol/file.ts'
@@ -15,17 +15,17 @@ import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 
-/** A body up to this length is sent in one piece. */
+/** Longest body in bytes that is sent in one piece. */
 const SMALL_BODY_MAX = 1024 * 1024
 
-/** Folders whose entries are ids of uploads and syncs in progress, which only their owners may know. */
+/** Folders whose entries are ids of uploads and syncs in progress, which other clients must not see. */
 const PRIVATE_FOLDERS = ['uploads', 'sync']
 
-/** The form of a relative path, for the OpenAPI document; a path that leaves the mount path gets a more specific problem. */
+/** The pattern of a relative path, for the OpenAPI document only: parseRelativePath returns a more specific problem. */
 const PATH = { pattern: String.raw`^(?:/|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\u0000]*)$` }
 const pathSchema = z.string().meta(PATH)
 
-/** Routes below /v1/files. */
+/** Returns the routes below /v1/files. */
 export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
   const openAndAnswer = async ({ request, query, log }: RouteContext<unknown, { path: string }>, isHead: boolean): Promise<Response> => {
     const file = await openInTime(files, query.path, clock)
@@ -42,7 +42,7 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
     query: z.object({ path: pathSchema }),
     problems: ['not-found', 'outside-mount-path', 'precondition-failed', 'range-not-satisfiable'],
     answers: {
-      200: { description: 'The whole file', mediaType: 'application/octet-stream' },
+      200: { description: 'The complete file', mediaType: 'application/octet-stream' },
       206: { description: 'One range of the file', mediaType: 'application/octet-stream' },
       304: { description: 'The file has not changed' },
     },
@@ -52,19 +52,24 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       method: 'GET',
       path: '/v1/files',
       access: 'viewer',
-      summary: 'Lists a folder of the mount path as it is on disk, by name; the folders uploads and sync for operators only',
+      summary: 'Lists a folder of the mount path, sorted by name; only operators may list the folders uploads and sync',
       query: pageQuerySchema.extend({ path: pathSchema.default('') }),
       problems: ['not-found', 'outside-mount-path'],
-      answers: { 200: { description: 'One page of files', schema: pageSchema(fileSchema) } },
+      answers: { 200: { description: 'A page of files', schema: pageSchema(fileSchema) } },
       run: async ({ query: { path, ...page }, actor }) =>
         Response.json(await withinDeadline(clock, files.list(path, { ...page, withheld: roleIncludes(actor.role, 'operator') ? [] : PRIVATE_FOLDERS }))),
     }),
-    route({ ...content, method: 'GET', summary: 'Sends a file of the mount path as it is on disk', run: (context) => openAndAnswer(context, false) }),
-    route({ ...content, method: 'HEAD', summary: 'Shows length and validators of a file of the mount path', run: (context) => openAndAnswer(context, true) }),
+    route({ ...content, method: 'GET', summary: 'Sends a file of the mount path', run: (context) => openAndAnswer(context, false) }),
+    route({
+      ...content,
+      method: 'HEAD',
+      summary: 'Shows the length and validators of a file of the mount path',
+      run: (context) => openAndAnswer(context, true),
+    }),
   ]
 }
 
-/** Opens a file within the deadline. One that opens later is closed at once. */
+/** Opens a file within the deadline. Closes a file that opens later. */
 async function openInTime(files: FileBrowser, path: string, clock: Clock): Promise<BrowsedFile> {
   const opening = files.open(path)
   let isLate = false
@@ -80,7 +85,7 @@ async function openInTime(files: FileBrowser, path: string, clock: Clock): Promi
   }
 }
 
-/** Returns the answer, which owns the file: it is closed when the body has ended in any way. */
+/** Returns the answer, which owns the file and closes it when the body ends or is cancelled. */
 async function answerFile(request: Request, isHead: boolean, file: BrowsedFile, log: Log): Promise<Response> {
   const validators = { etag: file.etag, lastModifiedMs: file.modifiedMs }
   const headers = new Headers({
@@ -93,7 +98,7 @@ async function answerFile(request: Request, isHead: boolean, file: BrowsedFile, 
   })
   switch (evaluateConditions(request.headers, validators)) {
     case 'failed':
-      throw problem('precondition-failed', `The file is ${file.etag}.`, {}, { headers: { ETag: file.etag } })
+      throw problem('precondition-failed', `The ETag of the file is ${file.etag}.`, {}, { headers: { ETag: file.etag } })
     case 'not-modified':
       await file[Symbol.asyncDispose]()
       return new Response(null, { status: 304, headers })
@@ -125,7 +130,7 @@ async function readWhole(file: BrowsedFile, start: number, end: number): Promise
   return body
 }
 
-/** Returns the bytes of a file. One that cannot be read up to its announced length breaks the stream. */
+/** Returns a stream of the bytes of a file. The stream fails if the file cannot be read up to its announced length. */
 function streamFile(file: BrowsedFile, start: number, end: number, log: Log): ReadableStream<Uint8Array> {
   const pieces = file.read(start, end)
   return new ReadableStream<Uint8Array>(
@@ -140,7 +145,7 @@ function streamFile(file: BrowsedFile, start: number, end: number, log: Log): Re
           await file[Symbol.asyncDispose]()
           controller.close()
         } catch (error) {
-          log.error('a file could not be sent to its end', { error })
+          log.error('failed to send a file', { error })
           await file[Symbol.asyncDispose]()
           controller.error(error)
         }

@@ -1,4 +1,4 @@
-// Health: the state for everybody, the checks for callers with a token.
+// The route of health: every client sees the state, clients with a token also see the checks.
 
 import { healthSchema } from '../../../protocol/health.ts'
 import type { HealthBoard } from '../../contract/health.ts'
@@ -6,17 +6,17 @@ import { ANONYMOUS } from '../middleware/authenticate.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** The route of /v1/health. */
+/** Returns the route of /v1/health. */
 export function healthRoutes({ health }: { readonly health: Pick<HealthBoard, 'current'> }): Route[] {
   return [
     route({
       method: 'GET',
       path: '/v1/health',
       access: 'public',
-      summary: 'State of the store; with a token also every check',
+      summary: 'Shows the state of the store; with a token, also every check',
       answers: {
-        200: { description: 'It runs, perhaps degraded', schema: healthSchema },
-        503: { description: 'It cannot do its work; the body is the same', schema: healthSchema },
+        200: { description: 'The store is running, possibly degraded', schema: healthSchema },
+        503: { description: 'The store cannot do its work; the body has the same schema', schema: healthSchema },
       },
       async run({ actor }) {
         const found = await health.current()

@@ -1,4 +1,4 @@
-// Images: list, show, change, delete, restore, and who uses them.
+// Routes that list, show, change, delete and restore images, and manage their bindings and grants.
 
 import { z } from 'zod'
 import { imageCursorSchema, imageFilterSchema, imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
@@ -11,7 +11,7 @@ import type { MountFault } from '../reachable-images.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** What these routes need of the catalogue. `actor` is shown in events. */
+/** The parts of the catalogue that these routes use. `actor` is shown in events. */
 export interface ImagesDeps {
   readonly images: {
     list(filter: ImageFilter, page: PageQuery): Page<Image>
@@ -35,16 +35,16 @@ const listSchema = pageQuerySchema.extend({ ...imageFilterSchema.shape, cursor: 
 const deleteSchema = z.object({ permanent: z.enum(['true', 'false']).default('false') })
 const shown = { 200: { description: 'The image', schema: imageSchema } }
 
-/** Routes below /v1/images without the bytes. `{id}` may be a name that only one image has. */
+/** Returns the routes below /v1/images, except for content and manifest. `{id}` may be a name that only one image has. */
 export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
   return [
     route({
       method: 'GET',
       path: '/v1/images',
       access: 'viewer',
-      summary: 'Lists images, newest first; the recycle bin with status=deleted',
+      summary: 'Lists images, newest first; with status=deleted, lists the recycle bin',
       query: listSchema,
-      answers: { 200: { description: 'One page of images', schema: pageSchema(imageSchema) } },
+      answers: { 200: { description: 'A page of images', schema: pageSchema(imageSchema) } },
       async run({ query: { limit, cursor, ...filter } }) {
         const reachable = await reachableImages(images, mountFault)
         return answerPage((count) => reachable.list(filter, { limit: count, cursor }), limit)
@@ -64,7 +64,7 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
       method: 'PATCH',
       path: '/v1/images/:id',
       access: 'operator',
-      summary: 'Changes what is said of an image; its bytes never change',
+      summary: 'Changes the description of an image; its bytes never change',
       problems: ['conflict', 'wrong-status', 'limit-reached'],
       params: idSchema,
       body: imagePatchSchema,
@@ -75,11 +75,11 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
       method: 'DELETE',
       path: '/v1/images/:id',
       access: 'operator',
-      summary: 'Deletes an image: into the recycle bin, or at once where the store or `permanent` says so',
+      summary: 'Moves an image to the recycle bin, or deletes it for good if the store or `permanent` says so',
       problems: ['conflict', 'wrong-status', 'image-bound', 'image-protected'],
       params: idSchema,
       query: deleteSchema,
-      answers: { 200: { description: 'The image in the recycle bin', schema: imageSchema }, 204: { description: 'The image is gone' } },
+      answers: { 200: { description: 'The image in the recycle bin', schema: imageSchema }, 204: { description: 'The image was deleted for good' } },
       async run({ params, query, actor }) {
         const image = await images.delete(images.need(params.id).id, actor.name, { permanent: query.permanent === 'true' })
         return image ? Response.json(image) : new Response(null, { status: 204 })
@@ -89,7 +89,7 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
       method: 'POST',
       path: '/v1/images/:id/restore',
       access: 'operator',
-      summary: 'Takes an image out of the recycle bin',
+      summary: 'Restores an image from the recycle bin',
       problems: ['conflict', 'wrong-status', 'store-disabled', 'limit-reached'],
       params: idSchema,
       answers: shown,
@@ -118,13 +118,13 @@ function memberRoutes(images: ImagesDeps['images']): Route[] {
     route({
       ...binding,
       method: 'PUT',
-      summary: 'Notes that an instance uses the image, which keeps it from being deleted',
+      summary: 'Binds the image to an instance, which prevents its deletion',
       run: async ({ params, actor }) => Response.json(await images.bind(images.need(params.id).id, params.instance, actor.name)),
     }),
     route({
       ...binding,
       method: 'DELETE',
-      summary: 'Notes that an instance no longer uses the image',
+      summary: 'Removes the binding of the image to an instance',
       run: async ({ params, actor }) => Response.json(await images.unbind(images.need(params.id).id, params.instance, actor.name)),
     }),
     route({
@@ -136,7 +136,7 @@ function memberRoutes(images: ImagesDeps['images']): Route[] {
     route({
       ...grant,
       method: 'DELETE',
-      summary: 'Takes the image from a user or group',
+      summary: 'Revokes the grant of the image to a user or group',
       run: async ({ params, actor }) => Response.json(await images.revoke(images.need(params.id).id, params.subject, actor.name)),
     }),
   ]

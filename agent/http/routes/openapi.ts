@@ -1,4 +1,4 @@
-// The OpenAPI document of the interface.
+// The route of the OpenAPI document.
 
 import { describeRoutes } from '../openapi/document.ts'
 import type { OpenApiDocument } from '../openapi/document.ts'
@@ -7,11 +7,11 @@ import type { Route } from '../route.ts'
 
 export interface OpenApiRoutesDeps {
   readonly version: string
-  /** Returns the whole table, including this route. Called for the first request. */
+  /** Returns all routes, including this one. Called at the first request. */
   readonly routes: () => readonly Route[]
 }
 
-/** The route of /v1/openapi.json. */
+/** Returns the route of /v1/openapi.json. */
 export function openApiRoutes({ version, routes }: OpenApiRoutesDeps): Route[] {
   let made: OpenApiDocument | undefined
   return [

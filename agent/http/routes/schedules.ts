@@ -1,4 +1,4 @@
-// Schedules: their next run, changes, and runs on request.
+// Routes that list, change and run schedules.
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
@@ -13,7 +13,7 @@ import type { Route } from '../route.ts'
 
 const nameSchema = z.object({ name: z.string().max(64) })
 
-/** Routes below /v1/schedules. */
+/** Returns the routes below /v1/schedules. */
 export function scheduleRoutes({ schedules }: { readonly schedules: ScheduleBoard }): Route[] {
   return [
     route({
@@ -22,7 +22,7 @@ export function scheduleRoutes({ schedules }: { readonly schedules: ScheduleBoar
       access: 'viewer',
       summary: 'Lists schedules with their last and next run',
       query: pageQuerySchema,
-      answers: { 200: { description: 'One page of schedules', schema: pageSchema(scheduleSchema) } },
+      answers: { 200: { description: 'A page of schedules', schema: pageSchema(scheduleSchema) } },
       run: ({ query }) =>
         Response.json(
           pageOf(
@@ -48,7 +48,7 @@ export function scheduleRoutes({ schedules }: { readonly schedules: ScheduleBoar
       access: 'operator',
       summary: 'Runs a schedule now',
       params: nameSchema,
-      answers: { 202: { description: 'Its task, or the one that is under way', schema: taskSchema } },
+      answers: { 202: { description: 'The new task, or the task that is already in progress', schema: taskSchema } },
       run: async ({ params, actor }) => Response.json(await schedules.run(parseName(params.name), actor.name), { status: 202 }),
     }),
   ]

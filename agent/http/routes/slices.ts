@@ -1,5 +1,5 @@
-// Slices for other stores, and for clients that send only missing ones: which slices the caller must send, and their bytes. Slices that the
-// caller neither may read nor brought itself look as if they were not stored.
+// Routes for other stores and for delta uploads: they list the slices that the caller must send, and send stored slices. A slice that the caller may
+// not read and has not uploaded itself is treated as if it were not stored.
 
 import { joinBytes } from '../../../protocol/bytes.ts'
 import { digestBytes } from '../../../protocol/digest.ts'
@@ -27,13 +27,13 @@ export interface SlicesDeps {
   readonly clock: Pick<Clock, 'sleep'>
 }
 
-/** Frames are gathered into pieces of at least this many bytes: few long pieces are sent faster than many short ones. */
+/** Frames are joined into pieces of at least this many bytes: a few long pieces are sent faster than many short ones. */
 const PIECE_BYTES = 512 * 1024
 /** Longest list of digests in bytes: 4,096 digests of 75 characters in JSON with line breaks take 330 kB. */
 const SLICE_LIST_BYTES_MAX = 512 * 1024
-/** Slices that are looked up before other work runs: each may read the index, which blocks the event loop. */
+/** Most slices that are looked up before other work can run: each lookup may read the index, which blocks the event loop. */
 const LOOKUPS_MAX = 256
-/** Missing slices that the detail of a problem names. */
+/** Most missing slices that a problem lists. */
 const NAMED_MAX = 10
 
 /** Returns the routes POST /v1/slices/missing and /v1/slices/fetch. */
@@ -44,10 +44,10 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
       method: 'POST',
       path: '/v1/slices/missing',
       access: 'viewer',
-      summary: 'Lists which of some slices the caller must send: those that no image it may read and no upload of its own names',
+      summary: 'Returns the slices of a list that the caller must send: those that neither an image that it may read nor one of its own uploads contains',
       body: sliceListSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
-      answers: { 200: { description: 'Those that are missing', schema: missingSlicesSchema } },
+      answers: { 200: { description: 'The missing slices', schema: missingSlicesSchema } },
       async run({ body, actor, request }) {
         const digests = rawDigests(body)
         const hidden = await visibility.view(actor).hidden(digests, request.signal)
@@ -59,11 +59,12 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
       method: 'POST',
       path: '/v1/slices/fetch',
       access: 'viewer',
-      summary: 'Sends slices as they are stored, in the order asked for, if an image that the caller may read or an upload of its own names them',
+      summary:
+        'Sends slices as they are stored, in the order of the request. Each slice must be part of an image that the caller may read or of one of its own uploads',
       problems: ['not-found', 'data-corrupt'],
       body: fetchSlicesSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
-      answers: { 200: { description: 'Frames of slices, ended by an end frame', mediaType: SLICES_MEDIA_TYPE } },
+      answers: { 200: { description: 'Frames of slices, followed by an end frame', mediaType: SLICES_MEDIA_TYPE } },
       async run({ body, request, actor, log }) {
         const digests = rawDigests(body)
         const hidden = await visibility.view(actor).hiddenExactly(digests, { imageId: body.image, signal: request.signal })
@@ -78,7 +79,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
           signal: request.signal,
           ...frameSource(slices, digests),
           ended: () => {},
-          failed: async (error) => log.error('slices could not be sent', { error }),
+          failed: async (error) => log.error('failed to send slices', { error }),
         })
         return new Response(stream, { headers: { 'Content-Type': SLICES_MEDIA_TYPE, 'Cache-Control': 'no-store' } })
       },
@@ -87,8 +88,8 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
 }
 
 /**
- * Returns the indexes of the slices that the caller does not get: hidden ones that it did not bring itself, and those that the store does not
- * have. Only visible slices are looked up, so that a hidden slice takes the same time as one that is not stored.
+ * Returns the indexes of the slices that the caller does not get: hidden slices that it did not upload itself, and slices that the store does not
+ * have. Looks up visible slices only, so that a hidden slice takes the same time as one that is not stored.
  */
 async function withoutOwn(
   { slices, ownSlices, clock }: SlicesDeps,
@@ -110,7 +111,7 @@ async function withoutOwn(
   return [...digests.keys()].filter((i) => missing.has(i))
 }
 
-/** Creates a source of the frames that were not sent yet, and of the end frame. */
+/** Creates a source of the frames that have not been sent yet and of the end frame. */
 function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[]): Pick<PacedStream, 'open' | 'isWhole'> {
   let sent = 0
   let isWhole = false
@@ -128,7 +129,7 @@ function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[
         parts = []
         length = 0
       }
-      if (sent + parts.length / 2 !== digests.length) throw new Error(`of ${digests.length} slices not all were read`)
+      if (sent + parts.length / 2 !== digests.length) throw new Error(`read ${sent + parts.length / 2} of ${digests.length} slices`)
       isWhole = true
       yield joinBytes([...parts, encodeEndFrame()])
     },
@@ -136,6 +137,6 @@ function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[
 }
 
 function rawDigests(list: SliceList): Uint8Array[] {
-  // The schema has verified the digests.
+  // The schema has validated the digests.
   return list.digests.map((digest) => digestBytes(digest as Digest))
 }

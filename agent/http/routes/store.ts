@@ -1,4 +1,4 @@
-// The store as a whole: its state, its settings, and what operators do with it.
+// Routes that show the store, change its settings, check its mount path and clean it up.
 
 import { problem } from '../../../protocol/problems.ts'
 import { cleanupSchema, disableStoreSchema, storePatchSchema, storeSchema } from '../../../protocol/store.ts'
@@ -16,7 +16,7 @@ import { withinDeadline } from '../deadline.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
-/** How long the file system may take to report its space, in milliseconds. */
+/** How long the answer waits for the file system to report its space, in milliseconds. */
 const SPACE_MS_MAX = 2000
 
 export interface StoreRoutesDeps {
@@ -24,11 +24,11 @@ export interface StoreRoutesDeps {
   readonly emit: EmitEvent
   readonly settings: StoreSettings
   readonly health: Pick<HealthBoard, 'refresh'>
-  /** What does not change while the agent runs. */
+  /** Members that do not change while the agent runs. */
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer' | 'retention'>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
-  /** Counts images by status, and the bytes of all that are kept. */
+  /** Counts images by status, and the bytes of all images, including those in the recycle bin. */
   readonly images: () => Promise<Store['images'] & { readonly imageBytes: number }>
   readonly uploadsActive: () => number
   /** Starts the task that prunes the recycle bin and then runs gc. */
@@ -58,7 +58,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
     route({
       ...change,
       path: '/v1/store/enable',
-      summary: 'Lets the store accept new images and uploads again',
+      summary: 'Enables the store: it accepts new images and uploads again',
       run({ actor }) {
         enable(deps, actor)
         return show()
@@ -67,7 +67,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
     route({
       ...change,
       path: '/v1/store/disable',
-      summary: 'Refuses new images and uploads; existing images stay readable',
+      summary: 'Disables the store: it refuses new images and uploads, and existing images stay readable',
       body: disableStoreSchema,
       run({ body, actor }) {
         disable(deps, actor, body.reason)
@@ -107,7 +107,7 @@ function disable(deps: StoreRoutesDeps, actor: Actor, reason: string): void {
   deps.emit({ ...eventOf(deps, actor), type: 'store.disabled', severity: 'warning', message: `${actor.name} disabled the store${why}.`, details: { reason } })
 }
 
-/** Throws ProblemError `store-unavailable` when the mount path still fails. */
+/** Checks the mount path. Throws ProblemError `store-unavailable` when it fails. */
 async function reconnect({ health }: StoreRoutesDeps): Promise<void> {
   const { checks } = await health.refresh()
   const failed = checks.find((check) => check.name === 'mount-path' && check.state === 'failed')

@@ -1,4 +1,4 @@
-// Sync: starts to copy images from another store to this one.
+// The route that starts a sync: copies images from another store to this one.
 
 import { syncRequestSchema } from '../../../protocol/sync.ts'
 import type { SyncRequest } from '../../../protocol/sync.ts'
@@ -16,18 +16,18 @@ export interface SyncRoutesDeps {
   readonly gate: StoreGate
 }
 
-/** POST /v1/sync. */
+/** Returns the route POST /v1/sync. */
 export function syncRoutes({ sync, gate }: SyncRoutesDeps): Route[] {
   return [
     route({
       method: 'POST',
       path: '/v1/sync',
       access: 'operator',
-      summary: 'Copies images from another store to this one; only slices that are missing here travel',
+      summary: 'Copies images from another store to this one; only missing slices are transferred',
       problems: ['store-disabled'],
       body: syncRequestSchema,
       bodyLengthMax: SYNC_REQUEST_BYTES_MAX,
-      answers: { 202: { description: 'The task that copies', schema: taskSchema } },
+      answers: { 202: { description: 'The task that copies the images', schema: taskSchema } },
       async run({ body, actor }) {
         gate.requireEnabled()
         const task = await sync.start(body, actor.name)

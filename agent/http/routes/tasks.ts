@@ -1,4 +1,4 @@
-// Tasks: their state and progress, cancel and retry.
+// Routes that list, show, cancel and retry tasks.
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
@@ -10,11 +10,11 @@ import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
-/** Tasks are listed by their numbers, the newest first. */
+/** Tasks are listed by sequence number, newest first. */
 const cursorSchema = z.string().regex(/^\d{1,15}$/, 'must be the next of an earlier page')
 const filterSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
 
-/** Routes below /v1/tasks. */
+/** Returns the routes below /v1/tasks. */
 export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
   return [
     route({
@@ -23,7 +23,7 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       access: 'viewer',
       summary: 'Lists tasks, newest first',
       query: filterSchema,
-      answers: { 200: { description: 'One page of tasks', schema: pageSchema(taskSchema) } },
+      answers: { 200: { description: 'A page of tasks', schema: pageSchema(taskSchema) } },
       run: ({ query }) => answerPage((limit) => tasks.list({ ...query, limit }), query.limit),
     }),
     route({
@@ -46,14 +46,14 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       summary: 'Asks a task to stop',
       problems: ['wrong-status', 'conflict'],
       params: idSchema,
-      answers: { 202: { description: 'The task, which stops as soon as it can', schema: taskSchema } },
+      answers: { 202: { description: 'The task, which stops as soon as possible', schema: taskSchema } },
       run: ({ params, actor }) => Response.json(tasks.cancel(params.id, actor.name), { status: 202 }),
     }),
     route({
       method: 'POST',
       path: '/v1/tasks/:id/retry',
       access: 'operator',
-      summary: 'Runs a failed or cancelled task again, under the same id',
+      summary: 'Runs a failed or cancelled task again under the same id',
       problems: ['wrong-status', 'conflict'],
       params: idSchema,
       answers: { 202: { description: 'The task, queued again', schema: taskSchema } },

@@ -40,11 +40,11 @@ export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
       const offset = byteCount(request, 'Upload-Offset')
       if (offset === undefined) throw problem('invalid-input', 'The request has no Upload-Offset header.')
       const body = readBody(request)
-      // A link does not entitle its holder to know what the store has: it sends all bytes.
+      // A link must not reveal which slices the store has, so its holder sends all bytes.
       if (body.isSlices && actor.link) throw problem('forbidden', `An upload link accepts ${OFFSET_MEDIA_TYPE} only.`)
       const view = await uploads.append(id, { actor, offset, body })
       const headers: Record<string, string> = { 'Upload-Offset': String(view.offset), ...stateHeaders(view) }
-      // The rest of a body that was ended is not read, so its connection cannot carry another request.
+      // The rest of a body that was ended early is not read, so its connection cannot carry another request.
       if (view.isShort) headers['Connection'] = 'close'
       return answer(204, headers)
     },

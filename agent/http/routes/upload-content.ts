@@ -1,4 +1,4 @@
-// Reading an upload: the address of a finished one leads to the content of its image.
+// Reads of an upload: the URL of a complete upload redirects to the content of its image.
 
 import type { Image } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -7,9 +7,9 @@ import type { Uploads } from '../../uploads/uploads.ts'
 import { ANSWER_HEADERS } from '../tus.ts'
 import type { UploadContext } from '../upload-protocol.ts'
 
-/** How long a request waits for the inspection of the image, in milliseconds: clients read right after they have sent. */
+/** How long a request waits for the inspection of the image, in milliseconds: clients often read right after the upload. */
 const INSPECTION_MS_MAX = 5000
-/** How often the state of the inspection is checked, in milliseconds. */
+/** Interval at which the state of the inspection is checked, in milliseconds. */
 const LOOK_MS = 50
 
 export interface UploadContentDeps {
@@ -18,14 +18,14 @@ export interface UploadContentDeps {
   readonly clock: Pick<Clock, 'sleep' | 'monotonicMs'>
 }
 
-/** Returns the id of the image that an upload became; null until it is finished, and for a part. Throws ProblemError `not-found` or `upload-expired`. */
+/** Returns the id of the image of an upload; null for an unfinished upload and for a part. Throws ProblemError `not-found` or `upload-expired`. */
 export async function imageOfUpload({ uploads }: UploadContentDeps, { actor }: UploadContext, id: string): Promise<string | null> {
   return (await uploads.peek(id, actor)).imageId
 }
 
 /**
- * Returns a 303 to the content of the upload's image (RFC 9110 §15.4.4). The address has no link: an upload link shows which image its upload
- * became, as HEAD does, but does not entitle to read it. Throws ProblemError `wrong-status` while there is no image.
+ * Returns a 303 to the content of the upload's image (RFC 9110 §15.4.4). The location does not include an upload link: the link shows the id of the
+ * image, as HEAD does, but does not allow reading it. Throws ProblemError `wrong-status` while there is no image.
  */
 export async function redirectToContent(deps: UploadContentDeps, context: UploadContext, id: string): Promise<Response> {
   const imageId = await imageOfUpload(deps, context, id)
@@ -34,7 +34,7 @@ export async function redirectToContent(deps: UploadContentDeps, context: Upload
   return new Response(null, { status: 303, headers: { ...ANSWER_HEADERS, Location: `/v1/images/${imageId}/content` } })
 }
 
-/** Resolves when the inspection of an image has ended, or after a while: the request for its content then reports the problem. */
+/** Waits until the inspection of an image has ended or INSPECTION_MS_MAX has passed. If it has not ended, the request for the content reports that. */
 async function inspected({ images, clock }: UploadContentDeps, signal: AbortSignal, imageId: string): Promise<void> {
   const endMs = clock.monotonicMs() + INSPECTION_MS_MAX
   while (images.find(imageId)?.status === 'creating' && clock.monotonicMs() < endMs && !signal.aborted) await clock.sleep(LOOK_MS)

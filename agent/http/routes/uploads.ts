@@ -43,10 +43,10 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
     method: 'OPTIONS',
     access: 'public',
     ...DESCRIBED.options,
-    summary: 'Tells what of tus the server does',
+    summary: 'Shows the supported versions and extensions of tus',
     run: () => answerOptions(deps),
   } as const
-  /** A HEAD of neither protocol is answered as that of GET; while there is no image, it is refused as tus without a version. */
+  /** Answers HEAD. A request without headers of either protocol is answered like GET; while there is no image, it is refused for its missing version. */
   const showOrRedirect = async (context: UploadContext, id: string): Promise<Response> => {
     const { request } = context
     const isProtocol = request.headers.has('tus-resumable') || speaksDraft(request)
@@ -67,28 +67,28 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
       ...upload,
       ...DESCRIBED.show,
       method: 'HEAD',
-      summary: 'Tells how many bytes of an upload are durable',
+      summary: 'Shows how many bytes of an upload are durable',
       run: (context) => onUpload(context, (id) => showOrRedirect(context, id)),
     }),
     route({
       ...upload,
       ...DESCRIBED.redirect,
       method: 'GET',
-      summary: 'Leads to the content of the image that a finished upload became',
+      summary: 'Redirects to the content of the image that was created from a complete upload',
       run: (context) => onUpload(context, (id) => redirectToContent(deps, context, id)),
     }),
     route({
       ...upload,
       ...DESCRIBED.append,
       method: 'PATCH',
-      summary: 'Appends bytes to an upload; the last ones make it an image',
+      summary: 'Appends bytes to an upload; when all bytes have arrived, an image is created',
       run: (context) => onUpload(context, (id) => spoken(context.request).append(context, id)),
     }),
     route({
       ...upload,
       ...DESCRIBED.remove,
       method: 'DELETE',
-      summary: 'Removes an upload',
+      summary: 'Deletes an upload',
       run: (context) => onUpload(context, (id) => spoken(context.request).remove(context, id)),
     }),
   ]
@@ -97,15 +97,15 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
 /** The description of each operation in the OpenAPI document. */
 const DESCRIBED = {
   options: {
-    description: 'Also the preflight of a browser (CORS). Versions and limits are in the headers.',
+    description: 'Also answers the preflight of a browser (CORS). Versions and limits are in the headers.',
     answers: { 204: { description: 'Version, extensions and limits in headers', headers: UPLOAD_ANSWER_HEADERS.options } },
   },
   create: {
     description:
-      'tus 1.0.0 with Tus-Resumable, the draft with Upload-Complete. tus wants exactly one of Upload-Length, Upload-Defer-Length and a final Upload-Concat.',
+      'A request with Tus-Resumable uses tus 1.0.0, a request with Upload-Complete the draft. tus requires exactly one of Upload-Length, Upload-Defer-Length and a final Upload-Concat.',
     requestHeaders: UPLOAD_REQUEST_HEADERS.create,
     bodies: UPLOAD_BODIES.create,
-    answers: { 201: { description: 'Created; its address is in Location', headers: UPLOAD_ANSWER_HEADERS.create } },
+    answers: { 201: { description: 'The upload was created; its URL is in Location', headers: UPLOAD_ANSWER_HEADERS.create } },
     problems: [
       'unsupported-version',
       'length-mismatch',
@@ -119,22 +119,22 @@ const DESCRIBED = {
     ],
   },
   show: {
-    description: 'Without a header of either protocol it answers as GET does, once the upload is finished.',
+    description: 'Without headers of either protocol, a complete upload is answered like GET.',
     requestHeaders: UPLOAD_REQUEST_HEADERS.other,
     answers: {
       200: { description: 'tus: offset, length and metadata in headers', headers: UPLOAD_ANSWER_HEADERS.show },
       204: { description: 'Draft: offset, length and limits in headers', headers: UPLOAD_ANSWER_HEADERS.show },
-      303: { description: 'The content of the image that it became', headers: UPLOAD_ANSWER_HEADERS.redirect },
+      303: { description: 'Redirect to the content of the image', headers: UPLOAD_ANSWER_HEADERS.redirect },
     },
     problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
   },
   redirect: {
-    description: 'Waits up to five seconds for the inspection of the image. The content wants a right of its own: an upload link does not open it.',
-    answers: { 303: { description: 'The content of the image that it became', headers: UPLOAD_ANSWER_HEADERS.redirect } },
+    description: 'Waits up to five seconds for the inspection of the image. An upload link does not allow reading the content.',
+    answers: { 303: { description: 'Redirect to the content of the image', headers: UPLOAD_ANSWER_HEADERS.redirect } },
     problems: ['wrong-status', 'upload-expired'],
   },
   append: {
-    description: 'The offset of the answer is durable. What arrived is kept however the body ends, unless it came with a digest.',
+    description: 'The offset in the answer is durable. If the body ends early, the bytes that arrived are kept, unless the request has a digest of its body.',
     requestHeaders: UPLOAD_REQUEST_HEADERS.append,
     bodies: UPLOAD_BODIES.append,
     answers: { 204: { description: 'The new offset is in Upload-Offset', headers: UPLOAD_ANSWER_HEADERS.append } },
@@ -155,14 +155,14 @@ const DESCRIBED = {
     ],
   },
   remove: {
-    description: 'The image of a finished upload stays.',
+    description: 'Does not delete the image of a complete upload.',
     requestHeaders: UPLOAD_REQUEST_HEADERS.other,
-    answers: { 204: { description: 'Removed', headers: UPLOAD_ANSWER_HEADERS.remove } },
+    answers: { 204: { description: 'The upload was deleted', headers: UPLOAD_ANSWER_HEADERS.remove } },
     problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
   },
 } as const satisfies Record<string, Partial<RouteDefinition>>
 
-/** Versions, extensions and limits (tus 1.0.0, "OPTIONS"). */
+/** Returns the answer with versions, extensions and limits (tus 1.0.0, "OPTIONS"). */
 function answerOptions({ uploads }: UploadRoutesDeps): Response {
   const patches = [OFFSET_MEDIA_TYPE, PARTIAL_MEDIA_TYPE, SLICES_MEDIA_TYPE]
   const headers = optionsHeaders({ maxLength: uploads.maxLength, checksumAlgorithms: CHECKSUM_ALGORITHMS })
@@ -174,10 +174,10 @@ function errorHeaders(request: Request): Readonly<Record<string, string>> {
   return speaksDraft(request) ? draftErrorHeaders(request) : ANSWER_HEADERS
 }
 
-/** Problems of the headers of a request. */
+/** Problems with the headers of a request. */
 const HEADER_PROBLEMS: ReadonlySet<ProblemCode> = new Set(['unsupported-version', 'unsupported-media-type', 'invalid-input'])
 
-/** Runs a request for one upload. For an upload that does not exist, the answer says so, whatever the headers are (RFC 9110 §13.2.1). */
+/** Runs a request for one upload. If its headers are refused, checks first that the upload exists: a missing upload takes precedence (RFC 9110 §13.2.1). */
 async function namingAbsence({ uploads }: UploadRoutesDeps, { actor }: UploadContext, id: string, run: () => Promise<Response>): Promise<Response> {
   try {
     return await run()

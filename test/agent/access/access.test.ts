@@ -121,7 +121,7 @@ describe('upload links', () => {
     expect(await opened.links.claim(right, 'upl_2')).toBe(false)
     const again = await open({ kept: opened.kept })
     for (const access of [opened, again]) {
-      expect(await check(access, 'POST', '/v1/uploads')).toContain('used already')
+      expect(await check(access, 'POST', '/v1/uploads')).toContain('already used')
       for (const method of ['PATCH', 'HEAD', 'DELETE', 'POST']) expect(await check(access, method, '/v1/uploads/upl_1')).toMatchObject({ id: right.id })
       expect(await check(access, 'PATCH', '/v1/uploads/upl_2')).toContain('another upload')
     }
@@ -133,7 +133,7 @@ describe('upload links', () => {
     if (typeof right === 'string') throw new Error(right)
     await opened.links.claim(right, 'upl_1')
     await opened.links.release(right, 'upl_2')
-    expect(await check(opened, 'POST', '/v1/uploads')).toContain('used already')
+    expect(await check(opened, 'POST', '/v1/uploads')).toContain('already used')
     await opened.links.release(right, 'upl_1')
     expect(await check(opened, 'POST', '/v1/uploads')).toMatchObject({ id: right.id })
   })

@@ -319,7 +319,7 @@ describe('sync', () => {
     await using service = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response(body()) })
     const task = await target.pull(`http://127.0.0.1:${service.port}`, ['x'])
     expect(codeOf(task)).toBe('peer-unreachable')
-    expect(task.error?.detail).toContain('sent less than 1000 bytes a second')
+    expect(task.error?.detail).toContain('sent less than 1000 bytes per second')
   })
 
   test('refuses an image that does not fit above the reserve before moving anything', async () => {

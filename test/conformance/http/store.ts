@@ -192,7 +192,7 @@ export const STORE_CASES: HttpCase[] = [
       const big = await memory.ask('/v1/files/content?path=big', { role: 'operator' })
       assert.equal(big.status, 200)
       await assert.rejects(big.arrayBuffer())
-      assert.ok(memory.log.lines.some(({ message }) => message === 'a file could not be sent to its end'))
+      assert.ok(memory.log.lines.some(({ message }) => message === 'failed to send a file'))
       assert.equal((await memory.ask('/v1/files/content?path=small', { role: 'operator' })).status, 500)
       assert.equal(files.openCount(), 0)
     },
