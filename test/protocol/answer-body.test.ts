@@ -63,7 +63,7 @@ describe('the rate', () => {
       return String(error)
     }
   }
-  const TOO_SLOW = 'AnswerTooSlow: sent less than 1000 bytes a second'
+  const TOO_SLOW = 'AnswerTooSlow: sent less than 1000 bytes per second'
 
   test.each([
     ['nothing within less than a window', [[0, 9_999]], 'whole'],
