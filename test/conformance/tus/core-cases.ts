@@ -9,7 +9,7 @@ const MIB = 1024 * 1024
 export const coreCases: readonly Case[] = [
   {
     row: 1,
-    name: 'OPTIONS tells versions and extensions, whatever Tus-Resumable says',
+    name: 'OPTIONS returns versions and extensions for any Tus-Resumable',
     level: 'must',
     async run(target) {
       for (const version of ['', '0.2.2', '1.0.0']) {
@@ -21,7 +21,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 1,
-    name: 'OPTIONS tells Tus-Checksum-Algorithm with sha1 where checksum is offered',
+    name: 'OPTIONS returns Tus-Checksum-Algorithm with sha1 if checksum is offered',
     level: 'must',
     needs: ['checksum'],
     async run(target) {
@@ -30,7 +30,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 2,
-    name: 'a version that is not supported gets 412 with Tus-Version, and nothing is done',
+    name: 'an unsupported version gets 412 with Tus-Version, and the request has no effect',
     level: 'must',
     async run(target) {
       const created = await target.post({ 'Upload-Length': '10', 'Tus-Resumable': '0.2.2' })
@@ -55,7 +55,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 3,
-    name: 'Tus-Resumable stands on every answer, refusals too',
+    name: 'Tus-Resumable is in every answer, including refusals',
     level: 'must',
     async run(target) {
       const url = await target.create(10)
@@ -72,7 +72,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 4,
-    name: 'HEAD tells offset and length of a new, a begun and a finished upload, not to be stored',
+    name: 'HEAD returns the offset and length of a new, unfinished and complete upload, with no-store',
     level: 'must',
     async run(target) {
       const url = await target.create(100)
@@ -113,7 +113,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 8,
-    name: 'the refusal of an offset tells the right one',
+    name: 'the refusal of a wrong offset returns the expected one',
     level: 'best',
     async run(target) {
       const url = await target.create(20)
@@ -133,7 +133,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 10,
-    name: 'PATCH gets 204 with the new offset, with Content-Length and in chunks',
+    name: 'PATCH gets 204 with the new offset, with Content-Length or chunked',
     level: 'must',
     async run(target) {
       const url = await target.create(30)
@@ -156,7 +156,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 11,
-    name: 'Upload-Offset that is missing or no number gets 400',
+    name: 'a missing or malformed Upload-Offset gets 400',
     level: 'best',
     async run(target) {
       const url = await target.create(20)
@@ -177,7 +177,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 12,
-    name: 'PATCH in chunks over the length gets a refusal and the upload can still be finished',
+    name: 'a chunked PATCH over the length is refused, and the upload can still be completed',
     level: 'best',
     async run(target) {
       const url = await target.create(10)
@@ -190,7 +190,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 13,
-    name: 'PATCH of no bytes at the right offset gets 204, also when the upload is finished',
+    name: 'an empty PATCH at the right offset gets 204, even if the upload is complete',
     level: 'must',
     async run(target) {
       const url = await target.create(10)
@@ -203,14 +203,14 @@ export const coreCases: readonly Case[] = [
   },
   ...(['close', 'reset'] as const).map((kind): Case => ({
     row: 14,
-    name: `a connection that is cut (${kind === 'close' ? 'FIN' : 'RST'}) in a PATCH leaves what arrived, and the upload goes on`,
+    name: `a connection that breaks (${kind === 'close' ? 'FIN' : 'RST'}) during a PATCH keeps what arrived, and the upload can be resumed`,
     level: 'should',
     async run(target) {
       const content = sampleBytes(3 * MIB)
       const sent = 2 * MIB + 123
       const url = await target.create(content.byteLength)
       const wire = await target.beginPatch(url, 0, content.byteLength, content.subarray(0, sent))
-      // The server has to have read the bytes: a reset discards what still lies in its socket.
+      // Waits until the server has read the bytes: a reset discards those in its socket buffer.
       await new Promise((resolve) => setTimeout(resolve, 300))
       wire.cut(kind)
       const offset = await target.offset(url)
@@ -221,7 +221,7 @@ export const coreCases: readonly Case[] = [
   })),
   {
     row: 14,
-    name: 'HEAD right after a cut tells an offset from which the upload goes on',
+    name: 'HEAD right after a broken connection returns an offset from which the upload can be resumed',
     level: 'best',
     async run(target) {
       const content = sampleBytes(4 * MIB)
@@ -235,7 +235,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 15,
-    name: 'a silent connection is taken over within a second, with its bytes',
+    name: 'a new PATCH replaces a silent one within a second and keeps its bytes',
     level: 'best',
     async run(target) {
       const url = await target.create(1000)
@@ -253,7 +253,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 16,
-    name: 'of two PATCHes at one offset exactly one wins',
+    name: 'exactly one of two concurrent PATCHes at the same offset succeeds',
     level: 'must',
     async run(target) {
       const content = sampleBytes(256 * 1024)
@@ -267,7 +267,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 37,
-    name: 'a request that expects 100-continue is refused without 100, before its body is sent',
+    name: 'a refused request with Expect: 100-continue gets no 100, and its body is not sent',
     level: 'best',
     async run(target) {
       const url = await target.create(10)
@@ -275,13 +275,13 @@ export const coreCases: readonly Case[] = [
       const headers = target.headers({ ...OFFSET_TYPE, 'Upload-Offset': '5', Expect: '100-continue' })
       await wire.send({ method: 'PATCH', url, headers }, 5)
       expectStatus(await wire.answer('PATCH', 5000), 409, 'PATCH with Expect at a wrong offset')
-      // RFC 9110 §10.1.1: the final status in place of 100.
+      // RFC 9110 §10.1.1: the server may send the final status instead of 100.
       expectThat(wire.interim.length === 0, `before the refusal came ${wire.interim.join(', ')}`)
     },
   },
   {
     row: 40,
-    name: 'two hundred silent PATCHes do not keep another upload from being served',
+    name: 'two hundred silent PATCHes do not block another upload',
     level: 'best',
     async run(target) {
       const wires: Wire[] = []
@@ -299,7 +299,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 41,
-    name: 'after a refusal with an unread body the connection is closed, or carries the next request',
+    name: 'after a refusal with an unread body, the connection closes or serves the next request',
     level: 'must',
     async run(target) {
       const url = await target.create(1000)
@@ -328,7 +328,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 42,
-    name: 'a body of 160 MiB in one PATCH is taken',
+    name: 'a body of 160 MiB in one PATCH is accepted',
     level: 'best',
     async run(target) {
       const length = 160 * MIB
@@ -343,7 +343,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 43,
-    name: 'strange ids are no way out and no way in',
+    name: 'malformed ids reach no file outside the uploads, and no other upload',
     level: 'best',
     async run(target) {
       const base = target.options.url.replace(/\/$/, '')
@@ -360,7 +360,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 43,
-    name: 'ids cannot be guessed from one another',
+    name: 'an id does not reveal other ids',
     level: 'best',
     async run(target) {
       const ids = await Promise.all([1, 2, 3].map(async () => (await target.create(1)).split('/').at(-1) ?? ''))
@@ -373,7 +373,7 @@ export const coreCases: readonly Case[] = [
   },
   {
     row: 44,
-    name: 'a finished upload answers the same however often it is asked',
+    name: 'repeated requests for a complete upload get the same answer',
     level: 'best',
     async run(target) {
       const url = await target.create(10)

@@ -3,13 +3,13 @@
 import { expectHeader, expectNoHeader, expectStatus, expectSuccess, expectThat, OFFSET_TYPE, sampleBytes } from './suite.ts'
 import type { Case } from './suite.ts'
 
-/** Base64 of bytes that are no UTF-8. */
+/** Base64 of bytes that are not UTF-8. */
 const BINARY = '/////w=='
 
 export const extensionCases: readonly Case[] = [
   {
     row: 6,
-    name: 'HEAD echoes Upload-Metadata as it was sent',
+    name: 'HEAD returns Upload-Metadata as it was sent',
     level: 'must',
     needs: ['creation'],
     async run(target) {
@@ -27,7 +27,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 6,
-    name: 'a metadata value that is no UTF-8 comes back byte for byte',
+    name: 'a metadata value that is not UTF-8 is returned unchanged',
     level: 'must',
     needs: ['creation'],
     async run(target) {
@@ -37,7 +37,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 7,
-    name: 'HEAD tells Upload-Defer-Length until the length is known, then Upload-Length',
+    name: 'HEAD returns Upload-Defer-Length until the length is known, then Upload-Length',
     level: 'must',
     needs: ['creation-defer-length'],
     async run(target) {
@@ -54,7 +54,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 17,
-    name: 'DELETE gets 204 and the upload is gone',
+    name: 'DELETE gets 204 and removes the upload',
     level: 'must',
     needs: ['termination'],
     async run(target) {
@@ -67,7 +67,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 17,
-    name: 'DELETE in the middle of a PATCH ends it within a second',
+    name: 'DELETE during a PATCH ends it within a second',
     level: 'best',
     needs: ['termination'],
     async run(target) {
@@ -97,7 +97,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 22,
-    name: 'an upload of length 0 is created and finished at once',
+    name: 'an upload of length 0 is complete when it is created',
     level: 'must',
     needs: ['creation'],
     async run(target) {
@@ -109,14 +109,14 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 23,
-    name: 'a creation needs exactly one of a length and a deferral, of the right form',
+    name: 'a creation requires either a valid length or a valid deferral',
     level: 'must',
     needs: ['creation'],
     async run(target) {
       const wrong: Record<string, string>[] = [{}, { 'Upload-Length': '10', 'Upload-Defer-Length': '1' }, { 'Upload-Defer-Length': '2' }]
       for (const length of ['-1', '1.5', '1e3', 'x']) wrong.push({ 'Upload-Length': length })
       for (const headers of wrong) expectStatus(await target.post(headers), [400, 413], `POST with ${JSON.stringify(headers)}`)
-      // A number that many languages cannot hold is refused, or kept exactly.
+      // The server refuses a number beyond 2^53, or keeps it exactly.
       const large = '9007199254740993'
       const answer = await target.post({ 'Upload-Length': large })
       if (answer.status === 201) expectHeader(await target.head(target.location(answer)), 'Upload-Length', large, 'HEAD')
@@ -125,7 +125,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 24,
-    name: 'a deferred length is taken once and never changed',
+    name: 'a deferred length can be set once and never changed',
     level: 'must',
     needs: ['creation-defer-length'],
     async run(target) {
@@ -137,7 +137,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 24,
-    name: 'the same length again is no error, one below the offset is, and one at the offset finishes',
+    name: 'the same length is accepted again, one below the offset is refused, and one at the offset completes the upload',
     level: 'best',
     needs: ['creation-defer-length'],
     async run(target) {
@@ -153,7 +153,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 25,
-    name: 'a creation may bring bytes',
+    name: 'a creation can include bytes',
     level: 'must',
     needs: ['creation-with-upload'],
     async run(target) {
@@ -168,7 +168,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 25,
-    name: 'a creation that brings too many bytes gets 413',
+    name: 'a creation with more bytes than its length gets 413',
     level: 'best',
     needs: ['creation-with-upload'],
     async run(target) {
@@ -177,7 +177,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 26,
-    name: 'Upload-Expires stands on every PATCH that leaves an upload unfinished, as an HTTP date',
+    name: 'every PATCH that leaves an upload unfinished returns Upload-Expires as an HTTP date',
     level: 'must',
     needs: ['expiration'],
     async run(target) {
@@ -191,7 +191,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 27,
-    name: 'a finished upload does not expire',
+    name: 'a complete upload does not expire',
     level: 'best',
     needs: ['expiration'],
     async run(target) {
@@ -202,7 +202,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 33,
-    name: 'X-HTTP-Method-Override is the method',
+    name: 'X-HTTP-Method-Override replaces the method',
     level: 'must',
     async run(target) {
       const url = await target.create(10)
@@ -216,7 +216,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 33,
-    name: 'X-HTTP-Method-Override may be HEAD',
+    name: 'X-HTTP-Method-Override can be HEAD',
     level: 'best',
     async run(target) {
       const head = await target.ask('POST', await target.create(10), { 'X-HTTP-Method-Override': 'HEAD' })
@@ -226,7 +226,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 34,
-    name: 'a page of a granted origin may upload and read the headers it needs',
+    name: 'a page of an allowed origin can upload and read the headers that it needs',
     level: 'best',
     needs: ['cors'],
     async run(target) {
@@ -260,19 +260,19 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 34,
-    name: 'a page of another origin is granted nothing',
+    name: 'a page of another origin is not allowed anything',
     level: 'best',
     needs: ['cors'],
     async run(target) {
       const answer = await target.ask('OPTIONS', target.options.url, { Origin: 'https://elsewhere.example', 'Access-Control-Request-Method': 'PATCH' })
-      // A server that is set up to grant all origins does so here too.
+      // A server that is configured to allow all origins also allows this one.
       if (answer.headers.get('access-control-allow-origin') === '*') return
       expectNoHeader(answer, 'Access-Control-Allow-Origin', 'preflight of another origin')
     },
   },
   {
     row: 35,
-    name: 'lists in forwarding headers do no harm, and Location leads to the upload',
+    name: 'lists in forwarding headers are handled, and Location leads to the upload',
     level: 'best',
     async run(target) {
       const answer = await target.post({
@@ -289,7 +289,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 36,
-    name: 'metadata that is malformed gets 400, an empty header and a key without a value do not',
+    name: 'malformed metadata gets 400; an empty header and a key without a value are accepted',
     level: 'best',
     needs: ['creation'],
     async run(target) {
@@ -303,7 +303,7 @@ export const extensionCases: readonly Case[] = [
   },
   {
     row: 36,
-    name: 'keys that are names of the language are keys like others',
+    name: 'metadata keys such as __proto__ are ordinary keys',
     level: 'best',
     needs: ['creation'],
     async run(target) {

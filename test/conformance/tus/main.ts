@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
-// tus 1.0.0 conformance of any server: `bun test/conformance/tus/main.ts --url http://127.0.0.1:1080/files/ [--token T]
-// [--header "Name: value"] [--origin https://page.example] [--row N] [--json]`, or `--peer tus-node` and `--peer tusd` for servers it
-// starts by itself. Exits 1 when a MUST fails.
+// Tests any server for conformance with tus 1.0.0: `bun test/conformance/tus/main.ts --url http://127.0.0.1:1080/files/ [--token T]
+// [--header "Name: value"] [--origin https://page.example] [--row N] [--json]`, or `--peer tus-node` and `--peer tusd` for servers that it
+// starts itself. Exits 1 when a MUST fails.
 
 import { parseArgs } from 'node:util'
 import { PEERS } from './peers.ts'

@@ -1,4 +1,4 @@
-// Other tus servers that the suite can start by itself, set up as their authors recommend; tusd grants https://console.example.
+// Other tus servers that the suite can start, configured as their authors recommend. tusd allows pages of https://console.example.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ export interface Peer extends AsyncDisposable {
   readonly url: string
 }
 
-/** Peers by name; undefined where one cannot be had. */
+/** Starts a peer, by name; undefined when its program is not available. */
 export const PEERS: Readonly<Record<string, () => Promise<Peer | undefined>>> = {
   'tus-node': startTusNode,
   tusd: async () => {
@@ -21,12 +21,12 @@ export const PEERS: Readonly<Record<string, () => Promise<Peer | undefined>>> = 
   },
 }
 
-/** @tus/server with its FileStore, uploads expiring after a day, any origin granted. */
+/** Starts @tus/server with its FileStore; uploads expire after a day, and any origin is allowed. */
 async function startTusNode(): Promise<Peer> {
   const directory = await mkdtemp(join(tmpdir(), 'tus-node-'))
   const datastore = new FileStore({ directory, expirationPeriodInMilliseconds: 86_400_000 })
   const tus = new Server({ path: '/files', datastore })
-  // Bun refuses bodies over 128 MiB by default; that would be Bun's answer and not the server's.
+  // Raises Bun's default limit of 128 MiB, so that the library itself answers longer bodies.
   const server = Bun.serve({ port: 0, hostname: '127.0.0.1', maxRequestBodySize: 2 ** 40, fetch: (request) => tus.handleWeb(request) })
   return {
     url: `http://127.0.0.1:${server.port}/files`,

@@ -11,12 +11,12 @@ export const CASES: readonly Case[] = [...coreCases, ...extensionCases, ...verif
 
 export interface Verdict {
   readonly case: Case
-  /** `skipped`: the server does not announce what the case needs. `broken`: it did not answer as HTTP wants. */
+  /** `skipped`: the server does not announce what the case needs. `broken`: it did not send a valid HTTP answer. */
   readonly outcome: 'passed' | 'failed' | 'broken' | 'skipped'
   readonly detail: string
 }
 
-/** One verdict on one case. */
+/** Runs one case and returns the verdict. */
 export async function judge(target: Target, one: Case): Promise<Verdict> {
   const missing = (one.needs ?? []).filter((extension) => !target.has(extension))
   if (missing.length > 0) return { case: one, outcome: 'skipped', detail: `without ${missing.join(', ')}` }

@@ -1,12 +1,12 @@
-// What a case of the suite is, and what it works with. A case speaks to a server by its address alone.
+// The type of a case, and the functions that cases use. A case needs only the URL of a server.
 
 import { Wire } from './wire.ts'
 import type { Answer, WireRequest } from './wire.ts'
 
-/** Strength of what a case asks: of the specification (`must`, `should`), or what a server that is as good as can be does. */
+/** Level of a case: a requirement of the specification (`must`, `should`), or behaviour beyond it (`best`). */
 export type Level = 'must' | 'should' | 'best'
 
-/** Extensions of tus that a case needs; a server that does not announce them is not held to it. */
+/** Extensions of tus that a case needs; it is skipped for servers that do not announce them. */
 export type Extension =
   | 'creation'
   | 'creation-with-upload'
@@ -15,30 +15,30 @@ export type Extension =
   | 'termination'
   | 'checksum'
   | 'concatenation'
-  /** Not an extension: the server grants a page of another origin. */
+  /** Not an extension: the server allows a page of another origin. */
   | 'cors'
 
 export interface Case {
-  /** Row of the table in docs/tus.md. */
+  /** Row of the table in docs/internals/conformance.md. */
   readonly row: number
   readonly name: string
   readonly level: Level
   readonly needs?: readonly Extension[]
-  /** Resolves when the server behaves; throws Deviation when it does not. */
+  /** Throws Deviation when the server deviates from the expected behaviour. */
   run(target: Target): Promise<void>
 }
 
-/** What a server did other than it should. */
+/** A deviation of the server from the expected behaviour. */
 export class Deviation extends Error {
   override readonly name = 'Deviation'
 }
 
 export interface TargetOptions {
-  /** Address where uploads are created. */
+  /** URL that creates uploads. */
   readonly url: string
   /** Headers of every request, such as Authorization. */
   readonly headers?: Readonly<Record<string, string>>
-  /** An origin that the server grants to pages of. */
+  /** An origin whose pages the server allows. */
   readonly origin?: string
 }
 
@@ -47,7 +47,7 @@ export const OFFSET_TYPE = { 'Content-Type': 'application/offset+octet-stream' }
 /** A server under test. */
 export class Target {
   readonly options: TargetOptions
-  /** Answer to OPTIONS, asked once. */
+  /** Answer to the OPTIONS request that is sent once. */
   readonly announced: Answer
 
   private constructor(options: TargetOptions, announced: Answer) {
@@ -67,13 +67,13 @@ export class Target {
     return list.split(',').some((name) => name.trim() === extension)
   }
 
-  /** Headers of a request: authorization, version, and what the case wants; an empty value takes a header away. */
+  /** Returns the headers of a request: authorization, version, and those of the case. An empty value removes a header. */
   headers(more: Readonly<Record<string, string>> = {}): Record<string, string> {
     const all: Record<string, string> = { ...this.options.headers, 'Tus-Resumable': '1.0.0', ...more }
     return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== ''))
   }
 
-  /** One request on a connection of its own. */
+  /** Sends one request on a new connection. */
   async ask(method: string, url: string, headers: Readonly<Record<string, string>> = {}, body?: Uint8Array, isChunked = false): Promise<Answer> {
     using wire = await Wire.open(url)
     const request: WireRequest = { method, url, headers: this.headers(headers), ...(body ? { body } : {}), isChunked }
@@ -85,7 +85,7 @@ export class Target {
     return this.ask('POST', this.options.url, headers, body)
   }
 
-  /** Creates an upload and gives its absolute URL. */
+  /** Creates an upload and returns its absolute URL. */
   async create(length: number | 'deferred', headers: Readonly<Record<string, string>> = {}): Promise<string> {
     const size: Record<string, string> = length === 'deferred' ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(length) }
     const answer = await this.post({ ...size, ...headers })
@@ -93,7 +93,7 @@ export class Target {
     return this.location(answer)
   }
 
-  /** The absolute URL that a Location names. */
+  /** Returns the absolute URL of a Location header. */
   location(answer: Answer): string {
     const location = answer.headers.get('location')
     if (location === undefined) throw new Deviation('the answer has no Location')
@@ -108,14 +108,14 @@ export class Target {
     return this.ask('HEAD', url, headers)
   }
 
-  /** Offset by HEAD. */
+  /** Returns the offset from HEAD. */
   async offset(url: string): Promise<number> {
     const answer = await this.head(url)
     expectSuccess(answer, 'HEAD')
     return Number(answer.headers.get('upload-offset'))
   }
 
-  /** Begins a PATCH that announces `length` bytes and sends only some; the connection stays open. */
+  /** Starts a PATCH that announces `length` bytes and sends only some of them. The connection stays open. */
   async beginPatch(url: string, offset: number, length: number, sent: Uint8Array, headers: Readonly<Record<string, string>> = {}): Promise<Wire> {
     const wire = await Wire.open(url)
     await wire.send({ method: 'PATCH', url, headers: this.headers({ ...OFFSET_TYPE, 'Upload-Offset': String(offset), ...headers }), body: sent }, length)
@@ -140,14 +140,14 @@ export function expectHeader(answer: Answer, name: string, value: string | RegEx
 
 export function expectNoHeader(answer: Answer, name: string, doing: string): void {
   const got = answer.headers.get(name.toLowerCase())
-  if (got !== undefined) throw new Deviation(`${doing}: ${name} is there: ${JSON.stringify(got)}`)
+  if (got !== undefined) throw new Deviation(`${doing}: ${name} is present: ${JSON.stringify(got)}`)
 }
 
 export function expectThat(condition: boolean, otherwise: string): void {
   if (!condition) throw new Deviation(otherwise)
 }
 
-/** Bytes that look random, the same at each call. */
+/** Returns pseudo-random bytes, the same at each call. */
 export function sampleBytes(length: number, seed = 7): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length)
   let state = seed
@@ -158,11 +158,11 @@ export function sampleBytes(length: number, seed = 7): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
-/** Looks again and again until a condition holds; throws Deviation with `what` when it does not within the time. */
+/** Waits until a condition holds. Throws Deviation with `what` when it does not hold in time. */
 export async function eventually(what: string, look: () => Promise<boolean>, withinMs = 10_000): Promise<void> {
   const endMs = performance.now() + withinMs
   while (!(await look())) {
-    if (performance.now() > endMs) throw new Deviation(`after ${withinMs} ms still not: ${what}`)
+    if (performance.now() > endMs) throw new Deviation(`not within ${withinMs} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }

@@ -1,4 +1,4 @@
-// Our own server through the conformance suite, on a real socket.
+// Runs the conformance suite against Slipway's own server, on a real socket.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { startUploadServer } from '../../support/agents/upload-server.ts'

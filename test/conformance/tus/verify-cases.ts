@@ -23,7 +23,7 @@ const finalOf = (...urls: readonly string[]) => ({ 'Upload-Concat': `final;${url
 export const verifyCases: readonly Case[] = [
   {
     row: 28,
-    name: 'a right checksum of every announced algorithm gets 204',
+    name: 'a correct checksum of every announced algorithm gets 204',
     level: 'must',
     needs: ['checksum'],
     async run(target) {
@@ -39,7 +39,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 28,
-    name: 'a wrong checksum gets 460, and offset and bytes stay as they were',
+    name: 'a wrong checksum gets 460 and changes neither offset nor bytes',
     level: 'must',
     needs: ['checksum'],
     async run(target) {
@@ -68,7 +68,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 29,
-    name: 'of a PATCH with a checksum that is cut nothing is kept, and the upload goes on',
+    name: 'a PATCH with a checksum whose connection breaks stores nothing, and the upload can be resumed',
     level: 'best',
     needs: ['checksum'],
     async run(target) {
@@ -83,7 +83,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 30,
-    name: 'HEAD of a part echoes Upload-Concat, and a finished part is no image',
+    name: 'HEAD of a part returns Upload-Concat, and a complete part does not become an image',
     level: 'must',
     needs: ['concatenation'],
     async run(target) {
@@ -95,7 +95,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 31,
-    name: 'a final upload is its parts in order, also the same part twice, and the parts may be used again',
+    name: 'a final upload joins its parts in order, parts can repeat, and they can be used again',
     level: 'must',
     needs: ['concatenation'],
     async run(target) {
@@ -116,7 +116,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 31,
-    name: 'absolute URLs name parts too',
+    name: 'parts can be absolute URLs',
     level: 'must',
     needs: ['concatenation'],
     async run(target) {
@@ -126,7 +126,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 31,
-    name: 'a final upload of unfinished, unknown or ordinary uploads is refused, and so is one with a length',
+    name: 'a final upload with a length, or of unfinished, unknown or ordinary uploads, is refused',
     level: 'best',
     needs: ['concatenation'],
     async run(target) {
@@ -158,7 +158,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 32,
-    name: 'parts may be removed once the final upload is made',
+    name: 'parts can be deleted after the final upload was created',
     level: 'best',
     needs: ['concatenation', 'termination'],
     async run(target) {
@@ -170,7 +170,7 @@ export const verifyCases: readonly Case[] = [
   },
   {
     row: 30,
-    name: 'a part may bring bytes with its creation',
+    name: 'the creation of a part can include bytes',
     level: 'best',
     needs: ['concatenation', 'creation-with-upload'],
     async run(target) {

@@ -1,15 +1,15 @@
-// A small HTTP/1.1 client on sockets: the suite has to send what no ordinary client sends, cut connections, and keep silent.
+// A small HTTP/1.1 client on sockets: the suite sends requests that ordinary clients cannot send, breaks connections, and stays silent.
 
 import { connect as connectTcp } from 'node:net'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
-/** How long an answer may take before a case fails, in milliseconds. */
+/** Longest time for an answer, after which a case fails, in milliseconds. */
 const ANSWER_MS_MAX = 20_000
 
 export interface Answer {
   readonly status: number
-  /** Names in lower case; the values of a name sent twice are joined by ', '. */
+  /** Names in lower case; repeated values are joined with ', '. */
   readonly headers: ReadonlyMap<string, string>
   readonly body: Uint8Array
 }
@@ -20,11 +20,11 @@ export interface WireRequest {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array
-  /** Sends no Content-Length but chunks. */
+  /** Sends chunks instead of a Content-Length. */
   readonly isChunked?: boolean
 }
 
-/** One connection. Requests go one after the other; `send` may stop in the middle of a body. */
+/** One connection. Send requests one after the other. `send` can stop in the middle of a body. */
 export class Wire {
   /** Status codes of the interim responses that were read. */
   readonly interim: number[] = []
@@ -45,7 +45,7 @@ export class Wire {
     }
     socket.on('end', end)
     socket.on('close', end)
-    // A reset after the answer is the server's right; before it, `answer` tells that nothing came.
+    // A server may reset the connection after the answer; before it, `answer` reports the missing answer.
     socket.on('error', end)
   }
 
@@ -68,7 +68,7 @@ export class Wire {
     return this.#isEnded
   }
 
-  /** Sends the head and as much of the body as there is; `length` announces another length than the body's. */
+  /** Sends the head and the given part of the body. `length` announces a length that differs from that of the given part. */
   async send(request: WireRequest, length?: number): Promise<void> {
     const { host, pathname, search } = new URL(request.url)
     const headers: Record<string, string> = { Host: host, ...request.headers }
@@ -90,7 +90,7 @@ export class Wire {
     await this.write(concat(new TextEncoder().encode(`${piece.byteLength.toString(16)}\r\n`), piece, new TextEncoder().encode('\r\n')))
   }
 
-  /** Sends bytes; resolves when they are with the operating system, or the connection is gone. */
+  /** Sends bytes. Resolves when the operating system has them, or when the connection is closed. */
   write(bytes: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
       if (this.#socket.destroyed) resolve()
@@ -98,7 +98,7 @@ export class Wire {
     })
   }
 
-  /** The next answer. Throws when the connection ends without one, or it takes too long. */
+  /** Returns the next answer. Throws when the connection ends without one, or when it takes too long. */
   async answer(method = 'GET', timeoutMs = ANSWER_MS_MAX): Promise<Answer> {
     const endMs = performance.now() + timeoutMs
     for (;;) {
@@ -118,7 +118,7 @@ export class Wire {
     }
   }
 
-  /** Closes our side in good order. */
+  /** Closes this side of the connection with FIN. */
   end(): void {
     this.#socket.end()
   }
