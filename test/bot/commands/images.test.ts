@@ -21,8 +21,8 @@ beforeAll(async () => {
   bot = openTestBot(folder.path)
   const [a, b] = (agents = ['edge-a', 'edge-b'].map(createMemoryAgent))
   a?.images.push(
-    memoryImage({ id: id('aaaa1'), name: 'debian', bindings: ['vm-7'], length: 1000, storedSize: 300 }),
-    memoryImage({ id: id('aaaa2'), name: 'alpine', length: 2000, storedSize: null, protected: true }),
+    memoryImage({ id: id('aaaa1'), name: 'debian', bindings: ['vm-7'], length: 100, storedSize: 30, availableAt: '2026-01-01T00:05:00.000Z' }),
+    memoryImage({ id: id('aaaa2'), name: 'alpine', length: 200, storedSize: null, protected: true }),
     memoryImage({ id: id('bbbb1'), name: 'gone', status: 'deleted', deletedAt: '2026-01-02T00:00:00.000Z', expiresAt: '2026-01-05T00:00:00.000Z' }),
     memoryImage({ id: id('bbbb2'), name: 'kept', status: 'deleted', deletedAt: '2026-01-02T00:00:00.000Z' }),
     memoryImage({ id: id('eeee1'), name: 'broken', status: 'error', statusReason: 'Its digest differs.' }),
@@ -50,7 +50,7 @@ function field(output: string, label: string): string | undefined {
 describe('image list', () => {
   test('sums what is listed, and names five of the images that cannot be read', async () => {
     const { output } = await runCommand(bot, 'image', 'list', 'store=edge-a', 'status=available')
-    expect(output).toContain('2 images, 3.0 kB long, 300 B stored')
+    expect(output).toContain('2 images, 300 B long, 30 B stored')
     const lost = await runCommand(bot, 'image', 'list', 'store=edge-b')
     expect(lost.output.match(/lost\d in edge-b cannot be read\. The file is gone\./g)).toHaveLength(5)
     expect(lost.output).toContain('1 more images cannot be read.')
@@ -84,7 +84,8 @@ describe('image show', () => {
     expect(field(output, 'Status')).toContain('Available')
     expect(field(output, 'In use by')).toBe('vm-7')
     expect(field(output, 'Protected')).toBe('no')
-    expect(field(output, 'Length')).toBe('1.0 kB')
+    expect(field(output, 'Length')).toBe('100 B')
+    expect(field(output, 'Published')).toBe('2026-01-01 00:05:00 UTC')
     expect(field(output, 'Next')).toBeUndefined()
   })
 
@@ -106,6 +107,7 @@ describe('image show', () => {
     const degraded = (await runCommand(bot, 'image', 'show', 'debian', 'store=edge-b')).output
     expect(field(degraded, 'Next')).toContain(`image sync ${id('aaaa1')} to=edge-b`)
     expect(field((await runCommand(bot, 'image', 'show', 'alpine')).output, 'In use by')).toBe('nothing')
+    expect(field((await runCommand(bot, 'image', 'show', 'alpine')).output, 'Published')).toBeUndefined()
     expect(field((await runCommand(bot, 'image', 'show', 'alpine')).output, 'Protected')).toBe('yes')
   })
 
@@ -124,6 +126,8 @@ describe('image show', () => {
     ['image restore nothing', 'No recycle bin has an image "nothing".'],
     ['image restore nothing store=edge-a', 'The recycle bin of edge-a has no image "nothing".'],
     ['image restore alpine', 'No recycle bin has an image "alpine".'],
+    [`image restore ${id('aaaa2')}`, `No recycle bin has an image "${id('aaaa2')}".`],
+    [`image delete ${id('bbbb1')}`, `No store has an image "${id('bbbb1')}".`],
     ['image delete nothing store=edge-b', 'edge-b has no image "nothing".'],
     ['help nothing', 'There is no command "nothing".'],
     ['help image nothing', 'image has no command "nothing".'],

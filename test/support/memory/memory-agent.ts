@@ -78,12 +78,15 @@ export function createMemoryAgent(name: string): MemoryAgent {
       if (request.headers.get('authorization') !== `Bearer ${token}`) return refuse('unauthenticated', 'The token is not known here.')
       if (path === 'GET /v1/store') return Response.json(agent.store)
       if (path === 'PATCH /v1/store') return Response.json((agent.store = storeSchema.parse({ ...agent.store, ...((await request.json()) as object) })))
+      if (path === 'POST /v1/store/reconnect') return Response.json((agent.store = { ...agent.store, enabled: true }))
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
       if (path === 'GET /v1/images') return Response.json({ items: images, next: null })
       const image = path.startsWith('GET /v1/images/') && images.find(({ id }) => url.pathname === `/v1/images/${id}`)
       if (image) return Response.json(image)
       if (path === 'GET /v1/tokens') return Response.json({ items: [], next: null })
+      const retried = /^POST \/v1\/tasks\/(?<id>[^/]+)\/retry$/.exec(path)?.groups?.['id']
+      if (retried !== undefined) return startTask(tasks.get(retried)?.kind ?? 'cleanup')
       const cancelled = /^POST \/v1\/tasks\/(?<id>[^/]+)\/cancel$/.exec(path)?.groups?.['id']
       if (cancelled !== undefined) return cancelTask(cancelled)
       const task = tasks.get(url.pathname.slice('/v1/tasks/'.length))
