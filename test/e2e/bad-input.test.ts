@@ -1,4 +1,4 @@
-// Common mistakes: each is answered with one sentence and the next step, as exit code 2 at the start or as a problem, and changes
+// Common mistakes: each is refused with one sentence and the next step, with exit code 2 at the start or with a problem, and changes
 // nothing. commands.test.ts has more refused starts.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
@@ -15,7 +15,7 @@ import type { LedgerImage } from '../support/agents/ledger.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
-/** Every path below a folder with its length and a hash of its bytes; links are not followed. */
+/** Returns every path below a folder with its length and a hash of its bytes; links are not followed. */
 function snapshot(folder: string): Record<string, string> {
   const found: Record<string, string> = {}
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
@@ -89,7 +89,7 @@ describe('a request with', () => {
     const ledger = new Ledger(agent)
     const made = await ledger.create(new Uint8Array(100_000).fill(7), 'there')
     const found = made && (await ledger.send(made, 0))
-    if (!found) throw new Error('the image could not be made')
+    if (!found) throw new Error('the image could not be created')
     image = found
     await ledger.verify()
     for (const role of ['viewer', 'uploader', 'operator'] as const) tokens[role] = (await agent.client.tokens.create({ name: role, role })).token
@@ -103,7 +103,7 @@ describe('a request with', () => {
     await folder[Symbol.asyncDispose]()
   })
 
-  /** The problem of a refused request; all of its members are present, and the store is unchanged. */
+  /** Returns the problem of a refused request; expects all of its members, and an unchanged store. */
   const problemOf = async (method: string, path: string, init: { token?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Problem> => {
     const response = await fetch(`${agent.url}${path}`, {
       method,
@@ -182,7 +182,7 @@ describe('a request with', () => {
     const { available } = capacity
     const over = await problemOf('POST', '/v1/uploads', { ...admin, headers: { ...tus, 'Upload-Length': '4000000001' } })
     expect(over).toMatchObject({ status: 413, type: 'urn:slipway:problem:payload-too-large' })
-    // The space is that of this machine, so a second agent gets a reserve that leaves none.
+    // Both agents share the disk of this machine, so the second one gets a reserve larger than the free space.
     await using tight = await createTemporaryFolder()
     await using full = await startAgent(tight.path, { environment: { SLIPWAY_STORE_RESERVED: String(Math.max(0, available) + 2 ** 50) } })
     const response = await fetch(`${full.url}/v1/uploads`, { method: 'POST', headers: full.headers({ ...tus, 'Upload-Length': '1000' }) })
@@ -193,7 +193,7 @@ describe('a request with', () => {
     expect(readdirSync(folder.file('store', 'uploads'))).toHaveLength(1)
   }, 30_000)
 
-  test('an id or path of nothing is not found', async () => {
+  test('an unknown id or path is not found', async () => {
     const unknown = 'img_01m7yhh91ya0weh8ee92b9mcj7'
     for (const [method, path, init] of [
       ['GET', `/v1/images/${unknown}`, {}],
@@ -214,7 +214,7 @@ describe('a request with', () => {
     }
   })
 
-  test('a body that is not what the route takes names what is wrong', async () => {
+  test('a body that does not match the route is refused with its errors', async () => {
     expect(await problemOf('PATCH', `/v1/images/${image.id}`, { ...admin, ...json({ length: 5 }) })).toMatchObject({
       status: 400,
       type: 'urn:slipway:problem:invalid-input',

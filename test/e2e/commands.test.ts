@@ -1,4 +1,4 @@
-// The agent's program from outside: commands, exit codes, starts that are refused without changes, and the space that commands free.
+// The agent's program as an operator runs it: commands, exit codes, starts that are refused without changes, and space that commands free.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-// Processes on a busy machine take longer than the 5 s of the runner.
+// On a busy machine a process takes longer than the runner's default of 5 s.
 setDefaultTimeout(60_000)
 
 const MIB = 1024 * 1024
@@ -23,7 +23,7 @@ interface Ran {
   readonly stderr: string
 }
 
-/** Runs the program to its end. */
+/** Runs the program and waits for its end. */
 async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ran> {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../agent/main.ts'), ...args], {
     stdin: 'ignore',
@@ -35,7 +35,7 @@ async function run(args: readonly string[], environment: Readonly<Record<string,
   return { code, stdout, stderr }
 }
 
-/** Everything below a folder, with lengths. */
+/** Returns everything below a folder, with lengths. */
 async function inventory(folder: TemporaryFolder): Promise<string[]> {
   return (await readdir(folder.path, { recursive: true })).toSorted()
 }
@@ -104,7 +104,7 @@ describe('a start is refused with exit code 2, one sentence and no change:', () 
     expect(await inventory(folder)).toEqual(['agent.toml'])
   })
 
-  test('a store that another agent holds, for every command that needs it', async () => {
+  test('a store whose lease another agent holds, for every command that needs it', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     for (const command of ['serve', 'recover', 'scrub', 'gc', 'check']) {
@@ -196,7 +196,7 @@ describe('commands on a stopped store', () => {
   })
 })
 
-/** Uploads an image to an agent on the folder and stops the agent; a dropped image is three times as long and deleted for good. */
+/** Uploads an image to an agent on the folder and stops the agent; a dropped image is three times as long and purged. */
 async function fill(folder: TemporaryFolder, name: string, isDropped = false): Promise<{ id: string; digest: string }> {
   await mkdir(folder.path, { recursive: true })
   await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "immediate"\n' })
@@ -226,7 +226,7 @@ async function contentOf(url: string, id: string, headers: Record<string, string
 }
 
 describe('space', () => {
-  test('a deleted image keeps its space over a cleanup; purged, its space is free after the next one', async () => {
+  test('a deleted image keeps its space after a cleanup; after a purge the next cleanup frees it', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     using bot = openTestBot(folder.file('home'))
@@ -255,7 +255,7 @@ describe('space', () => {
     expect((await runJson(bot, 'image', 'bin')).value['items']).toEqual([])
   })
 
-  test('a store that keeps deleted images forever blocks a purge and says which key to change', async () => {
+  test('a store that never purges deleted images refuses a purge and names the key to change', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "never"\n' })
     using bot = openTestBot(folder.file('home'))

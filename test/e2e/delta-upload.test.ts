@@ -1,5 +1,5 @@
-// Sending a file by slices to a real agent: the second version, links that are cut anywhere, agents that are killed, slices
-// that go meanwhile, and servers that take plain bytes only.
+// Sends a file as slices to a real agent: a second version, links that are cut, agents that are killed, slices that gc removes
+// meanwhile, and servers that accept plain bytes only.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { FileStore } from '@tus/file-store'
@@ -34,7 +34,7 @@ let count = 0
 let streams = 0
 const seed = runSeed()
 
-/** Random bytes that no other test of this file has: the store that they share keeps what two have in common once. */
+/** Returns a random source that no other test of this file uses, because the shared store deduplicates equal content. */
 const newRandom = (): Random => createRandom(seed + streams++)
 
 beforeAll(async () => {
@@ -51,7 +51,7 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-/** Content like that of an image: random stretches, text that compresses, zeros, and stretches that come twice. */
+/** Returns content like that of an image: random ranges, text that compresses, zeros, and ranges that occur twice. */
 function makeContent(random: Random, length: number): Buffer {
   const parts: Buffer[] = []
   for (let left = length; left > 0;) {
@@ -67,7 +67,7 @@ function makeContent(random: Random, length: number): Buffer {
   return Buffer.concat(parts)
 }
 
-/** The same content with some blocks written anew. */
+/** Returns the same content with some blocks overwritten. */
 function secondVersion(random: Random, content: Buffer, changes: number): Buffer {
   const changed = Buffer.from(content)
   for (let i = 0; i < changes; i++) random.bytes(4096).copy(changed, random.below(content.length / 4096) * 4096)
@@ -101,7 +101,7 @@ async function contentOf(imageId = ''): Promise<Buffer> {
 }
 
 describe('image upload', () => {
-  test('of a second version sends under a quarter of its bytes, and says so', async () => {
+  test('of a second version sends less than a quarter of its bytes, and reports the saving', async () => {
     const random = newRandom()
     const first = Buffer.concat([random.bytes(16 * MIB), Buffer.alloc(8 * MIB), random.bytes(8 * MIB + 777)])
     const second = secondVersion(random, first, 12)
@@ -112,7 +112,7 @@ describe('image upload', () => {
     const sent = await send(path, proxy.url)
     expect((await contentOf(sent.imageId)).equals(second)).toBe(true)
     expect(proxy.bytes.up).toBeLessThan(second.length / 4)
-    // What is told is what went over the wire, save the heads of requests.
+    // The reported bytes are those on the wire, except the heads of requests.
     expect(Math.abs(proxy.bytes.up - (sent.saving?.wireBytes ?? 0))).toBeLessThan(20_000)
 
     const third = await writeFile(secondVersion(random, second, 3))
@@ -125,7 +125,7 @@ describe('image upload', () => {
     expect(Number(value['newBytes']) + Number(value['storedBytes']) + Number(value['zeroBytes'])).toBe(second.length)
   })
 
-  test('of bytes that are all zeros, of one byte, and of a length that is no block', async () => {
+  test('works for zeros only, for one byte, and for a length that is not a multiple of a block', async () => {
     const random = newRandom()
     for (const content of [Buffer.alloc(9 * MIB + 5), Buffer.from([7]), random.bytes(4097), Buffer.concat([random.bytes(100_000), Buffer.alloc(300_000)])]) {
       const sent = await send(await writeFile(content), agent.url)
@@ -135,14 +135,14 @@ describe('image upload', () => {
 })
 
 describe('a link that is cut', () => {
-  test('at random places, in both directions: every byte arrives, and little twice', async () => {
+  test('at random positions, in both directions: every byte arrives, and few are sent twice', async () => {
     const random = newRandom()
     for (let round = 0; round < 4; round++) {
       const known = makeContent(random, 4 * MIB)
       await send(await writeFile(known), agent.url)
       const content = Buffer.concat([known, makeContent(random, 12 * MIB), secondVersion(random, known, 5), random.bytes(random.below(5000))])
       await using proxy = await createCuttingProxy(Number(new URL(agent.url).port))
-      // Requests of their own for the questions are cut too; what is left after a cut goes on.
+      // Requests that ask for missing slices are cut too; the upload resumes after each cut.
       proxy.setFaults(
         { cutAfter: 200_000 + random.below(4 * MIB), direction: random.pick(['up', 'down', 'both'] as const), reset: random.chance(0.5) },
         3 + random.below(6),
@@ -150,12 +150,12 @@ describe('a link that is cut', () => {
       const sent = await send(await writeFile(content), proxy.url)
       expect({ seed, isEqual: (await contentOf(sent.imageId)).equals(content) }).toEqual({ seed, isEqual: true })
       expect(sent.resumedFrom).toBe(0)
-      // What is in flight when a link is cut is sent again; what the store has is not.
+      // Only bytes in flight at a cut are sent again, not slices that the store has.
       expect(proxy.bytes.up).toBeLessThan(content.length - 2 * known.length + (proxy.cuts + 1) * MIB)
     }
   })
 
-  test('for good is told, and the same command goes on where the store stands', async () => {
+  test('permanently ends the command with an error, and the same command resumes the upload', async () => {
     const content = newRandom().bytes(24 * MIB)
     const path = await writeFile(content)
     await using proxy = await createCuttingProxy(Number(new URL(agent.url).port))
@@ -169,7 +169,7 @@ describe('a link that is cut', () => {
     expect((await contentOf(second.imageId)).equals(content)).toBe(true)
   })
 
-  test('gives up when there is nothing at the other end any more', async () => {
+  test('ends the command when the agent does not come back', async () => {
     const path = await writeFile(createRandom(3).bytes(MIB))
     const waits: number[] = []
     const clock = { nowMs: () => systemClock.nowMs(), sleep: async (ms: number) => void waits.push(ms) }
@@ -186,7 +186,7 @@ describe('a link that is cut', () => {
   })
 })
 
-test('an agent that is killed while it takes slices loses nothing that it told', async () => {
+test('an agent that is killed while it receives slices loses nothing that it acknowledged', async () => {
   await using own = await createTemporaryFolder()
   await using killed = await startAgent(own.path)
   const content = newRandom().bytes(24 * MIB)
@@ -209,13 +209,13 @@ test('an agent that is killed while it takes slices loses nothing that it told',
   expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true)
 })
 
-test('slices that gc removes between question and sending come with their bytes then', async () => {
+test('slices that gc removes after the client asked for missing ones are sent with their bytes', async () => {
   const random = newRandom()
   const old = random.bytes(6 * MIB)
   const before = await send(await writeFile(old), agent.url)
   const content = Buffer.concat([random.bytes(MIB), old])
   let isRemoved = false
-  // Between the question and the body that counts on its answer, the image goes with all its slices.
+  // The image and all its slices are removed between the response that lists missing slices and the body that relies on it.
   await using front = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -237,7 +237,7 @@ test('slices that gc removes between question and sending come with their bytes 
   expect((await contentOf(sent.imageId)).equals(content)).toBe(true)
 })
 
-test('a file that is written to while it is sent is told, and becomes no image', async () => {
+test('a file that changes while it is sent is reported, and becomes no image', async () => {
   const path = await writeFile(newRandom().bytes(48 * MIB))
   const images = (await agent.client.images.list()).items.length
   let isTouched = false
@@ -254,7 +254,7 @@ test('a file that is written to while it is sent is told, and becomes no image',
 })
 
 describe('plain bytes', () => {
-  test('are sent to a tus server that knows no slices', async () => {
+  test('are sent to a tus server that does not support slices', async () => {
     await using own = await createTemporaryFolder()
     const tus = new Server({ path: '/v1/uploads', datastore: new FileStore({ directory: own.path }) })
     await using server = Bun.serve({ port: 0, hostname: '127.0.0.1', maxRequestBodySize: 2 ** 40, fetch: (request) => tus.handleWeb(request) })
@@ -265,13 +265,13 @@ describe('plain bytes', () => {
     expect(readFileSync(join(own.path, name)).equals(content)).toBe(true)
   })
 
-  test('go on where plain bytes stopped, though the store would take slices', async () => {
+  test('resume an upload of plain bytes, even if the store accepts slices', async () => {
     const content = newRandom().bytes(32 * MIB)
     const path = await writeFile(content)
     const cut = new AbortController()
     await using proxy = await createCuttingProxy(Number(new URL(agent.url).port), { bytesPerSecond: 40 * MIB })
     const first = send(path, proxy.url, { cutter: undefined, signal: cut.signal }).catch((error: unknown) => error)
-    await until('the agent got a part', () => proxy.bytes.up > 12 * MIB)
+    await until('the agent received a part', () => proxy.bytes.up > 12 * MIB)
     cut.abort(new Error('cut by the test'))
     expect(await first).toMatchObject({ message: 'cut by the test' })
     proxy.setFaults({})
@@ -279,7 +279,7 @@ describe('plain bytes', () => {
     const second = await send(path, proxy.url)
     expect(second.resumedFrom).toBeGreaterThan(0)
     expect((await contentOf(second.imageId)).equals(content)).toBe(true)
-    // The refusal of a long body may be lost with its connection; the next one is short and its refusal is heard.
+    // The refusal of a long body may be lost with its connection; that of the next, short body is received.
     const refusals =
       agent
         .log()

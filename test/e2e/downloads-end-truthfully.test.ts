@@ -1,5 +1,5 @@
-// Downloads by clients and proxies that nobody here wrote: a part of an image never passes for the whole, whatever kills the agent, and
-// clients that know the length use it.
+// Downloads by independent clients and proxies: a part of an image is never reported as complete when the agent is killed, and clients
+// that know the length use it.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { statSync } from 'node:fs'
@@ -16,10 +16,10 @@ import { RawConnection } from '../support/agents/test-server.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024
-/** More than nginx keeps in its temporary file (1 GiB), so that it cannot have taken everything before the agent dies. */
+/** More than nginx keeps in its temporary file (1 GiB), so that it cannot have received everything before the agent dies. */
 const ZEROS_LENGTH = 3072 * MIB
 const NOISE_LENGTH = 48 * MIB
-/** What a client has when the agent is killed. */
+/** Bytes that a client has received when the agent is killed. */
 const KILLED_AT = 16 * MIB
 
 let folder: TemporaryFolder
@@ -29,7 +29,7 @@ const headers = { Authorization: `Bearer ${TEST_ADMIN_TOKEN}`, 'Tus-Resumable': 
 beforeAll(async () => {
   folder = await createTemporaryFolder()
   agent = await startAgent(folder.path)
-  // Runs of zeros cost nothing to send and to keep: the image is as long as it needs to be.
+  // Runs of zeros cost nothing to send or to store, so the image can be as long as the test needs.
   const run = encodeReferenceFrame(null, ZEROS_LENGTH)
   await upload('zeros', ZEROS_LENGTH, 'application/vnd.slipway.slices', Buffer.concat([run, encodeEndFrame()]))
   await makeNoiseFile(folder.file('noise.raw'), NOISE_LENGTH, 7)
@@ -61,7 +61,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** A proxy in front of the agent; resolves with its URL when it answers. */
+/** A proxy in front of the agent; resolves with its URL once it responds. */
 async function startProxy(program: string, args: (config: string) => string[], config: (port: number) => string): Promise<AsyncDisposable & { url: string }> {
   const port = await freePort()
   const file = folder.file(`${program}-${port}.conf`)
@@ -106,7 +106,7 @@ backend b
 `,
   )
 
-/** Downloads the long image with curl and kills the agent in the middle; gives the exit code and how many bytes there are. */
+/** Downloads the long image with curl and kills the agent in the middle; returns the exit code and the number of received bytes. */
 async function curlKilled(base: string, ...options: string[]): Promise<{ exitCode: number; bytes: number }> {
   const out = folder.file(`out-${crypto.randomUUID()}`)
   const child = Bun.spawn(
@@ -133,7 +133,7 @@ describe('SIGKILL of the agent in the middle of a download', () => {
   }
 
   nginxTest(
-    'fails through nginx with its defaults, which speak HTTP/1.0 to the agent',
+    'fails through nginx with its defaults, which use HTTP/1.0 to the agent',
     async () => {
       await using proxy = await startNginx()
       expectFailure(await curlKilled(proxy.url))
@@ -162,7 +162,7 @@ describe('SIGKILL of the agent in the middle of a download', () => {
   curlTest('fails for curl', async () => expectFailure(await curlKilled(agent.url)), 120_000)
   curlTest('fails for curl -0', async () => expectFailure(await curlKilled(agent.url, '-0')), 120_000)
 
-  test('leaves a client of HTTP/1.0 with fewer bytes than announced', async () => {
+  test('gives a client of HTTP/1.0 fewer bytes than announced', async () => {
     using connection = new RawConnection(Number(new URL(agent.url).port))
     connection.send(`GET /v1/images/zeros/content HTTP/1.0\r\nAuthorization: ${headers.Authorization}\r\n\r\n`)
     await connection.until(() => connection.text.includes('\r\n\r\n'))
@@ -184,7 +184,7 @@ describe('Content-Length', () => {
     return [response.status, byteLength, response.headers.get('content-length')]
   }
 
-  test('is on GET, on ranges of every length, and on HEAD', async () => {
+  test('is present for GET, ranges of every length, and HEAD', async () => {
     const pack = (await Array.fromAsync(new Bun.Glob('packs/**/*.pack').scan(folder.file('store')))).find(
       (path) => statSync(folder.file(`store/${path}`)).size > 4 * MIB,
     )
@@ -228,18 +228,18 @@ describe('aria2', () => {
   }
 
   aria2Test(
-    'asks for ranges by eight connections, and resumes what it has begun',
+    'requests ranges over eight connections, and resumes its download',
     async () => {
       const before = await served()
       const begun = download('--max-overall-download-limit=4M')
-      // One connection begins at 0 and may ask for everything; the other seven ask for ranges.
+      // One connection starts at 0 and may request everything; the other seven request ranges.
       await until('eight connections are in use', () => (agent.log().match(/"status":206/g) ?? []).length >= 7)
       await until('some of it is on disk', () => statSync(folder.file('aria.raw'), { throwIfNoEntry: false })?.size)
       begun.kill('SIGINT')
       await begun.exited
       expect(await download('-c').exited).toBe(0)
       expect(Buffer.compare(await Bun.file(folder.file('aria.raw')).bytes(), await Bun.file(folder.file('noise.raw')).bytes())).toBe(0)
-      // What the first run had asked for and not taken was sent once more; it did not start over.
+      // The second run requested only what the first one had not received.
       expect((await served()) - before).toBeLessThan(1.9 * NOISE_LENGTH)
     },
     120_000,

@@ -1,4 +1,4 @@
-// Nothing that an agent or a bot makes is readable to another user of the machine, whatever umask they were started with.
+// No file that an agent or a bot creates is readable to another user of the machine, independent of the umask at its start.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { chmod, lstat, readdir } from 'node:fs/promises'
@@ -7,17 +7,17 @@ import { startAgent } from '../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-// Processes on a busy machine take longer than the 5 s of the runner.
+// On a busy machine a process takes longer than the runner's default of 5 s.
 setDefaultTimeout(60_000)
 
-/** What others may touch below a folder, the folder itself too, as `mode path`. */
+/** Returns everything that other users may access in a folder, including the folder itself, as `mode path`. */
 async function openToOthers(folder: string): Promise<string[]> {
   const paths = ['', ...(await readdir(folder, { recursive: true }))]
   const found = await Promise.all(paths.map(async (path) => ({ path, mode: (await lstat(join(folder, path))).mode & 0o777 })))
   return found.flatMap(({ path, mode }) => ((mode & 0o077) === 0 ? [] : [`${mode.toString(8)} ${path}`]))
 }
 
-test('an agent keeps its state and its store to itself, and closes what an earlier one left open', async () => {
+test('an agent makes its state and its store private, including files that an earlier agent left readable', async () => {
   await using folder = await createTemporaryFolder()
   const [state, store] = [folder.file('state'), folder.file('store')]
   await using agent = await startAgent(folder.path)
@@ -41,7 +41,7 @@ test('an agent keeps its state and its store to itself, and closes what an earli
   expect(await openToOthers(state)).toEqual(['755 not-ours'])
 })
 
-test('a bot does, too', async () => {
+test('a bot makes its files private', async () => {
   await using folder = await createTemporaryFolder()
   const home = folder.file('home')
   const environment = { PATH: process.env['PATH'], HOME: folder.path, SLIPWAY_HOME: home }

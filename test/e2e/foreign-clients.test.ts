@@ -1,4 +1,4 @@
-// Clients in other languages: tuspy, go-tus, tus-java-client and curl. Each stops in the middle and goes on.
+// Clients in other languages: tuspy, go-tus, tus-java-client and curl. Each stops in the middle and resumes.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { sampleBytes } from '../conformance/tus/suite.ts'
@@ -51,7 +51,7 @@ describe('clients in other languages', () => {
   for (const [name, client] of Object.entries(CLIENTS)) {
     const clientTest = requireThat(client.kind === 'ready', client.kind === 'missing' ? client.reason : '')
     clientTest(
-      `${name}, stops and goes on`,
+      `${name}, stops and resumes`,
       async () => {
         if (client.kind === 'missing') return
         const { line, env } = client.command(server.endpoint, TOKEN, file)
@@ -80,12 +80,12 @@ describe('curl', () => {
     await expectWhole(new URL(url).pathname)
   }, 30_000)
 
-  test('is killed in the middle and goes on with the rest, in chunks of unknown length', async () => {
+  test('is killed in the middle and sends the rest, in chunks of unknown length', async () => {
     const url = await create()
     const before = server.slices.writtenBytes
     const [program, ...rest] = patch(url, 0)
     const first = Bun.spawn([program ?? '', '--limit-rate', '4M', ...rest], { stdout: 'ignore', stderr: 'ignore' })
-    await until('some bytes are taken', () => server.slices.writtenBytes > before)
+    await until('some bytes are stored', () => server.slices.writtenBytes > before)
     first.kill('SIGKILL')
     const offset = Number((await server.ask('HEAD', new URL(url).pathname)).headers.get('upload-offset'))
     expect(offset).toBeGreaterThan(0)

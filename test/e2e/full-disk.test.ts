@@ -1,4 +1,4 @@
-// A store on a file system of its own that fills up, turns read-only, and goes away, while its agent runs.
+// A store on a file system of its own that becomes full, read-only or unmounted while its agent runs.
 
 import { describe, expect, test } from 'bun:test'
 import { readdirSync, renameSync, rmSync } from 'node:fs'
@@ -40,13 +40,13 @@ async function ask(agent: AgentProcess, method: string, path: string, headers: R
 const patch = (agent: AgentProcess, path: string, offset: number, body: Uint8Array<ArrayBuffer>): Promise<Answer> =>
   ask(agent, 'PATCH', path, { 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': String(offset) }, body)
 
-/** The check when it is not well; health answers at all times. */
+/** Waits until a check has failed, and returns it. Health responds at all times. */
 const failing = (agent: AgentProcess, name: string): Promise<Check> =>
-  until(`health tells of ${name}`, async () => {
+  until(`health reports ${name}`, async () => {
     const { state, checks } = await agent.client.health()
     return state === 'running' ? undefined : checks.find((check) => check.name === name && check.state === 'failed')
   })
-const well = (agent: AgentProcess): Promise<boolean> => until('health is well again', async () => (await agent.client.health()).state === 'running')
+const well = (agent: AgentProcess): Promise<boolean> => until('health is running again', async () => (await agent.client.health()).state === 'running')
 
 interface Scene extends AsyncDisposable {
   readonly mount: LoopMount
@@ -57,7 +57,7 @@ interface Scene extends AsyncDisposable {
   readonly open: LedgerUpload
 }
 
-/** A store with an image and an upload that is half there. */
+/** Creates a store with an image and a half-finished upload. */
 async function openScene(options: AgentProcessOptions = {}): Promise<Scene> {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
@@ -67,7 +67,7 @@ async function openScene(options: AgentProcessOptions = {}): Promise<Scene> {
   const made = await ledger.create(noise(32 * MIB, 1), 'large')
   const image = made && (await ledger.send(made, 0))
   const open = await ledger.create(noise(10 * MIB, 2), 'half')
-  if (!image || !open) throw new Error('the scene could not be set')
+  if (!image || !open) throw new Error('the store could not be prepared')
   await ledger.send(open, 0, 3 * MIB + 5)
   await ledger.verify()
   const owned = stack.move()
@@ -80,7 +80,7 @@ describe('a disk that fills up', () => {
     ['to the last byte', {}],
   ] satisfies [string, AgentProcessOptions][]) {
     mountTest(
-      `${how}: uploads stop with 507 and keep their offset, deleting makes room, and they go on`,
+      `${how}: uploads stop with 507 and keep their offset, and resume after deletions`,
       async () => {
         await using scene = await openScene(options)
         const { agent, ledger, image, open, mount } = scene
@@ -89,7 +89,7 @@ describe('a disk that fills up', () => {
         expect(tooLong).toMatchObject({ status: 507, problem: { type: 'urn:slipway:problem:insufficient-storage' } })
         expect(tooLong.problem.detail).toMatch(/needs 315 MB; the store has \d+ MB above its reserve/)
 
-        // An upload that does not say how long it becomes is refused only where the space ends.
+        // An upload of deferred length is refused only when the space is used up.
         const endless = (await ask(agent, 'POST', '/v1/uploads', { 'Upload-Defer-Length': '1' })).headers.get('location') ?? ''
         const refused = await patch(agent, endless, 0, noise(DISK_BYTES, 3))
         expect(refused).toMatchObject({ status: 507, problem: { type: 'urn:slipway:problem:insufficient-storage' } })
@@ -108,15 +108,15 @@ describe('a disk that fills up', () => {
 
         await ledger.delete(image)
         expect((await agent.client.images.get(image.id)).status).toBe('deleted')
-        // The first store lets go after a second; the other would after three days, unless it is told not to wait.
+        // The first store purges after a second; the other one would purge after three days, so the image is deleted permanently.
         if (options !== SMALL_RESERVE) expect(await ask(agent, 'DELETE', `/v1/images/${image.id}?permanent=true`)).toMatchObject({ status: 204 })
         await ask(agent, 'DELETE', endless)
-        await until('cleanup made room', async () => {
+        await until('cleanup has freed space', async () => {
           const { id } = await agent.client.store.cleanup()
           await until('cleanup has ended', async () => (await agent.client.tasks.get(id)).endedAt)
           return (await agent.client.store.get()).capacity.available > 20 * MIB
         })
-        await until('the upload goes on', () => ledger.finish(open))
+        await until('the upload resumes', () => ledger.finish(open))
         await ledger.verify()
         await agent.kill()
         expect(await agentCommand(scene.folder, ['scrub'], options)).toMatchObject({ exitCode: 0 })
@@ -126,9 +126,9 @@ describe('a disk that fills up', () => {
   }
 })
 
-describe('a disk that others filled to the last byte', () => {
+describe('a disk that other programs filled to the last byte', () => {
   mountTest(
-    'lets the agent start, and is cleaned even where what stays lies in one pack with what goes',
+    'lets the agent start, and cleanup frees space even if live and dead slices share a pack',
     async () => {
       await using scene = await openScene()
       const { agent, ledger, image, open, mount } = scene
@@ -150,7 +150,7 @@ describe('a disk that others filled to the last byte', () => {
   )
 
   mountTest(
-    'refuses a start in one sentence where not even its own ballast is left',
+    'refuses a start with one sentence if the ballast is gone too',
     async () => {
       await using scene = await openScene()
       const { agent, mount, folder } = scene
@@ -189,7 +189,7 @@ describe('a mount path', () => {
   }, 60_000)
 
   mountTest(
-    'that turns read-only is told by health and by 503, and works again afterwards',
+    'that turns read-only is reported by health and with 503, and works again afterwards',
     async () => {
       await using scene = await openScene()
       const { agent, ledger, image, open, mount } = scene
@@ -216,7 +216,7 @@ describe('a mount path', () => {
   )
 
   mountTest(
-    'that goes away is told, nothing is written in its place or taken for lost, and all is there when it is back',
+    'that is unmounted is reported, nothing is written in its place or considered lost, and everything is back when it is mounted again',
     async () => {
       await using scene = await openScene()
       const { agent, ledger, image, open, mount } = scene
@@ -237,7 +237,7 @@ describe('a mount path', () => {
       expect((await agent.client.images.list({ status: 'available' })).items).toEqual([])
       expect((await agent.client.store.get()).images).toEqual({ available: 0, deleted: 0, other: 1 })
 
-      // What runs by itself must not believe that everything is gone, however often.
+      // Tasks of schedules must never conclude that everything was removed.
       for (let round = 0; round < 3; round++) {
         for (const end of await maintain(agent)) expect(end).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:store-unavailable' } })
       }
@@ -259,7 +259,7 @@ describe('a mount path', () => {
   )
 })
 
-/** Runs cleanup, then scrub, to their ends. */
+/** Runs cleanup, then scrub, and waits for their ends. */
 async function maintain(agent: AgentProcess): Promise<Task[]> {
   const ends: Task[] = []
   for (const start of [() => agent.client.store.cleanup(), () => agent.client.schedules.run('scrub')]) {

@@ -1,4 +1,4 @@
-// What a token learns of slices by their digests, against a real agent that is killed and started again.
+// What a token can find out about slices by their digests, from a real agent that is killed and restarted.
 
 import { expect, test } from 'bun:test'
 import { createAgentClient } from '../../protocol/client.ts'
@@ -53,7 +53,7 @@ async function outcome(run: Promise<unknown>): Promise<string> {
   }
 }
 
-/** What a client learns of some slices: those that `missing` lists, and whether they are sent. */
+/** Returns what a client can find out about slices: how many `missing` lists, and whether they are sent. */
 async function learn(client: AgentClient, pieces: readonly Piece[]): Promise<{ missing: number; fetch: string }> {
   const digests = pieces.map(({ digest }) => digest)
   const receive = async (): Promise<void> => {
@@ -67,7 +67,7 @@ test('slices of deleted images and of uploads of others look as if they were not
   await using agent = await startAgent(folder.path)
   const secrets: string[] = []
   for (const role of ['uploader', 'uploader', 'viewer'] as Role[]) {
-    // Two of them have one name: what belongs to a token belongs to its id.
+    // Two tokens have the same name, because ownership depends on the id of a token.
     secrets.push((await agent.client.tokens.create({ name: role, role })).token)
   }
   const clients = (): AgentClient[] => secrets.map((token) => createAgentClient({ baseUrl: agent.url, token }))
@@ -96,18 +96,18 @@ test('slices of deleted images and of uploads of others look as if they were not
 
     await agent.client.images.delete(imageId)
     expect(await Promise.all([ann, bob, vic, agent.client].map((client) => learn(client, image)))).toEqual([unknown, unknown, unknown, unknown])
-    // A deleted image is not rebuilt from its digests, by whoever it may be.
+    // No token can create a deleted image again from its digests.
     const rebuilt = await ann.uploads.create({ length: 4 * SLICE_BYTES, metadata: { name: 'rebuilt' } })
     expect(await outcome(ann.uploads.sendSlices(rebuilt, 0, named(image)))).toBe('slice-missing')
     expect((await ann.uploads.show(rebuilt))?.offset).toBe(0)
     await agent.client.images.restore(imageId)
   }
-  // What the token sent itself it may name again.
+  // A token may reference slices that it sent itself.
   expect((await ann.uploads.sendSlices(unfinished, 4 * SLICE_BYTES, named(other))).offset).toBe(8 * SLICE_BYTES)
-  // Once the image is gone for good, its slices are there until gc comes, and still nobody learns of them.
+  // After the image was purged, its slices exist until gc runs, but no token can find them.
   await agent.client.images.delete(imageId, { permanent: true })
   expect(await learn(agent.client, image)).toEqual(unknown)
-  // With its bytes the image comes back.
+  // A client that sends the bytes can create the image again.
   expect((await bob.uploads.sendSlices(mine, 0, brought(image))).offset).toBe(4 * SLICE_BYTES)
   expect(await learn(bob, image)).toEqual(known)
   expect(await learn(ann, image)).toEqual(unknown)

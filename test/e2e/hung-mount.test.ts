@@ -1,4 +1,4 @@
-// A mount path that hangs, as NFS does when its server is gone: a FUSE file system whose process is stopped.
+// A mount path that hangs, as NFS does when its server is down: a FUSE file system whose process is stopped.
 
 import { describe, expect } from 'bun:test'
 import { existsSync } from 'node:fs'
@@ -8,12 +8,12 @@ import { requireThat, requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-const fuseTest = existsSync('/dev/fuse') ? requireTool('bindfs', 'bindfs') : requireThat(false, 'no FUSE file system can be mounted here: /dev/fuse is needed')
+const fuseTest = existsSync('/dev/fuse') ? requireTool('bindfs', 'bindfs') : requireThat(false, 'a FUSE file system needs /dev/fuse')
 
 /** Far below the 2 s that the mount path may take: health does not wait for it, in milliseconds. */
 const ANSWER_MS_MAX = 500
 
-/** Folder `back` shown at `store` by a process that can be stopped. */
+/** Mounts the folder `back` at `store` through a process that can be stopped. */
 async function mountThrough(back: string, store: string) {
   await mkdir(back)
   await mkdir(store)
@@ -32,7 +32,7 @@ async function mountThrough(back: string, store: string) {
 
 describe('a mount path that hangs', () => {
   fuseTest(
-    'is told by health in time, holds up nothing that does not need it, and is well again by itself',
+    'is reported by health in time, delays only requests that need it, and recovers by itself',
     async () => {
       await using folder = await createTemporaryFolder()
       await using fuse = await mountThrough(folder.file('back'), folder.file('store'))
@@ -43,7 +43,7 @@ describe('a mount path that hangs', () => {
 
       fuse.stop()
       const startMs = performance.now()
-      await until('health says so', async () => (await agent.client.health()).state === 'error')
+      await until('health reports an error', async () => (await agent.client.health()).state === 'error')
       expect(performance.now() - startMs).toBeLessThan(8000)
       expect(await check('mount-path')).toMatchObject({ state: 'failed', limit: '2 s' })
       const durations: number[] = []
@@ -61,7 +61,7 @@ describe('a mount path that hangs', () => {
       await expect(agent.client.store.reconnect()).rejects.toThrow('no answer for')
 
       fuse.goOn()
-      await until('it is well again', async () => (await agent.client.health()).state === 'running')
+      await until('health is running again', async () => (await agent.client.health()).state === 'running')
       expect((await agent.client.store.reconnect()).enabled).toBe(true)
       await agent.kill()
     },

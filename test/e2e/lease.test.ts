@@ -1,4 +1,4 @@
-// The lease between processes: an agent that loses its store ends at once, and its successor finds everything.
+// The lease between processes: an agent that loses its lease exits at once, and its successor finds everything.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { startAgent } from '../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 describe('lease', () => {
-  test('an agent whose store was taken over ends by itself, with 1, and leaves the lease of the other alone', async () => {
+  test('an agent whose store was taken over exits with 1, and does not change the lease of the other', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const mine = await Bun.file(folder.file('store/lease.1.json')).json()
@@ -18,13 +18,13 @@ describe('lease', () => {
     expect(await Bun.file(folder.file('store/lease.2.json')).text()).toBe(theirs)
   }, 30_000)
 
-  test('a restart after SIGKILL waits for nobody, and generations only go up', async () => {
+  test('a restart after SIGKILL does not wait, and generations only increase', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     for (let round = 0; round < 3; round++) {
       const startedMs = performance.now()
       await agent.restart()
-      // An interval of the lease is five seconds, and waiting for a dead holder takes three.
+      // An interval of the lease is five seconds, and waiting for a dead holder would take three intervals.
       expect(performance.now() - startedMs).toBeLessThan(4500)
     }
     expect((await readdir(folder.file('store'))).filter((name) => name.startsWith('lease.')).toSorted()).toEqual(

@@ -38,7 +38,7 @@ function reportedMetrics(text: string): Record<string, Metric> {
 }
 
 describe('monitor.md', () => {
-  test('has the name, type, labels and help of every metric, and no other', async () => {
+  test('has exactly the metrics of an agent, with name, type, labels and help', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const ask = (path: string, method = 'GET'): Promise<Response> => fetch(`${agent.url}${path}`, { method, headers: agent.headers() })
@@ -52,7 +52,7 @@ describe('monitor.md', () => {
     expect(reportedMetrics(text)).toEqual(await documentedMetrics())
   })
 
-  test('has a row for every health check, and for no other', async () => {
+  test('has exactly one row for every health check', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const { checks } = await agent.client.health()

@@ -1,5 +1,5 @@
-// A store whose files belong to another user than the one who runs the agent: root must not leave files behind that the service cannot
-// read, and a store that came from another node must end in one sentence.
+// A store whose files belong to another user than that of the agent: root must not leave files behind that the service cannot read, and a
+// start on a store from another node must be refused with one sentence.
 
 import { describe, expect, setDefaultTimeout } from 'bun:test'
 import { chmod, chown, mkdir } from 'node:fs/promises'
@@ -13,12 +13,12 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-// Processes on a busy machine take longer than the 5 s of the runner.
+// On a busy machine a process takes longer than the runner's default of 5 s.
 setDefaultTimeout(120_000)
 
 const test = requireOtherUser()
 
-/** A folder of the test that belongs to the second user. */
+/** Creates a folder that belongs to the second user. */
 async function folderOfOtherUser(): Promise<TemporaryFolder> {
   const folder = await createTemporaryFolder()
   for (const name of ['store', 'state']) await mkdir(folder.file(name))
@@ -29,7 +29,7 @@ async function folderOfOtherUser(): Promise<TemporaryFolder> {
 const startAs = (uid: number, folder: string): Promise<AgentProcess> =>
   startAgent(folder, { command: agentOfOtherUser, environment: { SLIPWAY_TEST_UID: String(uid) } })
 
-/** Starts an agent that must be refused, and returns its one sentence. */
+/** Starts an agent that must be refused, and returns its sentence. */
 async function refusalAs(uid: number, folder: string): Promise<string> {
   const outcome = await startAs(uid, folder).then(
     async (agent) => {
@@ -59,7 +59,7 @@ async function fill(agent: AgentProcess): Promise<void> {
 }
 
 describe('root on a store of another user', () => {
-  test('runs check, scrub, gc and recover as the owner, so that the service can start again', async () => {
+  test('runs check, scrub, gc and recover as the owner, so that the service can start afterwards', async () => {
     await using folder = await folderOfOtherUser()
     await using agent = await startAs(OTHER_UID, folder.path)
     await fill(agent)
@@ -74,7 +74,7 @@ describe('root on a store of another user', () => {
     expect((await agent.client.images.list()).items[0]?.status).toBe('available')
   })
 
-  test('is refused to serve it, with the line to run instead, and leaves nothing behind', async () => {
+  test('cannot serve it: the refusal names the command to run instead and leaves no file behind', async () => {
     await using folder = await folderOfOtherUser()
     await Bun.write(folder.file('agent.toml'), agentToml(folder.path))
     const ran = await runAgent(['serve', '--config', folder.file('agent.toml')])
@@ -88,7 +88,7 @@ describe('root on a store of another user', () => {
   })
 })
 
-describe('a start as a user who may not use', () => {
+describe('a start as a user without access to', () => {
   const OWNER = OTHER_UID + 1
 
   test('the store is refused with the chown to run, and starts after it', async () => {
@@ -123,7 +123,7 @@ describe('a start as a user who may not use', () => {
     await agent.restart()
   })
 
-  test('its state folder, or a file of its own without the right to read it, is refused with the path', async () => {
+  test('its state folder, or to a file of its own without read permission, is refused with the path', async () => {
     await using folder = await folderOfOtherUser()
     await chown(folder.file('state'), OWNER, OWNER)
     await chmod(folder.file('state'), 0o700)

@@ -1,4 +1,4 @@
-// The lines of docs/access.md that read an image with QEMU, run as they stand there against an agent.
+// Runs the lines of docs/access.md that read an image with QEMU, unchanged, against an agent.
 
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { until } from '../support/until.ts'
 
 const LENGTH = 24 * 1024 * 1024 + 512
 
-/** The shell block of the document that is marked `qemu`. */
+/** Returns the shell block of the document that is marked `qemu`. */
 async function documentedLines(): Promise<string> {
   const text = await Bun.file(join(import.meta.dir, '../../docs/access.md')).text()
   return /```sh qemu\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
@@ -21,7 +21,7 @@ describe('an image is read by QEMU over a signed link', () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const disk = sampleBytes(LENGTH)
-    // Zeros too, so that there is more than one kind of extent.
+    // With zeros, so that the image has two kinds of extents.
     disk.fill(0, 5_000_000, 15_000_000)
     await Bun.write(folder.file('disk.raw'), disk)
     const made = await fetch(`${agent.url}/v1/uploads`, {

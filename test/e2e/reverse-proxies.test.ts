@@ -1,5 +1,5 @@
-// The configurations of docs/reverse-proxies.md, run as they stand but for ports and files: uploads resume, early refusals and ranges
-// arrive, and bodies are passed on as they come.
+// Runs the configurations of docs/reverse-proxies.md, with other ports and files: uploads resume, early refusals and ranges arrive, and
+// bodies are forwarded without buffering.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { createServer } from 'node:net'
@@ -135,10 +135,10 @@ const offsetOf = async (upload: string): Promise<number> => Number(/^upload-offs
 for (const name of ['nginx', 'haproxy'] as const) {
   const proxyTest = hasTool('openssl', 'openssl') ? requireTool(name, name === 'nginx' ? 'nginx-light' : name) : requireTool('openssl', 'openssl')
   describe(`${name} as documented`, () => {
-    proxyTest('passes a body on as it comes, and an upload that was cut resumes', async () => {
+    proxyTest('forwards a body without buffering, and an upload that was cut resumes', async () => {
       await using proxy = await PROXIES[name]()
       const upload = await createUpload(proxy.url, `through-${name}`, LENGTH)
-      // Slower than the agent commits: an offset that grows while the client still sends was not buffered by the proxy.
+      // The client sends more slowly than the agent commits. An offset that grows meanwhile proves that the proxy does not buffer.
       const sending = Bun.spawn(
         [
           'curl',
@@ -167,7 +167,7 @@ for (const name of ['nginx', 'haproxy'] as const) {
       expect(sending.exitCode).toBe(null)
       sending.kill('SIGKILL')
       await sending.exited
-      const offset = await until('what arrived is committed', async () => (await offsetOf(upload)) || undefined)
+      const offset = await until('received bytes are committed', async () => (await offsetOf(upload)) || undefined)
       expect(offset).toBeLessThan(LENGTH)
       await Bun.write(folder.file('rest.raw'), (await Bun.file(folder.file('noise.raw')).bytes()).subarray(offset))
       const rest = await curl(upload, ...PATCH, '-H', `Upload-Offset: ${offset}`, '--data-binary', `@${folder.file('rest.raw')}`)
@@ -183,7 +183,7 @@ for (const name of ['nginx', 'haproxy'] as const) {
       expect(await Bun.file(folder.file('part.raw')).bytes()).toEqual((await Bun.file(folder.file('noise.raw')).bytes()).slice(1000, 2000))
     })
 
-    proxyTest('delivers a refusal that comes before the body was read, and links with its own address', async () => {
+    proxyTest('forwards a refusal that is sent before the body was read, and links have its own address', async () => {
       await using proxy = await PROXIES[name]()
       const upload = await createUpload(proxy.url, `refused-${name}`, LENGTH)
       const refused = await curl(upload, ...PATCH, '-H', 'Upload-Offset: 4096', '--data-binary', `@${folder.file('noise.raw')}`)

@@ -1,5 +1,5 @@
-// Nothing is moved or stored twice: what the second version of an image adds on disk, and what it takes on the wire to a
-// second store, where a cut costs only what was on its way.
+// Nothing is copied or stored twice: the bytes that the second version of an image adds on disk, and the bytes that its sync to a second
+// store sends, also when the connection is cut.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
@@ -24,7 +24,7 @@ const imageTest = requireImageTools()
 
 const portOf = (agent: AgentProcess): number => Number(new URL(agent.url).port)
 
-/** Bytes of all packs of a store as the file system counts them. */
+/** Returns the bytes of all packs of a store as the file system counts them. */
 function packBytes(agent: AgentProcess): number {
   const packs = `${agent.folder}/store/packs`
   return readdirSync(packs, { recursive: true, withFileTypes: true })
@@ -93,7 +93,7 @@ describe('the second version of an image, updated in place', () => {
       console.error(`on disk: the first version ${firstBytes} bytes, the second adds ${addedBytes} (${((100 * addedBytes) / firstBytes).toFixed(1)} %)`)
       expect(addedBytes).toBeGreaterThan(MIB)
       expect(addedBytes).toBeLessThan(firstBytes / 4)
-      // What the store says of itself is what lies on the disk, but for the frame of a pack.
+      // The figures of the store match the disk, except for the headers of a pack.
       const { slices } = await source.client.store.get()
       expect(Math.abs(slices.storedBytes - packBytes(source))).toBeLessThan(packBytes(source) / 100)
       expect(Math.abs((first.storedSize ?? 0) - firstBytes)).toBeLessThan(firstBytes / 100)
@@ -102,7 +102,7 @@ describe('the second version of an image, updated in place', () => {
   )
 
   imageTest(
-    'comes to another store with only the slices that are missing there',
+    'is copied to another store by sending only the slices that are missing there',
     async () => {
       const result = await sync(first.id)
       expect(result.images).toEqual([{ id: first.id, name: 'debian 1', outcome: 'copied' }])
@@ -125,7 +125,7 @@ describe('the second version of an image, updated in place', () => {
   )
 
   imageTest(
-    'once it is there costs a question, and no slice',
+    'sends no slice if the other store already has it',
     async () => {
       const before = link.bytes.down
       expect((await sync(second.id)).images).toEqual([{ id: second.id, name: 'debian 2', outcome: 'already-there' }])
@@ -135,7 +135,7 @@ describe('the second version of an image, updated in place', () => {
   )
 
   imageTest(
-    'can be ordered as soon as the upload has ended, before the source has inspected it',
+    'can be synced as soon as the upload has ended, before the source has inspected it',
     async () => {
       await using sending = startTusUpload({ url: source.url, file: secondFile.raw, metadata: { name: 'just here' } })
       const id = (await sending.image()).split('/').at(-1) ?? ''
@@ -145,10 +145,10 @@ describe('the second version of an image, updated in place', () => {
   )
 
   imageTest(
-    'moves only what is still missing when target and link break in the middle',
+    'sends only the slices that are still missing after target and link broke in the middle',
     async () => {
       await using third = await startAgent(folder.file('third'))
-      // Long against what is on its way at any moment.
+      // Much longer than the bytes in flight at any moment.
       const file = folder.file('noise.raw')
       await Bun.write(file, createRandom(9).bytes(96 * MIB))
       const long = await upload(file, 'long')
@@ -157,15 +157,15 @@ describe('the second version of an image, updated in place', () => {
       const before = link.bytes.down
       link.setFaults({ bytesPerSecond: 60 * MIB })
       const { id } = await third.client.sync(order)
-      await until('half of it is there', () => link.bytes.down - before > wholeBytes / 2)
-      // Nothing half is ever shown.
+      await until('half of it is copied', () => link.bytes.down - before > wholeBytes / 2)
+      // An incomplete image is never listed.
       expect((await third.client.images.list()).items).toEqual([])
       await third.kill()
       link.cutAll()
       const movedBytes = link.bytes.down - before
       link.setFaults({ cutAfter: 11 * MIB, direction: 'down' }, 3)
       await third.restart()
-      // The task goes on by itself; ordering it again is answered with the same one.
+      // The task resumes by itself; a repeated order returns the same task.
       const again = await third.client.sync(order)
       expect(again.id).toBe(id)
       const task = await ended(third, again)
@@ -173,8 +173,8 @@ describe('the second version of an image, updated in place', () => {
       const result = syncResultSchema.parse(task.result)
       expect(result.slicesPresent).toBeGreaterThan(0)
       const restBytes = link.bytes.down - before - movedBytes
-      console.error(`after a kill at ${movedBytes} of ${wholeBytes} bytes: ${restBytes} more came`)
-      // What was in the air when it broke comes twice: batches of both lanes at the kill, and one for each of three cuts.
+      console.error(`after a kill at ${movedBytes} of ${wholeBytes} bytes: ${restBytes} more were copied`)
+      // Bytes in flight are sent twice: the batches of both lanes at the kill, and one batch for each of three cuts.
       expect(movedBytes + restBytes).toBeLessThan(wholeBytes * 1.35)
       expect((await third.client.images.get(long.id)).manifestDigest).toBe(long.manifestDigest)
     },
@@ -182,7 +182,7 @@ describe('the second version of an image, updated in place', () => {
   )
 
   imageTest(
-    'is refused in words when the token of the source is wrong, or too low, or the source is not there',
+    'is refused with a sentence when the token of the source is wrong, its role is too low, or the source is not reachable',
     async () => {
       const failed = async (url: string, token: string): Promise<Task['error']> => {
         const task = await ended(target, await target.client.sync({ source: { url, token }, images: [first.id] }))

@@ -1,4 +1,4 @@
-// `run start` as a user runs it: from npx or bun, at a terminal, with piped lines, and as a service without input.
+// `run start` as users run it: with npx or bun, at a terminal, with piped lines, and as a service without input.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-// A busy machine takes longer than the 5 s of the runner.
+// On a busy machine a start takes longer than the runner's default of 5 s.
 setDefaultTimeout(60_000)
 
 const ROOT = join(import.meta.dir, '../..')
@@ -16,11 +16,11 @@ const npxTest = requireTool('npx', 'npm')
 interface Started extends AsyncDisposable {
   readonly pid: number
   output(): string
-  /** The answer of its agent on a path; undefined while no agent answers. */
+  /** Returns the response of its agent on a path; undefined while no agent responds. */
   get(path: string): Promise<Response | undefined>
   ended(): Promise<number>
   write(text: string): void
-  /** Ends its input. */
+  /** Closes its input. */
   close(): void
 }
 
@@ -66,7 +66,7 @@ function start(home: string, { input = 'ignore', command = [process.execPath, 's
 }
 
 const serving = (started: Started) => until('the agent answers', async () => (await started.get('/v1/health'))?.ok)
-const silent = (started: Started) => until('the agent is gone', async () => (await started.get('/v1/health')) === undefined)
+const silent = (started: Started) => until('the agent has exited', async () => (await started.get('/v1/health')) === undefined)
 
 describe('without input', () => {
   test('serves until SIGTERM, then exits with 0 and leaves no agent behind', async () => {
@@ -80,7 +80,7 @@ describe('without input', () => {
     expect(await Bun.file(folder.file('agent.log')).text()).toContain('"msg":"stopped"')
   })
 
-  test('a start that is killed ends its agent, and the next one uses the same store and token', async () => {
+  test('the agent exits when the start is killed, and the next start uses the same store and token', async () => {
     await using folder = await createTemporaryFolder()
     const stores: string[] = []
     const tokens: string[] = []
@@ -96,7 +96,7 @@ describe('without input', () => {
     expect(tokens[0]).toBe(tokens[1] ?? '')
   })
 
-  npxTest('ends with npx, which does not forward the signal', async () => {
+  npxTest('exits with npx, which does not forward the signal', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { command: ['npx', '-y', 'bun@1.4.5', 'run', 'start'] })
     await serving(started)
@@ -118,7 +118,7 @@ describe('without input', () => {
 })
 
 describe('piped lines', () => {
-  test('are run one by one, then everything stops; the exit code is the worst of theirs', async () => {
+  test('are run one by one, then everything stops; the exit code is the highest of theirs', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { input: 'pipe' })
     started.write('store list --json\nstore health local --json\nimage show nothing\n')
@@ -130,7 +130,7 @@ describe('piped lines', () => {
     await silent(started)
   })
 
-  test('keep it serving while the input stays open', async () => {
+  test('keep the agent serving while the input stays open', async () => {
     await using folder = await createTemporaryFolder()
     await using started = start(folder.path, { input: 'pipe' })
     await serving(started)

@@ -1,5 +1,5 @@
-// Slipway on a Debian 12 node with its own systemd: the lines of the operators' documents as they stand there, and the behaviour of
-// the agent's unit in between. The tests share one node and run in this order.
+// Slipway on a Debian 12 node with its own systemd: the lines of the operators' documents, unchanged, and the behaviour of the agent's
+// unit. The tests share one node and run in this order.
 
 import { afterAll, beforeAll } from 'bun:test'
 import { hasTool, requireThat } from '../support/require.ts'
@@ -39,7 +39,7 @@ const booted = (): Node => {
   if (!started) throw new Error('the node did not boot')
   return started
 }
-/** Stands for the node in the tests, which are declared before it boots. */
+/** Refers to the node in the tests, which are declared before it boots. */
 const node: Node = {
   machine: () => booted().machine(),
   ask: (...more) => booted().ask(...more),

@@ -8,7 +8,7 @@ import { hasTool, requireTool } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 
-// The tour starts several processes, which take longer than the 5 s of the runner on a busy machine.
+// The tour starts several processes, which take longer than the runner's default of 5 s on a busy machine.
 setDefaultTimeout(120_000)
 
 const ROOT = join(import.meta.dir, '../..')
@@ -24,7 +24,7 @@ async function tourBlocks(): Promise<Block[]> {
   return [...tour.matchAll(/^```(sh|slipway)\n(.*?)^```/gms)].map(([, kind, text = '']) => ({ kind: kind as Block['kind'], text }))
 }
 
-/** A free port. Another process could take it before the agent does, as it could on the machine of a reader. */
+/** Returns a free port. Another process could bind it before the agent does, as on the machine of a reader. */
 function freePort(): number {
   const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
   const { port } = server
@@ -92,7 +92,7 @@ describe('the tour', () => {
           const before = said.length
           await console?.stdin.write(`${localized(line)}\n`)
           await console?.stdin.flush()
-          // Every answer ends with its age.
+          // Every response of the console ends with its age.
           await until(`an answer to ${line}, after ${said.slice(-2000)}`, () => /^as of .*$/m.test(said.slice(before)))
           answers.set(line, said.slice(before))
           expect({ line, answer: said.slice(before) }).toEqual({ line, answer: expect.not.stringContaining('✖') })

@@ -1,4 +1,4 @@
-// tus-js-client in Node, with the options it has.
+// tus-js-client in Node with its options.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -63,7 +63,7 @@ describe('tus-js-client', () => {
     }, 30_000)
   }
 
-  test('goes on in another process where the first one stopped', async () => {
+  test('resumes in another process', async () => {
     const first = await send({ chunkSize: 2 * 1024 * 1024 }, { abortAfter: 5 * 1024 * 1024 })
     expect(first.outcome).toBe('aborted')
     const second = await send({}, { resumeUrl: first.url })
@@ -71,7 +71,7 @@ describe('tus-js-client', () => {
     expectWhole(second)
   }, 30_000)
 
-  test('goes on by the draft in another process', async () => {
+  test('resumes by the draft in another process', async () => {
     const draft = { protocol: 'ietf-draft-05', chunkSize: 2 * 1024 * 1024 }
     const first = await send(draft, { abortAfter: 5 * 1024 * 1024 })
     expect(first.outcome).toBe('aborted')
@@ -80,7 +80,7 @@ describe('tus-js-client', () => {
     expectWhole(second)
   }, 30_000)
 
-  test('takes its upload back when it is told to', async () => {
+  test('terminates its upload on request', async () => {
     const told = await send({ chunkSize: 1024 * 1024 }, { abortAfter: 3 * 1024 * 1024, terminates: true })
     expect(told.outcome).toBe('aborted')
     expect((await server.ask('HEAD', new URL(told.url).pathname)).status).toBe(404)

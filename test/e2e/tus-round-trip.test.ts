@@ -1,5 +1,5 @@
-// The end-to-end tests of tus-js-client against an agent, in Node and in Chromium on a page of another origin: an upload is read
-// back at its own address, which is gone after termination.
+// tus-js-client against an agent, in Node and in Chromium on a page of another origin: an upload is read back at its own address, which
+// is not found after termination.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
@@ -63,7 +63,7 @@ describe('the address of an upload', () => {
     return new URL(made.headers.get('location') ?? '', agent.url).href
   }
 
-  test('leads to the image of a finished upload, by GET and by HEAD without tus', async () => {
+  test('redirects GET and HEAD without tus to the image of a finished upload', async () => {
     const url = await create(4)
     for (const [method, status] of [
       ['GET', 409],
@@ -82,7 +82,7 @@ describe('the address of an upload', () => {
     for (const method of ['GET', 'HEAD']) expect((await fetch(url, { method, headers: agent.headers() })).status).toBe(404)
   })
 
-  test('is nothing to other uploaders, and gives the holder of its link no way to the content', async () => {
+  test('is not found for other uploaders, and does not give the holder of its link access to the content', async () => {
     const { url } = await agent.client.links.create({ kind: 'upload', ttlSeconds: 60 })
     const made = await fetch(url, {
       method: 'POST',

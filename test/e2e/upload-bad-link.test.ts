@@ -8,7 +8,7 @@ import { uploadOverBadLink } from './upload-bad-link.ts'
 const LENGTH = 24 * 1024 * 1024
 
 requireTool('node', 'nodejs')(
-  'a link that is far, slow, cut every three seconds and reset at random does not stop an upload, and little is sent twice',
+  'a distant, slow link that is cut every three seconds and reset at random does not stop an upload, and few bytes are sent twice',
   async () => {
     const seed = runSeed()
     console.error(`seed: SLIPWAY_SEED=${seed}`)
@@ -16,7 +16,7 @@ requireTool('node', 'nodejs')(
     console.error(JSON.stringify({ cuts, twiceBytes, ...rest }))
     expect(digests.read).toBe(digests.sent)
     expect(cuts).toBeGreaterThan(2)
-    // What was told once is never taken back.
+    // An acknowledged offset never decreases.
     expect(heads.toSorted((a, b) => a - b)).toEqual([...heads])
     expect(twiceBytes).toBeLessThan(LENGTH / 100)
   },

@@ -1,9 +1,9 @@
-// An upload by tus-js-client in Node over a link that is as bad as can be: slow, far, cut every three seconds and reset at
-// random moments. The argument is the length in MiB; the whole form takes a quarter of an hour.
+// Uploads with tus-js-client in Node over a bad link: slow, distant, cut every three seconds and reset at random moments. The argument is
+// the length in MiB; 1024 takes a quarter of an hour.
 //
 //   bun test/e2e/upload-bad-link.ts 1024
 //
-// `uploadOverBadLink` is what the test beside it calls. SLIPWAY_SEED repeats the bytes and the moments of the resets.
+// upload-bad-link.test.ts calls `uploadOverBadLink`. SLIPWAY_SEED repeats the bytes and the moments of the resets.
 
 import { startAgent } from '../support/agents/agent-process.ts'
 import { createCuttingProxy } from '../support/clients/cutting-proxy.ts'
@@ -23,21 +23,21 @@ export interface BadLinkReport {
   readonly seconds: number
   readonly connections: number
   readonly cuts: number
-  /** Of the cuts, those that were resets at a random moment. */
+  /** The cuts that were resets at a random moment. */
   readonly resets: number
-  /** Bytes that the client sent into the link, headers too. */
+  /** Bytes that the client sent, including headers. */
   readonly sentBytes: number
-  /** Of these, the bytes that were under way when a connection was cut: nobody could acknowledge them. */
+  /** Sent bytes that were in flight when a connection was cut, so that they could not be acknowledged. */
   readonly windowBytes: number
-  /** Bytes that reached the agent beyond the length of the file: those sent twice, and headers. */
+  /** Bytes that reached the agent in addition to the length of the file: bytes sent twice, and headers. */
   readonly twiceBytes: number
-  /** Offsets that HEAD told, in order. */
+  /** Offsets that HEAD returned, in order. */
   readonly heads: readonly number[]
-  /** Of the file, and of the image that was read back. */
+  /** Digests of the file, and of the image that was read back. */
   readonly digests: { readonly sent: string; readonly read: string }
 }
 
-/** Resolves when the image was read back; throws when the client gave up. */
+/** Uploads a file and reads its image back. Throws when the client gave up. */
 export async function uploadOverBadLink(length: number, seed: number, say: (line: string) => void): Promise<BadLinkReport> {
   await using folder = await createTemporaryFolder()
   const path = folder.file('noise.raw')

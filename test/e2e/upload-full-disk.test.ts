@@ -1,5 +1,5 @@
-// A disk that others fill to the last byte while an upload comes: the client is told, nothing told is lost, and the same upload
-// goes on when there is space again.
+// Other programs fill the disk to the last byte during an upload: the client gets an error, nothing acknowledged is lost, and the same
+// upload resumes when there is space again.
 
 import { describe, expect } from 'bun:test'
 import { existsSync, rmSync } from 'node:fs'
@@ -20,7 +20,7 @@ import { until } from '../support/until.ts'
 const MIB = 1024 * 1024
 const DISK_BYTES = 128 * MIB
 const LENGTH = 48 * MIB
-/** More than the buffers of a connection hold, so that the agent has taken some of it. */
+/** More than the buffers of a connection, so that the agent has received some of it. */
 const SENT_BEFORE = 24 * MIB
 const mountTest = await requireLoopMount()
 
@@ -42,7 +42,7 @@ async function openScene(): Promise<Scene> {
 
 describe('a disk that fills up in the middle of a PATCH', () => {
   mountTest(
-    'gives it 507 with the offset that HEAD tells too, as often as it is tried, and takes the rest when there is space',
+    'returns 507 with the same offset as HEAD at each attempt, and accepts the rest when there is space',
     async () => {
       await using scene = await openScene()
       const { agent, mount, filler } = scene
@@ -51,7 +51,7 @@ describe('a disk that fills up in the middle of a PATCH', () => {
       const url = await target.create(LENGTH)
       using wire = await target.beginPatch(url, 0, LENGTH, bytes.subarray(0, SENT_BEFORE))
       const journal = `${mount.path}/uploads/${url.split('/').at(-1)}/journal`
-      await until('a part of the body is kept', () => existsSync(journal))
+      await until('a part of the body is stored', () => existsSync(journal))
       fillDisk(filler)
       const sending = wire.write(bytes.subarray(SENT_BEFORE))
       const answer = await wire.answer('PATCH')
@@ -85,7 +85,7 @@ describe('a disk that fills up in the middle of a PATCH', () => {
   )
 
   mountTest(
-    'does not end an upload by tus-js-client, which goes on by itself',
+    'does not end an upload by tus-js-client, which resumes by itself',
     async () => {
       await using scene = await openScene()
       const { agent, folder, filler } = scene
@@ -97,9 +97,9 @@ describe('a disk that fills up in the middle of a PATCH', () => {
       await until('the upload is in full flow', () => proxy.bytes.up >= SENT_BEFORE)
       fillDisk(filler)
       proxy.holdAt(Number.POSITIVE_INFINITY)
-      await until('the client was told', () => upload.answers.some(({ method, status }) => method === 'PATCH' && status === 507))
+      await until('the client has received 507', () => upload.answers.some(({ method, status }) => method === 'PATCH' && status === 507))
       const told = upload.answers.length
-      await until('it asks where to go on', () => upload.answers.slice(told).some(({ method, status }) => method === 'HEAD' && status === 200))
+      await until('the client asks for the offset', () => upload.answers.slice(told).some(({ method, status }) => method === 'HEAD' && status === 200))
       rmSync(filler)
       expect(await digestOfImage(agent, await upload.image())).toBe(digest)
       const heads = upload.answers.flatMap(({ method, status, offset }) => (method === 'HEAD' && status === 200 ? [offset ?? 0] : []))

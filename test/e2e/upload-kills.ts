@@ -1,9 +1,9 @@
-// Kills the agent again and again while tus-js-client sends one image to it, at moments that differ in every run, and holds
-// every start to what the client was told before. The argument is how often.
+// Kills the agent repeatedly while tus-js-client uploads one image, at different moments in every run, and checks after every start that
+// the acknowledged bytes are present. The argument is the number of kills.
 //
 //   bun test/e2e/upload-kills.ts 100
 //
-// `killDuringUpload` is what the test beside it calls. SLIPWAY_SEED repeats the bytes between the kills, though not their moments.
+// upload-kills.test.ts calls `killDuringUpload`. SLIPWAY_SEED repeats the bytes between the kills, but not their timing.
 
 import { agentCommand } from '../support/agents/agent-command.ts'
 import { startAgent } from '../support/agents/agent-process.ts'
@@ -18,29 +18,29 @@ import type { TusAnswer } from '../support/clients/tus-upload.ts'
 import { until } from '../support/until.ts'
 
 const MIB = 1024 * 1024
-/** Up to so many bytes go through before a kill, and so many more until it is there: none passes while a kill is late. */
+/** Most bytes that pass before a kill, and most that pass until a late kill; then the proxy holds the rest. */
 const BYTES_BETWEEN_MAX = 2 * MIB
 const BYTES_LATE_MAX = MIB / 2
 const BYTES_PER_SECOND = 24 * MIB
-/** Each of the client's requests ends with an offset that it is told. */
+/** Length of one request; the response to each has an offset. */
 const CHUNK_BYTES = MIB
 
 export interface UploadKillsReport {
   readonly kills: number
   readonly length: number
-  /** Offsets that the client was told, by HEAD and by the answers to its bytes. */
+  /** Number of offsets that the client received, from HEAD and from the responses to PATCH. */
   readonly heads: number
   readonly appends: number
-  /** Bytes that reached the agent beyond the length, headers too. */
+  /** Bytes that reached the agent in addition to the length of the file, including headers. */
   readonly twiceBytes: number
 }
 
-/** Throws PromiseBroken when anything told is not there. */
+/** Runs the kills. Throws PromiseBroken when something acknowledged is missing. */
 export async function killDuringUpload(kills: number, seed: number, say: (line: string) => void): Promise<UploadKillsReport> {
   const random = createRandom(seed)
   await using folder = await createTemporaryFolder()
   const original = folder.file('noise.raw')
-  // Longer than all that passes before the last kill, so that the upload cannot end before it.
+  // Longer than everything that passes before the last kill, so that the upload cannot end before it.
   const length = kills * (BYTES_BETWEEN_MAX + 2 * BYTES_LATE_MAX + MIB / 4) + MIB + 4321
   const digest = await makeNoiseFile(original, length, seed)
   await using agent = await startAgent(folder.path)
@@ -52,14 +52,14 @@ export async function killDuringUpload(kills: number, seed: number, say: (line: 
   for (let kill = 1; kill <= kills; kill++) {
     const end = proxy.bytes.up + random.below(BYTES_BETWEEN_MAX)
     proxy.holdAt(end + BYTES_LATE_MAX)
-    await until('so many bytes went through', () => upload.hasEnded || proxy.bytes.up >= end)
+    await until('enough bytes have passed', () => upload.hasEnded || proxy.bytes.up >= end)
     if (upload.hasEnded) throw new PromiseBroken(`the upload ended before kill ${kill}: ${await upload.image()}`)
     await agent.kill()
     const told = upload.answers.length
     await agent.restart()
     proxy.setTarget(port())
     proxy.holdAt(proxy.bytes.up + BYTES_LATE_MAX)
-    await until('the client asked where to go on', () => upload.hasEnded || upload.answers.slice(told).some(isHead))
+    await until('the client has asked for the offset', () => upload.hasEnded || upload.answers.slice(told).some(isHead))
     requireKept(upload.answers)
     if (kill % 10 === 0) say(`${kill} kills, ${upload.answers.findLast(isHead)?.offset ?? 0} of ${length} bytes`)
   }
@@ -89,12 +89,12 @@ export async function killDuringUpload(kills: number, seed: number, say: (line: 
 
 const isHead = ({ method, status }: TusAnswer): boolean => method === 'HEAD' && status === 200
 
-/** Of the answers in order, no HEAD may tell less than any answer before it. */
+/** Throws PromiseBroken when a HEAD returned a lower offset than an earlier response. */
 function requireKept(answers: readonly TusAnswer[]): void {
   let acknowledged = 0
   for (const { method, status, offset } of answers) {
     if (offset === null || status >= 300) continue
-    if (method === 'HEAD' && offset < acknowledged) throw new PromiseBroken(`HEAD tells ${offset} after ${acknowledged} bytes were acknowledged`)
+    if (method === 'HEAD' && offset < acknowledged) throw new PromiseBroken(`HEAD returned ${offset} after ${acknowledged} bytes were acknowledged`)
     acknowledged = Math.max(acknowledged, offset)
   }
 }

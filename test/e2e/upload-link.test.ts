@@ -7,7 +7,7 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
 import { openTestBot, runJson } from '../bot/fixture.ts'
 
-// Processes on a busy machine take longer than the 5 s of the runner.
+// On a busy machine a process takes longer than the runner's default of 5 s.
 setDefaultTimeout(60_000)
 
 test.each([

@@ -1,4 +1,4 @@
-// An agent that is told to stop while clients are sending: it ends soon, what it told stands, and the uploads go on after it.
+// An agent that is stopped while clients are sending: it exits in time, acknowledged bytes are kept, and the uploads resume afterwards.
 
 import { describe, expect, test } from 'bun:test'
 import { sampleBytes, Target } from '../conformance/tus/suite.ts'
@@ -16,7 +16,7 @@ const MIB = 1024 * 1024
 /** Longest time from SIGTERM to the end of the process, as docs/tus.md promises. */
 const STOP_MS_MAX = 10_000
 const LENGTH = 64 * MIB
-/** SIGTERM comes once so much was sent. */
+/** Bytes that are sent before SIGTERM. */
 const SENT_BEFORE = 9 * MIB
 const PIECE_BYTES = 64 * 1024
 const CONFIG = '[transfer]\nupload-concurrency = 2\n'
@@ -24,10 +24,10 @@ const CONFIG = '[transfer]\nupload-concurrency = 2\n'
 const targetOf = (agent: AgentProcess): Promise<Target> =>
   Target.open({ url: `${agent.url}/v1/uploads`, headers: { Authorization: `Bearer ${TEST_ADMIN_TOKEN}` } })
 
-/** The address of an upload after a restart, which changes the port. */
+/** Returns the address of an upload after a restart, which changes the port. */
 const moved = (agent: AgentProcess, url: string): string => new URL(new URL(url).pathname, agent.url).href
 
-/** Sends SIGTERM; gives the exit code once the process is gone, and throws when that takes longer than promised. */
+/** Sends SIGTERM and returns the exit code; throws when the process does not exit within STOP_MS_MAX. */
 async function stopInTime(agent: AgentProcess): Promise<number> {
   const startMs = performance.now()
   const code = await agent.stop()
@@ -36,7 +36,7 @@ async function stopInTime(agent: AgentProcess): Promise<number> {
 }
 
 describe('SIGTERM in the middle of a PATCH', () => {
-  test('whose client goes on sending gets 503 with the offset that is there after the next start', async () => {
+  test('whose client keeps sending gets 503 with the offset of the next start', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const bytes = sampleBytes(LENGTH)
@@ -44,7 +44,7 @@ describe('SIGTERM in the middle of a PATCH', () => {
     using wire = await (await targetOf(agent)).beginPatch(url, 0, LENGTH, bytes.subarray(0, PIECE_BYTES))
     let sent = PIECE_BYTES
     const sending = (async () => {
-      // The upload must not be whole before the agent is told to stop, however slow it is.
+      // The upload must not be complete before the agent is stopped, even if the agent is slow.
       while (sent < LENGTH - PIECE_BYTES && !wire.isEnded) {
         await wire.write(bytes.subarray(sent, sent + PIECE_BYTES))
         sent += PIECE_BYTES
@@ -72,11 +72,11 @@ describe('SIGTERM in the middle of a PATCH', () => {
     expect(await digestOfImage(agent, last.headers.get('content-location') ?? '')).toBe(`sha256:${digest}`)
   }, 60_000)
 
-  test('whose client is silent gets 503 with the offset that is there after the next start', async () => {
+  test('whose client is silent gets 503 with the offset of the next start', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const url = await (await targetOf(agent)).create(LENGTH)
-    // More than the buffers of a connection hold: once all of it is sent the agent has begun to take it.
+    // More than the buffers of a connection, so that the agent has received a part of it once all of it is sent.
     using wire = await (await targetOf(agent)).beginPatch(url, 0, LENGTH, sampleBytes(LENGTH - PIECE_BYTES))
     const stopping = stopInTime(agent)
     const answer = await wire.answer('PATCH')
@@ -88,7 +88,7 @@ describe('SIGTERM in the middle of a PATCH', () => {
   }, 60_000)
 
   requireTool('node', 'nodejs')(
-    'of several clients ends the agent in time, and each of them goes on by itself',
+    'of several clients stops the agent in time, and each client resumes by itself',
     async () => {
       await using folder = await createTemporaryFolder()
       await using agent = await startAgent(folder.path, { config: CONFIG })
@@ -103,8 +103,8 @@ describe('SIGTERM in the middle of a PATCH', () => {
           return { digest, proxy, upload: stack.use(startTusUpload({ url: proxy.url, file: path, metadata: { name: `noise-${seed}` } })) }
         }),
       )
-      // Two have places and are in full flow; the third waits for one with what fits into the buffers of its connection.
-      await until('two are in full flow', () => clients.filter(({ proxy }) => proxy.bytes.up > LENGTH / 16).length >= 2)
+      // Two clients have slots and are sending; the third one waits for a slot with full buffers.
+      await until('two clients are sending', () => clients.filter(({ proxy }) => proxy.bytes.up > LENGTH / 16).length >= 2)
       const before = clients.map(({ upload }) => upload.answers.length)
       expect(await stopInTime(agent)).toBe(0)
       await agent.restart()
@@ -117,7 +117,7 @@ describe('SIGTERM in the middle of a PATCH', () => {
         let told = 0
         for (const { method, status, offset } of upload.answers.slice(before[at])) {
           if (offset === null) continue
-          // A refusal at the stop tells an offset too, and it stands as others do.
+          // A refusal at the stop has an offset too, which must hold like others.
           if (method === 'HEAD' && status === 200) expect(offset).toBeGreaterThanOrEqual(told)
           told = Math.max(told, offset)
         }

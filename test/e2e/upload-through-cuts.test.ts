@@ -1,5 +1,5 @@
-// The way of a real image as a stranger takes it: made by mke2fs and qemu-img, sent by tus-js-client over a link that
-// breaks, read by curl, compared by qemu-img.
+// A real image, created by mke2fs and qemu-img, uploaded by tus-js-client over a link that breaks, downloaded by curl, and compared by
+// qemu-img.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { statSync } from 'node:fs'
@@ -25,7 +25,7 @@ describe('a real image through a link that is cut five times', () => {
   let digest: string
   let image: Image
 
-  /** What curl gets: its status, the headers of the answer in lower case, and the body in a file. */
+  /** Runs curl; returns the status, the headers of the response in lower case, and the body in a file. */
   const curl = async (file: string, ...options: string[]): Promise<{ status: number; headers: Map<string, string>; file: string }> => {
     const path = folder.file(file)
     const url = `${agent.url}/v1/images/${image.id}/content`
@@ -55,7 +55,7 @@ describe('a real image through a link that is cut five times', () => {
       await using upload = startTusUpload({ url: proxy.url, file: original.qcow2, metadata: { filename: 'debian.qcow2', name: 'debian' } })
       const location = await upload.image()
       expect(proxy.cuts).toBe(CUTS)
-      // The client asked where to go on after each cut, and never began anew.
+      // The client asked for the offset after each cut, and never started over.
       const heads = upload.answers.filter(({ method }) => method === 'HEAD').map(({ offset }) => offset ?? 0)
       expect(heads.length).toBeGreaterThanOrEqual(CUTS)
       expect(heads.toSorted((a, b) => a - b)).toEqual(heads)
@@ -74,7 +74,7 @@ describe('a real image through a link that is cut five times', () => {
   )
 
   imageTest(
-    'is read back bit for bit by curl, and agrees with the original for qemu-img',
+    'is read back bit for bit by curl, and is identical to the original for qemu-img',
     async () => {
       const { status, headers, file } = await curl('download.qcow2')
       expect(status).toBe(200)
@@ -91,7 +91,7 @@ describe('a real image through a link that is cut five times', () => {
   )
 
   imageTest(
-    'goes on after an interrupted download, and begins anew when the image is another',
+    'resumes an interrupted download, and starts over when the image has changed',
     async () => {
       const bytes = new Uint8Array(await Bun.file(original.qcow2).arrayBuffer())
       const etag = `"${image.manifestDigest}"`

@@ -1,5 +1,4 @@
-// Uploads through a real agent: conformance on the real slice store, and what the process does when it is killed in the
-// middle of a PATCH.
+// Uploads to a real agent: conformance on the real slice store, and agents that are killed in the middle of a PATCH.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { CASES, judge } from '../conformance/tus/run.ts'
@@ -16,7 +15,7 @@ const ORIGIN = 'https://console.example'
 const targetOf = (agent: AgentProcess): Promise<Target> =>
   Target.open({ url: `${agent.url}/v1/uploads`, headers: { Authorization: `Bearer ${TEST_ADMIN_TOKEN}` }, origin: ORIGIN })
 
-/** The address of an upload after a restart, which changes the port. */
+/** Returns the address of an upload after a restart, which changes the port. */
 const moved = (agent: AgentProcess, url: string): string => new URL(new URL(url).pathname, agent.url).href
 
 async function content(agent: AgentProcess, imageLocation: string): Promise<Uint8Array> {
@@ -51,8 +50,8 @@ describe('tus 1.0.0 by a real agent', () => {
   }
 })
 
-describe('a digest of the whole', () => {
-  test('lets an image become available only when its bytes have it, by tus and by the draft', async () => {
+describe('a digest of the complete file', () => {
+  test('makes an image available only if it matches, by tus and by the draft', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const bytes = sampleBytes(3 * MIB)
@@ -80,7 +79,7 @@ describe('a digest of the whole', () => {
 })
 
 describe('an agent that ends in the middle of an upload', () => {
-  test('keeps what it told by HEAD when it is killed, however often', async () => {
+  test('keeps the offsets that HEAD returned after every kill', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path)
     const bytes = sampleBytes(48 * MIB)

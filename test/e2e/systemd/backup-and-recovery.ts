@@ -1,4 +1,4 @@
-// docs/backup.md and docs/recover.md, their lines as they stand there, each after the damage that they are for.
+// Runs the lines of docs/backup.md and docs/recover.md, each after the damage that it repairs.
 
 import { describe, expect } from 'bun:test'
 import { runDocumented } from '../../support/machine/documented-lines.ts'
@@ -9,7 +9,7 @@ import type { MachineTest, Node } from './node.ts'
 const MOUNT = '/srv/slipway/edge-a'
 const STATE = '/var/lib/slipway/edge-a'
 
-/** Damages one thing after the other and mends it by the documents; the agent runs before and after each. */
+/** Damages one thing after the other and repairs it by the documents; the agent runs before and after each. */
 export function testBackupAndRecovery(test: MachineTest, node: Node): void {
   const must = (...command: string[]): Promise<string> => node.machine().must(...command)
   const recover = (heading: string): Promise<string> => runDocumented(node.machine(), 'docs/recover.md', heading)
@@ -27,7 +27,7 @@ export function testBackupAndRecovery(test: MachineTest, node: Node): void {
   })
 
   describe('recover.md', () => {
-    test('begins with a look that always works', async () => {
+    test('starts with a check that always works', async () => {
       expect(await recover('Recover')).toMatch(SERVES)
     })
 
@@ -41,7 +41,7 @@ export function testBackupAndRecovery(test: MachineTest, node: Node): void {
       await expectSameBytes(node, 'precious')
     })
 
-    test('a store from a node with other user ids: refused in one sentence, then given to the user of this node', async () => {
+    test('a store from a node with other user ids: refused with one sentence, then given to the user of this node', async () => {
       await must('systemctl', 'stop', UNIT)
       await must('chown', '-R', '4242:4242', MOUNT, STATE)
       expect((await node.machine().run('systemctl', 'start', UNIT)).code).not.toBe(0)
@@ -53,13 +53,13 @@ export function testBackupAndRecovery(test: MachineTest, node: Node): void {
       await expectSameBytes(node, 'precious')
     })
 
-    test('commands of the agent as root leave nothing that the service cannot read', async () => {
+    test('commands of the agent as root leave no file that the service cannot read', async () => {
       await recover('The index database is damaged')
       expect(await must('find', MOUNT, STATE, '-not', '-user', 'slipway')).toBe('')
       await expectSameBytes(node, 'precious')
     })
 
-    test('a damaged store.json: refused in one sentence, then restored', async () => {
+    test('a damaged store.json: refused with one sentence, then restored', async () => {
       await must('systemctl', 'stop', UNIT)
       await must('sh', '-c', `echo damaged > ${MOUNT}/store.json`)
       expect((await node.machine().run('systemctl', 'start', UNIT)).code).not.toBe(0)

@@ -1,4 +1,4 @@
-// docs/recover.md, "The disk is full": its lines as they stand there, on a store whose file system is full.
+// Runs the lines of docs/recover.md, "The disk is full", on a store whose file system is full.
 
 import { describe, expect } from 'bun:test'
 import { z } from 'zod'
@@ -9,14 +9,14 @@ import type { MachineTest, Node } from './node.ts'
 
 const MOUNT = '/srv/slipway/edge-a'
 const SMALL = '/mnt/small'
-/** Length of one image in MiB; the small file system has room for three. */
+/** Length of one image in MiB; three fit on the small file system. */
 const IMAGE_MIB = 24
 
-/** Fills the disk of the store and follows the document; the store is back on its own disk afterwards. */
+/** Fills the disk of the store and follows the document. Afterwards the store is on its own disk again. */
 export function testFullDisk(test: MachineTest, node: Node): void {
   const must = (...command: string[]): Promise<string> => node.machine().must(...command)
 
-  /** Puts the store on a small file system, with the image `precious` alone. */
+  /** Moves the store to a small file system that has only the image `precious`. */
   async function shrink(): Promise<void> {
     const { items } = z
       .object({ items: z.array(z.object({ id: z.string(), name: z.string() })) })
@@ -34,7 +34,7 @@ export function testFullDisk(test: MachineTest, node: Node): void {
   }
 
   describe('recover.md, "The disk is full"', () => {
-    test('a purge and a cleanup make room, first from the recycle bin, then from images', async () => {
+    test('a purge and a cleanup free space, first from the recycle bin, then from images', async () => {
       await shrink()
       await uploadImage(node, 'deleted', IMAGE_MIB)
       await uploadImage(node, 'name-of-an-image', IMAGE_MIB)
@@ -48,7 +48,7 @@ export function testFullDisk(test: MachineTest, node: Node): void {
       await expectSameBytes(node, 'precious')
     })
 
-    test('the store goes back to its own disk', async () => {
+    test('the store is moved back to its own disk', async () => {
       await must('systemctl', 'stop', UNIT)
       await must('umount', MOUNT)
       await must(

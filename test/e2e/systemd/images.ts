@@ -1,4 +1,4 @@
-// Images on a node: sent with curl from inside the node, so that tests see what an operator's documents do to them.
+// Uploads and compares images with curl on the node, so that tests see how the lines of documents affect them.
 
 import { expect } from 'bun:test'
 import { until } from '../../support/until.ts'

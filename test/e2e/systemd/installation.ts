@@ -1,4 +1,4 @@
-// docs/install.md, docs/access.md, docs/network.md, docs/upgrade.md and docs/uninstall.md, their lines as they stand there.
+// Runs the lines of docs/install.md, docs/access.md, docs/network.md, docs/upgrade.md and docs/uninstall.md.
 
 import { describe, expect } from 'bun:test'
 import { runDocumented } from '../../support/machine/documented-lines.ts'
@@ -17,7 +17,7 @@ async function listFiles({ machine }: Node): Promise<string[]> {
   return (await machine().must('find', '/', '-xdev', ...pruned, '-print')).trim().split('\n').toSorted()
 }
 
-/** The installation on a fresh node; it leaves agent and bot running. */
+/** Tests the installation on a fresh node, and leaves agent and bot running. */
 export function testInstallation(test: MachineTest, node: Node): void {
   describe('install.md', () => {
     const run = (heading: string): Promise<string> => runDocumented(node.machine(), 'docs/install.md', heading)
@@ -45,7 +45,7 @@ export function testInstallation(test: MachineTest, node: Node): void {
       expect((await node.machine().must('systemctl', 'is-active', 'slipway-bot')).trim()).toBe('active')
     })
 
-    test('leaves secrets that nobody else can read', async () => {
+    test('makes secrets unreadable to other users', async () => {
       const open = await node
         .machine()
         .must('find', '/etc/credstore', '/var/lib/slipway/edge-a', '/var/lib/slipway-bot', '/srv/slipway/edge-a', '-perm', '/077')
@@ -60,7 +60,7 @@ export function testInstallation(test: MachineTest, node: Node): void {
       expect((await node.ask('-w', '%{http_code}', '-o', '/dev/null', `${BASE}/v1/store`)).stdout).toBe('200')
     })
 
-    test('open one more network', async () => {
+    test('allow one more network', async () => {
       await runDocumented(node.machine(), 'docs/network.md', 'What systemd lets through')
       expect(await node.property('IPAddressAllow')).toContain('203.0.113.0/24')
       await runDocumented(node.machine(), 'docs/configure.md', 'Configure')
@@ -68,10 +68,10 @@ export function testInstallation(test: MachineTest, node: Node): void {
   })
 }
 
-/** Upgrade, downgrade and removal of a node that runs. */
+/** Tests upgrade, downgrade and removal on a running node. */
 export function testUninstallation(test: MachineTest, node: Node): void {
   describe('upgrade.md', () => {
-    test('installs the archive over a running node and goes back, and images stay', async () => {
+    test('installs the archive on a running node and goes back, and images are kept', async () => {
       await uploadImage(node, 'kept', 8)
       expect(await runDocumented(node.machine(), 'docs/upgrade.md', 'Upgrade a node')).toMatch(SERVES)
       await expectSameBytes(node, 'kept')
@@ -81,12 +81,12 @@ export function testUninstallation(test: MachineTest, node: Node): void {
   })
 
   describe('uninstall.md', () => {
-    test('leaves the images, and then nothing', async () => {
+    test('keeps the images at first, and then removes everything', async () => {
       await runDocumented(node.machine(), 'docs/uninstall.md', 'Remove programs, configuration and state')
       await node.machine().must('test', '-e', '/srv/slipway/edge-a/store.json')
       await runDocumented(node.machine(), 'docs/uninstall.md', 'Remove the images and the users')
       const left = await listFiles(node)
-      // Folders that every Debian with a service of an administrator has.
+      // Folders that exist on every Debian system with a service that an administrator installed.
       const usual = new Set([
         '/etc/sysusers.d',
         '/etc/tmpfiles.d',

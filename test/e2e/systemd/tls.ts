@@ -1,4 +1,4 @@
-// docs/tls.md: its lines as they stand there, with certificates of a private authority.
+// Runs the lines of docs/tls.md with certificates of a private authority.
 
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import type { MachineTest, Node } from './node.ts'
 const NAME = 'edge-a.example'
 const URL = `https://${NAME}:8420`
 
-/** Writes a private authority and a certificate of it for NAME to the places on the node that docs/tls.md names. */
+/** Creates a private authority and a certificate for NAME, and writes them to the paths on the node that docs/tls.md names. */
 function issueCertificates(root: string, serial: number): void {
   const script = `
     cd ${join(root, 'root')}
@@ -21,7 +21,7 @@ function issueCertificates(root: string, serial: number): void {
   if (made.exitCode !== 0) throw new Error(`the certificates could not be issued: ${made.stderr.toString()}`)
 }
 
-/** Turns TLS on, renews the certificate, and turns it off again. */
+/** Turns TLS on, renews the certificate, and turns TLS off again. */
 export function testTls(test: MachineTest, node: Node): void {
   const must = (...command: string[]): Promise<string> => node.machine().must(...command)
 

@@ -1,16 +1,16 @@
-// The unit of the agent under a real systemd, as it is shipped: readiness, sandbox, credentials, watchdog, reload, drain, restart.
+// The shipped unit of the agent under a real systemd: readiness, sandbox, credentials, watchdog, reload, drain, restart.
 
 import { describe, expect } from 'bun:test'
 import { until } from '../../support/until.ts'
 import { BASE, SERVES, UNIT } from './node.ts'
 import type { MachineTest, Node } from './node.ts'
 
-/** The tests of the unit; they leave the agent stopped, with its configuration as it was. */
+/** Tests the unit. Afterwards the agent is stopped and its configuration unchanged. */
 export function testUnit(test: MachineTest, node: Node): void {
   const { ask, property, journal } = node
 
   describe('the unit', () => {
-    test('is ready when the agent says so, with the token of its credential', async () => {
+    test('is ready when the agent reports it, with the token of its credential', async () => {
       await node.machine().must('systemctl', 'start', UNIT)
       expect(await property('ActiveState')).toBe('active')
       expect(await property('StatusText')).toBe(`Serving store edge-a on ${BASE}`)
@@ -94,7 +94,7 @@ export function testUnit(test: MachineTest, node: Node): void {
       expect(await property('MainPID')).not.toBe(pid)
     })
 
-    test('a stop in the middle of a body drains: what arrived is kept, and the exit is clean', async () => {
+    test('a stop in the middle of a body drains: received bytes are kept, and the exit is clean', async () => {
       const created = await ask('-D', '-', '-X', 'POST', '-H', 'Tus-Resumable: 1.0.0', '-H', 'Upload-Length: 25165824', `${BASE}/v1/uploads`)
       const upload = /^location: (\S+)/im.exec(created.stdout)?.[1] ?? ''
       const url = upload.startsWith('http') ? upload : `${BASE}${upload}`
