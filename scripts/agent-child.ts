@@ -1,13 +1,13 @@
-// An agent as a child of `start`: in a process group of its own, so that Ctrl-C reaches the console alone, and ended by
-// the runtime when its parent dies without a word.
+// An agent as a child process of `start`: in a process group of its own, so that Ctrl-C reaches the console only. The runtime ends it
+// when its parent is killed.
 
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
-/** At the next start a longer log is put aside, one generation is kept. */
+/** A log longer than this is rotated at the next start; one old generation is kept. */
 const LOG_BYTES_MAX = 10 * 1024 * 1024
-/** Output that is kept to be shown when the start is refused, in characters. */
+/** Most output that is kept to be shown when the start is refused, in characters. */
 const OUTPUT_LENGTH_MAX = 64 * 1024
 
 const servingSchema = z.object({ msg: z.literal('serving'), store: z.string(), url: z.string(), mount: z.string() })
@@ -16,15 +16,15 @@ export interface AgentChild {
   readonly store: string
   readonly url: string
   readonly mount: string
-  /** Resolves with the exit code when the agent has ended, by itself or after `stop`. */
+  /** Resolves with the exit code when the agent has exited, by itself or after `stop`. */
   readonly ended: Promise<number>
-  /** SIGTERM; the agent drains. */
+  /** Sends SIGTERM, upon which the agent drains. */
   stop(): Promise<number>
 }
 
 export type AgentStart = { readonly kind: 'serving'; readonly agent: AgentChild } | { readonly kind: 'ended'; readonly code: number; readonly output: string }
 
-/** Starts an agent with an environment and waits until it serves or ends; its log goes to a file. */
+/** Starts an agent with an environment and waits until it serves or exits. Writes its log to a file. */
 export async function startAgentChild(environment: Readonly<Record<string, string | undefined>>, logFile: string): Promise<AgentStart> {
   rotate(logFile)
   const child = Bun.spawn([process.execPath, '--no-orphans', join(import.meta.dir, '../agent/main.ts'), 'serve'], {
@@ -68,7 +68,7 @@ function parseServing(line: string): z.infer<typeof servingSchema> | undefined {
   try {
     return servingSchema.safeParse(JSON.parse(line)).data
   } catch {
-    // Not a line of the log.
+    // The text is not a line of the log.
     return undefined
   }
 }

@@ -1,5 +1,5 @@
-// `bun run build`: compiles the agent and the console with the bot into two programs that need nothing installed,
-// dist/slipway-agent and dist/slipway. Bytecode saves the parsing at each start, more than half of what a short command takes.
+// `bun run build`: compiles the agent, and the console with the bot, into two self-contained programs, dist/slipway-agent and
+// dist/slipway. Bytecode saves the parsing at each start, which is more than half of the time of a short command.
 
 import { mkdirSync, statSync } from 'node:fs'
 import { formatSize } from '../protocol/units.ts'

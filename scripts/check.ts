@@ -1,5 +1,5 @@
-// `bun run check`: format, lint, types, dead code, house rules and the quick tests; says only what is wrong. With `--static`
-// the tests are left to whoever runs all of them anyway.
+// `bun run check`: checks format, lint, types, dead code and house rules, and runs the quick tests. Prints failures only. `--static`
+// skips the tests, for callers that run all suites.
 
 import { QUICK_SUITE, runSuite } from './suites.ts'
 
@@ -8,7 +8,7 @@ interface Step {
   run(): Promise<{ ok: boolean; output: string }>
 }
 
-/** A tool of node_modules, run on its own; its output matters only when it refuses. */
+/** Returns a step that runs a tool of node_modules. Its output is printed only when it fails. */
 function tool(name: string, bin: string, ...args: string[]): Step {
   return {
     name,

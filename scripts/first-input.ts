@@ -1,8 +1,8 @@
-// Whether standard input has anything to say: a service has none, or /dev/null, and is no console that has ended.
+// Detects whether standard input has any bytes. A service has none, or /dev/null, and must not exit as a console does at the end of input.
 
 import { Readable } from 'node:stream'
 
-/** The input with everything it has still to come, or undefined when it ended before its first byte. */
+/** Waits for the first byte and returns the input, including that byte; undefined if the input ends before. */
 export function inputWithWords(input: NodeJS.ReadStream): Promise<NodeJS.ReadableStream | undefined> {
   return new Promise((resolve) => {
     const settle = (first: Buffer | undefined): void => {

@@ -1,19 +1,19 @@
-// The processes that ran a package script: npx, npm, bun run, and the shells between them. When one of them is told to
-// stop, not all pass it on; whoever wants to end with them has to see for itself that they are gone.
+// The processes that run a package script: npx, npm, bun run, and the shells between them. Not all of them forward a signal, so the script
+// has to detect itself that they have exited.
 
 import { readFileSync } from 'node:fs'
 
-/** How often it is looked whether they are still there, in milliseconds. */
+/** Time between two checks whether they still run, in milliseconds. */
 const LOOK_MS = 250
-/** Runners above one another; a bound for the walk. */
+/** Most nested runners; bounds the walk. */
 const RUNNERS_MAX = 16
 
-/** Command lines of runners, their words divided by NUL; npm writes its own into one word. */
+/** Matches command lines of runners, whose words are separated by NUL; npm writes its own as one word. */
 const RUNNER = /^(?:npm|npx|yarn|pnpm) |^(?:[^\0]*\/)?bun(?:\.exe)?\0run\0|^[^\0]*node\0[^\0]*\/np[mx]-cli\.js\0/
-/** Counts only between two runners: one above all of them may be the shell of a person, or of a script that leaves. */
+/** Matches shells. A shell counts only between two runners: one above all runners may be interactive, or run a script that exits. */
 const SHELL = /^(?:\/bin\/)?(?:sh|dash|bash)\0-c\0/
 
-/** Calls back once when a process that runs this script has ended. Processes above the runners, such as a shell that was left, do not count. */
+/** Calls back once when a process that runs this script has exited. Processes above the runners, such as a login shell, do not count. */
 export function onRunnersGone(run: () => void): void {
   if (process.env['npm_lifecycle_event'] === undefined) return
   const runners = runnersOf(process.pid)
@@ -25,7 +25,7 @@ export function onRunnersGone(run: () => void): void {
   timer.unref()
 }
 
-/** This process and the runners above it, each with its parent. */
+/** Returns this process and the runners above it, each with its parent. */
 function runnersOf(self: number): { readonly pid: number; readonly parent: number }[] {
   const chain: { pid: number; parent: number }[] = []
   let lengthToTop = 0
@@ -42,13 +42,13 @@ function runnersOf(self: number): { readonly pid: number; readonly parent: numbe
   return chain.slice(0, lengthToTop)
 }
 
-/** Field 4 of /proc/PID/stat (proc(5)); undefined when there is no such process, or no /proc. */
+/** Returns field 4 of /proc/PID/stat (proc(5)); undefined when the process or /proc does not exist. */
 function parentOf(pid: number): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
   } catch {
-    // Gone, or a system without /proc.
+    // The process has exited, or the system has no /proc.
     return undefined
   }
 }
@@ -57,7 +57,7 @@ function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
   } catch {
-    // Gone between two looks.
+    // The process exited between the two reads.
     return ''
   }
 }

@@ -1,7 +1,7 @@
-// `bun run start`: a store below SLIPWAY_HOME (./data), its agent as a child process, the bot paired to it, and the
-// console. Ctrl-D, the end of piped lines, SIGTERM or SIGINT stop all of it.
+// `bun run start`: runs a store below SLIPWAY_HOME (./data), its agent as a child process, the bot paired to it, and the
+// console. Ctrl-D, the end of piped lines, SIGTERM or SIGINT stop everything.
 //
-// Without words on standard input (closed, or /dev/null, as under a supervisor) it serves until it is told to stop.
+// Without bytes on standard input (closed, or /dev/null, as under a supervisor) it serves until it receives a signal.
 
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -38,8 +38,7 @@ async function main(): Promise<number> {
   try {
     const tokenFile = join(environment.SLIPWAY_STORE_STATE, 'admin-token')
     const token = process.env['SLIPWAY_ADMIN_TOKEN'] ?? readToken(tokenFile)
-    if (token === undefined)
-      return complain(`The admin token is no longer in ${tokenFile}. Set SLIPWAY_ADMIN_TOKEN to one that shall be the admin's, and start again.`)
+    if (token === undefined) return complain(`The admin token is no longer in ${tokenFile}. Set SLIPWAY_ADMIN_TOKEN to a new admin token, and start again.`)
     pairStore(home, { name: agent.store, url: agent.url, token, zone: process.env['SLIPWAY_STORE_ZONE'] ?? 'zone-1' })
     welcome(config, agent, process.env['SLIPWAY_ADMIN_TOKEN'] === undefined ? tokenFile : 'the one in SLIPWAY_ADMIN_TOKEN')
     await using _bot = await startBot(config, {
@@ -52,7 +51,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** The console until its input ends, or serving until the signal; ends early when the agent does. */
+/** Runs the console until its input ends, or serves until a signal. Returns early when the agent exits. */
 async function converse(config: BotConfig, agent: AgentChild, stop: AbortController): Promise<number> {
   const agentEnded = agent.ended.then((code) => {
     if (!stop.signal.aborted) process.stderr.write(`\nThe agent has ended (exit code ${code}). Its log is ${join(config.home, 'agent.log')}.\n`)
@@ -91,7 +90,7 @@ Three things to try:
 `)
 }
 
-/** Aborted by SIGTERM, SIGINT, SIGHUP, or when npx or bun run has ended without passing its signal on. */
+/** Returns a controller that SIGTERM, SIGINT or SIGHUP aborts, and the exit of npx or bun run, which do not always forward a signal. */
 function stopSignal(): AbortController {
   const stop = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort(new Error(signal)))
@@ -118,6 +117,6 @@ function complain(text: string, code = 2): number {
 }
 
 const code = await main()
-// What was written to a pipe must be out before the process ends; a terminal's open input must not keep it alive.
+// Output to a pipe must be flushed before the process exits, and the open input of a terminal must not keep it alive.
 await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
 process.exit(code)

@@ -1,14 +1,14 @@
-// The suites of tests, slow ones apart, and how one is run and counted.
+// Lists the test suites, slow ones separately, and runs and counts one.
 
 import { existsSync } from 'node:fs'
 
 export interface Suite {
   readonly name: string
-  /** Folders or files below the repository; those that are not there are left out. */
+  /** Folders or files below the repository; missing ones are skipped. */
   readonly paths: readonly string[]
   /** Longest time of one test in milliseconds. */
   readonly timeoutMs: number
-  /** Files run at once. */
+  /** Files that run in parallel. */
   readonly parallel: number
 }
 
@@ -37,12 +37,12 @@ export const SUITES: readonly Suite[] = [
   { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 2 },
 ]
 
-/** Bytes of a suite's output that are kept to be shown when it fails. */
+/** Most characters of a suite's output that are kept to be shown when it fails. */
 const OUTPUT_LENGTH_MAX = 4 * 1024 * 1024
 
 const SUMMARY_LINE = /^\s*(\d+) (pass|fail|skip|todo|errors?)$/
 
-/** Runs a suite in processes of its own; its output is shown only when something failed. */
+/** Runs a suite in processes of its own, and shows its output only when something failed. */
 export async function runSuite(suite: Suite, show: (text: string) => void): Promise<SuiteResult> {
   const paths = await testFiles(suite.paths)
   if (paths.length === 0) return { passed: 0, failed: 0, skipped: 0 }
@@ -72,7 +72,7 @@ export function countResult(output: string, exitCode: number): SuiteResult {
   return { passed: counts.pass, failed: failed === 0 && exitCode !== 0 ? 1 : failed, skipped: counts.skip + counts.todo }
 }
 
-/** Test files below the paths, as `./…` so that `bun test` takes them as files and not as patterns. */
+/** Returns the test files below the paths as `./…`, so that `bun test` treats them as files and not as patterns. */
 async function testFiles(paths: readonly string[]): Promise<string[]> {
   const files: string[] = []
   for (const path of paths.filter((candidate) => existsSync(candidate))) {

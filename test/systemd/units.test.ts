@@ -1,4 +1,4 @@
-// The units as systemd itself reads them: accepted without a warning, and sandboxed. The examples: every line of them has an effect.
+// Checks the units with systemd's own tools: no warnings, and a sandbox. Every line of the examples has an effect.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
@@ -15,7 +15,7 @@ const EXPOSURE_MAX = 2.0
 const analyzeTest = requireTool('systemd-analyze', 'systemd')
 const UNITS = (await readdir('systemd')).filter((name) => name.endsWith('.service'))
 
-/** Runs a program to its end. */
+/** Runs a program and waits for its end. */
 async function run(...command: string[]): Promise<{ code: number; text: string }> {
   const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   const [stdout, stderr, code] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
@@ -26,7 +26,7 @@ describe('units', () => {
   for (const unit of UNITS) {
     analyzeTest(`systemd accepts ${unit}`, async () => {
       await using folder = await createTemporaryFolder()
-      // systemd looks for the program, which is not installed here.
+      // systemd checks that the program exists, and it is not installed here.
       const text = (await Bun.file(`systemd/${unit}`).text()).replaceAll(/^(ExecStart=)\S+/gm, `$1${process.execPath}`)
       const name = unit.replace('@.', '@edge-a.')
       await Bun.write(folder.file(name), text)
@@ -73,7 +73,7 @@ describe('units', () => {
 
 describe('examples', () => {
   const read = (name: string): Promise<string> => Bun.file(`systemd/examples/${name}`).text()
-  /** Puts every commented setting into force. */
+  /** Uncomments every setting. */
   const uncommented = (text: string): string => text.replaceAll(/^# (?=[A-Z_]+=|[a-z-]+ = )/gm, '')
   const parsed = (text: string): Config => {
     const outcome = parseConfig(text, 'edge-a.toml', {})
@@ -81,13 +81,13 @@ describe('examples', () => {
     return outcome.config
   }
 
-  test('edge-a.toml is valid with every line in force, and each of them has an effect', async () => {
+  test('edge-a.toml is valid with every line uncommented, and each line has an effect', async () => {
     const config = parsed(uncommented(await read('edge-a.toml')))
     expect(config.ineffectiveKeys).toEqual([])
     expect(config.tls).toEqual({ cert: '/etc/slipway/tls/edge-a.pem', key: '/etc/slipway/tls/edge-a.key' })
   })
 
-  test('edge-a.toml shows the defaults, but for the lines that are marked as examples', async () => {
+  test('edge-a.toml shows the defaults, except in lines that are marked as examples', async () => {
     const text = (await read('edge-a.toml')).replaceAll(/^# Example\..*\n(?:# .*\n)+/gm, '')
     expect(parsed(uncommented(text))).toEqual(parsed(await read('edge-a.toml')))
   })
@@ -102,7 +102,7 @@ describe('examples', () => {
     }
   })
 
-  test('bot.env and edge-a.env are valid with every line in force', async () => {
+  test('bot.env and edge-a.env are valid with every line uncommented', async () => {
     const variables = async (name: string): Promise<Record<string, string>> =>
       Object.fromEntries([...uncommented(await read(name)).matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, key = '', value = '']) => [key, value]))
     const bot = readBotConfig({ ...(await variables('bot.env')), SLIPWAY_HOME: '/var/lib/slipway-bot' })

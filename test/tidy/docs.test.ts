@@ -1,4 +1,4 @@
-// The documents name commands that a reader can run as they stand, and what they refer to exists: links, problem codes, keys of the
+// The documents name commands that a reader can run unchanged, and everything they refer to exists: links, problem codes, keys of the
 // configuration, metrics, commands.
 
 import { describe, expect, test } from 'bun:test'
@@ -14,7 +14,7 @@ const DOCUMENTS = ['README.md', 'CHANGELOG.md', ...new Bun.Glob('docs/**/*.md').
 /** Documents that an operator follows; all of them are installed on a node. */
 const OPERATORS_DOCUMENTS = DOCUMENTS.filter((path) => /^docs\/[^/]+\.md$/.test(path))
 
-/** Lines that call `bun` by its name, which the two commands of the README do not install. */
+/** Returns the lines that call `bun` by its name, which the two commands of the README do not install. */
 function bareCalls(text: string): string[] {
   return text.split('\n').filter((line) => /(?:^|`)bun (?:run|test|[\w/-]+\.ts)/.test(line.trim()))
 }
@@ -36,7 +36,7 @@ function withoutBlocks(text: string): string {
   return text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
 }
 
-/** Returns the relative links of a document that lead nowhere. `read` returns a file's text, undefined if it does not exist. */
+/** Returns the relative links of a document whose target does not exist. `read` returns a file's text, undefined if it does not exist. */
 function brokenLinks(path: string, read: (path: string) => string | undefined): string[] {
   const links = withoutBlocks(read(path) ?? '').matchAll(/\]\(([^)\s]+)\)/g)
   return [...links].flatMap(([, link = '']) => {
@@ -67,7 +67,7 @@ function namedCommands(text: string): Set<string> {
 }
 
 describe('documents', () => {
-  test('are found, and a bare call in one would be', () => {
+  test('exist, and a bare call in a document would be found', () => {
     expect(DOCUMENTS.length).toBeGreaterThan(25)
     expect(bareCalls('bun run check\n`bun agent/main.ts serve`\nnpx -y bun@1.4.5 run check')).toHaveLength(2)
   })
@@ -148,7 +148,7 @@ describe('documents', () => {
     expect(named.filter((path) => !existsSync(path))).toEqual([])
   })
 
-  test('operations.md leads to every document for operators', () => {
+  test('operations.md links to every document for operators', () => {
     const forDevelopers = ['architecture', 'format', 'performance', 'protocol', 'security', 'tus', 'operations']
     const index = readFileSync('docs/operations.md', 'utf8')
     const missing = OPERATORS_DOCUMENTS.filter((path) => !index.includes(`](${path.slice('docs/'.length)})`))

@@ -1,11 +1,11 @@
-// The house rules over the whole tree, and each rule with a file that breaks it.
+// Applies the house rules to the whole tree, and each rule to a file that breaks it.
 
 import { describe, expect, test } from 'bun:test'
 import { houseRuleViolations } from './house-rules.ts'
 import { readSourceFiles } from './source-tree.ts'
 
 describe('house rules', () => {
-  test('every file keeps them', () => {
+  test('every file follows them', () => {
     expect(readSourceFiles().flatMap(houseRuleViolations)).toEqual([])
   })
 
@@ -39,7 +39,7 @@ describe('house rules', () => {
     expect(houseRuleViolations({ path, text })).toHaveLength(1)
   })
 
-  test('let a good file be', () => {
+  test('accept a good file', () => {
     const text = `// A.\nimport { join } from 'node:path'\nimport { x } from './b.ts'\nexport const at = new Date(x).toISOString() + join('a', 'b')`
     expect(houseRuleViolations({ path: 'agent/images/a.ts', text })).toEqual([])
   })

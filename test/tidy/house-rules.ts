@@ -1,10 +1,10 @@
-// House rules that a syntax tree can tell: what a file may export, name and touch.
+// House rules that can be checked on a syntax tree: what a file may export, name and use.
 
 import { basename } from 'node:path'
 import { importsOf, isNode, parseFile, walk } from './source-tree.ts'
 import type { SourceFile, SyntaxNode } from './source-tree.ts'
 
-/** Where each thing of the world outside may be touched: paths, or folders with a slash at the end. */
+/** The files that may use each part of the environment: paths, or folders with a slash at the end. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   'process.env': ['agent/config.ts', 'bot/config.ts', 'scripts/', 'test/'],
   console: ['scripts/', 'test/'],
@@ -16,7 +16,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   setInterval: ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
 }
 
-/** Modules that only adapters name. */
+/** Modules that only adapters may import. */
 const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'node:fs': [
     'agent/system/',
@@ -51,12 +51,12 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
   'bun:ffi': ['agent/system/', 'bot/system/', 'test/'],
 }
 
-/** The file that reads caught values for all others. */
+/** The file that interprets caught values for all others. */
 const ERRORS_HOME = 'protocol/errors.ts'
 
 const FORBIDDEN_WORDS = /^(?:manager|service|helper|helpers|util|utils|handler|processor|data|info|common)$/
 
-/** A sentence for each rule that a file breaks. */
+/** Returns a sentence for each rule that a file breaks. */
 export function houseRuleViolations(file: SourceFile): string[] {
   const violations: string[] = []
   const say = (sentence: string): void => void violations.push(`${file.path} ${sentence}`)
@@ -95,7 +95,7 @@ function isRequestMethod(node: SyntaxNode): boolean {
   return node.type === 'MemberExpression' && identifierName(node['object']) === 'request' && identifierName(node['property']) === 'method'
 }
 
-/** `error instanceof Error ? error.message : String(error)`, or with a fixed text instead. */
+/** Returns whether a node is `error instanceof Error ? error.message : String(error)`, or the same with a fixed text. */
 function isErrorText(node: SyntaxNode): boolean {
   if (node.type !== 'ConditionalExpression' || !isNode(node['test']) || !isNode(node['consequent'])) return false
   const { test, consequent, alternate } = node
@@ -109,12 +109,12 @@ function isErrorText(node: SyntaxNode): boolean {
   )
 }
 
-/** `'code' in error`. */
+/** Returns whether a node is `'code' in error`. */
 function isCodeTest(node: SyntaxNode): boolean {
   return node.type === 'BinaryExpression' && node['operator'] === 'in' && isNode(node['left']) && node['left']['value'] === 'code'
 }
 
-/** The key in HOMES of what a node uses. */
+/** Returns the key in HOMES of what a node uses; undefined for other nodes. */
 function touchedThing(node: SyntaxNode): string | undefined {
   if (node.type === 'MemberExpression') {
     const member = `${identifierName(node['object'])}.${identifierName(node['property'])}`
@@ -130,7 +130,7 @@ function touchedThing(node: SyntaxNode): string | undefined {
   return isPresentDate ? 'new Date()' : undefined
 }
 
-/** Name of a declared function, class, interface or type. */
+/** Returns the name of a declared function, class, interface or type. */
 function declaredName(node: SyntaxNode): string | undefined {
   const isDeclaration = ['FunctionDeclaration', 'ClassDeclaration', 'TSInterfaceDeclaration', 'TSTypeAliasDeclaration'].includes(node.type)
   return isDeclaration ? identifierName(node['id']) : undefined
@@ -140,7 +140,7 @@ function identifierName(node: unknown): string | undefined {
   return isNode(node) && node.type === 'Identifier' && typeof node['name'] === 'string' ? node['name'] : undefined
 }
 
-/** Words of a camel-case or dashed name, in small letters. */
+/** Returns the words of a camel-case or dashed name, in lower case. */
 function wordsOf(name: string): string[] {
   return name
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')

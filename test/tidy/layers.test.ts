@@ -1,4 +1,4 @@
-// Imports run one way. The rule itself is tested with planted violations.
+// Imports go in one direction. The rule itself is tested with planted violations.
 
 import { describe, expect, test } from 'bun:test'
 import { layerViolations } from './layers.ts'
@@ -23,10 +23,10 @@ describe('layers', () => {
     ['the bot towards the agent', 'bot/a.ts', `import type { Disk } from '../agent/contract/disk.ts'`],
     ['the agent towards the bot', 'agent/main.ts', `import { x } from '../bot/main.ts'`],
     ['the packs towards the index', 'agent/slices/packs/a.ts', `import type { IndexDatabase } from '../index/index-database.ts'`],
-    ['the index towards what writes', 'agent/slices/index/a.ts', `import { x } from '../write/pins.ts'`],
-    ['gc towards the room beside it', 'agent/slices/gc/a.ts', `import { x } from '../scrub/scrub.ts'`],
+    ['the index towards the writer', 'agent/slices/index/a.ts', `import { x } from '../write/pins.ts'`],
+    ['gc towards a room on the same floor', 'agent/slices/gc/a.ts', `import { x } from '../scrub/scrub.ts'`],
     ['a room towards the file above it', 'agent/slices/read/a.ts', `import { x } from '../store.ts'`],
-    ['a room of no plan', 'agent/slices/read/a.ts', `import { x } from '../attic/b.ts'`],
+    ['a room that is in no plan', 'agent/slices/read/a.ts', `import { x } from '../attic/b.ts'`],
     ['the body of an upload towards its requests', 'agent/uploads/body/a.ts', `import { x } from '../requests.ts'`],
     ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
   ])('finds %s', (_what, path, text) => {

@@ -15,7 +15,7 @@ const EDGES = ['http', 'schedule']
 
 /**
  * Rooms of a capability, lowest floor first; a file imports its own room and lower floors. Rooms that share a floor do not import each other.
- * Files beside the rooms are above all of them.
+ * Files that are in no room are above all rooms.
  */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
@@ -23,7 +23,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/uploads': [['record'], ['limits'], ['body']],
 }
 
-/** The layer of a file; undefined for one that stands nowhere in the plan. Scripts and tests may see everything. */
+/** Returns the layer of a file; undefined for a file that is not in the plan. Scripts and tests may import everything. */
 export function layerOf(path: string): Layer | undefined {
   const [top = '', second = '', ...rest] = path.split('/')
   if (top === 'protocol') return { rank: 0, home: 'protocol' }
@@ -37,13 +37,13 @@ export function layerOf(path: string): Layer | undefined {
   return undefined
 }
 
-/** A sentence for each import that does not go to the own home or to a lower layer. */
+/** Returns a sentence for each import that does not go to the file's own home or to a lower layer. */
 export function layerViolations(files: readonly SourceFile[]): string[] {
   const violations: string[] = []
   for (const file of files) {
     const from = layerOf(file.path)
     if (!from) {
-      violations.push(`${file.path} stands in no layer`)
+      violations.push(`${file.path} is in no layer`)
       continue
     }
     for (const { target } of importsOf(file)) {
@@ -54,7 +54,7 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
         if (!isOnFloorBelow(file.path, target, FLOORS[from.home])) violations.push(`${file.path} imports ${target}, which is not in a room below`)
         continue
       }
-      if (!to) violations.push(`${file.path} imports ${target}, which stands in no layer`)
+      if (!to) violations.push(`${file.path} imports ${target}, which is in no layer`)
       else if (from.home === 'bot' && to.home !== 'protocol') violations.push(`${file.path} imports ${target}: the bot knows the protocol only`)
       else if (from.rank < 5 && (to.home === 'bot' || to.rank >= from.rank))
         violations.push(`${file.path} (rank ${from.rank}) imports ${target} (rank ${to.rank})`)
@@ -63,7 +63,7 @@ export function layerViolations(files: readonly SourceFile[]): string[] {
   return violations
 }
 
-/** Whether a file of a home may import another one of it. */
+/** Returns whether a file of a home may import another file of the same home. */
 function isOnFloorBelow(path: string, target: string, floors: readonly (readonly string[])[] | undefined): boolean {
   if (!floors) return true
   const [from, to] = [roomOf(path), roomOf(target)]
@@ -72,7 +72,7 @@ function isOnFloorBelow(path: string, target: string, floors: readonly (readonly
   return from === to || floorOf(to) < floorOf(from)
 }
 
-/** The room of a file of a capability: `agent/<capability>/<room>/…`; undefined for a file beside the rooms. */
+/** Returns the room of a file of a capability: `agent/<capability>/<room>/…`; undefined for a file in no room. */
 function roomOf(path: string): string | undefined {
   const [, , room, ...rest] = path.split('/')
   return rest.length === 0 ? undefined : room

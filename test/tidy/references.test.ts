@@ -1,4 +1,4 @@
-// Documents name files and tests that exist, and comments name documents that exist.
+// Documents refer to files and tests that exist, and comments refer to documents that exist.
 
 import { describe, expect, test } from 'bun:test'
 import { existsSync, readFileSync } from 'node:fs'
@@ -6,13 +6,13 @@ import { readSourceFiles } from './source-tree.ts'
 
 const DOCUMENTS = ['README.md', ...new Bun.Glob('docs/**/*.md').scanSync('.')].toSorted()
 
-/** Paths of the repository in backticks that do not exist. Paths with a placeholder and databases are not looked for. */
+/** Returns the paths of the repository in backticks that do not exist. Skips paths with a placeholder and databases. */
 function missingPaths(text: string): string[] {
   const paths = [...text.matchAll(/`((?:agent|bot|docs|protocol|scripts|systemd|test)\/[\w./@-]*)`/g)].map((match) => match[1] ?? '')
   return paths.filter((path) => !path.endsWith('.db') && !existsSync(path))
 }
 
-/** Tests quoted as `file` "name" whose file does not have the name. */
+/** Returns the tests quoted as `file` "name" whose file does not contain the name. */
 function missingTests(text: string): string[] {
   return [...text.matchAll(/`(test\/[\w./-]+\.test\.ts)` "([^"]+)"/g)].flatMap(([quoted, path = '', name = '']) =>
     existsSync(path) && readFileSync(path, 'utf8').includes(name) ? [] : [quoted],

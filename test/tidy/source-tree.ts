@@ -1,11 +1,11 @@
-// The repository's own TypeScript as parsed files, for the tests that hold the house rules.
+// Reads and parses the repository's own TypeScript, for the tests of the house rules.
 
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { parseSync } from 'oxc-parser'
 
 export interface SourceFile {
-  /** Below the repository, with slashes. */
+  /** Path below the repository, with slashes. */
   readonly path: string
   readonly text: string
 }
@@ -17,22 +17,22 @@ export interface ImportedModule {
   readonly target: string | undefined
 }
 
-/** A node of the syntax tree (ESTree), as far as the rules look at it. */
+/** A node of the syntax tree (ESTree), with the members that the rules use. */
 export interface SyntaxNode {
   readonly type: string
   readonly [member: string]: unknown
 }
 
-/** Folders whose code is held to the rules. */
+/** Folders whose code has to follow the rules. */
 export const CODE_FOLDERS = ['protocol', 'agent', 'bot', 'scripts', 'test'] as const
 
-/** All TypeScript of some folders of the repository. */
+/** Returns all TypeScript files of some folders of the repository. */
 export function readSourceFiles(folders: readonly string[] = CODE_FOLDERS): SourceFile[] {
   const paths = folders.flatMap((folder) => [...new Bun.Glob(`${folder}/**/*.{ts,tsx}`).scanSync('.')])
   return paths.toSorted().map((path) => ({ path, text: readFileSync(path, 'utf8') }))
 }
 
-/** The statements of a file; throws when it does not parse. */
+/** Returns the statements of a file; throws when it does not parse. */
 export function parseFile(file: SourceFile): SyntaxNode {
   const result = parseSync(file.path, file.text)
   const error = result.errors[0]
@@ -40,7 +40,7 @@ export function parseFile(file: SourceFile): SyntaxNode {
   return result.program as unknown as SyntaxNode
 }
 
-/** Every module a file names, type-only ones with them. */
+/** Returns every module that a file names, including type-only imports. */
 export function importsOf(file: SourceFile): ImportedModule[] {
   const found: ImportedModule[] = []
   for (const node of walk(parseFile(file))) {
@@ -54,7 +54,7 @@ export function importsOf(file: SourceFile): ImportedModule[] {
   return found
 }
 
-/** A node and all nodes in it. */
+/** Yields a node and all nodes in it. */
 export function* walk(node: SyntaxNode): Generator<SyntaxNode> {
   yield node
   for (const member of Object.values(node)) {

@@ -1,4 +1,4 @@
-// Views of bytes leave a function only where a reason is given, and the rule that finds them sees planted ones.
+// Views of bytes leave a function only where a reason is listed, and the rule finds planted ones.
 
 import { describe, expect, test } from 'bun:test'
 import { readSourceFiles } from './source-tree.ts'
@@ -7,7 +7,7 @@ import { VIEWS_HANDED_OUT, viewsHandedOut } from './views.ts'
 const found = (body: string): string[] => viewsHandedOut({ path: 'agent/a.ts', text: `export function parse(bytes: Uint8Array, kept: unknown[]) { ${body} }` })
 
 describe('views of bytes', () => {
-  test('are handed out in the places that say why their buffer stays as it is, and nowhere else', () => {
+  test('are returned or stored only by the functions that are listed with a reason', () => {
     expect(readSourceFiles(['protocol', 'agent', 'bot']).flatMap(viewsHandedOut)).toEqual(Object.keys(VIEWS_HANDED_OUT).toSorted())
   })
 
@@ -44,7 +44,7 @@ describe('views of bytes', () => {
     ['written', 'return file.write([bytes.subarray(0, 4)], 0)'],
     ['moved on', 'let rest = bytes; rest = rest.subarray(4); return rest.length'],
     ['text', `return Buffer.from('00ff', 'hex')`],
-  ])('are let be when they are %s', (_how, body) => {
+  ])('are accepted when they are %s', (_how, body) => {
     expect(found(body)).toEqual([])
   })
 })

@@ -1,11 +1,11 @@
-// Views of bytes that leave the function that made them. A view is only as good as the buffer behind it: once that is filled again,
-// whoever kept the view reads foreign bytes. Inside a function a view is in sight of whatever refills its buffer; when it is returned, yielded,
-// stored or captured it is not, so every such place is named in VIEWS_HANDED_OUT with the reason why its buffer stays as it is.
+// Finds views of bytes that leave the function that created them. A view is valid only while its buffer is unchanged: once the buffer is
+// filled again, the view has other bytes. A view that is returned, yielded, stored or captured is out of sight of the code that refills its
+// buffer, so every such function is listed in VIEWS_HANDED_OUT with the reason why its buffer does not change.
 
 import { isNode, parseFile, walk } from './source-tree.ts'
 import type { SourceFile, SyntaxNode } from './source-tree.ts'
 
-/** Places that hand out views, as `path function`, and why the buffer behind each view is never filled again. */
+/** Functions that hand out views, as `path function`, and why the buffer behind each view is never filled again. */
 export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/browse/browser.ts readPieces': 'each piece has a buffer of its own',
   'agent/images/inspection/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
@@ -31,10 +31,10 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'protocol/manifest.ts pieces': 'the bytes of a manifest are never written to',
 }
 
-/** Methods that keep what they are given; of `set` it is the second argument, which a typed array's `set` takes as a number. */
+/** Methods that keep their argument; of `set` it is the second argument, which is a number in a typed array's `set`. */
 const KEEPING = new Set(['push', 'unshift', 'add', 'resolve', 'enqueue', 'postMessage'])
 const VIEW_CLASSES = /^(?:DataView|Buffer|(?:Big)?(?:Int|Uint|Float)\d+(?:Clamped)?Array)$/
-/** Nodes whose value is that of one of their parts, or holds it. */
+/** Nodes whose value is or contains that of one of their parts. */
 const TRANSPARENT = new Set([
   'ConditionalExpression',
   'LogicalExpression',
@@ -52,7 +52,7 @@ const FUNCTIONS = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFu
 
 type Parents = ReadonlyMap<SyntaxNode, SyntaxNode>
 
-/** Every place of a file that hands out a view, as `path function`, each once. */
+/** Returns every function of a file that hands out a view, as `path function`, each once. */
 export function viewsHandedOut(file: SourceFile): string[] {
   const program = parseFile(file)
   const parents = parentsOf(program)
@@ -71,7 +71,7 @@ function parentsOf(program: SyntaxNode): Parents {
   return parents
 }
 
-/** `bytes.subarray(…)`, `new Uint8Array(buffer, at, …)`, `new Uint8Array(bytes.buffer)` and `Buffer.from(buffer, at, …)`. */
+/** Returns whether a node is `bytes.subarray(…)`, `new Uint8Array(buffer, at, …)`, `new Uint8Array(bytes.buffer)` or `Buffer.from(buffer, at, …)`. */
 function isView(node: SyntaxNode): boolean {
   const args = Array.isArray(node['arguments']) ? node['arguments'].filter(isNode) : []
   const callee = isNode(node['callee']) ? node['callee'] : undefined
@@ -83,7 +83,7 @@ function isView(node: SyntaxNode): boolean {
   return isBufferFrom && (memberName(args[0]) === 'buffer' || (args.length > 1 && args[1]?.type !== 'Literal'))
 }
 
-/** Whether the value of an expression leaves its function: by itself, in something that holds it, or under a local name. */
+/** Returns whether the value of an expression leaves its function: by itself, in a container, or under a local name. */
 function isHandedOut(node: SyntaxNode, parents: Parents, seen: Set<SyntaxNode>): boolean {
   if (seen.has(node)) return false
   seen.add(node)
@@ -121,7 +121,7 @@ function isKept(node: SyntaxNode, call: SyntaxNode): boolean {
   return method !== undefined && args.includes(node) && (KEEPING.has(method) || (method === 'set' && args[1] === node))
 }
 
-/** Whether what a variable holds leaves the function: stored in an object or an outer variable, captured, or handed out by its name. */
+/** Returns whether the value of a variable leaves the function: stored in an object or an outer variable, captured, or handed out by its name. */
 function isNameHandedOut(target: SyntaxNode, parents: Parents, seen: Set<SyntaxNode>): boolean {
   if (target.type !== 'Identifier') return true
   const home = functionOf(target, parents)
@@ -136,7 +136,7 @@ function isNameHandedOut(target: SyntaxNode, parents: Parents, seen: Set<SyntaxN
   return false
 }
 
-/** Whether an identifier is only the name of a member: `x.name` or `{ name: … }`. */
+/** Returns whether an identifier is only the name of a member: `x.name` or `{ name: … }`. */
 function memberOf(node: SyntaxNode, parents: Parents): boolean {
   const parent = parents.get(node)
   if (!parent) return false
@@ -152,7 +152,7 @@ function functionOf(node: SyntaxNode, parents: Parents): SyntaxNode {
   return at
 }
 
-/** Name of the innermost function, method or member with a name around a node. */
+/** Returns the name of the innermost named function, method or member around a node. */
 function functionName(node: SyntaxNode, parents: Parents): string {
   for (let at = functionOf(node, parents); parents.has(at); at = functionOf(at, parents)) {
     const holder = parents.get(at)

@@ -1,4 +1,4 @@
-// How the tests of a mutant are found: imports, programs, coverage, changed lines.
+// The choice of tests for a mutant: by imports, programs, coverage and changed lines.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ describe('import graph', () => {
     expect(Object.fromEntries(distances)).toEqual({ 'test/agent/x/pool.test.ts': 0, 'agent/x/pool.ts': 1, 'agent/x/y.ts': 2 })
   })
 
-  test('knows what runs in a worker', () => {
+  test('includes what runs in a worker', () => {
     const { elsewhere } = createImportGraph(root).reachOf('test/agent/x/pool.test.ts')
     expect([...elsewhere].toSorted()).toEqual(['agent/x/deep.ts', 'agent/x/worker.ts', 'agent/x/y.ts'])
   })
@@ -71,7 +71,7 @@ test('coverage: lines that could run and did not are not reached, all others are
   expect(reaches(coverage, 'agent/c.ts', { line: 1, lineLast: 1 })).toBe(false)
 })
 
-test('changed lines are those of the new text', () => {
+test('changed lines are lines of the new text', () => {
   const diff = '--- a/agent/a.ts\n+++ b/agent/b.ts\n@@ -3 +4 @@ f\n-x\n+y\n@@ -9,2 +10,3 @@\n+a\n@@ -20,2 +22,0 @@\n-a\n--- a/c.ts\n+++ /dev/null\n'
   expect([...parseDiff(diff)]).toEqual([
     [
@@ -84,7 +84,7 @@ test('changed lines are those of the new text', () => {
   ])
 })
 
-test('words of the command', () => {
+test('the arguments of the command are parsed', () => {
   expect(parseWords(['agent/x/', 'b.ts:3', 'c.ts:4-9', '--since', 'HEAD~2', '--minutes', '1.5', '--sample', '7', '--seed', '3', '--workers', '2'])).toEqual({
     scopes: [{ path: 'agent/x' }, { path: 'b.ts', lines: { line: 3, lineLast: 3 } }, { path: 'c.ts', lines: { line: 4, lineLast: 9 } }],
     since: 'HEAD~2',

@@ -1,4 +1,4 @@
-// `bun run mutate` as a program on a planted repository.
+// Runs `bun run mutate` on a planted repository.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -22,7 +22,7 @@ const reportSchema = z.object({
 
 const parse = (stdout: string): z.infer<typeof reportSchema> => reportSchema.parse(JSON.parse(stdout))
 
-/** Processes whose working folder is below a path. */
+/** Returns the processes whose working folder is below a path. */
 function processesIn(folder: string): string[] {
   return readdirSync('/proc').filter((name) => {
     try {
@@ -41,7 +41,7 @@ describe('a run', () => {
   })
   afterAll(() => planted[Symbol.dispose]())
 
-  test('lists what no test notices and counts the rest', async () => {
+  test('lists surviving mutants and counts the others', async () => {
     const { code, stdout } = await planted.mutate('--json')
     const report = parse(stdout)
     const lines = report.survivors.map(({ line, operator, tests }) => [line, operator, tests])
@@ -72,7 +72,7 @@ describe('a run', () => {
     const cache = join(planted.temporary, '../cache/mutate/results')
     const results = readFileSync(cache, 'utf8')
     const second = await planted.mutate('--json')
-    // The output of a failing test has times in it.
+    // The output of a failing test contains times.
     expect({ ...parse(second.stdout), failingTests: [] }).toEqual({ ...parse(first.stdout), failingTests: [] })
     expect(readFileSync(cache, 'utf8')).toBe(results)
   }, 120_000)
@@ -86,7 +86,7 @@ describe('a run', () => {
     planted.write(path, before)
   }, 120_000)
 
-  test('prints survivors with a diff, scores, and what it left out', async () => {
+  test('prints survivors with a diff, scores, and the tests it skipped', async () => {
     const { stdout } = await planted.mutate('protocol/planted.ts:3-4')
     expect(stdout).toContain('protocol/planted.ts:4 comparison (survived test/protocol/planted.test.ts)\n  - return age >= 18\n  + return age > 18\n')
     expect(stdout).toContain('test/protocol/failing.test.ts fails without a mutant and was left out:\n')
@@ -94,7 +94,7 @@ describe('a run', () => {
     expect(stdout).toMatch(/All \d+ mutants\.$/m)
   }, 120_000)
 
-  test('judges a sample that the seed chooses', async () => {
+  test('tests a sample that the seed chooses', async () => {
     const [first, again, other] = [
       await planted.mutate('--sample', '2', '--json'),
       await planted.mutate('--sample', '2', '--json'),
@@ -117,7 +117,7 @@ describe('a run', () => {
     planted.write(path, before)
   }, 120_000)
 
-  test('an entry of the list that names no mutant any more fails the run', async () => {
+  test('an entry of the list whose mutant does not exist any more fails the run', async () => {
     planted.write('test/mutants.json', JSON.stringify({ equivalent: [EQUIVALENT, { ...EQUIVALENT, before: 'return b > a ? b : a' }] }))
     const { code, stdout } = await planted.mutate('protocol/planted.ts:12', '--json')
     expect(parse(stdout)).toMatchObject({ survivors: [], stale: [{ before: 'return b > a ? b : a' }] })
@@ -126,11 +126,11 @@ describe('a run', () => {
     expect((await planted.mutate('protocol/planted.ts:12')).code).toBe(0)
   }, 120_000)
 
-  test('a floor counts only where enough mutants were judged', async () => {
+  test('a floor applies only if enough mutants were tested', async () => {
     expect((await planted.mutate('--floor', '100')).code).toBe(0)
   }, 120_000)
 
-  test('stops when time is up and says how much it left', async () => {
+  test('stops when time is up and reports how many mutants are left', async () => {
     const { code, stdout } = await planted.mutate('--minutes', '0')
     expect(stdout).toMatch(/A sample of \d+ of \d+ mutants, chosen with seed 1\. Time was up before \d+ were run\./)
     expect(code).toBe(0)

@@ -1,4 +1,4 @@
-// Each mutation operator on a line of text, and what no operator may touch.
+// Each mutation operator on a line of text, and code that no operator may change.
 
 import { describe, expect, test } from 'bun:test'
 import { mutantsOf, parses } from '../../../scripts/mutate/mutants.ts'
@@ -65,7 +65,7 @@ describe('operators', () => {
     expect(changes('swap order', 'a()\nb()')).toEqual([])
   })
 
-  test('swaps what an order comment marks', () => {
+  test('swaps statements that an order comment marks', () => {
     expect(changes('swap order', '// order: the name is known before the content.\n// It must be.\na.set(1)\nb.set(2)\nc()')).toEqual(['b.set(2) a.set(1)'])
   })
 

@@ -45,7 +45,7 @@ test('steps', () => {
 })
 `
 
-/** Its name sorts before the good one's, and it reaches the same file. */
+/** A failing test. Its name sorts before that of the passing one, and it reaches the same file. */
 const FAILING_TEST = `// Planted.
 import { expect, test } from 'bun:test'
 import { isAdult } from '../../protocol/planted.ts'
@@ -55,7 +55,7 @@ test('never passes', () => {
 })
 `
 
-/** The change of `larger` that changes nothing. */
+/** The mutation of `larger` that does not change its behaviour. */
 export const EQUIVALENT = {
   file: 'protocol/planted.ts',
   operator: 'comparison',
@@ -72,9 +72,9 @@ export interface Planted extends Disposable {
   git(...words: string[]): string
   /** Starts a mutation run in the repository. */
   start(...words: string[]): Bun.Subprocess<'ignore', 'pipe', 'pipe'>
-  /** Runs to the end. */
+  /** Starts a mutation run and waits for its end. */
   mutate(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }>
-  /** What runs have left in TMPDIR. */
+  /** Returns the files that runs have left in TMPDIR. */
   leftovers(): string[]
 }
 
