@@ -1,4 +1,4 @@
-// An agent of the bench: what a user runs, in a process of its own, with curl as the client on the same cores.
+// An agent for benches, in a process of its own as users run it, with curl as the client on the same cores.
 
 import { mkdirSync, statSync } from 'node:fs'
 import type { Task } from '../../protocol/task.ts'
@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 import type { Command } from './measure.ts'
 import { timed } from './measure.ts'
 
-/** Uploads that may run at the same time; the bench sends up to eight. */
+/** Uploads that may run in parallel; the bench sends up to eight. */
 const CONCURRENCY = 16
 
 export async function startBenchAgent(folder: string, concurrency = CONCURRENCY): Promise<AgentProcess> {
@@ -16,7 +16,7 @@ export async function startBenchAgent(folder: string, concurrency = CONCURRENCY)
   return startAgent(folder, { config: `[transfer]\nupload-concurrency = ${concurrency}\ndownload-concurrency = ${concurrency}\n` })
 }
 
-/** Creates a tus upload at any server and gives its address. */
+/** Creates a tus upload at any server and returns its address. */
 export async function createUpload(endpoint: string, length: number, name: string, headers: Readonly<Record<string, string>>): Promise<string> {
   const response = await fetch(endpoint, {
     method: 'POST',
@@ -27,14 +27,14 @@ export async function createUpload(endpoint: string, length: number, name: strin
   return new URL(location, endpoint).href
 }
 
-/** curl sends a whole file in one PATCH. */
+/** Returns a curl command that sends a whole file in one PATCH. */
 export function curlPatch(address: string, file: string, headers: Readonly<Record<string, string>>): Command {
   const all = { ...headers, 'Tus-Resumable': '1.0.0', 'Upload-Offset': '0', 'Content-Type': 'application/offset+octet-stream', Expect: '' }
   const words = Object.entries(all).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   return { line: ['curl', '-sS', '--fail-with-body', '-X', 'PATCH', '-T', file, ...words, '-D', '-', address] }
 }
 
-/** Uploads a file by curl; seconds until the last answer, which is durable, and `sync -f` of the folder. Gives the image's id. */
+/** Uploads a file with curl. Returns the id of the image, and the seconds until the last response, which is durable, and `sync -f` of the folder. */
 export async function uploadByCurl(agent: AgentProcess, file: string, name: string): Promise<{ seconds: number; id: string }> {
   const address = await createUpload(`${agent.url}/v1/uploads`, statSync(file).size, name, agent.headers())
   const { seconds, output } = await timed(curlPatch(address, file, agent.headers()), agent.folder)
@@ -56,7 +56,7 @@ export async function available(agent: AgentProcess, id: string): Promise<void> 
   )
 }
 
-/** Waits until a task has ended well. */
+/** Waits until a task has succeeded. */
 export async function succeeded(agent: AgentProcess, { id }: Task): Promise<void> {
   await until(
     `task ${id} has ended`,

@@ -1,5 +1,5 @@
-// Bench `clients`: v1 by one client and in eighths by eight, with upload-concurrency 1 and 8, beside tusd. Time and CPU time of the server
-// end with the last answer and `sync -f`, as a client sees it; what the agent does afterwards for digests is counted apart.
+// Bench `clients`: v1 from one client and in eighths from eight, with upload-concurrency 1 and 8, compared with tusd. Time and CPU time of
+// the server end with the last response and `sync -f`, as a client sees it. The later work of the agent for digests is counted separately.
 
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -73,7 +73,7 @@ function nameOf(clients: number, concurrency: number): string {
   return `${clients} with upload-concurrency ${concurrency}`
 }
 
-/** What eight clients take, as a multiple of what one takes. */
+/** Returns time and CPU time of eight clients as multiples of those of one. */
 function ratios(concurrency: number, middle: (name: string, member: keyof Taken) => number): Figure[] {
   const one = nameOf(1, concurrency)
   const eight = nameOf(CLIENTS, concurrency)

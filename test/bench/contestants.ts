@@ -1,5 +1,5 @@
-// The contestants: our store as a process of its own, and casync, borg and restic as Debian has them. Each keeps all it
-// needs in one folder, so that a run begins with an empty one and a copy of the folder is a copy of its state.
+// The contestants: our store as a process of its own, and casync, borg and restic from Debian. Each has its whole state in one folder, so
+// that a run starts with an empty folder and a copy of the folder is a copy of the state.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,23 +8,23 @@ import { run } from './measure.ts'
 
 export interface Contestant {
   readonly name: string
-  /** Debian package that brings it; null for ours. */
+  /** Debian package of the program; null for ours. */
   readonly debianPackage: string | null
-  /** So much slower than the others that one run is enough. */
+  /** Whether it is so slow that one run is enough. */
   readonly isSlow: boolean
-  /** Makes an empty store in the folder; not timed. */
+  /** Creates an empty store in the folder; not timed. */
   prepare(folder: string): Promise<void>
-  /** Takes a file in as the named image. */
+  /** Stores a file as the named image. */
   ingest(folder: string, image: string, file: string): Command
-  /** Gives every byte of an image in order, verified; to standard output where the program cannot else. Absent where it only writes files. */
+  /** Reads every byte of an image in order, verified; to standard output if the program requires it. Absent if the program can only write files. */
   read?(folder: string, image: string, file: string): Command
-  /** Reads and verifies all stored bytes, where the program can. */
+  /** Reads and verifies all stored bytes, if the program can. */
   verify?(folder: string): Command
-  /** Where the stored bytes lie, without caches of the program. */
+  /** Returns the folder of the stored bytes, without caches of the program. */
   stored(folder: string): string
 }
 
-/** A contestant that gives an image in order. */
+/** A contestant that can read an image in order. */
 export type Reading = Contestant & Required<Pick<Contestant, 'read'>>
 
 export function canRead(contestant: Contestant): contestant is Reading {
@@ -33,7 +33,7 @@ export function canRead(contestant: Contestant): contestant is Reading {
 
 const PROGRAM = join(import.meta.dir, 'store-program.ts')
 
-/** Our store program; what it says is in store-program.ts. */
+/** Returns a command of our store program; store-program.ts documents its output. */
 export function storeProgram(...words: string[]): Command {
   return { line: [process.execPath, PROGRAM, ...words] }
 }
@@ -106,13 +106,13 @@ function createRestic(): Contestant {
   }
 }
 
-/** The peers that can run; one that is missing is installed by apt when that is permitted, else named with its package. */
+/** Returns the peers that can run. Installs missing ones with apt if permitted; otherwise reports their package. */
 export async function availablePeers(wanted: readonly string[], say: (line: string) => void): Promise<Contestant[]> {
   const peers: Contestant[] = []
   for (const peer of [createCasync(), createBorg(), createRestic()]) {
     if (wanted.length > 0 && !wanted.includes(peer.name)) continue
     if (Bun.which(peer.name) === null && peer.debianPackage !== null) await install(peer.debianPackage)
-    if (Bun.which(peer.name) === null) say(`${peer.name} is not here and is left out: apt-get install ${peer.debianPackage}`)
+    if (Bun.which(peer.name) === null) say(`${peer.name} is not installed and is skipped: apt-get install ${peer.debianPackage}`)
     else peers.push(peer)
   }
   return peers

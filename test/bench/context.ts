@@ -1,4 +1,4 @@
-// What every bench is given: the image family, the contestants, a folder to work in, and how often to run.
+// The context of every bench: the image family, the contestants, a working folder, and the number of runs.
 
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,27 +10,27 @@ export interface BenchContext {
   readonly family: ImageFamily
   readonly ours: Reading
   readonly peers: readonly Contestant[]
-  /** Our store program with these words. */
+  /** Returns a command of our store program with these arguments. */
   program(...words: string[]): Command
   /** Empty folder of this run, on the disk that is measured. */
   readonly folder: string
-  /** Times that each case is run; the median counts. */
+  /** Number of runs of each case; the median counts. */
   readonly runs: number
   /** Length of the file of random bytes. */
   readonly randomBytes: number
   /** Sizes of the index database to try, in million slices. */
   readonly millions: readonly number[]
-  /** Whether cases that take minutes and tens of gigabytes are run too. */
+  /** Whether to run cases that take minutes and tens of gigabytes. */
   readonly isLarge: boolean
-  /** Progress, for people. */
+  /** Prints progress. */
   say(line: string): void
-  /** A file of random bytes of this length, kept between runs. */
+  /** Returns a file of random bytes of this length, which is kept between runs. */
   randomFile(name: string, length: number): Promise<string>
 }
 
 const PIECE_BYTES = 1024 * 1024
 
-/** Makes the file when it is missing or has another length. */
+/** Creates the file when it is missing or has another length. */
 export function randomFileIn(folder: string, name: string, length: number): string {
   const path = join(folder, name)
   if (existsSync(path) && statSync(path).size === length) return path

@@ -1,4 +1,4 @@
-// Part of bench `read`: how the newest of many versions reads, each made of the one before by changes in place.
+// Part of bench `read`: the read rate of the newest of many versions, each created from the previous one by changes in place.
 
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -10,13 +10,13 @@ import { figure, median } from './figure.ts'
 import { dropCaches, numberOf, removeFolder, run, timed } from './measure.ts'
 
 const VERSIONS = 20
-/** Changed stretches of a version, and blocks in the longest: about 25 MB a version. */
+/** Changed ranges of a version, and blocks in the longest: about 25 MB per version. */
 const STRETCHES = 400
 const STRETCH_BLOCKS_MAX = 32
 const BLOCK_BYTES = 4096
 const MB = 1e6
 
-/** Cold rates of the first and the newest image, before and after the versions between are removed and collected. */
+/** Measures the cold rates of the first and the newest image, before and after the versions in between are removed and collected. */
 export async function benchFragmentation(context: BenchContext): Promise<Figure[]> {
   const { ours, program } = context
   const folder = join(context.folder, 'versions')
@@ -31,7 +31,7 @@ export async function benchFragmentation(context: BenchContext): Promise<Figure[
     await run(ours.ingest(folder, `version-${version}`, file))
   }
   if (!(await dropCaches())) {
-    context.say('the page cache cannot be dropped here: cold reads are left out')
+    context.say('the page cache cannot be dropped here: cold reads are skipped')
     return []
   }
   const coldRate = async (image: string): Promise<number> => {
@@ -59,7 +59,7 @@ export async function benchFragmentation(context: BenchContext): Promise<Figure[
   ]
 }
 
-/** Overwrites stretches with text that compresses about as files do; the same at every run. */
+/** Overwrites ranges with text that compresses about as well as files; the same in every run. */
 async function change(path: string, seed: number): Promise<void> {
   const random = createRandom(seed)
   await using file = await open(path, 'r+')

@@ -1,5 +1,5 @@
-// Bench `http`: an image through the agent's HTTP upload beside borg and restic on the file itself; small random reads; and how
-// health answers while the agent does everything at once.
+// Bench `http`: an image through the agent's HTTP upload, compared with borg and restic on the file itself; small random reads; and the
+// latency of health while the agent does everything at once.
 
 import { mkdirSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -36,7 +36,7 @@ export async function benchHttp(context: BenchContext): Promise<Figure[]> {
     await warm(v1)
     const first = await uploadByCurl(agent, v1, 'v1')
     keep('slipway', 'v1', first.seconds)
-    // What is done to an image after its upload is not the upload's.
+    // Work on an image after its upload does not count as part of the upload.
     await available(agent, first.id)
     await idle(agent.pid)
     await warm(v2b)
@@ -75,7 +75,7 @@ async function takeBoth(context: BenchContext, peer: Contestant, keep: (version:
   removeFolder(folder)
 }
 
-/** Times of reads of one block by Range, at places that are not zero, READERS at a time. */
+/** Measures reads of one block by Range, at offsets without zeros, READERS at a time. */
 async function randomReads(agent: AgentProcess, id: string, file: string): Promise<Figure[]> {
   const offsets = await fullBlocks(file, READS)
   const times: number[] = []
@@ -100,7 +100,7 @@ async function randomReads(agent: AgentProcess, id: string, file: string): Promi
   ]
 }
 
-/** Offsets of blocks that hold something, the same at every run. */
+/** Returns offsets of blocks that are not zero, the same in every run. */
 async function fullBlocks(path: string, count: number): Promise<number[]> {
   await using file = await open(path)
   const blocks = Math.floor((await file.stat()).size / BLOCK_BYTES)
@@ -115,7 +115,7 @@ async function fullBlocks(path: string, count: number): Promise<number[]> {
   return offsets
 }
 
-/** Times of health while a new image of random bytes comes in, v1 comes in again, gc and scrub run. */
+/** Measures health while a new image of random bytes and v1 again are uploaded, and gc and scrub run. */
 async function healthUnderLoad(context: BenchContext, agent: AgentProcess): Promise<Figure[]> {
   const random = await context.randomFile('random.bin', context.randomBytes)
   const times: number[] = []
@@ -136,7 +136,7 @@ async function healthUnderLoad(context: BenchContext, agent: AgentProcess): Prom
   await collect()
   isOver = true
   await asking
-  context.say(`health was asked ${times.length} times`)
+  context.say(`health was requested ${times.length} times`)
   return [
     figure('http', 'health during two uploads, gc and scrub, p50', quantile(times, 0.5), 'ms'),
     figure('http', 'health during two uploads, gc and scrub, p99', quantile(times, 0.99), 'ms'),

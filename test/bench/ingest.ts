@@ -1,4 +1,4 @@
-// Benches `ingest` and `dedup`: the image family, random bytes and known bytes into every contestant's store, in turns.
+// Benches `ingest` and `dedup`: store the image family, random bytes and known bytes in every contestant, in turns.
 
 import { cpSync, linkSync, mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,13 +31,13 @@ class Samples {
   }
 }
 
-/** Times of every case: v1 into an empty store; v2a and v2b into one that holds v1; v2b after both; random and known bytes. */
+/** Measures the times of every case: v1 into an empty store; v2a and v2b into one that has v1; v2b after both; random and known bytes. */
 export async function benchIngest(context: BenchContext): Promise<Figure[]> {
   const { times, cpu } = await measureOnce(context)
   return [...figuresOf('ingest', times, 's', ''), ...figuresOf('ingest', cpu, 'CPU s', '')]
 }
 
-/** Stored bytes after each version: lengths of all files, and what the disk gives for files and folders. */
+/** Measures the stored bytes after each version: lengths of all files, and disk blocks of files and folders. */
 export async function benchDedup(context: BenchContext): Promise<Figure[]> {
   const { files, blocks } = await measureOnce(context)
   const added = await measureVariants(context)
@@ -58,7 +58,7 @@ interface Measured {
 
 const measured = new WeakMap<BenchContext, Promise<Measured>>()
 
-/** Both benches come from the same runs when both are asked for. */
+/** Measures both benches in the same runs when both are requested. */
 function measureOnce(context: BenchContext): Promise<Measured> {
   const known = measured.get(context) ?? measure(context)
   measured.set(context, known)
@@ -92,7 +92,7 @@ async function measure(context: BenchContext): Promise<Measured> {
   return all
 }
 
-/** What the same image adds as qcow2 to a store that holds it raw; slow contestants are left out. */
+/** Measures what the same image adds as qcow2 to a store that has it as raw; skips slow contestants. */
 async function measureVariants(context: BenchContext): Promise<ReadonlyMap<string, Samples>> {
   const qcow = await qcowFamily(context.say)
   const added = new Map<string, Samples>()
@@ -134,7 +134,7 @@ async function takeFamily({ family }: BenchContext, contestant: Contestant, fold
 async function takeRandom(contestant: Contestant, folder: string, random: string, take: Take): Promise<void> {
   await fresh(contestant, folder)
   await take('random bytes', 'first', random)
-  // Under another name, so that nobody knows the file by its name and time.
+  // Under another name, so that no contestant recognizes the file by name and time.
   const again = join(folder, 'again.bin')
   linkSync(random, again)
   await take('known bytes', 'second', again)
@@ -146,7 +146,7 @@ async function fresh(contestant: Contestant, folder: string): Promise<void> {
   await contestant.prepare(folder)
 }
 
-/** A comparison with every peer for each case; alone when there is no peer. */
+/** Returns a comparison with every peer for each case, or figures alone without peers. */
 function figuresOf(bench: string, samples: ReadonlyMap<string, Samples>, unit: Unit, prefix: string): Figure[] {
   const ours = samples.get('slipway')
   const figures: Figure[] = []

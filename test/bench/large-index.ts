@@ -1,5 +1,5 @@
-// Bench `index`: how a store with many millions of slices starts and takes an image, against an empty one. The slices are
-// rows of the index database only; their packs are files without bytes, as long as the database says.
+// Bench `index`: how a store with many millions of slices starts and ingests an image, compared with an empty one. The slices are
+// only rows of the index database; their packs are sparse files with the lengths in the database.
 
 import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -20,16 +20,16 @@ const SLICES_PER_PACK = 9_000
 const SLICE_BYTES = 32 * 1024
 const STORED_BYTES = 14 * 1024
 const PACK_BYTES = SLICES_PER_PACK * STORED_BYTES
-/** Parts of all rows that lie in one run each, the oldest first. */
+/** Share of all rows in each run, the oldest first. */
 const RUN_SHARES = [0.6, 0.25, 0.1, 0.04, 0.01]
 
 /**
- * Start time, memory, and ingest until the store is closed, when the start's background work (the filter of known slices) is over: of v1
- * with an index that the start has brought into the page cache, and of random bytes with one that is not there.
+ * Measures start time, memory, and ingest until the store is closed, after the background work of the start (the filter of known slices): of
+ * v1 with an index that the start has read into the page cache, and of random bytes with an index that is not cached.
  */
 export async function benchIndex(context: BenchContext): Promise<Figure[]> {
   const canDrop = await dropCaches()
-  if (!canDrop) context.say('The page cache cannot be dropped here: the cases with a cold index are left out.')
+  if (!canDrop) context.say('The page cache cannot be dropped here: the cases with a cold index are skipped.')
   const empty = await takeImages(context, 0, canDrop)
   const figures: Figure[] = [
     figure('index', 'v1 into an empty index', empty.warm.seconds, 's'),
@@ -73,7 +73,7 @@ interface AllTaken {
   readonly filled: number
 }
 
-/** Each image is new to the store every time; into a large one it goes once. */
+/** Ingests the images. Each is new to the store every time; a large store ingests it once. */
 async function takeImages(context: BenchContext, millions: number, canDrop: boolean): Promise<AllTaken> {
   const folder = join(context.folder, `index-${millions}`)
   removeFolder(folder)
@@ -81,7 +81,7 @@ async function takeImages(context: BenchContext, millions: number, canDrop: bool
   await context.ours.prepare(folder)
   const store = context.ours.stored(folder)
   const filled = millions > 0 ? await fill(join(folder, 'state'), join(store, 'packs'), millions * MILLION) : NaN
-  context.say(`${millions} million slices are in (${Math.round(filled)}/s)`)
+  context.say(`${millions} million slices are inserted (${Math.round(filled)}/s)`)
   const random = canDrop ? await context.randomFile('index-random', context.randomBytes) : undefined
   const warmRuns: Taken[] = []
   const coldRuns: Taken[] = []
@@ -106,7 +106,7 @@ async function take(context: BenchContext, folder: string, target: string, file:
     settledSeconds: numberOf(output, 'settledSeconds'),
     residentMB: numberOf(output, 'residentBytesMax') / MB,
   }
-  context.say(`took ${basename(file)}: ${taken.seconds.toFixed(2)} s, ${taken.cpuSeconds.toFixed(2)} CPU s, stalls up to ${taken.stallMs.toFixed(0)} ms`)
+  context.say(`ingested ${basename(file)}: ${taken.seconds.toFixed(2)} s, ${taken.cpuSeconds.toFixed(2)} CPU s, stalls up to ${taken.stallMs.toFixed(0)} ms`)
   return taken
 }
 
@@ -122,7 +122,7 @@ function medianOf(runs: readonly Taken[]): Taken {
   }
 }
 
-/** Rows in the order of their digests, spread over the whole space, in runs as a store has them that has grown; gives rows a second. */
+/** Inserts rows in the order of their digests, spread over the whole space, in runs as in a store that has grown. Returns rows per second. */
 async function fill(state: string, packs: string, slices: number): Promise<number> {
   mkdirSync(state, { recursive: true })
   const path = join(state, INDEX_FILE)
@@ -140,9 +140,9 @@ async function fill(state: string, packs: string, slices: number): Promise<numbe
   const step = 2n ** 64n / BigInt(slices)
   for (let i = 0; i < slices; i++) {
     digest.writeBigUInt64BE(BigInt(i) * step, 0)
-    // The rest of a digest is as random as its beginning: the filter takes its bits from there.
+    // The rest of a digest must be random too, because the filter uses its bits.
     for (let word = 1; word < 4; word++) digest.writeBigUInt64LE(Bun.hash.xxHash3(digest.subarray(0, 8), BigInt(word)), word * 8)
-    // Slices of one pack have digests of all kinds, as in a store that was filled by images.
+    // Digests of the slices in one pack are spread over the whole space, as in a store that was filled by images.
     const pack = (i % packCount) + 1
     encodeRow(row, 0, {
       digest,
@@ -164,7 +164,7 @@ async function fill(state: string, packs: string, slices: number): Promise<numbe
   return slices / seconds
 }
 
-/** Which run a number from 0 to 1 falls to. */
+/** Returns the run of a number from 0 to 1. */
 function runOf(number: number): number {
   let left = number
   for (const [i, share] of RUN_SHARES.entries()) {
@@ -174,7 +174,7 @@ function runOf(number: number): number {
   return 0
 }
 
-/** A sealed pack whose file has its length and nothing in it. */
+/** Creates a sealed pack whose file has its length but no data. */
 function makePack(packs: string, id: number): PackEntry {
   const name = Bun.hash(`pack ${id}`).toString(16).padStart(16, '0').repeat(2)
   const file = join(packs, packPath(name))

@@ -52,7 +52,7 @@ const { values, positionals } = parseArgs({
 })
 const unknown = positionals.filter((name) => !(name in BENCHES))
 if (positionals.length === 0 || unknown.length > 0) {
-  console.error(`Say which bench to run: ${Object.keys(BENCHES).join(', ')}${unknown.length > 0 ? `. There is none named ${unknown.join(', ')}` : ''}.`)
+  console.error(`Name the benches to run: ${Object.keys(BENCHES).join(', ')}${unknown.length > 0 ? `. Unknown: ${unknown.join(', ')}` : ''}.`)
   process.exit(2)
 }
 

@@ -1,4 +1,4 @@
-// Bench `gc`: what cleaning up and verifying take, beside the peers' way of verifying.
+// Bench `gc`: the time of cleanup and verification, compared with verification by the peers.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { folderUsage, numberOf, removeFolder, run, timed } from './measure.ts'
 
 const MB = 1e6
 
-/** Verifying everything, against borg and restic; then images go and gc takes what only they had. */
+/** Measures verification of everything, compared with borg and restic, then gc after images were removed. */
 export async function benchGc(context: BenchContext): Promise<Figure[]> {
   const figures: Figure[] = []
   const contestants = [context.ours, ...context.peers.filter(({ verify }) => verify !== undefined)]

@@ -1,20 +1,20 @@
-// Measuring: one process at a time, from its start until all it wrote is on the disk.
+// Measures one process at a time, from its start until everything it wrote is on the disk.
 
 import { lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Unit of `blocks` in a stat. */
+/** Bytes per unit of `blocks` in a stat. */
 const BLOCK_BYTES = 512
 const IDLE_LOOK_MS = 500
 
-/** A program with its arguments and what it needs in its environment. */
+/** A program with its arguments and additional environment variables. */
 export interface Command {
   readonly line: readonly string[]
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** What one run took. Seconds count from the start of the process until `sync -f` of its folder has returned. */
+/** The figures of one run. Seconds count from the start of the process until `sync -f` of its folder has returned. */
 export interface Run {
   readonly seconds: number
   readonly cpuSeconds: number
@@ -22,13 +22,13 @@ export interface Run {
   readonly output: string
 }
 
-/** A program ended with an error; its last words are in the message. */
+/** A program exited with an error; the end of its output is in the message. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed'
 }
 
 /**
- * Runs a command and makes its folder durable, both timed. Standard output is kept when `keepOutput` is set, else it is
+ * Runs a command and makes its folder durable, both timed. Standard output is kept when `keepOutput` is set; otherwise it
  * goes to /dev/null, which costs the program least. Throws CommandFailed.
  */
 export async function timed(command: Command, folder: string, options: { keepOutput: boolean } = { keepOutput: true }): Promise<Run> {
@@ -52,12 +52,12 @@ export async function timed(command: Command, folder: string, options: { keepOut
   }
 }
 
-/** Runs a command whose time does not count. Throws CommandFailed. */
+/** Runs a command that is not timed. Throws CommandFailed. */
 export async function run(command: Command): Promise<string> {
   return (await timed(command, '/')).output
 }
 
-/** Reads a file once, so that its bytes are in memory for everyone, and lets earlier writes settle. */
+/** Reads a file once, so that its bytes are in memory for all contestants, and waits for earlier writes. */
 export async function warm(path: string): Promise<void> {
   const file = await open(path)
   try {
@@ -73,7 +73,7 @@ export async function warm(path: string): Promise<void> {
   await Bun.spawn(['sync']).exited
 }
 
-/** Drops the page cache; false where that is not permitted. */
+/** Drops the page cache; returns false when that is not permitted. */
 export async function dropCaches(): Promise<boolean> {
   await Bun.spawn(['sync']).exited
   try {
@@ -84,14 +84,14 @@ export async function dropCaches(): Promise<boolean> {
   }
 }
 
-/** User and system time that a process has taken with all its threads, in seconds. */
+/** Returns the user and system time of a process with all its threads, in seconds. */
 export function cpuSecondsOf(pid: number): number {
   // In ticks of 10 ms: fields 14 and 15, counted after the name in brackets (proc(5)).
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-/** Waits until a process does next to nothing, so that what it does after one case is not counted in the next. */
+/** Waits until a process is nearly idle, so that its work after one case does not count in the next. */
 export async function idle(pid: number): Promise<void> {
   for (let before = cpuSecondsOf(pid); ;) {
     await Bun.sleep(IDLE_LOOK_MS)
@@ -101,7 +101,7 @@ export async function idle(pid: number): Promise<void> {
   }
 }
 
-/** What a folder takes: the lengths of its files together, and the blocks that files and folders have on the disk. */
+/** Returns the total length of the files in a folder, and the disk blocks of its files and folders. */
 export function folderUsage(folder: string): { fileBytes: number; diskBytes: number } {
   let fileBytes = 0
   let diskBytes = lstatSync(folder).blocks * BLOCK_BYTES
@@ -117,20 +117,20 @@ export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true })
 }
 
-/** A number in the JSON line that our store program printed. */
+/** Returns a number in the JSON line that our store program printed. */
 export function numberOf(output: string, member: string): number {
   const answer: unknown = JSON.parse(output)
   const value: unknown = typeof answer === 'object' && answer !== null ? Object.entries(answer).find(([name]) => name === member)?.[1] : undefined
-  if (typeof value !== 'number') throw new Error(`the store program gave no ${member}: ${output}`)
+  if (typeof value !== 'number') throw new Error(`the store program printed no ${member}: ${output}`)
   return value
 }
 
-/** Load average of the last minute: on a quiet machine about as much as the bench itself puts on it. */
+/** Describes the load average of the last minute: on an idle machine about the load of the bench itself. */
 export function describeLoad(): string {
   return `load average ${readFileSync('/proc/loadavg', 'utf8').split(' ')[0]}`
 }
 
-/** The machine in one line: processor, cores, memory, kernel. */
+/** Describes the machine in one line: processor, cores, memory, kernel. */
 export function describeMachine(): string {
   const read = (path: string): string => readFileSync(path, 'utf8')
   const model = /model name\s*:\s*(.+)/.exec(read('/proc/cpuinfo'))?.[1] ?? 'unknown processor'

@@ -1,4 +1,4 @@
-// Bench `read`: every byte of an image in order, verified, against the peers' way of doing the same.
+// Bench `read`: reads every byte of an image in order, verified, compared with the peers.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { dropCaches, numberOf, removeFolder, run, timed, warm } from './measure.
 
 const MB = 1e6
 
-/** Sequential reads of v1 by everyone, warm and cold. */
+/** Measures sequential reads of v1 by all contestants, warm and cold. */
 export async function benchRead(context: BenchContext): Promise<Figure[]> {
   const peers = context.peers.filter(canRead)
   const contestants = [context.ours, ...peers]

@@ -1,13 +1,13 @@
 // Our slice store as a process of its own, so that it is timed like the peers: start, open, work, make durable, end.
 //
-//   bun test/bench/store-program.ts ingest STORE NAME FILE     bytes of FILE become image NAME
-//   bun test/bench/store-program.ts read STORE NAME [digest]   every byte of the image, verified; with `digest` also its SHA-256
-//   bun test/bench/store-program.ts remove STORE NAME          the image goes, its slices stay for gc
+//   bun test/bench/store-program.ts ingest STORE NAME FILE     stores FILE as image NAME
+//   bun test/bench/store-program.ts read STORE NAME [digest]   reads every byte of the image, verified; with `digest` also computes its SHA-256
+//   bun test/bench/store-program.ts remove STORE NAME          removes the image; its slices stay until gc
 //   bun test/bench/store-program.ts gc|scrub|stats STORE
 //
-// Prints one JSON line. The index database lies beside the store. SLIPWAY_BENCH_AVERAGE_KIB makes a new store with another
-// cutter; SLIPWAY_BENCH_SETTLE=1 waits until what the start began has ended, so that what follows is measured alone;
-// SLIPWAY_BENCH_COLD=1 then drops the page cache, but for the file that is taken in: an index that is larger than the memory left for it.
+// Prints one JSON line. The index database is next to the store. SLIPWAY_BENCH_AVERAGE_KIB creates a new store with another
+// cutter; SLIPWAY_BENCH_SETTLE=1 waits for the background work of the start, so that the rest is measured alone; SLIPWAY_BENCH_COLD=1 then
+// drops the page cache except for the ingested file, as if the index were larger than the free memory.
 
 import { closeSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -27,15 +27,15 @@ import { dropCaches, warm } from './measure.ts'
 
 const MIB = 1024 * 1024
 const KIB = 1024
-/** As the agent does while an upload runs. */
+/** Bytes between two checkpoints, as in the agent during an upload. */
 const CHECKPOINT_BYTES = 64 * MIB
 const MANIFEST_BYTES_MAX = 1024 * MIB
-/** As good as no bound. */
+/** Effectively no limit. */
 const SCRUB_BYTES_PER_SECOND = 1e12
 const SETTLE_MS = 500
-/** What looking at itself reads. */
+/** Bytes that reading the counters itself adds. */
 const SETTLE_BYTES = 16 * KIB
-/** How often the event loop is looked at while an image is taken in. */
+/** Time between two measurements of the event loop during an ingest, in milliseconds. */
 const LOOK_MS = 2
 
 const disk = createDisk()
@@ -132,7 +132,7 @@ async function read(store: OpenSliceStore): Promise<object> {
 
 /** Waits until the process neither works nor reads: the filter of a large store is built in the background after the start. */
 async function settle(): Promise<void> {
-  // Bytes that all threads have read, also from the page cache (proc(5)).
+  // Returns the bytes that all threads have read, also from the page cache (proc(5)).
   const bytesRead = async (): Promise<string> => /rchar: (\d+)/.exec(await Bun.file('/proc/self/io').text())?.[1] ?? ''
   for (;;) {
     const before = process.cpuUsage()
@@ -143,7 +143,7 @@ async function settle(): Promise<void> {
   }
 }
 
-/** Longest time that the event loop stood still until `end` is called, in milliseconds. */
+/** Measures the longest time that the event loop is blocked until `end` is called, in milliseconds. */
 function watchStalls(): { end(): number } {
   let stallMsMax = 0
   let seenMs = performance.now()
@@ -162,7 +162,7 @@ function watchStalls(): { end(): number } {
   }
 }
 
-/** What an image costs counts until the store is closed: until then rows of the index may wait in memory. */
+/** Runs the command until the store is closed, because rows of the index may be in memory before. */
 async function runToTheEnd(): Promise<object> {
   const { answer, settledMs, settledCpu } = await run()
   const { user, system } = process.cpuUsage(settledCpu)
@@ -218,7 +218,7 @@ async function work(store: OpenSliceStore, startedMs: number): Promise<object> {
     case 'stats':
       return { ...store.stats() }
     default:
-      throw new Error(`store-program knows no "${command}"`)
+      throw new Error(`store-program has no command "${command}"`)
   }
 }
 

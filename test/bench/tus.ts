@@ -1,5 +1,5 @@
 // Bench `tus`: the same files by the same client (curl, one PATCH) to our agent, to tusd, and to @tus/server with its FileStore
-// on Bun and on Node. Each time ends when the last answer is there and `sync -f` of the server's folder has returned.
+// on Bun and on Node. Each time ends when the last response has arrived and `sync -f` of the server's folder has returned.
 
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,17 +31,17 @@ export interface TusContestant {
   start(folder: string): Promise<TusServer>
 }
 
-/** One upload after another, or eight at once, into a server that begins empty. */
+/** Uploads one after the other, or eight in parallel, to an empty server. */
 interface Round {
   readonly isWatched: boolean
   readonly cases: readonly { readonly name: string; readonly files: readonly string[] }[]
 }
 
-/** Cuts a file into so many parts of the same length; gives their paths. */
+/** Splits a file into parts of the same length; returns their paths. */
 export async function partsOf(folder: string, name: string, file: string, count: number): Promise<string[]> {
   const length = Math.ceil(statSync(file).size / count)
   const paths = Array.from({ length: count }, (_, i) => join(folder, `${name}-${i}.part`))
-  // By way of memory: Bun 1.4.5 copies the whole file when it is told to write a part of one into another.
+  // Through memory, because Bun 1.4.5 copies the whole file when it should write a part of one file to another.
   for (const [i, path] of paths.entries())
     await Bun.write(
       path,
@@ -52,7 +52,7 @@ export async function partsOf(folder: string, name: string, file: string, count:
   return paths
 }
 
-/** The image, its second version, and random bytes: by one client, and in eighths by eight; where asked for also one disk of 8 GiB. */
+/** Plans the image, its second version, and random bytes from one client, and in eighths from eight; with --large also one disk of 8 GiB. */
 async function planRounds(context: BenchContext): Promise<readonly Round[]> {
   const { family, folder, randomBytes } = context
   const random = await context.randomFile('random.bin', randomBytes)
@@ -79,7 +79,7 @@ async function planRounds(context: BenchContext): Promise<readonly Round[]> {
   ]
 }
 
-/** A disk with the three images and the random bytes in four partitions, sparse where they are. */
+/** Creates a disk with the three images and the random bytes in four partitions, sparse where they are. */
 async function makeLargeDisk({ family, folder }: BenchContext, random: string): Promise<string> {
   const path = join(folder, 'large.raw')
   await run('truncate', '-s', String(4 * PARTITION_BYTES), path)
@@ -105,7 +105,7 @@ export async function benchTus(context: BenchContext): Promise<Figure[]> {
         const isOurs = contestant.name === 'slipway'
         for (const { name, files } of cases) {
           for (const file of files) await warm(file)
-          // An image is inspected and read back for its digest after its upload.
+          // After its upload an image is inspected and read back for its digest.
           await idle(server.pid)
           const watch = isOurs && isWatched ? await watchHead(server, heads) : undefined
           const seconds = await upload(server, files)
@@ -131,7 +131,7 @@ export async function benchTus(context: BenchContext): Promise<Figure[]> {
   ]
 }
 
-/** Sends all files at the same time; seconds until everything is durable. */
+/** Sends all files in parallel; returns the seconds until everything is durable. */
 async function upload(server: TusServer, files: readonly string[]): Promise<number> {
   const addresses = await Promise.all(files.map((file, i) => createUpload(server.endpoint, statSync(file).size, `bench-${i}`, server.headers)))
   const startedMs = performance.now()
@@ -139,7 +139,7 @@ async function upload(server: TusServer, files: readonly string[]): Promise<numb
   return (performance.now() - startedMs) / 1000
 }
 
-/** Asks for the offset of one more upload until it is told to end. */
+/** Repeatedly requests the offset of one more upload until the returned function is called. */
 async function watchHead(server: TusServer, times: number[]): Promise<() => Promise<void>> {
   const address = await createUpload(server.endpoint, MB, 'watched', server.headers)
   let isOver = false
@@ -167,7 +167,7 @@ function slipway(): TusContestant {
   }
 }
 
-/** tusd from its Go module; nobody where it cannot be built. */
+/** Returns tusd, built from its Go module; empty when it cannot be built. */
 export async function tusd(context: BenchContext): Promise<TusContestant[]> {
   const program = await buildTusd(context.say)
   if (program === undefined) return []
@@ -191,7 +191,7 @@ function onRuntime(name: string, runtime: string): TusContestant {
   return { name, start: (folder) => launch([runtime, join(import.meta.dir, 'tus-node-server.mjs'), folder], folder) }
 }
 
-/** Starts a server and waits until it tells its address, which is the first line it writes. */
+/** Starts a server and waits for its address, which is the first line of its output. */
 async function launch(line: readonly string[], folder: string): Promise<TusServer> {
   const child = Bun.spawn([...line], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
   const told = Promise.withResolvers<string>()
@@ -199,7 +199,7 @@ async function launch(line: readonly string[], folder: string): Promise<TusServe
     let output = ''
     let isTold = false
     for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
-      // What a server logs later is read so that it can go on, and forgotten.
+      // The later log of a server is read and discarded, so that its writes do not block.
       if (isTold) continue
       output += piece
       const found = /^(http\S+)\n/.exec(output)?.[1]

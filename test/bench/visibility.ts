@@ -1,5 +1,5 @@
-// Bench `visibility`: what it costs to find out whether a caller may know of a slice, in a store with many images of many slices. No slice
-// is stored: the index of manifests alone is measured.
+// Bench `visibility`: the cost of deciding whether a caller may see a slice, in a store with many images of many slices. No slice is stored:
+// only the index of manifests is measured.
 
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ const STORES: readonly (readonly [images: number, slices: number])[] = [
   [1000, 3000],
   [5000, 600],
 ]
-/** Slices asked about in one request. */
+/** Slices in one request. */
 const ASKED = 4096
 const VIEWER = { name: 'bench', role: 'viewer' } as const
 
@@ -40,7 +40,7 @@ async function measureStore(context: BenchContext, imageCount: number, slicesEac
     const bytes = random.bytes(32 * count)
     return Array.from({ length: count }, (_, i) => new Uint8Array(bytes.subarray(32 * i, 32 * i + 32)))
   }
-  // Half of each image is that of the one before, as with versions of one image.
+  // Each image shares half of its slices with the previous one, as versions of one image do.
   let shared = digests(Math.floor(slicesEach / 2))
   const asked: Uint8Array[] = []
   for (let i = 0; i < imageCount; i++) {
@@ -98,7 +98,7 @@ async function measureStore(context: BenchContext, imageCount: number, slicesEac
   ]
 }
 
-/** Looks at the event loop until it is called; gives the most CPU time that passed between two of its turns, in milliseconds. */
+/** Watches the event loop until the returned function is called, which returns the longest CPU time between two iterations, in milliseconds. */
 function watchSteps(): () => number {
   let last = process.cpuUsage()
   let longest = 0
