@@ -1,4 +1,4 @@
-// Runs a command of the agent beside `serve` on the folder of a test, as an operator would, and gives what it said.
+// Runs a command of the agent other than `serve` on the folder of a test, as an operator would, and returns its output.
 
 import { join } from 'node:path'
 import { agentToml } from './agent-config.ts'
@@ -13,12 +13,12 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly config?: string
   readonly environment?: Readonly<Record<string, string>>
-  /** Kills the process (SIGKILL) when this resolves before it has ended. */
+  /** Kills the process (SIGKILL) when this resolves before it has exited. */
   readonly kill?: Promise<unknown>
 }
 
 /**
- * Runs `slipway-agent COMMAND --config …`; `folder` is the one that a started agent would get.
+ * Runs `slipway-agent COMMAND --config …`; `folder` is the folder that was passed to `startAgent`.
  *
  * @example
  * expect((await agentCommand(folder.path, ['scrub'])).exitCode).toBe(0)

@@ -1,44 +1,44 @@
-// A real agent in a process of its own, on a folder of the test: started, killed without warning, started again.
+// A real agent in a process of its own, on a folder of the test, which can be killed and restarted.
 
 import { join } from 'node:path'
 import { createAgentClient } from '../../../protocol/client.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
 import { agentToml } from './agent-config.ts'
 
-/** Token of the admin of every agent that a test starts. */
+/** The admin token of every agent that a test starts. */
 export const TEST_ADMIN_TOKEN = 'test-admin-token-of-slipway'
 
 export interface AgentProcessOptions {
-  /** More TOML, such as `[uploads]\nexpiry = "1h"`. */
+  /** Additional TOML, such as `[uploads]\nexpiry = "1h"`. */
   readonly config?: string
-  /** More environment, such as SLIPWAY_CRASH_POINT. */
+  /** Additional environment variables, such as SLIPWAY_CRASH_POINT. */
   readonly environment?: Readonly<Record<string, string>>
-  /** Another program than `bun agent/main.ts`, such as the compiled binary. */
+  /** A program other than `bun agent/main.ts`, such as the compiled binary. */
   readonly command?: readonly string[]
 }
 
-/** An agent that serves. Disposing kills it and leaves the folder. */
+/** An agent that serves. Disposing kills it and keeps the folder. */
 export interface AgentProcess extends AsyncDisposable {
-  /** Base URL; another one after a restart. */
+  /** Base URL, which changes with a restart. */
   readonly url: string
   readonly client: AgentClient
   readonly pid: number
   readonly folder: string
-  /** Everything it wrote to standard error since it was started. */
+  /** Returns everything written to standard error since the last start. */
   log(): string
-  /** Authorization header of the admin, with more headers. */
+  /** Returns the Authorization header of the admin, with additional headers. */
   headers(more?: Readonly<Record<string, string>>): Record<string, string>
-  /** SIGKILL; resolves when the process is gone. */
+  /** Sends SIGKILL; resolves when the process has exited. */
   kill(): Promise<void>
-  /** SIGTERM; resolves with the exit code. */
+  /** Sends SIGTERM; resolves with the exit code. */
   stop(): Promise<number>
   /** Resolves with the exit code, or with the signal that ended it. */
   ended(): Promise<number | string>
-  /** Starts it again on the same folder; with other options from then on when some are given. */
+  /** Kills the agent and starts it on the same folder; options replace the earlier ones from then on. */
   restart(options?: AgentProcessOptions): Promise<void>
 }
 
-/** Why an agent did not come up. */
+/** An agent exited before it served. */
 export class AgentNotStarted extends Error {
   override readonly name = 'AgentNotStarted'
   readonly exitCode: number | string
@@ -52,7 +52,7 @@ export class AgentNotStarted extends Error {
 }
 
 /**
- * Starts an agent on a folder and waits until it serves. Throws AgentNotStarted when it ends instead.
+ * Starts an agent on a folder and waits until it serves. Throws AgentNotStarted when it exits before.
  *
  * @example
  * await using folder = await createTemporaryFolder()

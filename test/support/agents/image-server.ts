@@ -1,4 +1,4 @@
-// The routes of images on a real server with a port of its own: what content, slices and sync are tested against.
+// The routes of images on a real server with a port of its own, for tests of content, slices and sync.
 
 import type { Actor, Authenticator } from '../../../agent/contract/access.ts'
 import { createApp } from '../../../agent/http/app.ts'
@@ -19,7 +19,7 @@ import { storeSchema } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
 import type { ImageStore } from '../images/image-store.ts'
 
-/** UUID of a store on a server, unless it is given another. */
+/** Default UUID of a store on a server. */
 export const STORE_ID = '0a7b4f5e-30c8-4b6f-9a3a-7d1f2d7c9b11'
 
 export interface ImageServer extends AsyncDisposable {
@@ -27,7 +27,7 @@ export interface ImageServer extends AsyncDisposable {
   readonly port: number
   /** Client with the token of an admin. */
   readonly client: AgentClient
-  /** Answers with this status from now on, whatever is asked; undefined ends that. */
+  /** Responds to every request with this status from now on; undefined ends that. */
   answerWith(status: number | undefined): void
 }
 

@@ -1,25 +1,25 @@
-// What a store told its clients, kept beside it in the test: every acknowledged offset, image and deletion. After a crash the
-// store is held to it. A request without an answer promises nothing, and both of its outcomes are right.
+// Records everything that a store acknowledged to its clients: offsets, images and deletions. After a crash the store is compared with
+// it. A request without a response promises nothing, and both of its outcomes are correct.
 
 import type { AgentProcess } from './agent-process.ts'
 import { until } from '../until.ts'
 
-/** Statuses that an agent may answer at any time under load: in use, offset moved on, wrong status, stopping. */
+/** Statuses that an agent may return at any time under load: in use, offset has changed, wrong status, stopping. */
 const REFUSALS: ReadonlySet<number> = new Set([404, 409, 423, 503])
 
 export interface LedgerUpload {
   readonly path: string
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** Highest offset that the store told. */
+  /** Highest acknowledged offset. */
   acknowledged: number
-  /** A removal was asked for, and its answer may have been lost. */
+  /** A removal was requested, and its response may have been lost. */
   mayBeGone: boolean
 }
 
 export interface LedgerImage {
   readonly id: string
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** `kept` must be readable, `binned` must be in the recycle bin unless it was pruned, `unsure` may be anything but wrong. */
+  /** `kept` must be readable, `binned` must be in the recycle bin unless it was pruned, `unsure` may be in any valid state. */
   state: 'kept' | 'binned' | 'unsure'
 }
 
@@ -38,7 +38,7 @@ export class Ledger {
   readonly uploads = new Map<string, LedgerUpload>()
   readonly images = new Map<string, LedgerImage>()
   readonly #agent: AgentProcess
-  /** Images are removed for good sometime after they came to the recycle bin. */
+  /** Whether images in the recycle bin may be purged at any time. */
   readonly #prunes: boolean
 
   constructor(agent: AgentProcess, { prunes = false } = {}) {
@@ -46,7 +46,7 @@ export class Ledger {
     this.#prunes = prunes
   }
 
-  /** The same promises, to be kept by an agent on a copy of the store. */
+  /** Returns a ledger with the same promises for an agent on a copy of the store. */
   copyFor(agent: AgentProcess): Ledger {
     const copy = new Ledger(agent, { prunes: this.#prunes })
     for (const [path, upload] of this.uploads) copy.uploads.set(path, { ...upload })
@@ -54,7 +54,7 @@ export class Ledger {
     return copy
   }
 
-  /** Creates an upload; undefined when there was no answer or a refusal. */
+  /** Creates an upload; returns undefined when there was no response or a refusal. */
   async create(bytes: Uint8Array<ArrayBuffer>, name: string): Promise<LedgerUpload | undefined> {
     const metadata = `name ${Buffer.from(name).toString('base64')}`
     const told = await this.#ask('POST', '/v1/uploads', { 'Upload-Length': String(bytes.byteLength), 'Upload-Metadata': metadata })
@@ -65,7 +65,7 @@ export class Ledger {
     return upload
   }
 
-  /** Asks for the offset and holds it against what was told before. */
+  /** Requests the offset and compares it with the acknowledged one. */
   async head(upload: LedgerUpload): Promise<number | undefined> {
     const told = await this.#ask('HEAD', upload.path)
     if (told?.status === 404 || told?.status === 410) {
@@ -75,7 +75,7 @@ export class Ledger {
     return told?.status === 200 ? this.#hear(upload, told) : undefined
   }
 
-  /** Sends bytes from an offset; `cutAfter` breaks the connection after so many. Gives the image when the upload is whole. */
+  /** Sends bytes from an offset. Returns the image when the upload is complete. */
   async send(upload: LedgerUpload, offset: number, length = upload.bytes.byteLength): Promise<LedgerImage | undefined> {
     const headers = { 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': String(offset) }
     const told = await this.#ask('PATCH', upload.path, headers, upload.bytes.subarray(offset, offset + length))
@@ -84,7 +84,7 @@ export class Ledger {
     return this.#imageOf(upload, told)
   }
 
-  /** From where it stands to the end. */
+  /** Sends the rest of an upload. */
   async finish(upload: LedgerUpload): Promise<LedgerImage | undefined> {
     const offset = await this.head(upload)
     if (offset === undefined) return undefined
@@ -112,7 +112,7 @@ export class Ledger {
     if (told?.status === 200) image.state = 'kept'
   }
 
-  /** Reads a range; whatever comes must be the bytes of the image. */
+  /** Reads a range; every received byte must be that of the image. */
   async read(image: LedgerImage, start: number, end: number): Promise<void> {
     const wanted = image.state
     const told = await this.#ask('GET', `/v1/images/${image.id}/content`, { Range: `bytes=${start}-${end - 1}` })
@@ -123,18 +123,18 @@ export class Ledger {
       throw new PromiseBroken(`image ${image.id} cannot be read: ${told.status} ${new TextDecoder().decode(told.body)}`)
   }
 
-  /** An image that came by another way, such as a sync. */
+  /** Adds an image that was not uploaded through this ledger, such as a synced one. */
   add(id: string, bytes: Uint8Array<ArrayBuffer>): LedgerImage {
     const image: LedgerImage = { id, bytes, state: 'kept' }
     this.images.set(id, image)
     return image
   }
 
-  /** Holds the store to every upload and to these images, all by default. To be called when nothing else is under way. */
+  /** Compares the store with every upload and with these images, by default all. Call it while no request is in progress. */
   async verify(images: Iterable<LedgerImage> = this.images.values()): Promise<void> {
     for (const upload of [...this.uploads.values()]) {
       const offset = await this.head(upload)
-      if (offset === undefined && this.uploads.has(upload.path)) throw new PromiseBroken(`upload ${upload.path} does not tell its offset`)
+      if (offset === undefined && this.uploads.has(upload.path)) throw new PromiseBroken(`upload ${upload.path} does not return its offset`)
     }
     for (const image of [...images]) await this.#verifyImage(image)
   }
@@ -169,7 +169,7 @@ export class Ledger {
     return offset
   }
 
-  /** A whole upload has become an image, which is promised from then on. */
+  /** Records the image of a finished upload, which is promised from then on. */
   #imageOf(upload: LedgerUpload, told: Told): LedgerImage | undefined {
     const id = told.headers.get('content-location')?.split('/').at(-1)
     if (id === undefined || !this.uploads.has(upload.path)) return id === undefined ? undefined : this.images.get(id)
@@ -177,7 +177,7 @@ export class Ledger {
     return this.images.get(id) ?? this.add(id, upload.bytes)
   }
 
-  /** One request; undefined when there was no whole answer. Throws PromiseBroken for an answer that no client should get. */
+  /** Sends a request; returns undefined when there was no complete response. Throws PromiseBroken for a response that no client should get. */
   async #ask(method: string, path: string, headers: Record<string, string> = {}, body?: Uint8Array<ArrayBuffer>): Promise<Told | undefined> {
     let told: Told
     try {
@@ -188,7 +188,7 @@ export class Ledger {
       })
       told = { status: response.status, headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) }
     } catch {
-      // The agent was killed: whether the request was done is not known.
+      // The agent was killed, so the outcome of the request is unknown.
       return undefined
     }
     if (told.status >= 400 && !REFUSALS.has(told.status))

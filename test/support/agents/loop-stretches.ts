@@ -1,18 +1,18 @@
-// How long a process keeps its event loop busy at a time, in CPU time of its main thread, so that a busy machine does not count.
+// Measures how long a process blocks its event loop, in CPU time of its main thread, so that a busy machine does not affect it.
 
 import { readFileSync } from 'node:fs'
 
 /** A stretch above this counts as long, in milliseconds. */
 const LONG_STRETCH_MS = 50
 
-/** What was seen of the stretches between two rounds of an event loop, in milliseconds of CPU time. */
+/** The measured stretches between two iterations of an event loop, in milliseconds of CPU time. */
 interface LoopStretches {
   readonly longestMs: number
   /** Stretches above LONG_STRETCH_MS. */
   readonly long: number
 }
 
-/** Nanoseconds of CPU time that the main thread has run (Linux, schedstat). */
+/** Returns the CPU time of the main thread in nanoseconds (Linux, schedstat). */
 function mainThreadNs(): number {
   return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0])
 }

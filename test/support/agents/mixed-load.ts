@@ -1,5 +1,5 @@
-// A mixed load on one agent: clients that upload, go on with uploads, read, delete, restore and remove at random, and an
-// operator that runs cleanup and scrub. Everything they are told goes into a ledger. Goes on until told to stop.
+// A mixed load on one agent: clients that upload, resume uploads, read, delete, restore and remove at random, and an
+// operator that runs cleanup and scrub. Records all acknowledgements in a ledger.
 
 import type { AgentProcess } from './agent-process.ts'
 import { PromiseBroken } from './ledger.ts'
@@ -7,26 +7,26 @@ import type { Ledger, LedgerImage, LedgerUpload } from './ledger.ts'
 import type { Random } from '../properties.ts'
 
 const KIB = 1024
-/** Images are put together from so many different blocks, so that they share slices. */
+/** Number of different blocks that images consist of, so that they share slices. */
 const BLOCKS = 40
 const BLOCK_BYTES = 256 * KIB
 const IMAGE_BLOCKS_MAX = 12
-/** Above these the clients rather remove than add. */
+/** Above these numbers the clients remove rather than add. */
 const IMAGES_MAX = 14
 const UPLOADS_MAX = 8
 const CLIENTS = 3
 
 export interface MixedLoad {
-  /** Choices by kind, for a look at whether the load was mixed; some find nothing to do. */
+  /** Choices by kind, which show whether the load was mixed, including those without effect. */
   readonly counts: Readonly<Record<string, number>>
-  /** Runs the clients until the promise resolves and their last requests ended. Throws PromiseBroken. */
+  /** Runs the clients until the promise resolves and their last requests have ended. Throws PromiseBroken. */
   run(until: Promise<unknown>): Promise<void>
 }
 
 export function createMixedLoad(agent: AgentProcess, ledger: Ledger, random: Random): MixedLoad {
   const blocks = Array.from({ length: BLOCKS }, () => random.bytes(BLOCK_BYTES))
   const counts: Record<string, number> = {}
-  /** What some client works on; the others leave it alone, as two uploads of one resource would only wait for each other. */
+  /** Items in use by one client, which the others do not touch, because two requests for one resource would only wait for each other. */
   const busy = new Set<LedgerUpload | LedgerImage>()
   let names = 0
 
@@ -109,7 +109,7 @@ export function createMixedLoad(agent: AgentProcess, ledger: Ledger, random: Ran
             await act()
           } catch (error) {
             if (error instanceof PromiseBroken) throw error
-            // An agent that is gone answers nobody until it is started again.
+            // A killed agent does not respond until it is restarted.
             await Bun.sleep(1)
           }
           await Bun.sleep(0)

@@ -1,4 +1,4 @@
-// What a service tells systemd: a real datagram socket, which a Python process holds, since neither Bun nor Node has them.
+// Receives the messages of a service to systemd on a real datagram socket, which a Python process opens because neither Bun nor Node can.
 
 const RECEIVER = `
 import socket, sys
@@ -14,7 +14,7 @@ export interface Notifications extends Disposable {
   readonly lines: readonly string[]
 }
 
-/** Receives at a path for $NOTIFY_SOCKET; resolves once the socket is there. */
+/** Receives at a path for $NOTIFY_SOCKET; resolves once the socket exists. */
 export async function receiveNotifications(path: string): Promise<Notifications> {
   const child = Bun.spawn(['python3', '-c', RECEIVER, path], { stdout: 'pipe', stderr: 'inherit' })
   const lines: string[] = []

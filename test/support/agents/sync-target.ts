@@ -1,4 +1,4 @@
-// A store that other stores are pulled into: its catalogue, its sync and the tasks of it.
+// A store that copies images from other stores: its catalogue, its sync and its tasks.
 
 import { createPeerNetwork } from '../../../agent/sync/peer-network.ts'
 import { createSync } from '../../../agent/sync/sync.ts'
@@ -14,7 +14,7 @@ import { createMemoryTasks } from '../memory/memory-state.ts'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../machine/temporary-folder.ts'
 
-/** A clock under which attempts follow one another at once. */
+/** A clock under which retries follow at once. */
 export const HURRIED = { ...systemClock, sleep: async (): Promise<void> => {} }
 /** UUID of the target. */
 export const TARGET_ID = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
@@ -23,7 +23,7 @@ export interface SyncTarget extends AsyncDisposable {
   readonly store: ImageStore
   readonly sync: Sync
   readonly tasks: TaskBoard
-  /** Runs a sync to its end. */
+  /** Runs a sync and waits for its end. */
   pull(url: string, images: string[], token?: string): Promise<Task>
 }
 
@@ -58,7 +58,7 @@ export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<S
   }
 }
 
-/** Folders of a source and of a target. */
+/** Creates the folders of a source and of a target. */
 export async function createTwoFolders(): Promise<{ source: TemporaryFolder; target: TemporaryFolder } & AsyncDisposable> {
   const source = await createTemporaryFolder()
   const target = await createTemporaryFolder()

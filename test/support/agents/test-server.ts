@@ -10,12 +10,12 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { readSendQueues } from '../../../agent/system/send-queues.ts'
 import { createMemoryLog } from '../memory/memory-log.ts'
 
-/** A server on a port of its own. */
+/** Opens a server on a port of its own. */
 export function openTestServer(application: Application, limits: Partial<ServerLimits> = {}, host = '127.0.0.1'): Promise<HttpServer> {
   return openServer({ host, port: 0, application, limits, clock: systemClock, log: createMemoryLog(), sendQueues: readSendQueues })
 }
 
-/** One connection whose bytes are sent and read as they are. */
+/** One connection that sends and receives raw bytes. */
 export class RawConnection {
   readonly socket: Socket
   /** Everything received, as Latin-1. */
@@ -43,12 +43,12 @@ export class RawConnection {
     this.socket.write(text, 'latin1')
   }
 
-  /** Waits for bytes; resolves at the end of the connection too. */
+  /** Waits for bytes; also resolves at the end of the connection. */
   async until(isReached: () => boolean): Promise<void> {
     while (!isReached() && this.ending === undefined) await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 
-  /** Resolves with the way in which the server ends the connection. */
+  /** Waits until the server ends the connection, and returns how. */
   async untilEnded(): Promise<'FIN' | 'RST' | undefined> {
     await this.until(() => false)
     return this.ending

@@ -1,4 +1,4 @@
-// Uploads on a real socket: the routes of tus in the agent's application, over a folder and slices in memory.
+// Uploads over a real socket: the routes of tus in the agent's application, with a real folder and with slices in memory.
 
 import { createApp } from '../../../agent/http/app.ts'
 import { uploadRoutes } from '../../../agent/http/routes/uploads.ts'
@@ -22,12 +22,12 @@ import type { MemorySlices } from '../memory/memory-slices.ts'
 import { createMemoryVisibility } from '../memory/memory-visibility.ts'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 
-/** Tokens of the server and whom they stand for. */
+/** Tokens of the server and their actors. */
 export const TOKENS: Readonly<Record<string, Actor>> = {
   'admin-secret': { name: 'root', role: 'admin', tokenId: 'tok_1' },
   'ann-secret': { name: 'ann', role: 'uploader', tokenId: 'tok_2' },
   'bob-secret': { name: 'bob', role: 'uploader', tokenId: 'tok_3' },
-  /** Another token of the same name. */
+  /** Another token with the same name. */
   'other-ann-secret': { name: 'ann', role: 'uploader', tokenId: 'tok_5' },
   'viewer-secret': { name: 'vic', role: 'viewer', tokenId: 'tok_4' },
 }
@@ -39,16 +39,16 @@ export interface UploadServer extends AsyncDisposable {
   readonly uploads: Uploads
   readonly slices: MemorySlices
   readonly publisher: MemoryPublisher
-  /** Ids of images that nobody may read: to be filled by the test. */
+  /** Ids of images that no actor may read; the test fills it. */
   readonly hidden: Set<string>
   readonly log: MemoryLog
   readonly events: readonly NewEvent[]
   readonly folder: string
-  /** Opens the uploads again over the same folder, as after a crash; with other deps when some are given. */
+  /** Opens the uploads again on the same folder, as after a crash; deps replace the earlier ones. */
   restart(deps?: Partial<UploadsDeps>): Promise<void>
-  /** One request with the admin's token and Tus-Resumable; `null` takes a header away. */
+  /** Sends a request with the admin's token and Tus-Resumable; `null` removes a header. */
   ask(method: string, path: string, headers?: Record<string, string | null>, body?: Uint8Array<ArrayBuffer> | ReadableStream | string): Promise<Response>
-  /** Content of the image that an upload became. */
+  /** Returns the content of the image that an upload became. */
   content(imageId: string): Uint8Array
 }
 

@@ -1,4 +1,4 @@
-// A page of another origin in a real browser without a window: what it is told to upload, and what became of it.
+// A page of another origin in a real headless browser, which uploads on order and reports the results.
 
 import { join } from 'node:path'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
@@ -18,34 +18,34 @@ const CHROMIUM_ARGUMENTS = [
   '--disable-sync',
 ]
 
-/** One upload for the page to make. */
+/** One upload of the page. */
 export interface BrowserOrder {
-  /** `round trip`: with tus-js-client, and read back, terminated and looked for as test/support/clients/tus-round-trip.mjs says. */
+  /** `round trip`: with tus-js-client, then read back, terminated and requested again, as in test/support/clients/tus-round-trip.mjs. */
   readonly client: 'tus-js-client' | 'uppy' | 'round trip'
   readonly endpoint: string
   readonly headers: Readonly<Record<string, string>>
   readonly options: Readonly<Record<string, unknown>>
-  /** Bytes after which tus-js-client is stopped; a second one then finds the first one's upload in localStorage. */
+  /** Bytes after which tus-js-client is stopped; a second client then finds the upload in localStorage. */
   readonly abortAfter?: number
 }
 
-/** How an order ended. */
+/** The result of an order. */
 export interface BrowserReport {
   readonly outcome: 'done' | 'failed'
   readonly url: string | null
   readonly reason: string
-  /** Uploads from before that were found and gone on with. */
+  /** Earlier uploads that were found and resumed. */
   readonly resumed: number
 }
 
 export interface BrowserPage extends AsyncDisposable {
-  /** Origin of the page, for the server to grant. */
+  /** Origin of the page, which the server has to allow. */
   readonly origin: string
-  /** Opens the page in Chromium and lets it obey the orders in turn. Throws when the browser ends without a report. */
+  /** Opens the page in Chromium, which performs the orders one after the other. Throws when the browser exits without a report. */
   run(orders: readonly BrowserOrder[]): Promise<readonly BrowserReport[]>
 }
 
-/** Starts the server of the page; the content is what the page uploads. */
+/** Starts the server of the page, which uploads `content`. */
 export async function openBrowserPage(content: Uint8Array<ArrayBuffer>): Promise<BrowserPage> {
   const built = await Bun.build({ entrypoints: [join(import.meta.dir, 'browser-client.mjs')], target: 'browser', format: 'esm' })
   const script = await built.outputs[0]?.text()
@@ -83,7 +83,7 @@ export async function openBrowserPage(content: Uint8Array<ArrayBuffer>): Promise
       })
       const complaints = new Response(child.stderr).text()
       const ended = child.exited.then(async (code): Promise<never> => {
-        throw new Error(`chromium ended with ${code} before the page was done: ${(await complaints).slice(-2000)}`)
+        throw new Error(`chromium ended with ${code} before the page had finished: ${(await complaints).slice(-2000)}`)
       })
       try {
         return await Promise.race([reported.promise, ended])

@@ -1,4 +1,4 @@
-// The proxy really does to connections what it says: tests that count on it would be green on a perfect link too.
+// Verifies the faults of the proxy, because tests that rely on it would also pass on a perfect link.
 
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { createConnection, createServer } from 'node:net'
@@ -8,14 +8,14 @@ import type { CuttingProxy, LinkFaults } from './cutting-proxy.ts'
 import { until } from '../until.ts'
 
 const KIB = 1024
-/** Timers may fire so much early, in milliseconds. */
+/** Timers may fire this much early, in milliseconds. */
 const TIMER_SLACK_MS = 5
 
-/** One end of a connection and what came to it. */
+/** One end of a connection and the bytes it received. */
 interface End {
   readonly socket: Socket
   received: number
-  /** How it ended: in good order, with the code of an error, or not yet. */
+  /** How it ended: cleanly, or with the code of an error; undefined while it is open. */
   ended: string | undefined
 }
 
@@ -51,7 +51,7 @@ describe('the cutting proxy', () => {
     return { client, far }
   }
 
-  test('passes bytes on no sooner than its delay, each way', async () => {
+  test('forwards bytes no sooner than its delay, in both directions', async () => {
     await using proxy = await proxyWith({ delayMs: 200 })
     const { client, far } = await connect(proxy)
     const startMs = performance.now()
@@ -59,11 +59,11 @@ describe('the cutting proxy', () => {
     await until('it arrived', () => far.received > 0)
     expect(performance.now() - startMs).toBeGreaterThan(200 - TIMER_SLACK_MS)
     far.socket.write('back')
-    await until('it came back', () => client.received > 0)
+    await until('the bytes came back', () => client.received > 0)
     expect(performance.now() - startMs).toBeGreaterThan(400 - TIMER_SLACK_MS)
   })
 
-  test('takes more while bytes are under way', async () => {
+  test('accepts more while bytes are in flight', async () => {
     await using proxy = await proxyWith({ delayMs: 60_000, bytesPerSecond: 10 * KIB })
     const { client, far } = await connect(proxy)
     client.socket.write(new Uint8Array(4096 * KIB))
@@ -81,11 +81,11 @@ describe('the cutting proxy', () => {
     expect({ taken: proxy.taken.up, bytes: proxy.bytes.up }).toEqual({ taken: 512 * KIB, bytes: 512 * KIB })
   })
 
-  test('cuts what is open each time its period has passed, and loses what was under way', async () => {
+  test('cuts open connections after every period, and loses bytes in flight', async () => {
     await using proxy = await proxyWith({ delayMs: 60_000 })
     const { client, far } = await connect(proxy)
     client.socket.write('lost')
-    await until('it is under way', () => proxy.taken.up > 0)
+    await until('bytes are in flight', () => proxy.taken.up > 0)
     proxy.setFaults({ cutEveryMs: 20 })
     await until('it was cut', () => client.ended !== undefined && far.ended !== undefined)
     expect(far).toMatchObject({ ended: 'end', received: 0 })
@@ -97,21 +97,21 @@ describe('the cutting proxy', () => {
     expect(proxy.resets).toBe(0)
   })
 
-  test('resets connections at random moments, so that both ends are told of an error', async () => {
+  test('resets connections at random moments, so that both ends get an error', async () => {
     await using proxy = await proxyWith({ resetWithinMs: 50 })
     const clients: End[] = []
     await until('five were reset', () => {
       if (clients.every(({ ended }) => ended !== undefined)) clients.push(watch(createConnection(proxy.port, '127.0.0.1')))
       return proxy.resets >= 5
     })
-    // One that was reset before it reached the server is not known there.
-    await until('all were told', () => [...clients, ...accepted].every(({ ended }) => ended !== undefined))
+    // A connection that was reset before it reached the server does not exist there.
+    await until('all ends have an outcome', () => [...clients, ...accepted].every(({ ended }) => ended !== undefined))
     expect(new Set(clients.map(({ ended }) => ended))).toEqual(new Set(['ECONNRESET']))
     expect(accepted.length).toBeGreaterThan(0)
     expect(new Set(accepted.map(({ ended }) => ended))).toEqual(new Set(['ECONNRESET']))
   })
 
-  test('cuts after so many bytes, as often as it is told, and then no more', async () => {
+  test('cuts the given number of connections after the given number of bytes', async () => {
     await using proxy = await proxyWith({})
     proxy.setFaults({ cutAfter: 100 * KIB + 1, direction: 'up' }, 1)
     const cut = await connect(proxy)
@@ -125,7 +125,7 @@ describe('the cutting proxy', () => {
     expect(proxy.cuts).toBe(1)
   })
 
-  test('holds bytes back from an amount on until it is raised', async () => {
+  test('holds bytes back above an amount until it is raised', async () => {
     await using proxy = await proxyWith({})
     proxy.holdAt(100 * KIB)
     const { client, far } = await connect(proxy)

@@ -1,21 +1,21 @@
-// A TCP proxy that does to connections what bad links do: waits, limits, holds back, cuts after so many bytes or so much time,
-// resets at random moments. Counts what went in and what came out.
+// A TCP proxy that simulates bad links: it delays, limits, holds bytes back, cuts after a number of bytes or a time, and resets at random
+// moments. Counts the bytes that it received and forwarded.
 
 import { createConnection, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createRandom, runSeed } from '../properties.ts'
 
-/** What is done to connections that are opened from now on; `direction` is seen from the client. */
+/** The faults of connections that are opened from now on; `direction` is relative to the client. */
 export interface LinkFaults {
-  /** Connections are cut after this many bytes; Infinity cuts none. `reset` sends RST in place of FIN. */
+  /** Connections are cut after this many bytes; Infinity cuts none. `reset` sends RST instead of FIN. */
   readonly cutAfter?: number
   readonly direction?: 'up' | 'down' | 'both'
   readonly reset?: boolean
-  /** All connections are cut each time so many milliseconds have passed. */
+  /** All connections are cut each time this many milliseconds have passed. */
   readonly cutEveryMs?: number
-  /** A connection is reset (RST) at a random moment of so many milliseconds after its opening. */
+  /** A connection is reset (RST) at a random moment within this many milliseconds after its opening. */
   readonly resetWithinMs?: number
-  /** Every byte comes out so many milliseconds after it went in; others go in meanwhile. */
+  /** Every byte is forwarded this many milliseconds after it was received; more bytes are received meanwhile. */
   readonly delayMs?: number
   readonly bytesPerSecond?: number
 }
@@ -23,42 +23,42 @@ export interface LinkFaults {
 export interface CuttingProxy extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  /** Bytes that came out since the start, by direction. */
+  /** Bytes forwarded since the start, by direction. */
   readonly bytes: { up: number; down: number }
-  /** Bytes that went in; those that did not come out are under way, or were lost with their connection. */
+  /** Bytes received; those not forwarded are in flight, or were lost with their connection. */
   readonly taken: { up: number; down: number }
   readonly connections: number
   /** Connections that were cut by a fault, and those of them by a random reset. */
   readonly cuts: number
   readonly resets: number
-  /** Changes what happens to new connections; `cutsMax` of them are cut, the ones after are not. */
+  /** Changes the faults of new connections. After `cutsMax` cuts no connection is cut. */
   setFaults(faults: LinkFaults, cutsMax?: number): void
-  /** Holds bytes from the client back once so many came out since the start, to within a piece. */
+  /** Holds bytes from the client back once this many were forwarded since the start, rounded up to a piece. */
   holdAt(bytesUp: number): void
   /** Cuts every open connection now. */
   cutAll(): void
-  /** New connections go to another port, as after a restart of the server. */
+  /** Directs new connections to another port, as after a restart of the server. */
   setTarget(port: number): void
 }
 
-/** Longest piece that is passed on at once, so that a limit is kept evenly. */
+/** Longest piece that is forwarded at once, so that a rate limit applies evenly. */
 const PIECE_BYTES = 64 * 1024
-/** Bytes under way in one direction of a connection at most. */
+/** Most bytes in flight in one direction of a connection. */
 const LINE_BYTES_MAX = 4 * 1024 * 1024
 
 type Direction = 'up' | 'down'
 
-/** What both directions of a connection share. */
+/** The state that both directions of a connection share. */
 interface Link {
   readonly faults: LinkFaults
   /** Aborts when the connection is cut. */
   readonly gone: AbortSignal
   took(direction: Direction, length: number): void
-  /** Waits until bytes may come out; gives how many of them do. The rest is cut off with the connection. */
+  /** Waits until bytes may be forwarded, and returns how many. The rest is lost with the connection. */
   admit(direction: Direction, length: number): Promise<number>
-  /** Cut by a fault. */
+  /** Cuts the connection because of a fault. */
   cut(how: 'close' | 'reset'): void
-  /** Ended by one of its ends. */
+  /** Closes the connection because one of its ends did. */
   drop(): void
 }
 
@@ -185,7 +185,7 @@ export async function createCuttingProxy(targetPort: number, first: LinkFaults =
   }
 }
 
-/** One direction: bytes go in at the rate, come out after the delay, and no more go in than the line holds. */
+/** Forwards one direction: bytes are received at the rate and forwarded after the delay, with at most LINE_BYTES_MAX in flight. */
 function pass(from: Socket, to: Socket, direction: Direction, link: Link): void {
   const { delayMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY } = link.faults
   const room = delayMs === 0 ? PIECE_BYTES : Math.min(LINE_BYTES_MAX, PIECE_BYTES + (delayMs / 1000) * bytesPerSecond)

@@ -1,11 +1,11 @@
-// tus clients in other languages, each brought by its own package manager into the test cache the first time it is wanted.
-// A client is a command that uploads FILE to ENDPOINT with TOKEN, stops in the middle, goes on, and prints the upload's URL.
+// tus clients in other languages, each installed by its own package manager into the test cache at its first use. A client is a command
+// that uploads FILE to ENDPOINT with TOKEN, stops in the middle, resumes, and prints the URL of the upload.
 
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { testCacheFolder } from '../images/image-family.ts'
 
-/** A client that can be run, or why it cannot. */
+/** A client that can be run, or the reason why it cannot. */
 export type ForeignClient =
   | { readonly kind: 'ready'; command(endpoint: string, token: string, file: string): { line: string[]; env?: Record<string, string> } }
   | { readonly kind: 'missing'; readonly reason: string }
@@ -118,7 +118,7 @@ public class Client {
 }
 `
 
-/** tus-java-client (Maven), which sends POST in place of PATCH. */
+/** tus-java-client (Maven), which sends POST instead of PATCH. */
 export async function tusJava(): Promise<ForeignClient> {
   const [java, mvn, javac] = [Bun.which('java'), Bun.which('mvn'), Bun.which('javac')]
   if (java === null || mvn === null || javac === null) return missing('Java or Maven is not installed (Debian packages default-jdk-headless and maven)')
@@ -132,7 +132,7 @@ export async function tusJava(): Promise<ForeignClient> {
   return { kind: 'ready', command: (...args) => ({ line: [java, '-cp', jar, source, ...args] }) }
 }
 
-/** Runs a command unless what it makes is there; gives why it failed. */
+/** Runs a command unless its result exists; returns the reason when it failed. */
 async function once(made: string, line: readonly string[], cwd = '/'): Promise<string | undefined> {
   if (existsSync(made)) return undefined
   const child = Bun.spawn([...line], { cwd, stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', timeout: INSTALL_MS_MAX })

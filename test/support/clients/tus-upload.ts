@@ -1,9 +1,9 @@
-// Runs tus-js-client in a Node process of its own and listens to what it tells.
+// Runs tus-js-client in a Node process of its own and records its reports.
 
 import { join } from 'node:path'
 import { TEST_ADMIN_TOKEN } from '../agents/agent-process.ts'
 
-/** An answer of the server as the client saw it; `offset` is null where the answer had none. */
+/** A response of the server as the client received it; `offset` is null for a response without one. */
 export interface TusAnswer {
   readonly method: string
   readonly status: number
@@ -12,28 +12,28 @@ export interface TusAnswer {
 }
 
 export interface TusUpload extends AsyncDisposable {
-  /** Every answer until now. */
+  /** All responses so far. */
   readonly answers: readonly TusAnswer[]
   readonly hasEnded: boolean
-  /** Resolves with the path of the image; throws with the client's words when it gave up. */
+  /** Resolves with the path of the image; throws with the client's message when it gave up. */
   image(): Promise<string>
 }
 
 export interface TusUploadOptions {
-  /** Base URL of the agent, or of a proxy before it. */
+  /** Base URL of the agent, or of a proxy in front of it. */
   readonly url: string
   readonly file: string
   readonly metadata: Readonly<Record<string, string>>
-  /** Bytes of one PATCH; without it there is one until it is cut. */
+  /** Bytes of one PATCH; without it a PATCH sends the whole rest. */
   readonly chunkSize?: number
 }
 
-/** Begins an upload. Disposing kills the client. */
+/** Starts an upload. Disposing kills the client. */
 export function startTusUpload({ url, file, metadata, chunkSize }: TusUploadOptions): TusUpload {
   const order = { endpoint: `${url}/v1/uploads`, token: TEST_ADMIN_TOKEN, file, metadata, chunkSize }
   const child = Bun.spawn(['node', join(import.meta.dir, 'tus-upload.mjs'), JSON.stringify(order)], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
   const answers: TusAnswer[] = []
-  let failure = 'the client ended without a word'
+  let failure = 'the client exited without a message'
   let isDone = false
   const hear = (line: string): void => {
     if (line === '') return

@@ -1,4 +1,4 @@
-// tusd, the reference server of tus in Go, as a peer: built from its module where Go is there, and kept in the test cache.
+// tusd, the reference server of tus in Go, as a peer: built from its module if Go is installed, and kept in the test cache.
 
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -7,27 +7,27 @@ import { testCacheFolder } from '../images/image-family.ts'
 
 export const TUSD_VERSION = '2.10.0'
 
-/** The Go that tusd wants at least. */
+/** The oldest version of Go that can build tusd. */
 const GO_VERSION = '1.25.8'
-/** Characters of its log that are looked at for its address. */
+/** Most characters of its log that are searched for its address. */
 const LOG_LENGTH_MAX = 64 * 1024
 
 export interface Tusd extends AsyncDisposable {
-  /** Where uploads are created. */
+  /** URL at which uploads are created. */
   readonly url: string
-  /** Where it keeps them. */
+  /** Folder in which it stores them. */
   readonly folder: string
   readonly pid: number
 }
 
-/** Path of the program; undefined, with the reason said, where it cannot be built. */
+/** Returns the path of the program; undefined, after reporting the reason, when it cannot be built. */
 export async function buildTusd(say: (line: string) => void): Promise<string | undefined> {
   const folder = join(testCacheFolder(), `tusd-${TUSD_VERSION}`)
   const program = join(folder, 'tusd')
   if (existsSync(program)) return program
   const go = Bun.which('go')
   if (go === null) {
-    say(`tusd is left out: Go ${GO_VERSION} or later is not here`)
+    say(`tusd is skipped: Go ${GO_VERSION} or later is not installed`)
     return undefined
   }
   mkdirSync(folder, { recursive: true })
@@ -41,14 +41,14 @@ export async function buildTusd(say: (line: string) => void): Promise<string | u
   })
   const complaint = await new Response(child.stderr).text()
   if ((await child.exited) !== 0) {
-    say(`tusd is left out, it cannot be built: ${complaint.trim().split('\n').at(-1)}`)
+    say(`tusd is skipped, because it cannot be built: ${complaint.trim().split('\n').at(-1)}`)
     return undefined
   }
   renameSync(`${program}.part`, program)
   return program
 }
 
-/** Starts tusd with its file store in a folder of its own below `parent`, as it is by default, with the draft beside tus and further arguments. */
+/** Starts tusd with its file store in a folder of its own below `parent`, with its defaults, the draft protocol enabled, and further arguments. */
 export async function startTusd(program: string, parent: string, more: readonly string[] = []): Promise<Tusd> {
   const folder = await mkdtemp(join(parent, 'tusd-'))
   const child = Bun.spawn([program, '-host', '127.0.0.1', '-port', '0', '-upload-dir', folder, '-enable-experimental-protocol', ...more], {
@@ -57,7 +57,7 @@ export async function startTusd(program: string, parent: string, more: readonly 
     stderr: 'ignore',
   })
   const told = Promise.withResolvers<string>()
-  // What it logs later is read so that it can go on, and forgotten.
+  // Its later log is read and discarded, so that its writes do not block.
   const reading = (async () => {
     let output = ''
     for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {

@@ -1,4 +1,4 @@
-// What tests of uploads ask a server again and again.
+// Requests that many tests of uploads send.
 
 import { expect } from 'bun:test'
 import type { UploadServer } from '../agents/upload-server.ts'
@@ -6,7 +6,7 @@ import type { UploadServer } from '../agents/upload-server.ts'
 /** Content type of a PATCH. */
 export const OFFSET = { 'Content-Type': 'application/offset+octet-stream' }
 
-/** Bytes that look random, the same for the same seed. */
+/** Returns pseudo-random bytes, the same for the same seed. */
 export function someBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   const made = new Uint8Array(length)
   let state = seed
@@ -17,7 +17,7 @@ export function someBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   return made
 }
 
-/** Creates an upload and gives its path. */
+/** Creates an upload and returns its path. */
 export async function create(server: UploadServer, length: number, headers: Record<string, string> = {}): Promise<string> {
   const response = await server.ask('POST', '/v1/uploads', { 'Upload-Length': String(length), ...headers })
   expect(response.status).toBe(201)

@@ -3,7 +3,7 @@
 import type { Clock } from '../../../agent/contract/runtime.ts'
 
 export interface ManualClock extends Clock {
-  /** Moves time on and calls what became due, in order of time. */
+  /** Advances the time and runs what became due, in order of time. */
   advance(ms: number): void
   /** Resolves once at least this many calls of `sleep` wait. */
   untilSleeping(count: number): Promise<void>
@@ -15,7 +15,7 @@ interface Timer {
   readonly run: () => void
 }
 
-/** Makes a clock that begins at a wall time, 1 January 2026 by default; both times move together. */
+/** Creates a clock that starts at a wall time, by default 1 January 2026; wall and monotonic time advance together. */
 export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
   let elapsedMs = 0
   const timers = new Set<Timer>()
@@ -42,7 +42,7 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
           reject(signal.reason)
           return
         }
-        // It is due at once: others go first, and no time passes.
+        // It is due at once, after other pending callbacks, and no time passes.
         if (ms === 0) {
           setImmediate(resolve)
           return

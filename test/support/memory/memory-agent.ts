@@ -1,5 +1,5 @@
-// An agent in memory for the bot's tests: the routes that a test needs to hold in its hand, above all a task whose
-// progress the test decides. Answers are made by the protocol's own schemas.
+// An agent in memory for the bot's tests: the routes that a test needs to control, such as a task whose progress the test sets.
+// Responses follow the schemas of the protocol.
 
 import type { Image } from '../../../protocol/image.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
@@ -12,14 +12,14 @@ import type { Task } from '../../../protocol/task.ts'
 export interface MemoryAgent extends AsyncDisposable {
   readonly url: string
   readonly token: string
-  /** Tasks by id; change them and the next answer says so. */
+  /** Tasks by id; the next response shows a change. */
   readonly tasks: Map<string, Task>
   /** Images that the list of images has. */
   readonly images: Image[]
   store: Store
 }
 
-/** Starts it on a free port; cleanup starts a task that stays queued until the test moves it. */
+/** Starts the agent on a free port; cleanup starts a task that stays queued until the test changes it. */
 export function createMemoryAgent(name: string): MemoryAgent {
   const token = `token-of-${name}`
   const tasks = new Map<string, Task>()

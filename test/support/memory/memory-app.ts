@@ -1,4 +1,4 @@
-// The application of an agent over state in memory: everything of it runs on any runtime, with a clock that the test moves.
+// The application of an agent with state in memory and a manual clock. It runs on any runtime.
 
 import type { Hono } from 'hono'
 import { openAccess } from '../../../agent/access/access.ts'
@@ -40,9 +40,9 @@ export interface MemoryApp extends AsyncDisposable {
   readonly tasks: TaskBoard
   /** A token of each role. */
   readonly tokens: Readonly<Record<Role, string>>
-  /** Ends what a stopping agent ends. */
+  /** Ends everything that a stopping agent ends. */
   stop(): void
-  /** Asks as somebody; without a role without a token. A string as body is JSON. */
+  /** Sends a request with the token of a role, or without a token. A string as body is JSON. */
   ask(path: string, options?: RequestInit & { readonly role?: Role }): Promise<Response>
 }
 
@@ -56,7 +56,7 @@ export interface MemoryAppOptions {
 
 const WELL: HealthCheck = { name: 'mount-path', isVital: true, measure: () => ({ state: 'ok', measured: 'there', limit: null, impact: '', action: '' }) }
 
-/** Makes an application with its store, tasks, events, schedules, access and files. */
+/** Creates an application with its store, tasks, events, schedules, access and files. */
 export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<MemoryApp> {
   const clock = createManualClock()
   const log = createMemoryLog()
@@ -67,7 +67,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const { emit } = events
   let admin = ''
   let isReady = false
-  // The events of a test begin with what the test does.
+  // Events of the setup are not part of the events of a test.
   const access = await openAccess({
     kept,
     clock,

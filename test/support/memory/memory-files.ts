@@ -8,11 +8,11 @@ import { problem } from '../../../protocol/problems.ts'
 const MODIFIED = '2026-01-01T00:00:00.000Z'
 
 export interface MemoryFiles extends FileBrowser {
-  /** Files that are open now. */
+  /** Returns the number of open files. */
   readonly openCount: () => number
 }
 
-/** Makes a browser over contents by path. A read beyond `brokenAt` bytes fails like a bad disk. */
+/** Creates a browser over contents by path. A read beyond `brokenAt` bytes fails with EIO. */
 export function createMemoryFiles(contents: Readonly<Record<string, Uint8Array>>, brokenAt = Infinity): MemoryFiles {
   let count = 0
   return {

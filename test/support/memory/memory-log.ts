@@ -1,4 +1,4 @@
-// A log that keeps its lines for a test to look at.
+// A log that keeps its lines for a test.
 
 import type { Log, LogFields, LogLevel } from '../../../agent/contract/runtime.ts'
 
@@ -12,7 +12,7 @@ export interface MemoryLog extends Log {
   readonly lines: readonly LogLine[]
 }
 
-/** Makes a log that writes nothing. */
+/** Creates a log that writes nothing. */
 export function createMemoryLog(lines: LogLine[] = [], base: LogFields = {}): MemoryLog {
   const at =
     (level: LogLevel) =>

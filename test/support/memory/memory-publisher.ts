@@ -1,4 +1,4 @@
-// A publisher that keeps images in memory, idempotent by id as the contract says. The image stays `creating`.
+// A publisher that keeps images in memory, idempotent by id as the contract requires. The image stays `creating`.
 
 import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
 import type { Image, ImageDraft } from '../../../protocol/image.ts'
@@ -11,11 +11,11 @@ export interface PublishedImage {
 
 export interface MemoryPublisher extends Pick<ImagePublisher, 'publish' | 'refuse' | 'find'> {
   readonly images: ReadonlyMap<string, PublishedImage>
-  /** What each image was told, by its id. */
+  /** The draft of each image by its id. */
   readonly drafts: ReadonlyMap<string, ImageDraft>
-  /** How often `publish` was called, with each id. */
+  /** The ids with which `publish` was called, in order. */
   readonly calls: readonly string[]
-  /** Forgets an image, as if it were deleted for good. */
+  /** Removes an image, as if it were purged. */
   remove(id: string): void
   /** When set, `publish` throws it. */
   failure: Error | undefined

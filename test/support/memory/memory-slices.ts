@@ -77,7 +77,7 @@ export function createMemorySlices(): MemorySlices {
         const bytes = await sliceBytes(frame).catch(() => undefined)
         const key = toHex(digest)
         if (!bytes || new Bun.CryptoHasher('sha256').update(bytes).digest('hex') !== key)
-          throw new SliceUnreadable(digest, 'corrupt', 'the bytes are not those of the digest')
+          throw new SliceUnreadable(digest, 'corrupt', 'the bytes do not match the digest')
         if (!slices.has(key)) {
           try {
             takeSpace(length)
@@ -135,7 +135,7 @@ export function createMemorySlices(): MemorySlices {
     },
 
     ingest(start: IngestStart): Ingest {
-      if (start.offset % 4096 !== 0) throw new RangeError(`an ingest begins at a multiple of 4096, not at ${start.offset}`)
+      if (start.offset % 4096 !== 0) throw new RangeError(`an ingest starts at a multiple of 4096, not at ${start.offset}`)
       open++
       openMax = Math.max(openMax, open)
       let bytes = Buffer.from(start.tail)
@@ -186,7 +186,7 @@ export function createMemorySlices(): MemorySlices {
       return {
         async write(piece) {
           if (failure !== undefined) throw failure
-          if (isClosed) throw new Error('an ingest takes no bytes after it was closed')
+          if (isClosed) throw new Error('a closed ingest accepts no bytes')
           writtenBytes += piece.byteLength
           bytes = Buffer.concat([bytes, piece])
           while (bytes.byteLength >= SLICE_BYTES) cut(SLICE_BYTES)

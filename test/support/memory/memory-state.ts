@@ -1,4 +1,4 @@
-// Kept values, events and tasks that live in memory, with the behaviour of those in the agent's database. They run on any runtime.
+// Kept values, events and tasks in memory, with the behaviour of those in the agent's database. They run on any runtime.
 
 import type { KeptValues } from '../../../agent/contract/store.ts'
 import type { EventLog, TaskBoard, TaskRunner } from '../../../agent/contract/work.ts'
@@ -10,7 +10,7 @@ import { problem } from '../../../protocol/problems.ts'
 import type { Task, TaskKind, TaskState } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
 
-/** Makes kept values; documents are copied like a database would. */
+/** Creates kept values; documents are copied, as by a database. */
 export function createMemoryKeptValues(): KeptValues {
   const values = new Map<string, string>()
   return {
@@ -22,7 +22,7 @@ export function createMemoryKeptValues(): KeptValues {
   }
 }
 
-/** Makes an event log that forgets nothing. */
+/** Creates an event log that keeps all events. */
 export function createMemoryEventLog(clock: Clock): EventLog {
   const kept: StoreEvent[] = []
   const listeners = new Set<() => void>()
@@ -57,7 +57,7 @@ interface MemoryTask {
   readonly waiting: ((task: Task) => void)[]
 }
 
-/** Makes tasks without limits of number that run at once. */
+/** Creates tasks that run at once, without limits in number. */
 export function createMemoryTasks(clock: Clock): TaskBoard {
   const tasks = new Map<string, MemoryTask>()
   const runners = new Map<TaskKind, TaskRunner>()
@@ -131,7 +131,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
     },
     cancel(id) {
       const one = need(id)
-      if (one.task.endedAt !== null) throw problem('wrong-status', `The task has ${one.task.state} already.`)
+      if (one.task.endedAt !== null) throw problem('wrong-status', `The task has already ${one.task.state}.`)
       one.controller.abort(problem('cancelled', 'Cancelled.'))
       return one.task
     },

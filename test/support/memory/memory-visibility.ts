@@ -1,10 +1,10 @@
-// Visibility in memory: a caller may know of every slice that a published image names, unless the image is hidden.
+// Visibility in memory: a caller may see every slice that a published image references, unless the image is hidden.
 
 import { toHex } from '../../../protocol/digest.ts'
 import type { SliceVisibility } from '../../../agent/contract/visibility.ts'
 import type { MemoryPublisher } from './memory-publisher.ts'
 
-/** Every actor may read every published image, except those whose ids are in `hidden`. */
+/** Creates a visibility by which every actor may read every published image, except those whose ids are in `hidden`. */
 export function createMemoryVisibility(publisher: MemoryPublisher, hidden: ReadonlySet<string> = new Set()): SliceVisibility {
   const known = new Map<string, ReadonlySet<string>>()
   const namesOf = (id: string): ReadonlySet<string> => {

@@ -3,7 +3,7 @@
 import { openSealer } from '../../../agent/access/sealer.ts'
 import type { Sealer } from '../../../agent/contract/access.ts'
 
-/** Makes a sealer; the same word makes the same key. */
+/** Creates a sealer; the same word creates the same key. */
 export function openTestSealer(word = 'a key for tests'): Promise<Sealer> {
   const key = Bun.SHA256.hash(word, 'base64url')
   return openSealer({

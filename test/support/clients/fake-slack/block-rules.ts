@@ -1,5 +1,5 @@
-// What Slack refuses in blocks and modals, written from its documentation and apart from the bot's own rules, so that
-// the two cannot be wrong in the same way by construction. Works on raw JSON, as Slack does.
+// The rules by which Slack refuses blocks and modals, written from its documentation and independent of the bot's own rules, so that an
+// error in one is not repeated in the other. Works on raw JSON, as Slack does.
 
 type Json = Record<string, unknown>
 
@@ -7,7 +7,7 @@ const MESSAGE_TYPES = new Set(['actions', 'context', 'divider', 'header', 'secti
 const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value))
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The first reason why Slack would refuse these blocks; undefined when it would take them. */
+/** Returns the first reason why Slack would refuse these blocks; undefined when it would accept them. */
 export function blocksRefusal(blocks: unknown, surface: 'message' | 'modal'): string | undefined {
   if (!Array.isArray(blocks)) return 'blocks is not a list'
   const max = surface === 'message' ? 50 : 100
@@ -24,7 +24,7 @@ export function blocksRefusal(blocks: unknown, surface: 'message' | 'modal'): st
   return undefined
 }
 
-/** The first reason why Slack would refuse this view. */
+/** Returns the first reason why Slack would refuse this view; undefined when it would accept it. */
 export function viewRefusal(view: unknown): string | undefined {
   if (!isObject(view) || view['type'] !== 'modal') return 'view is not a modal'
   if (JSON.stringify(view).length > 250_000) return 'view_too_large'

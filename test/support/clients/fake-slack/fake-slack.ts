@@ -1,5 +1,5 @@
-// A Slack for tests, on a free port: Web API, Socket Mode over WebSocket, and signed HTTP requests. It refuses what Slack
-// refuses, and writes down what a person would see and what the bot did wrong.
+// A Slack for tests, on a free port: Web API, Socket Mode over WebSocket, and signed HTTP requests. It refuses what Slack refuses, and
+// records what a person would see and the errors of the bot.
 
 import { createHmac } from 'node:crypto'
 import type { ServerWebSocket } from 'bun'
@@ -11,7 +11,7 @@ type Json = Record<string, unknown>
 const ACK_LIMIT_MS = 3_000
 const RESPONSE_URL_USES_MAX = 5
 const RESPONSE_URL_LIFE_MS = 30 * 60_000
-/** Messages a channel takes at once before it takes one a second. */
+/** Messages that a channel accepts at once before it accepts one per second. */
 const POST_BURST = 4
 const UPDATES_PER_MINUTE = 50
 
@@ -55,7 +55,7 @@ export interface FakeSlack extends AsyncDisposable {
   /** For SLACK_API_URL. */
   readonly apiUrl: string
   readonly shown: readonly Shown[]
-  /** What the bot did that Slack would not have forgiven. */
+  /** Violations of Slack's rules by the bot. */
   readonly failures: readonly string[]
   readonly calls: readonly string[]
   readonly socketCount: number
@@ -65,11 +65,11 @@ export interface FakeSlack extends AsyncDisposable {
   press(message: Shown, label: string, person?: Person): Promise<Acknowledged>
   /** Submits the last state of a modal. */
   submit(view: Json, values: Readonly<Record<string, string>>, person?: Person): Promise<Acknowledged>
-  /** Asks the bot to connect anew, or drops its connections without a word. */
+  /** Asks the bot to reconnect, or drops its connections without a message. */
   disconnect(reason: 'warning' | 'refresh_requested'): void
   drop(): void
   ping(): void
-  /** Sends a signed request; anything about it may be wrong. */
+  /** Sends a signed request, any part of which may be wrong. */
   sendSigned(
     body: string,
     change?: {
@@ -268,7 +268,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     return fetch(options.deliverTo(), { method: 'POST', headers, body: change.tampered ?? body })
   }
 
-  /** What every request of a person carries: a fresh trigger and, where Slack gives one, a fresh response_url. */
+  /** Returns the members of every request of a person: a new trigger and, where Slack sends one, a new response_url. */
   const identity = ({ user = 'U1', channel = 'C1' }: Person): { trigger: string; responseUrl: string; user: string; channel: string } => {
     const trigger = next('trigger')
     const responseId = next('response')
@@ -378,7 +378,7 @@ async function readBody(request: Request): Promise<Json> {
   return form
 }
 
-/** All text of blocks, one piece a line: what a person reads. */
+/** Returns all text of blocks that a person reads, one piece per line. */
 export function visibleText(shown: Pick<Shown, 'blocks'>): string {
   const texts: string[] = []
   const walk = (value: unknown, key: string): void => {
