@@ -155,6 +155,9 @@ async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonl
   for (const name of names) {
     const image = await waitUntilInspected(deps, client, name, { signal, endMs })
     if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} returned an image with an invalid id.`)
+    // A name may stand for any image, an id only for its own.
+    if (isId('img', name) && image.id !== name)
+      throw problem('peer-unreachable', `${client.baseUrl} was asked for image ${name} and answered with image ${image.id}.`)
     if (image.status !== 'available' && image.status !== 'degraded') {
       throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${client.baseUrl}; only an available image can be copied.`)
     }

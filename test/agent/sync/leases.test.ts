@@ -1,7 +1,7 @@
 // Expiry of leases while a sync starts again: a power cut leaves a folder without a lease, which cleanup removes.
 
 import { describe, expect, test } from 'bun:test'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, utimes } from 'node:fs/promises'
 import { encodeManifest } from '../../../protocol/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { openLeases } from '../../../agent/sync/leases.ts'
@@ -10,10 +10,11 @@ import { createDisk } from '../../../agent/system/disk.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
+const HOUR_MS = 3_600_000
 const ID = 'img_01m7zkp8sw8kyvdcb9erztd6xq'
 
 /** Opens leases on a mount path with the folder of a sync that never acquired its lease. The disk operation `slow` blocks until `go`. */
-async function open(slow: 'stat' | 'removeTree') {
+async function open(slow?: 'stat' | 'removeTree') {
   const folder = await createTemporaryFolder()
   await mkdir(folder.file('sync', ID), { recursive: true })
   const disk = createDisk()
@@ -33,8 +34,11 @@ async function open(slow: 'stat' | 'removeTree') {
       return disk.removeTree(path)
     },
   }
-  const leases = await openLeases({ disk: slowDisk, clock: systemClock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
-  return { leases, folder, reached: reached.promise, go: go.resolve }
+  let laterMs = 0
+  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + laterMs }
+  const leases = await openLeases({ disk: slowDisk, clock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
+  const advance = (ms: number): void => void (laterMs += ms)
+  return { leases, folder, reached: reached.promise, go: go.resolve, advance }
 }
 
 async function* manifest() {
@@ -55,7 +59,7 @@ describe('a lease that expires', () => {
   })
 
   test('is removed before the manifest of the next attempt arrives', async () => {
-    const { leases, folder, reached, go } = await open('removeTree')
+    const { leases, folder, reached, go, advance } = await open('removeTree')
     await using _folder = folder
     const expiring = leases.expire()
     await reached
@@ -68,5 +72,42 @@ describe('a lease that expires', () => {
     await leases.acquire(ID)
     expect(await leases.expire()).toEqual([])
     expect(await createDisk().stat(folder.file('sync', ID, 'manifest'))).toBeDefined()
+    // The attempt that waited is in progress now.
+    advance(25 * HOUR_MS)
+    expect(await leases.expire()).toEqual([])
+  })
+
+  test('stays as long as its attempt is in progress, and expires a day after it', async () => {
+    const { leases, folder, advance } = await open()
+    await using _folder = folder
+    await using received = await leases.receive(ID, manifest())
+    await leases.take(ID)
+    advance(25 * HOUR_MS)
+    expect(await leases.expire()).toEqual([])
+    leases.release(ID)
+    {
+      await using found = await leases.find(ID, received.digest)
+      expect(found?.digest).toBe(received.digest)
+      expect(await leases.expire()).toEqual([])
+      leases.release(ID)
+    }
+    expect(await leases.expire({ dryRun: true })).toEqual([ID])
+    expect(await leases.expire()).toEqual([ID])
+    expect([...leases.roots.list()]).toEqual([])
+    expect(await createDisk().list(folder.file('sync'))).toEqual([])
+  })
+
+  test('stays until a day has passed, to the millisecond', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('sync', ID, 'manifest')
+    await Bun.write(path, '')
+    let nowMs = Date.UTC(2026, 0, 1)
+    await utimes(path, new Date(nowMs), new Date(nowMs))
+    const clock = { ...systemClock, nowMs: () => nowMs }
+    const leases = await openLeases({ disk: createDisk(), clock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
+    nowMs += 24 * HOUR_MS - 1
+    expect(await leases.expire()).toEqual([])
+    nowMs += 1
+    expect(await leases.expire()).toEqual([ID])
   })
 })
