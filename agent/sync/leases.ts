@@ -102,9 +102,8 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
     async expire({ dryRun = false } = {}) {
       const expired: string[] = []
       for (const id of stored) {
-        if (active.has(id)) continue
         const lastMs = await files.lastAttemptMs(id)
-        // Checked again, because an attempt may have started. There is no await between this check and the removal.
+        // Checked after the time was read, because an attempt may have started meanwhile. There is no await between this check and the removal.
         if (clock.nowMs() - lastMs < LEASE_MS || active.has(id)) continue
         expired.push(id)
         if (dryRun) continue

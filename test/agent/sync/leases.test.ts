@@ -81,19 +81,19 @@ describe('a lease that expires', () => {
     const { leases, folder, advance } = await open()
     await using _folder = folder
     await using received = await leases.receive(ID, manifest())
-    await leases.take(ID)
+    await leases.acquire(ID)
     advance(25 * HOUR_MS)
     expect(await leases.expire()).toEqual([])
-    leases.release(ID)
+    leases.endAttempt(ID)
     {
       await using found = await leases.find(ID, received.digest)
       expect(found?.digest).toBe(received.digest)
       expect(await leases.expire()).toEqual([])
-      leases.release(ID)
+      leases.endAttempt(ID)
     }
     expect(await leases.expire({ dryRun: true })).toEqual([ID])
     expect(await leases.expire()).toEqual([ID])
-    expect([...leases.roots.list()]).toEqual([])
+    expect(await Array.fromAsync(leases.roots.list())).toEqual([])
     expect(await createDisk().list(folder.file('sync'))).toEqual([])
   })
 

@@ -1,5 +1,5 @@
-// Sync from a peer that lies: the task ends with the right problem, nothing wrong is published, no slice stays that nothing refers to, and an
-// honest sync afterwards succeeds.
+// Sync from a peer that lies: the task ends with the right problem, nothing wrong is published, gc leaves no unreferenced slice, and a later
+// honest sync succeeds.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { problemCode } from '../../../protocol/problems.ts'
@@ -54,7 +54,7 @@ const OUTCOME_PAIRS = Object.entries(OUTCOMES) as [Exclude<Lie, 'other-bytes'>, 
 
 const BYTES = Buffer.from(seededBytes(900_000, 1))
 const OTHER_BYTES = Buffer.from(seededBytes(900_000, 2))
-/** Far below it a peer counts as too slow; an honest one on a busy machine is above it, or is asked again. */
+/** A peer below this rate is too slow. An honest peer on a busy machine may fall below it too: then it is asked again. */
 const PACE = { rateWindowMs: 200, bytesPerSecondMin: 1000 }
 const LEASE_MS = 25 * 3_600_000
 
@@ -93,7 +93,7 @@ function outcomeOf(task: Task): string {
   return task.error ? problemCode(task.error) : task.state
 }
 
-/** The image is here as the source has it, and no other slice is. */
+/** Expects the image here as the source has it, and no other slices. */
 async function expectCopy({ store }: SyncTarget, bytes: Buffer = BYTES): Promise<void> {
   await store.catalogue.settled()
   expect(store.catalogue.need(id)).toMatchObject({ status: 'available', name: 'debian', length: bytes.byteLength })
@@ -122,7 +122,7 @@ describe('a sync from a peer that lies', () => {
     expect([outcomeOf(task), peer.told > 0]).toEqual([outcome, true])
     if (outcome === 'succeeded') return await expectCopy(target)
     expect(published(target)).toEqual([])
-    // What true slices came stay for the next attempt, until the lease expires.
+    // The lease keeps the slices that were right for the next attempt.
     expect((await target.store.slices.gc({ dryRun: false })).slicesDead).toBe(0)
     peer.lie(undefined)
     expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('succeeded')
