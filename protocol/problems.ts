@@ -25,7 +25,7 @@ export const PROBLEMS = {
   },
   forbidden: { status: 403, title: 'Not allowed', action: 'Use a token with the role that the detail names.' },
   'link-expired': { status: 403, title: 'Link expired or invalid', action: 'Ask for a new link.' },
-  'range-not-satisfiable': { status: 416, title: 'Range outside the content', action: 'Request a range within the length that Content-Range gives.' },
+  'range-not-satisfiable': { status: 416, title: 'Range outside the content', action: 'Request a range within the length in Content-Range.' },
   'precondition-failed': { status: 412, title: 'Precondition failed', action: 'Read the resource again, then send the request with its current ETag.' },
   conflict: { status: 409, title: 'Conflict with the current state', action: 'Check the current state, then decide again.' },
   'wrong-status': {

@@ -49,21 +49,21 @@ describe('client', () => {
     expect(server.asked[2]).toMatchObject({ method: 'PUT', path: '/v1/images/img_1/grants/user%3Aa%2Fb' })
   })
 
-  test('never leaves the path it was told', async () => {
+  test('never leaves the given path', async () => {
     for (const segment of ['.', '..', '']) expect(() => peerUrl('http://h', ['v1', segment])).toThrow('is neither a name nor an id')
     expect(peerUrl('http://h/prefix', ['v1', 'a/../b?c#d']).href).toBe('http://h/prefix/v1/a%2F..%2Fb%3Fc%23d')
     expect(() => peerUrl('file:///etc/passwd', ['v1'])).toThrow('must be an http or https URL')
     expect(() => peerUrl('nonsense', ['v1'])).toThrow('must be an http or https URL')
   })
 
-  test('walks over all pages', async () => {
+  test('reads all pages', async () => {
     const page = (cursor: string | null) => ({ items: [], next: cursor === null ? 'a' : cursor === 'a' ? 'b' : null })
     await using server = against((request) => Response.json(page(new URL(request.url).searchParams.get('cursor'))))
     for await (const _image of server.client.images.all()) throw new Error('there is none')
     expect(server.asked.map(({ path }) => path)).toEqual(['/v1/images', '/v1/images?cursor=a', '/v1/images?cursor=b'])
   })
 
-  test('reads health also when the agent says error', async () => {
+  test('returns health even if its state is error', async () => {
     await using server = against(() => Response.json({ ...health, state: 'error' }, { status: 503 }))
     expect((await server.client.health()).state).toBe('error')
   })
@@ -78,7 +78,7 @@ describe('client', () => {
     expect(await failureOf(Array.fromAsync(manifest))).toMatchObject({ code: 'wrong-status' })
   })
 
-  test('gives undefined for an image that is gone at once', async () => {
+  test('returns undefined for an image that was deleted for good', async () => {
     await using server = against(() => new Response(null, { status: 204 }))
     expect(await server.client.images.delete('img_1')).toBeUndefined()
   })
@@ -107,7 +107,7 @@ describe('uploads', () => {
     expect(sent?.headers.get('upload-offset')).toBe('5')
   })
 
-  test('that are gone are undefined, and a body that cannot be made says why', async () => {
+  test('that do not exist are undefined, and a failing body reports its error', async () => {
     await using server = against(({ method }) => new Response(null, { status: method === 'HEAD' ? 410 : 204 }))
     expect(await server.client.uploads.show('upl_1')).toBeUndefined()
     const frames = async function* (): AsyncGenerator<Uint8Array> {
@@ -119,7 +119,7 @@ describe('uploads', () => {
 })
 
 describe('failures', () => {
-  test('that are problems of the agent pass as they are', async () => {
+  test('with a problem of the agent throw it unchanged', async () => {
     const document = makeProblem('image-bound', 'Image x is used by vm-1.', { bindings: ['vm-1'] })
     await using server = against(() => Response.json(document, { status: 409, headers: { 'content-type': 'application/problem+json', 'retry-after': '7' } }))
     const failure = await server.client.images.delete('img_1').catch((error: unknown) => error)
@@ -130,7 +130,7 @@ describe('failures', () => {
     }
   })
 
-  test('that are no answers of an agent are told as such, and never in its words', async () => {
+  test('with an answer that does not come from an agent are reported without quoting it', async () => {
     const secret = 'AKIA-the-secret'
     const foreign = { type: 'about:blank', title: secret, status: 500, detail: secret, action: secret }
     const answers: Record<string, () => Response> = {
@@ -164,12 +164,12 @@ describe('failures', () => {
     [412, 'precondition-failed'],
     [416, 'range-not-satisfiable'],
     [418, 'peer-unreachable'],
-  ])('of a HEAD, which has no body, speak by their status: %d', async (status, code) => {
+  ])('of a HEAD, which has no body, are mapped by their status: %d', async (status, code) => {
     await using server = against(() => new Response(null, { status }))
     expect((await failureOf(server.client.images.content('img_1', { method: 'HEAD' }))).code).toBe(code)
   })
 
-  test('without a body speak by their status', async () => {
+  test('without a body are mapped by their status', async () => {
     await using server = against(() => new Response(null, { status: 403 }))
     expect((await failureOf(server.client.store.get())).code).toBe('forbidden')
     await using other = against(() => new Response('no', { status: 403 }))
@@ -179,7 +179,7 @@ describe('failures', () => {
   test.each([
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'cannot be reached: its certificate is not accepted (DEPTH_ZERO_SELF_SIGNED_CERT)'],
     ['ECONNREFUSED', 'cannot be reached: it failed'],
-  ])('to connect say why: %s', async (code, sentence) => {
+  ])('to connect report the reason: %s', async (code, sentence) => {
     const fetch = () => Promise.reject(Object.assign(new Error('it failed'), { code }))
     const client = createAgentClient({ baseUrl: 'http://peer.example', fetch })
     expect((await failureOf(client.health())).detail).toContain(sentence)
@@ -195,7 +195,7 @@ describe('failures', () => {
     })
   })
 
-  test('of an answer that is too long end it early', async () => {
+  test('of an answer that is too long end the exchange early', async () => {
     let sent = 0
     const endless = () =>
       new ReadableStream<Uint8Array>({
@@ -210,7 +210,7 @@ describe('failures', () => {
   })
 })
 
-test('the state of an upload needs an offset, which may be 0', async () => {
+test('the state of an upload requires an offset, which can be 0', async () => {
   const answer = (offset: Record<string, string>) => against(() => new Response(null, { headers: offset }))
   await using empty = answer({ 'upload-offset': '0' })
   expect(await empty.client.uploads.show('upl_1')).toEqual({ offset: 0, imageId: undefined })

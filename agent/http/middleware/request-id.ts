@@ -1,4 +1,4 @@
-// Gives every request an id, which appears in its answer, its log lines and its problems.
+// Assigns an id to every request. The id appears in the answer, the log lines and the problems of the request.
 
 import { createMiddleware } from 'hono/factory'
 import { newId } from '../../../protocol/ids.ts'

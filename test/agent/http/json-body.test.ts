@@ -46,7 +46,7 @@ describe('a JSON body', () => {
     expect(isRead).toBe(false)
   })
 
-  test('without a length is refused at the limit, however it comes', async () => {
+  test('without a length is refused at the limit, in pieces of any size', async () => {
     let sent = 0
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -58,7 +58,7 @@ describe('a JSON body', () => {
     expect(sent).toBeLessThan(2 * JSON_BODY_MAX)
   })
 
-  test('in pieces that divide a character is read whole', async () => {
+  test('in pieces that split a character is read completely', async () => {
     const bytes = new TextEncoder().encode('"grüße"')
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -69,14 +69,14 @@ describe('a JSON body', () => {
     expect(await readJson(request(body), limits())).toBe('grüße')
   })
 
-  test('is as deep and has as many values as it may, and no more', async () => {
+  test('is accepted up to the limits of depth and of values, and no further', async () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
     const wide = (values: number): string => JSON.stringify(Array.from({ length: values - 1 }, () => 0))
     for (const body of [nested(JSON_DEPTH_MAX), wide(JSON_VALUES_MAX - 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('read')
     for (const body of [nested(JSON_DEPTH_MAX + 1), wide(JSON_VALUES_MAX + 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('invalid-input')
   })
 
-  test('may have brackets and commas in its strings', async () => {
+  test('can have brackets and commas in its strings', async () => {
     const text = `["${'[{,'.repeat(10_000)}", "\\"[[", "\\\\"]`
     expect(await readJson(request(text), limits())).toEqual(JSON.parse(text))
   })
@@ -96,7 +96,7 @@ describe('room for bodies', () => {
     room.take(actor('tok_2'), long)
   })
 
-  test('is limited for all callers together, and given back', () => {
+  test('is limited for all callers together, and released', () => {
     const room = createBodyRoom()
     const taken: Disposable[] = []
     for (let i = 0; i < BODIES_BYTES_MAX / long; i++) taken.push(room.take(actor(`tok_${i}`), long))
@@ -105,7 +105,7 @@ describe('room for bodies', () => {
     room.take(actor('tok_x'), long)
   })
 
-  test('is given back after a body that was refused or broken off', async () => {
+  test('is released after a body that was refused or ended early', async () => {
     const room = createBodyRoom()
     for (let i = 0; i < 2 * (BODIES_BYTES_PER_ACTOR_MAX / JSON_BODY_MAX); i++) {
       const broken = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new Error('cut')) })
@@ -114,7 +114,7 @@ describe('room for bodies', () => {
     expect(await readJson(request(text(JSON_BODY_MAX)), { room, actor: actor('tok_1'), lengthMax: JSON_BODY_MAX })).toHaveLength(JSON_BODY_MAX - 2)
   })
 
-  test('is not taken by short bodies, which all may send', async () => {
+  test('is not used by short bodies', async () => {
     const room = createBodyRoom()
     room.take(actor('tok_1'), BODIES_BYTES_PER_ACTOR_MAX)
     const short = request(text(UNCOUNTED_BODY_MAX), { 'content-length': String(UNCOUNTED_BODY_MAX) })

@@ -28,7 +28,7 @@ async function walk(all: readonly Item[], limit: number): Promise<{ ids: string[
   return { ids, lengths }
 }
 
-test('a page of short items has as many as were asked for', async () => {
+test('a page of short items has as many items as requested', async () => {
   const all = items(25, 10)
   const { ids, lengths } = await walk(all, 10)
   expect(ids).toEqual(all.map(({ id }) => id))
@@ -42,7 +42,7 @@ test('a page of long items ends early, and the next pages have the rest', async 
   for (const length of lengths) expect(length).toBeLessThan(PAGE_BYTES_MAX + 100)
 })
 
-test('an item longer than a page is a page of its own', async () => {
+test('an item longer than a page is the only item of its page', async () => {
   const all = items(3, PAGE_BYTES_MAX + 1)
   const { ids, lengths } = await walk(all, 1000)
   expect(ids).toEqual(['0000', '0001', '0002'])

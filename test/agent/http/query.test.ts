@@ -117,7 +117,7 @@ describe('a query', () => {
     expect(wrong).toEqual([])
   })
 
-  test('that gives a member twice is refused', async () => {
+  test('with a repeated member is refused', async () => {
     const wrong: string[] = []
     for (const { method, path, members } of operations) {
       for (const [name, value] of Object.entries(members)) {
@@ -147,7 +147,7 @@ describe('a query', () => {
     expect((await refusalOf(method, target))?.detail).toBe(detail)
   })
 
-  test('with a link is accepted where a link opens something, and nowhere else', async () => {
+  test('with a link is accepted only by routes that allow links', async () => {
     const wrong: string[] = []
     for (const { method, path, takesLink, members } of operations) {
       if (method === 'OPTIONS') continue
@@ -158,17 +158,17 @@ describe('a query', () => {
     expect(wrong).toEqual([])
   })
 
-  test('of OPTIONS is not looked at: a preflight has that of the request it stands for, whose refusal a page can read', async () => {
+  test('of OPTIONS is ignored: a preflight has the query of the request that follows, whose refusal a page can read', async () => {
     for (const path of ['/v1/uploads?x=1', '/v1/uploads/none?x=1', '/v1/images?x=1']) expect((await ask('OPTIONS', path)).status).toBe(204)
   })
 
-  test('does not change what is said of a path or a method that does not exist', async () => {
+  test('does not change the refusal of a path or method that does not exist', async () => {
     expect((await ask('GET', '/v1/nothing?x=1')).status).toBe(404)
     expect((await ask('PUT', '/v1/images?x=1')).status).toBe(405)
     expect((await table.app.request('/v1/images?x=1')).status).toBe(401)
   })
 
-  test('as long as a target may be is refused in a short answer', async () => {
+  test('of the longest target is refused in a short answer', async () => {
     const long = await (await ask('GET', `/v1/images?${'owner'.repeat(1600)}=1`)).text()
     expect(long).toContain('is not known')
     expect(long.length).toBeLessThan(1000)

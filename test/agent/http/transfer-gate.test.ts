@@ -11,7 +11,7 @@ async function settle(): Promise<void> {
 }
 
 describe('gate', () => {
-  test('lets so many in at once, and the next when one leaves', async () => {
+  test('admits a limited number, and the next when one leaves', async () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 2 })
     const first = await gate.enter('a')
     await gate.enter('a')
@@ -25,7 +25,7 @@ describe('gate', () => {
     expect(gate.state()).toEqual({ active: 2, waiting: 0 })
   })
 
-  test('ends a turn that has moved its share, only when somebody waits', async () => {
+  test('ends a turn that has sent its share, only if another transfer waits', async () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
     const turn = await gate.enter('a')
     turn.begin()
@@ -41,7 +41,7 @@ describe('gate', () => {
     expect((await next).isValid).toBe(true)
   })
 
-  test('ends the turn of a client that takes nothing, but not one that is being moved', async () => {
+  test('ends the turn of a client that reads nothing, but not while a piece is being sent', async () => {
     const clock = createManualClock()
     const gate = createTransferGate({ clock, limit: 1 })
     const turn = await gate.enter('a')
@@ -55,7 +55,7 @@ describe('gate', () => {
     await next
   })
 
-  test('goes round between those who ask', async () => {
+  test('rotates between the keys that wait', async () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
     const order: string[] = []
     let turn = await gate.enter('a')
@@ -72,7 +72,7 @@ describe('gate', () => {
     expect(order).toEqual(['b', 'c', 'a', 'b', 'a', 'a'])
   })
 
-  test('forgets one who leaves while waiting', async () => {
+  test('forgets a waiter that aborts', async () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
     const turn = await gate.enter('a')
     const gone = new AbortController()

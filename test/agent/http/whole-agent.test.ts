@@ -96,7 +96,7 @@ describe('the mount path', () => {
   const get = (target: string) =>
     sendRaw(`GET ${target} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${tokens.get('admin')?.token}\r\nconnection: close\r\n\r\n`)
 
-  test('has no way out in any spelling', async () => {
+  test('cannot be left by any spelling of a path', async () => {
     await Bun.write(folder.file('secret'), 'very secret')
     await symlink(folder.file('secret'), join(folder.path, 'store', 'link'))
     for (const path of [
@@ -124,7 +124,7 @@ describe('the mount path', () => {
 })
 
 describe('the server', () => {
-  test('tells the length of a file for HEAD, and sends it for GET', async () => {
+  test('returns the length of a file for HEAD, and sends it for GET', async () => {
     const url = `${agent.url}/v1/files/content?path=store.json`
     const head = await fetch(url, { method: 'HEAD', headers: agent.headers() })
     const get = await fetch(url, { headers: agent.headers() })
@@ -142,7 +142,7 @@ describe('the server', () => {
     expect(answers.match(/HTTP\/1\.1 (\d{3})/g)?.slice(1) ?? []).toEqual(answers.includes('200 OK') ? ['HTTP/1.1 200'] : [])
   })
 
-  test('brings events to a client that goes on where it stopped', async () => {
+  test('sends events to a client that resumes a stream', async () => {
     const stream = await fetch(`${agent.url}/v1/events`, { headers: agent.headers({ accept: 'text/event-stream', 'last-event-id': '0' }) })
     const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
     let text = ''
@@ -155,7 +155,7 @@ describe('the server', () => {
     await reader?.cancel()
   })
 
-  test('keeps disabled, described and rescheduled what was, over a kill', async () => {
+  test('keeps the disabled state, descriptions and schedules after a kill', async () => {
     await agent.client.store.patch({ description: 'in the cellar' })
     await agent.client.store.disable('disk swap')
     await agent.client.schedules.patch('scrub', { cron: '5 5 * * 5' })

@@ -1,4 +1,4 @@
-// Concatenation at its bounds: parts, repetitions, entries and space; and what a final upload that cannot be published leaves.
+// Concatenation at its bounds (parts, repetitions, entries and space), and final uploads that cannot be published.
 
 import { describe, expect, test } from 'bun:test'
 import { appendFile, readdir, truncate } from 'node:fs/promises'
@@ -18,7 +18,7 @@ const SLICE = 64 * 1024
 const SLICES = { 'Content-Type': 'application/vnd.slipway.slices' }
 const entryBytes = ENTRY_BYTES + MANIFEST_ENTRY_BYTES
 
-/** A part that names one slice of the store so many times; gives its path. */
+/** Creates a part that references one slice of the store a number of times. Returns its path. */
 async function referencePart(server: UploadServer, count: number): Promise<string> {
   const slice = someBytes(SLICE)
   const known = await create(server, SLICE, { 'Upload-Concat': 'partial' })
@@ -52,7 +52,7 @@ describe('Upload-Concat', () => {
 })
 
 describe('a final upload', () => {
-  test('may have as many entries as an image, and with one more is refused before anything is written', async () => {
+  test('can have as many entries as an image; one more is refused before anything is written', async () => {
     await using server = await startUploadServer({ entriesMax: 40 })
     const five = await referencePart(server, 5)
     const whole = await concatenate(
@@ -70,7 +70,7 @@ describe('a final upload', () => {
     expect(await readdir(server.folder)).toEqual(before)
   }, 60_000)
 
-  test('needs space for its journal and its manifest, and is refused without it before anything is written', async () => {
+  test('requires space for its journal and manifest, and is refused without it before anything is written', async () => {
     const promised = new Map<string, number>()
     let available = Number.MAX_SAFE_INTEGER
     const space = {
@@ -103,7 +103,7 @@ describe('a final upload', () => {
     expect(new Set(promised.values())).toEqual(new Set([0]))
   }, 60_000)
 
-  test('that cannot be published is refused and leaves nothing, since no client knows its address', async () => {
+  test('that cannot be published is refused and removed, since no client has its URL', async () => {
     await using server = await startUploadServer()
     const part = await referencePart(server, 3)
     const before = await readdir(server.folder)
@@ -116,7 +116,7 @@ describe('a final upload', () => {
 })
 
 describe('an upload by slices', () => {
-  test('may have as many entries as an image; what came before the next one is kept', async () => {
+  test('can have as many entries as an image; those before one entry too many are kept', async () => {
     await using server = await startUploadServer({ entriesMax: 10 })
     const part = await referencePart(server, 10)
     expect((await server.ask('HEAD', part)).headers.get('upload-offset')).toBe(String(10 * SLICE))
@@ -131,7 +131,7 @@ describe('an upload by slices', () => {
 })
 
 describe('a start', () => {
-  test('serves at once beside an upload that cannot be published, tells it once, and publishes it when that works', async () => {
+  test('does not wait for an upload that cannot be published, reports it once, and publishes it when possible', async () => {
     const held = Promise.withResolvers<void>()
     await using server = await startUploadServer()
     server.publisher.failure = problem('insufficient-storage', 'The disk of the store is full.')
@@ -146,7 +146,7 @@ describe('a start', () => {
     }
     await server.restart()
     await until('the upload is tried', () => attempts === 1)
-    // The agent serves although the publication has not ended.
+    // The agent serves while the publication is in progress.
     await create(server, 5)
     held.resolve()
     await server.uploads.settled()
@@ -160,7 +160,7 @@ describe('a start', () => {
     expect((await server.ask('HEAD', url)).headers.get('content-location')).toMatch(/^\/v1\/images\/img_/)
   }, 60_000)
 
-  test('makes an image in error of an upload that has more entries than an image can have', async () => {
+  test('creates an image in error from an upload with more entries than an image can have', async () => {
     await using server = await startUploadServer()
     const part = await referencePart(server, 20)
     server.publisher.failure = new Error('killed')
@@ -178,13 +178,13 @@ describe('a start', () => {
     expect((await server.ask('HEAD', part)).status).toBe(200)
   }, 60_000)
 
-  test('removes a final upload whose journal is torn: no client was told of it', async () => {
+  test('removes a final upload with an incomplete journal, since no client has its URL', async () => {
     await using server = await startUploadServer()
     const part = await referencePart(server, 5)
     const before = await readdir(server.folder)
     server.publisher.failure = new Error('killed')
     const publisher = server.publisher
-    // As a crash leaves it: the undo of the failed creation does not run.
+    // A crash prevents the rollback of the failed creation.
     publisher.find = () => ({}) as never
     expect((await concatenate(server, [part])).status).toBe(500)
     const [final] = await finalIds(server, ...before)
@@ -201,7 +201,7 @@ describe('a start', () => {
 })
 
 describe('a journal that is damaged while the agent runs', () => {
-  test('takes the offset back to what is whole, and a final upload becomes an image in error', async () => {
+  test('reduces the offset to the undamaged part, and turns a final upload into an image in error', async () => {
     await using server = await startUploadServer()
     const part = await referencePart(server, 5)
     const before = await readdir(server.folder)
@@ -216,7 +216,7 @@ describe('a journal that is damaged while the agent runs', () => {
     const finals = await finalIds(server, ...before)
     for (const id of finals) await truncate(join(server.folder, id, 'journal'), 60)
     const [final] = finals.filter((id) => !url.endsWith(id))
-    // The first request finds the damage, the next one what is left.
+    // The first request detects the damage, and the next one sees the remaining bytes.
     await server.ask('HEAD', url)
     expect((await server.ask('HEAD', url)).headers.get('upload-offset')).toBe('0')
     expect((await patch(server, url, 0, someBytes(3 * SLICE), OFFSET)).status).toBe(204)

@@ -62,7 +62,7 @@ function contentOf(seed: number, length: number): Buffer {
   let state = seed * 2_654_435_761 + 1
   for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    // Long runs of zeros, as disks have them.
+    // Long runs of zeros, as in disk images.
     bytes[i] = (i >> 15) % 3 === 1 ? 0 : state >>> 24
   }
   return bytes
@@ -105,7 +105,7 @@ async function append(server: UploadServer, upload: Modelled, { length, pieces, 
     }
     case 'cut':
       expect(['upload-cut', 'done']).toContain(await code(() => send(rest, upload.offset, { isCut: true })))
-      // Every byte that was delivered before the cut counts.
+      // Every byte that was delivered before the connection broke counts.
       upload.offset += rest.byteLength
       break
     case 'cut-checksum':
@@ -151,7 +151,7 @@ async function collect(server: UploadServer): Promise<void> {
   server.slices.sweep(live)
 }
 
-test('whatever happens, an upload holds what it told, and its image is what was sent', async () => {
+test('after any sequence of operations, an upload has every acknowledged byte, and its image equals the bytes sent', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 25 }), async (operations) => {
       await using server = await startUploadServer({ concurrency: 2 })

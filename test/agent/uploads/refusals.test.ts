@@ -1,4 +1,4 @@
-// What an upload is refused for, and what a refusal leaves: nothing of what is refused, all of what was told.
+// Refusals of uploads: a refused request leaves nothing behind, and acknowledged bytes are kept.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { create, OFFSET, patch, someBytes } from '../../support/clients/upload-r
 import { startUploadServer } from '../../support/agents/upload-server.ts'
 
 describe('access', () => {
-  test('an uploader sees its own uploads only, an operator all, a viewer none', async () => {
+  test('an uploader sees only its own uploads, an operator all uploads, and a viewer none', async () => {
     await using server = await startUploadServer()
     const as = (token: string) => ({ Authorization: `Bearer ${token}` })
     const url = await create(server, 100, as('ann-secret'))
@@ -27,7 +27,7 @@ describe('access', () => {
     expect((await server.ask('POST', '/v1/uploads', { ...as('bob-secret'), 'Upload-Concat': `final;${part}` })).status).toBe(404)
   })
 
-  test('uploads belong to a token and not to its name', async () => {
+  test('uploads belong to a token, not to its name', async () => {
     await using server = await startUploadServer()
     const as = (token: string) => ({ Authorization: `Bearer ${token}` })
     const part = await create(server, 10, { ...as('ann-secret'), 'Upload-Concat': 'partial' })
@@ -36,14 +36,14 @@ describe('access', () => {
     expect((await server.ask('DELETE', part, as('other-ann-secret'))).status).toBe(404)
     expect((await patch(server, part, 0, someBytes(10), as('ann-secret'))).status).toBe(204)
     expect((await server.ask('POST', '/v1/uploads', { ...as('other-ann-secret'), 'Upload-Concat': `final;${part}` })).status).toBe(404)
-    // An upload by a link belongs to the token that made the link.
+    // An upload by a link belongs to the token that created the link.
     const linked = await server.ask('POST', '/v1/uploads?link=lnk_1', { Authorization: null, 'Upload-Length': '10' })
     const path = linked.headers.get('location')?.split('?')[0] ?? ''
     expect((await server.ask('HEAD', path, as('ann-secret'))).status).toBe(200)
     expect((await server.ask('HEAD', path, as('other-ann-secret'))).status).toBe(404)
   })
 
-  test('an upload of format 1, which knows the name of its creator only, is left to operators and to its link', async () => {
+  test('an upload of format 1, which has only the name of its creator, is accessible to operators and to its link', async () => {
     await using server = await startUploadServer()
     const as = (token: string) => ({ Authorization: `Bearer ${token}` })
     const url = await create(server, 100, as('ann-secret'))
@@ -63,7 +63,7 @@ describe('access', () => {
     expect((await server.ask('HEAD', url, as('ann-secret'))).status).toBe(404)
   })
 
-  test('a link makes one upload of bounded length, is kept in its address, and touches no other', async () => {
+  test('a link creates one upload of bounded length, is part of its URL, and gives access to no other upload', async () => {
     await using server = await startUploadServer()
     const link = { Authorization: null }
     const post = (length: number) => server.ask('POST', '/v1/uploads?link=lnk_1', { ...link, 'Upload-Length': String(length) })
@@ -86,7 +86,7 @@ describe('access', () => {
 })
 
 describe('refusals', () => {
-  test('an upload over the space above the reserve gets 507 at its creation and leaves nothing', async () => {
+  test('an upload longer than the space above the reserve gets 507 at its creation and leaves nothing behind', async () => {
     const state: SpaceState = { totalBytes: 1000, freeBytes: 500, reservedBytes: 100, promisedBytes: 0, availableBytes: 400 }
     const promised = new Map<string, number>()
     const space = {
@@ -108,7 +108,7 @@ describe('refusals', () => {
     expect([...promised.values()].every((wanted) => wanted === 0)).toBe(true)
   })
 
-  test('a disk that fills up in a PATCH gives 507, keeps what was committed, and the upload goes on with space', async () => {
+  test('a disk that fills up during a PATCH results in 507, keeps committed bytes, and the upload resumes when there is space', async () => {
     await using server = await startUploadServer()
     const content = someBytes(1_000_000)
     const url = await create(server, content.length)
@@ -126,7 +126,7 @@ describe('refusals', () => {
     expect(server.content((last.headers.get('content-location') ?? '').slice(11))).toEqual(Buffer.from(content))
   })
 
-  test('a store below its reserve takes no more bytes', async () => {
+  test('a store below its reserve refuses further bytes', async () => {
     let isBelow = false
     const state: SpaceState = { totalBytes: 1000, freeBytes: 0, reservedBytes: 100, promisedBytes: 0, availableBytes: 0 }
     const space = { state: async () => state, promise: async () => true, promiseShare: async () => true, isBelowReserve: async () => isBelow }
@@ -136,7 +136,7 @@ describe('refusals', () => {
     expect((await patch(server, url, 0, someBytes(200_000))).status).toBe(507)
   })
 
-  test('a disabled store takes no new upload', async () => {
+  test('a disabled store refuses new uploads', async () => {
     const gate = {
       requireEnabled() {
         throw problem('store-disabled', 'The store is disabled: maintenance.')
@@ -149,7 +149,7 @@ describe('refusals', () => {
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:store-disabled' })
   })
 
-  test('a metadata value that an image cannot have is named', async () => {
+  test('the refusal of an invalid metadata value names its key', async () => {
     await using server = await startUploadServer()
     for (const [key, value] of [
       ['kind', 'floppy'],
@@ -165,7 +165,7 @@ describe('refusals', () => {
     expect(await readdir(server.folder)).toEqual([])
   })
 
-  test('a creation that is refused for its body leaves no upload', async () => {
+  test('a creation whose body is refused leaves no upload behind', async () => {
     await using server = await startUploadServer()
     const long = new ReadableStream({
       start(controller) {
@@ -179,7 +179,7 @@ describe('refusals', () => {
     expect(await readdir(server.folder)).toEqual([])
   })
 
-  test('a creation by a link that is refused for its body leaves the link to be used again', async () => {
+  test('a link can be used again after a creation whose body is refused', async () => {
     await using server = await startUploadServer()
     const post = (body: Uint8Array<ArrayBuffer>) =>
       server.ask(

@@ -1,4 +1,4 @@
-// Shares: what one creator can take from the others of slots and of space. Each test has two of them; one takes all it can.
+// Quotas: how much of the slots and of the space one creator can use. Each test has two creators, of which one uses all it can.
 
 import { describe, expect, test } from 'bun:test'
 import { createSpace } from '../../../agent/system/space.ts'
@@ -20,7 +20,7 @@ const times = (count: number, status: number): number[] => Array.from({ length: 
 describe('slots', () => {
   const quotaLimits = { store: 9, creator: 5, links: 2 }
 
-  test('a creator that has all it may have gets 429, also at once, and another one goes on', async () => {
+  test('a creator at its quota gets 429, even for concurrent requests, and another creator can continue', async () => {
     await using server = await startUploadServer({ quotaLimits })
     expect(await statuses(Array.from({ length: 12 }, () => post(server, ann)))).toEqual([...times(5, 201), ...times(7, 429)])
     const refused = await post(server, ann)
@@ -30,11 +30,11 @@ describe('slots', () => {
     })
     const url = await create(server, 10, bob)
     expect((await patch(server, url, 0, someBytes(10), bob)).status).toBe(204)
-    // Those of the store are as many as before, whoever has them.
+    // The total of the store is unchanged.
     expect(await statuses(Array.from({ length: 5 }, () => post(server, bob)))).toEqual([...times(4, 201), 429])
   }, 60_000)
 
-  test('finishing and deleting give slots back, also after a restart; a part keeps its slot', async () => {
+  test('completing and deleting uploads releases slots, also after a restart; a part keeps its slot', async () => {
     await using server = await startUploadServer({ quotaLimits })
     const urls: string[] = []
     for (let i = 0; i < 4; i++) urls.push(await create(server, 10, ann))
@@ -49,19 +49,19 @@ describe('slots', () => {
     expect((await post(server, ann)).status).toBe(201)
   }, 60_000)
 
-  test('a creation that is refused takes no slot', async () => {
+  test('a refused creation uses no slot', async () => {
     await using server = await startUploadServer({ quotaLimits, maxLength: 100 })
     for (let i = 0; i < 6; i++) expect((await post(server, ann, 101)).status).toBe(413)
     for (let i = 0; i < 6; i++) expect((await post(server, { ...ann, 'Upload-Metadata': `kind ${btoa('floppy')}` })).status).toBe(400)
     expect((await post(server, ann)).status).toBe(201)
   }, 60_000)
 
-  test('links count towards the token that made them, and leave it most of its slots', async () => {
+  test('uploads by links count towards the quota of the token that created the links, and leave it most of its slots', async () => {
     await using server = await startUploadServer({ quotaLimits })
     const byLink = (i: number) => post(server, { Authorization: null }, 10, `/v1/uploads?link=lnk_${i}`)
     expect(await statuses([1, 2, 3].map(byLink))).toEqual([201, 201, 429])
     expect(await statuses(Array.from({ length: 4 }, () => post(server, ann)))).toEqual([201, 201, 201, 429])
-    // A link that was refused is not used up.
+    // A refused link can still be used.
     await server.ask('DELETE', (await byLink(1)).headers.get('location') ?? '/v1/uploads/none', { Authorization: null })
   }, 60_000)
 })
@@ -77,7 +77,7 @@ describe('space', () => {
     return server
   }
 
-  test('one upload may take all of an empty store', async () => {
+  test('one upload can use all the space of an empty store', async () => {
     await using server = await startOnSmallDisk()
     expect((await post(server, ann, totalBytes + 1)).status).toBe(507)
     const url = await create(server, totalBytes, ann)
@@ -85,7 +85,7 @@ describe('space', () => {
     expect((await server.ask('HEAD', url, ann)).headers.get('content-location')).toMatch(/^\/v1\/images\//)
   }, 60_000)
 
-  test('one that declares all that is free leaves half of it to others; it is refused where the disk is short, and keeps what arrived', async () => {
+  test('an upload that declares all free space leaves half of it to others; it is refused when the disk is full, and keeps the bytes that arrived', async () => {
     await using server = await startOnSmallDisk()
     const huge = await create(server, totalBytes, ann)
     for (let i = 0; i < 20; i++) expect([201, 507]).toContain((await post(server, ann, totalBytes)).status)
@@ -98,7 +98,7 @@ describe('space', () => {
     expect((await server.ask('HEAD', huge, ann)).headers.get('upload-offset')).toBe(String(3 * MIB))
   }, 60_000)
 
-  test('an upload of deferred length takes nothing that was promised to another', async () => {
+  test('an upload of deferred length uses no space reserved for another upload', async () => {
     await using server = await startOnSmallDisk()
     const url = await create(server, 4 * MIB, bob)
     const deferred = await server.ask('POST', '/v1/uploads', { ...ann, 'Upload-Defer-Length': '1' })

@@ -1,4 +1,4 @@
-// Bodies of slices that are refused, and what is kept of them.
+// Refusals of delta uploads, and the bytes that are kept.
 
 import { describe, expect, test } from 'bun:test'
 import { encodeEndFrame, encodeReferenceFrame } from '../../../protocol/frames.ts'
@@ -7,7 +7,7 @@ import { BLOCK, SLICES, OFFSET, noise, digestOf, bring, name, zeros, joined, bod
 import type { Bytes } from './slice-bodies.ts'
 
 describe('refusals', () => {
-  test('a slice that is not what its digest says: nothing of it is kept, what came before is, and the right one goes on', async () => {
+  test('a slice that does not match its digest is not kept, earlier slices are, and the correct slice can follow', async () => {
     await using server = await startUploadServer()
     const [good, bad, after] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2), noise(4 * BLOCK, 3)]
     const url = await create(server, 12 * BLOCK)
@@ -21,7 +21,7 @@ describe('refusals', () => {
     expect(contentOf(server, rest).equals(Buffer.concat([good, bad, after]))).toBe(true)
   })
 
-  test('a slice that gc removed since it was asked about is named, and comes with its bytes then', async () => {
+  test('a slice that gc removed after the client asked for missing slices is named, and the client can send its bytes', async () => {
     await using server = await startUploadServer()
     const [kept, gone, other] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2), noise(4 * BLOCK, 3)]
     await know(server, [kept, gone, other])
@@ -37,7 +37,7 @@ describe('refusals', () => {
     expect(contentOf(server, rest).equals(Buffer.concat([kept, gone, other]))).toBe(true)
   })
 
-  test('a name with another length than the slice has is not that slice', async () => {
+  test('a reference with a length that differs from that of the slice is refused', async () => {
     await using server = await startUploadServer()
     const known = noise(4 * BLOCK, 1)
     await know(server, [known])
@@ -46,7 +46,7 @@ describe('refusals', () => {
     expect(await offsetAt(server, url)).toBe(0)
   })
 
-  test('where bytes wait that are no slice yet, plain bytes go on, and slices after them', async () => {
+  test('after bytes that do not form a slice yet, plain bytes are accepted, and slices after them', async () => {
     await using server = await startUploadServer()
     const content = noise(192 * 1024, 1)
     const url = await create(server, content.length)
@@ -54,13 +54,13 @@ describe('refusals', () => {
     const refused = await patch(server, url, 1000, body(bring(content.slice(1000, 1000 + BLOCK))))
     expect(refused.status).toBe(409)
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:tail-not-empty' })
-    // The slices of this store are 64 KiB long: here one ends.
+    // The slices of this store are 64 KiB long, so a slice ends here.
     expect((await patch(server, url, 1000, content.slice(1000, 128 * 1024), OFFSET)).status).toBe(204)
     const rest = await patch(server, url, 128 * 1024, body(bring(content.slice(128 * 1024))))
     expect(contentOf(server, rest).equals(content)).toBe(true)
   })
 
-  test('slices out of the bounds of the store, of the upload, or of the protocol', async () => {
+  test('slices that exceed the limits of the store, the upload or the protocol are refused', async () => {
     await using server = await startUploadServer()
     const bytes = noise(BLOCK, 1)
     const refusals: [Bytes, number][] = [
@@ -75,12 +75,12 @@ describe('refusals', () => {
       const answer = await patch(server, await create(server, 100 * BLOCK), 0, sent)
       expect([answer.status, answer.headers.get('upload-offset')]).toEqual([status, '0'])
     }
-    // What came before a refused frame was whole: it counts.
+    // Complete frames before a refused frame count.
     const after = await patch(server, await create(server, 100 * BLOCK), 0, joined(bring(bytes), zeros(200 * BLOCK)))
     expect([after.status, after.headers.get('upload-offset')]).toEqual([413, String(BLOCK)])
   })
 
-  test('a link, a checksum, another media type, and an offset that is not the present one', async () => {
+  test('a link, a checksum, another media type and a wrong offset are refused', async () => {
     await using server = await startUploadServer()
     const bytes = noise(BLOCK, 1)
     const link = await server.ask('POST', '/v1/uploads?link=lnk_1', { Authorization: null, 'Upload-Length': '1000' })
@@ -93,7 +93,7 @@ describe('refusals', () => {
     expect(await offsetAt(server, url)).toBe(0)
   })
 
-  test('a disk that fills up keeps what was committed, and the upload goes on with space', async () => {
+  test('a disk that fills up keeps committed bytes, and the upload resumes when there is space', async () => {
     await using server = await startUploadServer()
     const slices = [noise(8 * BLOCK, 1), noise(8 * BLOCK, 2), noise(8 * BLOCK, 3)] as const
     const url = await create(server, 24 * BLOCK)

@@ -1,4 +1,4 @@
-// Which slices a body may reference: those that its client may know of.
+// A body may reference only slices that its client may know of.
 
 import { describe, expect, test } from 'bun:test'
 import { until } from '../../support/until.ts'
@@ -11,7 +11,7 @@ describe('a slice that the client may not know of', () => {
   const ANN = { Authorization: 'Bearer ann-secret' }
   const hexOf = (bytes: Bytes): string => `sha256:${Buffer.from(digestOf(bytes)).toString('hex')}`
 
-  test('of a deleted image is refused like one that is not stored, and comes with its bytes', async () => {
+  test('of a deleted image is refused like one that is not stored, and the client can send its bytes', async () => {
     await using server = await startUploadServer()
     const [deleted, unknown] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2)]
     await know(server, [deleted])
@@ -28,11 +28,11 @@ describe('a slice that the client may not know of', () => {
     server.slices.freeBytes = 1e9
     const answer = await patch(server, url, 0, body(bring(deleted), bring(unknown)))
     expect(contentOf(server, answer).equals(Buffer.concat([deleted, unknown]))).toBe(true)
-    // It was stored already and is not stored twice.
+    // The slice was already stored and is not stored twice.
     expect(server.slices.freeBytes).toBe(1e9 - unknown.length)
   })
 
-  test('of a deleted image does not come back by reference, whatever else the body names', async () => {
+  test('of a deleted image cannot be restored by reference, with any other content of the body', async () => {
     await using server = await startUploadServer()
     const [kept, deleted] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2)]
     await know(server, [kept])
@@ -45,7 +45,7 @@ describe('a slice that the client may not know of', () => {
     expect(refused.headers.get('upload-offset')).toBe(String(4 * BLOCK))
   })
 
-  test('of an unfinished upload is known to the one who sends it, in every upload, and to nobody else', async () => {
+  test('of an unfinished upload can be referenced by its sender in every upload, and by no other client', async () => {
     await using server = await startUploadServer()
     const [one, two] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2)]
     const first = await create(server, 100 * BLOCK, ANN)
@@ -54,17 +54,17 @@ describe('a slice that the client may not know of', () => {
     expect((await patch(server, foreign, 0, body(name(one)), { ...SLICES, ...BOB })).status).toBe(409)
     const second = await create(server, 100 * BLOCK, ANN)
     expect((await patch(server, second, 0, body(name(one), bring(two), name(two)), { ...SLICES, ...ANN })).status).toBe(204)
-    // Also after a restart, and what came after it was first asked for.
+    // Holds after a restart, and for slices that arrived after the first request.
     await server.restart()
     expect((await patch(server, first, 4 * BLOCK, body(name(two), name(one)), { ...SLICES, ...ANN })).status).toBe(204)
     expect((await patch(server, foreign, 0, body(name(two)), { ...SLICES, ...BOB })).status).toBe(409)
-    // An upload that was deleted no longer counts.
+    // A deleted upload no longer counts.
     for (const url of [first, second]) expect((await server.ask('DELETE', url, ANN)).status).toBe(204)
     const third = await create(server, 100 * BLOCK, ANN)
     expect((await patch(server, third, 0, body(name(one)), { ...SLICES, ...ANN })).status).toBe(409)
   })
 
-  test('that a body brought is known to the rest of the body, however long it is', async () => {
+  test('that a body contains can be referenced by the rest of the body, of any length', async () => {
     await using server = await startUploadServer()
     const slices = Array.from({ length: 5000 }, (_, i) => noise(BLOCK, i))
     const url = await create(server, 4 * 5000 * BLOCK)
@@ -74,7 +74,7 @@ describe('a slice that the client may not know of', () => {
     expect([answer.status, answer.headers.get('upload-offset')]).toEqual([204, String(4 * 5000 * BLOCK)])
   }, 30_000)
 
-  test('after a deletion in the middle of a body is refused from then on', async () => {
+  test('of an image that is deleted during the body is refused afterwards', async () => {
     await using server = await startUploadServer()
     const [known, other] = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2)]
     await know(server, [known, other])

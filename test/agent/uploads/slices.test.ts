@@ -12,7 +12,7 @@ import { BLOCK, OFFSET, noise, digestOf, bring, name, zeros, joined, body, creat
 import type { Bytes } from './slice-bodies.ts'
 
 describe('a body of slices', () => {
-  test('brings what is missing, names what is there, and becomes an image like any other', async () => {
+  test('contains missing slices, references stored ones, and becomes an ordinary image', async () => {
     await using server = await startUploadServer()
     const [known, fresh, last] = [noise(5 * BLOCK, 1), noise(64 * 1024, 2), noise(1000, 3)]
     await know(server, [known])
@@ -36,7 +36,7 @@ describe('a body of slices', () => {
     expect(server.slices.pinned().size).toBe(0)
   })
 
-  test('whatever is known, however bodies are cut, split and mixed with plain bytes, gives what was sent', async () => {
+  test('produces the bytes sent, for any stored slices, broken connections, splits and mixes with plain bytes', async () => {
     const piece = fc.record({ kind: fc.constantFrom('known', 'new', 'zeros'), blocks: fc.integer({ min: 1, max: 16 }), seed: fc.integer({ min: 1, max: 6 }) })
     const request = fc.record({
       pieces: fc.integer({ min: 1, max: 6 }),
@@ -103,7 +103,7 @@ describe('a body of slices', () => {
     )
   }, 60_000)
 
-  test('a body that ends without its end frame is cut, and what came before counts', async () => {
+  test('without an end frame counts as truncated, and its complete frames are kept', async () => {
     await using server = await startUploadServer()
     const slices = [noise(4 * BLOCK, 1), noise(4 * BLOCK, 2)] as const
     const url = await create(server, 8 * BLOCK)
@@ -115,7 +115,7 @@ describe('a body of slices', () => {
     expect((await patch(server, url, 4 * BLOCK, body(bring(slices[1])))).headers.get('content-location')).toContain('/v1/images/')
   })
 
-  test('of many names is committed in parts', async () => {
+  test('with many references is committed in parts', async () => {
     await using server = await startUploadServer()
     const slice = noise(BLOCK, 1)
     await know(server, [slice])
@@ -127,8 +127,8 @@ describe('a body of slices', () => {
   }, 30_000)
 })
 
-describe('beside others', () => {
-  test('a silent body hands its place on, and what it brought counts', async () => {
+describe('with concurrent requests', () => {
+  test('a silent body releases its slot, and its bytes are kept', async () => {
     await using server = await startUploadServer()
     const slice = noise(16 * BLOCK, 1)
     const url = await create(server, 32 * BLOCK)
@@ -147,7 +147,7 @@ describe('beside others', () => {
     expect(contentOf(server, answer).equals(Buffer.concat([slice, slice]))).toBe(true)
   })
 
-  test('HEAD ends a body that another request sends, and tells what it brought', async () => {
+  test('HEAD ends the body of another request and returns the offset with its bytes', async () => {
     await using server = await startUploadServer()
     const slice = noise(16 * BLOCK, 1)
     const url = await create(server, 32 * BLOCK)
@@ -164,7 +164,7 @@ describe('beside others', () => {
   })
 })
 
-test('never makes an offset that was told go back, whichever operation of the disk fails', async () => {
+test('never reduces an acknowledged offset, whichever disk operation fails', async () => {
   const slices = Array.from({ length: 6 }, (_, i) => noise((i + 1) * BLOCK, i + 1))
   const content = Buffer.concat(slices)
   const starts = slices.map((_slice, i) => slices.slice(0, i).reduce((sum, { length }) => sum + length, 0))

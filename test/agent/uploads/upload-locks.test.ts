@@ -1,11 +1,11 @@
-// Upload locks: one holder at a time, waiters in order, and a holder that learns when another request waits.
+// Upload locks: one holder at a time, waiters in order, and a signal to the holder when another request waits.
 
 import { describe, expect, test } from 'bun:test'
 import { createUploadLocks } from '../../../agent/uploads/upload-locks.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 describe('an upload lock', () => {
-  test('is acquired at once when no request holds it, and is per upload', async () => {
+  test('is acquired immediately when no request holds it, and is per upload', async () => {
     const locks = createUploadLocks(createManualClock())
     using a = await locks.acquire('a', 1000)
     using b = await locks.acquire('b', 1000)
@@ -30,7 +30,7 @@ describe('an upload lock', () => {
     expect(locks.held).toBe(0)
   })
 
-  test('is not acquired after the wait, and then is not passed to the waiter that left', async () => {
+  test('is not acquired after the time limit, and is not passed to the waiter that timed out', async () => {
     const clock = createManualClock()
     const locks = createUploadLocks(clock)
     const first = await locks.acquire('a', 1000)
@@ -43,7 +43,7 @@ describe('an upload lock', () => {
     expect(again).toBeDefined()
   })
 
-  test('that is released twice is passed on once', async () => {
+  test('is passed on once if it is released twice', async () => {
     const locks = createUploadLocks(createManualClock())
     const first = await locks.acquire('a', 1000)
     first?.[Symbol.dispose]()
@@ -53,7 +53,7 @@ describe('an upload lock', () => {
     second?.[Symbol.dispose]()
   })
 
-  test('has at most 32 waiting requests; the next one is refused at once', async () => {
+  test('has at most 32 waiting requests and refuses the next one immediately', async () => {
     const locks = createUploadLocks(createManualClock())
     const holder = await locks.acquire('a', 1000)
     let acquired = 0
@@ -73,7 +73,7 @@ describe('an upload lock', () => {
     expect(again).toBeDefined()
   })
 
-  test('resolves idle when the last one is released', async () => {
+  test('is idle when the last holder has released it', async () => {
     const locks = createUploadLocks(createManualClock())
     const first = await locks.acquire('a', 1000)
     const second = locks.acquire('a', 1000)

@@ -1,4 +1,4 @@
-// The way of an upload: create, append, finish, publish; and what it keeps through restarts, stops and failing disks.
+// The life cycle of an upload (create, append, complete, publish), and what survives restarts, stops and disk failures.
 
 import { describe, expect, test } from 'bun:test'
 import { readdir, rm } from 'node:fs/promises'
@@ -14,7 +14,7 @@ import { until } from '../../support/until.ts'
 import { Wire } from '../../conformance/tus/wire.ts'
 
 describe('an upload', () => {
-  test('becomes an image with its last byte, and says which', async () => {
+  test('becomes an image with its last byte and returns its location', async () => {
     await using server = await startUploadServer()
     const content = someBytes(300_000)
     const url = await create(server, content.length, { 'Upload-Metadata': `filename ${btoa('a.raw')},os ${btoa('Debian')}` })
@@ -35,7 +35,7 @@ describe('an upload', () => {
     expect(server.slices.pinned().size).toBe(0)
   })
 
-  test('tells a durable offset that survives a restart', async () => {
+  test('returns a durable offset that survives a restart', async () => {
     await using server = await startUploadServer()
     const content = someBytes(500_001)
     const url = await create(server, content.length)
@@ -51,8 +51,8 @@ describe('an upload', () => {
   })
 })
 
-describe('a look at an upload', () => {
-  test('leaves the append in progress alone: the offset that it acknowledges survives a restart', async () => {
+describe('HEAD of an upload', () => {
+  test('does not disturb the append in progress, whose acknowledged offset survives a restart', async () => {
     const disk = createDisk()
     const written = Promise.withResolvers<void>()
     const writeOn = Promise.withResolvers<void>()
@@ -62,7 +62,7 @@ describe('a look at an upload', () => {
         const file = await disk.openWrite(path, mode)
         if (!path.endsWith('/journal')) return file
         const write: DiskFile['write'] = async (parts, position) => {
-          // The records of the append, behind the header.
+          // The records of the append, after the header.
           if (position > 0) {
             written.resolve()
             await writeOn.promise
@@ -87,7 +87,7 @@ describe('a look at an upload', () => {
 })
 
 describe('publishing', () => {
-  test('that fails is done by the next request, once', async () => {
+  test('that fails is retried by the next request, once', async () => {
     await using server = await startUploadServer()
     const content = someBytes(100_000)
     const url = await create(server, content.length)
@@ -103,7 +103,7 @@ describe('publishing', () => {
     expect(server.publisher.images.size).toBe(1)
   })
 
-  test('that a crash prevented is done at the next start', async () => {
+  test('that a crash interrupted is completed by the next start', async () => {
     let crashAt = 'uploads:before-publish'
     const crashPoint = (name: string): void => {
       if (name === crashAt) throw new Error(`crashed at ${name}`)
@@ -123,7 +123,7 @@ describe('publishing', () => {
     expect(server.publisher.images.size).toBe(3)
   })
 
-  test('a part is no image, its final upload is', async () => {
+  test('a part does not become an image, its final upload does', async () => {
     await using server = await startUploadServer()
     const content = someBytes(200_001)
     const parts = []
@@ -146,7 +146,7 @@ describe('publishing', () => {
   })
 })
 
-/** What gc finds alive: content moves from uploads to images, so it asks in this order. */
+/** Returns the live slices. Reads uploads before images, since content moves from uploads to images. */
 async function liveEntries(server: UploadServer) {
   const entries = await rootEntries(server)
   for (const image of server.publisher.images.values()) entries.push(...image.entries)
@@ -159,8 +159,8 @@ async function rootEntries(server: UploadServer) {
   return entries
 }
 
-describe('what gc may take', () => {
-  test('is nothing of an unfinished upload or a part, at any moment', async () => {
+describe('gc', () => {
+  test('never deletes slices of an unfinished upload or a part', async () => {
     await using server = await startUploadServer()
     const content = someBytes(700_000)
     const url = await create(server, content.length)
@@ -179,7 +179,7 @@ describe('what gc may take', () => {
     expect(server.content((final.headers.get('content-location') ?? '').slice(11))).toEqual(Buffer.from(someBytes(100_000, 2)))
   })
 
-  test('is nothing while a journal is damaged', async () => {
+  test('deletes nothing while a journal is damaged', async () => {
     await using server = await startUploadServer()
     const url = await create(server, 500_000)
     await patch(server, url, 0, someBytes(300_000))
@@ -193,7 +193,7 @@ describe('what gc may take', () => {
     expect(await refused.json()).toMatchObject({ type: 'urn:slipway:problem:data-corrupt' })
   })
 
-  test('is asked while an upload is being removed, whose journal goes first', async () => {
+  test('runs while an upload is being removed, whose journal is deleted first', async () => {
     const disk = createDisk()
     let seen: unknown
     const removeTree = async (path: string): Promise<void> => {
@@ -207,7 +207,7 @@ describe('what gc may take', () => {
     expect(seen).toEqual([])
   })
 
-  test('is everything of one whose checksum was wrong or that was deleted', async () => {
+  test('deletes the slices of an upload with a wrong checksum and of a deleted upload', async () => {
     await using server = await startUploadServer()
     const url = await create(server, 300_000)
     expect((await patch(server, url, 0, someBytes(300_000), { 'Upload-Checksum': `md5 ${btoa('1234567890123456')}` })).status).toBe(460)
@@ -223,7 +223,7 @@ describe('what gc may take', () => {
 describe('expiry', () => {
   const HOUR = 3_600_000
 
-  test('slides with every PATCH and HEAD, and is never told too late', async () => {
+  test('is extended by every PATCH and HEAD, and the time returned is never too late', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock, expiryMs: 24 * HOUR })
     const url = await create(server, 100)
@@ -246,7 +246,7 @@ describe('expiry', () => {
     expect(server.events.map((event) => event.type)).toContain('upload.expired')
   })
 
-  test('comes seven periods after the last byte, however often the upload is asked about or gets an empty body', async () => {
+  test('is at most seven periods after the last byte, regardless of HEAD requests and empty bodies', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock, expiryMs: 24 * HOUR })
     const url = await create(server, 100)
@@ -266,7 +266,7 @@ describe('expiry', () => {
     expect((await server.ask('HEAD', url)).status).toBe(410)
   }, 60_000)
 
-  test('never takes a finished upload while its image is there', async () => {
+  test('never removes a complete upload while its image exists', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock, expiryMs: 24 * HOUR })
     const url = await create(server, 100)
@@ -279,7 +279,7 @@ describe('expiry', () => {
     expect((await server.ask('HEAD', url)).status).toBe(404)
   })
 
-  test('never takes an upload that somebody sends to', async () => {
+  test('never removes an upload while a request appends to it', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock, expiryMs: HOUR, idleLimitMs: 100 * HOUR })
     const url = await create(server, 100)
@@ -293,7 +293,7 @@ describe('expiry', () => {
 })
 
 describe('stopping', () => {
-  test('commits what arrived, answers 503 with the offset, and refuses what comes', async () => {
+  test('commits the bytes that arrived, answers 503 with the offset, and refuses new requests', async () => {
     await using server = await startUploadServer()
     const url = await create(server, 500_000)
     using wire = await Wire.open(server.endpoint)
@@ -311,7 +311,7 @@ describe('stopping', () => {
 })
 
 describe('a start', () => {
-  test('removes what a crash left half made, and keeps the slices of what it cannot read', async () => {
+  test('removes incomplete uploads that a crash left, and keeps the slices of uploads that it cannot read', async () => {
     await using server = await startUploadServer()
     const url = await create(server, 500_000)
     await patch(server, url, 0, someBytes(200_000))
@@ -328,7 +328,7 @@ describe('a start', () => {
 })
 
 describe('a failing disk', () => {
-  test('an upload that could not be read at the start is unavailable, not absent, and readable again without a restart', async () => {
+  test('an upload that could not be read at the start is unavailable, not missing, and becomes readable without a restart', async () => {
     const disk = createFailingDisk(createDisk())
     await using server = await startUploadServer({ disk })
     const content = someBytes(200_000, 1)
@@ -343,7 +343,7 @@ describe('a failing disk', () => {
     expect((await patch(server, url, 100_000, content.slice(100_000))).headers.get('content-location')).toStartWith('/v1/images/')
   })
 
-  test('never makes an offset that was told go back, whichever operation fails', async () => {
+  test('never reduces an acknowledged offset, whichever operation fails', async () => {
     for (let n = 1; n <= 14; n++) {
       const disk = createFailingDisk(createDisk())
       await using server = await startUploadServer({ disk })

@@ -1,4 +1,4 @@
-// How long a request waits for its lock, and a body for its bytes. The clock is moved by hand.
+// Time limits of requests that wait for a lock and of bodies without bytes. The test advances the clock.
 
 import { describe, expect, test } from 'bun:test'
 import type { ImagePublisher } from '../../../agent/contract/images.ts'
@@ -18,7 +18,7 @@ describe('waiting', () => {
     return wire
   }
 
-  test('a lock that is not let go of in ten seconds is answered with 423, and with the upload once it is', async () => {
+  test('a request for an upload whose lock is not released within ten seconds gets 423, and succeeds once it is released', async () => {
     const clock = createManualClock()
     const publisher = createMemoryPublisher()
     const held = Promise.withResolvers<void>()
@@ -43,7 +43,7 @@ describe('waiting', () => {
     expect((await server.ask('HEAD', url)).headers.get('content-location')).toMatch(/^\/v1\/images\/img_/)
   })
 
-  test('a body without bytes for a minute gets 408 with its offset, and every byte starts the minute anew', async () => {
+  test('a body without bytes for a minute gets 408 with its offset, and every byte restarts the minute', async () => {
     const clock = createManualClock()
     await using server = await startUploadServer({ clock })
     const url = await create(server, 200_000)

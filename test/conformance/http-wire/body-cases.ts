@@ -39,7 +39,7 @@ export const BODY_CASES: readonly WireCase[] = [
   },
   {
     rule: 'RFC 9110 §8.6',
-    name: 'the same length twice is one length',
+    name: 'a repeated equal length',
     send: [`${AT_START}Content-Length: 10\r\nContent-Length: 10\r\n\r\n0123456789`],
     statuses: [204],
     closes: false,
@@ -62,7 +62,7 @@ export const BODY_CASES: readonly WireCase[] = [
   refused('RFC 9112 §5.1', 'white space before the colon of Transfer-Encoding', `${AT_START}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`),
   {
     rule: 'RFC 9112 §6.1',
-    name: 'a transfer coding that is not understood',
+    name: 'an unknown transfer coding',
     send: [`${AT_START}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
     statuses: [501],
     closes: true,
@@ -83,7 +83,7 @@ export const BODY_CASES: readonly WireCase[] = [
   ]),
   {
     rule: 'RFC 9110 §10.1.1',
-    name: '100 Continue comes when the body is wanted',
+    name: '100 Continue is sent when the application reads the body',
     send: [`${AT_START}Content-Length: 10\r\nExpect: 100-continue\r\n\r\n`, '0123456789'],
     statuses: [100, 204],
     closes: false,

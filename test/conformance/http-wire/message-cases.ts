@@ -79,7 +79,7 @@ export const MESSAGE_CASES: readonly WireCase[] = [
   })),
   {
     rule: 'RFC 9110 §15.5.6',
-    name: 'a method that the path does not take',
+    name: 'a method that the path does not support',
     send: ['DELETE /v1/health HTTP/1.1\r\nHost: a\r\n\r\n'],
     statuses: [405],
     closes: false,

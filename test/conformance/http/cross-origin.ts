@@ -22,7 +22,7 @@ function openRoutes(): Route[] {
 
 export const CROSS_ORIGIN_CASES: HttpCase[] = [
   {
-    name: 'a page of a granted origin reads answers and refusals with their headers, and no cookie counts',
+    name: 'a page of an allowed origin can read answers and refusals with their headers, without cookies',
     async run() {
       await using memory = await createMemoryApp({ routes: openRoutes(), origins: [ORIGIN] })
       for (const role of ['viewer', undefined] as const) {
@@ -51,7 +51,7 @@ export const CROSS_ORIGIN_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'other origins, other routes and an agent without origins grant nothing',
+    name: 'other origins, other routes and an agent without origins allow nothing',
     async run() {
       const granted = async (origins: readonly string[], path: string, origin: string): Promise<boolean> => {
         await using memory = await createMemoryApp({ routes: openRoutes(), origins })
@@ -69,7 +69,7 @@ export const CROSS_ORIGIN_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'OPTIONS lists the methods of the path, also where a route answers it',
+    name: 'OPTIONS lists the methods of the path, also when a route answers it',
     async run() {
       await using memory = await createMemoryApp({ routes: openRoutes() })
       const own = await memory.ask('/t/open', { method: 'OPTIONS' })

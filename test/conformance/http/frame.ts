@@ -18,7 +18,7 @@ function trackedBody(onCancel: () => void): ReadableStream<Uint8Array> {
 
 export const FRAME_CASES: HttpCase[] = [
   {
-    name: 'a sane request id is echoed, in problems and log lines too; a wrong one is replaced',
+    name: 'a valid request id is returned, and used in problems and log lines; an invalid one is replaced',
     async run() {
       await using memory = await createMemoryApp()
       const response = await memory.ask('/v1/tasks/none', { role: 'viewer', headers: { 'x-request-id': 'build-42.a:b' } })
@@ -53,7 +53,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'HEAD of a GET route has its status and headers and no body, and gives the body of the route up',
+    name: 'HEAD of a GET route has its status and headers, and cancels its body',
     async run() {
       let cancelled = 0
       const routes: Route[] = [
@@ -103,7 +103,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a method that no path has gets 405, an override that names none or is not on POST gets 400',
+    name: 'a method that no path supports gets 405; an override with an invalid method or of a method other than POST gets 400',
     async run() {
       const routes = [route({ ...nothing, method: 'GET', path: '/t/get', run: () => new Response('get') })]
       await using memory = await createMemoryApp({ routes })
@@ -120,7 +120,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'fixed segments come before parameters, whichever was there first',
+    name: 'fixed segments take precedence over parameters, in any order of routes',
     async run() {
       const say = (text: string) => ({ ...nothing, method: 'GET' as const, run: () => new Response(text) })
       const routes: Route[] = [
@@ -145,7 +145,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'an unexpected error is a 500 that tells nothing, logged once with its cause',
+    name: 'an unexpected error is a 500 without details, logged once with its cause',
     async run() {
       const routes = [
         route({
@@ -171,7 +171,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'errors of the disk are told by their kind, without paths',
+    name: 'disk errors are reported by kind, without paths',
     async run() {
       const fail = (code: string) => () => Promise.reject(new Error('outer', { cause: Object.assign(new Error(`${code}: write '/srv/x'`), { code }) }))
       const codes = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ESTALE', 'EMFILE']
@@ -187,7 +187,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a refusal keeps its extra members and headers, and says when to come back',
+    name: 'a refusal keeps its extra members and headers, and has Retry-After',
     async run() {
       const refuse = () => {
         throw problem('upload-locked', 'In use.', { expectedOffset: 7, action: 'Wait.' }, { headers: { 'Upload-Offset': '7', 'Retry-After': '60' } })
@@ -215,7 +215,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'every answer has the headers that bind a browser, and JSON is not stored',
+    name: 'every answer has security headers, and JSON is not stored',
     async run() {
       await using memory = await createMemoryApp()
       for (const response of [await memory.ask('/v1/health'), await memory.ask('/v1/none'), await memory.ask('/v1/tasks', { role: 'viewer' })]) {
@@ -258,7 +258,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'the log has method, path, status, duration and who asked, and never a secret',
+    name: 'the log has method, path, status, duration and caller, and never a secret',
     async run() {
       await using memory = await createMemoryApp()
       await memory.ask('/v1/tasks?state=running', { role: 'operator' })
@@ -279,7 +279,7 @@ export const FRAME_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a route can send interim responses, and does no harm where there is no server',
+    name: 'a route can send interim responses, which are ignored without a server',
     async run() {
       const routes = [
         route({

@@ -19,7 +19,7 @@ function failing(name: string, isVital: boolean): HealthCheck {
 
 export const STORE_CASES: HttpCase[] = [
   {
-    name: 'the store tells what it is, what it has and what it saves',
+    name: 'the store shows its settings, capacity and savings',
     async run() {
       await using memory = await createMemoryApp()
       const store = storeSchema.parse(await jsonOf(await memory.ask('/v1/store', { role: 'viewer' })))
@@ -52,7 +52,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a body that may be empty is documented as such, and one that may not is required',
+    name: 'a body that can be empty is documented as optional, and any other as required',
     async run() {
       await using memory = await createMemoryApp()
       const document = await jsonOf<OpenApiDocument>(await memory.ask('/v1/openapi.json', { role: 'viewer' }))
@@ -77,7 +77,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'cleanup is a task that is told whether it is a dry run',
+    name: 'cleanup starts a task, also as a dry run',
     async run() {
       await using memory = await createMemoryApp()
       const task = await jsonOf<Task>(await post(memory, '/v1/store/cleanup', { dryRun: true }), 202)
@@ -86,7 +86,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'health is degraded with 200, and an error with 503 and the same body; reconnect says why it failed',
+    name: 'degraded health gets 200, an error 503 with the same schema; a failed reconnect reports the reason',
     async run() {
       await using degraded = await createMemoryApp({ checks: [failing('last-scrub', false)] })
       assert.equal((await jsonOf<Health>(await degraded.ask('/v1/health', { role: 'viewer' }))).state, 'degraded')
@@ -101,7 +101,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a check that hangs fails after two seconds and holds no answer up afterwards',
+    name: 'a check that hangs fails after two seconds and delays no later answer',
     async run() {
       const hanging: HealthCheck = { name: 'mount-path', isVital: true, measure: () => new Promise(() => {}) }
       await using memory = await createMemoryApp({ checks: [hanging] })
@@ -127,7 +127,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'files are listed by viewers and sent to operators, whole, by range and by condition',
+    name: 'files are listed for viewers and sent to operators, completely, by range and by condition',
     async run() {
       await using memory = await createMemoryApp()
       const { items } = await jsonOf<{ items: unknown[] }>(await memory.ask('/v1/files?path=images', { role: 'viewer' }))
@@ -158,7 +158,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a file is closed after every kind of answer, also when the client goes away',
+    name: 'a file is closed after every kind of answer, also when the client disconnects',
     async run() {
       const files = createMemoryFiles({ small: new Uint8Array(10), big: new Uint8Array(3_000_000), empty: new Uint8Array() })
       await using memory = await createMemoryApp({ files })
@@ -185,7 +185,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a file that breaks in the middle breaks the stream and never ends it',
+    name: 'a file that fails in the middle breaks the stream and never ends it',
     async run() {
       const files = createMemoryFiles({ big: new Uint8Array(3_000_000), small: new Uint8Array(500_000) }, 100_000)
       await using memory = await createMemoryApp({ files })
@@ -198,7 +198,7 @@ export const STORE_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a mount path that hangs is told after five seconds, and a file that opens later is closed',
+    name: 'a mount path that hangs is reported after five seconds, and a file that opens later is closed',
     async run() {
       const whole = createMemoryFiles({ a: new Uint8Array(10) })
       const { promise: back, resolve: comeBack } = Promise.withResolvers<void>()

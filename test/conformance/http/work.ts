@@ -81,7 +81,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'lists come in pages whose limit is bounded',
+    name: 'lists are paged, with a bounded limit',
     async run() {
       await using memory = await createMemoryApp()
       for (let i = 1; i <= 7; i++) emit(memory, String(i))
@@ -98,7 +98,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'events after a known one come oldest first, by type',
+    name: 'events after an id are listed oldest first, filtered by type',
     async run() {
       await using memory = await createMemoryApp()
       for (let i = 1; i <= 5; i++) emit(memory, String(i), i === 3 ? 'gc.freed' : 'image.available')
@@ -110,7 +110,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a stream brings new events as they happen, and none of before',
+    name: 'a stream sends new events as they are emitted, and no earlier ones',
     async run() {
       await using memory = await createMemoryApp()
       emit(memory, 'old')
@@ -124,7 +124,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a stream goes on after Last-Event-ID, or after since',
+    name: 'a stream resumes after Last-Event-ID or since',
     async run() {
       await using memory = await createMemoryApp()
       for (let i = 1; i <= 250; i++) emit(memory, String(i))
@@ -141,7 +141,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a silent stream has a comment each 15 seconds, and ends when the agent stops',
+    name: 'a silent stream sends a comment every 15 seconds, and ends when the agent stops',
     async run() {
       await using memory = await createMemoryApp()
       const stream = await openStream(memory, '/v1/events?type=gc.freed')
@@ -161,7 +161,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'streams are bounded in number by token and in all, and one that ends makes room',
+    name: 'the number of streams is limited per token and in total, and a stream that ends makes room',
     async run() {
       await using memory = await createMemoryApp()
       const accept = 'text/event-stream'
@@ -188,7 +188,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a stream whose client takes nothing is closed after a minute, and makes room',
+    name: 'a stream whose client reads nothing is closed after a minute, and makes room',
     async run() {
       await using memory = await createMemoryApp()
       const follow = (): Promise<Response> => memory.ask('/v1/events', { role: 'viewer', headers: { accept: 'text/event-stream' } })
@@ -205,7 +205,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'a stream that is read ends after an hour, and when its token does',
+    name: 'a stream that is read ends after an hour, and when its token expires',
     async run() {
       await using memory = await createMemoryApp()
       const reading = await openStream(memory, '/v1/events')
@@ -223,7 +223,7 @@ export const WORK_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'schedules are listed with their next run, changed, paused, and refuse a wrong expression by name',
+    name: 'schedules are listed with their next run, changed and paused; the refusal of an invalid expression names the member',
     async run() {
       await using memory = await createMemoryApp()
       const { items } = await jsonOf<Page<Schedule>>(await memory.ask('/v1/schedules', { role: 'viewer' }))

@@ -15,7 +15,7 @@ function mixedBytes(): Buffer {
 }
 
 describe('content', () => {
-  test('gives the bytes of every range', async () => {
+  test('returns the bytes of every range', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -48,7 +48,7 @@ describe('content', () => {
     )
   })
 
-  test('gives suffixes, and the whole for what it need not understand', async () => {
+  test('returns suffixes, and the complete content for ranges that it need not support', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -67,7 +67,7 @@ describe('content', () => {
     for (const range of ['lines=1-2', 'bytes=', 'bytes=a-b', 'bytes=-', 'bytes=5-4']) expect((await ask(range)).status).toBe(200)
   })
 
-  test('keeps to its validators', async () => {
+  test('evaluates conditions by its validators', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -101,7 +101,7 @@ describe('content', () => {
     expect((await ask({ range: 'bytes=99999-', 'if-range': '"other"' })).status).toBe(200)
   })
 
-  test('is not given for an image that is not available', async () => {
+  test('is not sent for an image that is not available', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -111,7 +111,7 @@ describe('content', () => {
     expect(await response.json()).toMatchObject({ type: 'urn:slipway:problem:wrong-status', detail: expect.stringContaining('Format mismatch') })
   })
 
-  test('breaks off at a damaged slice, and the image is degraded', async () => {
+  test('breaks the connection at a damaged slice, and the image becomes degraded', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -147,7 +147,7 @@ describe('content', () => {
 })
 
 describe('downloads', () => {
-  test('end whole when their image is removed and gc runs meanwhile', async () => {
+  test('complete even if their image is removed and gc runs in the meantime', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder, { retention: { deletion: 'immediate', retentionMs: 0 } })
     await using server = await serveImages(store)
@@ -160,7 +160,7 @@ describe('downloads', () => {
     await until('the content is let go', async () => (await store.slices.gc({ dryRun: true })).slicesDead > 0)
   }, 30_000)
 
-  test('all go on where one is allowed at a time, also beside a client that takes nothing', async () => {
+  test('all make progress when one is allowed at a time, even if one client reads nothing', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store, { downloads: 1 })

@@ -44,7 +44,7 @@ const sha256 = async (bytes: Uint8Array<ArrayBuffer>, algorithm = 'SHA-256'): Pr
 }
 
 describe('creation', () => {
-  test('takes the whole in one request and names the image', async () => {
+  test('accepts all bytes in one request and returns the image', async () => {
     const answer = await create({ 'Upload-Complete': '?1' }, content)
     expect(answer.status).toBe(201)
     expect(answer.headers.get('upload-complete')).toBe('?1')
@@ -52,7 +52,7 @@ describe('creation', () => {
     expect(Buffer.compare(imageOf(answer), content)).toBe(0)
   })
 
-  test('tells the address by 104 before the body ends, and a cut upload is resumed there', async () => {
+  test('sends the URL with 104 before the body ends, and a broken upload is resumed there', async () => {
     using connection = new RawConnection(server.port)
     const head = `POST /v1/uploads HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer admin-secret\r\nUpload-Complete: ?1\r\nUpload-Draft-Interop-Version: 6\r\n`
     connection.send(`${head}Content-Length: ${LENGTH}\r\n\r\n`)
@@ -70,7 +70,7 @@ describe('creation', () => {
     expect(Buffer.compare(imageOf(rest), content)).toBe(0)
   })
 
-  test('sends no 104 to a client that names no version, or speaks HTTP/1.0', async () => {
+  test('sends no 104 to a client without a version header, or over HTTP/1.0', async () => {
     for (const [version, name] of [
       ['1.1', 'X-Other'],
       ['1.0', 'Upload-Draft-Interop-Version'],
@@ -83,14 +83,14 @@ describe('creation', () => {
     }
   })
 
-  test('takes a whole of unknown length', async () => {
+  test('accepts all bytes with unknown length', async () => {
     const answer = await create({ 'Upload-Complete': '?1' }, inPieces(content))
     expect(answer.status).toBe(201)
     expect(answer.headers.get('upload-length')).toBe(String(LENGTH))
     expect(Buffer.compare(imageOf(answer), content)).toBe(0)
   })
 
-  test('tells the address before there are bytes', async () => {
+  test('returns the URL before there are bytes', async () => {
     const answer = await create({ 'Upload-Complete': '?0', 'Upload-Length': '100' })
     expect(answer.status).toBe(201)
     expect(answer.headers.get('upload-complete')).toBe('?0')
@@ -98,7 +98,7 @@ describe('creation', () => {
     expect((await ask('HEAD', pathOf(answer))).headers.get('upload-offset')).toBe('0')
   })
 
-  test('makes an image of no bytes', async () => {
+  test('creates an image without bytes', async () => {
     const answer = await create({ 'Upload-Complete': '?1' })
     expect(answer.headers.get('upload-complete')).toBe('?1')
     expect(imageOf(answer).byteLength).toBe(0)
@@ -117,7 +117,7 @@ describe('creation', () => {
     }
   })
 
-  test('refuses a length over the limit and tells the limit', async () => {
+  test('refuses a length over the limit and returns the limit', async () => {
     const answer = await create({ 'Upload-Complete': '?0', 'Upload-Length': '10000001' })
     expect(answer.status).toBe(413)
     expect(answer.headers.get('upload-limit')).toBe('max-size=10000000')
@@ -130,13 +130,13 @@ describe('creation', () => {
     expect(await answer.json()).toMatchObject({ type: `${IANA}inconsistent-upload-length` })
   })
 
-  test('refuses an Upload-Complete that is missing or no boolean', async () => {
+  test('refuses a missing Upload-Complete, and one that is not a boolean', async () => {
     for (const value of [null, '1', 'true', '?2', '']) expect((await create({ 'Upload-Complete': value })).status).toBe(400)
   })
 })
 
 describe('append', () => {
-  test('goes on until the client says that it is complete', async () => {
+  test('continues until the client declares the upload complete', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0' }, content.slice(0, 100_000)))
     const second = await patch(path, 100_000, false, content.slice(100_000, 200_000))
     expect(second.status).toBe(204)
@@ -155,7 +155,7 @@ describe('append', () => {
     expect(after.headers.get('content-location')).toBe(third.headers.get('content-location'))
   })
 
-  test('completes without further bytes, and says so again when it is asked again', async () => {
+  test('completes without further bytes, and answers a repeated request alike', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0' }, content))
     for (let i = 0; i < 2; i++) {
       const answer = await patch(path, LENGTH, true, new Uint8Array(0))
@@ -165,7 +165,7 @@ describe('append', () => {
     }
   })
 
-  test('refuses another offset with the right one', async () => {
+  test('refuses a wrong offset and returns the expected one', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0' }, content.slice(0, 1000)))
     const answer = await patch(path, 500, false, content.slice(500, 600))
     expect(answer.status).toBe(409)
@@ -182,7 +182,7 @@ describe('append', () => {
     expect(await answer.json()).toMatchObject({ type: `${IANA}completed-upload` })
   })
 
-  test('refuses an end before the length that was told', async () => {
+  test('refuses completion before the declared length', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0', 'Upload-Length': '1000' }))
     const measured = await patch(path, 0, true, content.slice(0, 10))
     expect([measured.status, await measured.json()]).toMatchObject([400, { type: `${IANA}inconsistent-upload-length` }])
@@ -191,7 +191,7 @@ describe('append', () => {
     expect((await ask('HEAD', path)).headers.get('upload-complete')).toBe('?0')
   })
 
-  test('wants its media type, save from interop version 5', async () => {
+  test('requires its media type, except for interop versions up to 5', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0', 'Upload-Length': '20' }))
     const refused = await patch(path, 0, false, content.slice(0, 10), { 'Content-Type': 'text/plain' })
     expect(refused.status).toBe(415)
@@ -203,7 +203,7 @@ describe('append', () => {
     expect(later.headers.get('upload-complete')).toBe('?1')
   })
 
-  test('ends a request whose client has come back, and keeps what it brought', async () => {
+  test('ends a request whose client has reconnected, and keeps its bytes', async () => {
     const answer = await create({ 'Upload-Complete': '?0', 'Upload-Length': String(LENGTH) })
     const url = new URL(pathOf(answer), server.endpoint).href
     using wire = await Wire.open(url)
@@ -225,7 +225,7 @@ describe('append', () => {
 })
 
 describe('one upload, two protocols', () => {
-  test('what the draft began is gone on with by tus, and the other way round', async () => {
+  test('an upload can be created by the draft and resumed by tus, and vice versa', async () => {
     const type = { 'Content-Type': 'application/offset+octet-stream' }
     const path = pathOf(await create({ 'Upload-Complete': '?0', 'Upload-Length': String(LENGTH) }, content.slice(0, 1000)))
     const tus = await server.ask('PATCH', path, { ...type, 'Upload-Offset': '1000' }, content.slice(1000))
@@ -236,14 +236,14 @@ describe('one upload, two protocols', () => {
     expect(Buffer.compare(imageOf(draft), content)).toBe(0)
   })
 
-  test('DELETE takes an upload back', async () => {
+  test('DELETE deletes an upload', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0' }))
     expect((await ask('DELETE', path)).status).toBe(204)
     const gone = await ask('HEAD', path)
     expect([gone.status, gone.headers.get('upload-offset')]).toEqual([404, null])
   })
 
-  test('OPTIONS tells of both', async () => {
+  test('OPTIONS announces both', async () => {
     const answer = await ask('OPTIONS', '/v1/uploads')
     expect(answer.headers.get('accept-patch')).toContain('application/partial-upload')
     expect(answer.headers.get('accept-patch')).toContain('application/offset+octet-stream')
@@ -259,7 +259,7 @@ describe('digests', () => {
     pathOf(await server.ask('POST', '/v1/uploads', { 'Upload-Length': String(LENGTH), ...headers }))
 
   for (const algorithm of ['SHA-256', 'SHA-512']) {
-    test(`Content-Digest with ${algorithm} lets the right bytes in and no others`, async () => {
+    test(`Content-Digest with ${algorithm} accepts matching bytes only`, async () => {
       const path = await tusCreate()
       const field = await sha256(content, algorithm)
       const wrong = await tusPatch(path, { 'Content-Digest': field }, sampleBytes(LENGTH, 99))
@@ -271,14 +271,14 @@ describe('digests', () => {
     })
   }
 
-  test('the draft takes Content-Digest too', async () => {
+  test('the draft supports Content-Digest too', async () => {
     const path = pathOf(await create({ 'Upload-Complete': '?0' }))
     const digest = { 'Content-Digest': await sha256(content) }
     expect((await patch(path, 0, true, content.slice(1), digest)).status).toBe(422)
     expect((await patch(path, 0, true, inPieces(content), digest)).headers.get('upload-complete')).toBe('?1')
   })
 
-  test('a field that names nothing that can be verified is refused', async () => {
+  test('a field without a supported algorithm is refused', async () => {
     const path = await tusCreate()
     for (const field of ['md5=:AAAA:', 'sha-256=AAAA', 'sha-256=:AAAA:', 'sha-256', '', 'sha-256=:!!!!:']) {
       expect([field, (await tusPatch(path, { 'Content-Digest': field }, content)).status]).toEqual([field, 400])
@@ -288,7 +288,7 @@ describe('digests', () => {
     expect((await server.ask('HEAD', path)).headers.get('upload-offset')).toBe('0')
   })
 
-  test('Repr-Digest with the creation or with bytes is what the image has to have', async () => {
+  test('Repr-Digest of a creation or an append declares the digest of the image', async () => {
     const field = await sha256(content)
     const digest = `sha256:${Buffer.from(field.slice(9, -1), 'base64').toString('hex')}`
     const expected = (answer: Response): string | undefined =>
@@ -302,7 +302,7 @@ describe('digests', () => {
     expect(expected(await tusPatch(path, { 'Repr-Digest': field }, content))).toBe(digest)
   })
 
-  test('a part takes no Repr-Digest', async () => {
+  test('a part refuses Repr-Digest', async () => {
     const field = { 'Repr-Digest': await sha256(content) }
     expect((await server.ask('POST', '/v1/uploads', { 'Upload-Length': '5', 'Upload-Concat': 'partial', ...field })).status).toBe(400)
     const path = await tusCreate({ 'Upload-Concat': 'partial' })

@@ -95,7 +95,7 @@ describe('/v1/images', () => {
     expect(await images.restore(id)).toMatchObject({ status: 'available' })
   })
 
-  test('needs a role for what changes', async () => {
+  test('requires a role for changes', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -130,7 +130,7 @@ describe('manifest', () => {
 })
 
 describe('slices', () => {
-  test('that are missing are told, and those that are not are sent in order', async () => {
+  test('that are missing are listed, and stored ones are sent in order', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     await using server = await serveImages(store)
@@ -221,7 +221,7 @@ describe('slices', () => {
 })
 
 describe('/v1/sync', () => {
-  test('takes an order, and none where the store is disabled', async () => {
+  test('accepts a request, unless the store is disabled', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)
     let isEnabled = true

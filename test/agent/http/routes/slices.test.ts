@@ -8,7 +8,7 @@ import { serveImages } from '../../../support/agents/image-server.ts'
 import { manifestOf } from '../../../support/images/whole-manifest.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
-test('a fetch that has begun ends whole, and the next one is refused', async () => {
+test('a fetch in progress completes, and the next one is refused', async () => {
   await using folder = await createTemporaryFolder()
   await using store = await openImageStore(folder)
   await using server = await serveImages(store)

@@ -1,4 +1,4 @@
-// Bodies in time: when they are committed, parked, ended, and how they share slots. The clock is moved by hand.
+// When bodies are committed, parked and ended, and how they share slots. The test advances the clock.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -18,7 +18,7 @@ import { until } from '../../../support/until.ts'
 const KIB = 1024
 const IDLE_MS = 60_000
 
-/** One store of slices with its slots, and a clock. */
+/** A slice store with its ingest slots, and a clock. */
 function createScene(slots = 1) {
   const clock = createManualClock()
   const slices = createMemorySlices()
@@ -77,7 +77,7 @@ function startBody(deps: BodyReaderDeps, slices: ReturnType<typeof createMemoryS
       sent.push(piece)
       controller.enqueue(piece)
     },
-    /** Whether what is committed is what was sent, up to the offset. */
+    /** Whether the committed bytes equal the bytes sent, up to the offset. */
     get isExact() {
       const held = Buffer.concat([slices.read(state.entries), state.tail])
       return Buffer.compare(held, Buffer.concat(sent).subarray(0, held.byteLength)) === 0
@@ -96,11 +96,11 @@ function startBody(deps: BodyReaderDeps, slices: ReturnType<typeof createMemoryS
   }
 }
 
-/** Lets everything run that waits for no time. */
+/** Runs everything that does not wait for time. */
 const settle = () => Bun.sleep(0)
 
 describe('a body', () => {
-  test('that flows is committed every two seconds', async () => {
+  test('that sends continuously is committed every two seconds', async () => {
     const { clock, start } = createScene()
     const body = start()
     for (let second = 0; second < 10; second++) {
@@ -116,7 +116,7 @@ describe('a body', () => {
     expect(body.offset).toBe(3000 * KIB)
   })
 
-  test('of a few bytes a second is never cut, and holds neither slot nor ingest', async () => {
+  test('of a few bytes per second is never ended, and holds neither a slot nor an ingest', async () => {
     const { clock, slices, deps, start } = createScene()
     const body = start()
     for (let second = 0; second < 300; second++) {
@@ -133,7 +133,7 @@ describe('a body', () => {
     expect(body.offset).toBe(30_000)
   })
 
-  test('that is silent gives up its ingest after two seconds and ends after the idle limit, with its bytes kept', async () => {
+  test('that is silent releases its ingest after two seconds and ends after the idle limit, with its bytes kept', async () => {
     const { clock, slices, deps, start } = createScene()
     const body = start()
     body.send(200 * KIB)
@@ -150,7 +150,7 @@ describe('a body', () => {
     expect(body.offset).toBe(300 * KIB)
   })
 
-  test('that is asked to stop ends at once when it is silent', async () => {
+  test('that is silent ends immediately when it is asked to stop', async () => {
     const { clock, start } = createScene()
     const body = start()
     body.send(100 * KIB)
@@ -161,7 +161,7 @@ describe('a body', () => {
     expect(body.offset).toBe(100 * KIB)
   })
 
-  test('that is asked to stop may flow to its end for a quarter of a second, and not longer', async () => {
+  test('that is asked to stop may send for another quarter of a second', async () => {
     const short = createScene()
     const ending = short.start()
     ending.reader.endSoon()
@@ -192,7 +192,7 @@ describe('a body', () => {
     expect(going.offset).toBeLessThanOrEqual(sent)
   })
 
-  test('longer than its room is ended, and what fits in whole pieces is kept', async () => {
+  test('longer than its limit is ended, and the complete pieces that fit are kept', async () => {
     const { start } = createScene()
     const body = start({ room: 250 * KIB, isMeasured: false })
     body.send(100 * KIB)
@@ -202,7 +202,7 @@ describe('a body', () => {
     expect(body.offset).toBe(200 * KIB)
   })
 
-  test('that fills its room and goes on does not finish the upload', async () => {
+  test('that continues beyond its limit does not complete the upload', async () => {
     const { start } = createScene()
     const body = start({ room: 200 * KIB, isMeasured: false })
     body.send(100 * KIB)
@@ -213,7 +213,7 @@ describe('a body', () => {
     expect(body.offset).toBe(100 * KIB)
   })
 
-  test('that is cut exactly at its end finishes the upload', async () => {
+  test('whose connection breaks exactly at its end completes the upload', async () => {
     const { start, slices } = createScene()
     const body = start({ room: 100_001, isMeasured: false })
     body.send(100_001)
@@ -224,7 +224,7 @@ describe('a body', () => {
     expect(slices.open).toBe(0)
   })
 
-  test('is told when the store fails, and keeps what was committed before', async () => {
+  test('fails when the store fails, and keeps the bytes committed before', async () => {
     const { clock, slices, start } = createScene()
     const body = start()
     body.send(200 * KIB)
@@ -242,7 +242,7 @@ describe('a body', () => {
 })
 
 describe('slots', () => {
-  test('go on from a silent body to one that waits', async () => {
+  test('pass from a silent body to a waiting one', async () => {
     const { clock, deps, start } = createScene(1)
     const silent = start()
     silent.send(200 * KIB)
@@ -260,7 +260,7 @@ describe('slots', () => {
     expect(await silent.ending).toBe('end')
   })
 
-  test('are shared by turns when both flow, and no more ingests are open than there are slots', async () => {
+  test('alternate between two bodies that send, and the number of open ingests never exceeds that of slots', async () => {
     const { clock, deps, slices, start } = createScene(2)
     const bodies = [start(), start(), start(), start(), start()]
     for (let round = 0; round < 200; round++) {
@@ -277,7 +277,7 @@ describe('slots', () => {
     expect(slices.openMax).toBeLessThanOrEqual(2)
   })
 
-  test('may take long: few bytes are committed meanwhile, and none is lost when the slot comes', async () => {
+  test('can be waited for a long time: few bytes are committed in the meantime, and none are lost', async () => {
     const { clock, deps, start } = createScene(1)
     const taken = await deps.ingestSlots.acquire(new AbortController().signal)
     const body = start()
@@ -295,7 +295,7 @@ describe('slots', () => {
     expect(body.isExact).toBe(true)
   })
 
-  test('are not waited for by a body that is ended meanwhile', async () => {
+  test('are not waited for by a body that was ended', async () => {
     const { deps, start } = createScene(1)
     const first = start()
     first.send(200 * KIB)
@@ -311,8 +311,8 @@ describe('slots', () => {
   })
 })
 
-describe('a checkpoint under way', () => {
-  test('does not keep bytes from being taken', async () => {
+describe('a checkpoint in progress', () => {
+  test('does not block the body', async () => {
     const { clock, slices, start } = createScene()
     const body = start()
     body.send(200 * KIB)
@@ -333,7 +333,7 @@ describe('a checkpoint under way', () => {
   })
 })
 
-test('in any order of bytes, time and contention every body is committed byte for byte', async () => {
+test('for any order of bytes, time and contention, every body is committed byte for byte', async () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('send' as const), body: fc.nat({ max: 2 }), kib: fc.constantFrom(0.1, 3, 40, 64, 200) }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.constantFrom(3, 20, 60, 300, 1000, 2500, 6000) }) },
@@ -359,7 +359,7 @@ test('in any order of bytes, time and contention every body is committed byte fo
       bodies.forEach((body, i) => (i === 1 ? body.breakOff() : body.close()))
       const endings = Promise.all(bodies.map((body) => body.ending))
       expect(await Promise.race([endings, run(clock, endings)])).toEqual(['end', 'cut', 'end'])
-      // A broken stream loses what its reader had not fetched; the others lose nothing.
+      // A broken stream loses the bytes that were not read from it; the others lose nothing.
       expect(bodies.map((body, i) => (i === 1 ? body.offset <= (sent[i] ?? 0) : body.offset))).toEqual([sent[0] ?? 0, true, sent[2] ?? 0])
       for (const body of bodies) expect(body.isExact).toBe(true)
       expect(deps.ingestSlots.held).toBe(0)
@@ -369,7 +369,7 @@ test('in any order of bytes, time and contention every body is committed byte fo
   )
 }, 60_000)
 
-/** Lets time go on until something has ended. */
+/** Advances the clock until something has ended. */
 async function run(clock: ManualClock, ended: Promise<Ending[]>): Promise<Ending[]> {
   let endings: Ending[] | undefined
   void ended.then((all) => (endings = all))

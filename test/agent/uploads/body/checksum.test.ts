@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { CHECKSUM_ALGORITHMS, isSameDigest, parseChecksum, startChecksum } from '../../../../agent/uploads/body/checksum.ts'
 
 describe('digests', () => {
-  test('are the same only when every byte is', () => {
+  test('are equal only when every byte is equal', () => {
     const digest = new Uint8Array(createHash('sha256').update('image').digest())
     expect(isSameDigest(digest, digest.slice())).toBe(true)
     for (let at = 0; at < digest.byteLength; at++) {
@@ -15,14 +15,14 @@ describe('digests', () => {
     }
   })
 
-  test('of different lengths are not the same', () => {
+  test('of different lengths are not equal', () => {
     const digest = Uint8Array.of(1, 2, 3, 4)
     expect(isSameDigest(digest, digest.subarray(0, 3))).toBe(false)
     expect(isSameDigest(digest.subarray(0, 3), digest)).toBe(false)
     expect(isSameDigest(new Uint8Array(0), digest)).toBe(false)
   })
 
-  test('of a body in pieces are those of the whole body', () => {
+  test('of a body in pieces equal those of the complete body', () => {
     const known = {
       // The check value of CRC-32 (ISO 3309).
       crc32: 'cbf43926',

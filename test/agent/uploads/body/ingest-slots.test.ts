@@ -8,7 +8,7 @@ import type { IngestSlot } from '../../../../agent/uploads/body/ingest-slots.ts'
 const never = new AbortController().signal
 
 describe('ingest slots', () => {
-  test('are never more than their count, and are acquired in order', async () => {
+  test('never exceed their count, and are acquired in order', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(fc.boolean(), { maxLength: 40 }), async (count, steps) => {
         const slots = createIngestSlots(count, () => 0)
@@ -36,7 +36,7 @@ describe('ingest slots', () => {
     )
   })
 
-  test('are no longer waited for after an abort', async () => {
+  test('are not waited for after an abort', async () => {
     const slots = createIngestSlots(1, () => 0)
     const first = await slots.acquire(never)
     const stop = new AbortController()

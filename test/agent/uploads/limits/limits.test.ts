@@ -8,7 +8,7 @@ function linkedActor(maxLength: number): Actor {
   return { name: 'ann', role: 'uploader', link: { id: 'lnk_1', makerTokenId: 'tok_1', kind: 'upload', endMs: 1e15, maxLength } }
 }
 
-test('the limit of an upload is the smaller of those of the store and the link', () => {
+test('the limit of an upload is the smaller of the limits of the store and the link', () => {
   expect(lengthLimit(1000, { name: 'ann', role: 'uploader', tokenId: 'tok_1' })).toBe(1000)
   expect(lengthLimit(1000, linkedActor(400))).toBe(400)
   expect(lengthLimit(1000, linkedActor(5000))).toBe(1000)

@@ -1,4 +1,4 @@
-// The set of slices behind a token's own uploads: equal to a set of digests until it is full, and of bounded size.
+// The set of slices in a token's own uploads: behaves like a set of digests until it is full, and has a bounded size.
 
 import { describe, expect, test } from 'bun:test'
 import { createFingerprintSet } from '../../../../agent/uploads/record/fingerprint-set.ts'
@@ -11,7 +11,7 @@ function digestsOf(seed: number, count: number): Uint8Array[] {
 }
 
 describe('createFingerprintSet', () => {
-  test('has what was added, once, and nothing else', () => {
+  test('contains each added digest once, and nothing else', () => {
     const [added, others] = [digestsOf(1, 20_000), digestsOf(2, 20_000)]
     const set = createFingerprintSet(100_000)
     for (const digest of [...added, ...added.slice(0, 1000)]) expect(set.add(digest)).toBe(true)
@@ -20,14 +20,14 @@ describe('createFingerprintSet', () => {
     expect(others.some((digest) => set.has(digest))).toBe(false)
   })
 
-  test('takes nothing more when it is full, and keeps what it has', () => {
+  test('accepts nothing more when it is full, and keeps its content', () => {
     const set = createFingerprintSet(100)
     const digests = digestsOf(3, 200)
     expect(digests.map((digest) => set.add(digest)).filter(Boolean)).toHaveLength(100)
     expect(digests.map((digest) => set.has(digest)).filter(Boolean)).toHaveLength(100)
   })
 
-  test('of one owner takes a quarter of the memory for all at most', () => {
+  test('of one owner uses at most a quarter of the total memory', () => {
     const set = createFingerprintSet(OWN_SLICES_MAX)
     const digest = new Uint8Array(32)
     const view = new DataView(digest.buffer)

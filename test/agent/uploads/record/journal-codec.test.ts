@@ -1,4 +1,4 @@
-// Bytes of the journal: round trips, and that no change goes unseen.
+// The encoding of the journal: round trips, and detection of every change.
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
@@ -41,7 +41,7 @@ describe('a record', () => {
     )
   })
 
-  test('is invalid with any bit changed, and after another record than its own', () => {
+  test('is invalid with any bit changed, and after a record other than its predecessor', () => {
     fc.assert(
       fc.property(record, seed, fc.nat(), seed, (written, check, bit, other) => {
         const { bytes } = encodeRecord(written, check)
@@ -55,7 +55,7 @@ describe('a record', () => {
 })
 
 describe('a header', () => {
-  test('gives its check, and nothing with any bit changed', () => {
+  test('returns its check, and undefined with any bit changed', () => {
     fc.assert(
       fc.property(seed, fc.nat({ max: 255 }), (salt, bit) => {
         const { bytes, check } = encodeJournalHeader(salt)
@@ -68,7 +68,7 @@ describe('a header', () => {
 })
 
 describe('packed entries', () => {
-  test('are unpacked as they were', () => {
+  test('are unpacked unchanged', () => {
     fc.assert(
       fc.property(fc.array(entry), fc.array(entry), (a, b) => {
         const packed = joinEntries([packEntries(a), packEntries(b)])
@@ -80,7 +80,7 @@ describe('packed entries', () => {
     )
   })
 
-  test('hold a run of zeros longer than 32 bits as several', () => {
+  test('split a run of zeros longer than 32 bits', () => {
     const packed = packEntries([{ length: 5 * 2 ** 32 + 7, digest: null }])
     expect(packedLength(packed)).toBe(5 * 2 ** 32 + 7)
     expect([...unpackEntries(packed)].every(({ digest: name }) => name === null)).toBe(true)

@@ -1,4 +1,4 @@
-// The journal against a model: appends, cuts at every byte, disks that fail, compaction.
+// The journal against a model: appends, truncation at every byte, disk failures, compaction.
 
 import { describe, expect, test } from 'bun:test'
 import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises'
@@ -17,7 +17,7 @@ import { createRandom } from '../../../support/properties.ts'
 const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length))
 const deps: JournalDeps = { disk: createDisk(), random }
 
-/** What a journal should hold: lengths of entries, each with a digest of its number, and a tail. */
+/** The expected content of a journal: lengths of entries, each with a digest of its number, and a tail. */
 interface Model {
   readonly lengths: readonly number[]
   readonly tail: Uint8Array
@@ -50,7 +50,7 @@ async function expectModel(journal: Journal, model: Model): Promise<void> {
 }
 
 describe('a journal', () => {
-  test('whose folder could not be synced is durable by name once it was loaded', async () => {
+  test('whose folder could not be synced is synced when it is loaded', async () => {
     for (let seed = 1; seed <= 8; seed++) {
       await using folder = await createTemporaryFolder()
       const disk = await createFaultyDisk(folder.path)
@@ -68,7 +68,7 @@ describe('a journal', () => {
     }
   })
 
-  test('holds what was appended, also when it is opened again', async () => {
+  test('has what was appended, also when it is reopened', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
         await using folder = await createTemporaryFolder()
@@ -91,7 +91,7 @@ describe('a journal', () => {
     )
   })
 
-  test('cut anywhere holds a state that was committed, and takes appends again', async () => {
+  test('truncated anywhere has a committed state and accepts appends', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('journal')
     const steps: Step[] = [
@@ -124,7 +124,7 @@ describe('a journal', () => {
     }
   })
 
-  test('takes nothing that follows its last record for one, not even a record of an earlier append', async () => {
+  test('ignores bytes after its last record, even a record of an earlier append', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('journal')
     const journal = await Journal.load(deps, path)
@@ -146,7 +146,7 @@ describe('a journal', () => {
     await expectModel(loaded, other)
   })
 
-  test('whose n-th disk operation fails holds what was acknowledged, or one append more', async () => {
+  test('whose n-th disk operation fails has what was acknowledged, or one append more', async () => {
     const steps: Step[] = [
       { cut: 0, more: random(100) },
       { cut: 2, more: random(50) },
@@ -181,7 +181,7 @@ describe('a journal', () => {
     }
   })
 
-  test('is written anew when most of it is superseded, and stays small under a slow client', async () => {
+  test('is rewritten when most of it is superseded, and stays small with a slow client', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('journal')
     let journal = await Journal.load(deps, path)
@@ -204,12 +204,12 @@ describe('a journal', () => {
     await expectModel(journal, model)
   })
 
-  test('tells when bytes came last, also when it is written anew for an append without bytes', async () => {
+  test('returns when the last bytes arrived, also after it was rewritten for an append without bytes', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('journal')
     let journal = await Journal.load(deps, path)
     const entry = (): PackedEntries => packEntries([{ length: 4096, digest: random(32) }])
-    // A tail this long leaves the file as long as it may be before it is written anew.
+    // A tail of this length makes the file as long as it can be before it is rewritten.
     await journal.append({ entries: entry(), tail: random(RECORD_TAIL_MAX), timeMs: 1000 })
     const tailBytes = journal.length + RECORD_HEADER_BYTES + ENTRY_BYTES - COMPACT_SLACK_BYTES - 2 * 2 * ENTRY_BYTES
     const tail = random(tailBytes)
@@ -226,7 +226,7 @@ describe('a journal', () => {
     }
   })
 
-  test('longer than a window is read whole', async () => {
+  test('longer than a window is read completely', async () => {
     await using folder = await createTemporaryFolder()
     const journal = await Journal.load(deps, folder.file('journal'))
     const model: Model = { lengths: Array<number>(150_000).fill(4096), tail: random(200_000) }
@@ -236,7 +236,7 @@ describe('a journal', () => {
     await expectModel(await Journal.load(deps, folder.file('journal')), model)
   })
 
-  test('has no entries when it is removed just before it is read', async () => {
+  test('has no entries when it is removed before it is read', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('journal')
     const journal = await Journal.load(deps, path)

@@ -6,19 +6,19 @@ import { describeUpload, parseMetadata } from '../../../../agent/uploads/record/
 const text = (values: Map<string, Uint8Array>) => Object.fromEntries([...values].map(([key, bytes]) => [key, Buffer.from(bytes).toString('latin1')]))
 
 describe('the header', () => {
-  test('has keys with values in Base64, with or without padding, and keys without one', () => {
+  test('has keys with values in Base64, with or without padding, and keys without a value', () => {
     expect(text(parseMetadata('name ZGlzaw==,os bGludXg, empty ,alone'))).toEqual({ name: 'disk', os: 'linux', empty: '', alone: '' })
     expect(parseMetadata('')).toEqual(new Map())
     expect(parseMetadata('  ')).toEqual(new Map())
   })
 
-  test('has 12,288 characters at most', () => {
+  test('has at most 12,288 characters', () => {
     const key = 'k'.repeat(12_288)
     expect(parseMetadata(key).size).toBe(1)
     expect(() => parseMetadata(`${key}k`)).toThrow('Upload-Metadata has 12289 characters; the limit is 12288.')
   })
 
-  test('has 64 keys at most', () => {
+  test('has at most 64 keys', () => {
     const keys = Array.from({ length: 64 }, (_, i) => `k${i}`)
     expect(parseMetadata(keys.join(',')).size).toBe(64)
     expect(() => parseMetadata([...keys, 'more'].join(','))).toThrow('more than 64 keys')
@@ -52,7 +52,7 @@ describe('the image', () => {
     expect(describeImage(values as Record<string, string>, fixed).draft.name).toBe(name)
   })
 
-  test('has the members that are known, and no others', () => {
+  test('has the known members and no others', () => {
     const { draft, filename, device } = describeImage({
       name: 'a',
       os: 'linux',
@@ -70,7 +70,7 @@ describe('the image', () => {
     expect(describeImage({})).toMatchObject({ filename: null, device: null })
   })
 
-  test('names the key that is wrong', () => {
+  test('is refused with the name of the invalid key', () => {
     expect(() => describeImage({ cloudInit: 'yes' })).toThrow('cloudInit')
     expect(() => describeImage({ kind: 'floppy' })).toThrow('kind')
     expect(() => describeUpload(new Map([['os', Uint8Array.of(0xff)]]), 'upl_1')).toThrow('the value of os is not UTF-8')
