@@ -1,0 +1,127 @@
+// Cleaning a pack: damage is never copied, and a pack stays when it may have the only copy of something.
+
+import { expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
+import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
+import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
+import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { contentOf, createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome } from '../../../support/images/slice-model.ts'
+import type { ModelImage, SliceModel } from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+
+const PACK_BYTES = 100_000
+
+interface Scene extends AsyncDisposable {
+  readonly store: OpenSliceStore
+  readonly model: SliceModel
+  /** An image whose slices are in the pack that the next gc rewrites. */
+  readonly kept: ModelImage
+  /** Path of that pack. */
+  readonly pack: string
+  /** Rows of the slices of `kept`, in its order. */
+  readonly rows: readonly PackRow[]
+}
+
+/** A store with a sealed pack of which less than half is live. */
+async function makeScene(disk: Disk = createDisk()): Promise<Scene> {
+  const folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  const store = await openStore({ folder: folder.path, roots: [model], packSealBytes: PACK_BYTES, disk })
+  const kept = await model.add(store, 'kept', contentOf([{ kind: 'text', length: 60_000, seed: 1 }]))
+  await model.add(store, 'dropped', contentOf([{ kind: 'noise', length: PACK_BYTES, seed: 2 }]))
+  model.remove('dropped')
+  const [pack = ''] = await filesBelow(folder.file('mount', 'packs'), '.pack')
+  await using file = await createDisk().openRead(pack)
+  const { rows, sealed } = await readPack(file)
+  expect(sealed).toBe(true)
+  const names = digestsOf(kept.manifest)
+  return {
+    store,
+    model,
+    kept,
+    pack,
+    rows: names.map((name) => rows.find(({ digest }) => Buffer.from(digest).toString('hex') === name) ?? missing(name)),
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]()
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function missing(name: string): PackRow {
+  throw new Error(`the pack does not have ${name}`)
+}
+
+test('moves intact slices, and quarantines a damaged one instead of copying it', async () => {
+  await using scene = await makeScene()
+  const { store, model, kept, pack, rows } = scene
+  const [row = missing('a row')] = rows.slice(2)
+  await damage(pack, row.offset + RECORD_HEADER_BYTES + 10)
+  expect(await store.gc({ dryRun: false })).toMatchObject({ packsRewritten: 1 })
+  expect(store.quarantined()).toMatchObject([{ digest: `sha256:${Buffer.from(row.digest).toString('hex')}`, offset: row.offset }])
+  expect(existsSync(pack)).toBe(false)
+  // The slice can be stored again, which repairs the image.
+  expect(store.missing(rows.map(({ digest }) => digest))).toEqual([2])
+  expect(await readOutcome(store, kept)).toBe('unreadable')
+  await model.add(store, 'again', kept.bytes)
+  expect(await readOutcome(store, kept)).toBe('whole')
+  expect(await store.scrub({ bytesPerSecond: Infinity })).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
+})
+
+test('leaves a slice quarantined that is found damaged while its record is moved', async () => {
+  let duringMove: (() => Promise<unknown>) | undefined
+  const disk = createDisk()
+  const watched: Disk = {
+    ...disk,
+    async openWrite(path, mode): Promise<DiskFile> {
+      const file = await disk.openWrite(path, mode)
+      return {
+        ...file,
+        async sync() {
+          await file.sync()
+          await duringMove?.()
+        },
+      }
+    },
+  }
+  await using scene = await makeScene(watched)
+  const { store, model, kept, pack, rows } = scene
+  const [row = missing('a row')] = rows.slice(2)
+  // The checksum of the record matches, but its bytes are not those of the slice: only decompressing them shows that.
+  await using file = await disk.openWrite(pack, 'existing')
+  const record = Buffer.alloc(RECORD_HEADER_BYTES + row.storedLength, 0x55)
+  const { digest, length, storedLength } = row
+  writeRecordHeader(record, 0, { digest, codec: 1, length, storedLength, checksum: checksumOf(record.subarray(RECORD_HEADER_BYTES)) })
+  await file.write([record], row.offset)
+  const outcomes: string[] = []
+  duringMove = async () => outcomes.push(await readOutcome(store, kept))
+  await store.gc({ dryRun: false })
+  duringMove = undefined
+  expect(outcomes.length).toBeGreaterThan(0)
+  expect(new Set(outcomes)).toEqual(new Set(['unreadable']))
+  expect(store.quarantined()).toHaveLength(1)
+  // The copy of the damaged record is not used: the slice counts as missing until it is stored again.
+  expect(store.missing(rows.map((one) => one.digest))).toEqual([2])
+  await model.add(store, 'again', kept.bytes)
+  expect(await readOutcome(store, kept)).toBe('whole')
+})
+
+test('does not remove a pack that shows fewer live bytes than the index has in it', async () => {
+  await using scene = await makeScene()
+  const { store, kept, pack, rows } = scene
+  const [row = missing('a row')] = rows.slice(2)
+  // Neither the table nor the header of a live record can be read any more.
+  await damage(pack, Bun.file(pack).size - 10)
+  await damage(pack, row.offset + 30)
+  expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 0 })
+  expect(existsSync(pack)).toBe(true)
+  // The other slices were moved to another pack, where they can be read.
+  expect(store.missing(rows.map(({ digest }) => digest))).toEqual([])
+  const at = kept.manifest.offsetAt(3)
+  const read: Uint8Array[] = []
+  for await (const piece of store.read(kept.manifest, at, kept.bytes.length)) read.push(Buffer.from(piece))
+  expect(Buffer.concat(read).equals(kept.bytes.subarray(at))).toBe(true)
+})
