@@ -34,8 +34,11 @@ export interface FaultyDisk extends Disk {
   plan(plan: FaultPlan | undefined): void
   /** Ends a lasting fault. */
   clearFault(): void
-  /** Simulates a power cut: keeps a random part of the data that is not on stable storage. Every operation throws until `revive`. */
-  losePower(random: Random): Promise<void>
+  /**
+   * Simulates a power cut. Of the data that is not on stable storage, the part `kept` (0 to 1) is kept at random; by default the part is random
+   * too. Every operation throws until `revive`.
+   */
+  losePower(random: Random, kept?: number): Promise<void>
   /** Restarts the machine or the process. */
   revive(): void
 }
@@ -204,9 +207,8 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       isDead = false
       plan = undefined
     },
-    async losePower(random) {
+    async losePower(random, kept = random.pick([0, 0.5, 1])) {
       isDead = true
-      const kept = random.pick([0, 0.5, 1])
       for (const change of names) if (!change.isDurable && random.chance(kept)) change.apply()
       names = []
       for (const name of await readdir(root)) await rm(join(root, name), { recursive: true })
