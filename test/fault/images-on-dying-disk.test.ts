@@ -2,69 +2,15 @@
 // start finds everything that was acknowledged, and no image that was removed.
 
 import { expect, test } from 'bun:test'
-import { systemClock } from '../../agent/system/clock.ts'
 import { createDisk } from '../../agent/system/disk.ts'
-import { newId } from '../../protocol/ids.ts'
 import { createFailingDisk } from '../support/machine/failing-disk.ts'
 import type { FailingDisk } from '../support/machine/failing-disk.ts'
-import { openImageStore, seededBytes } from '../support/images/image-store.ts'
-import type { ImageStore } from '../support/images/image-store.ts'
+import { openImageStore } from '../support/images/image-store.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
-import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { HURRIED, live, RETENTION, verify } from './image-life.ts'
+import type { Expected } from './image-life.ts'
 
-/** A clock under which retries follow at once. */
-const HURRIED = { ...systemClock, sleep: async () => {} }
-const RETENTION = { deletion: 'delayed', retentionMs: 0 } as const
-const BYTES = [seededBytes(300_000, 1), seededBytes(200_000, 2), seededBytes(100_000, 3)] as const
-const IDS = BYTES.map((_bytes, i) => newId('img', i))
-
-/** What was acknowledged: the states in which each image may be found. */
-type Expected = Map<string, { readonly statuses: readonly string[]; readonly name?: string }>
-
-/** Performs every operation on images and records in `expected` what was acknowledged. Throws at the first failure. */
-async function live(store: ImageStore, expected: Expected): Promise<void> {
-  const [one = '', two = '', three = ''] = IDS
-  const alive = ['creating', 'available']
-  for (const [i, id] of IDS.entries()) {
-    const bytes = BYTES[i]
-    if (!bytes) continue
-    await store.publish(bytes, { name: `image ${i}` }, id)
-    expected.set(id, { statuses: alive, name: `image ${i}` })
-  }
-  await store.catalogue.settled()
-  expected.set(one, { statuses: alive })
-  await store.catalogue.patch(one, { name: 'renamed' }, 'test')
-  expected.set(one, { statuses: alive, name: 'renamed' })
-  expected.set(two, { statuses: [...alive, 'deleted'] })
-  await store.catalogue.delete(two, 'test')
-  expected.set(two, { statuses: ['deleted'] })
-  await store.catalogue.delete(three, 'test')
-  expected.set(three, { statuses: ['deleted', ...alive] })
-  await store.catalogue.restore(three, 'test')
-  expected.set(three, { statuses: alive })
-  expected.set(two, { statuses: ['deleted', 'deleting', 'gone'] })
-  if ((await store.catalogue.prune({ dryRun: false })).purged.length > 0) expected.set(two, { statuses: ['gone'] })
-  await store.slices.gc({ dryRun: false })
-}
-
-async function verify(folder: TemporaryFolder, expected: Expected, at: string): Promise<void> {
-  await using store = await openImageStore(folder, { retention: RETENTION })
-  await store.catalogue.settled()
-  await store.slices.gc({ dryRun: false })
-  for (const [i, id] of IDS.entries()) {
-    const rule = expected.get(id)
-    const image = store.catalogue.find(id)
-    if (!rule) continue
-    expect([at, rule.statuses]).toEqual([at, expect.arrayContaining([image?.status ?? 'gone'])])
-    if (!image || image.status === 'deleted') continue
-    expect([at, image.status]).toEqual([at, 'available'])
-    if (rule.name !== undefined) expect([at, image.name]).toEqual([at, rule.name])
-    expect([at, (await store.read(id)).equals(Buffer.from(BYTES[i] ?? []))]).toEqual([at, true])
-  }
-  expect([at, (await store.slices.scrub({ bytesPerSecond: 1e12 })).missing]).toEqual([at, []])
-}
-
-/** Performs the operations on a disk that dies, then starts on a working disk and verifies. Returns whether all operations were performed. */
+/** Runs one series of operations on a disk that dies, then starts again on an intact one. Returns whether the series was completed. */
 async function dieAndVerify(at: string, arm: (disk: FailingDisk) => { crashPoint?: (name: string) => void }): Promise<boolean> {
   await using folder = await createTemporaryFolder()
   const disk = createFailingDisk(createDisk())

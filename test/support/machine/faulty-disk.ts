@@ -45,7 +45,7 @@ export interface FaultyDisk extends Disk {
 
 interface FileNode {
   readonly kind: 'file'
-  durable: Buffer
+  readonly durable: DurableBytes
   /** Changes since the last sync, in order. */
   pending: Change[]
 }
@@ -166,7 +166,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
         const taken = pending.length
         const fault = step(true)
         if (fault === undefined || fault === 'late') {
-          for (const change of pending.slice(0, taken)) node.durable = applied(node.durable, change)
+          for (const change of pending.slice(0, taken)) node.durable.apply(change)
           node.pending = node.pending.slice(taken)
         } else if (!isDead) {
           // A failed fsync marks the pages clean: they remain in the cache, but a later fsync does not write them.
@@ -224,7 +224,7 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       return opened(path, mode === 'create', async () => {
         const file = await real.openWrite(path, mode)
         if (mode === 'create') {
-          const node: FileNode = { kind: 'file', durable: Buffer.alloc(0), pending: [] }
+          const node: FileNode = { kind: 'file', durable: new DurableBytes(), pending: [] }
           const folder = folderOf(path)
           changeNames([folder], (view) => void folder[view].set(basename(path), node))
         }
@@ -342,7 +342,7 @@ async function readTree(path: string): Promise<FolderNode> {
   const entries = new Map<string, Node>()
   for (const entry of await readdir(path, { withFileTypes: true })) {
     const below = join(path, entry.name)
-    entries.set(entry.name, entry.isDirectory() ? await readTree(below) : { kind: 'file', durable: await readFile(below), pending: [] })
+    entries.set(entry.name, entry.isDirectory() ? await readTree(below) : { kind: 'file', durable: new DurableBytes(await readFile(below)), pending: [] })
   }
   return { kind: 'folder', entries, durable: new Map(entries) }
 }
@@ -357,9 +357,9 @@ async function settle(folder: FolderNode, path: string, random: Random, kept: nu
       await mkdir(below)
       await settle(node, below, random, kept)
     } else {
-      for (const change of node.pending) for (const part of partsOf(change, random, kept)) node.durable = applied(node.durable, part)
+      for (const change of node.pending) for (const part of partsOf(change, random, kept)) node.durable.apply(part)
       node.pending = []
-      await writeFile(below, node.durable)
+      await writeFile(below, node.durable.bytes)
     }
   }
 }
@@ -374,13 +374,40 @@ function partsOf(change: Change, random: Random, kept: number): Change[] {
   return parts
 }
 
-function applied(content: Buffer, change: Change): Buffer {
-  if (change.kind === 'truncate') return Buffer.concat([content.subarray(0, change.length), Buffer.alloc(Math.max(0, change.length - content.length))])
-  const grown =
-    change.at + change.bytes.length > content.length ? Buffer.concat([content, Buffer.alloc(change.at + change.bytes.length - content.length)]) : content
-  const copy = grown === content ? Buffer.from(content) : grown
-  copy.set(change.bytes, change.at)
-  return copy
+/** The bytes of a file on stable storage. Grows in place: a long pack is synced hundreds of times. */
+class DurableBytes {
+  #buffer: Buffer
+  #length: number
+
+  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+    this.#buffer = Buffer.from(bytes)
+    this.#length = bytes.byteLength
+  }
+
+  get bytes(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length)
+  }
+
+  apply(change: Change): void {
+    if (change.kind === 'truncate') {
+      this.#resize(change.length)
+      return
+    }
+    if (change.at + change.bytes.length > this.#length) this.#resize(change.at + change.bytes.length)
+    this.#buffer.set(change.bytes, change.at)
+  }
+
+  /** Cuts the bytes, or fills up with zeros. */
+  #resize(length: number): void {
+    if (length > this.#buffer.length) {
+      const grown = Buffer.alloc(Math.max(length, 2 * this.#buffer.length))
+      grown.set(this.bytes)
+      this.#buffer = grown
+    } else if (length > this.#length) {
+      this.#buffer.fill(0, this.#length, length)
+    }
+    this.#length = length
+  }
 }
 
 function systemError(code: string, path: string): Error {
