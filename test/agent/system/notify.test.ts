@@ -1,6 +1,7 @@
 // sd_notify with real datagram sockets, which a Python process opens because neither Bun nor Node has them.
 
 import { describe, expect, test } from 'bun:test'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { createNotifier, socketAddress } from '../../../agent/system/notify.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
@@ -33,6 +34,23 @@ async function receive(path: string) {
   }
   expect(await nextLine()).toBe('bound')
   return { nextLine, [Symbol.dispose]: () => child.kill() }
+}
+
+/** Returns the sockets that this process has open. */
+function openSockets(): string[] {
+  return readdirSync('/proc/self/fd')
+    .flatMap((descriptor) => linkOf(`/proc/self/fd/${descriptor}`))
+    .filter((target) => target.startsWith('socket:'))
+    .toSorted()
+}
+
+/** Returns the target of a link; none when it has just been closed, like that of the listing itself. */
+function linkOf(path: string): string[] {
+  try {
+    return [readlinkSync(path)]
+  } catch {
+    return []
+  }
 }
 
 const pythonTest = requireTool('python3', 'python3')
@@ -71,10 +89,27 @@ describe('notify', () => {
     expect(await receiver.nextLine()).toBe('STATUS=last')
   })
 
-  test('does nothing without a socket', () => {
-    using notifier = createNotifier({ clock: createManualClock(), log: createMemoryLog(), socket: undefined, watchdogMs: undefined })
+  test.each([undefined, ''])('sends nothing, opens no socket and logs nothing when NOTIFY_SOCKET is %p', (socket) => {
+    const clock = createManualClock()
+    const log = createMemoryLog()
+    const before = openSockets()
+    using notifier = createNotifier({ clock, log, socket, watchdogMs: 10_000 })
     notifier.ready('serving')
+    notifier.status('still serving')
+    notifier.reloading()
+    notifier.startWatchdog(() => true)
+    clock.advance(20_000)
     notifier.stopping('done')
+    expect(openSockets()).toEqual(before)
+    expect(log.lines).toEqual([])
+  })
+
+  test('opens one socket when there is one to send to', async () => {
+    await using folder = await createTemporaryFolder()
+    const before = openSockets()
+    using notifier = createNotifier({ clock: createManualClock(), log: createMemoryLog(), socket: folder.file('nobody'), watchdogMs: undefined })
+    notifier.ready('serving')
+    expect(openSockets().length).toBe(before.length + 1)
   })
 
   test('warns once when no process listens', async () => {

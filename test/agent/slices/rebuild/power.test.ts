@@ -2,12 +2,19 @@
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import { writePackFooter } from '../../../../agent/slices/packs/pack-footer.ts'
-import { encodePackHeader, PACK_HEADER_BYTES } from '../../../../agent/slices/packs/pack-format.ts'
+import { encodePackHeader, PACK_HEADER_BYTES, packPath } from '../../../../agent/slices/packs/pack-format.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import { readSealed } from '../../../../agent/slices/packs/pack-scan.ts'
 import { checksumOf, RECORD_HEADER_BYTES, readRecordHeader, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import { openQuarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
+import { recoverIndex } from '../../../../agent/slices/rebuild/recover.ts'
+import { PackWriter } from '../../../../agent/slices/write/pack-writer.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import type { FaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -102,5 +109,29 @@ describe('a start after a process died', () => {
     }
     expect(deaths).toBeGreaterThan(5)
     expect(found).toBeGreaterThan(5)
+  })
+
+  test('makes the names of folders durable that the process had just created', async () => {
+    await using folder = await createTemporaryFolder()
+    const packs = folder.file('mount', 'packs')
+    await mkdir(packs, { recursive: true })
+    const disk = await createFaultyDisk(folder.file('mount'))
+    const name = 'aa'.repeat(16)
+    // The process dies before the folder of its first pack is durable.
+    disk.plan({ at: 3, fault: 'kill' })
+    await expect(disk.makeFolder(join(packs, 'aa'))).rejects.toThrow('EIO')
+    disk.revive()
+    expect(await disk.list(packs)).toEqual(['aa'])
+
+    const log = createMemoryLog()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const quarantine = await openQuarantine({ disk, clock: systemClock, log, folder: folder.file('mount', 'quarantine'), index })
+    await recoverIndex({ disk, log, folder: packs, index, quarantine, sealBytes: 1_000_000 })
+    // The first pack of the next process is in the same folder.
+    await using writer = new PackWriter({ disk, log, folder: packs, index, crashPoint: () => {}, newName: () => name, sealBytes: 1_000_000 })
+    await writer.append([Buffer.alloc(100)], [{ digest: new Uint8Array(32).fill(1), offset: 0, length: 36, storedLength: 36 }])
+    await writer.sync()
+    await disk.losePower(createRandom(1), NOTHING)
+    expect(await filesBelow(packs, '.pack')).toEqual([join(packs, packPath(name))])
   })
 })
