@@ -1,4 +1,4 @@
-// The real table of routes, over a store of its own in a temporary folder: what it lets in would do what it asks for.
+// The real table of routes with a real store in a temporary folder, so that a request that passes the access check has its effect.
 
 import type { Hono } from 'hono'
 import { createRuntime, openFoundation } from '../../../agent/commands/foundation.ts'

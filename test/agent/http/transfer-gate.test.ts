@@ -1,4 +1,4 @@
-// Turns of transfers: how many at once, who is next, and when a turn ends.
+// Turns of transfers: their number, their order, and when a turn ends.
 
 import { describe, expect, test } from 'bun:test'
 import { createTransferGate, IDLE_MS, TURN_BYTES } from '../../../agent/http/transfer-gate.ts'

@@ -1,4 +1,4 @@
-// The whole table of routes of a real agent over real sockets: what each wants, and what only a server shows.
+// All routes of a real agent over real sockets: the role that each requires, and behaviour that only a server has.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { connect } from 'node:net'
@@ -29,7 +29,7 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-/** Every method and path of the agent, except OPTIONS, which is open to everyone; `role` is the one that the document names. */
+/** Every method and path of the agent, except OPTIONS, which is open to everyone; `role` is from the OpenAPI document. */
 function operations(): { method: string; pattern: string; role: string }[] {
   return Object.entries(document.paths)
     .flatMap(([pattern, methods]) =>
@@ -42,7 +42,7 @@ function operations(): { method: string; pattern: string; role: string }[] {
     .filter(({ method }) => method !== 'OPTIONS')
 }
 
-/** Sends bytes as they are and gives everything that comes back until the peer closes, or until as many answers as asked. */
+/** Sends bytes and returns everything received until the peer closes, or until the requested number of answers. */
 function sendRaw(text: string, answers = 1): Promise<string> {
   const { hostname, port } = new URL(agent.url)
   return new Promise((resolve, reject) => {
@@ -66,7 +66,7 @@ describe('access', () => {
         callers.includes('nobody') ? 'public' : TABLE_ROLES.find((role) => callers.includes(role)),
       ]),
     )
-    // The document lists HEAD only where it differs from GET.
+    // The document lists HEAD only if it differs from GET.
     const isListed = ([line]: (string | undefined)[]): boolean => line?.startsWith('HEAD ') !== true || documented[line] !== undefined
     expect(documented).toEqual(Object.fromEntries(written.filter(isListed)))
   })
@@ -138,7 +138,7 @@ describe('the server', () => {
     const first = `POST /v1/tokens HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`
     const answers = await sendRaw(`${first}GET /v1/health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`, 2)
     expect(answers).toMatch(/^HTTP\/1\.1 401 /)
-    // Either the second one is answered, or the connection is closed: never is a body taken for a request.
+    // Either the second request is answered, or the connection is closed. A body is never parsed as a request.
     expect(answers.match(/HTTP\/1\.1 (\d{3})/g)?.slice(1) ?? []).toEqual(answers.includes('200 OK') ? ['HTTP/1.1 200'] : [])
   })
 

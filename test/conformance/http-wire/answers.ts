@@ -7,7 +7,7 @@ export interface RawAnswer {
   readonly body: string
 }
 
-/** All answers that are complete; a HEAD is recognised by its request id "sentinel" and by an answer that follows at once. */
+/** Returns all complete answers. Recognises an answer to HEAD by its request id "sentinel" and by an answer that follows immediately. */
 export function readAnswers(text: string): RawAnswer[] {
   const answers: RawAnswer[] = []
   for (let at = 0; at < text.length;) {
@@ -26,7 +26,7 @@ export function readAnswers(text: string): RawAnswer[] {
   return answers
 }
 
-/** Where the body ends; undefined while it is not whole. */
+/** Returns the end of the body; undefined while it is incomplete. */
 function bodyEnd(text: string, start: number, status: number, headers: readonly string[]): number | undefined {
   const isBodiless = status < 200 || status === 204 || status === 304
   if (isBodiless || headers.includes('x-request-id: sentinel') || text.startsWith('HTTP/1.1 ', start)) return start

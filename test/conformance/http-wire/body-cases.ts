@@ -77,7 +77,7 @@ export const BODY_CASES: readonly WireCase[] = [
     ['an extension that ends with LF', '3;a\nabc\r\n0\r\n\r\n'],
     ['a chunk that is longer than its size', '3\r\nabcX\r\n0\r\n\r\n'],
   ].flatMap(([name = '', body]): WireCase[] => [
-    // What came before the error is held, and the answer says how much.
+    // The bytes before the error are kept, and the answer has their offset.
     { rule: 'RFC 9112 §7.1', name, send: [`${CHUNKED}\r\n${body}${HEALTH}`], statuses: [400], closes: true, problem: 'upload-cut' },
     refused('RFC 9112 §7.1', `${name}, in JSON`, `${JSON_CHUNKED}${body}${HEALTH}`),
   ]),

@@ -1,4 +1,4 @@
-// What a wire case says: literal bytes, and what a server that keeps to the RFC answers.
+// The type of a wire case: literal bytes, and the answers that the RFC requires.
 
 export interface WireCase {
   /** The rule, `RFC 9112 §3.2`. */

@@ -11,7 +11,7 @@ import type { HttpCase } from './case.ts'
 
 const nothing = { access: 'viewer', summary: 'for a test', answers: {} } as const
 
-/** A body that tells when it is given up. */
+/** A body that records its cancellation. */
 function trackedBody(onCancel: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(10)), cancel: onCancel })
 }
@@ -156,7 +156,7 @@ export const FRAME_CASES: HttpCase[] = [
             throw new Error('cannot read /srv/secret/path')
           },
         }),
-        // Ours never throw what is no Error; a library may.
+        // A library may throw a value that is not an Error.
         route({ ...nothing, method: 'GET', path: '/t/odd', run: () => Promise.reject('just text /srv/secret/path') }),
       ]
       await using memory = await createMemoryApp({ routes })

@@ -49,7 +49,7 @@ async function openStream(memory: MemoryApp, path: string, headers: Record<strin
   return { next, nextEvent, cancel: () => reader.cancel() }
 }
 
-/** Reads a stream to its end; gives how many blocks came. */
+/** Reads a stream to its end and returns the number of blocks. */
 async function drain(stream: { next(): Promise<string | undefined> }): Promise<number> {
   let count = 0
   while ((await stream.next()) !== undefined) count++

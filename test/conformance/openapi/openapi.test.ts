@@ -1,4 +1,4 @@
-// The OpenAPI document of a running agent, judged by tools that nobody here wrote: the recommended rules of redocly and spectral, and
+// The OpenAPI document of a running agent, checked by external tools: the recommended rules of redocly and spectral, and
 // Schemathesis, which sends requests that the document allows and forbids and compares the answers with it.
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
@@ -54,7 +54,7 @@ async function createImage(name: string): Promise<void> {
   expect(made.status).toBe(201)
 }
 
-/** Runs a program in the folder of the test; gives its exit code, and what it wrote when that is not 0. */
+/** Runs a program in the folder of the test. Returns its exit code, and its output if the code is not 0. */
 async function run(command: readonly string[], ms: number): Promise<{ code: number | string; output: string }> {
   const child = Bun.spawn([...command], {
     cwd: folder.path,

@@ -1,4 +1,4 @@
-// Images and slices over HTTP: what each route takes, gives and refuses.
+// Images and slices over HTTP: what each route accepts, returns and refuses.
 
 import { describe, expect, test } from 'bun:test'
 import { syncRoutes } from '../../../../agent/http/routes/sync.ts'
