@@ -1,5 +1,5 @@
 // Runs in a browser: fetches its orders from the page's server, sends a file with tus-js-client and with Uppy as each order
-// says, and tells how each ended. Bundled by test/support/clients/browser.ts, where orders and reports are described. No TypeScript:
+// says, and reports the results. Bundled by test/support/clients/browser.ts, where orders and reports are described. No TypeScript:
 // Uppy's types bring those of the DOM into the whole project, which are not Bun's.
 
 import Uppy from '@uppy/core'
@@ -17,7 +17,7 @@ async function sendWithUppy({ endpoint, headers, options }, content) {
   return { outcome: file ? 'done' : 'failed', url: file?.uploadURL ?? null, reason, resumed: 0 }
 }
 
-/** Sends with tus-js-client, from where an earlier upload of the same file stopped when there is one. */
+/** Sends with tus-js-client; resumes an earlier upload of the same file if there is one. */
 async function sendWithTus(order, content, abortAfter) {
   const file = new File([content], 'image.raw', { lastModified: 1 })
   const ended = Promise.withResolvers()

@@ -1,5 +1,5 @@
-// tus-js-client with any of its options, in a Node process: told what to do as JSON in its first argument, it writes one
-// line of JSON with the address and every answer.
+// tus-js-client with any of its options, in a Node process. Reads its order as JSON from its first argument, and writes one
+// line of JSON with the address and every response.
 
 import { createReadStream, statSync } from 'node:fs'
 import { Upload } from 'tus-js-client'

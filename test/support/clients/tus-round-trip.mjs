@@ -1,5 +1,5 @@
-// What the end-to-end tests of tus-js-client check of a server, for Node and for a browser: the upload is read back at its own
-// address, HEAD gives its metadata, and its address is gone once it is terminated. Run in Node, it takes the order as JSON in its first
+// The checks of a server by the end-to-end tests of tus-js-client, for Node and for a browser: the upload is read back at its own
+// address, HEAD returns its metadata, and its address is not found after termination. In Node it reads the order as JSON from its first
 // argument and writes the faults of each case as JSON.
 
 import { Upload } from 'tus-js-client'
@@ -7,12 +7,12 @@ import { Upload } from 'tus-js-client'
 const METADATA = { nonlatin: 'słońce', number: '100', filename: 'large-file.txt', filetype: 'text/plain' }
 const PAIRS = ['filename bGFyZ2UtZmlsZS50eHQ=', 'filetype dGV4dC9wbGFpbg==', 'nonlatin c8WCb8WEY2U=', 'number MTAw']
 
-/** Sends an input and checks what the server makes of it; gives a sentence for each fault. */
+/** Sends an input and checks the result on the server; returns a sentence for each fault. */
 export async function roundTrip({ endpoint, headers, input, options, expected, terminates }) {
   const faults = []
   try {
     const upload = await send(input, { endpoint, headers, metadata: METADATA, retryDelays: null, ...options })
-    // Read at once: the image may still be under inspection.
+    // Read without waiting: the image may still be inspected.
     const content = await fetch(upload.url, { headers })
     if (content.status !== 200) faults.push(`GET: ${content.status} ${await content.text()}`)
     else if (!isEqual(new Uint8Array(await content.arrayBuffer()), expected)) faults.push('GET: other bytes')

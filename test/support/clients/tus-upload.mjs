@@ -1,6 +1,6 @@
-// Uploads a file with tus-js-client, the client that most people use, in Node, the runtime that most of them use it in.
-// One argument, JSON: { endpoint, token, file, chunkSize, metadata }. Prints one JSON line for each answer of the server and
-// one at the end. Run by node, which takes no TypeScript: hence the file's kind.
+// Uploads a file with tus-js-client, the most common client, in Node, its most common runtime.
+// One argument, JSON: { endpoint, token, file, chunkSize, metadata }. Prints one JSON line for each response of the server and
+// one at the end. Node runs it, so it is not TypeScript.
 
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -12,11 +12,11 @@ const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 const upload = new Upload(createReadStream(file), {
   endpoint,
   uploadSize: (await stat(file)).size,
-  // Without a limit the client sends what is left in one request.
+  // Without a limit the client sends the rest in one request.
   ...(chunkSize === undefined ? {} : { chunkSize }),
   metadata,
   headers: { Authorization: `Bearer ${token}` },
-  // Links here come back at once: waiting longer would only make the test slower.
+  // Links in tests come back at once, so longer delays would only slow down the test.
   retryDelays: Array.from({ length: 1200 }, () => 50),
   onAfterResponse: (request, response) =>
     tell({
