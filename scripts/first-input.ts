@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream'
 
 /** Waits for the first byte and returns the input, including that byte; undefined if the input ends before. */
-export function inputWithWords(input: NodeJS.ReadStream): Promise<NodeJS.ReadableStream | undefined> {
+export function waitForInput(input: NodeJS.ReadStream): Promise<NodeJS.ReadableStream | undefined> {
   return new Promise((resolve) => {
     const settle = (first: Buffer | undefined): void => {
       input.off('data', onData)

@@ -15,7 +15,7 @@ import { systemClock } from '../bot/system/clock.ts'
 import { createLog } from '../bot/system/log.ts'
 import { startAgentChild } from './agent-child.ts'
 import type { AgentChild } from './agent-child.ts'
-import { inputWithWords } from './first-input.ts'
+import { waitForInput } from './first-input.ts'
 import { onRunnersGone } from './runners.ts'
 
 const STORE_NAME = 'local'
@@ -61,7 +61,7 @@ async function converse(config: BotConfig, agent: AgentChild, stop: AbortControl
   const stopped = new Promise<number>((resolve) => stop.signal.addEventListener('abort', () => resolve(0), { once: true }))
   const talk = async (): Promise<number> => {
     const isPerson = process.stdin.isTTY && process.stdout.isTTY
-    const input = isPerson ? process.stdin : await inputWithWords(process.stdin)
+    const input = isPerson ? process.stdin : await waitForInput(process.stdin)
     if (!input) return stopped
     using bot = openBot(config.home, { clock: systemClock })
     return await runConsole({ bot, user: config.user, words: [], input, output: process.stdout, noColor: config.noColor, signal: stop.signal })

@@ -8,7 +8,7 @@ import type { ImageStore } from '../support/images/image-store.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 /** A clock under which retries follow at once. */
-export const HURRIED = { ...systemClock, sleep: async () => {} }
+export const IMMEDIATE_CLOCK = { ...systemClock, sleep: async () => {} }
 export const RETENTION = { deletion: 'delayed', retentionMs: 0 } as const
 export const BYTES = [seededBytes(300_000, 1), seededBytes(200_000, 2), seededBytes(100_000, 3)] as const
 export const IDS = BYTES.map((_bytes, i) => newId('img', i))

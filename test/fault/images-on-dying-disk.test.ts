@@ -7,7 +7,7 @@ import { createFailingDisk } from '../support/machine/failing-disk.ts'
 import type { FailingDisk } from '../support/machine/failing-disk.ts'
 import { openImageStore } from '../support/images/image-store.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
-import { HURRIED, live, RETENTION, verify } from './image-life.ts'
+import { IMMEDIATE_CLOCK, live, RETENTION, verify } from './image-life.ts'
 import type { Expected } from './image-life.ts'
 
 /** Runs one series of operations on a disk that dies, then starts again on an intact one. Returns whether the series was completed. */
@@ -17,7 +17,7 @@ async function dieAndVerify(at: string, arm: (disk: FailingDisk) => { crashPoint
   const expected: Expected = new Map()
   let isWhole = false
   {
-    await using store = await openImageStore(folder, { disk, clock: HURRIED, retention: RETENTION, crashPoint: (name) => hooks.crashPoint?.(name) })
+    await using store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK, retention: RETENTION, crashPoint: (name) => hooks.crashPoint?.(name) })
     const hooks = arm(disk)
     await live(store, expected).then(
       () => {

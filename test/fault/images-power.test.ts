@@ -8,7 +8,7 @@ import { openImageStore } from '../support/images/image-store.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { createRandom, runSeed } from '../support/properties.ts'
-import { BYTES, HURRIED, IDS, live, RETENTION, verify } from './image-life.ts'
+import { BYTES, IMMEDIATE_CLOCK, IDS, live, RETENTION, verify } from './image-life.ts'
 import type { Expected } from './image-life.ts'
 
 const NOTHING = 0
@@ -28,7 +28,7 @@ async function liveAndLosePower(
   lose: (acknowledged: number) => Promise<boolean>,
 ): Promise<number> {
   let acknowledged = 0
-  const store = await openImageStore(folder, { disk, clock: HURRIED, retention: RETENTION })
+  const store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK, retention: RETENTION })
   try {
     let losing: Promise<boolean> = Promise.resolve(false)
     await live(store, expected, () => {
@@ -83,7 +83,7 @@ test('an image that is published after a process died on it is there after a los
     await using folder = await createTemporaryFolder()
     const disk = await openFaulty(folder)
     {
-      await using store = await openImageStore(folder, { disk, clock: HURRIED })
+      await using store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK })
       disk.plan({ at, fault: 'kill' })
       await store.publish(CONTENT, {}, ID).catch(() => {})
       await store.catalogue.settled()
@@ -93,7 +93,7 @@ test('an image that is published after a process died on it is there after a los
     disk.revive()
     {
       // Another process publishes it again, as recovery of uploads does, and then the power fails.
-      await using store = await openImageStore(folder, { disk, clock: HURRIED })
+      await using store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK })
       await store.publish(CONTENT, {}, ID)
       await disk.losePower(createRandom(at), NOTHING)
     }

@@ -19,17 +19,17 @@ import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 
 /** A clock under which retries follow at once. */
-const HURRIED = { ...systemClock, sleep: async () => {} }
+const IMMEDIATE_CLOCK = { ...systemClock, sleep: async () => {} }
 
 /** Makes one attempt with a target of its own, which is closed at the end. */
 async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: string, look: (store: ImageStore, task: Task) => Promise<void>): Promise<void> {
-  await using store = await openImageStore(folder, { disk, clock: HURRIED, roots: [{ list: () => sync.roots.list() }] })
+  await using store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK, roots: [{ list: () => sync.roots.list() }] })
   const { mount, catalogue, slices, log } = store
   const tasks = createMemoryTasks(systemClock)
   const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
   const network = createPeerNetwork([], resolveName)
   const storeId = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
-  const sync = await createSync({ disk, clock: HURRIED, log, mount, storeId, images: catalogue, slices, space, tasks, crashPoint: () => {}, network })
+  const sync = await createSync({ disk, clock: IMMEDIATE_CLOCK, log, mount, storeId, images: catalogue, slices, space, tasks, crashPoint: () => {}, network })
   const task = await sync.start({ source: { url, token: 'viewer' }, images: [id] }, 'test')
   await look(store, await tasks.ended(task.id))
 }

@@ -8,7 +8,7 @@ import type { FaultyDisk } from '../support/machine/faulty-disk.ts'
 import { openImageStore, seededBytes } from '../support/images/image-store.ts'
 import type { ImageStore } from '../support/images/image-store.ts'
 import { serveImages } from '../support/agents/image-server.ts'
-import { HURRIED, openSyncTarget } from '../support/agents/sync-target.ts'
+import { IMMEDIATE_CLOCK, openSyncTarget } from '../support/agents/sync-target.ts'
 import type { SyncTarget } from '../support/agents/sync-target.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
@@ -36,7 +36,7 @@ async function openFaulty(folder: TemporaryFolder): Promise<FaultyDisk> {
 }
 
 const openTarget = (folder: TemporaryFolder, disk: FaultyDisk, crashPoint: (name: string) => void = () => {}): Promise<SyncTarget> =>
-  openSyncTarget(folder, { crashPoint, clock: HURRIED }, { disk, clock: HURRIED })
+  openSyncTarget(folder, { crashPoint, clock: IMMEDIATE_CLOCK }, { disk, clock: IMMEDIATE_CLOCK })
 
 /** Copies the image until it ends, or the disk dies. */
 async function pullOnce(folder: TemporaryFolder, disk: FaultyDisk, crashPoint?: (name: string) => void): Promise<Task | undefined> {

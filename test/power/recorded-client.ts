@@ -34,10 +34,10 @@ export interface RecordedClient {
   describeStore(text: string): Promise<void>
   startCleanup(): Promise<void>
   startScrub(): Promise<void>
-  /** Copies an image of another store. It counts as acknowledged when `look` sees the end of the task. */
+  /** Copies an image of another store. It counts as acknowledged when `checkEnded` sees the end of the task. */
   sync(source: { readonly url: string; readonly token: string }, id: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
   /** Checks whether a task has ended. Throws PromiseBroken when it failed. */
-  look(task: TaskFacts): Promise<void>
+  checkEnded(task: TaskFacts): Promise<void>
 }
 
 export function createRecordedClient(agent: AgentProcess, history: History): RecordedClient {
@@ -66,7 +66,7 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
     for (const change of changes) change?.[isDone ? 'confirm' : 'refuse']()
   }
   /** Records the offset of a response, and the image of a finished upload. Returns whether the upload is finished. */
-  const hear = (upload: UploadFacts, answer: Answer): boolean => {
+  const recordAnswer = (upload: UploadFacts, answer: Answer): boolean => {
     const offset = Number(answer.headers.get('upload-offset') ?? Number.NaN)
     const least = upload.offsets.at(-1)?.offset ?? 0
     if (!(offset >= least)) throw new PromiseBroken(`upload ${upload.name} is at ${offset}, but ${least} bytes were acknowledged`)
@@ -86,12 +86,12 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
     upload.path = answer.headers.get('location') ?? undefined
     opened.confirm()
     if (!isWhole) return
-    settle(finished, answer.headers.has('upload-offset') ? hear(upload, answer) : (await headOf(upload)) === 'finished')
+    settle(finished, answer.headers.has('upload-offset') ? recordAnswer(upload, answer) : (await headOf(upload)) === 'finished')
   }
   const headOf = async (upload: UploadFacts): Promise<'open' | 'finished' | 'unknown'> => {
     const answer = await ask('HEAD', upload.path ?? '')
     if (answer.status !== 200) return 'unknown'
-    return hear(upload, answer) ? 'finished' : 'open'
+    return recordAnswer(upload, answer) ? 'finished' : 'open'
   }
   const startTask = async (kind: string, path: string, json: unknown, promised?: PendingChange): Promise<void> => {
     const asked = position()
@@ -125,7 +125,7 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
       const headers = { 'Content-Type': OFFSET_TYPE, 'Upload-Offset': String(offset) }
       try {
         const answer = await ask('PATCH', upload.path ?? '', { headers, body, ...(cutMs === undefined ? {} : { signal: AbortSignal.timeout(cutMs) }) })
-        if (answer.status === 204) return settle(finished, hear(upload, answer))
+        if (answer.status === 204) return settle(finished, recordAnswer(upload, answer))
       } catch (error) {
         if (cutMs === undefined || error instanceof PromiseBroken) throw error
       }
@@ -163,7 +163,7 @@ export function createRecordedClient(agent: AgentProcess, history: History): Rec
       image.id = id
       await startTask('sync', '/v1/sync', { source, images: [id] }, image.state.ask('kept'))
     },
-    async look(task) {
+    async checkEnded(task) {
       const answer = await ask('GET', `/v1/tasks/${task.id}`)
       const { state, error } = JSON.parse(answer.body) as { state: string; error?: { detail: string } }
       if (state === 'queued' || state === 'running') return

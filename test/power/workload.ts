@@ -129,7 +129,7 @@ export function createWorkload(agent: AgentProcess, history: History, source: Sy
       run: () =>
         alone(
           history.tasks.filter(({ state }) => state.last === 'known'),
-          (task) => client.look(task),
+          (task) => client.checkEnded(task),
         ),
     },
   }

@@ -6,7 +6,7 @@ import { problemCode } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { LIE_NAMES, openLyingPeer } from '../../support/agents/lying-peer.ts'
 import type { Lie, LyingPeer } from '../../support/agents/lying-peer.ts'
-import { HURRIED, openSyncTarget } from '../../support/agents/sync-target.ts'
+import { IMMEDIATE_CLOCK, openSyncTarget } from '../../support/agents/sync-target.ts'
 import type { SyncTarget } from '../../support/agents/sync-target.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
@@ -83,7 +83,7 @@ async function setUp(): Promise<Setup> {
   const own = new AsyncDisposableStack()
   const folder = own.use(await createTemporaryFolder())
   let laterMs = 0
-  const clock = { ...HURRIED, nowMs: () => Date.now() + laterMs }
+  const clock = { ...IMMEDIATE_CLOCK, nowMs: () => Date.now() + laterMs }
   const target = own.use(await openSyncTarget(folder, { clock, pace: PACE }))
   peer.lie(undefined)
   return { target, advance: (ms) => void (laterMs += ms), [Symbol.asyncDispose]: () => own.disposeAsync() }

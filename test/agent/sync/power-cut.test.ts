@@ -4,7 +4,7 @@ import { expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
 import { syncResultSchema } from '../../../protocol/sync.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
-import { createTwoFolders, HURRIED, openSyncTarget } from '../../support/agents/sync-target.ts'
+import { createTwoFolders, IMMEDIATE_CLOCK, openSyncTarget } from '../../support/agents/sync-target.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
 import { createRandom } from '../../support/properties.ts'
@@ -40,7 +40,7 @@ test.each([
       // From here on nothing reaches the disk.
       disk.plan({ at: 1, fault: 'power' })
     }
-    const target = await openSyncTarget(folders.target, { crashPoint, clock: HURRIED }, { disk })
+    const target = await openSyncTarget(folders.target, { crashPoint, clock: IMMEDIATE_CLOCK }, { disk })
     await target.pull(server.url, [id])
     expect(isReached).toBe(true)
     await disk.losePower(LOSES_ALL)

@@ -13,7 +13,7 @@ import type { Task } from '../../../protocol/task.ts'
 import { createCuttingProxy } from '../../support/clients/cutting-proxy.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
-import { createTwoFolders, HURRIED, openSyncTarget, TARGET_ID } from '../../support/agents/sync-target.ts'
+import { createTwoFolders, IMMEDIATE_CLOCK, openSyncTarget, TARGET_ID } from '../../support/agents/sync-target.ts'
 import { until } from '../../support/until.ts'
 
 function resultOf(task: Task): SyncResult {
@@ -82,7 +82,7 @@ describe('sync', () => {
       await using source = await openImageStore(folders.source)
       await using server = await serveImages(source)
       await using proxy = await createCuttingProxy(server.port)
-      await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+      await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK })
       const bytes = Buffer.from(seededBytes(30_000_000, 1))
       const image = await source.add(bytes)
       proxy.setFaults({ cutAfter: 4_000_000, direction: 'down', reset }, 6)
@@ -103,7 +103,7 @@ describe('sync', () => {
     const bytes = Buffer.from(seededBytes(20_000_000, 1))
     const image = await source.add(bytes)
     {
-      await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+      await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK })
       proxy.setFaults({ cutAfter: 8_000_000, direction: 'down' })
       const watching = (async () => {
         // Two connections transfer 8 MB each, then the link is down.
@@ -172,7 +172,7 @@ describe('sync', () => {
     await using server = await serveImages(source)
     await using proxy = await createCuttingProxy(server.port)
     const image = await source.add(seededBytes(3_000_000, 1))
-    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+    await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK })
     // The manifest of a few kilobytes is transferred, but no slice, because each has at least 8 KiB.
     proxy.setFaults({ cutAfter: 8192, direction: 'down' })
     expect(codeOf(await target.pull(proxy.url, [image.id]))).toBe('peer-unreachable')
@@ -233,7 +233,7 @@ describe('sync', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     await using same = await serveImages(source, { storeId: TARGET_ID })
-    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+    await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK })
     await source.add(seededBytes(1000, 1), { name: 'twin' })
     const twin = await source.add(seededBytes(1000, 2), { name: 'twin' })
 
@@ -252,7 +252,7 @@ describe('sync', () => {
 
   test('does not reveal the response of a service that is not an agent', async () => {
     await using folders = await createTwoFolders()
-    await using target = await openSyncTarget(folders.target, { clock: HURRIED })
+    await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK })
     const secret = 'ami-id AKIA-the-secret'
     let answer = (): Response => new Response(secret)
     await using service = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => answer() })
@@ -276,7 +276,7 @@ describe('sync', () => {
   test('refuses a blocked address when the task is started and when it runs', async () => {
     await using folders = await createTwoFolders()
     let address = '169.254.169.254'
-    await using target = await openSyncTarget(folders.target, { clock: HURRIED, network: createPeerNetwork([], async () => [address]) })
+    await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK, network: createPeerNetwork([], async () => [address]) })
     await expect(target.pull('http://169.254.169.254', ['x'])).rejects.toThrow('link-local')
     await expect(target.pull('http://metadata.example', ['x'])).rejects.toThrow('link-local')
     expect(target.tasks.list({ limit: 10 }).items).toEqual([])
@@ -300,7 +300,7 @@ describe('sync', () => {
       const answer = await fetch(url, init)
       return url.includes('/images/') ? Response.json({ ...((await answer.json()) as object), status: 'creating' }) : answer
     }
-    await using target = await openSyncTarget(folders.target, { clock: { ...HURRIED, monotonicMs: () => nowMs }, fetch: creating })
+    await using target = await openSyncTarget(folders.target, { clock: { ...IMMEDIATE_CLOCK, monotonicMs: () => nowMs }, fetch: creating })
     const task = await target.pull(server.url, [image.id])
     expect(task.error?.detail).toContain('did not return all images within 15 minutes')
     expect(nowMs).toBeLessThan(20 * 60_000)
@@ -308,7 +308,7 @@ describe('sync', () => {
 
   test('fails if the source sends too slowly', async () => {
     await using folders = await createTwoFolders()
-    await using target = await openSyncTarget(folders.target, { clock: HURRIED, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
+    await using target = await openSyncTarget(folders.target, { clock: IMMEDIATE_CLOCK, pace: { rateWindowMs: 100, bytesPerSecondMin: 1000 } })
     const body = (): ReadableStream<Uint8Array> =>
       new ReadableStream({
         async pull(controller) {

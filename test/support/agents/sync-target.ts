@@ -15,7 +15,7 @@ import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../machine/temporary-folder.ts'
 
 /** A clock under which retries follow at once. */
-export const HURRIED = { ...systemClock, sleep: async (): Promise<void> => {} }
+export const IMMEDIATE_CLOCK = { ...systemClock, sleep: async (): Promise<void> => {} }
 /** UUID of the target. */
 export const TARGET_ID = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
 
