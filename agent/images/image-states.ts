@@ -18,7 +18,7 @@ type Transitions = Readonly<Partial<Record<ImageStatus, readonly ImageStatus[]>>
  * All allowed transitions. A new image starts as `creating`, or as `error` if it can never have content. An image with unreadable files is
  * `fileUnavailable` and cannot change, because a change would overwrite its image.json. load.ts reads it again.
  */
-export const TRANSITIONS = {
+const TRANSITIONS = {
   /** The inspection ended. */
   conclude: { creating: ['available', 'error'] },
   /** The inspection failed too often. */

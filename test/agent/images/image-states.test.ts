@@ -14,7 +14,6 @@ import {
   removing,
   restored,
   resynced,
-  TRANSITIONS,
   withDigest,
   withManifestDamage,
   withoutDamage,
@@ -64,12 +63,44 @@ const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImag
   remove: (status) => [removing(storedAs(status))],
 }
 
+/** Every allowed change, written by hand: the statuses that each kind of change can result in, by the status before it. */
+const ALLOWED: Readonly<Record<ImageChange, Partial<Record<ImageStatus, readonly ImageStatus[]>>>> = {
+  conclude: { creating: ['available', 'error'] },
+  giveUp: { creating: ['error'] },
+  setDigest: { available: ['available', 'error'], degraded: ['degraded', 'error'] },
+  markSliceDamage: { available: ['degraded'], degraded: ['degraded'], deleted: ['deleted'] },
+  markManifestDamage: {
+    creating: ['error'],
+    uploading: ['error'],
+    pending: ['error'],
+    available: ['error'],
+    degraded: ['error'],
+    error: ['error'],
+    deleted: ['deleted'],
+  },
+  clearDamage: { degraded: ['available'], error: ['creating', 'uploading', 'pending', 'available', 'degraded', 'error'], deleted: ['deleted'] },
+  resync: { degraded: ['creating'], error: ['creating'], deleted: ['creating'] },
+  bin: { available: ['deleted'], degraded: ['deleted'], error: ['deleted'] },
+  restore: { deleted: ['available', 'degraded', 'error'], error: ['creating'] },
+  remove: {
+    creating: ['deleting'],
+    uploading: ['deleting'],
+    pending: ['deleting'],
+    available: ['deleting'],
+    degraded: ['deleting'],
+    error: ['deleting'],
+    deleted: ['deleting'],
+    deleting: ['deleting'],
+  },
+}
+
 describe('a change of status', () => {
-  const changes = Object.keys(TRANSITIONS) as ImageChange[]
+  const changes = Object.keys(ALLOWED) as ImageChange[]
   const pairs = changes.flatMap((change) => STATUSES.map((status) => [change, status] as const))
 
   test.each(pairs)('%s from %s results in an allowed status, or is refused', (change, status) => {
-    const allowed = (TRANSITIONS as Record<ImageChange, Partial<Record<ImageStatus, readonly ImageStatus[]>>>)[change][status]
+    const allowed = ALLOWED[change][status]
+    expect(allows(change, status)).toBe(allowed !== undefined)
     if (allowed) {
       const reached = new Set(CHANGES[change](status).map((stored) => stored?.image.status))
       expect([...reached].map(String).toSorted()).toEqual(allowed.map(String).toSorted())

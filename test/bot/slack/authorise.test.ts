@@ -1,7 +1,14 @@
 // Who may press a button and submit a modal; a refused press does not use the button up.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { createAuthority } from '../../../bot/slack/authorise.ts'
+import { createButtons } from '../../../bot/slack/buttons.ts'
+import { createOpenModals, MODAL_LIFE_MS } from '../../../bot/slack/open-modals.ts'
+import { openDatabase } from '../../../bot/system/database.ts'
+import type { Role } from '../../../protocol/access.ts'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { until } from '../../support/until.ts'
 import { ADMIN, seen, startSlackBot } from './fixture.ts'
 
@@ -10,6 +17,56 @@ setDefaultTimeout(60_000)
 
 const OPERATOR = { user: 'UOPER' }
 const VIEWER = { user: 'UVIEW' }
+
+describe('roles', () => {
+  /** Who may do what needs a role, written by hand. */
+  const TABLE: Record<string, readonly [Role, Record<Role, boolean>]> = {
+    UVIEW: ['viewer', { viewer: true, uploader: false, operator: false, admin: false }],
+    UOPER: ['operator', { viewer: true, uploader: true, operator: true, admin: false }],
+    UADMIN: ['admin', { viewer: true, uploader: true, operator: true, admin: true }],
+    // Named in both lists.
+    UBOTH: ['admin', { viewer: true, uploader: true, operator: true, admin: true }],
+    // A part of the id of an admin.
+    UADMI: ['viewer', { viewer: true, uploader: false, operator: false, admin: false }],
+  }
+
+  test.each(Object.keys(TABLE))('of %s are those of the table, for presses and submissions', async (user) => {
+    const [role, allowed] = TABLE[user] ?? ['viewer', {}]
+    await using folder = await createTemporaryFolder()
+    using database = openDatabase(folder.path)
+    const clock = createManualClock()
+    const [buttons, modals] = [createButtons(database, clock), createOpenModals(database, clock)]
+    const config = { operators: new Set(['UOPER', 'UBOTH']), admins: new Set(['UADMIN', 'UBOTH']) }
+    const authority = createAuthority({ buttons, modals, config })
+    expect(authority.roleOf(user)).toBe(role)
+    for (const [needs, isAllowed] of Object.entries(allowed) as [Role, boolean][]) {
+      const denial = { kind: 'forbidden' as const, needs, has: role }
+      const pressed = authority.press(buttons.register({ command: 'store list', page: 0, role: needs }, true), user)
+      expect(pressed).toEqual(isAllowed ? { kind: 'press', press: { command: 'store list', page: 0, role: needs } } : denial)
+      const modal = { command: 'store delete edge-a', role: needs, name: 'edge-a', channel: 'C1', user }
+      expect(authority.submit(modals.register(modal), user)).toEqual(isAllowed ? { kind: 'submit', modal } : denial)
+    }
+  })
+})
+
+describe('a stored modal', () => {
+  const MODAL = { command: 'store delete edge-a', role: 'admin', name: 'edge-a', channel: 'C1', user: 'UADMIN' } as const
+
+  test('is found for an hour by its id, and submitted once', async () => {
+    await using folder = await createTemporaryFolder()
+    using database = openDatabase(folder.path)
+    const clock = createManualClock()
+    const modals = createOpenModals(database, clock)
+    expect(MODAL_LIFE_MS).toBe(3_600_000)
+    const [late, early] = [modals.register(MODAL), modals.register(MODAL)]
+    clock.advance(MODAL_LIFE_MS)
+    expect([modals.find(late), modals.find('another')]).toEqual([MODAL, undefined])
+    expect([modals.spend(early), modals.spend(early), modals.spend('another')]).toEqual([true, false, false])
+    expect([modals.find(early), modals.find(late)]).toEqual([undefined, MODAL])
+    clock.advance(1)
+    expect(modals.find(late)).toBeUndefined()
+  })
+})
 
 describe('a press', () => {
   test('that is refused does not use up the button', async () => {

@@ -1,0 +1,84 @@
+// The role that each command needs, and whether it asks for a name, written by hand. A new command must be added here.
+
+import { describe, expect, test } from 'bun:test'
+import type { CommandInput } from '../../../bot/commands/command.ts'
+import { runParsed } from '../../../bot/commands/run.ts'
+import { COMMANDS } from '../../../bot/commands/table.ts'
+import type { Role } from '../../../protocol/access.ts'
+import { openTestBot } from '../fixture.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+
+const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
+  'store list': ['viewer', 'read'],
+  'store show': ['viewer', 'read'],
+  'store health': ['viewer', 'read'],
+  'store add': ['admin', 'write'],
+  'store browse': ['viewer', 'read'],
+  'store edit': ['admin', 'write'],
+  'store enable': ['operator', 'write'],
+  'store disable': ['operator', 'write'],
+  'store reconnect': ['operator', 'write'],
+  'store cleanup': ['operator', 'write'],
+  'store delete': ['admin', 'destroy'],
+  'image list': ['viewer', 'read'],
+  'image show': ['viewer', 'read'],
+  'image upload': ['uploader', 'write'],
+  'image edit': ['operator', 'write'],
+  'image sync': ['operator', 'write'],
+  'image delete': ['operator', 'destroy'],
+  'image purge': ['operator', 'destroy'],
+  'image restore': ['operator', 'write'],
+  'image protect': ['operator', 'write'],
+  'image unprotect': ['operator', 'write'],
+  'image bin': ['viewer', 'read'],
+  'task list': ['viewer', 'read'],
+  'task show': ['viewer', 'read'],
+  'task cancel': ['operator', 'write'],
+  'task retry': ['operator', 'write'],
+  'schedule list': ['viewer', 'read'],
+  'schedule run': ['operator', 'write'],
+  'schedule edit': ['admin', 'write'],
+  'schedule pause': ['admin', 'write'],
+  'schedule resume': ['admin', 'write'],
+  'zone list': ['viewer', 'read'],
+  'audit list': ['operator', 'read'],
+  help: ['viewer', 'read'],
+}
+
+/** The roles that do not include a role. */
+const LESSER: Record<Role, readonly Role[]> = {
+  viewer: [],
+  uploader: ['viewer'],
+  operator: ['viewer', 'uploader'],
+  admin: ['viewer', 'uploader', 'operator'],
+}
+const ROLES: readonly Role[] = ['viewer', 'uploader', 'operator', 'admin']
+
+const NOTHING: CommandInput = { targets: [], options: {}, flags: new Set(), confirm: [], plan: undefined }
+
+describe('the commands', () => {
+  test('are those of the table, with their effect', () => {
+    const found = COMMANDS.map(({ noun, verb, role, effect }) => [`${noun} ${verb}`.trim(), [role, effect]])
+    expect(Object.fromEntries(found)).toEqual(Object.fromEntries(Object.entries(TABLE).map(([name, [role, effect]]) => [name, [role, effect]])))
+    expect(found).toHaveLength(Object.keys(TABLE).length)
+  })
+
+  test.each(Object.entries(TABLE))('%s is refused for lesser roles, and only for them', async (name, [role]) => {
+    await using folder = await createTemporaryFolder()
+    using bot = openTestBot(folder.path)
+    const command = COMMANDS.find(({ noun, verb }) => `${noun} ${verb}`.trim() === name)
+    if (!command) throw new Error(`there is no command ${name}`)
+    for (const has of ROLES) {
+      // There is no store, so that a command that is let in has nothing to change.
+      const { outcome, text } = await runParsed(bot.context({ name: 'ann', role: has }, 'console'), {
+        kind: 'command',
+        command,
+        input: NOTHING,
+        common: new Set(),
+      })
+      const isRefused = text === `${name} needs the role ${role}; ann has ${has}.`
+      expect([has, isRefused]).toEqual([has, LESSER[role].includes(has)])
+      if (isRefused) expect(outcome).toBe('refused')
+    }
+  })
+})
