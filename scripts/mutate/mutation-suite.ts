@@ -1,6 +1,7 @@
 // The mutation run as the last suite of CI: mutants of the lines that the latest commits changed.
 
 import { join } from 'node:path'
+import { resolveCommit } from './git.ts'
 import type { SuiteResult } from '../suites.ts'
 
 const MINUTES = 5
@@ -10,8 +11,12 @@ const MINUTES = 5
  */
 const FLOOR = 60
 
-/** Runs for five minutes at most and shows the survivors. It counts as one test. */
+/** Runs for five minutes at most and shows the survivors. It counts as one test, which is skipped outside of a repository of git. */
 export async function runMutationSuite(since: string, show: (text: string) => void): Promise<SuiteResult> {
+  if (resolveCommit('.', since) === undefined) {
+    show(`skipped: mutation run, because there is no commit ${since}`)
+    return { passed: 0, failed: 0, skipped: 1 }
+  }
   const words = ['--since', since, '--minutes', String(MINUTES), '--floor', String(FLOOR)]
   const child = Bun.spawn([process.execPath, '--no-orphans', join(import.meta.dir, '../mutate.ts'), ...words], {
     stdin: 'ignore',
