@@ -82,7 +82,7 @@ function unreachable(error: unknown, url: string): Connectivity {
       action: 'Check the certificate, the host name and the clock of the agent. The bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
     }
   }
-  if (/answered|redirects|sent more|sent less|broke off|did not finish/.test(detail)) {
+  if (/answered|redirects|sent |broke off|did not finish/.test(detail)) {
     return {
       kind: 'failed',
       step: 'agent',
