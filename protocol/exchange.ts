@@ -90,6 +90,11 @@ export function peerUrl(baseUrl: string, path: readonly string[], query: Call['q
   return url
 }
 
+/** The cause of `peer-unreachable` when there was an answer, but not a complete one of an agent. */
+export class AnswerInvalid extends Error {
+  override readonly name = 'AnswerInvalid'
+}
+
 /**
  * Sends a call, and returns the answer when its head has arrived. Throws ProblemError: the peer's own problem, or `peer-unreachable` when there was no
  * answer or it did not come from an agent. When `call.signal` aborts, throws its reason; when `call.body` throws, throws its error.
@@ -103,6 +108,7 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   const answerTimeoutMs = call.body ? SEND_TIMEOUT_MS : (peer.answerTimeoutMs ?? ANSWER_TIMEOUT_MS)
   const unreachable = (what: string, cause?: unknown): ProblemError =>
     problem('peer-unreachable', `${url.origin} ${what} (${method} ${url.pathname}).`, {}, { cause })
+  const invalid = (what: string, cause?: unknown): ProblemError => unreachable(what, new AnswerInvalid(what, { cause }))
 
   const headers = new Headers({ accept: 'application/json', 'accept-encoding': 'identity', ...call.headers })
   if (peer.token !== undefined) headers.set('authorization', `Bearer ${peer.token}`)
@@ -151,9 +157,9 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   }
 
   const pace: AnswerPace = { ...peer.pace, stallTimeoutMs: peer.stallTimeoutMs ?? STALL_TIMEOUT_MS }
-  const answer = openAnswer(response, { call, ended, timeout, now: peer.now ?? monotonicMs, unreachable, pace })
+  const answer = openAnswer(response, { call, ended, timeout, now: peer.now ?? monotonicMs, invalid, pace })
   if (response.ok || call.accept?.includes(response.status)) return answer
-  throw await failure(answer, method, unreachable)
+  throw await failure(answer, method, invalid)
 }
 
 /** Returns a stream that reads the pieces only as fast as they are sent. Calls `sent` for each piece, and `failed` when the source throws. */
@@ -190,17 +196,18 @@ interface Opened {
   readonly timeout: (ms: number) => AbortSignal
   readonly now: () => number
   readonly pace: AnswerPace
-  readonly unreachable: (what: string, cause?: unknown) => ProblemError
+  /** Returns the problem of an answer that an agent would not give. */
+  readonly invalid: (what: string, cause?: unknown) => ProblemError
 }
 
 function openAnswer(response: Response, opened: Opened): Answer {
-  const { unreachable } = opened
+  const { invalid } = opened
   const answer: Answer = {
     status: response.status,
     headers: response.headers,
     body: (totalMsMax) => watchedBody(response, opened, totalMsMax),
     async bytes(lengthMax, totalMsMax) {
-      const tooLong = (): ProblemError => unreachable(`sent more than the limit of ${lengthMax} bytes`)
+      const tooLong = (): ProblemError => invalid(`sent more than the limit of ${lengthMax} bytes`)
       if (Number(response.headers.get('content-length') ?? 0) > lengthMax) {
         await answer.close()
         throw tooLong()
@@ -220,11 +227,11 @@ function openAnswer(response: Response, opened: Opened): Answer {
       try {
         value = JSON.parse(text)
       } catch {
-        throw unreachable('sent an answer that is not JSON')
+        throw invalid('sent an answer that is not JSON')
       }
       const parsed = schema.safeParse(value)
       if (parsed.success) return parsed.data
-      throw unreachable('sent JSON that does not match the schema of an agent')
+      throw invalid('sent JSON that does not match the schema of an agent')
     },
     async close() {
       opened.ended.abort()
@@ -238,21 +245,21 @@ function openAnswer(response: Response, opened: Opened): Answer {
 /** Yields the pieces of a body, and converts errors to problems. */
 async function* watchedBody(response: Response, opened: Opened, totalMsMax: number | undefined): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   if (!response.body) return
-  const { call, ended, timeout, now, pace, unreachable } = opened
+  const { call, ended, timeout, now, pace, invalid } = opened
   try {
     yield* readAnswer(response.body, { pace: { ...pace, totalMsMax }, timeout, now, end: () => ended.abort() })
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
-    if (error instanceof AnswerTooSlow) throw unreachable(error.message, error)
-    throw unreachable(`broke off its answer: ${reasonOf(error)}`, error)
+    if (error instanceof AnswerTooSlow) throw invalid(error.message, error)
+    throw invalid(`broke off its answer: ${reasonOf(error)}`, error)
   }
 }
 
 /** Returns the problem of a failed answer: the agent's own if it sent one. */
-async function failure(answer: Answer, method: string, unreachable: Opened['unreachable']): Promise<ProblemError> {
+async function failure(answer: Answer, method: string, invalid: Opened['invalid']): Promise<ProblemError> {
   if (answer.status >= 300 && answer.status < 400) {
     await answer.close()
-    return unreachable('redirects to another address; use the address of the agent itself')
+    return invalid('redirects to another address; use the address of the agent itself')
   }
   const retryAfter = answer.headers.get('retry-after')
   const headers: Record<string, string> = retryAfter === null ? {} : { 'retry-after': retryAfter }
@@ -265,7 +272,7 @@ async function failure(answer: Answer, method: string, unreachable: Opened['unre
   ]
   if (code && (method === 'HEAD' || text === ''))
     return new ProblemError(makeProblem(code, `The agent answered ${answer.status}.`), { headers, isFromPeer: true })
-  return unreachable(`answered ${answer.status} without the problem document of an agent`)
+  return invalid(`answered ${answer.status} without the problem document of an agent`)
 }
 
 /** Parses the problem document of an agent; undefined for other text, including problem documents of other programs. */

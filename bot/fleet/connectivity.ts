@@ -1,6 +1,7 @@
 // The connection test before a store is added or its address is changed: names the step that failed and the next step.
 
 import { errorCode } from '../../protocol/errors.ts'
+import { AnswerInvalid } from '../../protocol/exchange.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { Fleet } from './fleet.ts'
@@ -73,21 +74,20 @@ async function roleWarnings(agent: ReturnType<Fleet['client']>): Promise<string[
 function unreachable(error: unknown, url: string): Connectivity {
   if (!(error instanceof ProblemError)) throw error
   const detail = error.problem.detail
-  const reason = causeText(error)
-  if (TLS_CODES.test(reason)) {
-    return {
-      kind: 'failed',
-      step: 'TLS',
-      detail,
-      action: 'Check the certificate, the host name and the clock of the agent. The bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
-    }
-  }
-  if (/answered|redirects|sent |broke off|did not finish/.test(detail)) {
+  if (error.cause instanceof AnswerInvalid) {
     return {
       kind: 'failed',
       step: 'agent',
       detail: `${url} is not a Slipway agent: ${detail}`,
       action: 'Check the port and the path. An agent listens on port 8420 by default.',
+    }
+  }
+  if (TLS_CODES.test(causeText(error))) {
+    return {
+      kind: 'failed',
+      step: 'TLS',
+      detail,
+      action: 'Check the certificate, the host name and the clock of the agent. The bot trusts the authorities of the system and NODE_EXTRA_CA_CERTS.',
     }
   }
   if (error.code === 'peer-unreachable') {

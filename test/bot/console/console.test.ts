@@ -116,7 +116,7 @@ describe('image', () => {
     const order = { path, url: agent.url, token: TEST_ADMIN_TOKEN, metadata: { filename: 'cut.raw', name: 'cut' }, cutter }
     // More than the buffers between client and agent hold: some of it has arrived.
     const first = sender.send({ ...order, signal: cut.signal, onProgress: (sent) => sent > 30_000_000 && cut.abort(new Error('cut')) })
-    expect(first).rejects.toThrow('cut')
+    await expect(first).rejects.toThrow('cut')
     await first.catch(() => {})
     const { output } = await runCommand(bot, 'image', 'upload', path, 'name=cut')
     expect(output).toContain('Resumed at ')
