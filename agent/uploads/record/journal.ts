@@ -125,13 +125,20 @@ export class Journal {
     const file = await this.#open()
     const state = this.#state
     const records = [...state.encode(append)]
-    await file.write(
-      records.map(({ bytes }) => bytes),
-      state.end.at,
-    )
-    await file.sync()
-    // The folder entry is synced only now that the file has content.
-    if (isFirst) await this.#deps.disk.syncFolder(dirname(this.#path))
+    try {
+      await file.write(
+        records.map(({ bytes }) => bytes),
+        state.end.at,
+      )
+      await file.sync()
+      // The folder entry is synced only now that the file has content.
+      if (isFirst) await this.#deps.disk.syncFolder(dirname(this.#path))
+    } catch (error) {
+      // After a failed sync the kernel may have dropped the pages, and a later sync succeeds without writing them: what was not synced must
+      // not be read again. If this fails, too, the next append or start meets the same disk.
+      await file.truncate(isFirst ? 0 : state.end.at).catch(() => {})
+      throw error
+    }
     for (const record of records) state.apply(record)
     this.#broken = false
     if (state.end.at > COMPACT_SLACK_BYTES + 2 * state.liveBytes) await this.#compact(append)

@@ -8,9 +8,11 @@ import { readEntries } from '../../../../agent/uploads/record/journal-scan.ts'
 import type { JournalDeps } from '../../../../agent/uploads/record/journal.ts'
 import { ENTRY_BYTES, packEntries, RECORD_HEADER_BYTES, RECORD_TAIL_MAX, unpackEntries } from '../../../../agent/uploads/record/journal-codec.ts'
 import type { PackedEntries } from '../../../../agent/uploads/record/journal-codec.ts'
+import type { Disk } from '../../../../agent/contract/disk.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../../support/machine/failing-disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
+import type { FaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createRandom } from '../../../support/properties.ts'
 
@@ -49,22 +51,69 @@ async function expectModel(journal: Journal, model: Model): Promise<void> {
   expect(held.map(({ length, digest }) => [length, digest?.[0]])).toEqual(entriesOf(model, 0).map(({ length, digest }) => [length, digest[0]]))
 }
 
+/** A disk whose file syncs fail as a real one's do while `isFailing`: the pages count as clean afterwards, and are not on the disk. */
+function withSyncOf(disk: FaultyDisk, isFailing: () => boolean): Disk {
+  return {
+    ...disk,
+    async openWrite(path, mode) {
+      const file = await disk.openWrite(path, mode)
+      const sync = (): Promise<void> => {
+        if (isFailing()) disk.plan({ at: 1, fault: 'EIO' })
+        return file.sync()
+      }
+      return { ...file, sync }
+    },
+  }
+}
+
 describe('a journal', () => {
-  test('whose folder could not be synced is synced when it is loaded', async () => {
+  test('whose folder was not synced when its process died is synced when it is loaded', async () => {
     for (let seed = 1; seed <= 8; seed++) {
       await using folder = await createTemporaryFolder()
       const disk = await createFaultyDisk(folder.path)
       await disk.makeFolder(folder.file('upload'))
       const path = folder.file('upload', 'journal')
-      const failing = { ...disk, syncFolder: () => Promise.reject(new Error('EIO')) }
+      const reached = Promise.withResolvers<void>()
+      const dying = {
+        ...disk,
+        syncFolder: () => {
+          reached.resolve()
+          return new Promise<void>(() => {})
+        },
+      }
       const after = next(EMPTY, { cut: 2, more: new Uint8Array(100) })
-      const journal = Journal.empty({ disk: failing, random }, path)
-      await expect(append(journal, EMPTY, after)).rejects.toThrow('EIO')
-      await journal.close()
+      const journal = Journal.empty({ disk: dying, random }, path)
+      void append(journal, EMPTY, after)
+      await reached.promise
       await expectModel(await Journal.load({ disk, random }, path), after)
+      await journal.close()
       await disk.losePower(createRandom(seed))
       disk.revive()
       await expectModel(await Journal.load({ disk, random }, path), after)
+    }
+  })
+
+  test('does not read again what a failed sync may have dropped', async () => {
+    for (let before = 0; before <= 1; before++) {
+      for (let seed = 1; seed <= 8; seed++) {
+        await using folder = await createTemporaryFolder()
+        const disk = await createFaultyDisk(folder.path)
+        await disk.makeFolder(folder.file('upload'))
+        const path = folder.file('upload', 'journal')
+        let failing = false
+        const deps: JournalDeps = { disk: withSyncOf(disk, () => failing), random }
+        const journal = Journal.empty(deps, path)
+        const durable = before === 0 ? EMPTY : next(EMPTY, { cut: 1, more: new Uint8Array(50) })
+        if (before > 0) await append(journal, EMPTY, durable)
+        failing = true
+        await expect(append(journal, durable, next(durable, { cut: 2, more: new Uint8Array(100) }))).rejects.toThrow('EIO')
+        failing = false
+        await journal.close()
+        const loaded = (await Journal.load(deps, path)).offset
+        await disk.losePower(createRandom(seed))
+        disk.revive()
+        expect((await Journal.load(deps, path)).offset).toBe(loaded)
+      }
     }
   })
 
