@@ -10,6 +10,7 @@ import { BLOCK_PRIMITIVES } from '../../agent/slices/write/block-primitives.ts'
 import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'
 import { EXPIRY_MS, ModelImage, Violation } from './model.ts'
 import type { ChangeEnd, ImageState, ModelTask, ModelToken, ModelUpload } from './model.ts'
+import type { SendAs } from './steps.ts'
 import type { Network } from './world/network.ts'
 import { ADMIN_TOKEN } from './world/simulated-agent.ts'
 import type { SimulatedAgent } from './world/simulated-agent.ts'
@@ -39,8 +40,9 @@ export class Clients {
   readonly #agents: readonly SimulatedAgent[]
   readonly #network: Network
   readonly expected: Expectations = { uploads: new Map(), formerUploads: [], images: [], tasks: [], tokens: [] }
-  /** Agents whose disk has damaged slices that no scrub has found yet. */
+  /** Agents whose disk has damaged slices that no scrub has found yet, and those that ever had some. */
   readonly rotten = new Set<number>()
+  readonly wasRotten = new Set<number>()
 
   constructor(agents: readonly SimulatedAgent[], network: Network) {
     this.#agents = agents
@@ -59,8 +61,10 @@ export class Clients {
     return `http://${this.#agents[agent]?.host}`
   }
 
-  image(number: number): ModelImage | undefined {
-    const { images } = this.expected
+  /** An image by its number, counted from the newest; those that may be in the recycle bin come first where one is wanted. */
+  image(number: number, isFromBin: boolean): ModelImage | undefined {
+    const binned = isFromBin ? this.expected.images.filter(({ states }) => states.has('binned')) : []
+    const images = binned.length > 0 ? binned : this.expected.images
     return images.length === 0 ? undefined : images[images.length - 1 - (number % images.length)]
   }
 
@@ -125,20 +129,21 @@ export class Clients {
   }
 
   /** Sends some of the bytes that are missing; the connection may break after a number of them. */
-  async send(slot: number, count: number, cutAt: number | null, as: 'bytes' | 'slices' | 'checksum'): Promise<void> {
+  async send(slot: number, count: number, cutAt: number | null, as: SendAs): Promise<void> {
     const upload = this.expected.uploads.get(slot)
     if (upload?.id === undefined || upload.imageId !== undefined || upload.content.length === 0) return
     const offset = upload.acked
     const bytes = upload.content.subarray(offset, Math.min(upload.content.length, offset + count))
     if (bytes.length === 0) return
-    upload.sent = Math.max(upload.sent, as === 'slices' ? upload.content.length : offset + bytes.length)
-    const framed = as === 'slices' ? framesOf(upload.content.subarray(offset)) : bytes
+    const isFramed = as === 'slices' || as === 'lies'
+    upload.sent = Math.max(upload.sent, isFramed ? upload.content.length : offset + bytes.length)
+    const framed = isFramed ? framesOf(upload.content.subarray(offset), as === 'lies') : bytes
     const headers: Record<string, string> = {
       'upload-offset': String(offset),
-      'content-type': as === 'slices' ? SLICES_MEDIA_TYPE : 'application/offset+octet-stream',
+      'content-type': isFramed ? SLICES_MEDIA_TYPE : 'application/offset+octet-stream',
     }
     if (as === 'checksum') headers['upload-checksum'] = `sha256 ${new Bun.CryptoHasher('sha256').update(bytes).digest('base64')}`
-    if (as !== 'slices') headers['content-length'] = String(bytes.length)
+    if (!isFramed) headers['content-length'] = String(bytes.length)
     const response = await this.#request(upload.agent, 'PATCH', `/v1/uploads/${upload.id}`, headers, bodyOf(framed, cutAt)).catch(() => undefined)
     if (response) this.#acknowledged(upload, response)
   }
@@ -269,6 +274,16 @@ export class Clients {
     else change.unknown()
   }
 
+  /** Removes every image of an agent for good; false when there was no answer. */
+  async purgeAll(agent: number): Promise<boolean> {
+    const client = this.client(agent)
+    const answer = await this.#ask(async () => {
+      const images = [...(await Array.fromAsync(client.images.all())), ...(await Array.fromAsync(client.images.all({ status: 'deleted' })))]
+      for (const { id } of images) await client.images.delete(id, { permanent: true })
+    })
+    return answer.kind === 'done'
+  }
+
   /** Lists the images of an agent; false when there was no answer. */
   async list(agent: number): Promise<boolean> {
     const known = this.expected.images.filter((image) => image.agent === agent)
@@ -334,6 +349,12 @@ export class Clients {
     if (answer.kind === 'refused') change.refused()
     if (answer.kind !== 'done') return
     this.#keepTask(to, answer.value.id, 'sync', (state) => (state === 'succeeded' ? change.done('live') : change.over()))
+  }
+
+  /** Starts a cleanup of the agent that has an upload. */
+  async cleanOf(slot: number): Promise<void> {
+    const upload = this.expected.uploads.get(slot)
+    if (upload) await this.maintain(upload.agent, 'cleanup')
   }
 
   /** Starts a task of maintenance. */
@@ -415,6 +436,7 @@ export class Clients {
   /** Slices of an agent were damaged: whatever may name one of them may be degraded. */
   rot(agent: number): void {
     this.rotten.add(agent)
+    this.wasRotten.add(agent)
     for (const image of this.expected.images) if (image.agent === agent) image.mayBeDamaged = true
     for (const upload of [...this.expected.uploads.values(), ...this.expected.formerUploads]) if (upload.agent === agent) upload.mayBeDamaged = true
   }
@@ -462,8 +484,8 @@ function bodyOf(bytes: Buffer, cutAt: number | null): ReadableStream<Uint8Array>
   )
 }
 
-/** Bytes as frames of slices: the first of each slice with its bytes, repeats as references. */
-function framesOf(bytes: Buffer): Buffer {
+/** Bytes as frames of slices: the first of each slice with its bytes, repeats as references. Of a liar, one byte of each slice is another. */
+function framesOf(bytes: Buffer, isLying: boolean): Buffer {
   const cuts = createCutter(CUTTER_DEFAULT, BLOCK_PRIMITIVES).cut(bytes, true)
   const parts: Uint8Array[] = []
   const sent = new Set<string>()
@@ -472,6 +494,7 @@ function framesOf(bytes: Buffer): Buffer {
     const slice = Buffer.from(bytes.subarray(start, end))
     const digest = new Uint8Array(new Bun.CryptoHasher('sha256').update(slice).digest())
     const key = Buffer.from(digest).toString('hex')
+    if (isLying) slice[0] = (slice[0] ?? 0) ^ 0x41
     if (cuts.zeros[i]) parts.push(encodeReferenceFrame(null, slice.length))
     else if (sent.has(key)) parts.push(encodeReferenceFrame(digest, slice.length))
     else parts.push(encodeFrameHeader({ digest, length: slice.length, codec: 0, stored: slice }), slice)

@@ -7,13 +7,14 @@ import { createRandom } from '../support/properties.ts'
 import type { Random } from '../support/properties.ts'
 import { contentOf } from '../support/images/slice-model.ts'
 import { Clients } from './clients.ts'
-import { Violation } from './model.ts'
-import { AGENTS } from './steps.ts'
+import { EXPIRY_MS, RETENTION_MS, Violation } from './model.ts'
+import { AGENTS, SLOTS_MAX } from './steps.ts'
 import type { Step } from './steps.ts'
 import { Network } from './world/network.ts'
 import { SimulatedAgent } from './world/simulated-agent.ts'
 import type { StateFate } from './world/simulated-agent.ts'
 import type { Owner } from './world/scheduler.ts'
+import { forgetDatabases } from './world/simulated-sqlite.ts'
 import { endWorld, startWorld } from './world/world.ts'
 import type { World } from './world/world.ts'
 
@@ -24,6 +25,12 @@ const OPERATION_EVENTS_MAX = 20_000
 const QUIET_EVENTS_MAX = 400_000
 const RETRY_MS = 61_000
 const QUIET_MS_MAX = 4 * 3_600_000
+
+/** One in so many seeds ends with the emptying of the stores, which takes a day of virtual time. */
+const EMPTIED_SEEDS = 20
+
+/** Damaged images that are uploaded again at the end. */
+const REPEATED_MAX = 4
 
 export interface RunResult {
   readonly failure: Error | undefined
@@ -53,6 +60,7 @@ export async function runScript(seed: number, steps: readonly Step[], options: R
     failure = error instanceof Error ? error : new Error(String(error))
   } finally {
     endWorld()
+    forgetDatabases()
     rmSync(folder, { recursive: true, force: true })
   }
   const { scheduler } = simulation.world
@@ -108,13 +116,14 @@ class Simulation {
 
   async #begin(step: Step, random: Random): Promise<Operation | undefined> {
     const clients = this.#clients
-    const image = 'image' in step ? clients.image(step.image) : undefined
+    const isRestoring = step.op === 'restore' || step.op === 'restore-while-pruning'
+    const image = 'image' in step ? clients.image(step.image, isRestoring) : undefined
     const agent = 'agent' in step ? this.#agents[step.agent] : undefined
     switch (step.op) {
       case 'create':
         return this.#operate(() => clients.create(step.slot, step.agent, contentOf(step.content), step.isPart))
       case 'send':
-        return this.#operate(() => clients.send(step.slot, step.bytes, step.cutAt, step.as))
+        return this.#operate(() => Promise.all([clients.send(step.slot, step.bytes, step.cutAt, step.as), step.isDuringGc && clients.cleanOf(step.slot)]))
       case 'head':
         return this.#operate(() => clients.head(step.slot))
       case 'peek':
@@ -132,8 +141,10 @@ class Simulation {
         return image && this.#operate(() => clients.delete(image, step.op === 'purge'))
       case 'restore':
         return image && this.#operate(() => clients.restore(image))
+      case 'restore-while-pruning':
+        return image && this.#operate(() => Promise.all([clients.restore(image), clients.maintain(image.agent, 'cleanup')]))
       case 'sync':
-        return image && this.#operate(() => clients.sync(image, step.to))
+        return image && this.#operate(() => Promise.all([clients.sync(image, step.to), step.isDuringGc && clients.maintain(step.to, 'cleanup')]))
       case 'list':
         return this.#operate(() => clients.list(step.agent))
       case 'cleanup':
@@ -187,6 +198,32 @@ class Simulation {
     await this.#verify('after gc and scrub')
     for (const [i] of this.#agents.entries()) this.#losePower(i, createRandom(this.#seed + i), this.#seed % 2 === 0 ? 'lost' : 'old-index')
     await this.#verify('after the index was lost')
+    await this.#repeatUploads()
+    if (this.#seed % EMPTIED_SEEDS === 0) await this.#empty()
+  }
+
+  /** What was damaged is stored again by whoever uploads it again, because scrub has found it. */
+  async #repeatUploads(): Promise<void> {
+    const damaged = this.#clients.expected.images.filter(({ mayBeDamaged }) => mayBeDamaged).slice(-REPEATED_MAX)
+    if (damaged.length === 0) return
+    for (const [i, image] of damaged.entries()) {
+      await this.#quietly(() => this.#clients.create(SLOTS_MAX + i, image.agent, image.bytes, false), 'the creation of an upload')
+      await this.#quietly(() => this.#clients.send(SLOTS_MAX + i, image.bytes.length, null, 'bytes'), 'an upload')
+    }
+    await this.#verify('after what was damaged was uploaded again')
+  }
+
+  /** Once nothing is needed any more, nothing is kept: abandoned uploads and syncs expire, and gc finds every slice. */
+  async #empty(): Promise<void> {
+    this.where = 'emptying the stores'
+    for (const [i] of this.#agents.entries()) await this.#surely(() => this.#clients.purgeAll(i), 'purging all images')
+    await this.world.scheduler.advance(EXPIRY_MS + RETENTION_MS, QUIET_EVENTS_MAX)
+    for (const [i] of this.#agents.entries()) await this.#quietly(() => this.#clients.maintain(i, 'cleanup'), 'cleanup')
+    await this.#untilTasksEnd()
+    for (const [i, agent] of this.#agents.entries()) {
+      const slices = agent.parts?.slices.stats().slices ?? 0
+      if (slices > 0 && !this.#clients.wasRotten.has(i)) throw new Violation(`${agent.name} keeps ${slices} slices that nothing needs`)
+    }
   }
 
   async #maintain(what: 'cleanup' | 'scrub'): Promise<void> {

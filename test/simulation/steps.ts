@@ -6,14 +6,17 @@ import type { Stretch } from '../support/images/slice-model.ts'
 import type { DiskFault } from './world/simulated-disk.ts'
 import type { StateFate } from './world/simulated-agent.ts'
 
+/** Plain bytes, with a checksum, slices, or slices with other bytes than their digests say. */
+export type SendAs = 'bytes' | 'checksum' | 'slices' | 'lies'
+
 export type Action =
   | { readonly op: 'create'; readonly slot: number; readonly agent: number; readonly content: readonly Stretch[]; readonly isPart: boolean }
-  | { readonly op: 'send'; readonly slot: number; readonly bytes: number; readonly cutAt: number | null; readonly as: 'bytes' | 'slices' | 'checksum' }
+  | { readonly op: 'send'; readonly slot: number; readonly bytes: number; readonly cutAt: number | null; readonly as: SendAs; readonly isDuringGc: boolean }
   | { readonly op: 'head' | 'peek' | 'cancel'; readonly slot: number }
   | { readonly op: 'concat'; readonly slot: number; readonly agent: number; readonly parts: readonly number[] }
   | { readonly op: 'read'; readonly image: number; readonly from: number; readonly to: number }
-  | { readonly op: 'look' | 'delete' | 'purge' | 'restore'; readonly image: number }
-  | { readonly op: 'sync'; readonly image: number; readonly to: number }
+  | { readonly op: 'look' | 'delete' | 'purge' | 'restore' | 'restore-while-pruning'; readonly image: number }
+  | { readonly op: 'sync'; readonly image: number; readonly to: number; readonly isDuringGc: boolean }
   | { readonly op: 'list' | 'tasks' | 'token' | 'untoken' | 'crash' | 'restart' | 'rot'; readonly agent: number }
   | { readonly op: 'cleanup' | 'scrub' | 'expire'; readonly agent: number }
   | { readonly op: 'power'; readonly agent: number; readonly state: StateFate }
@@ -25,7 +28,7 @@ export type Action =
 export type Step = Action & { readonly id: number; readonly events: number; readonly isAwaited: boolean }
 
 export const AGENTS = 2
-const SLOTS_MAX = 12
+export const SLOTS_MAX = 12
 
 /** Draws a script of a length. */
 export function drawSteps(random: Random, count: number): Step[] {
@@ -61,7 +64,8 @@ const drawSend: Draw = (random, slots) => ({
   slot: slotOf(random, slots),
   bytes: random.chance(0.6) ? 1 << 20 : 1 + random.below(40_000),
   cutAt: random.chance(0.2) ? random.below(40_000) : null,
-  as: random.chance(0.2) ? 'slices' : random.chance(0.1) ? 'checksum' : 'bytes',
+  as: random.pick(['bytes', 'bytes', 'bytes', 'bytes', 'bytes', 'bytes', 'slices', 'slices', 'checksum', 'lies'] as const),
+  isDuringGc: random.chance(0.15),
 })
 
 /** What happens, and how often. */
@@ -85,7 +89,8 @@ const ACTIONS: readonly (readonly [number, Draw])[] = [
   [8, (random) => ({ op: 'delete', image: imageOf(random) })],
   [5, (random) => ({ op: 'purge', image: imageOf(random) })],
   [5, (random) => ({ op: 'restore', image: imageOf(random) })],
-  [8, (random) => ({ op: 'sync', image: imageOf(random), to: agentOf(random) })],
+  [3, (random) => ({ op: 'restore-while-pruning', image: imageOf(random) })],
+  [8, (random) => ({ op: 'sync', image: imageOf(random), to: agentOf(random), isDuringGc: random.chance(0.3) })],
   [4, (random) => ({ op: 'list', agent: agentOf(random) })],
   [10, (random) => ({ op: 'cleanup', agent: agentOf(random) })],
   [3, (random) => ({ op: 'scrub', agent: agentOf(random) })],
@@ -98,8 +103,8 @@ const ACTIONS: readonly (readonly [number, Draw])[] = [
   [2, (random) => ({ op: 'restart', agent: agentOf(random) })],
   [1, (random) => ({ op: 'rot', agent: agentOf(random) })],
   [3, (random) => ({ op: 'fault', agent: agentOf(random), after: 1 + random.below(60), fault: random.pick(['EIO', 'ENOSPC', 'late']) })],
-  [1, (random) => ({ op: 'lie', agent: agentOf(random) })],
-  [4, (random) => ({ op: 'wait', ms: random.pick([100, 3000, 61_000, 61_000, 600_000, 4_000_000]) })],
+  [2, (random) => ({ op: 'lie', agent: agentOf(random) })],
+  [5, (random) => ({ op: 'wait', ms: random.pick([100, 3000, 61_000, 4_000_000, 4_000_000]) })],
 ]
 
 /** Few seeds of content, so that images share slices. */

@@ -1,7 +1,7 @@
 // One agent of a world, wired as `slipway-agent serve` wires it: it starts on its disk and state folder, stops, crashes, and loses power. Only
 // sockets and command line are missing; requests come through the simulated network.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../../agent/config.ts'
 import { openServing } from '../../../agent/commands/serving.ts'
@@ -24,11 +24,13 @@ import { DRIVER, closeOpened } from './world.ts'
 import type { World } from './world.ts'
 import type { Owner, Scheduler } from './scheduler.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
-import { copyDatabase, DURABLE_SUFFIX } from './simulated-sqlite.ts'
+import { copied, copyDurable } from './simulated-sqlite.ts'
 
 export const ADMIN_TOKEN = 'the-admin-token-of-the-simulation'
 /** Attempts of a start that the disk may fail. */
 const STARTS_MAX = 5
+
+const DATABASE = 'agent.db'
 
 /** What a power cut or a careless operator does to the node-local state folder. */
 export type StateFate = 'kept' | 'lost' | 'old-index' | 'no-index'
@@ -148,12 +150,6 @@ export class SimulatedAgent {
     this.disk.losePower(random)
   }
 
-  /** Removes what is left of it on the real machine. */
-  dispose(): void {
-    if (this.#owner) this.#world.scheduler.end(this.#owner)
-    rmSync(this.#folder, { recursive: true, force: true })
-  }
-
   async #again(owner: Owner): Promise<void> {
     if (this.#owner !== owner || this.startFailure !== undefined) return
     this.#end('kept', false)
@@ -172,9 +168,9 @@ export class SimulatedAgent {
     this.#boots++
     if (fate === 'lost') mkdirSync(this.#state)
     else cpSync(before, this.#state, { recursive: true, filter: (path) => !path.endsWith('-shm') })
+    copied(join(before, DATABASE), join(this.#state, DATABASE))
+    if (isDatabaseCut && fate !== 'lost') copyDurable(join(before, DATABASE), join(this.#state, DATABASE))
     closeOpened(owner)
-    const database = join(this.#state, 'agent.db')
-    if (isDatabaseCut && existsSync(database + DURABLE_SUFFIX)) copyDatabase(database + DURABLE_SUFFIX, database)
     if (fate === 'no-index' || fate === 'old-index') this.#removeIndex()
     if (fate === 'old-index') for (const name of indexFiles(`${before}-before`)) cpSync(join(`${before}-before`, name), join(this.#state, name))
     rmSync(before, { recursive: true })
