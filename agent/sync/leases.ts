@@ -128,12 +128,13 @@ async function activate({ active, removing }: LeaseState, id: string): Promise<v
 
 async function removeLease({ stored, active, required, removing }: LeaseState, id: string, removeFiles: () => Promise<void>): Promise<void> {
   if (!stored.has(id)) return
+  // The caller no longer depends on the lease, and gc may find its folder without the manifest.
+  required.delete(id)
   const run = async (): Promise<void> => {
     try {
       await removeFiles()
       stored.delete(id)
       active.delete(id)
-      required.delete(id)
     } finally {
       removing.delete(id)
     }

@@ -11,9 +11,12 @@ const HEALTH_P99_MS_MAX = 100
 /** Most attempts. A busy machine delays health too, but only the delay that an attack causes recurs in each attempt. */
 const ATTEMPTS_MAX = 3
 
+/** How much longer the event loop waits for a core at the 99th percentile than on average, on a machine with other work. */
+const WAIT_P99_FACTOR = 3
+
 /** Returns the longest time on this machine. Time that the event loop waited for a core is not caused by the attack. */
 function healthMsMax({ waitFactor }: AttackReport): number {
-  return HEALTH_P99_MS_MAX * waitFactor
+  return HEALTH_P99_MS_MAX * (1 + WAIT_P99_FACTOR * (waitFactor - 1))
 }
 
 /**

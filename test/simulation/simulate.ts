@@ -13,7 +13,9 @@ export interface SimulationOutcome {
 
 /** Runs simulations; arguments as of `main.ts`. */
 export async function simulate(...args: string[]): Promise<SimulationOutcome> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'main.ts'), '--json', ...args], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' })
+  // The seed of the test run would select a single simulation.
+  const { SLIPWAY_SEED: _, ...env } = process.env
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, 'main.ts'), '--json', ...args], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', env })
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited])
   const lines = stdout.split('\n').filter((line) => line.startsWith('{'))
   if (lines.length === 0) throw new Error(`the simulation did not run:\n${stdout}${stderr}`)

@@ -13,8 +13,11 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 const HOUR_MS = 3_600_000
 const ID = 'img_01m7zkp8sw8kyvdcb9erztd6xq'
 
-/** Opens leases on a mount path with the folder of a sync that never acquired its lease. The disk operation `slow` blocks until `go`. */
-async function open(slow?: 'stat' | 'removeTree') {
+/**
+ * Opens leases on a mount path with the folder of a sync that never acquired its lease. The disk operation `slow` blocks until `go`;
+ * `removed` blocks after a tree was removed.
+ */
+async function open(slow?: 'stat' | 'removeTree' | 'removed') {
   const folder = await createTemporaryFolder()
   await mkdir(folder.file('sync', ID), { recursive: true })
   const disk = createDisk()
@@ -31,7 +34,8 @@ async function open(slow?: 'stat' | 'removeTree') {
     },
     async removeTree(path) {
       if (slow === 'removeTree') await wait()
-      return disk.removeTree(path)
+      await disk.removeTree(path)
+      if (slow === 'removed') await wait()
     },
   }
   let laterMs = 0
@@ -109,5 +113,21 @@ describe('a lease that expires', () => {
     expect(await leases.expire()).toEqual([])
     nowMs += 1
     expect(await leases.expire()).toEqual([ID])
+  })
+})
+
+describe('a lease that is removed', () => {
+  test('is not missing for gc, which its sync no longer needs to protect anything', async () => {
+    const { leases, folder, reached, go } = await open('removed')
+    await using _folder = folder
+    await using _received = await leases.receive(ID, manifest())
+    await leases.acquire(ID)
+    const removing = leases.remove(ID)
+    await reached
+    const entries = []
+    for (const root of leases.roots.list()) for await (const entry of root.entries()) entries.push(entry)
+    expect(entries).toEqual([])
+    go()
+    await removing
   })
 })
