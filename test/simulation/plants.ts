@@ -59,6 +59,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
           'if (this.#find(path)) return this.overwrite(path, bytes)\n    const temporary = `${dirname(path)}/.${basename(path)}.${this.#temporaries++}.tmp`',
       },
     ],
+    isRare: true,
     symptom: /can only be|must exist|error|torn|cannot start/,
   },
   'pins-ignored': {
@@ -76,6 +77,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   'leases-ignored': {
     name: 'lets gc remove slices that a sync has moved',
     replacements: [{ module: '/agent/commands/store-slices.ts', sound: '{ list: () => late.sync.roots.list() }', planted: '{ list: () => [] }' }],
+    isRare: true,
     symptom: /degraded|cannot be read|must be readable|error/,
   },
   'bin-ignored': {
@@ -124,6 +126,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
         planted: 'if (!stored) return false',
       },
     ],
+    isRare: true,
     symptom: /is gone, but can only be/,
   },
   'task-runs-again': {
