@@ -125,7 +125,7 @@ describe('a lease that is removed', () => {
     const removing = leases.remove(ID)
     await reached
     const entries = []
-    for (const root of leases.roots.list()) for await (const entry of root.entries()) entries.push(entry)
+    for await (const root of leases.roots.list()) for await (const entry of root.entries()) entries.push(entry)
     expect(entries).toEqual([])
     go()
     await removing
