@@ -22,6 +22,8 @@ const SHORT_WAIT_MS = 2000
 const SHORT_WAIT_IMAGES_MAX = 16
 /** How long `hiddenExactly` waits for them, in milliseconds, before it refuses with a Retry-After. */
 const EXACT_WAIT_MS = 5000
+/** How often `hiddenExactly` looks slices up when the index changes during each look-up. */
+const EXACT_LOOKUPS_MAX = 8
 
 export interface SliceViewDeps {
   readonly clock: Clock
@@ -94,8 +96,9 @@ export class ImageSliceView implements SliceView {
     digests: readonly Uint8Array[],
     { imageId, signal }: { readonly imageId: string | undefined; readonly signal?: AbortSignal },
   ): Promise<number[]> {
-    let hidden = await this.#lookUp(digests, [...digests.keys()], signal)
-    if (hidden.length === 0 || this.#isComplete()) return hidden
+    const first = await this.#lookUpExactly(digests, [...digests.keys()], signal)
+    let { hidden } = first
+    if (hidden.length === 0 || first.isExact) return hidden
     const image = imageId === undefined ? undefined : this.#deps.images.find(imageId)
     if (image && image.manifestDigest !== null && this.#deps.mayRead(image)) {
       this.#deps.hurry(image.manifestDigest as Digest)
@@ -103,13 +106,32 @@ export class ImageSliceView implements SliceView {
       if (hidden.length === 0) return hidden
     }
     await this.#waitForIndex(EXACT_WAIT_MS, signal)
-    const isComplete = this.#isComplete()
-    hidden = await this.#lookUp(digests, hidden, signal)
-    if (hidden.length > 0 && !isComplete) {
+    const second = await this.#lookUpExactly(digests, hidden, signal)
+    hidden = second.hidden
+    if (hidden.length > 0 && !second.isExact) {
       const detail = 'The store is indexing its images and does not know yet which slices may be sent.'
       throw problem('store-unavailable', detail, { action: 'Try again in a few seconds.' }, { headers: { 'Retry-After': '5' } })
     }
     return hidden
+  }
+
+  /**
+   * Looks up as `#lookUp` does, again if the index changed meanwhile: slices of a run that was found damaged during the look-up seem hidden,
+   * even if their images are indexed again by its end. The result is exact if every readable image was indexed all the time.
+   */
+  async #lookUpExactly(
+    digests: readonly Uint8Array[],
+    among: readonly number[],
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly hidden: number[]; readonly isExact: boolean }> {
+    let hidden = [...among]
+    for (let attempt = 1; ; attempt++) {
+      const wasComplete = this.#isComplete()
+      const generation = this.#generation
+      hidden = await this.#lookUp(digests, hidden, signal)
+      const isExact = wasComplete && this.#deps.runs.generation === generation
+      if (hidden.length === 0 || isExact || attempt === EXACT_LOOKUPS_MAX || !this.#isComplete()) return { hidden, isExact }
+    }
   }
 
   /** Returns those of the digests, by index, that no readable indexed image names. */
