@@ -1,4 +1,4 @@
-// In-order queue: runs asynchronous steps one at a time.
+// In-order queues: run asynchronous steps one at a time, all of them or those of each key.
 
 const ignore = (): void => {}
 
@@ -20,5 +20,28 @@ export function createInOrder(): InOrder {
       return result
     },
     idle: () => last.then(ignore),
+  }
+}
+
+/** Steps that share one resource of many, such as the image with an id. Steps of different keys run in parallel. */
+export interface InOrderByKey {
+  /** Runs a step after every step passed before it with the same key has ended. Returns its result; a step that fails does not stop later ones. */
+  run<Result>(key: string, step: () => Promise<Result>): Promise<Result>
+}
+
+/** Creates queues that exist only while a step runs or waits. */
+export function createInOrderByKey(): InOrderByKey {
+  const ends = new Map<string, Promise<unknown>>()
+  return {
+    async run(key, step) {
+      const result = (ends.get(key) ?? Promise.resolve()).then(step)
+      const end = result.catch(ignore)
+      ends.set(key, end)
+      try {
+        return await result
+      } finally {
+        if (ends.get(key) === end) ends.delete(key)
+      }
+    },
   }
 }

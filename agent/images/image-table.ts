@@ -6,6 +6,7 @@ import { PAGE_LIMIT_DEFAULT } from '../../protocol/page.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
+import { createInOrderByKey } from '../contract/in-order.ts'
 import type { StoredImage } from './image-file.ts'
 
 export interface ImageTable {
@@ -27,7 +28,7 @@ export interface ImageTable {
 /** Creates an empty table. Calls `changed` after every change of any image. */
 export function createImageTable(changed: () => void = () => {}): ImageTable {
   const images = new Map<string, StoredImage>()
-  const locks = new Map<string, Promise<unknown>>()
+  const locks = createInOrderByKey()
   let sorted: readonly StoredImage[] | undefined
   let revision = 0
   let version = 0
@@ -48,18 +49,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
       if (images.delete(id)) revision++
       note()
     },
-    async locked(id, run) {
-      const before = locks.get(id) ?? Promise.resolve()
-      const mine = before.then(run, run)
-      // The next caller waits for this one to end; its error goes to its own caller only.
-      const ended = mine.catch(() => {})
-      locks.set(id, ended)
-      try {
-        return await mine
-      } finally {
-        if (locks.get(id) === ended) locks.delete(id)
-      }
-    },
+    locked: (id, run) => locks.run(id, run),
     each: () => images.values(),
     version: () => version,
     revision: () => revision,

@@ -11,6 +11,7 @@ import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImageAdmission, ImagePublisher, ImageVerification } from '../contract/images.ts'
+import { createInOrderByKey } from '../contract/in-order.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
@@ -72,22 +73,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   const { disk, clock, log, mount, slices, tasks } = deps
   const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
   const peerFetch = createPeerFetch(deps.network, deps.fetch)
-  // Pulls of the same image run one at a time. A second one finds the image in place after the first.
-  const pulling = new Map<string, Promise<unknown>>()
-
-  const runExclusive = async <T>(id: string, run: () => Promise<T>): Promise<T> => {
-    while (pulling.has(id)) await pulling.get(id)
-    const mine = run()
-    pulling.set(
-      id,
-      mine.catch(() => {}),
-    )
-    try {
-      return await mine
-    } finally {
-      pulling.delete(id)
-    }
-  }
+  // A second pull of the same image finds the image in place after the first.
+  const pulls = createInOrderByKey()
 
   tasks.register('sync', async (params, context) => {
     const { source, images } = paramsSchema.parse(params)
@@ -104,7 +91,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
     const result: SyncResult = { images: [], slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
     const progress = createProgress(context)
     for (const image of wanted) {
-      const outcome = await runExclusive(image.id, () => copyImage({ ...deps, leases }, { client, storeId }, image, { context, counts: result, progress }))
+      const outcome = await pulls.run(image.id, () => copyImage({ ...deps, leases }, { client, storeId }, image, { context, counts: result, progress }))
       result.images.push({ id: image.id, name: image.name, outcome })
     }
     return result

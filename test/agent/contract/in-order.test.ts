@@ -1,7 +1,7 @@
 // The in-order queue: one step at a time, in the order of the calls, whatever the steps do.
 
 import { describe, expect, test } from 'bun:test'
-import { createInOrder } from '../../../agent/contract/in-order.ts'
+import { createInOrder, createInOrderByKey } from '../../../agent/contract/in-order.ts'
 
 describe('run', () => {
   test('runs steps one at a time, in the order of the calls, and returns their results', async () => {
@@ -63,5 +63,28 @@ describe('idle', () => {
     await expect(failing).rejects.toThrow('failed')
     await idle
     expect(isIdle).toBe(true)
+  })
+})
+
+describe('queues by key', () => {
+  test('run steps of one key in the order of the calls, and those of another key in parallel', async () => {
+    const queues = createInOrderByKey()
+    const gate = Promise.withResolvers<void>()
+    const events: string[] = []
+    const first = queues.run('a', async () => {
+      events.push('a1 starts')
+      await gate.promise
+      events.push('a1 ends')
+      throw new Error('a1 failed')
+    })
+    const second = queues.run('a', async () => events.push('a2'))
+    await queues.run('b', async () => events.push('b'))
+    expect(events).toEqual(['a1 starts', 'b'])
+    gate.resolve()
+    await expect(first).rejects.toThrow('a1 failed')
+    await second
+    // The key has no queue any more, or a new one.
+    await queues.run('a', async () => events.push('a3'))
+    expect(events).toEqual(['a1 starts', 'b', 'a1 ends', 'a2', 'a3'])
   })
 })
