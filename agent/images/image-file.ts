@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { parseDigest, sha256 } from '../../protocol/digest.ts'
 import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } from '../../protocol/image.ts'
 import type { Image } from '../../protocol/image.ts'
+import { formatTime } from '../../protocol/time.ts'
 
 /** Maximum length of an image.json in bytes. The limits on names, bindings and grants keep every image below it. */
 export const IMAGE_FILE_BYTES_MAX = 2 * 1024 * 1024
@@ -44,6 +45,38 @@ const storedSchema = imageSchema.extend({ life: lifeSchema.default(lifeSchema.pa
 
 export function newLife(life: Partial<ImageLife> = {}): ImageLife {
   return { ...lifeSchema.parse({}), ...life }
+}
+
+/** Returns an image of which only the given members are known. Without a status it is `creating`; without a name, its id is its name. */
+export function blankImage(known: Partial<Image> & Pick<Image, 'id'>, createdAtMs: number): Image {
+  return {
+    name: known.id,
+    description: '',
+    kind: 'disk',
+    format: null,
+    status: 'creating',
+    statusReason: null,
+    digest: null,
+    manifestDigest: null,
+    length: 0,
+    virtualSize: null,
+    storedSize: null,
+    uniqueSize: null,
+    os: null,
+    cloudInit: null,
+    requirements: null,
+    mediaGroup: null,
+    owner: null,
+    source: { kind: 'existing', uploadId: null, storeId: null, url: null, filename: null, device: null },
+    protected: false,
+    bindings: [],
+    grants: [],
+    createdAt: formatTime(createdAtMs),
+    availableAt: null,
+    deletedAt: null,
+    expiresAt: null,
+    ...known,
+  }
 }
 
 /** Encodes an image.json. */

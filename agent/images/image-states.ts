@@ -4,7 +4,7 @@ import type { Image, ImageStatus } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { NewImage } from '../contract/images.ts'
-import { newLife } from './image-file.ts'
+import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import type { Inspection } from './inspection/inspection.ts'
 
@@ -82,36 +82,23 @@ function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> &
 
 /** Returns a new image with a written manifest. */
 export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
+  const { name, description, kind, format, os, cloudInit, mediaGroup, owner } = draft
+  const known = {
+    id,
+    name,
+    description,
+    kind: kind ?? (format === 'iso' ? 'iso' : 'disk'),
+    manifestDigest,
+    length,
+    os: os ?? null,
+    cloudInit: cloudInit ?? null,
+    mediaGroup: mediaGroup ?? null,
+    owner: owner ?? null,
+    source,
+  } as const
   return {
-    image: {
-      id,
-      name: draft.name,
-      description: draft.description,
-      kind: draft.kind ?? (draft.format === 'iso' ? 'iso' : 'disk'),
-      format: null,
-      status: 'creating',
-      statusReason: null,
-      digest: null,
-      manifestDigest,
-      length,
-      virtualSize: null,
-      storedSize: null,
-      uniqueSize: null,
-      os: draft.os ?? null,
-      cloudInit: draft.cloudInit ?? null,
-      requirements: null,
-      mediaGroup: draft.mediaGroup ?? null,
-      owner: draft.owner ?? null,
-      source,
-      protected: false,
-      bindings: [],
-      grants: [],
-      createdAt: formatTime(nowMs),
-      availableAt: null,
-      deletedAt: null,
-      expiresAt: null,
-    },
-    life: newLife({ declared: { digest: draft.digest ?? null, format: draft.format ?? null, kind: draft.kind ?? null } }),
+    image: blankImage(known, nowMs),
+    life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null } }),
   }
 }
 

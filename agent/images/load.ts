@@ -5,11 +5,10 @@ import { join } from 'node:path'
 import { errorCode, errorText } from '../../protocol/errors.ts'
 import { isId } from '../../protocol/ids.ts'
 import { ManifestInvalid } from '../../protocol/manifest.ts'
-import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
-import { decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
+import { blankImage, decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage } from './image-states.ts'
@@ -140,37 +139,6 @@ async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promis
   }
 }
 
-function placeholder(deps: LoadDeps, id: string, known: Partial<StoredImage['image']>): StoredImage {
-  return {
-    image: {
-      id,
-      name: id,
-      description: '',
-      kind: 'disk',
-      format: null,
-      status: 'error',
-      statusReason: null,
-      digest: null,
-      manifestDigest: null,
-      length: 0,
-      virtualSize: null,
-      storedSize: null,
-      uniqueSize: null,
-      os: null,
-      cloudInit: null,
-      requirements: null,
-      mediaGroup: null,
-      owner: null,
-      source: { kind: 'existing', uploadId: null, storeId: null, url: null, filename: null, device: null },
-      protected: false,
-      bindings: [],
-      grants: [],
-      createdAt: formatTime(deps.clock.nowMs()),
-      availableAt: null,
-      deletedAt: null,
-      expiresAt: null,
-      ...known,
-    },
-    life: newLife({ damage: 'metadata' }),
-  }
+function placeholder({ clock }: LoadDeps, id: string, known: Partial<StoredImage['image']>): StoredImage {
+  return { image: blankImage({ id, status: 'error', ...known }, clock.nowMs()), life: newLife({ damage: 'metadata' }) }
 }

@@ -1,6 +1,7 @@
 // A publisher that keeps images in memory, idempotent by id as the contract requires. The image stays `creating`.
 
 import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
+import { blankImage } from '../../../agent/images/image-file.ts'
 import type { Image, ImageDraft } from '../../../protocol/image.ts'
 import type { ManifestEntry } from '../../../protocol/manifest.ts'
 
@@ -57,32 +58,8 @@ export function createMemoryPublisher(): MemoryPublisher {
 }
 
 function makeImage({ id, draft, source }: NewImage, length: number): Image {
-  return {
-    id,
-    name: draft.name,
-    description: draft.description,
-    kind: draft.kind ?? 'disk',
-    format: draft.format ?? null,
-    status: 'creating',
-    statusReason: null,
-    digest: null,
-    manifestDigest: null,
-    length,
-    virtualSize: null,
-    storedSize: null,
-    uniqueSize: null,
-    os: draft.os ?? null,
-    cloudInit: draft.cloudInit ?? null,
-    requirements: null,
-    mediaGroup: draft.mediaGroup ?? null,
-    owner: draft.owner ?? null,
-    source,
-    protected: false,
-    bindings: [],
-    grants: [],
-    createdAt: '2026-01-01T00:00:00.000Z',
-    availableAt: null,
-    deletedAt: null,
-    expiresAt: null,
-  }
+  const { name, description, kind, format, os, cloudInit, mediaGroup, owner } = draft
+  const known = { id, name, description, kind: kind ?? 'disk', format: format ?? null, length, source } as const
+  const told = { os: os ?? null, cloudInit: cloudInit ?? null, mediaGroup: mediaGroup ?? null, owner: owner ?? null }
+  return blankImage({ ...known, ...told }, Date.UTC(2026, 0, 1))
 }
