@@ -12,41 +12,23 @@ interface Parts {
   sync: Sync
 }
 
-/** Reading a part before it was set throws: an empty answer in its place could make gc remove slices. */
-export type LateParts = Parts & { has(name: keyof Parts): boolean }
+export interface LateParts {
+  /** Returns a part. Throws before it was set: an empty answer in its place could make gc remove slices. */
+  get<Name extends keyof Parts>(name: Name): Parts[Name]
+  /** Sets a part and returns it. */
+  set<Name extends keyof Parts>(name: Name, part: Parts[Name]): Parts[Name]
+  has(name: keyof Parts): boolean
+}
 
 export function createLateParts(): LateParts {
   const parts: Partial<Parts> = {}
-  const need = <Name extends keyof Parts>(name: Name): NonNullable<Partial<Parts>[Name]> => {
-    const part = parts[name]
-    if (part === undefined) throw new Error(`${name} is not open yet`)
-    return part
-  }
   return {
+    get(name) {
+      const part = parts[name]
+      if (part === undefined) throw new Error(`${name} is not open yet`)
+      return part
+    },
+    set: (name, part) => (parts[name] = part),
     has: (name) => parts[name] !== undefined,
-    get catalogue() {
-      return need('catalogue')
-    },
-    set catalogue(part) {
-      parts.catalogue = part
-    },
-    get visibility() {
-      return need('visibility')
-    },
-    set visibility(part) {
-      parts.visibility = part
-    },
-    get uploads() {
-      return need('uploads')
-    },
-    set uploads(part) {
-      parts.uploads = part
-    },
-    get sync() {
-      return need('sync')
-    },
-    set sync(part) {
-      parts.sync = part
-    },
   }
 }

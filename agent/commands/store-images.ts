@@ -38,10 +38,10 @@ export function openStoreImages({ foundation, emit, disk, slices, late }: StoreI
     retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
     imagesPerOwnerMax: config.images.maxPerOwner,
     // No body arrives before uploads are open.
-    expected: () => (late.has('uploads') ? late.uploads.expectedImages() : []),
-    quietMs: () => (late.has('uploads') ? late.uploads.quietMs() : Number.POSITIVE_INFINITY),
+    expected: () => (late.has('uploads') ? late.get('uploads').expectedImages() : []),
+    quietMs: () => (late.has('uploads') ? late.get('uploads').quietMs() : Number.POSITIVE_INFINITY),
     changed: () => {
-      if (late.has('visibility')) late.visibility.wake()
+      if (late.has('visibility')) late.get('visibility').wake()
     },
   })
 }

@@ -63,15 +63,15 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const ballast = stack.use(await openBallast({ disk, clock, log: log.child({ part: 'ballast' }), mount }))
   const plainSlices = stack.use(await openStoreSlices({ foundation, emit, makeRoom: ballast.makeRoom, late }, options))
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
-  const catalogue = (late.catalogue = stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late })))
-  const visibility = (late.visibility = stack.use(await openStoreVisibility(foundation, catalogue)))
+  const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late })))
+  const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
   const policy = createImagePolicy({ images: config.images, settings: records.settings })
   const content = { foundation, records, slices, catalogue, visibility, space, policy }
-  const uploads = (late.uploads = stack.use(await openStoreUploads(content)))
+  const uploads = late.set('uploads', stack.use(await openStoreUploads(content)))
   // The last to be opened is the first to be closed: tasks use all other parts.
   const { database, sealer } = records
   const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer }))
-  const sync = (late.sync = await openStoreSync(content, tasks))
+  const sync = late.set('sync', await openStoreSync(content, tasks))
   const { kept, events, settings, access } = records
 
   const owned = stack.move()

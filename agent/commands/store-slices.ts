@@ -31,11 +31,15 @@ export function openStoreSlices({ foundation, emit, makeRoom, late }: StoreSlice
       workers: availableParallelism(),
       makeRoom,
       // Content moves from uploads and syncs to images: listed in this order, it is seen at least once.
-      roots: [{ list: () => late.uploads.roots.list() }, { list: () => late.sync.roots.list() }, { list: () => late.catalogue.roots.list() }],
+      roots: [
+        { list: () => late.get('uploads').roots.list() },
+        { list: () => late.get('sync').roots.list() },
+        { list: () => late.get('catalogue').roots.list() },
+      ],
       onCorrupt: (digest, reason) => {
         log.error('a slice is damaged', { digest: formatDigest(digest), reason })
         emit({ type: 'slice.damaged', severity: 'error', subject: formatDigest(digest), message: `A slice is damaged: ${reason}.` })
-        late.catalogue.sliceDamaged(digest, reason)
+        late.get('catalogue').sliceDamaged(digest, reason)
       },
       onIndexDamaged: (reason) =>
         emit({
