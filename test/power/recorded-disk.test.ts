@@ -2,6 +2,7 @@
 // file system and the log.
 
 import { expect } from 'bun:test'
+import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRandom } from '../support/properties.ts'
@@ -38,3 +39,17 @@ for (const fileSystem of FILE_SYSTEMS) {
     }
   })
 }
+
+requireRecordedDisk('btrfs')('a disk whose process was killed is removed before the next one is recorded', async () => {
+  await using files = await createTemporaryFolder()
+  await using mountPoint = await createTemporaryFolder()
+  const dead = await recordDisk(files.path, mountPoint.path, 'ext4')
+  process.kill(dead.pid, 'SIGKILL')
+  await using otherFiles = await createTemporaryFolder()
+  await using otherMountPoint = await createTemporaryFolder()
+  await using _disk = await recordDisk(otherFiles.path, otherMountPoint.path, 'btrfs')
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+  expect(mounts).not.toContain(mountPoint.path)
+  expect(mounts).not.toContain(files.path)
+  expect(mounts).toContain(otherMountPoint.path)
+})

@@ -6,6 +6,7 @@ import { hasTool, requirePackage, requireThat, requireTool } from '../support/re
 import type { TestFunction } from '../support/require.ts'
 import { run } from '../support/images/small-image.ts'
 import { until } from '../support/until.ts'
+import { removeDeadDisks } from './dead-disks.ts'
 
 export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs'] as const
 export type FileSystem = (typeof FILE_SYSTEMS)[number]
@@ -31,6 +32,8 @@ const PACKAGES: Readonly<Record<FileSystem, string>> = { ext4: 'e2fsprogs', xfs:
 
 /** A disk that is being recorded. Disposing unmounts it and keeps its files. */
 export interface RecordedDisk extends AsyncDisposable {
+  /** The process that serves the disk. */
+  readonly pid: number
   /** Where the file system is mounted. */
   readonly path: string
   /** The disk as mkfs left it, before the first entry of the log. */
@@ -56,6 +59,7 @@ export async function recordDisk(folder: string, path: string, fileSystem: FileS
   const [base, backing, log] = [join(folder, 'base'), join(folder, 'backing'), join(folder, 'log')]
   const [fuse, program] = [join(folder, 'fuse'), join(folder, 'log-disk')]
   await buildLogDisk(program)
+  await removeDeadDisks()
   await run('truncate', '-s', String(DISK_BYTES), base)
   await run(...(MAKE[fileSystem] as [string, ...string[]]), base)
   await run('cp', '--sparse=always', base, backing)
@@ -73,7 +77,7 @@ export async function recordDisk(folder: string, path: string, fileSystem: FileS
   })
   stack.use(await mountDisk(join(fuse, 'disk'), fileSystem, path))
   const owned = stack.move()
-  return { path, base, log, position: () => statSync(log).size, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { pid: child.pid, path, base, log, position: () => statSync(log).size, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** The file system refuses to mount a disk state. Acknowledged data is lost then, but not because of the agent. */
