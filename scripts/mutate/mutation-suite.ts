@@ -6,10 +6,10 @@ import type { SuiteResult } from '../suites.ts'
 
 const MINUTES = 5
 /**
- * Score that the sample must reach, in percent. Well below the score of the whole tree, so that neither the choice of the sample
- * nor the speed of the machine decides.
+ * Score that the sample must reach, in percent. A sample of 50 mutants has a standard error of 7 points, so the floor is well below the
+ * score of the whole tree: it is missed by changes with hardly any tests, not by the choice of the sample.
  */
-const FLOOR = 60
+const FLOOR = 45
 
 /** Runs for five minutes at most and shows the survivors. It counts as one test, which is skipped outside of a repository of git. */
 export async function runMutationSuite(since: string, show: (text: string) => void): Promise<SuiteResult> {
