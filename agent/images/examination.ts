@@ -10,8 +10,8 @@ import type { Damage } from './damage.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import type { Examination } from './image-states.ts'
-import type { ImageProbe } from './inspection/formats/format.ts'
-import { inspectImage } from './inspection/inspection.ts'
+import type { ImageProbe } from './formats/format.ts'
+import { inspectImage } from './formats/inspection.ts'
 import { countStoredSize } from './manifests/slice-sizes.ts'
 
 export interface ExaminationDeps {

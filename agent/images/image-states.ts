@@ -6,7 +6,7 @@ import { formatTime } from '../../protocol/time.ts'
 import type { NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
-import type { Inspection } from './inspection/inspection.ts'
+import type { Inspection } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
 const NAMES_SHOWN_MAX = 5

@@ -1,6 +1,6 @@
 // Input and output of format detectors. A detector decides only by the bytes of the image, never by file names, extensions or request headers.
 
-import type { ImageFormat } from '../../../../protocol/image.ts'
+import type { ImageFormat } from '../../../protocol/image.ts'
 
 /** Random access to the bytes of an image. */
 export interface ImageProbe {

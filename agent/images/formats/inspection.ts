@@ -3,10 +3,10 @@
 
 import type { ImageFormat } from '../../../protocol/image.ts'
 import { PROBLEMS } from '../../../protocol/problems.ts'
-import type { Detection, Detector, ImageProbe } from './formats/format.ts'
-import { detectIso } from './formats/iso.ts'
-import { detectQcow2 } from './formats/qcow2.ts'
-import { detectVmdk } from './formats/vmdk.ts'
+import type { Detection, Detector, ImageProbe } from './format.ts'
+import { detectIso } from './iso.ts'
+import { detectQcow2 } from './qcow2.ts'
+import { detectVmdk } from './vmdk.ts'
 
 const DETECTORS: readonly Detector[] = [detectQcow2, detectVmdk, detectIso]
 

@@ -1,8 +1,8 @@
 // Format detection: formats are detected by bytes alone, and images that make a reader open other files are refused.
 
 import { describe, expect, test } from 'bun:test'
-import { inspectImage } from '../../../../agent/images/inspection/inspection.ts'
-import type { Inspection } from '../../../../agent/images/inspection/inspection.ts'
+import { inspectImage } from '../../../../agent/images/formats/inspection.ts'
+import type { Inspection } from '../../../../agent/images/formats/inspection.ts'
 import type { ImageFormat } from '../../../../protocol/image.ts'
 import { requireTool } from '../../../support/require.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
