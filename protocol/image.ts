@@ -1,9 +1,11 @@
 // Images as clients see them, and the members that clients may change.
 
 import { z } from 'zod'
+import { labelsPatchSchema, labelsSchema } from './labels.ts'
 import { timeSchema } from './time.ts'
 
-export const imageKindSchema = z.enum(['system', 'disk', 'iso', 'base', 'template', 'snapshot', 'backup', 'capture'])
+/** A `virtualDisk` belongs to one instance: it is deleted with its last binding, and its metadata cannot be edited. */
+export const imageKindSchema = z.enum(['system', 'disk', 'iso', 'base', 'template', 'snapshot', 'backup', 'capture', 'virtualDisk'])
 export const imageFormatSchema = z.enum(['raw', 'qcow2', 'vmdk', 'iso'])
 export const imageStatusSchema = z.enum(['creating', 'uploading', 'pending', 'available', 'degraded', 'fileUnavailable', 'error', 'deleted', 'deleting'])
 
@@ -31,6 +33,9 @@ export const imageSourceSchema = z.object({
   filename: z.string().nullable().default(null),
   device: z.string().nullable().default(null),
 })
+
+/** Name or id of an instance of a hypervisor. */
+const instanceSchema = nameSchema
 
 /** Least resources that an instance of the image needs: a count of CPUs, and bytes; null when unknown. */
 export const requirementsSchema = z.object({
@@ -62,6 +67,9 @@ export const imageSchema = z.object({
   requirements: requirementsSchema.nullable(),
   mediaGroup: z.string().max(NAME_LENGTH_MAX).nullable(),
   owner: z.string().max(NAME_LENGTH_MAX).nullable(),
+  labels: labelsSchema.default({}),
+  /** The instance whose disk the image was made from, or to which a virtual disk belongs. */
+  sourceInstance: instanceSchema.nullable().default(null),
   source: imageSourceSchema,
   protected: z.boolean(),
   bindings: z.array(z.string()),
@@ -80,12 +88,15 @@ export const imagePatchSchema = z
   .strictObject({
     name: nameSchema,
     description: z.string().max(DESCRIPTION_LENGTH_MAX),
-    kind: imageKindSchema,
+    /** An image does not become a virtual disk, because a virtual disk belongs to an instance from its beginning. */
+    kind: imageKindSchema.exclude(['virtualDisk']),
     os: z.string().max(NAME_LENGTH_MAX).nullable(),
     cloudInit: z.boolean().nullable(),
     requirements: z.strictObject(requirementsSchema.shape).nullable(),
     mediaGroup: z.string().max(NAME_LENGTH_MAX).nullable(),
     owner: z.string().max(NAME_LENGTH_MAX).nullable(),
+    labels: labelsPatchSchema,
+    sourceInstance: instanceSchema.nullable(),
     protected: z.boolean(),
   })
   .partial()
@@ -111,6 +122,9 @@ export const imageDraftSchema = z.object({
   cloudInit: z.boolean().optional(),
   mediaGroup: z.string().max(NAME_LENGTH_MAX).optional(),
   owner: z.string().max(NAME_LENGTH_MAX).optional(),
+  requirements: z.strictObject(requirementsSchema.shape).optional(),
+  labels: labelsSchema.optional(),
+  sourceInstance: instanceSchema.optional(),
   /** Expected SHA-256 of the complete file, verified before the image becomes available. */
   digest: z
     .string()

@@ -66,6 +66,11 @@ export const PROBLEMS = {
   'unsafe-image': { status: 422, title: 'Unsafe image', action: 'Flatten the image with qemu-img convert on a trusted machine, then upload the result.' },
   'image-bound': { status: 409, title: 'Image in use', action: 'First remove the bindings that the detail names.' },
   'image-protected': { status: 409, title: 'Image protected', action: 'First remove the protection.' },
+  'virtual-disk': {
+    status: 409,
+    title: 'Virtual disk of an instance',
+    action: 'Change the disk through its instance. To delete it, remove its last binding.',
+  },
   'already-exported': { status: 409, title: 'Already exported', action: 'Use the existing export, or delete it first.' },
   'store-disabled': { status: 409, title: 'Store disabled', action: 'Enable the store, or use another one.' },
   'store-unavailable': {

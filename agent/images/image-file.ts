@@ -67,6 +67,8 @@ export function blankImage(known: Partial<Image> & Pick<Image, 'id'>, createdAtM
     requirements: null,
     mediaGroup: null,
     owner: null,
+    labels: {},
+    sourceInstance: null,
     source: { kind: 'existing', uploadId: null, storeId: null, url: null, filename: null, device: null },
     protected: false,
     bindings: [],

@@ -1,6 +1,7 @@
 // The state machine of an image: the allowed transitions, and each change as a pure function. image-keeper.ts makes changes durable.
 
-import type { Image, ImageStatus } from '../../protocol/image.ts'
+import type { Image, ImagePatch, ImageStatus } from '../../protocol/image.ts'
+import { LABELS_MAX, mergeLabels } from '../../protocol/labels.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { NewImage } from '../contract/images.ts'
@@ -72,6 +73,28 @@ export function changed(stored: StoredImage, image: Partial<Omit<Image, 'status'
   return { image: { ...stored.image, ...image }, life: { ...stored.life, ...life } }
 }
 
+/** Returns an image with changed metadata. Throws ProblemError `limit-reached` for too many labels, and `virtual-disk`. */
+export function patched(stored: StoredImage, { labels, ...members }: ImagePatch): StoredImage {
+  const { image } = stored
+  if (image.kind === 'virtualDisk')
+    throw problem('virtual-disk', `Image ${image.name} is a virtual disk${ofInstances(image)}, so it cannot be edited as an image.`)
+  const merged = labels && mergeLabels(image.labels, labels)
+  if (merged && Object.keys(merged).length > LABELS_MAX)
+    throw problem('limit-reached', `Image ${image.name} would have ${Object.keys(merged).length} labels; the limit is ${LABELS_MAX}.`, {
+      action: 'Remove labels that are not needed.',
+    })
+  return changed(stored, { ...(members as Partial<Omit<Image, 'status'>>), ...(merged && { labels: merged }) })
+}
+
+function ofInstances({ bindings }: Image): string {
+  return bindings.length === 0 ? '' : ` of ${bindings.slice(0, NAMES_SHOWN_MAX).join(', ')}`
+}
+
+/** Returns whether an image goes when this instance no longer uses it: it is a virtual disk, and no other instance uses it. */
+export function livesWith({ kind, bindings }: Image, instance: string): boolean {
+  return kind === 'virtualDisk' && bindings.length === 1 && bindings[0] === instance
+}
+
 /** Returns a stored image with another status. Throws an Error if TRANSITIONS does not allow the change, which is a bug. */
 function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> & Pick<Image, 'status'>, life: Partial<ImageLife> = {}): StoredImage {
   const { id, status } = stored.image
@@ -82,8 +105,8 @@ function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> &
 
 /** Returns a new image with a written manifest. */
 export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
-  const { name, description, kind, format, os, cloudInit, mediaGroup, owner } = draft
-  const known = {
+  const { name, description, kind, format, os, cloudInit, requirements, mediaGroup, owner, labels, sourceInstance } = draft
+  const known: Partial<Image> & Pick<Image, 'id'> = {
     id,
     name,
     description,
@@ -92,10 +115,15 @@ export function fresh({ id, draft, source }: NewImage, length: number, manifestD
     length,
     os: os ?? null,
     cloudInit: cloudInit ?? null,
+    requirements: requirements ?? null,
     mediaGroup: mediaGroup ?? null,
     owner: owner ?? null,
+    labels: labels ?? {},
+    sourceInstance: sourceInstance ?? null,
+    // A virtual disk that names its instance belongs to it from the beginning.
+    bindings: kind === 'virtualDisk' && sourceInstance !== undefined ? [sourceInstance] : [],
     source,
-  } as const
+  }
   return {
     image: blankImage(known, nowMs),
     life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null } }),

@@ -4,7 +4,7 @@ import type { Image, ImagePatch } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Damage } from './damage.ts'
 import type { StoredImage } from './image-file.ts'
-import { changed, refuseUnreadable, restored } from './image-states.ts'
+import { changed, livesWith, patched, refuseUnreadable, restored } from './image-states.ts'
 import { countsForOwner } from './owner-limit.ts'
 import type { OwnerLimit } from './owner-limit.ts'
 import { createRemoval } from './removal.ts'
@@ -16,9 +16,13 @@ export const BINDINGS_MAX = 1000
 export const GRANTS_MAX = 1000
 
 export interface LifeCycle extends Removal {
-  /** Changes metadata. Throws `limit-reached` if the new owner has reached the image limit. */
+  /** Changes metadata. Throws `limit-reached` if the new owner has reached the image limit, and `virtual-disk` for a virtual disk. */
   patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
   bind(id: string, instance: string, actor: string): Promise<Image>
+  /**
+   * Removes a binding. A virtual disk is deleted with its last binding, as the policy of the store says, in the same durable write; the answer
+   * then has the status `deleted`, or `deleting` if it was removed permanently. Throws `wrong-status` while such a disk is being inspected.
+   */
   unbind(id: string, instance: string, actor: string): Promise<Image>
   grant(id: string, subject: string, actor: string): Promise<Image>
   revoke(id: string, subject: string, actor: string): Promise<Image>
@@ -35,6 +39,7 @@ export interface LifeCycleDeps extends RemovalDeps {
 /** Creates the life cycle of the images of a catalogue. */
 export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   const { emit, keeper, ownerLimit } = deps
+  const removal = createRemoval(deps)
 
   const edit = async (id: string, actor: string, what: string, run: (stored: StoredImage) => StoredImage | undefined): Promise<Image> => {
     const before = keeper.need(id)
@@ -48,13 +53,13 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
   }
 
   return {
-    ...createRemoval(deps),
+    ...removal,
     async patch(id, patch, actor) {
       using claims = new DisposableStack()
       return await edit(id, actor, 'its metadata was changed', (stored) => {
         // An image in the recycle bin is counted when it is restored.
         if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner }))
-        return changed(stored, patch as Partial<Omit<Image, 'status'>>)
+        return patched(stored, patch)
       })
     },
     bind: (id, instance, actor) =>
@@ -65,10 +70,15 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
           throw problem('wrong-status', `Image ${image.name} is ${image.status}; only an available image can be bound.`)
         return changed(stored, { bindings: withMember(image.bindings, instance, BINDINGS_MAX, 'bindings') })
       }),
-    unbind: (id, instance, actor) =>
-      edit(id, actor, `instance ${instance} no longer uses it`, (stored) =>
+    async unbind(id, instance, actor) {
+      if (livesWith(keeper.need(id).image, instance)) {
+        const gone = await removal.deleteWithInstance(id, instance, actor)
+        if (gone) return gone
+      }
+      return await edit(id, actor, `instance ${instance} no longer uses it`, (stored) =>
         stored.image.bindings.includes(instance) ? changed(stored, { bindings: stored.image.bindings.filter((name) => name !== instance) }) : undefined,
-      ),
+      )
+    },
     grant: (id, subject, actor) =>
       edit(id, actor, `granted to ${subject}`, (stored) =>
         stored.image.grants.includes(subject) ? undefined : changed(stored, { grants: withMember(stored.image.grants, subject, GRANTS_MAX, 'grants') }),

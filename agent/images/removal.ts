@@ -14,7 +14,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import { diskProblem } from './disk-problem.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { binned, refuseDeletion, refuseUnreadable, removing } from './image-states.ts'
+import { binned, changed, livesWith, refuseDeletion, refuseUnreadable, removing } from './image-states.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
@@ -38,6 +38,11 @@ export interface Removal {
    * stays there unless `permanent` is set, which bypasses the bin: on a full disk, operators need not wait for the retention to end.
    */
   delete(id: string, actor: string, options?: { readonly permanent: boolean }): Promise<Image | undefined>
+  /**
+   * Removes the last binding of a virtual disk and deletes it in the same durable write. Returns the image as it was deleted, or undefined if it
+   * is no longer a virtual disk of this instance alone.
+   */
+  deleteWithInstance(id: string, instance: string, actor: string): Promise<Image | undefined>
   /** Removes an image permanently, in any status in which its files are readable. */
   purge(id: string, actor: string): Promise<void>
   /** Purges images whose retention has ended. */
@@ -57,7 +62,7 @@ export interface RemovalDeps {
 
 /** Creates the removal of images of a catalogue. */
 export function createRemoval(deps: RemovalDeps): Removal {
-  const { clock, emit, crashPoint, retention, keeper } = deps
+  const { clock, retention, keeper } = deps
   return {
     delete: (id, actor, { permanent } = { permanent: false }) =>
       keeper.table.locked(id, async () => {
@@ -70,10 +75,18 @@ export function createRemoval(deps: RemovalDeps): Removal {
           await purgeLocked(deps, stored, actor)
           return undefined
         }
-        const { image } = await keeper.save(inBin(stored, retention, clock.nowMs()))
-        crashPoint('images:deleted')
-        emit({ type: 'image.deleted', severity: 'info', subject: id, message: `Image ${image.name} is in the recycle bin${until(image)}.`, actor })
-        return image
+        return await binLocked(deps, stored, actor)
+      }),
+    deleteWithInstance: (id, instance, actor) =>
+      keeper.table.locked(id, async () => {
+        const stored = keeper.need(id)
+        refuseUnreadable(stored.image)
+        if (!livesWith(stored.image, instance)) return undefined
+        const unbound = changed(stored, { bindings: [] })
+        refuseDeletion({ ...unbound.image, protected: false })
+        if (retention.deletion !== 'immediate' && stored.image.status !== 'deleting') return await binLocked(deps, unbound, actor)
+        await purgeLocked(deps, unbound, actor)
+        return removing(unbound).image
       }),
     purge: (id, actor) => keeper.table.locked(id, () => purgeLocked(deps, keeper.need(id), actor)),
     async prune({ dryRun, signal }) {
@@ -108,6 +121,14 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
     }
   }
   return { purged, failed }
+}
+
+/** Moves an image to the recycle bin. The caller holds the lock of the image. */
+async function binLocked({ clock, emit, crashPoint, retention, keeper }: RemovalDeps, stored: StoredImage, actor: string): Promise<Image> {
+  const { image } = await keeper.save(inBin(stored, retention, clock.nowMs()))
+  crashPoint('images:deleted')
+  emit({ type: 'image.deleted', severity: 'info', subject: image.id, message: `Image ${image.name} is in the recycle bin${until(image)}.`, actor })
+  return image
 }
 
 /** Removes an image permanently. The caller holds the lock of the image. */

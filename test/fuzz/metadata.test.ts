@@ -96,6 +96,8 @@ const IMAGE: Image = imageSchema.parse({
   requirements: { cpus: 2, memory: 1_000_000, disk: null },
   mediaGroup: null,
   owner: 'ann',
+  labels: {},
+  sourceInstance: null,
   source: { kind: 'upload', uploadId: 'upl_1', storeId: null, url: null, filename: 'ä.qcow2', device: null },
   protected: false,
   bindings: ['vm-1', 'vm-2'],

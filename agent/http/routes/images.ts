@@ -65,7 +65,7 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
       path: '/v1/images/:id',
       access: 'operator',
       summary: 'Changes the description of an image; its bytes never change',
-      problems: ['conflict', 'wrong-status', 'limit-reached'],
+      problems: ['conflict', 'wrong-status', 'limit-reached', 'virtual-disk'],
       params: idSchema,
       body: imagePatchSchema,
       answers: shown,
@@ -124,7 +124,7 @@ function memberRoutes(images: ImagesDeps['images']): Route[] {
     route({
       ...binding,
       method: 'DELETE',
-      summary: 'Removes the binding of the image to an instance',
+      summary: 'Removes the binding of the image to an instance; a virtual disk is deleted with its last binding',
       run: async ({ params, actor }) => Response.json(await images.unbind(images.need(params.id).id, params.instance, actor.name)),
     }),
     route({

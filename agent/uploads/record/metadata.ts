@@ -10,7 +10,7 @@ export const METADATA_LENGTH_MAX = 12 * 1024
 /** Most keys of one header. */
 export const METADATA_KEYS_MAX = 64
 
-const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
+const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'labels', 'sourceInstance', 'digest'] as const
 const KEY = /^[\u0021-\u002b\u002d-\u007e]+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
@@ -61,7 +61,7 @@ export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFall
   const given: Record<string, unknown> = { name: nameFixed ?? text('name') ?? filename ?? nameFallback }
   for (const key of DRAFT_KEYS) {
     const value = text(key)
-    if (value !== undefined) given[key] = key === 'cloudInit' ? parseFlag(value) : value
+    if (value !== undefined) given[key] = key === 'cloudInit' ? parseFlag(value) : key === 'labels' ? parseLabels(value) : value
   }
   const parsed = imageDraftSchema.safeParse(given)
   if (!parsed.success) {
@@ -81,4 +81,13 @@ function metadataError(member: string, message: string): { in: string; member: s
 /** Returns the boolean for `true` and `false`; the schema refuses any other text. */
 function parseFlag(value: string): unknown {
   return value === 'true' ? true : value === 'false' ? false : value
+}
+
+/** Returns the labels that are sent as a JSON object, such as `{"env":"test"}`; the schema refuses any other text. */
+function parseLabels(value: string): unknown {
+  try {
+    return JSON.parse(value)
+  } catch {
+    return value
+  }
 }

@@ -53,6 +53,8 @@ const image: Image = {
   requirements: { cpus: 1, memory: null, disk: null },
   mediaGroup: null,
   owner: null,
+  labels: {},
+  sourceInstance: null,
   source: { kind: 'upload', uploadId: 'upl_1', storeId: null, url: null, filename: 'x', device: null },
   protected: false,
   bindings: ['a'],

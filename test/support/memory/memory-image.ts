@@ -27,6 +27,8 @@ export function memoryImage(changes: Partial<Image> = {}): Image {
     requirements: null,
     mediaGroup: null,
     owner: null,
+    labels: {},
+    sourceInstance: null,
     source: { kind: 'upload' },
     protected: false,
     bindings: [],

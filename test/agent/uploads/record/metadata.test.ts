@@ -70,6 +70,14 @@ describe('the image', () => {
     expect(describeImage({})).toMatchObject({ filename: null, device: null })
   })
 
+  test('has labels, which are sent as a JSON object, and the instance that the image comes from', () => {
+    expect(describeImage({ labels: '{"env":"test","team":""}', sourceInstance: 'vm-1' }).draft).toMatchObject({
+      labels: { env: 'test', team: '' },
+      sourceInstance: 'vm-1',
+    })
+    for (const labels of ['env=test', '["env"]', '{"env":1}', '{"a b":"c"}', '{']) expect(() => describeImage({ labels })).toThrow('labels')
+  })
+
   test('is refused with the name of the invalid key', () => {
     expect(() => describeImage({ cloudInit: 'yes' })).toThrow('cloudInit')
     expect(() => describeImage({ kind: 'floppy' })).toThrow('kind')
