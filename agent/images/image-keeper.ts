@@ -1,4 +1,7 @@
 // Saves changes of images: writes image.json first, then updates the table in memory.
+//
+// A write may fail after image.json was replaced. The table then shows what the file has, as the next start would, and the file is written again
+// before anything is acknowledged that relies on it.
 
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
@@ -17,6 +20,8 @@ export interface ImageKeeper {
   need(id: string): StoredImage
   /** Writes image.json, durable when it resolves, then updates the table. The caller holds the lock of the image. */
   save(stored: StoredImage): Promise<StoredImage>
+  /** Returns an image whose image.json is durable: writes the file again if its last write failed. The caller holds the lock of the image. */
+  confirm(stored: StoredImage): Promise<StoredImage>
   /** Changes an image under its lock and returns it. `edit` returns undefined to change nothing. Throws `not-found`. */
   change(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<StoredImage>
   /** Like `change`, but updates the table even if the disk cannot be written, so that damage is visible on a read-only disk. */
@@ -26,6 +31,8 @@ export interface ImageKeeper {
 export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: string; readonly table: ImageTable }): ImageKeeper {
   const { disk, table } = deps
   const unfinished = new Set<string>()
+  /** Ids of images whose last write failed, so that their image.json may be lost in a power cut. */
+  const unconfirmed = new Set<string>()
   const folder = (id: string): string => join(deps.folder, id)
   const keeper: ImageKeeper = {
     table,
@@ -40,20 +47,26 @@ export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: 
       const bytes = await encodeImageFile(stored)
       if (bytes.byteLength > IMAGE_FILE_BYTES_MAX)
         throw problem('payload-too-large', `The metadata of image ${stored.image.id} exceeds ${IMAGE_FILE_BYTES_MAX} bytes.`)
+      const { id } = stored.image
+      const path = join(folder(id), 'image.json')
       try {
-        await disk.writeFileAtomic(join(folder(stored.image.id), 'image.json'), bytes)
+        await disk.writeFileAtomic(path, bytes)
       } catch (error) {
+        unconfirmed.add(id)
+        if (await hasBytes(disk, path, bytes)) table.put(stored)
         throw diskProblem('The image could not be saved', error)
       }
-      unfinished.delete(stored.image.id)
+      unconfirmed.delete(id)
+      unfinished.delete(id)
       table.put(stored)
       return stored
     },
+    confirm: async (stored) => (unconfirmed.has(stored.image.id) ? keeper.save(stored) : stored),
     change: (id, edit) =>
       table.locked(id, async () => {
         const stored = keeper.need(id)
         const next = edit(stored)
-        return next ? keeper.save(next) : stored
+        return next ? keeper.save(next) : keeper.confirm(stored)
       }),
     note: (id, edit) =>
       table.locked(id, async () => {
@@ -65,4 +78,13 @@ export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: 
       }),
   }
   return keeper
+}
+
+/** Returns whether a file has exactly these bytes. */
+async function hasBytes(disk: Disk, path: string, bytes: Uint8Array): Promise<boolean> {
+  try {
+    return Buffer.compare(await disk.readFile(path, IMAGE_FILE_BYTES_MAX), bytes) === 0
+  } catch {
+    return false
+  }
 }

@@ -30,15 +30,16 @@ export type Publication = Pick<ImagePublisher, 'publish' | 'refuse' | 'adopt'>
 /** Creates the publication of a catalogue. */
 export function createPublication(deps: PublicationDeps): Publication {
   const { disk, clock, emit, keeper, manifests, settling } = deps
-  /** Returns the published image with this id. */
-  const published = (id: string): Image | undefined => {
+  /** Returns the published image with this id, durable. The caller holds its lock. */
+  const published = async (id: string): Promise<Image | undefined> => {
     if (!isId('img', id)) throw new Error(`${id} is not the id of an image`)
-    return keeper.unfinished.has(id) ? undefined : keeper.table.get(id)?.image
+    const stored = keeper.unfinished.has(id) ? undefined : keeper.table.get(id)
+    return stored && (await keeper.confirm(stored)).image
   }
   return {
     publish: (image, content) =>
       keeper.table.locked(image.id, async () => {
-        const known = published(image.id)
+        const known = await published(image.id)
         if (known) return known
         const { digest } = await storeManifest(deps, image.id, () => manifests.writeContent(image.id, content))
         const stored = await store(deps, fresh(image, content.length, digest, clock.nowMs()))
@@ -48,7 +49,7 @@ export function createPublication(deps: PublicationDeps): Publication {
       }),
     refuse: (image, length, reason) =>
       keeper.table.locked(image.id, async () => {
-        const known = published(image.id)
+        const known = await published(image.id)
         if (known) return known
         await disk.makeFolder(keeper.folder(image.id))
         const stored = await store(deps, refused(image, length, reason, clock.nowMs()))
@@ -78,10 +79,16 @@ async function storeManifest<Written>({ disk, keeper, crashPoint }: PublicationD
 }
 
 /** Writes image.json, after the manifest. The caller holds the lock of the image. */
-async function store({ keeper, crashPoint }: PublicationDeps, stored: StoredImage): Promise<StoredImage> {
-  const saved = await keeper.save(stored)
-  crashPoint('images:image-written')
-  return saved
+async function store({ keeper, settling, crashPoint }: PublicationDeps, stored: StoredImage): Promise<StoredImage> {
+  try {
+    const saved = await keeper.save(stored)
+    crashPoint('images:image-written')
+    return saved
+  } catch (error) {
+    // The image exists if its file was replaced before the write failed.
+    settling.resume(stored.image.id)
+    throw error
+  }
 }
 
 /** Adds, restores or repairs a copied image. Returns false if it already exists. The caller holds the lock of the image. */
@@ -91,7 +98,10 @@ async function adoptLocked(deps: PublicationDeps, image: Image, manifest: Manife
   const there = keeper.unfinished.has(id) ? undefined : keeper.table.get(id)
   if (there) {
     refuseAdoption(there, image)
-    if (there.image.status === 'creating' || there.image.status === 'available') return false
+    if (there.image.status === 'creating' || there.image.status === 'available') {
+      await keeper.confirm(there)
+      return false
+    }
     if (there.image.status === 'deleted' && there.life.damage === null && there.life.before?.status === 'available') {
       const back = restored(there)
       using _claim = ownerLimit.claim(back.image)

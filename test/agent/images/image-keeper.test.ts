@@ -8,12 +8,17 @@ import { decodeImageFile, IMAGE_FILE_BYTES_MAX } from '../../../agent/images/ima
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
+import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
+import { createRandom } from '../../support/properties.ts'
 import { createFailingDisk } from '../../support/machine/failing-disk.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const ID = 'img_00000000000000000000000000'
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
+
+/** Number of the operation of an atomic write that makes the new name durable. */
+const FOLDER_SYNC = 6
 
 /** Opens a keeper with one image named `before`. */
 async function open(folder: TemporaryFolder, disk: Disk) {
@@ -57,6 +62,21 @@ describe('a change', () => {
     expect(refused instanceof ProblemError && problemCode(refused.problem)).toBe('insufficient-storage')
     disk.failAfter(undefined)
     expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['before', 'before'])
+  })
+
+  test('that fails after the file was replaced is visible in memory, and is written again before it is relied on', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = await createFaultyDisk(folder.path)
+    const keeper = await open(folder, disk)
+    disk.plan({ at: FOLDER_SYNC, fault: 'EIO' })
+    await expect(keeper.change(ID, (stored) => changed(stored, { name: 'after' }))).rejects.toThrow('could not be saved')
+    expect(disk.hasFailed).toBe(true)
+    expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['after', 'after'])
+    // A change that changes nothing is acknowledged only once the file is durable.
+    await keeper.change(ID, () => undefined)
+    await disk.losePower(createRandom(1), 0)
+    disk.revive()
+    expect(await nameOnDisk(folder)).toBe('after')
   })
 
   test('that exceeds the length limit of the file changes neither memory nor file', async () => {
