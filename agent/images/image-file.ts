@@ -48,10 +48,10 @@ export function newLife(life: Partial<ImageLife> = {}): ImageLife {
 }
 
 /** Returns an image of which only the given members are known. Without a status it is `creating`; without a name, its id is its name. */
-export function blankImage(known: Partial<Image> & Pick<Image, 'id'>, createdAtMs: number): Image {
+export function blankImage({ id, ...known }: Partial<Image> & Pick<Image, 'id'>, createdAtMs: number): Image {
   return {
-    id: known.id,
-    name: known.id,
+    id,
+    name: id,
     description: '',
     kind: 'disk',
     format: null,
