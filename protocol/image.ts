@@ -44,6 +44,27 @@ export const requirementsSchema = z.object({
   disk: z.int().min(0).nullable().default(null),
 })
 
+/** What the inspection found in the bytes of an image, besides its format and virtual size. A fact that is not known is null. */
+export const formatDetailsSchema = z.object({
+  /** What the bytes are, also if no store accepts it: an image format, or a name such as `vdi`; `unknown` if formats contradict each other. */
+  detected: z.string(),
+  /** Version or kind within the format, such as `3` for qcow2 or `streamOptimized` for vmdk. */
+  variant: z.string().nullable(),
+  /** Unit of allocation in bytes. */
+  clusterSize: z.int().min(0).nullable(),
+  /** Null also if nothing is compressed. */
+  compression: z.enum(['zlib', 'zstd']).nullable(),
+  /** Whether a machine can start from it, as far as its boot records tell. */
+  bootable: z.boolean().nullable(),
+  partitionTable: z.enum(['mbr', 'gpt']).nullable(),
+  /** Bytes of the virtual disk that the file has data for. */
+  allocatedSize: z.int().min(0).nullable(),
+  /** Code of the problem for which the image was refused. */
+  refusal: z.string().nullable(),
+})
+
+export type FormatDetails = z.infer<typeof formatDetailsSchema>
+
 export const imageSchema = z.object({
   id: z.string(),
   name: nameSchema,
@@ -51,6 +72,8 @@ export const imageSchema = z.object({
   kind: imageKindSchema,
   /** Null until the content has been inspected. */
   format: imageFormatSchema.nullable(),
+  /** Null until the content has been inspected. */
+  formatDetails: formatDetailsSchema.nullable().default(null),
   status: imageStatusSchema,
   /** Reason for a status other than `available`, in one sentence. */
   statusReason: z.string().nullable(),

@@ -63,6 +63,11 @@ export const PROBLEMS = {
     title: 'Format differs from the declared one',
     action: 'Declare the detected format, or convert the image, then upload it again.',
   },
+  'unsupported-format': {
+    status: 422,
+    title: 'Format not supported',
+    action: 'Convert the file with qemu-img convert to qcow2, raw or vmdk on a trusted machine, then upload the result.',
+  },
   'unsafe-image': { status: 422, title: 'Unsafe image', action: 'Flatten the image with qemu-img convert on a trusted machine, then upload the result.' },
   'image-bound': { status: 409, title: 'Image in use', action: 'First remove the bindings that the detail names.' },
   'image-protected': { status: 409, title: 'Image protected', action: 'First remove the protection.' },

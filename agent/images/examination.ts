@@ -10,8 +10,8 @@ import type { Damage } from './damage.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import type { Examination } from './image-states.ts'
-import type { ImageProbe } from './formats/format.ts'
 import { inspectImage } from './formats/inspection.ts'
+import type { ImageBytes } from './formats/probe.ts'
 import { countStoredSize } from './manifests/slice-sizes.ts'
 
 export interface ExaminationDeps {
@@ -29,20 +29,21 @@ export async function examineImage({ clock, slices, keeper, damage }: Examinatio
   const { manifest } = opened
   try {
     const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })
-    const inspection = await inspectImage(probeOf(slices, manifest, signal), life.declared.format)
+    const inspection = await inspectImage(bytesOf(slices, manifest, signal), life.declared.format, { clock, signal })
     if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
     const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
     if (digest === life.declared.digest) return { inspection, storedSize, digest }
     const reason = `Digest mismatch: expected ${life.declared.digest}, but the received bytes have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
-    return { inspection: { ...inspection, kind: 'refused', reason }, storedSize, digest }
+    const details = { ...inspection.details, refusal: 'digest-mismatch' }
+    return { inspection: { ...inspection, kind: 'refused', refusal: 'digest-mismatch', details, reason }, storedSize, digest }
   } catch (error) {
     if (!(error instanceof SliceUnreadable)) throw error
     const reason = `Image ${image.name} cannot be read back: ${error.message}. ${SLICES_ACTION}`
-    return { inspection: { kind: 'refused', format: null, virtualSize: null, reason }, storedSize: null }
+    return { inspection: { kind: 'refused', refusal: 'data-corrupt', format: null, virtualSize: null, details: null, reason }, storedSize: null }
   }
 }
 
-function probeOf(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): ImageProbe {
+function bytesOf(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): ImageBytes {
   return {
     length: manifest.imageLength,
     async readAt(offset, length) {

@@ -168,10 +168,10 @@ export interface Examination {
 
 /** Returns an image after its inspection: available, or an error if it was refused. */
 export function concluded(stored: StoredImage, { inspection, storedSize, digest: computed }: Examination, nowMs: number): StoredImage {
-  const { format, virtualSize } = inspection
+  const { format, virtualSize, details: formatDetails } = inspection
   const digest = computed ?? stored.image.digest
   const kind = stored.life.declared.kind ?? (format === 'iso' ? 'iso' : stored.image.kind)
-  const seen = { format, virtualSize, digest, kind, storedSize }
+  const seen = { format, formatDetails, virtualSize, digest, kind, storedSize }
   if (inspection.kind === 'refused') return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason })
   const availableAt = stored.image.availableAt ?? formatTime(nowMs)
   return moved('conclude', stored, { ...seen, status: 'available', statusReason: null, availableAt }, { damage: null, before: null })

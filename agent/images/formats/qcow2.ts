@@ -1,6 +1,6 @@
 // qcow2, big endian (QEMU, docs/interop/qcow2). Refuses images that make a reader open another file.
 
-import { safeSize, startsWith, viewOf } from './format.ts'
+import { cutOff, safeSize, startsWith, viewOf } from './format.ts'
 import type { Detection, ImageProbe } from './format.ts'
 
 const MAGIC = 'QFI\u00fb'
@@ -16,11 +16,11 @@ export async function detectQcow2(probe: ImageProbe): Promise<Detection | undefi
   const bytes = await probe.readAt(0, EXTENSIONS_LENGTH_MAX)
   if (!startsWith(bytes, MAGIC)) return undefined
   const refused = (...refusals: string[]): Detection => ({ format: 'qcow2', virtualSize: null, refusals })
-  if (bytes.byteLength < HEADER_LENGTH_V2) return refused('its qcow2 header is cut off')
+  if (bytes.byteLength < HEADER_LENGTH_V2) return refused(cutOff('qcow2 header'))
   const view = viewOf(bytes)
   const version = view.getUint32(4)
   if (version !== 2 && version !== 3) return refused(`it is qcow2 of version ${version}, which is not supported`)
-  if (version === 3 && bytes.byteLength < HEADER_LENGTH_V3) return refused('its qcow2 header is cut off')
+  if (version === 3 && bytes.byteLength < HEADER_LENGTH_V3) return refused(cutOff('qcow2 header'))
 
   const refusals: string[] = []
   const virtualSize = safeSize(view.getBigUint64(24))

@@ -40,6 +40,7 @@ const image: Image = {
   description: '',
   kind: 'disk',
   format: 'raw',
+  formatDetails: null,
   status: 'available',
   statusReason: null,
   digest: null,

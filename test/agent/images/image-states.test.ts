@@ -28,6 +28,17 @@ const DIGEST = `sha256:${'a'.repeat(64)}`
 const OTHER_DIGEST = `sha256:${'b'.repeat(64)}`
 const NOW_MS = 1_700_000_000_000
 
+const DETAILS = {
+  detected: 'raw',
+  variant: null,
+  clusterSize: null,
+  compression: null,
+  bootable: null,
+  partitionTable: null,
+  allocatedSize: null,
+  refusal: null,
+} as const
+
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
 const NEW = { id: 'img_00000000000000000000000000', draft: { name: 'debian', description: '' }, source: SOURCE }
 
@@ -39,8 +50,12 @@ function storedAs(status: ImageStatus, image: Partial<Image> = {}, life: Partial
 /** All outcomes of each change from a status. */
 const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImage | undefined)[]>> = {
   conclude: (status) => [
-    concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100 }, storedSize: 100 }, NOW_MS),
-    concluded(storedAs(status), { inspection: { kind: 'refused', format: null, virtualSize: null, reason: 'Unsafe.' }, storedSize: null }, NOW_MS),
+    concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100, details: DETAILS }, storedSize: 100 }, NOW_MS),
+    concluded(
+      storedAs(status),
+      { inspection: { kind: 'refused', refusal: 'unsafe-image', format: null, virtualSize: null, details: null, reason: 'Unsafe.' }, storedSize: null },
+      NOW_MS,
+    ),
   ],
   giveUp: (status) => [givenUp(storedAs(status), 'The disk failed.')],
   setDigest: (status) => [withDigest(storedAs(status), DIGEST), withDigest(storedAs(status, { digest: OTHER_DIGEST }, { digestClaimed: true }), DIGEST)],

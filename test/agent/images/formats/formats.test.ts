@@ -1,19 +1,15 @@
 // Format detection: formats are detected by bytes alone, and images that make a reader open other files are refused.
 
 import { describe, expect, test } from 'bun:test'
-import { inspectImage } from '../../../../agent/images/formats/inspection.ts'
 import type { Inspection } from '../../../../agent/images/formats/inspection.ts'
 import type { ImageFormat } from '../../../../protocol/image.ts'
+import { inspectBytes, inspectFile } from '../../../support/images/inspected.ts'
 import { requireTool } from '../../../support/require.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
-function inspect(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<Inspection> {
-  return inspectImage({ length: bytes.byteLength, readAt: async (offset, length) => bytes.subarray(offset, offset + length) }, declared)
-}
-
 async function refusalOf(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<string> {
-  const inspection = await inspect(bytes, declared)
+  const inspection = await inspectBytes(bytes, declared)
   return inspection.kind === 'refused' ? inspection.reason : 'accepted'
 }
 
@@ -51,23 +47,27 @@ function iso(length = 100_000): Uint8Array {
 
 describe('detection', () => {
   test('detects each format and its virtual size', async () => {
-    expect(await inspect(new Uint8Array(1000))).toEqual({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
-    expect(await inspect(qcow2())).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
-    expect(await inspect(vmdk(['parentCID=ffffffff', 'RW 20480 SPARSE "disk.vmdk"']))).toEqual({ kind: 'accepted', format: 'vmdk', virtualSize: 20_480 * 512 })
-    expect(await inspect(iso())).toEqual({ kind: 'accepted', format: 'iso', virtualSize: 100_000 })
+    expect(await inspectBytes(new Uint8Array(1000))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
+    expect(await inspectBytes(qcow2())).toMatchObject({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
+    expect(await inspectBytes(vmdk(['parentCID=ffffffff', 'RW 20480 SPARSE "disk.vmdk"']))).toMatchObject({
+      kind: 'accepted',
+      format: 'vmdk',
+      virtualSize: 20_480 * 512,
+    })
+    expect(await inspectBytes(iso())).toMatchObject({ kind: 'accepted', format: 'iso', virtualSize: 100_000 })
     const udf = new Uint8Array(100_000)
     udf.set(new TextEncoder().encode('\u0000BEA01'), 32_768)
-    expect(await inspect(udf)).toMatchObject({ format: 'iso' })
+    expect(await inspectBytes(udf)).toMatchObject({ format: 'iso' })
   })
 
   test('treats an incomplete header as raw bytes', async () => {
-    expect(await inspect(new TextEncoder().encode('QFI'))).toMatchObject({ kind: 'accepted', format: 'raw' })
-    expect(await inspect(iso().slice(0, 32_770))).toMatchObject({ kind: 'accepted', format: 'raw' })
-    expect(await inspect(new Uint8Array(1))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1 })
+    expect(await inspectBytes(new TextEncoder().encode('QFI'))).toMatchObject({ kind: 'accepted', format: 'raw' })
+    expect(await inspectBytes(iso().slice(0, 32_770))).toMatchObject({ kind: 'accepted', format: 'raw' })
+    expect(await inspectBytes(new Uint8Array(1))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1 })
   })
 
   test('compares the declared format with the bytes', async () => {
-    expect(await inspect(qcow2(), 'qcow2')).toMatchObject({ kind: 'accepted' })
+    expect(await inspectBytes(qcow2(), 'qcow2')).toMatchObject({ kind: 'accepted' })
     expect(await refusalOf(qcow2(), 'raw')).toStartWith('Format mismatch: declared as raw, but its bytes are qcow2.')
     expect(await refusalOf(new Uint8Array(1000), 'iso')).toStartWith('Format mismatch: declared as iso, but its bytes are raw.')
   })
@@ -109,7 +109,7 @@ describe('refusal', () => {
       for (const start of [qcow2(), vmdk([]), iso(40_000)]) {
         const bytes = start.slice()
         for (let i = 0; i < 40; i++) bytes[4 + ((seed * 7919 + i * 104_729) % 1200)] = (seed * 31 + i * 17) & 0xff
-        expect(['accepted', 'refused']).toContain((await inspect(bytes)).kind)
+        expect(['accepted', 'refused']).toContain((await inspectBytes(bytes)).kind)
       }
     }
   })
@@ -121,19 +121,19 @@ describe('images of qemu-img', () => {
   async function make(folder: TemporaryFolder, name: string, args: readonly string[]): Promise<Inspection> {
     const made = Bun.spawnSync(['qemu-img', 'create', '-q', ...args, name, ...(args.includes('-b') ? [] : ['64M'])], { cwd: folder.path })
     expect(made.stderr.toString()).toBe('')
-    return inspect(new Uint8Array(await Bun.file(folder.file(name)).arrayBuffer()))
+    return inspectFile(folder.file(name))
   }
 
   qemuTest('are detected, and refused if their data is in other files', async () => {
     await using folder = await createTemporaryFolder()
     const size = 64 * 2 ** 20
-    expect(await make(folder, 'a.qcow2', ['-f', 'qcow2'])).toEqual({ kind: 'accepted', format: 'qcow2', virtualSize: size })
+    expect(await make(folder, 'a.qcow2', ['-f', 'qcow2'])).toMatchObject({ kind: 'accepted', format: 'qcow2', virtualSize: size })
     expect(await make(folder, 'old.qcow2', ['-f', 'qcow2', '-o', 'compat=0.10'])).toMatchObject({ kind: 'accepted', virtualSize: size })
     expect(await make(folder, 'b.qcow2', ['-f', 'qcow2', '-F', 'qcow2', '-b', 'a.qcow2'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
     expect(await make(folder, 'd.qcow2', ['-f', 'qcow2', '-o', 'data_file=d.raw'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
-    expect(await make(folder, 's.vmdk', ['-f', 'vmdk'])).toEqual({ kind: 'accepted', format: 'vmdk', virtualSize: size })
+    expect(await make(folder, 's.vmdk', ['-f', 'vmdk'])).toMatchObject({ kind: 'accepted', format: 'vmdk', virtualSize: size })
     expect(await make(folder, 'o.vmdk', ['-f', 'vmdk', '-o', 'subformat=streamOptimized'])).toMatchObject({ kind: 'accepted', virtualSize: size })
     expect(await make(folder, 'f.vmdk', ['-f', 'vmdk', '-o', 'subformat=monolithicFlat'])).toMatchObject({ kind: 'refused', format: 'vmdk', virtualSize: size })
-    expect(await make(folder, 'r.raw', ['-f', 'raw'])).toEqual({ kind: 'accepted', format: 'raw', virtualSize: size })
+    expect(await make(folder, 'r.raw', ['-f', 'raw'])).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: size })
   })
 })
