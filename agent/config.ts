@@ -35,6 +35,7 @@ export interface Config {
     readonly deletion: 'immediate' | 'delayed' | 'never'
     readonly retentionMs: number
     readonly maxPerOwner: number
+    readonly maxBytesPerOwner: number
     readonly enabled: boolean
   }
   /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
@@ -113,6 +114,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
       deletion: images.deletion,
       retentionMs: images.retention,
       maxPerOwner: images['max-per-owner'],
+      maxBytesPerOwner: images['max-bytes-per-owner'],
       enabled: images.enabled,
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },

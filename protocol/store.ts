@@ -1,7 +1,12 @@
 // A store as its agent describes it.
 
 import { z } from 'zod'
-import { nameSchema } from './image.ts'
+import { imageKindSchema, nameSchema } from './image.ts'
+
+/** Number of images, their total length, and the total of what their slices take if no other image shares them, both in bytes. */
+const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSize: z.number() })
+
+export type KindUsage = z.infer<typeof kindUsageSchema>
 
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
@@ -13,6 +18,8 @@ export const storeSchema = z.object({
   scope: z.string(),
   enabled: z.boolean(),
   disabledReason: z.string().nullable(),
+  /** Whether images are switched on. While they are off, new images get `feature-disabled`. Agents before 0.1.0 do not tell. */
+  imagesEnabled: z.boolean().optional(),
   version: z.string(),
   /** Space of the file system in bytes. `available` is the part of `free` above the reserve. */
   capacity: z.object({
@@ -31,6 +38,8 @@ export const storeSchema = z.object({
     savingRatio: z.number().nullable(),
   }),
   images: z.object({ available: z.number(), deleted: z.number(), other: z.number() }),
+  /** What the images use, by kind, the recycle bin included. Kinds without images are absent. */
+  usage: z.object({ total: kindUsageSchema, byKind: z.partialRecord(imageKindSchema, kindUsageSchema) }).optional(),
   uploads: z.object({ active: z.number() }),
   /** Parameters of the cutter in bytes. A client that cuts with the same parameters can send missing slices only. Absent when not offered. */
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
@@ -41,7 +50,7 @@ export const storeSchema = z.object({
 export type Store = z.infer<typeof storeSchema>
 
 export const storePatchSchema = z
-  .strictObject({ name: nameSchema, description: z.string().max(4096) })
+  .strictObject({ name: nameSchema, description: z.string().max(4096), imagesEnabled: z.boolean() })
   .partial()
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
   .meta({ minProperties: 1 })

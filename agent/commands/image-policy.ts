@@ -1,21 +1,17 @@
-// Whether the configuration and the operators let a store accept new images. Uploads and syncs ask before anything is written.
+// Whether the configuration and the operators let a store accept new images. Uploads, imports and syncs ask before anything is written.
 
 import { problem } from '../../protocol/problems.ts'
-import type { Config } from '../config.ts'
-import type { StoreGate } from '../contract/store.ts'
+import type { StoreGate, StoreSettings } from '../contract/store.ts'
 
-export interface ImagePolicyDeps {
-  readonly images: Pick<Config['images'], 'enabled'>
-  readonly settings: StoreGate
-}
-
-/** Creates the policy of a store. `requireEnabled` also throws `feature-disabled` when the configuration has images switched off. */
-export function createImagePolicy({ images, settings }: ImagePolicyDeps): StoreGate {
+/** Creates the policy of a store. `requireEnabled` also throws `feature-disabled` while images are switched off. */
+export function createImagePolicy(settings: StoreGate & Pick<StoreSettings, 'areImagesEnabled'>): StoreGate {
   return {
-    isEnabled: () => images.enabled && settings.isEnabled(),
+    isEnabled: () => settings.areImagesEnabled() && settings.isEnabled(),
     requireEnabled() {
-      if (!images.enabled)
-        throw problem('feature-disabled', 'Image feature is not enabled.', { action: 'Set images.enabled = true in the configuration of the store.' })
+      if (!settings.areImagesEnabled())
+        throw problem('feature-disabled', 'Image feature is not enabled.', {
+          action: 'An operator can switch it on: store edit S images=on, or set images.enabled = true in the configuration of the store.',
+        })
       settings.requireEnabled()
     },
   }

@@ -37,6 +37,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late }: StoreI
     crashPoint,
     retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
     imagesPerOwnerMax: config.images.maxPerOwner,
+    bytesPerOwnerMax: config.images.maxBytesPerOwner,
     // No body arrives before uploads are open.
     expected: () => (late.has('uploads') ? late.get('uploads').expectedImages() : []),
     quietMs: () => (late.has('uploads') ? late.get('uploads').quietMs() : Number.POSITIVE_INFINITY),

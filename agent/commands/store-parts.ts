@@ -65,7 +65,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
   const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late })))
   const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
-  const policy = createImagePolicy({ images: config.images, settings: records.settings })
+  const policy = createImagePolicy(records.settings)
   const content = { foundation, records, slices, catalogue, visibility, space, policy }
   const uploads = late.set('uploads', stack.use(await openStoreUploads(content)))
   // The last to be opened is the first to be closed: tasks use all other parts.

@@ -3,8 +3,11 @@
 import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
 import type { Image, ImageDraft } from '../../protocol/image.ts'
 
-/** Id and owner of an image, or of the image that an unfinished upload will become. The owner is null if it has none. */
-export type OwnedImage = Pick<Image, 'id' | 'owner'>
+/**
+ * Id, owner and length of an image, or of the image that an unfinished upload will become. The owner is null if it has none. While the length of
+ * an upload is deferred, its length is the number of its durable bytes.
+ */
+export type OwnedImage = Pick<Image, 'id' | 'owner' | 'length'>
 
 /** A new image whose bytes are complete. */
 export interface NewImage {
@@ -44,10 +47,10 @@ export interface ImagePublisher {
   adopt(image: Image, manifest: Manifest): Promise<boolean>
 }
 
-/** Limits the number of images of one owner. */
+/** Limits the number of images of one owner, and their total length. */
 export interface ImageAdmission {
   /**
-   * Counts an image towards the limit of its owner until disposed. Dispose the claim once the image or its upload exists, or has failed.
+   * Counts an image towards the limits of its owner until disposed. Dispose the claim once the image or its upload exists, or has failed.
    * Throws ProblemError `limit-reached`.
    */
   admit(image: OwnedImage): Disposable

@@ -1,6 +1,6 @@
 // The store as a whole: its name, whether it accepts new data, and small values that the agent stores about it.
 
-import type { StorePatch } from '../../protocol/store.ts'
+import type { Store, StorePatch } from '../../protocol/store.ts'
 
 /** Small JSON documents in the state folder, by key. Reads are cheap enough to repeat on every request. */
 export interface KeptValues {
@@ -19,7 +19,9 @@ export interface StoreGate {
 
 /** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
-  current(): { readonly name: string; readonly description: string; readonly enabled: boolean; readonly disabledReason: string | null }
+  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason'> & { readonly imagesEnabled: boolean }
+  /** Whether images are switched on. While they are off, the store accepts no new images, whether it is enabled or not. */
+  areImagesEnabled(): boolean
   update(patch: StorePatch): void
   enable(): void
   disable(reason: string): void

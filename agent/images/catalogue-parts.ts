@@ -37,6 +37,8 @@ export interface CatalogueDeps {
   readonly retention: RetentionPolicy
   /** Maximum number of images per owner. Default: no limit. */
   readonly imagesPerOwnerMax?: number
+  /** Maximum total length of the images of one owner in bytes. Default: no limit. */
+  readonly bytesPerOwnerMax?: number
   /** Returns the images that unfinished uploads will become. They count towards the limit of their owner. */
   readonly expected?: () => Iterable<OwnedImage>
   /** Returns the milliseconds since an upload last received a body at full speed, 0 while one does. Default: digests never wait for uploads. */
@@ -74,6 +76,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, resume: (id) => settling.resume(id) })
   const ownerLimit = createOwnerLimit({
     imagesMax: deps.imagesPerOwnerMax ?? 0,
+    bytesMax: deps.bytesPerOwnerMax ?? 0,
     *images() {
       for (const { image } of table.each()) yield image
     },

@@ -3,6 +3,7 @@
 import type { Image, ImageFilter } from '../../protocol/image.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
+import type { KindUsage, Store } from '../../protocol/store.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { isDamaged } from './image-states.ts'
 import { pageOfImages } from './image-table.ts'
@@ -20,6 +21,8 @@ export interface ImageCounts {
   readonly damaged: number
   /** Total length of all images in bytes. */
   readonly imageBytes: number
+  /** What the images use, by kind, the recycle bin included. */
+  readonly usage: NonNullable<Store['usage']>
 }
 
 export interface ImageLookup {
@@ -77,14 +80,27 @@ export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: Im
     uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => need(idOrName).id)),
     counts() {
       const counts = { available: 0, deleted: 0, other: 0, damaged: 0, imageBytes: 0 }
+      const usage = { total: noUsage(), byKind: {} as Partial<Record<Image['kind'], KindUsage>> }
       for (const stored of table.each()) {
         const { status, length } = stored.image
         if (status === 'available' || status === 'deleted') counts[status]++
         else counts.other++
         if (isDamaged(stored)) counts.damaged++
         counts.imageBytes += length
+        addUsage(usage.total, stored.image)
+        addUsage((usage.byKind[stored.image.kind] ??= noUsage()), stored.image)
       }
-      return counts
+      return { ...counts, usage }
     },
   }
+}
+
+function noUsage(): KindUsage {
+  return { count: 0, length: 0, storedSize: 0 }
+}
+
+function addUsage(usage: KindUsage, { length, storedSize }: Image): void {
+  usage.count++
+  usage.length += length
+  usage.storedSize += storedSize ?? 0
 }

@@ -16,7 +16,7 @@ export const BINDINGS_MAX = 1000
 export const GRANTS_MAX = 1000
 
 export interface LifeCycle extends Removal {
-  /** Changes metadata. Throws `limit-reached` if the new owner has reached the image limit, and `virtual-disk` for a virtual disk. */
+  /** Changes metadata. Throws `limit-reached` if the image exceeds a limit of the new owner, and `virtual-disk` for a virtual disk. */
   patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
   bind(id: string, instance: string, actor: string): Promise<Image>
   /**
@@ -58,7 +58,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
       using claims = new DisposableStack()
       return await edit(id, actor, 'its metadata was changed', (stored) => {
         // An image in the recycle bin is counted when it is restored.
-        if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner }))
+        if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner, length: stored.image.length }))
         return patched(stored, patch)
       })
     },

@@ -109,10 +109,11 @@ async function adoptLocked(deps: PublicationDeps, image: Image, manifest: Manife
       return true
     }
   }
-  const stored = there ? resynced(there, image, clock.nowMs()) : adopted(image, clock.nowMs())
+  const found = there ? resynced(there, image, clock.nowMs()) : adopted(image, clock.nowMs())
+  const stored = changed(found, { length: manifest.imageLength })
   using _claim = ownerLimit.claim(stored.image)
   await storeManifest(deps, id, () => manifests.write(id, manifest))
-  await store(deps, changed(stored, { length: manifest.imageLength }))
+  await store(deps, stored)
   return true
 }
 

@@ -203,7 +203,7 @@ async function copyImage(
       throw problem('conflict', `Image ${image.name} (${image.id}) ${REFUSALS[decision.reason]}.`)
     case 'copy': {
       // A new or restored image counts towards the limit of its owner while it is copied. A repaired image already counts.
-      using _claim = decision.why === 'repair' ? undefined : deps.images.admit({ id: image.id, owner: (here ?? image).owner })
+      using _claim = decision.why === 'repair' ? undefined : deps.images.admit({ id: image.id, owner: (here ?? image).owner, length: image.length })
       const isNew = await pullImage(deps, source, image, { signal: context.signal, counts, onProgress: progress })
       return isNew ? 'copied' : 'already-there'
     }

@@ -13,13 +13,15 @@ const keptSchema = z.object({
   description: z.string().nullable().default(null),
   /** Null while the store is enabled. */
   disabledReason: z.string().nullable().default(null),
+  /** Null while images.enabled of the configuration applies. */
+  imagesEnabled: z.boolean().nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
 export interface StoreSettingsDeps {
   readonly kept: KeptValues
-  /** Name and description of the configuration, which apply until a PATCH changes them. */
-  readonly configured: { readonly name: string; readonly description: string }
+  /** Values of the configuration, which apply until a PATCH changes them. */
+  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean }
 }
 
 /** Opens the settings of a store. */
@@ -29,14 +31,23 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     kept.write(KEY, next)
     state = next
   }
+  const areImagesEnabled = (): boolean => state.imagesEnabled ?? configured.imagesEnabled
   return {
+    areImagesEnabled,
     current: () => ({
       name: state.name ?? configured.name,
       description: state.description ?? configured.description,
       enabled: state.disabledReason === null,
       disabledReason: state.disabledReason,
+      imagesEnabled: areImagesEnabled(),
     }),
-    update: ({ name, description }) => save({ ...state, name: name ?? state.name, description: description ?? state.description }),
+    update: ({ name, description, imagesEnabled }) =>
+      save({
+        ...state,
+        name: name ?? state.name,
+        description: description ?? state.description,
+        imagesEnabled: imagesEnabled ?? state.imagesEnabled,
+      }),
     enable: () => save({ ...state, disabledReason: null }),
     disable: (reason) => save({ ...state, disabledReason: reason }),
     isEnabled: () => state.disabledReason === null,

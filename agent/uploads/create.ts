@@ -60,7 +60,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   const values = parseMetadata(order.metadata ?? '')
   const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
   const imageId = described ? newId('img', clock.nowMs(), context.random(16)) : null
-  using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null }) : undefined
+  using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null, length: length ?? 0 }) : undefined
   const file: UploadFile = {
     format: UPLOAD_FILE_FORMAT,
     id,

@@ -10,7 +10,7 @@ import type { Upload } from './record/upload.ts'
 
 /**
  * Sets the deferred length of an upload, up to a limit; durable when it resolves. The same length again changes nothing. Throws ProblemError
- * for another length, and for one that the upload or the store cannot have.
+ * for another length, and for one that the upload, the store or the owner of the image cannot have.
  */
 export async function declareLength(context: UploadsContext, upload: Upload, length: number | undefined, limit: number): Promise<void> {
   if (length === undefined) return
@@ -20,6 +20,7 @@ export async function declareLength(context: UploadsContext, upload: Upload, len
   const offset = offsetOf(upload)
   if (length < offset) throw problem('invalid-input', `Upload-Length is ${length}, but the upload already has ${offset} bytes.`)
   if (length > limit) throw refuseTooLong(length, limit)
+  using _claim = file.imageId === null ? undefined : context.admit?.({ id: file.imageId, owner: file.draft?.owner ?? null, length })
   await promiseSpace(context.space, file, { bytes: length - offset, fitting: length - offset })
   const declared = { ...file, length }
   await writeUploadFile(context.disk, context.folder, declared)

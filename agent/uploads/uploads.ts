@@ -20,7 +20,7 @@ import { UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
 import { createUploadQuota, QUOTA_LIMITS } from './limits/upload-quota.ts'
 import { createOwnSlices, ownerOfActor } from './record/own-slices.ts'
 import { UploadTable } from './record/upload-table.ts'
-import { viewOf } from './record/upload.ts'
+import { offsetOf, viewOf } from './record/upload.ts'
 import type { UploadView } from './record/upload.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { appendRequest, createRequest, removeRequest, showRequest } from './requests.ts'
@@ -124,7 +124,10 @@ async function openContext(deps: UploadsDeps, stopping: AbortSignal): Promise<Up
 }
 
 function* expectedImages({ live }: UploadTable): Generator<OwnedImage> {
-  for (const { file } of live.values()) if (file.imageId !== null) yield { id: file.imageId, owner: file.draft?.owner ?? null }
+  for (const upload of live.values()) {
+    const { imageId, draft, length } = upload.file
+    if (imageId !== null) yield { id: imageId, owner: draft?.owner ?? null, length: length ?? offsetOf(upload) }
+  }
 }
 
 function shuttingDown(): ProblemError {

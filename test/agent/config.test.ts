@@ -35,7 +35,7 @@ describe('defaults', () => {
       },
       network: { listen: { host: '127.0.0.1', port: 8420 }, data: '', sync: '', plainHttp: false },
       transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
-      images: { retrieveExisting: false, deletion: 'delayed', retentionMs: 259_200_000, maxPerOwner: 0, enabled: true },
+      images: { retrieveExisting: false, deletion: 'delayed', retentionMs: 259_200_000, maxPerOwner: 0, maxBytesPerOwner: 0, enabled: true },
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
       sync: { peers: [] },
       imports: { roots: [], allow: [] },

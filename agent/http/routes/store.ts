@@ -29,7 +29,7 @@ export interface StoreRoutesDeps {
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts images by status, and the bytes of all images, including those in the recycle bin. */
-  readonly images: () => Promise<Store['images'] & { readonly imageBytes: number }>
+  readonly images: () => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
   readonly uploadsActive: () => number
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
@@ -46,7 +46,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       method: 'PATCH',
       path: '/v1/store',
       access: 'operator',
-      summary: 'Changes the name and description of the store',
+      summary: 'Changes the name and description of the store, and switches images on or off',
       body: storePatchSchema,
       answers,
       run({ body, actor }) {
@@ -121,13 +121,14 @@ function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {
 async function describe({ settings, facts, space, sliceStats, images, uploadsActive, clock }: StoreRoutesDeps): Promise<Store> {
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
-  const { imageBytes, available, deleted, other } = await images()
+  const { imageBytes, usage, available, deleted, other } = await images()
   return {
     ...facts,
     ...settings.current(),
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },
     slices: { count: slices, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },
     images: { available, deleted, other },
+    usage,
     uploads: { active: uploadsActive() },
   }
 }

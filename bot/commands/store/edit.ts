@@ -1,4 +1,5 @@
-// `store edit S`: changes name and description at the agent; address, token, zone and provider in the registry.
+// `store edit S`: changes name and description at the agent and switches images on or off there; changes address, token, zone and provider in the
+// registry.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { StorePatch } from '../../../protocol/store.ts'
@@ -9,10 +10,16 @@ import { defineCommand } from '../command.ts'
 import { askStore, oneStore } from '../select.ts'
 import { showView } from './show.ts'
 
+/** Returns whether images are switched on by `images=on`. Throws `invalid-input` for a word other than `on` and `off`. */
+export function parseSwitch(word: string): boolean {
+  if (word !== 'on' && word !== 'off') throw problem('invalid-input', `images=${word} is not understood.`, { action: 'Write images=on or images=off.' })
+  return word === 'on'
+}
+
 export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
-  summary: 'Changes name, description, address, token, zone or provider of a store',
+  summary: 'Changes name, description, address, token, zone or provider of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -23,14 +30,15 @@ export const storeEdit = defineCommand({
     token: { about: 'new token, tested first', value: 'TOKEN', secret: true },
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
     provider: { about: 'what stores its data', value: 'PROVIDER' },
+    images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a token=…'],
   async run(context, { targets, options }) {
     const store = oneStore(context, targets[0])
-    const { name, description, url, token, zone, provider } = options
+    const { name, description, url, token, zone, provider, images } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
-        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=.',
+        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -54,7 +62,11 @@ export const storeEdit = defineCommand({
       Object.assign(change, { url: parseAgentUrl(peer.url) ?? peer.url, token: peer.token })
     }
     const reached = { ...store, ...change }
-    const patch: StorePatch = { ...(name === undefined ? {} : { name }), ...(description === undefined ? {} : { description }) }
+    const patch: StorePatch = {
+      ...(name === undefined ? {} : { name }),
+      ...(description === undefined ? {} : { description }),
+      ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
+    }
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))
     const changed = registry.change(store.name, { ...change, ...(name === undefined ? {} : { name }) })
     const [seen] = await observeAll(context.fleet, [changed ?? store])

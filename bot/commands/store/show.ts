@@ -57,7 +57,11 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     { label: 'Enabled', value: store.enabled ? 'yes' : `no${store.disabledReason ? `: ${store.disabledReason}` : ''}` },
     { label: 'Used', value: `${formatBytes(capacity.used)} of ${formatBytes(capacity.total)} (${percent(capacity.used, capacity.total)})` },
     { label: 'Available', value: `${formatBytes(capacity.available)} above the reserve of ${formatBytes(capacity.reserved)}` },
-    { label: 'Images', value: `${images.available} available, ${images.deleted} in the recycle bin, ${images.other} other` },
+    {
+      label: 'Images',
+      value: `${images.available} available, ${images.deleted} in the recycle bin, ${images.other} other${store.imagesEnabled === false ? '; switched off: new images are refused' : ''}`,
+    },
+    ...usageFields(store),
     {
       label: 'Slices',
       value: `${slices.count}, ${formatBytes(slices.storedBytes)} stored for ${formatBytes(slices.imageBytes)} of images (${savedText({ store })})`,
@@ -72,4 +76,14 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     },
     { label: 'Version', value: store.version },
   ]
+}
+
+/** What the images use, one field a kind, the largest first. */
+function usageFields({ usage }: NonNullable<Observation['store']>): Field[] {
+  if (!usage) return []
+  const kinds = Object.entries(usage.byKind).toSorted(([, a], [, b]) => b.length - a.length)
+  return kinds.map(([kind, { count, length, storedSize }]) => ({
+    label: `Usage: ${kind}`,
+    value: `${plural(count, 'image')}, ${formatBytes(length)} long, ${formatBytes(storedSize)} stored`,
+  }))
 }

@@ -10,7 +10,7 @@ function policyOf(isEnabled: boolean, isStoreEnabled = true) {
       if (!isStoreEnabled) throw new Error('the store is disabled')
     },
   }
-  return createImagePolicy({ images: { enabled: isEnabled }, settings })
+  return createImagePolicy({ ...settings, areImagesEnabled: () => isEnabled })
 }
 
 describe('images switched off', () => {
@@ -18,6 +18,8 @@ describe('images switched off', () => {
     const policy = policyOf(false)
     expect(policy.isEnabled()).toBe(false)
     expect(() => policy.requireEnabled()).toThrow('Image feature is not enabled.')
+    expect(policyOf(true).isEnabled()).toBe(true)
+    expect(() => policyOf(true).requireEnabled()).not.toThrow()
   })
 
   test('a disabled store refuses too', () => {

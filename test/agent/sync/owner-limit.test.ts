@@ -34,6 +34,20 @@ test('a sync that exceeds the limit of the owner is refused before anything is c
   expect(target.store.catalogue.need(first.id).status).toBe('deleted')
 })
 
+test('a sync that exceeds the limit on bytes is refused before anything is copied', async () => {
+  await using folders = await createTwoFolders()
+  await using source = await openImageStore(folders.source)
+  await using server = await serveImages(source)
+  await using target = await openSyncTarget(folders.target, {}, { bytesPerOwnerMax: 599_999 })
+  const first = await source.add(seededBytes(300_000, 1), { owner: 'ann' })
+  const second = await source.add(seededBytes(300_000, 2), { owner: 'ann' })
+  expect(outcome(await target.pull(server.url, [first.id]))).toBe('succeeded')
+  const before = target.store.slices.stats().slices
+  expect(outcome(await target.pull(server.url, [second.id]))).toBe('limit-reached')
+  expect(target.store.slices.stats().slices).toBe(before)
+  expect(outcome(await target.pull(server.url, [first.id]))).toBe('succeeded')
+})
+
 test('two concurrent syncs do not exceed the limit', async () => {
   await using folders = await createTwoFolders()
   await using source = await openImageStore(folders.source)

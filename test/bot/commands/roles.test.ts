@@ -41,6 +41,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'schedule pause': ['admin', 'write'],
   'schedule resume': ['admin', 'write'],
   'zone list': ['viewer', 'read'],
+  'zone edit': ['admin', 'write'],
   'audit list': ['operator', 'read'],
   help: ['viewer', 'read'],
 }

@@ -145,6 +145,55 @@ describe('store edit', () => {
   })
 })
 
+describe('images switched off', () => {
+  test('in one store, and in all stores of a zone', async () => {
+    await using folder = await createTemporaryFolder()
+    const agents = ['edge-a', 'edge-b', 'edge-c'].map(createMemoryAgent)
+    const [a, b, c] = agents
+    if (!a || !b || !c) throw new Error('there are three agents')
+    using bot = openTestBot(folder.path)
+    await add(bot, a, 'zone-1')
+    await add(bot, b, 'zone-1')
+    await add(bot, c, 'zone-2')
+    const off = await runCommand(bot, 'store', 'edit', 'edge-a', 'images=off')
+    expect(off.output).toContain('switched off: new images are refused')
+    expect(agents.map(({ store }) => store.imagesEnabled)).toEqual([false, undefined, undefined])
+    expect((await runCommand(bot, 'store', 'edit', 'edge-a', 'images=maybe')).output).toContain('images=maybe is not understood.')
+
+    const zone = await runJson(bot, 'zone', 'edit', 'zone-1', 'images=off')
+    expect(zone).toMatchObject({ code: 0, value: { zone: 'zone-1', imagesEnabled: false, changed: ['edge-a', 'edge-b'], missing: [] } })
+    expect(agents.map(({ store }) => store.imagesEnabled)).toEqual([false, false, undefined])
+    await b[Symbol.asyncDispose]()
+    const some = await runJson(bot, 'zone', 'edit', 'zone-1', 'images=on')
+    expect(some).toMatchObject({ code: 1, value: { changed: ['edge-a'], missing: [{ store: 'edge-b', state: 'stopped' }] } })
+    expect((await runCommand(bot, 'zone', 'edit', 'zone-1')).output).toContain('zone edit needs something to change.')
+    expect((await runCommand(bot, 'zone', 'edit', 'zone-9', 'images=on')).output).toContain('No store is in zone "zone-9".')
+    await a[Symbol.asyncDispose]()
+    await c[Symbol.asyncDispose]()
+  })
+
+  test('what the images use is shown by kind, the largest first', async () => {
+    await using folder = await createTemporaryFolder()
+    await using agent = createMemoryAgent('edge-a')
+    using bot = openTestBot(folder.path)
+    agent.store = {
+      ...agent.store,
+      usage: {
+        total: { count: 3, length: 6_000_000_000, storedSize: 2_100_000_000 },
+        byKind: { iso: { count: 1, length: 1_000_000_000, storedSize: 900_000_000 }, template: { count: 2, length: 5_000_000_000, storedSize: 1_200_000_000 } },
+      },
+    }
+    await add(bot, agent, 'zone-1')
+    const { output } = await runCommand(bot, 'store', 'show', 'edge-a')
+    const lines = output.split('\n').filter((line) => line.includes('Usage:'))
+    expect(lines.map((line) => line.trim().replaceAll(/ {2,}/g, ' | '))).toEqual([
+      'Usage: template | 2 images, 5.0 GB long, 1.2 GB stored',
+      'Usage: iso | 1 image, 1.0 GB long, 900 MB stored',
+    ])
+    expect((await runJson(bot, 'store', 'show', 'edge-a')).value['usage']).toEqual(agent.store.usage ?? {})
+  })
+})
+
 test('without a store the answer says how to add one', async () => {
   await using folder = await createTemporaryFolder()
   using bot = openTestBot(folder.path)

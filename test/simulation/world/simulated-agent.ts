@@ -213,7 +213,7 @@ export class SimulatedAgent {
       store: { name: this.name, description: '', mount: this.#mount, zone: 'zone-1', scope: 'zone', reservedBytes: 0, state: this.#state },
       network: { listen: { host: '127.0.0.1', port: 0 }, data: '', sync: '', plainHttp: true },
       transfer: { uploadConcurrency: 2, downloadConcurrency: 2 },
-      images: { retrieveExisting: false, deletion: 'delayed', retentionMs: RETENTION_MS, maxPerOwner: 0, enabled: true },
+      images: { retrieveExisting: false, deletion: 'delayed', retentionMs: RETENTION_MS, maxPerOwner: 0, maxBytesPerOwner: 0, enabled: true },
       uploads: { expiryMs: EXPIRY_MS, lengthMax: 1024 ** 3, origins: [] },
       sync: { peers: [] },
       imports: { roots: [], allow: [] },

@@ -46,6 +46,7 @@ export interface ImageStoreOptions {
   readonly quietMs?: () => number
   /** Maximum number of images per owner, and the images that unfinished uploads will become. */
   readonly imagesPerOwnerMax?: number
+  readonly bytesPerOwnerMax?: number
   readonly expected?: CatalogueDeps['expected']
   /** Additional roots, which are listed before the images. */
   readonly roots?: readonly SliceRoots[]
@@ -86,6 +87,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     retention,
     changed,
     ...(options.imagesPerOwnerMax !== undefined && { imagesPerOwnerMax: options.imagesPerOwnerMax }),
+    ...(options.bytesPerOwnerMax !== undefined && { bytesPerOwnerMax: options.bytesPerOwnerMax }),
     ...(options.expected && { expected: options.expected }),
     ...(options.quietMs && { quietMs: options.quietMs }),
   })

@@ -109,7 +109,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...storeRoutes({
       clock,
       emit,
-      settings: openStoreSettings({ kept, configured: { name: 'edge-a', description: '' } }),
+      settings: openStoreSettings({ kept, configured: { name: 'edge-a', description: '', imagesEnabled: true } }),
       health,
       facts: {
         id: '11111111-2222-4333-8444-555555555555',
@@ -122,7 +122,13 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       },
       space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
       sliceStats: () => ({ slices: 3, storedBytes: 200 }),
-      images: async () => ({ available: 1, deleted: 0, other: 0, imageBytes: 600 }),
+      images: async () => ({
+        available: 1,
+        deleted: 0,
+        other: 0,
+        imageBytes: 600,
+        usage: { total: { count: 1, length: 600, storedSize: 200 }, byKind: { disk: { count: 1, length: 600, storedSize: 200 } } },
+      }),
       uploadsActive: () => 0,
       cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
     }),
