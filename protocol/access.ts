@@ -14,10 +14,18 @@ export function roleIncludes(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed)
 }
 
+/** Most groups of a token, and most characters of all their names together. */
+export const TOKEN_GROUPS_MAX = 32
+export const TOKEN_GROUPS_LENGTH_MAX = 1024
+
 export const tokenSchema = z.object({
   id: z.string(),
   name: z.string(),
   role: roleSchema,
+  /** User for whom the token acts: it has the rights of grants to `user:NAME`, and owns the images whose owner is NAME. Null for none. */
+  subject: z.string().nullable().default(null),
+  /** Groups of the user: the token has the rights of grants to `group:NAME`. */
+  groups: z.array(z.string()).default([]),
   createdAt: timeSchema,
   expiresAt: timeSchema.nullable(),
   lastUsedAt: timeSchema.nullable(),
@@ -27,12 +35,20 @@ export type Token = z.infer<typeof tokenSchema>
 export const newTokenSchema = z.strictObject({
   name: nameSchema,
   role: roleSchema,
+  /** Name of the user, without `user:`. */
+  subject: nameSchema.optional(),
+  /** Names of groups, without `group:`. */
+  groups: z
+    .array(nameSchema)
+    .max(TOKEN_GROUPS_MAX)
+    .refine((groups) => groups.join('').length <= TOKEN_GROUPS_LENGTH_MAX, `must have at most ${TOKEN_GROUPS_LENGTH_MAX} characters together`)
+    .optional(),
   /** Seconds until the token expires; without this member the token never expires. */
   ttlSeconds: z.int().min(60).max(315_360_000).optional(),
 })
 export type NewToken = z.infer<typeof newTokenSchema>
 
-/** Answer of POST /v1/tokens, the only answer that shows the secret. */
+/** Answer of POST /v1/tokens and of a rotation, the only answers that show the secret. */
 export const createdTokenSchema = tokenSchema.extend({ token: z.string() })
 export type CreatedToken = z.infer<typeof createdTokenSchema>
 

@@ -12,6 +12,7 @@ import { fileSchema } from './file.ts'
 import type { FileEntry } from './file.ts'
 import { decodeFrames, SLICES_MEDIA_TYPE } from './frames.ts'
 import type { SliceFrame } from './frames.ts'
+import type { Right } from './grant.ts'
 import { healthSchema } from './health.ts'
 import type { Health } from './health.ts'
 import { imageSchema, uniqueSizeSchema } from './image.ts'
@@ -80,8 +81,8 @@ export interface AgentClient {
     uniqueSize(idsOrNames: readonly string[], options?: CallOptions): Promise<number | null>
     bind(id: string, instance: string, options?: CallOptions): Promise<Image>
     unbind(id: string, instance: string, options?: CallOptions): Promise<Image>
-    /** `subject` is `user:NAME` or `group:NAME`. */
-    grant(id: string, subject: string, options?: CallOptions): Promise<Image>
+    /** `subject` is `user:NAME` or `group:NAME`; `set` are its rights, read and use by default. */
+    grant(id: string, subject: string, options?: CallOptions & { readonly set?: readonly Right[] | undefined }): Promise<Image>
     revoke(id: string, subject: string, options?: CallOptions): Promise<Image>
     /**
      * Returns the bytes of a manifest: first its header, then as many bytes as the header announces. Verifies the header, but neither the digest nor
@@ -112,6 +113,8 @@ export interface AgentClient {
   readonly tokens: {
     list(options?: PageOptions): Promise<Page<Token>>
     create(token: NewToken, options?: CallOptions): Promise<CreatedToken>
+    /** Gives a token a new secret; the previous one becomes invalid at once. */
+    rotate(id: string, options?: CallOptions): Promise<CreatedToken>
     delete(id: string, options?: CallOptions): Promise<void>
   }
   readonly links: {
@@ -172,6 +175,7 @@ export function createAgentClient(peer: Peer): AgentClient {
     tokens: {
       list: (options) => get(tokenPageSchema, ['tokens'], options),
       create: (token, options) => post(createdTokenSchema, ['tokens'], options, token),
+      rotate: (id, options) => post(createdTokenSchema, ['tokens', id, 'rotate'], options),
       delete: async (id, options = {}) => (await call({ method: 'DELETE', path: ['tokens', id], signal: options.signal })).close(),
     },
     links: { create: (link, options) => post(linkSchema, ['links'], options, link) },
@@ -209,8 +213,8 @@ function createCalls(peer: Peer): Calls {
 }
 
 function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentClient['images'] {
-  const member = (method: 'PUT' | 'DELETE', path: readonly string[], options: CallOptions = {}): Promise<Image> =>
-    ask(imageSchema, { method, path: ['images', ...path], signal: options.signal })
+  const member = (method: 'PUT' | 'DELETE', path: readonly string[], options: CallOptions = {}, json?: unknown): Promise<Image> =>
+    ask(imageSchema, { method, path: ['images', ...path], json, signal: options.signal })
   return {
     list: (filter) => get(imagePageSchema, ['images'], filter),
     all: (filter = {}) => walk((cursor) => get(imagePageSchema, ['images'], { ...filter, cursor })),
@@ -226,7 +230,7 @@ function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentCl
     uniqueSize: async (images, options) => (await post(uniqueSizeSchema, ['unique-size'], options, { images })).uniqueSize,
     bind: (id, instance, options) => member('PUT', [id, 'bindings', instance], options),
     unbind: (id, instance, options) => member('DELETE', [id, 'bindings', instance], options),
-    grant: (id, subject, options) => member('PUT', [id, 'grants', subject], options),
+    grant: (id, subject, { set, ...options } = {}) => member('PUT', [id, 'grants', subject], options, set && { set }),
     revoke: (id, subject, options) => member('DELETE', [id, 'grants', subject], options),
     manifest: (id, options = {}) =>
       readManifest(peer, () => call({ path: ['images', id, 'manifest'], headers: { accept: MANIFEST_MEDIA_TYPE }, signal: options.signal })),

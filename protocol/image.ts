@@ -1,6 +1,7 @@
 // Images as clients see them, and the members that clients may change.
 
 import { z } from 'zod'
+import { grantsSchema } from './grant.ts'
 import { labelsPatchSchema, labelsSchema } from './labels.ts'
 import { timeSchema } from './time.ts'
 
@@ -96,7 +97,8 @@ export const imageSchema = z.object({
   source: imageSourceSchema,
   protected: z.boolean(),
   bindings: z.array(z.string()),
-  grants: z.array(z.string()),
+  /** With grants, the image is visible only to its owner, to those named here, and to operators and administrators. */
+  grants: grantsSchema,
   createdAt: timeSchema,
   availableAt: timeSchema.nullable(),
   deletedAt: timeSchema.nullable(),

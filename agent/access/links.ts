@@ -2,7 +2,7 @@
 // expires or is deleted. An upload link creates one upload only.
 
 import { z } from 'zod'
-import type { NewLink } from '../../protocol/access.ts'
+import type { NewLink, Token } from '../../protocol/access.ts'
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
@@ -12,6 +12,7 @@ import type { KeptValues } from '../contract/store.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createLinkSigner, newLinkKey } from './credentials.ts'
 import type { LinkSigner } from './credentials.ts'
+import { principalOf } from './principal.ts'
 
 /** Most upload links that have created an upload and have not expired. */
 const CLAIMS_MAX = 10_000
@@ -40,7 +41,7 @@ export interface LinksDeps {
   readonly clock: Clock
   readonly emit: EmitEvent
   /** Returns the token of the link's creator while it is valid. */
-  readonly findToken: (id: string) => { readonly name: string } | undefined
+  readonly findToken: (id: string) => Token | undefined
 }
 
 /** A new link. `path` includes the query with the signature. */
@@ -93,7 +94,7 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
       if (!maker) return { kind: 'refused', detail: 'The token that created the link has expired or was deleted.' }
       const refusal = refuse(payload, request, claims[payload.id]?.upload)
       if (refusal !== undefined) return { kind: 'refused', detail: refusal }
-      return { kind: 'allowed', actor: makeActor(payload, maker.name) }
+      return { kind: 'allowed', actor: makeActor(payload, maker) }
     },
 
     async claim(link, uploadId) {
@@ -144,8 +145,9 @@ function refuse(payload: LinkPayload, { method, path }: { method: string; path: 
   return claimedBy !== undefined && path === `/v1/uploads/${claimedBy}` ? undefined : 'The link is for another upload.'
 }
 
-function makeActor(payload: LinkPayload, maker: string): Actor {
-  const common = { id: payload.id, makerTokenId: payload.by, endMs: payload.end }
+function makeActor(payload: LinkPayload, token: Token): Actor {
+  const common = { id: payload.id, makerTokenId: payload.by, endMs: payload.end, maker: principalOf(token) }
+  const maker = token.name
   if (payload.kind === 'download') return { name: maker, role: 'viewer', link: { ...common, kind: 'download', image: payload.image } }
   const { max, name } = payload
   return {

@@ -11,6 +11,7 @@ import type { Clock } from '../contract/runtime.ts'
 import type { KeptValues } from '../contract/store.ts'
 import type { EmitEvent, NewEvent } from '../contract/work.ts'
 import { hashSecret, isEqualConstantTime, newSecret } from './credentials.ts'
+import { principalOf } from './principal.ts'
 
 /** Most tokens of one store: each request is compared with every token. */
 const TOKENS_MAX = 1000
@@ -25,6 +26,9 @@ const keptTokensSchema = z.array(
     id: z.string(),
     name: z.string(),
     role: roleSchema,
+    /** Tokens of earlier versions have neither a subject nor groups. */
+    subject: z.string().nullable().default(null),
+    groups: z.array(z.string()).default([]),
     hash: z.string(),
     createdMs: z.number(),
     expiresMs: z.number().nullable(),
@@ -49,6 +53,11 @@ export interface Tokens {
   list(): Token[]
   /** Creates a token. Throws ProblemError `limit-reached` when the store has too many tokens. */
   create(order: NewToken, actor: Actor): Promise<CreatedToken>
+  /**
+   * Gives a token a new secret. The previous secret is invalid when it resolves; links of the token stay valid. Throws ProblemError `not-found` for an
+   * unknown or expired token, or `conflict` for the one that follows the configuration.
+   */
+  rotate(id: string, actor: Actor): Promise<CreatedToken>
   /** Deletes a token. Throws ProblemError `not-found`, or `conflict` for the last admin token that never expires. */
   remove(id: string, actor: Actor): void
   /** Returns a token that has not expired. */
@@ -82,6 +91,8 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       const nowMs = clock.nowMs()
       const token: KeptToken = {
         ...newToken(order.name, order.role, await hashSecret(secret), nowMs),
+        subject: order.subject === undefined ? null : withoutPrefix(order.subject, 'user:'),
+        groups: [...new Set((order.groups ?? []).map((group) => withoutPrefix(group, 'group:')))].toSorted(),
         expiresMs: order.ttlSeconds === undefined ? null : nowMs + order.ttlSeconds * 1000,
       }
       const others = tokens.filter(isValid)
@@ -89,6 +100,21 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
         throw problem('limit-reached', `The store already has ${TOKENS_MAX} tokens.`, { action: 'Delete tokens that are no longer used.' })
       save([...others, token])
       emit(changeEvent('created', token, actor))
+      return { ...show(token), token: secret }
+    },
+
+    async rotate(id, actor) {
+      const secret = newSecret()
+      const hash = await hashSecret(secret)
+      const before = tokens.find((candidate) => candidate.id === id && isValid(candidate))
+      if (!before) throw problem('not-found', `There is no token ${JSON.stringify(id)}.`)
+      if (before.isConfigured)
+        throw problem('conflict', 'The secret of this token comes from the configuration of the agent.', {
+          action: 'Change the credential, then restart the agent.',
+        })
+      const token: KeptToken = { ...before, hash, lastUsedMs: null }
+      save(tokens.map((candidate) => (candidate === before ? token : candidate)))
+      emit(changeEvent('rotated', token, actor))
       return { ...show(token), token: secret }
     },
 
@@ -113,19 +139,25 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       found.lastUsedMs = clock.nowMs()
       // Losing the uses of the last minute is harmless: the time only helps operators to find unused tokens.
       if (clock.monotonicMs() - lastWriteMs >= LAST_USE_WRITE_MS) save(tokens)
-      return { name: found.name, role: found.role, tokenId: found.id }
+      return { name: found.name, ...principalOf(found), tokenId: found.id }
     },
   }
 }
 
-function changeEvent(change: 'created' | 'deleted', { id, role, name }: KeptToken, actor: Actor): NewEvent {
+function changeEvent(change: 'created' | 'rotated' | 'deleted', { id, role, name, subject }: KeptToken, actor: Actor): NewEvent {
+  const user = subject === null ? '' : ` of ${JSON.stringify(subject)}`
   return {
     type: `token.${change}`,
     severity: 'info',
     subject: id,
     actor: actor.name,
-    message: `${actor.name} ${change} the ${role} token ${JSON.stringify(name)}.`,
+    message: `${actor.name} ${change} the ${role} token ${JSON.stringify(name)}${user}.`,
   }
+}
+
+/** Returns a name as grants write it, without its prefix: both `ann` and `user:ann` name the user ann. */
+function withoutPrefix(name: string, prefix: string): string {
+  return name.startsWith(prefix) && name.length > prefix.length ? name.slice(prefix.length) : name
 }
 
 function isLastingAdmin({ role, expiresMs }: KeptToken): boolean {
@@ -148,11 +180,11 @@ async function firstTokens(deps: TokensDeps, tokens: KeptToken[]): Promise<KeptT
 }
 
 function newToken(name: string, role: KeptToken['role'], hash: string, nowMs: number): KeptToken {
-  return { id: newId('tok', nowMs), name, role, hash, createdMs: nowMs, expiresMs: null, lastUsedMs: null, isConfigured: false }
+  return { id: newId('tok', nowMs), name, role, subject: null, groups: [], hash, createdMs: nowMs, expiresMs: null, lastUsedMs: null, isConfigured: false }
 }
 
 function show(token: KeptToken): Token {
-  const { id, name, role, createdMs, expiresMs, lastUsedMs } = token
+  const { id, name, role, subject, groups, createdMs, expiresMs, lastUsedMs } = token
   const time = (ms: number | null): string | null => (ms === null ? null : formatTime(ms))
-  return { id, name, role, createdAt: formatTime(createdMs), expiresAt: time(expiresMs), lastUsedAt: time(lastUsedMs) }
+  return { id, name, role, subject, groups, createdAt: formatTime(createdMs), expiresAt: time(expiresMs), lastUsedAt: time(lastUsedMs) }
 }

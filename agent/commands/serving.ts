@@ -86,7 +86,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
       cleanup: maintenance.cleanup,
     }),
     ...imageRoutes({ images: catalogue, mountFault }),
-    ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
+    ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),

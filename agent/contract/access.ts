@@ -2,13 +2,21 @@
 
 import type { Role } from '../../protocol/access.ts'
 
+/** For whom a token acts, which decides the rights on each image (agent/access/image-rights.ts). */
+export interface Principal {
+  readonly role: Role
+  /** Name of the user; undefined when the token acts for no user. It has the rights of grants to `user:NAME` and of images that NAME owns. */
+  readonly subject?: string
+  /** Names of the groups of the user. */
+  readonly groups?: readonly string[]
+}
+
 /**
  * The sender of a request. `name` is shown in tasks, events and logs and is never a secret. Do not use it to decide anything: several tokens can
  * have the same name, even at different times. Ownership is decided by token id.
  */
-export interface Actor {
+export interface Actor extends Principal {
   readonly name: string
-  readonly role: Role
   /** Id of the request's token; undefined when the request was authenticated by a link. */
   readonly tokenId?: string
   /** Set when the request was authenticated by a signed link. `name` is then the name of the creator's token. */
@@ -20,6 +28,8 @@ export interface LinkRight {
   readonly id: string
   /** Id of the token that created the link. */
   readonly makerTokenId: string
+  /** For whom that token acts: the link allows no more than its creator may do now. */
+  readonly maker: Principal
   readonly kind: 'upload' | 'download'
   /** Time at which the link expires, in milliseconds since 1970. */
   readonly endMs: number

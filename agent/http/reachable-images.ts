@@ -10,7 +10,7 @@ import type { HealthBoard } from '../contract/health.ts'
 export type MountFault = () => Promise<string | undefined>
 
 interface Images {
-  list(filter: ImageFilter, page: PageQuery): Page<Image>
+  list(filter: ImageFilter, page: PageQuery, isSeen?: (image: Image) => boolean): Page<Image>
   show(idOrName: string): Promise<Image>
 }
 
@@ -29,10 +29,10 @@ export async function reachableImages(images: Images, mountFault: MountFault): P
   if (fault === undefined) return images
   const seen = (image: Image): Image => (image.status === 'deleted' ? image : { ...image, status: 'fileUnavailable', statusReason: fault })
   return {
-    list({ status, ...filter }, page) {
-      if (status === 'deleted') return images.list({ ...filter, status }, page)
+    list({ status, ...filter }, page, isSeen) {
+      if (status === 'deleted') return images.list({ ...filter, status }, page, isSeen)
       if (status !== undefined && status !== 'fileUnavailable') return { items: [], next: null }
-      const { items, next } = images.list(filter, page)
+      const { items, next } = images.list(filter, page, isSeen)
       return { items: items.map(seen), next }
     },
     show: async (idOrName) => seen(await images.show(idOrName)),

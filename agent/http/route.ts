@@ -11,11 +11,15 @@ import { JSON_BODY_MAX, readJson } from './json-body.ts'
 import type { BodyRoom } from './json-body.ts'
 import { LINK_MEMBER, readQuery } from './query.ts'
 import { validateBody, validateInput } from './validation.ts'
+import type { ImageAccess } from './visible-image.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 
-/** Who may call a route: every client, clients with a token of at least this role, or also clients with a signed link of this kind. */
-export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' }
+/**
+ * Who may call a route: every client, clients with a token of at least this role, also clients with a signed link of this kind, or also tokens of a
+ * lower role that act for a user or a group. A route of the last kind must find its image with `visibleImage`, which requires the right.
+ */
+export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' } | ImageAccess
 
 /** One request with validated input. */
 export interface RouteContext<Params = unknown, Query = unknown, Body = unknown> {
@@ -84,6 +88,11 @@ export interface RouteDefinition<
   run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
 }
 
+/** Returns the kind of links that a route allows; undefined if it allows none. */
+export function linkOf(access: RouteAccess): 'upload' | 'download' | undefined {
+  return typeof access === 'object' && 'link' in access ? access.link : undefined
+}
+
 /** A route with its types erased, for the table. */
 export interface Route {
   readonly method: HttpMethod
@@ -123,7 +132,7 @@ export function route<
   Body extends z.ZodType | undefined = undefined,
 >(definition: RouteDefinition<Params, Query, Body>): Route {
   const { method, path, access, summary, params, query, body, answers } = definition
-  const queryMembers = [...Object.keys(query?.shape ?? {}), ...(typeof access === 'object' ? [LINK_MEMBER] : [])]
+  const queryMembers = [...Object.keys(query?.shape ?? {}), ...(linkOf(access) === undefined ? [] : [LINK_MEMBER])]
   return {
     method,
     path,

@@ -30,14 +30,18 @@ export interface ImageLookup {
   find(id: string): Image | undefined
   /** Returns an image by id, or by name if exactly one image outside the recycle bin has this name. */
   resolve(idOrName: string): Image | undefined
+  /** Returns the image with this id; otherwise every image outside the recycle bin with this name. */
+  named(idOrName: string): readonly Image[]
   /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` if several images have this name. */
   need(idOrName: string): Image
   /** Like `need`, but counts the unique size of the image unless that is too expensive. */
   show(idOrName: string): Promise<Image>
-  list(filter: ImageFilter, page: PageQuery): Page<Image>
+  /** Lists the images that match a filter. Images for which `isSeen` is false are left out as if they did not exist. */
+  list(filter: ImageFilter, page: PageQuery, isSeen?: (image: Image) => boolean): Page<Image>
   /** Returns the stored bytes that only these images use, or null if counting is too expensive. Throws like `need`. */
   uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
-  counts(): ImageCounts
+  /** Counts images; with `isSeen`, only those for which it is true. */
+  counts(isSeen?: (image: Image) => boolean): ImageCounts
 }
 
 /** Creates the lookups over the images of a catalogue. */
@@ -67,21 +71,23 @@ export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: Im
       const found = candidates(idOrName)
       return found.length === 1 ? found[0] : undefined
     },
+    named: candidates,
     need,
     async show(idOrName) {
       const { id } = need(idOrName)
       await uniqueSizes.count([id])
       return withSize(keeper.need(id).image)
     },
-    list(filter, page) {
-      const { items, next } = pageOfImages(table.all(), filter, page)
+    list(filter, page, isSeen) {
+      const { items, next } = pageOfImages(table.all(), { ...filter, isSeen }, page)
       return { items: items.map(withSize), next }
     },
     uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => need(idOrName).id)),
-    counts() {
+    counts(isSeen = () => true) {
       const counts = { available: 0, deleted: 0, other: 0, damaged: 0, imageBytes: 0 }
       const usage = { total: noUsage(), byKind: {} as Partial<Record<Image['kind'], KindUsage>> }
       for (const stored of table.each()) {
+        if (!isSeen(stored.image)) continue
         const { status, length } = stored.image
         if (status === 'available' || status === 'deleted') counts[status]++
         else counts.other++

@@ -59,7 +59,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
 /** Returns one page of images after the cursor, in the given order. Images in the recycle bin are listed only with `status=deleted`. */
 export function pageOfImages(
   images: readonly StoredImage[],
-  filter: ImageFilter,
+  filter: ImageFilter & { readonly isSeen?: ((image: Image) => boolean) | undefined },
   page: { readonly limit?: number | undefined; readonly cursor?: string | undefined },
 ): Page<Image> {
   const limit = page.limit ?? PAGE_LIMIT_DEFAULT
@@ -67,7 +67,7 @@ export function pageOfImages(
   const items: Image[] = []
   for (const { image } of images) {
     if (after && compareNewestFirst(image, after) <= 0) continue
-    if (!matches(image, filter)) continue
+    if (!matches(image, filter) || filter.isSeen?.(image) === false) continue
     const last = items.at(-1)
     if (items.length === limit && last) return { items, next: formatCursor(last) }
     items.push(image)

@@ -1,5 +1,7 @@
 // Changes of a published image: metadata, bindings, grants, and restoring from the recycle bin. removal.ts deletes images.
 
+import { makeGrant } from '../../protocol/grant.ts'
+import type { Grant } from '../../protocol/grant.ts'
 import type { Image, ImagePatch } from '../../protocol/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Damage } from './damage.ts'
@@ -24,7 +26,8 @@ export interface LifeCycle extends Removal {
    * then has the status `deleted`, or `deleting` if it was removed permanently. Throws `wrong-status` while such a disk is being inspected.
    */
   unbind(id: string, instance: string, actor: string): Promise<Image>
-  grant(id: string, subject: string, actor: string): Promise<Image>
+  /** Sets the rights of a user or group, instead of those that it had. */
+  grant(id: string, grant: Grant, actor: string): Promise<Image>
   revoke(id: string, subject: string, actor: string): Promise<Image>
   /** Restores an image from the recycle bin with its earlier status. An image that failed before it was available is inspected again. */
   restore(id: string, actor: string): Promise<Image>
@@ -79,14 +82,16 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
         stored.image.bindings.includes(instance) ? changed(stored, { bindings: stored.image.bindings.filter((name) => name !== instance) }) : undefined,
       )
     },
-    grant: (id, subject, actor) =>
-      edit(id, actor, `granted to ${subject}`, (stored) =>
-        stored.image.grants.includes(subject) ? undefined : changed(stored, { grants: withMember(stored.image.grants, subject, GRANTS_MAX, 'grants') }),
-      ),
+    grant: (id, { subject, rights }, actor) =>
+      edit(id, actor, `granted to ${subject}`, (stored) => {
+        const grants = withGrant(stored.image.grants, makeGrant(subject, rights))
+        return grants && changed(stored, { grants })
+      }),
     revoke: (id, subject, actor) =>
-      edit(id, actor, `no longer granted to ${subject}`, (stored) =>
-        stored.image.grants.includes(subject) ? changed(stored, { grants: stored.image.grants.filter((name) => name !== subject) }) : undefined,
-      ),
+      edit(id, actor, `no longer granted to ${subject}`, (stored) => {
+        const grants = stored.image.grants.filter((grant) => grant.subject !== subject)
+        return grants.length === stored.image.grants.length ? undefined : changed(stored, { grants })
+      }),
     async restore(id, actor) {
       // A restored image may become available only if its manifest is intact.
       if (keeper.need(id).image.status === 'deleted') await deps.damage.verifyManifest(id)
@@ -104,6 +109,19 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
 }
 
 function withMember(set: readonly string[], member: string, countMax: number, what: string): string[] {
-  if (set.length >= countMax) throw problem('limit-reached', `An image can have at most ${countMax} ${what}.`)
+  refuseFull(set, countMax, what)
   return [...set, member].toSorted()
+}
+
+/** Returns the grants with one added or replaced, sorted by subject; undefined if it is among them. */
+function withGrant(grants: readonly Grant[], grant: Grant): Grant[] | undefined {
+  const others = grants.filter(({ subject }) => subject !== grant.subject)
+  const before = grants.find(({ subject }) => subject === grant.subject)
+  if (before?.rights.join() === grant.rights.join()) return undefined
+  refuseFull(others, GRANTS_MAX, 'grants')
+  return [...others, grant].toSorted((a, b) => (a.subject < b.subject ? -1 : 1))
+}
+
+function refuseFull(set: readonly unknown[], countMax: number, what: string): void {
+  if (set.length >= countMax) throw problem('limit-reached', `An image can have at most ${countMax} ${what}.`)
 }

@@ -101,7 +101,7 @@ const IMAGE: Image = imageSchema.parse({
   source: { kind: 'upload', uploadId: 'upl_1', storeId: null, url: null, filename: 'ä.qcow2', device: null },
   protected: false,
   bindings: ['vm-1', 'vm-2'],
-  grants: ['user:ann'],
+  grants: [{ subject: 'user:ann', rights: ['read', 'use'] }],
   createdAt: '2026-01-01T00:00:00.000Z',
   availableAt: '2026-01-01T00:00:01.000Z',
   deletedAt: null,

@@ -57,6 +57,7 @@ export const BUDGETS = {
       'POST /v1/schedules/{name}/run',
       'POST /v1/tokens',
       'DELETE /v1/tokens/{id}',
+      'POST /v1/tokens/{id}/rotate',
       'POST /v1/links',
     ],
     { memoryBytes: 16 * MIB, disk: 2 * MIB },

@@ -5,6 +5,7 @@ import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
+import { linkOf } from '../route.ts'
 import type { RouteAccess } from '../route.ts'
 
 /** Longest credential that is checked, in characters. */
@@ -25,11 +26,12 @@ export async function authenticate(authenticator: Authenticator, request: Reques
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
   if (link === null) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
-  if (typeof access === 'string') throw problem('forbidden', 'A link does not give access to this path.', { action: 'Use a token.' })
+  const kind = linkOf(access)
+  if (kind === undefined) throw problem('forbidden', 'A link does not give access to this path.', { action: 'Use a token.' })
   if (link.length > CREDENTIAL_LENGTH_MAX) throw problem('link-expired', 'The link is not valid.')
   const outcome = await authenticator.byLink(link, { method, path: url.pathname })
   if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail)
-  if (outcome.actor.link?.kind !== access.link) throw problem('link-expired', `This is not ${access.link === 'upload' ? 'an upload' : 'a download'} link.`)
+  if (outcome.actor.link?.kind !== kind) throw problem('link-expired', `This is not ${kind === 'upload' ? 'an upload' : 'a download'} link.`)
   return outcome.actor
 }
 
@@ -43,6 +45,9 @@ async function byToken(authenticator: Authenticator, header: string): Promise<Ac
 
 function requireRole(actor: Actor, access: RouteAccess): Actor {
   const needed: Role = access === 'public' ? 'viewer' : typeof access === 'string' ? access : access.role
+  const isNamed = actor.subject !== undefined || (actor.groups ?? []).length > 0
+  // The image of the request decides: its look-up requires the right.
+  if (typeof access === 'object' && 'right' in access && isNamed) return actor
   if (!roleIncludes(actor.role, needed))
     throw problem('forbidden', `This request needs the role ${needed}; the token ${JSON.stringify(actor.name)} has the role ${actor.role}.`, {
       requiredRole: needed,

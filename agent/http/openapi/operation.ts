@@ -1,6 +1,7 @@
 // Describes one route as an operation of the OpenAPI document.
 
 import type { z } from 'zod'
+import { linkOf } from '../route.ts'
 import type { Route, RouteAccess, RouteAnswer, RouteHeader } from '../route.ts'
 import { jsonSchema, propertiesOf } from './json-schema.ts'
 import type { JsonSchema } from './json-schema.ts'
@@ -37,12 +38,13 @@ function roleOf(access: RouteAccess): string {
 function accessSentence(access: RouteAccess): string {
   if (access === 'public') return 'Needs no token.'
   if (typeof access === 'string') return `Needs a token with the role ${access} or a higher one.`
-  return `Needs a token with the role ${access.role} or a higher one, or a signed ${access.link} link.`
+  const other = 'right' in access ? `the right \`${access.right}\` on the image as its owner or by a grant` : `a signed ${access.link} link`
+  return `Needs a token with the role ${access.role} or a higher one, or ${other}.`
 }
 
 function securityOf(access: RouteAccess): Record<string, string[]>[] {
   if (access === 'public') return [{}, { bearer: [] }]
-  return typeof access === 'string' ? [{ bearer: [] }] : [{ bearer: [] }, { link: [] }]
+  return linkOf(access) === undefined ? [{ bearer: [] }] : [{ bearer: [] }, { link: [] }]
 }
 
 function pathParameters({ path, params }: Route): Record<string, unknown>[] {

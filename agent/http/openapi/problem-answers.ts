@@ -2,6 +2,7 @@
 
 import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
+import { linkOf } from '../route.ts'
 import type { Route } from '../route.ts'
 
 /** Problems that every operation may answer with. */
@@ -34,7 +35,7 @@ export function describeProblems(route: Route): Readonly<Record<string, ProblemA
 function problemsOf({ method, path, access, body, bodies, problems }: Route): ProblemCode[] {
   const found: ProblemCode[] = [...OF_ALL, 'unauthenticated']
   if (access !== 'public') found.push('forbidden')
-  if (typeof access === 'object') found.push('link-expired')
+  if (linkOf(access) !== undefined) found.push('link-expired')
   if (path.includes(':')) found.push('not-found')
   if (body || Object.keys(bodies).length > 0) found.push('payload-too-large', 'unsupported-media-type', 'request-timeout')
   if (method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS') found.push('insufficient-storage')

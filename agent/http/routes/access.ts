@@ -4,19 +4,21 @@ import { z } from 'zod'
 import { createdTokenSchema, linkSchema, newLinkSchema, newTokenSchema, tokenSchema } from '../../../protocol/access.ts'
 import type { CreatedToken, Link, NewLink, NewToken, Token } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
-import { problem } from '../../../protocol/problems.ts'
 import type { Actor } from '../../contract/access.ts'
-import type { ImageContents } from '../../contract/images.ts'
 import { pageOf } from '../paging.ts'
 import { publicOrigin } from '../public-origin.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { visibleImage } from '../visible-image.ts'
+import type { NamedImages } from '../visible-image.ts'
 
 export interface AccessRoutesDeps {
-  readonly images: Pick<ImageContents, 'resolve'>
+  readonly images: NamedImages
   readonly tokens: {
     list(): Token[]
     create(order: NewToken, actor: Actor): Promise<CreatedToken>
+    /** Throws ProblemError `not-found`, or `conflict` for the token of the configuration. */
+    rotate(id: string, actor: Actor): Promise<CreatedToken>
     /** Throws ProblemError `not-found`, or `conflict` for the last admin token. */
     remove(id: string, actor: Actor): void
   }
@@ -25,6 +27,8 @@ export interface AccessRoutesDeps {
     create(order: NewLink, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
   }
 }
+
+const tokenIdSchema = z.object({ id: z.string().max(64) })
 
 /** Returns the routes of /v1/tokens and /v1/links. */
 export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route[] {
@@ -55,12 +59,22 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       run: async ({ body, actor }) => Response.json(await tokens.create(body, actor), { status: 201 }),
     }),
     route({
+      method: 'POST',
+      path: '/v1/tokens/:id/rotate',
+      access: 'admin',
+      summary: 'Gives a token a new secret, which only this answer shows; the previous secret becomes invalid at once',
+      problems: ['conflict'],
+      params: tokenIdSchema,
+      answers: { 200: { description: 'The token and its new secret', schema: createdTokenSchema } },
+      run: async ({ params, actor }) => Response.json(await tokens.rotate(params.id, actor)),
+    }),
+    route({
       method: 'DELETE',
       path: '/v1/tokens/:id',
       access: 'admin',
       summary: 'Deletes a token; the links that it created become invalid',
       problems: ['conflict'],
-      params: z.object({ id: z.string().max(64) }),
+      params: tokenIdSchema,
       answers: { 204: { description: 'The token was deleted' } },
       run({ params, actor }) {
         tokens.remove(params.id, actor)
@@ -72,20 +86,17 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       path: '/v1/links',
       access: 'uploader',
       summary: 'Creates a signed link that allows one upload, or the download of one image, without a token',
-      problems: ['not-found'],
+      problems: ['not-found', 'conflict'],
       body: newLinkSchema,
       answers: { 201: { description: 'The link', schema: linkSchema } },
       async run({ body, actor, request }) {
-        const { path, expiresAt } = await links.create(body.kind === 'download' ? { ...body, image: imageId(images, body.image) } : body, actor)
+        const { path, expiresAt } = await links.create(
+          body.kind === 'download' ? { ...body, image: visibleImage(images, body.image, actor, 'use').id } : body,
+          actor,
+        )
         const link: Link = { kind: body.kind, url: publicOrigin(request) + path, expiresAt }
         return Response.json(link, { status: 201 })
       },
     }),
   ]
-}
-
-function imageId(images: Pick<ImageContents, 'resolve'>, idOrName: string): string {
-  const image = images.resolve(idOrName)
-  if (!image) throw problem('not-found', `There is no image ${JSON.stringify(idOrName)}, or more than one has this name.`)
-  return image.id
 }

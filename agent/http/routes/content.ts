@@ -9,7 +9,7 @@ import { MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.
 import type { Manifest } from '../../../protocol/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
-import { isOpenTo, isReadable } from '../../access/readable.ts'
+import { isServed } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
@@ -21,13 +21,14 @@ import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
+import { visibleImage } from '../visible-image.ts'
+import type { NamedImages } from '../visible-image.ts'
 
 /** Longest body in bytes that is sent in one piece, without waiting for a turn. */
 export const SMALL_BODY_MAX = 1024 * 1024
 
 /** The parts of the catalogue that these routes use. */
-export interface ContentImages {
-  need(idOrName: string): Image
+export interface ContentImages extends NamedImages {
   /** Opens the manifest of an image. Its slices are pinned until it is disposed. */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
   /** Returns the SHA-256 of the complete file; null until it has been computed from the bytes. */
@@ -72,7 +73,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE, headers: [ETAG] }, 304: { description: 'The manifest has not changed' } },
       async run(context) {
         const { params, request, actor } = context
-        const image = readable(deps.images.need(params.id), actor)
+        const image = servedImage(deps.images, params.id, actor)
         const validators = validatorsOf(image)
         const headers = { ETag: validators.etag, 'Cache-Control': 'private, no-cache', 'Content-Type': MANIFEST_MEDIA_TYPE }
         if (evaluateConditions(request.headers, validators) === 'not-modified') return new Response(null, { status: 304, headers })
@@ -91,7 +92,7 @@ interface ContentHead {
 }
 
 function headOf({ images }: ContentDeps, { request, params, actor }: RouteContext<{ id: string }>): ContentHead {
-  const image = readable(images.need(params.id), actor)
+  const image = servedImage(images, params.id, actor)
   const validators = validatorsOf(image)
   const outcome = evaluateConditions(request.headers, validators)
   if (outcome === 'failed')
@@ -162,10 +163,10 @@ async function sendManifest(
   return new Response(stream, sized)
 }
 
-/** Returns the image if the actor may read it. Throws ProblemError `forbidden` or `wrong-status`. */
-function readable(image: Image, actor: Actor): Image {
-  if (isReadable(image, actor)) return image
-  if (!isOpenTo(image, actor)) throw problem('forbidden', 'This link is for another image.')
+/** Returns an image that the actor may read. Throws ProblemError `not-found`, `conflict`, or `wrong-status` while its content is not served. */
+function servedImage(images: NamedImages, idOrName: string, actor: Actor): Image {
+  const image = visibleImage(images, idOrName, actor, 'read')
+  if (isServed(image)) return image
   const why = image.statusReason === null ? '' : ` ${image.statusReason}`
   throw problem('wrong-status', `Image ${image.name} is ${image.status}.${why}`)
 }

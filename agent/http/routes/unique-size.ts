@@ -2,16 +2,20 @@
 // these images share are freed too.
 
 import { uniqueSizeQuerySchema, uniqueSizeSchema } from '../../../protocol/image.ts'
+import { visibleImage } from '../visible-image.ts'
+import type { NamedImages } from '../visible-image.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
 export interface UniqueSizeDeps {
-  /** Returns the stored bytes of slices that only these images use; null in a store too large to count. Throws ProblemError `not-found` and `conflict`. */
-  readonly uniqueSize: (idsOrNames: readonly string[]) => Promise<number | null>
+  readonly images: NamedImages & {
+    /** Returns the stored bytes of slices that only these images use; null in a store too large to count. */
+    uniqueSize(ids: readonly string[]): Promise<number | null>
+  }
 }
 
 /** Returns the route POST /v1/unique-size. */
-export function uniqueSizeRoutes({ uniqueSize }: UniqueSizeDeps): Route[] {
+export function uniqueSizeRoutes({ images }: UniqueSizeDeps): Route[] {
   return [
     route({
       method: 'POST',
@@ -21,7 +25,10 @@ export function uniqueSizeRoutes({ uniqueSize }: UniqueSizeDeps): Route[] {
       summary: 'Counts the stored bytes that deleting all of these images would free',
       body: uniqueSizeQuerySchema,
       answers: { 200: { description: 'The bytes; null in a store too large to count', schema: uniqueSizeSchema } },
-      run: async ({ body }) => Response.json({ uniqueSize: await uniqueSize(body.images) }),
+      async run({ body, actor }) {
+        const ids = body.images.map((idOrName) => visibleImage(images, idOrName, actor, 'read').id)
+        return Response.json({ uniqueSize: await images.uniqueSize(ids) })
+      },
     }),
   ]
 }

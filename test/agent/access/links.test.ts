@@ -3,11 +3,21 @@
 import { describe, expect, test } from 'bun:test'
 import { openLinks } from '../../../agent/access/links.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
-import type { NewLink } from '../../../protocol/access.ts'
+import type { NewLink, Token } from '../../../protocol/access.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
 
 const MAKER = { name: 'maker', role: 'uploader', tokenId: 'tok_1' } as const
+const TOKEN: Token = {
+  id: 'tok_1',
+  name: 'maker',
+  role: 'uploader',
+  subject: 'ann',
+  groups: ['ops'],
+  createdAt: '2026-01-01T00:00:00.000Z',
+  expiresAt: null,
+  lastUsedAt: null,
+}
 const UPLOAD: NewLink = { kind: 'upload', ttlSeconds: 60 }
 const DOWNLOAD: NewLink = { kind: 'download', ttlSeconds: 60, image: 'img_1' }
 
@@ -16,7 +26,7 @@ async function open(claims: Readonly<Record<string, { upload: string; end: numbe
   kept.write('link-claims', claims)
   const clock = createManualClock()
   const events: NewEvent[] = []
-  const links = await openLinks({ kept, clock, emit: (event) => void events.push(event), findToken: () => ({ name: 'maker' }) })
+  const links = await openLinks({ kept, clock, emit: (event) => void events.push(event), findToken: () => TOKEN })
   const check = async (order: NewLink, method: string, path: string): Promise<string> => {
     const made = await links.create(order, MAKER)
     const outcome = await links.check(new URL(made.path, 'http://localhost').searchParams.get('link') ?? '', { method, path })
@@ -37,6 +47,16 @@ describe('a download link', () => {
     const { check } = await open()
     expect(await check(DOWNLOAD, method, path)).toBe(answer)
   })
+
+  test('acts as a viewer, for the user and groups of the token that created it', async () => {
+    const { links } = await open()
+    const made = await links.create(DOWNLOAD, MAKER)
+    const link = new URL(made.path, 'http://localhost').searchParams.get('link') ?? ''
+    expect(await links.check(link, { method: 'GET', path: '/v1/images/img_1/content' })).toMatchObject({
+      kind: 'allowed',
+      actor: { name: 'maker', role: 'viewer', link: { image: 'img_1', makerTokenId: 'tok_1', maker: { role: 'uploader', subject: 'ann', groups: ['ops'] } } },
+    })
+  })
 })
 
 describe('an upload link', () => {
@@ -53,7 +73,7 @@ describe('an upload link', () => {
 
   test('that was never used is released without harm', async () => {
     const { links, kept } = await open()
-    await links.release({ kind: 'upload', id: 'lnk_unknown', makerTokenId: 'tok_1', endMs: 0 }, 'upl_1')
+    await links.release({ kind: 'upload', id: 'lnk_unknown', makerTokenId: 'tok_1', maker: { role: 'uploader' }, endMs: 0 }, 'upl_1')
     expect(kept.read('link-claims')).toEqual({})
   })
 })
@@ -62,7 +82,7 @@ test('10,000 upload links are in use at most; those that have ended do not count
   const { clock } = await open()
   const live = { upload: 'upl_0', end: clock.nowMs() + 1 }
   const claims = (count: number): Record<string, typeof live> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`lnk_${i}`, live]))
-  const right = { kind: 'upload', id: 'lnk_new', makerTokenId: 'tok_1', endMs: clock.nowMs() + 1000 } as const
+  const right = { kind: 'upload', id: 'lnk_new', makerTokenId: 'tok_1', maker: { role: 'uploader' }, endMs: clock.nowMs() + 1000 } as const
   const { links } = await open({ ...claims(9_999), lnk_over: { upload: 'upl_0', end: clock.nowMs() } })
   expect(await links.claim(right, 'upl_1')).toBe(true)
   await expect(links.claim({ ...right, id: 'lnk_newer' }, 'upl_2')).rejects.toMatchObject({ code: 'limit-reached' })

@@ -50,6 +50,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/events': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tokens': { GET: ADMINS, HEAD: ADMINS, POST: ADMINS },
   '/v1/tokens/:id': { DELETE: ADMINS },
+  '/v1/tokens/:id/rotate': { POST: ADMINS },
   '/v1/links': { POST: UPLOADERS },
   '/metrics': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/files': { GET: VIEWERS, HEAD: VIEWERS },

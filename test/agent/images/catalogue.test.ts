@@ -229,7 +229,7 @@ describe('restart', () => {
       const image = await store.add(seededBytes(100_000, 1), { name: 'one', description: 'with "quotes", ünïcode and \u{1f4bf}' })
       await store.catalogue.patch(image.id, { requirements: { cpus: 2, memory: 1e9, disk: null }, os: 'debian' }, 'test')
       await store.catalogue.bind(image.id, 'vm/1', 'test')
-      await store.catalogue.grant(image.id, 'group:ops', 'test')
+      await store.catalogue.grant(image.id, { subject: 'group:ops', rights: ['read', 'manage'] }, 'test')
       await store.catalogue.delete((await store.add(seededBytes(5, 2), { name: 'two' })).id, 'test')
       before = [...store.catalogue.list({}, { limit: 10 }).items, ...store.catalogue.list({ status: 'deleted' }, { limit: 10 }).items]
     }

@@ -77,19 +77,44 @@ test('an image has at most 1000 bindings and 1000 grants', async () => {
     await using store = await openImageStore(folder)
     id = (await store.add(seededBytes(1000, 1))).id
   }
-  await rewrite(folder, id, { bindings: names, grants: names })
+  await rewrite(folder, id, { bindings: names, grants: names.map((subject) => ({ subject, rights: ['read', 'use'] })) })
   await using store = await openImageStore(folder)
   const { catalogue } = store
-  for (const [add, remove, members] of [
-    [catalogue.bind, catalogue.unbind, 'bindings'],
-    [catalogue.grant, catalogue.revoke, 'grants'],
+  const grant = (subject: string): Promise<Image> => catalogue.grant(id, { subject, rights: ['read', 'use'] }, 'test')
+  const subjects = (image: Image): string[] => image.grants.map(({ subject }) => subject)
+  for (const [add, remove, membersOf] of [
+    [(name: string) => catalogue.bind(id, name, 'test'), (name: string) => catalogue.unbind(id, name, 'test'), (image: Image) => image.bindings],
+    [grant, (name: string) => catalogue.revoke(id, name, 'test'), subjects],
   ] as const) {
-    expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
-    expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('limit-reached')
+    expect(membersOf(await add('vm-last'))).toHaveLength(1000)
+    expect(await codeOf(add('vm-more'))).toBe('limit-reached')
     // An existing binding or grant is not counted twice.
-    expect((await add(id, 'vm-last', 'test'))[members]).toHaveLength(1000)
-    expect((await remove(id, 'vm-0000', 'test'))[members]).toHaveLength(999)
-    expect(await codeOf(add(id, 'vm-more', 'test'))).toBe('no problem')
-    expect(catalogue.need(id)[members]).toEqual([...names.slice(1), 'vm-last', 'vm-more'].toSorted())
+    expect(membersOf(await add('vm-last'))).toHaveLength(1000)
+    expect(membersOf(await remove('vm-0000'))).toHaveLength(999)
+    expect(await codeOf(add('vm-more'))).toBe('no problem')
+    expect(membersOf(catalogue.need(id))).toEqual([...names.slice(1), 'vm-last', 'vm-more'].toSorted())
   }
+  // A full list of grants can still be changed.
+  expect((await catalogue.grant(id, { subject: 'vm-last', rights: ['export'] }, 'test')).grants).toContainEqual({
+    subject: 'vm-last',
+    rights: ['read', 'export'],
+  })
+})
+
+test('the grants of an earlier version, which are names, have the rights read and use', async () => {
+  await using folder = await createTemporaryFolder()
+  let id = ''
+  {
+    await using store = await openImageStore(folder)
+    id = (await store.add(seededBytes(1000, 1))).id
+  }
+  await rewrite(folder, id, { grants: ['group:ops', 'user:ann'] as unknown as Image['grants'] })
+  await using store = await openImageStore(folder)
+  expect(store.catalogue.need(id)).toMatchObject({
+    status: 'available',
+    grants: [
+      { subject: 'group:ops', rights: ['read', 'use'] },
+      { subject: 'user:ann', rights: ['read', 'use'] },
+    ],
+  })
 })

@@ -101,7 +101,7 @@ describe('durable are', () => {
     expect(watched.writes()).toEqual([{ what: 'tokens', level: FULL }])
     tokens.remove(id, ADMIN)
     expect(watched.writes()).toEqual([{ what: 'tokens', level: FULL }])
-    const link = { id: 'lnk_1', makerTokenId: id, kind: 'upload', endMs: 1e15, maxLength: 1000 } as const
+    const link = { id: 'lnk_1', makerTokenId: id, maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15, maxLength: 1000 } as const
     expect(await links.claim(link, 'upl_1')).toBe(true)
     expect(watched.writes()).toEqual([{ what: 'link-claims', level: FULL }])
     await links.release(link, 'upl_1')

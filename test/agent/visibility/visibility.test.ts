@@ -114,7 +114,7 @@ describe('a view', () => {
     const [a, b] = [digestsOf(1, 10), digestsOf(2, 10)]
     await stage.images.add('img_a', a)
     await stage.images.add('img_b', b)
-    const link = { id: 'lnk_1', makerTokenId: 'tok_1', endMs: 1e15 }
+    const link = { id: 'lnk_1', makerTokenId: 'tok_1', maker: { role: 'uploader' }, endMs: 1e15 } as const
     const download = stage.visibility.view({ ...VIEWER, link: { ...link, kind: 'download', image: 'img_a' } })
     expect(await download.hidden([...a, ...b])).toEqual([...b.keys()].map((i) => i + 10))
     expect(await stage.visibility.view({ ...VIEWER, link: { ...link, kind: 'upload' } }).hidden([...a, ...b])).toHaveLength(20)

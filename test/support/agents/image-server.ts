@@ -46,7 +46,7 @@ export async function serveImages(
   const downloads = createTransferGate({ clock: systemClock, limit: options.downloads ?? 1 })
   const routes = [
     ...imageRoutes({ images: catalogue, mountFault: async () => undefined }),
-    ...uniqueSizeRoutes({ uniqueSize: (images) => catalogue.uniqueSize(images) }),
+    ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads, clock: systemClock }),
     route({

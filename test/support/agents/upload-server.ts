@@ -97,7 +97,11 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     byToken: async (secret) => TOKENS[secret],
     byLink: async (link) => ({
       kind: 'allowed',
-      actor: { name: 'ann', role: 'uploader', link: { id: link, makerTokenId: 'tok_2', kind: 'upload', endMs: 1e15, maxLength: 1000 } },
+      actor: {
+        name: 'ann',
+        role: 'uploader',
+        link: { id: link, makerTokenId: 'tok_2', maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15, maxLength: 1000 },
+      },
     }),
   }
   let uploads = await openUploads(all)

@@ -51,7 +51,8 @@ export function createMemoryImages(changed: () => void = () => {}): MemoryImages
     },
     async add(id, digests) {
       const { manifest, digest } = await encodeManifest(digests.map((digest) => ({ length: 4096, digest })))
-      const image = { id, name: id, status: 'available', manifestDigest: digest, createdAt: new Date(1.7e12 + version).toISOString() } as unknown as Image
+      const createdAt = new Date(1.7e12 + version).toISOString()
+      const image = { id, name: id, status: 'available', manifestDigest: digest, owner: null, grants: [], createdAt } as unknown as Image
       images.set(id, { image, bytes: manifest.bytes })
       note()
       return image

@@ -102,7 +102,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const stopping = new AbortController()
   const metrics = createMetrics()
   const requests = metrics.counter('requests_total', 'Requests by route and status.')
-  const images = { resolve: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? memoryImage() : undefined) }
+  const images = { named: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? [memoryImage()] : []) }
 
   const routes: Route[] = [
     ...healthRoutes({ health }),

@@ -84,12 +84,17 @@ describe('/v1/images', () => {
     await images.bind(id, 'vm/1 ü')
     expect((await images.bind(id, 'vm/1 ü')).bindings).toEqual(['vm/1 ü'])
     await images.grant(id, 'user:ann')
-    expect((await images.grant(id, 'group:ops/edge')).grants).toEqual(['group:ops/edge', 'user:ann'])
+    expect((await images.grant(id, 'group:ops/edge')).grants).toEqual([
+      { subject: 'group:ops/edge', rights: ['read', 'use'] },
+      { subject: 'user:ann', rights: ['read', 'use'] },
+    ])
+    // The rights replace those before; each other right includes read.
+    expect((await images.grant(id, 'user:ann', { set: ['manage'] })).grants[1]).toEqual({ subject: 'user:ann', rights: ['read', 'manage'] })
     expect(await codeOf(images.grant(id, 'ann'))).toBe('invalid-input')
     expect(await codeOf(images.delete(id))).toBe('image-bound')
     expect((await images.unbind(id, 'vm/1 ü')).bindings).toEqual([])
-    expect((await images.revoke(id, 'user:ann')).grants).toEqual(['group:ops/edge'])
-    expect(await images.delete(id)).toMatchObject({ status: 'deleted', grants: ['group:ops/edge'] })
+    expect((await images.revoke(id, 'user:ann')).grants).toEqual([{ subject: 'group:ops/edge', rights: ['read', 'use'] }])
+    expect(await images.delete(id)).toMatchObject({ status: 'deleted', grants: [{ subject: 'group:ops/edge', rights: ['read', 'use'] }] })
     expect((await images.list()).items).toEqual([])
     expect(await codeOf(images.content(id))).toBe('wrong-status')
     expect(await images.restore(id)).toMatchObject({ status: 'available' })

@@ -5,7 +5,7 @@ import type { Actor } from '../../../../agent/contract/access.ts'
 import { lengthLimit } from '../../../../agent/uploads/limits/limits.ts'
 
 function linkedActor(maxLength: number): Actor {
-  return { name: 'ann', role: 'uploader', link: { id: 'lnk_1', makerTokenId: 'tok_1', kind: 'upload', endMs: 1e15, maxLength } }
+  return { name: 'ann', role: 'uploader', link: { id: 'lnk_1', makerTokenId: 'tok_1', maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15, maxLength } }
 }
 
 test('the limit of an upload is the smaller of the limits of the store and the link', () => {
