@@ -102,6 +102,18 @@ export const PROBLEMS = {
     title: 'Other store not allowed',
     action: 'Add its address, network or name to sync.peers in the configuration of this store, and restart its agent.',
   },
+  'source-unreachable': {
+    status: 502,
+    title: 'Source of the import unreachable',
+    action: 'Check the address and that its server is running, then retry the task. It continues where it ended.',
+  },
+  'source-refused': { status: 502, title: 'Source of the import refused the request', action: 'Check the address and the credentials, then import again.' },
+  'source-changed': { status: 409, title: 'Source of the import changed', action: 'Import again when nobody writes to the source any more.' },
+  'source-not-allowed': {
+    status: 403,
+    title: 'Source of the import not allowed',
+    action: 'Ask an administrator to add its host or network to imports.allow in the configuration of this store.',
+  },
   'data-corrupt': { status: 500, title: 'Stored data is damaged', action: 'Sync the image again from a store that has it. Run scrub to find other damage.' },
   cancelled: { status: 409, title: 'Cancelled', action: 'Start it again if you still need it.' },
   interrupted: { status: 503, title: 'Interrupted by a restart', action: 'Retry the task. What was already copied is kept.' },

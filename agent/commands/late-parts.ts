@@ -1,7 +1,8 @@
-// Parts of a store that parts opened before them call: slices ask uploads, syncs and images what they need, and images ask uploads.
+// Parts of a store that parts opened before them call: slices ask uploads, syncs and images what they need, images ask uploads, and uploads ask tasks.
 
 import type { Catalogue } from '../images/catalogue.ts'
 import type { Sync } from '../sync/sync.ts'
+import type { TaskQueue } from '../tasks/tasks.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import type { Visibility } from '../visibility/visibility.ts'
 
@@ -10,6 +11,7 @@ interface Parts {
   visibility: Visibility
   uploads: Uploads
   sync: Sync
+  tasks: TaskQueue
 }
 
 export interface LateParts {

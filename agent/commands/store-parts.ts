@@ -23,6 +23,7 @@ import type { AgentRecords } from './agent-records.ts'
 import type { Foundation } from './foundation.ts'
 import { createImagePolicy } from './image-policy.ts'
 import { createLateParts } from './late-parts.ts'
+import type { LateParts } from './late-parts.ts'
 import { openStoreImages, openStoreVisibility } from './store-images.ts'
 import { openStoreSlices } from './store-slices.ts'
 import { countTraffic } from './traffic.ts'
@@ -66,11 +67,14 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late })))
   const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
   const policy = createImagePolicy(records.settings)
-  const content = { foundation, records, slices, catalogue, visibility, space, policy }
+  const content = { foundation, records, slices, catalogue, visibility, space, policy, late }
   const uploads = late.set('uploads', stack.use(await openStoreUploads(content)))
   // The last to be opened is the first to be closed: tasks use all other parts.
   const { database, sealer } = records
-  const tasks = stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer }))
+  const tasks = late.set(
+    'tasks',
+    stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer })),
+  )
   const sync = late.set('sync', await openStoreSync(content, tasks))
   const { kept, events, settings, access } = records
 
@@ -100,9 +104,10 @@ interface Content {
   readonly visibility: Visibility
   readonly space: Space
   readonly policy: StoreGate
+  readonly late: LateParts
 }
 
-function openStoreUploads({ foundation, records, slices, catalogue, visibility, space, policy }: Content): Promise<Uploads> {
+function openStoreUploads({ foundation, records, slices, catalogue, visibility, space, policy, late }: Content): Promise<Uploads> {
   const { config, disk, clock, log, crashPoint, store } = foundation
   return openUploads({
     disk,
@@ -119,6 +124,8 @@ function openStoreUploads({ foundation, records, slices, catalogue, visibility, 
     visibility,
     gate: policy,
     admit: catalogue.admit,
+    // Nothing expires before tasks are open.
+    isTaskActive: (id) => late.get('tasks').get(id)?.endedAt === null,
     links: records.access.links,
     emit: records.events.emit,
     crashPoint,

@@ -53,7 +53,8 @@ async function publish(context: UploadsContext, upload: Upload, refusal: string 
   const { id, imageId, draft, length } = file
   if (imageId === null || draft === null || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
   context.crashPoint('uploads:before-publish')
-  const source = { kind: 'upload', uploadId: id, storeId: null, url: null, filename: file.filename, device: file.device } as const
+  const from = file.internal?.source ?? ({ kind: 'upload', url: null, filename: file.filename, device: file.device } as const)
+  const source = { ...from, uploadId: id, storeId: null }
   const image = { id: imageId, draft, source }
   if (refusal === undefined) await context.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
   else await context.publisher.refuse(image, length, refusal)

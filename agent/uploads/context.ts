@@ -47,6 +47,8 @@ export interface UploadsDeps {
   /** Claims a place for the image of a new upload until the upload exists. Without it, every image is admitted. */
   readonly admit?: ImageAdmission['admit']
   readonly links: LinkClaims
+  /** Whether a task is queued or running. The internal upload of such a task does not expire. Without it, no task is. */
+  readonly isTaskActive?: (taskId: string) => boolean
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   readonly random: (length: number) => Uint8Array

@@ -3,6 +3,7 @@
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
+import type { InternalUploadOrder } from '../contract/internal-uploads.ts'
 import type { UploadBody } from './append-body.ts'
 import type { Concat } from './concatenation.ts'
 import type { UploadsContext } from './context.ts'
@@ -10,6 +11,7 @@ import { expectDigest, refusePartDigest } from './digest-fields.ts'
 import { Journal } from './record/journal.ts'
 import { lengthLimit, promiseSpace, refuseTooLong, spaceKey } from './limits/limits.ts'
 import { describeUpload, parseMetadata } from './record/metadata.ts'
+import type { UploadDescription } from './record/metadata.ts'
 import { journalPath, UPLOAD_FILE_FORMAT, uploadFolder, writeUploadFile } from './record/upload-file.ts'
 import type { UploadFile } from './record/upload-file.ts'
 import { creatorTokenId } from './record/upload.ts'
@@ -29,6 +31,8 @@ export interface UploadOrder {
   readonly digest?: string | undefined
   /** Called once the upload is durable and before its body is read, for clients that can learn the address then. */
   readonly onCreated?: (id: string) => void
+  /** Set for an internal upload, which brings the description of its image instead of `Upload-Metadata`. */
+  readonly internal?: InternalUploadOrder
 }
 
 /** Checks an order before anything is written. Throws ProblemError. */
@@ -57,9 +61,8 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   const { actor } = order
   using _slot = context.quota.acquire(actor)
   const kind = order.concat?.kind ?? 'whole'
-  const values = parseMetadata(order.metadata ?? '')
-  const described = kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
-  const imageId = described ? newId('img', clock.nowMs(), context.random(16)) : null
+  const described = describe(order, id)
+  const imageId = described ? (order.internal?.imageId ?? newId('img', clock.nowMs(), context.random(16))) : null
   using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null, length: length ?? 0 }) : undefined
   const file: UploadFile = {
     format: UPLOAD_FILE_FORMAT,
@@ -76,6 +79,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     draft: described ? expectDigest(described.draft, order.digest) : null,
     filename: described?.filename ?? null,
     device: described?.device ?? null,
+    internal: order.internal ? { taskId: order.internal.taskId, source: order.internal.source, validator: null } : null,
     publishedAtMs: null,
   }
   if (actor.link && !(await context.links.claim(actor.link, id))) {
@@ -93,6 +97,14 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     await undoCreation(context, actor, file)
     throw error
   }
+}
+
+/** Returns the description of the image of a new upload; undefined for a part. */
+function describe({ metadata, concat, actor, internal }: UploadOrder, id: string): UploadDescription | undefined {
+  if (internal) return { draft: internal.draft, filename: internal.source.filename, device: internal.source.device }
+  // The metadata of a part is validated too.
+  const values = parseMetadata(metadata ?? '')
+  return concat?.kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
 }
 
 /** Removes an upload and releases its space and link, so that the client can retry. */

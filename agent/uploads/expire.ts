@@ -1,6 +1,7 @@
 // Expiry: removes uploads that no request used for a period, and records of uploads whose image is gone. Renews the expiry of the others.
 
 import type { UploadsContext } from './context.ts'
+import { isHeld } from './find-upload.ts'
 import { spaceKey } from './limits/limits.ts'
 import { expiresAtMs, renewedEndMs } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
@@ -20,7 +21,7 @@ export async function expireUploads(context: UploadsContext, { dryRun = false, s
     signal?.throwIfAborted()
     using lock = locks.tryAcquire(id)
     const endMs = expiresAtMs(upload, expiryMs)
-    if (!lock || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
+    if (!lock || isHeld(context, upload) || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
     if (dryRun) {
       removed.push(id)
       continue

@@ -4,8 +4,8 @@ import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { UploadsContext } from './context.ts'
-import { expiresAtMs, mayTouch, noSuchUpload } from './record/upload.ts'
-import type { Upload } from './record/upload.ts'
+import { expiresAtMs, mayTouch, noSuchUpload, viewOf } from './record/upload.ts'
+import type { Upload, UploadView } from './record/upload.ts'
 import type { UploadLock } from './upload-locks.ts'
 
 /** How long a request waits for the lock of an upload before it is refused, in milliseconds. */
@@ -28,10 +28,37 @@ export async function peekUpload(context: UploadsContext, id: string, actor: Act
   return allowed(context, id, actor, await context.table.peek(id))
 }
 
-function allowed({ table, clock, expiryMs }: UploadsContext, id: string, actor: Actor, upload: Upload | undefined): Upload {
+/** Whether the task that fetches the bytes of an upload is queued or running. Then the upload does not expire, and no client can change it. */
+export function isHeld({ isTaskActive }: Pick<UploadsContext, 'isTaskActive'>, { file }: Upload): boolean {
+  return file.internal !== null && file.publishedAtMs === null && (isTaskActive?.(file.internal.taskId) ?? false)
+}
+
+/** Returns an upload as its client sees it. */
+export function showUpload(context: UploadsContext, upload: Upload): UploadView {
+  const view = viewOf(upload, context.expiryMs)
+  return isHeld(context, upload) ? { ...view, expiresAtMs: null } : view
+}
+
+/**
+ * Returns an upload that a task fills, if the actor may use it. Requests look here before they wait for the lock, because a waiting request ends
+ * the body of the holder.
+ */
+export function findHeld(context: UploadsContext, id: string, actor: Actor): Upload | undefined {
+  const upload = context.table.live.get(id)
+  return upload && isHeld(context, upload) && mayTouch(actor, upload.file) ? upload : undefined
+}
+
+/** Throws `conflict` for an upload that a task fills. */
+export function refuseHeld(context: UploadsContext, id: string, actor: Actor): void {
+  const held = findHeld(context, id, actor)
+  if (held) throw problem('conflict', `Upload ${id} is filled by the task ${held.file.internal?.taskId}.`, { action: 'Follow that task, or cancel it.' })
+}
+
+function allowed(context: UploadsContext, id: string, actor: Actor, upload: Upload | undefined): Upload {
+  const { table, clock, expiryMs } = context
   if (!upload) throw table.wasExpired(id) ? expired(id) : noSuchUpload(id)
   if (!mayTouch(actor, upload.file)) throw noSuchUpload(id)
-  const endMs = expiresAtMs(upload, expiryMs)
+  const endMs = isHeld(context, upload) ? null : expiresAtMs(upload, expiryMs)
   if (endMs !== null && clock.nowMs() >= endMs) throw expired(id)
   return upload
 }

@@ -16,7 +16,7 @@ import type { UploadOrder } from './create.ts'
 import { declareLength, lengthWith } from './declare-length.ts'
 import { declareDigest } from './digest-fields.ts'
 import { renewExpiry } from './expire.ts'
-import { findUpload, lockUpload } from './find-upload.ts'
+import { findHeld, findUpload, lockUpload, refuseHeld, showUpload } from './find-upload.ts'
 import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey } from './limits/limits.ts'
 import { isWhole, offsetHeader, offsetOf, viewOf } from './record/upload.ts'
 import type { Upload, UploadView } from './record/upload.ts'
@@ -46,7 +46,7 @@ export async function createRequest(context: UploadsContext, order: UploadOrder,
   try {
     if (body) {
       order.onCreated?.(id)
-      await write(context, { upload, lock, actor: order.actor, body, limit: lengthLimit(context.maxLength, order.actor) })
+      await writeBody(context, { upload, lock, actor: order.actor, body, limit: lengthLimit(context.maxLength, order.actor) })
     }
     await completeUpload(context, upload)
   } catch (error) {
@@ -89,6 +89,7 @@ async function createFinal(context: UploadsContext, order: UploadOrder, concat: 
 /** Appends a body at an offset. Every refusal carries the present offset in its headers. */
 export async function appendRequest(context: UploadsContext, id: string, { actor, offset, body }: AppendRequest): Promise<AppendView> {
   context.stopping.throwIfAborted()
+  refuseHeld(context, id, actor)
   using lock = await lockUpload(context, id)
   context.stopping.throwIfAborted()
   const upload = await findUpload(context, id, actor)
@@ -100,7 +101,7 @@ export async function appendRequest(context: UploadsContext, id: string, { actor
   }
   try {
     await declareDigest(context, upload, body.digest)
-    const isShort = await write(context, { upload, lock, actor, body, limit: lengthLimit(context.maxLength, actor) })
+    const isShort = await writeBody(context, { upload, lock, actor, body, limit: lengthLimit(context.maxLength, actor) })
     if (offsetOf(upload) === present) await renewExpiry(context, upload, { isAlways: true })
     await completeUpload(context, upload)
     return { ...viewOf(upload, context.expiryMs), isShort }
@@ -111,6 +112,8 @@ export async function appendRequest(context: UploadsContext, id: string, { actor
 
 /** Returns an upload as it is durably stored, and renews its expiry. */
 export async function showRequest(context: UploadsContext, id: string, actor: Actor): Promise<UploadView> {
+  const held = findHeld(context, id, actor)
+  if (held) return showUpload(context, held)
   using _lock = await lockUpload(context, id)
   const upload = await findUpload(context, id, actor)
   try {
@@ -125,6 +128,7 @@ export async function showRequest(context: UploadsContext, id: string, actor: Ac
 
 /** Removes an upload and its bytes. */
 export async function removeRequest(context: UploadsContext, id: string, actor: Actor): Promise<void> {
+  refuseHeld(context, id, actor)
   using _lock = await lockUpload(context, id)
   const upload = await findUpload(context, id, actor)
   await context.table.remove(upload.file)
@@ -132,8 +136,8 @@ export async function removeRequest(context: UploadsContext, id: string, actor: 
   context.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })
 }
 
-/** Appends a body and sets the length that comes with it. Returns whether another request ended the body. Throws when it was refused. */
-async function write(context: UploadsContext, append: Append): Promise<boolean> {
+/** Appends a body and sets the length that comes with it. The caller holds the lock. Returns whether another request ended the body. Throws when it was refused. */
+export async function writeBody(context: UploadsContext, append: Append): Promise<boolean> {
   const { upload, body, limit } = append
   const wasComplete = body.isLast !== undefined && isWhole(upload)
   if (wasComplete && body.length !== undefined && body.length > 0) throw problem('upload-complete', `Upload ${upload.file.id} already has all its bytes.`)

@@ -5,6 +5,7 @@ import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { OwnedImage } from '../contract/images.ts'
+import type { InternalUploads } from '../contract/internal-uploads.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { OwnSlices } from '../contract/visibility.ts'
 import type { UploadBody } from './append-body.ts'
@@ -15,12 +16,13 @@ import type { UploadsContext, UploadsDeps } from './context.ts'
 import type { UploadOrder } from './create.ts'
 import { expireUploads } from './expire.ts'
 import type { ExpireOptions } from './expire.ts'
-import { peekUpload } from './find-upload.ts'
+import { createInternalUploads } from './internal-uploads.ts'
+import { peekUpload, showUpload } from './find-upload.ts'
 import { UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
 import { createUploadQuota, QUOTA_LIMITS } from './limits/upload-quota.ts'
 import { createOwnSlices, ownerOfActor } from './record/own-slices.ts'
 import { UploadTable } from './record/upload-table.ts'
-import { offsetOf, viewOf } from './record/upload.ts'
+import { offsetOf } from './record/upload.ts'
 import type { UploadView } from './record/upload.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { appendRequest, createRequest, removeRequest, showRequest } from './requests.ts'
@@ -61,6 +63,8 @@ export interface Uploads extends AsyncDisposable {
   expectedImages(): Iterable<OwnedImage>
   /** Returns the slices of this actor's unfinished uploads. */
   ownSlices(actor: Actor): Promise<OwnSlices>
+  /** Uploads that imports fill. */
+  readonly internal: InternalUploads
   readonly roots: SliceRoots
   stats(): UploadStats
   /** Milliseconds since an upload last put bytes into slices; 0 while one does, infinite before the first. */
@@ -90,12 +94,13 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     maxLength: deps.maxLength,
     create: (order, body) => createRequest(context, order, body),
     show: (id, actor) => showRequest(context, id, actor),
-    peek: async (id, actor) => viewOf(await peekUpload(context, id, actor), deps.expiryMs),
+    peek: async (id, actor) => showUpload(context, await peekUpload(context, id, actor)),
     append: (id, request) => appendRequest(context, id, request),
     remove: (id, actor) => removeRequest(context, id, actor),
     expire: (options) => expireUploads(context, options),
     expectedImages: () => expectedImages(table),
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
+    internal: createInternalUploads(context),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: bodyReaders.size, waiting: ingestSlots.waiting + provisionalSlots.waiting }),
     quietMs: () => ingestSlots.idleMs,

@@ -10,6 +10,7 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/browse/browser.ts readPieces': 'each piece has a buffer of its own',
   'agent/images/formats/probe.ts readAt': 'a block has a buffer of its own and is never written to',
   'agent/images/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
+  'agent/imports/source-stream.ts pass': 'a piece belongs to its consumer, as the contract of a source says',
   'agent/server/request-body.ts take': 'only a piece that fills its buffer is handed on, which nothing else refers to then; others are copied',
   'agent/slices/write/segment-store.ts append': 'the buffers return to the free list only after the append has resolved',
   'agent/slices/read/records.ts frameOf': 'every read of a pack has a buffer of its own',

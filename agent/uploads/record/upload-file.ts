@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { imageDraftSchema } from '../../../protocol/image.ts'
+import { imageDraftSchema, imageSourceSchema } from '../../../protocol/image.ts'
 import type { Disk } from '../../contract/disk.ts'
 
 export const UPLOAD_FILE_FORMAT = 2
@@ -36,6 +36,11 @@ const uploadFileSchema = z.object({
   draft: imageDraftSchema.nullable(),
   filename: z.string().nullable(),
   device: z.string().nullable(),
+  /** Set for an internal upload: the task that fetches its bytes, and what is known of their source. */
+  internal: z
+    .object({ taskId: z.string(), source: imageSourceSchema.omit({ uploadId: true, storeId: true }), validator: z.string().nullable() })
+    .nullable()
+    .default(null),
   /** When its image was published; null before. */
   publishedAtMs: z.number().nullable(),
 })

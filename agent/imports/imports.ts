@@ -1,0 +1,182 @@
+// The task `import`, which fetches an image from elsewhere, and the plan of one.
+
+import { newId } from '../../protocol/ids.ts'
+import type { ImageDraft } from '../../protocol/image.ts'
+import type { ImportPlan, ImportResult } from '../../protocol/imports.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
+import type { Task } from '../../protocol/task.ts'
+import { formatSize } from '../../protocol/units.ts'
+import { problemOf } from '../contract/failures.ts'
+import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
+import type { InternalSource, InternalUploads } from '../contract/internal-uploads.ts'
+import type { Clock, Log } from '../contract/runtime.ts'
+import type { Space } from '../contract/space.ts'
+import type { StoreGate } from '../contract/store.ts'
+import type { TaskContext, Tasks } from '../contract/work.ts'
+import { filenameOf, importParamsSchema, joinSecret, splitSecret } from './import-params.ts'
+import type { ImportParams } from './import-params.ts'
+import { settledImage } from './settled-image.ts'
+import { SourceInterrupted } from './source.ts'
+import type { ImportLocation, ImportScheme, OpenSource, SourceCredentials } from './source.ts'
+import { transferSource } from './transfer.ts'
+
+export interface ImportsDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly uploads: InternalUploads
+  readonly images: Pick<ImagePublisher, 'find'> & ImageAdmission
+  readonly tasks: Pick<Tasks, 'register' | 'start'>
+  readonly space: Pick<Space, 'state'>
+  readonly gate: Pick<StoreGate, 'requireEnabled'>
+  /** The ways to read a source; the first that accepts a location is used. */
+  readonly schemes: readonly ImportScheme[]
+  /** Longest image in bytes, and most images of one owner; 0 means no limit. */
+  readonly limits: { readonly lengthMax: number; readonly imagesPerOwnerMax: number }
+  readonly random: (length: number) => Uint8Array
+}
+
+/** An image to import. */
+export interface ImportOrder {
+  readonly location: ImportLocation
+  readonly credentials: SourceCredentials
+  /** How the image comes into the store: `url`, `path`, `inbox`, `existing`. */
+  readonly origin: InternalSource['kind']
+  readonly draft: ImageDraft
+  /** Who imports, for the task; the token whose quota and share of the space the import uses. */
+  readonly creator: { readonly name: string; readonly tokenId: string }
+}
+
+export interface Imports {
+  /**
+   * Starts a task, or returns the active one for the same order. Throws ProblemError when the location is not allowed, the store is disabled, or the
+   * limit of the owner is reached.
+   */
+  start(order: ImportOrder): Promise<Task>
+  /** Returns what an import would do. Reads the facts of the source, and changes nothing. Throws ProblemError when the source cannot be opened. */
+  plan(order: ImportOrder, signal: AbortSignal): Promise<ImportPlan>
+}
+
+/** Registers the task `import`, which continues at the durable offset after a restart or a retry. */
+export function createImports(deps: ImportsDeps): Imports {
+  const { clock, images, tasks, gate } = deps
+  tasks.register('import', async (params, context) => ({ ...(await run(deps, importParamsSchema.parse(params), context)) }))
+
+  return {
+    async start(order) {
+      gate.requireEnabled()
+      await schemeOf(deps, order.location).check(order.location)
+      const imageId = newId('img', clock.nowMs(), deps.random(16))
+      // The upload claims the place when the task runs. A refusal that is certain now is reported at once.
+      images.admit({ id: imageId, owner: order.draft.owner ?? null, length: 0 })[Symbol.dispose]()
+      const { location, secret } = splitSecret(order.location, order.credentials)
+      const params: ImportParams = {
+        uploadId: newId('upl', clock.nowMs(), deps.random(16)),
+        imageId,
+        location,
+        origin: order.origin,
+        filename: filenameOf(location),
+        creator: order.creator,
+        draft: order.draft,
+      }
+      return tasks.start({
+        kind: 'import',
+        subject: imageId,
+        createdBy: order.creator.name,
+        params,
+        // Orders with different secrets may read different bytes, so they are not the same.
+        ...(secret === undefined ? { key: `import ${JSON.stringify([order.creator.tokenId, location, order.draft])}` } : { secret }),
+      })
+    },
+    plan: (order, signal) => plan(deps, order, signal),
+  }
+}
+
+/** Runs one import from where an earlier run ended. */
+async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext): Promise<ImportResult> {
+  const { images, uploads } = deps
+  const { imageId, uploadId, origin, draft, creator, filename } = params
+  try {
+    if (!images.find(imageId)) {
+      const { location, credentials } = joinSecret(params.location, context.secret)
+      const source = { kind: origin, url: params.location.kind === 'url' ? params.location.url : null, filename, device: null }
+      const order = { id: uploadId, imageId, actor: { ...creator, role: 'uploader' }, draft, source, taskId: context.taskId } as const
+      await transferSource(deps, { order, source: schemeOf(deps, location).source(location, credentials) }, context)
+    }
+    const image = await settledImage(deps, { id: imageId, digest: draft.digest }, context.signal)
+    return { image: image.id, name: image.name, length: image.length }
+  } catch (error) {
+    await stopped(error, context.signal)
+    if (!isRetryable(error, context.signal)) await uploads.cancel(uploadId)
+    throw error
+  }
+}
+
+/** Waits for the abort of the signal when the agent is stopping: bodies end shortly before tasks do, and the task must not fail by that. */
+async function stopped(error: unknown, signal: AbortSignal): Promise<void> {
+  if (!(error instanceof ProblemError && error.code === 'shutting-down') || signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+/** Codes after which a retry or the next start of the agent continues with the bytes that arrived. */
+const RETRYABLE = new Set(['source-unreachable', 'insufficient-storage', 'store-unavailable', 'store-disabled', 'shutting-down', 'interrupted', 'internal'])
+
+function isRetryable(error: unknown, signal: AbortSignal): boolean {
+  const { code } = problemOf(signal.aborted ? signal.reason : error)
+  return RETRYABLE.has(code)
+}
+
+async function plan(deps: ImportsDeps, { location, credentials, origin, draft }: ImportOrder, signal: AbortSignal): Promise<ImportPlan> {
+  const scheme = schemeOf(deps, location)
+  await scheme.check(location)
+  await using source = await openOnce(() => scheme.source(location, credentials).open(signal))
+  const { length, filename, canResume } = source.facts
+  const { availableBytes } = await deps.space.state()
+  const open = splitSecret(location, {}).location
+  return {
+    dryRun: true,
+    source: { kind: origin, location: open.kind === 'url' ? open.url : open.path, filename: filename ?? filenameOf(open), length, canResume },
+    image: draft,
+    space: { neededBytes: length, availableBytes },
+    limits: deps.limits,
+    objections: objections(deps, draft, { length, availableBytes }),
+  }
+}
+
+/** Opens a source without a second attempt. */
+async function openOnce(open: () => Promise<OpenSource>): Promise<OpenSource> {
+  try {
+    return await open()
+  } catch (error) {
+    if (error instanceof SourceInterrupted) throw problem('source-unreachable', `The source cannot be read: ${error.message}.`, {}, { cause: error })
+    throw error
+  }
+}
+
+/** Returns why an import would fail now, one sentence each. */
+function objections(
+  { gate, images, limits: { lengthMax }, clock, random }: ImportsDeps,
+  draft: ImageDraft,
+  { length, availableBytes }: { readonly length: number | null; readonly availableBytes: number },
+): string[] {
+  const found: string[] = []
+  const check = (step: () => void): void => {
+    try {
+      step()
+    } catch (error) {
+      found.push(problemOf(error).problem.detail)
+    }
+  }
+  check(() => gate.requireEnabled())
+  check(() => images.admit({ id: newId('img', clock.nowMs(), random(16)), owner: draft.owner ?? null, length: length ?? 0 })[Symbol.dispose]())
+  if (length !== null && length > lengthMax) found.push(`The source has ${formatSize(length)}; the store accepts at most ${formatSize(lengthMax)}.`)
+  if (length !== null && length > availableBytes)
+    found.push(`The source has ${formatSize(length)}; the store has ${formatSize(availableBytes)} above its reserve.`)
+  return found
+}
+
+function schemeOf({ schemes }: Pick<ImportsDeps, 'schemes'>, location: ImportLocation): ImportScheme {
+  const scheme = schemes.find((candidate) => candidate.accepts(location))
+  if (scheme) return scheme
+  const name = location.kind === 'url' ? `the scheme ${new URL(location.url).protocol}//` : 'paths of the node'
+  throw problem('invalid-input', `This store does not import from ${name}.`, { action: 'Use an address that begins with http:// or https://.' })
+}
