@@ -7,10 +7,14 @@ import type { FormatDetails, ImageFormat } from '../../../protocol/image.ts'
 import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import type { Detection, Detector, ForeignDetection, ImageProbe, NativeDetection } from './format.ts'
+import { detectDmg } from './dmg.ts'
 import { detectIso } from './iso.ts'
 import { createProbe, ProbeReadFailed } from './probe.ts'
 import type { ImageBytes, ProbeOptions } from './probe.ts'
 import { detectQcow2 } from './qcow2.ts'
+import { detectSignature } from './signatures.ts'
+import { detectTar } from './tar.ts'
+import { detectVhd } from './vhd.ts'
 import { detectVmdk } from './vmdk.ts'
 
 /** Every detector, by the name that a failed check is reported with. */
@@ -18,6 +22,10 @@ const DETECTORS: Readonly<Record<string, Detector>> = {
   qcow2: detectQcow2,
   vmdk: detectVmdk,
   iso: detectIso,
+  signatures: detectSignature,
+  tar: detectTar,
+  vhd: detectVhd,
+  dmg: detectDmg,
 }
 
 /** Largest virtual size of an image in bytes. A larger one is a mistake, or an attempt to make a reader allocate memory for it. */

@@ -3,6 +3,8 @@
 import { cutOff, safeSize, startsWith, viewOf } from './format.ts'
 import type { Detection, ImageProbe } from './format.ts'
 
+/** Version 1 is another format (signatures.ts). */
+const MAGIC_V1 = 'QFI\u00fb\0\0\0\u0001'
 const MAGIC = 'QFI\u00fb'
 const HEADER_LENGTH_V2 = 72
 const HEADER_LENGTH_V3 = 104
@@ -14,7 +16,7 @@ const EXTENSIONS_LENGTH_MAX = 64 * 1024
 
 export async function detectQcow2(probe: ImageProbe): Promise<Detection | undefined> {
   const bytes = await probe.readAt(0, EXTENSIONS_LENGTH_MAX)
-  if (!startsWith(bytes, MAGIC)) return undefined
+  if (!startsWith(bytes, MAGIC) || startsWith(bytes, MAGIC_V1)) return undefined
   const refused = (...refusals: string[]): Detection => ({ format: 'qcow2', virtualSize: null, refusals })
   if (bytes.byteLength < HEADER_LENGTH_V2) return refused(cutOff('qcow2 header'))
   const view = viewOf(bytes)

@@ -34,5 +34,5 @@ export async function inspectFile(path: string, declared: ImageFormat | null = n
       return bytes
     },
   }
-  return inspectImage(image, declared, { clock: systemClock })
+  return await inspectImage(image, declared, { clock: systemClock })
 }

@@ -86,7 +86,7 @@ describe('refusal', () => {
       }),
       'it keeps its data in an external file',
     ],
-    ['qcow2 of version 1', qcow2((view) => view.setUint32(4, 1)), 'version 1'],
+    ['qcow2 of version 4', qcow2((view) => view.setUint32(4, 4)), 'version 4'],
     ['a qcow2 header that is cut off', qcow2().subarray(0, 90), 'cut off'],
     ['an extent in another file', vmdk(['RW 8 FLAT "/etc/passwd" 0']), 'its data is in other files'],
     ['several extents', vmdk(['RW 8 SPARSE "a.vmdk"', 'RW 8 SPARSE "b.vmdk"']), 'its data is in other files'],
