@@ -6,8 +6,10 @@ import { hasTool, requireThat } from '../support/require.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { testBackupAndRecovery } from './systemd/backup-and-recovery.ts'
+import { testDamage } from './systemd/damage.ts'
 import { testFullDisk } from './systemd/full-disk.ts'
 import { testInstallation, testUninstallation } from './systemd/installation.ts'
+import { testMountPath } from './systemd/mount-path.ts'
 import { startNode } from './systemd/node.ts'
 import type { Node } from './systemd/node.ts'
 import { testTls } from './systemd/tls.ts'
@@ -52,5 +54,7 @@ testInstallation(machineTest, node)
 testUnit(machineTest, node)
 testTls(machineTest, node)
 testBackupAndRecovery(machineTest, node)
+testMountPath(machineTest, node)
+testDamage(machineTest, node)
 testFullDisk(machineTest, node)
 testUninstallation(machineTest, node)
