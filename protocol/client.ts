@@ -16,7 +16,8 @@ import type { Right } from './grant.ts'
 import { healthSchema } from './health.ts'
 import type { Health } from './health.ts'
 import { imageSchema, uniqueSizeSchema } from './image.ts'
-import type { Image, ImageFilter, ImagePatch } from './image.ts'
+import type { Image, ImagePatch } from './image.ts'
+import type { ImageFilter, ImageOrder } from './image-list.ts'
 import { MANIFEST_MEDIA_TYPE } from './manifest.ts'
 import { readManifest } from './manifest-client.ts'
 import { pageSchema } from './page.ts'
@@ -68,9 +69,9 @@ export interface AgentClient {
     cleanup(dryRun?: boolean, options?: CallOptions): Promise<Task>
   }
   readonly images: {
-    list(filter?: Loose<ImageFilter> & PageOptions): Promise<Page<Image>>
+    list(filter?: Loose<ImageFilter> & { readonly sort?: ImageOrder | undefined } & PageOptions): Promise<Page<Image>>
     /** Returns the images of all pages. */
-    all(filter?: Loose<ImageFilter> & CallOptions): AsyncGenerator<Image>
+    all(filter?: Loose<ImageFilter> & { readonly sort?: ImageOrder | undefined } & CallOptions): AsyncGenerator<Image>
     /** Returns an image by its id, or by its name when exactly one image has it. */
     get(idOrName: string, options?: CallOptions): Promise<Image>
     patch(id: string, patch: Loose<ImagePatch>, options?: CallOptions): Promise<Image>

@@ -158,17 +158,3 @@ export const imageDraftSchema = z.object({
 })
 
 export type ImageDraft = z.infer<typeof imageDraftSchema>
-
-/** Cursor of GET /v1/images: creation time in milliseconds and id of the last image of the previous page. */
-export const imageCursorSchema = z.string().regex(/^\d{1,15}-img_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
-
-/** Filters of GET /v1/images. Images in the recycle bin are listed only with `status=deleted`. */
-export const imageFilterSchema = z.object({
-  status: imageStatusSchema.optional(),
-  owner: z.string().max(NAME_LENGTH_MAX).optional(),
-  name: z.string().max(NAME_LENGTH_MAX).optional(),
-  kind: imageKindSchema.optional(),
-  format: imageFormatSchema.optional(),
-})
-
-export type ImageFilter = z.infer<typeof imageFilterSchema>

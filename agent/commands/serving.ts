@@ -24,6 +24,7 @@ import { uploadRoutes } from '../http/routes/uploads.ts'
 import { createTransferGate } from '../http/transfer-gate.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
+import { cancelUpload } from './cancel-upload.ts'
 import type { StoreFile } from './store-file.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -85,7 +86,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
       uploadsActive: () => uploads.stats().unfinished,
       cleanup: maintenance.cleanup,
     }),
-    ...imageRoutes({ images: catalogue, mountFault }),
+    ...imageRoutes({ images: catalogue, mountFault, cancelUpload: (imageId, actor) => cancelUpload({ uploads, tasks }, imageId, actor) }),
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),

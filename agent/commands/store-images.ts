@@ -40,6 +40,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late }: StoreI
     bytesPerOwnerMax: config.images.maxBytesPerOwner,
     // No body arrives before uploads are open.
     expected: () => (late.has('uploads') ? late.get('uploads').expectedImages() : []),
+    inProgress: () => (late.has('uploads') ? late.get('uploads').inProgress : undefined),
     quietMs: () => (late.has('uploads') ? late.get('uploads').quietMs() : Number.POSITIVE_INFINITY),
     changed: () => {
       if (late.has('visibility')) late.get('visibility').wake()

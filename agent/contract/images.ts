@@ -17,6 +17,24 @@ export interface NewImage {
   readonly source: Image['source']
 }
 
+/** An image that an unfinished upload will become. It is shown, but not published: it has no content yet. */
+export interface ImageInProgress {
+  readonly image: NewImage
+  readonly state: 'uploading' | 'pending'
+  /** What the upload waits for or does, and what happens next, in sentences. */
+  readonly reason: string
+  /** Length of the whole upload in bytes, or the bytes that have arrived while that is not known. */
+  readonly length: number
+  readonly createdAtMs: number
+}
+
+/** The images that unfinished uploads will become. */
+export interface ImagesInProgress {
+  images(): Iterable<ImageInProgress>
+  /** Returns the one with this id. */
+  image(id: string): ImageInProgress | undefined
+}
+
 /** Content of a new image. All its slices are durable, and protected from gc until `publish` resolves. */
 export interface NewContent {
   /** Returns the entries in image order, one block at a time, so that they never have to fit into memory. May be called more than once. */

@@ -1,8 +1,9 @@
 // Shows images as unavailable while the mount path fails, since no file of the store can be read. The status is computed for each answer and not
 // written, so images have their stored status again once the mount path works.
 
-import type { Image, ImageFilter } from '../../protocol/image.ts'
-import type { Page, PageQuery } from '../../protocol/page.ts'
+import type { Image } from '../../protocol/image.ts'
+import type { ImageFilter, ImagePageQuery } from '../../protocol/image-list.ts'
+import type { Page } from '../../protocol/page.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { HealthBoard } from '../contract/health.ts'
 
@@ -10,7 +11,7 @@ import type { HealthBoard } from '../contract/health.ts'
 export type MountFault = () => Promise<string | undefined>
 
 interface Images {
-  list(filter: ImageFilter, page: PageQuery, isSeen?: (image: Image) => boolean): Page<Image>
+  list(filter: ImageFilter, page: ImagePageQuery, isSeen?: (image: Image) => boolean): Page<Image>
   show(idOrName: string): Promise<Image>
 }
 

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { OwnedImage } from '../contract/images.ts'
+import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
@@ -41,6 +41,8 @@ export interface CatalogueDeps {
   readonly bytesPerOwnerMax?: number
   /** Returns the images that unfinished uploads will become. They count towards the limit of their owner. */
   readonly expected?: () => Iterable<OwnedImage>
+  /** Shows the images that unfinished uploads will become, with status `uploading` or `pending`. Default: none. */
+  readonly inProgress?: () => ImagesInProgress | undefined
   /** Returns the milliseconds since an upload last received a body at full speed, 0 while one does. Default: digests never wait for uploads. */
   readonly quietMs?: () => number
   /** Called after every change of any image. Must not throw or block. */
@@ -62,7 +64,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const { disk, clock, log, emit, crashPoint, slices, retention } = deps
   const folder = join(deps.mount, 'images')
   const table = createImageTable(deps.changed)
-  const keeper = createImageKeeper({ disk, folder, table })
+  const keeper = createImageKeeper({ disk, folder, table, inProgress: deps.inProgress })
   const manifests = createManifestFiles({
     disk,
     folder,

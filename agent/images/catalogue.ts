@@ -80,7 +80,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   return {
     ...publication,
     ...parts.lifeCycle,
-    ...createImageLookup({ keeper, uniqueSizes }),
+    ...createImageLookup({ keeper, uniqueSizes, inProgress: deps.inProgress ?? (() => undefined) }),
     markDamaged: (roots, reason) => damage.markDamaged(roots, reason),
     applyScrub: (findings) => damage.applyScrub(findings),
     isWhole: (id) => damage.verifyManifest(id),

@@ -6,9 +6,11 @@
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
+import type { ImagesInProgress } from '../contract/images.ts'
 import { diskProblem } from './disk-problem.ts'
 import { encodeImageFile, IMAGE_FILE_BYTES_MAX } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
+import { stillUploaded } from './image-states.ts'
 import type { ImageTable } from './image-table.ts'
 
 export interface ImageKeeper {
@@ -16,7 +18,7 @@ export interface ImageKeeper {
   folder(id: string): string
   /** Ids of images without an image.json, because a publish was interrupted or the file was lost. Publishing them again completes them. */
   readonly unfinished: Set<string>
-  /** Returns the image. Throws `not-found`. */
+  /** Returns the image. Throws `not-found`, or `wrong-status` for an image that is still uploaded. */
   need(id: string): StoredImage
   /** Writes image.json, durable when it resolves, then updates the table. The caller holds the lock of the image. */
   save(stored: StoredImage): Promise<StoredImage>
@@ -28,7 +30,15 @@ export interface ImageKeeper {
   note(id: string, edit: (stored: StoredImage) => StoredImage | undefined): Promise<void>
 }
 
-export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: string; readonly table: ImageTable }): ImageKeeper {
+export interface ImageKeeperDeps {
+  readonly disk: Disk
+  readonly folder: string
+  readonly table: ImageTable
+  /** The images that unfinished uploads will become. Default: none. */
+  readonly inProgress?: (() => ImagesInProgress | undefined) | undefined
+}
+
+export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
   const { disk, table } = deps
   const unfinished = new Set<string>()
   /** Ids of images whose last write failed, so that their image.json may be lost in a power cut. */
@@ -40,8 +50,10 @@ export function createImageKeeper(deps: { readonly disk: Disk; readonly folder: 
     unfinished,
     need(id) {
       const stored = table.get(id)
-      if (!stored) throw problem('not-found', `There is no image ${id}.`)
-      return stored
+      if (stored) return stored
+      const upload = deps.inProgress?.()?.image(id)
+      if (upload) throw stillUploaded(upload)
+      throw problem('not-found', `There is no image ${id}.`)
     },
     async save(stored) {
       const bytes = await encodeImageFile(stored)

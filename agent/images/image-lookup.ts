@@ -1,12 +1,15 @@
 // Looks up images by id or name, lists them page by page, and counts them.
 
-import type { Image, ImageFilter } from '../../protocol/image.ts'
-import type { Page, PageQuery } from '../../protocol/page.ts'
+import type { Image } from '../../protocol/image.ts'
+import type { ImageFilter } from '../../protocol/image-list.ts'
+import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { KindUsage, Store } from '../../protocol/store.ts'
+import type { ImagesInProgress } from '../contract/images.ts'
 import type { ImageKeeper } from './image-keeper.ts'
-import { isDamaged } from './image-states.ts'
-import { pageOfImages } from './image-table.ts'
+import { isDamaged, uploaded } from './image-states.ts'
+import { pageOfImages } from './lists/pages.ts'
+import type { ImagePage } from './lists/pages.ts'
 import type { UniqueSizes } from './unique-sizes.ts'
 
 /** Maximum number of ids listed in the problem for an ambiguous name. */
@@ -37,23 +40,40 @@ export interface ImageLookup {
   /** Like `need`, but counts the unique size of the image unless that is too expensive. */
   show(idOrName: string): Promise<Image>
   /** Lists the images that match a filter. Images for which `isSeen` is false are left out as if they did not exist. */
-  list(filter: ImageFilter, page: PageQuery, isSeen?: (image: Image) => boolean): Page<Image>
+  list(filter: ImageFilter, page: ImagePage, isSeen?: (image: Image) => boolean): Page<Image>
   /** Returns the stored bytes that only these images use, or null if counting is too expensive. Throws like `need`. */
   uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
   /** Counts images; with `isSeen`, only those for which it is true. */
   counts(isSeen?: (image: Image) => boolean): ImageCounts
 }
 
+export interface ImageLookupDeps {
+  readonly keeper: ImageKeeper
+  readonly uniqueSizes: UniqueSizes
+  /** The images that unfinished uploads will become; undefined before uploads are open. */
+  readonly inProgress: () => ImagesInProgress | undefined
+}
+
 /** Creates the lookups over the images of a catalogue. */
-export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: ImageKeeper; readonly uniqueSizes: UniqueSizes }): ImageLookup {
+export function createImageLookup({ keeper, uniqueSizes, inProgress }: ImageLookupDeps): ImageLookup {
   const { table } = keeper
+  const arriving = function* (): Generator<Image> {
+    // An upload that was just published is in the table already.
+    for (const upload of inProgress()?.images() ?? []) if (!table.get(upload.image.id)) yield uploaded(upload)
+  }
   const withSize = (image: Image): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id) })
   const candidates = (idOrName: string): Image[] => {
     const byId = table.get(idOrName)?.image
     if (byId) return [byId]
+    const upload = inProgress()?.image(idOrName)
+    if (upload) return [uploaded(upload)]
     const found: Image[] = []
-    for (const { image } of table.all()) if (image.name === idOrName && image.status !== 'deleted' && image.status !== 'deleting') found.push(image)
-    return found
+    for (const id of table.named(idOrName)) {
+      const image = table.get(id)?.image
+      if (image && image.status !== 'deleted' && image.status !== 'deleting') found.push(image)
+    }
+    // An image that exists wins over one that is still uploaded: its name is what other commands mean.
+    return found.length > 0 ? found : [...arriving()].filter(({ name }) => name === idOrName)
   }
   const need = (idOrName: string): Image => {
     const found = candidates(idOrName)
@@ -74,15 +94,16 @@ export function createImageLookup({ keeper, uniqueSizes }: { readonly keeper: Im
     named: candidates,
     need,
     async show(idOrName) {
-      const { id } = need(idOrName)
-      await uniqueSizes.count([id])
-      return withSize(keeper.need(id).image)
+      const image = need(idOrName)
+      if (!table.get(image.id)) return image
+      await uniqueSizes.count([image.id])
+      return withSize(keeper.need(image.id).image)
     },
     list(filter, page, isSeen) {
-      const { items, next } = pageOfImages(table.all(), { ...filter, isSeen }, page)
+      const { items, next } = pageOfImages({ orders: table.orders, others: arriving(), isSeen }, filter, page)
       return { items: items.map(withSize), next }
     },
-    uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => need(idOrName).id)),
+    uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => keeper.need(need(idOrName).id).image.id)),
     counts(isSeen = () => true) {
       const counts = { available: 0, deleted: 0, other: 0, damaged: 0, imageBytes: 0 }
       const usage = { total: noUsage(), byKind: {} as Partial<Record<Image['kind'], KindUsage>> }

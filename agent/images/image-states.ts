@@ -3,8 +3,9 @@
 import type { Image, ImagePatch, ImageStatus } from '../../protocol/image.ts'
 import { LABELS_MAX, mergeLabels } from '../../protocol/labels.ts'
 import { problem } from '../../protocol/problems.ts'
+import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
-import type { NewImage } from '../contract/images.ts'
+import type { ImageInProgress, NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import type { Inspection } from './formats/inspection.ts'
@@ -128,6 +129,18 @@ export function fresh({ id, draft, source }: NewImage, length: number, manifestD
     image: blankImage(known, nowMs),
     life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null } }),
   }
+}
+
+/** Returns an image that is still uploaded. It is shown and never stored. */
+export function uploaded({ image, state, reason, length, createdAtMs }: ImageInProgress): Image {
+  return { ...fresh(image, length, null, createdAtMs).image, status: state, statusReason: reason }
+}
+
+/** Returns the refusal of a change of an image that is still uploaded. */
+export function stillUploaded({ image, state, reason }: ImageInProgress): ProblemError {
+  return problem('wrong-status', `Image ${image.draft.name} is ${state}. ${reason}`, {
+    action: 'Wait until it is available, or delete it to cancel the upload.',
+  })
 }
 
 /** Returns a new image that can never have content. */

@@ -129,7 +129,13 @@ function appendNothing(upload: Upload, checksum: Checksum | undefined): AppendOu
 
 /** Reads one body to its end. `end` is the offset that it may reach. */
 async function receive(context: UploadsContext, { upload, lock }: Append, end: number, body: Body): Promise<AppendOutcome> {
-  const deps = { ...context, idleLimitMs: context.idleLimitMs ?? IDLE_LIMIT_MS }
+  using activity = context.activities.start(upload.file.id, context.ingestSlots)
+  const deps = {
+    ...context,
+    ingestSlots: activity.slots,
+    idleLimitMs: context.idleLimitMs ?? IDLE_LIMIT_MS,
+    onTick: (received: number) => activity.note(received),
+  }
   const reader = new BodyReader(deps, createUploadCommits(context, upload), body)
   context.bodyReaders.add(reader)
   const yieldLock = (): void => reader.endSoon()

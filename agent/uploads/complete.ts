@@ -10,7 +10,7 @@ import { spaceKey } from './limits/limits.ts'
 import type { UploadCommits } from './body/body-intake.ts'
 import { createUploadCommits } from './upload-commits.ts'
 import { journalPath, writeUploadFile } from './record/upload-file.ts'
-import { isWhole } from './record/upload.ts'
+import { isWhole, newImageOf } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
 
 /**
@@ -50,12 +50,10 @@ async function cutTail({ ingestSlots }: UploadsContext, commits: UploadCommits):
 
 async function publish(context: UploadsContext, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { file, journal } = upload
-  const { id, imageId, draft, length } = file
-  if (imageId === null || draft === null || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
+  const { id, imageId, length } = file
+  const image = newImageOf(file)
+  if (image === undefined || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
   context.crashPoint('uploads:before-publish')
-  const from = file.internal?.source ?? ({ kind: 'upload', url: null, filename: file.filename, device: file.device } as const)
-  const source = { ...from, uploadId: id, storeId: null }
-  const image = { id: imageId, draft, source }
   if (refusal === undefined) await context.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
   else await context.publisher.refuse(image, length, refusal)
   context.crashPoint('uploads:after-publish')

@@ -10,6 +10,7 @@ import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
 import type { SliceVisibility } from '../contract/visibility.ts'
 import type { EmitEvent } from '../contract/work.ts'
+import type { BodyActivities } from './body/body-activity.ts'
 import type { ByteBudget } from './body/byte-budget.ts'
 import type { OwnSlicesTable } from './record/own-slices.ts'
 import type { IngestSlots } from './body/ingest-slots.ts'
@@ -63,6 +64,7 @@ export interface UploadsContext extends UploadsDeps {
   readonly ingestSlots: IngestSlots
   readonly provisionalSlots: IngestSlots
   readonly bodyReaders: BodyReaders
+  readonly activities: BodyActivities
   readonly ownSlices: OwnSlicesTable
   /** Aborted with a ProblemError when the agent stops. */
   readonly stopping: AbortSignal

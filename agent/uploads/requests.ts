@@ -130,8 +130,21 @@ export async function showRequest(context: UploadsContext, id: string, actor: Ac
 export async function removeRequest(context: UploadsContext, id: string, actor: Actor): Promise<void> {
   refuseHeld(context, id, actor)
   using _lock = await lockUpload(context, id)
+  await removeLocked(context, await findUpload(context, id, actor), actor)
+}
+
+/** Removes an upload unless it has become an image. Returns whether it did not. */
+export async function cancelRequest(context: UploadsContext, id: string, actor: Actor): Promise<boolean> {
+  using _lock = await lockUpload(context, id)
   const upload = await findUpload(context, id, actor)
-  await context.table.remove(upload.file)
+  if (upload.file.publishedAtMs !== null) return false
+  await removeLocked(context, upload, actor)
+  return true
+}
+
+/** Removes an upload and its bytes. The caller holds the lock of the upload. */
+async function removeLocked(context: UploadsContext, { file: { id } }: Upload, actor: Actor): Promise<void> {
+  await context.table.remove({ id })
   await context.space.promise(spaceKey(id), 0)
   context.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })
 }

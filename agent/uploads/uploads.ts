@@ -9,6 +9,7 @@ import type { InternalUploads } from '../contract/internal-uploads.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { OwnSlices } from '../contract/visibility.ts'
 import type { UploadBody } from './append-body.ts'
+import { createBodyActivities } from './body/body-activity.ts'
 import { createBodyReaders } from './body/body-readers.ts'
 import { createByteBudget } from './body/byte-budget.ts'
 import { createIngestSlots } from './body/ingest-slots.ts'
@@ -18,6 +19,8 @@ import { expireUploads } from './expire.ts'
 import type { ExpireOptions } from './expire.ts'
 import { createInternalUploads } from './internal-uploads.ts'
 import { peekUpload, showUpload } from './find-upload.ts'
+import { createUploadsInProgress } from './in-progress.ts'
+import type { UploadsInProgress } from './in-progress.ts'
 import { UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
 import { createUploadQuota, QUOTA_LIMITS } from './limits/upload-quota.ts'
 import { createOwnSlices, ownerOfActor } from './record/own-slices.ts'
@@ -61,6 +64,8 @@ export interface Uploads extends AsyncDisposable {
   expire(options?: ExpireOptions): Promise<readonly string[]>
   /** Images that unfinished uploads will become. */
   expectedImages(): Iterable<OwnedImage>
+  /** Shows unfinished uploads, and cancels them by their image. */
+  readonly inProgress: UploadsInProgress
   /** Returns the slices of this actor's unfinished uploads. */
   ownSlices(actor: Actor): Promise<OwnSlices>
   /** Uploads that imports fill. */
@@ -99,6 +104,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     remove: (id, actor) => removeRequest(context, id, actor),
     expire: (options) => expireUploads(context, options),
     expectedImages: () => expectedImages(table),
+    inProgress: createUploadsInProgress(context),
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
     internal: createInternalUploads(context),
     roots: { list: () => table.roots() },
@@ -124,6 +130,7 @@ async function openContext(deps: UploadsDeps, stopping: AbortSignal): Promise<Up
     ingestSlots: createIngestSlots(deps.concurrency, () => clock.monotonicMs()),
     provisionalSlots: createIngestSlots(PROVISIONAL_MAX, () => clock.monotonicMs()),
     bodyReaders: createBodyReaders(clock),
+    activities: createBodyActivities(clock),
     stopping,
   }
 }

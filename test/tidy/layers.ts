@@ -19,7 +19,7 @@ const EDGES = ['http', 'schedule']
  */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
-  'agent/images': [['manifests', 'formats', 'digest']],
+  'agent/images': [['manifests', 'formats', 'digest', 'lists']],
   'agent/uploads': [['record'], ['limits'], ['body']],
 }
 

@@ -3,10 +3,12 @@
 import { z } from 'zod'
 import { grantOrderSchema } from '../../../protocol/grant.ts'
 import type { Grant } from '../../../protocol/grant.ts'
-import { imageCursorSchema, imageFilterSchema, imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
-import type { Image, ImageFilter, ImagePatch } from '../../../protocol/image.ts'
-import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
-import type { Page, PageQuery } from '../../../protocol/page.ts'
+import { imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
+import type { Image, ImagePatch } from '../../../protocol/image.ts'
+import { imageFilterSchema, imagePageQuerySchema } from '../../../protocol/image-list.ts'
+import type { ImageFilter, ImagePageQuery } from '../../../protocol/image-list.ts'
+import { pageSchema } from '../../../protocol/page.ts'
+import type { Page } from '../../../protocol/page.ts'
 import { isVisible } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import { answerPage } from '../page-answer.ts'
@@ -20,7 +22,7 @@ import type { ImageAccess, NamedImages } from '../visible-image.ts'
 /** The parts of the catalogue that these routes use. `actor` is shown in events. */
 export interface ImagesDeps {
   readonly images: NamedImages & {
-    list(filter: ImageFilter, page: PageQuery, isSeen?: (image: Image) => boolean): Page<Image>
+    list(filter: ImageFilter, page: ImagePageQuery, isSeen?: (image: Image) => boolean): Page<Image>
     show(idOrName: string): Promise<Image>
     patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
     bind(id: string, instance: string, actor: string): Promise<Image>
@@ -31,12 +33,14 @@ export interface ImagesDeps {
     restore(id: string, actor: string): Promise<Image>
   }
   readonly mountFault: MountFault
+  /** Cancels the upload of an image that is still uploaded. Returns false if there is none. Throws ProblemError `forbidden`. */
+  readonly cancelUpload: (imageId: string, actor: Actor) => Promise<boolean>
 }
 
 const idSchema = z.object({ id: z.string().min(1).max(255) })
 const bindingSchema = idSchema.extend({ instance: nameSchema })
 const grantSchema = idSchema.extend({ subject: nameSchema.regex(/^(?:user|group):./, 'must be user:NAME or group:NAME') })
-const listSchema = pageQuerySchema.extend({ ...imageFilterSchema.shape, cursor: imageCursorSchema.optional() })
+const listSchema = imagePageQuerySchema.extend(imageFilterSchema.shape)
 const deleteSchema = z.object({ permanent: z.enum(['true', 'false']).default('false') })
 /** What changes of an image and its bindings need. */
 const EDIT: ImageAccess = { role: 'operator', right: 'manage' }
@@ -44,7 +48,7 @@ const BIND: ImageAccess = { role: 'operator', right: 'use' }
 const shown = { 200: { description: 'The image', schema: imageSchema } }
 
 /** Returns the routes below /v1/images, except for content and manifest. `{id}` may be a name that only one image has. */
-export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
+export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): Route[] {
   const editable = (idOrName: string, actor: Actor): string => visibleImage(images, idOrName, actor, EDIT).id
   return [
     route({
@@ -52,11 +56,13 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
       path: '/v1/images',
       access: 'viewer',
       summary: 'Lists images, newest first; with status=deleted, lists the recycle bin',
+      description:
+        'An image must pass all filters. Images that are still uploaded are listed with status uploading or pending. Sorts by the member that `sort` names, descending with `-` before it.',
       query: listSchema,
       answers: { 200: { description: 'A page of images', schema: pageSchema(imageSchema) } },
-      async run({ query: { limit, cursor, ...filter }, actor }) {
+      async run({ query: { limit, cursor, sort, ...filter }, actor }) {
         const reachable = await reachableImages(images, mountFault)
-        return answerPage((count) => reachable.list(filter, { limit: count, cursor }, (image) => isVisible(image, actor)), limit)
+        return answerPage((count) => reachable.list(filter, { limit: count, cursor, sort }, (image) => isVisible(image, actor)), limit)
       },
     }),
     route({
@@ -84,14 +90,18 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
     route({
       method: 'DELETE',
       path: '/v1/images/:id',
-      access: EDIT,
+      // Uploaders may cancel their own uploads; everything else needs EDIT.
+      access: { ...EDIT, role: 'uploader' },
       summary: 'Moves an image to the recycle bin, or deletes it for good if the store or `permanent` says so',
-      problems: ['conflict', 'wrong-status', 'image-bound', 'image-protected'],
+      description: 'The upload of an image that is still uploaded is cancelled instead: by the token that uploads it, or by an administrator.',
+      problems: ['conflict', 'wrong-status', 'image-bound', 'image-protected', 'upload-locked'],
       params: idSchema,
       query: deleteSchema,
       answers: { 200: { description: 'The image in the recycle bin', schema: imageSchema }, 204: { description: 'The image was deleted for good' } },
       async run({ params, query, actor }) {
-        const image = await images.delete(editable(params.id, actor), actor.name, { permanent: query.permanent === 'true' })
+        const seen = visibleImage(images, params.id, actor, 'read')
+        if (isArriving(seen) && (await cancelUpload(seen.id, actor))) return new Response(null, { status: 204 })
+        const image = await images.delete(editable(seen.id, actor), actor.name, { permanent: query.permanent === 'true' })
         return image ? Response.json(image) : new Response(null, { status: 204 })
       },
     }),
@@ -107,6 +117,11 @@ export function imageRoutes({ images, mountFault }: ImagesDeps): Route[] {
     }),
     ...memberRoutes(images),
   ]
+}
+
+/** Whether the bytes of an image are still uploaded. */
+function isArriving({ status }: Image): boolean {
+  return status === 'uploading' || status === 'pending'
 }
 
 function memberRoutes(images: ImagesDeps['images']): Route[] {

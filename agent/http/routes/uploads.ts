@@ -2,12 +2,15 @@
 
 import { z } from 'zod'
 import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
+import { uploadSchema, uploadStateSchema } from '../../../protocol/upload.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { CHECKSUM_ALGORITHMS } from '../../uploads/body/checksum.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
+import { answerPage } from '../page-answer.ts'
 import { draftErrorHeaders, PARTIAL_MEDIA_TYPE, speaksDraft, uploadLimit } from '../resumable-upload.ts'
 import { route } from '../route.ts'
 import type { Route, RouteAccess, RouteContext, RouteDefinition } from '../route.ts'
@@ -21,13 +24,15 @@ import { imageOfUpload, redirectToContent } from './upload-content.ts'
 import type { UploadContentDeps } from './upload-content.ts'
 
 export interface UploadRoutesDeps {
-  readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'peek' | 'append' | 'remove'>
+  readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'peek' | 'append' | 'remove' | 'inProgress'>
   readonly images: UploadContentDeps['images']
   readonly clock: Pick<Clock, 'sleep' | 'nowMs' | 'monotonicMs'>
 }
 
 const ACCESS: RouteAccess = { role: 'uploader', link: 'upload' }
 const paramsSchema = z.object({ id: z.string().max(64) })
+const cursorSchema = z.string().regex(/^upl_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
+const listSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: uploadStateSchema.optional() })
 
 /** Returns the routes of uploads. The headers of a request determine its protocol. */
 export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
@@ -56,6 +61,15 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   return [
     route({ ...collection, ...options }),
     route({
+      method: 'GET',
+      path: UPLOADS_PATH,
+      access: 'viewer',
+      summary: 'Lists uploads in progress, newest first: those of the token, and for operators all',
+      query: listSchema,
+      answers: { 200: { description: 'A page of uploads', schema: pageSchema(uploadSchema) } },
+      run: ({ query, actor }) => answerPage((limit) => deps.uploads.inProgress.list(actor, { ...query, limit }), query.limit),
+    }),
+    route({
       ...collection,
       ...DESCRIBED.create,
       method: 'POST',
@@ -74,8 +88,8 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
       ...upload,
       ...DESCRIBED.redirect,
       method: 'GET',
-      summary: 'Redirects to the content of the image that was created from a complete upload',
-      run: (context) => onUpload(context, (id) => redirectToContent(deps, context, id)),
+      summary: 'Shows an upload in progress as JSON, or redirects to the content of the image that was created from it',
+      run: (context) => onUpload(context, (id) => showAsJson(deps, context, id)),
     }),
     route({
       ...upload,
@@ -129,8 +143,12 @@ const DESCRIBED = {
     problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
   },
   redirect: {
-    description: 'Waits up to five seconds for the inspection of the image. An upload link does not allow reading the content.',
-    answers: { 303: { description: 'Redirect to the content of the image', headers: UPLOAD_ANSWER_HEADERS.redirect } },
+    description:
+      'With `Accept: application/json`, an upload in progress is shown as JSON. Otherwise waits up to five seconds for the inspection of the image. An upload link does not allow reading the content.',
+    answers: {
+      200: { description: 'The upload in progress', schema: uploadSchema },
+      303: { description: 'Redirect to the content of the image', headers: UPLOAD_ANSWER_HEADERS.redirect },
+    },
     problems: ['wrong-status', 'upload-expired'],
   },
   append: {
@@ -161,6 +179,13 @@ const DESCRIBED = {
     problems: ['unsupported-version', 'upload-expired', 'upload-locked'],
   },
 } as const satisfies Record<string, Partial<RouteDefinition>>
+
+/** Answers GET: JSON for a client that names that type and an upload without an image, else the redirect. */
+async function showAsJson(deps: UploadRoutesDeps, context: UploadContext, id: string): Promise<Response> {
+  const isJson = /\bapplication\/json\b/i.test(context.request.headers.get('accept') ?? '')
+  if (!isJson || (await imageOfUpload(deps, context, id)) !== null) return redirectToContent(deps, context, id)
+  return Response.json(await deps.uploads.inProgress.describe(id, context.actor), { headers: { Vary: 'Accept' } })
+}
 
 /** Returns the answer with versions, extensions and limits (tus 1.0.0, "OPTIONS"). */
 function answerOptions({ uploads }: UploadRoutesDeps): Response {

@@ -34,6 +34,8 @@ export interface BodyReaderDeps extends BodyIntakeDeps {
   readonly byteBudget: ByteBudget
   /** A body without bytes for this long is ended, in milliseconds. */
   readonly idleLimitMs: number
+  /** Called several times a second with the bytes received so far. */
+  readonly onTick?: (received: number) => void
 }
 
 export interface Body {
@@ -123,6 +125,7 @@ export class BodyReader {
   /** Called several times a second. */
   tick(): void {
     if (this.#ending) return
+    this.#deps.onTick?.(this.#intake.received)
     if (this.#quietMs() >= this.#deps.idleLimitMs) this.end('idle')
     else this.#intake.tick()
   }

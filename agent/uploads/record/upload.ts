@@ -3,6 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 import type { Actor } from '../../contract/access.ts'
+import type { NewImage } from '../../contract/images.ts'
 import type { Journal } from './journal.ts'
 import type { UploadFile } from './upload-file.ts'
 
@@ -65,6 +66,13 @@ export function viewOf(upload: Upload, expiryMs: number): UploadView {
   }
 }
 
+/** Returns the image that an upload becomes; undefined for a part. */
+export function newImageOf({ id, imageId, draft, filename, device, internal }: UploadFile): NewImage | undefined {
+  if (imageId === null || draft === null) return undefined
+  const from = internal?.source ?? ({ kind: 'upload', url: null, filename, device } as const)
+  return { id: imageId, draft, source: { ...from, uploadId: id, storeId: null } }
+}
+
 /** Returns the id of the token that owns an actor's uploads: its own, or that of the link's creator. */
 export function creatorTokenId({ name, tokenId, link }: Actor): string {
   const id = tokenId ?? link?.makerTokenId
@@ -76,6 +84,12 @@ export function creatorTokenId({ name, tokenId, link }: Actor): string {
 export function mayTouch(actor: Actor, file: UploadFile): boolean {
   if (actor.link) return actor.link.kind === 'upload' && actor.link.id === file.linkId
   return actor.role === 'operator' || actor.role === 'admin' || creatorTokenId(actor) === file.creatorTokenId
+}
+
+/** Whether an actor may cancel an upload by its image: the token that created it, the link that did, and an administrator. */
+export function mayCancel(actor: Actor, file: UploadFile): boolean {
+  if (actor.link) return actor.link.kind === 'upload' && actor.link.id === file.linkId
+  return actor.role === 'admin' || creatorTokenId(actor) === file.creatorTokenId
 }
 
 /** Returns the refusal for an upload that does not exist, or that the actor may not use: both look alike. */

@@ -2,7 +2,7 @@
 
 import { nearestName } from '../../../protocol/nearest.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
-import type { ImageFilter } from '../../../protocol/image.ts'
+import type { ImageFilter } from '../../../protocol/image-list.ts'
 import { imageStatusSchema } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'

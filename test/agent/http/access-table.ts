@@ -23,14 +23,15 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/store/reconnect': { POST: OPERATORS },
   '/v1/store/cleanup': { POST: OPERATORS },
   '/v1/images': { GET: VIEWERS, HEAD: VIEWERS },
-  '/v1/images/:id': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS, DELETE: OPERATORS },
+  // Uploaders may cancel their own uploads.
+  '/v1/images/:id': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS, DELETE: UPLOADERS },
   '/v1/images/:id/restore': { POST: OPERATORS },
   '/v1/images/:id/bindings/:instance': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/content': { GET: [...VIEWERS, 'download link'], HEAD: [...VIEWERS, 'download link'] },
   '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/unique-size': { POST: VIEWERS },
-  '/v1/uploads': { POST: [...UPLOADERS, 'fresh upload link'] },
+  '/v1/uploads': { GET: VIEWERS, HEAD: VIEWERS, POST: [...UPLOADERS, 'fresh upload link'] },
   '/v1/uploads/:id': {
     GET: [...UPLOADERS, 'used upload link'],
     HEAD: [...UPLOADERS, 'used upload link'],

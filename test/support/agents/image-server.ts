@@ -45,7 +45,7 @@ export async function serveImages(
   const { catalogue, slices, visibility, log } = store
   const downloads = createTransferGate({ clock: systemClock, limit: options.downloads ?? 1 })
   const routes = [
-    ...imageRoutes({ images: catalogue, mountFault: async () => undefined }),
+    ...imageRoutes({ images: catalogue, mountFault: async () => undefined, cancelUpload: async () => false }),
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, downloads }),
     ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads, clock: systemClock }),
