@@ -9,13 +9,14 @@ import type { ProblemCode } from '../../../protocol/problems.ts'
 import type { Detection, Detector, ForeignDetection, ImageProbe, NativeDetection } from './format.ts'
 import { detectDmg } from './dmg.ts'
 import { detectIso } from './iso.ts'
+import { detectPartitions } from './partitions.ts'
 import { createProbe, ProbeReadFailed } from './probe.ts'
 import type { ImageBytes, ProbeOptions } from './probe.ts'
 import { detectQcow2 } from './qcow2.ts'
 import { detectSignature } from './signatures.ts'
 import { detectTar } from './tar.ts'
 import { detectVhd } from './vhd.ts'
-import { detectVmdk } from './vmdk.ts'
+import { detectVmdk } from './vmdk/vmdk.ts'
 
 /** Every detector, by the name that a failed check is reported with. */
 const DETECTORS: Readonly<Record<string, Detector>> = {
@@ -26,6 +27,7 @@ const DETECTORS: Readonly<Record<string, Detector>> = {
   tar: detectTar,
   vhd: detectVhd,
   dmg: detectDmg,
+  partitions: detectPartitions,
 }
 
 /** Largest virtual size of an image in bytes. A larger one is a mistake, or an attempt to make a reader allocate memory for it. */

@@ -3,6 +3,8 @@
 import { describe, expect, test } from 'bun:test'
 import type { Inspection } from '../../../../agent/images/formats/inspection.ts'
 import type { ImageFormat } from '../../../../protocol/image.ts'
+import { descriptor, disc, volume } from './cases/iso-image.ts'
+import { CAPACITY, sparse } from './cases/vmdk-image.ts'
 import { inspectBytes, inspectFile } from '../../../support/images/inspected.ts'
 import { requireTool } from '../../../support/require.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -28,33 +30,23 @@ function qcow2(edit: (view: DataView) => void = () => {}): Uint8Array {
 
 /** Returns a sparse vmdk whose embedded descriptor has these lines. */
 function vmdk(lines: readonly string[]): Uint8Array {
-  const bytes = new Uint8Array(65_536)
-  const view = new DataView(bytes.buffer)
-  bytes.set(new TextEncoder().encode('KDMV'))
-  view.setUint32(4, 1, true)
-  view.setBigUint64(12, 20_480n, true)
-  view.setBigUint64(28, 1n, true)
-  view.setBigUint64(36, 20n, true)
-  bytes.set(new TextEncoder().encode(['# Disk DescriptorFile', 'version=1', ...lines, ''].join('\n')), 512)
-  return bytes
+  return sparse(['# Disk DescriptorFile', 'version=1', 'createType="monolithicSparse"', ...lines])
 }
 
-function iso(length = 100_000): Uint8Array {
-  const bytes = new Uint8Array(length)
-  bytes.set(new TextEncoder().encode('\u0001CD001\u0001'), 32_768)
-  return bytes
+function iso(): Uint8Array {
+  return disc(volume(1), descriptor(255))
 }
 
 describe('detection', () => {
   test('detects each format and its virtual size', async () => {
     expect(await inspectBytes(new Uint8Array(1000))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
     expect(await inspectBytes(qcow2())).toMatchObject({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
-    expect(await inspectBytes(vmdk(['parentCID=ffffffff', 'RW 20480 SPARSE "disk.vmdk"']))).toMatchObject({
+    expect(await inspectBytes(vmdk(['parentCID=ffffffff', `RW ${CAPACITY} SPARSE "disk.vmdk"`]))).toMatchObject({
       kind: 'accepted',
       format: 'vmdk',
-      virtualSize: 20_480 * 512,
+      virtualSize: 524_288,
     })
-    expect(await inspectBytes(iso())).toMatchObject({ kind: 'accepted', format: 'iso', virtualSize: 100_000 })
+    expect(await inspectBytes(iso())).toMatchObject({ kind: 'accepted', format: 'iso', virtualSize: 49_152 })
     const udf = new Uint8Array(100_000)
     udf.set(new TextEncoder().encode('\u0000BEA01'), 32_768)
     expect(await inspectBytes(udf)).toMatchObject({ format: 'iso' })
@@ -106,7 +98,7 @@ describe('refusal', () => {
 
   test('headers with random bytes never throw', async () => {
     for (let seed = 1; seed <= 200; seed++) {
-      for (const start of [qcow2(), vmdk([]), iso(40_000)]) {
+      for (const start of [qcow2(), vmdk([]), iso()]) {
         const bytes = start.slice()
         for (let i = 0; i < 40; i++) bytes[4 + ((seed * 7919 + i * 104_729) % 1200)] = (seed * 31 + i * 17) & 0xff
         expect(['accepted', 'refused']).toContain((await inspectBytes(bytes)).kind)

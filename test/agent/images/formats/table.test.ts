@@ -10,10 +10,16 @@ import type { TestFunction } from '../../../support/require.ts'
 import { run } from './cases/format-case.ts'
 import type { FormatCase } from './cases/format-case.ts'
 import { FOREIGN_CASES } from './cases/foreign-cases.ts'
+import { ISO_CASES } from './cases/iso-cases.ts'
+import { PARTITION_CASES } from './cases/partition-cases.ts'
 import { RAW_CASES } from './cases/raw-cases.ts'
+import { VMDK_CASES } from './cases/vmdk-cases.ts'
 
 const TABLE: Readonly<Record<string, readonly FormatCase[]>> = {
   raw: RAW_CASES,
+  vmdk: VMDK_CASES,
+  iso: ISO_CASES,
+  partitions: PARTITION_CASES,
   foreign: FOREIGN_CASES,
 }
 
