@@ -2,6 +2,7 @@
 
 import { createFileBrowser } from '../browse/browser.ts'
 import type { Config } from '../config.ts'
+import { createConverter } from '../convert/converter.ts'
 import type { AppDeps } from '../http/app.ts'
 import type { Route } from '../http/route.ts'
 import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
@@ -88,7 +89,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
     }),
     ...imageRoutes({ images: catalogue, mountFault, cancelUpload: (imageId, actor) => cancelUpload({ uploads, tasks }, imageId, actor) }),
     ...uniqueSizeRoutes({ images: catalogue }),
-    ...contentRoutes({ images: catalogue, slices, downloads }),
+    ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock }), downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...syncRoutes({ sync, gate: policy }),

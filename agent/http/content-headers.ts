@@ -1,25 +1,40 @@
 // Headers of content that is sent as a file: its media type and its file name.
 
+import type { ConversionTarget } from '../../protocol/export.ts'
 import type { ImageFormat } from '../../protocol/image.ts'
 import type { RouteHeader } from './route.ts'
 
-const FORMATS: Readonly<Record<ImageFormat, { readonly type: string; readonly extension: string }>> = {
+const FORMATS: Readonly<Record<ImageFormat | ConversionTarget, { readonly type: string; readonly extension: string }>> = {
   raw: { type: 'application/octet-stream', extension: '.raw' },
   qcow2: { type: 'application/x-qemu-disk', extension: '.qcow2' },
   vmdk: { type: 'application/x-vmdk-disk', extension: '.vmdk' },
   iso: { type: 'application/vnd.efi.iso', extension: '.iso' },
+  vhd: { type: 'application/x-vhd-disk', extension: '.vhd' },
 }
 const EXTENSIONS: Readonly<Record<ImageFormat, RegExp>> = { raw: /\.(?:raw|img|bin|dd)$/i, qcow2: /\.(?:qcow2?|img)$/i, vmdk: /\.vmdk$/i, iso: /\.iso$/i }
 
-export function imageContentType(format: ImageFormat | null): string {
+/** Extensions that a name loses when the content is converted. */
+const ANY_EXTENSION = /\.(?:raw|img|bin|dd|qcow2?|vmdk|iso|vhd)$/i
+
+export function imageContentType(format: ImageFormat | ConversionTarget | null): string {
   return FORMATS[format ?? 'raw'].type
 }
 
 /** Returns the file name of an image: its name, plus the extension of its format if the name has none. */
 export function imageFileName(name: string, format: ImageFormat | null): string {
-  const safe = name.replaceAll(/[/\\:*?"<>|]/g, '_')
+  const safe = safeName(name)
   const kind = format ?? 'raw'
   return EXTENSIONS[kind].test(safe) ? safe : safe + FORMATS[kind].extension
+}
+
+/** Returns the file name of an image that was converted: its name with the extension of the new format. */
+export function convertedFileName(name: string, target: ConversionTarget): string {
+  const safe = safeName(name)
+  return (safe.replace(ANY_EXTENSION, '') || safe) + FORMATS[target].extension
+}
+
+function safeName(name: string): string {
+  return name.replaceAll(/[/\\:*?"<>|]/g, '_')
 }
 
 /** Returns `attachment` with a name for old clients, and the exact name for others (RFC 6266 §4.3, RFC 8187). */

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { imageFamily, testCacheFolder } from '../support/images/image-family.ts'
+import { benchConvert } from './convert.ts'
 import { benchClients } from './clients.ts'
 import type { BenchContext } from './context.ts'
 import { randomFileIn } from './context.ts'
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   tus: benchTus,
   visibility: benchVisibility,
   clients: benchClients,
+  convert: benchConvert,
 }
 
 const MIB = 1024 * 1024

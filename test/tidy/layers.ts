@@ -10,7 +10,23 @@ interface Layer {
   readonly home: string
 }
 
-const CAPABILITIES = ['slices', 'uploads', 'images', 'imports', 'sync', 'browse', 'health', 'access', 'tasks', 'system', 'server', 'visibility', 'web']
+const CAPABILITIES = [
+  'slices',
+  'uploads',
+  'images',
+  'imports',
+  'convert',
+  'exports',
+  'sync',
+  'browse',
+  'health',
+  'access',
+  'tasks',
+  'system',
+  'server',
+  'visibility',
+  'web',
+]
 const EDGES = ['http', 'schedule']
 
 /**

@@ -8,6 +8,12 @@ import type { SourceFile, SyntaxNode } from './source-tree.ts'
 /** Functions that hand out views, as `path function`, and why the buffer behind each view is never filled again. */
 export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/browse/browser.ts readPieces': 'each piece has a buffer of its own',
+  'agent/convert/decompress.ts grainBytes': 'the bytes of a group of clusters belong to the job that read them and are never written to again',
+  'agent/convert/guest-reader.ts loadCompressed': 'each cluster is decompressed into a buffer of its own',
+  'agent/convert/writers/qcow2.ts clip': 'parts have buffers of their own or are zeros that are never written to',
+  'agent/convert/writers/qcow2.ts fileParts': 'each table is made for one part',
+  'agent/convert/writers/vhd.ts parts': 'the footer belongs to the conversion and is never written to again',
+  'agent/http/routes/converted-content.ts piecesOf': 'the zeros are never written to',
   'agent/images/formats/probe.ts readAt': 'a block has a buffer of its own and is never written to',
   'agent/images/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
   'agent/imports/source-stream.ts pass': 'a piece belongs to its consumer, as the contract of a source says',

@@ -2,6 +2,7 @@
 // read, the connection breaks, so that the client notices that the content is incomplete.
 
 import { z } from 'zod'
+import { conversionTargetSchema } from '../../../protocol/export.ts'
 import { formatDigestField } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
 import type { Image } from '../../../protocol/image.ts'
@@ -11,6 +12,7 @@ import { problem } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import { isServed } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
+import type { ImageConverter } from '../../contract/convert.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
@@ -21,6 +23,7 @@ import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
+import { sendConverted } from './converted-content.ts'
 import { visibleImage } from '../visible-image.ts'
 import type { NamedImages } from '../visible-image.ts'
 
@@ -39,11 +42,22 @@ export interface ContentImages extends NamedImages {
 export interface ContentDeps {
   readonly images: ContentImages
   readonly slices: SliceProvider
+  readonly converter: ImageConverter
   readonly downloads: TransferGate
 }
 
-const CONTENT_PROBLEMS: readonly ProblemCode[] = ['conflict', 'wrong-status', 'precondition-failed', 'range-not-satisfiable', 'data-corrupt']
+const CONTENT_PROBLEMS: readonly ProblemCode[] = [
+  'unsafe-image',
+  'limit-reached',
+  'conflict',
+  'wrong-status',
+  'precondition-failed',
+  'range-not-satisfiable',
+  'data-corrupt',
+]
 const paramsSchema = z.object({ id: z.string().min(1).max(255) })
+const contentQuerySchema = z.object({ as: conversionTargetSchema.optional() })
+type ContentContext = RouteContext<{ id: string }, z.output<typeof contentQuerySchema>>
 
 /** Returns the routes of the content and of the manifest. */
 export function contentRoutes(deps: ContentDeps): Route[] {
@@ -55,14 +69,21 @@ export function contentRoutes(deps: ContentDeps): Route[] {
   const content = {
     path: '/v1/images/:id/content',
     access: { role: 'viewer', link: 'download' },
+    description: 'With `as`, the content is converted into another format while it is sent; a VMDK has no length and no ranges.',
     params: paramsSchema,
+    query: contentQuerySchema,
     answers,
     crossOrigin: true,
     problems: CONTENT_PROBLEMS,
   } as const
   return [
-    route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => sendContent(deps, context) }),
-    route({ ...content, method: 'HEAD', summary: 'Shows the length and validators of the bytes of an image', run: (context) => showContent(deps, context) }),
+    route({ ...content, method: 'GET', summary: 'Sends the bytes of an image', run: (context) => answerContent(deps, context, false) }),
+    route({
+      ...content,
+      method: 'HEAD',
+      summary: 'Shows the length and validators of the bytes of an image',
+      run: (context) => answerContent(deps, context, true),
+    }),
     route({
       method: 'GET',
       path: '/v1/images/:id/manifest',
@@ -81,6 +102,13 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       },
     }),
   ]
+}
+
+/** Answers with the content as it is, or converted. */
+function answerContent(deps: ContentDeps, context: ContentContext, isHead: boolean): Promise<Response> | Response {
+  const target = context.query.as
+  if (target !== undefined) return sendConverted(deps, context, { image: servedImage(deps.images, context.params.id, context.actor, 'export'), target, isHead })
+  return isHead ? showContent(deps, context) : sendContent(deps, context)
 }
 
 /** The head of an answer to GET or HEAD, with the headers of the complete content. */
@@ -164,8 +192,8 @@ async function sendManifest(
 }
 
 /** Returns an image that the actor may read. Throws ProblemError `not-found`, `conflict`, or `wrong-status` while its content is not served. */
-function servedImage(images: NamedImages, idOrName: string, actor: Actor): Image {
-  const image = visibleImage(images, idOrName, actor, 'read')
+function servedImage(images: NamedImages, idOrName: string, actor: Actor, right: 'read' | 'export' = 'read'): Image {
+  const image = visibleImage(images, idOrName, actor, right)
   if (isServed(image)) return image
   const why = image.statusReason === null ? '' : ` ${image.statusReason}`
   throw problem('wrong-status', `Image ${image.name} is ${image.status}.${why}`)

@@ -1,6 +1,7 @@
 // The routes of images on a real server with a port of its own, for tests of content, slices and sync.
 
 import type { Actor, Authenticator } from '../../../agent/contract/access.ts'
+import { createConverter } from '../../../agent/convert/converter.ts'
 import { createApp } from '../../../agent/http/app.ts'
 import { route } from '../../../agent/http/route.ts'
 import type { Route } from '../../../agent/http/route.ts'
@@ -47,7 +48,7 @@ export async function serveImages(
   const routes = [
     ...imageRoutes({ images: catalogue, mountFault: async () => undefined, cancelUpload: async () => false }),
     ...uniqueSizeRoutes({ images: catalogue }),
-    ...contentRoutes({ images: catalogue, slices, downloads }),
+    ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock: systemClock }), downloads }),
     ...sliceRoutes({ slices, visibility, ownSlices: async () => ({ has: () => false }), downloads, clock: systemClock }),
     route({
       method: 'GET',

@@ -1,0 +1,86 @@
+// The disk that a guest sees in an image file, as extents. Readers of the formats produce extents from the tables of the file; everything else
+// only knows extents.
+
+import type { ProblemError } from '../../protocol/problems.ts'
+import { problem } from '../../protocol/problems.ts'
+
+/** The file of an image as the store has it. */
+export interface SourceFile {
+  readonly length: number
+  /** Yields the bytes [start, end) in order; `end` is at most `length`. */
+  read(start: number, end: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /** Yields the runs of zeros and of other bytes from the one that covers `from` to the end of the file, in order and without gaps. */
+  runs(from: number): AsyncIterable<SourceRun>
+}
+
+export interface SourceRun {
+  readonly start: number
+  readonly end: number
+  readonly isZero: boolean
+}
+
+/** How the bytes of a compressed cluster are stored: raw deflate, a zstd frame, or a VMDK grain with its marker. */
+export type ClusterCodec = 'deflate' | 'zstd' | 'grain'
+
+/**
+ * Bytes [start, end) of the guest disk: zeros, consecutive bytes of the file from `at` on, or one compressed cluster, which lies in the `length` bytes
+ * of the file from `at` on. An end may lie behind the end of the disk; a cluster that is longer than its extent has `end - start` bytes all the same.
+ */
+export type Extent =
+  | { readonly kind: 'zero'; readonly start: number; readonly end: number }
+  | { readonly kind: 'data'; readonly start: number; readonly end: number; readonly at: number }
+  | { readonly kind: 'compressed'; readonly start: number; readonly end: number; readonly at: number; readonly length: number; readonly codec: ClusterCodec }
+
+export interface GuestDisk {
+  /** Bytes that the guest sees. */
+  readonly length: number
+  /**
+   * Yields extents from the one that covers `from` to the end of the disk, in order and without gaps. Adjacent zeros and adjacent data are one extent as
+   * far as that takes no memory. Throws ProblemError `unsafe-image` at a damaged table.
+   */
+  extents(from: number, signal?: AbortSignal): AsyncGenerator<Extent>
+}
+
+/** Returns the problem of an image whose tables cannot be followed. `what` is a clause. */
+export function damagedTables(what: string, cause?: unknown): ProblemError {
+  return problem(
+    'unsafe-image',
+    `The image cannot be converted: ${what}.`,
+    { action: 'Download the content without "as" and check it with qemu-img check.' },
+    { cause },
+  )
+}
+
+/** Returns how many bytes of a disk are not known to be zeros. */
+export async function allocatedLength(disk: GuestDisk, signal?: AbortSignal): Promise<number> {
+  let bytes = 0
+  for await (const { kind, start, end } of disk.extents(0, signal)) if (kind !== 'zero') bytes += Math.min(end, disk.length) - start
+  return bytes
+}
+
+/** Joins extents to runs as they are produced, so that a caller gets one long extent instead of many short ones. */
+export class ExtentJoiner {
+  #last: Extent | undefined
+
+  /** Adds the next extent. Returns an extent that is complete, if there is one. */
+  add(next: Extent): Extent | undefined {
+    const last = this.#last
+    if (last?.kind === 'zero' && next.kind === 'zero') {
+      this.#last = { kind: 'zero', start: last.start, end: next.end }
+      return undefined
+    }
+    if (last?.kind === 'data' && next.kind === 'data' && last.at + (last.end - last.start) === next.at) {
+      this.#last = { kind: 'data', start: last.start, end: next.end, at: last.at }
+      return undefined
+    }
+    this.#last = next
+    return last
+  }
+
+  /** Returns the last extent. */
+  end(): Extent | undefined {
+    const last = this.#last
+    this.#last = undefined
+    return last
+  }
+}

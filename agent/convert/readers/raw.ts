@@ -1,0 +1,25 @@
+// The guest disk of a raw image or an ISO: the file itself. Its zeros are those that the store does not hold.
+
+import type { GuestDisk, SourceFile } from '../guest-disk.ts'
+
+/** Returns the disk of a raw file. */
+export function createRawDisk(file: SourceFile): GuestDisk {
+  return {
+    length: file.length,
+    async *extents(from, signal) {
+      if (from >= file.length) return
+      let data: { start: number; end: number } | undefined
+      for await (const { start, end, isZero } of file.runs(from)) {
+        signal?.throwIfAborted()
+        if (!isZero) {
+          data = { start: data?.start ?? start, end }
+          continue
+        }
+        if (data) yield { kind: 'data', ...data, at: data.start }
+        data = undefined
+        yield { kind: 'zero', start, end }
+      }
+      if (data) yield { kind: 'data', ...data, at: data.start }
+    },
+  }
+}
