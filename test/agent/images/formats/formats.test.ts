@@ -15,19 +15,6 @@ async function refusalOf(bytes: Uint8Array, declared: ImageFormat | null = null)
   return inspection.kind === 'refused' ? inspection.reason : 'accepted'
 }
 
-/** Returns 64 KiB with a qcow2 header of version 3, changed by `edit`. */
-function qcow2(edit: (view: DataView) => void = () => {}): Uint8Array {
-  const bytes = new Uint8Array(65_536)
-  const view = new DataView(bytes.buffer)
-  bytes.set([0x51, 0x46, 0x49, 0xfb])
-  view.setUint32(4, 3)
-  view.setUint32(20, 16)
-  view.setBigUint64(24, 10n * 2n ** 30n)
-  view.setUint32(100, 104)
-  edit(view)
-  return bytes
-}
-
 /** Returns a sparse vmdk whose embedded descriptor has these lines. */
 function vmdk(lines: readonly string[]): Uint8Array {
   return sparse(['# Disk DescriptorFile', 'version=1', 'createType="monolithicSparse"', ...lines])
@@ -40,7 +27,6 @@ function iso(): Uint8Array {
 describe('detection', () => {
   test('detects each format and its virtual size', async () => {
     expect(await inspectBytes(new Uint8Array(1000))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1000 })
-    expect(await inspectBytes(qcow2())).toMatchObject({ kind: 'accepted', format: 'qcow2', virtualSize: 10 * 2 ** 30 })
     expect(await inspectBytes(vmdk(['parentCID=ffffffff', `RW ${CAPACITY} SPARSE "disk.vmdk"`]))).toMatchObject({
       kind: 'accepted',
       format: 'vmdk',
@@ -57,35 +43,15 @@ describe('detection', () => {
     expect(await inspectBytes(iso().slice(0, 32_770))).toMatchObject({ kind: 'accepted', format: 'raw' })
     expect(await inspectBytes(new Uint8Array(1))).toMatchObject({ kind: 'accepted', format: 'raw', virtualSize: 1 })
   })
-
-  test('compares the declared format with the bytes', async () => {
-    expect(await inspectBytes(qcow2(), 'qcow2')).toMatchObject({ kind: 'accepted' })
-    expect(await refusalOf(qcow2(), 'raw')).toStartWith('Format mismatch: declared as raw, but its bytes are qcow2.')
-    expect(await refusalOf(new Uint8Array(1000), 'iso')).toStartWith('Format mismatch: declared as iso, but its bytes are raw.')
-  })
 })
 
 describe('refusal', () => {
   test.each<[string, Uint8Array, string]>([
-    ['a backing file', qcow2((view) => view.setBigUint64(8, 1024n)), 'it has a backing file'],
-    ['an external data file', qcow2((view) => view.setBigUint64(72, 4n)), 'it keeps its data in an external file'],
-    [
-      'the name of an external data file without its feature bit',
-      qcow2((view) => {
-        view.setUint32(104, 0x6803_f857)
-        view.setUint32(108, 5)
-        view.setUint32(120, 0x4441_5441)
-      }),
-      'it keeps its data in an external file',
-    ],
-    ['qcow2 of version 4', qcow2((view) => view.setUint32(4, 4)), 'version 4'],
-    ['a qcow2 header that is cut off', qcow2().subarray(0, 90), 'cut off'],
     ['an extent in another file', vmdk(['RW 8 FLAT "/etc/passwd" 0']), 'its data is in other files'],
     ['several extents', vmdk(['RW 8 SPARSE "a.vmdk"', 'RW 8 SPARSE "b.vmdk"']), 'its data is in other files'],
     ['a parent disk', vmdk(['parentCID=12345678', 'RW 8 SPARSE "a.vmdk"']), 'it has a parent disk'],
     ['a descriptor alone', new TextEncoder().encode('# Disk DescriptorFile\nRW 8 FLAT "/etc/passwd" 0\n'), 'it is only a descriptor'],
     ['an ESX extent', new TextEncoder().encode('COWD'), 'ESX'],
-    ['two formats at once', new Uint8Array([...qcow2().subarray(0, 32_768), ...iso().subarray(32_768)]), 'valid as both qcow2 and iso'],
   ])('%s', async (_what, bytes, sentence) => {
     const reason = await refusalOf(bytes)
     expect(reason).toStartWith('Unsafe image: ')
@@ -98,7 +64,7 @@ describe('refusal', () => {
 
   test('headers with random bytes never throw', async () => {
     for (let seed = 1; seed <= 200; seed++) {
-      for (const start of [qcow2(), vmdk([]), iso()]) {
+      for (const start of [vmdk([]), iso()]) {
         const bytes = start.slice()
         for (let i = 0; i < 40; i++) bytes[4 + ((seed * 7919 + i * 104_729) % 1200)] = (seed * 31 + i * 17) & 0xff
         expect(['accepted', 'refused']).toContain((await inspectBytes(bytes)).kind)
@@ -119,10 +85,6 @@ describe('images of qemu-img', () => {
   qemuTest('are detected, and refused if their data is in other files', async () => {
     await using folder = await createTemporaryFolder()
     const size = 64 * 2 ** 20
-    expect(await make(folder, 'a.qcow2', ['-f', 'qcow2'])).toMatchObject({ kind: 'accepted', format: 'qcow2', virtualSize: size })
-    expect(await make(folder, 'old.qcow2', ['-f', 'qcow2', '-o', 'compat=0.10'])).toMatchObject({ kind: 'accepted', virtualSize: size })
-    expect(await make(folder, 'b.qcow2', ['-f', 'qcow2', '-F', 'qcow2', '-b', 'a.qcow2'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
-    expect(await make(folder, 'd.qcow2', ['-f', 'qcow2', '-o', 'data_file=d.raw'])).toMatchObject({ kind: 'refused', format: 'qcow2' })
     expect(await make(folder, 's.vmdk', ['-f', 'vmdk'])).toMatchObject({ kind: 'accepted', format: 'vmdk', virtualSize: size })
     expect(await make(folder, 'o.vmdk', ['-f', 'vmdk', '-o', 'subformat=streamOptimized'])).toMatchObject({ kind: 'accepted', virtualSize: size })
     expect(await make(folder, 'f.vmdk', ['-f', 'vmdk', '-o', 'subformat=monolithicFlat'])).toMatchObject({ kind: 'refused', format: 'vmdk', virtualSize: size })

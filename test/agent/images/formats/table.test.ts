@@ -12,11 +12,15 @@ import type { FormatCase } from './cases/format-case.ts'
 import { FOREIGN_CASES } from './cases/foreign-cases.ts'
 import { ISO_CASES } from './cases/iso-cases.ts'
 import { PARTITION_CASES } from './cases/partition-cases.ts'
+import { QCOW2_CASES } from './cases/qcow2-cases.ts'
+import { QCOW2_HOSTILE_CASES } from './cases/qcow2-hostile-cases.ts'
 import { RAW_CASES } from './cases/raw-cases.ts'
 import { VMDK_CASES } from './cases/vmdk-cases.ts'
 
 const TABLE: Readonly<Record<string, readonly FormatCase[]>> = {
   raw: RAW_CASES,
+  qcow2: QCOW2_CASES,
+  'hostile qcow2': QCOW2_HOSTILE_CASES,
   vmdk: VMDK_CASES,
   iso: ISO_CASES,
   partitions: PARTITION_CASES,

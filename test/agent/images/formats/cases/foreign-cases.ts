@@ -36,6 +36,22 @@ function packed(detected: string, says: string, needs: readonly [string, string]
   }
 }
 
+/** An encrypted disk of cryptsetup. */
+function luks(version: 1 | 2): FormatCase {
+  return {
+    name: `luks ${version} of cryptsetup`,
+    needs: [['cryptsetup', 'cryptsetup-bin']],
+    async make(folder) {
+      await Bun.write(folder.file('key'), 'secret')
+      run(folder, 'truncate', '-s', '20M', 'image')
+      const derivation = ['--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000']
+      run(folder, 'cryptsetup', 'luksFormat', '-q', '--type', `luks${version}`, ...derivation, 'image', 'key')
+      return folder.file('image')
+    },
+    expected: unsupported('luks', `an encrypted disk (LUKS ${version})`),
+  }
+}
+
 /** A fixed vhd of qemu-img, changed at its end. */
 function fixedVhd(name: string, says: string, change: (bytes: Uint8Array) => Uint8Array): FormatCase {
   return {
@@ -66,26 +82,8 @@ export const FOREIGN_CASES: readonly FormatCase[] = [
   disk('qcow', 'qcow'),
   disk('vhd', 'vpc'),
   disk('vhd', 'vpc', ['-o', 'force_size=on']),
-  {
-    name: 'luks 1 of qemu-img',
-    needs: [QEMU_IMG],
-    make: (folder) => {
-      run(folder, 'qemu-img', 'create', '-q', '-f', 'luks', '--object', 'secret,id=s,data=secret', '-o', 'key-secret=s,iter-time=10', 'image', '1M')
-      return folder.file('image')
-    },
-    expected: unsupported('luks', 'an encrypted disk (LUKS 1)', 'luks'),
-  },
-  {
-    name: 'luks 2 of cryptsetup',
-    needs: [['cryptsetup', 'cryptsetup-bin']],
-    async make(folder) {
-      await Bun.write(folder.file('key'), 'secret')
-      run(folder, 'truncate', '-s', '20M', 'image')
-      run(folder, 'cryptsetup', 'luksFormat', '-q', '--type', 'luks2', '--pbkdf', 'pbkdf2', '--pbkdf-force-iterations', '1000', 'image', 'key')
-      return folder.file('image')
-    },
-    expected: unsupported('luks', 'an encrypted disk (LUKS 2)'),
-  },
+  luks(1),
+  luks(2),
   signature('luks of an unknown version', 'luks', 'LUKS\u00ba\u00be\0\u0009', 'cryptsetup open'),
   signature('the second header of luks 2', 'luks', 'SKUL\u00ba\u00be\0\u0002', 'LUKS 2'),
   fixedVhd('vhd fixed', 'a fixed disk of Hyper-V', (bytes) => bytes),

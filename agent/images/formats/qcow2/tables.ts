@@ -1,0 +1,216 @@
+// The two levels of tables that map the guest's disk to clusters of a qcow2 file (QEMU, docs/interop/qcow2, "Cluster mapping"). Every entry of every
+// table is checked. L2 tables are read in the order of the file, so that a file whose tables are in any other order costs no more.
+
+import { cutOff, viewOf } from '../format.ts'
+import type { ImageProbe } from '../format.ts'
+import { READ_BYTES_MAX } from '../probe.ts'
+import type { ClusterMap } from './cluster-map.ts'
+import type { Qcow2Header } from './header.ts'
+
+/** Offsets are bits 9 to 55 of an entry. */
+const OFFSET_HIGH_MASK = 0x00ff_ffff
+const OFFSET_LOW_MASK = 0xffff_fe00
+const RESERVED_HIGH_L1 = 0x7f00_0000
+const RESERVED_LOW_L1 = 0x1ff
+const RESERVED_HIGH_L2 = 0x3f00_0000
+const RESERVED_LOW_L2 = 0x1fe
+const COMPRESSED_HIGH = 0x4000_0000
+const TWO_TO_32 = 2 ** 32
+const SUBCLUSTERS = 32
+const SECTOR_BYTES = 512
+/** Tables whose clusters are put in order together: 8 MiB of bits. */
+const ORDERED_CLUSTERS = 64 * 1024 * 1024
+/** Least bytes that compressed data of a cluster has: deflate reaches 1:1032, and zstd spends 4 bytes on a block of 128 KiB. */
+const RATIO_MAX = { zlib: 1032, zstd: 6000 } as const
+
+/** Entries of an L1 table as numbers of clusters, 0 for no table. */
+export type L1Table = Uint32Array
+
+/** What the tables say about the disk. */
+export interface TableTotals {
+  /** Bytes of the guest's disk that the file has data for. */
+  allocatedBytes: number
+  compressedClusters: number
+}
+
+/** Reads the L1 table. Returns a refusal if one of its entries is impossible. */
+export async function readL1(probe: ImageProbe, header: Qcow2Header): Promise<L1Table | string> {
+  const { l1Offset, l1Size, clusterSize, virtualSize } = header
+  const entriesOfL2 = clusterSize / entryBytesOf(header)
+  const sizeNeeded = Math.ceil(virtualSize / (clusterSize * entriesOfL2))
+  const table = new Uint32Array(l1Size)
+  for (let start = 0; start < l1Size;) {
+    const view = viewOf(await probe.readAt(l1Offset + start * 8, Math.min(READ_BYTES_MAX, (l1Size - start) * 8)))
+    const count = Math.floor(view.byteLength / 8)
+    if (count === 0) return cutOff('L1 table')
+    for (let i = 0; i < count; i++) {
+      const [high, low] = [view.getUint32(i * 8), view.getUint32(i * 8 + 4)]
+      if (high === 0 && low === 0) continue
+      if ((high & RESERVED_HIGH_L1) !== 0 || (low & RESERVED_LOW_L1) !== 0) return 'an entry of its L1 table has reserved bits'
+      const offset = (high & OFFSET_HIGH_MASK) * TWO_TO_32 + ((low & OFFSET_LOW_MASK) >>> 0)
+      if (offset === 0) continue
+      if (offset % clusterSize !== 0) return 'an L2 table is not at the start of a cluster'
+      if (offset + clusterSize > probe.length) return 'an L2 table is beyond the end of the file'
+      if (start + i >= sizeNeeded) return 'its L1 table has entries beyond its virtual size'
+      table[start + i] = offset / clusterSize
+    }
+    start += count
+    await probe.spend()
+  }
+  return table
+}
+
+/** Walks all L2 tables once, and records the clusters of the window of the map. Returns a refusal if an entry is impossible or a cluster is used twice. */
+export async function walkL2(probe: ImageProbe, header: Qcow2Header, l1: L1Table, map: ClusterMap): Promise<TableTotals | string> {
+  const clusters = Math.ceil(probe.length / header.clusterSize)
+  const totals: TableTotals = { allocatedBytes: 0, compressedClusters: 0 }
+  const order = new Uint8Array(Math.ceil(Math.min(clusters, ORDERED_CLUSTERS) / 8))
+  const visit = header.isExtended ? visitExtended : visitStandard
+  for (let first = 0; first < clusters; first += ORDERED_CLUSTERS) {
+    if (!(await markTables({ probe, l1, order, first }))) return TWICE
+    for (let byte = 0; byte < order.byteLength; byte++) {
+      if ((byte & 0xffff) === 0) await probe.spend()
+      const bits = order[byte] ?? 0
+      for (let bit = 0; bits >>> bit !== 0; bit++) {
+        if (((bits >>> bit) & 1) === 0) continue
+        const table = first + byte * 8 + bit
+        if (!map.claim(table)) return TWICE
+        const fault = visit({ header, map, totals, fileLength: probe.length }, await readTable(probe, table * header.clusterSize, header.clusterSize))
+        if (fault !== undefined) return fault
+        await probe.spend()
+      }
+    }
+  }
+  const bytesMin = (totals.compressedClusters * header.clusterSize) / RATIO_MAX[header.compression]
+  if (bytesMin > probe.length) return 'it has more compressed clusters than its length allows'
+  return totals
+}
+
+const TWICE = 'a cluster is used twice'
+
+interface Marking {
+  readonly probe: ImageProbe
+  readonly l1: L1Table
+  readonly order: Uint8Array
+  /** First cluster of the ordered part of the file. */
+  readonly first: number
+}
+
+/** Sets the bits of all L2 tables in one part of the file. Returns false if two entries name the same table. */
+async function markTables({ probe, l1, order, first }: Marking): Promise<boolean> {
+  order.fill(0)
+  for (let i = 0; i < l1.length; i++) {
+    if ((i & 0xffff) === 0) await probe.spend()
+    const table = l1[i] ?? 0
+    const index = table - first
+    if (table === 0 || index < 0 || index >= order.byteLength * 8) continue
+    const bits = order[index >>> 3] ?? 0
+    if ((bits & (1 << (index & 7))) !== 0) return false
+    order[index >>> 3] = bits | (1 << (index & 7))
+  }
+  return true
+}
+
+async function readTable(probe: ImageProbe, offset: number, bytes: number): Promise<DataView> {
+  return viewOf(await probe.readAt(offset, bytes))
+}
+
+interface Visit {
+  readonly header: Qcow2Header
+  readonly map: ClusterMap
+  readonly totals: TableTotals
+  readonly fileLength: number
+}
+
+function entryBytesOf({ isExtended }: Qcow2Header): number {
+  return isExtended ? 16 : 8
+}
+
+/** Checks the entries of an L2 table of 8 bytes each. */
+function visitStandard(visit: Visit, table: DataView): string | undefined {
+  const { header, totals } = visit
+  const isZeroFlagKnown = header.version === 3
+  for (let at = 0; at < table.byteLength; at += 8) {
+    const high = table.getUint32(at)
+    const low = table.getUint32(at + 4)
+    if (high === 0 && low <= 1) {
+      if (low === 1 && !isZeroFlagKnown) return RESERVED
+      continue
+    }
+    if ((high & COMPRESSED_HIGH) !== 0) {
+      const fault = visitCompressed(visit, high, low)
+      if (fault !== undefined) return fault
+      totals.allocatedBytes += header.clusterSize
+      continue
+    }
+    const isZero = (low & 1) !== 0
+    if (isZero && !isZeroFlagKnown) return RESERVED
+    const fault = visitCluster(visit, high, low)
+    if (fault !== undefined) return fault
+    if (!isZero) totals.allocatedBytes += header.clusterSize
+  }
+  return undefined
+}
+
+const RESERVED = 'an entry of an L2 table has reserved bits'
+
+/** Checks the entries of an L2 table with subclusters: 16 bytes each, of which the last 8 say which subclusters are allocated, and which are zeros. */
+function visitExtended(visit: Visit, table: DataView): string | undefined {
+  const { header, totals } = visit
+  for (let at = 0; at < table.byteLength; at += 16) {
+    const high = table.getUint32(at)
+    const low = table.getUint32(at + 4)
+    const zeros = table.getUint32(at + 8)
+    const allocated = table.getUint32(at + 12)
+    if (high === 0 && low === 0) {
+      if (allocated !== 0) return 'a subcluster is allocated without a cluster'
+      continue
+    }
+    if ((high & COMPRESSED_HIGH) !== 0) {
+      if (zeros !== 0 || allocated !== 0) return 'a compressed cluster has subclusters'
+      const fault = visitCompressed(visit, high, low)
+      if (fault !== undefined) return fault
+      totals.allocatedBytes += header.clusterSize
+      continue
+    }
+    if ((zeros & allocated) !== 0) return 'a subcluster is both allocated and zero'
+    if ((low & 1) !== 0) return RESERVED
+    const fault = visitCluster(visit, high, low)
+    if (fault !== undefined) return fault
+    totals.allocatedBytes += countBits(allocated) * (header.clusterSize / SUBCLUSTERS)
+  }
+  return undefined
+}
+
+function visitCluster({ header, map, fileLength }: Visit, high: number, low: number): string | undefined {
+  if ((high & RESERVED_HIGH_L2) !== 0 || (low & RESERVED_LOW_L2) !== 0) return RESERVED
+  const offset = (high & OFFSET_HIGH_MASK) * TWO_TO_32 + ((low & OFFSET_LOW_MASK) >>> 0)
+  if (offset === 0) return 'an entry of an L2 table names the header as data'
+  if (offset % header.clusterSize !== 0) return 'a data cluster is not at the start of a cluster'
+  // The last cluster of a file may be incomplete: what is missing reads as zeros.
+  if (offset >= fileLength) return 'a data cluster is beyond the end of the file'
+  return map.claim(offset / header.clusterSize) ? undefined : TWICE
+}
+
+/** Checks compressed data: an offset of any byte, and the number of further sectors that it reaches into. */
+function visitCompressed({ header, map, totals, fileLength }: Visit, high: number, low: number): string | undefined {
+  if (high >>> 31 !== 0) return 'a compressed cluster is marked as not shared'
+  // The offset has 62 - (cluster_bits - 8) bits, and the sectors have the bits above it up to bit 61.
+  const highOffsetBits = 62 - (header.clusterBits - 8) - 32
+  const offset = (high & (2 ** highOffsetBits - 1)) * TWO_TO_32 + low
+  const sectors = (high & ~COMPRESSED_HIGH) >>> highOffsetBits
+  if (offset < header.clusterSize) return 'compressed data overlaps the header'
+  const end = (Math.floor(offset / SECTOR_BYTES) + 1 + sectors) * SECTOR_BYTES
+  // The file may end with its last compressed byte.
+  if (offset >= fileLength || end - SECTOR_BYTES >= fileLength) return 'compressed data is beyond the end of the file'
+  totals.compressedClusters++
+  const last = Math.floor((end - 1) / header.clusterSize)
+  for (let cluster = Math.floor(offset / header.clusterSize); cluster <= last; cluster++) if (!map.share(cluster)) return TWICE
+  return undefined
+}
+
+function countBits(word: number): number {
+  let count = 0
+  for (let rest = word; rest !== 0; rest &= rest - 1) count++
+  return count
+}

@@ -1,0 +1,132 @@
+// The frame of the inspection: what happens when bytes cannot be read, when a check throws, and when it is aborted; and its bounds.
+
+import { describe, expect, test } from 'bun:test'
+import { inspectImage, VIRTUAL_SIZE_MAX } from '../../../../agent/images/formats/inspection.ts'
+import { createProbe, ProbeReadFailed } from '../../../../agent/images/formats/probe.ts'
+import type { ImageBytes } from '../../../../agent/images/formats/probe.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
+import { buildQcow2 } from '../../../support/images/qcow2-image.ts'
+import { memoryImage } from '../../../support/images/inspected.ts'
+
+const KIB = 1024
+
+/** Counts the reads of an image, and the bytes that they ask for. */
+function counted(image: ImageBytes): ImageBytes & { readonly reads: { offset: number; length: number }[] } {
+  const reads: { offset: number; length: number }[] = []
+  return {
+    reads,
+    length: image.length,
+    readAt(offset, length) {
+      reads.push({ offset, length })
+      return image.readAt(offset, length)
+    },
+  }
+}
+
+describe('an inspection', () => {
+  test('throws the error of a read and says nothing about the image', async () => {
+    const failing: ImageBytes = { length: 65_536, readAt: () => Promise.reject(new Error('EIO')) }
+    await expect(inspectImage(failing, null, { clock: systemClock })).rejects.toThrow('EIO')
+  })
+
+  test('throws the reason of an abort', async () => {
+    const signal = AbortSignal.abort(new Error('the agent stops'))
+    await expect(inspectImage(memoryImage(buildQcow2().bytes), null, { clock: systemClock, signal })).rejects.toThrow('the agent stops')
+  })
+
+  test('ends in the middle of a walk when it is aborted', async () => {
+    const stopped = new AbortController()
+    const { bytes, l2 } = buildQcow2()
+    const image: ImageBytes = {
+      length: bytes.byteLength,
+      async readAt(offset, length) {
+        if (offset === l2) stopped.abort(new Error('the agent stops'))
+        return bytes.slice(offset, offset + length)
+      },
+    }
+    await expect(inspectImage(image, null, { clock: systemClock, signal: stopped.signal })).rejects.toThrow('the agent stops')
+  })
+
+  test('refuses an image if a check fails in a way that nobody expects', async () => {
+    // An image that becomes shorter while it is read breaks the promise of readAt.
+    const lying: ImageBytes = { length: 1024 * KIB, readAt: async () => undefined as unknown as Uint8Array }
+    expect(await inspectImage(lying, 'raw', { clock: systemClock })).toMatchObject({
+      kind: 'refused',
+      refusal: 'unsafe-image',
+      format: null,
+      reason: expect.stringMatching(/^Unsafe image: the check for qcow2 failed \(.+\)\. Flatten the image/),
+      details: { detected: 'unknown', refusal: 'unsafe-image' },
+    })
+  })
+
+  test('refuses a raw image that is longer than any disk', async () => {
+    const image: ImageBytes = { length: VIRTUAL_SIZE_MAX + 512, readAt: async (_offset, length) => new Uint8Array(length) }
+    expect(await inspectImage(image, null, { clock: systemClock })).toMatchObject({ kind: 'refused', refusal: 'unsafe-image', format: 'raw' })
+    expect(await inspectImage({ ...image, length: VIRTUAL_SIZE_MAX }, null, { clock: systemClock })).toMatchObject({ kind: 'accepted', format: 'raw' })
+  })
+
+  test('reads less than 1 MiB of a raw image, however long it is', async () => {
+    const image = counted({ length: 16 * KIB ** 4, readAt: async (_offset, length) => new Uint8Array(length) })
+    expect(await inspectImage(image, null, { clock: systemClock })).toMatchObject({ kind: 'accepted', format: 'raw' })
+    expect(image.reads.reduce((all, { length }) => all + length, 0)).toBeLessThan(KIB ** 2)
+  })
+
+  test('reads the tables of a qcow2 once, and none of its data', async () => {
+    const { bytes, data } = buildQcow2({ dataClusters: 500, virtualSize: 2 ** 29 })
+    const image = counted(memoryImage(bytes))
+    expect(await inspectImage(image, null, { clock: systemClock })).toMatchObject({ kind: 'accepted', format: 'qcow2' })
+    // The other detectors look at the end of the file.
+    const inside = image.reads.filter(({ offset }) => offset >= data && offset < bytes.byteLength - 64 * KIB)
+    expect(inside).toEqual([])
+    expect(image.reads.map(({ offset }) => offset)).toEqual([...new Set(image.reads.map(({ offset }) => offset))])
+  })
+})
+
+describe('a probe', () => {
+  const bytes = Uint8Array.from({ length: 200 * KIB }, (_, i) => (i * 7 + (i >> 8)) & 0xff)
+
+  test.each([
+    [0, 100],
+    [65_530, 10],
+    [65_536, 65_536],
+    [60_000, 65_536],
+    [100, 150 * KIB],
+    [200 * KIB - 10, 100],
+    [200 * KIB, 10],
+    [300 * KIB, 10],
+    [5, 0],
+  ])('reads the bytes at %i, %i', async (offset, length) => {
+    const probe = createProbe(memoryImage(bytes), { clock: systemClock })
+    expect(Buffer.compare(await probe.readAt(offset, length), bytes.subarray(offset, offset + length))).toBe(0)
+  })
+
+  test('reads a block once while it is kept, and keeps at most 64', async () => {
+    const image = counted({ length: 100 * 64 * KIB, readAt: async (_offset, length) => new Uint8Array(length) })
+    const probe = createProbe(image, { clock: systemClock })
+    for (let block = 0; block < 64; block++) await probe.readAt(block * 64 * KIB, 8)
+    await probe.readAt(8, 8)
+    expect(image.reads.length).toBe(64)
+    await probe.readAt(64 * 64 * KIB, 8)
+    // The block that was not used for the longest time is gone; the first was used again.
+    await probe.readAt(16, 8)
+    expect(image.reads.length).toBe(65)
+    await probe.readAt(64 * KIB, 8)
+    expect(image.reads.length).toBe(66)
+  })
+
+  test.each([
+    [0, 2 * KIB ** 2 + 1],
+    [-1, 10],
+    [0.5, 10],
+    [0, Number.NaN],
+    [Number.MAX_SAFE_INTEGER + 1, 1],
+  ])('refuses to read at %d, %d', async (offset, length) => {
+    const probe = createProbe(memoryImage(bytes), { clock: systemClock })
+    await expect(probe.readAt(offset, length)).rejects.toThrow(/^(?:no bytes at|a read of)/)
+  })
+
+  test('reports a failed read as such', async () => {
+    const probe = createProbe({ length: 10, readAt: () => Promise.reject(new Error('EIO')) }, { clock: systemClock })
+    await expect(probe.readAt(0, 4)).rejects.toBeInstanceOf(ProbeReadFailed)
+  })
+})
