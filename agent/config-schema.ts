@@ -5,6 +5,7 @@ import { Cron } from 'croner'
 import { z } from 'zod'
 import { nameSchema } from '../protocol/image.ts'
 import { parseDuration, parseSize } from '../protocol/units.ts'
+import { decimalSchema } from '../protocol/usage.ts'
 import type { KeyKind, KnownKeys } from './config-source.ts'
 import { isPeer } from './sync/peer-network.ts'
 
@@ -62,6 +63,7 @@ export const configSchema = z.object({
     retention: duration.default(3 * 86_400_000),
     'max-per-owner': z.int().min(0).default(0),
     'max-bytes-per-owner': size.default(0),
+    'price-per-gb-month': z.union([z.literal(''), decimalSchema], 'must be a decimal number such as "0.05", or empty').default(''),
     enabled: z.boolean().default(true),
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
@@ -81,7 +83,15 @@ export const KNOWN_KEYS = {
   store: { name: 'text', description: 'text', mount: 'text', zone: 'text', scope: 'text', reserved: 'text', state: 'text' },
   network: { listen: 'text', data: 'text', sync: 'text', 'plain-http': 'flag' },
   transfer: { 'upload-concurrency': 'number', 'download-concurrency': 'number' },
-  images: { 'retrieve-existing': 'flag', deletion: 'text', retention: 'text', 'max-per-owner': 'number', 'max-bytes-per-owner': 'text', enabled: 'flag' },
+  images: {
+    'retrieve-existing': 'flag',
+    deletion: 'text',
+    retention: 'text',
+    'max-per-owner': 'number',
+    'max-bytes-per-owner': 'text',
+    'price-per-gb-month': 'text',
+    enabled: 'flag',
+  },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
   sync: { peers: 'list' },
   imports: { roots: 'list', allow: 'list' },

@@ -36,6 +36,8 @@ export interface Config {
     readonly retentionMs: number
     readonly maxPerOwner: number
     readonly maxBytesPerOwner: number
+    /** A decimal number without a currency; empty for no price. */
+    readonly pricePerGbMonth: string
     readonly enabled: boolean
   }
   /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
@@ -115,6 +117,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
       retentionMs: images.retention,
       maxPerOwner: images['max-per-owner'],
       maxBytesPerOwner: images['max-bytes-per-owner'],
+      pricePerGbMonth: images['price-per-gb-month'],
       enabled: images.enabled,
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },

@@ -30,6 +30,8 @@ import { missingSlicesSchema } from './sync.ts'
 import type { SyncRequest } from './sync.ts'
 import { taskSchema } from './task.ts'
 import type { Task } from './task.ts'
+import { usageSchema } from './usage.ts'
+import type { Usage, UsageQuery } from './usage.ts'
 import { createUploadClient } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
@@ -132,6 +134,8 @@ export interface AgentClient {
     fetch(digests: readonly string[], options?: CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
   }
   readonly uploads: UploadClient
+  /** Returns the sums of a range and one page of its rows. */
+  usage(query?: Loose<Pick<UsageQuery, 'from' | 'to' | 'owner'>> & PageOptions): Promise<Usage>
   sync(request: SyncRequest, options?: CallOptions): Promise<Task>
 }
 
@@ -182,6 +186,7 @@ export function createAgentClient(peer: Peer): AgentClient {
     links: { create: (link, options) => post(linkSchema, ['links'], options, link) },
     slices: sliceCalls(calls),
     uploads: createUploadClient(call),
+    usage: (query) => get(usageSchema, ['usage'], query),
     sync: (request, options) => post(taskSchema, ['sync'], options, request),
   }
 }

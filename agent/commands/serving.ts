@@ -22,6 +22,7 @@ import type { StoreRoutesDeps } from '../http/routes/store.ts'
 import { syncRoutes } from '../http/routes/sync.ts'
 import { taskRoutes } from '../http/routes/tasks.ts'
 import { uploadRoutes } from '../http/routes/uploads.ts'
+import { usageRoutes } from '../http/routes/usage.ts'
 import { createTransferGate } from '../http/transfer-gate.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
@@ -70,7 +71,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
 /** Returns all routes of an agent. `stopping` ends streams of events. */
 function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, schedules, health, metrics }: Background, stopping: AbortSignal): Route[] {
   const { config, clock, store } = foundation
-  const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, visibility } = parts
+  const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
   const mountFault = createMountFault(health)
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
   const routes: Route[] = [
@@ -88,6 +89,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
       cleanup: maintenance.cleanup,
     }),
     ...imageRoutes({ images: catalogue, mountFault, cancelUpload: (imageId, actor) => cancelUpload({ uploads, tasks }, imageId, actor) }),
+    ...usageRoutes({ clock, reports: usage }),
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock }), downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),

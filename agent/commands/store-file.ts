@@ -22,7 +22,7 @@ export const STATE_COPY = 'store.json'
 const STORE_FILE_BYTES_MAX = 64 * 1024
 
 /** Folders of a store beside its file. */
-export const STORE_FOLDERS = ['packs', 'images', 'uploads', 'inbox', 'exports', 'quarantine'] as const
+export const STORE_FOLDERS = ['packs', 'images', 'uploads', 'inbox', 'exports', 'quarantine', 'usage'] as const
 
 const storeFileSchema = z.object({
   format: z.int().min(1),

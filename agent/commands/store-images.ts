@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { isReadable, isServed } from '../access/readable.ts'
 import type { Disk } from '../contract/disk.ts'
+import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createCatalogue } from '../images/catalogue.ts'
 import type { Catalogue } from '../images/catalogue.ts'
@@ -22,10 +23,11 @@ export interface StoreImagesDeps {
   /** Inspection reads from it too, but none of that leaves the agent, so it is the store whose traffic is not counted. */
   readonly slices: OpenSliceStore
   readonly late: LateParts
+  readonly ledger: UsageLedger
 }
 
 /** Loads the catalogue. */
-export function openStoreImages({ foundation, emit, disk, slices, late }: StoreImagesDeps): Promise<Catalogue> {
+export function openStoreImages({ foundation, emit, disk, slices, late, ledger }: StoreImagesDeps): Promise<Catalogue> {
   const { config, clock, log, crashPoint } = foundation
   return createCatalogue({
     disk,
@@ -35,6 +37,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late }: StoreI
     slices,
     emit,
     crashPoint,
+    ledger,
     retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
     imagesPerOwnerMax: config.images.maxPerOwner,
     bytesPerOwnerMax: config.images.maxBytesPerOwner,

@@ -15,6 +15,9 @@ import { openBallast } from '../system/ballast.ts'
 import { resolveName } from '../system/network.ts'
 import { createSpace } from '../system/space.ts'
 import { TaskQueue } from '../tasks/tasks.ts'
+import { createLedger } from '../usage/ledger.ts'
+import { createUsageReports } from '../usage/report.ts'
+import type { UsageReports } from '../usage/report.ts'
 import { openUploads } from '../uploads/uploads.ts'
 import type { Uploads } from '../uploads/uploads.ts'
 import type { Visibility } from '../visibility/visibility.ts'
@@ -39,6 +42,7 @@ export interface StoreParts extends AsyncDisposable {
   readonly space: Space
   readonly slices: OpenSliceStore
   readonly catalogue: Catalogue
+  readonly usage: UsageReports
   readonly visibility: Visibility
   readonly uploads: Uploads
   readonly sync: Sync
@@ -64,7 +68,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const ballast = stack.use(await openBallast({ disk, clock, log: log.child({ part: 'ballast' }), mount }))
   const plainSlices = stack.use(await openStoreSlices({ foundation, emit, makeRoom: ballast.makeRoom, late }, options))
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
-  const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late })))
+  const ledger = createLedger({ disk: ballast.disk, clock, crashPoint: foundation.crashPoint, folder: join(mount, 'usage') })
+  const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger })))
   const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
   const policy = createImagePolicy(records.settings)
   const content = { foundation, records, slices, catalogue, visibility, space, policy, late }
@@ -78,6 +83,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const sync = late.set('sync', await openStoreSync(content, tasks))
   const { kept, events, settings, access } = records
 
+  const usage = createUsageReports({ clock, ledger, snapshot: () => catalogue.usage(), pricePerGbMonth: config.images.pricePerGbMonth })
+
   const owned = stack.move()
   return {
     kept,
@@ -89,6 +96,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     space,
     slices,
     catalogue,
+    usage,
     visibility,
     uploads,
     sync,

@@ -7,6 +7,7 @@ import type { Disk } from '../contract/disk.ts'
 import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createDamage } from './damage.ts'
 import type { Damage } from './damage.ts'
@@ -34,6 +35,8 @@ export interface CatalogueDeps {
   readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
+  /** Receives the usage of images that are removed. */
+  readonly ledger: UsageLedger
   readonly retention: RetentionPolicy
   /** Maximum number of images per owner. Default: no limit. */
   readonly imagesPerOwnerMax?: number
@@ -61,10 +64,10 @@ export interface CatalogueParts {
 
 /** Creates the parts without reading from disk. */
 export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
-  const { disk, clock, log, emit, crashPoint, slices, retention } = deps
+  const { disk, clock, log, emit, crashPoint, slices, retention, ledger } = deps
   const folder = join(deps.mount, 'images')
   const table = createImageTable(deps.changed)
-  const keeper = createImageKeeper({ disk, folder, table, inProgress: deps.inProgress })
+  const keeper = createImageKeeper({ disk, folder, table, nowMs: () => clock.nowMs(), ledger, inProgress: deps.inProgress })
   const manifests = createManifestFiles({
     disk,
     folder,
@@ -87,6 +90,6 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
   const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs })
   const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, ownerLimit, settling })
-  const lifeCycle = createLifeCycle({ disk, clock, log, emit, crashPoint, retention, keeper, manifests, damage, settling, ownerLimit })
+  const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, damage, settling, ownerLimit })
   return { keeper, manifests, damage, ownerLimit, settling, publication, lifeCycle }
 }

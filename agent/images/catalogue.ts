@@ -8,6 +8,7 @@ import { ManifestInvalid } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { ImageAdmission, ImageContents, ImagePublisher, ImageVerification } from '../contract/images.ts'
 import type { SliceRoots } from '../contract/slices.ts'
+import type { UsageSnapshot } from '../contract/usage.ts'
 import { createCatalogueParts } from './catalogue-parts.ts'
 import type { CatalogueDeps, CatalogueParts } from './catalogue-parts.ts'
 import type { Damage } from './damage.ts'
@@ -20,6 +21,7 @@ import type { LoadDeps } from './load.ts'
 import { createReaderPins, createImageRoots } from './roots.ts'
 import type { ReaderPins } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
+import { createUsageSnapshot } from './usage/periods.ts'
 import { createWorkQueue } from './work-queue.ts'
 
 /** Interval at which images with unreadable files are read again, in milliseconds. */
@@ -45,6 +47,8 @@ export interface Catalogue
   open(id: string): Promise<OpenContent>
   /** Iterates over all images in any status, unordered. */
   each(): Iterable<Image>
+  /** Returns the periods in which the existing images were available. */
+  usage(): UsageSnapshot
   /** Returns a counter that increases with every change of any image. A result derived from `each` is valid until the counter changes. */
   version(): number
   /**
@@ -94,6 +98,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       for (const { image } of table.each()) yield image
     },
     version: () => table.version(),
+    usage: () => createUsageSnapshot(table.each()),
     manifestWindows: (image) => windowsOf(parts, image),
     roots: createImageRoots({ keeper, manifests, damage, readerPins }),
     sliceDamaged: createDamagedSlices({ log, table, manifests, damage, queue: searches, pause }),

@@ -8,6 +8,7 @@ import { parseDigest, sha256 } from '../../protocol/digest.ts'
 import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } from '../../protocol/image.ts'
 import type { Image } from '../../protocol/image.ts'
 import { formatTime } from '../../protocol/time.ts'
+import { usageStateSchema } from './usage/usage-state.ts'
 
 /** Maximum length of an image.json in bytes. The limits on names, bindings and grants keep every image below it. */
 export const IMAGE_FILE_BYTES_MAX = 2 * 1024 * 1024
@@ -31,6 +32,8 @@ const lifeSchema = z.object({
   damagedAtMs: z.number().default(0),
   /** Whether the digest was reported by another store and not computed by this one yet. */
   digestClaimed: z.boolean().default(false),
+  /** Periods in which the image was available. Null in a file of an agent that kept none; they then follow from availableAt and deletedAt. */
+  usage: usageStateSchema.nullable().default(null),
 })
 
 export type ImageLife = z.infer<typeof lifeSchema>

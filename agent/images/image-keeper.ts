@@ -8,10 +8,13 @@ import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImagesInProgress } from '../contract/images.ts'
 import { diskProblem } from './disk-problem.ts'
+import type { UsageLedger } from '../contract/usage.ts'
 import { encodeImageFile, IMAGE_FILE_BYTES_MAX } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import { stillUploaded } from './image-states.ts'
 import type { ImageTable } from './image-table.ts'
+import { endedPeriodsOf, usageAfter } from './usage/periods.ts'
+import { ENDED_PERIODS_MAX } from './usage/usage-state.ts'
 
 export interface ImageKeeper {
   readonly table: ImageTable
@@ -20,7 +23,9 @@ export interface ImageKeeper {
   readonly unfinished: Set<string>
   /** Returns the image. Throws `not-found`, or `wrong-status` for an image that is still uploaded. */
   need(id: string): StoredImage
-  /** Writes image.json, durable when it resolves, then updates the table. The caller holds the lock of the image. */
+  /** Returns the next state of an image with its usage up to now. */
+  accounted(next: StoredImage): StoredImage
+  /** Writes image.json with the usage of the image, durable when it resolves, then updates the table. The caller holds the lock of the image. */
   save(stored: StoredImage): Promise<StoredImage>
   /** Returns an image whose image.json is durable: writes the file again if its last write failed. The caller holds the lock of the image. */
   confirm(stored: StoredImage): Promise<StoredImage>
@@ -32,14 +37,17 @@ export interface ImageKeeper {
 
 export interface ImageKeeperDeps {
   readonly disk: Disk
+  /** Folder of all images. */
   readonly folder: string
   readonly table: ImageTable
+  readonly nowMs: () => number
+  readonly ledger: UsageLedger
   /** The images that unfinished uploads will become. Default: none. */
   readonly inProgress?: (() => ImagesInProgress | undefined) | undefined
 }
 
 export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
-  const { disk, table } = deps
+  const { disk, table, ledger } = deps
   const unfinished = new Set<string>()
   /** Ids of images whose last write failed, so that their image.json may be lost in a power cut. */
   const unconfirmed = new Set<string>()
@@ -55,7 +63,9 @@ export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
       if (upload) throw stillUploaded(upload)
       throw problem('not-found', `There is no image ${id}.`)
     },
-    async save(stored) {
+    accounted: (next) => ({ image: next.image, life: { ...next.life, usage: usageAfter(next, table.get(next.image.id), deps.nowMs()) } }),
+    async save(next) {
+      const stored = await withBoundedUsage(ledger, keeper.accounted(next))
       const bytes = await encodeImageFile(stored)
       if (bytes.byteLength > IMAGE_FILE_BYTES_MAX)
         throw problem('payload-too-large', `The metadata of image ${stored.image.id} exceeds ${IMAGE_FILE_BYTES_MAX} bytes.`)
@@ -99,4 +109,17 @@ async function hasBytes(disk: Disk, path: string, bytes: Uint8Array): Promise<bo
   } catch {
     return false
   }
+}
+
+/** Moves the ended periods of an image to the ledger if there are too many for its image.json. */
+async function withBoundedUsage(ledger: UsageLedger, stored: StoredImage): Promise<StoredImage> {
+  const { usage } = stored.life
+  if (!usage || usage.ended.length <= ENDED_PERIODS_MAX) return stored
+  try {
+    // If image.json cannot be written afterwards, the next change moves the same periods again.
+    await ledger.append(endedPeriodsOf(stored), { mayRepeat: true })
+  } catch (error) {
+    throw diskProblem('The usage of the image could not be saved', error)
+  }
+  return { image: stored.image, life: { ...stored.life, usage: { ...usage, ended: [] } } }
 }

@@ -1,6 +1,7 @@
 // Removal of an image: moves it to the recycle bin, or purges it permanently.
 //
-// Purge: set status `deleting` in image.json → remove the manifest durably → remove the folder. After the second step, gc may remove the slices.
+// Purge: set status `deleting` in image.json → remove the manifest durably → append the usage of the image to the ledger → remove the folder. After the
+// second step, gc may remove the slices.
 // The next start resumes a purge that a crash interrupted.
 
 import { errorText } from '../../protocol/errors.ts'
@@ -10,6 +11,7 @@ import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import { isDiskFull } from '../contract/failures.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { diskProblem } from './disk-problem.ts'
 import type { StoredImage } from './image-file.ts'
@@ -18,6 +20,7 @@ import { binned, changed, livesWith, refuseDeletion, refuseUnreadable, removing 
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
+import { endedPeriodsOf } from './usage/periods.ts'
 
 /** What deleting an image does: removes it immediately, keeps it in the recycle bin for `retentionMs`, or keeps it there forever. */
 export interface RetentionPolicy {
@@ -58,6 +61,7 @@ export interface RemovalDeps {
   readonly retention: RetentionPolicy
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  readonly ledger: UsageLedger
 }
 
 /** Creates the removal of images of a catalogue. */
@@ -132,20 +136,24 @@ async function binLocked({ clock, emit, crashPoint, retention, keeper }: Removal
 }
 
 /** Removes an image permanently. The caller holds the lock of the image. */
-async function purgeLocked({ disk, emit, crashPoint, keeper, manifests }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
+async function purgeLocked({ disk, emit, crashPoint, keeper, manifests, ledger }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
   const { id, name } = stored.image
   const marked = removing(stored)
+  // An earlier removal may have failed after its record was written.
+  const mayRepeat = stored.image.status === 'deleting' || stored.life.damage === 'manifest'
   try {
     await keeper.save(marked)
   } catch (error) {
     // Deleting must work on a full disk: gc can free the slices as soon as the manifest is removed.
     if (!(error instanceof ProblemError) || !isDiskFull(error.cause)) throw error
-    keeper.table.put(marked)
+    keeper.table.put(keeper.accounted(marked))
   }
   crashPoint('images:purge-marked')
   try {
     await manifests.remove(id)
     crashPoint('images:purge-manifest-removed')
+    // After the manifest, so that a full disk has room for the record.
+    await ledger.append(endedPeriodsOf(keeper.need(id)), { mayRepeat })
     await disk.removeTree(keeper.folder(id))
   } catch (error) {
     throw diskProblem('The image could not be removed', error)

@@ -32,6 +32,7 @@ import { taskCancel } from './task/cancel.ts'
 import { taskList } from './task/list.ts'
 import { taskRetry } from './task/retry.ts'
 import { taskShow } from './task/show.ts'
+import { usageList } from './usage/list.ts'
 import { zoneEdit } from './zone/edit.ts'
 import { zoneList } from './zone/list.ts'
 
@@ -67,6 +68,7 @@ export const COMMANDS: readonly Command[] = [
   scheduleEdit,
   schedulePause,
   scheduleResume,
+  usageList,
   zoneList,
   zoneEdit,
   auditList,

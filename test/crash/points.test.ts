@@ -115,7 +115,15 @@ const fillPack: Scenario = {
   },
 }
 const remove: Scenario = { run: ({ ledger, going }) => ledger.delete(going) }
-const purge: Scenario = { ...remove, config: IMMEDIATE }
+const purge: Scenario = {
+  ...remove,
+  config: IMMEDIATE,
+  async after({ agent, going }) {
+    const { items, damagedRecords } = await agent.client.usage()
+    expect(items.filter(({ imageId }) => imageId === going.id)).toHaveLength(1)
+    expect(damagedRecords).toBe(0)
+  },
+}
 const collect: Scenario = {
   config: IMMEDIATE,
   async run({ ledger, going, agent }) {
@@ -161,6 +169,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'images:purge-marked': purge,
   'images:purge-manifest-removed': purge,
   'images:purge-removed': purge,
+  'usage:recorded': purge,
   'gc:marked': collect,
   'gc:swept': collect,
   'gc:moved': collect,

@@ -52,6 +52,7 @@ test.each([
   'images:deleted',
   'images:purge-marked',
   'images:purge-manifest-removed',
+  'usage:recorded',
   'images:purge-removed',
 ])('nothing acknowledged is lost in a crash at %s', async (planned) => {
   let crashes = 0

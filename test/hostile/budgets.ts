@@ -64,6 +64,7 @@ export const BUDGETS = {
   ),
   'event stream': budget(['GET /v1/events'], { memoryBytes: 2 * MIB }),
   content: budget(['GET /v1/images/{id}/content', 'HEAD /v1/images/{id}/content']),
+  usage: budget(['GET /v1/usage']),
   'unique size': budget(['POST /v1/unique-size'], { memoryBytes: 96 * MIB }),
   file: budget(['GET /v1/files/content', 'HEAD /v1/files/content'], { memoryBytes: 32 * MIB }),
   manifest: budget(['GET /v1/images/{id}/manifest']),

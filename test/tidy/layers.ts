@@ -26,6 +26,8 @@ const CAPABILITIES = [
   'server',
   'visibility',
   'web',
+  'usage',
+  'reconcile',
 ]
 const EDGES = ['http', 'schedule']
 
@@ -35,7 +37,7 @@ const EDGES = ['http', 'schedule']
  */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
-  'agent/images': [['manifests', 'formats', 'digest', 'lists']],
+  'agent/images': [['manifests', 'formats', 'digest', 'lists', 'usage']],
   'agent/uploads': [['record'], ['limits'], ['body']],
 }
 

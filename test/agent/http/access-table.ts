@@ -32,6 +32,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/unique-size': { POST: VIEWERS },
   '/v1/uploads': { GET: VIEWERS, HEAD: VIEWERS, POST: [...UPLOADERS, 'fresh upload link'] },
+  '/v1/usage': { GET: OPERATORS, HEAD: OPERATORS },
   '/v1/uploads/:id': {
     GET: [...UPLOADERS, 'used upload link'],
     HEAD: [...UPLOADERS, 'used upload link'],

@@ -22,7 +22,7 @@ const FOLDER_SYNC = 6
 
 /** Opens a keeper with one image named `before`. */
 async function open(folder: TemporaryFolder, disk: Disk) {
-  const keeper = createImageKeeper({ disk, folder: folder.file('images'), table: createImageTable() })
+  const keeper = createImageKeeper({ disk, folder: folder.file('images'), table: createImageTable(), nowMs: () => 0, ledger: { append: async () => {} } })
   await disk.makeFolder(keeper.folder(ID))
   await keeper.save(fresh({ id: ID, draft: { name: 'before', description: '' }, source: SOURCE }, 100, null, 0))
   return keeper

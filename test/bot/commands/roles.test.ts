@@ -40,6 +40,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'schedule edit': ['admin', 'write'],
   'schedule pause': ['admin', 'write'],
   'schedule resume': ['admin', 'write'],
+  'usage list': ['operator', 'read'],
   'zone list': ['viewer', 'read'],
   'zone edit': ['admin', 'write'],
   'audit list': ['operator', 'read'],

@@ -1,5 +1,6 @@
 // Opens a slice store with a catalogue in a folder, for tests of images, content and sync.
 
+import { join } from 'node:path'
 import { isReadable, isServed } from '../../../agent/access/readable.ts'
 import { createCatalogue } from '../../../agent/images/catalogue.ts'
 import type { Catalogue } from '../../../agent/images/catalogue.ts'
@@ -9,6 +10,8 @@ import { openSliceStore } from '../../../agent/slices/store.ts'
 import type { OpenSliceStore } from '../../../agent/slices/store.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
+import { createLedger } from '../../../agent/usage/ledger.ts'
+import type { UsageLedger, UsageRecords } from '../../../agent/contract/usage.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import type { Clock, CrashPoint } from '../../../agent/contract/runtime.ts'
 import type { SliceRoots } from '../../../agent/contract/slices.ts'
@@ -24,6 +27,7 @@ import type { TemporaryFolder } from '../machine/temporary-folder.ts'
 export interface ImageStore extends AsyncDisposable {
   readonly slices: OpenSliceStore
   readonly catalogue: Catalogue
+  readonly ledger: UsageLedger & UsageRecords
   readonly visibility: Visibility
   readonly events: NewEvent[]
   readonly log: MemoryLog
@@ -76,7 +80,9 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   const retention = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
   let visibility: Visibility | undefined
   const changed = () => visibility?.wake()
+  const ledger = createLedger({ disk, clock: systemClock, crashPoint, folder: join(mount, 'usage') })
   const catalogue = await createCatalogue({
+    ledger,
     disk,
     clock,
     log,
@@ -117,6 +123,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
   return {
     slices,
     catalogue,
+    ledger,
     visibility,
     events,
     log,
