@@ -144,14 +144,13 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
   }
 }
 
-function changeEvent(change: 'created' | 'rotated' | 'deleted', { id, role, name, subject }: KeptToken, actor: Actor): NewEvent {
-  const user = subject === null ? '' : ` of ${JSON.stringify(subject)}`
+function changeEvent(change: 'created' | 'rotated' | 'deleted', { id, role, name }: KeptToken, actor: Actor): NewEvent {
   return {
     type: `token.${change}`,
     severity: 'info',
     subject: id,
     actor: actor.name,
-    message: `${actor.name} ${change} the ${role} token ${JSON.stringify(name)}${user}.`,
+    message: `${actor.name} ${change} the ${role} token ${JSON.stringify(name)}.`,
   }
 }
 

@@ -9,6 +9,7 @@ import { errorCode, hasCode } from '../../protocol/errors.ts'
 import type { FileEntry } from '../../protocol/file.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
+import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { BrowsedFile, FileBrowser } from '../contract/browse.ts'
 import { parseRelativePath } from './relative-path.ts'
@@ -21,15 +22,17 @@ const PIECE_BYTES = 256 * 1024
 /** Creates the browser of a mount path. */
 export function createFileBrowser({ mount }: { readonly mount: string }): FileBrowser {
   return {
-    async list(path, { limit, cursor, withheld = [] }): Promise<Page<FileEntry>> {
+    async list(path, { limit, cursor, withheld = [], isSeen = () => true }): Promise<Page<FileEntry>> {
       const { real, root } = await resolveInside(mount, path)
-      const [top = ''] = relative(root, real).split(sep)
-      if (withheld.includes(top)) throw problem('forbidden', `Only operators may list the folder ${top}: it contains the ids of work in progress.`)
+      const parts = relative(root, real).split(sep).filter(Boolean)
+      const [top = ''] = parts
+      if (withheld.includes(top)) throw problem('forbidden', `Only operators may list the folder ${top}.`)
+      if (parts.some((_part, i) => !isSeen(parts.slice(0, i + 1)))) throw noSuchFile(path)
       await using folder = await openBelow(root, real, constants.O_DIRECTORY, path)
       const names = await readdir(descriptorPath(folder))
       if (names.length > ENTRIES_MAX)
         throw problem('limit-reached', `The folder has more than ${ENTRIES_MAX} entries.`, { action: 'List it on the node itself.' })
-      const rest = names.filter((name) => cursor === undefined || name > cursor).toSorted((a, b) => (a < b ? -1 : 1))
+      const rest = names.filter((name) => (cursor === undefined || name > cursor) && isSeen([...parts, name])).toSorted((a, b) => (a < b ? -1 : 1))
       const page = rest.slice(0, limit)
       const items = await Promise.all(page.map((name) => describe(root, join(descriptorPath(folder), name), name)))
       const last = page.at(-1)
@@ -162,7 +165,7 @@ function refusalOf(error: unknown, path: string): unknown {
   switch (errorCode(error) ?? '') {
     case 'ENOENT':
     case 'ENAMETOOLONG':
-      return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List its parent folder.' })
+      return noSuchFile(path)
     case 'ENOTDIR':
       return problem('not-found', `${quote(path)} is not a folder.`, { action: 'Request its content instead.' })
     case 'ELOOP':
@@ -175,6 +178,10 @@ function refusalOf(error: unknown, path: string): unknown {
     default:
       return error
   }
+}
+
+function noSuchFile(path: string): ProblemError {
+  return problem('not-found', `There is no file ${quote(path)} in the mount path.`, { action: 'List its parent folder.' })
 }
 
 function quote(path: string): string {

@@ -110,7 +110,7 @@ async function openHealth(
     tasks,
     health,
     sliceStats: () => slices.stats(),
-    images: () => catalogue.counts(),
+    images: (audience) => catalogue.counts(audience),
     uploadsActive: () => uploads.stats().unfinished,
     eventLoopDelayMsMax: () => eventLoop.delayMsMax(),
     residentBytes,

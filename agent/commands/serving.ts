@@ -74,8 +74,9 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
   const mountFault = createMountFault(health)
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
+  const findImage = (id: string) => catalogue.byId(id)
   const routes: Route[] = [
-    ...healthRoutes({ health }),
+    ...healthRoutes({ health, findImage }),
     ...storeRoutes({
       clock,
       emit: events.emit,
@@ -84,7 +85,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
       facts: storeFacts(config, store, version),
       space,
       sliceStats: () => slices.stats(),
-      images: () => reachableCounts(catalogue.counts(), mountFault),
+      images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),
       uploadsActive: () => uploads.stats().unfinished,
       cleanup: maintenance.cleanup,
     }),
@@ -95,12 +96,12 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...syncRoutes({ sync, gate: policy }),
-    ...taskRoutes({ tasks }),
+    ...taskRoutes({ tasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
+    ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
     ...accessRoutes({ images: catalogue, tokens: access.tokens, links: access.links }),
     ...metricsRoutes({ metrics: metrics.metrics }),
-    ...fileRoutes({ files: createFileBrowser({ mount: config.store.mount }), clock }),
+    ...fileRoutes({ files: createFileBrowser({ mount: config.store.mount }), clock, findImage }),
     ...openApiRoutes({ version, routes: () => routes }),
   ]
   return routes

@@ -9,6 +9,13 @@ import type { Image, ImageDraft } from '../../protocol/image.ts'
  */
 export type OwnedImage = Pick<Image, 'id' | 'owner' | 'length'>
 
+/** A caller who may not see every image. Images for which `isSeen` is false do not exist for it. */
+export interface Audience {
+  /** The same for callers who see the same images. */
+  readonly key: string
+  readonly isSeen: (image: Image) => boolean
+}
+
 /** A new image whose bytes are complete. */
 export interface NewImage {
   /** The caller chooses the id before the first byte arrives, which makes `publish` idempotent. */

@@ -2,6 +2,7 @@
 
 import { checkStateSchema, healthStateSchema } from '../../protocol/health.ts'
 import type { HealthBoard } from '../contract/health.ts'
+import type { Audience } from '../contract/images.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceStats } from '../contract/slices.ts'
 import type { Space, SpaceState } from '../contract/space.ts'
@@ -23,7 +24,13 @@ export interface AgentMetricsDeps {
   readonly tasks: Pick<TaskBoard, 'counts'>
   readonly health: Pick<HealthBoard, 'current'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes' | 'packs' | 'packBytes' | 'quarantined'>
-  readonly images: () => { readonly available: number; readonly deleted: number; readonly other: number; readonly damaged: number; readonly imageBytes: number }
+  readonly images: (audience: Audience | undefined) => {
+    readonly available: number
+    readonly deleted: number
+    readonly other: number
+    readonly damaged: number
+    readonly imageBytes: number
+  }
   readonly uploadsActive: () => number
   readonly eventLoopDelayMsMax: () => number
   readonly residentBytes: () => number
@@ -69,8 +76,8 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
 }
 
 function addStoreReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
-  const gauge = (name: string, help: string, read: () => number | Promise<number>): void =>
-    metrics.reading(name, help, 'gauge', async () => [{ value: await read() }])
+  const gauge = (name: string, help: string, read: (audience: Audience | undefined) => number | Promise<number>): void =>
+    metrics.reading(name, help, 'gauge', async (audience) => [{ value: await read(audience) }])
   const space = boundedSpace(deps)
   gauge('slipway_space_total_bytes', 'Size of the file system of the mount path.', async () => (await space()).totalBytes)
   gauge('slipway_space_free_bytes', 'Free bytes of the file system of the mount path.', async () => (await space()).freeBytes)
@@ -82,12 +89,12 @@ function addStoreReadings(metrics: Metrics, deps: AgentMetricsDeps): void {
   gauge('slipway_packs', 'Packs on disk.', () => deps.sliceStats().packs)
   gauge('slipway_packs_bytes', 'Bytes of packs on disk.', () => deps.sliceStats().packBytes)
   gauge('slipway_uploads_active', 'Unfinished uploads.', deps.uploadsActive)
-  const byLabel = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void =>
-    metrics.reading(name, help, 'gauge', () => Object.entries(read()).map(([key, value]) => ({ value, labels: { [label]: key } })))
-  gauge('slipway_images_bytes', 'Length of all images as files.', () => deps.images().imageBytes)
-  gauge('slipway_images_damaged', 'Images that are damaged, recycle bin excluded.', () => deps.images().damaged)
-  byLabel('slipway_images', 'Images by status.', 'status', () => {
-    const { available, deleted, other } = deps.images()
+  const byLabel = (name: string, help: string, label: string, read: (audience: Audience | undefined) => Readonly<Record<string, number>>): void =>
+    metrics.reading(name, help, 'gauge', (audience) => Object.entries(read(audience)).map(([key, value]) => ({ value, labels: { [label]: key } })))
+  gauge('slipway_images_bytes', 'Length of all images as files.', (audience) => deps.images(audience).imageBytes)
+  gauge('slipway_images_damaged', 'Images that are damaged, recycle bin excluded.', (audience) => deps.images(audience).damaged)
+  byLabel('slipway_images', 'Images by status.', 'status', (audience) => {
+    const { available, deleted, other } = deps.images(audience)
     return { available, deleted, other }
   })
   byLabel('slipway_tasks', 'Tasks by state.', 'state', () => deps.tasks.counts())

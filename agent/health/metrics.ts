@@ -1,5 +1,7 @@
 // A small registry of metrics and its text in the exposition format of Prometheus (version 0.0.4).
 
+import type { Audience } from '../contract/images.ts'
+
 export type Labels = Readonly<Record<string, string>>
 
 /** Most series of one metric. Further ones are dropped, so that labels from clients cannot fill the memory. */
@@ -24,16 +26,18 @@ export interface Metrics {
   /** `bounds` are the upper bounds of the buckets, ascending; the bucket without a bound is added. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram
   /** Adds values that are read at each scrape. A reading that throws is omitted, so that one broken part does not hide the others. */
-  reading(name: string, help: string, type: 'gauge' | 'counter', read: () => Reading[] | Promise<Reading[]>): void
-  /** Returns the text, with metrics in the order of their creation. */
-  render(): Promise<string>
+  reading(name: string, help: string, type: 'gauge' | 'counter', read: (audience: Audience | undefined) => Reading[] | Promise<Reading[]>): void
+  /** Returns the text, with metrics in the order of their creation. Readings get the audience. */
+  render(audience?: Audience): Promise<string>
 }
+
+type Lines = (audience: Audience | undefined) => string[] | Promise<string[]>
 
 /** Creates an empty registry. Adding a name twice throws. */
 export function createMetrics(): Metrics {
-  const metrics = new Map<string, { readonly head: string; readonly lines: () => string[] | Promise<string[]> }>()
+  const metrics = new Map<string, { readonly head: string; readonly lines: Lines }>()
 
-  const add = (name: string, help: string, type: string, lines: () => string[] | Promise<string[]>): void => {
+  const add = (name: string, help: string, type: string, lines: Lines): void => {
     if (metrics.has(name)) throw new Error(`two metrics with the name ${name}`)
     const escaped = help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
     metrics.set(name, { head: `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}\n`, lines })
@@ -73,14 +77,14 @@ export function createMetrics(): Metrics {
     },
 
     reading(name, help, type, read) {
-      add(name, help, type, async () => (await read()).map(({ value, labels }) => `${name}${formatLabels(labels ?? {})} ${value}`))
+      add(name, help, type, async (audience) => (await read(audience)).map(({ value, labels }) => `${name}${formatLabels(labels ?? {})} ${value}`))
     },
 
-    async render() {
+    async render(audience) {
       const parts = await Promise.all(
         [...metrics.values()].map(async ({ head, lines }) => {
           try {
-            return head + (await lines()).map((line) => `${line}\n`).join('')
+            return head + (await lines(audience)).map((line) => `${line}\n`).join('')
           } catch {
             // The health checks report the part that broke; here only its values are missing.
             return ''

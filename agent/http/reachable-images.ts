@@ -5,14 +5,15 @@ import type { Image } from '../../protocol/image.ts'
 import type { ImageFilter, ImagePageQuery } from '../../protocol/image-list.ts'
 import type { Page } from '../../protocol/page.ts'
 import type { Store } from '../../protocol/store.ts'
+import type { Audience } from '../contract/images.ts'
 import type { HealthBoard } from '../contract/health.ts'
 
 /** Returns why the files of the store cannot be read, in sentences; undefined when they can be read. */
 export type MountFault = () => Promise<string | undefined>
 
 interface Images {
-  list(filter: ImageFilter, page: ImagePageQuery, isSeen?: (image: Image) => boolean): Page<Image>
-  show(idOrName: string): Promise<Image>
+  list(filter: ImageFilter, page: ImagePageQuery, audience?: Audience): Page<Image>
+  show(idOrName: string, audience?: Audience): Promise<Image>
 }
 
 /** Reads the fault from the health check of the mount path, which returns in bounded time even if the mount path hangs. */
@@ -30,13 +31,13 @@ export async function reachableImages(images: Images, mountFault: MountFault): P
   if (fault === undefined) return images
   const seen = (image: Image): Image => (image.status === 'deleted' ? image : { ...image, status: 'fileUnavailable', statusReason: fault })
   return {
-    list({ status, ...filter }, page, isSeen) {
-      if (status === 'deleted') return images.list({ ...filter, status }, page, isSeen)
+    list({ status, ...filter }, page, audience) {
+      if (status === 'deleted') return images.list({ ...filter, status }, page, audience)
       if (status !== undefined && status !== 'fileUnavailable') return { items: [], next: null }
-      const { items, next } = images.list(filter, page, isSeen)
+      const { items, next } = images.list(filter, page, audience)
       return { items: items.map(seen), next }
     },
-    show: async (idOrName) => seen(await images.show(idOrName)),
+    show: async (idOrName, audience) => seen(await images.show(idOrName, audience)),
   }
 }
 

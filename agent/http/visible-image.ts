@@ -9,6 +9,7 @@ import { problem } from '../../protocol/problems.ts'
 import { imageRights, namedRights } from '../access/image-rights.ts'
 import { isVisible } from '../access/readable.ts'
 import type { Actor } from '../contract/access.ts'
+import { preferred } from '../images/lists/preferred.ts'
 
 /** Most ids that the problem for an ambiguous name lists. */
 const IDS_SHOWN_MAX = 10
@@ -23,7 +24,7 @@ export interface ImageAccess {
 
 /** The look-up that routes need from the catalogue. */
 export interface NamedImages {
-  /** Returns the image with this id; otherwise every image outside the recycle bin with this name. */
+  /** Returns the image with this id; otherwise every image outside the recycle bin with this name, also those that are still uploaded. */
   named(idOrName: string): readonly Image[]
 }
 
@@ -36,7 +37,8 @@ export interface NamedImages {
  * route({ method: 'PATCH', access: EDIT, run: ({ params, actor }) => images.patch(visibleImage(images, params.id, actor, EDIT).id, …) })
  */
 export function visibleImage(images: NamedImages, idOrName: string, actor: Actor, needed: Right | ImageAccess): Image {
-  const found = images.named(idOrName).filter((image) => isVisible(image, actor))
+  // Decided among the visible images, so that a hidden one takes the name from none.
+  const found = preferred(images.named(idOrName).filter((image) => isVisible(image, actor)))
   const [image] = found
   if (!image) throw problem('not-found', `There is no image ${idOrName}.`)
   if (found.length > 1)

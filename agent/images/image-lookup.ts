@@ -5,11 +5,12 @@ import type { ImageFilter } from '../../protocol/image-list.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { KindUsage, Store } from '../../protocol/store.ts'
-import type { ImagesInProgress } from '../contract/images.ts'
+import type { Audience, ImagesInProgress } from '../contract/images.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { isDamaged, uploaded } from './image-states.ts'
 import { pageOfImages } from './lists/pages.ts'
 import type { ImagePage } from './lists/pages.ts'
+import { preferred } from './lists/preferred.ts'
 import type { UniqueSizes } from './unique-sizes.ts'
 
 /** Maximum number of ids listed in the problem for an ambiguous name. */
@@ -31,20 +32,25 @@ export interface ImageCounts {
 export interface ImageLookup {
   /** Returns the published image with this id, or undefined if there is none. */
   find(id: string): Image | undefined
+  /** Returns the image with this id, also one that is still uploaded. */
+  byId(id: string): Image | undefined
   /** Returns an image by id, or by name if exactly one image outside the recycle bin has this name. */
   resolve(idOrName: string): Image | undefined
-  /** Returns the image with this id; otherwise every image outside the recycle bin with this name. */
+  /** Returns the image with this id; otherwise every image outside the recycle bin with this name, also those that are still uploaded. */
   named(idOrName: string): readonly Image[]
   /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` if several images have this name. */
   need(idOrName: string): Image
   /** Like `need`, but counts the unique size of the image unless that is too expensive. */
-  show(idOrName: string): Promise<Image>
-  /** Lists the images that match a filter. Images for which `isSeen` is false are left out as if they did not exist. */
-  list(filter: ImageFilter, page: ImagePage, isSeen?: (image: Image) => boolean): Page<Image>
-  /** Returns the stored bytes that only these images use, or null if counting is too expensive. Throws like `need`. */
-  uniqueSize(idsOrNames: readonly string[]): Promise<number | null>
-  /** Counts images; with `isSeen`, only those for which it is true. */
-  counts(isSeen?: (image: Image) => boolean): ImageCounts
+  show(idOrName: string, audience?: Audience): Promise<Image>
+  /** Lists the images that match a filter and that the audience may see. */
+  list(filter: ImageFilter, page: ImagePage, audience?: Audience): Page<Image>
+  /**
+   * Returns the stored bytes that only these images use, or null if counting is too expensive. Images that the audience may not see do not count as
+   * users. Throws like `need`.
+   */
+  uniqueSize(idsOrNames: readonly string[], audience?: Audience): Promise<number | null>
+  /** Counts the images that the audience may see. */
+  counts(audience?: Audience): ImageCounts
 }
 
 export interface ImageLookupDeps {
@@ -61,22 +67,26 @@ export function createImageLookup({ keeper, uniqueSizes, inProgress }: ImageLook
     // An upload that was just published is in the table already.
     for (const upload of inProgress()?.images() ?? []) if (!table.get(upload.image.id)) yield uploaded(upload)
   }
-  const withSize = (image: Image): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id) })
+  const withSize = (image: Image, audience: Audience | undefined): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id, audience) })
+  const byId = (id: string): Image | undefined => {
+    const image = table.get(id)?.image
+    if (image) return image
+    const upload = inProgress()?.image(id)
+    return upload && uploaded(upload)
+  }
   const candidates = (idOrName: string): Image[] => {
-    const byId = table.get(idOrName)?.image
-    if (byId) return [byId]
-    const upload = inProgress()?.image(idOrName)
-    if (upload) return [uploaded(upload)]
+    const only = byId(idOrName)
+    if (only) return [only]
     const found: Image[] = []
     for (const id of table.named(idOrName)) {
       const image = table.get(id)?.image
       if (image && image.status !== 'deleted' && image.status !== 'deleting') found.push(image)
     }
-    // An image that exists wins over one that is still uploaded: its name is what other commands mean.
-    return found.length > 0 ? found : [...arriving()].filter(({ name }) => name === idOrName)
+    for (const image of arriving()) if (image.name === idOrName) found.push(image)
+    return found
   }
   const need = (idOrName: string): Image => {
-    const found = candidates(idOrName)
+    const found = preferred(candidates(idOrName))
     const [first] = found
     if (!first) throw problem('not-found', `There is no image ${idOrName}.`)
     if (found.length === 1) return first
@@ -87,28 +97,33 @@ export function createImageLookup({ keeper, uniqueSizes, inProgress }: ImageLook
   }
   return {
     find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
+    byId,
     resolve(idOrName) {
-      const found = candidates(idOrName)
+      const found = preferred(candidates(idOrName))
       return found.length === 1 ? found[0] : undefined
     },
     named: candidates,
     need,
-    async show(idOrName) {
+    async show(idOrName, audience) {
       const image = need(idOrName)
       if (!table.get(image.id)) return image
-      await uniqueSizes.count([image.id])
-      return withSize(keeper.need(image.id).image)
+      await uniqueSizes.count([image.id], audience)
+      return withSize(keeper.need(image.id).image, audience)
     },
-    list(filter, page, isSeen) {
-      const { items, next } = pageOfImages({ orders: table.orders, others: arriving(), isSeen }, filter, page)
-      return { items: items.map(withSize), next }
+    list(filter, page, audience) {
+      const { items, next } = pageOfImages({ orders: table.orders, others: arriving(), isSeen: audience?.isSeen }, filter, page)
+      return { items: items.map((image) => withSize(image, audience)), next }
     },
-    uniqueSize: (idsOrNames) => uniqueSizes.count(idsOrNames.map((idOrName) => keeper.need(need(idOrName).id).image.id)),
-    counts(isSeen = () => true) {
+    uniqueSize: (idsOrNames, audience) =>
+      uniqueSizes.count(
+        idsOrNames.map((idOrName) => keeper.need(need(idOrName).id).image.id),
+        audience,
+      ),
+    counts(audience) {
       const counts = { available: 0, deleted: 0, other: 0, damaged: 0, imageBytes: 0 }
       const usage = { total: noUsage(), byKind: {} as Partial<Record<Image['kind'], KindUsage>> }
       for (const stored of table.each()) {
-        if (!isSeen(stored.image)) continue
+        if (audience?.isSeen(stored.image) === false) continue
         const { status, length } = stored.image
         if (status === 'available' || status === 'deleted') counts[status]++
         else counts.other++

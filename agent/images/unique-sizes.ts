@@ -2,7 +2,9 @@
 // cached until an image is added or removed. Counts run one at a time, because each may use about 110 MB of memory.
 
 import { manifestLength } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/image.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
+import type { Audience } from '../contract/images.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'
 import type { ManifestHandle } from './manifests/manifest-cache.ts'
@@ -12,14 +14,20 @@ import { countUniqueSize, createReadBudget, UNIQUE_READ_BYTES_MAX, UNIQUE_SLICES
 
 /** Maximum number of waiting counts. Further ones return null. */
 export const UNIQUE_COUNTS_WAITING_MAX = 16
+/** Most sizes that are cached, and most audiences whose view is known. */
+const COUNTED_MAX = 200_000
+const VIEWS_MAX = 64
 /** Assumed bytes of an image per manifest entry, for estimating what a count would read. */
 const BYTES_PER_ENTRY = 64 * 1024
 
 export interface UniqueSizes {
   /** Returns the cached size of an image, or null if it is not cached or no longer valid. */
-  known(id: string): number | null
-  /** Returns the stored bytes that only these images use, or null if counting would read too much or too many counts are waiting. */
-  count(ids: readonly string[]): Promise<number | null>
+  known(id: string, audience?: Audience): number | null
+  /**
+   * Returns the stored bytes that only these images use, or null if counting would read too much or too many counts are waiting. For an audience,
+   * images that it may not see do not count as users: the size must not reveal that they share slices.
+   */
+  count(ids: readonly string[], audience?: Audience): Promise<number | null>
 }
 
 export interface UniqueSizesDeps {
@@ -32,26 +40,28 @@ export interface UniqueSizesDeps {
 
 export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
   const { clock, log, table } = deps
-  const counted = new Map<string, { revision: number; size: number | null }>()
+  const views = createViews(table)
+  const counted = new Map<string, { readonly id: string; readonly stamp: string; readonly size: number | null }>()
   const counting = new Map<string, Promise<number | null>>()
   let last: Promise<unknown> = Promise.resolve()
 
-  const known = (id: string): number | null => {
-    const found = counted.get(id)
-    return found?.revision === table.revision() ? found.size : null
+  const known = (id: string, audience?: Audience): number | null => {
+    const { name, stamp } = views.of(audience)
+    const found = counted.get(name + id)
+    return found?.stamp === stamp ? found.size : null
   }
-  const countNow = async (ids: readonly string[]): Promise<number | null> => {
-    const revision = table.revision()
+  const countNow = async (ids: readonly string[], audience: Audience | undefined): Promise<number | null> => {
+    const { name, stamp, isSeen } = views.of(audience)
     const [only] = ids.length === 1 ? ids : []
-    const before = only === undefined ? undefined : counted.get(only)
-    if (before?.revision === revision) return before.size
+    const before = only === undefined ? undefined : counted.get(name + only)
+    if (before?.stamp === stamp) return before.size
     if (estimatedRead(table) > UNIQUE_READ_BYTES_MAX) return null
     const budget = createReadBudget()
     const read = (id: string): Promise<ManifestHandle> => readWithin(budget, deps, id)
     const own = new Set(ids)
     const others = async function* (): AsyncGenerator<Manifest> {
       for (const { image } of table.all())
-        if (!own.has(image.id) && image.manifestDigest !== null) {
+        if (!own.has(image.id) && image.manifestDigest !== null && isSeen(image)) {
           using other = await read(image.id)
           yield other.manifest
         }
@@ -74,21 +84,52 @@ export function createUniqueSizes(deps: UniqueSizesDeps): UniqueSizes {
       log.debug('a unique size could not be counted', { images: ids.length, error })
       if (!budget.isSpent) return null
     }
-    if (only !== undefined) counted.set(only, { revision, size })
+    if (only !== undefined) counted.set(name + only, { id: only, stamp, size })
     return size
   }
   return {
     known,
-    async count(ids) {
-      for (const old of counted.keys()) if (!table.get(old)) counted.delete(old)
-      const key = [...new Set(ids)].toSorted().join(' ')
+    async count(ids, audience) {
+      for (const [key, { id }] of counted) if (!table.get(id)) counted.delete(key)
+      if (counted.size > COUNTED_MAX) counted.clear()
+      const key = views.of(audience).name + [...new Set(ids)].toSorted().join(' ')
       const running = counting.get(key)
       if (running) return running
       if (counting.size > UNIQUE_COUNTS_WAITING_MAX) return null
-      const count = last.then(() => countNow(ids)).finally(() => counting.delete(key))
+      const count = last.then(() => countNow(ids, audience)).finally(() => counting.delete(key))
       counting.set(key, count)
       last = count
       return count
+    },
+  }
+}
+
+/** The images that an audience sees, as a name for its sizes, and a stamp that changes with what sizes depend on. */
+interface View {
+  readonly name: string
+  readonly stamp: string
+  readonly isSeen: (image: Image) => boolean
+}
+
+/** Returns the views of audiences. One that sees every image has the same view as operators, so that its sizes are counted once. */
+function createViews(table: ImageTable): { of(audience: Audience | undefined): View } {
+  let version = -1
+  const isComplete = new Map<string, boolean>()
+  const seesAll = ({ key, isSeen }: Audience): boolean => {
+    if (version !== table.version() || isComplete.size > VIEWS_MAX) isComplete.clear()
+    version = table.version()
+    const found = isComplete.get(key)
+    if (found !== undefined) return found
+    let sees = true
+    for (const { image } of table.each()) sees &&= isSeen(image)
+    isComplete.set(key, sees)
+    return sees
+  }
+  return {
+    of(audience) {
+      if (!audience || seesAll(audience)) return { name: '', stamp: `of ${table.revision()}`, isSeen: () => true }
+      // A changed grant changes what the audience sees.
+      return { name: `${audience.key} `, stamp: `for ${table.version()}`, isSeen: audience.isSeen }
     },
   }
 }

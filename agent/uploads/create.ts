@@ -104,7 +104,11 @@ function describe({ metadata, concat, actor, internal }: UploadOrder, id: string
   if (internal) return { draft: internal.draft, filename: internal.source.filename, device: internal.source.device }
   // The metadata of a part is validated too.
   const values = parseMetadata(metadata ?? '')
-  return concat?.kind === 'partial' ? undefined : describeUpload(values, id, actor.link?.imageName)
+  if (concat?.kind === 'partial') return undefined
+  const described = describeUpload(values, id, actor.link?.imageName)
+  // The image belongs to the user of the token, also when a link of the token creates it.
+  const { subject } = actor.link?.maker ?? actor
+  return subject === undefined ? described : { ...described, draft: { owner: subject, ...described.draft } }
 }
 
 /** Removes an upload and releases its space and link, so that the client can retry. */

@@ -4,11 +4,15 @@ import { z } from 'zod'
 import { eventSchema, severitySchema } from '../../../protocol/event.ts'
 import type { StoreEvent } from '../../../protocol/event.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { EventFilter, EventLog } from '../../contract/work.ts'
+import { seenImages } from '../image-mentions.ts'
+import type { FindImage } from '../image-mentions.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { isEventSeen, pageOfSeen } from '../seen-work.ts'
 
 /** Most concurrent streams, in total and for one token. */
 export const STREAMS_MAX = 100
@@ -41,11 +45,12 @@ export interface EventRoutesDeps {
   readonly stopping: AbortSignal
   /** Whether a token is still valid: a stream ends when its token expires or is deleted. */
   readonly isTokenValid: (tokenId: string) => boolean
+  readonly findImage: FindImage
 }
 
 /** Returns the route of /v1/events. */
 export function eventRoutes(deps: EventRoutesDeps): Route[] {
-  const { events } = deps
+  const { events, findImage, clock } = deps
   const streams = createCounts()
   return [
     route({
@@ -53,30 +58,44 @@ export function eventRoutes(deps: EventRoutesDeps): Route[] {
       path: '/v1/events',
       access: 'viewer',
       summary:
-        'Lists events, newest first; with `since`, lists the events after that id, oldest first. With Accept: text/event-stream, streams new events, starting after Last-Event-ID or `since`',
+        'Lists the events that the caller may see, newest first; with `since`, lists the events after that id, oldest first. With Accept: text/event-stream, streams new events, starting after Last-Event-ID or `since`',
       query: querySchema,
       answers: { 200: { description: 'A page of events, or the stream', schema: pageSchema(eventSchema), streams: ['text/event-stream'] } },
-      run({ request, query, actor }) {
+      async run({ request, query, actor }) {
         const { since, limit, cursor, ...filter } = query
         if (!acceptsStream(request)) {
-          if (since === undefined) return answerPage(events.list({ ...filter, limit, cursor }))
-          const found = events.after(cursor ?? since, { ...filter, limit: limit + 1 })
-          const items = found.slice(0, limit)
-          return answerPage({ items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null })
+          const after = (count: number, from: string | undefined): Page<StoreEvent> => pageAfter(events, from ?? since ?? '0', { ...filter, limit: count })
+          const list = since === undefined ? (count: number, from: string | undefined) => events.list({ ...filter, limit: count, cursor: from }) : after
+          const seen = seenImages(findImage, actor)
+          if (seen.isComplete) return answerPage(list(limit, cursor))
+          const isSeen = (event: StoreEvent): boolean => isEventSeen(event, seen)
+          return answerPage(await pageOfSeen({ list, isSeen, limit, cursor, pause: () => clock.sleep(0) }))
         }
         const from = startOf(request.headers.get('last-event-id') ?? since, events)
         if (deps.stopping.aborted) throw problem('shutting-down', 'The agent is stopping.')
         const leave = streams.enter(actor.tokenId ?? `${actor.name} without a token`)
         const isValid = (): boolean => actor.tokenId === undefined || deps.isTokenValid(actor.tokenId)
-        const body = streamEvents(deps, { filter, from, gone: request.signal, isValid, onEnd: leave })
+        const select = (found: readonly StoreEvent[]): StoreEvent[] => {
+          // Rights can change while the stream is open.
+          const seen = seenImages(findImage, actor)
+          return found.filter((event) => isEventSeen(event, seen))
+        }
+        const body = streamEvents(deps, { filter, select, from, gone: request.signal, isValid, onEnd: leave })
         return new Response(body, { headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no', Vary: 'Accept' } })
       },
     }),
   ]
 }
 
-function answerPage(page: { items: StoreEvent[]; next: string | null }): Response {
+function answerPage(page: Page<StoreEvent>): Response {
   return Response.json(page, { headers: { Vary: 'Accept' } })
+}
+
+/** Returns the events after an id, oldest first. */
+function pageAfter(events: EventLog, from: string, { limit, ...filter }: Omit<EventFilter, 'cursor'>): Page<StoreEvent> {
+  const found = events.after(from, { ...filter, limit: limit + 1 })
+  const items = found.slice(0, limit)
+  return { items, next: found.length > limit ? (items.at(-1)?.id ?? null) : null }
 }
 
 function acceptsStream(request: Request): boolean {
@@ -117,6 +136,8 @@ function createCounts(): { enter(key: string): () => void } {
 
 interface EventStream {
   readonly filter: Omit<EventFilter, 'limit' | 'cursor'>
+  /** Returns those of the events that the client may see now. */
+  readonly select: (events: readonly StoreEvent[]) => StoreEvent[]
   /** Id of the event before the first one to send. */
   readonly from: string
   /** The signal of the request. */
@@ -128,11 +149,11 @@ interface EventStream {
 }
 
 /** Returns the stream. It reads the event log only when the client has read the previous piece, so that nothing accumulates for a slow client. */
-function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, from, gone, isValid, onEnd }: EventStream): ReadableStream<Uint8Array> {
+function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, select, from, gone, isValid, onEnd }: EventStream): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const end = new AbortController()
   const startMs = clock.monotonicMs()
-  const feed = createFeed({ events, clock, filter, from, end: end.signal })
+  const feed = createFeed({ events, clock, filter, select, from, end: end.signal })
   /** Time since which a piece waits for the client to read it. */
   let unreadMs: number | undefined
   let output: ReadableStreamDefaultController<Uint8Array> | undefined
@@ -175,7 +196,7 @@ function streamEvents({ events, clock, stopping }: EventRoutesDeps, { filter, fr
   })
 }
 
-interface FeedDeps extends Pick<EventRoutesDeps, 'events' | 'clock'>, Pick<EventStream, 'filter' | 'from'> {
+interface FeedDeps extends Pick<EventRoutesDeps, 'events' | 'clock'>, Pick<EventStream, 'filter' | 'select' | 'from'> {
   readonly end: AbortSignal
 }
 
@@ -185,7 +206,7 @@ interface Feed extends Disposable {
 }
 
 /** Creates the feed of one stream: the events after an id, as they arrive. */
-function createFeed({ events, clock, filter, from, end }: FeedDeps): Feed {
+function createFeed({ events, clock, filter, select, from, end }: FeedDeps): Feed {
   let cursor = from
   let wake = (): void => {}
   const listening = events.onEvent(() => wake())
@@ -197,7 +218,13 @@ function createFeed({ events, clock, filter, from, end }: FeedDeps): Feed {
         const batch = events.after(cursor, { ...filter, limit: BATCH_MAX })
         // Skips the events that the filter excludes.
         cursor = batch.length === BATCH_MAX ? (batch.at(-1)?.id ?? latest) : latest
-        if (batch.length > 0) return batch.map(formatEvent).join('')
+        const seen = select(batch)
+        if (seen.length > 0) return seen.map(formatEvent).join('')
+        if (batch.length > 0) {
+          // A long stretch of events that the client may not see must not block other work.
+          await clock.sleep(0)
+          continue
+        }
         const silence = new AbortController()
         const outcome = await Promise.race([
           new Promise<'event'>((resolve) => (wake = () => resolve('event'))),

@@ -1,16 +1,18 @@
 // Routes that list folders and send files of the mount path. The files contain the slices of every image, so only operators may read them. Every
-// token may list names, except those of work in progress.
+// token may list names, except those of work in progress and of images that it may not see.
 
 import { z } from 'zod'
 import { fileSchema } from '../../../protocol/file.ts'
-import { roleIncludes } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
-import type { BrowsedFile, FileBrowser } from '../../contract/browse.ts'
+import type { Actor } from '../../contract/access.ts'
+import type { BrowsedFile, FileBrowser, FileView } from '../../contract/browse.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
 import { formatDisposition } from '../content-headers.ts'
 import { withinDeadline } from '../deadline.ts'
+import { seenImages } from '../image-mentions.ts'
+import type { FindImage } from '../image-mentions.ts'
 import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
@@ -18,15 +20,23 @@ import type { Route, RouteContext } from '../route.ts'
 /** Longest body in bytes that is sent in one piece. */
 const SMALL_BODY_MAX = 1024 * 1024
 
-/** Folders whose entries are ids of uploads and syncs in progress, which other clients must not see. */
-const PRIVATE_FOLDERS = ['uploads', 'sync']
+/** Folders whose entries show work in progress, or images under other names, whoever may see them. */
+const PRIVATE_FOLDERS = ['uploads', 'sync', 'exports', 'inbox', 'quarantine']
+/** The folder of images, whose entries are their ids. */
+const IMAGES_FOLDER = 'images'
 
 /** The pattern of a relative path, for the OpenAPI document only: parseRelativePath returns a more specific problem. */
 const PATH = { pattern: String.raw`^(?:/|(?!/)(?!(?:.*/)?\.\.(?:/|$))[^\\\u0000]*)$` }
 const pathSchema = z.string().meta(PATH)
 
+export interface FileRoutesDeps {
+  readonly files: FileBrowser
+  readonly clock: Clock
+  readonly findImage: FindImage
+}
+
 /** Returns the routes below /v1/files. */
-export function fileRoutes({ files, clock }: { readonly files: FileBrowser; readonly clock: Clock }): Route[] {
+export function fileRoutes({ files, clock, findImage }: FileRoutesDeps): Route[] {
   const openAndAnswer = async ({ request, query, log }: RouteContext<unknown, { path: string }>, isHead: boolean): Promise<Response> => {
     const file = await openInTime(files, query.path, clock)
     try {
@@ -52,12 +62,13 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       method: 'GET',
       path: '/v1/files',
       access: 'viewer',
-      summary: 'Lists a folder of the mount path, sorted by name; only operators may list the folders uploads and sync',
+      summary:
+        'Lists a folder of the mount path, sorted by name; only operators may list work in progress, exports and quarantine, and images that they may not see otherwise',
       query: pageQuerySchema.extend({ path: pathSchema.default('') }),
       problems: ['not-found', 'outside-mount-path'],
       answers: { 200: { description: 'A page of files', schema: pageSchema(fileSchema) } },
       run: async ({ query: { path, ...page }, actor }) =>
-        Response.json(await withinDeadline(clock, files.list(path, { ...page, withheld: roleIncludes(actor.role, 'operator') ? [] : PRIVATE_FOLDERS }))),
+        Response.json(await withinDeadline(clock, files.list(path, { ...page, ...viewOf(findImage, actor) }))),
     }),
     route({ ...content, method: 'GET', summary: 'Sends a file of the mount path', run: (context) => openAndAnswer(context, false) }),
     route({
@@ -67,6 +78,13 @@ export function fileRoutes({ files, clock }: { readonly files: FileBrowser; read
       run: (context) => openAndAnswer(context, true),
     }),
   ]
+}
+
+/** Returns what an actor may list: entries of the folder images only if they are not images that it may not see. */
+function viewOf(findImage: FindImage, actor: Actor): FileView {
+  const seen = seenImages(findImage, actor)
+  if (seen.isComplete) return {}
+  return { withheld: PRIVATE_FOLDERS, isSeen: ([top, entry = '']) => top !== IMAGES_FOLDER || seen.hasAllOf(entry) }
 }
 
 /** Opens a file within the deadline. Closes a file that opens later. */

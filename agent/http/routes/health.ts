@@ -2,12 +2,19 @@
 
 import { healthSchema } from '../../../protocol/health.ts'
 import type { HealthBoard } from '../../contract/health.ts'
+import { seenImages } from '../image-mentions.ts'
+import type { FindImage } from '../image-mentions.ts'
 import { ANONYMOUS } from '../middleware/authenticate.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
+export interface HealthRoutesDeps {
+  readonly health: Pick<HealthBoard, 'current'>
+  readonly findImage: FindImage
+}
+
 /** Returns the route of /v1/health. */
-export function healthRoutes({ health }: { readonly health: Pick<HealthBoard, 'current'> }): Route[] {
+export function healthRoutes({ health, findImage }: HealthRoutesDeps): Route[] {
   return [
     route({
       method: 'GET',
@@ -20,7 +27,9 @@ export function healthRoutes({ health }: { readonly health: Pick<HealthBoard, 'c
       },
       async run({ actor }) {
         const found = await health.current()
-        const shown = actor === ANONYMOUS ? { ...found, checks: [] } : found
+        const { redact } = seenImages(findImage, actor)
+        const checks = found.checks.map((check) => ({ ...check, measured: redact(check.measured), impact: redact(check.impact), action: redact(check.action) }))
+        const shown = { ...found, checks: actor === ANONYMOUS ? [] : checks }
         return Response.json(shown, { status: found.state === 'error' ? 503 : 200 })
       },
     }),

@@ -9,8 +9,9 @@ import { imageFilterSchema, imagePageQuerySchema } from '../../../protocol/image
 import type { ImageFilter, ImagePageQuery } from '../../../protocol/image-list.ts'
 import { pageSchema } from '../../../protocol/page.ts'
 import type { Page } from '../../../protocol/page.ts'
-import { isVisible } from '../../access/readable.ts'
+import { audienceOf } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
+import type { Audience } from '../../contract/images.ts'
 import { answerPage } from '../page-answer.ts'
 import { reachableImages } from '../reachable-images.ts'
 import type { MountFault } from '../reachable-images.ts'
@@ -22,8 +23,8 @@ import type { ImageAccess, NamedImages } from '../visible-image.ts'
 /** The parts of the catalogue that these routes use. `actor` is shown in events. */
 export interface ImagesDeps {
   readonly images: NamedImages & {
-    list(filter: ImageFilter, page: ImagePageQuery, isSeen?: (image: Image) => boolean): Page<Image>
-    show(idOrName: string): Promise<Image>
+    list(filter: ImageFilter, page: ImagePageQuery, audience?: Audience): Page<Image>
+    show(idOrName: string, audience?: Audience): Promise<Image>
     patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
     bind(id: string, instance: string, actor: string): Promise<Image>
     unbind(id: string, instance: string, actor: string): Promise<Image>
@@ -62,7 +63,7 @@ export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): R
       answers: { 200: { description: 'A page of images', schema: pageSchema(imageSchema) } },
       async run({ query: { limit, cursor, sort, ...filter }, actor }) {
         const reachable = await reachableImages(images, mountFault)
-        return answerPage((count) => reachable.list(filter, { limit: count, cursor, sort }, (image) => isVisible(image, actor)), limit)
+        return answerPage((count) => reachable.list(filter, { limit: count, cursor, sort }, audienceOf(actor)), limit)
       },
     }),
     route({
@@ -74,7 +75,7 @@ export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): R
       params: idSchema,
       answers: shown,
       run: async ({ params, actor }) =>
-        Response.json(await (await reachableImages(images, mountFault)).show(visibleImage(images, params.id, actor, 'read').id)),
+        Response.json(await (await reachableImages(images, mountFault)).show(visibleImage(images, params.id, actor, 'read').id, audienceOf(actor))),
     }),
     route({
       method: 'PATCH',

@@ -5,7 +5,9 @@ import { cleanupSchema, disableStoreSchema, storePatchSchema, storeSchema } from
 import type { Store } from '../../../protocol/store.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
+import { audienceOf } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
+import type { Audience } from '../../contract/images.ts'
 import type { HealthBoard } from '../../contract/health.ts'
 import type { SliceStats } from '../../contract/slices.ts'
 import type { Space } from '../../contract/space.ts'
@@ -14,7 +16,7 @@ import type { Clock } from '../../contract/runtime.ts'
 import type { EmitEvent } from '../../contract/work.ts'
 import { withinDeadline } from '../deadline.ts'
 import { route } from '../route.ts'
-import type { Route } from '../route.ts'
+import type { Route, RouteContext } from '../route.ts'
 
 /** How long the answer waits for the file system to report its space, in milliseconds. */
 const SPACE_MS_MAX = 2000
@@ -28,8 +30,8 @@ export interface StoreRoutesDeps {
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer' | 'retention'>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
-  /** Counts images by status, and the bytes of all images, including those in the recycle bin. */
-  readonly images: () => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
+  /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
+  readonly images: (audience: Audience | undefined) => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
   readonly uploadsActive: () => number
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
@@ -38,7 +40,7 @@ export interface StoreRoutesDeps {
 /** Returns the routes below /v1/store. */
 export function storeRoutes(deps: StoreRoutesDeps): Route[] {
   const answers = { 200: { description: 'The store', schema: storeSchema } }
-  const show = async (): Promise<Response> => Response.json(await describe(deps))
+  const show = async ({ actor }: Pick<RouteContext, 'actor'>): Promise<Response> => Response.json(await describe(deps, audienceOf(actor)))
   const change = { method: 'POST', access: 'operator', answers } as const
   return [
     route({ method: 'GET', path: '/v1/store', access: 'viewer', summary: 'Shows the store', answers, run: show }),
@@ -52,7 +54,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       run({ body, actor }) {
         deps.settings.update(body)
         deps.emit({ ...eventOf(deps, actor), type: 'store.changed', message: `${actor.name} changed the store.`, details: body })
-        return show()
+        return show({ actor })
       },
     }),
     route({
@@ -61,7 +63,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       summary: 'Enables the store: it accepts new images and uploads again',
       run({ actor }) {
         enable(deps, actor)
-        return show()
+        return show({ actor })
       },
     }),
     route({
@@ -71,16 +73,16 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       body: disableStoreSchema,
       run({ body, actor }) {
         disable(deps, actor, body.reason)
-        return show()
+        return show({ actor })
       },
     }),
     route({
       ...change,
       path: '/v1/store/reconnect',
       summary: 'Checks the mount path again',
-      async run() {
+      async run({ actor }) {
         await reconnect(deps)
-        return show()
+        return show({ actor })
       },
     }),
     route({
@@ -118,10 +120,11 @@ function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {
   return { severity: 'info', subject: facts.id, actor: actor.name } as const
 }
 
-async function describe({ settings, facts, space, sliceStats, images, uploadsActive, clock }: StoreRoutesDeps): Promise<Store> {
+async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): Promise<Store> {
+  const { settings, facts, space, sliceStats, images, uploadsActive, clock } = deps
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
-  const { imageBytes, usage, available, deleted, other } = await images()
+  const { imageBytes, usage, available, deleted, other } = await images(audience)
   return {
     ...facts,
     ...settings.current(),

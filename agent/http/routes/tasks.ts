@@ -2,29 +2,48 @@
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
+import type { Task } from '../../../protocol/task.ts'
+import type { Clock } from '../../contract/runtime.ts'
 import type { TaskBoard } from '../../contract/work.ts'
+import { seenImages } from '../image-mentions.ts'
+import type { FindImage } from '../image-mentions.ts'
 import { answerPage } from '../page-answer.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { isTaskSeen, pageOfSeen } from '../seen-work.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
 /** Tasks are listed by sequence number, newest first. */
 const cursorSchema = z.string().regex(/^\d{1,15}$/, 'must be the next of an earlier page')
 const filterSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
 
+export interface TaskRoutesDeps {
+  readonly tasks: TaskBoard
+  readonly findImage: FindImage
+  readonly clock: Pick<Clock, 'sleep'>
+}
+
 /** Returns the routes below /v1/tasks. */
-export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
+export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[] {
+  const pause = (): Promise<void> => clock.sleep(0)
   return [
     route({
       method: 'GET',
       path: '/v1/tasks',
       access: 'viewer',
-      summary: 'Lists tasks, newest first',
+      summary: 'Lists tasks, newest first; tasks about images only if the caller may see the images',
       query: filterSchema,
       answers: { 200: { description: 'A page of tasks', schema: pageSchema(taskSchema) } },
-      run: ({ query }) => answerPage((limit) => tasks.list({ ...query, limit }), query.limit),
+      run({ query: { limit, cursor, ...filter }, actor }) {
+        const seen = seenImages(findImage, actor)
+        const list = (count: number, from: string | undefined): Page<Task> => tasks.list({ ...filter, limit: count, cursor: from })
+        if (seen.isComplete) return answerPage((count) => list(count, cursor), limit)
+        const isSeen = (task: Task): boolean => isTaskSeen(task, seen)
+        return answerPage((count) => pageOfSeen({ list, isSeen, limit: count, cursor, pause }), limit)
+      },
     }),
     route({
       method: 'GET',
@@ -33,9 +52,9 @@ export function taskRoutes({ tasks }: { readonly tasks: TaskBoard }): Route[] {
       summary: 'Shows a task',
       params: idSchema,
       answers: { 200: { description: 'The task', schema: taskSchema } },
-      run({ params }) {
+      run({ params, actor }) {
         const task = tasks.get(params.id)
-        if (!task) throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
+        if (!task || !isTaskSeen(task, seenImages(findImage, actor))) throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
         return Response.json(task)
       },
     }),

@@ -2,6 +2,8 @@
 // these images share are freed too.
 
 import { uniqueSizeQuerySchema, uniqueSizeSchema } from '../../../protocol/image.ts'
+import { audienceOf } from '../../access/readable.ts'
+import type { Audience } from '../../contract/images.ts'
 import { visibleImage } from '../visible-image.ts'
 import type { NamedImages } from '../visible-image.ts'
 import { route } from '../route.ts'
@@ -10,7 +12,7 @@ import type { Route } from '../route.ts'
 export interface UniqueSizeDeps {
   readonly images: NamedImages & {
     /** Returns the stored bytes of slices that only these images use; null in a store too large to count. */
-    uniqueSize(ids: readonly string[]): Promise<number | null>
+    uniqueSize(ids: readonly string[], audience?: Audience): Promise<number | null>
   }
 }
 
@@ -27,7 +29,7 @@ export function uniqueSizeRoutes({ images }: UniqueSizeDeps): Route[] {
       answers: { 200: { description: 'The bytes; null in a store too large to count', schema: uniqueSizeSchema } },
       async run({ body, actor }) {
         const ids = body.images.map((idOrName) => visibleImage(images, idOrName, actor, 'read').id)
-        return Response.json({ uniqueSize: await images.uniqueSize(ids) })
+        return Response.json({ uniqueSize: await images.uniqueSize(ids, audienceOf(actor)) })
       },
     }),
   ]

@@ -18,7 +18,7 @@ async function walk(all: readonly Item[], limit: number): Promise<{ ids: string[
   const lengths: number[] = []
   for (let cursor: string | null | undefined; cursor !== null;) {
     const from = cursor
-    const response = answerPage((count) => pageOf(all, ({ id }) => id, { limit: count, cursor: from }), limit)
+    const response = await answerPage((count) => pageOf(all, ({ id }) => id, { limit: count, cursor: from }), limit)
     const text = await response.text()
     const page = JSON.parse(text) as { items: Item[]; next: string | null }
     lengths.push(text.length)

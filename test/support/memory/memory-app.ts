@@ -104,8 +104,9 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const requests = metrics.counter('requests_total', 'Requests by route and status.')
   const images = { named: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? [memoryImage()] : []) }
 
+  const findImage = (id: string) => (id === MEMORY_IMAGE ? memoryImage() : undefined)
   const routes: Route[] = [
-    ...healthRoutes({ health }),
+    ...healthRoutes({ health, findImage }),
     ...storeRoutes({
       clock,
       emit,
@@ -132,11 +133,11 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       uploadsActive: () => 0,
       cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
     }),
-    ...taskRoutes({ tasks }),
+    ...taskRoutes({ tasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined }),
+    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
     ...accessRoutes({ images, tokens: access.tokens, links: access.links }),
-    ...fileRoutes({ files, clock }),
+    ...fileRoutes({ files, clock, findImage }),
     ...metricsRoutes({ metrics }),
     ...openApiRoutes({ version: '0.0.0', routes: () => routes }),
     ...(options.routes ?? []),

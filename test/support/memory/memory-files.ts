@@ -17,7 +17,7 @@ export function createMemoryFiles(contents: Readonly<Record<string, Uint8Array>>
   let count = 0
   return {
     openCount: () => count,
-    async list(path, { limit, cursor, withheld = [] }) {
+    async list(path, { limit, cursor, withheld = [], isSeen = () => true }) {
       if (withheld.includes(parseRelativePath(path)[0] ?? '')) throw problem('forbidden', `${path} is withheld.`)
       const prefix = parseRelativePath(path)
         .map((part) => `${part}/`)
@@ -26,6 +26,7 @@ export function createMemoryFiles(contents: Readonly<Record<string, Uint8Array>>
       for (const [name, bytes] of Object.entries(contents)) {
         if (!name.startsWith(prefix)) continue
         const [first = '', ...rest] = name.slice(prefix.length).split('/')
+        if (!isSeen([...parseRelativePath(path), first])) continue
         entries.set(first, { name: first, kind: rest.length > 0 ? 'folder' : 'file', length: rest.length > 0 ? 0 : bytes.byteLength, modifiedAt: MODIFIED })
       }
       if (entries.size === 0 && prefix !== '') throw problem('not-found', `There is no folder ${path}.`)

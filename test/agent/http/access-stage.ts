@@ -1,0 +1,87 @@
+// A real store behind the real table of routes, with images and users, for tests of the rights on images.
+
+import type { Image } from '../../../protocol/image.ts'
+import type { NewToken } from '../../../protocol/access.ts'
+import { seededBytes } from '../../support/images/image-store.ts'
+import { openRouteTable } from './route-table.ts'
+import type { RouteTable } from './route-table.ts'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The JSON body; undefined when the body is not JSON. */
+  readonly json: unknown
+  /** Code of the problem; empty when the answer is not a problem. */
+  readonly code: string
+}
+
+/** Somebody who sends requests. */
+export interface User {
+  ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+  /** Opens a stream of events. */
+  stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>
+}
+
+export interface AccessStage extends AsyncDisposable {
+  readonly table: RouteTable
+  readonly admin: User
+  /** Creates a token and returns its user. */
+  user(token: NewToken): Promise<User>
+  /** Has no token, but may have a link. */
+  readonly nobody: User
+  /** Uploads an image as a user and waits until it is available. */
+  upload(user: User, name: string, options?: { readonly seed?: number; readonly owner?: string; readonly url?: string }): Promise<Image>
+}
+
+/** Opens a store without images. */
+export async function openAccessStage(): Promise<AccessStage> {
+  const table = await openRouteTable()
+  const { tokens } = table.parts.access
+  const request = async (method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Answer> => {
+    const isBytes = body instanceof Uint8Array
+    const init = body === undefined ? {} : { body: isBytes ? new Uint8Array(body) : JSON.stringify(body) }
+    const response = await table.app.request(path, { method, headers, ...init })
+    const text = await response.text()
+    const json = parse(text)
+    return { status: response.status, headers: response.headers, text, json, code: /"type":"urn:slipway:problem:([\w-]+)"/.exec(text)?.[1] ?? '' }
+  }
+  const userWith = (credential: Record<string, string>): User => ({
+    ask: (method, path, body, headers = {}) => request(method, path, body, { ...credential, ...headers }),
+    async stream(path) {
+      const { body } = await table.app.request(path, { headers: { ...credential, accept: 'text/event-stream' } })
+      if (!body) throw new Error('the stream has no body')
+      return body
+    },
+  })
+  const user = async (order: NewToken): Promise<User> => {
+    const { token } = await tokens.create(order, { name: 'test', role: 'admin' })
+    return userWith({ authorization: `Bearer ${token}` })
+  }
+  return {
+    table,
+    admin: await user({ name: 'the admin', role: 'admin' }),
+    user,
+    nobody: userWith({}),
+    async upload(uploader, name, { seed = 1, owner, url = '/v1/uploads' } = {}) {
+      const bytes = seededBytes(200_000, seed)
+      const metadata = [`name ${btoa(name)}`, ...(owner === undefined ? [] : [`owner ${btoa(owner)}`])].join(',')
+      const headers = { 'tus-resumable': '1.0.0', 'upload-length': String(bytes.byteLength), 'upload-metadata': metadata }
+      const created = await uploader.ask('POST', url, bytes, { ...headers, 'content-type': 'application/offset+octet-stream' })
+      const id = created.headers.get('content-location')?.split('/').at(-1) ?? ''
+      await table.parts.catalogue.settled()
+      const image = table.parts.catalogue.find(id)
+      if (!image) throw new Error(`the upload of ${name} failed: ${created.status} ${created.text}`)
+      return image
+    },
+    [Symbol.asyncDispose]: () => table[Symbol.asyncDispose](),
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
