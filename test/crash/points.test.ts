@@ -263,7 +263,10 @@ async function makeTemplate(folder: string): Promise<Ledger> {
   if (!half) throw new Error('the upload could not be created')
   await ledger.send(half, 0, MIB + 17)
   await ledger.verify()
-  await until('the digests are known', async () => (await agent.client.images.list()).items.every(({ digest }) => digest !== null))
+  await until(
+    'the digests are known',
+    async () => (await agent.client.images.list({ status: 'available' })).items.filter(({ digest }) => digest !== null).length === 2,
+  )
   return ledger
 }
 
