@@ -5,7 +5,6 @@ import { PROBLEMS } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
-import { SLICES_ACTION } from './slice-damage.ts'
 import type { Damage } from './damage.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
@@ -13,6 +12,9 @@ import type { Examination } from './image-states.ts'
 import { inspectImage } from './formats/inspection.ts'
 import type { ImageBytes } from './formats/probe.ts'
 import { countStoredSize } from './manifests/slice-sizes.ts'
+
+/** What to do about a new image with damaged slices, of which no other store has a copy. */
+const UNREADABLE_ACTION = 'Check the disk (dmesg, smartctl), upload or sync the image again, and run scrub: it is inspected again once its slices are intact.'
 
 export interface ExaminationDeps {
   readonly clock: Clock
@@ -38,7 +40,7 @@ export async function examineImage({ clock, slices, keeper, damage }: Examinatio
     return { inspection: { ...inspection, kind: 'refused', refusal: 'digest-mismatch', details, reason }, storedSize, digest }
   } catch (error) {
     if (!(error instanceof SliceUnreadable)) throw error
-    const reason = `Image ${image.name} cannot be read back: ${error.message}. ${SLICES_ACTION}`
+    const reason = `Image ${image.name} cannot be read back: ${error.message}. ${UNREADABLE_ACTION}`
     return { inspection: { kind: 'refused', refusal: 'data-corrupt', format: null, virtualSize: null, details: null, reason }, storedSize: null }
   }
 }

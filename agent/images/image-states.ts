@@ -185,7 +185,11 @@ export function concluded(stored: StoredImage, { inspection, storedSize, digest:
   const digest = computed ?? stored.image.digest
   const kind = stored.life.declared.kind ?? (format === 'iso' ? 'iso' : stored.image.kind)
   const seen = { format, formatDetails, virtualSize, digest, kind, storedSize }
-  if (inspection.kind === 'refused') return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason })
+  if (inspection.kind === 'refused') {
+    // An image with damaged slices is inspected again once a scrub finds them intact.
+    const again = { damage: 'slices', damagedAtMs: nowMs, before: { status: 'creating', statusReason: null } } as const
+    return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason }, inspection.refusal === 'data-corrupt' ? again : {})
+  }
   const availableAt = stored.image.availableAt ?? formatTime(nowMs)
   return moved('conclude', stored, { ...seen, status: 'available', statusReason: null, availableAt }, { damage: null, before: null })
 }
@@ -261,7 +265,9 @@ export function withoutDamage(stored: StoredImage): StoredImage {
     return moved('clearDamage', stored, { status: 'deleted' }, { ...whole, ...(isDegraded && { before: { status: 'available', statusReason: null } }) })
   }
   if (image.status === 'degraded') return moved('clearDamage', stored, { status: 'available', statusReason: null }, whole)
-  // Damaged slices do not make an image an error, so it is an error for another reason, which remains.
+  if (life.damage === 'slices' && life.before?.status === 'creating')
+    return moved('clearDamage', stored, { status: 'creating', statusReason: null }, { ...whole, before: null })
+  // Damaged slices do not make an inspected image an error, so it is an error for another reason, which remains.
   if (life.damage !== 'manifest') return moved('clearDamage', stored, { status: 'error', statusReason: image.statusReason }, whole)
   const { status, statusReason } = life.before ?? { status: 'creating', statusReason: null }
   // A degraded image stays degraded until a scrub finds its slices intact.

@@ -30,7 +30,10 @@ export interface ScrubFindings {
 export interface SliceDamage {
   /** Marks the images of these roots as degraded. Ignores other roots. Never throws. */
   markDamaged(roots: readonly string[], reason: string): Promise<void>
-  /** Marks images that a scrub found damaged as degraded, and degraded images that it found intact as available. Never throws. */
+  /**
+   * Marks images that a scrub found damaged as degraded, and degraded images that it found intact as available. New images that could not be
+   * read are inspected again. Never throws.
+   */
   applyScrub(findings: ScrubFindings): Promise<void>
 }
 
@@ -38,10 +41,12 @@ export interface SliceDamageDeps {
   readonly clock: Clock
   readonly emit: EmitEvent
   readonly keeper: ImageKeeper
+  /** Resumes inspection and digest of an image whose slices are intact again. */
+  readonly resume: (id: string) => void
 }
 
 /** Creates the tracking of damaged slices. */
-export function createSliceDamage({ clock, emit, keeper }: SliceDamageDeps, changeStatus: ChangeStatus): SliceDamage {
+export function createSliceDamage({ clock, emit, keeper, resume }: SliceDamageDeps, changeStatus: ChangeStatus): SliceDamage {
   const markDamaged: SliceDamage['markDamaged'] = async (roots, reason) => {
     for (const root of roots) {
       if (!root.startsWith(ROOT_PREFIX)) continue
@@ -67,6 +72,7 @@ export function createSliceDamage({ clock, emit, keeper }: SliceDamageDeps, chan
         if (life.damage !== 'slices' || damaged.has(rootName(image.id)) || life.damagedAtMs >= startedAtMs) continue
         await changeStatus(image.id, (stored) => (stored.life.damage === 'slices' ? withoutDamage(stored) : undefined))
         emit({ type: 'image.recovered', severity: 'info', subject: image.id, message: `Image ${image.name} is intact again.` })
+        resume(image.id)
       }
     },
   }

@@ -206,6 +206,8 @@ class Simulation {
   async #repeatUploads(): Promise<void> {
     const damaged = this.#clients.expected.images.filter(({ mayBeDamaged }) => mayBeDamaged).slice(-REPEATED_MAX)
     if (damaged.length === 0) return
+    // An index from before the last scrub does not have its findings.
+    await this.#maintain('scrub')
     for (const [i, image] of damaged.entries()) {
       await this.#quietly(() => this.#clients.create(SLOTS_MAX + i, image.agent, image.bytes, false), 'the creation of an upload')
       await this.#quietly(() => this.#clients.send(SLOTS_MAX + i, image.bytes.length, null, 'bytes'), 'an upload')

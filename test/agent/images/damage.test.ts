@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { open, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { decodeImageFile, encodeImageFile, newLife } from '../../../agent/images/image-file.ts'
@@ -370,6 +371,35 @@ describe('slices', () => {
     expect(store.catalogue.need(one.id).status).toBe('degraded')
     await store.catalogue.applyScrub({ damagedRoots: [`image ${two.id}`, 'upload upl_x'], startedAtMs: Date.now() + 1 })
     expect([one, two].map(({ id }) => store.catalogue.need(id).status)).toEqual(['available', 'degraded'])
+  })
+
+  test('that a new image shares and that are damaged make it an error, until a scrub finds them intact', async () => {
+    await using folder = await createTemporaryFolder()
+    const bytes = seededBytes(200_000, 1)
+    {
+      await using first = await openImageStore(folder)
+      await first.add(bytes)
+    }
+    // Slices that were just stored would be read from memory.
+    await using store = await openImageStore(folder)
+    const packs = folder.file('mount', 'packs')
+    for (const name of (await readdir(packs, { recursive: true })).filter((path) => path.endsWith('.pack'))) {
+      const pack = Buffer.from(await Bun.file(join(packs, name)).arrayBuffer())
+      await flip(join(packs, name), pack.indexOf(bytes.subarray(0, 64)))
+    }
+    const { id } = await store.publish(bytes)
+    await store.catalogue.settled()
+    expect(store.catalogue.need(id)).toMatchObject({
+      status: 'error',
+      statusReason: expect.stringMatching(/cannot be read back: .* run scrub: it is inspected again/),
+    })
+    expect(store.catalogue.counts().damaged).toBe(1)
+    // Another upload of the same bytes replaces the damaged slice.
+    await store.add(bytes)
+    await store.catalogue.applyScrub({ damagedRoots: [], startedAtMs: Date.now() + 1 })
+    await store.catalogue.settled()
+    expect(store.catalogue.need(id)).toMatchObject({ status: 'available', statusReason: null, format: 'raw' })
+    expect(await store.read(id)).toEqual(Buffer.from(bytes))
   })
 
   test('that are damaged while the image is in the recycle bin degrade the restored image', async () => {
