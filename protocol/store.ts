@@ -8,6 +8,14 @@ const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSiz
 
 export type KindUsage = z.infer<typeof kindUsageSchema>
 
+export const deletionSchema = z.enum(['immediate', 'delayed', 'never'])
+/** Longest retention in the recycle bin in seconds: ten years. */
+export const RETENTION_SECONDS_MAX = 315_360_000
+/**
+ * What deleting an image does: `immediate` removes it for good, `delayed` keeps it in the recycle bin for `seconds`, `never` keeps it there.
+ */
+const policyShape = { deletion: deletionSchema, seconds: z.number() }
+
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
   id: z.uuid(),
@@ -44,13 +52,20 @@ export const storeSchema = z.object({
   /** Parameters of the cutter in bytes. A client that cuts with the same parameters can send missing slices only. Absent when not offered. */
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
-  retention: z.object({ deletion: z.enum(['immediate', 'delayed', 'never']), seconds: z.number() }),
+  /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
+  retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),
 })
 
 export type Store = z.infer<typeof storeSchema>
 
 export const storePatchSchema = z
-  .strictObject({ name: nameSchema, description: z.string().max(4096), imagesEnabled: z.boolean() })
+  .strictObject({
+    name: nameSchema,
+    description: z.string().max(4096),
+    imagesEnabled: z.boolean(),
+    /** Members that are absent stay; null means the value of the configuration. Images in the recycle bin keep the time at which they expire. */
+    retention: z.strictObject({ deletion: deletionSchema.nullable(), seconds: z.int().min(0).max(RETENTION_SECONDS_MAX).nullable() }).partial(),
+  })
   .partial()
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
   .meta({ minProperties: 1 })

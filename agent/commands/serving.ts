@@ -108,7 +108,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
 }
 
 function storeFacts(config: Config, { uuid, cutter }: StoreFile, version: string): StoreRoutesDeps['facts'] {
-  const { store, transfer, images } = config
+  const { store, transfer } = config
   return {
     id: uuid,
     cutter,
@@ -117,6 +117,5 @@ function storeFacts(config: Config, { uuid, cutter }: StoreFile, version: string
     scope: store.scope,
     version,
     transfer,
-    retention: { deletion: images.deletion, seconds: Math.round(images.retentionMs / 1000) },
   }
 }

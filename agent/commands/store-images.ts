@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import { isReadable, isServed } from '../access/readable.ts'
 import type { Disk } from '../contract/disk.ts'
+import type { StoreSettings } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createCatalogue } from '../images/catalogue.ts'
@@ -24,10 +25,12 @@ export interface StoreImagesDeps {
   readonly slices: OpenSliceStore
   readonly late: LateParts
   readonly ledger: UsageLedger
+  /** What deleting an image does, which operators may change at any time. */
+  readonly settings: Pick<StoreSettings, 'deletionPolicy'>
 }
 
 /** Loads the catalogue. */
-export function openStoreImages({ foundation, emit, disk, slices, late, ledger }: StoreImagesDeps): Promise<Catalogue> {
+export function openStoreImages({ foundation, emit, disk, slices, late, ledger, settings }: StoreImagesDeps): Promise<Catalogue> {
   const { config, clock, log, crashPoint } = foundation
   return createCatalogue({
     disk,
@@ -38,7 +41,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger }
     emit,
     crashPoint,
     ledger,
-    retention: { deletion: config.images.deletion, retentionMs: config.images.retentionMs },
+    retention: () => settings.deletionPolicy(),
     imagesPerOwnerMax: config.images.maxPerOwner,
     bytesPerOwnerMax: config.images.maxBytesPerOwner,
     // No body arrives before uploads are open.

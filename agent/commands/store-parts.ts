@@ -69,7 +69,11 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const plainSlices = stack.use(await openStoreSlices({ foundation, emit, makeRoom: ballast.makeRoom, late }, options))
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
   const ledger = createLedger({ disk: ballast.disk, clock, crashPoint: foundation.crashPoint, folder: join(mount, 'usage') })
-  const catalogue = late.set('catalogue', stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger })))
+  const { settings } = records
+  const catalogue = late.set(
+    'catalogue',
+    stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger, settings })),
+  )
   const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
   const policy = createImagePolicy(records.settings)
   const content = { foundation, records, slices, catalogue, visibility, space, policy, late }
@@ -81,7 +85,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer })),
   )
   const sync = late.set('sync', await openStoreSync(content, tasks))
-  const { kept, events, settings, access } = records
+  const { kept, events, access } = records
 
   const usage = createUsageReports({ clock, ledger, snapshot: () => catalogue.usage(), pricePerGbMonth: config.images.pricePerGbMonth })
 

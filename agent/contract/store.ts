@@ -17,11 +17,19 @@ export interface StoreGate {
   requireEnabled(): void
 }
 
+/** What deleting an image does: removes it immediately, keeps it in the recycle bin for `retentionMs`, or keeps it there forever. */
+export interface DeletionPolicy {
+  readonly deletion: 'immediate' | 'delayed' | 'never'
+  readonly retentionMs: number
+}
+
 /** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
-  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason'> & { readonly imagesEnabled: boolean }
+  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention'> & { readonly imagesEnabled: boolean }
   /** Whether images are switched on. While they are off, the store accepts no new images, whether it is enabled or not. */
   areImagesEnabled(): boolean
+  /** What deleting an image does now: what operators set, else what the configuration says. */
+  deletionPolicy(): DeletionPolicy
   update(patch: StorePatch): void
   enable(): void
   disable(reason: string): void

@@ -7,6 +7,7 @@ import type { Disk } from '../contract/disk.ts'
 import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import type { DeletionPolicy } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createDamage } from './damage.ts'
@@ -22,7 +23,6 @@ import { createOwnerLimit } from './owner-limit.ts'
 import type { OwnerLimit } from './owner-limit.ts'
 import { createPublication } from './publication.ts'
 import type { Publication } from './publication.ts'
-import type { RetentionPolicy } from './removal.ts'
 import { createSettling } from './settling.ts'
 import type { Settling } from './settling.ts'
 
@@ -37,7 +37,8 @@ export interface CatalogueDeps {
   readonly crashPoint: CrashPoint
   /** Receives the usage of images that are removed. */
   readonly ledger: UsageLedger
-  readonly retention: RetentionPolicy
+  /** What deleting an image does now. */
+  readonly retention: () => DeletionPolicy
   /** Maximum number of images per owner. Default: no limit. */
   readonly imagesPerOwnerMax?: number
   /** Maximum total length of the images of one owner in bytes. Default: no limit. */

@@ -11,6 +11,7 @@ import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import { isDiskFull } from '../contract/failures.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import type { DeletionPolicy } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { diskProblem } from './disk-problem.ts'
@@ -21,12 +22,6 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 import { planPrune } from './prune.ts'
 import type { PrunePlan } from './prune.ts'
 import { endedPeriodsOf } from './usage/periods.ts'
-
-/** What deleting an image does: removes it immediately, keeps it in the recycle bin for `retentionMs`, or keeps it there forever. */
-export interface RetentionPolicy {
-  readonly deletion: 'immediate' | 'delayed' | 'never'
-  readonly retentionMs: number
-}
 
 export interface PruneReport {
   readonly dryRun: boolean
@@ -58,7 +53,8 @@ export interface RemovalDeps {
   readonly log: Log
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
-  readonly retention: RetentionPolicy
+  /** What deleting an image does now. */
+  readonly retention: () => DeletionPolicy
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   readonly ledger: UsageLedger
@@ -74,8 +70,9 @@ export function createRemoval(deps: RemovalDeps): Removal {
         if (stored.image.status === 'deleted' && !permanent) return stored.image
         refuseUnreadable(stored.image)
         refuseDeletion(stored.image)
-        if (permanent && retention.deletion === 'never') throw keptForever(stored.image)
-        if (permanent || retention.deletion === 'immediate' || stored.image.status === 'deleting') {
+        const { deletion } = retention()
+        if (permanent && deletion === 'never') throw keptForever(stored.image)
+        if (permanent || deletion === 'immediate' || stored.image.status === 'deleting') {
           await purgeLocked(deps, stored, actor)
           return undefined
         }
@@ -88,7 +85,7 @@ export function createRemoval(deps: RemovalDeps): Removal {
         if (!livesWith(stored.image, instance)) return undefined
         const unbound = changed(stored, { bindings: [] })
         refuseDeletion({ ...unbound.image, protected: false })
-        if (retention.deletion !== 'immediate' && stored.image.status !== 'deleting') return await binLocked(deps, unbound, actor)
+        if (retention().deletion !== 'immediate' && stored.image.status !== 'deleting') return await binLocked(deps, unbound, actor)
         await purgeLocked(deps, unbound, actor)
         return removing(unbound).image
       }),
@@ -97,6 +94,7 @@ export function createRemoval(deps: RemovalDeps): Removal {
       const plan = planPrune(
         keeper.table.all().map(({ image }) => image),
         clock.nowMs(),
+        retention(),
       )
       if (dryRun) return { dryRun, purged: plan.purge, failed: [] }
       return { dryRun, ...(await executePrune(deps, plan, signal)) }
@@ -114,7 +112,7 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
       // Checked again under the lock: the image may have been restored in the meantime.
       const isGone = await keeper.table.locked(victim.id, async () => {
         const stored = keeper.table.get(victim.id)
-        if (!stored || planPrune([stored.image], clock.nowMs()).purge.length === 0) return false
+        if (!stored || planPrune([stored.image], clock.nowMs(), deps.retention()).purge.length === 0) return false
         await purgeLocked(deps, stored, 'prune')
         return true
       })
@@ -129,7 +127,7 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
 
 /** Moves an image to the recycle bin. The caller holds the lock of the image. */
 async function binLocked({ clock, emit, crashPoint, retention, keeper }: RemovalDeps, stored: StoredImage, actor: string): Promise<Image> {
-  const { image } = await keeper.save(inBin(stored, retention, clock.nowMs()))
+  const { image } = await keeper.save(inBin(stored, retention(), clock.nowMs()))
   crashPoint('images:deleted')
   emit({ type: 'image.deleted', severity: 'info', subject: image.id, message: `Image ${image.name} is in the recycle bin${until(image)}.`, actor })
   return image
@@ -166,11 +164,11 @@ async function purgeLocked({ disk, emit, crashPoint, keeper, manifests, ledger }
 
 function keptForever({ name }: Image): ProblemError {
   return problem('feature-disabled', `Image ${name} cannot be removed: this store keeps deleted images forever.`, {
-    action: 'Set images.deletion to delayed or immediate in the configuration of the store.',
+    action: 'Change the policy first: store edit STORE deletion=delayed, or deletion=immediate.',
   })
 }
 
-function inBin(stored: StoredImage, retention: RetentionPolicy, nowMs: number): StoredImage {
+function inBin(stored: StoredImage, retention: DeletionPolicy, nowMs: number): StoredImage {
   return binned(stored, nowMs, retention.deletion === 'never' ? null : formatTime(nowMs + retention.retentionMs))
 }
 

@@ -3,7 +3,8 @@
 
 import { z } from 'zod'
 import { problem } from '../../protocol/problems.ts'
-import type { KeptValues, StoreSettings } from '../contract/store.ts'
+import { deletionSchema } from '../../protocol/store.ts'
+import type { DeletionPolicy, KeptValues, StoreSettings } from '../contract/store.ts'
 
 const KEY = 'store-settings'
 
@@ -15,13 +16,16 @@ const keptSchema = z.object({
   disabledReason: z.string().nullable().default(null),
   /** Null while images.enabled of the configuration applies. */
   imagesEnabled: z.boolean().nullable().default(null),
+  /** Null while images.deletion and images.retention of the configuration apply. */
+  deletion: deletionSchema.nullable().default(null),
+  retentionSeconds: z.number().nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
 export interface StoreSettingsDeps {
   readonly kept: KeptValues
   /** Values of the configuration, which apply until a PATCH changes them. */
-  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean }
+  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean } & DeletionPolicy
 }
 
 /** Opens the settings of a store. */
@@ -32,21 +36,29 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     state = next
   }
   const areImagesEnabled = (): boolean => state.imagesEnabled ?? configured.imagesEnabled
+  const deletionPolicy = (): DeletionPolicy => ({
+    deletion: state.deletion ?? configured.deletion,
+    retentionMs: state.retentionSeconds === null ? configured.retentionMs : state.retentionSeconds * 1000,
+  })
   return {
     areImagesEnabled,
+    deletionPolicy,
     current: () => ({
       name: state.name ?? configured.name,
       description: state.description ?? configured.description,
       enabled: state.disabledReason === null,
       disabledReason: state.disabledReason,
       imagesEnabled: areImagesEnabled(),
+      retention: { ...shown(deletionPolicy()), configured: shown(configured) },
     }),
-    update: ({ name, description, imagesEnabled }) =>
+    update: ({ name, description, imagesEnabled, retention = {} }) =>
       save({
         ...state,
         name: name ?? state.name,
         description: description ?? state.description,
         imagesEnabled: imagesEnabled ?? state.imagesEnabled,
+        deletion: retention.deletion === undefined ? state.deletion : retention.deletion,
+        retentionSeconds: retention.seconds === undefined ? state.retentionSeconds : retention.seconds,
       }),
     enable: () => save({ ...state, disabledReason: null }),
     disable: (reason) => save({ ...state, disabledReason: reason }),
@@ -57,4 +69,9 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       throw problem('store-disabled', `The store is disabled and accepts nothing new${reason}.`)
     },
   }
+}
+
+/** Returns a policy as clients see it. */
+function shown({ deletion, retentionMs }: DeletionPolicy): { deletion: DeletionPolicy['deletion']; seconds: number } {
+  return { deletion, seconds: Math.round(retentionMs / 1000) }
 }

@@ -131,3 +131,57 @@ describe('an upload', () => {
     expect(await (await ask('ops', 'GET', url, json)).json()).toMatchObject({ name: 'life-5', state: 'uploading', creator: 'bob' })
   })
 })
+
+describe('the deletion policy', () => {
+  const add = async (name: string): Promise<string> => {
+    const location = await send('ann', await begin('ann', name), 0, 1000)
+    const id = location?.split('/').at(-1) ?? ''
+    await until('it is available', async () => (await agent.client.images.get(id)).status === 'available')
+    return id
+  }
+  const patch = (who: string, retention: Record<string, unknown>) => ask(who, 'PATCH', '/v1/store', { body: JSON.stringify({ retention }) })
+  const policy = async () => (await agent.client.store.get()).retention
+
+  test('is changed at run time by operators, survives a restart, and decides what a deletion does', async () => {
+    expect(await policy()).toEqual({ deletion: 'delayed', seconds: 259_200, configured: { deletion: 'delayed', seconds: 259_200 } })
+    expect((await patch('ann', { deletion: 'never' })).status).toBe(403)
+    expect((await patch('ops', { deletion: 'sometimes' })).status).toBe(400)
+    expect((await patch('ops', { seconds: 315_360_001 })).status).toBe(400)
+    const delayed = await agent.client.images.delete(await add('policy-1'))
+    expect(Date.parse(delayed?.expiresAt ?? '') - Date.parse(delayed?.deletedAt ?? '')).toBe(259_200_000)
+
+    expect(await (await patch('ops', { seconds: 3600 })).json()).toMatchObject({ retention: { deletion: 'delayed', seconds: 3600 } })
+    const sooner = await agent.client.images.delete(await add('policy-2'))
+    expect(Date.parse(sooner?.expiresAt ?? '') - Date.parse(sooner?.deletedAt ?? '')).toBe(3_600_000)
+
+    await patch('ops', { deletion: 'immediate' })
+    const gone = await add('policy-3')
+    expect((await ask('ops', 'DELETE', `/v1/images/${gone}`)).status).toBe(204)
+    expect((await ask('ops', 'GET', `/v1/images/${gone}`)).status).toBe(404)
+
+    await patch('ops', { deletion: 'never' })
+    await agent.restart()
+    expect(await policy()).toEqual({ deletion: 'never', seconds: 3600, configured: { deletion: 'delayed', seconds: 259_200 } })
+    const kept = await agent.client.images.delete(await add('policy-4'))
+    expect(kept).toMatchObject({ status: 'deleted', expiresAt: null })
+    expect(await problemOf(await ask('ops', 'DELETE', `/v1/images/${kept?.id}?permanent=true`))).toEqual([403, 'feature-disabled'])
+    // Under never, not even images whose time has passed are removed.
+    await patch('ops', { seconds: 0, deletion: 'delayed' })
+    const expired = await agent.client.images.delete(await add('policy-5'))
+    await patch('ops', { deletion: 'never' })
+    const cleanup = await agent.client.store.cleanup()
+    await until('the cleanup has succeeded', async () => (await agent.client.tasks.get(cleanup.id)).state === 'succeeded')
+    expect((await agent.client.images.get(expired?.id ?? '')).status).toBe('deleted')
+    await patch('ops', { deletion: null, seconds: null })
+    expect(await policy()).toMatchObject({ deletion: 'delayed', seconds: 259_200 })
+    expect((await agent.client.images.restore(kept?.id ?? '')).status).toBe('available')
+  })
+
+  test('lets images be deleted that no instance uses, and no others', async () => {
+    const id = await add('bound-1')
+    await ask('ops', 'PUT', `/v1/images/${id}/bindings/vm-1`)
+    expect(await problemOf(await ask('ops', 'DELETE', `/v1/images/${id}`))).toEqual([409, 'image-bound'])
+    await ask('ops', 'DELETE', `/v1/images/${id}/bindings/vm-1`)
+    expect((await ask('ops', 'DELETE', `/v1/images/${id}`)).status).toBe(200)
+  })
+})

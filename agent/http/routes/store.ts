@@ -27,7 +27,7 @@ export interface StoreRoutesDeps {
   readonly settings: StoreSettings
   readonly health: Pick<HealthBoard, 'refresh'>
   /** Members that do not change while the agent runs. */
-  readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer' | 'retention'>
+  readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer'>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */

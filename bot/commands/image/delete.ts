@@ -56,7 +56,6 @@ async function planDeletion(
   stores: readonly HoldingStore[],
   storeOption: string | undefined,
 ): Promise<DestroyPlan> {
-  const isFinal = stores.some(isWithoutBin)
   const names = found.map(({ image }) => image.name)
   const held = await Promise.all(
     stores.map(async (one) => heldText(one, found.filter(({ store }) => store.name === one.record.name).length, await uniqueBytes(context, one.record, found))),
@@ -65,11 +64,11 @@ async function planDeletion(
     title: `Delete ${names.join(', ')}`,
     names,
     aliases: found.map(({ image }) => image.id),
-    question: [
-      `${found.map(describeImage).join('; ')} would ${isFinal ? 'be deleted for good: this store keeps no recycle bin.' : 'go to the recycle bin.'}`,
-      ...held.filter((text) => text !== ''),
-    ].join(' '),
-    essence: [String(isFinal), ...found.map(({ image, store }) => `${image.id} ${store.name}`)],
+    question: [...fates(found, stores), ...held.filter((text) => text !== '')].join(' '),
+    essence: [
+      ...stores.map(({ record, store }) => `${record.name} ${store.retention.deletion} ${store.retention.seconds}`),
+      ...found.map(({ image, store }) => `${image.id} ${store.name}`),
+    ],
     checklist: found.flatMap(removalChecks),
     command: ['image delete', ...found.map(({ image }) => image.id), ...(storeOption === undefined ? [] : [quoteOption('store', storeOption)])].join(' '),
   }
@@ -105,6 +104,18 @@ function restoreAction({ image, store }: FoundImage): Action {
 
 function isWithoutBin({ store }: HoldingStore): boolean {
   return store.retention.deletion === 'immediate'
+}
+
+/** What would happen to the images, one sentence for each fate: the stores may have different policies. */
+function fates(found: readonly FoundImage[], stores: readonly HoldingStore[]): string[] {
+  const fateOf = ({ image, store }: FoundImage): string => {
+    if (image.status === 'uploading' || image.status === 'pending') return 'be cancelled: its upload has not finished, and nothing of it stays'
+    const retention = stores.find(({ record }) => record.name === store.name)?.store.retention
+    if (retention?.deletion === 'immediate') return `be deleted for good: ${store.name} keeps no recycle bin`
+    if (retention?.deletion === 'never') return `go to the recycle bin and stay there: ${store.name} keeps deleted images forever`
+    return `go to the recycle bin for ${formatDuration((retention?.seconds ?? 0) * 1000)}, and then be deleted for good`
+  }
+  return [...Map.groupBy(found, fateOf)].map(([fate, images]) => `${images.map(describeImage).join('; ')} would ${fate}.`)
 }
 
 /** What the images hold in a store and when it becomes free; empty when the store cannot count it. */

@@ -33,8 +33,8 @@ export const imageEdit = defineCommand({
         action: 'Correct the value and run the command again.',
       })
     }
-    const { store, image } = await oneImage(context, targets[0] ?? '', storeName)
-    const changed = await askStore(context, store, (agent) => agent.images.patch(image.id, patch.data))
-    return imageView(`Image ${changed.name} changed`, { store, image: changed }, context.clock.nowMs())
+    const found = await oneImage(context, targets[0] ?? '', storeName)
+    const changed = await askStore(context, found.store, (agent) => agent.images.patch(found.image.id, patch.data))
+    return imageView(`Image ${changed.name} changed`, { ...found, image: changed }, context.clock.nowMs())
   },
 })

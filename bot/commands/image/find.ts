@@ -3,6 +3,7 @@
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
+import type { Store } from '../../../protocol/store.ts'
 import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreFailure } from '../../fleet/store-failure.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
@@ -23,6 +24,8 @@ export interface FoundImage {
   readonly image: Image
   /** What is wrong with the store, when its health is `error`. */
   readonly storeFailure?: StoreFailure | undefined
+  /** What deleting an image does in this store now; undefined until the store was asked. */
+  readonly retention?: Store['retention'] | undefined
 }
 
 /** Every copy of an image in these stores, by id, unique part of an id, or name; the notes name the stores that did not answer. */
@@ -64,10 +67,15 @@ export function foundImages(contacts: readonly Contact<ImagesAnswer>[]): FoundIm
   })
 }
 
-/** The image with the figures that only the answer about a single image has, such as its unique size. */
+/** The image with the figures that only the answer about a single image has, such as its unique size, and with the deletion policy of its store. */
 export async function wholeImage(context: CommandContext, found: FoundImage): Promise<FoundImage> {
   if (found.storeFailure?.isUnreadable) return found
-  return { ...found, image: await askStore(context, found.store, (agent) => agent.images.get(found.image.id)) }
+  const [image, contact] = await Promise.all([
+    askStore(context, found.store, (agent) => agent.images.get(found.image.id)),
+    // Without the policy, a button to delete says only that.
+    context.fleet.contact(found.store, (agent) => agent.store.get()),
+  ])
+  return { ...found, image, ...(contact.kind === 'answered' && { retention: contact.value.retention }) }
 }
 
 function notFound(text: string, stores: readonly StoreRecord[], notes: readonly string[], scope: SearchScope): Error {

@@ -7,6 +7,7 @@ import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '..
 import { failureText } from '../../fleet/store-failure.ts'
 import type { FoundImage } from './find.ts'
 import { quoteOption } from '../line.ts'
+import { deleteLabel } from '../store/deletion-policy.ts'
 
 export const IMAGE_COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Name', isWhole: true },
@@ -119,17 +120,23 @@ export function statusAdvice({ store, image }: Pick<FoundImage, 'store' | 'image
     case 'error':
       return 'Upload it again, or sync it from another store; then image purge the copy in error.'
     case 'creating':
+      return `task list store=${store.name} shows its inspection.`
     case 'uploading':
     case 'pending':
-    case 'available':
+      return `upload list store=${store.name} shows its upload; upload cancel ends it.`
     case 'deleted':
+      return `image restore ${image.id} brings it back; image purge deletes it for good.`
     case 'deleting':
+      return `store cleanup ${store.name} finishes the removal.`
+    case 'available':
       return undefined
   }
 }
 
-function imageActions({ image, store }: FoundImage): Action[] {
+/** Every button says what it really does: a deletion depends on the policy of the store. */
+function imageActions({ image, store, retention }: FoundImage): Action[] {
   const at = `${image.id} ${quoteOption('store', store.name)}`
   if (image.status === 'deleted') return [{ label: 'Restore', command: `image restore ${at}`, role: 'operator', style: 'primary' }]
-  return [{ label: 'Delete', command: `image delete ${at}`, role: 'operator', style: 'danger' }]
+  const label = image.status === 'uploading' || image.status === 'pending' ? 'Cancel upload' : deleteLabel(retention)
+  return [{ label, command: `image delete ${at}`, role: 'operator', style: 'danger' }]
 }

@@ -19,9 +19,9 @@ function protection(verb: string, isProtected: boolean, summary: string): Comman
     targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
     options: { store: { about: 'the store that holds the copy', value: 'S', subject: 'store' } },
     async run(context, { targets, options }) {
-      const { store, image } = await oneImage(context, targets[0] ?? '', options.store)
-      const changed = await askStore(context, store, (agent) => agent.images.patch(image.id, { protected: isProtected }))
-      return imageView(`Image ${changed.name} ${verb}ed`, { store, image: changed }, context.clock.nowMs())
+      const found = await oneImage(context, targets[0] ?? '', options.store)
+      const changed = await askStore(context, found.store, (agent) => agent.images.patch(found.image.id, { protected: isProtected }))
+      return imageView(`Image ${changed.name} ${verb}ed`, { ...found, image: changed }, context.clock.nowMs())
     },
   })
 }

@@ -14,7 +14,7 @@ import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { askStore, oneStore, stoppedProblem } from '../select.ts'
-import { quoteOption } from '../line.ts'
+import { quoteOption, quoteWord } from '../line.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { imageJson } from './image-rows.ts'
@@ -109,7 +109,7 @@ async function planPurge(context: CommandContext, { found, stores, bin, storeOpt
 /** A store that keeps deleted images forever refuses to purge. */
 function retentionChecks({ record, store }: HoldingStore): ChecklistItem[] {
   if (store.retention.deletion !== 'never') return []
-  const detail = 'its configuration says images.deletion = "never": set it to "delayed" or "immediate" and restart its agent'
+  const detail = `its policy keeps deleted images forever; run store edit ${quoteWord(record.name)} deletion=delayed first`
   return [{ label: `${record.name} may purge images`, passed: false, detail }]
 }
 

@@ -67,9 +67,10 @@ export function cleanupActions(records: readonly StoreRecord[]): Action[] {
 function statusBlocker({ status, statusReason }: Image): string | undefined {
   switch (status) {
     case 'creating':
+      return `${statusWord(status)}; wait until it is Available or Error`
+    // Deleting it cancels the upload.
     case 'uploading':
     case 'pending':
-      return `${statusWord(status)}; wait until it is Available or Error`
     case 'fileUnavailable':
       return `${statusWord(status)}${statusReason === null ? '' : ` (${statusReason})`}; wait until the store can read its mount path again`
     case 'available':

@@ -1,4 +1,4 @@
-// `store edit S`: changes name and description at the agent and switches images on or off there; changes address, token, zone and provider in the
+// `store edit S`: changes name, description and deletion policy at the agent and switches images on or off there; changes address, token, zone and provider in the
 // registry.
 
 import { problem } from '../../../protocol/problems.ts'
@@ -8,6 +8,7 @@ import { observeAll } from '../../fleet/observe.ts'
 import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, oneStore } from '../select.ts'
+import { parsePolicy } from './deletion-policy.ts'
 import { showView } from './show.ts'
 
 /** Returns whether images are switched on by `images=on`. Throws `invalid-input` for a word other than `on` and `off`. */
@@ -19,7 +20,7 @@ export function parseSwitch(word: string): boolean {
 export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
-  summary: 'Changes name, description, address, token, zone or provider of a store, or switches images on or off',
+  summary: 'Changes name, description, address, token, zone, provider or deletion policy of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -30,15 +31,17 @@ export const storeEdit = defineCommand({
     token: { about: 'new token, tested first', value: 'TOKEN', secret: true },
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
     provider: { about: 'what stores its data', value: 'PROVIDER' },
+    deletion: { about: 'what deleting an image does: immediate, delayed, never, or configured for the configuration', value: 'POLICY' },
+    retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
-  examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a token=…'],
+  examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
   async run(context, { targets, options }) {
     const store = oneStore(context, targets[0])
-    const { name, description, url, token, zone, provider, images } = options
+    const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
-        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=.',
+        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -62,9 +65,11 @@ export const storeEdit = defineCommand({
       Object.assign(change, { url: parseAgentUrl(peer.url) ?? peer.url, token: peer.token })
     }
     const reached = { ...store, ...change }
+    const policy = parsePolicy({ deletion, retention })
     const patch: StorePatch = {
       ...(name === undefined ? {} : { name }),
       ...(description === undefined ? {} : { description }),
+      ...(policy === undefined ? {} : { retention: policy }),
       ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
     }
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))

@@ -1,7 +1,7 @@
 // `store show S`: shows everything about one store.
 
+import { policyText } from './deletion-policy.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { formatDuration } from '../../../protocol/units.ts'
 import { observeAll } from '../../fleet/observe.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import { makeView } from '../../views/view.ts'
@@ -72,7 +72,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     },
     {
       label: 'Deletion',
-      value: store.retention.deletion === 'delayed' ? `delayed by ${formatDuration(store.retention.seconds * 1000)}` : store.retention.deletion,
+      value: policyText(store.retention),
     },
     { label: 'Version', value: store.version },
   ]

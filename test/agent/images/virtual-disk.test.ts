@@ -1,7 +1,7 @@
 // Virtual disks belong to an instance: they cannot be edited and are deleted with their last binding. Labels of other images.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { RetentionPolicy } from '../../../agent/images/removal.ts'
+import type { DeletionPolicy } from '../../../agent/contract/store.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -21,7 +21,7 @@ async function codeOf(running: Promise<unknown>): Promise<string> {
 }
 
 async function withDisk<T>(
-  deletion: RetentionPolicy['deletion'],
+  deletion: DeletionPolicy['deletion'],
   run: (store: Awaited<ReturnType<typeof openImageStore>>, id: string) => Promise<T>,
 ): Promise<T> {
   await using folder = await createTemporaryFolder()

@@ -4,12 +4,19 @@ import { expect, test } from 'bun:test'
 import { openStoreSettings } from '../../../agent/system/store-settings.ts'
 import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
 
-const CONFIGURED = { name: 'edge-a', description: 'from the file', imagesEnabled: true }
+const CONFIGURED = { name: 'edge-a', description: 'from the file', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 } as const
 
 test('images are switched on and off until the next change, across restarts, whatever the configuration says', () => {
   const kept = createMemoryKeptValues()
   const settings = openStoreSettings({ kept, configured: CONFIGURED })
-  expect(settings.current()).toEqual({ name: 'edge-a', description: 'from the file', enabled: true, disabledReason: null, imagesEnabled: true })
+  expect(settings.current()).toEqual({
+    name: 'edge-a',
+    description: 'from the file',
+    enabled: true,
+    disabledReason: null,
+    imagesEnabled: true,
+    retention: { deletion: 'delayed', seconds: 259_200, configured: { deletion: 'delayed', seconds: 259_200 } },
+  })
   settings.update({ imagesEnabled: false })
   expect(settings.areImagesEnabled()).toBe(false)
   // The store itself stays enabled.
@@ -24,4 +31,21 @@ test('images are switched on and off until the next change, across restarts, wha
 test('the configuration applies until the first change', () => {
   const settings = openStoreSettings({ kept: createMemoryKeptValues(), configured: { ...CONFIGURED, imagesEnabled: false } })
   expect(settings.current().imagesEnabled).toBe(false)
+})
+
+test('the deletion policy is the one that operators set, else that of the configuration, each member by itself', () => {
+  const kept = createMemoryKeptValues()
+  const settings = openStoreSettings({ kept, configured: CONFIGURED })
+  expect(settings.deletionPolicy()).toEqual({ deletion: 'delayed', retentionMs: 259_200_000 })
+  settings.update({ retention: { seconds: 3600 } })
+  expect(settings.deletionPolicy()).toEqual({ deletion: 'delayed', retentionMs: 3_600_000 })
+  settings.update({ retention: { deletion: 'never' } })
+  // A restart with another configuration keeps what operators set.
+  const restarted = openStoreSettings({ kept, configured: { ...CONFIGURED, deletion: 'immediate', retentionMs: 1000 } })
+  expect(restarted.deletionPolicy()).toEqual({ deletion: 'never', retentionMs: 3_600_000 })
+  expect(restarted.current().retention).toEqual({ deletion: 'never', seconds: 3600, configured: { deletion: 'immediate', seconds: 1 } })
+  restarted.update({ retention: { deletion: null } })
+  expect(restarted.deletionPolicy()).toEqual({ deletion: 'immediate', retentionMs: 3_600_000 })
+  restarted.update({ retention: { seconds: null }, description: 'x' })
+  expect(restarted.deletionPolicy()).toEqual({ deletion: 'immediate', retentionMs: 1000 })
 })

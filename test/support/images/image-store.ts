@@ -15,6 +15,7 @@ import type { UsageLedger, UsageRecords } from '../../../agent/contract/usage.ts
 import type { Disk } from '../../../agent/contract/disk.ts'
 import type { Clock, CrashPoint } from '../../../agent/contract/runtime.ts'
 import type { SliceRoots } from '../../../agent/contract/slices.ts'
+import type { DeletionPolicy } from '../../../agent/contract/store.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
 import { openVisibility } from '../../../agent/visibility/visibility.ts'
 import type { Visibility } from '../../../agent/visibility/visibility.ts'
@@ -45,7 +46,8 @@ export interface ImageStoreOptions {
   readonly clock?: Clock
   readonly disk?: Disk
   readonly crashPoint?: CrashPoint
-  readonly retention?: CatalogueDeps['retention']
+  /** What deleting an image does; a function for a policy that changes. */
+  readonly retention?: DeletionPolicy | CatalogueDeps['retention']
   /** Returns the milliseconds since the last body arrived. Digests wait for uploads to end. */
   readonly quietMs?: () => number
   /** Maximum number of images per owner, and the images that unfinished uploads will become. */
@@ -77,7 +79,8 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     workers: 1,
     roots: [...(options.roots ?? []), { list: () => catalogue.roots.list() }],
   })
-  const retention = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
+  const policy = options.retention ?? { deletion: 'delayed', retentionMs: 3 * 86_400_000 }
+  const retention = typeof policy === 'function' ? policy : () => policy
   let visibility: Visibility | undefined
   const changed = () => visibility?.wake()
   const ledger = createLedger({ disk, clock: systemClock, crashPoint, folder: join(mount, 'usage') })

@@ -110,7 +110,10 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...storeRoutes({
       clock,
       emit,
-      settings: openStoreSettings({ kept, configured: { name: 'edge-a', description: '', imagesEnabled: true } }),
+      settings: openStoreSettings({
+        kept,
+        configured: { name: 'edge-a', description: '', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 },
+      }),
       health,
       facts: {
         id: '11111111-2222-4333-8444-555555555555',
@@ -119,7 +122,6 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
         scope: 'zone',
         version: '0.0.0',
         transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
-        retention: { deletion: 'delayed', seconds: 259_200 },
       },
       space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
       sliceStats: () => ({ slices: 3, storedBytes: 200 }),
