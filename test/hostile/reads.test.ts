@@ -82,6 +82,21 @@ describe('a download', () => {
     })
   })
 
+  test('of usage over two years, again and again, as CSV that the client does not read', async () => {
+    await expectHarmless(target, 'usage', async ({ url, headers }) => {
+      using stack = new DisposableStack()
+      for (let i = 0; i < STALLED; i++) {
+        const connection = stack.use(await connectRaw(url, false))
+        await connection.write(requestHead('GET /v1/usage?format=csv', headers('operator')))
+      }
+      for (let i = 0; i < 20; i++) {
+        const response = await fetch(`${url}/v1/usage?from=2024-12-01&to=2026-11-30&limit=1000`, { headers: headers('operator') })
+        expect([200, 429]).toContain(response.status)
+        await response.arrayBuffer()
+      }
+    })
+  })
+
   test('of the manifest that the client does not read', async () => {
     await expectHarmless(target, 'manifest', async ({ url, headers, signal }) => {
       using stack = new DisposableStack()
