@@ -4,8 +4,11 @@ import { auditList } from './audit/list.ts'
 import type { Command } from './command.ts'
 import { help } from './help/help.ts'
 import { imageBin } from './image/bin.ts'
+import { imageBind, imageUnbind } from './image/bind.ts'
 import { imageDelete } from './image/delete.ts'
 import { imageEdit } from './image/edit.ts'
+import { imageGrant, imageRevoke } from './image/grant.ts'
+import { imageLink } from './image/link.ts'
 import { imageList } from './image/list.ts'
 import { imageProtect, imageUnprotect } from './image/protect.ts'
 import { imagePurge } from './image/purge.ts'
@@ -32,6 +35,10 @@ import { taskCancel } from './task/cancel.ts'
 import { taskList } from './task/list.ts'
 import { taskRetry } from './task/retry.ts'
 import { taskShow } from './task/show.ts'
+import { tokenCreate } from './token/create.ts'
+import { tokenList } from './token/list.ts'
+import { tokenRevoke } from './token/revoke.ts'
+import { tokenRotate } from './token/rotate.ts'
 import { usageList } from './usage/list.ts'
 import { zoneEdit } from './zone/edit.ts'
 import { zoneList } from './zone/list.ts'
@@ -58,6 +65,11 @@ export const COMMANDS: readonly Command[] = [
   imageRestore,
   imageProtect,
   imageUnprotect,
+  imageGrant,
+  imageRevoke,
+  imageBind,
+  imageUnbind,
+  imageLink,
   imageBin,
   taskList,
   taskShow,
@@ -68,6 +80,10 @@ export const COMMANDS: readonly Command[] = [
   scheduleEdit,
   schedulePause,
   scheduleResume,
+  tokenList,
+  tokenCreate,
+  tokenRevoke,
+  tokenRotate,
   usageList,
   zoneList,
   zoneEdit,

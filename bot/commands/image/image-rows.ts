@@ -1,5 +1,6 @@
 // Images as rows, fields and JSON.
 
+import type { Grant } from '../../../protocol/grant.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
@@ -96,6 +97,7 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     ...optional('Media group', image.mediaGroup),
     { label: 'Owner', value: image.owner ?? UNKNOWN },
     { label: 'Protected', value: image.protected ? 'yes' : 'no' },
+    { label: 'Access', value: accessWords(image.grants) },
     { label: 'In use by', value: image.bindings.length === 0 ? 'nothing' : image.bindings.join(', ') },
     { label: 'Created', value: formatWireTime(image.createdAt) },
     ...(image.availableAt === null ? [] : [{ label: 'Published', value: formatWireTime(image.availableAt) }]),
@@ -108,6 +110,11 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
           },
         ]),
   ]
+}
+
+/** Who may see an image, besides its owner and operators. */
+function accessWords(grants: readonly Grant[]): string {
+  return grants.length === 0 ? 'every viewer' : grants.map(({ subject, rights }) => `${subject} (${rights.join(', ')})`).join(', ')
 }
 
 /** What to do about an image that is not usable; undefined when there is no next step. */

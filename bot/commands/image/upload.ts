@@ -1,12 +1,11 @@
 // `image upload`: with a path (console) uploads the file from this machine, resuming where an earlier run stopped; without a path
 // returns a signed link for the person who has the file.
 
-import { LINK_SECONDS_DEFAULT, LINK_SECONDS_MAX } from '../../../protocol/access.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { formatSize, parseDuration, parseSize } from '../../../protocol/units.ts'
+import { formatSize, parseSize } from '../../../protocol/units.ts'
 import { advise } from '../../fleet/advice.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
@@ -14,6 +13,7 @@ import type { Action, View } from '../../views/view.ts'
 import { formatWireTime } from '../../views/phrases.ts'
 import type { CommandContext, FileOrder, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
 import { imageView } from './image-rows.ts'
@@ -40,7 +40,7 @@ export const imageUpload = defineCommand({
     mediaGroup: { about: 'media group', value: 'GROUP' },
     owner: { about: 'owner', value: 'NAME' },
     digest: { about: 'expected sha256:… of the whole file, verified', value: 'DIGEST' },
-    for: { about: 'how long the link is valid, 1h by default', value: '1h' },
+    for: LINK_DURATION,
     max: { about: 'largest file that the link accepts', value: '40GB' },
   },
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
@@ -62,16 +62,14 @@ export const imageUpload = defineCommand({
 type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'for' | 'max', string>>>
 
 async function createLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
-  const ttlMs = options.for === undefined ? LINK_SECONDS_DEFAULT * 1000 : parseDuration(options.for)
-  if (ttlMs === undefined || ttlMs < 1000 || ttlMs > LINK_SECONDS_MAX * 1000)
-    throw problem('invalid-input', `for=${options.for} is not a duration of up to 7d.`, { action: 'Write it as 30m, 2h or 1d.' })
+  const ttlSeconds = linkSeconds(options.for)
   const maxLength = options.max === undefined ? undefined : parseSize(options.max)
   if (options.max !== undefined && maxLength === undefined)
     throw problem('invalid-input', `max=${options.max} is not a size.`, { action: 'Write it as 40GB or 512MiB.' })
   const contact = await context.fleet.contact(store, (agent) =>
     agent.links.create({
       kind: 'upload',
-      ttlSeconds: Math.floor(ttlMs / 1000),
+      ttlSeconds,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(maxLength === undefined ? {} : { maxLength }),
     }),

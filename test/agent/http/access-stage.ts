@@ -31,7 +31,11 @@ export interface AccessStage extends AsyncDisposable {
   /** Has no token, but may have a link. */
   readonly nobody: User
   /** Uploads an image as a user and waits until it is available. */
-  upload(user: User, name: string, options?: { readonly seed?: number; readonly owner?: string; readonly url?: string }): Promise<Image>
+  upload(
+    user: User,
+    name: string,
+    options?: { readonly seed?: number; readonly metadata?: Readonly<Record<string, string>>; readonly url?: string },
+  ): Promise<Image>
 }
 
 /** Opens a store without images. */
@@ -63,10 +67,10 @@ export async function openAccessStage(): Promise<AccessStage> {
     admin: await user({ name: 'the admin', role: 'admin' }),
     user,
     nobody: userWith({}),
-    async upload(uploader, name, { seed = 1, owner, url = '/v1/uploads' } = {}) {
+    async upload(uploader, name, { seed = 1, metadata = {}, url = '/v1/uploads' } = {}) {
       const bytes = seededBytes(200_000, seed)
-      const metadata = [`name ${btoa(name)}`, ...(owner === undefined ? [] : [`owner ${btoa(owner)}`])].join(',')
-      const headers = { 'tus-resumable': '1.0.0', 'upload-length': String(bytes.byteLength), 'upload-metadata': metadata }
+      const members = Object.entries({ name, ...metadata }).map(([key, value]) => `${key} ${btoa(value)}`)
+      const headers = { 'tus-resumable': '1.0.0', 'upload-length': String(bytes.byteLength), 'upload-metadata': members.join(',') }
       const created = await uploader.ask('POST', url, bytes, { ...headers, 'content-type': 'application/offset+octet-stream' })
       const id = created.headers.get('content-location')?.split('/').at(-1) ?? ''
       await table.parts.catalogue.settled()

@@ -59,7 +59,7 @@ beforeAll(async () => {
   ]
   // Compared with what they get once there is a hidden image.
   for (const [name, user] of callers) for (const [path, answer] of await overview(user)) before.set(`${name} ${path}`, answer)
-  hidden = await stage.upload(admin, HIDDEN_NAME, { seed: 2, owner: 'ann' })
+  hidden = await stage.upload(admin, HIDDEN_NAME, { seed: 2, metadata: { owner: 'ann' } })
   await admin.ask('PUT', `/v1/images/${hidden.id}/grants/user:cid`, { set: ['read'] })
   await admin.ask('PUT', `/v1/images/${hidden.id}/bindings/vm-1`)
   await stage.table.parts.visibility.settled()

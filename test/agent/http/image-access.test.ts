@@ -69,7 +69,7 @@ describe('an image without grants', () => {
     const image = await stage.upload(stage.nobody, 'by link', { seed: ++seed, url: pathname + search })
     expect(image.owner).toBe('ann')
     // A declared owner stays.
-    expect((await stage.upload(ann, 'for bob', { seed: ++seed, owner: 'bob' })).owner).toBe('bob')
+    expect((await stage.upload(ann, 'for bob', { seed: ++seed, metadata: { owner: 'bob' } })).owner).toBe('bob')
     expect((await stage.upload(admin, 'of nobody', { seed: ++seed })).owner).toBeNull()
   })
 })
@@ -172,6 +172,15 @@ describe('a name', () => {
     await grant(one, 'user:ann')
     expect((await bob.ask('GET', '/v1/images/twin')).code).toBe('not-found')
     expect((await bob.ask('POST', '/v1/unique-size', { images: ['twin'] })).code).toBe('not-found')
+  })
+
+  test('that a hidden image has still stands for an image that is uploaded under it', async () => {
+    const image = await add(admin, 'taken')
+    await grant(image, 'user:ann')
+    await bob.ask('POST', '/v1/uploads', undefined, { 'tus-resumable': '1.0.0', 'upload-length': '10', 'upload-metadata': `name ${btoa('taken')}` })
+    expect((await bob.ask('GET', '/v1/images/taken')).json).toMatchObject({ status: 'uploading', owner: 'bob' })
+    // An image that exists takes precedence for those who see it.
+    expect((await ann.ask('GET', '/v1/images/taken')).json).toMatchObject({ id: image.id, status: 'available' })
   })
 })
 

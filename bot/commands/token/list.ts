@@ -1,0 +1,37 @@
+// `token list`: tokens of one store or of all, without their secrets.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { plural } from '../../views/phrases.ts'
+import { makeView } from '../../views/view.ts'
+import { defineCommand } from '../command.ts'
+import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { tokensOf } from './find.ts'
+import { TOKEN_COLUMNS, tokenRow } from './token-rows.ts'
+
+export const tokenList = defineCommand({
+  noun: 'token',
+  verb: 'list',
+  summary: 'Lists tokens with role, user, groups, expiry and last use, without their secrets',
+  role: 'admin',
+  effect: 'read',
+  options: {
+    store: { about: 'only this store', value: 'S', subject: 'store' },
+    zone: { about: 'only stores of this zone', value: 'Z', subject: 'zone' },
+  },
+  examples: ['token list store=edge-a'],
+  async run(context, { options }) {
+    const nowMs = context.clock.nowMs()
+    const contacts = await context.fleet.contactAll(someStores(context, options.store, options.zone), (agent) => tokensOf(agent, nowMs))
+    const found = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((token) => ({ store: contact.store, token })) : []))
+    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    return makeView({
+      title: 'Tokens',
+      text: found.length === 0 ? 'No tokens.' : plural(found.length, 'token'),
+      columns: found.length === 0 ? [] : TOKEN_COLUMNS,
+      rows: found.map(tokenRow),
+      notes: gapNotes(contacts, 'its tokens'),
+      asOfMs,
+      json: { items: found.map(({ store, token }) => ({ store: store.name, ...token })), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+    })
+  },
+})
