@@ -68,7 +68,12 @@ export const configSchema = z.object({
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
   sync: z.object({ peers: z.array(peer).default([]) }),
-  imports: z.object({ roots: z.array(absolutePath).default([]), allow: z.array(z.string().min(1)).default([]) }),
+  imports: z.object({
+    roots: z.array(absolutePath).default([]),
+    allow: z.array(z.string().min(1)).default([]),
+    inbox: z.boolean().default(true),
+    'inbox-settle': duration.default(10_000),
+  }),
   schedules: z.object({
     cleanup: cron.default('17 3 * * *'),
     scrub: cron.default('41 1 * * 0'),
@@ -94,7 +99,7 @@ export const KNOWN_KEYS = {
   },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
   sync: { peers: 'list' },
-  imports: { roots: 'list', allow: 'list' },
+  imports: { roots: 'list', allow: 'list', inbox: 'flag', 'inbox-settle': 'text' },
   schedules: { cleanup: 'text', scrub: 'text', expire: 'text', timezone: 'text' },
   tls: { cert: 'text', key: 'text' },
 } satisfies { [Section in keyof z.input<typeof configSchema>]: { [Key in keyof z.input<typeof configSchema>[Section]]-?: KeyKind } } & KnownKeys

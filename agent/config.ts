@@ -44,7 +44,8 @@ export interface Config {
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
   /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused. */
   readonly sync: { readonly peers: readonly string[] }
-  readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[] }
+  /** `inboxSettleMs`: a file in the inbox is complete when it was not written for this long; undefined when the inbox is not watched. */
+  readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[]; readonly inboxSettleMs: number | undefined }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** Keys that are set and have no effect in this version. */
@@ -122,7 +123,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
     sync,
-    imports,
+    imports: { roots: imports.roots, allow: imports.allow, inboxSettleMs: imports.inbox ? imports['inbox-settle'] : undefined },
     schedules,
     tls: tls.cert === '' ? undefined : tls,
     ineffectiveKeys: ineffectiveKeys(parsed),
@@ -130,10 +131,9 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
   }
 }
 
-/** Returns the keys of imports that are set. This version has no imports, so they have no effect. */
-function ineffectiveKeys({ images, imports }: z.output<typeof configSchema>): string[] {
+/** Returns the keys that are set, and belong to imports that this version does not have. */
+function ineffectiveKeys({ imports }: z.output<typeof configSchema>): string[] {
   const keys: string[] = []
-  if (images['retrieve-existing']) keys.push('images.retrieve-existing')
   if (imports.roots.length > 0) keys.push('imports.roots')
   if (imports.allow.length > 0) keys.push('imports.allow')
   return keys

@@ -28,6 +28,7 @@ import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
 import type { StoreFile } from './store-file.ts'
+import { openFoundFiles, openStoreImports } from './store-imports.ts'
 import type { Traffic } from './traffic.ts'
 
 export interface Serving extends Disposable {
@@ -44,9 +45,11 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   using stack = new DisposableStack()
   const stopping = new AbortController()
   const background = stack.use(await openBackground(deps))
+  const imports = openStoreImports(deps)
   const routes = routesOf(deps, background, stopping.signal)
   visibility.start()
   tasks.resume()
+  const foundFiles = await openFoundFiles(deps, imports)
   background.schedules.start()
   const owned = stack.move()
   return {
@@ -62,6 +65,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
     async stop() {
       stopping.abort()
       background.schedules[Symbol.dispose]()
+      await foundFiles[Symbol.asyncDispose]()
       await uploads.stop()
     },
     [Symbol.dispose]: () => owned.dispose(),

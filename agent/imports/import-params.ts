@@ -9,7 +9,11 @@ export const importParamsSchema = z.object({
   /** Ids of the upload and of the image that it becomes, chosen when the task is created. */
   uploadId: z.string(),
   imageId: z.string(),
-  location: z.discriminatedUnion('kind', [z.object({ kind: z.literal('url'), url: z.string() }), z.object({ kind: z.literal('path'), path: z.string() })]),
+  location: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('url'), url: z.string() }),
+    z.object({ kind: z.literal('path'), path: z.string() }),
+    z.object({ kind: z.literal('mount'), path: z.string(), identity: z.object({ inode: z.string(), length: z.int().min(0), modifiedNs: z.string() }) }),
+  ]),
   /** How the image came into the store, for its `source`. */
   origin: imageSourceSchema.shape.kind,
   filename: z.string().nullable(),
@@ -68,7 +72,7 @@ export function joinSecret(
 export function filenameOf(location: ImportLocation): string | null {
   const path = location.kind === 'url' ? new URL(location.url).pathname : location.path
   const last = path.split('/').at(-1) ?? ''
-  return decoded(last).slice(0, FILENAME_LENGTH_MAX) || null
+  return (location.kind === 'url' ? decoded(last) : last).slice(0, FILENAME_LENGTH_MAX) || null
 }
 
 function decoded(text: string): string {

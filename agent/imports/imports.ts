@@ -44,6 +44,8 @@ export interface ImportOrder {
   readonly draft: ImageDraft
   /** Who imports, for the task; the token whose quota and share of the space the import uses. */
   readonly creator: { readonly name: string; readonly tokenId: string }
+  /** Ids of the upload and of the image, for an order that is repeated until it is done. By default each order gets new ones. */
+  readonly ids?: { readonly uploadId: string; readonly imageId: string }
 }
 
 export interface Imports {
@@ -65,12 +67,12 @@ export function createImports(deps: ImportsDeps): Imports {
     async start(order) {
       gate.requireEnabled()
       await schemeOf(deps, order.location).check(order.location)
-      const imageId = newId('img', clock.nowMs(), deps.random(16))
+      const imageId = order.ids?.imageId ?? newId('img', clock.nowMs(), deps.random(16))
       // The upload claims the place when the task runs. A refusal that is certain now is reported at once.
       images.admit({ id: imageId, owner: order.draft.owner ?? null, length: 0 })[Symbol.dispose]()
       const { location, secret } = splitSecret(order.location, order.credentials)
       const params: ImportParams = {
-        uploadId: newId('upl', clock.nowMs(), deps.random(16)),
+        uploadId: order.ids?.uploadId ?? newId('upl', clock.nowMs(), deps.random(16)),
         imageId,
         location,
         origin: order.origin,
@@ -84,7 +86,9 @@ export function createImports(deps: ImportsDeps): Imports {
         createdBy: order.creator.name,
         params,
         // Orders with different secrets may read different bytes, so they are not the same.
-        ...(secret === undefined ? { key: `import ${JSON.stringify([order.creator.tokenId, location, order.draft])}` } : { secret }),
+        ...(secret === undefined
+          ? { key: order.ids ? `import ${imageId}` : `import ${JSON.stringify([order.creator.tokenId, location, order.draft])}` }
+          : { secret }),
       })
     },
     plan: (order, signal) => plan(deps, order, signal),

@@ -1,7 +1,21 @@
 // The interface between an import and what it reads: a web server, a file server, a file of this node.
 
-/** Where the bytes of an import are. A url has no user name, password or fragment. */
-export type ImportLocation = { readonly kind: 'url'; readonly url: string } | { readonly kind: 'path'; readonly path: string }
+/** What identifies the bytes of a file of this node: a write, a truncation and a replacement change it. */
+export interface FileIdentity {
+  readonly inode: string
+  readonly length: number
+  /** Time of the last write in nanoseconds since 1970. */
+  readonly modifiedNs: string
+}
+
+/**
+ * Where the bytes of an import are. A url has no user name, password or fragment. A path is absolute, and below `imports.roots`. A file of the mount
+ * path, which only the agent itself imports, is relative to it, and must still be the one that was found.
+ */
+export type ImportLocation =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'path'; readonly path: string }
+  | { readonly kind: 'mount'; readonly path: string; readonly identity: FileIdentity }
 
 /** Credentials for a source. Never logged, shown or stored in clear text. */
 export interface SourceCredentials {

@@ -2,8 +2,8 @@
 // and new images are accepted. A crash point without a scenario fails the suite.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { cpSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
 import { manifestEntries } from '../../protocol/manifest.ts'
 import { uploadIdOf } from '../../protocol/upload-client.ts'
@@ -148,6 +148,34 @@ const sync: Scenario = {
   },
 }
 
+/** Puts a file into the inbox, or beside the store, and waits for the crash. */
+const INBOX = '[imports]\ninbox-settle = "200ms"\n'
+const fromFile = (config: string, place: string, bytes: Uint8Array, count: number): Scenario => ({
+  config,
+  async run({ agent }) {
+    mkdirSync(dirname(join(agent.folder, 'store', place)), { recursive: true })
+    writeFileSync(join(agent.folder, 'store', place), bytes)
+    await agent.ended()
+  },
+  async after({ agent, ledger }) {
+    await until('the file has left the inbox', () => !existsSync(join(agent.folder, 'store/inbox', basename(place))))
+    const imported = async () => (await agent.client.images.list({ name: basename(place) })).items
+    const images = await until('it was imported', async () => {
+      const found = await imported()
+      return found.length >= count && found.every(({ status }) => status === 'available') ? found : undefined
+    })
+    expect(images.length).toBe(count)
+    for (const { id } of images) ledger.add(id, new Uint8Array(bytes))
+    await agent.restart({ config })
+    expect((await imported()).length).toBe(count)
+    const kept = join(agent.folder, 'store/inbox/refused', basename(place).replace('\n', '_'))
+    if (count === 0) await until('it was refused', () => existsSync(kept) && readFileSync(kept).equals(bytes))
+  },
+})
+const inbox = fromFile(INBOX, 'inbox/from-inbox.img', noise(3 * MIB, 31), 1)
+const refused = fromFile(INBOX, 'inbox/refused\n.img', noise(4096, 32), 0)
+const existing = fromFile('[images]\nretrieve-existing = true\n', 'old/found.img', noise(3 * MIB, 33), 1)
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:created': upload,
   'uploads:slices-synced': uploadSlices,
@@ -179,6 +207,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'sync:batch-synced': sync,
   'sync:slices-moved': sync,
   'sync:adopted': sync,
+  'inbox:ticket-written': inbox,
+  'inbox:set-aside': inbox,
+  'inbox:removed': inbox,
+  'inbox:reason-written': refused,
+  'existing:recorded': existing,
   'tasks:kept': sync,
   'tasks:done': sync,
   'tasks:ended': sync,

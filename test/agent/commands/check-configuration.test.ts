@@ -30,8 +30,8 @@ describe('serve --check', () => {
   test('warns about keys without effect and about plain HTTP beyond loopback', () => {
     expect(configurationWarnings(configOf(''))).toEqual([])
     expect(configurationWarnings(configOf('[images]\nretrieve-existing = false\n[imports]\nroots = []'))).toEqual([])
-    const keys = configurationWarnings(configOf('[images]\nretrieve-existing = true\n[imports]\nroots = ["/srv/in"]\nallow = ["hub.example"]'))
-    expect(keys.map((warning) => warning.split(' ')[0])).toEqual(['images.retrieve-existing', 'imports.roots', 'imports.allow'])
+    const keys = configurationWarnings(configOf('[imports]\nroots = ["/srv/in"]\nallow = ["hub.example"]'))
+    expect(keys.map((warning) => warning.split(' ')[0])).toEqual(['imports.roots', 'imports.allow'])
     for (const listen of ['0.0.0.0:8420', '[::]:8420', '10.0.0.5:8420', 'edge-a.example:8420'])
       expect(configurationWarnings(configOf(`[network]\nlisten = "${listen}"`))).toEqual([expect.stringContaining('plain HTTP on')])
     for (const listen of ['127.0.0.1:8420', '127.1.2.3:8420', '[::1]:8420', 'localhost:8420'])
@@ -51,7 +51,7 @@ describe('the example', () => {
       if (key !== undefined) shown.push(`${section}.${key}`)
     }
     const effective = Object.entries(KNOWN_KEYS).flatMap(([name, keys]) => Object.keys(keys).map((key) => `${name}.${key}`))
-    const without = ['images.retrieve-existing', 'imports.roots', 'imports.allow']
+    const without = ['imports.roots', 'imports.allow']
     expect(shown.toSorted()).toEqual(effective.filter((key) => !without.includes(key)).toSorted())
   })
 })
