@@ -7,6 +7,7 @@ import { nameSchema } from '../protocol/image.ts'
 import { parseDuration, parseSize } from '../protocol/units.ts'
 import { decimalSchema } from '../protocol/usage.ts'
 import type { KeyKind, KnownKeys } from './config-source.ts'
+import { isAllowance } from './imports/address-guard.ts'
 import { isPeer } from './sync/peer-network.ts'
 
 const size = z.string().transform((text, context) => {
@@ -28,6 +29,12 @@ const origin = z.string().refine(isOrigin, 'is not an origin; write it like "htt
 const peer = z
   .string()
   .refine(isPeer, 'must be a list of networks, addresses and host names; write them like "10.20.0.0/16" or "hub.example", without scheme and port')
+const allowance = z
+  .string()
+  .refine(
+    isAllowance,
+    'must be a list of networks, addresses and host names, each with or without a port; write them like "10.20.0.0/16" or "mirror.example:8080"',
+  )
 const concurrency = z.int('must be a whole number from 1 to 16').min(1, 'must be a whole number from 1 to 16').max(16, 'must be a whole number from 1 to 16')
 
 const listen = z.string().transform((text, context) => {
@@ -70,7 +77,7 @@ export const configSchema = z.object({
   sync: z.object({ peers: z.array(peer).default([]) }),
   imports: z.object({
     roots: z.array(absolutePath).default([]),
-    allow: z.array(z.string().min(1)).default([]),
+    allow: z.array(allowance).default([]),
     inbox: z.boolean().default(true),
     'inbox-settle': duration.default(10_000),
   }),

@@ -131,11 +131,10 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
   }
 }
 
-/** Returns the keys that are set, and belong to imports that this version does not have. */
+/** Returns the keys that are set and have no effect in this version. */
 function ineffectiveKeys({ imports }: z.output<typeof configSchema>): string[] {
   const keys: string[] = []
   if (imports.roots.length > 0) keys.push('imports.roots')
-  if (imports.allow.length > 0) keys.push('imports.allow')
   return keys
 }
 

@@ -18,6 +18,8 @@ import type { Health } from './health.ts'
 import { imageSchema, uniqueSizeSchema } from './image.ts'
 import type { Image, ImagePatch } from './image.ts'
 import type { ImageFilter, ImageOrder } from './image-list.ts'
+import { importPlanSchema } from './imports.ts'
+import type { ImportPlan, ImportRequest } from './imports.ts'
 import { MANIFEST_MEDIA_TYPE } from './manifest.ts'
 import { readManifest } from './manifest-client.ts'
 import { pageSchema } from './page.ts'
@@ -52,6 +54,9 @@ export interface ContentOptions extends CallOptions {
 }
 
 /** Options whose members may be undefined, such as those parsed from a command line. */
+/** What is imported, without the choice between a plan and the import. */
+export type ImportOrder = Omit<ImportRequest, 'dryRun'>
+
 type Loose<T> = { readonly [Key in keyof T]?: T[Key] | undefined }
 
 /**
@@ -80,6 +85,10 @@ export interface AgentClient {
     /** Returns the image in the recycle bin; undefined when it was deleted for good, as with `permanent`. */
     delete(id: string, options?: CallOptions & { readonly permanent?: boolean }): Promise<Image | undefined>
     restore(id: string, options?: CallOptions): Promise<Image>
+    /** Starts an import from an address or a path. */
+    import(request: ImportOrder, options?: CallOptions): Promise<Task>
+    /** Returns what an import would do, and changes nothing. */
+    planImport(request: ImportOrder, options?: CallOptions): Promise<ImportPlan>
     /** Returns the stored bytes that deleting all of these images would free; null in a store too large to count. */
     uniqueSize(idsOrNames: readonly string[], options?: CallOptions): Promise<number | null>
     bind(id: string, instance: string, options?: CallOptions): Promise<Image>
@@ -233,6 +242,8 @@ function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentCl
       return undefined
     },
     restore: (id, options) => post(imageSchema, ['images', id, 'restore'], options),
+    import: (request, options) => post(taskSchema, ['images'], options, request),
+    planImport: (request, options) => post(importPlanSchema, ['images'], options, { ...request, dryRun: true }),
     uniqueSize: async (images, options) => (await post(uniqueSizeSchema, ['unique-size'], options, { images })).uniqueSize,
     bind: (id, instance, options) => member('PUT', [id, 'bindings', instance], options),
     unbind: (id, instance, options) => member('DELETE', [id, 'bindings', instance], options),

@@ -1,7 +1,48 @@
-// Imports: images that a store fetches itself. The plan of a dry run, and the result of a task.
+// Imports: images that a store fetches itself. The body of POST /v1/images, the plan of a dry run, and the result of a task.
 
 import { z } from 'zod'
 import { imageDraftSchema, imageSourceSchema } from './image.ts'
+
+/** Longest address and longest path of a source in characters. */
+const SOURCE_LENGTH_MAX = 4096
+
+/** Text for a login. A line end would leave a header or a command. */
+const loginText = z.string().regex(/^[^\u0000-\u001f\u007f]{1,1024}$/, 'must be 1 to 1024 characters without control characters')
+
+/** An address without credentials: these are members of their own, which are sealed. */
+const sourceUrl = z
+  .string()
+  .max(SOURCE_LENGTH_MAX)
+  .regex(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s\u0000-\u001f\u007f]+$/, 'must be an address with a scheme, such as https://mirror.example/debian-12.qcow2')
+  .refine((text) => {
+    const url = URL.parse(text)
+    return url !== null && url.username === '' && url.password === ''
+  }, 'must be a valid address without user name and password: send them as the members username and password')
+
+/** The source of an import: an address with the credentials that its server asks for, or a path on the node of the agent. */
+const importSourceSchema = z
+  .strictObject({
+    url: sourceUrl.optional(),
+    username: loginText.optional(),
+    password: loginText.optional(),
+    /** Sent as a bearer token (RFC 6750). */
+    token: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,4096}$/, 'must be 1 to 4096 printable ASCII characters without spaces')
+      .optional(),
+    path: z.string().min(1).max(SOURCE_LENGTH_MAX).optional(),
+  })
+  .refine(({ url, path }) => (url === undefined) !== (path === undefined), 'must have exactly one of url and path')
+
+/** Body of POST /v1/images. */
+export const importRequestSchema = z.strictObject({
+  source: importSourceSchema,
+  ...imageDraftSchema.shape,
+  /** Answers with the plan, and changes nothing. */
+  dryRun: z.boolean().default(false),
+})
+
+export type ImportRequest = z.input<typeof importRequestSchema>
 
 /** Answer to a dry run. */
 export const importPlanSchema = z.object({

@@ -10,6 +10,7 @@ import { accessRoutes } from '../http/routes/access.ts'
 import { contentRoutes } from '../http/routes/content.ts'
 import { eventRoutes } from '../http/routes/events.ts'
 import { healthRoutes } from '../http/routes/health.ts'
+import { importRoutes } from '../http/routes/imports.ts'
 import { imageRoutes } from '../http/routes/images.ts'
 import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { fileRoutes } from '../http/routes/files.ts'
@@ -28,6 +29,7 @@ import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
 import type { StoreFile } from './store-file.ts'
+import type { Imports } from '../imports/imports.ts'
 import { openFoundFiles, openStoreImports } from './store-imports.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -46,7 +48,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   const stopping = new AbortController()
   const background = stack.use(await openBackground(deps))
   const imports = openStoreImports(deps)
-  const routes = routesOf(deps, background, stopping.signal)
+  const routes = routesOf(deps, background, { imports, stopping: stopping.signal })
   visibility.start()
   tasks.resume()
   const foundFiles = await openFoundFiles(deps, imports)
@@ -72,8 +74,18 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   }
 }
 
-/** Returns all routes of an agent. `stopping` ends streams of events. */
-function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, schedules, health, metrics }: Background, stopping: AbortSignal): Route[] {
+interface RouteParts {
+  readonly imports: Imports
+  /** Ends streams of events. */
+  readonly stopping: AbortSignal
+}
+
+/** Returns all routes of an agent. */
+function routesOf(
+  { foundation, parts, version }: ServingDeps,
+  { maintenance, schedules, health, metrics }: Background,
+  { imports, stopping }: RouteParts,
+): Route[] {
   const { config, clock, store } = foundation
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
   const mountFault = createMountFault(health)
@@ -99,6 +111,7 @@ function routesOf({ foundation, parts, version }: ServingDeps, { maintenance, sc
     ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock }), downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
+    ...importRoutes({ imports }),
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),

@@ -1,13 +1,17 @@
 // Imports of a serving agent, and the parts that start them by themselves: the inbox, and the search for existing image files.
 
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
+import { createAddressGuard } from '../imports/address-guard.ts'
 import { openRetrieval, RECORD_FOLDER } from '../imports/existing/retrieve-existing.ts'
 import { createFileImport } from '../imports/file-import.ts'
+import { createHttpScheme } from '../imports/http/http-scheme.ts'
 import { createImports } from '../imports/imports.ts'
 import type { Imports } from '../imports/imports.ts'
 import { openInbox } from '../imports/inbox/inbox.ts'
 import { openInboxFolder } from '../imports/local/inbox-folder.ts'
 import { createMountScheme, INBOX } from '../imports/local/mount-scheme.ts'
+import { resolveName } from '../system/network.ts'
 import type { Foundation } from './foundation.ts'
 import { STORE_FOLDERS } from './store-file.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -19,7 +23,8 @@ interface ImportParts {
 
 /** Registers the task `import`. To be called before tasks run. */
 export function openStoreImports({ foundation, parts }: ImportParts): Imports {
-  const { config, clock, log } = foundation
+  const { config, clock, log, crashPoint } = foundation
+  const guard = createAddressGuard({ allow: config.imports.allow, lookup: resolveName, ownAddresses })
   const { catalogue, policy, space, tasks, uploads } = parts
   return createImports({
     clock,
@@ -29,10 +34,16 @@ export function openStoreImports({ foundation, parts }: ImportParts): Imports {
     tasks,
     space,
     gate: policy,
-    schemes: [createMountScheme(config.store.mount)],
+    schemes: [createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }), createMountScheme(config.store.mount)],
     limits: { lengthMax: config.uploads.lengthMax, imagesPerOwnerMax: config.images.maxPerOwner },
+    crashPoint,
     random,
   })
+}
+
+/** Returns the addresses of this node, which may change while it runs. */
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))
 }
 
 /**

@@ -23,7 +23,7 @@ export interface TaskOrder {
   readonly createdBy: string
   /** JSON, never shown to clients. Deleted when the task succeeds or can no longer be retried (7 days). Secrets belong in `secret`. */
   readonly params: unknown
-  /** A secret that the task needs, such as a token of another store. Stored sealed, and deleted when the task ends, with or without success. */
+  /** A secret that the task needs, such as a token of another store. Stored sealed. Deleted when the task ends; a failed import keeps it as long as its parameters. */
   readonly secret?: string
   /** While a task with the same key is queued or running, `start` returns that task. */
   readonly key?: string

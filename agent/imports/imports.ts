@@ -9,7 +9,7 @@ import { formatSize } from '../../protocol/units.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
 import type { InternalSource, InternalUploads } from '../contract/internal-uploads.ts'
-import type { Clock, Log } from '../contract/runtime.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { Space } from '../contract/space.ts'
 import type { StoreGate } from '../contract/store.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
@@ -32,6 +32,7 @@ export interface ImportsDeps {
   readonly schemes: readonly ImportScheme[]
   /** Longest image in bytes, and most images of one owner; 0 means no limit. */
   readonly limits: { readonly lengthMax: number; readonly imagesPerOwnerMax: number }
+  readonly crashPoint: CrashPoint
   readonly random: (length: number) => Uint8Array
 }
 
@@ -97,7 +98,7 @@ export function createImports(deps: ImportsDeps): Imports {
 
 /** Runs one import from where an earlier run ended. */
 async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext): Promise<ImportResult> {
-  const { images, uploads } = deps
+  const { images, uploads, crashPoint } = deps
   const { imageId, uploadId, origin, draft, creator, filename } = params
   try {
     if (!images.find(imageId)) {
@@ -105,12 +106,15 @@ async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext
       const source = { kind: origin, url: params.location.kind === 'url' ? params.location.url : null, filename, device: null }
       const order = { id: uploadId, imageId, actor: { ...creator, role: 'uploader' }, draft, source, taskId: context.taskId } as const
       await transferSource(deps, { order, source: schemeOf(deps, location).source(location, credentials) }, context)
+      crashPoint('imports:published')
     }
     const image = await settledImage(deps, { id: imageId, digest: draft.digest }, context.signal)
     return { image: image.id, name: image.name, length: image.length }
   } catch (error) {
     await stopped(error, context.signal)
-    if (!isRetryable(error, context.signal)) await uploads.cancel(uploadId)
+    // An upload without bytes is worth nothing to a retry.
+    const isKept = isRetryable(error, context.signal) && (context.signal.aborted || ((await uploads.find(uploadId))?.offset ?? 0) > 0)
+    if (!isKept) await uploads.cancel(uploadId)
     throw error
   }
 }

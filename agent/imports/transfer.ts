@@ -3,7 +3,7 @@
 
 import { problem } from '../../protocol/problems.ts'
 import type { InternalUpload, InternalUploadOrder, InternalUploads } from '../contract/internal-uploads.ts'
-import type { Clock, Log } from '../contract/runtime.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { TaskContext } from '../contract/work.ts'
 import { SourceInterrupted } from './source.ts'
 import type { ImportSource, OpenSource, SourceFacts } from './source.ts'
@@ -23,6 +23,7 @@ export interface TransferDeps {
   readonly clock: Clock
   readonly log: Log
   readonly uploads: InternalUploads
+  readonly crashPoint: CrashPoint
 }
 
 /** What is transferred, and into which upload. */
@@ -33,7 +34,7 @@ export interface Transfer {
 
 /** Transfers a source. Resolves with the published upload. Throws ProblemError, or the reason of the signal; what arrived is durable. */
 export async function transferSource(deps: TransferDeps, { order, source }: Transfer, context: TaskContext): Promise<InternalUpload> {
-  const { uploads } = deps
+  const { uploads, crashPoint } = deps
   const attempts = createAttempts(deps, context.signal)
   const identify = createIdentification(uploads, order)
   let upload = await uploads.create(order)
@@ -44,6 +45,7 @@ export async function transferSource(deps: TransferDeps, { order, source }: Tran
       await using open = await source.open(context.signal)
       attempts.opened()
       upload = await identify(upload, open.facts)
+      crashPoint('imports:declared')
       context.progress(upload.offset, upload.length, 'bytes')
       if (!upload.isPublished) upload = await appendRest(deps, open, upload, context)
     } catch (error) {
@@ -85,11 +87,18 @@ function createIdentification(uploads: InternalUploads, order: InternalUploadOrd
     const hasBytes = upload.offset > 0
     const isSame = (upload.length ?? length) === length && (!hasBytes || (validator !== null && validator === upload.validator))
     if (isSame) return uploads.declare(upload.id, { length, validator })
-    if (++restarts > RESTARTS_MAX) throw problem('source-changed', `The source changed ${restarts} times while it was being imported.`)
+    if (++restarts > RESTARTS_MAX) throw refuseRestart(restarts, validator)
     await uploads.cancel(upload.id)
     await uploads.create(order)
     return uploads.declare(upload.id, { length, validator })
   }
+}
+
+function refuseRestart(restarts: number, validator: string | null): Error {
+  if (validator !== null) return problem('source-changed', `The source changed ${restarts} times while it was being imported.`)
+  return problem('source-unreachable', `The source was interrupted ${restarts} times, and does not tell its version, so the import began again each time.`, {
+    action: 'Use a server that sends a strong ETag or Last-Modified, or import from a closer place.',
+  })
 }
 
 interface Attempts {

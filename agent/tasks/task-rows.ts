@@ -51,9 +51,11 @@ export function queuedAgain(row: TaskRow): TaskRow {
       action: 'Wait until it has ended, or start a new one.',
     })
   if (row.secret === SECRET_GONE)
-    throw problem('conflict', 'The token of the other store was dropped when the task ended.', {
-      action: 'Start the same task again with a token: slices that were copied are not copied again.',
-    })
+    throw row.kind === 'import'
+      ? problem('conflict', 'The address or the credentials of the source were dropped when the task was cancelled.', { action: 'Import the image again.' })
+      : problem('conflict', 'The token of the other store was dropped when the task ended.', {
+          action: 'Start the same task again with a token: slices that were copied are not copied again.',
+        })
   if (row.params === null)
     throw problem('conflict', 'The parameters of a task are kept for 7 days and have been deleted.', { action: 'Start it again as a new task.' })
   return { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
@@ -66,14 +68,14 @@ export interface TaskEnd {
   readonly error?: TaskRow['error']
 }
 
-/** Returns an ended task. Its secret is dropped, and the parameters of one that succeeded. */
+/** Returns an ended task. Its secret is dropped, except for an import that can be retried, and the parameters of one that succeeded. */
 export function ended(row: TaskRow, { state, result, error }: TaskEnd, nowMs: number): TaskRow {
   return {
     ...row,
     state,
     ended_ms: nowMs,
     params: state === 'succeeded' ? null : row.params,
-    secret: row.secret === null ? null : SECRET_GONE,
+    secret: row.secret === null || (row.kind === 'import' && state === 'failed') ? row.secret : SECRET_GONE,
     progress: { ...row.progress, rate: 0, etaSeconds: null },
     result: result ?? null,
     error: error ?? null,

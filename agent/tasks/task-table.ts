@@ -52,7 +52,7 @@ export interface TaskTable {
   update(row: TaskRow): void
   counts(): Record<TaskState, number>
   numberMax(): number
-  /** Removes ended tasks with a number below `numberMin`, and drops the parameters of tasks that ended before `paramsEndedMs`. */
+  /** Removes ended tasks with a number below `numberMin`, and drops the parameters and secrets of tasks that ended before `paramsEndedMs`. */
   prune(numberMin: number, paramsEndedMs: number): void
 }
 
@@ -66,7 +66,9 @@ export function createTaskTable({ sql }: AgentDatabase): TaskTable {
   const counts = sql.query<{ state: TaskState; count: number }, []>('SELECT state, count(*) AS count FROM tasks GROUP BY state')
   const numberMax = sql.query<{ number: number | null }, []>('SELECT max(number) AS number FROM tasks')
   const removeOld = sql.query<unknown, [number]>('DELETE FROM tasks WHERE number < ? AND ended_ms IS NOT NULL')
-  const dropParams = sql.query<unknown, [number]>('UPDATE tasks SET params = NULL WHERE ended_ms < ? AND params IS NOT NULL')
+  const dropParams = sql.query<unknown, [number]>(
+    `UPDATE tasks SET params = NULL, secret = iif(secret IS NULL, NULL, '${SECRET_GONE}') WHERE ended_ms < ? AND params IS NOT NULL`,
+  )
 
   const save = (row: TaskRow): void => {
     const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value))

@@ -239,8 +239,8 @@ export class TaskQueue implements TaskBoard {
     if (secret === null) return {}
     const opened = await this.#deps.sealer.open(secret, secretPurpose(id))
     if (opened !== undefined) return { secret: opened }
-    throw problem('conflict', 'The token of the other store cannot be opened: the key in the state folder has changed since the task was started.', {
-      action: 'Start the same task again with a token: slices that were copied are not copied again.',
+    throw problem('conflict', 'The secret of the task cannot be opened: the key in the state folder has changed since the task was started.', {
+      action: 'Start the same again as a new task.',
     })
   }
 

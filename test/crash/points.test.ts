@@ -175,6 +175,20 @@ const fromFile = (config: string, place: string, bytes: Uint8Array, count: numbe
 const inbox = fromFile(INBOX, 'inbox/from-inbox.img', noise(3 * MIB, 31), 1)
 const refused = fromFile(INBOX, 'inbox/refused\n.img', noise(4096, 32), 0)
 const existing = fromFile('[images]\nretrieve-existing = true\n', 'old/found.img', noise(3 * MIB, 33), 1)
+/** Imports the image of the other store, whose content is served by http with ranges. */
+const importImage: Scenario = {
+  config: '[imports]\nallow = ["127.0.0.1"]\n',
+  run: ({ agent, source }) =>
+    agent.client.images.import({ name: 'imported', source: { url: `${source.url}/v1/images/${source.imageId}/content`, token: TEST_ADMIN_TOKEN } }),
+  async after({ agent, ledger, source }) {
+    // The task was acknowledged, so it resumes by itself, and makes one image.
+    const { items } = await agent.client.tasks.list({ kind: 'import' })
+    const task = await ended(agent, items[0]?.id ?? '')
+    expect({ state: task.state, error: task.error }).toEqual({ state: 'succeeded', error: undefined })
+    expect((await agent.client.images.list({ name: 'imported' })).items.map(({ id }) => id)).toEqual([task.subject])
+    await ledger.verify([ledger.add(task.subject, source.bytes)])
+  },
+}
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:created': upload,
@@ -212,6 +226,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'inbox:removed': inbox,
   'inbox:reason-written': refused,
   'existing:recorded': existing,
+  'imports:declared': importImage,
+  'imports:published': importImage,
   'tasks:kept': sync,
   'tasks:done': sync,
   'tasks:ended': sync,

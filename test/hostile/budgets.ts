@@ -75,6 +75,7 @@ export const BUDGETS = {
   'upload slices': budget(['PATCH /v1/uploads/{id}'], { disk: 'promised' }),
   concatenation: budget(['POST /v1/uploads'], { disk: 'promised' }),
   sync: budget(['POST /v1/sync'], { disk: 'promised' }),
+  import: budget(['POST /v1/images'], { memoryBytes: 96 * MIB, disk: 'promised' }),
   connection: budget([], { memoryBytes: 32 * MIB }),
 } satisfies Record<string, Budget>
 

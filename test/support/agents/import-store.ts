@@ -92,6 +92,7 @@ export async function openImportStore(options: ImportStoreOptions): Promise<Impo
     gate: { requireEnabled() {} },
     schemes: options.schemes,
     limits: { lengthMax: options.uploads?.maxLength ?? 1e12, imagesPerOwnerMax: options.imagesPerOwnerMax ?? 0 },
+    crashPoint() {},
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
   })
   const owned = stack.move()
