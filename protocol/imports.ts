@@ -18,6 +18,7 @@ const sourceUrl = z
     const url = URL.parse(text)
     return url !== null && url.username === '' && url.password === ''
   }, 'must be a valid address without user name and password: send them as the members username and password')
+  .meta({ pattern: String.raw`^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s\u0000-\u001f\u007f]+(?:/[^\s\u0000-\u001f\u007f]*)?$` })
 
 /** The source of an import: an address with the credentials that its server asks for, or a path on the node of the agent. */
 const importSourceSchema = z
@@ -33,6 +34,7 @@ const importSourceSchema = z
     path: z.string().min(1).max(SOURCE_LENGTH_MAX).optional(),
   })
   .refine(({ url, path }) => (url === undefined) !== (path === undefined), 'must have exactly one of url and path')
+  .meta({ oneOf: [{ required: ['url'] }, { required: ['path'] }] })
 
 /** Body of POST /v1/images. */
 export const importRequestSchema = z.strictObject({
