@@ -291,7 +291,8 @@ export class Clients {
     const answer = await this.#ask(async () => Array.fromAsync(this.client(agent).images.all()))
     const bin = await this.#ask(async () => Array.fromAsync(this.client(agent).images.all({ status: 'deleted' })))
     if (answer.kind !== 'done' || bin.kind !== 'done') return false
-    const listed = new Map([...answer.value, ...bin.value].map((image) => [image.id, image]))
+    for (const image of answer.value) if (isInProgress(image)) this.#uploadOf(agent, image)
+    const listed = new Map([...answer.value, ...bin.value].filter((image) => !isInProgress(image)).map((image) => [image.id, image]))
     const names = new Map<string, string>()
     for (const image of listed.values()) {
       const other = names.get(image.name)
@@ -312,14 +313,20 @@ export class Clients {
   #stranger(agent: number, image: Image): void {
     // Of an upload that is being published, and is published again when the agent starts.
     if (image.status === 'error' && image.statusReason?.startsWith(MISSING_METADATA)) return
-    const all = [...this.expected.uploads.values(), ...this.expected.formerUploads]
-    const upload = all.find((one) => one.name === image.name && one.agent === agent)
-    if (!upload) throw new Violation(`image ${image.name} (${image.id}) came from nowhere`)
+    const upload = this.#uploadOf(agent, image)
     if (upload.imageId !== undefined && upload.imageId !== image.id)
       throw new Violation(`upload ${upload.name} became two images, ${upload.imageId} and ${image.id}`)
     if (upload.sent < upload.content.length)
       throw new Violation(`image ${image.name} exists, but only ${upload.sent} of ${upload.content.length} bytes were sent`)
     this.#becameImage(upload, image.id).states = new Set(['live'])
+  }
+
+  /** The upload that became an image, or will become it. */
+  #uploadOf(agent: number, image: Image): ModelUpload {
+    const all = [...this.expected.uploads.values(), ...this.expected.formerUploads]
+    const upload = all.find((one) => one.name === image.name && one.agent === agent)
+    if (!upload) throw new Violation(`image ${image.name} (${image.id}) came from nowhere`)
+    return upload
   }
 
   /** The state of an image as the model has it; undefined when the agent cannot read its files. */
@@ -502,4 +509,9 @@ function framesOf(bytes: Buffer, isLying: boolean): Buffer {
     start = end
   }
   return Buffer.concat([...parts, encodeEndFrame()])
+}
+
+/** Whether an image is an upload that is not finished. */
+function isInProgress({ status }: Image): boolean {
+  return status === 'uploading' || status === 'pending'
 }
