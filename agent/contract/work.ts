@@ -21,6 +21,8 @@ export interface TaskOrder {
   readonly kind: TaskKind
   readonly subject: string
   readonly createdBy: string
+  /** Id of the token that ordered the task: it sees the task also while there is no image yet. */
+  readonly creatorTokenId?: string
   /** JSON, never shown to clients. Deleted when the task succeeds or can no longer be retried (7 days). Secrets belong in `secret`. */
   readonly params: unknown
   /** A secret that the task needs, such as a token of another store. Stored sealed. Deleted when the task ends; a failed import keeps it as long as its parameters. */
@@ -55,6 +57,8 @@ export interface TaskBoard extends Tasks {
   cancel(id: string, by: string): Task
   /** Runs a failed or cancelled task again under its id. Throws ProblemError `not-found`, `wrong-status`, or `conflict` when its parameters or secret were deleted. */
   retry(id: string, by: string): Task
+  /** Whether this token ordered the task. */
+  isOrderedBy(id: string, tokenId: string): boolean
   counts(): Readonly<Record<TaskState, number>>
 }
 

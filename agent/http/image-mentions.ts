@@ -19,6 +19,8 @@ export interface SeenImages {
   has(id: string): boolean
   /** Whether the caller may see every image that a JSON value mentions. */
   hasAllOf(value: unknown): boolean
+  /** Whether a JSON value mentions an image that exists and that the caller may not see. */
+  isHiddenFrom(value: unknown): boolean
   /** Returns text in which the ids of other images are replaced. */
   redact(text: string): string
 }
@@ -41,6 +43,7 @@ export function seenImages(find: FindImage, actor: Actor): SeenImages {
     isComplete: audience === undefined,
     has,
     hasAllOf: (value) => audience === undefined || mentionedImages(value).every(has),
+    isHiddenFrom: (value) => mentionedImages(value).some((id) => !has(id) && find(id) !== undefined),
     redact: (text) => (audience === undefined ? text : text.replaceAll(IMAGE_ID, (id) => (has(id) ? id : '(hidden)'))),
   }
 }

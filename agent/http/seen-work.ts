@@ -11,9 +11,10 @@ const STORE_TASKS: ReadonlySet<string> = new Set<TaskKind>(['gc', 'scrub', 'clea
 /** Items that are read at once while a page is collected. */
 const CHUNK = 200
 
-/** Whether a caller may see a task. */
-export function isTaskSeen(task: Task, seen: SeenImages): boolean {
+/** Whether a caller may see a task. Who ordered it sees it also while its image does not exist yet, or no longer. */
+export function isTaskSeen(task: Task, seen: SeenImages, isOwn: () => boolean): boolean {
   if (seen.isComplete) return true
+  if (isOwn()) return !seen.isHiddenFrom(task)
   if (!STORE_TASKS.has(task.kind) && mentionedImages(task).length === 0) return false
   return seen.hasAllOf(task)
 }

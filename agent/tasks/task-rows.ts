@@ -32,6 +32,7 @@ export function queued(order: TaskOrder, { id, number, secret, nowMs }: NewTask)
     state: 'queued',
     subject: order.subject,
     created_by: order.createdBy,
+    creator_token: order.creatorTokenId ?? null,
     created_ms: nowMs,
     ended_ms: null,
     dedupe_key: order.key ?? null,

@@ -14,6 +14,7 @@ const rowSchema = z.object({
   state: taskStateSchema,
   subject: z.string(),
   created_by: z.string(),
+  creator_token: z.string().nullable(),
   created_ms: z.number(),
   ended_ms: z.number().nullable(),
   dedupe_key: z.string().nullable(),

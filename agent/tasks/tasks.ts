@@ -158,6 +158,10 @@ export class TaskQueue implements TaskBoard {
     return this.#show(id)
   }
 
+  isOrderedBy(id: string, tokenId: string): boolean {
+    return (this.#active.get(id)?.row ?? this.#table.find(id))?.creator_token === tokenId
+  }
+
   counts(): Readonly<Record<TaskState, number>> {
     return this.#table.counts()
   }

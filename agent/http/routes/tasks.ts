@@ -6,6 +6,7 @@ import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { TaskBoard } from '../../contract/work.ts'
 import { seenImages } from '../image-mentions.ts'
@@ -29,6 +30,7 @@ export interface TaskRoutesDeps {
 /** Returns the routes below /v1/tasks. */
 export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[] {
   const pause = (): Promise<void> => clock.sleep(0)
+  const isOwn = (id: string, { tokenId }: Actor): boolean => tokenId !== undefined && tasks.isOrderedBy(id, tokenId)
   return [
     route({
       method: 'GET',
@@ -41,7 +43,7 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
         const seen = seenImages(findImage, actor)
         const list = (count: number, from: string | undefined): Page<Task> => tasks.list({ ...filter, limit: count, cursor: from })
         if (seen.isComplete) return answerPage((count) => list(count, cursor), limit)
-        const isSeen = (task: Task): boolean => isTaskSeen(task, seen)
+        const isSeen = (task: Task): boolean => isTaskSeen(task, seen, () => isOwn(task.id, actor))
         return answerPage((count) => pageOfSeen({ list, isSeen, limit: count, cursor, pause }), limit)
       },
     }),
@@ -54,7 +56,8 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
       answers: { 200: { description: 'The task', schema: taskSchema } },
       run({ params, actor }) {
         const task = tasks.get(params.id)
-        if (!task || !isTaskSeen(task, seenImages(findImage, actor))) throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
+        if (!task || !isTaskSeen(task, seenImages(findImage, actor), () => isOwn(task.id, actor)))
+          throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
         return Response.json(task)
       },
     }),

@@ -18,6 +18,8 @@ export interface Answer {
 
 /** Somebody who sends requests. */
 export interface User {
+  /** Id of the token; empty for somebody without one. */
+  readonly tokenId: string
   ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   /** Opens a stream of events. */
   stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>
@@ -50,7 +52,8 @@ export async function openAccessStage(): Promise<AccessStage> {
     const json = parse(text)
     return { status: response.status, headers: response.headers, text, json, code: /"type":"urn:slipway:problem:([\w-]+)"/.exec(text)?.[1] ?? '' }
   }
-  const userWith = (credential: Record<string, string>): User => ({
+  const userWith = (credential: Record<string, string>, tokenId = ''): User => ({
+    tokenId,
     ask: (method, path, body, headers = {}) => request(method, path, body, { ...credential, ...headers }),
     async stream(path) {
       const { body } = await table.app.request(path, { headers: { ...credential, accept: 'text/event-stream' } })
@@ -59,8 +62,8 @@ export async function openAccessStage(): Promise<AccessStage> {
     },
   })
   const user = async (order: NewToken): Promise<User> => {
-    const { token } = await tokens.create(order, { name: 'test', role: 'admin' })
-    return userWith({ authorization: `Bearer ${token}` })
+    const { id, token } = await tokens.create(order, { name: 'test', role: 'admin' })
+    return userWith({ authorization: `Bearer ${token}` }, id)
   }
   return {
     table,

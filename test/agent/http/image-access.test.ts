@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Image } from '../../../protocol/image.ts'
+import type { Task } from '../../../protocol/task.ts'
 import { formatDigest } from '../../../protocol/digest.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'
@@ -293,6 +294,51 @@ describe('events and tasks', () => {
     expect((await bob.ask('GET', `/v1/tasks/${started[0]}`)).code).toBe('not-found')
     expect((await ann.ask('GET', `/v1/tasks/${started[0]}`)).status).toBe(200)
     expect((await ann.ask('GET', `/v1/tasks/${started[1]}`)).code).toBe('not-found')
+  })
+})
+
+describe('a task', () => {
+  test('whose image does not exist is shown to who ordered it, until there is an image that it may not see', async () => {
+    const { tasks } = stage.table.parts
+    const image = await add(admin, 'ordered')
+    const order = { kind: 'sync', createdBy: 'the same name', params: {}, creatorTokenId: bob.tokenId } as const
+    const [unknown, named, known] = await Promise.all(
+      ['img_0123456789abcdefghjkmnpqrs', 'a name elsewhere', image.id].map((subject) => tasks.start({ ...order, subject, key: subject })),
+    )
+    const seen = async (user: User): Promise<number[]> =>
+      Promise.all([unknown, named, known].map(async (task) => (await user.ask('GET', `/v1/tasks/${task?.id}`)).status))
+    expect([await seen(admin), await seen(bob), await seen(ann)]).toEqual([
+      [200, 200, 200],
+      [200, 200, 200],
+      [404, 404, 200],
+    ])
+    await grant(image, 'user:ann')
+    expect([await seen(bob), await seen(ann)]).toEqual([
+      [200, 200, 404],
+      [404, 404, 200],
+    ])
+    const listed = (await bob.ask('GET', '/v1/tasks?limit=1000')).text
+    expect([unknown, named, known].map((task) => listed.includes(`"${task?.id}"`))).toEqual([true, true, false])
+  })
+})
+
+describe('a sync', () => {
+  test('copies what its token sees at the source, with the grants, which hold at the target too', async () => {
+    const image = await add(admin, 'synced')
+    await grant(image, 'user:ann', ['read'])
+    const app = stage.table.app
+    await using server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: (request) => app.fetch(request) })
+    await using target = await openAccessStage()
+    const sync = async (name: string): Promise<Task> => {
+      const { token } = await stage.table.parts.access.tokens.create({ name, role: 'viewer', subject: name }, { name: 'test', role: 'admin' })
+      const { json } = await target.admin.ask('POST', '/v1/sync', { source: { url: `http://127.0.0.1:${server.port}`, token }, images: ['synced'] })
+      return target.table.parts.tasks.ended((json as { id: string }).id)
+    }
+    expect(await sync('bob')).toMatchObject({ state: 'failed', error: { detail: expect.stringContaining('refused image synced (404, not-found') } })
+    expect(await sync('ann')).toMatchObject({ state: 'succeeded' })
+    const [annThere, bobThere] = await Promise.all(['ann', 'bob'].map((subject) => target.user({ name: subject, role: 'viewer', subject })))
+    expect((await annThere?.ask('GET', '/v1/images/synced'))?.json).toMatchObject({ id: image.id, grants: [{ subject: 'user:ann', rights: ['read'] }] })
+    expect((await bobThere?.ask('GET', '/v1/images/synced'))?.code).toBe('not-found')
   })
 })
 

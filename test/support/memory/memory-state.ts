@@ -53,6 +53,7 @@ interface MemoryTask {
   readonly params: unknown
   readonly secret: string | undefined
   readonly key: string | undefined
+  readonly creatorTokenId: string | undefined
   controller: AbortController
   readonly waiting: ((task: Task) => void)[]
 }
@@ -92,7 +93,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
 
   return {
     register: (kind, runner) => void runners.set(kind, runner),
-    async start({ kind, subject, createdBy, params, secret, key }) {
+    async start({ kind, subject, createdBy, creatorTokenId, params, secret, key }) {
       const same = [...tasks.values()].find((one) => key !== undefined && one.key === key && one.task.endedAt === null)
       if (same) return same.task
       const nowMs = clock.nowMs()
@@ -110,6 +111,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
         params,
         secret,
         key,
+        creatorTokenId,
         controller: new AbortController(),
         waiting: [],
       }
@@ -144,6 +146,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
       void run(one)
       return one.task
     },
+    isOrderedBy: (id, tokenId) => tasks.get(id)?.creatorTokenId === tokenId,
     counts() {
       const counts: Record<TaskState, number> = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
       for (const { task } of tasks.values()) counts[task.state]++
