@@ -72,6 +72,8 @@ export const configSchema = z.object({
     'max-bytes-per-owner': size.default(0),
     'price-per-gb-month': z.union([z.literal(''), decimalSchema], 'must be a decimal number such as "0.05", or empty').default(''),
     enabled: z.boolean().default(true),
+    /** Lowest role that may add installation images (ISO). */
+    'installation-images': z.enum(['uploader', 'operator', 'admin']).default('admin'),
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
   sync: z.object({ peers: z.array(peer).default([]) }),
@@ -103,6 +105,7 @@ export const KNOWN_KEYS = {
     'max-bytes-per-owner': 'text',
     'price-per-gb-month': 'text',
     enabled: 'flag',
+    'installation-images': 'text',
   },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
   sync: { peers: 'list' },

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { z } from 'zod'
+import type { Role } from '../protocol/access.ts'
 import { errorCode, errorText } from '../protocol/errors.ts'
 import { readProcessSettings } from './config-process.ts'
 import type { Environment, ProcessSettings } from './config-process.ts'
@@ -39,6 +40,8 @@ export interface Config {
     /** A decimal number without a currency; empty for no price. */
     readonly pricePerGbMonth: string
     readonly enabled: boolean
+    /** Lowest role that may add installation images. */
+    readonly installationRole: Role
   }
   /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
@@ -120,6 +123,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
       maxBytesPerOwner: images['max-bytes-per-owner'],
       pricePerGbMonth: images['price-per-gb-month'],
       enabled: images.enabled,
+      installationRole: images['installation-images'],
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
     sync,

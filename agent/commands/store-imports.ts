@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { createAddressGuard } from '../imports/address-guard.ts'
 import { openRetrieval, RECORD_FOLDER } from '../imports/existing/retrieve-existing.ts'
+import { createImageRules } from '../images/image-rules.ts'
 import { createFileImport } from '../imports/file-import.ts'
 import { createHttpScheme } from '../imports/http/http-scheme.ts'
 import { createImports } from '../imports/imports.ts'
@@ -34,6 +35,7 @@ export function openStoreImports({ foundation, parts }: ImportParts): Imports {
     tasks,
     space,
     gate: policy,
+    rules: createImageRules({ installationRole: config.images.installationRole }),
     schemes: [createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }), createMountScheme(config.store.mount)],
     limits: { lengthMax: config.uploads.lengthMax, imagesPerOwnerMax: config.images.maxPerOwner },
     crashPoint,

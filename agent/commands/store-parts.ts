@@ -7,6 +7,7 @@ import type { Space } from '../contract/space.ts'
 import type { KeptValues, StoreGate, StoreSettings } from '../contract/store.ts'
 import type { EventLog } from '../contract/work.ts'
 import type { Catalogue } from '../images/catalogue.ts'
+import { createImageRules } from '../images/image-rules.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
 import { createPeerNetwork } from '../sync/peer-network.ts'
 import { createSync } from '../sync/sync.ts'
@@ -136,6 +137,7 @@ function openStoreUploads({ foundation, records, slices, catalogue, visibility, 
     visibility,
     gate: policy,
     admit: catalogue.admit,
+    rules: createImageRules({ installationRole: config.images.installationRole }),
     // Nothing expires before tasks are open.
     isTaskActive: (id) => late.get('tasks').get(id)?.endedAt === null,
     links: records.access.links,

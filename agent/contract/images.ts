@@ -22,6 +22,8 @@ export interface NewImage {
   readonly id: string
   readonly draft: ImageDraft
   readonly source: Image['source']
+  /** Whether the creator may add installation images. Default: true. */
+  readonly mayBeInstallation?: boolean
 }
 
 /** An image that an unfinished upload will become. It is shown, but not published: it has no content yet. */

@@ -8,6 +8,7 @@ import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
 import type { Damage } from './damage.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
+import { applyRules } from './image-rules.ts'
 import type { Examination } from './image-states.ts'
 import { inspectImage } from './formats/inspection.ts'
 import type { ImageBytes } from './formats/probe.ts'
@@ -31,7 +32,8 @@ export async function examineImage({ clock, slices, keeper, damage }: Examinatio
   const { manifest } = opened
   try {
     const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })
-    const inspection = await inspectImage(bytesOf(slices, manifest, signal), life.declared.format, { clock, signal })
+    const found = await inspectImage(bytesOf(slices, manifest, signal), life.declared.format, { clock, signal })
+    const inspection = applyRules(found, { image, life })
     if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
     const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
     if (digest === life.declared.digest) return { inspection, storedSize, digest }

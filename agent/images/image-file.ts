@@ -22,8 +22,14 @@ const DIGEST_TEXT_LENGTH = 71
 const lifeSchema = z.object({
   /** Properties declared by the uploader. They are compared with the bytes before the image becomes available. */
   declared: z
-    .object({ digest: z.string().nullable(), format: imageFormatSchema.nullable(), kind: imageKindSchema.nullable() })
-    .default({ digest: null, format: null, kind: null }),
+    .object({
+      digest: z.string().nullable(),
+      format: imageFormatSchema.nullable(),
+      kind: imageKindSchema.nullable(),
+      /** Whether the creator may add installation images. */
+      mayBeInstallation: z.boolean().default(true),
+    })
+    .default({ digest: null, format: null, kind: null, mayBeInstallation: true }),
   /** Status to return to after the recycle bin or after damage. */
   before: z.object({ status: imageStatusSchema, statusReason: z.string().nullable() }).nullable().default(null),
   /** Which part of the image is damaged. */

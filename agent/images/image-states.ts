@@ -2,12 +2,14 @@
 
 import type { Image, ImagePatch, ImageStatus } from '../../protocol/image.ts'
 import { LABELS_MAX, mergeLabels } from '../../protocol/labels.ts'
+import { kindRefusal } from '../../protocol/image-kinds.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { ImageInProgress, NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
+import { kindOf } from './image-rules.ts'
 import type { Inspection } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
@@ -79,6 +81,8 @@ export function patched(stored: StoredImage, { labels, ...members }: ImagePatch)
   const { image } = stored
   if (image.kind === 'virtualDisk')
     throw problem('virtual-disk', `Image ${image.name} is a virtual disk${ofInstances(image)}, so it cannot be edited as an image.`)
+  const refusal = members.kind === undefined || image.format === null ? undefined : kindRefusal(members.kind, image.format)
+  if (refusal !== undefined) throw problem('format-mismatch', refusal, { action: 'Choose a kind that has this format.' })
   const merged = labels && mergeLabels(image.labels, labels)
   if (merged && Object.keys(merged).length > LABELS_MAX)
     throw problem('limit-reached', `Image ${image.name} would have ${Object.keys(merged).length} labels; the limit is ${LABELS_MAX}.`, {
@@ -105,7 +109,7 @@ function moved(change: ImageChange, stored: StoredImage, image: Partial<Image> &
 }
 
 /** Returns a new image with a written manifest. */
-export function fresh({ id, draft, source }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
+export function fresh({ id, draft, source, mayBeInstallation = true }: NewImage, length: number, manifestDigest: string | null, nowMs: number): StoredImage {
   const { name, description, kind, format, os, cloudInit, requirements, mediaGroup, owner, labels, sourceInstance } = draft
   const known: Partial<Image> & Pick<Image, 'id'> = {
     id,
@@ -127,7 +131,7 @@ export function fresh({ id, draft, source }: NewImage, length: number, manifestD
   }
   return {
     image: blankImage(known, nowMs),
-    life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null } }),
+    life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null, mayBeInstallation } }),
   }
 }
 
@@ -151,7 +155,7 @@ export function refused(image: NewImage, length: number, statusReason: string, n
 
 /** Returns the initial state of an image copied from another store. Bindings and protection belong to a store and are not copied. */
 export function adopted(image: Image, nowMs: number): StoredImage {
-  const life = newLife({ declared: { digest: null, format: image.format, kind: image.kind }, digestClaimed: image.digest !== null })
+  const life = newLife({ declared: { digest: null, format: image.format, kind: image.kind, mayBeInstallation: true }, digestClaimed: image.digest !== null })
   const begun = { status: 'creating', statusReason: null, uniqueSize: null, protected: false, bindings: [], deletedAt: null, expiresAt: null } as const
   return { image: { ...image, ...begun, bindings: [], availableAt: null, createdAt: image.createdAt || formatTime(nowMs) }, life }
 }
@@ -183,7 +187,7 @@ export interface Examination {
 export function concluded(stored: StoredImage, { inspection, storedSize, digest: computed }: Examination, nowMs: number): StoredImage {
   const { format, virtualSize, details: formatDetails } = inspection
   const digest = computed ?? stored.image.digest
-  const kind = stored.life.declared.kind ?? (format === 'iso' ? 'iso' : stored.image.kind)
+  const kind = kindOf(stored, format)
   const seen = { format, formatDetails, virtualSize, digest, kind, storedSize }
   if (inspection.kind === 'refused') {
     // An image with damaged slices is inspected again once a scrub finds them intact.

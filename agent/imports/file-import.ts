@@ -41,6 +41,8 @@ export type ImportFile = (file: FoundFile, draft: ImageDraft, signal: AbortSigna
 const FINAL: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'unsafe-image',
   'format-mismatch',
+  'unsupported-format',
+  'forbidden',
   'digest-mismatch',
   'payload-too-large',
   'invalid-input',
@@ -53,8 +55,8 @@ const FINAL: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
 export function createFileImport({ imports, tasks, origin }: FileImportDeps): ImportFile {
   return async ({ path, identity, uploadId, imageId }, draft, signal) => {
     const location = { kind: 'mount', path, identity } as const
-    // No token stands behind it: the name takes the place of the token id in quotas.
-    const creator = { name: origin, tokenId: origin }
+    // No token stands behind it: the name takes the place of the token id in quotas. Whoever writes to the mount path may add any image.
+    const creator = { name: origin, tokenId: origin, role: 'admin' } as const
     try {
       const task = await imports.start({ location, credentials: {}, origin, draft, creator, ids: { uploadId, imageId } })
       return outcomeOf(await unlessAborted(tasks.ended(task.id), signal))

@@ -1,6 +1,7 @@
 // The parameters of an import task, as they are stored with it.
 
 import { z } from 'zod'
+import { roleSchema } from '../../protocol/access.ts'
 import { imageDraftSchema, imageSourceSchema } from '../../protocol/image.ts'
 import type { ImportLocation, SourceCredentials } from './source.ts'
 
@@ -17,7 +18,7 @@ export const importParamsSchema = z.object({
   /** How the image came into the store, for its `source`. */
   origin: imageSourceSchema.shape.kind,
   filename: z.string().nullable(),
-  creator: z.object({ name: z.string(), tokenId: z.string() }),
+  creator: z.object({ name: z.string(), tokenId: z.string(), role: roleSchema }),
   draft: imageDraftSchema,
 })
 

@@ -1,5 +1,6 @@
 // The task `import`, which fetches an image from elsewhere, and the plan of one.
 
+import type { Role } from '../../protocol/access.ts'
 import { newId } from '../../protocol/ids.ts'
 import type { ImageDraft } from '../../protocol/image.ts'
 import type { ImportPlan, ImportResult } from '../../protocol/imports.ts'
@@ -7,6 +8,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
 import { formatSize } from '../../protocol/units.ts'
 import { problemOf } from '../contract/failures.ts'
+import type { ImageRules } from '../contract/image-rules.ts'
 import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
 import type { InternalSource, InternalUploads } from '../contract/internal-uploads.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
@@ -28,6 +30,7 @@ export interface ImportsDeps {
   readonly tasks: Pick<Tasks, 'register' | 'start'>
   readonly space: Pick<Space, 'state'>
   readonly gate: Pick<StoreGate, 'requireEnabled'>
+  readonly rules: ImageRules
   /** The ways to read a source; the first that accepts a location is used. */
   readonly schemes: readonly ImportScheme[]
   /** Longest image in bytes, and most images of one owner; 0 means no limit. */
@@ -43,8 +46,8 @@ export interface ImportOrder {
   /** How the image comes into the store: `url`, `path`, `inbox`, `existing`. */
   readonly origin: InternalSource['kind']
   readonly draft: ImageDraft
-  /** Who imports, for the task; the token whose quota and share of the space the import uses. */
-  readonly creator: { readonly name: string; readonly tokenId: string }
+  /** Who imports, for the task; the token whose quota and share of the space the import uses; the role that decides which images it may add. */
+  readonly creator: { readonly name: string; readonly tokenId: string; readonly role: Role }
   /** Ids of the upload and of the image, for an order that is repeated until it is done. By default each order gets new ones. */
   readonly ids?: { readonly uploadId: string; readonly imageId: string }
 }
@@ -67,6 +70,7 @@ export function createImports(deps: ImportsDeps): Imports {
   return {
     async start(order) {
       gate.requireEnabled()
+      deps.rules.admitDraft(order.draft, order.creator)
       await schemeOf(deps, order.location).check(order.location)
       const imageId = order.ids?.imageId ?? newId('img', clock.nowMs(), deps.random(16))
       // The upload claims the place when the task runs. A refusal that is certain now is reported at once.
@@ -104,7 +108,7 @@ async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext
     if (!images.find(imageId)) {
       const { location, credentials } = joinSecret(params.location, context.secret)
       const source = { kind: origin, url: params.location.kind === 'url' ? params.location.url : null, filename, device: null }
-      const order = { id: uploadId, imageId, actor: { ...creator, role: 'uploader' }, draft, source, taskId: context.taskId } as const
+      const order = { id: uploadId, imageId, actor: creator, draft, source, taskId: context.taskId } as const
       await transferSource(deps, { order, source: schemeOf(deps, location).source(location, credentials) }, context)
       crashPoint('imports:published')
     }
@@ -133,7 +137,7 @@ function isRetryable(error: unknown, signal: AbortSignal): boolean {
   return RETRYABLE.has(code)
 }
 
-async function plan(deps: ImportsDeps, { location, credentials, origin, draft }: ImportOrder, signal: AbortSignal): Promise<ImportPlan> {
+async function plan(deps: ImportsDeps, { location, credentials, origin, draft, creator }: ImportOrder, signal: AbortSignal): Promise<ImportPlan> {
   const scheme = schemeOf(deps, location)
   await scheme.check(location)
   await using source = await openOnce(() => scheme.source(location, credentials).open(signal))
@@ -146,7 +150,7 @@ async function plan(deps: ImportsDeps, { location, credentials, origin, draft }:
     image: draft,
     space: { neededBytes: length, availableBytes },
     limits: deps.limits,
-    objections: objections(deps, draft, { length, availableBytes }),
+    objections: objections(deps, { draft, creator }, { length, availableBytes }),
   }
 }
 
@@ -162,8 +166,8 @@ async function openOnce(open: () => Promise<OpenSource>): Promise<OpenSource> {
 
 /** Returns why an import would fail now, one sentence each. */
 function objections(
-  { gate, images, limits: { lengthMax }, clock, random }: ImportsDeps,
-  draft: ImageDraft,
+  { gate, rules, images, limits: { lengthMax }, clock, random }: ImportsDeps,
+  { draft, creator }: Pick<ImportOrder, 'draft' | 'creator'>,
   { length, availableBytes }: { readonly length: number | null; readonly availableBytes: number },
 ): string[] {
   const found: string[] = []
@@ -175,6 +179,7 @@ function objections(
     }
   }
   check(() => gate.requireEnabled())
+  check(() => rules.admitDraft(draft, creator))
   check(() => images.admit({ id: newId('img', clock.nowMs(), random(16)), owner: draft.owner ?? null, length: length ?? 0 })[Symbol.dispose]())
   if (length !== null && length > lengthMax) found.push(`The source has ${formatSize(length)}; the store accepts at most ${formatSize(lengthMax)}.`)
   if (length !== null && length > availableBytes)

@@ -1,7 +1,8 @@
 // Waits until the image of an import was inspected, so that its task ends with the outcome of the image.
 
 import type { Image, ImageStatus } from '../../protocol/image.ts'
-import { problem } from '../../protocol/problems.ts'
+import { problem, PROBLEMS } from '../../protocol/problems.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
 import type { ImagePublisher } from '../contract/images.ts'
 import type { Clock } from '../contract/runtime.ts'
 
@@ -24,8 +25,14 @@ export async function settledImage(
   }
 }
 
-function refused({ id, digest, statusReason }: Image, expected: string | undefined): Error {
+function refused({ id, digest, formatDetails, statusReason }: Image, expected: string | undefined): Error {
   const isOtherDigest = expected !== undefined && digest !== null && digest !== expected
   const action = `Delete image ${id}, correct the source, and import it again.`
-  return problem(isOtherDigest ? 'digest-mismatch' : 'unsafe-image', statusReason ?? 'The image was refused.', { action })
+  const code = isOtherDigest ? 'digest-mismatch' : refusalCode(formatDetails?.refusal)
+  return problem(code, statusReason ?? 'The image was refused.', { action })
+}
+
+/** Returns the code for which the inspection refused an image. */
+function refusalCode(refusal: string | null | undefined): ProblemCode {
+  return refusal !== null && refusal !== undefined && refusal in PROBLEMS ? (refusal as ProblemCode) : 'unsafe-image'
 }

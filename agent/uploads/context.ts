@@ -3,6 +3,7 @@
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { LinkClaims } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
+import type { ImageRules } from '../contract/image-rules.ts'
 import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester } from '../contract/slices.ts'
@@ -47,6 +48,8 @@ export interface UploadsDeps {
   readonly gate: Pick<StoreGate, 'requireEnabled'>
   /** Claims a place for the image of a new upload until the upload exists. Without it, every image is admitted. */
   readonly admit?: ImageAdmission['admit']
+  /** Which images an actor may add. Without them, all. */
+  readonly rules?: ImageRules
   readonly links: LinkClaims
   /** Whether a task is queued or running. The internal upload of such a task does not expire. Without it, no task is. */
   readonly isTaskActive?: (taskId: string) => boolean

@@ -63,6 +63,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   const kind = order.concat?.kind ?? 'whole'
   const described = describe(order, id)
   const imageId = described ? (order.internal?.imageId ?? newId('img', clock.nowMs(), context.random(16))) : null
+  const rights = described ? context.rules?.admitDraft(described.draft, actor) : undefined
   using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null, length: length ?? 0 }) : undefined
   const file: UploadFile = {
     format: UPLOAD_FILE_FORMAT,
@@ -77,6 +78,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     kind,
     imageId,
     draft: described ? expectDigest(described.draft, order.digest) : null,
+    mayBeInstallation: rights?.mayBeInstallation ?? true,
     filename: described?.filename ?? null,
     device: described?.device ?? null,
     internal: order.internal ? { taskId: order.internal.taskId, source: order.internal.source, validator: null } : null,

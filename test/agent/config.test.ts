@@ -43,6 +43,7 @@ describe('defaults', () => {
         maxBytesPerOwner: 0,
         pricePerGbMonth: '',
         enabled: true,
+        installationRole: 'admin',
       },
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
       sync: { peers: [] },

@@ -82,7 +82,7 @@ export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): R
       path: '/v1/images/:id',
       access: EDIT,
       summary: 'Changes the description of an image; its bytes never change',
-      problems: ['conflict', 'wrong-status', 'limit-reached', 'virtual-disk'],
+      problems: ['conflict', 'wrong-status', 'limit-reached', 'virtual-disk', 'format-mismatch'],
       params: idSchema,
       body: imagePatchSchema,
       answers: shown,

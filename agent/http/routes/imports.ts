@@ -2,6 +2,7 @@
 
 import { importPlanSchema, importRequestSchema } from '../../../protocol/imports.ts'
 import type { ImportPlan } from '../../../protocol/imports.ts'
+import type { Role } from '../../../protocol/access.ts'
 import type { ImageDraft } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskSchema } from '../../../protocol/task.ts'
@@ -16,7 +17,7 @@ interface ImportOrder {
   readonly credentials: { readonly username?: string | undefined; readonly password?: string | undefined; readonly token?: string | undefined }
   readonly origin: 'url' | 'path'
   readonly draft: ImageDraft
-  readonly creator: { readonly name: string; readonly tokenId: string }
+  readonly creator: { readonly name: string; readonly tokenId: string; readonly role: Role }
 }
 
 export interface ImportRoutesDeps {
@@ -44,6 +45,7 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
         'source-unreachable',
         'source-refused',
         'not-found',
+        'format-mismatch',
         'shutting-down',
       ],
       body: importRequestSchema,
@@ -65,7 +67,7 @@ type Source = { readonly url?: string | undefined; readonly path?: string | unde
 
 function orderOf({ url, path, username, password, token }: Source, draft: ImageDraft, actor: Actor): ImportOrder {
   if (actor.tokenId === undefined) throw problem('forbidden', 'An import needs a token.')
-  const order = { credentials: { username, password, token }, draft, creator: { name: actor.name, tokenId: actor.tokenId } }
+  const order = { credentials: { username, password, token }, draft, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
   if (url !== undefined) return { ...order, origin: 'url', location: { kind: 'url', url } }
   if (actor.role !== 'admin') throw problem('forbidden', 'Importing from a path needs the role admin: it reads files of the node.')
   return { ...order, origin: 'path', location: { kind: 'path', path: path ?? '' } }

@@ -123,6 +123,7 @@ const DESCRIBED = {
     problems: [
       'unsupported-version',
       'length-mismatch',
+      'format-mismatch',
       'not-found',
       'wrong-status',
       'store-disabled',

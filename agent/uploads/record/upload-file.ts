@@ -34,6 +34,8 @@ const uploadFileSchema = z.object({
   imageId: z.string().nullable(),
   /** Description of the image; null for a part. */
   draft: imageDraftSchema.nullable(),
+  /** Whether the creator may add installation images; the inspection shows whether the image is one. */
+  mayBeInstallation: z.boolean().default(true),
   filename: z.string().nullable(),
   device: z.string().nullable(),
   /** Set for an internal upload: the task that fetches its bytes, and what is known of their source. */

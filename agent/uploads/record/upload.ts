@@ -67,10 +67,10 @@ export function viewOf(upload: Upload, expiryMs: number): UploadView {
 }
 
 /** Returns the image that an upload becomes; undefined for a part. */
-export function newImageOf({ id, imageId, draft, filename, device, internal }: UploadFile): NewImage | undefined {
+export function newImageOf({ id, imageId, draft, mayBeInstallation, filename, device, internal }: UploadFile): NewImage | undefined {
   if (imageId === null || draft === null) return undefined
   const from = internal?.source ?? ({ kind: 'upload', url: null, filename, device } as const)
-  return { id: imageId, draft, source: { ...from, uploadId: id, storeId: null } }
+  return { id: imageId, draft, source: { ...from, uploadId: id, storeId: null }, mayBeInstallation }
 }
 
 /** Returns the id of the token that owns an actor's uploads: its own, or that of the link's creator. */

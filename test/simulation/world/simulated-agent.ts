@@ -221,6 +221,7 @@ export class SimulatedAgent {
         maxBytesPerOwner: 0,
         pricePerGbMonth: '',
         enabled: true,
+        installationRole: 'admin',
       },
       uploads: { expiryMs: EXPIRY_MS, lengthMax: 1024 ** 3, origins: [] },
       sync: { peers: [] },

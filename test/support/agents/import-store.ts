@@ -1,6 +1,7 @@
 // A store that imports: its catalogue, uploads, tasks and imports, on a real disk, without HTTP.
 
 import { join } from 'node:path'
+import { createImageRules } from '../../../agent/images/image-rules.ts'
 import { createImports } from '../../../agent/imports/imports.ts'
 import type { ImportOrder, Imports } from '../../../agent/imports/imports.ts'
 import type { ImportScheme } from '../../../agent/imports/source.ts'
@@ -39,7 +40,13 @@ export interface ImportStoreOptions extends ImageStoreOptions {
 
 /** Returns an order with the defaults of tests. */
 export function orderOf(order: Partial<ImportOrder> & Pick<ImportOrder, 'location'>): ImportOrder {
-  return { credentials: {}, origin: 'url', draft: { name: 'imported', description: '' }, creator: { name: 'ann', tokenId: 'tok_ann' }, ...order }
+  return {
+    credentials: {},
+    origin: 'url',
+    draft: { name: 'imported', description: '' },
+    creator: { name: 'ann', tokenId: 'tok_ann', role: 'operator' },
+    ...order,
+  }
 }
 
 /** Opens a store in a temporary folder. */
@@ -90,6 +97,7 @@ export async function openImportStore(options: ImportStoreOptions): Promise<Impo
     tasks,
     space,
     gate: { requireEnabled() {} },
+    rules: createImageRules({ installationRole: 'admin' }),
     schemes: options.schemes,
     limits: { lengthMax: options.uploads?.maxLength ?? 1e12, imagesPerOwnerMax: options.imagesPerOwnerMax ?? 0 },
     crashPoint() {},

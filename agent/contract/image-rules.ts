@@ -1,0 +1,18 @@
+// Which images a creator may add. Every way in asks before the first byte: uploads, concatenations and imports.
+
+import type { ImageDraft } from '../../protocol/image.ts'
+import type { Actor } from './access.ts'
+
+export interface ImageRules {
+  /**
+   * Checks the declared kind and format of a new image. Throws ProblemError `format-mismatch` if they do not go together, and `forbidden` if they
+   * declare an installation image and the actor may not add one. The right of a link is that of its creator.
+   */
+  admitDraft(draft: Pick<ImageDraft, 'kind' | 'format'>, actor: Pick<Actor, 'role' | 'link'>): DraftRights
+}
+
+/** What a new image may be. It is stored with the image, because only the inspection shows what an undeclared image is. */
+export interface DraftRights {
+  /** Whether the image may turn out to be an installation image, an ISO. */
+  readonly mayBeInstallation: boolean
+}
