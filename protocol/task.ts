@@ -5,7 +5,7 @@ import { problemSchema } from './problems.ts'
 import { timeSchema } from './time.ts'
 
 export const taskStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled'])
-export const taskKindSchema = z.enum(['sync', 'gc', 'scrub', 'cleanup', 'expire', 'import', 'export', 'digest', 'recover'])
+export const taskKindSchema = z.enum(['sync', 'gc', 'scrub', 'cleanup', 'expire', 'import', 'export', 'digest', 'recover', 'upload', 'inspect'])
 
 export const progressSchema = z.object({
   done: z.number().min(0),
@@ -27,6 +27,8 @@ export const taskSchema = z.object({
   createdBy: z.string(),
   createdAt: timeSchema,
   endedAt: timeSchema.nullable(),
+  /** What the task does or waits for now, in sentences; absent where its state says enough. */
+  detail: z.string().optional(),
   result: z.record(z.string(), z.unknown()).optional(),
   error: problemSchema.optional(),
 })

@@ -25,6 +25,7 @@ import { taskRoutes } from '../http/routes/tasks.ts'
 import { uploadRoutes } from '../http/routes/uploads.ts'
 import { usageRoutes } from '../http/routes/usage.ts'
 import { createTransferGate } from '../http/transfer-gate.ts'
+import { createShownTasks } from '../tasks/shown-tasks.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
@@ -113,7 +114,7 @@ function routesOf(
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
     ...syncRoutes({ sync, gate: policy }),
-    ...taskRoutes({ tasks, findImage, clock }),
+    ...taskRoutes({ tasks: createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] }), findImage, clock }),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
     ...accessRoutes({ images: catalogue, tokens: access.tokens, links: access.links }),

@@ -1,5 +1,6 @@
 // Tasks and events as the capabilities see them: they start long work and emit events.
 
+import type { Actor } from './access.ts'
 import type { Severity, StoreEvent } from '../../protocol/event.ts'
 import type { Page } from '../../protocol/page.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
@@ -60,6 +61,26 @@ export interface TaskBoard extends Tasks {
   /** Whether this token ordered the task. */
   isOrderedBy(id: string, tokenId: string): boolean
   counts(): Readonly<Record<TaskState, number>>
+}
+
+/** Long work that is shown as tasks while it lasts but is not stored. */
+export interface LiveWork {
+  /** Iterates over the work in progress. */
+  list(): Iterable<Task>
+  /** Returns work by the id of its task, also work that has ended as far as that is still known. */
+  find(id: string): Task | undefined
+  /** Cancels work in progress and returns its task. Throws ProblemError when it cannot be cancelled, or not by this actor. */
+  cancel(task: Task, actor: Actor): Promise<Task>
+}
+
+/** Stored tasks and live work, for operators. */
+export interface ShownTasks {
+  list(filter: TaskFilter): Page<Task>
+  get(id: string): Task | undefined
+  /** Asks a queued or running task to stop. Throws what TaskBoard and LiveWork throw. */
+  cancel(id: string, actor: Actor): Promise<Task>
+  retry(id: string, by: string): Task
+  isOrderedBy: TaskBoard['isOrderedBy']
 }
 
 export interface NewEvent {

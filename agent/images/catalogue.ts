@@ -7,6 +7,7 @@ import type { Image } from '../../protocol/image.ts'
 import { ManifestInvalid } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import type { ImageAdmission, ImageContents, ImagePublisher, ImageVerification } from '../contract/images.ts'
+import type { LiveWork } from '../contract/work.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { UsageSnapshot } from '../contract/usage.ts'
 import { createCatalogueParts } from './catalogue-parts.ts'
@@ -22,6 +23,7 @@ import { createReaderPins, createImageRoots } from './roots.ts'
 import type { ReaderPins } from './roots.ts'
 import { createUniqueSizes } from './unique-sizes.ts'
 import { createUsageSnapshot } from './usage/periods.ts'
+import { createPendingTasks } from './pending/pending-tasks.ts'
 import { createWorkQueue } from './work-queue.ts'
 
 /** Interval at which images with unreadable files are read again, in milliseconds. */
@@ -59,6 +61,8 @@ export interface Catalogue
   /** Reports a slice that a read found damaged. The images that use it become degraded in the background. Never throws or blocks. */
   sliceDamaged(digest: Uint8Array, reason: string): void
   readonly roots: SliceRoots
+  /** Inspections and digests in progress as tasks. */
+  readonly liveTasks: LiveWork
   /** Resolves when no inspection, digest or search for damaged slices is pending. */
   settled(): Promise<void>
 }
@@ -84,7 +88,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   return {
     ...publication,
     ...parts.lifeCycle,
-    ...createImageLookup({ keeper, uniqueSizes, inProgress: deps.inProgress ?? (() => undefined) }),
+    ...createImageLookup({ keeper, uniqueSizes, inProgress: deps.inProgress ?? (() => undefined), works: settling.works }),
     markDamaged: (roots, reason) => damage.markDamaged(roots, reason),
     applyScrub: (findings) => damage.applyScrub(findings),
     isWhole: (id) => damage.verifyManifest(id),
@@ -100,6 +104,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     version: () => table.version(),
     usage: () => createUsageSnapshot(table.each()),
     manifestWindows: (image) => windowsOf(parts, image),
+    liveTasks: createPendingTasks({ works: settling.works, find: (id) => table.get(id)?.image, nowMs: () => clock.nowMs() }),
     roots: createImageRoots({ keeper, manifests, damage, readerPins }),
     sliceDamaged: createDamagedSlices({ log, table, manifests, damage, queue: searches, pause }),
     async settled() {

@@ -25,7 +25,12 @@ export interface ExaminationDeps {
 }
 
 /** Examines an image. Refuses an image with damaged slices. Throws disk errors, and `data-corrupt` if the manifest is damaged. */
-export async function examineImage({ clock, slices, keeper, damage }: ExaminationDeps, id: string, signal: AbortSignal): Promise<Examination> {
+export async function examineImage(
+  { clock, slices, keeper, damage }: ExaminationDeps,
+  id: string,
+  signal: AbortSignal,
+  onHashed: (bytes: number) => void,
+): Promise<Examination> {
   const { image, life } = keeper.need(id)
   const pause = (): Promise<void> => clock.sleep(0)
   using opened = await damage.openManifest(id)
@@ -35,7 +40,7 @@ export async function examineImage({ clock, slices, keeper, damage }: Examinatio
     const found = await inspectImage(bytesOf(slices, manifest, signal), life.declared.format, { clock, signal })
     const inspection = applyRules(found, { image, life })
     if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
-    const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal })
+    const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal, onHashed })
     if (digest === life.declared.digest) return { inspection, storedSize, digest }
     const reason = `Digest mismatch: expected ${life.declared.digest}, but the received bytes have ${digest}. ${PROBLEMS['digest-mismatch'].action}`
     const details = { ...inspection.details, refusal: 'digest-mismatch' }

@@ -11,6 +11,8 @@ import { isDamaged, uploaded } from './image-states.ts'
 import { pageOfImages } from './lists/pages.ts'
 import type { ImagePage } from './lists/pages.ts'
 import { preferred } from './lists/preferred.ts'
+import type { PendingWorks } from './pending/pending-works.ts'
+import { explained } from './status-reason.ts'
 import type { UniqueSizes } from './unique-sizes.ts'
 
 /** Maximum number of ids listed in the problem for an ambiguous name. */
@@ -58,16 +60,19 @@ export interface ImageLookupDeps {
   readonly uniqueSizes: UniqueSizes
   /** The images that unfinished uploads will become; undefined before uploads are open. */
   readonly inProgress: () => ImagesInProgress | undefined
+  /** Inspections and digests that wait or run. */
+  readonly works: Pick<PendingWorks, 'of'>
 }
 
 /** Creates the lookups over the images of a catalogue. */
-export function createImageLookup({ keeper, uniqueSizes, inProgress }: ImageLookupDeps): ImageLookup {
+export function createImageLookup({ keeper, uniqueSizes, inProgress, works }: ImageLookupDeps): ImageLookup {
   const { table } = keeper
   const arriving = function* (): Generator<Image> {
     // An upload that was just published is in the table already.
     for (const upload of inProgress()?.images() ?? []) if (!table.get(upload.image.id)) yield uploaded(upload)
   }
-  const withSize = (image: Image, audience: Audience | undefined): Image => ({ ...image, uniqueSize: uniqueSizes.known(image.id, audience) })
+  const withSize = (image: Image, audience: Audience | undefined): Image =>
+    explained({ ...image, uniqueSize: uniqueSizes.known(image.id, audience) }, works.of(image.id))
   const byId = (id: string): Image | undefined => {
     const image = table.get(id)?.image
     if (image) return image

@@ -10,6 +10,7 @@ import type { ImageInProgress, NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import { kindOf } from './image-rules.ts'
+import { binReason, CREATING_REASON, DELETING_REASON } from './status-reason.ts'
 import type { Inspection } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
@@ -130,7 +131,7 @@ export function fresh({ id, draft, source, mayBeInstallation = true }: NewImage,
     source,
   }
   return {
-    image: blankImage(known, nowMs),
+    image: blankImage({ statusReason: CREATING_REASON, ...known }, nowMs),
     life: newLife({ declared: { digest: draft.digest ?? null, format: format ?? null, kind: kind ?? null, mayBeInstallation } }),
   }
 }
@@ -156,7 +157,15 @@ export function refused(image: NewImage, length: number, statusReason: string, n
 /** Returns the initial state of an image copied from another store. Bindings and protection belong to a store and are not copied. */
 export function adopted(image: Image, nowMs: number): StoredImage {
   const life = newLife({ declared: { digest: null, format: image.format, kind: image.kind, mayBeInstallation: true }, digestClaimed: image.digest !== null })
-  const begun = { status: 'creating', statusReason: null, uniqueSize: null, protected: false, bindings: [], deletedAt: null, expiresAt: null } as const
+  const begun = {
+    status: 'creating',
+    statusReason: CREATING_REASON,
+    uniqueSize: null,
+    protected: false,
+    bindings: [],
+    deletedAt: null,
+    expiresAt: null,
+  } as const
   return { image: { ...image, ...begun, bindings: [], availableAt: null, createdAt: image.createdAt || formatTime(nowMs) }, life }
 }
 
@@ -172,7 +181,7 @@ export function resynced(there: StoredImage, source: Image, nowMs: number): Stor
     return moved('resync', there, started.image, started.life)
   }
   const declared = { ...life.declared, digest: null, format: image.format }
-  const members = { status: 'creating', statusReason: null, deletedAt: null, expiresAt: null } as const
+  const members = { status: 'creating', statusReason: CREATING_REASON, deletedAt: null, expiresAt: null } as const
   return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, declared })
 }
 
@@ -273,7 +282,7 @@ export function withoutDamage(stored: StoredImage): StoredImage {
     return moved('clearDamage', stored, { status: 'creating', statusReason: null }, { ...whole, before: null })
   // Damaged slices do not make an inspected image an error, so it is an error for another reason, which remains.
   if (life.damage !== 'manifest') return moved('clearDamage', stored, { status: 'error', statusReason: image.statusReason }, whole)
-  const { status, statusReason } = life.before ?? { status: 'creating', statusReason: null }
+  const { status, statusReason } = life.before ?? { status: 'creating', statusReason: CREATING_REASON }
   // A degraded image stays degraded until a scrub finds its slices intact.
   return moved('clearDamage', stored, { status, statusReason }, { ...whole, damage: status === 'degraded' ? 'slices' : null, before: null })
 }
@@ -281,7 +290,9 @@ export function withoutDamage(stored: StoredImage): StoredImage {
 /** Returns an image in the recycle bin. It stays there until `expiresAt`, or forever if that is null. */
 export function binned(stored: StoredImage, nowMs: number, expiresAt: string | null): StoredImage {
   const { status, statusReason } = stored.image
-  return moved('bin', stored, { status: 'deleted', statusReason: null, deletedAt: formatTime(nowMs), expiresAt }, { before: { status, statusReason } })
+  const deletedAt = formatTime(nowMs)
+  const members = { status: 'deleted', statusReason: binReason(deletedAt, expiresAt), deletedAt, expiresAt } as const
+  return moved('bin', stored, members, { before: { status, statusReason } })
 }
 
 /**
@@ -293,7 +304,7 @@ export function restored(stored: StoredImage): StoredImage {
   refuseUnreadable(image)
   const canInspect = image.manifestDigest !== null && life.damage !== 'manifest'
   if (image.status === 'error' && image.availableAt === null && canInspect) {
-    return moved('restore', stored, { status: 'creating', statusReason: null }, { damage: null, before: null })
+    return moved('restore', stored, { status: 'creating', statusReason: CREATING_REASON }, { damage: null, before: null })
   }
   if (image.status !== 'deleted') throw problem('wrong-status', `Image ${image.name} is ${image.status}, not in the recycle bin.`)
   const outside = { deletedAt: null, expiresAt: null }
@@ -305,7 +316,7 @@ export function restored(stored: StoredImage): StoredImage {
 /** Returns an image that is being removed. Throws ProblemError `store-unavailable` if its files are unreadable. */
 export function removing(stored: StoredImage): StoredImage {
   refuseUnreadable(stored.image)
-  return moved('remove', stored, { status: 'deleting', statusReason: null })
+  return moved('remove', stored, { status: 'deleting', statusReason: DELETING_REASON })
 }
 
 /** Throws ProblemError if the files of the image are unreadable: its image.json is the only copy of its metadata and must not be overwritten. */

@@ -11,6 +11,8 @@ import { computeWholeDigest } from './digest/whole-digest.ts'
 import { examineImage } from './examination.ts'
 import type { ExaminationDeps } from './examination.ts'
 import { concluded, givenUp, lacksDigest, withDigest } from './image-states.ts'
+import { createPendingWorks } from './pending/pending-works.ts'
+import type { PendingWorks } from './pending/pending-works.ts'
 import { createWorkQueue } from './work-queue.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -39,8 +41,14 @@ export interface Settling extends AsyncDisposable {
   resume(id: string): void
   /** Inspects an image without queueing. Resolves when it is no longer `creating`. */
   settle(id: string): Promise<void>
+  /** Inspections and digests that wait or run. */
+  readonly works: PendingWorks
   /** Resolves when no inspection or digest is pending. */
   settled(): Promise<void>
+}
+
+interface SettlingParts extends SettlingDeps {
+  readonly works: PendingWorks
 }
 
 /** Creates the queues. Disposing aborts running work. */
@@ -58,9 +66,14 @@ export function createSettling(deps: SettlingDeps): Settling {
   const digests = createQueue(1)
   const queues = [inspections, verifications, longVerifications, digests]
   const ended = new AbortController()
+  const works = createPendingWorks(clock)
+  const parts: SettlingParts = { ...deps, works }
 
   const settle = async (id: string, signal: AbortSignal): Promise<void> => {
-    await settleImage(deps, id, signal)
+    {
+      using _work = works.start(id, 'inspect')
+      await settleImage(parts, id, signal)
+    }
     resume(id)
   }
   const resume: Settling['resume'] = (id) => {
@@ -71,14 +84,17 @@ export function createSettling(deps: SettlingDeps): Settling {
     if (stored.image.status === 'creating') {
       const isVerified = stored.life.declared.digest !== null
       const queue = !isVerified ? inspections : length < LONG_IMAGE_BYTES ? verifications : longVerifications
+      works.queue(id, 'inspect')
       queue.add(id, (signal) => settle(id, signal), { account, costMs: INSPECTION_MS + (isVerified ? length / HASHED_BYTES_PER_MS : 0) })
     } else if (lacksDigest(stored)) {
       const yieldToUploads = createYieldToUploads({ clock, quietMs: deps.quietMs })
-      digests.add(id, (signal) => computeDigest(deps, id, yieldToUploads, signal), { account, costMs: length / HASHED_BYTES_PER_MS })
+      works.queue(id, 'digest')
+      digests.add(id, (signal) => computeDigest(parts, id, yieldToUploads, signal), { account, costMs: length / HASHED_BYTES_PER_MS })
     }
   }
   return {
     resume,
+    works,
     settle: (id) => settle(id, ended.signal),
     async settled() {
       // An inspection may queue a digest, so the queue of digests is last.
@@ -92,11 +108,11 @@ export function createSettling(deps: SettlingDeps): Settling {
 }
 
 /** Inspects an image, with retries. */
-async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal): Promise<void> {
-  const { clock, log, keeper, crashPoint } = deps
+async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal): Promise<void> {
+  const { clock, log, keeper, crashPoint, works } = deps
   for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
     try {
-      const found = await examineImage(deps, id, signal)
+      const found = await examineImage(deps, id, signal, (bytes) => works.hashed(id, bytes))
       await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
       crashPoint('images:inspected')
       announceOutcome(deps, id)
@@ -104,6 +120,7 @@ async function settleImage(deps: SettlingDeps, id: string, signal: AbortSignal):
       signal.throwIfAborted()
       if (keeper.table.get(id)?.image.status !== 'creating') return announceOutcome(deps, id)
       log.warn('an image could not be inspected', { image: id, attempt, error })
+      works.failed(id, errorText(error), attempt)
       if (attempt < ATTEMPTS_MAX) await clock.sleep(ATTEMPT_WAIT_MS, signal)
       else return await giveUp(deps, id, error)
     }
@@ -125,8 +142,9 @@ export function announceOutcome({ keeper, emit }: Pick<SettlingDeps, 'keeper' | 
 }
 
 /** Computes the digest of an available image and compares it with the digest that another store reported. */
-async function computeDigest(deps: SettlingDeps, id: string, yieldToUploads: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
-  const { clock, slices, keeper, damage, crashPoint } = deps
+async function computeDigest(deps: SettlingParts, id: string, yieldToUploads: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+  const { clock, slices, keeper, damage, crashPoint, works } = deps
+  using _work = works.start(id, 'digest')
   await yieldToUploads(signal)
   const before = keeper.table.get(id)
   if (!before || !lacksDigest(before)) return
@@ -136,7 +154,7 @@ async function computeDigest(deps: SettlingDeps, id: string, yieldToUploads: (si
   }
   using opened = await damage.openManifest(id)
   try {
-    const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal })
+    const digest = await computeWholeDigest(slices, opened.manifest, { isAwaited: false, pause, signal, onHashed: (bytes) => works.hashed(id, bytes) })
     await keeper.change(id, (stored) => (lacksDigest(stored) ? withDigest(stored, digest) : undefined))
     crashPoint('images:digest-written')
     const claimed = before.image.digest

@@ -17,8 +17,20 @@ import type { TaskEnd } from './task-rows.ts'
 import { createTaskTable, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
 
-/** Tasks of a kind that run at the same time; the others wait. */
-const RUNNING_MAX: Readonly<Record<TaskKind, number>> = { sync: 2, gc: 1, scrub: 1, cleanup: 1, expire: 1, import: 2, export: 2, digest: 1, recover: 1 }
+/** Tasks of a kind that run at the same time; the others wait. Uploads, inspections and digests are live work, which is not queued here. */
+const RUNNING_MAX: Readonly<Record<TaskKind, number>> = {
+  sync: 2,
+  gc: 1,
+  scrub: 1,
+  cleanup: 1,
+  expire: 1,
+  import: 2,
+  export: 2,
+  digest: 1,
+  recover: 1,
+  upload: 0,
+  inspect: 0,
+}
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000
 /** How long a failed or cancelled task can be retried, in milliseconds: its parameters are kept for this long. */

@@ -10,7 +10,6 @@ import type { Upload as ShownUpload, UploadState } from '../../protocol/upload.t
 import type { Actor } from '../contract/access.ts'
 import type { ImageInProgress } from '../contract/images.ts'
 import type { UploadsContext } from './context.ts'
-import type { SeenBody } from './body/body-activity.ts'
 import { isHeld, peekUpload } from './find-upload.ts'
 import { expiresAtMs, isWhole, mayCancel, mayTouch, newImageOf, offsetOf } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
@@ -46,8 +45,8 @@ export interface UploadsInProgress {
 
 /** Creates the view of the uploads of a store. */
 export function createUploadsInProgress(context: UploadsContext): UploadsInProgress {
-  const { table, activities, clock } = context
-  const show = (upload: Upload): ShownUpload => shownUpload(context, upload, activities.of(upload.file.id))
+  const { table, clock } = context
+  const show = (upload: Upload): ShownUpload => shownUpload(context, upload)
   const isShown = (upload: Upload): boolean => isHeld(context, upload) || (expiresAtMs(upload, context.expiryMs) ?? 0) > clock.nowMs()
   const inProgress = (upload: Upload): ImageInProgress | undefined => {
     const image = newImageOf(upload.file)
@@ -107,8 +106,10 @@ function isBefore({ file }: Upload, cursor: string | undefined): boolean {
   return cursor === undefined || file.id < cursor
 }
 
-function shownUpload(context: UploadsContext, upload: Upload, seen: SeenBody | undefined): ShownUpload {
+/** Returns an upload in progress as clients see it. */
+export function shownUpload(context: UploadsContext, upload: Upload): ShownUpload {
   const { clock, expiryMs, concurrency } = context
+  const seen = context.activities.of(upload.file.id)
   const { id, kind, length, imageId, draft, creator, device, filename, createdAtMs } = upload.file
   const offset = offsetOf(upload)
   const activeAtMs = Math.max(createdAtMs, upload.journal.bytesTimeMs, seen?.activeAtMs ?? 0)

@@ -8,6 +8,7 @@ import type { OwnedImage } from '../contract/images.ts'
 import type { InternalUploads } from '../contract/internal-uploads.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { OwnSlices } from '../contract/visibility.ts'
+import type { LiveWork } from '../contract/work.ts'
 import type { UploadBody } from './append-body.ts'
 import { createBodyActivities } from './body/body-activity.ts'
 import { createBodyReaders } from './body/body-readers.ts'
@@ -30,6 +31,7 @@ import type { UploadView } from './record/upload.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
 import { appendRequest, createRequest, removeRequest, showRequest } from './requests.ts'
 import type { AppendRequest, AppendView } from './requests.ts'
+import { createUploadTasks } from './upload-tasks.ts'
 import { createUploadLocks } from './upload-locks.ts'
 
 /** Bodies with a checksum that are ingested at the same time: each holds an ingest until it is verified. */
@@ -66,6 +68,8 @@ export interface Uploads extends AsyncDisposable {
   expectedImages(): Iterable<OwnedImage>
   /** Shows unfinished uploads, and cancels them by their image. */
   readonly inProgress: UploadsInProgress
+  /** Unfinished uploads as tasks. */
+  readonly liveTasks: LiveWork
   /** Returns the slices of this actor's unfinished uploads. */
   ownSlices(actor: Actor): Promise<OwnSlices>
   /** Uploads that imports fill. */
@@ -105,6 +109,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     expire: (options) => expireUploads(context, options),
     expectedImages: () => expectedImages(table),
     inProgress: createUploadsInProgress(context),
+    liveTasks: createUploadTasks(context),
     ownSlices: (actor) => ownSlices.of(ownerOfActor(actor)),
     internal: createInternalUploads(context),
     roots: { list: () => table.roots() },

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Role } from '../../protocol/access.ts'
 import type { Image } from '../../protocol/image.ts'
+import type { Task } from '../../protocol/task.ts'
 import type { Upload } from '../../protocol/upload.ts'
 import { startAgent } from '../support/agents/agent-process.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
@@ -129,6 +130,39 @@ describe('an upload', () => {
     expect((await ask('ann', 'GET', url, json)).status).toBe(404)
     expect((await ask('vic', 'GET', url, json)).status).toBe(403)
     expect(await (await ask('ops', 'GET', url, json)).json()).toMatchObject({ name: 'life-5', state: 'uploading', creator: 'bob' })
+  })
+})
+
+describe('a task', () => {
+  test('shows an upload; cancelling it cancels the upload', async () => {
+    const url = await begin('ann', 'task-1')
+    await send('ann', url, 0, 300)
+    const [image] = await listed('vic', '/v1/images?name=task-1')
+    const [task, ...more] = (await listed<Task>('vic', '/v1/tasks?kind=upload')).filter(({ subject }) => subject === image?.id)
+    expect(more).toEqual([])
+    expect(task).toMatchObject({
+      state: 'running',
+      createdBy: 'ann',
+      progress: { done: 300, total: 1000, unit: 'bytes' },
+      result: { uploadId: url.split('/').at(-1) },
+    })
+    expect(task?.detail).toBe(image?.statusReason ?? '')
+    expect((await ask('ann', 'POST', `/v1/tasks/${task?.id}/cancel`)).status).toBe(403)
+    expect(await (await ask('ops', 'POST', `/v1/tasks/${task?.id}/cancel`)).json()).toMatchObject({ id: task?.id, state: 'cancelled' })
+    expect((await ask('ann', 'HEAD', url, { headers: { 'Tus-Resumable': '1.0.0' } })).status).toBe(404)
+    expect(await listed('vic', '/v1/images?name=task-1')).toEqual([])
+    expect(await problemOf(await ask('ops', 'GET', `/v1/tasks/${task?.id}`))).toEqual([404, 'not-found'])
+  })
+
+  test('of an upload leads to its image, which was inspected and digested', async () => {
+    const url = await begin('ann', 'task-2')
+    const [image] = await listed('vic', '/v1/images?name=task-2')
+    const task = (await listed<Task>('vic', '/v1/tasks?kind=upload')).find(({ subject }) => subject === image?.id)
+    await send('ann', url, 0, 1000)
+    expect(await agent.client.tasks.get(task?.id ?? '')).toMatchObject({ state: 'succeeded', result: { imageId: image?.id } })
+    await until('it has a digest', async () => (await agent.client.images.get(image?.id ?? '')).digest !== null)
+    expect((await listed<Task>('vic', '/v1/tasks')).filter(({ subject }) => subject === image?.id)).toEqual([])
+    expect(await problemOf(await ask('ops', 'POST', `/v1/tasks/${task?.id}/cancel`))).toEqual([409, 'wrong-status'])
   })
 })
 

@@ -8,7 +8,7 @@ import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/t
 import type { Task } from '../../../protocol/task.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
-import type { TaskBoard } from '../../contract/work.ts'
+import type { ShownTasks } from '../../contract/work.ts'
 import { seenImages } from '../image-mentions.ts'
 import type { FindImage } from '../image-mentions.ts'
 import { answerPage } from '../page-answer.ts'
@@ -17,12 +17,12 @@ import type { Route } from '../route.ts'
 import { isTaskSeen, pageOfSeen } from '../seen-work.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
-/** Tasks are listed by sequence number, newest first. */
-const cursorSchema = z.string().regex(/^\d{1,15}$/, 'must be the next of an earlier page')
+/** Live tasks are listed by id, stored ones by sequence number. */
+const cursorSchema = z.string().regex(/^(?:\d{1,15}|tsk_[0-9a-hjkmnp-tv-z]{26})$/, 'must be the next of an earlier page')
 const filterSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
 
 export interface TaskRoutesDeps {
-  readonly tasks: TaskBoard
+  readonly tasks: ShownTasks
   readonly findImage: FindImage
   readonly clock: Pick<Clock, 'sleep'>
 }
@@ -37,6 +37,7 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
       path: '/v1/tasks',
       access: 'viewer',
       summary: 'Lists tasks, newest first; tasks about images only if the caller may see the images',
+      description: 'Uploads, inspections and digests in progress come first. They are not stored, so they leave the list when they end.',
       query: filterSchema,
       answers: { 200: { description: 'A page of tasks', schema: pageSchema(taskSchema) } },
       run({ query: { limit, cursor, ...filter }, actor }) {
@@ -66,10 +67,10 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
       path: '/v1/tasks/:id/cancel',
       access: 'operator',
       summary: 'Asks a task to stop',
-      problems: ['wrong-status', 'conflict'],
+      problems: ['wrong-status', 'conflict', 'upload-locked'],
       params: idSchema,
       answers: { 202: { description: 'The task, which stops as soon as possible', schema: taskSchema } },
-      run: ({ params, actor }) => Response.json(tasks.cancel(params.id, actor.name), { status: 202 }),
+      run: async ({ params, actor }) => Response.json(await tasks.cancel(params.id, actor), { status: 202 }),
     }),
     route({
       method: 'POST',

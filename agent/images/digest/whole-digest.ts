@@ -19,21 +19,29 @@ export interface WholeDigestOptions {
   /** Lets other work run first. */
   readonly pause: () => Promise<void>
   readonly signal: AbortSignal
+  /** Called with the bytes that were passed on since the last call. */
+  readonly onHashed?: (bytes: number) => void
 }
 
 /** Computes the digest of all bytes of an image. Throws SliceUnreadable if a slice cannot be read, and the signal's reason if aborted. */
-export async function computeWholeDigest(slices: SliceProvider, manifest: Manifest, { isAwaited, pause, signal }: WholeDigestOptions): Promise<Digest> {
+export async function computeWholeDigest(
+  slices: SliceProvider,
+  manifest: Manifest,
+  { isAwaited, pause, signal, onHashed = () => {} }: WholeDigestOptions,
+): Promise<Digest> {
   using sink = manifest.imageLength <= INLINE_LENGTH_MAX ? openInlineSink() : openWorkerSink(isAwaited, signal)
   let taken = 0
   for await (const { start, end, isZero } of spansOf(manifest, pause)) {
     if (isZero) {
       sink.zeros(end - start)
+      onHashed(end - start)
       continue
     }
     for await (const piece of slices.read(manifest, start, end, signal)) {
       await sink.write(piece)
       taken += piece.byteLength
       if (taken < STEP_BYTES) continue
+      onHashed(taken)
       taken = 0
       await pause()
     }

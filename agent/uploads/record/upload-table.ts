@@ -20,7 +20,7 @@ const EXPIRED_IDS_MAX = 10_000
 const OPEN_AT_ONCE = 16
 
 /** What is kept in memory about an upload that became an image. */
-export type PublishedUpload = Pick<UploadFile, 'id' | 'imageId' | 'publishedAtMs'>
+export type PublishedUpload = Pick<UploadFile, 'id' | 'imageId' | 'publishedAtMs' | 'creator' | 'createdAtMs'>
 
 export interface UploadTableDeps {
   readonly disk: Disk
@@ -105,9 +105,9 @@ export class UploadTable {
   }
 
   /** Keeps the record of an upload that became an image. */
-  publish({ id, imageId, publishedAtMs }: PublishedUpload): void {
+  publish({ id, imageId, publishedAtMs, creator, createdAtMs }: PublishedUpload): void {
     this.#live.delete(id)
-    this.#published.set(id, { id, imageId, publishedAtMs })
+    this.#published.set(id, { id, imageId, publishedAtMs, creator, createdAtMs })
   }
 
   /** Removes an upload and everything it holds; durable when it resolves. */

@@ -129,7 +129,7 @@ describe('a query', () => {
   })
 
   test.each([
-    ['GET', '/v1/images/none/content?format=qcow2', 'The query member "format" is not known; the only one is "link".'],
+    ['GET', '/v1/images/none/content?format=qcow2', 'The query member "format" is not known; known are "as", "link".'],
     ['GET', '/v1/tasks?subject=debian', 'The query member "subject" is not known; known are "limit", "cursor", "state", "kind".'],
     ['GET', '/v1/images?mediagroup=debian', 'The query member "mediagroup" is not known; did you mean "mediaGroup"?'],
     ['GET', '/v1/images?Owner=a', 'The query member "Owner" is not known; did you mean "owner"?'],

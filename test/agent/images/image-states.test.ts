@@ -44,7 +44,8 @@ const NEW = { id: 'img_00000000000000000000000000', draft: { name: 'debian', des
 
 function storedAs(status: ImageStatus, image: Partial<Image> = {}, life: Partial<ImageLife> = {}): StoredImage {
   const stored = fresh(NEW, 100, DIGEST, NOW_MS)
-  return { image: { ...stored.image, status, ...image }, life: newLife(life) }
+  const statusReason = status === 'available' ? null : stored.image.statusReason
+  return { image: { ...stored.image, status, statusReason, ...image }, life: newLife(life) }
 }
 
 /** All outcomes of each change from a status. */
@@ -171,7 +172,12 @@ describe('the recycle bin', () => {
     const availableAt = status === 'error' ? null : '2026-01-01T00:00:00.000Z'
     const stored = storedAs(status, { statusReason, availableAt }, { damage: status === 'degraded' ? 'slices' : null })
     const deleted = binned(stored, NOW_MS, '2026-02-01T00:00:00.000Z')
-    expect(deleted.image).toMatchObject({ status: 'deleted', statusReason: null, deletedAt: '2023-11-14T22:13:20.000Z', expiresAt: '2026-02-01T00:00:00.000Z' })
+    expect(deleted.image).toMatchObject({
+      status: 'deleted',
+      statusReason: 'It is in the recycle bin since 2023-11-14T22:13:20.000Z. It is deleted for good after 2026-02-01T00:00:00.000Z; restore brings it back.',
+      deletedAt: '2023-11-14T22:13:20.000Z',
+      expiresAt: '2026-02-01T00:00:00.000Z',
+    })
     expect(restored(deleted)).toEqual(stored)
   })
 })

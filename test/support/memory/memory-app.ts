@@ -7,6 +7,7 @@ import type { HealthCheck } from '../../../agent/contract/health.ts'
 import type { EventLog, TaskBoard } from '../../../agent/contract/work.ts'
 import { createHealth } from '../../../agent/health/health.ts'
 import { createMetrics } from '../../../agent/health/metrics.ts'
+import { createShownTasks } from '../../../agent/tasks/shown-tasks.ts'
 import { createApp } from '../../../agent/http/app.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
@@ -135,7 +136,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       uploadsActive: () => 0,
       cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
     }),
-    ...taskRoutes({ tasks, findImage, clock }),
+    ...taskRoutes({ tasks: createShownTasks({ tasks, live: [] }), findImage, clock }),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
     ...accessRoutes({ images, tokens: access.tokens, links: access.links }),
