@@ -24,6 +24,7 @@ import { MANIFEST_MEDIA_TYPE } from './manifest.ts'
 import { readManifest } from './manifest-client.ts'
 import { pageSchema } from './page.ts'
 import type { Page } from './page.ts'
+import type { ReconcileRequest } from './reconcile.ts'
 import { scheduleSchema } from './schedule.ts'
 import type { Schedule, ScheduleName, SchedulePatch } from './schedule.ts'
 import { storeSchema } from './store.ts'
@@ -74,6 +75,8 @@ export interface AgentClient {
     disable(reason?: string, options?: CallOptions): Promise<Store>
     reconnect(options?: CallOptions): Promise<Store>
     cleanup(dryRun?: boolean, options?: CallOptions): Promise<Task>
+    /** Starts a comparison of the catalogue with the mount path. Its result is a ReconcileResult. */
+    reconcile(request?: ReconcileRequest, options?: CallOptions): Promise<Task>
   }
   readonly images: {
     list(filter?: Loose<ImageFilter> & { readonly sort?: ImageOrder | undefined } & PageOptions): Promise<Page<Image>>
@@ -168,6 +171,7 @@ export function createAgentClient(peer: Peer): AgentClient {
       disable: (reason = '', options) => post(storeSchema, ['store', 'disable'], options, { reason }),
       reconnect: (options) => post(storeSchema, ['store', 'reconnect'], options),
       cleanup: (dryRun = false, options) => post(taskSchema, ['store', 'cleanup'], options, { dryRun }),
+      reconcile: (request = {}, options) => post(taskSchema, ['store', 'reconcile'], options, request),
     },
     images: imageCalls(peer, calls),
     files: {

@@ -16,6 +16,7 @@ import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { fileRoutes } from '../http/routes/files.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
+import { reconcileRoutes } from '../http/routes/reconcile.ts'
 import { scheduleRoutes } from '../http/routes/schedules.ts'
 import { sliceRoutes } from '../http/routes/slices.ts'
 import { storeRoutes } from '../http/routes/store.ts'
@@ -29,9 +30,11 @@ import { createShownTasks } from '../tasks/shown-tasks.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
+import type { Reconcile } from '../reconcile/reconcile.ts'
 import type { StoreFile } from './store-file.ts'
 import type { Imports } from '../imports/imports.ts'
 import { openFoundFiles, openStoreImports } from './store-imports.ts'
+import { openReconcile } from './store-reconcile.ts'
 import type { Traffic } from './traffic.ts'
 
 export interface Serving extends Disposable {
@@ -49,7 +52,8 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   const stopping = new AbortController()
   const background = stack.use(await openBackground(deps))
   const imports = openStoreImports(deps)
-  const routes = routesOf(deps, background, { imports, stopping: stopping.signal })
+  const reconcile = openReconcile(deps)
+  const routes = routesOf(deps, background, { imports, reconcile, stopping: stopping.signal })
   visibility.start()
   tasks.resume()
   const foundFiles = await openFoundFiles(deps, imports)
@@ -77,6 +81,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
 
 interface RouteParts {
   readonly imports: Imports
+  readonly reconcile: Reconcile
   /** Ends streams of events. */
   readonly stopping: AbortSignal
 }
@@ -85,7 +90,7 @@ interface RouteParts {
 function routesOf(
   { foundation, parts, version }: ServingDeps,
   { maintenance, schedules, health, metrics }: Background,
-  { imports, stopping }: RouteParts,
+  { imports, reconcile, stopping }: RouteParts,
 ): Route[] {
   const { config, clock, store } = foundation
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
@@ -108,6 +113,7 @@ function routesOf(
     }),
     ...imageRoutes({ images: catalogue, mountFault, cancelUpload: (imageId, actor) => cancelUpload({ uploads, tasks }, imageId, actor) }),
     ...usageRoutes({ clock, reports: usage }),
+    ...reconcileRoutes({ start: reconcile.start }),
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock }), downloads }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),

@@ -55,8 +55,16 @@ export interface SliceStoreDeps {
 export interface OpenSliceStore extends SliceStore {
   readonly recovered: RecoverReport
   quarantined(): QuarantinedSlice[]
+  /** Looks for the file of every pack that the index names, and returns which slices are in packs whose file is gone. */
+  lostPacks(): Promise<LostPacks>
   /** Verifies the index database; returns the first fault, or undefined. */
   indexFault(): Promise<string | undefined>
+}
+
+/** Packs that the index names and whose file is gone. */
+export interface LostPacks {
+  readonly names: readonly string[]
+  has(digest: Uint8Array): boolean
 }
 
 /** Opens the store. Rebuilds the index database first when it is missing or damaged, or when `rebuild` is true. */
@@ -66,6 +74,7 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
   return {
     recovered: parts.recovered,
     quarantined: () => quarantine.list(),
+    lostPacks: () => findLostPacks(deps.disk, parts),
     indexFault: () => index.check(),
     read: reader.read,
     readStored: reader.readStored,
@@ -152,6 +161,21 @@ function missingFrom(index: SliceLookup, digests: readonly Uint8Array[], lengths
     const found = index.find(digests[i] ?? new Uint8Array(0))
     return !found || (lengths !== undefined && found.length !== lengths[i])
   })
+}
+
+async function findLostPacks(disk: Disk, { index, files }: StoreParts): Promise<LostPacks> {
+  const lost = new Map<number, string>()
+  for (const { id, name } of [...index.packs()]) {
+    // gc removes a pack from the index before it removes the file.
+    if ((await disk.stat(files.path(name))) === undefined && index.pack(id) !== undefined) lost.set(id, name)
+  }
+  return {
+    names: [...lost.values()],
+    has(digest) {
+      const found = lost.size > 0 ? index.find(digest) : undefined
+      return found !== undefined && lost.has(found.pack)
+    },
+  }
 }
 
 function statsOf({ index, writer, quarantine, upkeep }: StoreParts): SliceStats {

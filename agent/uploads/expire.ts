@@ -10,15 +10,18 @@ import { commitTime } from './upload-commits.ts'
 export interface ExpireOptions {
   /** Removes nothing, and returns what would be removed. */
   readonly dryRun?: boolean
+  /** Removes only these uploads, as far as they have expired. */
+  readonly ids?: ReadonlySet<string>
   readonly signal?: AbortSignal
 }
 
 /** Removes what has expired and returns the ids of the uploads and records. An upload whose lock is held stays. */
-export async function expireUploads(context: UploadsContext, { dryRun = false, signal }: ExpireOptions = {}): Promise<readonly string[]> {
+export async function expireUploads(context: UploadsContext, { dryRun = false, ids, signal }: ExpireOptions = {}): Promise<readonly string[]> {
   const { table, locks, clock, expiryMs, publisher, space, log, emit } = context
   const removed: string[] = []
   for (const [id, upload] of [...table.live]) {
     signal?.throwIfAborted()
+    if (ids && !ids.has(id)) continue
     using lock = locks.tryAcquire(id)
     const endMs = expiresAtMs(upload, expiryMs)
     if (!lock || isHeld(context, upload) || endMs === null || clock.nowMs() < endMs || !table.live.has(id)) continue
@@ -39,6 +42,7 @@ export async function expireUploads(context: UploadsContext, { dryRun = false, s
   }
   for (const file of [...table.published.values()]) {
     signal?.throwIfAborted()
+    if (ids && !ids.has(file.id)) continue
     if (file.imageId === null || publisher.find(file.imageId)) continue
     if (clock.nowMs() < (file.publishedAtMs ?? 0) + expiryMs) continue
     using lock = locks.tryAcquire(file.id)

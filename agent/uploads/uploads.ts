@@ -19,7 +19,7 @@ import type { UploadOrder } from './create.ts'
 import { expireUploads } from './expire.ts'
 import type { ExpireOptions } from './expire.ts'
 import { createInternalUploads } from './internal-uploads.ts'
-import { peekUpload, showUpload } from './find-upload.ts'
+import { lockUpload, peekUpload, showUpload } from './find-upload.ts'
 import { createUploadsInProgress } from './in-progress.ts'
 import type { UploadsInProgress } from './in-progress.ts'
 import { UPLOAD_ENTRIES_MAX } from './limits/limits.ts'
@@ -64,6 +64,10 @@ export interface Uploads extends AsyncDisposable {
   remove(id: string, actor: Actor): Promise<void>
   /** Removes expired uploads, and records of uploads whose image is gone. Returns their ids. */
   expire(options?: ExpireOptions): Promise<readonly string[]>
+  /** Ids of uploads whose record cannot be read. gc keeps their slices. */
+  unreadable(): readonly string[]
+  /** Moves the folder of an upload that still cannot be read to a path; returns false if it can be read by now. Durable when it resolves. */
+  moveUnreadable(id: string, path: string): Promise<boolean>
   /** Images that unfinished uploads will become. */
   expectedImages(): Iterable<OwnedImage>
   /** Shows unfinished uploads, and cancels them by their image. */
@@ -107,6 +111,11 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     append: (id, request) => appendRequest(context, id, request),
     remove: (id, actor) => removeRequest(context, id, actor),
     expire: (options) => expireUploads(context, options),
+    unreadable: () => table.unreadable,
+    async moveUnreadable(id, path) {
+      using _lock = await lockUpload(context, id)
+      return await table.moveUnreadable(id, path)
+    },
     expectedImages: () => expectedImages(table),
     inProgress: createUploadsInProgress(context),
     liveTasks: createUploadTasks(context),

@@ -29,6 +29,7 @@ import { storeEdit } from './store/edit.ts'
 import { storeEnable } from './store/enable.ts'
 import { storeHealth } from './store/health.ts'
 import { storeList } from './store/list.ts'
+import { storeReconcile } from './store/reconcile.ts'
 import { storeReconnect } from './store/reconnect.ts'
 import { storeShow } from './store/show.ts'
 import { taskCancel } from './task/cancel.ts'
@@ -53,6 +54,7 @@ export const COMMANDS: readonly Command[] = [
   storeEnable,
   storeDisable,
   storeReconnect,
+  storeReconcile,
   storeCleanup,
   storeDelete,
   imageList,

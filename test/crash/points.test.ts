@@ -2,10 +2,11 @@
 // and new images are accepted. A crash point without a scenario fails the suite.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
 import { manifestEntries } from '../../protocol/manifest.ts'
+import { reconcileResultSchema } from '../../protocol/reconcile.ts'
 import { uploadIdOf } from '../../protocol/upload-client.ts'
 import { agentCommand } from '../support/agents/agent-command.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
@@ -189,6 +190,27 @@ const importImage: Scenario = {
     await ledger.verify([ledger.add(task.subject, source.bytes)])
   },
 }
+/** Moves a file that the store does not know to quarantine. */
+const reconcile: Scenario = {
+  async run({ agent }) {
+    const { mount } = await agent.client.store.get()
+    await Bun.write(join(mount, 'stray.img'), 'bytes')
+    const oldS = Date.now() / 1000 - 90_000
+    utimesSync(join(mount, 'stray.img'), oldS, oldS)
+    const { result } = await ended(agent, (await agent.client.store.reconcile()).id)
+    const { findings } = reconcileResultSchema.parse(result)
+    await agent.client.store.reconcile({ apply: findings.map(({ id }) => id) })
+    await agent.ended()
+  },
+  async after({ agent }) {
+    // The task was acknowledged, so it resumes, and finds that its action was done.
+    const { items } = await agent.client.tasks.list({ kind: 'reconcile' })
+    const { result } = await ended(agent, items[0]?.id ?? '')
+    expect(result).toMatchObject({ findings: [], applied: [], absent: [expect.any(String)] })
+    const { mount } = await agent.client.store.get()
+    expect(readdirSync(join(mount, 'quarantine')).filter((name) => name.endsWith('.stray.img'))).toHaveLength(1)
+  },
+}
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:created': upload,
@@ -228,6 +250,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'existing:recorded': existing,
   'imports:declared': importImage,
   'imports:published': importImage,
+  'reconcile:applied': reconcile,
   'tasks:kept': sync,
   'tasks:done': sync,
   'tasks:ended': sync,

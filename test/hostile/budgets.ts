@@ -44,6 +44,7 @@ export const BUDGETS = {
       'POST /v1/store/disable',
       'POST /v1/store/reconnect',
       'POST /v1/store/cleanup',
+      'POST /v1/store/reconcile',
       'PATCH /v1/images/{id}',
       'DELETE /v1/images/{id}',
       'POST /v1/images/{id}/restore',

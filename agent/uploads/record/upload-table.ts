@@ -1,5 +1,6 @@
 // The table of uploads in memory: unfinished ones and parts with their journals, published ones by id only.
 
+import { join } from 'node:path'
 import type { Disk } from '../../contract/disk.ts'
 import type { Log } from '../../contract/runtime.ts'
 import type { SliceRoot } from '../../contract/slices.ts'
@@ -121,6 +122,19 @@ export class UploadTable {
     }
     this.#live.delete(id)
     this.#published.delete(id)
+  }
+
+  /**
+   * Moves the folder of an upload that cannot be read to another path, durably; the slices that it names are no longer kept. Returns false if the
+   * upload can be read by now. Throws disk errors. The caller holds the lock of the upload.
+   */
+  async moveUnreadable(id: string, path: string): Promise<boolean> {
+    if (!this.#unreadable.has(id)) return false
+    await this.#readAgain(id)
+    if (!this.#unreadable.has(id)) return false
+    await this.#deps.disk.rename(join(this.#deps.folder, id), path)
+    this.#unreadable.delete(id)
+    return true
   }
 
   rememberExpired(id: string): void {

@@ -22,6 +22,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/store/disable': { POST: OPERATORS },
   '/v1/store/reconnect': { POST: OPERATORS },
   '/v1/store/cleanup': { POST: OPERATORS },
+  '/v1/store/reconcile': { POST: OPERATORS },
   '/v1/images': { GET: VIEWERS, HEAD: VIEWERS, POST: UPLOADERS },
   // Uploaders may cancel their own uploads.
   '/v1/images/:id': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS, DELETE: UPLOADERS },
