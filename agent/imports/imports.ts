@@ -89,6 +89,7 @@ export function createImports(deps: ImportsDeps): Imports {
         kind: 'import',
         subject: imageId,
         createdBy: order.creator.name,
+        creatorTokenId: order.creator.tokenId,
         params,
         // Orders with different secrets may read different bytes, so they are not the same.
         ...(secret === undefined

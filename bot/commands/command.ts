@@ -76,6 +76,8 @@ export interface OptionSpec {
   readonly value: string
   readonly subject?: Subject
   readonly secret?: boolean
+  /** Returns the value as the audit log shows it; what is left out is a secret. */
+  readonly shown?: (value: string) => string
 }
 
 /** The words of a line, checked against the definition of the command. */

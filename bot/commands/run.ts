@@ -87,7 +87,8 @@ export function exitCode(outcome: Outcome): number {
 
 function record(context: CommandContext, command: Command, input: CommandInput, view: View): View {
   if (command.effect === 'read' || view.confirm || view.form) return view
-  const options = Object.entries(input.options).map(([key, value]) => `${key}=${command.options[key]?.secret ? '***' : quoteWord(value ?? '')}`)
+  const shown = (key: string, value: string): string => command.options[key]?.shown?.(value) ?? value
+  const options = Object.entries(input.options).map(([key, value]) => `${key}=${command.options[key]?.secret ? '***' : quoteWord(shown(key, value ?? ''))}`)
   context.audit.append({
     timeMs: context.clock.nowMs(),
     actor: context.actor.name,

@@ -3,6 +3,7 @@
 import { auditList } from './audit/list.ts'
 import type { Command } from './command.ts'
 import { help } from './help/help.ts'
+import { imageAdd } from './image/add.ts'
 import { imageBin } from './image/bin.ts'
 import { imageBind, imageUnbind } from './image/bind.ts'
 import { imageDelete } from './image/delete.ts'
@@ -60,6 +61,7 @@ export const COMMANDS: readonly Command[] = [
   imageList,
   imageShow,
   imageUpload,
+  imageAdd,
   imageEdit,
   imageSync,
   imageDelete,

@@ -126,7 +126,7 @@ function asksName(parsed: Parsed, context: CommandContext): boolean {
 /** The line without secrets, as it may be shown again. */
 function withoutSecrets(parsed: Parsed, line: string): string {
   if (parsed.kind !== 'command') return line.includes('token') ? '' : line
-  const isSecret = Object.keys(parsed.input.options).some((key) => parsed.command.options[key]?.secret)
+  const isSecret = Object.keys(parsed.input.options).some((key) => parsed.command.options[key]?.secret ?? parsed.command.options[key]?.shown)
   return isSecret ? `${parsed.command.noun} ${parsed.command.verb}` : line
 }
 

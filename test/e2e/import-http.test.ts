@@ -156,6 +156,10 @@ nginxTest('who may import, what a plan says, and what stays secret', async () =>
   const refused = await post(tokens.uploader, { name: 'closed', source: { url: `${nginx.url}/closed/x?signature=s3cret`, username: 'ann', password: secret } })
   expect(refused.status).toBe(202)
   const failed = await ended(agent, String(refused.body['id']))
+  // Whoever started it sees why it failed, although there is no image; other uploaders see nothing.
+  const shownTo = async (token: string): Promise<number> =>
+    (await fetch(`${agent.url}/v1/tasks/${failed.id}`, { headers: { authorization: `Bearer ${token}` } })).status
+  expect([await shownTo(tokens.uploader), await shownTo(tokens.viewer)]).toEqual([200, 404])
   expect(failed.error).toMatchObject({ type: 'urn:slipway:problem:source-refused', detail: 'The server of the source answered with status 403.' })
   await agent.client.tasks.retry(failed.id)
   expect((await ended(agent, failed.id)).error).toMatchObject({ type: 'urn:slipway:problem:source-refused' })

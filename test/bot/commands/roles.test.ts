@@ -24,6 +24,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'image list': ['viewer', 'read'],
   'image show': ['viewer', 'read'],
   'image upload': ['uploader', 'write'],
+  'image add': ['uploader', 'write'],
   'image edit': ['operator', 'write'],
   'image sync': ['operator', 'write'],
   'image delete': ['operator', 'destroy'],
