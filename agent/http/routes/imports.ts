@@ -67,7 +67,9 @@ type Source = { readonly url?: string | undefined; readonly path?: string | unde
 
 function orderOf({ url, path, username, password, token }: Source, draft: ImageDraft, actor: Actor): ImportOrder {
   if (actor.tokenId === undefined) throw problem('forbidden', 'An import needs a token.')
-  const order = { credentials: { username, password, token }, draft, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
+  // The image belongs to the user of the token, as an upload does.
+  const owned = actor.subject === undefined ? draft : { owner: actor.subject, ...draft }
+  const order = { credentials: { username, password, token }, draft: owned, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
   if (url !== undefined) return { ...order, origin: 'url', location: { kind: 'url', url } }
   if (actor.role !== 'admin') throw problem('forbidden', 'Importing from a path needs the role admin: it reads files of the node.')
   return { ...order, origin: 'path', location: { kind: 'path', path: path ?? '' } }

@@ -1,5 +1,6 @@
 // Finds the image that people mean, by id, unique part of an id, or name.
 
+import { roleIncludes } from '../../../protocol/access.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -36,7 +37,7 @@ export async function findImages(
   scope: SearchScope = 'listed',
 ): Promise<{ found: FoundImage[]; notes: string[] }> {
   const contacts = await context.fleet.contactAll(stores, (agent, store) => withHealth(agent, store, matchImages(agent, text, scope)))
-  const found = foundImages(contacts)
+  const found = foundImages(context, contacts)
   return { found, notes: gapNotes(contacts, 'its images') }
 }
 
@@ -58,12 +59,16 @@ export async function oneImage(context: CommandContext, text: string, storeName:
   throw problem('conflict', `${plural(ids.size, 'image')} match "${text}": ${list}.`, { action: 'Use the id.' })
 }
 
-/** The images of several answers, each with its store. */
-export function foundImages(contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
+/**
+ * The images of several answers, each with its store. The tokens of the bot see every image, so images with grants are left out for people below
+ * operator: the agents do not know them.
+ */
+export function foundImages({ actor }: Pick<CommandContext, 'actor'>, contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
+  const seesAll = roleIncludes(actor.role, 'operator')
   return contacts.flatMap((contact) => {
     if (contact.kind !== 'answered') return []
     const { images, storeFailure } = contact.value
-    return images.map((image) => ({ store: contact.store, image, storeFailure }))
+    return images.filter(({ grants }) => seesAll || grants.length === 0).map((image) => ({ store: contact.store, image, storeFailure }))
   })
 }
 

@@ -59,7 +59,7 @@ export interface ImageListing {
 export async function listImages(context: CommandContext, { title, store, zone, filter, columns }: ImageListing): Promise<View> {
   const contacts = await context.fleet.contactAll(someStores(context, store, zone), (agent, record) => withHealth(agent, record, readImages(agent, filter)))
   // A store that cannot read its files changes the status of its images after the agent filtered them.
-  const found = foundImages(contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
+  const found = foundImages(context, contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
   found.sort((a, b) => a.image.name.localeCompare(b.image.name) || a.store.name.localeCompare(b.store.name))
   const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
   const failures = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.storeFailure ? [contact.value.storeFailure] : []))

@@ -2,7 +2,11 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { systemClock } from '../../../bot/system/clock.ts'
+import { parseWords } from '../../../bot/commands/parse.ts'
+import { runParsed } from '../../../bot/commands/run.ts'
+import { COMMANDS } from '../../../bot/commands/table.ts'
 import type { OpenBot } from '../../../bot/open.ts'
+import type { Role } from '../../../protocol/access.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { openAccessStage } from '../../agent/http/access-stage.ts'
 import type { AccessStage } from '../../agent/http/access-stage.ts'
@@ -70,6 +74,31 @@ describe('image grant and image revoke', () => {
     const { code, output } = await runCommand(bot, ...line.split(' '))
     expect(output).toContain(sentence)
     expect(code).toBe(1)
+  })
+})
+
+describe('an image with grants', () => {
+  test('is shown to operators of the bot only, since its tokens see every image', async () => {
+    await stage.upload(stage.admin, 'restricted', { seed: 5 })
+    await stage.admin.ask('PUT', '/v1/images/restricted/grants/user:ann')
+    const run = async (role: Role, ...words: string[]): Promise<unknown> => {
+      const parsed = parseWords(
+        COMMANDS,
+        words.map((text) => ({ text, literal: false })),
+      )
+      return (await runParsed(bot.context({ name: 'somebody', role }, 'slack'), parsed)).json
+    }
+    for (const [role, isShown] of [
+      ['viewer', false],
+      ['operator', true],
+    ] as const) {
+      expect(JSON.stringify(await run(role, 'image', 'list')).includes('restricted')).toBe(isShown)
+      expect(JSON.stringify(await run(role, 'image', 'list')).includes('granted')).toBe(true)
+      expect(await run(role, 'image', 'show', 'restricted')).toMatchObject(isShown ? { name: 'restricted' } : { error: { title: 'Not found' } })
+    }
+    await runCommand(bot, 'image', 'delete', 'restricted', '--confirm', 'restricted')
+    expect(JSON.stringify(await run('viewer', 'image', 'bin'))).not.toContain('restricted')
+    expect(JSON.stringify(await run('operator', 'image', 'bin'))).toContain('restricted')
   })
 })
 
