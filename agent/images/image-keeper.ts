@@ -1,7 +1,7 @@
 // Saves changes of images: writes image.json first, then updates the table in memory.
 //
-// A write may fail after image.json was replaced. The table then shows what the file has, as the next start would, and the file is written again
-// before anything is acknowledged that relies on it.
+// A write may fail after image.json was replaced. It is then repeated at once. If that fails too, the table shows what the file has, as the next
+// start would, and the file is written again before anything is acknowledged that relies on it.
 
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
@@ -71,12 +71,11 @@ export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
         throw problem('payload-too-large', `The metadata of image ${stored.image.id} exceeds ${IMAGE_FILE_BYTES_MAX} bytes.`)
       const { id } = stored.image
       const path = join(folder(id), 'image.json')
-      try {
-        await disk.writeFileAtomic(path, bytes)
-      } catch (error) {
+      const refusal = await writeTwice(disk, path, bytes)
+      if (refusal) {
         unconfirmed.add(id)
-        if (await hasBytes(disk, path, bytes)) table.put(stored)
-        throw diskProblem('The image could not be saved', error)
+        if (refusal.isReplaced) table.put(stored)
+        throw diskProblem('The image could not be saved', refusal.error)
       }
       unconfirmed.delete(id)
       unfinished.delete(id)
@@ -100,6 +99,28 @@ export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
       }),
   }
   return keeper
+}
+
+/** Why a file could not be written, and whether it was replaced all the same. */
+interface WriteRefusal {
+  readonly error: unknown
+  readonly isReplaced: boolean
+}
+
+/** Replaces a file. If that fails after the file was replaced, replaces it again: only a write that succeeds makes it durable. */
+async function writeTwice(disk: Disk, path: string, bytes: Uint8Array): Promise<WriteRefusal | undefined> {
+  try {
+    await disk.writeFileAtomic(path, bytes)
+    return undefined
+  } catch (error) {
+    if (!(await hasBytes(disk, path, bytes))) return { error, isReplaced: false }
+  }
+  try {
+    await disk.writeFileAtomic(path, bytes)
+    return undefined
+  } catch (error) {
+    return { error, isReplaced: true }
+  }
 }
 
 /** Returns whether a file has exactly these bytes. */

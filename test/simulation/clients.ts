@@ -33,8 +33,8 @@ export interface Expectations {
 /** What the agent says of an image of which only the manifest is there. */
 const MISSING_METADATA = 'Its image.json is missing'
 
-/** How a request for bytes ended when there was no answer that says so. */
-const UNKNOWN = new Set(['peer-unreachable', 'internal', 'insufficient-storage', 'shutting-down'])
+/** Problems after which a request may have had its effect: there was no answer, or the disk failed in the middle. */
+const UNKNOWN = new Set(['peer-unreachable', 'internal', 'insufficient-storage', 'store-unavailable', 'shutting-down'])
 
 export class Clients {
   readonly #agents: readonly SimulatedAgent[]
@@ -334,7 +334,8 @@ export class Clients {
     const { status, statusReason } = found
     if (status === 'fileUnavailable' && this.#agents[image.agent]?.disk.mayFail) return undefined
     if (status === 'error' && statusReason?.startsWith(MISSING_METADATA)) return 'torn'
-    if (found.length !== image.bytes.length) throw new Violation(`image ${image.name} (${image.id}) has ${found.length} bytes instead of ${image.bytes.length}`)
+    if (found.length !== image.bytes.length)
+      throw new Violation(`image ${image.name} (${image.id}) has ${found.length} bytes instead of ${image.bytes.length}, and is ${status}: ${statusReason}`)
     if (status !== 'deleted' && status !== 'deleting' && status !== 'available' && status !== 'creating' && !image.mayBeDamaged)
       throw new Violation(`image ${image.name} (${image.id}) is ${status}: ${statusReason}`)
     return status === 'deleted' ? 'binned' : status === 'deleting' ? 'gone' : 'live'

@@ -242,6 +242,7 @@ class Simulation {
     await this.#untilServing(`the agents start ${when}`)
     // What a failing disk held up is tried again within a minute.
     if (mayHaveFailed) await this.world.scheduler.advance(RETRY_MS, QUIET_EVENTS_MAX)
+    for (const agent of this.#agents) agent.disk.mayFail = false
     await this.#untilTasksEnd()
     const { expected } = this.#clients
     for (const upload of expected.uploads.values()) await this.#surely(() => this.#clients.headOf(upload), `asking for upload ${upload.name}`)

@@ -64,18 +64,38 @@ describe('a change', () => {
     expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['before', 'before'])
   })
 
-  test('that fails after the file was replaced is visible in memory, and is written again before it is relied on', async () => {
+  test('whose write fails after the file was replaced is written again', async () => {
     await using folder = await createTemporaryFolder()
     const disk = await createFaultyDisk(folder.path)
     const keeper = await open(folder, disk)
     disk.plan({ at: FOLDER_SYNC, fault: 'EIO' })
-    await expect(keeper.change(ID, (stored) => changed(stored, { name: 'after' }))).rejects.toThrow('could not be saved')
+    await keeper.change(ID, (stored) => changed(stored, { name: 'after' }))
     expect(disk.hasFailed).toBe(true)
+    await disk.losePower(createRandom(1), 0)
+    disk.revive()
+    expect(await nameOnDisk(folder)).toBe('after')
+  })
+
+  test('that fails twice after the file was replaced is visible in memory, and is written again before it is relied on', async () => {
+    await using folder = await createTemporaryFolder()
+    const faulty = await createFaultyDisk(folder.path)
+    const disk: Disk = {
+      ...faulty,
+      async writeFileAtomic(path, bytes) {
+        faulty.plan(isFailing ? { at: FOLDER_SYNC, fault: 'EIO' } : undefined)
+        await faulty.writeFileAtomic(path, bytes)
+      },
+    }
+    let isFailing = false
+    const keeper = await open(folder, disk)
+    isFailing = true
+    await expect(keeper.change(ID, (stored) => changed(stored, { name: 'after' }))).rejects.toThrow('could not be saved')
+    isFailing = false
     expect([keeper.need(ID).image.name, await nameOnDisk(folder)]).toEqual(['after', 'after'])
     // A change that changes nothing is acknowledged only once the file is durable.
     await keeper.change(ID, () => undefined)
-    await disk.losePower(createRandom(1), 0)
-    disk.revive()
+    await faulty.losePower(createRandom(1), 0)
+    faulty.revive()
     expect(await nameOnDisk(folder)).toBe('after')
   })
 

@@ -89,7 +89,7 @@ export class SimulatedDisk {
   #fault: { left: number; readonly fault: DiskFault } | undefined
   /** Writes that a process has asked for and that did not happen yet. */
   readonly #flying = new Set<{ readonly node: FileNode; readonly at: number; readonly bytes: () => Buffer }>()
-  /** Whether a planned failure came since the last start of a process, and whether one was ever planned since it was healed. */
+  /** Whether a planned failure came since the last start of a process, and whether one was planned whose effects may last. */
   hasFailed = false
   mayFail = false
 
@@ -107,7 +107,6 @@ export class SimulatedDisk {
   /** Takes back a failure that did not come yet. */
   clearFault(): void {
     this.#fault = undefined
-    this.mayFail = false
   }
 
   /** The process that used the disk ends: its writes in progress are done in part. */
