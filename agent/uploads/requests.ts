@@ -158,6 +158,7 @@ export async function writeBody(context: UploadsContext, append: Append): Promis
   // A body that may be refused as a whole does not set the length either.
   const isProvisional = body.checksum !== undefined && body.declaredLength === undefined && upload.file.length === null
   if (!isProvisional) await declareLength(context, upload, length, limit)
+  using _growth = claimGrowth(context, upload, body)
   const outcome = await appendBody(context, append)
   switch (outcome.kind) {
     case 'appended':
@@ -172,6 +173,13 @@ export async function writeBody(context: UploadsContext, append: Append): Promis
     default:
       return outcome satisfies never
   }
+}
+
+/** Counts the bytes of a body towards the limit of the owner while the length of the upload is deferred. Throws ProblemError `limit-reached`. */
+function claimGrowth({ admit }: UploadsContext, upload: Upload, body: UploadBody): Disposable | undefined {
+  const { length, imageId, draft } = upload.file
+  if (length !== null || imageId === null) return undefined
+  return admit?.({ id: imageId, owner: draft?.owner ?? null, length: offsetOf(upload) + (body.length ?? 0) })
 }
 
 function newUploadId({ clock, random }: UploadsContext): string {

@@ -1,7 +1,7 @@
 // Limits of owners and images switched off, at a running agent, for two owners.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { startAgent } from '../support/agents/agent-process.ts'
+import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { until } from '../support/until.ts'
@@ -82,4 +82,32 @@ test('images that are switched off refuse uploads and syncs, also after a restar
   }
   await agent.client.store.patch({ imagesEnabled: true })
   await uploaded(agent, 'ann', 10)
+})
+
+test('an import that exceeds the limit fails before a byte is stored, and leaves nothing; switched off, it is refused', async () => {
+  await using folders = await createTemporaryFolder()
+  await using source = await startAgent(folders.file('source'))
+  await using agent = await startAgent(folders.file('target'), { config: '[images]\nmax-bytes-per-owner = "1 MB"\n[imports]\nallow = ["127.0.0.1"]\n' })
+  const id = await uploaded(source, 'ann', 1_000_001)
+  const small = await uploaded(source, 'ann', 900_000)
+  const post = (image: string): Promise<Response> =>
+    fetch(`${agent.url}/v1/images`, {
+      method: 'POST',
+      headers: agent.headers({ 'Content-Type': 'application/json' }),
+      body: JSON.stringify({ name: 'copy', owner: 'ann', source: { url: `${source.url}/v1/images/${image}/content`, token: TEST_ADMIN_TOKEN } }),
+    })
+  const started = await post(id)
+  expect(started.status).toBe(202)
+  const { id: taskId } = (await started.json()) as { id: string }
+  const task = await until('the import has ended', async () => {
+    const now = await agent.client.tasks.get(taskId)
+    return now.endedAt === null ? undefined : now
+  })
+  expect(task).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:limit-reached', limitBytes: 1_000_000, lengthBytes: 1_000_001 } })
+  expect((await agent.client.store.get()).slices.count).toBe(0)
+  expect((await agent.client.images.list({ status: 'available' })).items).toEqual([])
+  expect((await post(small)).status).toBe(202)
+  await until('the image is available', async () => (await agent.client.images.list({ status: 'available' })).items.length === 1)
+  await agent.client.store.patch({ imagesEnabled: false })
+  expect(await codeOf(await post(small))).toBe('urn:slipway:problem:feature-disabled')
 })

@@ -186,6 +186,9 @@ describe('the limit on bytes', () => {
     expect((await append(0, 'x'.repeat(300))).status).toBe(204)
     expect((await create(server, { 'Upload-Length': '701', 'Upload-Metadata': ownedBy('ann') })).status).toBe(429)
     expect((await create(server, { 'Upload-Length': '500', 'Upload-Metadata': ownedBy('ann') })).status).toBe(201)
+    // A body that would exceed it is refused before it is read, also while the length is deferred.
+    const grown = await append(300, 'y'.repeat(201))
+    expect([grown.status, grown.headers.get('Upload-Offset')]).toEqual([429, '300'])
     const refused = await append(300, 'y'.repeat(10), { 'Upload-Length': '501' })
     expect(refused.status).toBe(429)
     expect(refused.headers.get('Upload-Offset')).toBe('300')
