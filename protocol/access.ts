@@ -57,11 +57,15 @@ export const LINK_SECONDS_MAX = 604_800
 
 /** Body of POST /v1/links: a link for one upload, or for the download of one image. */
 export const newLinkSchema = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('download'),
-    image: z.string(),
-    ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
-  }),
+  z
+    .strictObject({
+      kind: z.literal('download'),
+      /** Id or name of the image; or `export`, the id of an export. Exactly one of them. */
+      image: z.string().optional(),
+      export: z.string().optional(),
+      ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
+    })
+    .refine(({ image, export: exported }) => (image === undefined) !== (exported === undefined), 'must name either an image or an export'),
   z.strictObject({
     kind: z.literal('upload'),
     name: nameSchema.optional(),

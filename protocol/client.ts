@@ -6,6 +6,8 @@ import { createdTokenSchema, linkSchema, tokenSchema } from './access.ts'
 import type { CreatedToken, Link, NewToken, newLinkSchema, Token } from './access.ts'
 import { eventSchema } from './event.ts'
 import type { StoreEvent } from './event.ts'
+import { exportSchema } from './export.ts'
+import type { ConversionTarget, Export, NewExport } from './export.ts'
 import { exchange } from './exchange.ts'
 import type { Answer, Call, Peer, QueryValue } from './exchange.ts'
 import { fileSchema } from './file.ts'
@@ -104,7 +106,18 @@ export interface AgentClient {
      * the entries, of which there are up to MANIFEST_ENTRIES_MAX. Throws `peer-unreachable` when the bytes are not a manifest.
      */
     manifest(id: string, options?: CallOptions): AsyncGenerator<Uint8Array<ArrayBuffer>>
-    /** Returns answers with status 200, 206 or 304. Throws for others. */
+    /** Returns answers with status 200, 206 or 304. Throws for others. With `as`, the content is converted. */
+    content(id: string, options?: ContentOptions & { readonly as?: ConversionTarget | undefined }): Promise<Answer>
+    /** Starts to write the image as a file into exports/. */
+    export(id: string, order?: Loose<NewExport>, options?: CallOptions): Promise<Task>
+  }
+  readonly exports: {
+    /** Lists exports, of one image with `image`. */
+    list(options?: PageOptions & { readonly image?: string | undefined }): Promise<Page<Export>>
+    /** Returns the exports of all pages. */
+    all(options?: CallOptions & { readonly image?: string | undefined }): AsyncGenerator<Export>
+    get(id: string, options?: CallOptions): Promise<Export>
+    delete(id: string, options?: CallOptions): Promise<void>
     content(id: string, options?: ContentOptions): Promise<Answer>
   }
   readonly files: {
@@ -174,6 +187,13 @@ export function createAgentClient(peer: Peer): AgentClient {
       reconcile: (request = {}, options) => post(taskSchema, ['store', 'reconcile'], options, request),
     },
     images: imageCalls(peer, calls),
+    exports: {
+      list: (options) => get(exportPageSchema, ['exports'], options),
+      all: (options = {}) => walk((cursor) => get(exportPageSchema, ['exports'], { ...options, cursor })),
+      get: (id, options) => get(exportSchema, ['exports', id], options),
+      delete: async (id, options = {}) => (await call({ method: 'DELETE', path: ['exports', id], signal: options.signal })).close(),
+      content: (id, options = {}) => call(contentCall(['exports', id, 'content'], {}, options)),
+    },
     files: {
       list: (path = '', options = {}) => get(filePageSchema, ['files'], { ...options, path }),
       content: (path, options = {}) => call(contentCall(['files', 'content'], { path }, options)),
@@ -255,7 +275,8 @@ function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentCl
     revoke: (id, subject, options) => member('DELETE', [id, 'grants', subject], options),
     manifest: (id, options = {}) =>
       readManifest(peer, () => call({ path: ['images', id, 'manifest'], headers: { accept: MANIFEST_MEDIA_TYPE }, signal: options.signal })),
-    content: (id, options = {}) => call(contentCall(['images', id, 'content'], {}, options)),
+    content: (id, { as, ...options } = {}) => call(contentCall(['images', id, 'content'], { as }, options)),
+    export: (id, order = {}, options = {}) => post(taskSchema, ['images', id, 'exports'], options, order),
   }
 }
 
@@ -276,6 +297,7 @@ function sliceCalls({ call, post }: Calls): AgentClient['slices'] {
 }
 
 const imagePageSchema = pageSchema(imageSchema)
+const exportPageSchema = pageSchema(exportSchema)
 const filePageSchema = pageSchema(fileSchema)
 const taskPageSchema = pageSchema(taskSchema)
 const schedulePageSchema = pageSchema(scheduleSchema)

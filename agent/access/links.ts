@@ -21,7 +21,15 @@ const KEY_OF_CLAIMS = 'link-claims'
 
 /** The signed part of a link. The member names are short because the payload is part of a URL. */
 const payloadSchema = z.discriminatedUnion('kind', [
-  z.object({ v: z.literal(1), kind: z.literal('download'), id: z.string(), by: z.string(), end: z.number(), image: z.string() }),
+  z.object({
+    v: z.literal(1),
+    kind: z.literal('download'),
+    id: z.string(),
+    by: z.string(),
+    end: z.number(),
+    image: z.string(),
+    export: z.string().optional(),
+  }),
   z.object({
     v: z.literal(1),
     kind: z.literal('upload'),
@@ -50,9 +58,14 @@ export interface MadeLink {
   readonly expiresAt: string
 }
 
+/** A link to create. A download is of an image by its id, or of one of its exports. */
+export type LinkOrder =
+  | Extract<NewLink, { kind: 'upload' }>
+  | { readonly kind: 'download'; readonly image: string; readonly export?: string; readonly ttlSeconds: number }
+
 export interface Links extends LinkClaims {
   /** Creates a link. Throws ProblemError `forbidden` unless the actor was authenticated by a token. */
-  create(order: NewLink, actor: Actor): Promise<MadeLink>
+  create(order: LinkOrder, actor: Actor): Promise<MadeLink>
   /** Checks a link for a request; see Authenticator.byLink. */
   check(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
@@ -74,13 +87,13 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
       const id = newId('lnk', clock.nowMs())
       const end = clock.nowMs() + order.ttlSeconds * 1000
       const link = await signer.sign(makePayload(order, { id, by: actor.tokenId, end }))
-      const path = order.kind === 'download' ? `/v1/images/${encodeURIComponent(order.image)}/content` : '/v1/uploads'
+      const path = order.kind === 'download' ? downloadPath(order) : '/v1/uploads'
       emit({
         type: 'link.created',
         severity: 'info',
         subject: id,
         actor: actor.name,
-        message: `${actor.name} created ${order.kind === 'download' ? `a download link for ${order.image}` : 'an upload link'} that expires at ${formatTime(end)}.`,
+        message: `${actor.name} created ${order.kind === 'download' ? `a download link for ${order.export ?? order.image}` : 'an upload link'} that expires at ${formatTime(end)}.`,
         details: { ...order },
       })
       return { path: `${path}?link=${link}`, expiresAt: formatTime(end) }
@@ -121,8 +134,9 @@ async function openSigner(kept: KeptValues): Promise<LinkSigner> {
   return createLinkSigner(key)
 }
 
-function makePayload(order: NewLink, common: { id: string; by: string; end: number }): LinkPayload {
-  if (order.kind === 'download') return { v: 1, kind: 'download', ...common, image: order.image }
+function makePayload(order: LinkOrder, common: { id: string; by: string; end: number }): LinkPayload {
+  if (order.kind === 'download')
+    return { v: 1, kind: 'download', ...common, image: order.image, ...(order.export === undefined ? {} : { export: order.export }) }
   return {
     v: 1,
     kind: 'upload',
@@ -132,11 +146,16 @@ function makePayload(order: NewLink, common: { id: string; by: string; end: numb
   }
 }
 
+/** Returns the only path that a download link allows. */
+function downloadPath({ image, export: exported }: { readonly image: string; readonly export?: string | undefined }): string {
+  return exported === undefined ? `/v1/images/${encodeURIComponent(image)}/content` : `/v1/exports/${encodeURIComponent(exported)}/content`
+}
+
 /** Returns why a link does not permit this method on this path; undefined when it does. */
 function refuse(payload: LinkPayload, { method, path }: { method: string; path: string }, claimedBy: string | undefined): string | undefined {
   if (payload.kind === 'download') {
     if (method !== 'GET' && method !== 'HEAD') return `The link does not allow ${method}.`
-    return path === `/v1/images/${encodeURIComponent(payload.image)}/content` ? undefined : 'The link is for another image.'
+    return path === downloadPath(payload) ? undefined : `The link is for another ${payload.export === undefined ? 'image' : 'export'}.`
   }
   if (path === '/v1/uploads') {
     if (method !== 'POST') return `The link does not allow ${method} here.`
@@ -148,7 +167,10 @@ function refuse(payload: LinkPayload, { method, path }: { method: string; path: 
 function makeActor(payload: LinkPayload, token: Token): Actor {
   const common = { id: payload.id, makerTokenId: payload.by, endMs: payload.end, maker: principalOf(token) }
   const maker = token.name
-  if (payload.kind === 'download') return { name: maker, role: 'viewer', link: { ...common, kind: 'download', image: payload.image } }
+  if (payload.kind === 'download') {
+    const { image, export: exported } = payload
+    return { name: maker, role: 'viewer', link: { ...common, kind: 'download', image, ...(exported === undefined ? {} : { export: exported }) } }
+  }
   const { max, name } = payload
   return {
     name: maker,

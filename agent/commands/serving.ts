@@ -2,7 +2,6 @@
 
 import { createFileBrowser } from '../browse/browser.ts'
 import type { Config } from '../config.ts'
-import { createConverter } from '../convert/converter.ts'
 import type { AppDeps } from '../http/app.ts'
 import type { Route } from '../http/route.ts'
 import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
@@ -13,6 +12,7 @@ import { healthRoutes } from '../http/routes/health.ts'
 import { importRoutes } from '../http/routes/imports.ts'
 import { imageRoutes } from '../http/routes/images.ts'
 import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
+import { exportRoutes } from '../http/routes/exports.ts'
 import { fileRoutes } from '../http/routes/files.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
@@ -31,6 +31,8 @@ import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
+import { openStoreExports } from './store-exports.ts'
+import type { StoreExports } from './store-exports.ts'
 import type { StoreFile } from './store-file.ts'
 import type { Imports } from '../imports/imports.ts'
 import { openFoundFiles, openStoreImports } from './store-imports.ts'
@@ -53,7 +55,8 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   const background = stack.use(await openBackground(deps))
   const imports = openStoreImports(deps)
   const reconcile = openReconcile(deps)
-  const routes = routesOf(deps, background, { imports, reconcile, stopping: stopping.signal })
+  const stored = await openStoreExports(deps.foundation, deps.parts)
+  const routes = routesOf(deps, background, { ...stored, imports, reconcile, stopping: stopping.signal })
   visibility.start()
   tasks.resume()
   const foundFiles = await openFoundFiles(deps, imports)
@@ -79,7 +82,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   }
 }
 
-interface RouteParts {
+interface RouteParts extends StoreExports {
   readonly imports: Imports
   readonly reconcile: Reconcile
   /** Ends streams of events. */
@@ -90,13 +93,14 @@ interface RouteParts {
 function routesOf(
   { foundation, parts, version }: ServingDeps,
   { maintenance, schedules, health, metrics }: Background,
-  { imports, reconcile, stopping }: RouteParts,
+  { imports, exports, converter, reconcile, stopping }: RouteParts,
 ): Route[] {
   const { config, clock, store } = foundation
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
   const mountFault = createMountFault(health)
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
   const findImage = (id: string) => catalogue.byId(id)
+  const files = createFileBrowser({ mount: config.store.mount })
   const routes: Route[] = [
     ...healthRoutes({ health, findImage }),
     ...storeRoutes({
@@ -115,7 +119,8 @@ function routesOf(
     ...usageRoutes({ clock, reports: usage }),
     ...reconcileRoutes({ start: reconcile.start }),
     ...uniqueSizeRoutes({ images: catalogue }),
-    ...contentRoutes({ images: catalogue, slices, converter: createConverter({ slices, clock }), downloads }),
+    ...contentRoutes({ images: catalogue, slices, converter, downloads }),
+    ...exportRoutes({ exports, images: catalogue, files, downloads, clock }),
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
@@ -123,9 +128,9 @@ function routesOf(
     ...taskRoutes({ tasks: createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] }), findImage, clock }),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
-    ...accessRoutes({ images: catalogue, tokens: access.tokens, links: access.links }),
+    ...accessRoutes({ images: catalogue, exports, tokens: access.tokens, links: access.links }),
     ...metricsRoutes({ metrics: metrics.metrics }),
-    ...fileRoutes({ files: createFileBrowser({ mount: config.store.mount }), clock, findImage }),
+    ...fileRoutes({ files, clock, findImage }),
     ...openApiRoutes({ version, routes: () => routes }),
   ]
   return routes

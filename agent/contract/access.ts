@@ -35,6 +35,8 @@ export interface LinkRight {
   readonly endMs: number
   /** Download: id of the only image that the link allows. */
   readonly image?: string
+  /** Download: id of the export of that image, if the link is for the exported file only. */
+  readonly export?: string
   /** Upload: longest upload in bytes. */
   readonly maxLength?: number
   /** Upload: name of the image, which overrides the name that the client sends. */

@@ -13,6 +13,8 @@ const FORMATS: Readonly<Record<ImageFormat | ConversionTarget, { readonly type: 
 }
 const EXTENSIONS: Readonly<Record<ImageFormat, RegExp>> = { raw: /\.(?:raw|img|bin|dd)$/i, qcow2: /\.(?:qcow2?|img)$/i, vmdk: /\.vmdk$/i, iso: /\.iso$/i }
 
+/** Media types of images and conversions other than `application/octet-stream`, for the OpenAPI document. */
+export const IMAGE_MEDIA_TYPES: readonly string[] = Object.values(FORMATS).flatMap(({ type }) => (type === 'application/octet-stream' ? [] : [type]))
 /** Extensions that a name loses when the content is converted. */
 const ANY_EXTENSION = /\.(?:raw|img|bin|dd|qcow2?|vmdk|iso|vhd)$/i
 

@@ -212,6 +212,41 @@ const reconcile: Scenario = {
   },
 }
 
+/** Exports the image that stays. The exports of a store are its one export, or none. */
+const exportOnce: Scenario = {
+  async run({ agent, ledger }) {
+    const [staying] = ledger.images.values()
+    await ended(agent, (await agent.client.images.export(staying?.id ?? '')).id)
+  },
+  async after({ agent, ledger }) {
+    const [staying] = ledger.images.values()
+    const { items } = await agent.client.tasks.list({ kind: 'export' })
+    for (const { id } of items) expect((await ended(agent, id)).state).toBe('succeeded')
+    const before = (await agent.client.exports.list()).items
+    // Without a task nothing was acknowledged, and the image can be exported.
+    if (before.length === 0) expect(items).toEqual([])
+    if (before.length === 0) await ended(agent, (await agent.client.images.export(staying?.id ?? '')).id)
+    const [made, ...others] = (await agent.client.exports.list()).items
+    expect([made?.state, made?.name, others]).toEqual(['ready', 'staying.raw', []])
+    const folder = join(agent.folder, 'store/exports')
+    expect(readFileSync(join(folder, made?.name ?? '')).equals(staying?.bytes ?? new Uint8Array(0))).toBe(true)
+    expect(readdirSync(folder).toSorted()).toEqual(['.slipway', 'staying.raw'])
+    expect(readdirSync(join(folder, '.slipway'))).toEqual([`${made?.id}.json`])
+  },
+}
+const deleteExport: Scenario = {
+  async run(stage) {
+    await exportOnce.run(stage)
+    const [made] = (await stage.agent.client.exports.list()).items
+    await stage.agent.client.exports.delete(made?.id ?? '')
+  },
+  async after({ agent }) {
+    expect((await agent.client.exports.list()).items).toEqual([])
+    expect(readdirSync(join(agent.folder, 'store/exports'))).toEqual(['.slipway'])
+    expect(readdirSync(join(agent.folder, 'store/exports/.slipway'))).toEqual([])
+  },
+}
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:created': upload,
   'uploads:slices-synced': uploadSlices,
@@ -239,6 +274,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'gc:moved': collect,
   'gc:before-remove': collect,
   'gc:removed': collect,
+  'exports:recorded': exportOnce,
+  'exports:written': exportOnce,
+  'exports:name-taken': exportOnce,
+  'exports:renamed': exportOnce,
+  'exports:ready': exportOnce,
+  'exports:delete-marked': deleteExport,
+  'exports:file-removed': deleteExport,
   'sync:lease-acquired': sync,
   'sync:batch-synced': sync,
   'sync:slices-moved': sync,

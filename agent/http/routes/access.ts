@@ -4,16 +4,17 @@ import { z } from 'zod'
 import { createdTokenSchema, linkSchema, newLinkSchema, newTokenSchema, tokenSchema } from '../../../protocol/access.ts'
 import type { CreatedToken, Link, NewLink, NewToken, Token } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import type { LinkOrder } from '../../access/links.ts'
 import type { Actor } from '../../contract/access.ts'
 import { pageOf } from '../paging.ts'
 import { publicOrigin } from '../public-origin.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { visibleExport } from '../visible-export.ts'
+import type { ExportLookup } from '../visible-export.ts'
 import { visibleImage } from '../visible-image.ts'
-import type { NamedImages } from '../visible-image.ts'
 
-export interface AccessRoutesDeps {
-  readonly images: NamedImages
+export interface AccessRoutesDeps extends ExportLookup {
   readonly tokens: {
     list(): Token[]
     create(order: NewToken, actor: Actor): Promise<CreatedToken>
@@ -24,14 +25,14 @@ export interface AccessRoutesDeps {
   }
   readonly links: {
     /** Creates a link and returns its path and query. */
-    create(order: NewLink, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
+    create(order: LinkOrder, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
   }
 }
 
 const tokenIdSchema = z.object({ id: z.string().max(64) })
 
 /** Returns the routes of /v1/tokens and /v1/links. */
-export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route[] {
+export function accessRoutes({ tokens, links, images, exports }: AccessRoutesDeps): Route[] {
   return [
     route({
       method: 'GET',
@@ -85,18 +86,24 @@ export function accessRoutes({ tokens, links, images }: AccessRoutesDeps): Route
       method: 'POST',
       path: '/v1/links',
       access: 'uploader',
-      summary: 'Creates a signed link that allows one upload, or the download of one image, without a token',
+      summary: 'Creates a signed link that allows one upload, or the download of one image or export, without a token',
       problems: ['not-found', 'conflict'],
       body: newLinkSchema,
       answers: { 201: { description: 'The link', schema: linkSchema } },
       async run({ body, actor, request }) {
-        const { path, expiresAt } = await links.create(
-          body.kind === 'download' ? { ...body, image: visibleImage(images, body.image, actor, 'use').id } : body,
-          actor,
-        )
+        const { path, expiresAt } = await links.create(body.kind === 'download' ? downloadOrder({ images, exports }, body, actor) : body, actor)
         const link: Link = { kind: body.kind, url: publicOrigin(request) + path, expiresAt }
         return Response.json(link, { status: 201 })
       },
     }),
   ]
+}
+
+/** Resolves the image or the export of a download link. Throws ProblemError `not-found`, `conflict` or `forbidden`. */
+function downloadOrder(deps: ExportLookup, body: Extract<NewLink, { kind: 'download' }>, actor: Actor): LinkOrder {
+  const { image, export: exported, ttlSeconds } = body
+  if (exported === undefined) return { kind: 'download', image: visibleImage(deps.images, image ?? '', actor, 'use').id, ttlSeconds }
+  visibleExport(deps, exported, actor, 'use')
+  const found = visibleExport(deps, exported, actor, 'export')
+  return { kind: 'download', image: found.image, export: found.id, ttlSeconds }
 }

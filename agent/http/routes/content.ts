@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { conversionTargetSchema } from '../../../protocol/export.ts'
 import { formatDigestField } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
+import type { Right } from '../../../protocol/grant.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.ts'
 import type { Manifest } from '../../../protocol/manifest.ts'
@@ -17,7 +18,7 @@ import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
 import type { Validators } from '../conditions.ts'
-import { CONTENT_HEADERS, CONTENT_RANGE, ETAG, formatDisposition, imageContentType, imageFileName } from '../content-headers.ts'
+import { CONTENT_HEADERS, CONTENT_RANGE, ETAG, formatDisposition, IMAGE_MEDIA_TYPES, imageContentType, imageFileName } from '../content-headers.ts'
 import { openPacedStream } from '../paced-stream.ts'
 import { parseRange } from '../ranges.ts'
 import { route } from '../route.ts'
@@ -25,7 +26,7 @@ import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
 import { sendConverted } from './converted-content.ts'
 import { visibleImage } from '../visible-image.ts'
-import type { NamedImages } from '../visible-image.ts'
+import type { ImageAccess, NamedImages } from '../visible-image.ts'
 
 /** Longest body in bytes that is sent in one piece, without waiting for a turn. */
 export const SMALL_BODY_MAX = 1024 * 1024
@@ -62,8 +63,13 @@ type ContentContext = RouteContext<{ id: string }, z.output<typeof contentQueryS
 /** Returns the routes of the content and of the manifest. */
 export function contentRoutes(deps: ContentDeps): Route[] {
   const answers = {
-    200: { description: 'The complete content', mediaType: 'application/octet-stream', headers: CONTENT_HEADERS },
-    206: { description: 'One range of the content', mediaType: 'application/octet-stream', headers: [...CONTENT_HEADERS, CONTENT_RANGE] },
+    200: { description: 'The complete content', mediaType: 'application/octet-stream', streams: IMAGE_MEDIA_TYPES, headers: CONTENT_HEADERS },
+    206: {
+      description: 'One range of the content',
+      mediaType: 'application/octet-stream',
+      streams: IMAGE_MEDIA_TYPES,
+      headers: [...CONTENT_HEADERS, CONTENT_RANGE],
+    },
     304: { description: 'The content has not changed', headers: CONTENT_HEADERS },
   }
   const content = {
@@ -191,8 +197,8 @@ async function sendManifest(
   return new Response(stream, sized)
 }
 
-/** Returns an image that the actor may read. Throws ProblemError `not-found`, `conflict`, or `wrong-status` while its content is not served. */
-function servedImage(images: NamedImages, idOrName: string, actor: Actor, right: 'read' | 'export' = 'read'): Image {
+/** Returns an image on which the actor has a right. Throws ProblemError `not-found`, `conflict`, `forbidden`, or `wrong-status` while its content is not served. */
+export function servedImage(images: NamedImages, idOrName: string, actor: Actor, right: Right | ImageAccess = 'read'): Image {
   const image = visibleImage(images, idOrName, actor, right)
   if (isServed(image)) return image
   const why = image.statusReason === null ? '' : ` ${image.statusReason}`

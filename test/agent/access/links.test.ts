@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from 'bun:test'
 import { openLinks } from '../../../agent/access/links.ts'
+import type { LinkOrder } from '../../../agent/access/links.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
-import type { NewLink, Token } from '../../../protocol/access.ts'
+import type { Token } from '../../../protocol/access.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
 
@@ -18,8 +19,8 @@ const TOKEN: Token = {
   expiresAt: null,
   lastUsedAt: null,
 }
-const UPLOAD: NewLink = { kind: 'upload', ttlSeconds: 60 }
-const DOWNLOAD: NewLink = { kind: 'download', ttlSeconds: 60, image: 'img_1' }
+const UPLOAD: LinkOrder = { kind: 'upload', ttlSeconds: 60 }
+const DOWNLOAD: LinkOrder = { kind: 'download', ttlSeconds: 60, image: 'img_1' }
 
 async function open(claims: Readonly<Record<string, { upload: string; end: number }>> = {}) {
   const kept = createMemoryKeptValues()
@@ -27,13 +28,25 @@ async function open(claims: Readonly<Record<string, { upload: string; end: numbe
   const clock = createManualClock()
   const events: NewEvent[] = []
   const links = await openLinks({ kept, clock, emit: (event) => void events.push(event), findToken: () => TOKEN })
-  const check = async (order: NewLink, method: string, path: string): Promise<string> => {
+  const check = async (order: LinkOrder, method: string, path: string): Promise<string> => {
     const made = await links.create(order, MAKER)
     const outcome = await links.check(new URL(made.path, 'http://localhost').searchParams.get('link') ?? '', { method, path })
     return outcome.kind === 'allowed' ? 'allowed' : outcome.detail
   }
   return { links, kept, clock, events, check }
 }
+
+test('a link for an export allows its file only', async () => {
+  const { check, links } = await open()
+  const order = { kind: 'download', image: 'img_1', export: 'exp_1', ttlSeconds: 60 } as const
+  expect(await check(order, 'GET', '/v1/exports/exp_1/content')).toBe('allowed')
+  expect(await check(order, 'HEAD', '/v1/exports/exp_1/content')).toBe('allowed')
+  expect(await check(order, 'GET', '/v1/exports/exp_2/content')).toBe('The link is for another export.')
+  expect(await check(order, 'GET', '/v1/images/img_1/content')).toBe('The link is for another export.')
+  expect(await check(order, 'DELETE', '/v1/exports/exp_1/content')).toBe('The link does not allow DELETE.')
+  const made = await links.create(order, MAKER)
+  expect(made.path).toStartWith('/v1/exports/exp_1/content?link=')
+})
 
 describe('a download link', () => {
   test.each([

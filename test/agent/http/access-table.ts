@@ -31,6 +31,11 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/content': { GET: [...VIEWERS, 'download link'], HEAD: [...VIEWERS, 'download link'] },
   '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/images/:id/exports': { POST: OPERATORS },
+  '/v1/exports': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/exports/:id': { GET: VIEWERS, HEAD: VIEWERS, DELETE: OPERATORS },
+  // And the link of an export, which is none of the callers here.
+  '/v1/exports/:id/content': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/unique-size': { POST: VIEWERS },
   '/v1/uploads': { GET: VIEWERS, HEAD: VIEWERS, POST: [...UPLOADERS, 'fresh upload link'] },
   '/v1/usage': { GET: OPERATORS, HEAD: OPERATORS },

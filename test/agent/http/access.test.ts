@@ -6,7 +6,7 @@ import type { Hono } from 'hono'
 import type { StoreParts } from '../../../agent/commands/store-parts.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
-import type { NewLink } from '../../../protocol/access.ts'
+import type { LinkOrder } from '../../../agent/access/links.ts'
 import { ACCESS_TABLE, CALLERS, METHODS, OVERRIDES } from './access-table.ts'
 import type { Caller } from './access-table.ts'
 import { openRouteTable } from './route-table.ts'
@@ -42,7 +42,7 @@ async function makeCredentials(): Promise<void> {
     credentials.set(role, { authorization: `Bearer ${token}`, search: '' })
   }
   const admin = await parts.access.authenticator.byToken(credentials.get('admin')?.authorization?.slice('Bearer '.length) ?? '')
-  const link = async (order: NewLink): Promise<string> => new URL((await links.create(order, admin ?? maker)).path, 'http://localhost').search
+  const link = async (order: LinkOrder): Promise<string> => new URL((await links.create(order, admin ?? maker)).path, 'http://localhost').search
   credentials.set('fresh upload link', { search: await link({ kind: 'upload', ttlSeconds: 3600 }) })
   credentials.set('download link', { search: await link({ kind: 'download', image: IMAGE, ttlSeconds: 3600 }) })
   const used = await link({ kind: 'upload', ttlSeconds: 3600 })

@@ -26,6 +26,7 @@ const VALUES: Readonly<Record<string, string>> = {
   permanent: 'false',
   since: '0',
   path: 'store.json',
+  as: 'qcow2',
 }
 
 let table: RouteTable

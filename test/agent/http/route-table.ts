@@ -13,6 +13,8 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
 
 export interface RouteTable extends AsyncDisposable {
+  /** The mount path of the store. */
+  readonly mount: string
   readonly parts: StoreParts
   readonly routes: readonly Route[]
   readonly app: Hono<AppEnvironment>
@@ -28,5 +30,11 @@ export async function openRouteTable(): Promise<RouteTable> {
   const serving = stack.use(await openServing({ foundation, parts, listeners: { certificateEndMs: () => null }, version: '0.0.0' }))
   stack.defer(() => serving.stop())
   const opened = stack.move()
-  return { parts, routes: serving.app.routes, app: createApp(serving.app), [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() }
+  return {
+    mount: foundation.config.store.mount,
+    parts,
+    routes: serving.app.routes,
+    app: createApp(serving.app),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  }
 }

@@ -103,7 +103,9 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const stopping = new AbortController()
   const metrics = createMetrics()
   const requests = metrics.counter('requests_total', 'Requests by route and status.')
-  const images = { named: (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? [memoryImage()] : []) }
+  const named = (name: string) => (name === MEMORY_IMAGE || name === 'debian' ? [memoryImage()] : [])
+  const images = { named, find: (id: string) => named(id)[0] }
+  const exports = { find: () => undefined }
 
   const findImage = (id: string) => (id === MEMORY_IMAGE ? memoryImage() : undefined)
   const routes: Route[] = [
@@ -139,7 +141,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...taskRoutes({ tasks: createShownTasks({ tasks, live: [] }), findImage, clock }),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
-    ...accessRoutes({ images, tokens: access.tokens, links: access.links }),
+    ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links }),
     ...fileRoutes({ files, clock, findImage }),
     ...metricsRoutes({ metrics }),
     ...openApiRoutes({ version: '0.0.0', routes: () => routes }),
