@@ -37,7 +37,9 @@ import { taskSchema } from './task.ts'
 import type { Task } from './task.ts'
 import { usageSchema } from './usage.ts'
 import type { Usage, UsageQuery } from './usage.ts'
-import { createUploadClient } from './upload-client.ts'
+import { uploadSchema } from './upload.ts'
+import type { Upload, UploadState } from './upload.ts'
+import { createUploadClient, TUS } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
 /** Most pages that `all` reads, in case an agent returns pages without end. */
@@ -158,7 +160,12 @@ export interface AgentClient {
      */
     fetch(digests: readonly string[], options?: CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
   }
-  readonly uploads: UploadClient
+  readonly uploads: UploadClient & {
+    /** Returns uploads in progress, newest first: for operators all, for others those of the token. */
+    list(options?: PageOptions & { readonly state?: UploadState | undefined }): Promise<Page<Upload>>
+    /** Deletes an upload and its bytes. */
+    cancel(id: string, options?: CallOptions): Promise<void>
+  }
   /** Returns the sums of a range and one page of its rows. */
   usage(query?: Loose<Pick<UsageQuery, 'from' | 'to' | 'owner'>> & PageOptions): Promise<Usage>
   sync(request: SyncRequest, options?: CallOptions): Promise<Task>
@@ -218,7 +225,11 @@ export function createAgentClient(peer: Peer): AgentClient {
     },
     links: { create: (link, options) => post(linkSchema, ['links'], options, link) },
     slices: sliceCalls(calls),
-    uploads: createUploadClient(call),
+    uploads: {
+      ...createUploadClient(call),
+      list: (options) => get(uploadPageSchema, ['uploads'], options),
+      cancel: async (id, options = {}) => (await call({ method: 'DELETE', path: ['uploads', id], headers: TUS, signal: options.signal })).close(),
+    },
     usage: (query) => get(usageSchema, ['usage'], query),
     sync: (request, options) => post(taskSchema, ['sync'], options, request),
   }
@@ -298,6 +309,7 @@ function sliceCalls({ call, post }: Calls): AgentClient['slices'] {
 
 const imagePageSchema = pageSchema(imageSchema)
 const exportPageSchema = pageSchema(exportSchema)
+const uploadPageSchema = pageSchema(uploadSchema)
 const filePageSchema = pageSchema(fileSchema)
 const taskPageSchema = pageSchema(taskSchema)
 const schedulePageSchema = pageSchema(scheduleSchema)

@@ -34,7 +34,8 @@ export interface UploadClient {
   sendSlices(id: string, offset: number, frames: AsyncIterable<Uint8Array>, options?: CallOptions): Promise<UploadState>
 }
 
-const TUS = { 'tus-resumable': '1.0.0' }
+/** The header of every request of tus (tus 1.0.0, "Tus-Resumable"). */
+export const TUS = { 'tus-resumable': '1.0.0' }
 
 /** Creates a client of an agent's uploads. `call` sends a call to the agent. */
 export function createUploadClient(call: (request: Call) => Promise<Answer>): UploadClient {

@@ -15,6 +15,7 @@ import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { exportRoutes } from '../http/routes/exports.ts'
 import { fileRoutes } from '../http/routes/files.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
+import { operatingSystemRoutes } from '../http/routes/operating-systems.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
 import { reconcileRoutes } from '../http/routes/reconcile.ts'
 import { scheduleRoutes } from '../http/routes/schedules.ts'
@@ -126,6 +127,7 @@ function routesOf(
     ...importRoutes({ imports }),
     ...syncRoutes({ sync, gate: policy }),
     ...taskRoutes({ tasks: createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] }), findImage, clock }),
+    ...operatingSystemRoutes(),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
     ...accessRoutes({ images: catalogue, exports, tokens: access.tokens, links: access.links }),

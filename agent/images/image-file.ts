@@ -9,6 +9,7 @@ import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } fr
 import type { Image } from '../../protocol/image.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { usageStateSchema } from './usage/usage-state.ts'
+import { completeRequirements, ownRequirements } from './requirements.ts'
 
 /** Maximum length of an image.json in bytes. The limits on names, bindings and grants keep every image below it. */
 export const IMAGE_FILE_BYTES_MAX = 2 * 1024 * 1024
@@ -95,7 +96,7 @@ export function blankImage({ id, ...known }: Partial<Image> & Pick<Image, 'id'>,
 /** Encodes an image.json. */
 export async function encodeImageFile(stored: StoredImage): Promise<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
-  const value = encoder.encode(JSON.stringify({ ...stored.image, life: stored.life }))
+  const value = encoder.encode(JSON.stringify({ ...stored.image, requirements: ownRequirements(stored.image), life: stored.life }))
   const head = encoder.encode(HEAD + (await sha256(value)) + MIDDLE)
   const tail = encoder.encode(TAIL)
   const bytes = new Uint8Array(head.byteLength + value.byteLength + tail.byteLength)
@@ -124,7 +125,7 @@ export async function decodeImageFile(bytes: Uint8Array<ArrayBuffer>): Promise<{
     return damaged(`its member ${issue?.path.join('.') || 'image'} is not valid: ${issue?.message ?? 'unknown reason'}`)
   }
   const { life, ...image } = parsed.data
-  return { kind: 'whole', stored: { image, life } }
+  return { kind: 'whole', stored: { image: { ...image, requirements: completeRequirements(image) }, life } }
 }
 
 function parseJson(text: string): unknown {

@@ -12,7 +12,7 @@ import { pageOfImages } from './lists/pages.ts'
 import type { ImagePage } from './lists/pages.ts'
 import { preferred } from './lists/preferred.ts'
 import type { PendingWorks } from './pending/pending-works.ts'
-import { explained } from './status-reason.ts'
+import { explained } from './pending/status-reason.ts'
 import type { UniqueSizes } from './unique-sizes.ts'
 
 /** Maximum number of ids listed in the problem for an ambiguous name. */

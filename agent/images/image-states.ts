@@ -3,6 +3,7 @@
 import type { Image, ImagePatch, ImageStatus } from '../../protocol/image.ts'
 import { LABELS_MAX, mergeLabels } from '../../protocol/labels.ts'
 import { kindRefusal } from '../../protocol/image-kinds.ts'
+import { systemId } from '../../protocol/operating-systems.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
@@ -10,7 +11,8 @@ import type { ImageInProgress, NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import { kindOf } from './image-rules.ts'
-import { binReason, CREATING_REASON, DELETING_REASON } from './status-reason.ts'
+import { binReason, CREATING_REASON, DELETING_REASON } from './pending/status-reason.ts'
+import { completeRequirements, ownRequirements } from './requirements.ts'
 import type { Inspection } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
@@ -89,7 +91,10 @@ export function patched(stored: StoredImage, { labels, ...members }: ImagePatch)
     throw problem('limit-reached', `Image ${image.name} would have ${Object.keys(merged).length} labels; the limit is ${LABELS_MAX}.`, {
       action: 'Remove labels that are not needed.',
     })
-  return changed(stored, { ...(members as Partial<Omit<Image, 'status'>>), ...(merged && { labels: merged }) })
+  const { os: system, requirements: wanted, ...others } = members
+  const os = system === undefined ? image.os : system && systemId(system)
+  const requirements = completeRequirements({ os, requirements: wanted === undefined ? ownRequirements(image) : wanted })
+  return changed(stored, { ...(others as Partial<Omit<Image, 'status'>>), os, requirements, ...(merged && { labels: merged }) })
 }
 
 function ofInstances({ bindings }: Image): string {
@@ -119,9 +124,9 @@ export function fresh({ id, draft, source, mayBeInstallation = true }: NewImage,
     kind: kind ?? (format === 'iso' ? 'iso' : 'disk'),
     manifestDigest,
     length,
-    os: os ?? null,
+    os: os === undefined ? null : systemId(os),
     cloudInit: cloudInit ?? null,
-    requirements: requirements ?? null,
+    requirements: completeRequirements({ os: os ?? null, requirements: requirements ?? null }),
     mediaGroup: mediaGroup ?? null,
     owner: owner ?? null,
     labels: labels ?? {},

@@ -59,7 +59,7 @@ export interface CommandContext {
 }
 
 /** What a word names; completion uses it. */
-export type Subject = 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
+export type Subject = 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'upload' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
 
 export interface TargetSpec {
   /** As in the usage line: `S`, `PATH`. */

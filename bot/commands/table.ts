@@ -41,6 +41,9 @@ import { tokenCreate } from './token/create.ts'
 import { tokenList } from './token/list.ts'
 import { tokenRevoke } from './token/revoke.ts'
 import { tokenRotate } from './token/rotate.ts'
+import { uploadCancel } from './upload/cancel.ts'
+import { uploadList } from './upload/list.ts'
+import { uploadShow } from './upload/show.ts'
 import { usageList } from './usage/list.ts'
 import { zoneEdit } from './zone/edit.ts'
 import { zoneList } from './zone/list.ts'
@@ -79,6 +82,9 @@ export const COMMANDS: readonly Command[] = [
   taskShow,
   taskCancel,
   taskRetry,
+  uploadList,
+  uploadShow,
+  uploadCancel,
   scheduleList,
   scheduleRun,
   scheduleEdit,

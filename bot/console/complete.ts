@@ -53,6 +53,7 @@ export function createCompleter(context: CommandContext): Completer {
       case 'verb':
         return [...new Set(context.commands.map((command) => command.verb))]
       case 'task':
+      case 'upload':
       case 'path':
       case 'text':
       case undefined:

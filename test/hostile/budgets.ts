@@ -37,7 +37,16 @@ export const BUDGETS = {
     ],
     { memoryBytes: 8 * MIB },
   ),
-  list: budget(['GET /v1/images', 'GET /v1/exports', 'GET /v1/uploads', 'GET /v1/tasks', 'GET /v1/events', 'GET /v1/tokens', 'GET /v1/files']),
+  list: budget([
+    'GET /v1/images',
+    'GET /v1/exports',
+    'GET /v1/uploads',
+    'GET /v1/operating-systems',
+    'GET /v1/tasks',
+    'GET /v1/events',
+    'GET /v1/tokens',
+    'GET /v1/files',
+  ]),
   write: budget(
     [
       'PATCH /v1/store',

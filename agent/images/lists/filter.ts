@@ -1,6 +1,7 @@
 // Whether an image passes the filters of a list. Filters are prepared once for each request, because a list tests every image of the store.
 
 import type { Image } from '../../../protocol/image.ts'
+import { systemId } from '../../../protocol/operating-systems.ts'
 import { parseLabelFilter } from '../../../protocol/image-list.ts'
 import type { ImageFilter } from '../../../protocol/image-list.ts'
 
@@ -22,7 +23,7 @@ function memberTests(filter: ImageFilter): Test[] {
   add(filter.kind, (kind) => (image) => image.kind === kind)
   add(filter.format, (format) => (image) => image.format === format)
   add(filter.owner, (owner) => (image) => (image.owner ?? '') === owner)
-  add(filter.os, (os) => (image) => (image.os ?? '') === os)
+  add(filter.os, systemTest)
   add(filter.mediaGroup, (group) => (image) => (image.mediaGroup ?? '') === group)
   add(filter.sourceInstance, (instance) => (image) => (image.sourceInstance ?? '') === instance)
   add(filter.instance, (instance) => (image) => image.bindings.includes(instance))
@@ -37,6 +38,12 @@ function memberTests(filter: ImageFilter): Test[] {
   add(filter.createdAfter, (time) => laterTest(Date.parse(time), 1))
   add(filter.createdBefore, (time) => laterTest(Date.parse(time), -1))
   return tests
+}
+
+/** A filter may name a system as people write it. */
+function systemTest(text: string): Test {
+  const id = systemId(text)
+  return ({ os }) => (os ?? '') === id
 }
 
 function searchTest(text: string): Test {

@@ -1,10 +1,12 @@
 // Images as rows, fields and JSON.
 
 import type { Grant } from '../../../protocol/grant.ts'
+import type { Image } from '../../../protocol/image.ts'
+import { findSystem } from '../../../protocol/operating-systems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
-import { formatBytes, formatWireTime, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
+import { formatBytes, formatWireTime, plural, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
 import { failureText } from '../../fleet/store-failure.ts'
 import type { FoundImage } from './find.ts'
 import { quoteOption } from '../line.ts'
@@ -93,8 +95,18 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     { label: 'SHA-256', value: image.digest ?? 'being computed in the background' },
     { label: 'Manifest', value: image.manifestDigest ?? UNKNOWN },
     ...optional('Description', image.description),
-    ...optional('OS', image.os),
+    ...optional('OS', image.os === null ? null : (findSystem(image.os)?.name ?? image.os)),
+    ...optional('cloud-init', image.cloudInit === null ? null : image.cloudInit ? 'yes' : 'no'),
+    ...optional('Needs', requirementsText(image.requirements)),
     ...optional('Media group', image.mediaGroup),
+    ...optional(
+      'Labels',
+      Object.entries(image.labels)
+        .map(([key, value]) => (value === '' ? key : `${key}=${value}`))
+        .join(', '),
+    ),
+    ...optional('Made from instance', image.sourceInstance),
+    ...optional('Source', sourceText(image.source)),
     { label: 'Owner', value: image.owner ?? UNKNOWN },
     { label: 'Protected', value: image.protected ? 'yes' : 'no' },
     { label: 'Access', value: accessWords(image.grants) },
@@ -115,6 +127,20 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
 /** Who may see an image, besides its owner and operators. */
 function accessWords(grants: readonly Grant[]): string {
   return grants.length === 0 ? 'every viewer' : grants.map(({ subject, rights }) => `${subject} (${rights.join(', ')})`).join(', ')
+}
+
+/** `2 CPUs, 4 GB of memory, 20 GB of disk`; null when nothing is known. */
+function requirementsText(requirements: Image['requirements']): string | null {
+  if (requirements === null) return null
+  const { cpus, memory, disk } = requirements
+  const parts = [cpus && plural(cpus, 'CPU'), memory && `${formatBytes(memory)} of memory`, disk && `${formatBytes(disk)} of disk`]
+  return parts.filter((part) => typeof part === 'string').join(', ')
+}
+
+/** `upload of debian.qcow2 from laptop`. */
+function sourceText({ kind, filename, device, url }: Image['source']): string {
+  const what = url ?? filename
+  return `${kind}${what === null ? '' : ` of ${what}`}${device === null ? '' : ` from ${device}`}`
 }
 
 /** What to do about an image that is not usable; undefined when there is no next step. */

@@ -1,10 +1,7 @@
 // `image list`: images of one store or of all.
 
-import { nearestName } from '../../../protocol/nearest.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
-import type { ImageFilter } from '../../../protocol/image-list.ts'
-import { imageStatusSchema } from '../../../protocol/image.ts'
-import { problem } from '../../../protocol/problems.ts'
+import type { ImageFilter, ImageOrder } from '../../../protocol/image-list.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { failureJson, failureText } from '../../fleet/store-failure.ts'
@@ -17,6 +14,7 @@ import { gapNotes, gapsJson, someStores } from '../select.ts'
 import { foundImages } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
+import { compareImages, LIST_OPTIONS, parseFilter, parseSort } from './list-options.ts'
 import { withHealth } from './readable.ts'
 
 /** Unavailable images whose reason a list shows. */
@@ -33,16 +31,13 @@ export const imageList = defineCommand({
   options: {
     store: { about: 'only this store', value: 'S', subject: 'store' },
     zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' },
-    owner: { about: 'only images of this owner', value: 'NAME' },
-    status: { about: `one of ${imageStatusSchema.options.join(', ')}`, value: 'STATUS' },
-    name: { about: 'only images of exactly this name', value: 'NAME' },
+    ...LIST_OPTIONS,
   },
-  examples: ['image list', 'image list store=edge-a status=available'],
+  examples: ['image list', 'image list store=edge-a status=available', 'image list label=env=production memory=4GB sort=-length'],
   run(context, { options }) {
-    const status = options.status === undefined ? undefined : parseStatus(options.status)
-    const title = options.store === undefined ? 'Images' : `Images of ${options.store}`
-    const { store, zone, owner, name } = options
-    return listImages(context, { title, store, zone, filter: { status, owner, name }, columns: IMAGE_COLUMNS })
+    const { store, zone, ...words } = options
+    const title = store === undefined ? 'Images' : `Images of ${store}`
+    return listImages(context, { title, store, zone, filter: parseFilter(words), sort: parseSort(words.sort), columns: IMAGE_COLUMNS })
   },
 })
 
@@ -52,15 +47,21 @@ export interface ImageListing {
   readonly store?: string | undefined
   readonly zone?: string | undefined
   readonly filter: { readonly [Key in keyof ImageFilter]?: ImageFilter[Key] | undefined }
+  /** Order of the images; by name without one. */
+  readonly sort?: ImageOrder | undefined
   readonly columns: readonly Column[]
 }
 
 /** Lists images of one store, of a zone or of all stores; the View names the stores that did not answer or cannot read their files. */
-export async function listImages(context: CommandContext, { title, store, zone, filter, columns }: ImageListing): Promise<View> {
-  const contacts = await context.fleet.contactAll(someStores(context, store, zone), (agent, record) => withHealth(agent, record, readImages(agent, filter)))
+export async function listImages(context: CommandContext, { title, store, zone, filter, sort, columns }: ImageListing): Promise<View> {
+  const contacts = await context.fleet.contactAll(someStores(context, store, zone), (agent, record) =>
+    withHealth(agent, record, readImages(agent, filter, sort)),
+  )
   // A store that cannot read its files changes the status of its images after the agent filtered them.
   const found = foundImages(context, contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
-  found.sort((a, b) => a.image.name.localeCompare(b.image.name) || a.store.name.localeCompare(b.store.name))
+  const byName = (a: FoundImage, b: FoundImage): number => a.image.name.localeCompare(b.image.name)
+  const compare = sort === undefined ? byName : (a: FoundImage, b: FoundImage): number => compareImages(sort, a.image, b.image)
+  found.sort((a, b) => compare(a, b) || a.store.name.localeCompare(b.store.name))
   const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
   const failures = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.storeFailure ? [contact.value.storeFailure] : []))
   const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
@@ -76,16 +77,19 @@ export async function listImages(context: CommandContext, { title, store, zone, 
     notes: [
       ...unavailableNotes(found),
       ...gapNotes(contacts, 'its images'),
-      ...cut.map((contact) => `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown. Narrow the list with name=, owner= or status=.`),
+      ...cut.map(
+        (contact) =>
+          `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown. Narrow the list with name=, owner=, status= or another filter.`,
+      ),
     ],
     asOfMs,
     json: { items: found.map(imageJson), warnings: failures.map(failureJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
   })
 }
 
-async function readImages(agent: AgentClient, filter: ImageListing['filter']): Promise<Image[]> {
+async function readImages(agent: AgentClient, filter: ImageListing['filter'], sort: ImageListing['sort']): Promise<Image[]> {
   const images: Image[] = []
-  for await (const image of agent.images.all(filter)) if (images.push(image) >= IMAGES_SHOWN_MAX) break
+  for await (const image of agent.images.all({ ...filter, sort })) if (images.push(image) >= IMAGES_SHOWN_MAX) break
   return images
 }
 
@@ -98,13 +102,4 @@ function unavailableNotes(found: readonly FoundImage[]): string[] {
       [`${one.image.name} in ${one.store.name} cannot be read.`, one.image.statusReason ?? '', statusAdvice(one)].filter((text) => text !== '').join(' '),
     )
   return single.length > UNAVAILABLE_NAMED_MAX ? [...notes, `${single.length - UNAVAILABLE_NAMED_MAX} more images cannot be read.`] : notes
-}
-
-function parseStatus(text: string): ImageFilter['status'] {
-  const known = imageStatusSchema.safeParse(text)
-  if (known.success) return known.data
-  const meant = nearestName(text, imageStatusSchema.options)
-  throw problem('invalid-input', `"${text}" is not a status.`, {
-    action: meant === undefined ? `Use one of: ${imageStatusSchema.options.join(', ')}.` : `Did you mean ${meant}?`,
-  })
 }

@@ -16,9 +16,10 @@ import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
+import { parseLabels } from './edit-options.ts'
 import { imageView } from './image-rows.ts'
 
-const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
+const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'sourceInstance', 'digest'] as const
 /** Interval between two requests about an image that is being inspected, in milliseconds. */
 const INSPECTION_INTERVAL_MS = 250
 
@@ -33,12 +34,14 @@ export const imageUpload = defineCommand({
     store: { about: 'store to upload to', value: 'S', subject: 'store' },
     name: { about: 'name of the image, the name of the file by default', value: 'NAME' },
     description: { about: 'description', value: 'TEXT' },
-    kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND' },
+    kind: { about: 'system, disk, iso, base, template, snapshot, backup, capture or virtualDisk', value: 'KIND' },
     format: { about: 'raw, qcow2, vmdk or iso; compared with what the agent detects', value: 'FORMAT' },
     os: { about: 'operating system', value: 'OS' },
     cloudInit: { about: 'true when it has cloud-init', value: 'true|false' },
     mediaGroup: { about: 'media group', value: 'GROUP' },
     owner: { about: 'owner', value: 'NAME' },
+    sourceInstance: { about: 'instance that it was made from; a virtualDisk belongs to it', value: 'INSTANCE' },
+    labels: { about: 'labels: env=production,team=web', value: 'KEY=VALUE,…' },
     digest: { about: 'expected sha256:… of the whole file, verified', value: 'DIGEST' },
     for: LINK_DURATION,
     max: { about: 'largest file that the link accepts', value: '40GB' },
@@ -59,7 +62,7 @@ export const imageUpload = defineCommand({
   },
 })
 
-type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'for' | 'max', string>>>
+type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'labels' | 'for' | 'max', string>>>
 
 async function createLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
   const ttlSeconds = linkSeconds(options.for)
@@ -109,6 +112,7 @@ async function sendFile(context: CommandContext, store: StoreRecord, path: strin
     const value = options[key]
     if (value !== undefined) metadata[key] = value
   }
+  if (options.labels !== undefined) metadata['labels'] = JSON.stringify(parseLabels(options.labels))
   const name = metadata['name'] ?? filename
   const title = `Upload of ${name} to ${store.name}`
   if (!context.files) throw new Error('the console has no file sender')

@@ -22,7 +22,7 @@ import {
   withSliceDamage,
 } from '../../../agent/images/image-states.ts'
 import type { ImageChange } from '../../../agent/images/image-states.ts'
-import { explained } from '../../../agent/images/status-reason.ts'
+import { explained } from '../../../agent/images/pending/status-reason.ts'
 import { imageStatusSchema } from '../../../protocol/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import { propertyOptions } from '../../support/properties.ts'

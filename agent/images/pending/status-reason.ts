@@ -1,9 +1,9 @@
 // Why an image has its status, and what happens next. States set a reason when they change; this file has the sentences that follow from the status
 // alone, and fills in what an image.json of an earlier version lacks.
 
-import type { Image } from '../../protocol/image.ts'
-import type { PendingWork } from './pending/pending-works.ts'
-import { workReason } from './pending/work-reason.ts'
+import type { Image } from '../../../protocol/image.ts'
+import type { PendingWork } from './pending-works.ts'
+import { workReason } from './work-reason.ts'
 
 /** Reason of a new image until its inspection ends. */
 export const CREATING_REASON = 'It waits for its inspection, or is being inspected. Then it is available or error; its task says more.'
