@@ -150,7 +150,9 @@ export const imageDraftSchema = z.object({
   requirements: z.strictObject(requirementsSchema.shape).optional(),
   labels: labelsSchema.optional(),
   sourceInstance: instanceSchema.optional(),
-  /** Expected SHA-256 of the complete file, verified before the image becomes available. */
+  /** Whether the file is compressed with gzip, xz or zstd, and the image is what it unpacks to. */
+  decompress: z.boolean().optional(),
+  /** Expected SHA-256 of the complete file as it is uploaded, compressed or not, verified before the image becomes available. */
   digest: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')

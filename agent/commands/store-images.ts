@@ -5,6 +5,7 @@ import { isReadable, isServed } from '../access/readable.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { StoreSettings } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
+import type { Space } from '../contract/space.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createCatalogue } from '../images/catalogue.ts'
 import type { Catalogue } from '../images/catalogue.ts'
@@ -24,13 +25,14 @@ export interface StoreImagesDeps {
   /** Inspection reads from it too, but none of that leaves the agent, so it is the store whose traffic is not counted. */
   readonly slices: OpenSliceStore
   readonly late: LateParts
+  readonly space: Space
   readonly ledger: UsageLedger
   /** What deleting an image does, which operators may change at any time. */
   readonly settings: Pick<StoreSettings, 'deletionPolicy'>
 }
 
 /** Loads the catalogue. */
-export function openStoreImages({ foundation, emit, disk, slices, late, ledger, settings }: StoreImagesDeps): Promise<Catalogue> {
+export function openStoreImages({ foundation, emit, disk, slices, late, ledger, settings, space }: StoreImagesDeps): Promise<Catalogue> {
   const { config, clock, log, crashPoint } = foundation
   return createCatalogue({
     disk,
@@ -40,6 +42,8 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger, 
     slices,
     emit,
     crashPoint,
+    space,
+    imageLengthMax: config.uploads.lengthMax,
     ledger,
     retention: () => settings.deletionPolicy(),
     imagesPerOwnerMax: config.images.maxPerOwner,

@@ -73,7 +73,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const { settings } = records
   const catalogue = late.set(
     'catalogue',
-    stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger, settings })),
+    stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger, settings, space })),
   )
   const visibility = late.set('visibility', stack.use(await openStoreVisibility(foundation, catalogue)))
   const policy = createImagePolicy(records.settings)

@@ -6,9 +6,10 @@ import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
-import type { SliceMaintenance, SliceProvider } from '../contract/slices.ts'
+import type { SliceIngester, SliceMaintenance, SliceProvider } from '../contract/slices.ts'
 import type { DeletionPolicy } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
+import type { Space } from '../contract/space.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { createDamage } from './damage.ts'
 import type { Damage } from './damage.ts'
@@ -25,6 +26,8 @@ import { createPublication } from './publication.ts'
 import type { Publication } from './publication.ts'
 import { createSettling } from './settling.ts'
 import type { Settling } from './settling.ts'
+import { createUnpacking } from './unpack/unpacking.ts'
+import type { Unpacking } from './unpack/unpacking.ts'
 
 export interface CatalogueDeps {
   readonly disk: Disk
@@ -32,7 +35,7 @@ export interface CatalogueDeps {
   readonly log: Log
   /** The mount path, which contains images/ and quarantine/. */
   readonly mount: string
-  readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
+  readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'> & Pick<SliceIngester, 'ingest'>
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   /** Receives the usage of images that are removed. */
@@ -43,6 +46,10 @@ export interface CatalogueDeps {
   readonly imagesPerOwnerMax?: number
   /** Maximum total length of the images of one owner in bytes. Default: no limit. */
   readonly bytesPerOwnerMax?: number
+  /** Length of the longest image in bytes that a compressed file may unpack to. Default: no limit. */
+  readonly imageLengthMax?: number
+  /** Promises space to images that are unpacked. Default: space is not limited. */
+  readonly space?: Pick<Space, 'promise' | 'state'>
   /** Returns the images that unfinished uploads will become. They count towards the limit of their owner. */
   readonly expected?: () => Iterable<OwnedImage>
   /** Shows the images that unfinished uploads will become, with status `uploading` or `pending`. Default: none. */
@@ -56,6 +63,9 @@ export interface CatalogueDeps {
 export interface CatalogueParts {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Manifests of compressed files that are not unpacked yet. */
+  readonly compressed: ManifestFiles
+  readonly unpacking: Unpacking
   readonly damage: Damage
   readonly ownerLimit: OwnerLimit
   readonly settling: Settling
@@ -69,28 +79,34 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const folder = join(deps.mount, 'images')
   const table = createImageTable(deps.changed)
   const keeper = createImageKeeper({ disk, folder, table, nowMs: () => clock.nowMs(), ledger, inProgress: deps.inProgress })
+  const pause = (): Promise<void> => clock.sleep(0)
   const manifests = createManifestFiles({
     disk,
     folder,
-    pause: () => clock.sleep(0),
+    name: 'manifest',
+    pause,
     async onDamaged(id, error) {
       // The reader may have an older file open, so the image is marked as damaged only if its current file is damaged.
       await damage.verifyManifest(id)
       return problem('data-corrupt', `The manifest of image ${id} is damaged: ${error.message}.`, {}, { cause: error })
     },
   })
+  const compressed = createManifestFiles({ disk, folder, name: 'compressed', pause, onDamaged: async (_id, error) => error })
+  const limits = { lengthMax: deps.imageLengthMax ?? Number.POSITIVE_INFINITY, space: deps.space }
+  const unpacking = createUnpacking({ disk, clock, crashPoint, slices, manifests, compressed, folder: (id) => keeper.folder(id), limits })
   const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, resume: (id) => settling.resume(id) })
   const ownerLimit = createOwnerLimit({
     imagesMax: deps.imagesPerOwnerMax ?? 0,
     bytesMax: deps.bytesPerOwnerMax ?? 0,
     *images() {
-      for (const { image } of table.each()) yield image
+      // A compressed file counts with its own length until it is unpacked.
+      for (const { image, life } of table.each()) yield life.compressed === null ? image : { ...image, manifestDigest: life.compressed }
     },
     expected: deps.expected ?? (() => []),
   })
   const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
-  const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs })
-  const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, ownerLimit, settling })
-  const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, damage, settling, ownerLimit })
-  return { keeper, manifests, damage, ownerLimit, settling, publication, lifeCycle }
+  const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs, ownerLimit, unpacking })
+  const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, compressed, ownerLimit, settling })
+  const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, compressed, damage, settling, ownerLimit })
+  return { keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }
 }

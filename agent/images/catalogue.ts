@@ -81,7 +81,17 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
   const searches = createWorkQueue({ clock, concurrency: 1, onFailure: (work, error) => log.error('work on the catalogue failed', { work, error }) })
   const readerPins = createReaderPins()
 
-  const loading = { disk, clock, log, emit, folder: join(deps.mount, 'images'), quarantine: join(deps.mount, 'quarantine'), keeper, manifests }
+  const loading = {
+    disk,
+    clock,
+    log,
+    emit,
+    folder: join(deps.mount, 'images'),
+    quarantine: join(deps.mount, 'quarantine'),
+    keeper,
+    manifests,
+    compressed: parts.compressed,
+  }
   await loadAll(loading, parts)
   const reloading = clock.every(RELOAD_MS, () => searches.add('files that could not be read', () => reloadUnavailable(loading, parts)))
 
@@ -105,7 +115,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     usage: () => createUsageSnapshot(table.each()),
     manifestWindows: (image) => windowsOf(parts, image),
     liveTasks: createPendingTasks({ works: settling.works, find: (id) => table.get(id)?.image, nowMs: () => clock.nowMs() }),
-    roots: createImageRoots({ keeper, manifests, damage, readerPins }),
+    roots: createImageRoots({ keeper, manifests, compressed: parts.compressed, unpacking: () => parts.unpacking.roots(), damage, readerPins }),
     sliceDamaged: createDamagedSlices({ log, table, manifests, damage, queue: searches, pause }),
     async settled() {
       await settling.settled()

@@ -31,6 +31,8 @@ const lifeSchema = z.object({
       mayBeInstallation: z.boolean().default(true),
     })
     .default({ digest: null, format: null, kind: null, mayBeInstallation: true }),
+  /** Digest of the manifest of a compressed file, in `compressed`, that is unpacked before the image is inspected. Null for any other image. */
+  compressed: z.string().nullable().default(null),
   /** Status to return to after the recycle bin or after damage. */
   before: z.object({ status: imageStatusSchema, statusReason: z.string().nullable() }).nullable().default(null),
   /** Which part of the image is damaged. */

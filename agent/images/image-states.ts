@@ -141,6 +141,18 @@ export function fresh({ id, draft, source, mayBeInstallation = true }: NewImage,
   }
 }
 
+/** Returns a new image whose compressed file has a written manifest. Its length is that of the compressed file until it is unpacked. */
+export function freshCompressed(image: NewImage, length: number, compressed: string, nowMs: number): StoredImage {
+  const { image: created, life } = fresh(image, length, null, nowMs)
+  return { image: created, life: { ...life, compressed } }
+}
+
+/** Returns an image with its unpacked content. The declared digest was that of the compressed file, which is verified. */
+export function unpacked(stored: StoredImage, { digest, imageLength }: { readonly digest: string; readonly imageLength: number }): StoredImage {
+  const declared = { ...stored.life.declared, digest: null }
+  return changed(stored, { manifestDigest: digest, length: imageLength }, { compressed: null, declared })
+}
+
 /** Returns an image that is still uploaded. It is shown and never stored. */
 export function uploaded({ image, state, reason, length, createdAtMs }: ImageInProgress): Image {
   return { ...fresh(image, length, null, createdAtMs).image, status: state, statusReason: reason }
@@ -187,7 +199,7 @@ export function resynced(there: StoredImage, source: Image, nowMs: number): Stor
   }
   const declared = { ...life.declared, digest: null, format: image.format }
   const members = { status: 'creating', statusReason: CREATING_REASON, deletedAt: null, expiresAt: null } as const
-  return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, declared })
+  return moved('resync', there, members, { before: null, damage: null, damagedAtMs: 0, compressed: null, declared })
 }
 
 /** Result of examining an image. `digest` is set if it was computed; `storedSize` is null if it could not be counted. */
@@ -307,7 +319,7 @@ export function binned(stored: StoredImage, nowMs: number, expiresAt: string | n
 export function restored(stored: StoredImage): StoredImage {
   const { image, life } = stored
   refuseUnreadable(image)
-  const canInspect = image.manifestDigest !== null && life.damage !== 'manifest'
+  const canInspect = (image.manifestDigest !== null || life.compressed !== null) && life.damage !== 'manifest'
   if (image.status === 'error' && image.availableAt === null && canInspect) {
     return moved('restore', stored, { status: 'creating', statusReason: CREATING_REASON }, { damage: null, before: null })
   }

@@ -30,6 +30,8 @@ export interface LoadDeps {
   readonly quarantine: string
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Manifests of compressed files that are not unpacked yet. */
+  readonly compressed: ManifestFiles
 }
 
 /** Loads all images into the table and returns their ids, unordered. Throws only if the folder of all images cannot be listed. */
@@ -70,6 +72,9 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
     const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
     if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
     if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it belongs to image ${decoded.stored.image.id}`)
+    if (decoded.stored.life.compressed !== null) return decoded.stored
+    // A crash came after the image was unpacked.
+    if (left.includes('compressed')) await deps.compressed.remove(id)
     return await withCheckedManifest(manifests, decoded.stored)
   } catch (error) {
     if (error instanceof RangeError) return quarantined(deps, id, error.message)
@@ -132,10 +137,25 @@ async function withoutMetadata(deps: LoadDeps, id: string, what: string): Promis
     return placeholder(deps, id, { status: 'error', statusReason, manifestDigest: found.digest, length: found.manifest.imageLength })
   } catch (error) {
     if (!(error instanceof ManifestInvalid)) throw error
+    const compressed = await compressedWithoutMetadata(deps, id, what)
+    if (compressed) return compressed
     return placeholder(deps, id, {
       status: 'error',
       statusReason: `${what} Its manifest is damaged too: ${error.message}. Sync the image again from a store that has it, or delete it.`,
     })
+  }
+}
+
+/** Returns an image whose metadata is lost before its compressed file was unpacked, or undefined if it has no intact one. */
+async function compressedWithoutMetadata(deps: LoadDeps, id: string, what: string): Promise<StoredImage | undefined> {
+  try {
+    using found = await deps.compressed.openOnce(id, null)
+    const statusReason = `${what} Its compressed file is intact: restore the image to unpack it and set its name again, or delete it.`
+    const { image, life } = placeholder(deps, id, { status: 'error', statusReason, length: found.manifest.imageLength })
+    return { image, life: { ...life, compressed: found.digest } }
+  } catch (error) {
+    if (error instanceof ManifestInvalid) return undefined
+    throw error
   }
 }
 

@@ -68,7 +68,8 @@ export function createManifestDamage(deps: ManifestDamageDeps, changeStatus: Cha
       return verification
     },
     async openManifest(id) {
-      const { image } = keeper.need(id)
+      const { image, life } = keeper.need(id)
+      if (life.compressed !== null) throw problem('wrong-status', `Image ${image.name} is not unpacked yet.`)
       try {
         return await manifests.open(id, image.manifestDigest)
       } catch (error) {

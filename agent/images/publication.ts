@@ -12,7 +12,7 @@ import type { Disk } from '../contract/disk.ts'
 import type { ImagePublisher } from '../contract/images.ts'
 import { diskProblem } from './disk-problem.ts'
 import type { StoredImage } from './image-file.ts'
-import { adopted, changed, fresh, refused, restored, resynced } from './image-states.ts'
+import { adopted, changed, fresh, freshCompressed, refused, restored, resynced } from './image-states.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
 import type { OwnerLimit } from './owner-limit.ts'
 import { announceOutcome } from './settling.ts'
@@ -21,6 +21,8 @@ import type { Settling, SettlingDeps } from './settling.ts'
 export interface PublicationDeps extends Pick<SettlingDeps, 'clock' | 'emit' | 'crashPoint' | 'keeper'> {
   readonly disk: Disk
   readonly manifests: ManifestFiles
+  /** Manifests of compressed files that are not unpacked yet. */
+  readonly compressed: ManifestFiles
   readonly ownerLimit: OwnerLimit
   readonly settling: Pick<Settling, 'resume' | 'settle'>
 }
@@ -41,8 +43,9 @@ export function createPublication(deps: PublicationDeps): Publication {
       keeper.table.locked(image.id, async () => {
         const known = await published(image.id)
         if (known) return known
-        const { digest } = await storeManifest(deps, image.id, () => manifests.writeContent(image.id, content))
-        const stored = await store(deps, fresh(image, content.length, digest, clock.nowMs()))
+        const isCompressed = image.draft.decompress === true
+        const { digest } = await storeManifest(deps, image.id, () => (isCompressed ? deps.compressed : manifests).writeContent(image.id, content))
+        const stored = await store(deps, (isCompressed ? freshCompressed : fresh)(image, content.length, digest, clock.nowMs()))
         emit({ type: 'image.created', severity: 'info', subject: image.id, message: `Image ${image.draft.name} was created and is being inspected.` })
         settling.resume(image.id)
         return stored.image

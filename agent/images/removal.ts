@@ -57,6 +57,8 @@ export interface RemovalDeps {
   readonly retention: () => DeletionPolicy
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Manifests of compressed files that are not unpacked yet. */
+  readonly compressed: ManifestFiles
   readonly ledger: UsageLedger
 }
 
@@ -134,7 +136,7 @@ async function binLocked({ clock, emit, crashPoint, retention, keeper }: Removal
 }
 
 /** Removes an image permanently. The caller holds the lock of the image. */
-async function purgeLocked({ disk, emit, crashPoint, keeper, manifests, ledger }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
+async function purgeLocked({ disk, emit, crashPoint, keeper, manifests, compressed, ledger }: RemovalDeps, stored: StoredImage, actor: string): Promise<void> {
   const { id, name } = stored.image
   const marked = removing(stored)
   // An earlier removal may have failed after its record was written.
@@ -149,6 +151,7 @@ async function purgeLocked({ disk, emit, crashPoint, keeper, manifests, ledger }
   crashPoint('images:purge-marked')
   try {
     await manifests.remove(id)
+    if (stored.life.compressed !== null) await compressed.remove(id)
     crashPoint('images:purge-manifest-removed')
     // After the manifest, so that a full disk has room for the record.
     await ledger.append(endedPeriodsOf(keeper.need(id)), { mayRepeat })

@@ -14,6 +14,10 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 export interface RootsDeps {
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Manifests of compressed files that are not unpacked yet. */
+  readonly compressed: ManifestFiles
+  /** Roots of images that are being unpacked. Their content moves to the images, so they are listed first. */
+  readonly unpacking: () => Iterable<SliceRoot>
   readonly damage: Damage
   readonly readerPins: ReaderPins
 }
@@ -46,6 +50,7 @@ export function createReaderPins(): ReaderPins {
 export function createImageRoots(deps: RootsDeps): SliceRoots {
   return {
     *list() {
+      yield* deps.unpacking()
       for (const { image } of deps.keeper.table.all()) yield imageRoot(deps, image.id)
       yield* deps.readerPins.list()
     },
@@ -56,7 +61,19 @@ async function* entriesOf(blocks: AsyncIterable<ManifestBlock>): AsyncGenerator<
   for await (const block of blocks) yield* manifestEntries(block)
 }
 
-function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceRoot {
+/** Yields the slices of a compressed file. If it was unpacked in the meantime, yields those of the image. A damaged one is worth nothing. */
+async function* compressedEntries({ keeper, manifests, compressed }: RootsDeps, id: string, compressedDigest: string): AsyncGenerator<ManifestEntry> {
+  try {
+    yield* entriesOf(compressed.walk(id, compressedDigest))
+  } catch (error) {
+    if (!(error instanceof ManifestInvalid)) throw error
+    const now = keeper.table.get(id)
+    if (now && now.life.compressed === null) yield* entriesOf(manifests.walk(id, now.image.manifestDigest))
+  }
+}
+
+function imageRoot(deps: RootsDeps, id: string): SliceRoot {
+  const { keeper, manifests, damage } = deps
   let fault: RootFault | undefined
   return {
     name: rootName(id),
@@ -65,6 +82,7 @@ function imageRoot({ keeper, manifests, damage }: RootsDeps, id: string): SliceR
       fault = undefined
       const before = keeper.table.get(id)
       if (!before || neverHadContent(before)) return
+      if (before.life.compressed !== null) return yield* compressedEntries(deps, id, before.life.compressed)
       try {
         yield* entriesOf(manifests.walk(id, before.image.manifestDigest))
         if (before.life.damage === 'manifest') await damage.markManifestIntact(id)

@@ -13,6 +13,8 @@ import type { ExaminationDeps } from './examination.ts'
 import { concluded, givenUp, lacksDigest, withDigest } from './image-states.ts'
 import { createPendingWorks } from './pending/pending-works.ts'
 import type { PendingWorks } from './pending/pending-works.ts'
+import { unpackFirst } from './unpack-first.ts'
+import type { UnpackFirstDeps } from './unpack-first.ts'
 import { createWorkQueue } from './work-queue.ts'
 import type { WorkQueue } from './work-queue.ts'
 
@@ -22,13 +24,17 @@ const INSPECTIONS_MAX = 2
 const INSPECTION_MS = 100
 /** Bytes hashed per millisecond, for estimating how long a digest takes. */
 const HASHED_BYTES_PER_MS = 1_000_000
+/** Images unpacked in parallel: each takes a worker, a core, and at most 64 MiB for its dictionary or window. */
+const UNPACKS_MAX = 1
+/** Compressed bytes unpacked per millisecond, for alternating between owners. */
+const UNPACKED_BYTES_PER_MS = 20_000
 /** Images of at least this length are verified in a separate queue: their digests take minutes, and verifications are not interrupted. */
 export const LONG_IMAGE_BYTES = 32 * 1024 ** 3
 /** Maximum attempts at an inspection that fails because of disk errors, and the wait between them in milliseconds. */
 const ATTEMPTS_MAX = 10
 const ATTEMPT_WAIT_MS = 30_000
 
-export interface SettlingDeps extends ExaminationDeps {
+export interface SettlingDeps extends ExaminationDeps, UnpackFirstDeps {
   readonly log: Log
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
@@ -64,7 +70,8 @@ export function createSettling(deps: SettlingDeps): Settling {
   const verifications = createQueue(1)
   const longVerifications = createQueue(1)
   const digests = createQueue(1)
-  const queues = [inspections, verifications, longVerifications, digests]
+  const unpacks = createQueue(UNPACKS_MAX)
+  const queues = [unpacks, inspections, verifications, longVerifications, digests]
   const ended = new AbortController()
   const works = createPendingWorks(clock)
   const parts: SettlingParts = { ...deps, works }
@@ -81,7 +88,10 @@ export function createSettling(deps: SettlingDeps): Settling {
     if (!stored) return
     const { length, owner } = stored.image
     const account = owner ?? ''
-    if (stored.image.status === 'creating') {
+    if (stored.image.status === 'creating' && stored.life.compressed !== null) {
+      works.queue(id, 'inspect')
+      unpacks.add(id, (signal) => settle(id, signal), { account, costMs: INSPECTION_MS + length / UNPACKED_BYTES_PER_MS })
+    } else if (stored.image.status === 'creating') {
       const isVerified = stored.life.declared.digest !== null
       const queue = !isVerified ? inspections : length < LONG_IMAGE_BYTES ? verifications : longVerifications
       works.queue(id, 'inspect')
@@ -112,7 +122,7 @@ async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal)
   const { clock, log, keeper, crashPoint, works } = deps
   for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
     try {
-      const found = await examineImage(deps, id, signal, (bytes) => works.hashed(id, bytes))
+      const found = (await unpackFirst(deps, id, signal)) ?? (await examineImage(deps, id, signal, (bytes) => works.hashed(id, bytes)))
       await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
       crashPoint('images:inspected')
       announceOutcome(deps, id)

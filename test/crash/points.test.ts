@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
 import { manifestEntries } from '../../protocol/manifest.ts'
 import { reconcileResultSchema } from '../../protocol/reconcile.ts'
@@ -24,6 +25,10 @@ const IMMEDIATE = '[images]\ndeletion = "immediate"\n'
 /** More than the length at which a pack is sealed. */
 const PACK_BYTES = 130 * MIB
 const SLICE_BYTES = 64 * 1024
+
+/** An image, and the compressed file that is uploaded for it. */
+const UNPACKED = new Uint8Array(createRandom(31).bytes(70 * MIB))
+const COMPRESSED = new Uint8Array(gzipSync(UNPACKED, { level: 1 }))
 
 /** Returns bytes that do not compress, the same for the same seed. */
 const noise = (length: number, seed: number): Uint8Array<ArrayBuffer> => new Uint8Array(createRandom(seed).bytes(length))
@@ -103,6 +108,25 @@ const splice: Scenario = {
     // A final upload that was not acknowledged either becomes an image too, or leaves nothing.
     const { items } = await stage.agent.client.images.list({ name: 'of parts' })
     for (const { id } of items) stage.ledger.add(id, new Uint8Array(bytes))
+  },
+}
+/** Uploads a compressed file, which is published when it is unpacked. */
+const unpack: Scenario = {
+  async run({ agent }) {
+    const headers = agent.headers({
+      'Tus-Resumable': '1.0.0',
+      'Upload-Length': String(COMPRESSED.byteLength),
+      'Upload-Metadata': `name ${btoa('unpacked')},decompress ${btoa('true')}`,
+      'Content-Type': 'application/offset+octet-stream',
+    })
+    await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers, body: COMPRESSED })
+  },
+  async after({ agent, ledger }) {
+    const { items } = await agent.client.images.list({ name: 'unpacked' })
+    expect(items).toHaveLength(1)
+    await ledger.verify(items.map(({ id }) => ledger.add(id, UNPACKED)))
+    const stored = readdirSync(agent.folder, { recursive: true, encoding: 'utf8' })
+    expect(stored.filter((name) => /(?:compressed|unpacked\.tmp)$/.test(name))).toEqual([])
   },
 }
 /** The image is already published at these points. */
@@ -264,6 +288,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'images:image-written': upload,
   'images:inspected': settling,
   'images:digest-written': settling,
+  'images:unpack-step': unpack,
+  'images:unpack-written': unpack,
+  'images:unpacked': unpack,
   'images:deleted': remove,
   'images:purge-marked': purge,
   'images:purge-manifest-removed': purge,

@@ -16,6 +16,7 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/http/routes/converted-content.ts piecesOf': 'the zeros are never written to',
   'agent/images/formats/probe.ts readAt': 'a block has a buffer of its own and is never written to',
   'agent/images/formats/format.ts viewOf': 'the view is read before the function that asked for it awaits anything',
+  'agent/images/unpack/unpacked-stream.ts unpackStream': 'the worker transfers each buffer to this thread and does not keep it',
   'agent/imports/http/response.ts fixedBody': 'a piece of a socket has a buffer that is read once, and the rest of it goes to the next reader',
   'agent/imports/source-stream.ts pass': 'a piece belongs to its consumer, as the contract of a source says',
   'agent/server/request-body.ts take': 'only a piece that fills its buffer is handed on, which nothing else refers to then; others are copied',

@@ -36,7 +36,15 @@ export const VIRTUAL_SIZE_MAX = 64 * 1024 ** 4
 /** Code of the problem for which an inspection refuses an image. */
 export type Refusal = Extract<
   ProblemCode,
-  'unsafe-image' | 'format-mismatch' | 'unsupported-format' | 'invalid-input' | 'digest-mismatch' | 'data-corrupt' | 'forbidden'
+  | 'unsafe-image'
+  | 'format-mismatch'
+  | 'unsupported-format'
+  | 'invalid-input'
+  | 'digest-mismatch'
+  | 'data-corrupt'
+  | 'insufficient-storage'
+  | 'limit-reached'
+  | 'forbidden'
 >
 
 /** Result of an inspection. `reason` tells the operator what is wrong and what to do. */

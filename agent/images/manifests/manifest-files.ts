@@ -49,6 +49,8 @@ export interface ManifestFiles extends Pick<ManifestCache, 'open' | 'openOnce'> 
 
 export interface ManifestFilesDeps {
   readonly disk: Disk
+  /** Name of the files in the folders of images. */
+  readonly name: 'manifest' | 'compressed'
   /** Folder of all images. */
   readonly folder: string
   /** Lets other work on the event loop run. */
@@ -60,7 +62,7 @@ export interface ManifestFilesDeps {
 /** Creates the access to the manifests in a folder. */
 export function createManifestFiles(deps: ManifestFilesDeps): ManifestFiles {
   const { disk } = deps
-  const path = (id: string): string => join(deps.folder, id, 'manifest')
+  const path = (id: string): string => join(deps.folder, id, deps.name)
   const openFile = (id: string): Promise<DiskFile> => openManifestFile(disk, path(id))
   const cache: ManifestCache = createManifestCache(async (id) =>
     loadManifest(await openFile(id), {

@@ -10,7 +10,7 @@ export const METADATA_LENGTH_MAX = 12 * 1024
 /** Most keys of one header. */
 export const METADATA_KEYS_MAX = 64
 
-const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'labels', 'sourceInstance', 'digest'] as const
+const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'labels', 'sourceInstance', 'decompress', 'digest'] as const
 const KEY = /^[\u0021-\u002b\u002d-\u007e]+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
@@ -61,7 +61,7 @@ export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFall
   const given: Record<string, unknown> = { name: nameFixed ?? text('name') ?? filename ?? nameFallback }
   for (const key of DRAFT_KEYS) {
     const value = text(key)
-    if (value !== undefined) given[key] = key === 'cloudInit' ? parseFlag(value) : key === 'labels' ? parseLabels(value) : value
+    if (value !== undefined) given[key] = key === 'cloudInit' || key === 'decompress' ? parseFlag(value) : key === 'labels' ? parseLabels(value) : value
   }
   const parsed = imageDraftSchema.safeParse(given)
   if (!parsed.success) {

@@ -54,6 +54,9 @@ export interface ImageStoreOptions {
   readonly imagesPerOwnerMax?: number
   readonly bytesPerOwnerMax?: number
   readonly expected?: CatalogueDeps['expected']
+  /** Longest image that a compressed file may unpack to, and where it gets space from. */
+  readonly imageLengthMax?: number
+  readonly space?: CatalogueDeps['space']
   /** Additional roots, which are listed before the images. */
   readonly roots?: readonly SliceRoots[]
 }
@@ -97,6 +100,8 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     changed,
     ...(options.imagesPerOwnerMax !== undefined && { imagesPerOwnerMax: options.imagesPerOwnerMax }),
     ...(options.bytesPerOwnerMax !== undefined && { bytesPerOwnerMax: options.bytesPerOwnerMax }),
+    ...(options.imageLengthMax !== undefined && { imageLengthMax: options.imageLengthMax }),
+    ...(options.space && { space: options.space }),
     ...(options.expected && { expected: options.expected }),
     ...(options.quietMs && { quietMs: options.quietMs }),
   })
