@@ -60,6 +60,8 @@ export async function verify(folder: TemporaryFolder, expected: Expected, at: st
     const rule = expected.get(id)
     const image = store.catalogue.find(id)
     if (!rule) continue
+    // It was available, so its usage outlives it, and counts once however often the removal was attempted.
+    if (!image && rule.statuses.includes('gone')) expect([at, await countPeriods(store, id)]).toEqual([at, 1])
     expect([at, rule.statuses]).toEqual([at, expect.arrayContaining([image?.status ?? 'gone'])])
     if (!image || image.status === 'deleted') continue
     expect([at, image.status]).toEqual([at, 'available'])
@@ -67,4 +69,12 @@ export async function verify(folder: TemporaryFolder, expected: Expected, at: st
     expect([at, (await store.read(id)).equals(Buffer.from(BYTES[i] ?? []))]).toEqual([at, true])
   }
   expect([at, (await store.slices.scrub({ bytesPerSecond: 1e12 })).missing]).toEqual([at, []])
+}
+
+/** Returns the number of periods of usage of an image, those in the ledger and in its image.json together. */
+async function countPeriods({ catalogue, ledger }: ImageStore, id: string): Promise<number> {
+  const snapshot = catalogue.usage()
+  let count = [...snapshot.periods()].filter(({ imageId }) => imageId === id).length
+  for await (const { imageId, fromMs } of ledger.records(0, () => {})) if (imageId === id && !snapshot.has(imageId, fromMs)) count++
+  return count
 }
