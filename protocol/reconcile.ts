@@ -10,7 +10,16 @@ export const FINDINGS_APPLIED_MAX = 500
 /** Most instances that one request names. */
 export const INSTANCES_MAX = 20_000
 
-export const findingKindSchema = z.enum(['unknownFile', 'temporaryFile', 'brokenUpload', 'expiredUpload', 'imageWithoutBytes', 'captureWithoutInstance'])
+export const findingKindSchema = z.enum([
+  'unknownFile',
+  'temporaryFile',
+  'brokenUpload',
+  'expiredUpload',
+  'exportWithoutImage',
+  'exportWithoutFile',
+  'imageWithoutBytes',
+  'captureWithoutInstance',
+])
 
 export type FindingKind = z.infer<typeof findingKindSchema>
 

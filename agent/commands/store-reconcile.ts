@@ -1,6 +1,7 @@
 // Connects reconcile with the parts of a store, and knows every name at the top of a mount path.
 
 import { isId } from '../../protocol/ids.ts'
+import type { Exports } from '../contract/exports.ts'
 import { RECORD_FOLDER } from '../imports/existing/retrieve-existing.ts'
 import { createReconcile } from '../reconcile/reconcile.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
@@ -11,7 +12,7 @@ import { STORE_COPY, STORE_FILE, STORE_FOLDERS } from './store-file.ts'
 const KNOWN_NAMES: ReadonlySet<string> = new Set([STORE_FILE, STORE_COPY, ...STORE_FOLDERS, RECORD_FOLDER, 'sync', '.ballast', '.ballast-gc', '.health-probe'])
 
 /** Registers the task `reconcile` of a store. */
-export function openReconcile({ foundation, parts }: ServingDeps): Reconcile {
+export function openReconcile({ foundation, parts }: ServingDeps, exports: Exports): Reconcile {
   const { config, disk, clock, crashPoint } = foundation
   const { catalogue, events, slices, tasks, uploads } = parts
   return createReconcile({
@@ -27,6 +28,7 @@ export function openReconcile({ foundation, parts }: ServingDeps): Reconcile {
     hasUpload: (id) => isId('upl', id),
     images: catalogue,
     uploads,
+    exports,
     missing: (digests, lengths) => slices.missing(digests, lengths),
     lostPacks: () => slices.lostPacks(),
   })

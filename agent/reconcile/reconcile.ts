@@ -9,6 +9,8 @@ import type { FindingKind, ReconcileResult } from '../../protocol/reconcile.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { CrashPoint } from '../contract/runtime.ts'
 import type { EmitEvent, TaskContext, Tasks } from '../contract/work.ts'
+import { findExports } from './find-exports.ts'
+import type { ExportSearchDeps } from './find-exports.ts'
 import { findFiles } from './find-files.ts'
 import type { FileSearchDeps } from './find-files.ts'
 import { findImages } from './find-images.ts'
@@ -19,7 +21,8 @@ import type { FoundFinding } from './finding.ts'
 
 export type ReconcileOrder = z.output<typeof reconcileRequestSchema>
 
-export interface ReconcileDeps extends FileSearchDeps, UploadSearchDeps, Omit<ImageSearchDeps, 'instances' | 'signal' | 'onProgress' | 'clock'> {
+export interface ReconcileDeps
+  extends FileSearchDeps, UploadSearchDeps, ExportSearchDeps, Omit<ImageSearchDeps, 'instances' | 'signal' | 'onProgress' | 'clock'> {
   readonly clock: FileSearchDeps['clock']
   readonly tasks: Pick<Tasks, 'register' | 'start'>
   readonly emit: EmitEvent
@@ -58,7 +61,7 @@ async function run(deps: ReconcileDeps, { apply, instances, actor }: z.output<ty
     signal: context.signal,
     onProgress: (done: number, total: number) => context.progress(done, total, 'images'),
   }
-  for (const findings of [findFiles(deps), findUploads(deps), findImages(images)]) {
+  for (const findings of [findFiles(deps), findUploads(deps), findExports(deps), findImages(images)]) {
     for await (const found of findings) {
       context.signal.throwIfAborted()
       if (requested.delete(found.finding.id)) {

@@ -130,6 +130,38 @@ test('every kind of finding is reported, and only what is requested is done, onc
   expect(after.findings[0]?.what).toContain('of its slices with 20000 bytes are missing')
 })
 
+test('exports whose image or file is gone are findings, and others are not', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = await startAgent(folder.path)
+  const mount = (await agent.client.store.get()).mount
+  const ids: string[] = []
+  for (const name of ['gone', 'lost', 'kept']) {
+    const id = await add(agent, name, 'disk')
+    await agent.client.images.export(id)
+    ids.push(id)
+  }
+  const [gone = ''] = ids
+  const exports = await until('the exports are ready', async () => {
+    const { items } = await agent.client.exports.list()
+    return items.length === 3 && items.every(({ state }) => state === 'ready') ? items : undefined
+  })
+  expect((await reconcile(agent)).findings).toEqual([])
+  const exportOf = (name: string) => exports.find(({ imageName }) => imageName === name)
+  await agent.client.images.delete(gone, { permanent: true })
+  await rm(join(mount, exportOf('lost')?.path ?? ''))
+  const seen = await reconcile(agent)
+  const found = [
+    ['exportWithoutImage', exportOf('gone')?.id, 'remove'],
+    ['exportWithoutFile', exportOf('lost')?.id, 'remove'],
+  ]
+  expect(brief(seen).map(String).toSorted()).toEqual(found.map(String).toSorted())
+  const done = await reconcile(agent, { apply: seen.findings.map(({ id }) => id) })
+  expect(done.applied.map(({ outcome }) => outcome)).toEqual(['done', 'done'])
+  expect((await agent.client.exports.list()).items.map(({ imageName }) => imageName)).toEqual(['kept'])
+  expect((await readdir(join(mount, 'exports'))).filter((name) => !name.startsWith('.'))).toHaveLength(1)
+  expect((await reconcile(agent)).findings).toEqual([])
+})
+
 test('the bot lists findings, and acts after the name of the store was typed', async () => {
   await using folder = await createTemporaryFolder()
   await using home = await createTemporaryFolder()
