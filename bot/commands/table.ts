@@ -2,6 +2,9 @@
 
 import { auditList } from './audit/list.ts'
 import type { Command } from './command.ts'
+import { exportDelete } from './export/delete.ts'
+import { exportLink } from './export/link.ts'
+import { exportList, imageExports } from './export/list.ts'
 import { help } from './help/help.ts'
 import { imageAdd } from './image/add.ts'
 import { imageBin } from './image/bin.ts'
@@ -9,6 +12,7 @@ import { imageBind, imageUnbind } from './image/bind.ts'
 import { imageDelete } from './image/delete.ts'
 import { imageEdit } from './image/edit.ts'
 import { imageGrant, imageRevoke } from './image/grant.ts'
+import { imageExport } from './image/export.ts'
 import { imageLink } from './image/link.ts'
 import { imageList } from './image/list.ts'
 import { imageProtect, imageUnprotect } from './image/protect.ts'
@@ -77,6 +81,11 @@ export const COMMANDS: readonly Command[] = [
   imageBind,
   imageUnbind,
   imageLink,
+  imageExport,
+  imageExports,
+  exportList,
+  exportLink,
+  exportDelete,
   imageBin,
   taskList,
   taskShow,

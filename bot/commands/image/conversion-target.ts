@@ -1,0 +1,13 @@
+// The option `as=` of commands that convert images.
+
+import { CONVERSION_TARGETS, conversionTargetSchema } from '../../../protocol/export.ts'
+import type { ConversionTarget } from '../../../protocol/export.ts'
+import { problem } from '../../../protocol/problems.ts'
+
+/** Returns the format that `as=` names. Throws `invalid-input`. */
+export function parseTarget(text: string | undefined): ConversionTarget | undefined {
+  if (text === undefined) return undefined
+  const parsed = conversionTargetSchema.safeParse(text)
+  if (parsed.success) return parsed.data
+  throw problem('invalid-input', `as=${text} is not a format that images are converted into.`, { action: `Use one of: ${CONVERSION_TARGETS.join(', ')}.` })
+}
