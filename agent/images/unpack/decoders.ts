@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 import { XzReadableStream } from 'xz-decompress'
-import { errorText } from '../../../protocol/errors.ts'
+import { errorText, hasCode } from '../../../protocol/errors.ts'
 import { UnpackFault } from './compression.ts'
 import type { Compression } from './compression.ts'
 import { createZstdFrames, ZSTD_WINDOW_BYTES_MAX } from './zstd-frames.ts'
@@ -66,19 +66,19 @@ async function* decodeZstd(source: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
 
 /** Yields what a stream of the runtime makes of the source. `rest` is the fault of a source that continues after the stream has ended. */
 async function* through(stream: Transform, source: AsyncIterable<Uint8Array>, rest: string): AsyncGenerator<Uint8Array> {
-  let isSourceDone = false
+  const pieces = source[Symbol.asyncIterator]()
   let sourceError: unknown
   const watched = async function* (): AsyncGenerator<Uint8Array> {
-    try {
-      yield* source
-      isSourceDone = true
-    } catch (error) {
-      sourceError = error
-      throw error
+    for (;;) {
+      // An error of the stream is thrown into this generator at `yield`, so only these errors are those of the source.
+      const next = await pieces.next().catch((error: unknown) => {
+        sourceError = error
+        throw error
+      })
+      if (next.done === true) return
+      yield next.value
     }
   }
-  let isEnded = false
-  stream.once('end', () => (isEnded = true))
   const piped = pipeline(Readable.from(watched()), stream)
   // Reported below; the stream reports it first.
   piped.catch(() => {})
@@ -86,9 +86,10 @@ async function* through(stream: Transform, source: AsyncIterable<Uint8Array>, re
     for await (const chunk of stream) yield chunk as Uint8Array
     await piped
   } catch (error) {
-    // The runtime reports the end of either side to the other one as an abort.
     if (sourceError !== undefined) throw sourceError
-    throw new UnpackFault(isEnded && !isSourceDone ? rest : faultOfRuntime(error), { cause: error })
+    // The stream has ended, and does not read what is left.
+    const hasRest = hasCode(error, 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR')
+    throw new UnpackFault(hasRest ? rest : faultOfRuntime(error), { cause: error })
   }
 }
 
