@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { formatDigest } from '../../../protocol/digest.ts'
 import type { Image } from '../../../protocol/image.ts'
+import type { Task } from '../../../protocol/task.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'
 import type { AccessStage, Answer, User } from './access-stage.ts'
@@ -34,6 +35,15 @@ const QUERIES: Readonly<Record<string, readonly ((idOrName: string) => string)[]
   'GET /v1/files': [(idOrName) => `?path=images/${idOrName}`, () => '?path=images&limit=1'],
   'GET /v1/files/content': [(idOrName) => `?path=images/${idOrName}/manifest`],
   'GET /v1/events': [() => '?since=0&limit=3'],
+  'GET /v1/exports': [(idOrName) => `?image=${idOrName}`],
+  'GET /v1/tasks': [() => '?kind=export', () => '?limit=1'],
+}
+
+/** What else belongs to the hidden image, by the path that shows it: its id, and one that does not exist. */
+const PARTS: Record<string, { real: string; readonly none: string }> = {
+  '/v1/exports/:id': { real: '', none: 'exp_0123456789abcdefghjkmnpqrs' },
+  '/v1/tasks/:id': { real: '', none: 'tsk_0123456789abcdefghjkmnpqrs' },
+  '/v1/uploads/:id': { real: '', none: 'upl_0123456789abcdefghjkmnpqrs' },
 }
 
 let stage: AccessStage
@@ -62,8 +72,18 @@ beforeAll(async () => {
   hidden = await stage.upload(admin, HIDDEN_NAME, { seed: 2, metadata: { owner: 'ann' } })
   await admin.ask('PUT', `/v1/images/${hidden.id}/grants/user:cid`, { set: ['read'] })
   await admin.ask('PUT', `/v1/images/${hidden.id}/bindings/vm-1`)
-  await stage.table.parts.visibility.settled()
-  const manifest = await manifestOf(stage.table.parts.catalogue, hidden.id)
+  const { parts } = stage.table
+  await parts.visibility.settled()
+  const started = (await admin.ask('POST', `/v1/images/${hidden.id}/exports`, {})).json as Task
+  const { result } = await parts.tasks.ended(started.id)
+  const made = ((await admin.ask('GET', '/v1/exports')).json as { items: { id: string }[] }).items[0]?.id ?? `no export: ${JSON.stringify(result)}`
+  for (const [path, id] of [
+    ['/v1/exports/:id', made],
+    ['/v1/tasks/:id', started.id],
+    ['/v1/uploads/:id', hidden.source.uploadId ?? ''],
+  ] as const)
+    PARTS[path] = { none: '', ...PARTS[path], real: id }
+  const manifest = await manifestOf(parts.catalogue, hidden.id)
   hiddenDigests = Array.from({ length: manifest.count }, (_, i) => formatDigest(manifest.digestAt(i)))
   missingDigests = hiddenDigests.map((_, i) => `sha256:${String(i).padStart(64, '0')}`)
 }, 60_000)
@@ -79,6 +99,7 @@ function comparable({ status, headers, text }: Answer): string {
     [MISSING_ID, 'ID'],
     [HIDDEN_NAME, 'NAME'],
     [MISSING_NAME, 'NAME'],
+    ...Object.values(PARTS).flatMap(({ real, none }) => [[real, 'PART'] as const, [none, 'PART'] as const]),
   ] as const)
     if (found !== '') body = body.replaceAll(found, as)
   for (const [i, digest] of hiddenDigests.entries()) body = body.replaceAll(digest, `DIGEST ${i}`).replaceAll(missingDigests[i] ?? digest, `DIGEST ${i}`)
@@ -87,7 +108,12 @@ function comparable({ status, headers, text }: Answer): string {
 
 function ask(user: User, route: string, idOrName: string, { digests = [], query = '' }: { digests?: readonly string[]; query?: string }): Promise<Answer> {
   const [method = '', pattern = ''] = route.split(' ')
-  const path = pattern.replace(':id', idOrName).replace(':subject', 'user:bob').replaceAll(/:\w+/g, 'vm-1')
+  const part = partOf(pattern)
+  const isReal = idOrName === hidden.id || idOrName === HIDDEN_NAME
+  const path = pattern
+    .replace(':id', part ? part[isReal ? 'real' : 'none'] : idOrName)
+    .replace(':subject', 'user:bob')
+    .replaceAll(/:\w+/g, 'vm-1')
   const makeBody = BODIES[route]
   return user.ask(
     method,
@@ -95,6 +121,11 @@ function ask(user: User, route: string, idOrName: string, { digests = [], query 
     makeBody?.(idOrName, digests),
     pattern.startsWith('/v1/uploads') ? { 'tus-resumable': '1.0.0', 'upload-length': '1' } : {},
   )
+}
+
+/** The part of the hidden image that a path shows; undefined for other paths. */
+function partOf(pattern: string): { readonly real: string; readonly none: string } | undefined {
+  return Object.entries(PARTS).find(([path]) => pattern.startsWith(path))?.[1]
 }
 
 /** What lists and counts show to a user, by path. */
@@ -108,12 +139,12 @@ async function overview(user: User): Promise<[string, string][]> {
   return found
 }
 
-/** The part of an answer that depends on images. Space, counts of slices and of requests are those of the whole store (docs/security.md). */
+/** The part of an answer that depends on images. Space, counts of slices, tasks and requests are those of the whole store (docs/security.md). */
 function steady(pattern: string, answer: Answer): string {
   if (pattern === '/metrics')
     return answer.text
       .split('\n')
-      .filter((line) => line.startsWith('slipway_images') || line.startsWith('slipway_tasks'))
+      .filter((line) => line.startsWith('slipway_images'))
       .join('\n')
   if (pattern === '/v1/health') return JSON.stringify((answer.json as { checks: { name: string; state: string }[] }).checks.map(({ name }) => name))
   if (pattern === '/v1/store') {
@@ -130,6 +161,10 @@ const ROUTES = Object.entries(ACCESS_TABLE).flatMap(([path, methods]) => Object.
 
 describe('a hidden image', () => {
   test('is there for those who may see it', async () => {
+    for (const [path, { real }] of Object.entries(PARTS)) {
+      // Of a finished upload there is the redirect to its image.
+      expect([path, (await admin.ask('GET', path.replace(':id', real))).status]).toEqual([path, path.startsWith('/v1/uploads') ? 303 : 200])
+    }
     for (const user of [admin, cid]) {
       expect((await user.ask('GET', `/v1/images/${HIDDEN_NAME}`)).status).toBe(200)
       expect((await user.ask('GET', `/v1/images/${hidden.id}/content`)).status).toBe(200)
