@@ -70,28 +70,38 @@ export function createPublication(deps: PublicationDeps): Publication {
 }
 
 /** Writes a manifest into the folder of an image. The caller holds the lock of the image. */
-async function storeManifest<Written>({ disk, keeper, crashPoint }: PublicationDeps, id: string, write: () => Promise<Written>): Promise<Written> {
+async function storeManifest<Written>(deps: PublicationDeps, id: string, write: () => Promise<Written>): Promise<Written> {
+  const { disk, keeper, crashPoint } = deps
   try {
     await disk.makeFolder(keeper.folder(id))
     const written = await write()
     crashPoint('images:manifest-written')
     return written
   } catch (error) {
+    await removeUnpublished(deps, id)
     throw diskProblem('The image could not be published', error)
   }
 }
 
 /** Writes image.json, after the manifest. The caller holds the lock of the image. */
-async function store({ keeper, settling, crashPoint }: PublicationDeps, stored: StoredImage): Promise<StoredImage> {
+async function store(deps: PublicationDeps, stored: StoredImage): Promise<StoredImage> {
+  const { keeper, settling, crashPoint } = deps
+  const { id } = stored.image
   try {
     const saved = await keeper.save(stored)
     crashPoint('images:image-written')
     return saved
   } catch (error) {
     // The image exists if its file was replaced before the write failed.
-    settling.resume(stored.image.id)
+    if (keeper.table.get(id)) settling.resume(id)
+    else await removeUnpublished(deps, id)
     throw error
   }
+}
+
+/** Removes the folder of an image that could not be published: a manifest alone would be an image in error at the next start. */
+async function removeUnpublished({ disk, keeper }: PublicationDeps, id: string): Promise<void> {
+  if (!keeper.table.get(id)) await disk.removeTree(keeper.folder(id)).catch(() => {})
 }
 
 /** Adds, restores or repairs a copied image. Returns false if it already exists. The caller holds the lock of the image. */

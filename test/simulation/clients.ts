@@ -300,11 +300,12 @@ export class Clients {
       names.set(image.name, image.id)
       if (!this.expected.images.some(({ id, agent: at }) => id === image.id && at === agent)) this.#stranger(agent, image)
     }
-    // Two requests do not see one moment: only those that no other operation touched are held to the list.
     for (const [image, seen] of looks) {
       const found = listed.get(image.id)
-      const state = found ? this.#stateOf(found, image) : image.states.size === 1 ? 'gone' : undefined
+      const state = found && this.#stateOf(found, image)
       if (state !== undefined) seen(state, this.#nowMs)
+      // The two lists do not see one moment: an image that was restored in between is in neither.
+      else if (!found && !image.states.has('gone')) await this.look(image)
     }
     return true
   }

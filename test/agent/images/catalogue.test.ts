@@ -1,10 +1,12 @@
 // The catalogue on a real slice store: publish, list, change, delete, restore, prune and restart.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdir } from 'node:fs/promises'
 import { newId } from '../../../protocol/ids.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 // Inspections and digests on a busy machine take longer than the 5 s of the runner.
@@ -23,6 +25,9 @@ async function codeOf(run: () => unknown): Promise<string> {
 function sha256Of(bytes: Uint8Array): string {
   return `sha256:${new Bun.CryptoHasher('sha256').update(bytes).digest('hex')}`
 }
+
+/** About the operations of one publication with its ingest. */
+const PUBLISH_OPERATIONS = 30
 
 describe('publish', () => {
   test('makes a raw image available and computes its digest in the background', async () => {
@@ -47,6 +52,27 @@ describe('publish', () => {
     await store.publish(seededBytes(5000, 1), { name: 'first' }, id)
     const again = await store.publish(seededBytes(9000, 2), { name: 'second' }, id)
     expect(again).toMatchObject({ id, name: 'first', length: 5000 })
+  })
+
+  test('that fails on disk leaves no files, or an image that is shown', async () => {
+    await using folder = await createTemporaryFolder()
+    await mkdir(folder.file('mount'))
+    const disk = await createFaultyDisk(folder.file('mount'))
+    await using store = await openImageStore(folder, { disk })
+    const outcomes = { published: 0, refused: 0 }
+    // Every operation of a publication fails in turn, after it was done.
+    for (let at = 1; at <= PUBLISH_OPERATIONS; at++) {
+      const id = newId('img', Date.now())
+      disk.plan({ at, fault: 'late' })
+      const published = await store.publish(seededBytes(5000, at), {}, id).catch(() => undefined)
+      disk.plan(undefined)
+      outcomes[published ? 'published' : 'refused']++
+      const files = (await disk.list(folder.file('mount', 'images', id))).filter((name) => !name.endsWith('.tmp'))
+      if (store.catalogue.find(id)) expect(files.toSorted(), `operation ${at}`).toEqual(['image.json', 'manifest'])
+      else expect(files, `operation ${at}`).toEqual([])
+    }
+    expect(outcomes.published).toBeGreaterThan(0)
+    expect(outcomes.refused).toBeGreaterThan(0)
   })
 
   test('verifies an expected digest before the image is available', async () => {
