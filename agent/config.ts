@@ -2,6 +2,7 @@
 // process. No other file of the agent reads the environment. All errors are reported together, each in one sentence.
 
 import { readFileSync } from 'node:fs'
+import { normalize } from 'node:path'
 import type { z } from 'zod'
 import type { Role } from '../protocol/access.ts'
 import { errorCode, errorText } from '../protocol/errors.ts'
@@ -10,6 +11,7 @@ import type { Environment, ProcessSettings } from './config-process.ts'
 import { configSchema, KNOWN_KEYS } from './config-schema.ts'
 import type { ListenAddress } from './config-schema.ts'
 import { environmentName, readEnvironment, readToml } from './config-source.ts'
+import type { ImportRoot } from './imports/local/path-scheme.ts'
 import { judgeMountPath } from './system/mount-guard.ts'
 import { unreadableReason } from './system/unreadable.ts'
 
@@ -48,11 +50,9 @@ export interface Config {
   /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused. */
   readonly sync: { readonly peers: readonly string[] }
   /** `inboxSettleMs`: a file in the inbox is complete when it was not written for this long; undefined when the inbox is not watched. */
-  readonly imports: { readonly roots: readonly string[]; readonly allow: readonly string[]; readonly inboxSettleMs: number | undefined }
+  readonly imports: { readonly roots: readonly ImportRoot[]; readonly allow: readonly string[]; readonly inboxSettleMs: number | undefined }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  /** Keys that are set and have no effect in this version. */
-  readonly ineffectiveKeys: readonly string[]
   /** Settings that do not come from the file. */
   readonly process: ProcessSettings
 }
@@ -127,19 +127,28 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
     sync,
-    imports: { roots: imports.roots, allow: imports.allow, inboxSettleMs: imports.inbox ? imports['inbox-settle'] : undefined },
+    imports: { roots: importRoots(imports.roots, state, complaints), allow: imports.allow, inboxSettleMs: imports.inbox ? imports['inbox-settle'] : undefined },
     schedules,
     tls: tls.cert === '' ? undefined : tls,
-    ineffectiveKeys: ineffectiveKeys(parsed),
     process: readProcessSettings(environment, complaints),
   }
 }
 
-/** Returns the keys that are set and have no effect in this version. */
-function ineffectiveKeys({ imports }: z.output<typeof configSchema>): string[] {
-  const keys: string[] = []
-  if (imports.roots.length > 0) keys.push('imports.roots')
-  return keys
+/** Resolves the folders of imports by path. A folder of the system is refused, and so is one through which the agent's own state could be read. */
+function importRoots(paths: readonly string[], state: string, complaints: string[]): ImportRoot[] {
+  return paths.map((path) => {
+    const verdict = judgeMountPath(path)
+    if (verdict.kind === 'refused') {
+      complaints.push(`imports.roots cannot contain "${path}": ${verdict.reason}. Choose a folder that has nothing but images, such as /srv/images.`)
+      return { path, real: path }
+    }
+    const real = verdict.path
+    if (`${state}/`.startsWith(`${real}/`) || `${real}/`.startsWith(`${state}/`))
+      complaints.push(
+        `imports.roots cannot contain "${path}": tokens and keys of the agent are in store.state "${state}". Choose a folder that has nothing but images.`,
+      )
+    return { path: normalize(path).replace(/(.)\/+$/, '$1'), real }
+  })
 }
 
 function sentence(message: string): string {

@@ -6,6 +6,9 @@ import { imageDraftSchema, imageSourceSchema } from './image.ts'
 /** Longest address and longest path of a source in characters. */
 const SOURCE_LENGTH_MAX = 4096
 
+/** Longest private key in characters: RSA with 16,384 bits needs 13,000. */
+const PRIVATE_KEY_LENGTH_MAX = 16 * 1024
+
 /** Text for a login. A line end would leave a header or a command. */
 const loginText = z.string().regex(/^[^\u0000-\u001f\u007f]{1,1024}$/, 'must be 1 to 1024 characters without control characters')
 
@@ -30,6 +33,18 @@ const importSourceSchema = z
     token: z
       .string()
       .regex(/^[\x21-\x7e]{1,4096}$/, 'must be 1 to 4096 printable ASCII characters without spaces')
+      .optional(),
+    /** Key for a login by sftp, in OpenSSH or PEM format, and its passphrase. */
+    privateKey: z
+      .string()
+      .max(PRIVATE_KEY_LENGTH_MAX)
+      .regex(/^-----BEGIN [A-Z0-9 ]+-----[\r\n][\x20-\x7e\r\n]+$/, 'must be a private key in OpenSSH or PEM format')
+      .optional(),
+    passphrase: loginText.optional(),
+    /** Fingerprint that the host key of an SFTP server must have, as `ssh-keygen -lf` prints it. It replaces the pinned one. */
+    hostKey: z
+      .string()
+      .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'must be SHA256: and 43 characters of Base64')
       .optional(),
     path: z.string().min(1).max(SOURCE_LENGTH_MAX).optional(),
   })
@@ -76,5 +91,14 @@ export const importPlanSchema = z.object({
 export type ImportPlan = z.infer<typeof importPlanSchema>
 
 /** `result` of an import task. */
-export const importResultSchema = z.object({ image: z.string(), name: z.string(), length: z.int().min(0) })
+export const importResultSchema = z.object({
+  image: z.string(),
+  name: z.string(),
+  length: z.int().min(0),
+  /**
+   * What shows that the bytes are those of the source: a `digest` that was given, a `channel` that cannot be changed on the way (https, sftp, ftps, a
+   * file of the node), or `none` (http, ftp).
+   */
+  verification: z.enum(['digest', 'channel', 'none']),
+})
 export type ImportResult = z.infer<typeof importResultSchema>

@@ -114,6 +114,11 @@ export const PROBLEMS = {
     title: 'Source of the import not allowed',
     action: 'Ask an administrator to add its host or network to imports.allow in the configuration of this store.',
   },
+  'host-key-mismatch': {
+    status: 409,
+    title: 'Host key is not the expected one',
+    action: 'Compare the fingerprint with "ssh-keygen -lf" on the server before you import again with hostKey set to it.',
+  },
   'data-corrupt': { status: 500, title: 'Stored data is damaged', action: 'Sync the image again from a store that has it. Run scrub to find other damage.' },
   cancelled: { status: 409, title: 'Cancelled', action: 'Start it again if you still need it.' },
   interrupted: { status: 503, title: 'Interrupted by a restart', action: 'Retry the task. What was already copied is kept.' },

@@ -6,7 +6,7 @@ import { readTls } from './listeners.ts'
 
 /** Returns a sentence for each setting that works, but is probably not intended. Throws StartRefused as `listenHosts` does. */
 export function configurationWarnings(config: Config): string[] {
-  const warnings = config.ineffectiveKeys.map((key) => `${key} has no effect in this version.`)
+  const warnings: string[] = []
   const hosts = plainHosts(config)
   if (hosts.length > 0)
     warnings.push(

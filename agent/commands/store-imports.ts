@@ -6,12 +6,16 @@ import { createAddressGuard } from '../imports/address-guard.ts'
 import { openRetrieval, RECORD_FOLDER } from '../imports/existing/retrieve-existing.ts'
 import { createImageRules } from '../images/image-rules.ts'
 import { createFileImport } from '../imports/file-import.ts'
+import { createFtpScheme } from '../imports/ftp/ftp-scheme.ts'
 import { createHttpScheme } from '../imports/http/http-scheme.ts'
 import { createImports } from '../imports/imports.ts'
 import type { Imports } from '../imports/imports.ts'
 import { openInbox } from '../imports/inbox/inbox.ts'
 import { openInboxFolder } from '../imports/local/inbox-folder.ts'
 import { createMountScheme, INBOX } from '../imports/local/mount-scheme.ts'
+import { createPathScheme } from '../imports/local/path-scheme.ts'
+import { openHostKeys } from '../imports/sftp/host-keys.ts'
+import { createSftpScheme } from '../imports/sftp/sftp-scheme.ts'
 import { resolveName } from '../system/network.ts'
 import type { Foundation } from './foundation.ts'
 import { STORE_FOLDERS } from './store-file.ts'
@@ -26,7 +30,8 @@ interface ImportParts {
 export function openStoreImports({ foundation, parts }: ImportParts): Imports {
   const { config, clock, log, crashPoint } = foundation
   const guard = createAddressGuard({ allow: config.imports.allow, lookup: resolveName, ownAddresses })
-  const { catalogue, policy, space, tasks, uploads } = parts
+  const { catalogue, events, kept, policy, space, tasks, uploads } = parts
+  const hostKeys = openHostKeys({ kept, clock, emit: events.emit })
   return createImports({
     clock,
     log: log.child({ part: 'imports' }),
@@ -36,7 +41,13 @@ export function openStoreImports({ foundation, parts }: ImportParts): Imports {
     space,
     gate: policy,
     rules: createImageRules({ installationRole: config.images.installationRole }),
-    schemes: [createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }), createMountScheme(config.store.mount)],
+    schemes: [
+      createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }),
+      createFtpScheme(guard),
+      createSftpScheme(guard, hostKeys),
+      createPathScheme(config.imports.roots),
+      createMountScheme(config.store.mount),
+    ],
     limits: { lengthMax: config.uploads.lengthMax, imagesPerOwnerMax: config.images.maxPerOwner },
     crashPoint,
     random,

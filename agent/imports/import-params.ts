@@ -27,11 +27,16 @@ export type ImportParams = z.infer<typeof importParamsSchema>
 /** Longest file name that is stored, in characters. */
 const FILENAME_LENGTH_MAX = 255
 
+const CREDENTIALS = ['username', 'password', 'token', 'privateKey', 'passphrase', 'hostKey'] as const
+
 const secretSchema = z.object({
   query: z.string().optional(),
   username: z.string().optional(),
   password: z.string().optional(),
   token: z.string().optional(),
+  privateKey: z.string().optional(),
+  passphrase: z.string().optional(),
+  hostKey: z.string().optional(),
 })
 
 /** A location without its secret parts, and these parts. */
@@ -44,7 +49,7 @@ export interface SplitLocation {
 /** Takes what may be secret out of a location. */
 export function splitSecret(location: ImportLocation, credentials: SourceCredentials): SplitLocation {
   const secret: z.infer<typeof secretSchema> = {}
-  for (const key of ['username', 'password', 'token'] as const) if (credentials[key] !== undefined) secret[key] = credentials[key]
+  for (const key of CREDENTIALS) if (credentials[key] !== undefined) secret[key] = credentials[key]
   let open = location
   if (location.kind === 'url') {
     const url = new URL(location.url)

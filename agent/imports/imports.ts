@@ -114,7 +114,7 @@ async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext
       crashPoint('imports:published')
     }
     const image = await settledImage(deps, { id: imageId, digest: draft.digest }, context.signal)
-    return { image: image.id, name: image.name, length: image.length }
+    return { image: image.id, name: image.name, length: image.length, verification: verificationOf(params) }
   } catch (error) {
     await stopped(error, context.signal)
     // An upload without bytes is worth nothing to a retry.
@@ -122,6 +122,11 @@ async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext
     if (!isKept) await uploads.cancel(uploadId)
     throw error
   }
+}
+
+function verificationOf({ location, draft }: ImportParams): ImportResult['verification'] {
+  if (draft.digest !== undefined) return 'digest'
+  return location.kind === 'url' && /^(?:http|ftp):/i.test(location.url) ? 'none' : 'channel'
 }
 
 /** Waits for the abort of the signal when the agent is stopping: bodies end shortly before tasks do, and the task must not fail by that. */
@@ -192,5 +197,7 @@ function schemeOf({ schemes }: Pick<ImportsDeps, 'schemes'>, location: ImportLoc
   const scheme = schemes.find((candidate) => candidate.accepts(location))
   if (scheme) return scheme
   const name = location.kind === 'url' ? `the scheme ${new URL(location.url).protocol}//` : 'paths of the node'
-  throw problem('invalid-input', `This store does not import from ${name}.`, { action: 'Use an address that begins with http:// or https://.' })
+  throw problem('invalid-input', `This store does not import from ${name}.`, {
+    action: 'Use an address that begins with https://, http://, sftp://, ftps:// or ftp://.',
+  })
 }

@@ -23,6 +23,11 @@ export interface SourceCredentials {
   readonly password?: string | undefined
   /** Sent as a bearer token (RFC 6750). */
   readonly token?: string | undefined
+  /** Key for a login by sftp, in PEM or OpenSSH format, and its passphrase. */
+  readonly privateKey?: string | undefined
+  readonly passphrase?: string | undefined
+  /** Fingerprint that the host key of an SFTP server must have, such as `SHA256:…`. Not a secret. */
+  readonly hostKey?: string | undefined
 }
 
 /** What is known of a source before its bytes are read. */

@@ -48,7 +48,6 @@ describe('defaults', () => {
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
       sync: { peers: [] },
       imports: { roots: [], allow: [], inboxSettleMs: 10_000 },
-      ineffectiveKeys: [],
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
       tls: undefined,
       process: { adminToken: undefined, logLevel: 'info', notifySocket: undefined, watchdogMs: undefined, crashPoint: undefined },

@@ -14,7 +14,7 @@ import type { Route } from '../route.ts'
 /** An import as the route orders it. */
 interface ImportOrder {
   readonly location: { readonly kind: 'url'; readonly url: string } | { readonly kind: 'path'; readonly path: string }
-  readonly credentials: { readonly username?: string | undefined; readonly password?: string | undefined; readonly token?: string | undefined }
+  readonly credentials: Partial<Readonly<Record<'username' | 'password' | 'token' | 'privateKey' | 'passphrase' | 'hostKey', string | undefined>>>
   readonly origin: 'url' | 'path'
   readonly draft: ImageDraft
   readonly creator: { readonly name: string; readonly tokenId: string; readonly role: Role }
@@ -44,6 +44,7 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
         'source-not-allowed',
         'source-unreachable',
         'source-refused',
+        'host-key-mismatch',
         'not-found',
         'format-mismatch',
         'shutting-down',
@@ -65,11 +66,11 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
 
 type Source = { readonly url?: string | undefined; readonly path?: string | undefined } & ImportOrder['credentials']
 
-function orderOf({ url, path, username, password, token }: Source, draft: ImageDraft, actor: Actor): ImportOrder {
+function orderOf({ url, path, ...credentials }: Source, draft: ImageDraft, actor: Actor): ImportOrder {
   if (actor.tokenId === undefined) throw problem('forbidden', 'An import needs a token.')
   // The image belongs to the user of the token, as an upload does.
   const owned = actor.subject === undefined ? draft : { owner: actor.subject, ...draft }
-  const order = { credentials: { username, password, token }, draft: owned, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
+  const order = { credentials, draft: owned, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
   if (url !== undefined) return { ...order, origin: 'url', location: { kind: 'url', url } }
   if (actor.role !== 'admin') throw problem('forbidden', 'Importing from a path needs the role admin: it reads files of the node.')
   return { ...order, origin: 'path', location: { kind: 'path', path: path ?? '' } }

@@ -18,7 +18,9 @@ import { answerOf, askStore, oneStore } from '../select.ts'
 import { tasksView } from '../task/task-view.ts'
 
 const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'digest'] as const
-const LOGIN = ['username', 'password', 'token'] as const
+const LOGIN = ['username', 'password', 'token', 'privateKey', 'passphrase', 'hostKey'] as const
+/** Those of them that no button may carry. */
+const SECRETS = ['password', 'token', 'privateKey', 'passphrase'] as const
 
 export const imageAdd = defineCommand({
   noun: 'image',
@@ -42,6 +44,9 @@ export const imageAdd = defineCommand({
     username: { about: 'user name for the server of the address', value: 'NAME' },
     password: { about: 'password for the server of the address', value: 'PASSWORD', secret: true },
     token: { about: 'bearer token for the server of the address', value: 'TOKEN', secret: true },
+    privateKey: { about: 'private key for a login by sftp', value: 'KEY', secret: true },
+    passphrase: { about: 'passphrase of the private key', value: 'PASSPHRASE', secret: true },
+    hostKey: { about: 'SHA256:… of the host key of an sftp server; replaces the pinned one', value: 'FINGERPRINT' },
   },
   flags: { 'dry-run': 'only shows the plan', start: 'starts without asking (Slack)' },
   examples: [
@@ -104,9 +109,10 @@ async function planOf(context: CommandContext, store: StoreRecord, order: Import
 
 /** Returns the command that starts the planned import; undefined when it would contain a secret, which no button may carry. */
 function commandOf(store: StoreRecord, options: Options): string | undefined {
-  if (options.password !== undefined || options.token !== undefined || (options.url !== undefined && withoutQuery(options.url) !== options.url))
-    return undefined
-  const words = (['url', 'path', ...METADATA, 'username'] as const).flatMap((key) => (options[key] === undefined ? [] : [quoteOption(key, options[key])]))
+  if (SECRETS.some((key) => options[key] !== undefined) || (options.url !== undefined && withoutQuery(options.url) !== options.url)) return undefined
+  const words = (['url', 'path', ...METADATA, 'username', 'hostKey'] as const).flatMap((key) =>
+    options[key] === undefined ? [] : [quoteOption(key, options[key])],
+  )
   return ['image add', ...words, quoteOption('store', store.name)].join(' ')
 }
 

@@ -228,7 +228,6 @@ export class SimulatedAgent {
       imports: { roots: [], allow: [], inboxSettleMs: undefined },
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
       tls: undefined,
-      ineffectiveKeys: [],
       process: { adminToken: ADMIN_TOKEN, logLevel: 'info', notifySocket: undefined, watchdogMs: undefined, crashPoint: undefined },
     }
   }

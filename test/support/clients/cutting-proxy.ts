@@ -62,6 +62,12 @@ interface Link {
   drop(): void
 }
 
+/** Where a proxy listens on 127.0.0.1, any free port by default, and the address of this machine that it connects to. */
+export interface ProxyPlace {
+  readonly listenPort?: number
+  readonly targetHost?: string
+}
+
 /**
  * Starts a proxy in front of a port of this machine.
  *
@@ -69,7 +75,11 @@ interface Link {
  * await using proxy = await createCuttingProxy(server.port)
  * proxy.setFaults({ cutAfter: 1_000_000, direction: 'down' }, 5)
  */
-export async function createCuttingProxy(targetPort: number, first: LinkFaults = {}): Promise<CuttingProxy> {
+export async function createCuttingProxy(
+  targetPort: number,
+  first: LinkFaults = {},
+  { listenPort = 0, targetHost = '127.0.0.1' }: ProxyPlace = {},
+): Promise<CuttingProxy> {
   let port = targetPort
   const random = createRandom(runSeed())
   const open = new Set<Link>()
@@ -85,7 +95,7 @@ export async function createCuttingProxy(targetPort: number, first: LinkFaults =
   let cutting: ReturnType<typeof setInterval> | undefined
 
   const connect = (client: Socket): Link => {
-    const target = createConnection(port, '127.0.0.1')
+    const target = createConnection(port, targetHost)
     const own = faults
     const gone = new AbortController()
     let left = own.cutAfter ?? Number.POSITIVE_INFINITY
@@ -146,7 +156,7 @@ export async function createCuttingProxy(targetPort: number, first: LinkFaults =
     connections++
     open.add(connect(client))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(listenPort, '127.0.0.1', resolve))
   startCutting()
   const own = (server.address() as AddressInfo).port
   return {
