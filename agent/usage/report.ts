@@ -129,7 +129,8 @@ async function* partsOf(
   }
   for (const period of snapshot.periods()) {
     yield* partsOfOne(period)
-    await budget.spend()
+    const pause = budget.spend()
+    if (pause) await pause
   }
   for await (const period of deps.ledger.records(fromMs, onDamaged)) if (!snapshot.has(period.imageId, period.fromMs)) yield* partsOfOne(period)
 }
