@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { imageFamily, testCacheFolder } from '../support/images/image-family.ts'
 import { benchConvert } from './convert.ts'
+import { benchCatalogue } from './catalogue.ts'
 import { benchClients } from './clients.ts'
 import type { BenchContext } from './context.ts'
 import { randomFileIn } from './context.ts'
@@ -31,6 +32,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   index: benchIndex,
   tus: benchTus,
   visibility: benchVisibility,
+  catalogue: benchCatalogue,
   clients: benchClients,
   convert: benchConvert,
 }

@@ -1,0 +1,122 @@
+// Bench `catalogue`: lists of a store with 100,000 images, and loading a catalogue. Lists run on the table in memory, as each request does, and
+// end with the JSON of the answer. The catalogue that is loaded has a folder with a manifest and an image.json for each image.
+
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { decodeImageFile, encodeImageFile, newLife } from '../../agent/images/image-file.ts'
+import { createImageTable } from '../../agent/images/image-table.ts'
+import { pageOfImages } from '../../agent/images/lists/pages.ts'
+import type { Image } from '../../protocol/image.ts'
+import { IMAGE_SORTS } from '../../protocol/image-list.ts'
+import type { ImageFilter, ImageOrder } from '../../protocol/image-list.ts'
+import { openImageStore, seededBytes } from '../support/images/image-store.ts'
+import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
+import { memoryImage } from '../support/memory/memory-image.ts'
+import { createRandom } from '../support/properties.ts'
+import type { BenchContext } from './context.ts'
+import type { Figure } from './figure.ts'
+import { figure, quantile } from './figure.ts'
+
+/** Images of the lists. */
+const LISTED = 100_000
+/** Images of the catalogue that is loaded: each has two files. */
+const LOADED = 2000
+/** Pages that are measured of each list. */
+const PAGES = 100
+
+const BASE = memoryImage()
+
+const FILTERS: Readonly<Record<string, Partial<ImageFilter>>> = {
+  'all images': {},
+  'one owner in a thousand': { owner: 'owner-7' },
+  'a label and what fits 4 GB': { label: 'env=test', memory: 4_000_000_000 },
+  'a text that no image has': { search: 'nothing has this' },
+}
+
+export async function benchCatalogue(context: BenchContext): Promise<Figure[]> {
+  return [...benchLists(), ...(await benchLoad(context))]
+}
+
+function benchLists(): Figure[] {
+  const random = createRandom(1)
+  const table = createImageTable()
+  for (let i = 0; i < LISTED; i++) table.put({ image: imageOf(i, random), life: newLife() })
+  const { orders } = table
+  const orderNames: ImageOrder[] = ['-createdAt', 'name', '-length', 'owner']
+  const figures: Figure[] = []
+
+  let startedMs = cpuMs()
+  for (const sort of IMAGE_SORTS) pageOfImages({ orders, others: [] }, {}, { sort, limit: 1 })
+  figures.push(figure('catalogue', `${LISTED} images: first use of an order`, (cpuMs() - startedMs) / IMAGE_SORTS.length, 'CPU ms'))
+
+  for (const [name, filter] of Object.entries(FILTERS)) {
+    const times: number[] = []
+    for (const sort of orderNames) {
+      let cursor: string | undefined
+      for (let page = 0; page < PAGES / orderNames.length; page++) {
+        startedMs = cpuMs()
+        const { items, next } = pageOfImages({ orders, others: [] }, filter as ImageFilter, { sort, limit: 100, cursor })
+        JSON.stringify(items)
+        times.push(cpuMs() - startedMs)
+        cursor = next ?? undefined
+      }
+    }
+    figures.push(figure('catalogue', `${LISTED} images: a page of ${name}, p99`, quantile(times, 0.99), 'CPU ms'))
+  }
+
+  const changes: number[] = []
+  for (let i = 0; i < PAGES; i++) {
+    const stored = table.get(`img_${String(random.below(LISTED)).padStart(26, '0')}`)
+    if (!stored) continue
+    startedMs = cpuMs()
+    table.put({ ...stored, image: { ...stored.image, name: `renamed ${i}`, length: random.below(1e9) } })
+    changes.push(cpuMs() - startedMs)
+  }
+  figures.push(figure('catalogue', `${LISTED} images: a change, with every order in use, p99`, quantile(changes, 0.99), 'CPU ms'))
+  return figures
+}
+
+/** CPU time of this process: a busy machine does not change it much. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
+function imageOf(number: number, random: ReturnType<typeof createRandom>): Image {
+  return {
+    ...BASE,
+    id: `img_${String(number).padStart(26, '0')}`,
+    name: `image ${random.below(1e9)}`,
+    owner: `owner-${number % 1000}`,
+    os: 'debian-12',
+    length: random.below(1e9),
+    labels: { env: number % 3 === 0 ? 'test' : 'production', team: `team-${number % 50}` },
+    requirements: { cpus: 1 + (number % 8), memory: (number % 16) * 1e9, disk: 4e9 },
+    createdAt: new Date(1.7e12 + number * 1000).toISOString(),
+  }
+}
+
+async function benchLoad(context: BenchContext): Promise<Figure[]> {
+  await using folder = await createTemporaryFolder()
+  let id = ''
+  {
+    await using store = await openImageStore(folder)
+    id = (await store.add(seededBytes(100_000, 1))).id
+  }
+  const images = folder.file('mount', 'images')
+  const decoded = await decodeImageFile(new Uint8Array(readFileSync(join(images, id, 'image.json'))))
+  if (decoded.kind !== 'whole') throw new Error(decoded.reason)
+  context.say(`writing ${LOADED} images`)
+  for (let i = 0; i < LOADED; i++) {
+    const image = { ...decoded.stored.image, id: `img_${String(i).padStart(26, '0')}`, name: `image ${i}` }
+    mkdirSync(join(images, image.id))
+    cpSync(join(images, id, 'manifest'), join(images, image.id, 'manifest'))
+    writeFileSync(join(images, image.id, 'image.json'), await encodeImageFile({ ...decoded.stored, image }))
+  }
+  const startedMs = performance.now()
+  await using store = await openImageStore(folder)
+  const seconds = (performance.now() - startedMs) / 1000
+  if ([...store.catalogue.each()].length !== LOADED + 1) throw new Error('the catalogue is not complete')
+  rmSync(images, { recursive: true, force: true })
+  return [figure('catalogue', `loading ${LOADED} images`, seconds, 's')]
+}
