@@ -9,8 +9,8 @@ import type { ImageProbe } from './format.ts'
 export const READ_BYTES_MAX = 2 * 1024 * 1024
 /** Bytes that are read and kept together. */
 const BLOCK_BYTES = 64 * 1024
-/** Most blocks that are kept: 4 MiB. */
-const BLOCKS_MAX = 64
+/** Most blocks that are kept: 2 MiB. */
+const BLOCKS_MAX = 32
 
 /** The bytes of an image, without bounds. */
 export interface ImageBytes {

@@ -2,10 +2,10 @@
 // of the file, and only clusters of that window are recorded.
 
 /** Bytes of one bitmap. There are two. */
-const BITMAP_BYTES = 8 * 1024 * 1024
+const BITMAP_BYTES = 4 * 1024 * 1024
 const CLUSTERS_PER_WINDOW = BITMAP_BYTES * 8
 /** Most windows of one file: with clusters of 64 KiB, 64 TiB. */
-const WINDOWS_MAX = 16
+const WINDOWS_MAX = 32
 
 export interface ClusterMap {
   readonly windows: number

@@ -6,7 +6,7 @@ import { createClusterMap } from '../../../../agent/images/formats/qcow2/cluster
 import type { ClusterMap } from '../../../../agent/images/formats/qcow2/cluster-map.ts'
 import { propertyOptions } from '../../../support/properties.ts'
 
-const WINDOW = 64 * 1024 * 1024
+const WINDOW = 32 * 1024 * 1024
 
 function mapOf(clusters: number): ClusterMap {
   const map = createClusterMap(clusters)
@@ -54,8 +54,8 @@ describe('a map of clusters', () => {
     expect(map.isAnyUsed(WINDOW + 8, WINDOW + 16)).toBe(false)
   })
 
-  test('has at most 16 windows', () => {
-    expect(createClusterMap(16 * WINDOW)?.windows).toBe(16)
-    expect(createClusterMap(16 * WINDOW + 1)).toBeUndefined()
+  test('has at most 32 windows', () => {
+    expect(createClusterMap(32 * WINDOW)?.windows).toBe(32)
+    expect(createClusterMap(32 * WINDOW + 1)).toBeUndefined()
   })
 })

@@ -100,18 +100,18 @@ describe('a probe', () => {
     expect(Buffer.compare(await probe.readAt(offset, length), bytes.subarray(offset, offset + length))).toBe(0)
   })
 
-  test('reads a block once while it is kept, and keeps at most 64', async () => {
+  test('reads a block once while it is kept, and keeps at most 32', async () => {
     const image = counted({ length: 100 * 64 * KIB, readAt: async (_offset, length) => new Uint8Array(length) })
     const probe = createProbe(image, { clock: systemClock })
-    for (let block = 0; block < 64; block++) await probe.readAt(block * 64 * KIB, 8)
+    for (let block = 0; block < 32; block++) await probe.readAt(block * 64 * KIB, 8)
     await probe.readAt(8, 8)
-    expect(image.reads.length).toBe(64)
-    await probe.readAt(64 * 64 * KIB, 8)
+    expect(image.reads.length).toBe(32)
+    await probe.readAt(32 * 64 * KIB, 8)
     // The block that was not used for the longest time is gone; the first was used again.
     await probe.readAt(16, 8)
-    expect(image.reads.length).toBe(65)
+    expect(image.reads.length).toBe(33)
     await probe.readAt(64 * KIB, 8)
-    expect(image.reads.length).toBe(66)
+    expect(image.reads.length).toBe(34)
   })
 
   test.each([
