@@ -24,6 +24,8 @@ for (const { out, entries } of programs) {
       '--minify-syntax',
       '--sourcemap=none',
       '--entry-naming=[name].[ext]',
+      // ssh2 asks for it and works without it. It would need a native library that is not built.
+      '--external=cpu-features',
       '--outfile',
       out,
       ...entries,
