@@ -23,7 +23,7 @@ const sourceUrl = z
   }, 'must be a valid address without user name and password: send them as the members username and password')
   .meta({ pattern: String.raw`^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s\u0000-\u001f\u007f]+(?:/[^\s\u0000-\u001f\u007f]*)?$` })
 
-/** The source of an import: an address with the credentials that its server asks for, or a path on the node of the agent. */
+/** The source of an import: an address with the credentials that its server asks for, or a path on the node of the agent. For a plan, also an upload. */
 const importSourceSchema = z
   .strictObject({
     url: sourceUrl.optional(),
@@ -47,9 +47,14 @@ const importSourceSchema = z
       .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'must be SHA256: and 43 characters of Base64')
       .optional(),
     path: z.string().min(1).max(SOURCE_LENGTH_MAX).optional(),
+    /** Length of an upload in bytes, for the plan of one. */
+    length: z.int().min(0).optional(),
   })
-  .refine(({ url, path }) => (url === undefined) !== (path === undefined), 'must have exactly one of url and path')
-  .meta({ oneOf: [{ required: ['url'] }, { required: ['path'] }] })
+  .refine(
+    (source) => [source.url, source.path, source.length].filter((member) => member !== undefined).length === 1,
+    'must have exactly one of url, path and length',
+  )
+  .meta({ oneOf: [{ required: ['url'] }, { required: ['path'] }, { required: ['length'] }] })
 
 /** Body of POST /v1/images. */
 export const importRequestSchema = z.strictObject({
@@ -83,6 +88,8 @@ export const importPlanSchema = z.object({
     lengthMax: z.number(),
     /** Images of one owner; 0 means no limit. */
     imagesPerOwnerMax: z.int().min(0),
+    /** Total length in bytes of the images of one owner; 0 means no limit. */
+    bytesPerOwnerMax: z.number().min(0),
   }),
   /** Reasons for which the import would fail now, one sentence each. */
   objections: z.array(z.string()),

@@ -48,7 +48,7 @@ export function openStoreImports({ foundation, parts }: ImportParts): Imports {
       createPathScheme(config.imports.roots),
       createMountScheme(config.store.mount),
     ],
-    limits: { lengthMax: config.uploads.lengthMax, imagesPerOwnerMax: config.images.maxPerOwner },
+    limits: { lengthMax: config.uploads.lengthMax, imagesPerOwnerMax: config.images.maxPerOwner, bytesPerOwnerMax: config.images.maxBytesPerOwner },
     crashPoint,
     random,
   })

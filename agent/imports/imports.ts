@@ -6,7 +6,6 @@ import type { ImageDraft } from '../../protocol/image.ts'
 import type { ImportPlan, ImportResult } from '../../protocol/imports.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
-import { formatSize } from '../../protocol/units.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { ImageRules } from '../contract/image-rules.ts'
 import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
@@ -17,9 +16,9 @@ import type { StoreGate } from '../contract/store.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
 import { filenameOf, importParamsSchema, joinSecret, splitSecret } from './import-params.ts'
 import type { ImportParams } from './import-params.ts'
+import { planImport, planUpload } from './plan.ts'
 import { settledImage } from './settled-image.ts'
-import { SourceInterrupted } from './source.ts'
-import type { ImportLocation, ImportScheme, OpenSource, SourceCredentials } from './source.ts'
+import type { ImportLocation, ImportScheme, SourceCredentials } from './source.ts'
 import { transferSource } from './transfer.ts'
 
 export interface ImportsDeps {
@@ -33,8 +32,7 @@ export interface ImportsDeps {
   readonly rules: ImageRules
   /** The ways to read a source; the first that accepts a location is used. */
   readonly schemes: readonly ImportScheme[]
-  /** Longest image in bytes, and most images of one owner; 0 means no limit. */
-  readonly limits: { readonly lengthMax: number; readonly imagesPerOwnerMax: number }
+  readonly limits: ImportPlan['limits']
   readonly crashPoint: CrashPoint
   readonly random: (length: number) => Uint8Array
 }
@@ -60,6 +58,8 @@ export interface Imports {
   start(order: ImportOrder): Promise<Task>
   /** Returns what an import would do. Reads the facts of the source, and changes nothing. Throws ProblemError when the source cannot be opened. */
   plan(order: ImportOrder, signal: AbortSignal): Promise<ImportPlan>
+  /** Returns what an upload of this length would do. */
+  planUpload(order: Pick<ImportOrder, 'draft' | 'creator'> & { readonly length: number }): Promise<ImportPlan>
 }
 
 /** Registers the task `import`, which continues at the durable offset after a restart or a retry. */
@@ -97,7 +97,8 @@ export function createImports(deps: ImportsDeps): Imports {
           : { secret }),
       })
     },
-    plan: (order, signal) => plan(deps, order, signal),
+    plan: (order, signal) => planImport(deps, order, schemeOf(deps, order.location), signal),
+    planUpload: async (order) => planUpload(deps, order),
   }
 }
 
@@ -141,56 +142,6 @@ const RETRYABLE = new Set(['source-unreachable', 'insufficient-storage', 'store-
 function isRetryable(error: unknown, signal: AbortSignal): boolean {
   const { code } = problemOf(signal.aborted ? signal.reason : error)
   return RETRYABLE.has(code)
-}
-
-async function plan(deps: ImportsDeps, { location, credentials, origin, draft, creator }: ImportOrder, signal: AbortSignal): Promise<ImportPlan> {
-  const scheme = schemeOf(deps, location)
-  await scheme.check(location)
-  await using source = await openOnce(() => scheme.source(location, credentials).open(signal))
-  const { length, filename, canResume } = source.facts
-  const { availableBytes } = await deps.space.state()
-  const open = splitSecret(location, {}).location
-  return {
-    dryRun: true,
-    source: { kind: origin, location: open.kind === 'url' ? open.url : open.path, filename: filename ?? filenameOf(open), length, canResume },
-    image: draft,
-    space: { neededBytes: length, availableBytes },
-    limits: deps.limits,
-    objections: objections(deps, { draft, creator }, { length, availableBytes }),
-  }
-}
-
-/** Opens a source without a second attempt. */
-async function openOnce(open: () => Promise<OpenSource>): Promise<OpenSource> {
-  try {
-    return await open()
-  } catch (error) {
-    if (error instanceof SourceInterrupted) throw problem('source-unreachable', `The source cannot be read: ${error.message}.`, {}, { cause: error })
-    throw error
-  }
-}
-
-/** Returns why an import would fail now, one sentence each. */
-function objections(
-  { gate, rules, images, limits: { lengthMax }, clock, random }: ImportsDeps,
-  { draft, creator }: Pick<ImportOrder, 'draft' | 'creator'>,
-  { length, availableBytes }: { readonly length: number | null; readonly availableBytes: number },
-): string[] {
-  const found: string[] = []
-  const check = (step: () => void): void => {
-    try {
-      step()
-    } catch (error) {
-      found.push(problemOf(error).problem.detail)
-    }
-  }
-  check(() => gate.requireEnabled())
-  check(() => rules.admitDraft(draft, creator))
-  check(() => images.admit({ id: newId('img', clock.nowMs(), random(16)), owner: draft.owner ?? null, length: length ?? 0 })[Symbol.dispose]())
-  if (length !== null && length > lengthMax) found.push(`The source has ${formatSize(length)}; the store accepts at most ${formatSize(lengthMax)}.`)
-  if (length !== null && length > availableBytes)
-    found.push(`The source has ${formatSize(length)}; the store has ${formatSize(availableBytes)} above its reserve.`)
-  return found
 }
 
 function schemeOf({ schemes }: Pick<ImportsDeps, 'schemes'>, location: ImportLocation): ImportScheme {

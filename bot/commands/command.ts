@@ -21,6 +21,8 @@ export interface FileSender {
    * it cuts images, else all bytes by tus. Throws ProblemError when the file cannot be read or the agent refuses.
    */
   send(order: FileOrder): Promise<SentFile>
+  /** Returns the length of a file in bytes. Throws ProblemError when it cannot be read. */
+  length(path: string): Promise<number>
 }
 
 /** A file that was uploaded completely. Lengths in bytes. */

@@ -2,6 +2,7 @@
 // as Slack.
 
 import { createInterface } from 'node:readline'
+import { openLocalFile } from '../system/local-files.ts'
 import type { CommandContext, FileSender } from '../commands/command.ts'
 import { fromArguments, LINE_LENGTH_MAX, splitLine } from '../commands/line.ts'
 import type { OpenBot } from '../open.ts'
@@ -57,6 +58,7 @@ function lazySender({ database, clock }: OpenBot): FileSender {
       const { createFileSender } = await import('./send-file.ts')
       return createFileSender(database, clock).send(order)
     },
+    length: async (path) => openLocalFile(path).length,
   }
 }
 

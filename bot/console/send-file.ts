@@ -19,7 +19,7 @@ import { RETRY_DELAYS_MS, sendDelta } from './delta-upload.ts'
 import type { DeltaOrder } from './delta-upload.ts'
 
 /** Creates the sender; unfinished uploads are recorded in the bot's database. */
-export function createFileSender(database: BotDatabase, clock: Pick<Clock, 'nowMs' | 'sleep'>): FileSender {
+export function createFileSender(database: BotDatabase, clock: Pick<Clock, 'nowMs' | 'sleep'>): Pick<FileSender, 'send'> {
   const urlStorage = createUrlStorage(database)
   return {
     async send(order) {

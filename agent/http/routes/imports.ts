@@ -24,6 +24,7 @@ export interface ImportRoutesDeps {
   readonly imports: {
     start(order: ImportOrder): Promise<Task>
     plan(order: ImportOrder, signal: AbortSignal): Promise<ImportPlan>
+    planUpload(order: Pick<ImportOrder, 'draft' | 'creator'> & { readonly length: number }): Promise<ImportPlan>
   }
 }
 
@@ -35,7 +36,7 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
       path: '/v1/images',
       access: 'uploader',
       summary: 'Imports an image from an address, or from a path on the node of the agent',
-      description: 'A path needs the role admin. With `dryRun`, the answer is the plan, and nothing changes.',
+      description: 'A path needs the role admin. With `dryRun`, the answer is the plan, and nothing changes; `source.length` then plans an upload.',
       problems: [
         'store-disabled',
         'feature-disabled',
@@ -55,6 +56,12 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
         202: { description: 'The task that imports the image', schema: taskSchema },
       },
       async run({ body: { source, dryRun, ...draft }, actor, request }) {
+        if (source.length !== undefined) {
+          if (dryRun) return Response.json(await imports.planUpload({ ...creation(draft, actor), length: source.length }))
+          throw problem('invalid-input', 'A source with a length is for plans only: send the bytes to /v1/uploads.', {
+            action: 'Add "dryRun": true, or create an upload.',
+          })
+        }
         const order = orderOf(source, draft, actor)
         if (dryRun) return Response.json(await imports.plan(order, request.signal))
         const task = await imports.start(order)
@@ -67,11 +74,14 @@ export function importRoutes({ imports }: ImportRoutesDeps): Route[] {
 type Source = { readonly url?: string | undefined; readonly path?: string | undefined } & ImportOrder['credentials']
 
 function orderOf({ url, path, ...credentials }: Source, draft: ImageDraft, actor: Actor): ImportOrder {
-  if (actor.tokenId === undefined) throw problem('forbidden', 'An import needs a token.')
-  // The image belongs to the user of the token, as an upload does.
-  const owned = actor.subject === undefined ? draft : { owner: actor.subject, ...draft }
-  const order = { credentials, draft: owned, creator: { name: actor.name, tokenId: actor.tokenId, role: actor.role } }
+  const order = { credentials, ...creation(draft, actor) }
   if (url !== undefined) return { ...order, origin: 'url', location: { kind: 'url', url } }
   if (actor.role !== 'admin') throw problem('forbidden', 'Importing from a path needs the role admin: it reads files of the node.')
   return { ...order, origin: 'path', location: { kind: 'path', path: path ?? '' } }
+}
+
+/** Returns what the image will be, and who adds it. The image belongs to the user of the token, as an upload does. */
+function creation(draft: ImageDraft, { name, tokenId, role, subject }: Actor): Pick<ImportOrder, 'draft' | 'creator'> {
+  if (tokenId === undefined) throw problem('forbidden', 'An import needs a token.')
+  return { draft: subject === undefined ? draft : { owner: subject, ...draft }, creator: { name, tokenId, role } }
 }

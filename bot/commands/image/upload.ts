@@ -16,10 +16,11 @@ import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
+import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
 import { parseLabels } from './edit-options.ts'
 import { imageView } from './image-rows.ts'
+import { planView } from './plan-view.ts'
 
-const METADATA = ['name', 'description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'sourceInstance', 'digest'] as const
 /** Interval between two requests about an image that is being inspected, in milliseconds. */
 const INSPECTION_INTERVAL_MS = 250
 
@@ -33,23 +34,17 @@ export const imageUpload = defineCommand({
   options: {
     store: { about: 'store to upload to', value: 'S', subject: 'store' },
     name: { about: 'name of the image, the name of the file by default', value: 'NAME' },
-    description: { about: 'description', value: 'TEXT' },
-    kind: { about: 'system, disk, iso, base, template, snapshot, backup, capture or virtualDisk', value: 'KIND' },
-    format: { about: 'raw, qcow2, vmdk or iso; compared with what the agent detects', value: 'FORMAT' },
-    os: { about: 'operating system', value: 'OS' },
-    cloudInit: { about: 'true when it has cloud-init', value: 'true|false' },
-    mediaGroup: { about: 'media group', value: 'GROUP' },
-    owner: { about: 'owner', value: 'NAME' },
-    sourceInstance: { about: 'instance that it was made from; a virtualDisk belongs to it', value: 'INSTANCE' },
-    labels: { about: 'labels: env=production,team=web', value: 'KEY=VALUE,…' },
-    digest: { about: 'expected sha256:… of the whole file, verified', value: 'DIGEST' },
+    ...DRAFT_OPTION_SPECS,
     for: LINK_DURATION,
     max: { about: 'largest file that the link accepts', value: '40GB' },
   },
+  flags: { 'dry-run': 'only shows the plan' },
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
-  run(context, { targets, options }) {
+  run(context, { targets, options, flags }) {
     const store = oneStore(context, options.store)
     const [path] = targets
+    if (path === undefined && flags.has('dry-run'))
+      throw problem('invalid-input', '--dry-run needs the path of a file.', { action: 'Add the path, or leave out --dry-run to create a link.' })
     if (path === undefined) return createLink(context, store, options)
     if (!context.files) {
       throw problem('invalid-input', 'Files are uploaded from the console only.', {
@@ -58,11 +53,11 @@ export const imageUpload = defineCommand({
     }
     if (options.for !== undefined || options.max !== undefined)
       throw problem('invalid-input', 'for= and max= apply to links only.', { action: 'Leave them out, or leave out the path.' })
-    return sendFile(context, store, path, options)
+    return flags.has('dry-run') ? planFile(context, store, path, options) : sendFile(context, store, path, options)
   },
 })
 
-type Options = Readonly<Partial<Record<(typeof METADATA)[number] | 'labels' | 'for' | 'max', string>>>
+type Options = Readonly<Partial<Record<(typeof DRAFT_OPTIONS)[number] | 'labels' | 'for' | 'max', string>>>
 
 async function createLink(context: CommandContext, store: StoreRecord, options: Options): Promise<View> {
   const ttlSeconds = linkSeconds(options.for)
@@ -102,13 +97,22 @@ function curlLine(url: string, name: string | undefined): string {
   return ['FILE=disk.raw; curl -fSs -X POST -T "$FILE"', ...headers.map((header) => `-H "${header}"`), `'${url}'`].join(' ')
 }
 
+/** Shows where the file would go, how much space it needs, and what limits apply. */
+async function planFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
+  const length = await context.files?.length(path)
+  if (length === undefined) throw new Error('the console has no file sender')
+  const draft = draftOf({ name: path.slice(path.lastIndexOf('/') + 1), ...options }, 'image upload')
+  const plan = await askStore(context, store, (agent) => agent.images.planImport({ ...draft, source: { length } }))
+  return planView(context, { title: `Upload of ${draft.name} to ${store.name}`, plan, again: undefined, isRun: false })
+}
+
 async function sendFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
   // Asked first, so that a disabled store refuses before the first byte is sent.
   const at = await askStore(context, store, (agent) => agent.store.get())
   if (!at.enabled) throw problem('store-disabled', `${store.name} is disabled${at.disabledReason ? `: ${at.disabledReason}` : ''}.`)
   const filename = path.slice(path.lastIndexOf('/') + 1)
   const metadata: Record<string, string> = { filename, name: filename }
-  for (const key of METADATA) {
+  for (const key of DRAFT_OPTIONS) {
     const value = options[key]
     if (value !== undefined) metadata[key] = value
   }

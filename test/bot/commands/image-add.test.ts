@@ -1,6 +1,10 @@
 // `image add` with a real agent and a web server: plan, import, refusals, and what the audit log shows.
 
 import { expect, test } from 'bun:test'
+import type { CommandInput } from '../../../bot/commands/command.ts'
+import { imageAdd } from '../../../bot/commands/image/add.ts'
+import { runParsed } from '../../../bot/commands/run.ts'
+import type { Role } from '../../../protocol/access.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { startFileServer } from '../../support/clients/file-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -63,4 +67,65 @@ test('image add refuses what the plan objects to', async () => {
   expect(refused.code).toBe(1)
   expect(refused.output).toContain('Not possible now. The source has 60 kB; the store accepts at most 50 kB. Nothing was started.')
   expect((await agent.client.tasks.list()).items).toEqual([])
+}, 30_000)
+
+test('image upload --dry-run shows what an upload would do, and uploads nothing', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = await startAgent(folder.path, { config: '[uploads]\nmax-length = "50 KB"\n[images]\nmax-per-owner = 7\n' })
+  using bot = openTestBot(folder.file('home'))
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  await Bun.write(folder.file('small.raw'), new Uint8Array(40_000))
+  await Bun.write(folder.file('large.raw'), new Uint8Array(60_000))
+  expect(await runJson(bot, 'image', 'upload', folder.file('small.raw'), 'owner=ann', '--dry-run')).toMatchObject({
+    code: 0,
+    value: {
+      dryRun: true,
+      source: { kind: 'upload', length: 40_000 },
+      image: { name: 'small.raw', owner: 'ann' },
+      space: { neededBytes: 40_000 },
+      limits: { lengthMax: 50_000, imagesPerOwnerMax: 7, bytesPerOwnerMax: 0 },
+      objections: [],
+    },
+  })
+  const large = await runCommand(bot, 'image', 'upload', folder.file('large.raw'), '--dry-run')
+  expect(large.output).toContain('Not possible now. The source has 60 kB; the store accepts at most 50 kB. Nothing was started.')
+  expect((await runCommand(bot, 'image', 'upload', 'name=x', '--dry-run')).output).toContain('--dry-run needs the path of a file')
+  expect((await agent.client.store.get()).uploads.active).toBe(0)
+  expect((await agent.client.images.list()).items).toEqual([])
+  const sent = await fetch(`${agent.url}/v1/images`, { method: 'POST', headers: agent.headers(), body: JSON.stringify({ name: 'x', source: { length: 5 } }) })
+  expect([sent.status, ((await sent.json()) as { detail: string }).detail]).toEqual([
+    400,
+    'A source with a length is for plans only: send the bytes to /v1/uploads.',
+  ])
+}, 30_000)
+
+test('in Slack the plan has a button that starts the import, unless it would carry a secret; a path needs an administrator', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = await startAgent(folder.path, { config: '[imports]\nallow = ["127.0.0.1"]\n' })
+  await using server = await startFileServer(crypto.getRandomValues(new Uint8Array(60_000)))
+  using bot = openTestBot(folder.file('home'))
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  const run = (role: Role, options: Record<string, string>, ...flags: string[]) => {
+    const input: CommandInput = { targets: [], options, flags: new Set(flags), confirm: [], plan: undefined }
+    return runParsed(bot.context({ name: 'ann', role }, 'slack'), { kind: 'command', command: imageAdd, input, common: new Set() })
+  }
+  const tasks = async () => (await agent.client.tasks.list()).items.filter(({ kind }) => kind === 'import').length
+
+  const asked = await run('uploader', { url: server.url, name: 'my disk' })
+  expect(asked.actions).toEqual([
+    { label: 'Import', command: `image add url=${server.url} name="my disk" store=edge-a --start`, role: 'uploader', style: 'primary' },
+  ])
+  expect(asked.text).toContain('Nothing was started.')
+  expect(await tasks()).toBe(0)
+  expect((await run('uploader', { url: server.url, name: 'my disk' }, 'start')).progress).toHaveLength(1)
+  expect(await tasks()).toBe(1)
+  expect((await run('uploader', { url: `${server.url}?signature=1`, name: 'signed' })).progress).toHaveLength(1)
+  expect((await run('uploader', { url: server.url, name: 'with token', token: 'abc' })).progress).toHaveLength(1)
+  expect(await tasks()).toBe(3)
+
+  for (const role of ['uploader', 'operator'] as const) {
+    const refused = await run(role, { path: '/etc/passwd', name: 'x' }, 'start')
+    expect([refused.outcome, refused.text]).toEqual(['failed', expect.stringContaining('Importing from a path needs the role admin')])
+  }
+  expect(await tasks()).toBe(3)
 }, 30_000)

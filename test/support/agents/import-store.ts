@@ -99,7 +99,7 @@ export async function openImportStore(options: ImportStoreOptions): Promise<Impo
     gate: { requireEnabled() {} },
     rules: createImageRules({ installationRole: 'admin' }),
     schemes: options.schemes,
-    limits: { lengthMax: options.uploads?.maxLength ?? 1e12, imagesPerOwnerMax: options.imagesPerOwnerMax ?? 0 },
+    limits: { lengthMax: options.uploads?.maxLength ?? 1e12, imagesPerOwnerMax: options.imagesPerOwnerMax ?? 0, bytesPerOwnerMax: 0 },
     crashPoint() {},
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
   })
