@@ -1,0 +1,108 @@
+// The steps by which a file leaves the inbox: nothing that was not imported is ever removed or overwritten.
+
+import { expect, test } from 'bun:test'
+import { existsSync, writeFileSync } from 'node:fs'
+import { link, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { INBOX_ENTRIES_MAX, openInboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
+import type { InboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+
+const disk = createDisk()
+
+const openInbox = (folder: TemporaryFolder): Promise<InboxFolder> =>
+  openInboxFolder(folder.file('inbox'), { writeFileAtomic: (path, text) => disk.writeFileAtomic(path, text), crashPoint() {} })
+
+async function identityOf(inbox: InboxFolder, name: string) {
+  const identity = await inbox.identify(name)
+  if (!identity) throw new Error(`${name} does not exist`)
+  return identity
+}
+
+test('a file is set aside and removed', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  await writeFile(folder.file('inbox', 'a.img'), 'first')
+  expect(await inbox.setAside('a.img', await identityOf(inbox, 'a.img'), 'img_1')).toBe(true)
+  expect(existsSync(folder.file('inbox', 'a.img'))).toBe(false)
+  expect(await inbox.isAside('img_1')).toBe(true)
+  await inbox.removeAside('img_1')
+  expect(await readdir(folder.file('inbox', '.slipway'))).toEqual([])
+})
+
+test('a file that is not the imported one stays', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  await writeFile(folder.file('inbox', 'a.img'), 'first')
+  const imported = await identityOf(inbox, 'a.img')
+  await writeFile(folder.file('inbox', 'a.img'), 'second, longer')
+  expect(await inbox.setAside('a.img', imported, 'img_1')).toBe(false)
+  expect(await readFile(folder.file('inbox', 'a.img'), 'utf8')).toBe('second, longer')
+  expect(await inbox.setAside('none.img', imported, 'img_1')).toBe(false)
+})
+
+test('a file is put back under its name, or under a similar one if that is taken', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  for (const [claim, name] of [
+    ['img_1', 'a.img'],
+    ['img_2', 'a.img.2'],
+  ] as const) {
+    await writeFile(folder.file('inbox', '.slipway', `${claim}.file`), claim)
+    await inbox.putBack(claim, 'a.img')
+    expect(await readFile(folder.file('inbox', name), 'utf8')).toBe(claim)
+    expect(await inbox.isAside(claim)).toBe(false)
+  }
+  // A crash between the link and the removal of the first name.
+  await writeFile(folder.file('inbox', '.slipway', 'img_3.file'), 'third')
+  await link(folder.file('inbox', '.slipway', 'img_3.file'), folder.file('inbox', 'b.img'))
+  await inbox.putBack('img_3', 'b.img')
+  expect((await readdir(folder.file('inbox'))).toSorted()).toEqual(['.slipway', 'a.img', 'a.img.2', 'b.img', 'refused'])
+})
+
+test('refused files never replace each other, and names of any length fit', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  for (const [claim, kept] of [
+    ['img_1', 'a.img'],
+    ['img_2', 'a.img.2'],
+  ] as const) {
+    await writeFile(folder.file('inbox', '.slipway', `${claim}.file`), claim)
+    expect(await inbox.moveToRefused(claim, 'a.img', `because of ${claim}`)).toBe(kept)
+    expect(await readFile(folder.file('inbox', 'refused', kept), 'utf8')).toBe(claim)
+    expect(await readFile(folder.file('inbox', 'refused', `${kept}.reason.txt`), 'utf8')).toBe(`because of ${claim}\n`)
+  }
+  await writeFile(folder.file('inbox', '.slipway', 'img_3.file'), 'third')
+  expect(await inbox.moveToRefused('img_3', 'ü'.repeat(127), 'too long')).toBe('ü'.repeat(100))
+})
+
+test('tickets are kept, and other files beside them are not taken for tickets', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  await inbox.writeTicket('img_1', '{"a":1}')
+  await writeFile(folder.file('inbox', '.slipway', 'img_1.file'), 'x')
+  await writeFile(folder.file('inbox', '.slipway', '.img_2.json.1.tmp'), 'x')
+  expect([...(await inbox.readTickets())]).toEqual([['img_1', '{"a":1}']])
+  await inbox.removeTicket('img_1')
+  expect([...(await inbox.readTickets())]).toEqual([])
+})
+
+test('a look considers 10,000 entries, and says that there are more', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  expect(INBOX_ENTRIES_MAX).toBe(10_000)
+  // The two folders of the agent count too.
+  for (let count = 0; count < 9_998; count++) writeFileSync(folder.file('inbox', `${count}.img`), '')
+  expect(await inbox.list().then(({ entries, isCut }) => [entries.length, isCut])).toEqual([10_000, false])
+  await writeFile(folder.file('inbox', 'last.img'), '')
+  expect(await inbox.list().then(({ entries, isCut }) => [entries.length, isCut])).toEqual([10_000, true])
+}, 60_000)
+
+test('an inbox that contains a file with the name of its folder is refused', async () => {
+  await using folder = await createTemporaryFolder()
+  await mkdir(folder.file('inbox'))
+  await writeFile(folder.file('inbox', 'refused'), 'x')
+  const failure = await openInbox(folder).catch((error: unknown) => (error as { code?: string }).code)
+  expect(failure).toBe('EEXIST')
+})
