@@ -12,7 +12,7 @@ export interface ImageTable {
   /** Returns the ids of the images with a name, in any status. */
   named(name: string): Iterable<string>
   /** The images sorted by one member, for lists. */
-  readonly orders: Pick<ImageOrders<StoredImage>, 'walk'>
+  readonly orders: Pick<ImageOrders<StoredImage>, 'walk' | 'all'>
   put(stored: StoredImage): void
   remove(id: string): void
   /** Runs a function while holding the lock of an image. Waiting callers run in order. */
@@ -39,6 +39,11 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
     version++
     changed()
   }
+  const sortedAll = (): StoredImage[] => {
+    const all: StoredImage[] = []
+    orders.walk('createdAt', true, undefined, (stored) => all.push(stored) > 0)
+    return all
+  }
   const forgetName = ({ image: { id, name } }: StoredImage): void => {
     const ids = names.get(name)
     ids?.delete(id)
@@ -46,7 +51,7 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
   }
   return {
     get: (id) => images.get(id),
-    all: () => (sorted ??= [...orders.walk('createdAt', true, undefined)]),
+    all: () => (sorted ??= sortedAll()),
     named: (name) => names.get(name) ?? [],
     orders,
     put(stored) {

@@ -20,9 +20,9 @@ import { figure, quantile } from './figure.ts'
 /** Images of the lists. */
 const LISTED = 100_000
 /** Images of the catalogue that is loaded: each has two files. */
-const LOADED = 2000
+const LOADED = 1000
 /** Pages that are measured of each list. */
-const PAGES = 100
+const PAGES = 60
 
 const BASE = memoryImage()
 

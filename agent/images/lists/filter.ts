@@ -11,7 +11,10 @@ type Test = (image: Image) => boolean
 export function imageTest(filter: ImageFilter): Test {
   const { status } = filter
   const tests: Test[] = [status === undefined ? (image) => image.status !== 'deleted' : (image) => image.status === status, ...memberTests(filter)]
-  return (image) => tests.every((test) => test(image))
+  return (image) => {
+    for (const test of tests) if (!test(image)) return false
+    return true
+  }
 }
 
 function memberTests(filter: ImageFilter): Test[] {

@@ -19,8 +19,13 @@ export interface ImageOrders<Stored extends Listed> {
   /** Adds an image, or replaces the one with its id. */
   put(before: Stored | undefined, stored: Stored): void
   remove(stored: Stored): void
-  /** Iterates over the images after a place, or over all without one, ascending or descending. The table must not change meanwhile. */
-  walk(sort: ImageSort, isDescending: boolean, after: Place | undefined): Iterable<Stored>
+  /** Iterates over all images, unordered. */
+  all(): Iterable<Stored>
+  /**
+   * Calls `visit` for each image after a place, or for all without one, ascending or descending, until it returns false. A call costs less than a
+   * step of an iterator, and a list may test every image of the store. The table must not change meanwhile.
+   */
+  walk(sort: ImageSort, isDescending: boolean, after: Place | undefined, visit: (stored: Stored) => boolean): void
 }
 
 /** Creates the orders of a table. `all` returns its images in any order. */
@@ -34,6 +39,7 @@ export function createImageOrders<Stored extends Listed>(all: () => Iterable<Sto
     return entries
   }
   return {
+    all,
     put(before, stored) {
       for (const [sort, entries] of orders) {
         const entry = entryOf(sort, stored)
@@ -46,20 +52,18 @@ export function createImageOrders<Stored extends Listed>(all: () => Iterable<Sto
     remove(stored) {
       for (const [sort, entries] of orders) entries.splice(firstFrom(entries, entryOf(sort, stored)), 1)
     },
-    *walk(sort, isDescending, after) {
+    walk(sort, isDescending, after, visit) {
       const entries = orderOf(sort)
-      if (isDescending) {
-        for (let at = (after ? firstFrom(entries, after) : entries.length) - 1; at >= 0; at--) {
-          const entry = entries[at]
-          if (entry) yield entry.stored
-        }
-        return
-      }
-      const start = after ? firstFrom(entries, after) : 0
-      for (let at = start; at < entries.length; at++) {
-        const entry = entries[at]
+      let at = after ? firstFrom(entries, after) : isDescending ? entries.length : 0
+      if (isDescending) at--
+      else {
+        const first = entries[at]
         // The image at the cursor itself was on the previous page.
-        if (entry && !(after && comparePlaces(entry, after) === 0)) yield entry.stored
+        if (after && first && comparePlaces(first, after) === 0) at++
+      }
+      for (const step = isDescending ? -1 : 1; at >= 0 && at < entries.length; at += step) {
+        const entry = entries[at]
+        if (entry && !visit(entry.stored)) return
       }
     },
   }

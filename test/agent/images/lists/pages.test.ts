@@ -149,6 +149,23 @@ test('images that are still uploaded are merged into the order', () => {
   )
 })
 
+test.each([1999, 2000, 2001, 2100])('a filter that %d images pass lists them like a list without one', (count) => {
+  const table = tableOf([...Array.from({ length: count }, (_, i) => image(i, { name: `n${(i * 7919) % count}` })), image(9999, { kind: 'backup', name: 'n5' })])
+  const idsOf = (filter: { kind?: 'system' }) => {
+    const ids: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = pageOfImages({ orders: table.orders, others: [image(8888, { name: 'n5x' })] }, filter, { sort: '-name', limit: 700, cursor })
+      ids.push(...page.items.map(({ id }) => id))
+      cursor = page.next ?? undefined
+    } while (cursor !== undefined)
+    return ids
+  }
+  const filtered = idsOf({ kind: 'system' })
+  expect(filtered).toHaveLength(count + 1)
+  expect(filtered).toEqual(idsOf({}).filter((id) => id !== image(9999).id))
+})
+
 describe('a cursor', () => {
   const { orders } = tableOf([image(1, { name: 'a' }), image(2, { name: 'b' })])
   const listing = (sort: ImageOrder, cursor: string) => pageOfImages({ orders, others: [] }, {}, { sort, limit: 1, cursor })
