@@ -122,7 +122,9 @@ async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal)
   const { clock, log, keeper, crashPoint, works } = deps
   for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
     try {
-      const found = (await unpackFirst(deps, id, signal)) ?? (await examineImage(deps, id, signal, (bytes) => works.hashed(id, bytes)))
+      const found =
+        (await unpackFirst(deps, id, signal, (bytes) => works.unpacked(id, bytes))) ??
+        (await examineImage(deps, id, signal, (bytes) => works.hashed(id, bytes)))
       await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
       crashPoint('images:inspected')
       announceOutcome(deps, id)

@@ -16,17 +16,24 @@ export interface UnpackFirstDeps {
   readonly unpacking: Pick<Unpacking, 'unpack'>
 }
 
-/** Unpacks an image if it is compressed. Returns why it is refused, or undefined if it can be examined. Throws disk errors. */
-export async function unpackFirst(deps: UnpackFirstDeps, id: string, signal: AbortSignal): Promise<Examination | undefined> {
+/** Unpacks an image if it is compressed; `onUnpacked` is told how far, and null in the end. Returns why it is refused, or undefined if it can be examined. Throws disk errors. */
+export async function unpackFirst(
+  deps: UnpackFirstDeps,
+  id: string,
+  signal: AbortSignal,
+  onUnpacked: (bytes: number | null) => void,
+): Promise<Examination | undefined> {
   const { image, life } = deps.keeper.need(id)
   if (life.compressed === null) return undefined
-  const compressed = { image, manifestDigest: life.compressed, declaredDigest: life.declared.digest }
+  const compressed = { image, manifestDigest: life.compressed, declaredDigest: life.declared.digest, onUnpacked }
   try {
     const outcome = await deps.unpacking.unpack(compressed, (manifest) => commit(deps, id, manifest), signal)
     return outcome.kind === 'refused' ? refused(outcome.refusal, outcome.reason) : undefined
   } catch (error) {
     if (!(error instanceof SliceUnreadable)) throw error
     return refused('data-corrupt', `The compressed file of image ${image.name} cannot be read back: ${error.message}. ${SLICES_ACTION}`)
+  } finally {
+    onUnpacked(null)
   }
 }
 

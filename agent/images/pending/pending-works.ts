@@ -13,6 +13,8 @@ export interface PendingWork {
   readonly startedAtMs: number | null
   /** Bytes that were hashed. */
   readonly done: number
+  /** Bytes that a compressed file has unpacked to so far; null when none is being unpacked. */
+  readonly unpackedBytes: number | null
   /** Why the last attempt failed; null before. It is tried again. */
   readonly failure: { readonly reason: string; readonly atMs: number; readonly attempt: number } | null
 }
@@ -26,6 +28,8 @@ export interface PendingWorks {
   /** Notes that work has started; it ends when disposed. */
   start(imageId: string, kind: PendingKind): Disposable
   hashed(imageId: string, bytes: number): void
+  /** Notes how far a compressed file is unpacked; null once it is. */
+  unpacked(imageId: string, bytes: number | null): void
   failed(imageId: string, reason: string, attempt: number): void
 }
 
@@ -39,7 +43,7 @@ export function createPendingWorks(clock: Pick<Clock, 'nowMs'>): PendingWorks {
   const queue: PendingWorks['queue'] = (imageId, kind) => {
     if (works.get(imageId)?.kind === kind) return
     works.delete(imageId)
-    works.set(imageId, { imageId, kind, queuedAtMs: clock.nowMs(), startedAtMs: null, done: 0, failure: null })
+    works.set(imageId, { imageId, kind, queuedAtMs: clock.nowMs(), startedAtMs: null, done: 0, unpackedBytes: null, failure: null })
   }
   return {
     list: () => works.values(),
@@ -58,6 +62,7 @@ export function createPendingWorks(clock: Pick<Clock, 'nowMs'>): PendingWorks {
       }
     },
     hashed: (imageId, bytes) => change(imageId, { done: (works.get(imageId)?.done ?? 0) + bytes }),
-    failed: (imageId, reason, attempt) => change(imageId, { done: 0, failure: { reason, atMs: clock.nowMs(), attempt } }),
+    unpacked: (imageId, unpackedBytes) => change(imageId, { unpackedBytes }),
+    failed: (imageId, reason, attempt) => change(imageId, { done: 0, unpackedBytes: null, failure: { reason, atMs: clock.nowMs(), attempt } }),
   }
 }

@@ -42,6 +42,8 @@ export interface CompressedImage {
   readonly manifestDigest: string
   /** Digest of the compressed file that the uploader declared; null if none was declared. */
   readonly declaredDigest: string | null
+  /** Called with the unpacked bytes so far. */
+  readonly onUnpacked: (bytes: number) => void
 }
 
 /** How unpacking ended. `reason` says what is wrong and what to do. */
@@ -135,6 +137,7 @@ async function unpackImage(deps: Unpack, file: CompressedImage, signal: AbortSig
       length += bytes.byteLength
       refuseExcess(length, manifest.imageLength, deps.limits)
       await ingest.write(bytes)
+      file.onUnpacked(length)
       if (length < stepEnd) continue
       await store(await ingest.checkpoint())
       await promiseStep(deps.limits, spaceKey)

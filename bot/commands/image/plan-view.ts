@@ -41,12 +41,19 @@ function planFields({ source, image, space, limits }: ImportPlan): Field[] {
     { label: 'After a cut', value: source.canResume ? 'continues where it ended' : 'reads from the beginning' },
     {
       label: 'Image',
-      value: [image.name, ...(image.kind ? [image.kind] : []), ...(image.format ? [image.format] : []), ...(image.owner ? [`of ${image.owner}`] : [])].join(
-        ', ',
-      ),
+      value: [
+        image.name,
+        ...(image.kind ? [image.kind] : []),
+        ...(image.format ? [image.format] : []),
+        ...(image.owner ? [`of ${image.owner}`] : []),
+        ...(image.decompress ? ['what the file unpacks to'] : []),
+      ].join(', '),
     },
     { label: 'Digest', value: image.digest ?? 'none given, so only the inspection decides' },
-    { label: 'Space', value: `needs at most ${needs}; ${formatBytes(space.availableBytes)} above the reserve` },
+    {
+      label: 'Space',
+      value: `needs at most ${needs}${image.decompress ? ', and what it unpacks to' : ''}; ${formatBytes(space.availableBytes)} above the reserve`,
+    },
     {
       label: 'Limits',
       value: `${formatBytes(limits.lengthMax)} for an image${limits.imagesPerOwnerMax > 0 ? `, ${limits.imagesPerOwnerMax} images for an owner` : ''}${limits.bytesPerOwnerMax > 0 ? `, ${formatBytes(limits.bytesPerOwnerMax)} for all images of an owner` : ''}`,

@@ -135,13 +135,16 @@ test.each(imageStatusSchema.options.filter((status) => status !== 'available'))(
 
 test('an image that is being created says what it waits for, and since when', () => {
   const image = memoryImage({ status: 'creating', statusReason: 'Stored.', length: 1_000_000 })
-  const work = { imageId: image.id, kind: 'inspect', queuedAtMs: NOW_MS, startedAtMs: null, done: 0, failure: null } as const
+  const work = { imageId: image.id, kind: 'inspect', queuedAtMs: NOW_MS, startedAtMs: null, done: 0, unpackedBytes: null, failure: null } as const
   expect(explained(image, work).statusReason).toBe('It waits for its inspection since 2023-11-14T22:13:20.000Z, because others run. It starts by itself.')
   expect(explained(image, { ...work, startedAtMs: NOW_MS }).statusReason).toBe(
     'It is being inspected since 2023-11-14T22:13:20.000Z. Then it is available or error.',
   )
   expect(explained(image, { ...work, startedAtMs: NOW_MS, done: 250_000 }).statusReason).toBe(
     'Its bytes are compared with the declared digest since 2023-11-14T22:13:20.000Z: 250 kB of 1.0 MB. Then it is available or error.',
+  )
+  expect(explained(image, { ...work, startedAtMs: NOW_MS, done: 250_000, unpackedBytes: 3_000_000 }).statusReason).toBe(
+    'Its compressed file is being unpacked since 2023-11-14T22:13:20.000Z: 3.0 MB so far. Then it is inspected.',
   )
   expect(explained(image, { ...work, failure: { reason: 'EIO', atMs: NOW_MS, attempt: 2 } }).statusReason).toBe(
     'Attempt 2 of its inspection failed at 2023-11-14T22:13:20.000Z: EIO. It is tried again by itself; check the mount path if it keeps failing.',

@@ -26,7 +26,7 @@ describe('pending work', () => {
     works.queue('a', 'inspect')
     clock.ms += 5000
     works.queue('a', 'inspect')
-    expect([...works.list()]).toEqual([{ imageId: 'a', kind: 'inspect', queuedAtMs: START_MS, startedAtMs: null, done: 0, failure: null }])
+    expect([...works.list()]).toEqual([{ imageId: 'a', kind: 'inspect', queuedAtMs: START_MS, startedAtMs: null, done: 0, unpackedBytes: null, failure: null }])
     {
       using _work = works.start('a', 'inspect')
       works.hashed('a', 10)

@@ -5,10 +5,35 @@ import type { CommandInput } from '../../../bot/commands/command.ts'
 import { imageAdd } from '../../../bot/commands/image/add.ts'
 import { runParsed } from '../../../bot/commands/run.ts'
 import type { Role } from '../../../protocol/access.ts'
+import { gzipSync } from 'node:zlib'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { startFileServer } from '../../support/clients/file-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { until } from '../../support/until.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
+
+test('image add and image upload unpack compressed files', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = await startAgent(folder.path, { config: '[imports]\nallow = ["127.0.0.1"]\n' })
+  const plain = crypto.getRandomValues(new Uint8Array(60_000))
+  const compressed = new Uint8Array(gzipSync(plain))
+  await using server = await startFileServer(compressed)
+  using bot = openTestBot(folder.file('home'))
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+
+  const shown = await runCommand(bot, 'image', 'add', `url=${server.url}`, 'name=added', 'decompress=true', '--dry-run')
+  expect(shown.output).toContain('what the file unpacks to')
+  expect((await runCommand(bot, 'image', 'add', `url=${server.url}`, 'name=added', 'decompress=perhaps')).code).toBe(1)
+  expect((await runCommand(bot, 'image', 'add', `url=${server.url}`, 'name=added', 'decompress=true')).code).toBe(0)
+  await Bun.write(folder.file('disk.raw.gz'), compressed)
+  expect((await runCommand(bot, 'image', 'upload', folder.file('disk.raw.gz'), 'store=edge-a', 'name=uploaded', 'decompress=true')).code).toBe(0)
+  const digest = `sha256:${Bun.SHA256.hash(plain, 'hex')}`
+  const images = await until('both images are available', async () => {
+    const { items } = await agent.client.images.list()
+    return items.length === 2 && items.every((image) => image.digest !== null) ? items : undefined
+  })
+  for (const image of images) expect(image).toMatchObject({ status: 'available', format: 'raw', length: 60_000, digest })
+}, 60_000)
 
 test('image add shows the plan, imports the image and waits for the task', async () => {
   await using folder = await createTemporaryFolder()
