@@ -45,6 +45,7 @@ describe('open', () => {
         'store.json',
         'store.json.bak',
         'uploads',
+        'usage',
       ])
     }
     await using second = await openFoundation(runtimeOf(folder.path), { onLost: () => {} })
