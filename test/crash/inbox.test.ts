@@ -47,7 +47,7 @@ test.each([...POINTS.map((point) => ({ point, isStateLost: false })), ...POINTS_
     expect(items.map(({ name, status }) => ({ name, status }))).toEqual([{ name: 'once.img', status: 'available' }])
     const content = await fetch(`${agent.url}/v1/images/${items[0]?.id}/content`, { headers: agent.headers() })
     expect(Buffer.from(await content.arrayBuffer()).equals(Buffer.from(bytes))).toBe(true)
-    expect((await agent.client.tasks.list({ state: 'running' })).items).toEqual([])
+    expect((await agent.client.tasks.list({ state: 'running', kind: 'import' })).items).toEqual([])
     await agent.restart({ config: CONFIG })
     expect((await agent.client.images.list()).items.length).toBe(1)
   },
