@@ -72,8 +72,10 @@ export async function discard(parts: Parts, id: string): Promise<void> {
   await space.promise(promiseKey(id), 0)
   try {
     if (record?.stage === 'placing') {
-      const found = await disk.stat(files.filePath(record.name))
-      if (found?.kind === 'file' && found.length === 0) await disk.remove(files.filePath(record.name))
+      const [found, part] = [await disk.stat(files.filePath(record.name)), await disk.stat(files.partPath(id))]
+      // The empty file that holds the name, or the complete one, if only the sync after its renaming failed.
+      const ownLength = part ? 0 : record.length
+      if (found?.kind === 'file' && found.length === ownLength) await disk.remove(files.filePath(record.name))
     }
     await disk.remove(files.partPath(id))
     await saves.run(id, () => files.remove(id))

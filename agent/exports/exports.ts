@@ -45,7 +45,7 @@ function shown({ stage, format: _format, ...record }: ExportRecord): Export {
 }
 
 async function startExport(parts: Parts, { image, as, createdBy }: ExportOrder, signal: AbortSignal | undefined): Promise<Task> {
-  const { clock, images, converter, tasks, table, crashPoint } = parts
+  const { clock, log, images, converter, table } = parts
   requireNone(parts, image.id)
   if (table.size >= EXPORTS_MAX)
     throw problem('limit-reached', `The store has ${EXPORTS_MAX} exports.`, { action: 'Delete exports that are not needed any more.' })
@@ -68,13 +68,24 @@ async function startExport(parts: Parts, { image, as, createdBy }: ExportOrder, 
     const conversion = await converter.open(image, content.manifest, as ?? 'asStored', signal)
     await reserve(parts, record, conversion, signal)
   }
+  const task = await startTask(parts, record)
+  try {
+    // A task that has failed already has removed the record.
+    if (table.has(record.id)) await change(parts, record.id, { task: task.id })
+  } catch (error) {
+    // The task runs all the same. If the agent crashes, the next start removes this record, and the task writes it again.
+    log.warn('the task of an export could not be noted', { export: record.id, task: task.id, error })
+  }
+  return task
+}
+
+/** Writes the record of an export and starts its task. If either fails, nothing is left. */
+async function startTask(parts: Parts, record: ExportRecord): Promise<Task> {
+  const { tasks, crashPoint } = parts
   try {
     await save(parts, record)
     crashPoint('exports:recorded')
-    const task = await tasks.start({ kind: 'export', subject: image.id, createdBy, params: record })
-    // A task that has failed already has removed the record.
-    if (table.has(record.id)) await change(parts, record.id, { task: task.id })
-    return task
+    return await tasks.start({ kind: 'export', subject: record.image, createdBy: record.createdBy, params: record })
   } catch (error) {
     await discard(parts, record.id)
     throw error
