@@ -8,7 +8,7 @@ import { available, startBenchAgent, uploadByCurl } from './agent-load.ts'
 import type { BenchContext } from './context.ts'
 import type { Figure } from './figure.ts'
 import { figure, median } from './figure.ts'
-import { idle, removeFolder, run, timed } from './measure.ts'
+import { cpuSecondsOf, idle, removeFolder, run, timed } from './measure.ts'
 
 const MB = 1e6
 
@@ -30,10 +30,13 @@ export async function benchConvert(context: BenchContext): Promise<Figure[]> {
       // Compressing takes many times as long, and its rate is that of deflate.
       const runs = query === '?as=vmdk' ? 1 : context.runs
       const seconds: number[] = []
+      const before = cpuSecondsOf(agent.pid)
       for (let i = 0; i < runs; i++) seconds.push(await download(agent, id, query))
+      const cpuSeconds = (cpuSecondsOf(agent.pid) - before) / runs
       const rate = allocated / MB / median(seconds)
-      context.say(`${name} ${query}: ${rate.toFixed(0)} MB/s`)
-      figures.push(figure('convert', `v1 stored as ${name}, ${query === '' ? 'not converted' : `sent ${query.slice(1)}`}, allocated bytes`, rate, 'MB/s'))
+      const what = `v1 stored as ${name}, ${query === '' ? 'not converted' : `sent ${query.slice(1)}`}`
+      context.say(`${what}: ${rate.toFixed(0)} MB/s, ${cpuSeconds.toFixed(2)} CPU s`)
+      figures.push(figure('convert', `${what}, allocated bytes`, rate, 'MB/s'), figure('convert', `${what}, time of the agent`, cpuSeconds, 'CPU s'))
     }
   }
   figures.push(figure('convert', 'resident memory of the agent at most', residentBytesMax(agent.pid) / MB, 'MB'))
