@@ -1,7 +1,7 @@
 // Images for benches and long tests: a Debian root file system as a raw image, a second version updated in place, a second version rebuilt from
 // scratch, and qcow2 conversions. Creating them takes minutes and needs root, so they are cached outside the repository.
 
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from './small-image.ts'
 
@@ -31,6 +31,46 @@ export function testCacheFolder(): string {
   return folder
 }
 
+/** v1 as a compressed qcow2, and the kernel and initial RAM disk that boot it with its whole disk as the root file system. */
+export interface BootImage {
+  readonly disk: string
+  readonly kernel: string
+  readonly initrd: string
+}
+
+/** Creates a file or folder in the cache unless it is there; it appears only when it is complete. */
+async function make(path: string, say: (line: string) => void, build: (part: string) => Promise<void>): Promise<string> {
+  if (existsSync(path)) return path
+  say(`creating ${path}`)
+  const part = `${path}.part`
+  rmSync(part, { recursive: true, force: true })
+  await build(part)
+  renameSync(part, path)
+  return path
+}
+
+/** Returns the root file system of v1 as a folder. */
+function makeFirstRoot(say: (line: string) => void): Promise<string> {
+  return make(join(testCacheFolder(), 'root1'), say, async (part) => {
+    await run('debootstrap', '--variant=minbase', `--include=${FIRST_PACKAGES.join(',')}`, RELEASE, part)
+  })
+}
+
+function makeFirst(say: (line: string) => void): Promise<string> {
+  return make(join(testCacheFolder(), 'v1.raw'), say, async (part) => makeFileSystem(await makeFirstRoot(say), part))
+}
+
+/** Returns v1 as an image that boots; creates what is missing of it. */
+export async function bootImage(say: (line: string) => void): Promise<BootImage> {
+  const raw = await makeFirst(say)
+  const folder = join(await makeFirstRoot(say), 'boot')
+  const find = (prefix: string): string => join(folder, readdirSync(folder).find((name) => name.startsWith(prefix)) ?? prefix)
+  const disk = await make(join(testCacheFolder(), 'v1-compressed.qcow2'), say, (part) =>
+    run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', raw, part).then(() => undefined),
+  )
+  return { disk, kernel: find('vmlinuz'), initrd: find('initrd') }
+}
+
 /**
  * Returns the raw images and creates missing ones. Files appear only when they are complete, so an interrupted build can be resumed. Throws
  * with the output of the program that failed (debootstrap, mke2fs, mount, apt-get).
@@ -40,35 +80,18 @@ export function testCacheFolder(): string {
  */
 export async function imageFamily(say: (line: string) => void): Promise<ImageFamily> {
   const folder = testCacheFolder()
-  const firstRoot = join(folder, 'root1')
   const secondRoot = join(folder, 'root2')
   const family = { v1: join(folder, 'v1.raw'), v2a: join(folder, 'v2a.raw'), v2b: join(folder, 'v2b.raw') }
-  const make = async (path: string, build: (part: string) => Promise<void>): Promise<void> => {
-    if (existsSync(path)) return
-    say(`creating ${path}`)
-    const part = `${path}.part`
-    rmSync(part, { recursive: true, force: true })
-    await build(part)
-    renameSync(part, path)
-  }
-  // The root folders are created only if an image is built from them.
-  const makeFirstRoot = (): Promise<void> =>
-    make(firstRoot, async (part) => {
-      await run('debootstrap', '--variant=minbase', `--include=${FIRST_PACKAGES.join(',')}`, RELEASE, part)
-    })
-  await make(family.v1, async (part) => {
-    await makeFirstRoot()
-    await makeFileSystem(firstRoot, part)
-  })
-  await make(family.v2b, async (part) => {
-    await makeFirstRoot()
-    await make(secondRoot, async (root) => {
+  await makeFirst(say)
+  await make(family.v2b, say, async (part) => {
+    const firstRoot = await makeFirstRoot(say)
+    await make(secondRoot, say, async (root) => {
       await run('cp', '-a', firstRoot, root)
       await upgrade(root)
     })
     await makeFileSystem(secondRoot, part)
   })
-  await make(family.v2a, (part) => upgradeInPlace(family.v1, part, join(folder, 'mount')))
+  await make(family.v2a, say, (part) => upgradeInPlace(family.v1, part, join(folder, 'mount')))
   return family
 }
 
