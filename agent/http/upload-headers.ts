@@ -15,7 +15,7 @@ const HEADERS = {
   interop: {
     name: 'Upload-Draft-Interop-Version',
     description: 'Version of the resumable upload draft; a request with this header uses the draft',
-    schema: { type: 'string', pattern: '^[0-9]{1,3}$' },
+    schema: { type: 'string' },
   },
   complete: {
     name: 'Upload-Complete',

@@ -99,8 +99,13 @@ async function settle(agent: AgentProcess, ledger: Ledger, folder: string): Prom
   return { images: ledger.images.size, slices: Number(after['slicesLive']) }
 }
 
+/** Tasks that show live work. An upload whose creation was never answered stays until it expires. */
+const LIVE_KINDS = new Set(['upload', 'inspect', 'digest'])
+
 async function idle(agent: AgentProcess): Promise<void> {
-  await until('all tasks have ended', async () => (await agent.client.tasks.list({ limit: 500 })).items.every(({ endedAt }) => endedAt !== null))
+  await until('all tasks have ended', async () =>
+    (await agent.client.tasks.list({ limit: 500 })).items.every(({ kind, endedAt }) => endedAt !== null || LIVE_KINDS.has(kind)),
+  )
 }
 
 async function cleanup(agent: AgentProcess, dryRun: boolean): Promise<Record<string, unknown>> {
