@@ -163,7 +163,8 @@ async function compareImages(agent: AgentProcess, possible: Possible): Promise<v
 
 async function listImages(agent: AgentProcess): Promise<Image[]> {
   const found: Image[] = []
-  for await (const image of agent.client.images.all()) found.push(image)
+  // An upload that is not finished is an image too; its offset is compared instead.
+  for await (const image of agent.client.images.all()) if (image.status !== 'uploading' && image.status !== 'pending') found.push(image)
   for await (const image of agent.client.images.all({ status: 'deleted' })) found.push(image)
   return found
 }
