@@ -163,10 +163,14 @@ async function compareImages(agent: AgentProcess, possible: Possible): Promise<v
 
 async function listImages(agent: AgentProcess): Promise<Image[]> {
   const found: Image[] = []
-  // An upload that is not finished is an image too; its offset is compared instead.
-  for await (const image of agent.client.images.all()) if (image.status !== 'uploading' && image.status !== 'pending') found.push(image)
+  for await (const image of agent.client.images.all()) if (!isInProgress(image)) found.push(image)
   for await (const image of agent.client.images.all({ status: 'deleted' })) found.push(image)
   return found
+}
+
+/** Whether an image is an upload that is not finished: its offset is compared instead. */
+function isInProgress({ status }: Image): boolean {
+  return status === 'uploading' || status === 'pending'
 }
 
 /** Waits until the state of an image is final, and returns it; undefined when it was removed. */
@@ -175,6 +179,7 @@ async function settle(agent: AgentProcess, name: string, id: string): Promise<Im
     const response = await fetch(`${agent.url}/v1/images/${id}`, { headers: agent.headers() })
     if (response.status === 404) return 'gone'
     const image = (await response.json()) as Image
+    if (isInProgress(image)) return 'gone'
     return image.status === 'creating' || image.status === 'deleting' ? undefined : image
   })
   if (settled === 'gone') return undefined
