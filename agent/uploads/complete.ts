@@ -40,7 +40,7 @@ function whyNever({ entriesMax }: UploadsContext, { file, journal }: Upload): st
   return undefined
 }
 
-/** UploadLocks the tail of a whole upload into its last slice. */
+/** Cuts the tail of a whole upload into its last slice. */
 async function cutTail({ ingestSlots }: UploadsContext, commits: UploadCommits): Promise<void> {
   using _slot = await ingestSlots.acquire(new AbortController().signal)
   await using ingest = await commits.openIngest()

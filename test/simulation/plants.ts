@@ -106,13 +106,13 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     replacements: [
       {
         module: '/agent/uploads/complete.ts',
-        sound: 'const image = { id: imageId, draft, source }',
-        planted: "const image = { id: signal ? newId('img', context.clock.nowMs()) : imageId, draft, source }",
+        sound: 'const image = newImageOf(file)',
+        planted: "const image = { ...newImageOf(file), ...(signal ? { id: newId('img', context.clock.nowMs()) } : {}) }",
       },
       {
         module: '/agent/uploads/complete.ts',
-        sound: "import { isWhole } from './record/upload.ts'",
-        planted: "import { isWhole } from './record/upload.ts'\nimport { newId } from '../../protocol/ids.ts'",
+        sound: "import { isWhole, newImageOf } from './record/upload.ts'",
+        planted: "import { isWhole, newImageOf } from './record/upload.ts'\nimport { newId } from '../../protocol/ids.ts'",
       },
     ],
     symptom: /two images|became|can only be/,
