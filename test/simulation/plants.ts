@@ -122,7 +122,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     replacements: [
       {
         module: '/agent/images/removal.ts',
-        sound: 'if (!stored || planPrune([stored.image], clock.nowMs()).purge.length === 0) return false',
+        sound: 'if (!stored || planPrune([stored.image], clock.nowMs(), deps.retention()).purge.length === 0) return false',
         planted: 'if (!stored) return false',
       },
     ],
