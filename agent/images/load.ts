@@ -69,6 +69,8 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
       keeper.unfinished.add(id)
       return await withoutMetadata(deps, id, 'Its image.json is missing.')
     }
+    // The process that replaced the file may have died before the new name was durable: what is shown now must survive a power cut.
+    await disk.syncFolder(keeper.folder(id))
     const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
     if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
     if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it belongs to image ${decoded.stored.image.id}`)
