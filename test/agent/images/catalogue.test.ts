@@ -6,7 +6,6 @@ import { newId } from '../../../protocol/ids.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
-import { createRandom } from '../../support/properties.ts'
 import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
@@ -27,8 +26,6 @@ function sha256Of(bytes: Uint8Array): string {
   return `sha256:${new Bun.CryptoHasher('sha256').update(bytes).digest('hex')}`
 }
 
-/** Number of the operation of an atomic write that makes the new name durable. */
-const FOLDER_SYNC = 6
 /** About the operations of one publication with its ingest. */
 const PUBLISH_OPERATIONS = 30
 
@@ -264,29 +261,6 @@ describe('restart', () => {
     }
     await using store = await openImageStore(folder)
     expect([...store.catalogue.list({}, { limit: 10 }).items, ...store.catalogue.list({ status: 'deleted' }, { limit: 10 }).items]).toEqual(before)
-  })
-
-  test('makes durable what a process that died had not', async () => {
-    await using folder = await createTemporaryFolder()
-    await mkdir(folder.file('mount'))
-    const disk = await createFaultyDisk(folder.file('mount'))
-    let id = ''
-    {
-      await using store = await openImageStore(folder, { disk })
-      id = (await store.add(seededBytes(5000, 1), { name: 'before' })).id
-      disk.plan({ at: FOLDER_SYNC, fault: 'kill' })
-      await store.catalogue.patch(id, { name: 'after' }, 'test').catch(() => {})
-      expect(disk.isDead).toBe(true)
-    }
-    disk.revive()
-    {
-      await using store = await openImageStore(folder, { disk })
-      expect(store.catalogue.need(id).name).toBe('after')
-      await disk.losePower(createRandom(1), 0)
-    }
-    disk.revive()
-    await using store = await openImageStore(folder, { disk })
-    expect(store.catalogue.need(id).name).toBe('after')
   })
 
   test('resumes an interrupted inspection and digest', async () => {
