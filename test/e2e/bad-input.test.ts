@@ -140,7 +140,9 @@ describe('a request with', () => {
     const cases: [string, string, string, string, object][] = [
       ['viewer', 'POST', '/v1/uploads', 'uploader', { headers: { ...tus, 'Upload-Length': '1' } }],
       ['uploader', 'POST', '/v1/store/cleanup', 'operator', json({})],
-      ['viewer', 'DELETE', `/v1/images/${image.id}`, 'operator', {}],
+      // An uploader may delete the image of its own upload in progress; any other image needs an operator.
+      ['viewer', 'DELETE', `/v1/images/${image.id}`, 'uploader', {}],
+      ['uploader', 'DELETE', `/v1/images/${image.id}`, 'operator', {}],
       ['uploader', 'PATCH', '/v1/store', 'operator', json({ name: 'mine' })],
       ['operator', 'POST', '/v1/tokens', 'admin', json({ name: 'more', role: 'admin' })],
       ['viewer', 'POST', '/v1/sync', 'operator', json({ source: { url: 'http://127.0.0.1:1', token: 'x' }, images: ['x'] })],

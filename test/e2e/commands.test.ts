@@ -255,7 +255,7 @@ describe('space', () => {
     expect((await runJson(bot, 'image', 'bin')).value['items']).toEqual([])
   })
 
-  test('a store that never purges deleted images refuses a purge and names the key to change', async () => {
+  test('a store that never purges deleted images refuses a purge and names the command that changes it', async () => {
     await using folder = await createTemporaryFolder()
     await using agent = await startAgent(folder.path, { config: '[images]\ndeletion = "never"\n' })
     using bot = openTestBot(folder.file('home'))
@@ -264,7 +264,10 @@ describe('space', () => {
     await writeFile(file, seededBytes(10_000, 1))
     expect((await runCommand(bot, 'image', 'upload', file, 'name=disk')).code).toBe(0)
     const { code, output } = await runCommand(bot, 'image', 'purge', 'disk', '--confirm', 'disk')
-    expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining('images.deletion = "never": set it to "delayed" or "immediate"') })
+    expect({ code, output }).toEqual({
+      code: 1,
+      output: expect.stringContaining('its policy keeps deleted images forever; run store edit edge-a deletion=delayed first'),
+    })
     expect((await runJson(bot, 'image', 'list')).value['items']).toHaveLength(1)
   })
 })
