@@ -12,7 +12,7 @@ import { planCuts, writeDiskState } from './disk-states.ts'
 import type { Places, PowerCut } from './disk-states.ts'
 import { expectAt } from './expectation.ts'
 import { History } from './history.ts'
-import { mountDisk, recordDisk } from './recorded-disk.ts'
+import { DiskStateUnmountable, mountDisk, recordDisk } from './recorded-disk.ts'
 import type { FileSystem } from './recorded-disk.ts'
 import { createWorkload } from './workload.ts'
 import type { SyncSource, Workload } from './workload.ts'
@@ -60,6 +60,8 @@ export interface RecordOptions {
 export interface Finding {
   readonly cut: PowerCut
   readonly message: string
+  /** Whether the file system itself refused to mount the state. The agent never ran. */
+  readonly isUnmountable: boolean
 }
 
 /** Runs the workload on a recorded disk. */
@@ -121,9 +123,10 @@ export async function tryState(recording: Recording, cut: PowerCut): Promise<Fin
     await holdToHistory(agent, recording.history, cut)
     return undefined
   } catch (error) {
-    if (error instanceof AgentNotStarted) return { cut, message: error.message }
+    const isUnmountable = error instanceof DiskStateUnmountable
+    if (error instanceof AgentNotStarted) return { cut, message: error.message, isUnmountable }
     const log = agent ? troubleIn(agent) : ''
-    return { cut, message: `${error instanceof PromiseBroken ? error.message : Bun.inspect(error)}\n${log}` }
+    return { cut, isUnmountable, message: `${error instanceof PromiseBroken ? error.message : Bun.inspect(error)}\n${log}` }
   }
 }
 
