@@ -3,6 +3,8 @@
 
 import type { ProblemError } from '../../protocol/problems.ts'
 import { problem } from '../../protocol/problems.ts'
+import { createLoopBudget } from '../contract/loop-budget.ts'
+import type { Clock } from '../contract/runtime.ts'
 
 /** The file of an image as the store has it. */
 export interface SourceFile {
@@ -58,29 +60,28 @@ export async function allocatedLength(disk: GuestDisk, signal?: AbortSignal): Pr
   return bytes
 }
 
-/** Joins extents to runs as they are produced, so that a caller gets one long extent instead of many short ones. */
-export class ExtentJoiner {
-  #last: Extent | undefined
-
-  /** Adds the next extent. Returns an extent that is complete, if there is one. */
-  add(next: Extent): Extent | undefined {
-    const last = this.#last
-    if (last?.kind === 'zero' && next.kind === 'zero') {
-      this.#last = { kind: 'zero', start: last.start, end: next.end }
-      return undefined
+/**
+ * Yields the extents of batches with adjacent zeros and adjacent data joined, so that a caller gets one long extent instead of many short ones. Lets
+ * other work run between batches.
+ */
+export async function* joinExtents(batches: AsyncIterable<readonly Extent[]>, clock: Clock): AsyncGenerator<Extent> {
+  const budget = createLoopBudget(clock)
+  let last: Extent | undefined
+  for await (const batch of batches) {
+    for (const next of batch) {
+      const joined = last && joinedExtent(last, next)
+      if (last && !joined) yield last
+      last = joined ?? next
     }
-    if (last?.kind === 'data' && next.kind === 'data' && last.at + (last.end - last.start) === next.at) {
-      this.#last = { kind: 'data', start: last.start, end: next.end, at: last.at }
-      return undefined
-    }
-    this.#last = next
-    return last
+    await budget.spend()
   }
+  if (last) yield last
+}
 
-  /** Returns the last extent. */
-  end(): Extent | undefined {
-    const last = this.#last
-    this.#last = undefined
-    return last
-  }
+/** Returns two adjacent extents as one; undefined if they must stay apart. */
+function joinedExtent(last: Extent, next: Extent): Extent | undefined {
+  const { start } = last
+  if (last.kind === 'zero' && next.kind === 'zero') return { kind: 'zero', start, end: next.end }
+  if (last.kind === 'data' && next.kind === 'data' && last.at + (last.end - start) === next.at) return { kind: 'data', start, end: next.end, at: last.at }
+  return undefined
 }

@@ -1,10 +1,9 @@
 // The guest disk of a qcow2 image: L1 table → L2 tables → clusters. Unallocated clusters are zeros, because an image with a backing file is refused.
 
 import type { Clock } from '../../contract/runtime.ts'
-import { createLoopBudget } from '../../contract/loop-budget.ts'
 import { createFilePages } from '../file-pages.ts'
 import type { FilePage, FilePages } from '../file-pages.ts'
-import { damagedTables, ExtentJoiner } from '../guest-disk.ts'
+import { damagedTables, joinExtents } from '../guest-disk.ts'
 import type { Extent, GuestDisk, SourceFile } from '../guest-disk.ts'
 import { readQcow2Header } from './qcow2-header.ts'
 import type { Qcow2Header } from './qcow2-header.ts'
@@ -24,19 +23,7 @@ export async function openQcow2Disk(file: SourceFile, clock: Clock, signal?: Abo
   const header = await readQcow2Header(pages, file.length, signal)
   return {
     length: header.size,
-    async *extents(from, stop) {
-      const joiner = new ExtentJoiner()
-      const budget = createLoopBudget(clock)
-      for await (const batch of batches({ file, pages, header }, from, stop)) {
-        for (const extent of batch) {
-          const whole = joiner.add(extent)
-          if (whole) yield whole
-        }
-        await budget.spend()
-      }
-      const last = joiner.end()
-      if (last) yield last
-    },
+    extents: (from, stop) => joinExtents(batches({ file, pages, header }, from, stop), clock),
   }
 }
 

@@ -1,10 +1,9 @@
 // The guest disk of a VMDK image with its descriptor inside (monolithicSparse, streamOptimized): grain directory → grain tables → grains.
 
 import type { Clock } from '../../contract/runtime.ts'
-import { createLoopBudget } from '../../contract/loop-budget.ts'
 import { createFilePages } from '../file-pages.ts'
 import type { FilePage, FilePages } from '../file-pages.ts'
-import { damagedTables, ExtentJoiner } from '../guest-disk.ts'
+import { damagedTables, joinExtents } from '../guest-disk.ts'
 import type { Extent, GuestDisk, SourceFile } from '../guest-disk.ts'
 
 const SECTOR = 512
@@ -41,19 +40,7 @@ export async function openVmdkDisk(file: SourceFile, clock: Clock, signal?: Abor
   const header = await readHeader(pages, file.length, signal)
   return {
     length: header.size,
-    async *extents(from, stop) {
-      const joiner = new ExtentJoiner()
-      const budget = createLoopBudget(clock)
-      for await (const batch of batches({ file, pages, header }, from, stop)) {
-        for (const extent of batch) {
-          const whole = joiner.add(extent)
-          if (whole) yield whole
-        }
-        await budget.spend()
-      }
-      const last = joiner.end()
-      if (last) yield last
-    },
+    extents: (from, stop) => joinExtents(batches({ file, pages, header }, from, stop), clock),
   }
 }
 
