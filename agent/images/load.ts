@@ -16,6 +16,11 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 /** Images read in parallel. */
 const LOADS_MAX = 16
+/**
+ * Age in milliseconds up to which a name may not be durable: file systems write changes back within a minute. To sync the folders of all images
+ * would add seconds to the start of a large store.
+ */
+const RECENT_MS = 3_600_000
 /** Suffix of incomplete files left by a crash. Nothing refers to them. */
 const TEMPORARY_SUFFIX = '.tmp'
 
@@ -70,7 +75,7 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
       return await withoutMetadata(deps, id, 'Its image.json is missing.')
     }
     // The process that replaced the file may have died before the new name was durable: what is shown now must survive a power cut.
-    await disk.syncFolder(keeper.folder(id))
+    if (await isRecent(deps, path)) await disk.syncFolder(keeper.folder(id))
     const decoded = await decodeImageFile(await disk.readFile(path, IMAGE_FILE_BYTES_MAX))
     if (decoded.kind === 'damaged') return await quarantined(deps, id, decoded.reason)
     if (decoded.stored.image.id !== id) return await quarantined(deps, id, `it belongs to image ${decoded.stored.image.id}`)
@@ -87,6 +92,12 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
       statusReason: `Its files cannot be read (${code}). Check the mount path, then reconnect the store.`,
     })
   }
+}
+
+/** Returns whether a file was modified so recently that its name may not be durable. */
+async function isRecent({ disk, clock }: LoadDeps, path: string): Promise<boolean> {
+  const found = await disk.stat(path)
+  return found === undefined || Math.abs(clock.nowMs() - found.modifiedMs) < RECENT_MS
 }
 
 /** Removes the incomplete files in the folder of an image and returns the names of the others. */
