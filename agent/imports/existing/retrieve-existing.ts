@@ -18,8 +18,8 @@ import type { ExistingFile } from './existing-files.ts'
 
 /** How often the mount path is searched, in milliseconds. A file is taken when it is the same in two searches and nobody writes to it. */
 export const SEARCH_MS = 600_000
-/** Time between the first two searches. */
-const FIRST_SEARCH_MS = 10_000
+/** Time between the first two searches, and to the search that follows a new or changed file. It doubles while files keep changing. */
+const SETTLE_MS = 10_000
 
 /** Folder of the records on the mount path, and the longest of them in bytes. */
 export const RECORD_FOLDER = 'existing'
@@ -65,18 +65,19 @@ export async function openRetrieval(deps: RetrieveDeps): Promise<AsyncDisposable
 }
 
 async function retrieveForever(deps: RetrieveDeps, signal: AbortSignal): Promise<void> {
-  let before = new Map<string, ExistingFile>()
-  let waitMs = FIRST_SEARCH_MS
+  let before: ReadonlyMap<string, ExistingFile> | undefined
+  let settleMs = SETTLE_MS
   while (!signal.aborted) {
     try {
       const { files, isCut } = await findExisting(deps.mount, deps.ownFolders, signal)
       if (isCut) deps.log.warn('the mount path has more entries than are searched for images', { limit: EXISTING_ENTRIES_MAX })
-      const same = files.filter(({ path, identity }) => isSameFile(before.get(path)?.identity ?? NO_FILE, identity))
+      const same = files.filter(({ path, identity }) => isSameFile(before?.get(path)?.identity ?? NO_FILE, identity))
       const written = await findWriters(new Set(same.map(({ fileKey }) => fileKey)))
       for (const file of same) if (!written.has(file.fileKey) && !(await retrieve(deps, file, signal))) break
+      const isSettled = before !== undefined && same.length === files.length
       before = new Map(files.map((file) => [file.path, file]))
-      await deps.clock.sleep(waitMs, signal)
-      waitMs = SEARCH_MS
+      await deps.clock.sleep(isSettled ? SEARCH_MS : settleMs, signal)
+      settleMs = isSettled ? SETTLE_MS : Math.min(2 * settleMs, SEARCH_MS)
     } catch (error) {
       if (signal.aborted) return
       deps.log.warn('the search for existing images failed and is repeated', { error })
