@@ -8,8 +8,8 @@ import type { SpaceState } from '../contract/space.ts'
 const DAY_MS = 86_400_000
 const LOOP_DELAY_WARNING_MS = 250
 const LOOP_DELAY_FAILED_MS = 5000
-/** A disk with less free space than this is full, even when nothing is reserved: not one slice may fit. */
-const FULL_BYTES = 1024 * 1024
+/** A disk with less free space than this is full, even when nothing is reserved. More than the ballast that a full disk gives up (`agent/system/ballast.ts`). */
+const FULL_BYTES = 12 * 1024 * 1024
 /** Space that will be used up sooner than this is a warning. */
 const FULL_WARNING_MS = 7 * DAY_MS
 /** A scrub is overdue after two weekly runs were missed. */
