@@ -205,6 +205,7 @@ test('an agent that is killed while it receives slices loses nothing that it ack
   })
   await restarting
   expect(marks).toEqual([])
+  await until('the image was inspected', async () => (await killed.client.images.get(sent.imageId ?? '')).status === 'available')
   const response = await fetch(`${killed.url}/v1/images/${sent.imageId}/content`, { headers: killed.headers() })
   expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true)
 })

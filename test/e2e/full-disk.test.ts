@@ -70,6 +70,8 @@ async function openScene(options: AgentProcessOptions = {}): Promise<Scene> {
   if (!image || !open) throw new Error('the store could not be prepared')
   await ledger.send(open, 0, 3 * MIB + 5)
   await ledger.verify()
+  // The digest is written to image.json. On a full disk that would use up the ballast.
+  await until('the digest is known', async () => (await agent.client.images.get(image.id)).digest !== null)
   const owned = stack.move()
   return { mount, agent, folder: folder.path, ledger, image, open, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
