@@ -4,16 +4,13 @@ import { problem } from '../../../protocol/problems.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import { asSentence, statusWord } from '../../views/phrases.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { answerOf, oneStore } from '../select.ts'
+import { oneStore } from '../select.ts'
 import { findImages } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { statusAdvice } from './image-rows.ts'
+import { orderSync } from './order-sync.ts'
 import { tasksView } from '../task/task-view.ts'
-
-/** Lifetime in seconds of the token that a target store gets for its source: long enough for a large image over a slow link. */
-const READING_TOKEN_SECONDS = 7 * 86_400
 
 export const imageSync = defineCommand({
   noun: 'image',
@@ -47,7 +44,7 @@ export const imageSync = defineCommand({
         if (!source) notes.push(`${copies[0]?.image.name ?? 'The image'} is in ${receiver.name} only: there is nothing to copy.`)
         else orders.set(source.store, [...(orders.get(source.store) ?? []), source.image.id])
       }
-      for (const [source, ids] of orders) tasks.push(await startSync(context, source, receiver, ids))
+      for (const [source, ids] of orders) tasks.push(await orderSync(context, { source, target: receiver, images: ids }))
     }
     const label = images.map((copies) => copies[0]?.image.name ?? '').join(', ')
     if (tasks.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that does not have it yet.' })
@@ -79,17 +76,4 @@ function copiesOf(text: string, found: readonly FoundImage[], notes: readonly st
 /** A copy in another store. The agent of the receiver finds out which slices it lacks. */
 function chooseSource(copies: readonly FoundImage[], receiver: StoreRecord): FoundImage | undefined {
   return copies.find(({ store }) => store.name !== receiver.name)
-}
-
-async function startSync(context: CommandContext, source: StoreRecord, receiver: StoreRecord, images: string[]): Promise<FollowedTask> {
-  const token = await readingToken(context, source, receiver)
-  const contact = await context.fleet.contact(receiver, (agent) => agent.sync({ source: { url: source.url, token }, images }))
-  return { store: receiver.name, task: answerOf(contact) }
-}
-
-/** A token for the other agent that may only read; the bot's own token when it may not create one. */
-async function readingToken(context: CommandContext, source: StoreRecord, receiver: StoreRecord): Promise<string> {
-  const order = { name: `sync to ${receiver.name}`, role: 'viewer' as const, ttlSeconds: READING_TOKEN_SECONDS }
-  const made = await context.fleet.contact(source, (agent) => agent.tokens.create(order))
-  return made.kind === 'refused' ? source.token : answerOf(made).token
 }
