@@ -10,6 +10,7 @@ import { createJudge } from './judge.ts'
 import { mutantsOf } from './mutants.ts'
 import { createContentKeys, openResultCache } from './result-cache.ts'
 import { isConsidered } from './test-choice.ts'
+import { refusedByTypes } from './type-check.ts'
 import { openWorkspace } from './workspace.ts'
 import type { FailingTest } from './baselines.ts'
 import type { Equivalent } from './equivalents.ts'
@@ -34,6 +35,8 @@ export interface MutationOptions {
   readonly scopes: readonly Scope[]
   /** Mutates only lines that changed since this commit. */
   readonly since?: string
+  /** Mutates only lines that match before or after the change. */
+  readonly like?: RegExp
   readonly seed: number
   /** Judges at most so many mutants, a sample by the seed. */
   readonly sample?: number
@@ -58,6 +61,8 @@ export interface MutationReport {
   /** Mutants in scope, of which the drawn ones are a sample if there are more. */
   readonly inScope: number
   readonly listed: number
+  /** Mutants that do not compile, and so were not drawn. */
+  readonly refused: number
   readonly stale: readonly Equivalent[]
   readonly failingTests: readonly FailingTest[]
   readonly seed: number
@@ -69,11 +74,10 @@ export async function runMutation(options: MutationOptions): Promise<MutationRep
   using workspace = openWorkspace(options.root, files)
   const mutantsOfFile = createMutantReader(workspace.reference)
   const changed = options.since === undefined ? undefined : changedLines(options.root, options.since)
-  const inScope = sourcesIn(files, options.scopes).flatMap((file) => mutantsInScope(file, options.scopes, { changed, mutantsOfFile }))
+  const inScope = sourcesIn(files, options.scopes).flatMap((file) => mutantsInScope(file, options, { changed, mutantsOfFile }))
   const equivalents = readEquivalents(join(workspace.reference, EQUIVALENTS_FILE))
   const unlisted = inScope.filter((mutant) => !equivalents.some((equivalent) => isListed(equivalent, mutant)))
   const isSample = options.sample !== undefined || options.limitMs !== undefined
-  const drawn = (isSample ? shuffled(unlisted, options.seed) : unlisted).slice(0, options.sample)
 
   const timeLimit = options.limitMs === undefined ? [] : [AbortSignal.timeout(options.limitMs)]
   const signal = AbortSignal.any([options.signal, ...timeLimit])
@@ -82,15 +86,40 @@ export async function runMutation(options: MutationOptions): Promise<MutationRep
   const cache = openResultCache(options.cacheFolder)
   const baselines = createBaselines({ cache, keys, signal })
   const judge = createJudge({ tests: files.filter(isConsidered), graph, keys, cache, baselines, signal })
+  const order = isSample ? shuffled(unlisted, options.seed) : unlisted
+  const { drawn, refused } = await draw(order, options.sample ?? unlisted.length, { root: workspace.addCopy().root, signal })
   const judged = await judgeAll(drawn, judge, { workspace, workers: options.workers, signal, progress: options.progress })
   return {
     judged: judged.filter(({ verdict }) => verdict.kind !== 'invalid').toSorted(byPlace),
     inScope: inScope.length,
     listed: inScope.length - unlisted.length,
+    refused,
     stale: staleEntries(equivalents, mutantsOfFile),
     failingTests: baselines.failing,
     seed: options.seed,
   }
+}
+
+/** Takes the first `count` mutants that compile. */
+async function draw(
+  order: readonly Mutant[],
+  count: number,
+  { root, signal }: { readonly root: string; readonly signal: AbortSignal },
+): Promise<{ drawn: Mutant[]; refused: number }> {
+  const drawn: Mutant[] = []
+  let refused = 0
+  for (let at = 0; drawn.length < count && at < order.length;) {
+    // One in five does not compile: twice the number is mostly enough, and one run of the checker.
+    const next = order.slice(at, at + 2 * (count - drawn.length))
+    const notCompiling = await refusedByTypes(root, next, signal)
+    for (const mutant of next) {
+      if (drawn.length === count) break
+      at++
+      if (notCompiling.has(mutant)) refused++
+      else drawn.push(mutant)
+    }
+  }
+  return { drawn, refused }
 }
 
 /** Judges mutants in parallel, each worker in a copy of its own. The order of the result is that of the mutants. */
@@ -137,13 +166,15 @@ function sourcesIn(files: readonly string[], scopes: readonly Scope[]): string[]
 
 function mutantsInScope(
   file: string,
-  scopes: readonly Scope[],
+  { scopes, like }: Pick<MutationOptions, 'scopes' | 'like'>,
   { changed, mutantsOfFile }: { readonly changed: ReadonlyMap<string, readonly Lines[]> | undefined; mutantsOfFile(file: string): readonly Mutant[] },
 ): Mutant[] {
   if (changed && !changed.has(file)) return []
   const ranges = changed?.get(file)
   const matching = scopes.filter(({ path }) => isBelow(file, path))
-  const isWanted = (mutant: Mutant): boolean => matching.length === 0 || matching.some(({ lines }) => !lines || startsIn(mutant, lines))
+  const isWanted = (mutant: Mutant): boolean =>
+    (matching.length === 0 || matching.some(({ lines }) => !lines || startsIn(mutant, lines))) &&
+    (like === undefined || like.test(`${mutant.before}\n${mutant.after}`))
   return mutantsOfFile(file).filter((mutant) => isWanted(mutant) && (!ranges || ranges.some((lines) => startsIn(mutant, lines))))
 }
 

@@ -75,19 +75,20 @@ export function renderJson(report: MutationReport): string {
     const { file, line, operator, before, after } = mutant
     return { file, line, operator, before, after, tests: verdict.kind === 'survived' ? verdict.tests : [] }
   })
-  const { inScope, listed, seed, stale, failingTests } = report
-  return JSON.stringify({ survivors, scores: scoresOf(report), inScope, judged: judgedCount(report), listed, seed, stale, failingTests })
+  const { inScope, listed, refused, seed, stale, failingTests } = report
+  return JSON.stringify({ survivors, scores: scoresOf(report), inScope, judged: judgedCount(report), listed, refused, seed, stale, failingTests })
 }
 
 function summary(report: MutationReport): string {
-  const { inScope, listed, seed } = report
+  const { inScope, listed, refused, seed } = report
   const judged = judgedCount(report)
   const notRun = report.judged.length - judged
-  const left = inScope - listed - report.judged.length
+  const left = inScope - listed - refused - report.judged.length
   const isSample = notRun + left > 0
   return [
     isSample ? `A sample of ${judged} of ${inScope} mutants, chosen with seed ${seed}.` : `All ${inScope} mutants.`,
     ...(notRun > 0 ? [`Time was up before ${notRun} were run.`] : []),
+    ...(refused > 0 ? [`${refused} of them do not compile and are not counted.`] : []),
     ...(listed > 0 ? [`${listed} are listed in ${EQUIVALENTS_FILE}.`] : []),
   ].join(' ')
 }

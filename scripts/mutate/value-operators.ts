@@ -6,6 +6,10 @@ import type { Edit, Operator } from './operators.ts'
 import type { Place, PlacedNode } from './syntax.ts'
 
 const LIMIT_NAME = /_(?:MAX|MIN|BYTES|MS)$/
+/** One millisecond more is nothing that a test could see. */
+const TIME_NAME = /_MS$/
+/** A size such as `const FLUSH_ROWS = 64 * 1024`: chosen for speed, so that a little more changes nothing. */
+const SIZE = /^const [A-Z][A-Z0-9_]* = \d+(?: \*\*? \d+)+$/
 /** A limit this many times as large is no limit at all. */
 const LIMIT_FACTOR = 1000
 /** What the value of a limit may be. */
@@ -53,7 +57,7 @@ function otherBound({ node, text }: Place): Edit[] {
 }
 
 function nextNumber({ node, parents, text }: Place): Edit[] {
-  if (node.type !== 'Literal' || parents.some(isLimit) || isIndexDefault(node, parents.at(-1))) return []
+  if (node.type !== 'Literal' || parents.some((parent) => isLimit(parent, text)) || isIndexDefault(node, parents.at(-1))) return []
   const value = node['value']
   const edit = (next: string): Edit[] => [{ start: node.start, end: node.end, text: next }]
   if (typeof value === 'bigint') return edit(`${value + 1n}n`)
@@ -67,17 +71,18 @@ function isIndexDefault(node: PlacedNode, parent: PlacedNode | undefined): boole
   return child(parent, 'left')?.['computed'] === true
 }
 
-/** A constant that is a limit, `const PAGE_BYTES_MAX = …`. */
-function isLimit(node: PlacedNode): boolean {
-  return node.type === 'VariableDeclarator' && LIMIT_NAME.test(nameIn(node, 'id'))
+/** A constant that is a limit, `const PAGE_BYTES_MAX = …`, or a size. */
+function isLimit(node: PlacedNode, text: string): boolean {
+  return node.type === 'VariableDeclarator' && (LIMIT_NAME.test(nameIn(node, 'id')) || SIZE.test(`const ${textOf(node, text)}`))
 }
 
 function otherLimit({ node, text }: Place): Edit[] {
-  const value = isLimit(node) ? child(node, 'init') : undefined
+  const value = isLimit(node, text) ? child(node, 'init') : undefined
   if (!value || !NUMERIC.has(value.type) || typeof value['value'] === 'string') return []
   const isBig = value.type === 'Literal' && typeof value['value'] === 'bigint'
   const changed = (change: string): Edit => ({ start: value.start, end: value.end, text: `(${textOf(value, text)}) ${change}${isBig ? 'n' : ''}` })
-  return [changed(`* ${LIMIT_FACTOR}`), changed('+ 1')]
+  const isExact = LIMIT_NAME.test(nameIn(node, 'id')) && !TIME_NAME.test(nameIn(node, 'id'))
+  return [changed(`* ${LIMIT_FACTOR}`), ...(isExact ? [changed('+ 1')] : [])]
 }
 
 function otherBoolean({ node }: Place): Edit[] {
@@ -85,8 +90,9 @@ function otherBoolean({ node }: Place): Edit[] {
   return [{ start: node.start, end: node.end, text: String(!node['value']) }]
 }
 
+/** Not for `return false`: callers treat both alike, and another operator makes it true. */
 function returnUndefined({ node, text }: Place): Edit[] {
   const value = node.type === 'ReturnStatement' ? child(node, 'argument') : undefined
-  if (!value || textOf(value, text) === 'undefined') return []
+  if (!value || ['undefined', 'false'].includes(textOf(value, text))) return []
   return [{ start: value.start, end: value.end, text: 'undefined' }]
 }

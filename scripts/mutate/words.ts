@@ -5,11 +5,12 @@ import { join, posix } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Scope } from './mutation-run.ts'
 
-export const USAGE = `Usage: bun run mutate [PATH[:LINE[-LINE]]…] [--since COMMIT] [--minutes N] [--sample N] [--seed N] [--workers N] [--floor N] [--json]
+export const USAGE = `Usage: bun run mutate [PATH[:LINE[-LINE]]…] [--since COMMIT] [--like PATTERN] [--minutes N] [--sample N] [--seed N] [--workers N] [--floor N] [--json]
 
 Mutates the sources at PATH (default: agent, bot, protocol) and runs the tests that reach each mutant.
 
   --since COMMIT  only lines that changed since COMMIT
+  --like PATTERN  only lines that match a regular expression before or after the change
   --minutes N     stop after N minutes; mutants are taken in an order by the seed
   --sample N      judge at most N mutants, chosen by the seed
   --seed N        default 1
@@ -22,6 +23,7 @@ Exit code 0: no survivor; 1: a survivor, or a stale entry in test/mutants.json; 
 export interface Words {
   readonly scopes: readonly Scope[]
   readonly since?: string
+  readonly like?: RegExp
   readonly limitMs?: number
   readonly sample?: number
   readonly seed: number
@@ -38,6 +40,7 @@ export function parseWords(words: readonly string[]): Words {
     allowPositionals: true,
     options: {
       since: { type: 'string' },
+      like: { type: 'string' },
       minutes: { type: 'string' },
       sample: { type: 'string' },
       seed: { type: 'string' },
@@ -52,6 +55,7 @@ export function parseWords(words: readonly string[]): Words {
   return {
     scopes: positionals.map(parseScope),
     ...(values.since === undefined ? {} : { since: values.since }),
+    ...(values.like === undefined ? {} : { like: new RegExp(values.like) }),
     ...(minutes === undefined ? {} : { limitMs: Math.round(minutes * 60_000) }),
     ...(sample === undefined ? {} : { sample }),
     ...(floor === undefined ? {} : { floor }),

@@ -96,6 +96,7 @@ export function plant(): Planted {
   write('test/protocol/planted.test.ts', TEST)
   write('test/protocol/failing.test.ts', FAILING_TEST)
   write('test/mutants.json', JSON.stringify({ equivalent: [EQUIVALENT] }))
+  write('tsconfig.json', JSON.stringify({ compilerOptions: { strict: true, module: 'Preserve', target: 'ESNext', noEmit: true, types: [] } }))
   // What is neither a file nor ignored is not copied.
   symlinkSync('protocol', join(root, 'link'))
   git('init', '-q')

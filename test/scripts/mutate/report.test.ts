@@ -12,7 +12,7 @@ function reportOf(verdicts: readonly (readonly [file: string, verdict: Verdict, 
   const judged = verdicts.flatMap(([file, verdict, times]) =>
     Array.from({ length: times }, () => ({ mutant: { file, operator: 'number', line: 1, lineLast: 1, before: '', after: '', mutatedText: '' }, verdict })),
   )
-  return { judged, inScope: judged.length, listed: 0, stale: [], failingTests: [], seed: 1 }
+  return { judged, inScope: judged.length, listed: 0, refused: 0, stale: [], failingTests: [], seed: 1 }
 }
 
 describe('fails', () => {
