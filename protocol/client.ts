@@ -130,6 +130,9 @@ export interface AgentClient {
     list(options?: PageOptions & { readonly state?: string | undefined; readonly kind?: string | undefined }): Promise<Page<Task>>
     get(id: string, options?: CallOptions): Promise<Task>
     cancel(id: string, options?: CallOptions): Promise<Task>
+    /** Pauses a sync until it is resumed. */
+    pause(id: string, options?: CallOptions): Promise<Task>
+    resume(id: string, options?: CallOptions): Promise<Task>
     retry(id: string, options?: CallOptions): Promise<Task>
   }
   readonly schedules: {
@@ -210,6 +213,8 @@ export function createAgentClient(peer: Peer): AgentClient {
       get: (id, options) => get(taskSchema, ['tasks', id], options),
       cancel: (id, options) => post(taskSchema, ['tasks', id, 'cancel'], options),
       retry: (id, options) => post(taskSchema, ['tasks', id, 'retry'], options),
+      pause: (id, options) => post(taskSchema, ['tasks', id, 'pause'], options),
+      resume: (id, options) => post(taskSchema, ['tasks', id, 'resume'], options),
     },
     schedules: {
       list: (options) => get(schedulePageSchema, ['schedules'], options),

@@ -27,6 +27,10 @@ export const taskSchema = z.object({
   createdBy: z.string(),
   createdAt: timeSchema,
   endedAt: timeSchema.nullable(),
+  /** When an operator paused the task. It does nothing until it is resumed; absent while it is not paused. */
+  pausedAt: timeSchema.optional(),
+  /** When the task continues, if it waits for a time. */
+  continuesAt: timeSchema.optional(),
   /** What the task does or waits for now, in sentences; absent where its state says enough. */
   detail: z.string().optional(),
   result: z.record(z.string(), z.unknown()).optional(),

@@ -15,6 +15,19 @@ export interface TaskContext {
   progress(done: number, total: number | null, unit: Progress['unit']): void
 }
 
+/** A runner throws this to stop without an end: the task is queued and runs again at a time. What it did so far must be durable. */
+export class TaskPostponed extends Error {
+  override readonly name = 'TaskPostponed'
+  /** Milliseconds since 1970. */
+  readonly untilMs: number
+
+  /** `detail` is shown in the task: a sentence that says why it waits and when it continues. */
+  constructor(untilMs: number, detail: string) {
+    super(detail)
+    this.untilMs = untilMs
+  }
+}
+
 /** Runs tasks of one kind. `params` are those of the order. After a restart of the agent, the task may run again from the beginning. */
 export type TaskRunner = (params: unknown, context: TaskContext) => Promise<Record<string, unknown>>
 
@@ -58,6 +71,13 @@ export interface TaskBoard extends Tasks {
   cancel(id: string, by: string): Task
   /** Runs a failed or cancelled task again under its id. Throws ProblemError `not-found`, `wrong-status`, or `conflict` when its parameters or secret were deleted. */
   retry(id: string, by: string): Task
+  /**
+   * Pauses a queued or running task until `resumePaused`; durable when it returns. A run in progress stops as soon as possible, keeps what it did, and
+   * makes room for another task. Throws ProblemError `not-found`, or `wrong-status` for a task that has ended or cannot be paused.
+   */
+  pause(id: string, by: string): Task
+  /** Resumes a paused task; durable when it returns. Throws ProblemError `not-found`, or `wrong-status` when it is not paused. */
+  resumePaused(id: string, by: string): Task
   /** Whether this token ordered the task. */
   isOrderedBy(id: string, tokenId: string): boolean
   counts(): Readonly<Record<TaskState, number>>
@@ -80,6 +100,9 @@ export interface ShownTasks {
   /** Asks a queued or running task to stop. Throws what TaskBoard and LiveWork throw. */
   cancel(id: string, actor: Actor): Promise<Task>
   retry(id: string, by: string): Task
+  /** As in TaskBoard. Live work cannot be paused: `wrong-status`. */
+  pause(id: string, by: string): Task
+  resumePaused(id: string, by: string): Task
   isOrderedBy: TaskBoard['isOrderedBy']
 }
 

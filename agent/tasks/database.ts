@@ -42,6 +42,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
   'ALTER TABLE tasks ADD COLUMN secret TEXT',
   'ALTER TABLE tasks ADD COLUMN creator_token TEXT',
+  'ALTER TABLE tasks ADD COLUMN hold TEXT',
 ]
 
 /** The database cannot be used; the message is a sentence with the next step. */

@@ -11,7 +11,7 @@ import type { LiveWork, ShownTasks, TaskBoard, TaskFilter } from '../contract/wo
 export const LIVE_TASKS_MAX = 1000
 
 export interface ShownTasksDeps {
-  readonly tasks: Pick<TaskBoard, 'list' | 'get' | 'cancel' | 'retry' | 'isOrderedBy'>
+  readonly tasks: Pick<TaskBoard, 'list' | 'get' | 'cancel' | 'retry' | 'pause' | 'resumePaused' | 'isOrderedBy'>
   readonly live: readonly LiveWork[]
 }
 
@@ -42,7 +42,19 @@ export function createShownTasks({ tasks, live }: ShownTasksDeps): ShownTasks {
       if (task) throw problem('wrong-status', `A task of kind ${task.kind} starts by itself.`, { action: 'There is nothing to retry.' })
       return tasks.retry(id, by)
     },
+    pause(id, by) {
+      refuseLive(find(id), 'paused')
+      return tasks.pause(id, by)
+    },
+    resumePaused(id, by) {
+      refuseLive(find(id), 'resumed')
+      return tasks.resumePaused(id, by)
+    },
   }
+}
+
+function refuseLive(task: Task | undefined, what: string): void {
+  if (task) throw problem('wrong-status', `A task of kind ${task.kind} cannot be ${what}.`, { action: 'Wait until it has ended, or cancel it.' })
 }
 
 /** The cursor of a page that ends with a live task is its id; that of a later page is a number. */

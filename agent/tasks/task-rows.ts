@@ -2,7 +2,7 @@
 
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
-import type { Progress, TaskState } from '../../protocol/task.ts'
+import type { Progress, TaskKind, TaskState } from '../../protocol/task.ts'
 import type { NewEvent, TaskOrder } from '../contract/work.ts'
 import { SECRET_GONE } from './task-table.ts'
 import type { TaskRow } from './task-table.ts'
@@ -39,10 +39,37 @@ export function queued(order: TaskOrder, { id, number, secret, nowMs }: NewTask)
     params: JSON.stringify(order.params ?? null),
     secret,
     starts: 0,
+    hold: null,
     progress: NO_PROGRESS,
     result: null,
     error: null,
   }
+}
+
+/** Kinds of tasks that can be paused: those that continue where they stopped. */
+const PAUSABLE: ReadonlySet<TaskKind> = new Set(['sync'])
+
+/** Returns a queued or running task as paused. Throws ProblemError `wrong-status` for a kind that cannot be paused. */
+export function paused(row: TaskRow, by: string, nowMs: number): TaskRow {
+  if (PAUSABLE.has(row.kind)) return { ...row, hold: { kind: 'paused', by, atMs: nowMs } }
+  throw problem('wrong-status', `A task of kind ${row.kind} cannot be paused.`, { action: 'Cancel it, and start it again later.' })
+}
+
+/** Returns a paused task as resumed. Throws ProblemError `wrong-status` for a task that is not paused. */
+export function resumed(row: TaskRow): TaskRow {
+  if (row.hold?.kind === 'paused') return { ...row, hold: null }
+  throw problem('wrong-status', `The task is ${row.state} and not paused.`, { action: 'There is nothing to resume.' })
+}
+
+/** Returns a task whose run stopped without an end, as it waits for its next run. The stopped run does not count as a crash. */
+export function waitingAgain(row: TaskRow): TaskRow {
+  return { ...row, state: 'queued', starts: row.starts - 1, progress: { ...row.progress, rate: 0, etaSeconds: null } }
+}
+
+/** Returns when a task may run next, in milliseconds since 1970: 0 for now, Infinity while it is paused. */
+export function runnableFromMs({ hold }: TaskRow): number {
+  if (hold === null) return 0
+  return hold.kind === 'paused' ? Infinity : hold.untilMs
 }
 
 /** Returns a failed or cancelled task as it is queued again. Throws ProblemError when it cannot be retried. */
@@ -59,7 +86,7 @@ export function queuedAgain(row: TaskRow): TaskRow {
         })
   if (row.params === null)
     throw problem('conflict', 'The parameters of a task are kept for 7 days and have been deleted.', { action: 'Start it again as a new task.' })
-  return { ...row, state: 'queued', ended_ms: null, starts: 0, progress: NO_PROGRESS, result: null, error: null }
+  return { ...row, state: 'queued', ended_ms: null, starts: 0, hold: null, progress: NO_PROGRESS, result: null, error: null }
 }
 
 /** How a task ended. */
@@ -75,6 +102,7 @@ export function ended(row: TaskRow, { state, result, error }: TaskEnd, nowMs: nu
     ...row,
     state,
     ended_ms: nowMs,
+    hold: null,
     params: state === 'succeeded' ? null : row.params,
     secret: row.secret === null || (row.kind === 'import' && state === 'failed') ? row.secret : SECRET_GONE,
     progress: { ...row.progress, rate: 0, etaSeconds: null },

@@ -7,6 +7,12 @@ import type { Task, TaskKind, TaskState } from '../../protocol/task.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { AgentDatabase } from './database.ts'
 
+/** Why a task does not run: an operator paused it, or its runner postponed it until a time. */
+const holdSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('paused'), by: z.string(), atMs: z.number() }),
+  z.object({ kind: z.literal('postponed'), untilMs: z.number(), detail: z.string() }),
+])
+
 const rowSchema = z.object({
   id: z.string(),
   number: z.number(),
@@ -21,6 +27,10 @@ const rowSchema = z.object({
   params: z.string().nullable(),
   secret: z.string().nullable(),
   starts: z.number(),
+  hold: z
+    .string()
+    .nullable()
+    .transform((text) => (text === null ? null : holdSchema.parse(JSON.parse(text)))),
   progress: z.string().transform((text) => progressSchema.parse(JSON.parse(text))),
   result: z
     .string()
@@ -42,6 +52,12 @@ export function secretPurpose(taskId: string): string {
 
 /** A task as it is stored. `secret` is sealed; null for a task without a secret. `number` counts up in the order of creation; `starts` counts the runs since the task was last queued. */
 export type TaskRow = z.output<typeof rowSchema>
+
+/** Returns what a task waits for, as a sentence; undefined for a task that is not held. */
+function detailOf({ id, hold }: TaskRow): string | undefined {
+  if (hold === null) return undefined
+  return hold.kind === 'paused' ? `Paused by ${hold.by}. Resume it with \`task resume ${id}\`.` : hold.detail
+}
 
 export interface TaskTable {
   find(id: string): TaskRow | undefined
@@ -73,7 +89,7 @@ export function createTaskTable({ sql }: AgentDatabase): TaskTable {
 
   const save = (row: TaskRow): void => {
     const json = (value: unknown): string | null => (value === null ? null : JSON.stringify(value))
-    const values = { ...row, progress: json(row.progress), result: json(row.result), error: json(row.error) }
+    const values = { ...row, hold: json(row.hold), progress: json(row.progress), result: json(row.result), error: json(row.error) }
     insert.run(...columns.map((column) => values[column]))
   }
 
@@ -106,7 +122,8 @@ export function createTaskTable({ sql }: AgentDatabase): TaskTable {
 
 /** Returns a row as clients see it. */
 export function showTask(row: TaskRow): Task {
-  const { id, kind, state, progress, subject, created_by, created_ms, ended_ms, result, error } = row
+  const { id, kind, state, progress, subject, created_by, created_ms, ended_ms, hold, result, error } = row
+  const detail = detailOf(row)
   return {
     id,
     kind,
@@ -116,6 +133,9 @@ export function showTask(row: TaskRow): Task {
     createdBy: created_by,
     createdAt: formatTime(created_ms),
     endedAt: ended_ms === null ? null : formatTime(ended_ms),
+    ...(hold?.kind === 'paused' ? { pausedAt: formatTime(hold.atMs) } : {}),
+    ...(hold?.kind === 'postponed' ? { continuesAt: formatTime(hold.untilMs) } : {}),
+    ...(detail === undefined ? {} : { detail }),
     ...(result === null ? {} : { result }),
     ...(error === null ? {} : { error }),
   }

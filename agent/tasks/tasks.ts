@@ -7,12 +7,13 @@ import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts
 import { problemOf } from '../contract/failures.ts'
 import type { Sealer } from '../contract/access.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
+import { TaskPostponed } from '../contract/work.ts'
 import type { EmitEvent, TaskBoard, TaskFilter, TaskOrder, TaskRunner } from '../contract/work.ts'
 import { admitTask } from './admission.ts'
 import type { AgentDatabase } from './database.ts'
 import { addSample, makeProgress } from './rate.ts'
 import type { Sample } from './rate.ts'
-import { ended, endEvent, newTaskId, queued, queuedAgain } from './task-rows.ts'
+import { ended, endEvent, newTaskId, paused, queued, queuedAgain, resumed, runnableFromMs, waitingAgain } from './task-rows.ts'
 import type { TaskEnd } from './task-rows.ts'
 import { createTaskTable, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
@@ -40,6 +41,8 @@ const RETRY_MS_MAX = 7 * 86_400_000
 const STARTS_MAX = 5
 /** Progress is written at most this often, in milliseconds. */
 const PROGRESS_WRITE_MS = 1000
+/** Longest wait until postponed tasks are looked at again, in milliseconds, because the wall clock may be set. */
+const POSTPONED_LOOK_MS = 60_000
 
 export interface TasksDeps {
   readonly database: AgentDatabase
@@ -56,7 +59,9 @@ interface ActiveTask {
   row: TaskRow
   samples: readonly Sample[]
   writtenMs: number
-  readonly controller: AbortController
+  /** Replaced for each run, because a task that was paused or postponed runs again. */
+  controller: AbortController
+  isCancelled: boolean
   run: Promise<void> | undefined
 }
 
@@ -67,6 +72,8 @@ export class TaskQueue implements TaskBoard {
   readonly #runners = new Map<TaskKind, TaskRunner>()
   readonly #active = new Map<string, ActiveTask>()
   readonly #waiting = new Map<string, ((task: Task) => void)[]>()
+  /** Aborts the wait for the next task that was postponed. */
+  #wake = new AbortController()
   #isResumed = false
   #isStopping = false
   #number: number
@@ -81,7 +88,8 @@ export class TaskQueue implements TaskBoard {
   static open(deps: TasksDeps): TaskQueue {
     const queue = new TaskQueue(deps, createTaskTable(deps.database))
     for (const row of queue.#table.active()) {
-      const waiting: TaskRow = { ...row, state: 'queued' }
+      // The time of a postponed task came from the configuration of the previous process, so its runner decides again.
+      const waiting: TaskRow = { ...row, state: 'queued', hold: row.hold?.kind === 'paused' ? row.hold : null }
       queue.#add(waiting)
       queue.#save(waiting)
     }
@@ -145,12 +153,8 @@ export class TaskQueue implements TaskBoard {
   }
 
   cancel(id: string, by: string): Task {
-    const task = this.#active.get(id)
-    if (!task) {
-      const found = this.get(id)
-      if (!found) throw notFound(id)
-      throw problem('wrong-status', `The task has already ${found.state}.`, { action: 'There is nothing to cancel.' })
-    }
+    const task = this.#needActive(id, 'cancel')
+    task.isCancelled = true
     task.controller.abort(problem('cancelled', `Cancelled by ${by}.`))
     if (!task.run) this.#end(task, { state: 'cancelled' })
     return this.#show(id)
@@ -171,6 +175,28 @@ export class TaskQueue implements TaskBoard {
     return this.#show(id)
   }
 
+  pause(id: string, by: string): Task {
+    const task = this.#needActive(id, 'pause')
+    if (task.row.hold?.kind === 'paused' || task.isCancelled) return this.#show(id)
+    const row = paused(task.row, by, this.#deps.clock.nowMs())
+    this.#deps.database.durably(() => this.#table.update(row))
+    this.#deps.crashPoint('tasks:paused')
+    task.row = row
+    task.controller.abort(problem('interrupted', `Paused by ${by}.`))
+    this.#deps.emit({ type: 'task.paused', severity: 'info', subject: id, actor: by, message: `${by} paused the ${row.kind} task on ${row.subject}.` })
+    return this.#show(id)
+  }
+
+  resumePaused(id: string, by: string): Task {
+    const task = this.#needActive(id, 'resume')
+    const row = resumed(task.row)
+    this.#deps.database.durably(() => this.#table.update(row))
+    task.row = row
+    this.#deps.emit({ type: 'task.resumed', severity: 'info', subject: id, actor: by, message: `${by} resumed the ${row.kind} task on ${row.subject}.` })
+    this.#pump()
+    return this.#show(id)
+  }
+
   isOrderedBy(id: string, tokenId: string): boolean {
     return (this.#active.get(id)?.row ?? this.#table.find(id))?.creator_token === tokenId
   }
@@ -182,6 +208,7 @@ export class TaskQueue implements TaskBoard {
   /** Stops all running tasks and waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
+    this.#wake.abort()
     const runs: Promise<void>[] = []
     for (const task of this.#active.values()) {
       task.controller.abort(problem('interrupted', 'The agent is stopping.'))
@@ -201,7 +228,14 @@ export class TaskQueue implements TaskBoard {
   }
 
   #add(row: TaskRow): void {
-    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller: new AbortController(), run: undefined })
+    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller: new AbortController(), isCancelled: false, run: undefined })
+  }
+
+  /** Returns a queued or running task. Throws ProblemError `not-found`, or `wrong-status` when it has ended. */
+  #needActive(id: string, to: string): ActiveTask {
+    const task = this.#active.get(id)
+    if (task) return task
+    throw problem('wrong-status', `The task has already ${this.#show(id).state}.`, { action: `There is nothing to ${to}.` })
   }
 
   #show(id: string): Task {
@@ -218,17 +252,39 @@ export class TaskQueue implements TaskBoard {
   /** Starts the tasks that may run now, oldest first. */
   #pump(): void {
     if (!this.#isResumed || this.#isStopping) return
+    const nowMs = this.#deps.clock.nowMs()
     const room = new Map(taskKindSchema.options.map((kind) => [kind, RUNNING_MAX[kind]]))
     for (const { row, run } of this.#active.values()) if (run) room.set(row.kind, (room.get(row.kind) ?? 0) - 1)
     for (const task of this.#active.values()) {
       const free = room.get(task.row.kind) ?? 0
       const runner = this.#runners.get(task.row.kind)
-      if (task.run || free <= 0 || !runner) continue
+      if (task.run || free <= 0 || !runner || runnableFromMs(task.row) > nowMs) continue
       room.set(task.row.kind, free - 1)
-      task.row = { ...task.row, state: 'running', starts: task.row.starts + 1 }
+      task.row = { ...task.row, state: 'running', starts: task.row.starts + 1, hold: null }
+      task.controller = new AbortController()
       this.#save(task.row)
       task.run = this.#run(task, runner)
     }
+    this.#pumpLater(nowMs)
+  }
+
+  /** Starts postponed tasks when their time comes. */
+  #pumpLater(nowMs: number): void {
+    this.#wake.abort()
+    const nextMs = Math.min(
+      ...this.#active
+        .values()
+        .map(({ run, row }) => (run ? Infinity : runnableFromMs(row)))
+        .filter((fromMs) => fromMs > nowMs),
+    )
+    if (nextMs === Infinity) return
+    this.#wake = new AbortController()
+    const { signal } = this.#wake
+    this.#deps.clock.sleep(Math.min(nextMs - nowMs, POSTPONED_LOOK_MS), signal).then(
+      () => this.#pump(),
+      // Another call of #pump waits instead, or the agent stops.
+      () => {},
+    )
   }
 
   /** Never rejects. */
@@ -246,10 +302,21 @@ export class TaskQueue implements TaskBoard {
       this.#end(task, { state: 'succeeded', result })
     } catch (error) {
       // The next start of the agent runs the task again. A clean stop does not count as a crash.
-      if (this.#isStopping) this.#save({ ...task.row, state: 'queued', starts: task.row.starts - 1 })
-      else if (signal.aborted) this.#end(task, { state: 'cancelled' })
+      if (this.#isStopping) this.#save(waitingAgain(task.row))
+      else if (task.isCancelled) this.#end(task, { state: 'cancelled' })
+      else if (signal.aborted) this.#requeue(task)
+      else if (error instanceof TaskPostponed) this.#requeue(task, { kind: 'postponed', untilMs: error.untilMs, detail: error.message })
       else this.#fail(task, error)
     }
+  }
+
+  /** Queues a task whose run stopped without an end: it was paused, or its runner postponed it. */
+  #requeue(task: ActiveTask, hold = task.row.hold): void {
+    task.run = undefined
+    task.samples = []
+    task.row = { ...waitingAgain(task.row), hold }
+    this.#save(task.row)
+    this.#pump()
   }
 
   async #openSecret({ id, secret }: TaskRow): Promise<{ secret?: string }> {

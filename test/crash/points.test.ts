@@ -162,6 +162,18 @@ const collect: Scenario = {
     expect((await agent.client.store.get()).slices.storedBytes).toBeLessThanOrEqual(before)
   },
 }
+/** Pauses a sync whose source does not answer. */
+const pauseSync: Scenario = {
+  async run({ agent }) {
+    const { id } = await agent.client.sync({ source: { url: 'http://127.0.0.1:9', token: 'none' }, images: ['elsewhere'] })
+    await agent.client.tasks.pause(id)
+  },
+  async after({ agent }) {
+    const { items } = await agent.client.tasks.list({ kind: 'sync' })
+    expect(items).toMatchObject([{ state: 'queued', detail: expect.stringContaining('Paused by') }])
+    await agent.client.tasks.cancel(items[0]?.id ?? '')
+  },
+}
 const sync: Scenario = {
   run: ({ agent, source }) => agent.client.sync({ source: { url: source.url, token: TEST_ADMIN_TOKEN }, images: [source.imageId] }),
   async after({ agent, ledger, source }) {
@@ -323,6 +335,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'tasks:kept': sync,
   'tasks:done': sync,
   'tasks:ended': sync,
+  'tasks:paused': pauseSync,
 }
 
 async function ended(agent: AgentProcess, id: string) {

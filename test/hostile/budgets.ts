@@ -64,6 +64,8 @@ export const BUDGETS = {
       'DELETE /v1/images/{id}/grants/{subject}',
       'POST /v1/tasks/{id}/cancel',
       'POST /v1/tasks/{id}/retry',
+      'POST /v1/tasks/{id}/pause',
+      'POST /v1/tasks/{id}/resume',
       'PATCH /v1/schedules/{name}',
       'POST /v1/schedules/{name}/run',
       'POST /v1/tokens',

@@ -1,4 +1,4 @@
-// Routes that list, show, cancel and retry tasks.
+// Routes that list, show, cancel, retry, pause and resume tasks.
 
 import { z } from 'zod'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
@@ -81,6 +81,26 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
       params: idSchema,
       answers: { 202: { description: 'The task, queued again', schema: taskSchema } },
       run: ({ params, actor }) => Response.json(tasks.retry(params.id, actor.name), { status: 202 }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/tasks/:id/pause',
+      access: 'operator',
+      summary: 'Pauses a sync until it is resumed, also through restarts; what it copied is kept',
+      problems: ['wrong-status'],
+      params: idSchema,
+      answers: { 202: { description: 'The task, which stops as soon as possible', schema: taskSchema } },
+      run: ({ params, actor }) => Response.json(tasks.pause(params.id, actor.name), { status: 202 }),
+    }),
+    route({
+      method: 'POST',
+      path: '/v1/tasks/:id/resume',
+      access: 'operator',
+      summary: 'Resumes a paused sync, which continues where it stopped',
+      problems: ['wrong-status'],
+      params: idSchema,
+      answers: { 202: { description: 'The task, queued again', schema: taskSchema } },
+      run: ({ params, actor }) => Response.json(tasks.resumePaused(params.id, actor.name), { status: 202 }),
     }),
   ]
 }

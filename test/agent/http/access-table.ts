@@ -52,6 +52,8 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/tasks/:id': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tasks/:id/cancel': { POST: OPERATORS },
   '/v1/tasks/:id/retry': { POST: OPERATORS },
+  '/v1/tasks/:id/pause': { POST: OPERATORS },
+  '/v1/tasks/:id/resume': { POST: OPERATORS },
   '/v1/operating-systems': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/schedules': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/schedules/:name': { PATCH: OPERATORS },

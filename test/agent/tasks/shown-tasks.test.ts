@@ -43,6 +43,8 @@ function shown(live: readonly Task[], storedCount: number) {
     get: (id: string) => stored.find((one) => one.id === id),
     cancel: (id: string) => task(Number(id.slice(4)), { state: 'cancelled', createdBy: 'stored' }),
     retry: (id: string) => task(Number(id.slice(4)), { state: 'queued' }),
+    pause: (id: string) => task(Number(id.slice(4)), { pausedAt: '2026-01-01T00:00:00.000Z' }),
+    resumePaused: (id: string) => task(Number(id.slice(4))),
     isOrderedBy: () => false,
   }
   return createShownTasks({ tasks, live: [liveOf(live)] })
@@ -110,5 +112,13 @@ describe('a live task', () => {
     const board = shown([task(1)], 1)
     expect(() => board.retry(task(1).id, 'root')).toThrow('A task of kind upload starts by itself.')
     expect(board.retry(task(9001).id, 'root').state).toBe('queued')
+  })
+
+  test('is neither paused nor resumed', () => {
+    const board = shown([task(1)], 1)
+    expect(() => board.pause(task(1).id, 'root')).toThrow('A task of kind upload cannot be paused.')
+    expect(() => board.resumePaused(task(1).id, 'root')).toThrow('A task of kind upload cannot be resumed.')
+    expect(board.pause(task(9001).id, 'root').pausedAt).toBe('2026-01-01T00:00:00.000Z')
+    expect(board.resumePaused(task(9001).id, 'root').id).toBe(task(9001).id)
   })
 })

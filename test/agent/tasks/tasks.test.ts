@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from 'bun:test'
 import { basename, dirname, join } from 'node:path'
-import type { NewEvent, TaskContext } from '../../../agent/contract/work.ts'
 import { ACTIVE_MAX, ACTIVE_PER_CREATOR_MAX, admitTask } from '../../../agent/tasks/admission.ts'
 import { sealClearSecrets } from '../../../agent/tasks/clear-secrets.ts'
 import { openAgentDatabase } from '../../../agent/tasks/database.ts'
@@ -10,55 +9,13 @@ import type { TaskRow } from '../../../agent/tasks/task-table.ts'
 import { TaskQueue } from '../../../agent/tasks/tasks.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { openTestSealer } from '../../support/memory/test-sealer.ts'
-import { createManualClock } from '../../support/memory/manual-clock.ts'
-import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import { openTaskQueue, order } from '../../support/agents/task-queue.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
-/** Creates a queue in a folder of its own, whose syncs wait for `finish`. */
-async function createFixture(path?: string) {
-  const folder = path === undefined ? await createTemporaryFolder() : undefined
-  const file = path ?? folder!.file('agent.db')
-  const database = openAgentDatabase(file)
-  const clock = createManualClock()
-  const log = createMemoryLog()
-  const events: NewEvent[] = []
-  const sealer = await openTestSealer()
-  const tasks = TaskQueue.open({ database, clock, log, emit: (event) => void events.push(event), crashPoint: () => {}, sealer })
-  const runs: { params: unknown; context: TaskContext; finish: (result: Record<string, unknown>) => void; fail: (error: unknown) => void }[] = []
-  tasks.register('sync', (params, context) => {
-    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>()
-    context.signal.addEventListener('abort', () => reject(context.signal.reason))
-    runs.push({ params, context, finish: resolve, fail: reject })
-    return promise
-  })
-  return {
-    file,
-    database,
-    clock,
-    log,
-    events,
-    tasks,
-    runs,
-    async [Symbol.asyncDispose]() {
-      await tasks[Symbol.asyncDispose]()
-      database[Symbol.dispose]()
-      await folder?.[Symbol.asyncDispose]()
-    },
-  }
-}
-
-const order = (subject: string, key?: string) => ({
-  kind: 'sync' as const,
-  subject,
-  createdBy: 'ann',
-  params: { subject, token: 's3cret' },
-  ...(key === undefined ? {} : { key }),
-})
-
 describe('start', () => {
   test('runs the work, shows its progress with rate and remaining time, and saves its result', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, clock, events } = fixture
     tasks.resume()
     const started = await tasks.start(order('img_1'))
@@ -75,7 +32,7 @@ describe('start', () => {
   })
 
   test('returns the task in progress for an order with the same key', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs } = fixture
     tasks.resume()
     const first = await tasks.start(order('img_1', 'sync img_1'))
@@ -86,7 +43,7 @@ describe('start', () => {
   })
 
   test('runs two syncs at a time, in the order of their creation', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs } = fixture
     tasks.resume()
     const ids = (await Promise.all(['a', 'b', 'c', 'd'].map((subject) => tasks.start(order(subject))))).map((task) => task.id)
@@ -99,7 +56,7 @@ describe('start', () => {
   })
 
   test('never shows parameters, and drops them at the end', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, database } = fixture
     tasks.resume()
     const { id } = await tasks.start(order('img_1'))
@@ -112,7 +69,7 @@ describe('start', () => {
 
 describe('failure', () => {
   test('a refusal becomes the problem of the task', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, events } = fixture
     tasks.resume()
     const { id } = await tasks.start(order('img_1'))
@@ -122,7 +79,7 @@ describe('failure', () => {
   })
 
   test('an unexpected error is logged and shown as internal, a full disk as insufficient storage', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, log } = fixture
     tasks.resume()
     const first = await tasks.start(order('a'))
@@ -138,7 +95,7 @@ describe('failure', () => {
 
 describe('cancel and retry', () => {
   test('cancels running and waiting tasks, and refuses to cancel an ended one', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs } = fixture
     tasks.resume()
     const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((subject) => tasks.start(order(subject))))
@@ -153,7 +110,7 @@ describe('cancel and retry', () => {
   })
 
   test('retries a failed task with the same id and parameters', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs } = fixture
     tasks.resume()
     const { id } = await tasks.start(order('img_1'))
@@ -170,7 +127,7 @@ describe('cancel and retry', () => {
   })
 
   test('cannot retry after a week', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, clock } = fixture
     tasks.resume()
     const { id } = await tasks.start(order('img_1'))
@@ -196,7 +153,7 @@ describe('the secret of an order', () => {
   }
 
   test('is passed to the runner, and no file contains it in plain text', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, file } = fixture
     tasks.resume()
     const { id } = await tasks.start(secretOrder)
@@ -212,18 +169,18 @@ describe('the secret of an order', () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('agent.db')
     {
-      await using before = await createFixture(path)
+      await using before = await openTaskQueue(path)
       before.tasks.resume()
       await before.tasks.start(secretOrder)
       await until('it runs', () => before.runs[0])
     }
-    await using after = await createFixture(path)
+    await using after = await openTaskQueue(path)
     after.tasks.resume()
     expect((await until('it runs again', () => after.runs[0])).context.secret).toBe(secret)
   })
 
   test.each(['succeeded', 'failed', 'cancelled'])('is dropped when the task has %s, and a retry requires a new one', async (state) => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs, database } = fixture
     tasks.resume()
     const { id } = await tasks.start(secretOrder)
@@ -237,7 +194,7 @@ describe('the secret of an order', () => {
   })
 
   test('fails the task with the next step when its key is lost', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, database } = fixture
     const { id } = await tasks.start(secretOrder)
     const sealed = await (await openTestSealer('another key')).seal(secret, `task ${id}`)
@@ -267,7 +224,7 @@ describe('the secret of an order', () => {
       expect(await sealClearSecrets(database, sealer)).toBe(0)
       expect(await isInClear(path)).toBe(false)
     }
-    await using fixture = await createFixture(path)
+    await using fixture = await openTaskQueue(path)
     fixture.tasks.resume()
     const run = await until('it runs', () => fixture.runs[0])
     expect(run).toMatchObject({ params: { source: { url: 'http://10.0.0.1' }, images: ['img_1'] }, context: { secret } })
@@ -278,7 +235,7 @@ describe('the secret of an order', () => {
 
 describe('limits', () => {
   test('one creator cannot fill the queue for others, not even with retries', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks, runs } = fixture
     const failed = await tasks.start(order('first'))
     tasks.resume()
@@ -307,12 +264,12 @@ describe('restart', () => {
     const path = folder.file('agent.db')
     const ids: string[] = []
     {
-      await using before = await createFixture(path)
+      await using before = await openTaskQueue(path)
       before.tasks.resume()
       for (const subject of ['a', 'b', 'c']) ids.push((await before.tasks.start(order(subject))).id)
       await until('two run', () => before.runs.length === 2)
     }
-    await using after = await createFixture(path)
+    await using after = await openTaskQueue(path)
     expect(after.tasks.counts()).toMatchObject({ queued: 3, running: 0 })
     after.tasks.resume()
     await until('two run', () => after.runs.length === 2)
@@ -327,14 +284,14 @@ describe('restart', () => {
     const path = folder.file('agent.db')
     let id = ''
     for (let start = 0; start < 5; start++) {
-      const fixture = await createFixture(path)
+      const fixture = await openTaskQueue(path)
       fixture.tasks.resume()
       if (start === 0) ({ id } = await fixture.tasks.start(order('a')))
       await until('it runs', () => fixture.runs.length === 1)
       // As in a crash: the database closes, and the tasks are not stopped.
       fixture.database[Symbol.dispose]()
     }
-    await using last = await createFixture(path)
+    await using last = await openTaskQueue(path)
     last.tasks.resume()
     expect(last.tasks.get(id)).toMatchObject({ state: 'failed', error: { type: 'urn:slipway:problem:interrupted' } })
     last.tasks.retry(id, 'bob')
@@ -342,7 +299,7 @@ describe('restart', () => {
   })
 
   test('accepts no new task while stopping', async () => {
-    const fixture = await createFixture()
+    const fixture = await openTaskQueue()
     await using _ = fixture
     fixture.tasks.resume()
     await fixture.tasks[Symbol.asyncDispose]()
@@ -352,7 +309,7 @@ describe('restart', () => {
 
 describe('list', () => {
   test('pages from the newest to the oldest, by state and kind', async () => {
-    await using fixture = await createFixture()
+    await using fixture = await openTaskQueue()
     const { tasks } = fixture
     for (const subject of ['a', 'b', 'c', 'd', 'e']) await tasks.start(order(subject))
     const first = tasks.list({ limit: 2 })

@@ -146,6 +146,12 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
       void run(one)
       return one.task
     },
+    pause: () => {
+      throw problem('wrong-status', 'A task in memory cannot be paused.')
+    },
+    resumePaused: () => {
+      throw problem('wrong-status', 'A task in memory is never paused.')
+    },
     isOrderedBy: (id, tokenId) => tasks.get(id)?.creatorTokenId === tokenId,
     counts() {
       const counts: Record<TaskState, number> = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
