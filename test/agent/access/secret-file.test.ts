@@ -1,34 +1,11 @@
 // Secret files: the order of what reaches the disk, and the mode before the content is read.
 
-import { afterEach, beforeEach, describe, expect, spyOn, test } from 'bun:test'
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { chmod, mkdir, open } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import { readSecretFile, writeSecretFile } from '../../../agent/access/secret-file.ts'
+import { watchFileOperations } from '../../support/machine/file-operations.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
-
-const OBSERVED = ['writeFile', 'datasync', 'sync', 'chmod', 'read', 'close'] as const
-
-/** Calls `onStep` before and after each operation on files. The operations are the real ones and end some turns of the loop later. */
-async function observe(onStep: (name: string, when: 'starts' | 'ends') => void): Promise<Disposable> {
-  const handle = await open('/dev/null')
-  const prototype = Object.getPrototypeOf(handle) as FileHandle
-  await handle.close()
-  const spies = OBSERVED.map((name) => {
-    const original = prototype[name] as (this: FileHandle, ...words: unknown[]) => Promise<unknown>
-    return spyOn(prototype as unknown as Record<string, (...words: unknown[]) => Promise<unknown>>, name).mockImplementation(async function (
-      this: FileHandle,
-      ...words: unknown[]
-    ) {
-      onStep(name, 'starts')
-      const result = await original.apply(this, words)
-      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
-      onStep(name, 'ends')
-      return result
-    })
-  })
-  return { [Symbol.dispose]: () => spies.forEach((spy) => spy.mockRestore()) }
-}
 
 let steps: string[]
 beforeEach(() => void (steps = []))
@@ -42,7 +19,7 @@ describe('writeSecretFile', () => {
   test('syncs the content before the name appears, and the name before it resolves', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('admin-token')
-    observation = await observe((name, when) => {
+    observation = await watchFileOperations((name, when) => {
       const temporary = readdirSync(folder.path).find((file) => file.endsWith('.tmp'))
       const content = temporary === undefined ? 'no temporary file' : `${statSync(folder.file(temporary)).size} bytes`
       steps.push(`${name} ${when}: ${existsSync(path) ? 'named' : content}`)
@@ -77,7 +54,7 @@ describe('readSecretFile', () => {
     const path = folder.file('key')
     await Bun.write(path, 'secret\n')
     await chmod(path, 0o644)
-    observation = await observe((name, when) => steps.push(`${name} ${when}: ${(statSync(path).mode & 0o777).toString(8)}`))
+    observation = await watchFileOperations((name, when) => steps.push(`${name} ${when}: ${(statSync(path).mode & 0o777).toString(8)}`))
     expect(await readSecretFile(path)).toBe('secret')
     expect(steps).toEqual(['chmod starts: 644', 'chmod ends: 600', 'read starts: 600', 'read ends: 600', 'close starts: 600', 'close ends: 600'])
   })
