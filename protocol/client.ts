@@ -12,8 +12,8 @@ import { exchange } from './exchange.ts'
 import type { Answer, Call, Peer, QueryValue } from './exchange.ts'
 import { fileSchema } from './file.ts'
 import type { FileEntry } from './file.ts'
-import { decodeFrames, SLICES_MEDIA_TYPE } from './frames.ts'
-import type { SliceFrame } from './frames.ts'
+import { decodeAnswerFrames, decodeFrames, SLICES_MEDIA_TYPE } from './frames.ts'
+import type { AnswerFrame, SliceFrame } from './frames.ts'
 import type { Right } from './grant.ts'
 import { healthSchema } from './health.ts'
 import type { Health } from './health.ts'
@@ -29,8 +29,8 @@ import type { Page } from './page.ts'
 import type { ReconcileRequest } from './reconcile.ts'
 import { scheduleSchema } from './schedule.ts'
 import type { Schedule, ScheduleName, SchedulePatch } from './schedule.ts'
-import { storeSchema } from './store.ts'
-import type { Store, StorePatch } from './store.ts'
+import { storeIdentitySchema, storeSchema } from './store.ts'
+import type { Store, StoreIdentity, StorePatch } from './store.ts'
 import { missingSlicesSchema } from './sync.ts'
 import type { SyncRequest } from './sync.ts'
 import { taskSchema } from './task.ts'
@@ -58,6 +58,9 @@ export interface ContentOptions extends CallOptions {
   readonly ifNoneMatch?: string
 }
 
+/** `image` is the id of the image of the slices; `lengthMax` the most bytes of one of them. */
+export type SliceOptions = CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }
+
 /** Options whose members may be undefined, such as those parsed from a command line. */
 /** What is imported, without the choice between a plan and the import. */
 export type ImportOrder = Omit<ImportRequest, 'dryRun'>
@@ -74,6 +77,8 @@ export interface AgentClient {
   health(options?: CallOptions): Promise<Health>
   readonly store: {
     get(options?: CallOptions): Promise<Store>
+    /** Returns what identifies the store. Also reads the answer of a newer agent, whose other members may differ. */
+    identify(options?: CallOptions): Promise<StoreIdentity>
     patch(patch: StorePatch, options?: CallOptions): Promise<Store>
     enable(options?: CallOptions): Promise<Store>
     disable(reason?: string, options?: CallOptions): Promise<Store>
@@ -161,7 +166,9 @@ export interface AgentClient {
      * whether it may send them even while it is indexing its images. The stream throws FrameInvalid, also for a slice longer than `lengthMax`, or
      * ProblemError.
      */
-    fetch(digests: readonly string[], options?: CallOptions & { readonly image?: string | undefined; readonly lengthMax?: number }): AsyncGenerator<SliceFrame>
+    fetch(digests: readonly string[], options?: SliceOptions): AsyncGenerator<SliceFrame>
+    /** Returns those slices that the agent has, and the digests of the others, in the order of the digests. Only for an agent that speaks version 2. */
+    fetchPresent(digests: readonly string[], options?: SliceOptions): AsyncGenerator<AnswerFrame>
   }
   readonly uploads: UploadClient & {
     /** Returns uploads in progress, newest first: for operators all, for others those of the token. */
@@ -189,6 +196,7 @@ export function createAgentClient(peer: Peer): AgentClient {
     health: (options = {}) => ask(healthSchema, { path: ['health'], accept: [503], signal: options.signal }),
     store: {
       get: (options) => get(storeSchema, ['store'], options),
+      identify: (options) => get(storeIdentitySchema, ['store'], options),
       patch: (change, options) => patch(storeSchema, ['store'], change, options),
       enable: (options) => post(storeSchema, ['store', 'enable'], options),
       disable: (reason = '', options) => post(storeSchema, ['store', 'disable'], options, { reason }),
@@ -297,17 +305,15 @@ function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentCl
 }
 
 function sliceCalls({ call, post }: Calls): AgentClient['slices'] {
+  const frames = async (json: unknown, { signal }: CallOptions): Promise<AsyncIterable<Uint8Array>> =>
+    (await call({ method: 'POST', path: ['slices', 'fetch'], json, headers: { accept: SLICES_MEDIA_TYPE }, signal })).body()
   return {
     missing: async (digests, options) => (await post(missingSlicesSchema, ['slices', 'missing'], options, { digests })).missing,
     async *fetch(digests, options = {}) {
-      const answer = await call({
-        method: 'POST',
-        path: ['slices', 'fetch'],
-        json: { digests, image: options.image },
-        headers: { accept: SLICES_MEDIA_TYPE },
-        signal: options.signal,
-      })
-      yield* decodeFrames(answer.body(), options.lengthMax)
+      yield* decodeFrames(await frames({ digests, image: options.image }, options), options.lengthMax)
+    },
+    async *fetchPresent(digests, options = {}) {
+      yield* decodeAnswerFrames(await frames({ digests, image: options.image, absent: true }, options), options.lengthMax)
     },
   }
 }

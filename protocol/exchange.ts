@@ -90,10 +90,18 @@ export function peerUrl(baseUrl: string, path: readonly string[], query: Call['q
   return url
 }
 
-/** The cause of `peer-unreachable` when there was an answer, but not a complete one of an agent. */
+/** The cause of `peer-unreachable` when there was an answer, but not a complete one of an agent. `fault`: the kind, as a sync names it. */
 export class AnswerInvalid extends Error {
   override readonly name = 'AnswerInvalid'
+  readonly fault: AnswerFault
+
+  constructor(fault: AnswerFault, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.fault = fault
+  }
 }
+
+export type AnswerFault = 'slow' | 'cut' | 'redirect' | 'not-an-agent' | 'too-long' | 'truncated' | 'bad-manifest'
 
 /**
  * Sends a call, and returns the answer when its head has arrived. Throws ProblemError: the peer's own problem, or `peer-unreachable` when there was no
@@ -108,7 +116,7 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   const answerTimeoutMs = call.body ? SEND_TIMEOUT_MS : (peer.answerTimeoutMs ?? ANSWER_TIMEOUT_MS)
   const unreachable = (what: string, cause?: unknown): ProblemError =>
     problem('peer-unreachable', `${url.origin} ${what} (${method} ${url.pathname}).`, {}, { cause })
-  const invalid = (what: string, cause?: unknown): ProblemError => unreachable(what, new AnswerInvalid(what, { cause }))
+  const invalid: Opened['invalid'] = (fault, what, cause) => unreachable(what, new AnswerInvalid(fault, what, { cause }))
 
   const headers = new Headers({ accept: 'application/json', 'accept-encoding': 'identity', ...call.headers })
   if (peer.token !== undefined) headers.set('authorization', `Bearer ${peer.token}`)
@@ -197,7 +205,7 @@ interface Opened {
   readonly now: () => number
   readonly pace: AnswerPace
   /** Returns the problem of an answer that an agent would not give. */
-  readonly invalid: (what: string, cause?: unknown) => ProblemError
+  readonly invalid: (fault: AnswerFault, what: string, cause?: unknown) => ProblemError
 }
 
 function openAnswer(response: Response, opened: Opened): Answer {
@@ -207,7 +215,7 @@ function openAnswer(response: Response, opened: Opened): Answer {
     headers: response.headers,
     body: (totalMsMax) => watchedBody(response, opened, totalMsMax),
     async bytes(lengthMax, totalMsMax) {
-      const tooLong = (): ProblemError => invalid(`sent more than the limit of ${lengthMax} bytes`)
+      const tooLong = (): ProblemError => invalid('too-long', `sent more than the limit of ${lengthMax} bytes`)
       if (Number(response.headers.get('content-length') ?? 0) > lengthMax) {
         await answer.close()
         throw tooLong()
@@ -227,11 +235,11 @@ function openAnswer(response: Response, opened: Opened): Answer {
       try {
         value = JSON.parse(text)
       } catch {
-        throw invalid('sent an answer that is not JSON')
+        throw invalid('not-an-agent', 'sent an answer that is not JSON')
       }
       const parsed = schema.safeParse(value)
       if (parsed.success) return parsed.data
-      throw invalid('sent JSON that does not match the schema of an agent')
+      throw invalid('not-an-agent', 'sent JSON that does not match the schema of an agent')
     },
     async close() {
       opened.ended.abort()
@@ -250,8 +258,8 @@ async function* watchedBody(response: Response, opened: Opened, totalMsMax: numb
     yield* readAnswer(response.body, { pace: { ...pace, totalMsMax }, timeout, now, end: () => ended.abort() })
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
-    if (error instanceof AnswerTooSlow) throw invalid(error.message, error)
-    throw invalid(`broke off its answer: ${reasonOf(error)}`, error)
+    if (error instanceof AnswerTooSlow) throw invalid('slow', error.message, error)
+    throw invalid('cut', `broke off its answer: ${reasonOf(error)}`, error)
   }
 }
 
@@ -259,7 +267,7 @@ async function* watchedBody(response: Response, opened: Opened, totalMsMax: numb
 async function failure(answer: Answer, method: string, invalid: Opened['invalid']): Promise<ProblemError> {
   if (answer.status >= 300 && answer.status < 400) {
     await answer.close()
-    return invalid('redirects to another address; use the address of the agent itself')
+    return invalid('redirect', 'redirects to another address; use the address of the agent itself')
   }
   const retryAfter = answer.headers.get('retry-after')
   const headers: Record<string, string> = retryAfter === null ? {} : { 'retry-after': retryAfter }
@@ -272,7 +280,7 @@ async function failure(answer: Answer, method: string, invalid: Opened['invalid'
   ]
   if (code && (method === 'HEAD' || text === ''))
     return new ProblemError(makeProblem(code, `The agent answered ${answer.status}.`), { headers, isFromPeer: true })
-  return invalid(`answered ${answer.status} without the problem document of an agent`)
+  return invalid('not-an-agent', `answered ${answer.status} without the problem document of an agent`)
 }
 
 /** Parses the problem document of an agent; undefined for other text, including problem documents of other programs. */

@@ -31,12 +31,21 @@ export type UploadFrame =
   | { readonly kind: 'reference'; readonly digest: Uint8Array; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number }
 
+/** One frame of an answer of version 2: a slice, or the digest of one that the store does not send. */
+export type AnswerFrame = { readonly kind: 'slice'; readonly frame: SliceFrame } | { readonly kind: 'absent'; readonly digest: Uint8Array }
+
 /** Longest zero run of one frame in bytes; a longer run takes several frames. */
 export const ZERO_RUN_MAX = 0xffff_ffff
 
-/** The stream of frames is invalid; the message says why. */
+/** The stream of frames is invalid; the message says why. `fault`: the kind, as a sync names it. */
 export class FrameInvalid extends Error {
   override readonly name = 'FrameInvalid'
+  readonly fault: 'bad-frame' | 'truncated' | 'unasked-slice'
+
+  constructor(message: string, fault: FrameInvalid['fault'] = 'bad-frame') {
+    super(message)
+    this.fault = fault
+  }
 }
 
 /** Encodes the header of a frame; the stored bytes follow it on the wire. */
@@ -58,6 +67,11 @@ export function encodeReferenceFrame(digest: Uint8Array | null, length: number):
   return header
 }
 
+/** Encodes the frame of version 2 in place of a slice that the store does not send: its digest, and everything else 0. */
+export function encodeAbsentFrame(digest: Uint8Array): Uint8Array<ArrayBuffer> {
+  return encodeReferenceFrame(digest, 0)
+}
+
 /** Encodes the frame that ends a stream. */
 export function encodeEndFrame(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(FRAME_HEADER_BYTES)
@@ -72,10 +86,29 @@ export async function* decodeFrames(source: AsyncIterable<Uint8Array>, lengthMax
   for (;;) {
     const header = decodeHeader(await take(FRAME_HEADER_BYTES))
     if (isEnd(header)) return
-    const { digest, length, storedLength, codec } = header
-    requireSlice(header, lengthMax)
-    yield { digest, length, codec, stored: await take(storedLength) }
+    yield await takeSlice(take, header, lengthMax)
   }
+}
+
+/** Reads frames as `decodeFrames` does, and accepts the frames of version 2 for slices that the store does not send. */
+export async function* decodeAnswerFrames(source: AsyncIterable<Uint8Array>, lengthMax: number = SLICE_LENGTH_MAX): AsyncGenerator<AnswerFrame> {
+  const take = exactly(source)
+  for (;;) {
+    const header = decodeHeader(await take(FRAME_HEADER_BYTES))
+    const { digest, length, storedLength, codec } = header
+    if (length === 0 && storedLength === 0 && codec === 0 && !isZero(digest)) {
+      yield { kind: 'absent', digest }
+      continue
+    }
+    if (isEnd(header)) return
+    yield { kind: 'slice', frame: await takeSlice(take, header, lengthMax) }
+  }
+}
+
+async function takeSlice(take: ReturnType<typeof exactly>, header: FrameHeader, lengthMax: number): Promise<SliceFrame> {
+  requireSlice(header, lengthMax)
+  const { digest, length, storedLength, codec } = header
+  return { digest, length, codec, stored: await take(storedLength) }
 }
 
 /** Reads the frames of an upload from pieces as they arrive, with one frame in memory at a time. Does not verify digests. */
@@ -187,7 +220,7 @@ function exactly(source: AsyncIterable<Uint8Array>): (n: number) => Promise<Uint
     while (filled < n) {
       if (rest.byteLength === 0) {
         const next = await pieces.next()
-        if (next.done) throw new FrameInvalid('the stream of slices ends before its end frame')
+        if (next.done) throw new FrameInvalid('the stream of slices ends before its end frame', 'truncated')
         rest = next.value
         continue
       }

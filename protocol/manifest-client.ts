@@ -1,6 +1,7 @@
 // Reads a manifest from another agent, piece by piece.
 
-import type { Answer, Peer } from './exchange.ts'
+import { AnswerInvalid } from './exchange.ts'
+import type { Answer, AnswerFault, Peer } from './exchange.ts'
 import { decodeManifestHeader, MANIFEST_HEADER_BYTES, ManifestInvalid, manifestLength } from './manifest.ts'
 import { problem } from './problems.ts'
 import type { ProblemError } from './problems.ts'
@@ -10,8 +11,8 @@ import type { ProblemError } from './problems.ts'
  * are wanted: a refusal before that would be an unhandled rejection, which ends the process. Throws `peer-unreachable`.
  */
 export async function* readManifest(peer: Peer, ask: () => Promise<Answer>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const invalid = (why: string, cause?: unknown): ProblemError =>
-    problem('peer-unreachable', `${peer.baseUrl} sent a manifest that is not valid: ${why}.`, {}, { cause })
+  const invalid = (fault: AnswerFault, why: string, cause?: unknown): ProblemError =>
+    problem('peer-unreachable', `${peer.baseUrl} sent a manifest that is not valid: ${why}.`, {}, { cause: new AnswerInvalid(fault, why, { cause }) })
   const header = new Uint8Array(MANIFEST_HEADER_BYTES)
   let length: number | undefined
   let received = 0
@@ -26,13 +27,13 @@ export async function* readManifest(peer: Peer, ask: () => Promise<Answer>): Asy
       try {
         length = manifestLength(decodeManifestHeader(header).count)
       } catch (error) {
-        throw error instanceof ManifestInvalid ? invalid(error.message, error) : error
+        throw error instanceof ManifestInvalid ? invalid('bad-manifest', error.message, error) : error
       }
       yield header
     }
     received += rest.byteLength
-    if (received > length) throw invalid(`it is longer than the ${length} bytes that its header declares`)
+    if (received > length) throw invalid('too-long', `it is longer than the ${length} bytes that its header declares`)
     if (rest.byteLength > 0) yield rest
   }
-  if (received !== length) throw invalid('it ends early')
+  if (received !== length) throw invalid('truncated', 'it ends early')
 }

@@ -97,6 +97,16 @@ export const PROBLEMS = {
     action: 'Check the URL, the network, and that the other agent is running. Then try again.',
   },
   'peer-refused': { status: 502, title: 'Other store refused the request', action: 'Check the token and its role at the other store.' },
+  'peer-invalid': {
+    status: 502,
+    title: 'Other store sent invalid bytes',
+    action: 'Scrub the other store, and check the line and the proxies between both. Then try again, or copy from another store.',
+  },
+  'protocol-unsupported': {
+    status: 502,
+    title: 'No common version of the protocol',
+    action: 'Upgrade the older of the two agents, then try again.',
+  },
   'peer-not-allowed': {
     status: 403,
     title: 'Other store not allowed',

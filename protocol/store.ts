@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { imageKindSchema, nameSchema } from './image.ts'
+import { protocolSchema } from './sync.ts'
 
 /** Number of images, their total length, and the total of what their slices take if no other image shares them, both in bytes. */
 const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSize: z.number() })
@@ -29,6 +30,8 @@ export const storeSchema = z.object({
   /** Whether images are switched on. While they are off, new images get `feature-disabled`. Agents before 0.1.0 do not tell. */
   imagesEnabled: z.boolean().optional(),
   version: z.string(),
+  /** Versions of the protocols between stores that this store speaks. Agents that speak version 1 only do not announce it. */
+  protocol: protocolSchema.optional(),
   /** Space of the file system in bytes. `available` is the part of `free` above the reserve. */
   capacity: z.object({
     total: z.number(),
@@ -55,6 +58,10 @@ export const storeSchema = z.object({
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),
 })
+
+/** What a store that copies from another one reads of GET /v1/store, whatever else a later version of the other agent sends. */
+export const storeIdentitySchema = storeSchema.pick({ id: true, protocol: true }).extend({ name: z.string() })
+export type StoreIdentity = z.infer<typeof storeIdentitySchema>
 
 export type Store = z.infer<typeof storeSchema>
 

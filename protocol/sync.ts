@@ -1,4 +1,5 @@
-// Sync: the request of a client to the target, and the requests of the target to the source.
+// Sync: the request of a client to the target, and the requests of the target to its sources. Versions are negotiated: a store announces those that
+// it speaks, and the target uses the highest that both speak. docs/protocol.md, "Sync".
 
 import { z } from 'zod'
 import { SLICES_PER_REQUEST_MAX } from './frames.ts'
@@ -6,6 +7,25 @@ import { SLICES_PER_REQUEST_MAX } from './frames.ts'
 const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
 
 export const SYNC_IMAGES_MAX = 1000
+/** Most stores that one sync copies from. */
+export const SYNC_SOURCES_MAX = 8
+/**
+ * Versions of the protocol between stores that this program speaks, in ascending order. A store that announces none speaks version 1. Version 2 adds
+ * `absent` to POST /v1/slices/fetch: a store sends those slices of the list that it has.
+ */
+export const SYNC_VERSIONS = [1, 2] as const
+export type SyncVersion = (typeof SYNC_VERSIONS)[number]
+/** Most versions that an announcement lists. */
+const SYNC_VERSIONS_MAX = 64
+
+/** Member `protocol` of GET /v1/store. */
+export const protocolSchema = z.object({ sync: z.array(z.int().positive()).min(1).max(SYNC_VERSIONS_MAX) })
+
+/** Returns the highest version that both stores speak; undefined when there is none. `announced` is undefined for a store that announces none. */
+export function commonVersion(announced: readonly number[] | undefined): SyncVersion | undefined {
+  return SYNC_VERSIONS.findLast((version) => (announced ?? [1]).includes(version))
+}
+
 /** Longest address of a source in characters. */
 const SOURCE_URL_LENGTH_MAX = 2048
 
@@ -22,12 +42,63 @@ const sourceUrl = z
 /** A token that is valid in a header (RFC 9110 §5.5): a line end would start another header. */
 const sourceToken = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable ASCII characters without spaces or line ends')
 
-/** Body of POST /v1/sync, sent to the target. `images` are ids or names at the source. */
-export const syncRequestSchema = z.strictObject({
-  source: z.strictObject({ url: sourceUrl, token: sourceToken }),
-  images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
-})
+const sourceSchema = z.strictObject({ url: sourceUrl, token: sourceToken })
+export type SourceAddress = z.infer<typeof sourceSchema>
+
+/**
+ * Body of POST /v1/sync, sent to the target: one `source`, or several `sources` that have the images or slices of them. `images` are ids or names at
+ * the sources.
+ */
+export const syncRequestSchema = z
+  .strictObject({
+    source: sourceSchema.optional(),
+    sources: z.array(sourceSchema).min(1).max(SYNC_SOURCES_MAX).optional(),
+    images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
+  })
+  .refine(({ source, sources }) => (source === undefined) !== (sources === undefined), 'must name either `source` or `sources`')
+  .refine(({ sources = [] }) => new Set(sources.map(({ url }) => url)).size === sources.length, 'must name each source once')
+  .meta({ oneOf: [{ required: ['source'] }, { required: ['sources'] }] })
 export type SyncRequest = z.infer<typeof syncRequestSchema>
+
+/**
+ * What a source did wrong. `unreachable`: no answer; `busy`: it refused for now; `refused`: it refused for good; `lacks`: it has no such image or
+ * slice; `not-allowed`: this store may not connect to it; `protocol-unsupported`: no common version; `slow`: below the least rate, or silent;
+ * `cut`: the connection ended within an answer; `redirect`; `not-an-agent`: the answer is none of an agent; `too-long`: more than was announced or
+ * is allowed; `truncated`: a complete answer without its end; `bad-manifest`; `wrong-image`: image or manifest are not those that were asked for;
+ * `bad-frame`; `unasked-slice`; `wrong-slice`: the bytes do not match the digest.
+ */
+export const sourceFaultSchema = z.enum([
+  'unreachable',
+  'busy',
+  'refused',
+  'lacks',
+  'not-allowed',
+  'protocol-unsupported',
+  'slow',
+  'cut',
+  'redirect',
+  'not-an-agent',
+  'too-long',
+  'truncated',
+  'bad-manifest',
+  'wrong-image',
+  'bad-frame',
+  'unasked-slice',
+  'wrong-slice',
+])
+export type SourceFault = z.infer<typeof sourceFaultSchema>
+
+/** What a source of a sync did. `bytesPerSecond` is null before the first batch; `fault` is the fault that marked it, null when it has none. */
+export const sourceReportSchema = z.object({
+  url: z.string(),
+  storeId: z.string().nullable(),
+  slicesMoved: z.number(),
+  bytesMoved: z.number(),
+  bytesPerSecond: z.number().nullable(),
+  faults: z.number(),
+  fault: z.object({ name: sourceFaultSchema, detail: z.string() }).nullable(),
+})
+export type SourceReport = z.infer<typeof sourceReportSchema>
 
 /** `result` of a sync task. `bytesMoved` counts bytes as transferred, which may be compressed. */
 export const syncResultSchema = z.object({
@@ -35,6 +106,8 @@ export const syncResultSchema = z.object({
   slicesMoved: z.number(),
   slicesPresent: z.number(),
   bytesMoved: z.number(),
+  /** In the order of the request. Tasks of earlier agents do not have it. */
+  sources: z.array(sourceReportSchema).optional(),
 })
 export type SyncResult = z.infer<typeof syncResultSchema>
 
@@ -42,8 +115,11 @@ export type SyncResult = z.infer<typeof syncResultSchema>
 export const sliceListSchema = z.strictObject({ digests: z.array(digestText).max(SLICES_PER_REQUEST_MAX) })
 export type SliceList = z.infer<typeof sliceListSchema>
 
-/** Body of POST /v1/slices/fetch. `image` is the id of their image, so that a store that is indexing its images can check access immediately. */
-export const fetchSlicesSchema = z.strictObject({ ...sliceListSchema.shape, image: z.string().min(1).max(64).optional() })
+/**
+ * Body of POST /v1/slices/fetch. `image` is the id of their image, so that a store that is indexing its images can check access immediately. With
+ * `absent` (version 2), a slice that the store does not send is a frame without bytes in its place; without it, one such slice refuses the request.
+ */
+export const fetchSlicesSchema = z.strictObject({ ...sliceListSchema.shape, image: z.string().min(1).max(64).optional(), absent: z.boolean().optional() })
 
 /** Answer of POST /v1/slices/missing: the slices of the list that the caller must send. */
 export const missingSlicesSchema = z.object({ missing: z.array(digestText) })

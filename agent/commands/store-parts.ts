@@ -161,5 +161,6 @@ function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks:
     tasks,
     crashPoint,
     network: createPeerNetwork(config.sync.peers, resolveName),
+    batchesMax: config.transfer.downloadConcurrency,
   })
 }

@@ -35,6 +35,11 @@ export interface NamedSlice {
   readonly length: number
 }
 
+/** Returns the digests and lengths of slices as two lists. */
+export function columns(slices: readonly NamedSlice[]): [Uint8Array[], number[]] {
+  return [slices.map(({ digest }) => digest), slices.map(({ length }) => length)]
+}
+
 /** Yields the slices of a block in windows of at most WINDOW_SLICES. Yields each slice once and omits runs of zeros. */
 export function* sliceWindows(block: ManifestBlock): Generator<NamedSlice[]> {
   const seen = new Set<string>()

@@ -1,10 +1,9 @@
-// Pulls one image: receive the manifest → promise space → acquire the lease → copy missing slices in batches (slice-transfer.ts) → publish the image →
-// remove the lease. If a pull stops at any point, the lease protects the slices copied so far, and the next pull copies the rest. The manifest is
+// Pulls one image: receive the manifest → promise space → acquire the lease → copy missing slices in batches (sources/move-batches.ts) → publish the
+// image → remove the lease. If a pull stops at any point, the lease protects the slices copied so far, and the next pull copies the rest. The manifest is
 // read block by block, so memory use does not depend on the length of the image.
 
-import type { AgentClient } from '../../protocol/client.ts'
 import type { Image } from '../../protocol/image.ts'
-import { decodeManifestHeader, ManifestInvalid, manifestLength } from '../../protocol/manifest.ts'
+import { decodeManifestHeader, manifestLength } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ImagePublisher } from '../contract/images.ts'
@@ -14,13 +13,13 @@ import type { SliceIngester } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { LeasedManifest } from './lease-files.ts'
 import type { Leases } from './leases.ts'
-import { retrying } from './peer.ts'
-import { sliceWindows, spaceNeeded } from './plan.ts'
-import { columns, fetchBatch, missingBatches } from './slice-transfer.ts'
-import type { PullCounts } from './slice-transfer.ts'
-
-/** Number of parallel requests for slices: while one transfers data, the other stores it. */
-const FETCHES_MAX = 2
+import { missingBatches } from './missing-batches.ts'
+import type { PullCounts } from './missing-batches.ts'
+import { columns, sliceWindows, spaceNeeded } from './plan.ts'
+import type { SliceSource } from './sources/connect.ts'
+import { moveBatches } from './sources/move-batches.ts'
+import { askSources } from './sources/source-pool.ts'
+import type { SourcePool } from './sources/source-pool.ts'
 
 export interface PullDeps {
   readonly clock: Clock
@@ -29,11 +28,16 @@ export interface PullDeps {
   readonly space: Space
   readonly leases: Leases
   readonly crashPoint: CrashPoint
+  /** Number of batches in flight of one pull. */
+  readonly batchesMax: number
 }
 
-export interface PullSource {
-  readonly client: AgentClient
-  readonly storeId: string
+/** Where a pull copies an image from. */
+export interface PullSources {
+  /** The source that described the image. */
+  readonly described: SliceSource
+  /** All sources, which may have the image or slices of it. */
+  readonly pool: SourcePool
 }
 
 export interface PullOptions {
@@ -44,13 +48,13 @@ export interface PullOptions {
 }
 
 /** Copies one image. Returns false if this store already has it. Throws ProblemError. */
-export async function pullImage(deps: PullDeps, source: PullSource, image: Image, options: PullOptions): Promise<boolean> {
+export async function pullImage(deps: PullDeps, sources: PullSources, image: Image, options: PullOptions): Promise<boolean> {
   const { leases, crashPoint, images, space } = deps
   const movedBefore = options.counts.slicesMoved
   let isFromBefore = false
   let isPublished = false
   try {
-    await using leased = await manifestOf(deps, source, image, options.signal)
+    await using leased = await manifestOf(deps, sources, image, options.signal)
     const { manifest } = leased
     isFromBefore = leased.isFromBefore
     const bytes = await countMissing(deps, manifest, options.signal)
@@ -64,9 +68,10 @@ export async function pullImage(deps: PullDeps, source: PullSource, image: Image
     }
     if (!isFromBefore) await leases.acquire(image.id)
     crashPoint('sync:lease-acquired')
-    await moveSlices(deps, source, { image, manifest, bytes, others }, options)
+    await moveSlices(deps, sources.pool, { image, manifest, bytes, others }, options)
     crashPoint('sync:slices-moved')
-    const copied = { ...image, source: { ...image.source, kind: 'sync' as const, storeId: source.storeId, url: source.client.baseUrl } }
+    const { storeId, url } = sources.described
+    const copied = { ...image, source: { ...image.source, kind: 'sync' as const, storeId, url } }
     const isNew = await images.adopt(copied, manifest)
     isPublished = true
     crashPoint('sync:adopted')
@@ -89,25 +94,22 @@ function promiseKey({ id }: Pick<Image, 'id'>): string {
   return `sync ${id}`
 }
 
-/** Returns the manifest left by an earlier attempt, or fetches it from the source. Throws ProblemError if it does not match the image. */
-async function manifestOf(deps: PullDeps, { client }: PullSource, image: Image, signal: AbortSignal): Promise<LeasedManifest> {
+/** Returns the manifest left by an earlier attempt, or fetches it from a source. Throws ProblemError if no source sends the one of the image. */
+async function manifestOf(deps: PullDeps, { described, pool }: PullSources, image: Image, signal: AbortSignal): Promise<LeasedManifest> {
   const { clock, leases, space } = deps
-  if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${client.baseUrl} yet; it is ${image.status} there.`)
+  if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${described.url} yet; it is ${image.status} there.`)
   const known = await leases.find(image.id, image.manifestDigest)
   if (known) return known
-  const leased = await retrying({ clock, signal, url: client.baseUrl }, async () => {
-    try {
-      return await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space))
-    } catch (error) {
-      if (!(error instanceof ManifestInvalid)) throw error
-      throw problem('peer-unreachable', `${client.baseUrl} sent an invalid manifest: ${error.message}.`, {}, { cause: error })
-    }
-  })
-  if (leased.digest === image.manifestDigest && leased.manifest.imageLength === image.length) return leased
-  await leased[Symbol.asyncDispose]()
-  throw problem('digest-mismatch', `${client.baseUrl} sent a manifest of image ${image.name} that does not match its description of the image.`, {
-    action: 'Scrub the other store: its catalogue and the manifest do not match.',
-  })
+  const ask = async ({ url, client }: SliceSource): Promise<LeasedManifest> => {
+    const leased = await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space))
+    if (leased.digest === image.manifestDigest && leased.manifest.imageLength === image.length) return leased
+    await leased[Symbol.asyncDispose]()
+    throw problem('digest-mismatch', `${url} sent a manifest of image ${image.name} that does not match the description of the image.`, {
+      action: 'Scrub the other store: its catalogue and the manifest do not match.',
+      fault: 'wrong-image',
+    })
+  }
+  return askSources({ clock, pool, about: `the manifest of image ${image.name}`, signal, ask })
 }
 
 /** Yields the bytes of a manifest as they arrive, after promising space for two copies of it. */
@@ -150,46 +152,30 @@ interface Move {
   readonly others: number
 }
 
-async function moveSlices(deps: PullDeps, source: PullSource, move: Move, options: PullOptions): Promise<void> {
-  const { space, crashPoint, slices } = deps
-  const failed = new AbortController()
-  const signal = AbortSignal.any([options.signal, failed.signal])
-  const batches = missingBatches(deps, move.manifest, options.counts)
+async function moveSlices(deps: PullDeps, pool: SourcePool, move: Move, options: PullOptions): Promise<void> {
+  const { space } = deps
+  const { counts, signal } = options
   let done = 0
   options.onProgress(0, move.bytes)
-
-  const fetchBatches = async (): Promise<void> => {
-    for (;;) {
-      const { value: batch, done: isLast } = await batches.next()
-      if (isLast) return
-      signal.throwIfAborted()
+  await moveBatches(deps, missingBatches(deps, move.manifest, counts), {
+    pool,
+    image: move.image.id,
+    batchesMax: deps.batchesMax,
+    signal,
+    onStored(slice, wireBytes) {
+      if (wireBytes > 0) counts.slicesMoved++
+      counts.bytesMoved += wireBytes
+      done += slice.length
+      options.onProgress(Math.min(done, move.bytes), move.bytes)
+    },
+    async beforeBatch() {
       if (await space.isBelowReserve())
         throw problem('insufficient-storage', `The free space fell below the reserve while image ${move.image.name} was being copied.`)
-      // The pins last until the batch is durable. From then on the lease protects its slices.
-      await using receiver = slices.receive()
-      const onMoved = (bytes: number): void => {
-        done += bytes
-        options.onProgress(Math.min(done, move.bytes), move.bytes)
-      }
-      await fetchBatch({ clock: deps.clock, client: source.client, receiver, image: move.image.id, counts: options.counts, onMoved, signal }, batch)
-      await receiver.sync()
-      crashPoint('sync:batch-synced')
-      // Slices that are written reduce the free space of the file system, so only the rest stays promised.
+    },
+    // Slices that are written reduce the free space of the file system, so only the rest stays promised.
+    async onDurable() {
       await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
-    }
-  }
-  const runFetches = async (): Promise<void> => {
-    try {
-      await fetchBatches()
-    } catch (error) {
-      failed.abort(error)
-      throw error
-    }
-  }
-  const ends = await Promise.allSettled(Array.from({ length: FETCHES_MAX }, runFetches))
-  await batches.return(undefined)
-  options.signal.throwIfAborted()
-  if (failed.signal.aborted) throw failed.signal.reason
-  for (const end of ends) if (end.status === 'rejected') throw end.reason
+    },
+  })
   options.onProgress(move.bytes, move.bytes)
 }

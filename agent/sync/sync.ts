@@ -1,13 +1,12 @@
 // The task `sync`, which copies images from another store to this one.
 
 import { z } from 'zod'
-import { createAgentClient } from '../../protocol/client.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import type { Fetch, Peer } from '../../protocol/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image, ImageStatus } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
-import type { SyncRequest, SyncResult } from '../../protocol/sync.ts'
+import type { SourceAddress, SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImageAdmission, ImagePublisher, ImageVerification } from '../contract/images.ts'
@@ -17,26 +16,29 @@ import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
 import { openLeases } from './leases.ts'
-import { retrying } from './peer.ts'
-import { createPeerFetch } from './peer-network.ts'
+import type { PullCounts } from './missing-batches.ts'
 import type { PeerNetwork } from './peer-network.ts'
 import { planSync } from './plan.ts'
 import { pullImage } from './pull.ts'
-import type { PullCounts } from './slice-transfer.ts'
+import type { PullSources } from './pull.ts'
+import type { SliceSource } from './sources/connect.ts'
+import { openSources } from './sources/open-sources.ts'
+import { askSources } from './sources/source-pool.ts'
+import type { SourcePool } from './sources/source-pool.ts'
 
-/** Time limits in milliseconds for the start of a response, and for a pause within a response. */
-const ANSWER_MS = 20_000
-const STALL_MS = 30_000
-/** Maximum attempts at the first request to the other store, so that a wrong address is reported quickly. */
-const FIRST_ATTEMPTS_MAX = 3
 /** Maximum requests for an image that the other store is still inspecting, and the wait between them in milliseconds. */
 const CREATING_LOOKS_MAX = 120
 const CREATING_WAIT_MS = 500
 /** Time limit for resolving all images of a task at the other store, in milliseconds. */
 const RESOLVE_MS_MAX = 15 * 60_000
 
-/** Parameters of the task. The token is stored as the task's secret. */
-const paramsSchema = z.object({ source: z.object({ url: z.string() }), images: z.array(z.string()) })
+/** Parameters of the task. The secret of the task is the token of `source`, or a JSON list of the tokens of `sources`. */
+const paramsSchema = z.object({
+  source: z.object({ url: z.string() }).optional(),
+  sources: z.array(z.object({ url: z.string() })).optional(),
+  images: z.array(z.string()),
+})
+const tokensSchema = z.array(z.string())
 
 export interface SyncDeps {
   readonly disk: Disk
@@ -57,6 +59,8 @@ export interface SyncDeps {
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
   readonly pace?: NonNullable<Peer['pace']>
+  /** Number of batches in flight of one pull, 1 to 16; 1 by default. */
+  readonly batchesMax?: number
 }
 
 export interface Sync {
@@ -72,42 +76,40 @@ export interface Sync {
 export async function createSync(deps: SyncDeps): Promise<Sync> {
   const { disk, clock, log, mount, slices, tasks } = deps
   const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
-  const peerFetch = createPeerFetch(deps.network, deps.fetch)
   // A second pull of the same image finds the image in place after the first.
   const pulls = createInOrderByKey()
 
   tasks.register('sync', async (params, context) => {
-    const { source, images } = paramsSchema.parse(params)
-    const client = createAgentClient({
-      baseUrl: source.url,
-      token: context.secret,
-      answerTimeoutMs: deps.answerTimeoutMs ?? ANSWER_MS,
-      stallTimeoutMs: deps.stallTimeoutMs ?? STALL_MS,
-      ...(deps.pace ? { pace: deps.pace } : {}),
-      fetch: peerFetch,
-    })
-    const storeId = await identify(deps, client, context)
-    const wanted = await resolveImages(deps, client, images, context)
-    const result: SyncResult = { images: [], slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
+    const { images, ...from } = paramsSchema.parse(params)
+    using sources = await openSources(deps, addressesOf(from, context.secret), context.signal)
+    const { pool } = sources
+    const wanted = await resolveImages(deps, pool, images, context)
+    const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
+    const outcomes: SyncResult['images'] = []
     const progress = createProgress(context)
-    for (const image of wanted) {
-      const outcome = await pulls.run(image.id, () => copyImage({ ...deps, leases }, { client, storeId }, image, { context, counts: result, progress }))
-      result.images.push({ id: image.id, name: image.name, outcome })
+    for (const { image, described } of wanted) {
+      const outcome = await pulls.run(image.id, () =>
+        copyImage({ ...deps, batchesMax: deps.batchesMax ?? 1, leases }, { described, pool }, image, { context, counts, progress }),
+      )
+      outcomes.push({ id: image.id, name: image.name, outcome })
     }
+    const result: SyncResult = { images: outcomes, ...counts, sources: sources.report() }
     return result
   })
 
   return {
-    async start({ source, images }, createdBy) {
-      await requireAllowed(deps.network, source.url)
+    async start({ source, sources, images }, createdBy) {
+      const addresses = sources ?? (source ? [source] : [])
+      for (const { url } of addresses) await requireAllowed(deps.network, url)
+      const urls = addresses.map(({ url }) => url)
       const wanted = [...new Set(images)]
       return tasks.start({
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: { source: { url: source.url }, images: wanted },
-        secret: source.token,
-        key: `sync ${source.url} ${wanted.toSorted().join(' ')}`,
+        params: { sources: urls.map((url) => ({ url })), images: wanted },
+        secret: JSON.stringify(addresses.map(({ token }) => token)),
+        key: `sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
       })
     },
     expire: (options) => leases.expire(options),
@@ -125,32 +127,59 @@ async function requireAllowed(network: PeerNetwork, url: string): Promise<void> 
   }
 }
 
-/** Returns the UUID of the source. Throws ProblemError if the source is this store, even under another address. */
-async function identify(deps: SyncDeps, client: AgentClient, { signal }: TaskContext): Promise<string> {
-  const attempts = { clock: deps.clock, signal, url: client.baseUrl, attemptsMax: FIRST_ATTEMPTS_MAX }
-  const { id, name } = await retrying(attempts, () => client.store.get({ signal }))
-  if (id === deps.storeId) {
-    throw problem('invalid-input', `${client.baseUrl} is this store (${name}).`, { action: 'Use another store as the source.' })
-  }
-  return id
+/** Returns the sources of a task with their tokens. A task of an earlier agent has one source. */
+function addressesOf({ source, sources }: Omit<z.infer<typeof paramsSchema>, 'images'>, secret: string | undefined): SourceAddress[] {
+  if (source) return [{ url: source.url, token: secret ?? '' }]
+  const tokens = tokensSchema.parse(JSON.parse(secret ?? '[]'))
+  return (sources ?? []).map(({ url }, i) => ({ url, token: tokens[i] ?? '' }))
+}
+
+/** An image, and the source that described it. */
+interface FoundImage {
+  readonly image: Image
+  readonly described: SliceSource
 }
 
 /** Resolves all images before the first is copied, so that a wrong name fails the task early. Returns each once, in the given order. */
-async function resolveImages(deps: SyncDeps, client: AgentClient, names: readonly string[], { signal }: TaskContext): Promise<Image[]> {
-  const found = new Map<string, Image>()
-  const endMs = deps.clock.monotonicMs() + RESOLVE_MS_MAX
+async function resolveImages(deps: SyncDeps, pool: SourcePool, names: readonly string[], { signal }: TaskContext): Promise<FoundImage[]> {
+  const { clock } = deps
+  const found = new Map<string, FoundImage>()
+  const endMs = clock.monotonicMs() + RESOLVE_MS_MAX
   for (const name of names) {
-    const image = await waitUntilInspected(deps, client, name, { signal, endMs })
-    if (!isId('img', image.id)) throw problem('peer-unreachable', `${client.baseUrl} returned an image with an invalid id.`)
-    // A name may stand for any image, an id only for its own.
-    if (isId('img', name) && image.id !== name)
-      throw problem('peer-unreachable', `${client.baseUrl} was asked for image ${name} and answered with image ${image.id}.`)
-    if (image.status !== 'available' && image.status !== 'degraded') {
-      throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${client.baseUrl}; only an available image can be copied.`)
-    }
-    found.set(image.id, image)
+    const ask = async (source: SliceSource): Promise<FoundImage> => ({ image: await describedBy(deps, source, name, { signal, endMs }), described: source })
+    const one = await askSources({ clock, pool, about: `image ${name}`, signal, ask })
+    found.set(one.image.id, one)
   }
   return [...found.values()]
+}
+
+/** Returns an image as a source describes it. Throws ProblemError if the source cannot send it. */
+async function describedBy(deps: SyncDeps, { url, client }: SliceSource, name: string, until: Until): Promise<Image> {
+  const image = await waitUntilInspected(deps, client, name, until)
+  const wrong = (detail: string): ProblemError => problem('peer-invalid', detail, { fault: 'wrong-image' })
+  if (!isId('img', image.id)) throw wrong(`${url} returned an image with an invalid id.`)
+  // A name may stand for any image, an id only for its own.
+  if (isId('img', name) && image.id !== name) throw wrong(`${url} was asked for image ${name} and answered with image ${image.id}.`)
+  if (image.status !== 'available' && image.status !== 'degraded') {
+    throw problem('wrong-status', `Image ${image.name} is ${image.status} at ${url}; only an available image can be copied.`, { fault: 'lacks' })
+  }
+  return image
+}
+
+interface Until {
+  readonly signal: AbortSignal
+  /** End of all waiting, in milliseconds of the monotonic clock. */
+  readonly endMs: number
+}
+
+/** Returns an image at the source. Waits for a bounded time while the source is still inspecting it. */
+async function waitUntilInspected({ clock }: SyncDeps, client: AgentClient, name: string, { signal, endMs }: Until): Promise<Image> {
+  for (let look = 1; ; look++) {
+    if (clock.monotonicMs() > endMs) throw problem('peer-unreachable', `${client.baseUrl} did not return all images within ${RESOLVE_MS_MAX / 60_000} minutes.`)
+    const image = await client.images.get(name, { signal })
+    if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
+    await clock.sleep(CREATING_WAIT_MS, signal)
+  }
 }
 
 /** Statuses in which this store keeps its copy of an image if the manifest is intact. */
@@ -162,21 +191,6 @@ const REFUSALS = {
   'other-bytes': 'exists in this store with different content',
 } as const
 
-/** Returns an image at the source. Waits for a bounded time while the source is still inspecting it. */
-async function waitUntilInspected(
-  { clock }: SyncDeps,
-  client: AgentClient,
-  name: string,
-  { signal, endMs }: { readonly signal: AbortSignal; readonly endMs: number },
-): Promise<Image> {
-  for (let look = 1; ; look++) {
-    if (clock.monotonicMs() > endMs) throw problem('peer-unreachable', `${client.baseUrl} did not return all images within ${RESOLVE_MS_MAX / 60_000} minutes.`)
-    const image = await retrying({ clock, signal, url: client.baseUrl, about: `image ${name}` }, () => client.images.get(name, { signal }))
-    if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
-    await clock.sleep(CREATING_WAIT_MS, signal)
-  }
-}
-
 interface Copying {
   readonly context: TaskContext
   readonly counts: PullCounts
@@ -185,7 +199,7 @@ interface Copying {
 
 async function copyImage(
   deps: SyncDeps & Parameters<typeof pullImage>[0],
-  source: { readonly client: AgentClient; readonly storeId: string },
+  sources: PullSources,
   image: Image,
   { context, counts, progress }: Copying,
 ): Promise<'copied' | 'already-there'> {
@@ -204,7 +218,7 @@ async function copyImage(
     case 'copy': {
       // A new or restored image counts towards the limit of its owner while it is copied. A repaired image already counts.
       using _claim = decision.why === 'repair' ? undefined : deps.images.admit({ id: image.id, owner: (here ?? image).owner, length: image.length })
-      const isNew = await pullImage(deps, source, image, { signal: context.signal, counts, onProgress: progress })
+      const isNew = await pullImage(deps, sources, image, { signal: context.signal, counts, onProgress: progress })
       return isNew ? 'copied' : 'already-there'
     }
   }

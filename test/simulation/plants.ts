@@ -98,7 +98,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   'batch-not-synced': {
     name: 'publishes a copied image before its slices are durable',
-    replacements: [{ module: '/agent/sync/pull.ts', sound: 'await receiver.sync()', planted: '' }],
+    replacements: [{ module: '/agent/sync/sources/move-batches.ts', sound: 'await receiver.sync()', planted: '' }],
     symptom: /degraded|cannot be read|must be readable|error/,
   },
   'published-twice': {

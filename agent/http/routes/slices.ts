@@ -4,7 +4,7 @@
 import { joinBytes } from '../../../protocol/bytes.ts'
 import { digestBytes } from '../../../protocol/digest.ts'
 import type { Digest } from '../../../protocol/digest.ts'
-import { encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { fetchSlicesSchema, missingSlicesSchema, sliceListSchema } from '../../../protocol/sync.ts'
 import type { SliceList } from '../../../protocol/sync.ts'
@@ -60,7 +60,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
       path: '/v1/slices/fetch',
       access: 'viewer',
       summary:
-        'Sends slices as they are stored, in the order of the request. Each slice must be part of an image that the caller may read or of one of its own uploads',
+        'Sends slices as they are stored, in the order of the request. Each slice must be part of an image that the caller may read or of one of its own uploads; with `absent`, the others are frames without bytes',
       problems: ['not-found', 'data-corrupt'],
       body: fetchSlicesSchema,
       bodyLengthMax: SLICE_LIST_BYTES_MAX,
@@ -69,7 +69,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
         const digests = rawDigests(body)
         const hidden = await visibility.view(actor).hiddenExactly(digests, { imageId: body.image, signal: request.signal })
         const missing = await withoutOwn(deps, actor, digests, hidden)
-        if (missing.length > 0) {
+        if (missing.length > 0 && body.absent !== true) {
           const named = missing.slice(0, NAMED_MAX).map((i) => body.digests[i])
           throw problem('not-found', `${missing.length} of the ${digests.length} slices are not in this store.`, { missing: named })
         }
@@ -77,7 +77,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
           gate: downloads,
           key: actor.name,
           signal: request.signal,
-          ...frameSource(slices, digests),
+          ...frameSource(slices, digests, new Set(missing)),
           ended: () => {},
           failed: async (error) => log.error('failed to send slices', { error }),
         })
@@ -111,25 +111,33 @@ async function withoutOwn(
   return [...digests.keys()].filter((i) => missing.has(i))
 }
 
-/** Creates a source of the frames that have not been sent yet and of the end frame. */
-function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[]): Pick<PacedStream, 'open' | 'isWhole'> {
+/** Creates a source of the frames that have not been sent yet and of the end frame. `absent` are the indexes of slices that are not sent. */
+function frameSource(slices: SlicesDeps['slices'], digests: readonly Uint8Array[], absent: ReadonlySet<number>): Pick<PacedStream, 'open' | 'isWhole'> {
   let sent = 0
   let isWhole = false
   return {
     isWhole: () => isWhole,
     async *open(signal) {
       let parts: Uint8Array[] = []
-      let length = 0
-      for await (const frame of slices.readStored(digests.slice(sent), signal)) {
+      let bytes = 0
+      let next = sent
+      const takeAbsent = (): void => {
+        for (; absent.has(next); next++) parts.push(encodeAbsentFrame(digests[next] ?? new Uint8Array(0)))
+      }
+      const wanted = digests.filter((_digest, i) => i >= sent && !absent.has(i))
+      for await (const frame of slices.readStored(wanted, signal)) {
+        takeAbsent()
         parts.push(encodeFrameHeader(frame), frame.stored)
-        length += frame.stored.byteLength
-        if (length < PIECE_BYTES) continue
-        sent += parts.length / 2
+        bytes += frame.stored.byteLength
+        next++
+        if (bytes < PIECE_BYTES) continue
+        sent = next
         yield joinBytes(parts)
         parts = []
-        length = 0
+        bytes = 0
       }
-      if (sent + parts.length / 2 !== digests.length) throw new Error(`read ${sent + parts.length / 2} of ${digests.length} slices`)
+      takeAbsent()
+      if (next !== digests.length) throw new Error(`read ${next} of ${digests.length} slices`)
       isWhole = true
       yield joinBytes([...parts, encodeEndFrame()])
     },

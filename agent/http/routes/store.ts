@@ -3,6 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { cleanupSchema, disableStoreSchema, storePatchSchema, storeSchema } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
+import { SYNC_VERSIONS } from '../../../protocol/sync.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { audienceOf } from '../../access/readable.ts'
@@ -128,6 +129,7 @@ async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): 
   return {
     ...facts,
     ...settings.current(),
+    protocol: { sync: [...SYNC_VERSIONS] },
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },
     slices: { count: slices, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },
     images: { available, deleted, other },

@@ -17,43 +17,43 @@ setDefaultTimeout(60_000)
 
 /** How a sync of an image that is not here yet ends. A lie that costs only time or bytes ends in a true copy. */
 const OUTCOMES: Record<Exclude<Lie, 'other-bytes'>, string> = {
-  'another-image': 'peer-unreachable',
-  'another-id': 'peer-unreachable',
+  'another-image': 'peer-invalid',
+  'another-id': 'peer-invalid',
   'changed-since': 'digest-mismatch',
   'changes-again': 'digest-mismatch',
   'wrong-manifest-digest': 'digest-mismatch',
   'wrong-length': 'digest-mismatch',
   'no-manifest-digest': 'wrong-status',
-  'manifest-damaged': 'peer-unreachable',
+  'manifest-damaged': 'peer-invalid',
   'manifest-shorter': 'digest-mismatch',
   'manifest-longer': 'digest-mismatch',
-  'manifest-empty': 'peer-unreachable',
-  'manifest-cut': 'peer-unreachable',
+  'manifest-empty': 'peer-invalid',
+  'manifest-cut': 'peer-invalid',
   'manifest-goes-on': 'peer-unreachable',
   'manifest-endless': 'peer-unreachable',
   'manifest-slow': 'peer-unreachable',
-  'entries-shorter': 'peer-unreachable',
-  'entries-longer': 'peer-unreachable',
-  'entry-longer': 'peer-unreachable',
-  'slice-bytes': 'peer-unreachable',
-  'slice-unasked': 'peer-unreachable',
+  'entries-shorter': 'peer-invalid',
+  'entries-longer': 'peer-invalid',
+  'entry-longer': 'peer-invalid',
+  'slice-bytes': 'peer-invalid',
+  'slice-unasked': 'peer-invalid',
   'slice-unasked-between': 'succeeded',
-  'slice-longer': 'peer-unreachable',
-  'slice-shorter': 'peer-unreachable',
-  'slice-codec': 'peer-unreachable',
-  'slices-reversed': 'peer-unreachable',
-  'slices-short': 'peer-unreachable',
-  'slices-none': 'peer-unreachable',
+  'slice-longer': 'peer-invalid',
+  'slice-shorter': 'peer-invalid',
+  'slice-codec': 'peer-invalid',
+  'slices-reversed': 'peer-invalid',
+  'slices-short': 'peer-invalid',
+  'slices-none': 'peer-invalid',
   'slices-long': 'succeeded',
   'slices-cut': 'succeeded',
-  'slices-cut-in-slice': 'peer-unreachable',
-  'slices-endless': 'succeeded',
+  'slices-cut-in-slice': 'peer-invalid',
+  'slices-endless': 'peer-invalid',
   'slices-slow': 'peer-unreachable',
 }
 const OUTCOME_PAIRS = Object.entries(OUTCOMES) as [Exclude<Lie, 'other-bytes'>, string][]
 
 /** Lies after which slices stay that were right, under a lease. */
-const LEAVES_SLICES: readonly Lie[] = ['entry-longer', 'slices-short']
+const LEAVES_SLICES: readonly Lie[] = ['entry-longer', 'slices-short', 'slices-endless']
 
 const BYTES = Buffer.from(seededBytes(900_000, 1))
 const OTHER_BYTES = Buffer.from(seededBytes(900_000, 2))
@@ -176,7 +176,7 @@ describe('the same id with other bytes', () => {
     await using it = await setUp()
     const { target } = it
     peer.lie('slices-short')
-    expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('peer-unreachable')
+    expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('peer-invalid')
     expect(target.store.slices.stats().slices).toBeGreaterThan(0)
     peer.lie('other-bytes')
     expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('succeeded')
@@ -190,7 +190,7 @@ describe('a manifest whose lengths are not those of its slices', () => {
     const { target } = it
     const here = await target.store.add(BYTES)
     peer.lie(lie)
-    expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('peer-unreachable')
+    expect(outcomeOf(await target.pull(peer.url, [id]))).toBe('peer-invalid')
     expect(published(target)).toEqual([here.id])
     expect((await target.store.read(here.id)).equals(BYTES)).toBe(true)
   })

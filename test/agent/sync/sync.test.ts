@@ -52,7 +52,13 @@ describe('sync', () => {
     expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
 
     const second = await target.pull(server.url, [image.id, 'debian'])
-    expect(resultOf(second)).toEqual({ images: [{ id: image.id, name: 'debian', outcome: 'already-there' }], slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 })
+    expect(resultOf(second)).toEqual({
+      images: [{ id: image.id, name: 'debian', outcome: 'already-there' }],
+      slicesMoved: 0,
+      slicesPresent: 0,
+      bytesMoved: 0,
+      sources: [{ url: server.url, storeId: expect.any(String), slicesMoved: 0, bytesMoved: 0, bytesPerSecond: null, faults: 0, fault: null }],
+    })
   })
 
   test('moves only slices that are missing', async () => {

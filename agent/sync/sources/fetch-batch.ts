@@ -1,0 +1,149 @@
+// Fetches the slices of one batch from one source in one round trip, and stores each after it was verified. A source of version 1 refuses a list with
+// a slice that it does not have, so such a list takes two more round trips.
+
+import { formatDigest } from '../../../protocol/digest.ts'
+import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/frames.ts'
+import type { AnswerFrame } from '../../../protocol/frames.ts'
+import { ProblemError } from '../../../protocol/problems.ts'
+import type { Clock } from '../../contract/runtime.ts'
+import type { SliceReceiver } from '../../contract/slices.ts'
+import type { NamedSlice } from '../plan.ts'
+import type { SliceSource } from './connect.ts'
+import type { SourceUse } from './source-pool.ts'
+
+/** Interval at which the rate of a batch is compared with other sources, in milliseconds. */
+const COMPARE_MS = 500
+
+export interface BatchRequest {
+  readonly clock: Clock
+  readonly use: SourceUse
+  /** Pins and stores the slices. */
+  readonly receiver: SliceReceiver
+  /** Id of the image whose slices are fetched, if it is known: a source that is indexing its images can then answer at once. */
+  readonly image: string | undefined
+  /** Called for each slice when it is stored, with its bytes on the wire. */
+  readonly onStored: (slice: NamedSlice, wireBytes: number) => void
+  /** Returns whether another source would be much faster, from the bytes so far and the time spent waiting for them. */
+  readonly isTooSlow: (wireBytes: number, waitedMs: number) => boolean
+  readonly signal: AbortSignal
+}
+
+/** How the request for a batch ended. Slices that are neither stored nor absent must be asked for again. */
+export type BatchEnd =
+  | { readonly kind: 'whole'; readonly absent: readonly NamedSlice[] }
+  /** The request was ended because another source is much faster. */
+  | { readonly kind: 'too-slow' }
+
+/** The request was ended because another source is much faster. */
+class TooSlow extends Error {
+  override readonly name = 'TooSlow'
+}
+
+/** Fetches the wanted slices. Throws FrameInvalid, SliceUnreadable or ProblemError if the source fails; slices stored before that stay. */
+export async function fetchBatch(request: BatchRequest, wanted: readonly NamedSlice[]): Promise<BatchEnd> {
+  const { clock, use, signal, isTooSlow } = request
+  const slow = new AbortController()
+  const progress: Progress = { wireBytes: 0, waitedMs: 0, waitingSinceMs: undefined }
+  using _watch = clock.every(COMPARE_MS, () => {
+    const waitingMs = progress.waitingSinceMs === undefined ? 0 : clock.monotonicMs() - progress.waitingSinceMs
+    if (isTooSlow(progress.wireBytes, progress.waitedMs + waitingMs)) slow.abort(new TooSlow())
+  })
+  const batch = { ...request, signal: AbortSignal.any([signal, slow.signal]) }
+  let isWhole = false
+  try {
+    const absent = await receiveBatch(batch, wanted, progress)
+    isWhole = true
+    return { kind: 'whole', absent }
+  } catch (error) {
+    if (slow.signal.aborted && !signal.aborted && error === slow.signal.reason) return { kind: 'too-slow' }
+    throw error
+  } finally {
+    if (isWhole || progress.wireBytes > 0 || slow.signal.aborted) use.measured(progress.wireBytes, progress.waitedMs)
+  }
+}
+
+interface Progress {
+  wireBytes: number
+  /** Time spent waiting for the source, without the present wait. */
+  waitedMs: number
+  /** Start of the present wait. */
+  waitingSinceMs: number | undefined
+}
+
+/** Returns the slices that the source does not have. */
+async function receiveBatch(request: BatchRequest, wanted: readonly NamedSlice[], progress: Progress): Promise<readonly NamedSlice[]> {
+  const { source } = request.use
+  if (source.version !== 1) return receiveFrames(request, wanted, progress, framesOf(source, request, wanted))
+  try {
+    return await receiveFrames(request, wanted, progress, framesOf(source, request, wanted))
+  } catch (error) {
+    if (!(error instanceof ProblemError && error.isFromPeer && error.code === 'not-found')) throw error
+  }
+  const missing = new Set(await source.client.slices.missing(digestsOf(wanted), { signal: request.signal }))
+  const isThere = ({ digest }: NamedSlice): boolean => !missing.has(formatDigest(digest))
+  const present = wanted.filter(isThere)
+  if (present.length > 0 && missing.size > 0) await receiveFrames(request, present, progress, framesOf(source, request, present))
+  // A source that says both that it has all slices and that it has not is treated as one that lacks them.
+  return missing.size > 0 ? wanted.filter((slice) => !isThere(slice)) : wanted
+}
+
+async function* framesOf({ version, client }: SliceSource, { image, signal }: BatchRequest, wanted: readonly NamedSlice[]): AsyncGenerator<AnswerFrame> {
+  const lengthMax = wanted.reduce((most, { length }) => Math.max(most, length), 0)
+  const options = { image, signal, lengthMax }
+  if (version !== 1) return yield* client.slices.fetchPresent(digestsOf(wanted), options)
+  for await (const frame of client.slices.fetch(digestsOf(wanted), options)) yield { kind: 'slice', frame }
+}
+
+/** Stores the slices of an answer. Refuses one that is not the next of the list. Returns those that the source does not have. */
+async function receiveFrames(
+  { clock, use, receiver, onStored }: BatchRequest,
+  wanted: readonly NamedSlice[],
+  progress: Progress,
+  frames: AsyncGenerator<AnswerFrame>,
+): Promise<NamedSlice[]> {
+  const absent: NamedSlice[] = []
+  let received = 0
+  const timed = waitTimed(clock, progress, frames)
+  for await (const answer of timed) {
+    const slice = wanted[received]
+    const isAsked = slice && isSame(answer.kind === 'slice' ? answer.frame.digest : answer.digest, slice.digest)
+    if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== slice.length))
+      throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
+    received++
+    if (answer.kind === 'absent') {
+      absent.push(slice)
+      continue
+    }
+    await receiver.put(answer.frame)
+    const wireBytes = FRAME_HEADER_BYTES + answer.frame.stored.byteLength
+    progress.wireBytes += wireBytes
+    use.stored(wireBytes)
+    onStored(slice, wireBytes)
+  }
+  if (received < wanted.length) throw new FrameInvalid(`${wanted.length - received} slices are missing in the answer`, 'truncated')
+  return absent
+}
+
+/** Yields frames and counts the time spent waiting for them. */
+async function* waitTimed(clock: Clock, progress: Progress, frames: AsyncGenerator<AnswerFrame>): AsyncGenerator<AnswerFrame> {
+  try {
+    for (;;) {
+      progress.waitingSinceMs = clock.monotonicMs()
+      const { value, done } = await frames.next()
+      progress.waitedMs += clock.monotonicMs() - progress.waitingSinceMs
+      progress.waitingSinceMs = undefined
+      if (done) return
+      yield value
+    }
+  } finally {
+    await frames.return(undefined)
+  }
+}
+
+function digestsOf(slices: readonly NamedSlice[]): string[] {
+  return slices.map(({ digest }) => formatDigest(digest))
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])
+}
