@@ -18,6 +18,9 @@ export function roleIncludes(role: Role, needed: Role): boolean {
 export const TOKEN_GROUPS_MAX = 32
 export const TOKEN_GROUPS_LENGTH_MAX = 1024
 
+/** What a grant between stores allows: to read these images. `target` is the UUID of the store that uses it, null if not named; `createdBy` names a token. */
+export const tokenGrantSchema = z.object({ images: z.array(z.string()), target: z.string().nullable(), createdBy: z.string() })
+
 export const tokenSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -26,6 +29,8 @@ export const tokenSchema = z.object({
   subject: z.string().nullable().default(null),
   /** Groups of the user: the token has the rights of grants to `group:NAME`. */
   groups: z.array(z.string()).default([]),
+  /** Set for a grant between stores, which can read these images and nothing else, whatever its role. */
+  grant: tokenGrantSchema.nullable().default(null),
   createdAt: timeSchema,
   expiresAt: timeSchema.nullable(),
   lastUsedAt: timeSchema.nullable(),

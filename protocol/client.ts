@@ -32,6 +32,8 @@ import type { Schedule, ScheduleName, SchedulePatch } from './schedule.ts'
 import { storeIdentitySchema, storeSchema } from './store.ts'
 import type { Store, StoreIdentity, StorePatch } from './store.ts'
 import { missingSlicesSchema } from './sync.ts'
+import { createdSyncGrantSchema } from './sync-grant.ts'
+import type { CreatedSyncGrant, NewSyncGrant } from './sync-grant.ts'
 import type { SyncRequest } from './sync.ts'
 import { taskSchema } from './task.ts'
 import type { Task } from './task.ts'
@@ -155,6 +157,10 @@ export interface AgentClient {
     rotate(id: string, options?: CallOptions): Promise<CreatedToken>
     delete(id: string, options?: CallOptions): Promise<void>
   }
+  readonly syncGrants: {
+    /** Creates a grant with which another store copies these images; only this answer shows its token. */
+    create(grant: NewSyncGrant, options?: CallOptions): Promise<CreatedSyncGrant>
+  }
   readonly links: {
     create(link: z.input<typeof newLinkSchema>, options?: CallOptions): Promise<Link>
   }
@@ -236,6 +242,7 @@ export function createAgentClient(peer: Peer): AgentClient {
       rotate: (id, options) => post(createdTokenSchema, ['tokens', id, 'rotate'], options),
       delete: async (id, options = {}) => (await call({ method: 'DELETE', path: ['tokens', id], signal: options.signal })).close(),
     },
+    syncGrants: { create: (grant, options) => post(createdSyncGrantSchema, ['sync', 'grants'], options, grant) },
     links: { create: (link, options) => post(linkSchema, ['links'], options, link) },
     slices: sliceCalls(calls),
     uploads: {

@@ -1,8 +1,11 @@
-// Access to a store: opens its tokens and links, and authenticates requests by either.
+// Access to a store: opens its tokens, links and grants to other stores, and authenticates requests by any of them.
 
+import { isGrantToken } from '../../protocol/sync-grant.ts'
 import type { Authenticator } from '../contract/access.ts'
 import { openLinks } from './links.ts'
 import type { Links, LinksDeps } from './links.ts'
+import { openSyncGrants } from './sync-grants.ts'
+import type { SyncGrants } from './sync-grants.ts'
 import { openTokens } from './tokens.ts'
 import type { Tokens, TokensDeps } from './tokens.ts'
 
@@ -10,10 +13,11 @@ export interface Access {
   readonly authenticator: Authenticator
   readonly tokens: Tokens
   readonly links: Links
+  readonly grants: SyncGrants
 }
 
 /**
- * Opens tokens and links. Creates an admin token at the first start, and whenever there is no admin token that never expires.
+ * Opens tokens, links and grants. Creates an admin token at the first start, and whenever there is no admin token that never expires.
  *
  * @example
  * const access = await openAccess({ kept, clock, emit, configuredSecret: config.adminToken, writeFirstSecret: (secret) => writeSecretFile(path, secret) })
@@ -21,5 +25,19 @@ export interface Access {
 export async function openAccess(deps: TokensDeps & Omit<LinksDeps, 'findToken'>): Promise<Access> {
   const tokens = await openTokens(deps)
   const links = await openLinks({ ...deps, findToken: (id) => tokens.find(id) })
-  return { authenticator: { byToken: (secret) => tokens.bySecret(secret), byLink: (link, request) => links.check(link, request) }, tokens, links }
+  const grants = openSyncGrants({ ...deps, findToken: (id) => tokens.find(id) })
+  return {
+    authenticator: {
+      byToken: (secret) => (isGrantToken(secret) ? grants.bySecret(secret) : tokens.bySecret(secret)),
+      byLink: (link, request) => links.check(link, request),
+    },
+    // Grants are listed and revoked like tokens. A grant has no further secrets: the target of a failed sync gets another grant.
+    tokens: {
+      ...tokens,
+      list: () => [...tokens.list(), ...grants.list()],
+      remove: (id, actor) => (grants.has(id) ? grants.remove(id, actor) : tokens.remove(id, actor)),
+    },
+    links,
+    grants,
+  }
 }

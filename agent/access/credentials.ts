@@ -1,5 +1,7 @@
 // Secrets of tokens and signatures of links. Uses Web Crypto only.
 
+import { GRANT_TOKEN_PREFIX } from '../../protocol/sync-grant.ts'
+
 /** Bytes of randomness in a token: 43 characters of base64url. */
 const SECRET_BYTES = 32
 const SECRET_PREFIX = 'slp_'
@@ -8,6 +10,11 @@ const KEY_BYTES = 32
 /** Returns a new token secret, `slp_` and 43 characters. The prefix lets secret scanners find leaked tokens. */
 export function newSecret(): string {
   return SECRET_PREFIX + randomText(SECRET_BYTES)
+}
+
+/** Returns a new secret of a grant between stores, `slg_` and 43 characters. */
+export function newGrantSecret(): string {
+  return GRANT_TOKEN_PREFIX + randomText(SECRET_BYTES)
 }
 
 /** Returns a new key for signing links, as base64url. */

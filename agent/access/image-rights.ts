@@ -17,14 +17,18 @@ const OPEN_TO_VIEWERS: ReadonlySet<Right> = new Set(['read', 'export'])
 const OPEN_TO_UPLOADERS: ReadonlySet<Right> = new Set(['read', 'use', 'export'])
 /** Most that a download link allows. */
 const LINKED: readonly Right[] = ['read', 'export']
+/** What a grant between stores allows. */
+const GRANTED: ReadonlySet<Right> = new Set(['read'])
 
 /**
  * Returns the rights of an actor on an image. Without `read`, the image must look to the actor as if it did not exist. Operators, administrators and
  * the owner have every right. Others have those that grants give to them; an image without grants is open to every viewer. A link has the rights to
- * read the one image that it is for, while its creator has the right `use`.
+ * read the one image that it is for, while its creator has the right `use`. A grant between stores may read its images, while its creator has the
+ * right `manage`.
  */
-export function imageRights(image: GuardedImage, actor: Principal & Pick<Actor, 'link'>): ReadonlySet<Right> {
-  const { link } = actor
+export function imageRights(image: GuardedImage, actor: Principal & Pick<Actor, 'link' | 'grant'>): ReadonlySet<Right> {
+  const { link, grant } = actor
+  if (grant) return grant.images.has(image.id) && principalRights(image, grant.maker).has('manage') ? GRANTED : NONE
   if (!link) return principalRights(image, actor)
   if (link.image !== image.id) return NONE
   const rights = principalRights(image, link.maker)

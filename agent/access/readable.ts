@@ -19,9 +19,9 @@ export function isVisible(image: GuardedImage, actor: Actor): boolean {
 
 /** Returns for whom a list or a count is made; undefined for an actor who may see every image. */
 export function audienceOf(actor: Actor): Audience | undefined {
-  if (!actor.link && roleIncludes(actor.role, 'operator')) return undefined
-  const { subject, groups, link } = actor
-  return { key: JSON.stringify([subject, groups, link?.id]), isSeen: (image) => isVisible(image, actor) }
+  if (!actor.link && !actor.grant && roleIncludes(actor.role, 'operator')) return undefined
+  const { subject, groups, link, grant } = actor
+  return { key: JSON.stringify([subject, groups, link?.id ?? grant?.id]), isSeen: (image) => isVisible(image, actor) }
 }
 
 /** Whether an actor may read the content of an image now. */

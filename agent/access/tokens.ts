@@ -185,5 +185,5 @@ function newToken(name: string, role: KeptToken['role'], hash: string, nowMs: nu
 function show(token: KeptToken): Token {
   const { id, name, role, subject, groups, createdMs, expiresMs, lastUsedMs } = token
   const time = (ms: number | null): string | null => (ms === null ? null : formatTime(ms))
-  return { id, name, role, subject, groups, createdAt: formatTime(createdMs), expiresAt: time(expiresMs), lastUsedAt: time(lastUsedMs) }
+  return { id, name, role, subject, groups, grant: null, createdAt: formatTime(createdMs), expiresAt: time(expiresMs), lastUsedAt: time(lastUsedMs) }
 }

@@ -22,6 +22,7 @@ import { scheduleRoutes } from '../http/routes/schedules.ts'
 import { sliceRoutes } from '../http/routes/slices.ts'
 import { storeRoutes } from '../http/routes/store.ts'
 import type { StoreRoutesDeps } from '../http/routes/store.ts'
+import { syncGrantRoutes } from '../http/routes/sync-grants.ts'
 import { syncRoutes } from '../http/routes/sync.ts'
 import { taskRoutes } from '../http/routes/tasks.ts'
 import { uploadRoutes } from '../http/routes/uploads.ts'
@@ -126,6 +127,7 @@ function routesOf(
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
     ...syncRoutes({ sync, gate: policy }),
+    ...syncGrantRoutes({ images: catalogue, grants: access.grants }),
     ...taskRoutes({ tasks: createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] }), findImage, clock }),
     ...operatingSystemRoutes(),
     ...scheduleRoutes({ schedules }),

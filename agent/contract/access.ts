@@ -21,6 +21,18 @@ export interface Actor extends Principal {
   readonly tokenId?: string
   /** Set when the request was authenticated by a signed link. `name` is then the name of the creator's token. */
   readonly link?: LinkRight
+  /** Set when the request was authenticated by a grant between stores, which allows to read some images and nothing else. */
+  readonly grant?: GrantRight
+}
+
+/** What a grant between stores allows. */
+export interface GrantRight {
+  /** Id of the grant. */
+  readonly id: string
+  /** Ids of the only images that the grant allows to read. */
+  readonly images: ReadonlySet<string>
+  /** For whom the token acts that created the grant: the grant ends for an image that its creator may no longer manage. */
+  readonly maker: Principal
 }
 
 /** What a signed link allows. */

@@ -85,7 +85,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
     throw problem('method-not-allowed', `${context.req.path} does not support ${method}.`, {}, { headers: { Allow: allow } })
   }
   context.set('route', route)
-  const actor = await authenticate(deps.authenticator, request, method, route.access)
+  const actor = await authenticate(deps.authenticator, request, method, route)
   context.set('actor', actor)
   const response = await route.handle(request, context.req.param(), {
     actor,

@@ -81,6 +81,8 @@ export interface RouteDefinition<
   readonly requestHeaders?: readonly RouteHeader[]
   /** Problems that the route may answer with, in addition to those that follow from its access, path and body. */
   readonly problems?: readonly ProblemCode[]
+  /** Whether a grant between stores may call the route. Only routes that read the store's identity, or an image with `visibleImage`, may say so. */
+  readonly granted?: boolean
   /** Whether pages of the configured origins may call the route from a browser. */
   readonly crossOrigin?: boolean
   /** Headers of every refusal, such as `Tus-Resumable`, including refusals before the route runs (authentication, limits). */
@@ -107,6 +109,7 @@ export interface Route {
   readonly description: string
   readonly requestHeaders: readonly RouteHeader[]
   readonly problems: readonly ProblemCode[]
+  readonly granted: boolean
   readonly crossOrigin: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
@@ -146,6 +149,7 @@ export function route<
     description: definition.description ?? '',
     requestHeaders: definition.requestHeaders ?? [],
     problems: definition.problems ?? [],
+    granted: definition.granted ?? false,
     crossOrigin: definition.crossOrigin ?? false,
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {

@@ -73,6 +73,7 @@ export const BUDGETS = {
       'DELETE /v1/exports/{id}',
       'POST /v1/tokens/{id}/rotate',
       'POST /v1/links',
+      'POST /v1/sync/grants',
     ],
     { memoryBytes: 16 * MIB, disk: 2 * MIB },
   ),

@@ -6,7 +6,7 @@ import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
 import { linkOf } from '../route.ts'
-import type { RouteAccess } from '../route.ts'
+import type { Route, RouteAccess } from '../route.ts'
 
 /** Longest credential that is checked, in characters. */
 const CREDENTIAL_LENGTH_MAX = 2048
@@ -19,9 +19,10 @@ export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
  * precedence over a link. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
  * `forbidden` or `link-expired`.
  */
-export async function authenticate(authenticator: Authenticator, request: Request, method: string, access: RouteAccess): Promise<Actor> {
+export async function authenticate(authenticator: Authenticator, request: Request, method: string, route: Pick<Route, 'access' | 'granted'>): Promise<Actor> {
+  const { access } = route
   const header = request.headers.get('authorization')?.trim() ?? ''
-  if (header !== '') return requireRole(await byToken(authenticator, header), access)
+  if (header !== '') return requireRole(requireGranted(await byToken(authenticator, header), route), access)
   if (access === 'public') return ANONYMOUS
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
@@ -41,6 +42,12 @@ async function byToken(authenticator: Authenticator, header: string): Promise<Ac
   const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byToken(secret)
   if (!actor) throw unauthenticated('The token is unknown or has expired.', 'Bearer realm="slipway", error="invalid_token"')
   return actor
+}
+
+/** Refuses a grant between stores on every route that does not say that grants may call it. */
+function requireGranted(actor: Actor, { granted }: Pick<Route, 'granted'>): Actor {
+  if (!actor.grant || granted) return actor
+  throw problem('forbidden', 'A grant between stores only reads its images; it does not give access to this path.', { action: 'Use a token.' })
 }
 
 function requireRole(actor: Actor, access: RouteAccess): Actor {

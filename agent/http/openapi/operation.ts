@@ -16,7 +16,9 @@ export function describeOperation(route: Route): Record<string, unknown> {
     operationId: operationId(route),
     tags: [tagOf(route.path)],
     summary: route.summary,
-    description: [route.description, accessSentence(route.access)].filter((text) => text !== '').join(' '),
+    description: [route.description, accessSentence(route.access), route.granted ? 'Also for a grant between stores.' : '']
+      .filter((text) => text !== '')
+      .join(' '),
     'x-role': roleOf(route.access),
     security: securityOf(route.access),
     ...(parameters.length === 0 ? {} : { parameters }),

@@ -94,6 +94,7 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       method: 'GET',
       path: '/v1/images/:id/manifest',
       access: 'viewer',
+      granted: true,
       summary: 'Sends the manifest of an image',
       params: paramsSchema,
       problems: ['conflict', 'wrong-status', 'data-corrupt'],

@@ -70,6 +70,7 @@ export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): R
       method: 'GET',
       path: '/v1/images/:id',
       access: 'viewer',
+      granted: true,
       summary: 'Shows an image',
       problems: ['conflict'],
       params: idSchema,

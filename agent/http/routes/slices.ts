@@ -59,6 +59,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
       method: 'POST',
       path: '/v1/slices/fetch',
       access: 'viewer',
+      granted: true,
       summary:
         'Sends slices as they are stored, in the order of the request. Each slice must be part of an image that the caller may read or of one of its own uploads; with `absent`, the others are frames without bytes',
       problems: ['not-found', 'data-corrupt'],

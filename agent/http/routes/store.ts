@@ -41,10 +41,22 @@ export interface StoreRoutesDeps {
 /** Returns the routes below /v1/store. */
 export function storeRoutes(deps: StoreRoutesDeps): Route[] {
   const answers = { 200: { description: 'The store', schema: storeSchema } }
-  const show = async ({ actor }: Pick<RouteContext, 'actor'>): Promise<Response> => Response.json(await describe(deps, audienceOf(actor)))
+  const show = async ({ actor }: Pick<RouteContext, 'actor'>): Promise<Response> => {
+    const store = await describe(deps, audienceOf(actor))
+    return Response.json(actor.grant ? identityOf(store) : store)
+  }
   const change = { method: 'POST', access: 'operator', answers } as const
   return [
-    route({ method: 'GET', path: '/v1/store', access: 'viewer', summary: 'Shows the store', answers, run: show }),
+    route({
+      method: 'GET',
+      path: '/v1/store',
+      access: 'viewer',
+      granted: true,
+      summary: 'Shows the store',
+      description: 'A grant between stores gets the id, name, zone and version of the store; the other members are empty or 0.',
+      answers,
+      run: show,
+    }),
     route({
       method: 'PATCH',
       path: '/v1/store',
@@ -96,6 +108,27 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       run: async ({ body, actor }) => Response.json(await deps.cleanup(body.dryRun, actor.name), { status: 202 }),
     }),
   ]
+}
+
+/** Returns what a store that copies from this one may know: who it is, but not its paths, space and settings. */
+function identityOf({ id, name, zone, version }: Store): Store {
+  return {
+    id,
+    name,
+    zone,
+    version,
+    description: '',
+    mount: '',
+    scope: '',
+    enabled: true,
+    disabledReason: null,
+    capacity: { total: 0, used: 0, free: 0, reserved: 0, available: 0 },
+    slices: { count: 0, storedBytes: 0, imageBytes: 0, savingRatio: null },
+    images: { available: 0, deleted: 0, other: 0 },
+    uploads: { active: 0 },
+    transfer: { uploadConcurrency: 0, downloadConcurrency: 0 },
+    retention: { deletion: 'delayed', seconds: 0 },
+  }
 }
 
 function enable(deps: StoreRoutesDeps, actor: Actor): void {

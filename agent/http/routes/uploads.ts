@@ -46,6 +46,8 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
   const upload = { path: `${UPLOADS_PATH}/:id`, access: ACCESS, errorHeaders, crossOrigin: true, params: paramsSchema } as const
   const options = {
     method: 'OPTIONS',
+    // The answer is the same for everyone.
+    granted: true,
     access: 'public',
     ...DESCRIBED.options,
     summary: 'Shows the supported versions and extensions of tus',

@@ -15,6 +15,7 @@ const TOKEN: Token = {
   role: 'uploader',
   subject: 'ann',
   groups: ['ops'],
+  grant: null,
   createdAt: '2026-01-01T00:00:00.000Z',
   expiresAt: null,
   lastUsedAt: null,

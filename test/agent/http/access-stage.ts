@@ -30,6 +30,8 @@ export interface AccessStage extends AsyncDisposable {
   readonly admin: User
   /** Creates a token and returns its user. */
   user(token: NewToken): Promise<User>
+  /** Returns the user of a secret that something else created. */
+  userOf(secret: string): User
   /** Has no token, but may have a link. */
   readonly nobody: User
   /** Uploads an image as a user and waits until it is available. */
@@ -69,6 +71,7 @@ export async function openAccessStage(): Promise<AccessStage> {
     table,
     admin: await user({ name: 'the admin', role: 'admin' }),
     user,
+    userOf: (secret) => userWith({ authorization: `Bearer ${secret}` }),
     nobody: userWith({}),
     async upload(uploader, name, { seed = 1, metadata = {}, url = '/v1/uploads' } = {}) {
       const bytes = seededBytes(200_000, seed)

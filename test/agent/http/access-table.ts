@@ -4,12 +4,14 @@
 /** Roles from least to most. */
 export const TABLE_ROLES = ['viewer', 'uploader', 'operator', 'admin'] as const
 
-/** Everyone who can send a request. The used upload link belongs to the upload of the path, the download link to its image. */
-export const CALLERS = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link'] as const
+/** Everyone who can send a request. The used upload link belongs to the upload of the path, the download link and the grant between stores to
+ * its image. */
+export const CALLERS = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link', 'grant'] as const
 export type Caller = (typeof CALLERS)[number]
 
 const EVERYBODY: readonly Caller[] = ['nobody', 'viewer', 'uploader', 'operator', 'admin', 'fresh upload link', 'used upload link', 'download link']
 const VIEWERS: readonly Caller[] = ['viewer', 'uploader', 'operator', 'admin']
+const VIEWERS_AND_GRANT: readonly Caller[] = [...VIEWERS, 'grant']
 const UPLOADERS: readonly Caller[] = ['uploader', 'operator', 'admin']
 const OPERATORS: readonly Caller[] = ['operator', 'admin']
 const ADMINS: readonly Caller[] = ['admin']
@@ -17,7 +19,7 @@ const ADMINS: readonly Caller[] = ['admin']
 /** Callers by path and method. HEAD is listed where GET is; OPTIONS is open to everyone on every path. */
 export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, readonly Caller[]>>>> = {
   '/v1/health': { GET: EVERYBODY, HEAD: EVERYBODY },
-  '/v1/store': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS },
+  '/v1/store': { GET: VIEWERS_AND_GRANT, HEAD: VIEWERS_AND_GRANT, PATCH: OPERATORS },
   '/v1/store/enable': { POST: OPERATORS },
   '/v1/store/disable': { POST: OPERATORS },
   '/v1/store/reconnect': { POST: OPERATORS },
@@ -25,12 +27,12 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/store/reconcile': { POST: OPERATORS },
   '/v1/images': { GET: VIEWERS, HEAD: VIEWERS, POST: UPLOADERS },
   // Uploaders may cancel their own uploads.
-  '/v1/images/:id': { GET: VIEWERS, HEAD: VIEWERS, PATCH: OPERATORS, DELETE: UPLOADERS },
+  '/v1/images/:id': { GET: VIEWERS_AND_GRANT, HEAD: VIEWERS_AND_GRANT, PATCH: OPERATORS, DELETE: UPLOADERS },
   '/v1/images/:id/restore': { POST: OPERATORS },
   '/v1/images/:id/bindings/:instance': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/content': { GET: [...VIEWERS, 'download link'], HEAD: [...VIEWERS, 'download link'] },
-  '/v1/images/:id/manifest': { GET: VIEWERS, HEAD: VIEWERS },
+  '/v1/images/:id/manifest': { GET: VIEWERS_AND_GRANT, HEAD: VIEWERS_AND_GRANT },
   '/v1/images/:id/exports': { POST: OPERATORS },
   '/v1/exports': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/exports/:id': { GET: VIEWERS, HEAD: VIEWERS, DELETE: OPERATORS },
@@ -46,8 +48,9 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
     DELETE: [...UPLOADERS, 'used upload link'],
   },
   '/v1/slices/missing': { POST: VIEWERS },
-  '/v1/slices/fetch': { POST: VIEWERS },
+  '/v1/slices/fetch': { POST: VIEWERS_AND_GRANT },
   '/v1/sync': { POST: OPERATORS },
+  '/v1/sync/grants': { POST: OPERATORS },
   '/v1/tasks': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tasks/:id': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tasks/:id/cancel': { POST: OPERATORS },

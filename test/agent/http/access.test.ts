@@ -49,6 +49,8 @@ async function makeCredentials(): Promise<void> {
   const created = await app.request(`/v1/uploads${used}`, { method: 'POST', headers: TUS })
   uploadPath = new URL(created.headers.get('location') ?? '', 'http://localhost').pathname
   credentials.set('used upload link', { search: used })
+  const grant = await parts.access.grants.create({ images: [IMAGE], hours: 1 }, admin ?? maker)
+  credentials.set('grant', { authorization: `Bearer ${grant.token}`, search: '' })
 }
 
 /** A path that the route has: the links' upload and image where the path is theirs, and a name that does not exist elsewhere. */

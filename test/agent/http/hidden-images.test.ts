@@ -26,6 +26,7 @@ const BODIES: Readonly<Record<string, (idOrName: string, digests: readonly strin
   'POST /v1/links': (idOrName) => ({ kind: 'download', image: idOrName }),
   'POST /v1/slices/missing': (_idOrName, digests) => ({ digests }),
   'POST /v1/slices/fetch': (idOrName, digests) => ({ digests, image: idOrName }),
+  'POST /v1/sync/grants': (idOrName) => ({ images: [idOrName], hours: 1 }),
   'POST /v1/sync': (idOrName) => ({ source: { url: 'http://127.0.0.1:1', token: 'x' }, images: [idOrName] }),
 }
 
