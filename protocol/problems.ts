@@ -112,6 +112,11 @@ export const PROBLEMS = {
     title: 'Other store not allowed',
     action: 'Add its address, network or name to sync.peers in the configuration of this store, and restart its agent.',
   },
+  'no-network-address': {
+    status: 409,
+    title: 'No address in the network',
+    action: 'Give this node an address in that network, or set network.sync of this store to a network that both stores share.',
+  },
   'source-unreachable': {
     status: 502,
     title: 'Source of the import unreachable',

@@ -17,6 +17,15 @@ export const RETENTION_SECONDS_MAX = 315_360_000
  */
 const policyShape = { deletion: deletionSchema, seconds: z.number() }
 
+/** Most addresses of one network that a store announces. */
+const NETWORK_URLS_MAX = 32
+const networkUrls = z.array(z.string().max(256)).max(NETWORK_URLS_MAX)
+/** A network in CIDR notation, or null if none is configured, and the URLs at which the agent answers in it. */
+const networkSchema = z.object({ cidr: z.string().max(64).nullable(), urls: networkUrls })
+/** Where an agent answers: `listen` is `network.listen`, unless that is every address. */
+export const storeNetworksSchema = z.object({ listen: z.object({ urls: networkUrls }), data: networkSchema, sync: networkSchema })
+export type StoreNetworks = z.infer<typeof storeNetworksSchema>
+
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
   id: z.uuid(),
@@ -54,6 +63,8 @@ export const storeSchema = z.object({
   uploads: z.object({ active: z.number() }),
   /** Parameters of the cutter in bytes. A client that cuts with the same parameters can send missing slices only. Absent when not offered. */
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
+  /** Agents before 0.1.0 do not tell. */
+  networks: storeNetworksSchema.optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),

@@ -24,7 +24,7 @@ const SCRUB_BYTES_PER_SECOND = 50_000_000
 export interface ServingDeps {
   readonly foundation: Foundation
   readonly parts: StoreParts
-  readonly listeners: Pick<Listeners, 'certificateEndMs'>
+  readonly listeners: Pick<Listeners, 'certificateEndMs' | 'urls'>
   readonly version: string
 }
 

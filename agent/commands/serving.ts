@@ -32,6 +32,7 @@ import { createShownTasks } from '../tasks/shown-tasks.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
+import { listenNetworks } from './listen-hosts.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
 import { openStoreExports } from './store-exports.ts'
 import type { StoreExports } from './store-exports.ts'
@@ -93,7 +94,7 @@ interface RouteParts extends StoreExports {
 
 /** Returns all routes of an agent. */
 function routesOf(
-  { foundation, parts, version }: ServingDeps,
+  { foundation, parts, listeners, version }: ServingDeps,
   { maintenance, schedules, health, metrics }: Background,
   { imports, exports, converter, reconcile, stopping }: RouteParts,
 ): Route[] {
@@ -111,6 +112,7 @@ function routesOf(
       settings,
       health,
       facts: storeFacts(config, store, version),
+      networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
       space,
       sliceStats: () => slices.stats(),
       images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),

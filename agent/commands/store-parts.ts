@@ -13,7 +13,8 @@ import { createPeerNetwork } from '../sync/peer-network.ts'
 import { createSync } from '../sync/sync.ts'
 import type { Sync } from '../sync/sync.ts'
 import { openBallast } from '../system/ballast.ts'
-import { resolveName } from '../system/network.ts'
+import { addressesWithin, resolveName } from '../system/network.ts'
+import { createSendFrom } from '../system/send-from.ts'
 import { createSpace } from '../system/space.ts'
 import { TaskQueue } from '../tasks/tasks.ts'
 import { createLedger } from '../usage/ledger.ts'
@@ -160,7 +161,12 @@ function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks:
     space,
     tasks,
     crashPoint,
-    network: createPeerNetwork(config.sync.peers, resolveName),
+    network: createPeerNetwork(config.sync.peers, resolveName, {
+      cidr: config.network.sync,
+      now: () => clock.monotonicMs(),
+      ownAddresses: (cidr) => addressesWithin(cidr),
+      sendFrom: createSendFrom(),
+    }),
     batchesMax: config.transfer.downloadConcurrency,
   })
 }

@@ -8,6 +8,8 @@ import type { Lookup } from '../contract/blocked-addresses.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { Fetch } from '../../protocol/exchange.ts'
+import { createRoutedFetch } from './networks/peer-routes.ts'
+import type { SyncNetworks } from './networks/peer-routes.ts'
 
 /** Maximum number of addresses of a name that are tried. */
 const ADDRESSES_MAX = 8
@@ -18,15 +20,21 @@ export interface PeerNetwork {
    * is allowed, and the error of the resolver if it has no addresses.
    */
   resolve(host: string): Promise<readonly string[]>
+  /** The networks of this node that syncs keep to; without them, every request goes to the address in its URL. */
+  readonly networks?: SyncNetworks
+  /** Returns whether an address is never connected to, listed or not. */
+  isBlocked(address: string): boolean
 }
 
 /** Creates the rules of `sync.peers`: CIDRs, addresses and host names. An empty list allows all addresses that are not blocked. */
-export function createPeerNetwork(peers: readonly string[], lookup: Lookup): PeerNetwork {
+export function createPeerNetwork(peers: readonly string[], lookup: Lookup, networks?: SyncNetworks): PeerNetwork {
   const blocked = listBlocked()
   const names = new Set<string>()
   const listed = new BlockList()
   for (const peer of peers) if (!addNetwork(listed, peer)) names.add(hostOf(peer))
   return {
+    ...(networks ? { networks } : {}),
+    isBlocked: (address) => includes(blocked, address),
     async resolve(host) {
       const name = hostOf(host)
       const isAddress = isIP(name) !== 0
@@ -43,10 +51,15 @@ export function createPeerNetwork(peers: readonly string[], lookup: Lookup): Pee
 }
 
 /**
- * Returns a fetch that connects only to allowed addresses, which it checks on each request. It connects to the address, and uses the name for the
- * Host header and the certificate.
+ * Returns a fetch for requests to other stores: over the sync network if one applies (networks/peer-routes.ts), and only to allowed addresses, which it
+ * checks on each request. It connects to the address, and uses the name for the Host header and the certificate.
  */
 export function createPeerFetch(network: PeerNetwork, send: Fetch = fetch): Fetch {
+  const direct = createDirectFetch(network, send)
+  return network.networks ? createRoutedFetch({ network, networks: network.networks, direct }) : direct
+}
+
+function createDirectFetch(network: PeerNetwork, send: Fetch): Fetch {
   return async (text, init) => {
     const url = new URL(text)
     const addresses = await network.resolve(url.hostname)

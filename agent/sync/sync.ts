@@ -17,6 +17,7 @@ import type { Space } from '../contract/space.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
 import { openLeases } from './leases.ts'
 import type { PullCounts } from './missing-batches.ts'
+import { requireOwnAddress } from './networks/peer-routes.ts'
 import type { PeerNetwork } from './peer-network.ts'
 import { planSync } from './plan.ts'
 import { pullImage } from './pull.ts'
@@ -117,8 +118,9 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   }
 }
 
-/** Throws ProblemError `peer-not-allowed`. The task checks again before each connection, because the addresses of a name can change. */
+/** Throws ProblemError `peer-not-allowed` or `no-network-address`. The task checks again before each connection, because the addresses of a name can change. */
 async function requireAllowed(network: PeerNetwork, url: string): Promise<void> {
+  if (network.networks) requireOwnAddress(network.networks)
   try {
     await network.resolve(new URL(url).hostname)
   } catch (error) {

@@ -10,7 +10,7 @@ const CODES_BY_STATUS: Readonly<Record<number, string>> = {
   404: 'not-found',
   405: 'method-not-allowed',
   408: 'request-timeout',
-  409: 'already-exported cancelled conflict host-key-mismatch image-bound image-protected offset-mismatch slice-missing source-changed store-disabled tail-not-empty virtual-disk wrong-status',
+  409: 'already-exported cancelled conflict host-key-mismatch image-bound image-protected no-network-address offset-mismatch slice-missing source-changed store-disabled tail-not-empty virtual-disk wrong-status',
   410: 'upload-expired',
   412: 'precondition-failed unsupported-version',
   413: 'payload-too-large',

@@ -29,6 +29,8 @@ export interface StoreRoutesDeps {
   readonly health: Pick<HealthBoard, 'refresh'>
   /** Members that do not change while the agent runs. */
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer'>
+  /** Where the agent answers now, by network. */
+  readonly networks?: () => NonNullable<Store['networks']>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
@@ -155,7 +157,7 @@ function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {
 }
 
 async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): Promise<Store> {
-  const { settings, facts, space, sliceStats, images, uploadsActive, clock } = deps
+  const { settings, facts, networks, space, sliceStats, images, uploadsActive, clock } = deps
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
   const { imageBytes, usage, available, deleted, other } = await images(audience)
@@ -163,6 +165,7 @@ async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): 
     ...facts,
     ...settings.current(),
     protocol: { sync: [...SYNC_VERSIONS] },
+    ...(networks ? { networks: networks() } : {}),
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },
     slices: { count: slices, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },
     images: { available, deleted, other },

@@ -27,7 +27,9 @@ export async function openRouteTable(): Promise<RouteTable> {
   const runtime = { ...createRuntime(agentConfig(folder.path)), log: createMemoryLog() }
   const foundation = stack.use(await openFoundation(runtime, { onLost: () => {} }))
   const parts = stack.use(await openStoreParts(foundation))
-  const serving = stack.use(await openServing({ foundation, parts, listeners: { certificateEndMs: () => null }, version: '0.0.0' }))
+  const serving = stack.use(
+    await openServing({ foundation, parts, listeners: { certificateEndMs: () => null, urls: ['http://127.0.0.1:8420'] }, version: '0.0.0' }),
+  )
   stack.defer(() => serving.stop())
   const opened = stack.move()
   return {

@@ -202,7 +202,7 @@ export class SimulatedAgent {
       async [Symbol.asyncDispose]() {},
     }
     const parts = await openStoreParts(foundation)
-    const serving = await openServing({ foundation, parts, listeners: { certificateEndMs: () => null }, version: '0.0.0' })
+    const serving = await openServing({ foundation, parts, listeners: { certificateEndMs: () => null, urls: ['http://127.0.0.1:8420'] }, version: '0.0.0' })
     const app = createApp(serving.app)
     this.#network.listen(this.host, { owner, answer: async (request) => app.fetch(request) })
     return { owner, parts, serving, lease: outcome.lease }
