@@ -32,13 +32,13 @@ export function nearestAddress(own: readonly string[], to: string): string | und
   let bitsMax = -1
   for (const address of own) {
     if (isIP(address) !== isIP(to)) continue
-    const bits = commonBits(address, to)
+    const bits = sharedBits(address, to)
     if (bits > bitsMax) [nearest, bitsMax] = [address, bits]
   }
   return nearest
 }
 
-function commonBits(a: string, b: string): number {
+function sharedBits(a: string, b: string): number {
   const all = isIP(a) === 6 ? 128 : 32
   for (let bits = all; bits > 0; bits--) if (isWithin(a, `${b}/${bits}`)) return bits
   return 0
