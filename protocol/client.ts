@@ -24,6 +24,8 @@ import { importPlanSchema } from './imports.ts'
 import type { ImportPlan, ImportRequest } from './imports.ts'
 import { MANIFEST_MEDIA_TYPE } from './manifest.ts'
 import { readManifest } from './manifest-client.ts'
+import { mediaGroupSchema } from './media-group.ts'
+import type { MediaGroup, MediaGroupPatch, NewMediaGroup } from './media-group.ts'
 import { pageSchema } from './page.ts'
 import type { Page } from './page.ts'
 import type { ReconcileRequest } from './reconcile.ts'
@@ -120,6 +122,16 @@ export interface AgentClient {
     /** Starts to write the image as a file into exports/. */
     export(id: string, order?: Loose<NewExport>, options?: CallOptions): Promise<Task>
   }
+  readonly mediaGroups: {
+    list(options?: PageOptions): Promise<Page<MediaGroup>>
+    /** Returns the groups of all pages. */
+    all(options?: CallOptions): AsyncGenerator<MediaGroup>
+    create(group: Loose<NewMediaGroup> & Pick<NewMediaGroup, 'name'>, options?: CallOptions): Promise<MediaGroup>
+    /** Changes a group; also one that only images name. */
+    patch(name: string, patch: Loose<MediaGroupPatch>, options?: CallOptions): Promise<MediaGroup>
+    /** Deletes a group without images. */
+    delete(name: string, options?: CallOptions): Promise<void>
+  }
   readonly exports: {
     /** Lists exports, of one image with `image`. */
     list(options?: PageOptions & { readonly image?: string | undefined }): Promise<Page<Export>>
@@ -211,6 +223,13 @@ export function createAgentClient(peer: Peer): AgentClient {
       reconcile: (request = {}, options) => post(taskSchema, ['store', 'reconcile'], options, request),
     },
     images: imageCalls(peer, calls),
+    mediaGroups: {
+      list: (options) => get(mediaGroupPageSchema, ['media-groups'], options),
+      all: (options = {}) => walk((cursor) => get(mediaGroupPageSchema, ['media-groups'], { ...options, cursor })),
+      create: (group, options) => post(mediaGroupSchema, ['media-groups'], options, group),
+      patch: (name, change, options) => patch(mediaGroupSchema, ['media-groups', name], change, options),
+      delete: async (name, options = {}) => (await call({ method: 'DELETE', path: ['media-groups', name], signal: options.signal })).close(),
+    },
     exports: {
       list: (options) => get(exportPageSchema, ['exports'], options),
       all: (options = {}) => walk((cursor) => get(exportPageSchema, ['exports'], { ...options, cursor })),
@@ -326,6 +345,7 @@ function sliceCalls({ call, post }: Calls): AgentClient['slices'] {
 }
 
 const imagePageSchema = pageSchema(imageSchema)
+const mediaGroupPageSchema = pageSchema(mediaGroupSchema)
 const exportPageSchema = pageSchema(exportSchema)
 const uploadPageSchema = pageSchema(uploadSchema)
 const filePageSchema = pageSchema(fileSchema)

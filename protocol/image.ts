@@ -90,6 +90,8 @@ export const imageSchema = z.object({
   cloudInit: z.boolean().nullable(),
   requirements: requirementsSchema.nullable(),
   mediaGroup: z.string().max(NAME_LENGTH_MAX).nullable(),
+  /** Whether its media group is hidden: without grants, only its owner, operators and administrators then see it. */
+  hidden: z.boolean().default(false),
   owner: z.string().max(NAME_LENGTH_MAX).nullable(),
   labels: labelsSchema.default({}),
   /** The instance whose disk the image was made from, or to which a virtual disk belongs. */

@@ -8,7 +8,7 @@ import type { Image } from '../../protocol/image.ts'
 import type { Actor, Principal } from '../contract/access.ts'
 
 /** The members of an image that decide its rights. */
-export type GuardedImage = Pick<Image, 'id' | 'owner' | 'grants'>
+export type GuardedImage = Pick<Image, 'id' | 'owner' | 'grants' | 'hidden'>
 
 const ALL: ReadonlySet<Right> = new Set(RIGHTS)
 const NONE: ReadonlySet<Right> = new Set()
@@ -22,9 +22,9 @@ const GRANTED: ReadonlySet<Right> = new Set(['read'])
 
 /**
  * Returns the rights of an actor on an image. Without `read`, the image must look to the actor as if it did not exist. Operators, administrators and
- * the owner have every right. Others have those that grants give to them; an image without grants is open to every viewer. A link has the rights to
- * read the one image that it is for, while its creator has the right `use`. A grant between stores may read its images, while its creator has the
- * right `manage`.
+ * the owner have every right. Others have those that grants give to them; an image without grants is open to every viewer, unless its media group is
+ * hidden. A link has the rights to read the one image that it is for, while its creator has the right `use`. A grant between stores may read its
+ * images, while its creator has the right `manage`.
  */
 export function imageRights(image: GuardedImage, actor: Principal & Pick<Actor, 'link' | 'grant'>): ReadonlySet<Right> {
   const { link, grant } = actor
@@ -47,7 +47,7 @@ export function namedRights({ owner, grants }: GuardedImage, { subject, groups =
 function principalRights(image: GuardedImage, principal: Principal): ReadonlySet<Right> {
   if (roleIncludes(principal.role, 'operator')) return ALL
   const named = namedRights(image, principal)
-  if (named === ALL || image.grants.length > 0) return named
+  if (named === ALL || image.grants.length > 0 || image.hidden) return named
   return principal.role === 'uploader' ? OPEN_TO_UPLOADERS : OPEN_TO_VIEWERS
 }
 

@@ -14,6 +14,7 @@ import { imageRoutes } from '../http/routes/images.ts'
 import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { exportRoutes } from '../http/routes/exports.ts'
 import { fileRoutes } from '../http/routes/files.ts'
+import { mediaGroupRoutes } from '../http/routes/media-groups.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
 import { operatingSystemRoutes } from '../http/routes/operating-systems.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
@@ -120,6 +121,7 @@ function routesOf(
       cleanup: maintenance.cleanup,
     }),
     ...imageRoutes({ images: catalogue, mountFault, cancelUpload: (imageId, actor) => cancelUpload({ uploads, tasks }, imageId, actor) }),
+    ...mediaGroupRoutes({ groups: catalogue.mediaGroups }),
     ...usageRoutes({ clock, reports: usage }),
     ...reconcileRoutes({ start: reconcile.start }),
     ...uniqueSizeRoutes({ images: catalogue }),

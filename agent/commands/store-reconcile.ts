@@ -2,6 +2,7 @@
 
 import { isId } from '../../protocol/ids.ts'
 import type { Exports } from '../contract/exports.ts'
+import { GROUP_FILE } from '../images/groups/group-file.ts'
 import { RECORD_FOLDER } from '../imports/existing/retrieve-existing.ts'
 import { createReconcile } from '../reconcile/reconcile.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
@@ -9,7 +10,17 @@ import type { ServingDeps } from './background.ts'
 import { STORE_COPY, STORE_FILE, STORE_FOLDERS } from './store-file.ts'
 
 /** Names at the top of a mount path beside the folders of every store (docs/format.md). */
-const KNOWN_NAMES: ReadonlySet<string> = new Set([STORE_FILE, STORE_COPY, ...STORE_FOLDERS, RECORD_FOLDER, 'sync', '.ballast', '.ballast-gc', '.health-probe'])
+const KNOWN_NAMES: ReadonlySet<string> = new Set([
+  STORE_FILE,
+  STORE_COPY,
+  ...STORE_FOLDERS,
+  GROUP_FILE,
+  RECORD_FOLDER,
+  'sync',
+  '.ballast',
+  '.ballast-gc',
+  '.health-probe',
+])
 
 /** Registers the task `reconcile` of a store. */
 export function openReconcile({ foundation, parts }: ServingDeps, exports: Exports): Reconcile {

@@ -11,6 +11,10 @@ import type { DeletionPolicy } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
 import type { Space } from '../contract/space.ts'
 import type { EmitEvent } from '../contract/work.ts'
+import { createGroupRecords } from './groups/group-records.ts'
+import type { GroupRecords } from './groups/group-records.ts'
+import { createMediaGroups } from './media-groups.ts'
+import type { OpenMediaGroups } from './media-groups.ts'
 import { createDamage } from './damage.ts'
 import type { Damage } from './damage.ts'
 import { createImageKeeper } from './image-keeper.ts'
@@ -61,6 +65,8 @@ export interface CatalogueDeps {
 }
 
 export interface CatalogueParts {
+  readonly groups: OpenMediaGroups
+  readonly groupRecords: GroupRecords
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
   /** Manifests of compressed files that are not unpacked yet. */
@@ -77,7 +83,8 @@ export interface CatalogueParts {
 export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const { disk, clock, log, emit, crashPoint, slices, retention, ledger } = deps
   const folder = join(deps.mount, 'images')
-  const table = createImageTable(deps.changed)
+  const groupRecords = createGroupRecords()
+  const table = createImageTable(deps.changed, groupRecords.place)
   const keeper = createImageKeeper({ disk, folder, table, nowMs: () => clock.nowMs(), ledger, inProgress: deps.inProgress })
   const pause = (): Promise<void> => clock.sleep(0)
   const manifests = createManifestFiles({
@@ -106,7 +113,8 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   })
   const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
   const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs, ownerLimit, unpacking })
-  const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, compressed, ownerLimit, settling })
+  const groups = createMediaGroups({ disk, clock, log, emit, mount: deps.mount, records: groupRecords, table, inProgress: () => deps.inProgress?.() })
+  const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, compressed, ownerLimit, settling, groups })
   const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, compressed, damage, settling, ownerLimit })
-  return { keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }
+  return { groups, groupRecords, keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }
 }

@@ -14,6 +14,7 @@ import { createCatalogueParts } from './catalogue-parts.ts'
 import type { CatalogueDeps, CatalogueParts } from './catalogue-parts.ts'
 import type { Damage } from './damage.ts'
 import { createDamagedSlices } from './damaged-slices.ts'
+import type { MediaGroups } from './media-groups.ts'
 import { createImageLookup } from './image-lookup.ts'
 import type { ImageLookup } from './image-lookup.ts'
 import type { LifeCycle } from './life-cycle.ts'
@@ -47,6 +48,7 @@ export interface Catalogue
   verifiedDigest(id: string): Digest | null
   /** Opens the manifest of an image and pins its slices until disposed, even if the image is removed. Throws `not-found` and `data-corrupt`. */
   open(id: string): Promise<OpenContent>
+  readonly mediaGroups: MediaGroups
   /** Iterates over all images in any status, unordered. */
   each(): Iterable<Image>
   /** Returns the periods in which the existing images were available. */
@@ -92,13 +94,15 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     manifests,
     compressed: parts.compressed,
   }
+  await parts.groups.load()
   await loadAll(loading, parts)
   const reloading = clock.every(RELOAD_MS, () => searches.add('files that could not be read', () => reloadUnavailable(loading, parts)))
 
   return {
     ...publication,
     ...parts.lifeCycle,
-    ...createImageLookup({ keeper, uniqueSizes, inProgress: deps.inProgress ?? (() => undefined), works: settling.works }),
+    ...createImageLookup({ keeper, uniqueSizes, inProgress: deps.inProgress ?? (() => undefined), works: settling.works, place: parts.groupRecords.place }),
+    mediaGroups: parts.groups,
     markDamaged: (roots, reason) => damage.markDamaged(roots, reason),
     applyScrub: (findings) => damage.applyScrub(findings),
     isWhole: (id) => damage.verifyManifest(id),

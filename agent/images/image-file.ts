@@ -80,6 +80,7 @@ export function blankImage({ id, ...known }: Partial<Image> & Pick<Image, 'id'>,
     cloudInit: null,
     requirements: null,
     mediaGroup: null,
+    hidden: false,
     owner: null,
     labels: {},
     sourceInstance: null,
@@ -95,10 +96,10 @@ export function blankImage({ id, ...known }: Partial<Image> & Pick<Image, 'id'>,
   }
 }
 
-/** Encodes an image.json. */
+/** Encodes an image.json. Whether the image is hidden follows from its media group. */
 export async function encodeImageFile(stored: StoredImage): Promise<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
-  const value = encoder.encode(JSON.stringify({ ...stored.image, requirements: ownRequirements(stored.image), life: stored.life }))
+  const value = encoder.encode(JSON.stringify({ ...stored.image, requirements: ownRequirements(stored.image), hidden: undefined, life: stored.life }))
   const head = encoder.encode(HEAD + (await sha256(value)) + MIDDLE)
   const tail = encoder.encode(TAIL)
   const bytes = new Uint8Array(head.byteLength + value.byteLength + tail.byteLength)

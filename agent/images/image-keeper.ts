@@ -79,8 +79,7 @@ export function createImageKeeper(deps: ImageKeeperDeps): ImageKeeper {
       }
       unconfirmed.delete(id)
       unfinished.delete(id)
-      table.put(stored)
-      return stored
+      return table.put(stored)
     },
     confirm: async (stored) => (unconfirmed.has(stored.image.id) ? keeper.save(stored) : stored),
     change: (id, edit) =>

@@ -62,14 +62,16 @@ export interface ImageLookupDeps {
   readonly inProgress: () => ImagesInProgress | undefined
   /** Inspections and digests that wait or run. */
   readonly works: Pick<PendingWorks, 'of'>
+  /** Puts an image into its media group. Images of the table already are. */
+  readonly place: (image: Image) => Image
 }
 
 /** Creates the lookups over the images of a catalogue. */
-export function createImageLookup({ keeper, uniqueSizes, inProgress, works }: ImageLookupDeps): ImageLookup {
+export function createImageLookup({ keeper, uniqueSizes, inProgress, works, place }: ImageLookupDeps): ImageLookup {
   const { table } = keeper
   const arriving = function* (): Generator<Image> {
     // An upload that was just published is in the table already.
-    for (const upload of inProgress()?.images() ?? []) if (!table.get(upload.image.id)) yield uploaded(upload)
+    for (const upload of inProgress()?.images() ?? []) if (!table.get(upload.image.id)) yield place(uploaded(upload))
   }
   const withSize = (image: Image, audience: Audience | undefined): Image =>
     explained({ ...image, uniqueSize: uniqueSizes.known(image.id, audience) }, works.of(image.id))
@@ -77,7 +79,7 @@ export function createImageLookup({ keeper, uniqueSizes, inProgress, works }: Im
     const image = table.get(id)?.image
     if (image) return image
     const upload = inProgress()?.image(id)
-    return upload && uploaded(upload)
+    return upload && place(uploaded(upload))
   }
   const candidates = (idOrName: string): Image[] => {
     const only = byId(idOrName)

@@ -1,5 +1,6 @@
 // In-memory table of all images of the store, by id. Locks serialize the changes of each image.
 
+import type { Image } from '../../protocol/image.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
 import type { StoredImage } from './image-file.ts'
 import { createImageOrders } from './lists/image-order.ts'
@@ -11,9 +12,14 @@ export interface ImageTable {
   all(): readonly StoredImage[]
   /** Returns the ids of the images with a name, in any status. */
   named(name: string): Iterable<string>
+  /** Returns the ids of the images of a media group, in any status. */
+  inGroup(name: string): ReadonlySet<string>
+  /** Returns the media groups that images name. */
+  groups(): Iterable<string>
   /** The images sorted by one member, for lists. */
   readonly orders: Pick<ImageOrders<StoredImage>, 'walk' | 'all'>
-  put(stored: StoredImage): void
+  /** Adds or replaces an image. Returns it as it is shown: with the current name of its media group. */
+  put(stored: StoredImage): StoredImage
   remove(id: string): void
   /** Runs a function while holding the lock of an image. Waiting callers run in order. */
   locked<T>(id: string, run: () => Promise<T>): Promise<T>
@@ -25,10 +31,13 @@ export interface ImageTable {
   revision(): number
 }
 
-/** Creates an empty table. Calls `changed` after every change of any image. */
-export function createImageTable(changed: () => void = () => {}): ImageTable {
+const NO_IDS: ReadonlySet<string> = new Set()
+
+/** Creates an empty table. Calls `changed` after every change of any image. `place` puts an image into its media group. */
+export function createImageTable(changed: () => void = () => {}, place: (image: Image) => Image = (image) => image): ImageTable {
   const images = new Map<string, StoredImage>()
-  const names = new Map<string, Set<string>>()
+  const names = createIdsByText()
+  const groups = createIdsByText()
   const orders = createImageOrders(() => images.values())
   const locks = createInOrderByKey()
   let sorted: readonly StoredImage[] | undefined
@@ -44,26 +53,24 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
     orders.walk('createdAt', true, undefined, (stored) => all.push(stored) > 0)
     return all
   }
-  const forgetName = ({ image: { id, name } }: StoredImage): void => {
-    const ids = names.get(name)
-    ids?.delete(id)
-    if (ids?.size === 0) names.delete(name)
-  }
   return {
     get: (id) => images.get(id),
     all: () => (sorted ??= sortedAll()),
-    named: (name) => names.get(name) ?? [],
+    named: (name) => names.of(name),
+    inGroup: (name) => groups.of(name),
+    groups: () => groups.texts(),
     orders,
-    put(stored) {
-      const before = images.get(stored.image.id)
+    put(given) {
+      const image = place(given.image)
+      const stored = image === given.image ? given : { ...given, image }
+      const before = images.get(image.id)
       if (!before) revision++
-      images.set(stored.image.id, stored)
+      images.set(image.id, stored)
       orders.put(before, stored)
-      if (before?.image.name !== stored.image.name) {
-        if (before) forgetName(before)
-        names.set(stored.image.name, (names.get(stored.image.name) ?? new Set()).add(stored.image.id))
-      }
+      names.move(image.id, before?.image.name, image.name)
+      groups.move(image.id, before?.image.mediaGroup, image.mediaGroup)
       note()
+      return stored
     },
     remove(id) {
       const before = images.get(id)
@@ -71,7 +78,8 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
         images.delete(id)
         revision++
         orders.remove(before)
-        forgetName(before)
+        names.move(id, before.image.name, null)
+        groups.move(id, before.image.mediaGroup, null)
       }
       note()
     },
@@ -79,5 +87,28 @@ export function createImageTable(changed: () => void = () => {}): ImageTable {
     each: () => images.values(),
     version: () => version,
     revision: () => revision,
+  }
+}
+
+/** Ids of images by one text that they have. */
+interface IdsByText {
+  of(text: string): ReadonlySet<string>
+  texts(): Iterable<string>
+  /** Notes that an image has another text than before; null or undefined for none. */
+  move(id: string, before: string | null | undefined, after: string | null): void
+}
+
+function createIdsByText(): IdsByText {
+  const idsOf = new Map<string, Set<string>>()
+  return {
+    of: (text) => idsOf.get(text) ?? NO_IDS,
+    texts: () => idsOf.keys(),
+    move(id, before, after) {
+      if (before === after) return
+      const old = before === null || before === undefined ? undefined : idsOf.get(before)
+      old?.delete(id)
+      if (old?.size === 0 && typeof before === 'string') idsOf.delete(before)
+      if (after !== null) idsOf.set(after, (idsOf.get(after) ?? new Set()).add(id))
+    },
   }
 }

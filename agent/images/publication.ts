@@ -11,6 +11,7 @@ import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImagePublisher } from '../contract/images.ts'
 import { diskProblem } from './disk-problem.ts'
+import type { MediaGroups } from './media-groups.ts'
 import type { StoredImage } from './image-file.ts'
 import { adopted, changed, fresh, freshCompressed, refused, restored, resynced } from './image-states.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
@@ -25,6 +26,7 @@ export interface PublicationDeps extends Pick<SettlingDeps, 'clock' | 'emit' | '
   readonly compressed: ManifestFiles
   readonly ownerLimit: OwnerLimit
   readonly settling: Pick<Settling, 'resume' | 'settle'>
+  readonly groups: Pick<MediaGroups, 'hideUnknown'>
 }
 
 export type Publication = Pick<ImagePublisher, 'publish' | 'refuse' | 'adopt'>
@@ -61,6 +63,8 @@ export function createPublication(deps: PublicationDeps): Publication {
       }),
     async adopt(image, manifest) {
       if (!isId('img', image.id)) throw problem('invalid-input', `"${image.id}" is not the id of an image.`)
+      // Before the image exists, so that it is never visible to more callers than in the store that it comes from.
+      if (image.hidden && image.mediaGroup !== null) await deps.groups.hideUnknown(image.mediaGroup)
       const isNew = await keeper.table.locked(image.id, () => adoptLocked(deps, image, manifest))
       // The copy is complete once the image has been inspected.
       if (isNew) await settling.settle(image.id)

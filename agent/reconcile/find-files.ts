@@ -14,6 +14,9 @@ const TEMPORARY_SUFFIX = '.tmp'
 /** Files and folders that file systems and network servers keep in the root of a mount. */
 const SYSTEM_NAMES = new Set(['lost+found', '.snapshot', '.snapshots', '.zfs'])
 
+/** Files in the folder of an image. */
+const IMAGE_FILES = new Set(['manifest', 'image.json', 'compressed'])
+
 export interface FileSearchDeps {
   readonly disk: Disk
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'sleep'>
@@ -44,7 +47,7 @@ function layoutOf({ isKnownTop, hasImage, hasUpload }: FileSearchDeps): Folder {
       isKnown: (name) => /^[0-9a-f]{2}$/.test(name),
       inside: (name) => ({ path: join('packs', name), isKnown: (pack) => /^[0-9a-f]{32}\.pack$/.test(pack) }),
     },
-    images: { isKnown: hasImage, inside: (name) => ({ path: join('images', name), isKnown: (file) => file === 'manifest' || file === 'image.json' }) },
+    images: { isKnown: hasImage, inside: (name) => ({ path: join('images', name), isKnown: (file) => IMAGE_FILES.has(file) }) },
     uploads: { isKnown: hasUpload, inside: (name) => ({ path: join('uploads', name), isKnown: (file) => file === 'upload.json' || file === 'journal' }) },
     sync: { isKnown: (name) => isId('img', name) },
     usage: { isKnown: (name) => /^\d{4}-\d{2}\.log$/.test(name) },

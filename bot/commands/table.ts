@@ -21,6 +21,10 @@ import { imageRestore } from './image/restore.ts'
 import { imageShow } from './image/show.ts'
 import { imageSync } from './image/sync.ts'
 import { imageUpload } from './image/upload.ts'
+import { mediaGroupAdd } from './media-group/add.ts'
+import { mediaGroupDelete } from './media-group/delete.ts'
+import { mediaGroupEdit } from './media-group/edit.ts'
+import { mediaGroupList } from './media-group/list.ts'
 import { scheduleEdit } from './schedule/edit.ts'
 import { scheduleList } from './schedule/list.ts'
 import { schedulePause, scheduleResume } from './schedule/pause.ts'
@@ -86,6 +90,10 @@ export const COMMANDS: readonly Command[] = [
   exportList,
   exportLink,
   exportDelete,
+  mediaGroupList,
+  mediaGroupAdd,
+  mediaGroupEdit,
+  mediaGroupDelete,
   imageBin,
   taskList,
   taskShow,

@@ -12,6 +12,7 @@ export const TAGS: readonly Tag[] = [
   { name: 'files', description: 'Files on disk below the mount path' },
   { name: 'images', description: 'Images: list, change, delete, restore, and read by ranges' },
   { name: 'links', description: 'Signed URLs that allow one upload or one download without a token' },
+  { name: 'media-groups', description: 'Groups of images, shown to every viewer or hidden' },
   { name: 'schedules', description: 'Jobs that run at set times' },
   { name: 'slices', description: 'The content-addressed pieces of images, for other stores and for delta uploads' },
   { name: 'store', description: 'State and settings of the store' },
@@ -23,6 +24,6 @@ export const TAGS: readonly Tag[] = [
 
 /** Returns the group of a path; `agent` for paths without their own group. */
 export function tagOf(path: string): string {
-  const part = /^\/v1\/([a-z]+)/.exec(path)?.[1]
+  const part = /^\/v1\/([a-z-]+)/.exec(path)?.[1]
   return TAGS.find(({ name }) => name === part)?.name ?? 'agent'
 }

@@ -60,7 +60,7 @@ export async function oneImage(context: CommandContext, text: string, storeName:
 }
 
 /**
- * The images of several answers, each with its store. The tokens of the bot see every image, so images with grants are left out for people below
+ * The images of several answers, each with its store. The tokens of the bot see every image, so images with grants and those of hidden media groups are left out for people below
  * operator: the agents do not know them.
  */
 export function foundImages({ actor }: Pick<CommandContext, 'actor'>, contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
@@ -68,7 +68,7 @@ export function foundImages({ actor }: Pick<CommandContext, 'actor'>, contacts: 
   return contacts.flatMap((contact) => {
     if (contact.kind !== 'answered') return []
     const { images, storeFailure } = contact.value
-    return images.filter(({ grants }) => seesAll || grants.length === 0).map((image) => ({ store: contact.store, image, storeFailure }))
+    return images.filter(({ grants, hidden }) => seesAll || (grants.length === 0 && !hidden)).map((image) => ({ store: contact.store, image, storeFailure }))
   })
 }
 

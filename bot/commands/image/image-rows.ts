@@ -1,6 +1,5 @@
 // Images as rows, fields and JSON.
 
-import type { Grant } from '../../../protocol/grant.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { findSystem } from '../../../protocol/operating-systems.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -98,7 +97,7 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     ...optional('OS', image.os === null ? null : (findSystem(image.os)?.name ?? image.os)),
     ...optional('cloud-init', image.cloudInit === null ? null : image.cloudInit ? 'yes' : 'no'),
     ...optional('Needs', requirementsText(image.requirements)),
-    ...optional('Media group', image.mediaGroup),
+    ...optional('Media group', image.mediaGroup && `${image.mediaGroup}${image.hidden ? ' (hidden)' : ''}`),
     ...optional(
       'Labels',
       Object.entries(image.labels)
@@ -109,7 +108,7 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     ...optional('Source', sourceText(image.source)),
     { label: 'Owner', value: image.owner ?? UNKNOWN },
     { label: 'Protected', value: image.protected ? 'yes' : 'no' },
-    { label: 'Access', value: accessWords(image.grants) },
+    { label: 'Access', value: accessWords(image) },
     { label: 'In use by', value: image.bindings.length === 0 ? 'nothing' : image.bindings.join(', ') },
     { label: 'Created', value: formatWireTime(image.createdAt) },
     ...(image.availableAt === null ? [] : [{ label: 'Published', value: formatWireTime(image.availableAt) }]),
@@ -125,7 +124,8 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
 }
 
 /** Who may see an image, besides its owner and operators. */
-function accessWords(grants: readonly Grant[]): string {
+function accessWords({ grants, hidden }: Pick<Image, 'grants' | 'hidden'>): string {
+  if (grants.length === 0 && hidden) return 'only its owner and operators, because its media group is hidden'
   return grants.length === 0 ? 'every viewer' : grants.map(({ subject, rights }) => `${subject} (${rights.join(', ')})`).join(', ')
 }
 

@@ -11,17 +11,21 @@ import type { ImageStatus } from '../../../protocol/image.ts'
 import { propertyOptions } from '../../support/properties.ts'
 
 const ID = 'img_1'
-const NO_GRANTS: GuardedImage = { id: ID, owner: null, grants: [] }
-const OF_ANN: GuardedImage = { id: ID, owner: 'ann', grants: [] }
+const NO_GRANTS: GuardedImage = { id: ID, owner: null, hidden: false, grants: [] }
+const OF_ANN: GuardedImage = { id: ID, owner: 'ann', hidden: false, grants: [] }
 const RESTRICTED: GuardedImage = {
   id: ID,
   owner: 'ann',
+  hidden: false,
   grants: [
     { subject: 'group:ops', rights: ['read', 'export'] },
     { subject: 'user:bob', rights: ['read', 'use'] },
     { subject: 'user:cid', rights: ['read', 'manage'] },
   ],
 }
+
+const IN_HIDDEN_GROUP: GuardedImage = { ...OF_ANN, hidden: true }
+const RESTRICTED_IN_HIDDEN_GROUP: GuardedImage = { ...RESTRICTED, hidden: true }
 
 function linkOf(maker: Principal, image: string | undefined = ID): { readonly role: 'viewer'; readonly link: LinkRight } {
   const common = { id: 'lnk_1', makerTokenId: 'tok_1', maker, endMs: 1e15 }
@@ -32,6 +36,13 @@ describe('the rights on an image', () => {
   const cases: [string, GuardedImage, Principal & Pick<Actor, 'link'>, string][] = [
     ['without grants, of a viewer', NO_GRANTS, { role: 'viewer' }, 'read export'],
     ['without grants, of an uploader', NO_GRANTS, { role: 'uploader' }, 'read use export'],
+    ['in a hidden group without grants, of a viewer', IN_HIDDEN_GROUP, { role: 'viewer' }, ''],
+    ['in a hidden group without grants, of an uploader for another user', IN_HIDDEN_GROUP, { role: 'uploader', subject: 'bob', groups: ['ann'] }, ''],
+    ['in a hidden group without grants, of its owner', IN_HIDDEN_GROUP, { role: 'viewer', subject: 'ann' }, 'read use export manage'],
+    ['in a hidden group without grants, of an operator', IN_HIDDEN_GROUP, { role: 'operator' }, 'read use export manage'],
+    ['in a hidden group, of a user with a grant', RESTRICTED_IN_HIDDEN_GROUP, { role: 'viewer', subject: 'bob' }, 'read use'],
+    ['in a hidden group, of a user without a grant', RESTRICTED_IN_HIDDEN_GROUP, { role: 'viewer', subject: 'eve' }, ''],
+    ['in a hidden group, of a link by an uploader for no user', IN_HIDDEN_GROUP, linkOf({ role: 'uploader' }), ''],
     ['without grants, of an operator', NO_GRANTS, { role: 'operator' }, 'read use export manage'],
     ['without grants, of an administrator', NO_GRANTS, { role: 'admin' }, 'read use export manage'],
     ['without grants, of a viewer for a user', NO_GRANTS, { role: 'viewer', subject: 'bob' }, 'read export'],
@@ -109,7 +120,7 @@ describe('for any image and actor', () => {
     fc.record({ subject: fc.tuple(fc.constantFrom('user:', 'group:'), names).map((parts) => parts.join('')), rights }) as fc.Arbitrary<Grant>,
     { maxLength: 4 },
   )
-  const images = fc.record({ id: fc.constantFrom('img_1', 'img_2'), owner: fc.option(names), grants })
+  const images = fc.record({ id: fc.constantFrom('img_1', 'img_2'), owner: fc.option(names), hidden: fc.boolean(), grants })
   const principals: fc.Arbitrary<Principal> = fc.record(
     { role: fc.constantFrom('viewer', 'uploader', 'operator', 'admin'), subject: names, groups: fc.array(names, { maxLength: 3 }) },
     { requiredKeys: ['role'] },
@@ -128,7 +139,7 @@ describe('for any image and actor', () => {
         if (isOperator(principal) || isOwner) for (const right of ['read', 'use', 'export', 'manage']) expected.add(right)
         else if (image.grants.length > 0) {
           for (const { subject, rights: granted } of image.grants) if (callers.has(subject)) for (const right of granted) expected.add(right)
-        } else for (const right of principal.role === 'uploader' ? ['read', 'use', 'export'] : ['read', 'export']) expected.add(right)
+        } else if (!image.hidden) for (const right of principal.role === 'uploader' ? ['read', 'use', 'export'] : ['read', 'export']) expected.add(right)
         expect([...imageRights(image, principal)].toSorted()).toEqual([...expected].toSorted() as Right[])
       }),
       propertyOptions(500),

@@ -35,7 +35,7 @@ describe('a grant between stores', () => {
     expect(made.token).toMatch(/^slg_[\w-]{43}$/)
     const actor = await authenticator.byToken(made.token)
     expect(actor).toMatchObject({ name: `store ${TARGET}`, role: 'viewer', tokenId: made.id })
-    const rightsOn = (id: string) => [...imageRights({ id, owner: null, grants: [] }, actor as Actor)]
+    const rightsOn = (id: string) => [...imageRights({ id, owner: null, hidden: false, grants: [] }, actor as Actor)]
     expect(rightsOn(IMAGE)).toEqual(['read'])
     expect(rightsOn(OTHER)).toEqual([])
   })
@@ -89,8 +89,8 @@ describe('a grant between stores', () => {
     const ann = await authenticator.byToken(owner.token)
     const made = await grants.create({ images: [IMAGE], hours: 2 }, ann as Actor)
     const actor = (await authenticator.byToken(made.token)) as Actor
-    expect([...imageRights({ id: IMAGE, owner: 'ann', grants: [] }, actor)]).toEqual(['read'])
-    expect([...imageRights({ id: IMAGE, owner: 'bob', grants: [] }, actor)]).toEqual([])
+    expect([...imageRights({ id: IMAGE, owner: 'ann', hidden: false, grants: [] }, actor)]).toEqual(['read'])
+    expect([...imageRights({ id: IMAGE, owner: 'bob', hidden: false, grants: [] }, actor)]).toEqual([])
     tokens.remove(owner.id, ADMIN)
     expect(await authenticator.byToken(made.token)).toBeUndefined()
   })

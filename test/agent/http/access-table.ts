@@ -28,6 +28,8 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/images': { GET: VIEWERS, HEAD: VIEWERS, POST: UPLOADERS },
   // Uploaders may cancel their own uploads.
   '/v1/images/:id': { GET: VIEWERS_AND_GRANT, HEAD: VIEWERS_AND_GRANT, PATCH: OPERATORS, DELETE: UPLOADERS },
+  '/v1/media-groups': { GET: VIEWERS, HEAD: VIEWERS, POST: OPERATORS },
+  '/v1/media-groups/:name': { PATCH: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/restore': { POST: OPERATORS },
   '/v1/images/:id/bindings/:instance': { PUT: OPERATORS, DELETE: OPERATORS },
   '/v1/images/:id/grants/:subject': { PUT: OPERATORS, DELETE: OPERATORS },

@@ -54,6 +54,7 @@ const image: Image = {
   cloudInit: null,
   requirements: { cpus: 1, memory: null, disk: null },
   mediaGroup: null,
+  hidden: false,
   owner: null,
   labels: {},
   sourceInstance: null,
@@ -73,7 +74,8 @@ describe('image.json', () => {
     const bytes = await encodeImageFile(stored)
     const text = new TextDecoder().decode(bytes)
     expect(text).toMatch(/^\{"format":1,"digest":"sha256:[0-9a-f]{64}","image":\{.*\}\}\n$/)
-    expect(JSON.parse(text).image).toMatchObject(image)
+    const { hidden: _hidden, ...written } = image
+    expect(JSON.parse(text).image).toMatchObject(written)
     const value = text.slice(text.indexOf('"image":') + 8, -2)
     expect(JSON.parse(text).digest).toBe(`sha256:${new Bun.CryptoHasher('sha256').update(value).digest('hex')}`)
     expect(await decodeImageFile(bytes)).toEqual({ kind: 'whole', stored })

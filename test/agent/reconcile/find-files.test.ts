@@ -53,6 +53,7 @@ test('everything that a store keeps is known, and operators keep what they like 
     PACK,
     `images/${IMAGE}/manifest`,
     `images/${IMAGE}/image.json`,
+    `images/${IMAGE}/compressed`,
     `uploads/${UPLOAD}/upload.json`,
     `uploads/${UPLOAD}/journal`,
     `sync/${OTHER}/manifest`,

@@ -190,3 +190,56 @@ describe('token', () => {
     expect([code, output.includes('2 tokens match "twin"')]).toEqual([1, true])
   })
 })
+
+describe('media-group', () => {
+  test('add, list, edit and delete change a group and say so', async () => {
+    const { id } = await stage.upload(stage.admin, 'of-a-group', { seed: 40, metadata: { mediaGroup: 'lab' } })
+    const added = await runCommand(bot, 'media-group', 'add', 'name=internal', 'visible=false', 'description=not for customers')
+    expect(added.output).toContain('Media group internal added')
+    expect(field(added.output, 'Visible')).toBe('hidden: only owners, operators and users with a grant see its images')
+    const { value } = await runJson(bot, 'media-group', 'list')
+    expect(value).toMatchObject({
+      items: [
+        { store: 'edge-a', name: 'internal', description: 'not for customers', visible: false, images: 0 },
+        { store: 'edge-a', name: 'lab', description: '', visible: true, images: 1 },
+      ],
+    })
+    await runCommand(bot, 'media-group', 'edit', 'lab', 'visible=false', 'name=backroom')
+    const image = await runCommand(bot, 'image', 'show', id)
+    expect(field(image.output, 'Media group')).toBe('backroom (hidden)')
+    expect(field(image.output, 'Access')).toBe('only its owner and operators, because its media group is hidden')
+    const refused = await runCommand(bot, 'media-group', 'delete', 'backroom', '--confirm', 'backroom')
+    expect(refused.output).toContain('Empty: 1 image in it; move each with image edit I mediaGroup=OTHER.')
+    expect((await runCommand(bot, 'media-group', 'delete', 'internal')).output).toContain('To confirm, type the name: --confirm "internal".')
+    expect((await runCommand(bot, 'media-group', 'delete', 'internal', '--confirm', 'internal')).output).toContain('Media group internal deleted')
+    await runCommand(bot, 'image', 'edit', id, 'mediaGroup=')
+    expect((await stage.admin.ask('GET', '/v1/media-groups')).json).toMatchObject({ items: [{ name: 'backroom', images: 0 }] })
+  })
+
+  test.each([
+    ['media-group add', 'The group needs a name.'],
+    ['media-group add name=x visible=maybe', 'visible=maybe is not valid.'],
+    ['media-group edit backroom', 'Nothing would change.'],
+    ['media-group edit nothing visible=true', 'There is no media group "nothing".'],
+    ['media-group delete nothing', 'edge-a has no media group nothing.'],
+  ])('%s is refused', async (line, why) => {
+    expect((await runCommand(bot, ...line.split(' '))).output).toContain(why)
+  })
+
+  test('hides its images from people below operator, also with the tokens of the bot', async () => {
+    const { id } = await stage.upload(stage.admin, 'not-for-viewers', { seed: 41, metadata: { mediaGroup: 'secret' } })
+    await stage.admin.ask('PATCH', '/v1/media-groups/secret', { visible: false })
+    for (const [role, isSeen] of [
+      ['viewer', false],
+      ['uploader', false],
+      ['operator', true],
+    ] as [Role, boolean][]) {
+      const parsed = parseWords(
+        COMMANDS,
+        ['image', 'list'].map((text) => ({ text, literal: false })),
+      )
+      const { json } = await runParsed(bot.context({ name: 'somebody', role }, 'slack'), parsed)
+      expect([role, JSON.stringify(json).includes(id)]).toEqual([role, isSeen])
+    }
+  })
+})
