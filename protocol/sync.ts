@@ -22,7 +22,7 @@ const SYNC_VERSIONS_MAX = 64
 export const protocolSchema = z.object({ sync: z.array(z.int().positive()).min(1).max(SYNC_VERSIONS_MAX) })
 
 /** Returns the highest version that both stores speak; undefined when there is none. `announced` is undefined for a store that announces none. */
-export function commonVersion(announced: readonly number[] | undefined): SyncVersion | undefined {
+export function negotiateVersion(announced: readonly number[] | undefined): SyncVersion | undefined {
   return SYNC_VERSIONS.findLast((version) => (announced ?? [1]).includes(version))
 }
 

@@ -4,7 +4,7 @@ import { createAgentClient } from '../../../protocol/client.ts'
 import type { AgentClient } from '../../../protocol/client.ts'
 import type { Fetch, Peer } from '../../../protocol/exchange.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { commonVersion, SYNC_VERSIONS } from '../../../protocol/sync.ts'
+import { negotiateVersion, SYNC_VERSIONS } from '../../../protocol/sync.ts'
 import type { SourceAddress, SyncVersion } from '../../../protocol/sync.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { retrying } from '../peer.ts'
@@ -55,7 +55,7 @@ export async function openSource(deps: ConnectDeps, { url, token }: SourceAddres
   })
   const { id, name, protocol } = await retrying({ clock: deps.clock, signal, url, attemptsMax: FIRST_ATTEMPTS_MAX }, () => client.store.identify({ signal }))
   if (id === deps.storeId) throw problem('invalid-input', `${url} is this store (${name}).`, { action: 'Use another store as the source.' })
-  const version = commonVersion(protocol?.sync)
+  const version = negotiateVersion(protocol?.sync)
   if (version === undefined) {
     const theirs = protocol?.sync.join(', ') ?? ''
     throw problem('protocol-unsupported', `${url} speaks version ${theirs} of the protocol between stores, this store ${SYNC_VERSIONS.join(' and ')}.`, {

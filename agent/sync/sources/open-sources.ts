@@ -1,5 +1,6 @@
 // Opens the sources of a task. A task begins as soon as it can: a source that answers late joins the pool later.
 
+import { errorText } from '../../../protocol/errors.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { SourceAddress, SourceReport } from '../../../protocol/sync.ts'
 import type { Log } from '../../contract/runtime.ts'
@@ -31,7 +32,7 @@ export async function openSources(deps: ConnectDeps & { readonly log: Log }, add
       if (!ended.signal.aborted) pool.add(source, place)
     } catch (error) {
       if (both.aborted) return
-      const fault = { name: faultOf(error) ?? ('not-an-agent' as const), detail: error instanceof Error ? error.message : 'it could not be opened' }
+      const fault = { name: faultOf(error) ?? ('not-an-agent' as const), detail: errorText(error) }
       failures.set(address.url, { error, report: { url: address.url, storeId: null, slicesMoved: 0, bytesMoved: 0, bytesPerSecond: null, faults: 1, fault } })
       deps.log.warn('a source of a sync cannot be used', { source: address.url, fault: fault.name, detail: fault.detail })
     }

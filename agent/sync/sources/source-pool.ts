@@ -1,6 +1,7 @@
 // The sources of one task: how fast each one is, and which faults it has shown. The fastest source without a fault is preferred. A fault marks a
 // source for the rest of the task: it is asked only for what no unmarked source has. A source that fails too often is excluded.
 
+import { errorText } from '../../../protocol/errors.ts'
 import type { SourceReport } from '../../../protocol/sync.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import { ATTEMPTS_MAX, waitMs } from '../peer.ts'
@@ -71,7 +72,7 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
     if (name === undefined) throw error
     const { source } = state
     const shown = peerProblem(source.url, error, about)
-    const detail = shown instanceof Error ? shown.message : name
+    const detail = errorText(shown)
     state.failures++
     state.faults++
     state.error = shown
