@@ -10,6 +10,10 @@ export interface BenchContext {
   readonly family: ImageFamily
   readonly ours: Reading
   readonly peers: readonly Contestant[]
+  /** Names of the peers to run, for benches with peers of their own; empty for all. */
+  readonly peerNames: readonly string[]
+  /** Lines of the bench `sync` to run; empty for all. */
+  readonly lines: readonly string[]
   /** Returns a command of our store program with these arguments. */
   program(...words: string[]): Command
   /** Empty folder of this run, on the disk that is measured. */

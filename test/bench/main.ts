@@ -1,4 +1,4 @@
-// `bun run bench <name…> [--json] [--runs N] [--peers a,b] [--millions 1,10,40]
+// `bun run bench <name…> [--json] [--runs N] [--peers a,b] [--lines direct,counted,slow] [--millions 1,10,40]
 // [--random-mib N] [--large]`: runs ours and the peers on the same files and prints what each took;
 // with --json one line for each figure on standard output and the table on standard error.
 
@@ -20,6 +20,7 @@ import { benchIndex } from './large-index.ts'
 import { benchGc } from './maintenance.ts'
 import { describeLoad, describeMachine, removeFolder } from './measure.ts'
 import { benchRead } from './read.ts'
+import { benchSync } from './sync/sync.ts'
 import { benchTus } from './tus.ts'
 import { benchVisibility } from './visibility.ts'
 
@@ -35,6 +36,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   catalogue: benchCatalogue,
   clients: benchClients,
   convert: benchConvert,
+  sync: benchSync,
 }
 
 const MIB = 1024 * 1024
@@ -48,6 +50,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'boolean' },
     runs: { type: 'string' },
     peers: { type: 'string' },
+    lines: { type: 'string' },
     millions: { type: 'string' },
     'random-mib': { type: 'string' },
     large: { type: 'boolean' },
@@ -60,6 +63,7 @@ if (positionals.length === 0 || unknown.length > 0) {
   process.exit(2)
 }
 
+const peerNames = values.peers?.split(',') ?? []
 const say = (line: string): void => console.error(line)
 const folder = join(testCacheFolder(), `bench-${process.pid}`)
 mkdirSync(folder, { recursive: true })
@@ -67,7 +71,9 @@ try {
   const context: BenchContext = {
     family: await imageFamily(say),
     ours: createSlipway(),
-    peers: await availablePeers(values.peers?.split(',') ?? [], say),
+    peers: positionals.every((name) => name === 'sync') ? [] : await availablePeers(peerNames, say),
+    peerNames,
+    lines: values.lines?.split(',') ?? [],
     program: storeProgram,
     millions: (values.millions ?? MILLIONS_DEFAULT).split(',').map(Number),
     isLarge: values.large ?? false,

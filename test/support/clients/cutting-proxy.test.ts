@@ -81,6 +81,26 @@ describe('the cutting proxy', () => {
     expect({ taken: proxy.taken.up, bytes: proxy.bytes.up }).toEqual({ taken: 512 * KIB, bytes: 512 * KIB })
   })
 
+  test('keeps a rate that all connections share', async () => {
+    await using proxy = await proxyWith({ bytesPerSecond: 1024 * KIB, isShared: true })
+    const ends = [await connect(proxy), await connect(proxy)]
+    const startMs = performance.now()
+    for (const { client } of ends) client.socket.write(new Uint8Array(256 * KIB))
+    await until('all arrived', () => ends.every(({ far }) => far.received === 256 * KIB))
+    expect(performance.now() - startMs).toBeGreaterThan(500 - TIMER_SLACK_MS)
+  })
+
+  test('inverts one bit of each amount that is sent to clients', async () => {
+    await using proxy = await proxyWith({ flipEvery: 100 * KIB })
+    const { client, far } = await connect(proxy)
+    let ones = 0
+    client.socket.on('data', (piece: Buffer) => void (ones += piece.filter((byte) => byte !== 0 && Math.log2(byte) % 1 === 0).length))
+    far.socket.write(new Uint8Array(450 * KIB))
+    client.socket.write(new Uint8Array(450 * KIB))
+    await until('all arrived', () => client.received === 450 * KIB && far.received === 450 * KIB)
+    expect({ flips: proxy.flips, ones }).toEqual({ flips: 4, ones: 4 })
+  })
+
   test('cuts open connections after every period, and loses bytes in flight', async () => {
     await using proxy = await proxyWith({ delayMs: 60_000 })
     const { client, far } = await connect(proxy)

@@ -1,5 +1,5 @@
-// A TCP proxy that simulates bad links: it delays, limits, holds bytes back, cuts after a number of bytes or a time, and resets at random
-// moments. Counts the bytes that it received and forwarded.
+// A TCP proxy that simulates bad links: it delays, limits, flips bits, holds bytes back, cuts after a number of bytes or a time, and resets at
+// random moments. Counts the bytes that it received and forwarded.
 
 import { createConnection, createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
@@ -17,7 +17,11 @@ export interface LinkFaults {
   readonly resetWithinMs?: number
   /** Every byte is forwarded this many milliseconds after it was received; more bytes are received meanwhile. */
   readonly delayMs?: number
+  /** Rate of each direction: of each connection, or of all together if `isShared` is set. */
   readonly bytesPerSecond?: number
+  readonly isShared?: boolean
+  /** A random bit is inverted in each piece that completes this many bytes sent to clients, counted over all connections. */
+  readonly flipEvery?: number
 }
 
 export interface CuttingProxy extends AsyncDisposable {
@@ -31,6 +35,8 @@ export interface CuttingProxy extends AsyncDisposable {
   /** Connections that were cut by a fault, and those of them by a random reset. */
   readonly cuts: number
   readonly resets: number
+  /** Bits that were inverted. */
+  readonly flips: number
   /** Changes the faults of new connections. After `cutsMax` cuts no connection is cut. */
   setFaults(faults: LinkFaults, cutsMax?: number): void
   /** Holds bytes from the client back once this many were forwarded since the start, rounded up to a piece. */
@@ -48,11 +54,22 @@ const LINE_BYTES_MAX = 4 * 1024 * 1024
 
 type Direction = 'up' | 'down'
 
+/** When a line is free to receive the next byte (performance.now), and the bytes that it has not forwarded yet. */
+interface Line {
+  freeMs: number
+  held: number
+}
+
+const emptyLines = (): Record<Direction, Line> => ({ up: { freeMs: 0, held: 0 }, down: { freeMs: 0, held: 0 } })
+
 /** The state that both directions of a connection share. */
 interface Link {
   readonly faults: LinkFaults
   /** Aborts when the connection is cut. */
   readonly gone: AbortSignal
+  readonly lines: Record<Direction, Line>
+  /** Returns the piece as the fault changes it. */
+  flipped(direction: Direction, piece: Buffer): Buffer
   took(direction: Direction, length: number): void
   /** Waits until bytes may be forwarded, and returns how many. The rest is lost with the connection. */
   admit(direction: Direction, length: number): Promise<number>
@@ -90,6 +107,8 @@ export async function createCuttingProxy(
   let cuts = 0
   let resets = 0
   let connections = 0
+  let flips = 0
+  let sharedLines = emptyLines()
   let holdAt = Number.POSITIVE_INFINITY
   let unheld = Promise.withResolvers<void>()
   let cutting: ReturnType<typeof setInterval> | undefined
@@ -114,6 +133,16 @@ export async function createCuttingProxy(
     const link: Link = {
       faults: own,
       gone: gone.signal,
+      lines: own.isShared === true ? sharedLines : emptyLines(),
+      flipped(direction, piece) {
+        const due = Math.floor(bytes.down / (own.flipEvery ?? Number.POSITIVE_INFINITY))
+        if (direction === 'up' || flips >= due) return piece
+        flips++
+        const at = random.below(piece.length)
+        const copy = Buffer.from(piece)
+        copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8))
+        return copy
+      },
       took: (direction, length) => void (taken[direction] += length),
       async admit(direction, length) {
         while (direction === 'up' && bytes.up >= holdAt && !gone.signal.aborted) await Promise.race([unheld.promise, aborted(gone.signal)])
@@ -173,9 +202,13 @@ export async function createCuttingProxy(
     get resets() {
       return resets
     },
+    get flips() {
+      return flips
+    },
     setFaults(next, cutsMax = Number.POSITIVE_INFINITY) {
       faults = next
       cutsLeft = cutsMax
+      sharedLines = emptyLines()
       startCutting()
     },
     holdAt(bytesUp) {
@@ -199,35 +232,43 @@ export async function createCuttingProxy(
 function pass(from: Socket, to: Socket, direction: Direction, link: Link): void {
   const { delayMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY } = link.faults
   const room = delayMs === 0 ? PIECE_BYTES : Math.min(LINE_BYTES_MAX, PIECE_BYTES + (delayMs / 1000) * bytesPerSecond)
-  const line: { readonly piece: Buffer | 'end'; readonly dueMs: number }[] = []
-  let held = 0
-  let freeMs = 0
+  const line = link.lines[direction]
+  const queue: { readonly piece: Buffer | 'end'; readonly dueMs: number }[] = []
+  let own = 0
   let isCarrying = false
 
   const put = (piece: Buffer | 'end'): void => {
     const length = piece === 'end' ? 0 : piece.length
-    freeMs = Math.max(performance.now(), freeMs) + (length / bytesPerSecond) * 1000
-    line.push({ piece, dueMs: freeMs + delayMs })
-    held += length
-    if (held >= room) from.pause()
+    line.freeMs = Math.max(performance.now(), line.freeMs) + (length / bytesPerSecond) * 1000
+    queue.push({ piece, dueMs: line.freeMs + delayMs })
+    line.held += length
+    own += length
+    // On a shared line each connection may hold one piece, so that none waits for the others forever.
+    if (line.held >= room && own >= PIECE_BYTES) from.pause()
     if (!isCarrying) void carry()
   }
   const carry = async (): Promise<void> => {
     isCarrying = true
-    for (let next = line.shift(); next && !link.gone.aborted; next = line.shift()) {
+    for (let next = queue.shift(); next && !link.gone.aborted; next = queue.shift()) {
       const waitMs = next.dueMs - performance.now()
       if (waitMs > 0) await Bun.sleep(waitMs)
       if (next.piece === 'end') to.end()
       else await give(next.piece)
     }
+    // Bytes of a connection that was cut are lost.
+    if (link.gone.aborted) release(own)
     isCarrying = false
+  }
+  const release = (length: number): void => {
+    line.held -= length
+    own -= length
   }
   const give = async (piece: Buffer): Promise<void> => {
     const passing = await link.admit(direction, piece.length)
-    if (passing > 0 && !to.destroyed && !to.write(piece.subarray(0, passing))) await drained(to)
+    if (passing > 0 && !to.destroyed && !to.write(link.flipped(direction, piece.subarray(0, passing)))) await drained(to)
     if (passing < piece.length) link.cut(link.faults.reset === true ? 'reset' : 'close')
-    held -= piece.length
-    if (held < room) from.resume()
+    release(piece.length)
+    if (line.held < room || own < PIECE_BYTES) from.resume()
   }
 
   from.on('data', (received: Buffer) => {

@@ -8,6 +8,8 @@ import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 export interface Nginx extends AsyncDisposable {
   readonly port: number
   readonly url: string
+  /** Its first process, whose child serves. */
+  readonly pid: number
 }
 
 export interface NginxOptions {
@@ -40,7 +42,7 @@ export async function startNginx({ root, directives = '', tls }: NginxOptions): 
   const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`
   await until('nginx answers', () => canConnect(port))
   const owned = stack.move()
-  return { port, url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { port, url, pid: child.pid, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 async function canConnect(port: number): Promise<boolean> {
