@@ -5,6 +5,8 @@ import type { Command } from './command.ts'
 import { exportDelete } from './export/delete.ts'
 import { exportLink } from './export/link.ts'
 import { exportList, imageExports } from './export/list.ts'
+import { grantList } from './grant/list.ts'
+import { grantRevoke } from './grant/revoke.ts'
 import { help } from './help/help.ts'
 import { imageAdd } from './image/add.ts'
 import { imageBin } from './image/bin.ts'
@@ -43,6 +45,7 @@ import { storeReconnect } from './store/reconnect.ts'
 import { storeShow } from './store/show.ts'
 import { taskCancel } from './task/cancel.ts'
 import { taskList } from './task/list.ts'
+import { taskPause, taskResume } from './task/pause.ts'
 import { taskRetry } from './task/retry.ts'
 import { taskShow } from './task/show.ts'
 import { tokenCreate } from './token/create.ts'
@@ -98,6 +101,8 @@ export const COMMANDS: readonly Command[] = [
   taskList,
   taskShow,
   taskCancel,
+  taskPause,
+  taskResume,
   taskRetry,
   uploadList,
   uploadShow,
@@ -111,6 +116,8 @@ export const COMMANDS: readonly Command[] = [
   tokenCreate,
   tokenRevoke,
   tokenRotate,
+  grantList,
+  grantRevoke,
   usageList,
   zoneList,
   zoneEdit,

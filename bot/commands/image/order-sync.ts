@@ -1,33 +1,60 @@
-// Orders a sync: the one way in which this bot makes a store copy images from another one.
+// Orders a sync: the one way in which this bot makes a store copy images from another one. The target never gets a token of the bot: each source
+// makes a grant for it, which reads these images and nothing else.
 
+import { problem } from '../../../protocol/problems.ts'
+import type { SyncRequest } from '../../../protocol/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { answerOf } from '../select.ts'
 
-/** Lifetime in seconds of the token that a target store gets for its source: long enough for a large image over a slow link. */
-const READING_TOKEN_SECONDS = 7 * 86_400
+/** Life of a grant in hours: long enough for a large image over a slow line. A task whose grant has ended gets another one with task retry. */
+const GRANT_HOURS = 72
+/** Codes with which an agent refuses a route that it does not have. */
+const UNKNOWN_ROUTE: ReadonlySet<string> = new Set(['not-found', 'method-not-allowed'])
 
 export interface SyncOrder {
   readonly source: StoreRecord
+  /** More stores that have the images. The target prefers the fastest, and goes on with the others when one fails. */
+  readonly others?: readonly StoreRecord[]
   readonly target: StoreRecord
   /** Ids of images at the source. */
   readonly images: readonly string[]
+  /** Further members of the request. */
+  readonly request?: Omit<SyncRequest, 'source' | 'sources' | 'images'>
 }
 
 /**
  * Starts a sync in the target store and returns its task. A target that runs the same sync already returns that task. Throws ProblemError when one of
- * the stores refuses or does not answer.
+ * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
-export async function orderSync(context: CommandContext, { source, target, images }: SyncOrder): Promise<FollowedTask> {
-  const token = await readingToken(context, source, target)
-  const contact = await context.fleet.contact(target, (agent) => agent.sync({ source: { url: source.url, token }, images: [...images] }))
+export async function orderSync(context: CommandContext, { source, others = [], target, images, request }: SyncOrder): Promise<FollowedTask> {
+  const sources = [{ url: source.url, token: await grantFor(context, { source, target, images }) }]
+  for (const other of others) {
+    const made = await requestGrant(context, { source: other, target, images })
+    if (made.kind === 'answered') sources.push({ url: other.url, token: made.value.token })
+  }
+  const [only] = sources
+  // An agent of an earlier version knows `source` only.
+  const from = only && sources.length === 1 ? { source: only } : { sources }
+  const contact = await context.fleet.contact(target, (agent) => agent.sync({ ...from, ...request, images: [...images] }))
   return { store: target.name, task: answerOf(contact) }
 }
 
-/** A token for the other agent that may only read; the bot's own token when it may not create one. */
-async function readingToken(context: CommandContext, source: StoreRecord, target: StoreRecord): Promise<string> {
-  const order = { name: `sync to ${target.name}`, role: 'viewer' as const, ttlSeconds: READING_TOKEN_SECONDS }
-  const made = await context.fleet.contact(source, (agent) => agent.tokens.create(order))
-  return made.kind === 'refused' ? source.token : answerOf(made).token
+type GrantOrder = Pick<SyncOrder, 'source' | 'target' | 'images'>
+
+function requestGrant(context: CommandContext, { source, target, images }: GrantOrder) {
+  const named = target.storeId === null ? {} : { target: target.storeId }
+  return context.fleet.contact(source, (agent) => agent.syncGrants.create({ images: [...images], ...named, hours: GRANT_HOURS }))
+}
+
+/** Returns the token of a grant of the source for the target. Throws ProblemError when the source gives none. */
+async function grantFor(context: CommandContext, order: GrantOrder): Promise<string> {
+  const made = await requestGrant(context, order)
+  if (made.kind !== 'refused') return answerOf(made).token
+  // `There is no image` is an answer of the route itself.
+  if (!UNKNOWN_ROUTE.has(made.error.code) || /image/i.test(made.problem.detail)) throw made.error
+  throw problem('conflict', `The agent of ${order.source.name} is too old to give ${order.target.name} a grant for these images only.`, {
+    action: `Upgrade the agent of ${order.source.name}, or copy from another store with from=.`,
+  })
 }

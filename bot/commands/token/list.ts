@@ -22,14 +22,17 @@ export const tokenList = defineCommand({
   async run(context, { options }) {
     const nowMs = context.clock.nowMs()
     const contacts = await context.fleet.contactAll(someStores(context, options.store, options.zone), (agent) => tokensOf(agent, nowMs))
-    const found = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((token) => ({ store: contact.store, token })) : []))
+    const all = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((token) => ({ store: contact.store, token })) : []))
+    // Grants between stores come and go with each sync: grant list shows them.
+    const found = all.filter(({ token }) => token.grant === null)
+    const granted = all.length - found.length
     const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
     return makeView({
       title: 'Tokens',
       text: found.length === 0 ? 'No tokens.' : plural(found.length, 'token'),
       columns: found.length === 0 ? [] : TOKEN_COLUMNS,
       rows: found.map(tokenRow),
-      notes: gapNotes(contacts, 'its tokens'),
+      notes: [...gapNotes(contacts, 'its tokens'), ...(granted === 0 ? [] : [`${plural(granted, 'grant')} between stores: grant list`])],
       asOfMs,
       json: { items: found.map(({ store, token }) => ({ store: store.name, ...token })), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
     })

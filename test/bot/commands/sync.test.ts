@@ -5,7 +5,7 @@ import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
-test('image sync finds the store that has the image, gives the other store a read-only token, and waits for the task', async () => {
+test('image sync finds the store that has the image, gives the other store a grant for it, and waits for the task', async () => {
   await using folderA = await createTemporaryFolder()
   await using folderB = await createTemporaryFolder()
   await using agentA = await startAgent(folderA.path)
@@ -23,7 +23,18 @@ test('image sync finds the store that has the image, gives the other store a rea
   })
   const again = await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b', 'from=edge-a')
   expect(again).toMatchObject({ code: 0, value: { result: { slicesMoved: 0, images: [{ outcome: 'already-there' }] } } })
-  expect((await agentA.client.tokens.list()).items.filter((token) => token.name === 'sync to edge-b').map((token) => token.role)).toEqual(['viewer', 'viewer'])
+  const target = (await agentB.client.store.get()).id
+  const { items } = await agentA.client.tokens.list()
+  const image = (await agentA.client.images.get('disk')).id
+  expect(items.map(({ grant }) => grant)).toEqual([null, { images: [image], target, createdBy: 'admin' }, { images: [image], target, createdBy: 'admin' }])
+
+  expect((await runCommand(bot, 'token', 'list', 'store=edge-a')).output).toContain('2 grants between stores: grant list')
+  const grants = await runCommand(bot, 'grant', 'list')
+  expect(grants.output).toContain('2 grants')
+  expect(grants.output).toMatch(new RegExp(`edge-a +edge-b +${image}`))
+  expect((await runCommand(bot, 'grant', 'revoke', items[0]?.id ?? '')).output).toContain('is a token, not a grant')
+  expect((await runCommand(bot, 'grant', 'revoke', items[1]?.id ?? '')).output).toContain('task retry, which gives it another grant')
+  expect((await runJson(bot, 'grant', 'list')).value['items']).toHaveLength(1)
 
   expect((await runJson(bot, 'image', 'show', 'disk')).value['stores']).toHaveLength(2)
   const unsaid = await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')

@@ -76,7 +76,7 @@ describe('one task', () => {
 describe('next steps, tone and outcome', () => {
   test.each([
     ['queued', 'gc', ['task cancel tsk_1'], 'plain', 'done'],
-    ['running', 'sync', ['task cancel tsk_1'], 'plain', 'done'],
+    ['running', 'sync', ['task pause tsk_1', 'task cancel tsk_1'], 'plain', 'done'],
     ['succeeded', 'gc', [], 'good', 'done'],
     ['failed', 'gc', ['task retry tsk_1'], 'bad', 'failed'],
     ['failed', 'sync', [], 'bad', 'failed'],
