@@ -41,7 +41,7 @@ export function grantRow(found: FoundToken, stores: readonly StoreRecord[]): Row
 
 export function grantFields(found: FoundToken, stores: readonly StoreRecord[]): Field[] {
   const { cells } = grantRow(found, stores)
-  return GRANT_COLUMNS.map(({ key, label }) => ({ label, value: String(cells[key] ?? UNKNOWN) }))
+  return GRANT_COLUMNS.map(({ key, label }) => ({ label, value: cells[key] ?? UNKNOWN }))
 }
 
 /** The name of the target in the registry of the bot, else its UUID. */

@@ -2,7 +2,6 @@
 // makes a grant for it, which reads these images and nothing else.
 
 import { problem } from '../../../protocol/problems.ts'
-import type { SyncRequest } from '../../../protocol/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
@@ -20,15 +19,13 @@ export interface SyncOrder {
   readonly target: StoreRecord
   /** Ids of images at the source. */
   readonly images: readonly string[]
-  /** Further members of the request. */
-  readonly request?: Omit<SyncRequest, 'source' | 'sources' | 'images'>
 }
 
 /**
  * Starts a sync in the target store and returns its task. A target that runs the same sync already returns that task. Throws ProblemError when one of
  * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
-export async function orderSync(context: CommandContext, { source, others = [], target, images, request }: SyncOrder): Promise<FollowedTask> {
+export async function orderSync(context: CommandContext, { source, others = [], target, images }: SyncOrder): Promise<FollowedTask> {
   const sources = [{ url: source.url, token: await grantFor(context, { source, target, images }) }]
   for (const other of others) {
     const made = await requestGrant(context, { source: other, target, images })
@@ -37,7 +34,7 @@ export async function orderSync(context: CommandContext, { source, others = [], 
   const [only] = sources
   // An agent of an earlier version knows `source` only.
   const from = only && sources.length === 1 ? { source: only } : { sources }
-  const contact = await context.fleet.contact(target, (agent) => agent.sync({ ...from, ...request, images: [...images] }))
+  const contact = await context.fleet.contact(target, (agent) => agent.sync({ ...from, images: [...images] }))
   return { store: target.name, task: answerOf(contact) }
 }
 

@@ -51,7 +51,7 @@ test('reads metadata, manifest and slices of its images, and who the store is', 
   expect((await grant.ask('GET', `/v1/images/${granted.id}/manifest`)).status).toBe(200)
   expect((await grant.ask('POST', '/v1/slices/fetch', { digests: own, image: granted.id })).status).toBe(200)
   const store = (await grant.ask('GET', '/v1/store')).json as Store
-  expect(store).toMatchObject({ id: expect.stringMatching(/^[0-9a-f-]{36}$/), name: 'test', mount: '', description: '' })
+  expect(store).toMatchObject({ id: expect.stringMatching(/^[0-9a-f-]{36}$/), name: 'test', mount: '', description: '', protocol: { sync: [1, 2] } })
   expect([store.capacity.total, store.images.available, store.slices.imageBytes]).toEqual([0, 0, 0])
 })
 
