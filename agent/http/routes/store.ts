@@ -55,7 +55,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       access: 'viewer',
       granted: true,
       summary: 'Shows the store',
-      description: 'A grant between stores gets the id, name, zone, version and protocol of the store; the other members are empty or 0.',
+      description: 'A grant between stores gets the id, name, zone, version, protocol and networks of the store; the other members are empty or 0.',
       answers,
       run: show,
     }),
@@ -112,14 +112,15 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
   ]
 }
 
-/** Returns what a store that copies from this one may know: who it is, but not its paths, space and settings. */
-function identityOf({ id, name, zone, version, protocol }: Store): Store {
+/** Returns what a store that copies from this one must know: who it is, how it speaks and where it answers, but not its paths, space and settings. */
+function identityOf({ id, name, zone, version, protocol, networks }: Store): Store {
   return {
     id,
     name,
     zone,
     version,
     protocol,
+    ...(networks ? { networks } : {}),
     description: '',
     mount: '',
     scope: '',
