@@ -1,13 +1,14 @@
 // Watches what a test does with file handles of node:fs: which operation starts and ends when. The operations are the real ones.
 
 import { spyOn } from 'bun:test'
+import { readlinkSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 
 const WATCHED = ['write', 'writeFile', 'datasync', 'sync', 'chmod', 'read', 'close'] as const
 
-/** Calls `onStep` before and after each operation on files. An operation ends some turns of the loop later than the real one. */
-export async function watchFileOperations(onStep: (name: string, when: 'starts' | 'ends') => void): Promise<Disposable> {
+/** Calls `onStep` before and after each operation, with the path of the file. An operation ends some turns of the loop later than the real one. */
+export async function watchFileOperations(onStep: (name: string, when: 'starts' | 'ends', path: string) => void): Promise<Disposable> {
   const handle = await open('/dev/null')
   const prototype = Object.getPrototypeOf(handle) as FileHandle
   await handle.close()
@@ -17,10 +18,11 @@ export async function watchFileOperations(onStep: (name: string, when: 'starts' 
       this: FileHandle,
       ...words: unknown[]
     ) {
-      onStep(name, 'starts')
+      const path = readlinkSync(`/proc/self/fd/${this.fd}`)
+      onStep(name, 'starts', path)
       const result = await original.apply(this, words)
       for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
-      onStep(name, 'ends')
+      onStep(name, 'ends', path)
       return result
     })
   })
