@@ -2,6 +2,12 @@
 
 import { expect, test } from 'bun:test'
 import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
+import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
+import { PackFiles } from '../../../../agent/slices/packs/pack-files.ts'
+import { packPath } from '../../../../agent/slices/packs/pack-format.ts'
+import { writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import { sliceKey } from '../../../../agent/slices/packs/slice-row.ts'
+import { readFrames } from '../../../../agent/slices/read/records.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore } from '../../../support/images/slice-model.ts'
@@ -50,4 +56,80 @@ test('slices spread over a pack are read together, in reads of at most 4 MiB', a
   expect(Math.max(...reads)).toBeLessThanOrEqual(READ_BYTES_MAX)
   expect(Math.max(...reads)).toBeGreaterThan(READ_BYTES_MAX / 2)
   expect(reads.length).toBeLessThan(20)
+})
+
+test.each<[string, [offset: number, length: number][], number[]]>([
+  [
+    'records side by side are one read',
+    [
+      [16, 100],
+      [180, 100],
+    ],
+    [328],
+  ],
+  [
+    'a gap of 64 KiB is read over',
+    [
+      [16, 100],
+      [180 + 65_536, 100],
+    ],
+    [65_864],
+  ],
+  [
+    'a gap of one byte more is not',
+    [
+      [16, 100],
+      [180 + 65_537, 100],
+    ],
+    [164, 164],
+  ],
+  [
+    'a read has 4 MiB',
+    [
+      [16, 4 * MIB - 64 - 164],
+      [16 + 4 * MIB - 164, 100],
+    ],
+    [4 * MIB],
+  ],
+  [
+    'and no byte more',
+    [
+      [16, 4 * MIB - 64 - 163],
+      [16 + 4 * MIB - 163, 100],
+    ],
+    [4 * MIB - 163, 164],
+  ],
+  [
+    'the order of the disk counts, not the one asked for',
+    [
+      [5000, 100],
+      [16, 100],
+    ],
+    [5148],
+  ],
+])('%s', async (_what, places, lengths) => {
+  await using folder = await createTemporaryFolder()
+  const { disk, reads } = createWatchedDisk()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const { id, name } = index.addPack('a'.repeat(32))
+  await disk.makeFolder(folder.file('aa'))
+  const wanted = []
+  {
+    await using file = await disk.openWrite(folder.file(packPath(name)), 'create')
+    for (const [n, [offset, length]] of places.entries()) {
+      const stored = createRandom(n).bytes(length)
+      const digest = new Uint8Array(Bun.SHA256.hash(stored) as Uint8Array)
+      const header = Buffer.alloc(64)
+      writeRecordHeader(header, 0, { digest, codec: 0, length, storedLength: length, checksum: Bun.hash.xxHash64(stored) })
+      await file.write([header, stored], offset)
+      wanted.push({ digest, location: { pack: id, offset, length, storedLength: length } })
+    }
+  }
+  await using files = new PackFiles(disk, folder.path)
+  const never = async (): Promise<never> => {
+    throw new Error('nothing is damaged or missing')
+  }
+  const frames = await readFrames({ index, files, search: { find: never, judge: never }, onCorrupt: never }, wanted)
+  for (const { digest, location } of wanted) expect(frames.get(sliceKey(digest))?.stored).toHaveLength(location.length)
+  expect(reads).toEqual(lengths)
 })
