@@ -42,10 +42,10 @@ export function createBaselines(deps: { readonly cache: ResultCache; readonly ke
   const measureNow = async (test: string, copy: Copy): Promise<Baseline | undefined> => {
     const coverage = join(copy.root, '../coverage')
     for (let attempt = 1; ; attempt++) {
-      const { outcome, ms } = await runTestFile(copy, test, { limitMs: BASELINE_LIMIT_MS, coverage, signal })
+      const { outcome, ms, cpuMs } = await runTestFile(copy, test, { limitMs: BASELINE_LIMIT_MS, coverage, signal })
       if (signal.aborted) return undefined
       const report = join(coverage, 'lcov.info')
-      const baseline = { outcome, ms, coverage: existsSync(report) ? { ...parseCoverage(readFileSync(report, 'utf8')) } : {} }
+      const baseline = { outcome, ms, cpuMs, coverage: existsSync(report) ? { ...parseCoverage(readFileSync(report, 'utf8')) } : {} }
       if (outcome !== 'passed' && attempt < ATTEMPTS_MAX) continue
       if (outcome === 'passed') cache.keepBaseline(keys.ofBaseline(test), toPlain(baseline))
       else failing.push({ test, output: lastOutput(copy).replaceAll(`${copy.root}/`, '').slice(-OUTPUT_LENGTH_MAX) })
@@ -63,6 +63,6 @@ export function createBaselines(deps: { readonly cache: ResultCache; readonly ke
   return { known: find, measure, failing }
 }
 
-function toPlain(baseline: { outcome: Baseline['outcome']; ms: number; coverage: Readonly<Record<string, readonly number[]>> }): Baseline {
+function toPlain(baseline: Omit<Baseline, 'coverage'> & { coverage: Readonly<Record<string, readonly number[]>> }): Baseline {
   return { ...baseline, coverage: Object.fromEntries(Object.entries(baseline.coverage).map(([file, lines]) => [file, [...lines]])) }
 }

@@ -2,7 +2,7 @@
 
 import { reaches } from './coverage.ts'
 import { parses } from './mutants.ts'
-import { choose, isMirror } from './test-choice.ts'
+import { choose, isMirror, promise } from './test-choice.ts'
 import { runTestFile } from './test-run.ts'
 import type { Baselines } from './baselines.ts'
 import type { ImportGraph } from './import-graph.ts'
@@ -14,8 +14,10 @@ import type { Copy } from './workspace.ts'
 /** Limit of a mutated run: so long and so many times as long as the unmutated one. */
 const LIMIT_MS_MIN = 5_000
 const LIMIT_FACTOR = 4
-/** Unmutated time of all tests that are run against one mutant. */
-const TESTS_MS_MAX = 60_000
+/** Time of processors of all tests that are run against one mutant, unmutated. */
+const TESTS_CPU_MS_MAX = 60_000
+/** Assumed for a test that was not run yet. */
+const UNKNOWN_CPU_MS = 4000
 
 /** A test that reaches a mutant in another process, if at all, counts as so much slower. */
 const UNSEEN_FACTOR = 4
@@ -53,12 +55,13 @@ export function createJudge(deps: JudgeDeps): Judge {
     if (killer !== undefined) return { kind: 'killed', by: killer, isTimeout: cachedOutcome(deps, mutant, killer) === 'timeout' }
     const passed: string[] = []
     let totalMs = 0
-    while (waiting.length > 0 && totalMs < TESTS_MS_MAX) {
+    while (waiting.length > 0 && totalMs < TESTS_CPU_MS_MAX) {
       const test = takeNext(waiting, mutant.file, (candidate) => {
         const known = deps.baselines.known(candidate)
-        if (!known) return undefined
+        const hope = promise(mutant.file, candidate) * (1 + (kills.get(`${mutant.file} ${candidate}`) ?? 0))
+        if (!known) return UNKNOWN_CPU_MS / hope
         const isSeen = reaches(known.coverage, mutant.file, mutant)
-        return (known.ms * (isSeen ? 1 : UNSEEN_FACTOR)) / (1 + (kills.get(`${mutant.file} ${candidate}`) ?? 0))
+        return (known.cpuMs * (isSeen ? 1 : UNSEEN_FACTOR)) / hope
       })
       const baseline = await deps.baselines.measure(test, copy)
       if (!baseline) return { kind: 'not run' }
@@ -70,18 +73,18 @@ export function createJudge(deps: JudgeDeps): Judge {
         return { kind: 'killed', by: test, isTimeout: outcome === 'timeout' }
       }
       passed.push(test)
-      totalMs += baseline.ms
+      totalMs += baseline.cpuMs
     }
     return passed.length > 0 ? { kind: 'survived', tests: passed } : { kind: 'not covered' }
   }
 }
 
-/** Takes the mirroring test first, then the cheapest of those that were measured, then the nearest of the others. */
-function takeNext(waiting: string[], file: string, costOf: (test: string) => number | undefined): string {
+/** Takes the mirroring test first, then the one that costs least for what it promises. */
+function takeNext(waiting: string[], file: string, costOf: (test: string) => number): string {
   let best = 0
   let cost = Number.POSITIVE_INFINITY
   for (const [i, test] of waiting.entries()) {
-    const own = costOf(test) ?? (isMirror(file, test) ? 0 : Number.POSITIVE_INFINITY)
+    const own = isMirror(file, test) ? 0 : costOf(test)
     if (own < cost) [best, cost] = [i, own]
   }
   const [taken] = waiting.splice(best, 1)

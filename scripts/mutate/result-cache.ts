@@ -3,6 +3,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { EQUIVALENTS_FILE } from './equivalents.ts'
 import type { ImportGraph } from './import-graph.ts'
 import type { RunOutcome } from './test-run.ts'
 
@@ -13,7 +14,12 @@ const FORMAT = 1
 /** What every test depends on. */
 const SHARED_FILES = ['package.json', 'bun.lock', 'bunfig.toml', 'tsconfig.json']
 
-const baselineSchema = z.object({ outcome: z.enum(['passed', 'failed', 'timeout']), ms: z.number(), coverage: z.record(z.string(), z.array(z.number())) })
+const baselineSchema = z.object({
+  outcome: z.enum(['passed', 'failed', 'timeout']),
+  ms: z.number(),
+  cpuMs: z.number(),
+  coverage: z.record(z.string(), z.array(z.number())),
+})
 
 /** The run of a test file without any mutation. */
 export type Baseline = z.infer<typeof baselineSchema>
@@ -78,7 +84,7 @@ export function createContentKeys(root: string, files: readonly string[], graph:
     if (hash === undefined) hashes.set(file, (hash = existsSync(join(root, file)) ? digest(readFileSync(join(root, file))) : ''))
     return hash
   }
-  const fixtures = files.filter((file) => file.startsWith('test/') && !/\.tsx?$/.test(file))
+  const fixtures = files.filter((file) => file.startsWith('test/') && !/\.tsx?$/.test(file) && file !== EQUIVALENTS_FILE)
   const shared = digest(JSON.stringify([FORMAT, Bun.version, [...SHARED_FILES, ...fixtures].map((file) => [file, hashOf(file)])]))
   const ofBaseline = (test: string): string => {
     let key = baselines.get(test)

@@ -11,6 +11,10 @@ const NEAR_TESTS_MAX = 12
 /** How many may reach it in a worker or another process only: these are slow, and their coverage is not known. */
 const TESTS_ELSEWHERE_MAX = 3
 
+/** A test in the folder that mirrors the file's kills as many times as many of its mutants. */
+const FOLDER_PROMISE = 4
+const PROMISE_FOLDERS_MAX = 4
+
 /** Farther than any import. */
 const ELSEWHERE = Number.MAX_SAFE_INTEGER
 
@@ -51,6 +55,12 @@ export function choose(file: string, tests: readonly string[], graph: ImportGrap
 /** Whether a test mirrors the file: `test/agent/x/y.test.ts` for `agent/x/y.ts`. */
 export function isMirror(file: string, test: string): boolean {
   return withoutEnding(test) === mirrored(file)
+}
+
+/** How promising a test is by its path: 1 for another part of the program, more for each folder that it shares with the file. */
+export function promise(file: string, test: string): number {
+  const shared = kinship(file, test)
+  return shared === 0 ? 1 : FOLDER_PROMISE ** Math.min(PROMISE_FOLDERS_MAX, 1 + shared - PART_DEPTH)
 }
 
 /** How much the paths have in common, most for the test that mirrors the file; 0 outside of the part of the program that the file belongs to. */

@@ -18,6 +18,8 @@ export type RunOutcome = 'passed' | 'failed' | 'timeout'
 export interface TestRun {
   readonly outcome: RunOutcome
   readonly ms: number
+  /** Time of processors, which is about the same on a busy machine. */
+  readonly cpuMs: number
 }
 
 export interface TestRunOptions {
@@ -55,7 +57,8 @@ export async function runTestFile(copy: Copy, test: string, options: TestRunOpti
   if (options.signal.aborted) stop()
   try {
     const code = await child.exited
-    return { outcome: isOver ? 'timeout' : code === 0 ? 'passed' : 'failed', ms: Math.round(performance.now() - startedMs) }
+    const cpuMs = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000
+    return { outcome: isOver ? 'timeout' : code === 0 ? 'passed' : 'failed', ms: Math.round(performance.now() - startedMs), cpuMs: Math.round(cpuMs) }
   } finally {
     clearInterval(watch)
     options.signal.removeEventListener('abort', stop)

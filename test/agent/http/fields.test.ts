@@ -156,6 +156,7 @@ describe('the credential of a request', () => {
     slp_v: VIEWER,
     slp_o: { name: 'o', role: 'operator' },
     slp_a: { name: 'a', role: 'admin' },
+    slp_grant: { name: 'grant', role: 'viewer', grant: {} as never },
     slp_s: { name: 's', role: 'viewer', subject: 'alice' },
     slp_g: { name: 'g', role: 'viewer', groups: ['team'] },
     slp_e: { name: 'e', role: 'viewer', groups: [] },
@@ -171,9 +172,9 @@ describe('the credential of a request', () => {
       return { kind: 'allowed', actor: { name: `${kind} ${method} ${path}`, role: 'viewer', link: right } }
     },
   }
-  const ask = async (headers: Record<string, string>, access: RouteAccess, query = ''): Promise<string> => {
+  const ask = async (headers: Record<string, string>, access: RouteAccess, query = '', granted = false): Promise<string> => {
     try {
-      return (await authenticate(authenticator, new Request(`http://a/p${query}`, { headers }), 'HEAD', access)).name
+      return (await authenticate(authenticator, new Request(`http://a/p${query}`, { headers }), 'HEAD', { access, granted })).name
     } catch (error) {
       return error instanceof ProblemError ? `${error.problem.status} ${error.problem.type.replace('urn:slipway:problem:', '')}` : String(error)
     }
@@ -231,8 +232,18 @@ describe('the credential of a request', () => {
     expect(await ask({ authorization: `Bearer ${token}` }, { role: 'operator', right: 'manage' })).toBe(outcome)
   })
 
+  test('a grant between stores opens the routes that say so, within its role, and no other', async () => {
+    const headers = { authorization: 'Bearer slp_grant' }
+    expect([
+      await ask(headers, 'viewer', '', true),
+      await ask(headers, 'viewer'),
+      await ask(headers, 'public'),
+      await ask(headers, 'operator', '', true),
+    ]).toEqual(['grant', '403 forbidden', '403 forbidden', '403 forbidden'])
+  })
+
   test('a public caller without a credential is the anonymous one', async () => {
-    expect(await authenticate(authenticator, new Request('http://a/'), 'GET', 'public')).toBe(ANONYMOUS)
+    expect(await authenticate(authenticator, new Request('http://a/'), 'GET', { access: 'public', granted: false })).toBe(ANONYMOUS)
     expect(ANONYMOUS.role).toBe('viewer')
   })
 })

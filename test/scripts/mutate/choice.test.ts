@@ -7,8 +7,15 @@ import { dirname, join } from 'node:path'
 import { parseCoverage, reaches } from '../../../scripts/mutate/coverage.ts'
 import { parseDiff } from '../../../scripts/mutate/git.ts'
 import { createImportGraph } from '../../../scripts/mutate/import-graph.ts'
-import { choose } from '../../../scripts/mutate/test-choice.ts'
+import { choose, promise } from '../../../scripts/mutate/test-choice.ts'
 import { parseWords } from '../../../scripts/mutate/words.ts'
+
+test('a test promises more the nearer its folder mirrors that of the file', () => {
+  const file = 'agent/images/formats/qcow2/header.ts'
+  const tests = ['test/agent/uploads/life.test.ts', 'test/agent/images/removal.test.ts', 'test/agent/images/formats/table.test.ts', 'test/fault/images.test.ts']
+  expect(tests.map((one) => promise(file, one))).toEqual([1, 4, 16, 1])
+  expect(promise('bot/commands/image/list.ts', 'test/bot/commands/images.test.ts')).toBe(4)
+})
 
 describe('import graph', () => {
   let root: string
