@@ -53,9 +53,9 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
     process.stderr.write(`serve takes no arguments, but was given: ${rest.join(' ')}. Its settings are environment variables.\n`)
     return 2
   }
-  if (!config.slack) {
+  if (!config.slack && !hasPolicies(config)) {
     process.stderr.write(
-      'The service needs Slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP). Without Slack, use the console: slipway console.\n',
+      'The service needs Slack or a sync policy: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP), or add a policy with policy add. Without both, use the console: slipway console.\n',
     )
     return 2
   }
@@ -75,6 +75,12 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   log.info('stopping')
   notifier.stopping('Finishing answers in progress')
   return 0
+}
+
+/** Whether there is work for the service without Slack. Throws HomeUnusable. */
+function hasPolicies({ home }: BotConfig): boolean {
+  using bot = openBot(home, { clock: systemClock })
+  return bot.context({ name: 'service', role: 'viewer' }, 'service').policies.list().length > 0
 }
 
 // The bot stores tokens: no other user may read its files.

@@ -8,6 +8,8 @@ import { COMMANDS } from './commands/table.ts'
 import { createFleet } from './fleet/fleet.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { createRegistry } from './fleet/registry.ts'
+import { createPolicies } from './policies/policies.ts'
+import { createPolicyRuns } from './policies/runs.ts'
 import type { Clock } from './system/clock.ts'
 import type { BotDatabase } from './system/database.ts'
 import { openDatabase } from './system/database.ts'
@@ -36,13 +38,15 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const database = deps.database ?? openDatabase(home)
   const fleet = createFleet({ registry: createRegistry(database), ...deps })
   const audit = createAudit(database)
+  const policies = createPolicies(database)
+  const policyRuns = createPolicyRuns(database)
   return {
     home,
     clock,
     database,
     fleet,
     audit,
-    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, commands: COMMANDS }),
+    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, policies, policyRuns, commands: COMMANDS }),
     [Symbol.dispose]: () => database.close(),
   }
 }

@@ -1,9 +1,10 @@
-// The service: observes every store at an interval, and connects to Slack if it is configured.
+// The service: observes every store at an interval, runs the sync policies, and connects to Slack if it is configured.
 
 import type { BotConfig } from './config.ts'
 import { observeAll } from './fleet/observe.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
+import { runPolicies } from './policies/schedule.ts'
 import { connectSlack } from './slack/connect.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import type { Clock } from './system/clock.ts'
@@ -33,6 +34,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const stack = new AsyncDisposableStack()
   const bot = stack.use(openBot(config.home, { clock: deps.clock }))
   stack.use(watchFleet(bot, deps))
+  stack.use(runPolicies(bot, log))
   const { slack } = config
   try {
     const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))

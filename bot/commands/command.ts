@@ -5,6 +5,8 @@ import type { Role } from '../../protocol/access.ts'
 import type { CutterParameters } from '../../protocol/cutter.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Policies } from '../policies/policies.ts'
+import type { PolicyRuns } from '../policies/runs.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
 
@@ -51,8 +53,11 @@ export interface CommandContext {
   readonly fleet: Fleet
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>
   readonly actor: CommandActor
-  readonly surface: 'console' | 'slack'
+  /** `service` for work that the bot does by itself. */
+  readonly surface: 'console' | 'slack' | 'service'
   readonly audit: Audit
+  readonly policies: Policies
+  readonly policyRuns: PolicyRuns
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Receives interim answers of long work that runs in the bot itself. */
@@ -61,7 +66,7 @@ export interface CommandContext {
 }
 
 /** What a word names; completion uses it. */
-export type Subject = 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'upload' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
+export type Subject = 'policy' | 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'upload' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
 
 export interface TargetSpec {
   /** As in the usage line: `S`, `PATH`. */
@@ -101,6 +106,8 @@ export interface CommandDefinition<Option extends string, Flag extends string> {
   readonly role: Role
   /** A destructive command takes `--confirm NAME`. */
   readonly effect: 'read' | 'write' | 'destroy'
+  /** The flag without which a destructive command asks for no name. */
+  readonly destroysWith?: NoInfer<Flag>
   readonly targets?: readonly TargetSpec[]
   readonly options?: Readonly<Record<Option, OptionSpec>>
   readonly flags?: Readonly<Record<Flag, string>>
@@ -115,6 +122,7 @@ export interface Command {
   readonly summary: string
   readonly role: Role
   readonly effect: 'read' | 'write' | 'destroy'
+  readonly destroysWith: string | undefined
   readonly targets: readonly TargetSpec[]
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly flags: Readonly<Record<string, string>>
@@ -131,6 +139,7 @@ export function defineCommand<const Option extends string = never, const Flag ex
     summary,
     role,
     effect,
+    destroysWith: definition.destroysWith,
     targets: definition.targets ?? [],
     options: definition.options ?? {},
     flags: definition.flags ?? {},

@@ -88,7 +88,7 @@ function respell({ text, literal }: Word): string {
 }
 
 function isOption(word: Word): boolean {
-  return !word.literal && /^[a-z][a-zA-Z0-9]*=/.test(word.text)
+  return !word.literal && /^[a-z][a-zA-Z0-9-]*=/.test(word.text)
 }
 
 function readInput(command: Command, words: readonly Word[]): CommandInput | { detail: string; action: string } {
@@ -121,6 +121,10 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
     }
     if (isOption(word)) {
       const [key, value = ''] = splitOnce(word.text, '=')
+      if (key in command.flags && (value === 'true' || value === 'false')) {
+        if (value === 'true') flags.add(key)
+        continue
+      }
       if (!(key in command.options)) return { detail: `${spelled} has no option ${key}=.`, action: hint(key, Object.keys(command.options), '', see) }
       if (key in options) return { detail: `${key}= is given twice.`, action: see }
       options[key] = value

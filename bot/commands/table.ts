@@ -27,6 +27,13 @@ import { mediaGroupAdd } from './media-group/add.ts'
 import { mediaGroupDelete } from './media-group/delete.ts'
 import { mediaGroupEdit } from './media-group/edit.ts'
 import { mediaGroupList } from './media-group/list.ts'
+import { policyAdd } from './policy/add.ts'
+import { policyDelete } from './policy/delete.ts'
+import { policyEdit } from './policy/edit.ts'
+import { policyList } from './policy/list.ts'
+import { policyPause, policyResume } from './policy/pause.ts'
+import { policyRun } from './policy/run.ts'
+import { policyShow } from './policy/show.ts'
 import { scheduleEdit } from './schedule/edit.ts'
 import { scheduleList } from './schedule/list.ts'
 import { schedulePause, scheduleResume } from './schedule/pause.ts'
@@ -112,6 +119,14 @@ export const COMMANDS: readonly Command[] = [
   scheduleEdit,
   schedulePause,
   scheduleResume,
+  policyList,
+  policyShow,
+  policyAdd,
+  policyEdit,
+  policyRun,
+  policyPause,
+  policyResume,
+  policyDelete,
   tokenList,
   tokenCreate,
   tokenRevoke,

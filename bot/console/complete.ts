@@ -36,6 +36,8 @@ export function createCompleter(context: CommandContext): Completer {
   const namesOf = async (subject: Subject | undefined): Promise<string[]> => {
     const stores = context.fleet.registry.list()
     switch (subject) {
+      case 'policy':
+        return context.policies.list().map((policy) => policy.name)
       case 'store':
         return stores.map((store) => store.name)
       case 'zone':
@@ -86,7 +88,7 @@ async function candidates(
   const command = single ?? ofNoun.find((candidate) => candidate.verb === verb)
   if (!command) return []
   const taken = single ? before.slice(1) : rest
-  const option = /^([a-zA-Z]+)=(.*)$/.exec(word)
+  const option = /^([a-zA-Z-]+)=(.*)$/.exec(word)
   if (option) {
     const key = option[1] ?? ''
     const done = (option[2] ?? '').split(',').slice(0, -1)

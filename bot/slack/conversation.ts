@@ -120,7 +120,9 @@ export function createConversation(deps: ConversationDeps): Conversation {
 /** Whether a command asks for a typed name and this person may run it. */
 function asksName(parsed: Parsed, context: CommandContext): boolean {
   if (parsed.kind !== 'command' || parsed.input.confirm.length > 0) return false
-  return parsed.command.effect === 'destroy' && roleIncludes(context.actor.role, parsed.command.role)
+  const { effect, destroysWith, role } = parsed.command
+  if (destroysWith !== undefined && !parsed.input.flags.has(destroysWith)) return false
+  return effect === 'destroy' && roleIncludes(context.actor.role, role)
 }
 
 /** The line without secrets, as it may be shown again. */

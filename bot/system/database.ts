@@ -71,6 +71,52 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;`,
   `CREATE TABLE slack_requests (key TEXT PRIMARY KEY, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    CREATE INDEX slack_requests_until ON slack_requests (until_ms);`,
+  // Triggers instead of foreign keys: a policy outlives the store that it names, and then says that the store is gone.
+  `CREATE TABLE policies (
+     name TEXT PRIMARY KEY COLLATE NOCASE,
+     kind TEXT NOT NULL,
+     copies INTEGER NOT NULL,
+     source TEXT COLLATE NOCASE,
+     scope TEXT NOT NULL,
+     place TEXT COLLATE NOCASE,
+     labels TEXT NOT NULL,
+     kinds TEXT NOT NULL,
+     grace_ms INTEGER NOT NULL,
+     cron TEXT NOT NULL,
+     timezone TEXT NOT NULL,
+     paused INTEGER NOT NULL,
+     created_ms INTEGER NOT NULL,
+     anchor_ms INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE policy_runs (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     policy TEXT NOT NULL COLLATE NOCASE,
+     cause TEXT NOT NULL,
+     actor TEXT NOT NULL,
+     started_ms INTEGER NOT NULL,
+     ordered INTEGER NOT NULL DEFAULT 0,
+     lease_ms INTEGER NOT NULL,
+     ended_ms INTEGER,
+     outcome TEXT,
+     result TEXT NOT NULL DEFAULT '',
+     action TEXT NOT NULL DEFAULT '',
+     copies TEXT NOT NULL DEFAULT '[]',
+     failures TEXT NOT NULL DEFAULT '[]',
+     findings TEXT NOT NULL DEFAULT '[]',
+     removed INTEGER NOT NULL DEFAULT 0
+   ) STRICT;
+   CREATE UNIQUE INDEX policy_runs_open ON policy_runs (policy) WHERE ended_ms IS NULL;
+   CREATE INDEX policy_runs_policy ON policy_runs (policy, id);
+   CREATE TRIGGER policies_renamed AFTER UPDATE OF name ON policies BEGIN
+     UPDATE policy_runs SET policy = NEW.name WHERE policy = OLD.name;
+   END;
+   CREATE TRIGGER policies_removed AFTER DELETE ON policies BEGIN
+     DELETE FROM policy_runs WHERE policy = OLD.name;
+   END;
+   CREATE TRIGGER stores_renamed AFTER UPDATE OF name ON stores WHEN NEW.name <> OLD.name COLLATE BINARY BEGIN
+     UPDATE policies SET source = NEW.name WHERE source = OLD.name;
+     UPDATE policies SET place = NEW.name WHERE scope = 'store' AND place = OLD.name;
+   END;`,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -1,0 +1,88 @@
+// Follows the tasks of runs and records how the runs ended.
+
+import type { Task } from '../../protocol/task.ts'
+import type { CommandContext } from '../commands/command.ts'
+import { isEnded, plural } from '../views/phrases.ts'
+import type { CopyFailure, PolicyRun, RunEnd } from './runs.ts'
+
+/** Failures that an ended run keeps; the rest is counted in its result. */
+const FAILURES_KEPT_MAX = 20
+/** Least time that a store may be silent before its part of a run counts as failed, in milliseconds. */
+const SILENCE_MS_MIN = 3_600_000
+
+type TaskEnd = { readonly kind: 'running' } | { readonly kind: 'copied' } | { readonly kind: 'failed'; readonly reason: string; readonly action: string }
+
+/** Asks for the tasks of every run that has ordered its copies, and ends the runs whose tasks have ended. */
+export async function settleRuns(context: CommandContext): Promise<void> {
+  for (const run of context.policyRuns.open()) if (run.isOrdered) await settleRun(context, run)
+}
+
+/** Ends one run if its tasks have ended. */
+export async function settleRun(context: CommandContext, run: PolicyRun): Promise<void> {
+  const ends = new Map<string, TaskEnd>()
+  const failures: CopyFailure[] = [...run.failures]
+  for (const { name, target, taskId } of run.copies) {
+    const key = `${target} ${taskId}`
+    const end = ends.get(key) ?? (await endOf(context, run, target, taskId ?? ''))
+    ends.set(key, end)
+    if (end.kind === 'running') return
+    if (end.kind === 'failed') failures.push({ name, target, reason: end.reason, action: end.action })
+  }
+  endRun(context, run, outcomeOf(run, failures))
+}
+
+/** Records the end of a run, and appends it to the audit log unless another process has done so. */
+export function endRun(context: CommandContext, run: PolicyRun, end: RunEnd): void {
+  const { policyRuns: runs, audit, clock } = context
+  if (!runs.end(run.id, end, clock.nowMs())) return
+  audit.append({
+    timeMs: clock.nowMs(),
+    actor: run.actor,
+    surface: run.cause === 'schedule' ? 'service' : context.surface,
+    command: `policy run ${run.policy}`,
+    target: run.policy,
+    outcome: end.outcome === 'succeeded' ? 'done' : 'failed',
+    detail: end.result,
+  })
+}
+
+async function endOf(context: CommandContext, run: PolicyRun, target: string, taskId: string): Promise<TaskEnd> {
+  const record = context.fleet.registry.find(target)
+  if (!record) return { kind: 'failed', reason: `${target} was removed from the registry.`, action: `Look at the policy with policy show ${run.policy}.` }
+  const contact = await context.fleet.contact(record, (agent) => agent.tasks.get(taskId))
+  if (contact.kind === 'answered') return taskEnd(contact.value)
+  if (contact.kind === 'refused') {
+    const { status, detail, action } = contact.problem
+    // A refusal that a restart explains passes by itself.
+    return status === 503 || status === 429 ? { kind: 'running' } : { kind: 'failed', reason: detail, action }
+  }
+  const graceMs = Math.max(SILENCE_MS_MIN, context.policies.find(run.policy)?.graceMs ?? 0)
+  if (contact.asOfMs - contact.sinceMs < graceMs) return { kind: 'running' }
+  return { kind: 'failed', reason: `${target} does not answer: ${contact.reason}`, action: `Look at store health ${target}.` }
+}
+
+function taskEnd({ state, id, error }: Task): TaskEnd {
+  if (!isEnded(state)) return { kind: 'running' }
+  if (state === 'succeeded') return { kind: 'copied' }
+  if (error) return { kind: 'failed', reason: error.detail, action: error.action }
+  return { kind: 'failed', reason: `The task ${id} was cancelled.`, action: 'The next run copies the image.' }
+}
+
+function outcomeOf(run: PolicyRun, failures: readonly CopyFailure[]): RunEnd {
+  const unmet = run.findings.filter(({ kind }) => kind === 'unmet')
+  const copied = run.copies.length - failures.filter(({ name, target }) => run.copies.some((copy) => copy.name === name && copy.target === target)).length
+  const [failure] = failures
+  const [finding] = unmet
+  const parts = [
+    copied > 0 ? `${plural(copied, 'image')} copied` : '',
+    run.removed > 0 ? `${plural(run.removed, 'image')} removed` : '',
+    failure ? `${failures.length} not: ${failure.name} in ${failure.target}: ${failure.reason}` : '',
+    finding ? `not met: ${finding.text}${unmet.length > 1 ? ` ${unmet.length - 1} more findings.` : ''}` : '',
+  ].filter((part) => part !== '')
+  return {
+    outcome: failure || finding ? 'failed' : 'succeeded',
+    result: parts.length === 0 ? (run.findings[0]?.text ?? 'Nothing to copy') : parts.join('; '),
+    action: failure?.action ?? finding?.action ?? '',
+    failures: failures.slice(0, FAILURES_KEPT_MAX),
+  }
+}
