@@ -56,6 +56,11 @@ export function faultOf(error: unknown): SourceFault | undefined {
   return OWN_CODES[code]
 }
 
+/** Returns whether the fault is an answer that no agent gives. */
+export function isInvalid(fault: SourceFault): boolean {
+  return INVALID.has(fault)
+}
+
 /** Returns whether the same request to the same source may succeed later. */
 export function isTransient(error: unknown): boolean {
   const fault = faultOf(error)

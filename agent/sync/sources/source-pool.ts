@@ -6,13 +6,16 @@ import type { SourceReport } from '../../../protocol/sync.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import { ATTEMPTS_MAX, waitMs } from '../peer.ts'
 import type { SliceSource } from './connect.ts'
-import { faultOf, isTransient, peerProblem } from './faults.ts'
+import { faultOf, isInvalid, isTransient, peerProblem } from './faults.ts'
 
 /** Weight of the last batch in the measured rate. */
 const RATE_WEIGHT = 0.5
 /** Time after which the rate of a source that is not used is measured again, in milliseconds. */
 const RATE_MS_MAX = 120_000
-/** Most faults of a source: so many, and one more for each part of so many bytes that it sent. A bad line may flip a bit now and then. */
+/**
+ * Most invalid answers of a source: so many, and one more for each part of so many bytes that it sent. A bad line may flip a bit now and then. Cuts
+ * do not count: a line that is cut is as good as what it delivers between two cuts.
+ */
 const FAULTS_MAX = 16
 const FAULT_BYTES = 4 * 1024 * 1024
 
@@ -52,8 +55,13 @@ interface SourceState {
   inFlightBytes: number
   slicesMoved: number
   bytesMoved: number
-  /** Consecutive failures without a stored slice. */
+  /** Consecutive failures without a stored slice. Requests that were in flight together fail together, and count once. */
   failures: number
+  /** Number of requests that were opened, and that number at the last failure that counted. */
+  opened: number
+  openedAtFailure: number
+  /** Answers that no agent gives. */
+  invalid: number
   faults: number
   fault: SourceReport['fault']
   /** The last failure, as a problem of this store. */
@@ -67,19 +75,23 @@ interface SourceState {
 export function createSourcePool({ clock, log }: { readonly clock: Clock; readonly log: Log }): SourcePool {
   const states: SourceState[] = []
 
-  const mark = (state: SourceState, error: unknown, about?: string): void => {
+  const mark = (state: SourceState, order: number, error: unknown, about?: string): void => {
     const name = faultOf(error)
     if (name === undefined) throw error
     const { source } = state
     const shown = peerProblem(source.url, error, about)
     const detail = errorText(shown)
-    state.failures++
+    if (order > state.openedAtFailure) {
+      state.failures++
+      state.openedAtFailure = state.opened
+    }
     state.faults++
+    if (isInvalid(name)) state.invalid++
     state.error = shown
     state.notBeforeMs = clock.monotonicMs() + waitMs(state.failures, error)
     // A busy source has asked for a pause; it has done nothing wrong.
     if (name !== 'busy') state.fault ??= { name, detail }
-    if (!isTransient(error) || state.failures >= ATTEMPTS_MAX || state.faults > FAULTS_MAX + state.bytesMoved / FAULT_BYTES) {
+    if (!isTransient(error) || state.failures >= ATTEMPTS_MAX || state.invalid > FAULTS_MAX + state.bytesMoved / FAULT_BYTES) {
       state.isExcluded = true
       state.fault ??= { name, detail }
     }
@@ -91,6 +103,7 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
 
   const open = (state: SourceState, bytes: number): SourceUse => {
     state.inFlightBytes += bytes
+    const order = ++state.opened
     return {
       source: state.source,
       stored(wireBytes) {
@@ -103,7 +116,7 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
         state.bytesPerSecond = state.bytesPerSecond === undefined || !isFresh(state) ? rate : state.bytesPerSecond * (1 - RATE_WEIGHT) + rate * RATE_WEIGHT
         state.ratedMs = clock.monotonicMs()
       },
-      failed: (error, about) => mark(state, error, about),
+      failed: (error, about) => mark(state, order, error, about),
       [Symbol.dispose]() {
         state.inFlightBytes -= bytes
       },
@@ -142,6 +155,9 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
         slicesMoved: 0,
         bytesMoved: 0,
         failures: 0,
+        opened: 0,
+        openedAtFailure: 0,
+        invalid: 0,
         faults: 0,
         fault: null,
         error: undefined,
