@@ -1,0 +1,124 @@
+// Where an answer goes: to the channel, to one person, in private, as a card; and which button can be pressed how often.
+
+import { describe, expect, test } from 'bun:test'
+import { parseLine } from '../../../bot/commands/run.ts'
+import { COMMANDS } from '../../../bot/commands/table.ts'
+import { createAnswers } from '../../../bot/slack/answers.ts'
+import type { Exchange } from '../../../bot/slack/exchange.ts'
+import { modalExchange } from '../../../bot/slack/exchange.ts'
+import { createRenderer, jsonMessage } from '../../../bot/slack/message.ts'
+import { makeView } from '../../../bot/views/view.ts'
+import type { View } from '../../../bot/views/view.ts'
+import type { Role } from '../../../protocol/access.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+
+const VIEW = makeView({ title: 'Title', asOfMs: 0, json: { a: 1 } })
+const clock = createManualClock()
+
+/** Answers one command; returns where the answer went. `cards` are the channels in which cards can be posted. */
+async function answer(line: string, view: Partial<View> = {}, { hasResponse = true, cards = ['C1', 'U1'], replaces = false } = {}): Promise<string[]> {
+  const went: string[] = []
+  const parsed = parseLine({ commands: COMMANDS }, line)
+  const answers = createAnswers({
+    clock,
+    cards: {
+      async open(channel) {
+        went.push(`card ${channel}`)
+        return cards.includes(channel)
+      },
+    },
+    port: {
+      updateModal: async () => void went.push('modal'),
+      whisper: async (channel, user, { text }) => void went.push(`whisper ${channel} ${user} ${text}`),
+    },
+    render: ({ title }, command, page) => ({ text: `${title}${command === undefined ? '' : ` of ${command}, page ${page}`}`, blocks: [] }),
+  })
+  const respond: Exchange['respond'] = async ({ text, isShared, replaces: isReplaced }) =>
+    void went.push(`respond ${text}${isShared ? ', shared' : ''}${isReplaced ? ', replaced' : ''}`)
+  const exchange: Exchange = { user: 'U1', userName: 'ada', channel: 'C1', respond: hasResponse ? respond : undefined, openModal: undefined }
+  await answers.answer({ ...VIEW, ...view }, parsed, exchange, { command: 'x', page: 2, replaces })
+  return went
+}
+
+describe('an answer', () => {
+  test.each<[string, Partial<View>, string[]]>([
+    ['store list', {}, ['respond Title of x, page 2']],
+    ['store list --share', {}, ['respond Title of x, page 2, shared']],
+    ['store list --share', { isPrivate: true }, ['respond Title of x, page 2']],
+    ['store list --share', { outcome: 'failed' }, ['respond Title of x, page 2']],
+    ['store list --json', {}, ['respond Title']],
+    ['store enable edge-a', {}, ['card C1']],
+    ['store enable edge-a', { isPrivate: true }, ['respond Title of x, page 2']],
+    ['store enable edge-a', { outcome: 'refused' }, ['respond Title of x, page 2']],
+    ['image purge a', {}, ['card C1']],
+    ['no such command', {}, ['respond Title of x, page 2']],
+  ])('of %s with %j: %j', async (line, view, went) => {
+    expect(await answer(line, view)).toEqual(went)
+  })
+
+  test('goes to the person who asked where the bot may not post', async () => {
+    expect(await answer('store enable edge-a', {}, { cards: ['U1'] })).toEqual(['card C1', 'card U1'])
+    expect(await answer('store enable edge-a', {}, { cards: [] })).toEqual(['card C1', 'card U1', 'respond Title of x, page 2'])
+    expect(await answer('store list', {}, { hasResponse: false })).toEqual(['whisper C1 U1 Title of x, page 2'])
+    expect(await answer('store list', {}, { replaces: true })).toEqual(['respond Title of x, page 2, replaced'])
+    expect(modalExchange({ id: 'U1', name: 'ada' })).toEqual({ user: 'U1', userName: 'ada', channel: 'U1', respond: undefined, openModal: undefined })
+  })
+
+  test('to a press that is refused is private, and says why', async () => {
+    const said: string[] = []
+    const answers = createAnswers({
+      clock,
+      cards: { open: async () => true },
+      port: { updateModal: async () => {}, whisper: async () => {} },
+      render: ({ title, text, outcome, notes }) => ({ text: [outcome, title, text, ...notes].join(' | '), blocks: [] }),
+    })
+    const exchange: Exchange = {
+      ...modalExchange({ id: 'U1', name: 'ada' }),
+      respond: async ({ text, isShared, replaces }) => void said.push(`${isShared} ${replaces} ${text}`),
+    }
+    await answers.deny({ kind: 'forbidden', needs: 'admin', has: 'viewer' }, 'button', exchange)
+    await answers.deny({ kind: 'expired' }, 'form', exchange)
+    await answers.deny({ kind: 'used' }, 'confirmation', exchange)
+    expect(said).toHaveLength(3)
+    expect(said[0]).toStartWith('false false refused | ')
+    expect(said[0]).toContain('This button needs the role admin; you have viewer.')
+    expect(said[1]).toContain('This form has expired, or was used already.')
+    expect(said[2]).toContain('This confirmation was used already.')
+  })
+})
+
+describe('a button', () => {
+  const pressed = (command: string, role: Role): { role: Role; isSingleUse: boolean } | undefined => {
+    const registered: { role: Role; isSingleUse: boolean }[] = []
+    const register = (press: { readonly role: Role }, isSingleUse: boolean): string => {
+      registered.push({ role: press.role, isSingleUse })
+      return String(registered.length)
+    }
+    const render = createRenderer({ commands: COMMANDS, clock, buttons: { register } })
+    render({ ...VIEW, actions: [{ label: 'Do it', command, role }] })
+    return registered[0]
+  }
+
+  test.each<[string, Role, Role, boolean]>([
+    ['store list', 'viewer', 'viewer', false],
+    ['store list', 'admin', 'admin', false],
+    ['store cleanup edge-a', 'viewer', 'operator', true],
+    ['store cleanup edge-a', 'admin', 'admin', true],
+    ['store delete edge-a', 'viewer', 'admin', false],
+    ['image purge a', 'viewer', 'operator', false],
+    ['no such command', 'operator', 'operator', false],
+  ])('for "%s" that says %s needs %s; single use: %p', (command, says, role, isSingleUse) => {
+    expect(pressed(command, says)).toEqual({ role, isSingleUse })
+  })
+})
+
+test('JSON is a code block that no text in it can end, and fits into a section', () => {
+  const { text, blocks } = jsonMessage({ ...VIEW, json: { a: '```<b>&' } })
+  expect(text).toBe('Title')
+  expect(blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: '```{\n "a": "\'\'\'&lt;b&gt;&amp;"\n}```' } }])
+  const long = jsonMessage({ ...VIEW, json: 'x'.repeat(10_000) }).blocks[0]
+  const shown = long?.type === 'section' ? (long.text?.text ?? '') : ''
+  expect(shown.length).toBeLessThanOrEqual(3000)
+  expect(shown.length).toBeGreaterThan(2900)
+  expect(shown).toEndWith('```')
+})
