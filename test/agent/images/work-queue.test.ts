@@ -72,4 +72,28 @@ describe('work queue', () => {
     expect(await run()).toEqual(['next'])
     expect(failures).toEqual(['broken'])
   })
+
+  test('ends: what runs is aborted and awaited, what waits is dropped, and nothing is added any more', async () => {
+    const clock = createManualClock()
+    const failures: string[] = []
+    const order: string[] = []
+    const queue = createWorkQueue({ clock, concurrency: 2, onFailure: (key) => void failures.push(key) })
+    const stopped = Promise.withResolvers<void>()
+    for (const key of ['a', 'b', 'c'])
+      queue.add(key, async (signal) => {
+        order.push(`${key} runs`)
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+        await stopped.promise
+        order.push(`${key} ended by ${String(signal.reason)}`)
+        throw new Error('stopped')
+      })
+    const disposed = queue[Symbol.asyncDispose]().then(() => order.push('disposed'))
+    queue.add('late', async () => void order.push('late'))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(order).toEqual(['a runs', 'b runs'])
+    stopped.resolve()
+    await disposed
+    expect(order).toEqual(['a runs', 'b runs', 'a ended by Error: the agent is stopping', 'b ended by Error: the agent is stopping', 'disposed'])
+    expect(failures).toEqual([])
+  })
 })
