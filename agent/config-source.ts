@@ -13,11 +13,13 @@ export type KnownKeys = Readonly<Record<string, Readonly<Record<string, KeyKind>
 /** Sections and keys with their values as written, and one sentence for each error. */
 export interface SourceTree {
   readonly values: Record<string, Record<string, unknown>>
+  /** Tables of the sections that may occur several times. */
+  readonly tables: Record<string, readonly Record<string, unknown>[]>
   readonly complaints: readonly string[]
 }
 
-/** Reads TOML text. The sentences call the file `name`. */
-export function readToml(text: string, name: string, known: KnownKeys): SourceTree {
+/** Reads TOML text. The sentences call the file `name`. The sections of `repeated` are arrays of tables. */
+export function readToml(text: string, name: string, known: KnownKeys, repeated: KnownKeys = {}): SourceTree {
   let document: Record<string, unknown>
   try {
     document = parse(text)
@@ -26,19 +28,36 @@ export function readToml(text: string, name: string, known: KnownKeys): SourceTr
     const reason = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '') ?? 'it cannot be read'
     return {
       values: {},
+      tables: {},
       complaints: [`${name}, line ${error.line}, column ${error.column}: this is not valid TOML: ${reason}. Correct the line and start again.`],
     }
   }
   const values: SourceTree['values'] = {}
+  const tables: SourceTree['tables'] = {}
   const complaints: string[] = []
   for (const [section, content] of Object.entries(document)) {
     const keys = known[section]
-    if (!isTable(content)) {
+    const keysOfEach = repeated[section]
+    if (keysOfEach) {
+      if (!Array.isArray(content) || !content.every(isTable)) {
+        complaints.push(`${name}: "${section}" must be written as [[${section}]], once for each of them.`)
+        continue
+      }
+      for (const key of new Set(content.flatMap((table) => Object.keys(table)))) {
+        if (!(key in keysOfEach))
+          complaints.push(`${name}: ${section}.${key} is not a known key${suggestName(key, Object.keys(keysOfEach), (found) => `${section}.${found}`)}`)
+      }
+      tables[section] = content
+    } else if (!keys && Array.isArray(content) && content.length > 0 && content.every(isTable)) {
+      complaints.push(`${name}: the section [[${section}]] is not known${suggestName(section, Object.keys(repeated), (found) => `[[${found}]]`)}`)
+    } else if (!isTable(content)) {
       const home = Object.keys(known).find((candidate) => section in (known[candidate] ?? {}))
       const hint = home ? ` It belongs below [${home}].` : ` Sections are ${Object.keys(known).join(', ')}.`
       complaints.push(`${name}: "${section}" is outside of a section.${hint}`)
     } else if (!keys) {
-      complaints.push(`${name}: the section [${section}] is not known${suggestName(section, Object.keys(known), (found) => `[${found}]`)}`)
+      complaints.push(
+        `${name}: the section [${section}] is not known${suggestName(section, [...Object.keys(known), ...Object.keys(repeated)], (found) => (found in repeated ? `[[${found}]]` : `[${found}]`))}`,
+      )
     } else {
       for (const key of Object.keys(content)) {
         if (!(key in keys))
@@ -47,7 +66,7 @@ export function readToml(text: string, name: string, known: KnownKeys): SourceTr
       values[section] = content
     }
   }
-  return { values, complaints }
+  return { values, tables, complaints }
 }
 
 /** Reads the variables `SLIPWAY_<SECTION>_<KEY>`. Dashes in keys become underscores; commas separate the items of a list. */
@@ -67,7 +86,7 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
     }
     values[section] = { ...values[section], [key]: readValue(kind, text) }
   }
-  return { values, complaints }
+  return { values, tables: {}, complaints }
 }
 
 /** Returns the variable of a key. */
@@ -76,7 +95,7 @@ export function environmentName(section: string, key: string): string {
 }
 
 /** Converts the text of a variable to the type that TOML would return. Text of another type stays text, and the schema refuses it. */
-function readValue(kind: KeyKind, text: string): unknown {
+export function readValue(kind: KeyKind, text: string): unknown {
   switch (kind) {
     case 'text':
       return text

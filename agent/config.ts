@@ -8,6 +8,8 @@ import type { Role } from '../protocol/access.ts'
 import { errorCode, errorText } from '../protocol/errors.ts'
 import { readProcessSettings } from './config-process.ts'
 import type { Environment, ProcessSettings } from './config-process.ts'
+import { ORIGIN_KEYS, readOrigins } from './config-origins.ts'
+import type { OriginSettings } from './contract/origins.ts'
 import { configSchema, KNOWN_KEYS } from './config-schema.ts'
 import type { ListenAddress } from './config-schema.ts'
 import { environmentName, readEnvironment, readToml } from './config-source.ts'
@@ -49,6 +51,8 @@ export interface Config {
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
   /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused. */
   readonly sync: { readonly peers: readonly string[] }
+  /** Stores to heal from. */
+  readonly origins: readonly OriginSettings[]
   /** `inboxSettleMs`: a file in the inbox is complete when it was not written for this long; undefined when the inbox is not watched. */
   readonly imports: { readonly roots: readonly ImportRoot[]; readonly allow: readonly string[]; readonly inboxSettleMs: number | undefined }
   readonly schedules: { readonly cleanup: string; readonly scrub: string; readonly expire: string; readonly timezone: string }
@@ -79,9 +83,10 @@ export function loadConfig(file: string | undefined, environment: Environment = 
 
 /** Creates a configuration from TOML text and an environment. */
 export function parseConfig(text: string, name: string, environment: Environment): ConfigOutcome {
-  const fromFile = readToml(text, name, KNOWN_KEYS)
+  const fromFile = readToml(text, name, KNOWN_KEYS, { origins: ORIGIN_KEYS })
   const fromEnvironment = readEnvironment(environment, KNOWN_KEYS)
   const complaints = [...fromFile.complaints, ...fromEnvironment.complaints]
+  const origins = readOrigins(fromFile, name, environment, complaints)
   const merged = Object.fromEntries(Object.keys(KNOWN_KEYS).map((section) => [section, { ...fromFile.values[section], ...fromEnvironment.values[section] }]))
   const parsed = configSchema.safeParse(merged)
   if (!parsed.success) {
@@ -92,11 +97,18 @@ export function parseConfig(text: string, name: string, environment: Environment
     }
     return { kind: 'refused', complaints }
   }
-  const config = complete(parsed.data, environment, complaints)
+  const config = complete(parsed.data, { environment, origins, complaints })
   return complaints.length > 0 ? { kind: 'refused', complaints } : { kind: 'config', config }
 }
 
-function complete(parsed: z.output<typeof configSchema>, environment: Environment, complaints: string[]): Config {
+/** What `complete` uses in addition to the parsed sections. */
+interface Completion {
+  readonly environment: Environment
+  readonly origins: readonly OriginSettings[]
+  readonly complaints: string[]
+}
+
+function complete(parsed: z.output<typeof configSchema>, { environment, origins, complaints }: Completion): Config {
   const { store, network, transfer, images, uploads, sync, imports, schedules, tls } = parsed
   const mount = judgeMountPath(store.mount)
   if (mount.kind === 'refused') complaints.push(`store.mount cannot be used: ${mount.reason}. Choose a folder of its own, such as /srv/slipway.`)
@@ -127,6 +139,7 @@ function complete(parsed: z.output<typeof configSchema>, environment: Environmen
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
     sync,
+    origins,
     imports: { roots: importRoots(imports.roots, state, complaints), allow: imports.allow, inboxSettleMs: imports.inbox ? imports['inbox-settle'] : undefined },
     schedules,
     tls: tls.cert === '' ? undefined : tls,

@@ -96,6 +96,11 @@ export const PROBLEMS = {
     title: 'Other store unreachable',
     action: 'Check the URL, the network, and that the other agent is running. Then try again.',
   },
+  'origin-unreachable': {
+    status: 502,
+    title: 'Origin unreachable',
+    action: 'Check the network to the origins of this store, and that their agents run. Then try again.',
+  },
   'peer-refused': { status: 502, title: 'Other store refused the request', action: 'Check the token and its role at the other store.' },
   'peer-invalid': {
     status: 502,

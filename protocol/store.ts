@@ -25,6 +25,12 @@ const networkSchema = z.object({ cidr: z.string().max(64).nullable(), urls: netw
 /** Where an agent answers: `listen` is `network.listen`, unless that is every address. */
 export const storeNetworksSchema = z.object({ listen: z.object({ urls: networkUrls }), data: networkSchema, sync: networkSchema })
 export type StoreNetworks = z.infer<typeof storeNetworksSchema>
+/**
+ * `unknown`: not asked yet. `unreachable`: the last request got no answer. `refused`: the origin refuses the token, or it is the store itself, so that
+ * only a change of the configuration helps.
+ */
+export const originStateSchema = z.enum(['unknown', 'reachable', 'unreachable', 'refused'])
+export type OriginState = z.infer<typeof originStateSchema>
 
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
@@ -65,6 +71,8 @@ export const storeSchema = z.object({
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
   /** Agents before 0.1.0 do not tell. */
   networks: storeNetworksSchema.optional(),
+  /** Stores from which this one repairs its slices, in the order of the configuration. Absent when there are none. */
+  origins: z.array(z.object({ name: nameSchema, state: originStateSchema })).optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),

@@ -30,7 +30,7 @@ export function negotiateVersion(announced: readonly number[] | undefined): Sync
 const SOURCE_URL_LENGTH_MAX = 2048
 
 /** URL of a source without credentials: it is stored with the image and shown to every client with a token. Secrets belong in the token. */
-const sourceUrl = z
+export const sourceUrl = z
   .url({ protocol: /^https?$/, error: 'must be an http or https address' })
   .max(SOURCE_URL_LENGTH_MAX)
   .meta({ pattern: '^https?://[^/?#@\\\\]+(?:/[^?#@]*)?$' })
@@ -40,7 +40,7 @@ const sourceUrl = z
   }, 'must be the plain address of an agent, such as https://store.example:8420: no user name, password, query or fragment')
 
 /** A token that is valid in a header (RFC 9110 §5.5): a line end would start another header. */
-const sourceToken = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable ASCII characters without spaces or line ends')
+export const sourceToken = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable ASCII characters without spaces or line ends')
 
 const sourceSchema = z.strictObject({ url: sourceUrl, token: sourceToken })
 export type SourceAddress = z.infer<typeof sourceSchema>

@@ -5,7 +5,21 @@ import { problemSchema } from './problems.ts'
 import { timeSchema } from './time.ts'
 
 export const taskStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled'])
-export const taskKindSchema = z.enum(['sync', 'gc', 'scrub', 'cleanup', 'expire', 'import', 'export', 'digest', 'recover', 'upload', 'inspect', 'reconcile'])
+export const taskKindSchema = z.enum([
+  'sync',
+  'gc',
+  'scrub',
+  'cleanup',
+  'expire',
+  'import',
+  'export',
+  'digest',
+  'recover',
+  'upload',
+  'inspect',
+  'reconcile',
+  'heal',
+])
 
 export const progressSchema = z.object({
   done: z.number().min(0),

@@ -98,6 +98,7 @@ async function openHealth(
     lastScrub: () => maintenance.lastScrub() ?? { endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] },
     schedules: () => schedules.facts(),
     tasks,
+    origins: () => parts.origins.list(),
     certificateEndMs: listeners.certificateEndMs,
     plainHosts: plainHosts(config),
   })

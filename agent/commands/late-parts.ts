@@ -1,6 +1,7 @@
 // Parts of a store that parts opened before them call: slices ask uploads, syncs and images what they need, images ask uploads, and uploads ask tasks.
 
 import type { Catalogue } from '../images/catalogue.ts'
+import type { Healing } from '../sync/heal/healing.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { TaskQueue } from '../tasks/tasks.ts'
 import type { Uploads } from '../uploads/uploads.ts'
@@ -11,6 +12,7 @@ interface Parts {
   visibility: Visibility
   uploads: Uploads
   sync: Sync
+  healing: Healing
   tasks: TaskQueue
 }
 

@@ -45,7 +45,7 @@ export async function serve(config: Config, version: string): Promise<number> {
     // No content passes before the application answers, so every byte is counted.
     let traffic: Traffic | undefined
     const counter: Traffic = { countReceived: (bytes) => traffic?.countReceived(bytes), countServed: (bytes) => traffic?.countServed(bytes) }
-    await using parts = await orRefuse(config, openStoreParts(foundation, { traffic: counter }))
+    await using parts = await orRefuse(config, openStoreParts(foundation, { traffic: counter, isServing: true }))
     using serving = await orRefuse(config, openServing({ foundation, parts, listeners, version }))
     traffic = serving.traffic
 

@@ -63,6 +63,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   const routes = routesOf(deps, background, { ...stored, imports, reconcile, stopping: stopping.signal })
   visibility.start()
   tasks.resume()
+  deps.parts.healing.start()
   const foundFiles = await openFoundFiles(deps, imports)
   background.schedules.start()
   const owned = stack.move()
@@ -114,6 +115,7 @@ function routesOf(
       health,
       facts: storeFacts(config, store, version),
       networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
+      origins: () => parts.origins.list(),
       space,
       sliceStats: () => slices.stats(),
       images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),

@@ -52,6 +52,9 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger, 
     expected: () => (late.has('uploads') ? late.get('uploads').expectedImages() : []),
     inProgress: () => (late.has('uploads') ? late.get('uploads').inProgress : undefined),
     quietMs: () => (late.has('uploads') ? late.get('uploads').quietMs() : Number.POSITIVE_INFINITY),
+    damaged: () => {
+      if (late.has('healing')) late.get('healing').wake()
+    },
     changed: () => {
       if (late.has('visibility')) late.get('visibility').wake()
     },

@@ -3,13 +3,19 @@
 
 import { join } from 'node:path'
 import type { Access } from '../access/access.ts'
+import { isServed } from '../access/readable.ts'
 import type { Space } from '../contract/space.ts'
 import type { KeptValues, StoreGate, StoreSettings } from '../contract/store.ts'
 import type { EventLog } from '../contract/work.ts'
 import type { Catalogue } from '../images/catalogue.ts'
 import { createImageRules } from '../images/image-rules.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
-import { createPeerNetwork } from '../sync/peer-network.ts'
+import type { Origins } from '../contract/origins.ts'
+import { HEALED_KEY } from '../schedule/maintenance.ts'
+import { createHealing } from '../sync/heal/healing.ts'
+import type { Healing } from '../sync/heal/healing.ts'
+import { createOrigins } from '../sync/origins/origins.ts'
+import { createPeerFetch, createPeerNetwork } from '../sync/peer-network.ts'
 import { createSync } from '../sync/sync.ts'
 import type { Sync } from '../sync/sync.ts'
 import { openBallast } from '../system/ballast.ts'
@@ -48,11 +54,16 @@ export interface StoreParts extends AsyncDisposable {
   readonly visibility: Visibility
   readonly uploads: Uploads
   readonly sync: Sync
+  /** Probed while the store is served. */
+  readonly origins: Origins
+  readonly healing: Healing
 }
 
 export interface StorePartsOptions {
   /** Rebuilds the index database from the packs. */
   readonly rebuild?: boolean
+  /** Whether the store is served: its origins are asked whether they answer. */
+  readonly isServing?: boolean
   /** Counts bytes of image content as they arrive and leave. */
   readonly traffic?: Traffic
 }
@@ -87,6 +98,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer })),
   )
   const sync = late.set('sync', await openStoreSync(content, tasks))
+  const origins = stack.use(openStoreOrigins(foundation, options.isServing ?? false))
+  const healing = late.set('healing', stack.use(openStoreHealing(content, { tasks, sync, origins })))
   const { kept, events, access } = records
 
   const usage = createUsageReports({ clock, ledger, snapshot: () => catalogue.usage(), pricePerGbMonth: config.images.pricePerGbMonth })
@@ -106,6 +119,8 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     visibility,
     uploads,
     sync,
+    origins,
+    healing,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -148,6 +163,16 @@ function openStoreUploads({ foundation, records, slices, catalogue, visibility, 
   })
 }
 
+/** Returns the network over which this store asks other stores. */
+function syncNetwork({ config, clock }: Pick<Foundation, 'config' | 'clock'>): Parameters<typeof createPeerNetwork>[2] {
+  return {
+    cidr: config.network.sync,
+    now: () => clock.monotonicMs(),
+    ownAddresses: (cidr) => addressesWithin(cidr),
+    sendFrom: createSendFrom(),
+  }
+}
+
 function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks: TaskQueue): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
   return createSync({
@@ -161,12 +186,48 @@ function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks:
     space,
     tasks,
     crashPoint,
-    network: createPeerNetwork(config.sync.peers, resolveName, {
-      cidr: config.network.sync,
-      now: () => clock.monotonicMs(),
-      ownAddresses: (cidr) => addressesWithin(cidr),
-      sendFrom: createSendFrom(),
-    }),
+    network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
+  })
+}
+
+/** Creates the origins of the configuration. Other commands than `serve` ask none. */
+function openStoreOrigins({ config, clock, log, store }: Foundation, isServing: boolean): Origins {
+  return createOrigins({
+    clock,
+    log: log.child({ part: 'origins' }),
+    settings: isServing ? config.origins : [],
+    storeId: store.uuid,
+    // The operator who writes an origin into the configuration allows it; sync.peers restricts what clients of this store may name.
+    fetch: createPeerFetch(createPeerNetwork([], resolveName, syncNetwork({ config, clock }))),
+  })
+}
+
+interface HealingParts {
+  readonly tasks: TaskQueue
+  readonly sync: Sync
+  readonly origins: Origins
+}
+
+function openStoreHealing({ foundation, records, slices, catalogue, space }: Content, { tasks, sync, origins }: HealingParts): Healing {
+  const { clock, log, crashPoint, store, config } = foundation
+  return createHealing({
+    clock,
+    log: log.child({ part: 'healing' }),
+    emit: records.events.emit,
+    storeId: store.uuid,
+    subject: config.store.name,
+    origins,
+    tasks,
+    slices,
+    images: catalogue,
+    space,
+    crashPoint,
+    healed: () => records.kept.write(HEALED_KEY, { endedMs: clock.nowMs() }),
+    async copyAgain(origin, here, signal) {
+      const there = await origin.client.images.get(here.id, { signal })
+      const isSame = there.id === here.id && there.manifestDigest === here.manifestDigest && isServed(there)
+      return isSame && (await sync.copy(origin, there, signal)) === 'copied'
+    },
   })
 }

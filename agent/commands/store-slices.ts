@@ -40,6 +40,7 @@ export function openStoreSlices({ foundation, emit, makeRoom, late }: StoreSlice
         log.error('a slice is damaged', { digest: formatDigest(digest), reason })
         emit({ type: 'slice.damaged', severity: 'error', subject: formatDigest(digest), message: `A slice is damaged: ${reason}.` })
         late.get('catalogue').sliceDamaged(digest, reason)
+        if (late.has('healing')) late.get('healing').wake()
       },
       onIndexDamaged: (reason) =>
         emit({

@@ -92,6 +92,28 @@ export interface ImageVerification {
   isWhole(id: string): Promise<boolean>
 }
 
+/** An image that is damaged: the catalogue says what is. */
+export interface DamagedImage {
+  readonly image: Image
+  readonly damage: 'slices' | 'manifest'
+}
+
+/** Damaged images, for their repair. */
+export interface ImageRepair {
+  /** Resolves when every image is marked that needs a slice which a read found damaged before this call. */
+  damageMarked(): Promise<void>
+  /**
+   * Returns the images with damaged slices, in the recycle bin too, and the images in error because of their manifest. Images that never had content,
+   * whose files cannot be read, or that are being removed are not among them.
+   */
+  damagedImages(): readonly DamagedImage[]
+  /**
+   * Marks an image whose slices were all found stored as intact. `startedAtMs` is the start of that search: damage found later is not cleared. Returns
+   * whether the image was damaged and is not any more. Never throws.
+   */
+  slicesIntact(id: string, startedAtMs: number): Promise<boolean>
+}
+
 /** Read access to the content of images. */
 export interface ImageContents {
   find(id: string): Image | undefined

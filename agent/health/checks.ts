@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { errorCode, errorText } from '../../protocol/errors.ts'
+import type { OriginState } from '../../protocol/store.ts'
 import type { HealthCheck } from '../contract/health.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceStats } from '../contract/slices.ts'
@@ -19,6 +20,7 @@ import {
   judgeImages,
   judgeIndex,
   judgeMount,
+  judgeOrigins,
   judgeQuarantine,
   judgeSchedules,
   judgeScrub,
@@ -53,6 +55,8 @@ export interface StoreChecksDeps {
   readonly tasks: Pick<TaskBoard, 'counts'>
   /** End of the certificate in use in milliseconds since 1970; null without TLS. */
   readonly certificateEndMs: () => number | null
+  /** The origins of the store; empty when the configuration names none. */
+  readonly origins: () => readonly { readonly name: string; readonly state: OriginState }[]
   /** Addresses beyond loopback on which the agent speaks plain HTTP although the configuration does not allow it. */
   readonly plainHosts: readonly string[]
 }
@@ -74,6 +78,7 @@ export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
     check('schedules', () => judgeSchedules(deps.schedules(), clock.nowMs())),
     check('tasks', () => judgeBacklog(tasks.counts())),
     check('clock', clockCheck(deps)),
+    ...(deps.origins().length > 0 ? [check('origins', () => judgeOrigins(deps.origins()))] : []),
     check('certificate', () => judgeCertificate(deps.certificateEndMs(), clock.nowMs(), deps.plainHosts)),
   ]
 }

@@ -1,5 +1,6 @@
 // Judges measured facts: pure functions from facts to findings. Impact and action are written for an operator on call.
 
+import type { OriginState } from '../../protocol/store.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import type { Finding } from '../contract/health.ts'
@@ -307,4 +308,23 @@ export function judgeCertificate(endMs: number | null, nowMs: number, plainHosts
   const action = 'Replace the files of tls.cert and tls.key, then reload the agent (SIGHUP).'
   if (leftMs <= 0) return { state: 'failed', measured: `expired ${formatTime(endMs)}`, limit, impact: 'Clients refuse to connect.', action }
   return { state: 'warning', measured: `expires in ${formatDuration(leftMs)}`, limit, impact: 'Clients will refuse to connect.', action }
+}
+
+/** Judges whether any origin answers. */
+export function judgeOrigins(origins: readonly { readonly name: string; readonly state: OriginState }[]): Finding {
+  const answering = origins.filter(({ state }) => state === 'reachable').length
+  const measured = `${answering} of ${origins.length} origins answer`
+  const limit = 'at least 1'
+  // An origin is asked right after the start.
+  if (answering > 0 || origins.some(({ state }) => state === 'unknown')) return ok(measured, limit)
+  const named = origins.map(({ name, state }) => `${name} is ${state}`).join(', ')
+  return {
+    state: 'warning',
+    measured: `${measured}: ${named}`,
+    limit,
+    impact: 'Damaged slices are not repaired. Everything that is intact in this store is served.',
+    action: origins.every(({ state }) => state === 'refused')
+      ? 'Check the addresses and tokens of [[origins]] in the configuration, then restart the agent.'
+      : 'Check the network to the origins, and that their agents run. Repairs continue by themselves when one answers.',
+  }
 }

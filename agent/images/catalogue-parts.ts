@@ -62,6 +62,8 @@ export interface CatalogueDeps {
   readonly quietMs?: () => number
   /** Called after every change of any image. Must not throw or block. */
   readonly changed?: () => void
+  /** Called when damage of an image is found that was not known. Must not throw. */
+  readonly damaged?: () => void
 }
 
 export interface CatalogueParts {
@@ -101,7 +103,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const compressed = createManifestFiles({ disk, folder, name: 'compressed', pause, onDamaged: async (_id, error) => error })
   const limits = { lengthMax: deps.imageLengthMax ?? Number.POSITIVE_INFINITY, space: deps.space }
   const unpacking = createUnpacking({ disk, clock, crashPoint, slices, manifests, compressed, folder: (id) => keeper.folder(id), limits })
-  const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, resume: (id) => settling.resume(id) })
+  const damage: Damage = createDamage({ clock, log, emit, keeper, manifests, damaged: () => deps.damaged?.(), resume: (id) => settling.resume(id) })
   const ownerLimit = createOwnerLimit({
     imagesMax: deps.imagesPerOwnerMax ?? 0,
     bytesMax: deps.bytesPerOwnerMax ?? 0,

@@ -6,7 +6,7 @@ import type { Digest } from '../../protocol/digest.ts'
 import type { Image } from '../../protocol/image.ts'
 import { ManifestInvalid } from '../../protocol/manifest.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
-import type { ImageAdmission, ImageContents, ImagePublisher, ImageVerification } from '../contract/images.ts'
+import type { DamagedImage, ImageAdmission, ImageContents, ImagePublisher, ImageRepair, ImageVerification } from '../contract/images.ts'
 import type { LiveWork } from '../contract/work.ts'
 import type { SliceRoots } from '../contract/slices.ts'
 import type { UsageSnapshot } from '../contract/usage.ts'
@@ -15,8 +15,10 @@ import type { CatalogueDeps, CatalogueParts } from './catalogue-parts.ts'
 import type { Damage } from './damage.ts'
 import { createDamagedSlices } from './damaged-slices.ts'
 import type { MediaGroups } from './media-groups.ts'
+import type { StoredImage } from './image-file.ts'
 import { createImageLookup } from './image-lookup.ts'
 import type { ImageLookup } from './image-lookup.ts'
+import { neverHadContent } from './image-states.ts'
 import type { LifeCycle } from './life-cycle.ts'
 import { loadImage, loadImages } from './load.ts'
 import type { LoadDeps } from './load.ts'
@@ -40,6 +42,7 @@ export interface Catalogue
     ImageContents,
     ImageAdmission,
     ImageVerification,
+    ImageRepair,
     LifeCycle,
     ImageLookup,
     Pick<Damage, 'markDamaged' | 'applyScrub'>,
@@ -105,6 +108,9 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     mediaGroups: parts.groups,
     markDamaged: (roots, reason) => damage.markDamaged(roots, reason),
     applyScrub: (findings) => damage.applyScrub(findings),
+    slicesIntact: (id, startedAtMs) => damage.slicesIntact(id, startedAtMs),
+    damageMarked: () => searches.idle(),
+    damagedImages: () => damagedOf(table.each()),
     isWhole: (id) => damage.verifyManifest(id),
     admit: (image) => parts.ownerLimit.claim(image),
     verifiedDigest(id) {
@@ -159,6 +165,17 @@ async function reloadUnavailable(loading: LoadDeps, { keeper, settling }: Catalo
     })
     settling.resume(image.id)
   }
+}
+
+function damagedOf(stored: Iterable<StoredImage>): DamagedImage[] {
+  const damaged: DamagedImage[] = []
+  for (const one of stored) {
+    const { image, life } = one
+    if (image.status === 'deleting' || image.status === 'fileUnavailable' || life.compressed !== null || neverHadContent(one)) continue
+    if (life.damage === 'slices') damaged.push({ image, damage: 'slices' })
+    else if (life.damage === 'manifest' && image.status === 'error') damaged.push({ image, damage: 'manifest' })
+  }
+  return damaged
 }
 
 async function openContent({ damage, keeper }: CatalogueParts, readerPins: ReaderPins, id: string): Promise<OpenContent> {

@@ -13,6 +13,8 @@ export interface ManifestDamageDeps {
   readonly emit: EmitEvent
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Called when damage of an image is found that was not known. Must not throw. */
+  readonly damaged?: () => void
   /** Resumes inspection and digest of an image that is no longer an error. */
   readonly resume: (id: string) => void
 }
@@ -45,7 +47,9 @@ export function createManifestDamage(deps: ManifestDamageDeps, changeStatus: Cha
       return next
     })
     manifests.evict(id)
-    if (isNew) emit({ type: 'image.damaged', severity: 'error', subject: id, message: `The manifest of image ${nameOf(id)} is damaged: ${reason}.` })
+    if (!isNew) return
+    emit({ type: 'image.damaged', severity: 'error', subject: id, message: `The manifest of image ${nameOf(id)} is damaged: ${reason}.` })
+    deps.damaged?.()
   }
   const markManifestIntact: ManifestDamage['markManifestIntact'] = async (id) => {
     let isNew = false

@@ -35,18 +35,25 @@ export interface SliceDamage {
    * read are inspected again. Never throws.
    */
   applyScrub(findings: ScrubFindings): Promise<void>
+  /**
+   * Marks an image whose slices were all found stored as intact. `startedAtMs` is the start of that search: damage found later is not cleared. Returns
+   * whether the image was damaged and is not any more. Never throws.
+   */
+  slicesIntact(id: string, startedAtMs: number): Promise<boolean>
 }
 
 export interface SliceDamageDeps {
   readonly clock: Clock
   readonly emit: EmitEvent
   readonly keeper: ImageKeeper
+  /** Called when damage of an image is found that was not known. Must not throw. */
+  readonly damaged?: () => void
   /** Resumes inspection and digest of an image whose slices are intact again. */
   readonly resume: (id: string) => void
 }
 
 /** Creates the tracking of damaged slices. */
-export function createSliceDamage({ clock, emit, keeper, resume }: SliceDamageDeps, changeStatus: ChangeStatus): SliceDamage {
+export function createSliceDamage({ clock, emit, keeper, damaged, resume }: SliceDamageDeps, changeStatus: ChangeStatus): SliceDamage {
   const markDamaged: SliceDamage['markDamaged'] = async (roots, reason) => {
     for (const root of roots) {
       if (!root.startsWith(ROOT_PREFIX)) continue
@@ -60,19 +67,30 @@ export function createSliceDamage({ clock, emit, keeper, resume }: SliceDamageDe
       if (!isNew) continue
       const name = keeper.table.get(id)?.image.name ?? id
       emit({ type: 'image.degraded', severity: 'error', subject: id, message: `Image ${name} is degraded: ${reason}` })
+      damaged?.()
     }
+  }
+  const slicesIntact: SliceDamage['slicesIntact'] = async (id, startedAtMs) => {
+    let isCleared = false
+    await changeStatus(id, (stored) => {
+      isCleared = stored.life.damage === 'slices' && stored.life.damagedAtMs < startedAtMs && stored.image.status !== 'deleting'
+      return isCleared ? withoutDamage(stored) : undefined
+    })
+    if (!isCleared) return false
+    const name = keeper.table.get(id)?.image.name ?? id
+    emit({ type: 'image.recovered', severity: 'info', subject: id, message: `Image ${name} is intact again.` })
+    resume(id)
+    return true
   }
   return {
     markDamaged,
+    slicesIntact,
     async applyScrub({ damagedRoots, startedAtMs }) {
       const seenAt = formatTime(clock.nowMs())
       await markDamaged(damagedRoots, `the scrub that ended at ${seenAt} found damaged or missing slices. ${SLICES_ACTION}`)
-      const damaged = new Set(damagedRoots)
+      const found = new Set(damagedRoots)
       for (const { image, life } of keeper.table.all()) {
-        if (life.damage !== 'slices' || damaged.has(rootName(image.id)) || life.damagedAtMs >= startedAtMs) continue
-        await changeStatus(image.id, (stored) => (stored.life.damage === 'slices' ? withoutDamage(stored) : undefined))
-        emit({ type: 'image.recovered', severity: 'info', subject: image.id, message: `Image ${image.name} is intact again.` })
-        resume(image.id)
+        if (life.damage === 'slices' && !found.has(rootName(image.id))) await slicesIntact(image.id, startedAtMs)
       }
     },
   }

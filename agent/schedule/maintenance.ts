@@ -10,6 +10,8 @@ import type { EmitEvent, TaskContext, Tasks } from '../contract/work.ts'
 
 const GC_KEY = 'last-gc'
 const SCRUB_KEY = 'last-scrub'
+/** Key of the last repair of images that left nothing damaged, as `{ endedMs }`. */
+export const HEALED_KEY = 'last-heal'
 /** Most slices and roots of a report that are listed in the result of a task; the rest are counted. */
 const REPORTED_MAX = 100
 
@@ -18,6 +20,9 @@ const lastScrubSchema = z
   .object({ endedMs: z.number(), corrupt: z.number(), missing: z.number(), faults: z.number(), damagedRoots: z.array(z.string()) })
   .nullable()
   .catch(null)
+
+/** When a repair left nothing damaged. */
+const healedSchema = z.object({ endedMs: z.number() }).nullable().catch(null)
 
 const dryRunSchema = z.object({ dryRun: z.boolean().default(false) })
 
@@ -71,8 +76,14 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
     jobs: { cleanup: (createdBy) => cleanup(false, createdBy), scrub: start('scrub'), expire: start('expire') },
     cleanup,
     lastGc: () => lastGcSchema.parse(deps.kept.read(GC_KEY) ?? null),
-    lastScrub: () => lastScrubSchema.parse(deps.kept.read(SCRUB_KEY) ?? null),
+    lastScrub: () => withoutHealed(lastScrubSchema.parse(deps.kept.read(SCRUB_KEY) ?? null), healedSchema.parse(deps.kept.read(HEALED_KEY) ?? null)),
   }
+}
+
+/** Returns the findings of a scrub without those of images, if a repair that left nothing damaged ended after it. */
+function withoutHealed(scrub: z.infer<typeof lastScrubSchema>, healed: z.infer<typeof healedSchema>): z.infer<typeof lastScrubSchema> {
+  if (!scrub || !healed || healed.endedMs < scrub.endedMs || !scrub.damagedRoots.every((root) => root.startsWith('image '))) return scrub
+  return { ...scrub, corrupt: 0, missing: 0, damagedRoots: [] }
 }
 
 async function runCleanup(deps: MaintenanceDeps, dryRun: boolean, context: TaskContext): Promise<Record<string, unknown>> {
@@ -111,9 +122,11 @@ async function runScrub(deps: MaintenanceDeps, context: TaskContext): Promise<Re
     onProgress: (done, total) => context.progress(done, total, 'bytes'),
   })
   const { corrupt, missing, faults, damagedRoots } = report
+  // A repair that begins with the first image that is marked ends after this time.
+  const endedMs = clock.nowMs()
   await images.applyScrub({ damagedRoots, startedAtMs })
   kept.write(SCRUB_KEY, {
-    endedMs: clock.nowMs(),
+    endedMs,
     corrupt: corrupt.length,
     missing: missing.length,
     faults: faults.length,

@@ -55,6 +55,8 @@ export interface SliceStoreDeps {
 export interface OpenSliceStore extends SliceStore {
   readonly recovered: RecoverReport
   quarantined(): QuarantinedSlice[]
+  /** Marks the quarantined slices that are stored again as repaired. Resolves when that is durable. */
+  settleQuarantine(): Promise<void>
   /** Looks for the file of every pack that the index names, and returns which slices are in packs whose file is gone. */
   lostPacks(): Promise<LostPacks>
   /** Verifies the index database; returns the first fault, or undefined. */
@@ -74,6 +76,10 @@ export async function openSliceStore(deps: SliceStoreDeps, options: { rebuild?: 
   return {
     recovered: parts.recovered,
     quarantined: () => quarantine.list(),
+    async settleQuarantine() {
+      const open = new Set(quarantine.list().map(({ digest }) => digest))
+      await quarantine.settle((digest) => open.has(digest))
+    },
     lostPacks: () => findLostPacks(deps.disk, parts),
     indexFault: () => index.check(),
     read: reader.read,

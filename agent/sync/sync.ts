@@ -24,7 +24,7 @@ import { pullImage } from './pull.ts'
 import type { PullSources } from './pull.ts'
 import type { SliceSource } from './sources/connect.ts'
 import { openSources } from './sources/open-sources.ts'
-import { askSources } from './sources/source-pool.ts'
+import { askSources, createSourcePool } from './sources/source-pool.ts'
 import type { SourcePool } from './sources/source-pool.ts'
 
 /** Maximum requests for an image that the other store is still inspecting, and the wait between them in milliseconds. */
@@ -67,6 +67,11 @@ export interface SyncDeps {
 export interface Sync {
   /** Starts a task, or returns the running task for the same request. */
   start(request: SyncRequest, createdBy: string): Promise<Task>
+  /**
+   * Copies one image from one source outside of a task, as the task does: an image that is here intact stays, a damaged one is copied again. Copies of
+   * the same image run one after the other. Throws ProblemError.
+   */
+  copy(source: SliceSource, image: Image, signal: AbortSignal): Promise<'copied' | 'already-there'>
   /** Removes leases without an attempt for a day and returns the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   /** Slices that leases protect. gc must list them before those of images. */
@@ -79,6 +84,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   const leases = await openLeases({ disk, clock, log, mount, missing: (digests) => slices.missing(digests) })
   // A second pull of the same image finds the image in place after the first.
   const pulls = createInOrderByKey()
+  const copying = { ...deps, batchesMax: deps.batchesMax ?? 1, leases }
 
   tasks.register('sync', async (params, context) => {
     const { images, ...from } = paramsSchema.parse(params)
@@ -89,9 +95,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
     const outcomes: SyncResult['images'] = []
     const progress = createProgress(context)
     for (const { image, described } of wanted) {
-      const outcome = await pulls.run(image.id, () =>
-        copyImage({ ...deps, batchesMax: deps.batchesMax ?? 1, leases }, { described, pool }, image, { context, counts, progress }),
-      )
+      const outcome = await pulls.run(image.id, () => copyImage(copying, { described, pool }, image, { context, counts, progress }))
       outcomes.push({ id: image.id, name: image.name, outcome })
     }
     const result: SyncResult = { images: outcomes, ...counts, sources: sources.report() }
@@ -112,6 +116,12 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         secret: JSON.stringify(addresses.map(({ token }) => token)),
         key: `sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
       })
+    },
+    copy(source, image, signal) {
+      const pool = createSourcePool(deps)
+      pool.add(source, 0)
+      const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
+      return pulls.run(image.id, () => copyImage(copying, { described: source, pool }, image, { context: { signal }, counts, progress: () => {} }))
     },
     expire: (options) => leases.expire(options),
     roots: leases.roots,
@@ -194,7 +204,7 @@ const REFUSALS = {
 } as const
 
 interface Copying {
-  readonly context: TaskContext
+  readonly context: Pick<TaskContext, 'signal'>
   readonly counts: PullCounts
   readonly progress: (done: number, total: number) => void
 }

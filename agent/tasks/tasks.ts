@@ -32,6 +32,7 @@ const RUNNING_MAX: Readonly<Record<TaskKind, number>> = {
   upload: 0,
   inspect: 0,
   reconcile: 1,
+  heal: 1,
 }
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000

@@ -47,6 +47,7 @@ describe('defaults', () => {
       },
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
       sync: { peers: [] },
+      origins: [],
       imports: { roots: [], allow: [], inboxSettleMs: 10_000 },
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
       tls: undefined,
@@ -66,6 +67,70 @@ describe('origins', () => {
     for (const wrong of ['console.example', 'https://console.example/', 'ftp://console.example', 'https://Console.example', 'null', '']) {
       expect(complaints(`[uploads]\norigins = ["${wrong}"]`)).toEqual([expect.stringMatching(/uploads\.origins is not an origin/)])
     }
+  })
+})
+
+describe('stores to heal from', () => {
+  const HUB = '[[origins]]\nname = "hub"\nurl = "https://hub.example:8420"\n'
+
+  test('have a name, an address and a token, or a file with one', async () => {
+    await using folder = await createTemporaryFolder()
+    await Bun.write(folder.file('token'), 'secret-of-a-file\n')
+    const text = `${HUB}token = "secret-in-the-file"\n[[origins]]\nname = "far"\nurl = "http://far.example"\ntoken-file = "${folder.file('token')}"\n`
+    expect(accepted(text).origins).toEqual([
+      { name: 'hub', url: 'https://hub.example:8420', token: 'secret-in-the-file' },
+      { name: 'far', url: 'http://far.example', token: 'secret-of-a-file' },
+    ])
+  })
+
+  test('of the environment are numbered and replace those of the file', () => {
+    const origins = accepted(`${HUB}token = "x"`, {
+      SLIPWAY_ORIGINS_10_NAME: 'last',
+      SLIPWAY_ORIGINS_10_URL: 'http://last.example',
+      SLIPWAY_ORIGINS_10_TOKEN: 'y',
+      SLIPWAY_ORIGINS_2_NAME: 'first',
+      SLIPWAY_ORIGINS_2_URL: 'http://first.example',
+      SLIPWAY_ORIGINS_2_TOKEN: 'z',
+    }).origins
+    expect(origins.map(({ name, token }) => [name, token])).toEqual([
+      ['first', 'z'],
+      ['last', 'y'],
+    ])
+  })
+
+  test.each([
+    ['[origins]\nname = "hub"', 'edge.toml: "origins" must be written as [[origins]]'],
+    ['[[origin]]\nname = "hub"', 'edge.toml: the section [[origin]] is not known; did you mean [[origins]]?'],
+    [`${HUB}token = "secret-1"\ntokn = "secret-2"`, 'edge.toml: origins.tokn is not a known key; did you mean origins.token?'],
+    [HUB, 'edge.toml: origins.token of origin 1 and token-file: set exactly one of them'],
+    [`${HUB}token = "secret-1"\ntoken-file = "/x"`, 'edge.toml: origins.token of origin 1 and token-file: set exactly one of them'],
+    ['[[origins]]\nurl = "https://hub.example"\ntoken = "secret-1"', 'edge.toml: origins.name of origin 1 is missing'],
+    [
+      '[[origins]]\nname = "hub"\ntoken = "secret-1"\nurl = "https://user:secret-2@hub.example"',
+      'origins.url of origin 1 must be the plain address of an agent',
+    ],
+    ['[[origins]]\nname = "hub"\ntoken = "secret-1"\nurl = "ftp://hub.example"', 'origins.url of origin 1 must be an http or https address'],
+    [`${HUB}token = "secret-1 x"`, 'origins.token of origin 1 must be 1 to 512 printable'],
+    [`${HUB}token-file = "token"`, 'origins.token-file of origin 1 must be an absolute path'],
+    [`${HUB}token-file = "/nowhere/token"`, 'origins.token-file of origin 1 "/nowhere/token" cannot be read: ENOENT'],
+    [`${HUB}token-file = "/dev/null"`, 'origins.token-file of origin 1 "/dev/null" does not hold a token'],
+    [`${HUB}token = "secret-1"\n${HUB}token = "secret-2"`, 'origins.name of origin 2 is the name of another origin'],
+    [`[[origins]]\nname = "a"\nurl = "http://a.example"\ntoken = "secret-1"\n`.repeat(17), 'there are 17 origins; a store can have at most 16'],
+  ])('%j is refused without the token', (text, sentence) => {
+    const told = complaints(text)
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain(sentence)
+    expect(told.join()).not.toContain('secret')
+  })
+
+  test('wrong variables are refused by their names', () => {
+    expect(complaints('', { SLIPWAY_ORIGINS_1_NAMES: 'hub' })).toEqual([
+      'The environment variable SLIPWAY_ORIGINS_1_NAMES is not a known key; did you mean SLIPWAY_ORIGINS_1_NAME?',
+    ])
+    expect(complaints('', { SLIPWAY_ORIGINS_NAME: 'hub' })[0]).toContain('origins are numbered, as in SLIPWAY_ORIGINS_1_NAME')
+    expect(complaints('', { SLIPWAY_ORIGINS_1_NAME: 'hub', SLIPWAY_ORIGINS_1_TOKEN: 'secret' })).toEqual([
+      'SLIPWAY_ORIGINS_1_URL is missing. Correct it and start again.',
+    ])
   })
 })
 

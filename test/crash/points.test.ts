@@ -185,6 +185,39 @@ const sync: Scenario = {
   },
 }
 
+/** Damages one slice of a copy whose source is an origin, and reads it, so that the slice is fetched. */
+const originOf = ({ source }: Stage): string => `[[origins]]\nname = "elsewhere"\nurl = "${source.url}"\ntoken = "${TEST_ADMIN_TOKEN}"\n`
+const heal: Scenario = {
+  async run(stage) {
+    const { agent, source } = stage
+    const { id } = await agent.client.sync({ source: { url: source.url, token: TEST_ADMIN_TOKEN }, images: [source.imageId] })
+    await ended(agent, id)
+    await agent.restart({ config: originOf(stage), environment: { SLIPWAY_CRASH_POINT: 'heal:slices-stored' } })
+    flipStored(agent, source.bytes.subarray(5 * MIB, 5 * MIB + 64))
+    await fetch(`${agent.url}/v1/images/${source.imageId}/content`, { headers: agent.headers() }).then((answer) => answer.arrayBuffer())
+    await agent.ended()
+  },
+  async after(stage) {
+    const { agent, ledger, source } = stage
+    await agent.restart({ config: originOf(stage) })
+    await until('the image is available', async () => (await agent.client.images.get(source.imageId)).status === 'available')
+    await until('nothing is quarantined', async () => (await agent.client.health()).checks.find(({ name }) => name === 'quarantine')?.state === 'ok')
+    ledger.add(source.imageId, source.bytes)
+  },
+}
+/** Flips a bit of these bytes in the pack that has them as they are. */
+function flipStored(agent: AgentProcess, sought: Uint8Array): void {
+  const packs = join(agent.folder, 'store/packs')
+  for (const name of readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.pack'))) {
+    const bytes = readFileSync(join(packs, name))
+    const at = bytes.indexOf(sought)
+    if (at < 0) continue
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    return writeFileSync(join(packs, name), bytes)
+  }
+  throw new Error('no pack has these bytes')
+}
+
 /** Puts a file into the inbox, or beside the store, and waits for the crash. */
 const INBOX = '[imports]\ninbox-settle = "200ms"\n'
 const fromFile = (config: string, place: string, bytes: Uint8Array, count: number): Scenario => ({
@@ -324,6 +357,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'sync:batch-synced': sync,
   'sync:slices-moved': sync,
   'sync:adopted': sync,
+  'heal:slices-stored': heal,
   'inbox:ticket-written': inbox,
   'inbox:set-aside': inbox,
   'inbox:removed': inbox,

@@ -22,6 +22,7 @@ const MODULE_HOMES: Readonly<Record<string, readonly string[]>> = {
     'agent/system/',
     'agent/config.ts',
     'agent/config-process.ts',
+    'agent/config-origins.ts',
     'agent/access/secret-file.ts',
     'agent/browse/browser.ts',
     'agent/contract/sync-folder.ts',

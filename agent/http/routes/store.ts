@@ -31,6 +31,8 @@ export interface StoreRoutesDeps {
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer'>
   /** Where the agent answers now, by network. */
   readonly networks?: () => NonNullable<Store['networks']>
+  /** The origins of the store; empty when the configuration names none. */
+  readonly origins: () => Readonly<NonNullable<Store['origins']>>
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
@@ -163,8 +165,10 @@ async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): 
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
   const { imageBytes, usage, available, deleted, other } = await images(audience)
+  const origins = deps.origins().map(({ name, state }) => ({ name, state }))
   return {
     ...facts,
+    ...(origins.length > 0 && { origins }),
     ...settings.current(),
     protocol: { sync: [...SYNC_VERSIONS] },
     ...(networks ? { networks: networks() } : {}),

@@ -98,7 +98,8 @@ export async function openQuarantine({ disk, clock, log, folder, index }: Quaran
     async settle(isMissing) {
       const packs = new Set([...index.packs()].map(({ name }) => name))
       for (const [key, entry] of [...entries]) {
-        const isSettled = !isMissing(entry.digest)
+        // A repair may have stored the slice again after the caller looked.
+        const isSettled = !isMissing(entry.digest) || index.find(Buffer.from(entry.digest.slice(7), 'hex')) !== undefined
         if (isSettled && !packs.has(entry.pack)) {
           await disk.remove(fileOf(key))
           entries.delete(key)

@@ -35,6 +35,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       lastScrub: () => ({ endedMs: null, corrupt: 0, missing: 0, faults: 0, damagedRoots: [] }),
       schedules: () => [],
       tasks: { counts: () => ({ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }) },
+      origins: () => [],
       certificateEndMs: () => null,
       plainHosts: [],
       ...more,
@@ -165,5 +166,30 @@ describe('watchEventLoop', () => {
       clock.advance(100)
     }
     expect(ticks - before).toBeGreaterThan(85)
+  })
+
+  test('the check of origins exists only where the configuration names some, and warns when none answers', async () => {
+    await using without = await createFixture()
+    expect(without.checks.map(({ name }) => name)).not.toContain('origins')
+    let state: 'unknown' | 'reachable' | 'unreachable' | 'refused' = 'unknown'
+    await using fixture = await createFixture({
+      origins: () => [
+        { name: 'hub', state },
+        { name: 'far', state: 'refused' },
+      ],
+    })
+    expect(await fixture.measure('origins')).toMatchObject({ state: 'ok', measured: '0 of 2 origins answer' })
+    state = 'reachable'
+    expect(await fixture.measure('origins')).toMatchObject({ state: 'ok', measured: '1 of 2 origins answer', limit: 'at least 1' })
+    state = 'unreachable'
+    expect(await fixture.measure('origins')).toEqual({
+      state: 'warning',
+      measured: '0 of 2 origins answer: hub is unreachable, far is refused',
+      limit: 'at least 1',
+      impact: 'Damaged slices are not repaired. Everything that is intact in this store is served.',
+      action: 'Check the network to the origins, and that their agents run. Repairs continue by themselves when one answers.',
+    })
+    state = 'refused'
+    expect((await fixture.measure('origins')).action).toBe('Check the addresses and tokens of [[origins]] in the configuration, then restart the agent.')
   })
 })

@@ -224,6 +224,7 @@ export class SimulatedAgent {
         installationRole: 'admin',
       },
       uploads: { expiryMs: EXPIRY_MS, lengthMax: 1024 ** 3, origins: [] },
+      origins: [],
       sync: { peers: [] },
       imports: { roots: [], allow: [], inboxSettleMs: undefined },
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
