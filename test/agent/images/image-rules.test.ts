@@ -12,18 +12,9 @@ import { ProblemError } from '../../../protocol/problems.ts'
 import { openImageStore } from '../../support/images/image-store.ts'
 import { buildQcow2 } from '../../support/images/qcow2-image.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { RAW_DETAILS } from '../../support/images/inspected.ts'
 
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
-const DETAILS = {
-  detected: 'raw',
-  variant: null,
-  clusterSize: null,
-  compression: null,
-  bootable: null,
-  partitionTable: null,
-  allocatedSize: null,
-  refusal: null,
-} as const
 
 function codeOf(run: () => unknown): string {
   try {
@@ -92,7 +83,7 @@ describe('the declaration of an image', () => {
 describe('an inspected image', () => {
   const judge = (format: ImageFormat, draft: Partial<ImageDraft>, mayBeInstallation = true): string => {
     const stored = fresh({ id: 'img_1', draft: { name: 'one', description: '', ...draft }, source: SOURCE, mayBeInstallation }, 1000, null, 0)
-    const inspection: Inspection = { kind: 'accepted', format, virtualSize: 1000, details: { ...DETAILS, detected: format } }
+    const inspection: Inspection = { kind: 'accepted', format, virtualSize: 1000, details: { ...RAW_DETAILS, detected: format } }
     const judged = applyRules(inspection, stored)
     return judged.kind === 'refused' ? `${judged.refusal} ${judged.details?.refusal}: ${judged.reason}` : 'accepted'
   }

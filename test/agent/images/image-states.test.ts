@@ -22,22 +22,12 @@ import {
 import type { ImageChange } from '../../../agent/images/image-states.ts'
 import { imageStatusSchema } from '../../../protocol/image.ts'
 import type { Image, ImageStatus } from '../../../protocol/image.ts'
+import { RAW_DETAILS } from '../../support/images/inspected.ts'
 
 const STATUSES = imageStatusSchema.options
 const DIGEST = `sha256:${'a'.repeat(64)}`
 const OTHER_DIGEST = `sha256:${'b'.repeat(64)}`
 const NOW_MS = 1_700_000_000_000
-
-const DETAILS = {
-  detected: 'raw',
-  variant: null,
-  clusterSize: null,
-  compression: null,
-  bootable: null,
-  partitionTable: null,
-  allocatedSize: null,
-  refusal: null,
-} as const
 
 const SOURCE = { kind: 'upload', uploadId: null, storeId: null, url: null, filename: null, device: null } as const
 const NEW = { id: 'img_00000000000000000000000000', draft: { name: 'debian', description: '' }, source: SOURCE }
@@ -51,7 +41,7 @@ function storedAs(status: ImageStatus, image: Partial<Image> = {}, life: Partial
 /** All outcomes of each change from a status. */
 const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImage | undefined)[]>> = {
   conclude: (status) => [
-    concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100, details: DETAILS }, storedSize: 100 }, NOW_MS),
+    concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100, details: RAW_DETAILS }, storedSize: 100 }, NOW_MS),
     concluded(
       storedAs(status),
       { inspection: { kind: 'refused', refusal: 'unsafe-image', format: null, virtualSize: null, details: null, reason: 'Unsafe.' }, storedSize: null },

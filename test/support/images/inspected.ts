@@ -7,14 +7,26 @@ import type { ImageBytes } from '../../../agent/images/formats/probe.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import type { ImageFormat } from '../../../protocol/image.ts'
 
+/** What an inspection says about raw bytes. */
+export const RAW_DETAILS = {
+  detected: 'raw',
+  variant: null,
+  clusterSize: null,
+  compression: null,
+  bootable: null,
+  partitionTable: null,
+  allocatedSize: null,
+  refusal: null,
+} as const
+
 /** Returns bytes in memory as an image. */
-export function memoryImage(bytes: Uint8Array): ImageBytes {
+export function imageOfBytes(bytes: Uint8Array): ImageBytes {
   return { length: bytes.byteLength, readAt: async (offset, length) => bytes.slice(offset, offset + length) }
 }
 
 /** Inspects bytes in memory. */
 export function inspectBytes(bytes: Uint8Array, declared: ImageFormat | null = null): Promise<Inspection> {
-  return inspectImage(memoryImage(bytes), declared, { clock: systemClock })
+  return inspectImage(imageOfBytes(bytes), declared, { clock: systemClock })
 }
 
 /** Inspects a file, which may be sparse and larger than the memory. */

@@ -143,6 +143,11 @@ export function joinZeroRuns(entries: readonly ManifestEntry[]): ManifestEntry[]
   return joined
 }
 
+/** Returns incompressible bytes, as many as this number of blocks of SMALL_CUTTER has. Equal seeds give equal bytes. */
+export function noiseBlocks(seed: number, blocks: number): Buffer {
+  return createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
+}
+
 /** A stretch of content: zeros, incompressible bytes, or compressible bytes. */
 export interface Stretch {
   readonly kind: 'zeros' | 'noise' | 'text'

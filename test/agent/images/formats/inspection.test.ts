@@ -6,7 +6,7 @@ import { createProbe, ProbeReadFailed } from '../../../../agent/images/formats/p
 import type { ImageBytes } from '../../../../agent/images/formats/probe.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'
 import { buildQcow2 } from '../../../support/images/qcow2-image.ts'
-import { memoryImage } from '../../../support/images/inspected.ts'
+import { imageOfBytes } from '../../../support/images/inspected.ts'
 
 const KIB = 1024
 
@@ -31,7 +31,7 @@ describe('an inspection', () => {
 
   test('throws the reason of an abort', async () => {
     const signal = AbortSignal.abort(new Error('the agent stops'))
-    await expect(inspectImage(memoryImage(buildQcow2().bytes), null, { clock: systemClock, signal })).rejects.toThrow('the agent stops')
+    await expect(inspectImage(imageOfBytes(buildQcow2().bytes), null, { clock: systemClock, signal })).rejects.toThrow('the agent stops')
   })
 
   test('ends in the middle of a walk when it is aborted', async () => {
@@ -73,7 +73,7 @@ describe('an inspection', () => {
 
   test('reads the tables of a qcow2 once, and none of its data', async () => {
     const { bytes, data } = buildQcow2({ dataClusters: 500, virtualSize: 2 ** 29 })
-    const image = counted(memoryImage(bytes))
+    const image = counted(imageOfBytes(bytes))
     expect(await inspectImage(image, null, { clock: systemClock })).toMatchObject({ kind: 'accepted', format: 'qcow2' })
     // The other detectors look at the end of the file.
     const inside = image.reads.filter(({ offset }) => offset >= data && offset < bytes.byteLength - 64 * KIB)
@@ -96,7 +96,7 @@ describe('a probe', () => {
     [300 * KIB, 10],
     [5, 0],
   ])('reads the bytes at %i, %i', async (offset, length) => {
-    const probe = createProbe(memoryImage(bytes), { clock: systemClock })
+    const probe = createProbe(imageOfBytes(bytes), { clock: systemClock })
     expect(Buffer.compare(await probe.readAt(offset, length), bytes.subarray(offset, offset + length))).toBe(0)
   })
 
@@ -121,7 +121,7 @@ describe('a probe', () => {
     [0, Number.NaN],
     [Number.MAX_SAFE_INTEGER + 1, 1],
   ])('refuses to read at %d, %d', async (offset, length) => {
-    const probe = createProbe(memoryImage(bytes), { clock: systemClock })
+    const probe = createProbe(imageOfBytes(bytes), { clock: systemClock })
     await expect(probe.readAt(offset, length)).rejects.toThrow(/^(?:no bytes at|a read of)/)
   })
 

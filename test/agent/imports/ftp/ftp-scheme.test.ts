@@ -6,15 +6,14 @@ import { chmod } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createFtpScheme } from '../../../../agent/imports/ftp/ftp-scheme.ts'
-import { SourceInterrupted } from '../../../../agent/imports/source.ts'
 import type { SourceCredentials } from '../../../../agent/imports/source.ts'
-import { ProblemError } from '../../../../protocol/problems.ts'
 import { startFtpServer } from '../../../support/clients/file-servers.ts'
 import type { FileServer } from '../../../support/clients/file-servers.ts'
 import { seededBytes } from '../../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { hasTool, requireThat, requireTool } from '../../../support/require.ts'
+import { refusalOf } from '../source-refusal.ts'
 
 const LENGTH = 5_000_000
 const bytes = seededBytes(LENGTH, 1)
@@ -28,15 +27,6 @@ const digestOf = (content: Uint8Array): string => createHash('sha256').update(co
 async function readFrom(url: string, offset: number, credentials: SourceCredentials = {}) {
   await using open = await scheme.source({ kind: 'url', url }, credentials).open(signal)
   return { facts: open.facts, digest: digestOf(Buffer.concat(await Array.fromAsync(open.read(offset, signal)))) }
-}
-
-async function refusalOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => 'no error',
-    (caught: unknown) => caught,
-  )
-  if (error instanceof ProblemError) return `${error.code}: ${error.message}`
-  return error instanceof SourceInterrupted ? `interrupted: ${error.message}` : String(error)
 }
 
 describe('vsftpd', () => {

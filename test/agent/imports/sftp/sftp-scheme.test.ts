@@ -8,11 +8,9 @@ import type { AddressInfo } from 'node:net'
 import { Server, utils } from 'ssh2'
 import { openHostKeys } from '../../../../agent/imports/sftp/host-keys.ts'
 import { createSftpScheme } from '../../../../agent/imports/sftp/sftp-scheme.ts'
-import { SourceInterrupted } from '../../../../agent/imports/source.ts'
 import type { SourceCredentials } from '../../../../agent/imports/source.ts'
 import type { NewEvent } from '../../../../agent/contract/work.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'
-import { ProblemError } from '../../../../protocol/problems.ts'
 import { createCuttingProxy } from '../../../support/clients/cutting-proxy.ts'
 import { startSftpServer } from '../../../support/clients/file-servers.ts'
 import type { SftpServer } from '../../../support/clients/file-servers.ts'
@@ -20,6 +18,7 @@ import { seededBytes } from '../../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { hasTool, requireThat, requireTool } from '../../../support/require.ts'
+import { refusalOf } from '../source-refusal.ts'
 
 const LENGTH = 5_000_000
 const bytes = seededBytes(LENGTH, 1)
@@ -43,15 +42,6 @@ function createScheme() {
     return { facts: open.facts, digest: digestOf(Buffer.concat(await Array.fromAsync(open.read(offset, signal)))) }
   }
   return { scheme, hostKeys, events, read }
-}
-
-async function refusalOf(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => 'no error',
-    (caught: unknown) => caught,
-  )
-  if (error instanceof ProblemError) return `${error.code}: ${error.message}`
-  return error instanceof SourceInterrupted ? `interrupted: ${error.message}` : String(error)
 }
 
 describe('sshd', () => {

@@ -14,13 +14,11 @@ import {
   folderBytes,
   openStore,
   readBack,
-  SMALL_CUTTER,
   stretchesArbitrary,
   writeAll,
+  noiseBlocks,
 } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
-
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 describe('gc', () => {
   test('leaves exactly the live slices, and counts the bytes freed', async () => {
@@ -74,7 +72,7 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    for (let i = 0; i < 4; i++) await model.add(store, `image ${i}`, noise(i, 100))
+    for (let i = 0; i < 4; i++) await model.add(store, `image ${i}`, noiseBlocks(i, 100))
     model.images.clear()
     await store.gc({ dryRun: false })
     expect(store.stats()).toMatchObject({ slices: 0, storedBytes: 0, packs: 0, packBytes: 0 })
@@ -85,13 +83,13 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 100_000 })
-    await model.add(store, 'small', noise(1, 60))
-    await model.add(store, 'large', noise(2, 150))
+    await model.add(store, 'small', noiseBlocks(1, 60))
+    await model.add(store, 'large', noiseBlocks(2, 150))
     model.remove('large')
     expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 1 })
-    await model.add(store, 'other', noise(3, 60))
-    await model.add(store, 'fill', noise(4, 60))
-    await model.add(store, 'more', noise(5, 60))
+    await model.add(store, 'other', noiseBlocks(3, 60))
+    await model.add(store, 'fill', noiseBlocks(4, 60))
+    await model.add(store, 'more', noiseBlocks(5, 60))
     model.remove('small')
     expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 0, freedBytes: 0 })
     for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
@@ -112,7 +110,7 @@ describe('gc', () => {
     }
     const roots: SliceRoots[] = [model]
     await using store = await openStore({ folder: folder.path, roots })
-    const { manifest, bytes } = await model.add(store, 'image', noise(1, 300))
+    const { manifest, bytes } = await model.add(store, 'image', noiseBlocks(1, 300))
     roots.push(broken)
     model.remove('image')
     const before = store.stats()
@@ -125,7 +123,7 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
-    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noise(i, 100))
+    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noiseBlocks(i, 100))
     for (let i = 0; i < 6; i += 2) model.remove(`image ${i}`)
     for (let steps = 1; ; steps++) {
       const controller = new AbortController()
@@ -144,7 +142,7 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    const bytes = noise(1, 200)
+    const bytes = noiseBlocks(1, 200)
     await using ingest = store.ingest({ offset: 0, tail: new Uint8Array(0) })
     await writeAll(ingest, bytes)
     const { entries, release } = await ingest.finish()
@@ -160,7 +158,7 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    const { manifest, bytes } = await model.add(store, 'image', noise(1, 200))
+    const { manifest, bytes } = await model.add(store, 'image', noiseBlocks(1, 200))
     const receiver = store.receive()
     expect(receiver.pin(digestsOf(manifest).map((hex) => Buffer.from(hex, 'hex')))).toEqual([])
     model.remove('image')
@@ -174,9 +172,9 @@ describe('gc', () => {
     await using folder = await createTemporaryFolder()
     await using store = await openStore({ folder: folder.path })
     const ingest = store.ingest({ offset: 0, tail: new Uint8Array(0) })
-    await writeAll(ingest, noise(1, 200))
+    await writeAll(ingest, noiseBlocks(1, 200))
     await ingest.checkpoint()
-    await writeAll(ingest, noise(2, 200))
+    await writeAll(ingest, noiseBlocks(2, 200))
     await ingest[Symbol.asyncDispose]()
     expect(await store.gc({ dryRun: false })).toMatchObject({ slicesLive: 0 })
     expect(store.stats().slices).toBe(0)
@@ -197,15 +195,15 @@ describe('gc', () => {
     }
     const upload = async (lane: number): Promise<void> => {
       for (let i = 0; i < 12; i++) {
-        const shared = noise(random.below(4), 80)
-        const image = await model.add(store, `${lane}/${i}`, Buffer.concat([shared, noise(1000 + lane * 100 + i, 40)]))
+        const shared = noiseBlocks(random.below(4), 80)
+        const image = await model.add(store, `${lane}/${i}`, Buffer.concat([shared, noiseBlocks(1000 + lane * 100 + i, 40)]))
         expect((await readBack(store, image.manifest)).equals(image.bytes)).toBe(true)
         if (random.chance(0.6)) model.remove(random.pick([...model.images.keys()]))
       }
     }
     const receive = async (): Promise<void> => {
       for (let i = 0; i < 8; i++) {
-        const image = await source.add(origin, `synced ${i}`, Buffer.concat([noise(random.below(4), 80), noise(5000 + i, 40)]))
+        const image = await source.add(origin, `synced ${i}`, Buffer.concat([noiseBlocks(random.below(4), 80), noiseBlocks(5000 + i, 40)]))
         const digests = digestsOf(image.manifest).map((hex) => Buffer.from(hex, 'hex'))
         await using receiver = store.receive()
         const missing = receiver.pin(digests).map((n) => digests[n] ?? Buffer.alloc(32))
@@ -230,13 +228,13 @@ describe('gc', () => {
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 16 * 1024 })
     const before = await folderBytes(folder.file('mount', 'packs'))
-    for (let i = 0; i < 12; i++) await model.add(store, `image ${i}`, Buffer.concat([noise(0, 20), noise(1 + i, 40)]))
+    for (let i = 0; i < 12; i++) await model.add(store, `image ${i}`, Buffer.concat([noiseBlocks(0, 20), noiseBlocks(1 + i, 40)]))
     for (let i = 0; i < 12; i += 2) model.remove(`image ${i}`)
     const [first, second, report] = await Promise.all([
       store.gc({ dryRun: false }),
       store.gc({ dryRun: false }),
       store.scrub({ bytesPerSecond: Infinity }),
-      model.add(store, 'meanwhile', noise(50, 80)),
+      model.add(store, 'meanwhile', noiseBlocks(50, 80)),
     ])
     expect(report).toMatchObject({ corrupt: [], missing: [], faults: [], damagedRoots: [] })
     expect(first.packsRemoved + first.packsRewritten + second.packsRemoved + second.packsRewritten).toBeGreaterThan(0)
@@ -252,7 +250,7 @@ describe('gc', () => {
     const model = createSliceModel()
     for (let i = 0; i < 12; i++) {
       await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 2 * 1024 })
-      await model.add(store, `image ${i}`, noise(i, 4))
+      await model.add(store, `image ${i}`, noiseBlocks(i, 4))
     }
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 64 * 1024 })
     const before = store.stats().packs

@@ -6,7 +6,7 @@ import { SliceUnreadable } from '../../../../agent/contract/slices.ts'
 import { encodeManifest, manifestEntries } from '../../../../protocol/manifest.ts'
 import type { ManifestEntry } from '../../../../protocol/manifest.ts'
 import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
-import { createRandom, propertyOptions } from '../../../support/properties.ts'
+import { propertyOptions } from '../../../support/properties.ts'
 import {
   contentOf,
   createSliceModel,
@@ -16,12 +16,10 @@ import {
   openStore,
   readBack,
   readOutcome,
-  SMALL_CUTTER,
   stretchesArbitrary,
+  noiseBlocks,
 } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
-
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 describe('read', () => {
   test('returns any range', async () => {
@@ -49,7 +47,7 @@ describe('read', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 4 * 1024 * 1024 })
-    const bytes = Buffer.concat([noise(1, 20_000), Buffer.alloc(20_000_000), noise(2, 5_000)])
+    const bytes = Buffer.concat([noiseBlocks(1, 20_000), Buffer.alloc(20_000_000), noiseBlocks(2, 5_000)])
     const { manifest } = await model.add(store, 'image', bytes)
     const hash = new Bun.SHA256()
     for await (const piece of store.read(manifest, 0, bytes.length)) {
@@ -64,8 +62,8 @@ describe('read', () => {
     const model = createSliceModel()
     const reported: string[] = []
     await using store = await openStore({ folder: folder.path, roots: [model], onCorrupt: (digest) => void reported.push(Buffer.from(digest).toString('hex')) })
-    const image = await model.add(store, 'image', noise(1, 60))
-    const other = await model.add(store, 'other', noise(2, 20))
+    const image = await model.add(store, 'image', noiseBlocks(1, 60))
+    const other = await model.add(store, 'other', noiseBlocks(2, 20))
     const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
     await damage(pack, 16 + RECORD_HEADER_BYTES + 100)
 
@@ -86,11 +84,11 @@ describe('read', () => {
     const options = { folder: folder.path, roots: [model] }
     const image = await (async () => {
       await using store = await openStore(options)
-      const made = await model.add(store, 'image', noise(1, 60))
+      const made = await model.add(store, 'image', noiseBlocks(1, 60))
       const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
       await damage(pack, 16 + RECORD_HEADER_BYTES + 100)
       expect(await readOutcome(store, made)).toBe('unreadable')
-      await model.add(store, 'again', noise(1, 60))
+      await model.add(store, 'again', noiseBlocks(1, 60))
       expect(await readOutcome(store, made)).toBe('whole')
       await store.scrub({ bytesPerSecond: Infinity })
       expect(store.quarantined()).toEqual([])
@@ -107,7 +105,7 @@ describe('read', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    const image = await model.add(store, 'image', noise(1, 60))
+    const image = await model.add(store, 'image', noiseBlocks(1, 60))
     model.remove('image')
     await store.gc({ dryRun: false })
     await expect(readBack(store, image.manifest)).rejects.toMatchObject({ reason: 'missing' })
@@ -117,7 +115,7 @@ describe('read', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    const image = await model.add(store, 'image', noise(1, 600))
+    const image = await model.add(store, 'image', noiseBlocks(1, 600))
     const entries = [...manifestEntries(image.manifest)]
     for (const forge of [
       (entry: ManifestEntry) => ({ ...entry, length: 1 }),
@@ -150,7 +148,7 @@ describe('read', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    const { manifest, bytes } = await model.add(store, 'image', noise(1, 8000))
+    const { manifest, bytes } = await model.add(store, 'image', noiseBlocks(1, 8000))
     const controller = new AbortController()
     const read = async (): Promise<number> => {
       let length = 0
@@ -167,8 +165,8 @@ describe('read', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 64 * 1024 })
-    const kept = Buffer.concat(Array.from({ length: 20 }, (_, i) => noise(i, 30)))
-    const padded = Buffer.concat(Array.from({ length: 20 }, (_, i) => Buffer.concat([noise(i, 30), noise(100 + i, 60)])))
+    const kept = Buffer.concat(Array.from({ length: 20 }, (_, i) => noiseBlocks(i, 30)))
+    const padded = Buffer.concat(Array.from({ length: 20 }, (_, i) => Buffer.concat([noiseBlocks(i, 30), noiseBlocks(100 + i, 60)])))
     await model.add(store, 'padded', padded)
     const image = await model.add(store, 'kept', kept)
     model.remove('padded')

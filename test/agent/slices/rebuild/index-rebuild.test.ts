@@ -9,12 +9,11 @@ import { encodeManifest } from '../../../../protocol/manifest.ts'
 import { damageBlocks, hideSlices, misplaceSlices } from '../../../support/machine/index-damage.ts'
 import { createRandom } from '../../../support/properties.ts'
 import type { ModelImage, SliceModel, StoreOptions } from '../../../support/images/slice-model.ts'
-import { createSliceModel, digestsOf, filesBelow, openStore, readBack, readOutcome, SMALL_CUTTER, writeAll } from '../../../support/images/slice-model.ts'
+import { createSliceModel, digestsOf, filesBelow, openStore, readBack, readOutcome, writeAll, noiseBlocks } from '../../../support/images/slice-model.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { until } from '../../../support/until.ts'
 
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 const SCRUB = { bytesPerSecond: Infinity }
 const CLEAN = { corrupt: [], missing: [], faults: [], damagedRoots: [] }
 
@@ -37,7 +36,7 @@ async function openScene(more: Partial<StoreOptions> = {}, blocks = 60): Promise
   {
     // Opened with a smaller length every pack is sealed, and its rows leave memory.
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
-    for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noise(i, blocks)))
+    for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noiseBlocks(i, blocks)))
   }
   const store = await openStore({
     folder: folder.path,
@@ -106,7 +105,7 @@ describe('a read', () => {
   test('of thousands of slices that the index lost searches the packs once', async () => {
     const disk = createWatchedDisk()
     await using scene = await openScene({ disk })
-    const large = await scene.model.add(scene.store, 'large', noise(9, 40_000))
+    const large = await scene.model.add(scene.store, 'large', noiseBlocks(9, 40_000))
     expect(digestsOf(large.manifest).length).toBeGreaterThan(5000)
     const before = disk.reads
     await readBack(scene.store, large.manifest)
@@ -174,8 +173,8 @@ describe('a rebuild of the index', () => {
       hideSlices(scene.state, '48c'[round] ?? 'g')
       scene.model.remove(`image ${round - 1}`)
       await Promise.all([
-        scene.model.add(scene.store, `new ${round}`, noise(100 + round, 300)),
-        scene.model.add(scene.store, `again ${round}`, noise(round % 3, 400)),
+        scene.model.add(scene.store, `new ${round}`, noiseBlocks(100 + round, 300)),
+        scene.model.add(scene.store, `again ${round}`, noiseBlocks(round % 3, 400)),
         expectWhole(scene),
         scene.store.gc({ dryRun: false }),
       ])

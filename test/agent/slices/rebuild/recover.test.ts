@@ -18,14 +18,12 @@ import {
   folderBytes,
   openStore,
   readOutcome,
-  SMALL_CUTTER,
   stretchesArbitrary,
+  noiseBlocks,
 } from '../../../support/images/slice-model.ts'
 import type { SliceModel, StoreOptions } from '../../../support/images/slice-model.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
-
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 interface Scene extends AsyncDisposable {
   readonly folder: TemporaryFolder
@@ -40,8 +38,8 @@ async function makeScene(): Promise<Scene> {
   const model = createSliceModel()
   const options = { folder: folder.path, roots: [model], packSealBytes: 20_000 }
   await using store = await openStore(options)
-  for (let i = 0; i < 3; i++) await model.add(store, `image ${i}`, noise(i, 65))
-  await model.add(store, 'last', noise(3, 25))
+  for (let i = 0; i < 3; i++) await model.add(store, `image ${i}`, noiseBlocks(i, 65))
+  await model.add(store, 'last', noiseBlocks(3, 25))
   return {
     folder,
     model,
@@ -118,7 +116,7 @@ describe('a rebuilt index database', () => {
     const options = { folder: folder.path, roots: [model], packSealBytes: 20_000 }
     for (let i = 0; i < 8; i++) {
       await using store = await openStore(options)
-      await model.add(store, `image ${i}`, noise(i, 50))
+      await model.add(store, `image ${i}`, noiseBlocks(i, 50))
       if (i % 3 === 2) model.remove(`image ${i - 1}`)
       if (i % 3 === 2) await store.gc({ dryRun: false })
       await store[Symbol.asyncDispose]()
@@ -253,7 +251,7 @@ describe('packs', () => {
     const forged = Buffer.from(createRandom(8).bytes(2048))
     {
       await using store = await openStore(options)
-      await model.add(store, 'first', noise(1, 10))
+      await model.add(store, 'first', noiseBlocks(1, 10))
       const at = store.stats().packBytes + RECORD_HEADER_BYTES
       // A record and a table for bytes that do not match their digest, in an image that is stored uncompressed.
       const rows = [{ digest: Bun.SHA256.hash(victim) as Uint8Array, offset: at, length: 1024, storedLength: 1024 }]

@@ -9,13 +9,12 @@ import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
 import { changeRows } from '../../../support/machine/index-damage.ts'
-import { createRandom, propertyOptions } from '../../../support/properties.ts'
+import { propertyOptions } from '../../../support/properties.ts'
 import type { ModelImage, SliceModel } from '../../../support/images/slice-model.ts'
-import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome, noiseBlocks } from '../../../support/images/slice-model.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 const SCRUB = { bytesPerSecond: Infinity }
 
 interface Scene extends AsyncDisposable {
@@ -33,7 +32,7 @@ async function openScene(): Promise<Scene> {
   {
     // Closing it writes all rows of sealed packs to disk.
     await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
-    for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noise(i, 60)))
+    for (let i = 0; i < 3; i++) images.push(await model.add(store, `image ${i}`, noiseBlocks(i, 60)))
   }
   const store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
   return {
@@ -92,7 +91,7 @@ describe('scrub', () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()
     await using store = await openStore({ folder: folder.path, roots: [model] })
-    await model.add(store, 'image', noise(1, 10))
+    await model.add(store, 'image', noiseBlocks(1, 10))
     const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
     const [first, second] = await recordsOf(pack)
     if (!first || !second) throw new Error('two records are needed')

@@ -10,12 +10,10 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import type { Fault, FaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createRandom } from '../../../support/properties.ts'
-import { createSliceModel, filesBelow, folderBytes, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createSliceModel, filesBelow, folderBytes, openStore, readBack, noiseBlocks } from '../../../support/images/slice-model.ts'
 import type { SliceModel } from '../../../support/images/slice-model.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
-
-const noise = (seed: number, blocks: number): Buffer => createRandom(seed).bytes(blocks * SMALL_CUTTER.block)
 
 interface Scene extends AsyncDisposable {
   readonly folder: TemporaryFolder
@@ -32,7 +30,7 @@ async function openScene(packSealBytes = 1024 * 1024): Promise<Scene> {
   const disk = await createFaultyDisk(folder.file('mount'))
   const model = createSliceModel()
   const store = await openStore({ folder: folder.path, disk, roots: [model], packSealBytes })
-  await model.add(store, 'before', noise(1, 60))
+  await model.add(store, 'before', noiseBlocks(1, 60))
   return {
     folder,
     disk,
@@ -60,15 +58,15 @@ describe('a disk that refuses', () => {
       // First the write of the records fails, then their fsync.
       for (let at = 1; at <= 2; at++) {
         disk.plan({ at, fault, lasting: true })
-        const failure = await model.add(store, 'during', noise(20 + at, 60)).catch((error: unknown) => error)
+        const failure = await model.add(store, 'during', noiseBlocks(20 + at, 60)).catch((error: unknown) => error)
         expect(failure).toBeInstanceOf(StoreWriteFailed)
         expect(failure).toMatchObject({ cause: { code: fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO' } })
         for (const { bytes, manifest } of model.images.values()) {
           disk.clearFault()
           expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
         }
-        await model.add(store, `after ${at}`, noise(10 + at, 60))
-        await model.add(store, `again ${at}`, noise(20 + at, 60))
+        await model.add(store, `after ${at}`, noiseBlocks(10 + at, 60))
+        await model.add(store, `again ${at}`, noiseBlocks(20 + at, 60))
         await scene.expectWhole()
       }
     })
@@ -80,23 +78,23 @@ describe('a disk that refuses', () => {
     const start = { offset: 0, tail: new Uint8Array(0) }
     await using first = store.ingest(start)
     await using second = store.ingest(start)
-    await first.write(noise(3, 100))
-    await second.write(noise(4, 100))
+    await first.write(noiseBlocks(3, 100))
+    await second.write(noiseBlocks(4, 100))
     const kept = await first.checkpoint()
-    await first.write(noise(5, 100))
+    await first.write(noiseBlocks(5, 100))
     disk.plan({ at: 1, fault: 'EIO', lasting: true })
     const outcomes = await Promise.allSettled([first.checkpoint(), second.checkpoint()])
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     disk.clearFault()
-    await expect(first.write(noise(6, 10))).rejects.toBeInstanceOf(StoreWriteFailed)
+    await expect(first.write(noiseBlocks(6, 10))).rejects.toBeInstanceOf(StoreWriteFailed)
     const { manifest } = await encodeManifest(kept.entries)
-    expect((await readBack(store, manifest)).equals(noise(3, 100).subarray(0, manifest.imageLength))).toBe(true)
+    expect((await readBack(store, manifest)).equals(noiseBlocks(3, 100).subarray(0, manifest.imageLength))).toBe(true)
     kept.release()
     await using third = store.ingest(start)
-    await third.write(noise(7, 100))
+    await third.write(noiseBlocks(7, 100))
     const { entries, release } = await third.finish()
     const whole: ManifestEntry[] = [...entries]
-    expect((await readBack(store, (await encodeManifest(whole)).manifest)).equals(noise(7, 100))).toBe(true)
+    expect((await readBack(store, (await encodeManifest(whole)).manifest)).equals(noiseBlocks(7, 100))).toBe(true)
     release()
   })
 
@@ -105,11 +103,11 @@ describe('a disk that refuses', () => {
     const { disk, model, store } = scene
     disk.plan({ at: 3, fault: 'EIO' })
     for (let i = 0; i < 4; i++) {
-      await model.add(store, 'same', noise(8, 60)).catch(() => {})
+      await model.add(store, 'same', noiseBlocks(8, 60)).catch(() => {})
       disk.plan({ at: 3 + i, fault: 'EIO' })
     }
     disk.clearFault()
-    await model.add(store, 'same', noise(8, 60))
+    await model.add(store, 'same', noiseBlocks(8, 60))
     await disk.losePower(createRandom(5))
     await store[Symbol.asyncDispose]()
     disk.revive()
@@ -122,9 +120,9 @@ describe('a full disk', () => {
   test('can be cleaned', async () => {
     await using scene = await openScene(64 * 1024)
     const { disk, model, store, folder } = scene
-    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noise(20 + i, 150))
+    for (let i = 0; i < 6; i++) await model.add(store, `image ${i}`, noiseBlocks(20 + i, 150))
     disk.plan({ at: 1, fault: 'ENOSPC', lasting: true })
-    await model.add(store, 'too much', noise(30, 100)).catch(() => {})
+    await model.add(store, 'too much', noiseBlocks(30, 100)).catch(() => {})
     for (let i = 0; i < 5; i++) model.remove(`image ${i}`)
     const before = await folderBytes(folder.file('mount', 'packs'))
     const report = await store.gc({ dryRun: false })
@@ -132,7 +130,7 @@ describe('a full disk', () => {
     expect(report.packsRemoved).toBeGreaterThan(3)
     disk.clearFault()
     await scene.expectWhole()
-    await model.add(store, 'now', noise(30, 100))
+    await model.add(store, 'now', noiseBlocks(30, 100))
     await scene.expectWhole()
   })
 
@@ -141,9 +139,9 @@ describe('a full disk', () => {
     const { disk, model, store, folder } = scene
     for (let i = 0; i < 10; i++) {
       disk.plan({ at: 1 + (i % 5), fault: 'ENOSPC', lasting: true })
-      await model.add(store, 'never', noise(40 + i, 60)).catch(() => {})
+      await model.add(store, 'never', noiseBlocks(40 + i, 60)).catch(() => {})
       disk.clearFault()
-      await model.add(store, `image ${i}`, noise(60 + i, 10))
+      await model.add(store, `image ${i}`, noiseBlocks(60 + i, 10))
     }
     await store.gc({ dryRun: false })
     const { packs } = store.stats()
