@@ -94,7 +94,10 @@ export interface SliceReceiver extends AsyncDisposable {
    * missing.
    */
   pin(digests: readonly Uint8Array[], lengths?: readonly number[]): number[]
-  /** Verifies and stores one slice. Throws SliceUnreadable with the reason `corrupt` when its bytes do not match its digest. */
+  /**
+   * Verifies and stores one slice. Slices that are put at the same time are written together; the caller bounds their number. Throws SliceUnreadable with the reason `corrupt` when its bytes do
+   * not match its digest.
+   */
   put(frame: SliceFrame): Promise<void>
   /** Resolves when everything put before is fsynced. */
   sync(): Promise<void>

@@ -1,14 +1,19 @@
-// Receiver: stores complete slices from outside after verifying the SHA-256 of each.
+// Receiver: stores complete slices from outside after verifying the SHA-256 of each. Slices that are put at the same time are decompressed in
+// parallel and written together, because a write for each slice would take most of the time.
 
 import { DIGEST_BYTES } from '../../../protocol/digest.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
 import type { SliceLookup } from '../index/index-roles.ts'
+import type { PackRow } from '../packs/pack-format.ts'
 import type { PackWriter } from './pack-writer.ts'
 import type { Pins } from './pins.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../packs/record.ts'
 import { sliceBytes, SliceBytesInvalid } from '../packs/slice-bytes.ts'
+
+/** Bytes of slices that are joined into one write. */
+const WRITE_BYTES_MAX = 1024 * 1024
 
 export interface ReceiverDeps {
   readonly writer: PackWriter
@@ -20,6 +25,7 @@ export interface ReceiverDeps {
 export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceReceiver {
   const hold = pins.hold()
   const generation = writer.generation
+  const append = createJoinedAppend(writer)
 
   const pinIfFound = (digest: Uint8Array, length?: number): boolean => {
     const found = index.find(digest)
@@ -36,10 +42,7 @@ export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceRece
       await verify(frame)
       if (pinIfFound(frame.digest)) return
       hold.add(frame.digest)
-      const header = Buffer.alloc(RECORD_HEADER_BYTES)
-      const { digest, codec, length, stored } = frame
-      writeRecordHeader(header, 0, { digest, codec, length, storedLength: stored.byteLength, checksum: checksumOf(stored) })
-      await writer.append([header, stored], [{ digest, offset: 0, length, storedLength: stored.byteLength }])
+      await append(frame)
     },
 
     async sync() {
@@ -51,6 +54,50 @@ export function createReceiver({ writer, index, pins }: ReceiverDeps): SliceRece
       hold.release()
     },
   }
+}
+
+/** Returns a function that appends slices. Those that arrive while a write is in progress are written together by the next one. */
+function createJoinedAppend(writer: PackWriter): (frame: SliceFrame) => Promise<void> {
+  let waiting: SliceFrame[] = []
+  let last: Promise<void> = Promise.resolve()
+  let next: Promise<void> | undefined
+
+  const writeAll = async (): Promise<void> => {
+    const frames = waiting
+    waiting = []
+    next = undefined
+    for (let from = 0; from < frames.length;) {
+      let to = from
+      for (let bytes = 0; to < frames.length && bytes < WRITE_BYTES_MAX; to++) bytes += frames[to]?.stored.byteLength ?? 0
+      const { bytes, rows } = encodeRecords(frames.slice(from, to))
+      await writer.append([bytes], rows)
+      from = to
+    }
+  }
+  return (frame) => {
+    waiting.push(frame)
+    if (!next) {
+      next = last.then(writeAll)
+      // Whoever put a slice of the failed write gets its error; the next write fails by itself if the writer still does.
+      last = next.catch(() => {})
+    }
+    return next
+  }
+}
+
+/** Encodes slices as consecutive records; the offsets of the rows count from the first one. */
+function encodeRecords(frames: readonly SliceFrame[]): { readonly bytes: Buffer; readonly rows: PackRow[] } {
+  const bytes = Buffer.allocUnsafe(frames.reduce((sum, { stored }) => sum + RECORD_HEADER_BYTES + stored.byteLength, 0))
+  const rows: PackRow[] = []
+  let offset = 0
+  for (const { digest, codec, length, stored } of frames) {
+    bytes.fill(0, offset, offset + RECORD_HEADER_BYTES)
+    writeRecordHeader(bytes, offset, { digest, codec, length, storedLength: stored.byteLength, checksum: checksumOf(stored) })
+    bytes.set(stored, offset + RECORD_HEADER_BYTES)
+    rows.push({ digest, offset, length, storedLength: stored.byteLength })
+    offset += RECORD_HEADER_BYTES + stored.byteLength
+  }
+  return { bytes, rows }
 }
 
 async function verify(frame: SliceFrame): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { formatDigest } from '../../../protocol/digest.ts'
 import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/frames.ts'
-import type { AnswerFrame } from '../../../protocol/frames.ts'
+import type { AnswerFrame, SliceFrame } from '../../../protocol/frames.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
@@ -13,6 +13,8 @@ import type { SourceUse } from './source-pool.ts'
 
 /** Interval at which the rate of a batch is compared with other sources, in milliseconds. */
 const COMPARE_MS = 500
+/** Most uncompressed bytes of slices of one batch that are verified and stored while more arrive. */
+const STORING_BYTES_MAX = 4 * 1024 * 1024
 
 export interface BatchRequest {
   readonly clock: Clock
@@ -96,32 +98,77 @@ async function* framesOf({ version, client }: SliceSource, { image, signal }: Ba
 
 /** Stores the slices of an answer. Refuses one that is not the next of the list. Returns those that the source does not have. */
 async function receiveFrames(
-  { clock, use, receiver, onStored }: BatchRequest,
+  request: BatchRequest,
   wanted: readonly NamedSlice[],
   progress: Progress,
   frames: AsyncGenerator<AnswerFrame>,
 ): Promise<NamedSlice[]> {
   const absent: NamedSlice[] = []
   let received = 0
-  const timed = waitTimed(clock, progress, frames)
-  for await (const answer of timed) {
-    const slice = wanted[received]
-    const isAsked = slice && isSame(answer.kind === 'slice' ? answer.frame.digest : answer.digest, slice.digest)
-    if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== slice.length))
-      throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
-    received++
-    if (answer.kind === 'absent') {
-      absent.push(slice)
-      continue
+  const storing = createStoring(request, progress)
+  try {
+    for await (const answer of waitTimed(request.clock, progress, frames)) {
+      const slice = wanted[received]
+      const isAsked = slice && isSame(answer.kind === 'slice' ? answer.frame.digest : answer.digest, slice.digest)
+      if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== slice.length))
+        throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
+      received++
+      if (answer.kind === 'absent') absent.push(slice)
+      else await storing.add(slice, answer.frame)
     }
-    await receiver.put(answer.frame)
-    const wireBytes = FRAME_HEADER_BYTES + answer.frame.stored.byteLength
-    progress.wireBytes += wireBytes
-    use.stored(wireBytes)
-    onStored(slice, wireBytes)
+    if (received < wanted.length) throw new FrameInvalid(`${wanted.length - received} slices are missing in the answer`, 'truncated')
+  } finally {
+    // Slices that arrived before a failure are kept.
+    await storing.settled()
   }
-  if (received < wanted.length) throw new FrameInvalid(`${wanted.length - received} slices are missing in the answer`, 'truncated')
+  storing.check()
   return absent
+}
+
+/** Slices that are being verified and stored while more arrive. */
+interface Storing {
+  /** Starts to store a slice. Waits while too many bytes are in progress. Throws the first failure. */
+  add(slice: NamedSlice, frame: SliceFrame): Promise<void>
+  /** Resolves when nothing is in progress. */
+  settled(): Promise<void>
+  /** Throws the first failure. */
+  check(): void
+}
+
+function createStoring({ use, receiver, onStored }: BatchRequest, progress: Progress): Storing {
+  const running = new Set<Promise<void>>()
+  let bytes = 0
+  let failure: { readonly error: unknown } | undefined
+  const check = (): void => {
+    if (failure) throw failure.error
+  }
+  const store = async (slice: NamedSlice, frame: SliceFrame): Promise<void> => {
+    try {
+      await receiver.put(frame)
+      const wireBytes = FRAME_HEADER_BYTES + frame.stored.byteLength
+      progress.wireBytes += wireBytes
+      use.stored(wireBytes)
+      onStored(slice, wireBytes)
+    } catch (error) {
+      failure ??= { error }
+    }
+  }
+  return {
+    async add(slice, frame) {
+      while (bytes > 0 && bytes + frame.length > STORING_BYTES_MAX) await running.values().next().value
+      check()
+      bytes += frame.length
+      const run = store(slice, frame).finally(() => {
+        running.delete(run)
+        bytes -= frame.length
+      })
+      running.add(run)
+    },
+    async settled() {
+      await Promise.all(running)
+    },
+    check,
+  }
 }
 
 /** Yields frames and counts the time spent waiting for them. */

@@ -45,17 +45,37 @@ export async function moveBatches(deps: MoveDeps, batches: AsyncGenerator<readon
   const failed = new AbortController()
   const signal = AbortSignal.any([options.signal, failed.signal])
 
-  const runLane = async (): Promise<void> => {
-    for (;;) {
-      const { value: batch, done } = await batches.next()
-      if (done) return
-      signal.throwIfAborted()
-      await options.beforeBatch(signal)
-      await using receiver = deps.slices.receive()
-      await moveBatch(deps, { ...options, signal }, receiver, batch)
+  /** Makes a batch durable while its lane fetches the next one. */
+  const complete = async (receiver: SliceReceiver): Promise<void> => {
+    await using _pins = receiver
+    try {
       await receiver.sync()
       deps.crashPoint('sync:batch-synced')
       await options.onDurable()
+    } catch (error) {
+      failed.abort(error)
+      throw error
+    }
+  }
+  const runLane = async (): Promise<void> => {
+    let completing: Promise<void> = Promise.resolve()
+    try {
+      for (;;) {
+        const { value: batch, done } = await batches.next()
+        if (done) break
+        signal.throwIfAborted()
+        await options.beforeBatch(signal)
+        await using stack = new AsyncDisposableStack()
+        const receiver = stack.use(deps.slices.receive())
+        await moveBatch(deps, { ...options, signal }, receiver, batch)
+        await completing
+        stack.move()
+        completing = complete(receiver)
+        // Its failure aborts the signal, and is thrown where the lane waits for it.
+        completing.catch(() => {})
+      }
+    } finally {
+      await completing
     }
   }
   const runUntilFailure = async (): Promise<void> => {
