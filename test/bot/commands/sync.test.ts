@@ -48,3 +48,25 @@ test('image sync finds the store that has the image, gives the other store a gra
   expect(list.value['missing']).toMatchObject([{ store: 'edge-a', state: 'stopped' }])
   expect((await runCommand(bot, 'image', 'list')).output).toContain('edge-a has been Stopped since')
 }, 30_000)
+
+test('image sync copies from all stores in from= that have the image, each target first from another one', async () => {
+  await using own = new AsyncDisposableStack()
+  const folders = await Promise.all(Array.from({ length: 4 }, async () => own.use(await createTemporaryFolder())))
+  const agents = await Promise.all(folders.map(async ({ path }) => own.use(await startAgent(path))))
+  using bot = openTestBot(folders[0]?.file('home') ?? '')
+  for (const [i, agent] of agents.entries())
+    await runCommand(bot, 'store', 'add', `name=edge-${i}`, `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  const file = folders[0]?.file('disk.raw') ?? ''
+  await Bun.write(file, crypto.getRandomValues(new Uint8Array(60_000)))
+  expect((await runCommand(bot, 'image', 'upload', file, 'store=edge-0', 'name=disk')).code).toBe(0)
+  expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-1')).code).toBe(0)
+
+  expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-2,edge-3', 'from=edge-0,edge-1')).code).toBe(0)
+  const sourcesOf = async (number: number): Promise<unknown> => {
+    const [task] = (await agents[number]?.client.tasks.list())?.items ?? []
+    return (task?.result as { readonly sources: readonly { readonly url: string }[] }).sources.map(({ url }) => url)
+  }
+  const [first, second] = agents.map(({ url }) => url)
+  expect(await sourcesOf(2)).toEqual([first, second])
+  expect(await sourcesOf(3)).toEqual([second, first])
+}, 60_000)
