@@ -1,6 +1,7 @@
 // `image sync` between two real agents.
 
 import { expect, test } from 'bun:test'
+import { syncResultSchema } from '../../../protocol/sync.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
@@ -64,7 +65,7 @@ test('image sync copies from all stores in from= that have the image, each targe
   expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-2,edge-3', 'from=edge-0,edge-1')).code).toBe(0)
   const sourcesOf = async (number: number): Promise<unknown> => {
     const [task] = (await agents[number]?.client.tasks.list())?.items ?? []
-    return (task?.result as { readonly sources: readonly { readonly url: string }[] }).sources.map(({ url }) => url)
+    return syncResultSchema.parse(task?.result).sources?.map(({ url }) => url)
   }
   const [first, second] = agents.map(({ url }) => url)
   expect(await sourcesOf(2)).toEqual([first, second])
