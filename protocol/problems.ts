@@ -112,6 +112,11 @@ export const PROBLEMS = {
     title: 'No common version of the protocol',
     action: 'Upgrade the older of the two agents, then try again.',
   },
+  'grant-ended': {
+    status: 502,
+    title: 'Grant of the other store ended',
+    action: 'Run task retry, which asks the source for another grant, or order the sync again. What was copied is kept.',
+  },
   'peer-not-allowed': {
     status: 403,
     title: 'Other store not allowed',

@@ -2,6 +2,7 @@
 // it speaks, and the target uses the highest that both speak. docs/protocol.md, "Sync".
 
 import { z } from 'zod'
+import { problemSchema } from './problems.ts'
 import { SLICES_PER_REQUEST_MAX } from './frames.ts'
 
 const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
@@ -54,6 +55,8 @@ export const syncRequestSchema = z
     source: sourceSchema.optional(),
     sources: z.array(sourceSchema).min(1).max(SYNC_SOURCES_MAX).optional(),
     images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
+    /** Only plans: the result of the task says what a sync would do with each image. Nothing is copied. */
+    dryRun: z.boolean().optional(),
   })
   .refine(({ source, sources }) => (source === undefined) !== (sources === undefined), 'must name either `source` or `sources`')
   .refine(({ sources = [] }) => new Set(sources.map(({ url }) => url)).size === sources.length, 'must name each source once')
@@ -100,12 +103,41 @@ export const sourceReportSchema = z.object({
 })
 export type SourceReport = z.infer<typeof sourceReportSchema>
 
-/** `result` of a sync task. `bytesMoved` counts bytes as transferred, which may be compressed. */
+/**
+ * What became of one image of a sync. `queued` and `running` while the task runs. `same-as`: this store has the content under another id. `would-…`:
+ * what a dry run plans. The others are ends.
+ */
+export const syncOutcomeSchema = z.enum(['queued', 'running', 'copied', 'already-there', 'same-as', 'failed', 'would-copy', 'would-repair', 'would-restore'])
+
+/** One image of a sync task. Until its source has described it, its id and name are what the request named. */
+export const syncImageSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  outcome: syncOutcomeSchema,
+  /** Id of the image of this store that has the same content. */
+  sameAs: z.string().optional(),
+  /** Bytes on the wire; of a dry run, uncompressed bytes of the slices that are missing. */
+  bytesMoved: z.number().optional(),
+  /** Bytes of the image that were not moved: slices that this store had, and zeros. */
+  bytesPresent: z.number().optional(),
+  bytesZero: z.number().optional(),
+  /** Uncompressed bytes that are stored, of those that were missing. */
+  progress: z.object({ done: z.number(), total: z.number() }).optional(),
+  error: problemSchema.optional(),
+})
+export type SyncImage = z.infer<typeof syncImageSchema>
+
+/**
+ * `result` of a sync task, also of one that runs, failed or was cancelled. `bytesMoved` counts bytes as transferred, which may be compressed;
+ * `bytesAvoided` those of the images that were not transferred, because this store had them or because they are zeros.
+ */
 export const syncResultSchema = z.object({
-  images: z.array(z.object({ id: z.string(), name: z.string(), outcome: z.enum(['copied', 'already-there']) })),
+  images: z.array(syncImageSchema),
   slicesMoved: z.number(),
   slicesPresent: z.number(),
   bytesMoved: z.number(),
+  bytesAvoided: z.number().optional(),
+  dryRun: z.boolean().optional(),
   /** In the order of the request. Tasks of earlier agents do not have it. */
   sources: z.array(sourceReportSchema).optional(),
 })

@@ -31,6 +31,18 @@ export const progressSchema = z.object({
   etaSeconds: z.number().min(0).nullable(),
 })
 
+/** One part of a task, such as one image of a sync. */
+export const taskChildSchema = z.object({
+  /** Id of the image. */
+  subject: z.string(),
+  name: z.string(),
+  state: taskStateSchema,
+  progress: progressSchema.pick({ done: true, total: true, unit: true }).optional(),
+  /** What became of it, in one word. */
+  outcome: z.string(),
+  error: problemSchema.optional(),
+})
+
 export const taskSchema = z.object({
   id: z.string(),
   kind: taskKindSchema,
@@ -49,9 +61,12 @@ export const taskSchema = z.object({
   detail: z.string().optional(),
   result: z.record(z.string(), z.unknown()).optional(),
   error: problemSchema.optional(),
+  /** The parts of the work, each with its own end. Only GET /v1/tasks/{id} shows them. Pause, cancel and retry of the task act on all of them. */
+  children: z.array(taskChildSchema).optional(),
 })
 
 export type TaskState = z.infer<typeof taskStateSchema>
 export type TaskKind = z.infer<typeof taskKindSchema>
 export type Progress = z.infer<typeof progressSchema>
+export type TaskChild = z.infer<typeof taskChildSchema>
 export type Task = z.infer<typeof taskSchema>

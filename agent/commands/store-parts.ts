@@ -173,8 +173,9 @@ function syncNetwork({ config, clock }: Pick<Foundation, 'config' | 'clock'>): P
   }
 }
 
-function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks: TaskQueue): Promise<Sync> {
+function openStoreSync({ foundation, slices, catalogue, space, policy }: Content, tasks: TaskQueue): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
+  const rules = createImageRules({ installationRole: config.images.installationRole })
   return createSync({
     disk,
     clock,
@@ -186,6 +187,10 @@ function openStoreSync({ foundation, slices, catalogue, space }: Content, tasks:
     space,
     tasks,
     crashPoint,
+    admitNew(image, role) {
+      policy.requireEnabled()
+      rules.admitDraft({ kind: image.kind, ...(image.format === null ? {} : { format: image.format }) }, { role })
+    },
     network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
   })

@@ -83,6 +83,15 @@ export interface ImageAdmission {
   admit(image: OwnedImage): Disposable
 }
 
+/** Looks up a published image by its id. */
+export type ImageLookupById = Pick<ImagePublisher, 'find'>
+
+/** Finds images by what they contain. */
+export interface SameContent {
+  /** Returns an available image with the manifest digest or the digest of this one; undefined if there is none. Looks at every image. */
+  withContent(image: Pick<Image, 'manifestDigest' | 'digest'>): Image | undefined
+}
+
 /** Verifies manifests of images. */
 export interface ImageVerification {
   /**

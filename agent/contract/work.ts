@@ -11,6 +11,8 @@ export interface TaskContext {
   readonly signal: AbortSignal
   /** `secret` of the order. */
   readonly secret?: string
+  /** Sets what the task has done so far. It is called when somebody asks, and when the task fails or is cancelled, which keeps it as the result. */
+  resultSoFar(read: () => Record<string, unknown>): void
   /** Reports progress. It is kept in memory and written at most once a second. */
   progress(done: number, total: number | null, unit: Progress['unit']): void
 }

@@ -5,7 +5,7 @@ import type { ImageFilter } from '../../protocol/image-list.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { KindUsage, Store } from '../../protocol/store.ts'
-import type { Audience, ImagesInProgress } from '../contract/images.ts'
+import type { Audience, ImagesInProgress, SameContent } from '../contract/images.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { isDamaged, uploaded } from './image-states.ts'
 import { pageOfImages } from './lists/pages.ts'
@@ -31,7 +31,7 @@ export interface ImageCounts {
   readonly usage: NonNullable<Store['usage']>
 }
 
-export interface ImageLookup {
+export interface ImageLookup extends SameContent {
   /** Returns the published image with this id, or undefined if there is none. */
   find(id: string): Image | undefined
   /** Returns the image with this id, also one that is still uploaded. */
@@ -105,6 +105,14 @@ export function createImageLookup({ keeper, uniqueSizes, inProgress, works, plac
   return {
     find: (id) => (keeper.unfinished.has(id) ? undefined : table.get(id)?.image),
     byId,
+    withContent({ manifestDigest, digest }) {
+      for (const { image } of table.each()) {
+        if (image.status !== 'available' || keeper.unfinished.has(image.id)) continue
+        if (manifestDigest !== null && image.manifestDigest === manifestDigest) return image
+        if (digest !== null && image.digest === digest) return image
+      }
+      return undefined
+    },
     resolve(idOrName) {
       const found = preferred(candidates(idOrName))
       return found.length === 1 ? found[0] : undefined

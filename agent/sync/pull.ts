@@ -47,8 +47,39 @@ export interface PullOptions {
   readonly onProgress: (done: number, total: number) => void
 }
 
-/** Copies one image. Returns false if this store already has it. Throws ProblemError. */
-export async function pullImage(deps: PullDeps, sources: PullSources, image: Image, options: PullOptions): Promise<boolean> {
+/** What a pull found out about an image, in uncompressed bytes. */
+export interface ImageMeasure {
+  readonly missingBytes: number
+  readonly zeroBytes: number
+}
+
+/** A copied image. `isNew` is false if this store already had it. */
+export interface PulledImage extends ImageMeasure {
+  readonly isNew: boolean
+}
+
+/**
+ * Measures what a pull would copy. Nothing of the manifest remains, except for that of an earlier pull. Throws ProblemError as a pull does, also
+ * `insufficient-storage`.
+ */
+export async function measureImage(deps: PullDeps, sources: PullSources, image: Image, signal: AbortSignal): Promise<ImageMeasure> {
+  const { leases, space } = deps
+  let isFromBefore = false
+  try {
+    await using leased = await manifestOf(deps, sources, image, signal)
+    isFromBefore = leased.isFromBefore
+    const measure = await measureManifest(deps, leased.manifest, signal)
+    await promiseSpace(space, image, measure.missingBytes, manifestLength(leased.manifest.count))
+    return measure
+  } finally {
+    await space.promise(promiseKey(image), 0)
+    leases.endAttempt(image.id)
+    if (!isFromBefore) await leases.remove(image.id).catch(() => {})
+  }
+}
+
+/** Copies one image. Throws ProblemError. */
+export async function pullImage(deps: PullDeps, sources: PullSources, image: Image, options: PullOptions): Promise<PulledImage> {
   const { leases, crashPoint, images, space } = deps
   const movedBefore = options.counts.slicesMoved
   let isFromBefore = false
@@ -57,15 +88,11 @@ export async function pullImage(deps: PullDeps, sources: PullSources, image: Ima
     await using leased = await manifestOf(deps, sources, image, options.signal)
     const { manifest } = leased
     isFromBefore = leased.isFromBefore
-    const bytes = await countMissing(deps, manifest, options.signal)
+    const measure = await measureManifest(deps, manifest, options.signal)
+    const bytes = measure.missingBytes
     // The catalogue stores a second copy of the manifest.
     const others = manifestLength(manifest.count)
-    if (!(await space.promise(promiseKey(image), spaceNeeded(bytes, image) + others))) {
-      throw problem(
-        'insufficient-storage',
-        `Image ${image.name} needs up to ${spaceNeeded(bytes, image) + others} bytes, which exceeds the space above the reserve.`,
-      )
-    }
+    await promiseSpace(space, image, bytes, others)
     if (!isFromBefore) await leases.acquire(image.id)
     crashPoint('sync:lease-acquired')
     await moveSlices(deps, sources.pool, { image, manifest, bytes, others }, options)
@@ -75,7 +102,7 @@ export async function pullImage(deps: PullDeps, sources: PullSources, image: Ima
     const isNew = await images.adopt(copied, manifest)
     isPublished = true
     crashPoint('sync:adopted')
-    return isNew
+    return { isNew, ...measure }
   } finally {
     await space.promise(promiseKey(image), 0)
     // A lease that protects no slices is removed now instead of a day later.
@@ -87,6 +114,13 @@ export async function pullImage(deps: PullDeps, sources: PullSources, image: Ima
       if (!protectsSlices) await leases.remove(image.id).catch(() => {})
     }
   }
+}
+
+/** Promises space for the missing slices of an image and for `others` more bytes. Throws ProblemError `insufficient-storage`. */
+async function promiseSpace(space: Space, image: Image, missingBytes: number, others: number): Promise<void> {
+  const bytes = spaceNeeded(missingBytes, image) + others
+  if (await space.promise(promiseKey(image), bytes)) return
+  throw problem('insufficient-storage', `Image ${image.name} needs up to ${bytes} bytes, which exceeds the space above the reserve.`)
 }
 
 /** Returns the key of the space promised to a pull. */
@@ -126,21 +160,20 @@ async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space:
   }
 }
 
-/**
- * Returns the uncompressed bytes of the missing slices. A slice that occurs in several blocks may be counted more than once, but is copied
- * once.
- */
-async function countMissing({ clock, slices }: PullDeps, manifest: Manifest, signal: AbortSignal): Promise<number> {
+/** Measures an image. A slice that occurs in several blocks may be counted more than once, but is copied once. */
+async function measureManifest({ clock, slices }: PullDeps, manifest: Manifest, signal: AbortSignal): Promise<ImageMeasure> {
   const budget = createLoopBudget(clock)
-  let bytes = 0
+  let missingBytes = 0
+  let zeroBytes = 0
   for await (const block of manifest.blocks()) {
+    for (let i = block.first; i < block.first + block.count; i++) if (block.isZeroAt(i)) zeroBytes += block.lengthAt(i)
     for (const window of sliceWindows(block)) {
-      for (const i of slices.missing(...columns(window))) bytes += window[i]?.length ?? 0
+      for (const i of slices.missing(...columns(window))) missingBytes += window[i]?.length ?? 0
       await budget.spend()
     }
     signal.throwIfAborted()
   }
-  return bytes
+  return { missingBytes, zeroBytes }
 }
 
 interface Move {

@@ -1,31 +1,33 @@
 // The task `sync`, which copies images from another store to this one.
 
 import { z } from 'zod'
+import { roleSchema } from '../../protocol/access.ts'
+import type { Role } from '../../protocol/access.ts'
 import type { AgentClient } from '../../protocol/client.ts'
 import type { Fetch, Peer } from '../../protocol/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
-import type { Image, ImageStatus } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { SourceAddress, SyncRequest, SyncResult } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
-import type { ImageAdmission, ImagePublisher, ImageVerification } from '../contract/images.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
 import type { TaskContext, Tasks } from '../contract/work.ts'
+import { copyImage } from './copy-image.ts'
+import type { CopyDeps } from './copy-image.ts'
 import { openLeases } from './leases.ts'
-import type { PullCounts } from './missing-batches.ts'
 import { requireOwnAddress } from './networks/peer-routes.ts'
 import type { PeerNetwork } from './peer-network.ts'
-import { planSync } from './plan.ts'
-import { pullImage } from './pull.ts'
-import type { PullSources } from './pull.ts'
+import { attempt, explained, requireAll, totalsOf } from './partial-failure.ts'
+import type { SyncRun } from './partial-failure.ts'
 import type { SliceSource } from './sources/connect.ts'
 import { openSources } from './sources/open-sources.ts'
 import { askSources, createSourcePool } from './sources/source-pool.ts'
-import type { SourcePool } from './sources/source-pool.ts'
+import { createTaskImages } from './task-images.ts'
+import type { TaskImage } from './task-images.ts'
 
 /** Maximum requests for an image that the other store is still inspecting, and the wait between them in milliseconds. */
 const CREATING_LOOKS_MAX = 120
@@ -38,10 +40,13 @@ const paramsSchema = z.object({
   source: z.object({ url: z.string() }).optional(),
   sources: z.array(z.object({ url: z.string() })).optional(),
   images: z.array(z.string()),
+  dryRun: z.boolean().default(false),
+  /** Role of who ordered the sync. Tasks of earlier agents do not have it. */
+  role: roleSchema.default('operator'),
 })
 const tokensSchema = z.array(z.string())
 
-export interface SyncDeps {
+export interface SyncDeps extends Pick<CopyDeps, 'admitNew'> {
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log
@@ -49,7 +54,7 @@ export interface SyncDeps {
   readonly mount: string
   /** UUID of this store. */
   readonly storeId: string
-  readonly images: Pick<ImagePublisher, 'find' | 'adopt'> & ImageAdmission & ImageVerification
+  readonly images: CopyDeps['images']
   readonly slices: SliceIngester
   readonly space: Space
   readonly tasks: Pick<Tasks, 'register' | 'start'>
@@ -65,8 +70,8 @@ export interface SyncDeps {
 }
 
 export interface Sync {
-  /** Starts a task, or returns the running task for the same request. */
-  start(request: SyncRequest, createdBy: string): Promise<Task>
+  /** Starts a task, or returns the running task for the same request. `role` is that of who ordered it; an agent that orders one itself may all. */
+  start(request: SyncRequest, createdBy: string, role?: Role): Promise<Task>
   /**
    * Copies one image from one source outside of a task, as the task does: an image that is here intact stays, a damaged one is copied again. Copies of
    * the same image run one after the other. Throws ProblemError.
@@ -87,23 +92,34 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   const copying = { ...deps, batchesMax: deps.batchesMax ?? 1, leases }
 
   tasks.register('sync', async (params, context) => {
-    const { images, ...from } = paramsSchema.parse(params)
-    using sources = await openSources(deps, addressesOf(from, context.secret), context.signal)
-    const { pool } = sources
-    const wanted = await resolveImages(deps, pool, images, context)
+    const { images, dryRun, role, ...from } = paramsSchema.parse(params)
+    const addresses = addressesOf(from, context.secret)
+    const parts = createTaskImages()
     const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
-    const outcomes: SyncResult['images'] = []
+    using sources = await openSources(deps, addresses, context.signal).catch((error: unknown) => {
+      throw explained(error, addresses)
+    })
+    const { pool } = sources
+    const resultSoFar = (): SyncResult => ({ images: parts.list(), ...counts, ...totalsOf(parts, dryRun), sources: sources.report() })
+    context.resultSoFar(resultSoFar)
+    const run = { deps, pool, context, parts, addresses }
+    const wanted = await resolveImages(run, images)
     const progress = createProgress(context)
-    for (const { image, described } of wanted) {
-      const outcome = await pulls.run(image.id, () => copyImage(copying, { described, pool }, image, { context, counts, progress }))
-      outcomes.push({ id: image.id, name: image.name, outcome })
+    for (const { image, described, part } of wanted) {
+      const onProgress = (done: number, total: number): void => {
+        part.moved(done, total)
+        progress(done, total)
+      }
+      const options = { signal: context.signal, counts, onProgress, role, dryRun }
+      const end = await attempt(run, part, () => pulls.run(image.id, () => copyImage(copying, { described, pool }, image, options)))
+      if (end) part.ended(end)
     }
-    const result: SyncResult = { images: outcomes, ...counts, sources: sources.report() }
-    return result
+    requireAll(parts)
+    return resultSoFar()
   })
 
   return {
-    async start({ source, sources, images }, createdBy) {
+    async start({ source, sources, images, dryRun = false }, createdBy, role = 'admin') {
       const addresses = sources ?? (source ? [source] : [])
       for (const { url } of addresses) await requireAllowed(deps.network, url)
       const urls = addresses.map(({ url }) => url)
@@ -112,16 +128,18 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: { sources: urls.map((url) => ({ url })), images: wanted },
+        params: { sources: urls.map((url) => ({ url })), images: wanted, dryRun, role },
         secret: JSON.stringify(addresses.map(({ token }) => token)),
-        key: `sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
+        key: `${dryRun ? 'plan of ' : ''}sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
       })
     },
-    copy(source, image, signal) {
+    async copy(source, image, signal) {
       const pool = createSourcePool(deps)
       pool.add(source, 0)
       const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
-      return pulls.run(image.id, () => copyImage(copying, { described: source, pool }, image, { context: { signal }, counts, progress: () => {} }))
+      const options = { signal, counts, onProgress: () => {}, role: 'admin', dryRun: false, underOwnId: true } as const
+      const { outcome } = await pulls.run(image.id, () => copyImage(copying, { described: source, pool }, image, options))
+      return outcome === 'copied' ? 'copied' : 'already-there'
     },
     expire: (options) => leases.expire(options),
     roots: leases.roots,
@@ -140,7 +158,7 @@ async function requireAllowed(network: PeerNetwork, url: string): Promise<void> 
 }
 
 /** Returns the sources of a task with their tokens. A task of an earlier agent has one source. */
-function addressesOf({ source, sources }: Omit<z.infer<typeof paramsSchema>, 'images'>, secret: string | undefined): SourceAddress[] {
+function addressesOf({ source, sources }: Pick<z.infer<typeof paramsSchema>, 'source' | 'sources'>, secret: string | undefined): SourceAddress[] {
   if (source) return [{ url: source.url, token: secret ?? '' }]
   const tokens = tokensSchema.parse(JSON.parse(secret ?? '[]'))
   return (sources ?? []).map(({ url }, i) => ({ url, token: tokens[i] ?? '' }))
@@ -152,21 +170,35 @@ interface FoundImage {
   readonly described: SliceSource
 }
 
-/** Resolves all images before the first is copied, so that a wrong name fails the task early. Returns each once, in the given order. */
-async function resolveImages(deps: SyncDeps, pool: SourcePool, names: readonly string[], { signal }: TaskContext): Promise<FoundImage[]> {
+/** An image to copy, and its part of the result. */
+interface WantedImage extends FoundImage {
+  readonly part: TaskImage
+}
+
+/**
+ * Resolves all images before the first is copied. Returns each once, in the given order. An image that no source can send is a failed part of the
+ * task; the others are copied.
+ */
+async function resolveImages(run: SyncRun, names: readonly string[]): Promise<WantedImage[]> {
+  const { deps, pool, context, parts } = run
   const { clock } = deps
-  const found = new Map<string, FoundImage>()
+  const { signal } = context
+  const found = new Map<string, WantedImage>()
   const endMs = clock.monotonicMs() + RESOLVE_MS_MAX
-  for (const name of names) {
+  const added = names.map((name) => ({ name, part: parts.add(name) }))
+  for (const { name, part } of added) {
     const ask = async (source: SliceSource): Promise<FoundImage> => ({ image: await describedBy(deps, source, name, { signal, endMs }), described: source })
-    const one = await askSources({ clock, pool, about: `image ${name}`, signal, ask })
-    found.set(one.image.id, one)
+    const one = await attempt(run, part, () => askSources({ clock, pool, about: `image ${name}`, signal, ask }))
+    if (!one) continue
+    part.described(one.image.id, one.image.name)
+    if (found.has(one.image.id)) part.dropped()
+    else found.set(one.image.id, { ...one, part })
   }
   return [...found.values()]
 }
 
 /** Returns an image as a source describes it. Throws ProblemError if the source cannot send it. */
-async function describedBy(deps: SyncDeps, { url, client }: SliceSource, name: string, until: Until): Promise<Image> {
+async function describedBy(deps: Pick<SyncDeps, 'clock'>, { url, client }: SliceSource, name: string, until: Until): Promise<Image> {
   const image = await waitUntilInspected(deps, client, name, until)
   const wrong = (detail: string): ProblemError => problem('peer-invalid', detail, { fault: 'wrong-image' })
   if (!isId('img', image.id)) throw wrong(`${url} returned an image with an invalid id.`)
@@ -185,54 +217,12 @@ interface Until {
 }
 
 /** Returns an image at the source. Waits for a bounded time while the source is still inspecting it. */
-async function waitUntilInspected({ clock }: SyncDeps, client: AgentClient, name: string, { signal, endMs }: Until): Promise<Image> {
+async function waitUntilInspected({ clock }: Pick<SyncDeps, 'clock'>, client: AgentClient, name: string, { signal, endMs }: Until): Promise<Image> {
   for (let look = 1; ; look++) {
     if (clock.monotonicMs() > endMs) throw problem('peer-unreachable', `${client.baseUrl} did not return all images within ${RESOLVE_MS_MAX / 60_000} minutes.`)
     const image = await client.images.get(name, { signal })
     if (image.status !== 'creating' || look >= CREATING_LOOKS_MAX) return image
     await clock.sleep(CREATING_WAIT_MS, signal)
-  }
-}
-
-/** Statuses in which this store keeps its copy of an image if the manifest is intact. */
-const KEPT_STATUSES: ReadonlySet<ImageStatus> = new Set(['creating', 'available', 'deleted'])
-
-const REFUSALS = {
-  busy: 'is being removed from this store',
-  unreadable: 'exists in this store, but its files cannot be read',
-  'other-bytes': 'exists in this store with different content',
-} as const
-
-interface Copying {
-  readonly context: Pick<TaskContext, 'signal'>
-  readonly counts: PullCounts
-  readonly progress: (done: number, total: number) => void
-}
-
-async function copyImage(
-  deps: SyncDeps & Parameters<typeof pullImage>[0],
-  sources: PullSources,
-  image: Image,
-  { context, counts, progress }: Copying,
-): Promise<'copied' | 'already-there'> {
-  // The complete manifest is verified before the local copy is accepted. If it is damaged, the image is copied again.
-  const found = deps.images.find(image.id)
-  if (found && KEPT_STATUSES.has(found.status)) await deps.images.isWhole(image.id)
-  const here = deps.images.find(image.id)
-  const decision = planSync(image, here)
-  switch (decision.kind) {
-    case 'already-there':
-      // A crash between publishing the image and removing its lease leaves the lease behind.
-      await deps.leases.remove(image.id)
-      return 'already-there'
-    case 'refused':
-      throw problem('conflict', `Image ${image.name} (${image.id}) ${REFUSALS[decision.reason]}.`)
-    case 'copy': {
-      // A new or restored image counts towards the limit of its owner while it is copied. A repaired image already counts.
-      using _claim = decision.why === 'repair' ? undefined : deps.images.admit({ id: image.id, owner: (here ?? image).owner, length: image.length })
-      const isNew = await pullImage(deps, sources, image, { signal: context.signal, counts, onProgress: progress })
-      return isNew ? 'copied' : 'already-there'
-    }
   }
 }
 

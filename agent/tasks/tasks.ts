@@ -64,6 +64,8 @@ interface ActiveTask {
   controller: AbortController
   isCancelled: boolean
   run: Promise<void> | undefined
+  /** Returns what the running task has done so far. */
+  resultSoFar: (() => Record<string, unknown>) | undefined
 }
 
 /** The tasks of an agent. Disposing stops the running ones; the next start runs them again. */
@@ -131,7 +133,9 @@ export class TaskQueue implements TaskBoard {
   }
 
   get(id: string): Task | undefined {
-    const row = this.#active.get(id)?.row ?? this.#table.find(id)
+    const task = this.#active.get(id)
+    if (task?.resultSoFar) return showTask({ ...task.row, result: task.resultSoFar() })
+    const row = task?.row ?? this.#table.find(id)
     return row && showTask(row)
   }
 
@@ -229,7 +233,7 @@ export class TaskQueue implements TaskBoard {
   }
 
   #add(row: TaskRow): void {
-    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller: new AbortController(), isCancelled: false, run: undefined })
+    this.#active.set(row.id, { row, samples: [], writtenMs: 0, controller: new AbortController(), isCancelled: false, run: undefined, resultSoFar: undefined })
   }
 
   /** Returns a queued or running task. Throws ProblemError `not-found`, or `wrong-status` when it has ended. */
@@ -298,13 +302,14 @@ export class TaskQueue implements TaskBoard {
       const secret = await this.#openSecret(task.row)
       // The task was cancelled or stopped before it began. A runner only has to watch for later aborts.
       signal.throwIfAborted()
-      const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, ...secret })
+      const resultSoFar = (read: () => Record<string, unknown>): void => void (task.resultSoFar = read)
+      const result = await runner(JSON.parse(task.row.params ?? 'null'), { taskId: task.row.id, signal, progress, resultSoFar, ...secret })
       this.#deps.crashPoint('tasks:done')
       this.#end(task, { state: 'succeeded', result })
     } catch (error) {
       // The next start of the agent runs the task again. A clean stop does not count as a crash.
       if (this.#isStopping) this.#save(waitingAgain(task.row))
-      else if (task.isCancelled) this.#end(task, { state: 'cancelled' })
+      else if (task.isCancelled) this.#end(task, { state: 'cancelled', ...partOf(task) })
       else if (signal.aborted) this.#requeue(task)
       else if (error instanceof TaskPostponed) this.#requeue(task, { kind: 'postponed', untilMs: error.untilMs, detail: error.message })
       else this.#fail(task, error)
@@ -314,6 +319,7 @@ export class TaskQueue implements TaskBoard {
   /** Queues a task whose run stopped without an end: it was paused, or its runner postponed it. */
   #requeue(task: ActiveTask, hold = task.row.hold): void {
     task.run = undefined
+    task.resultSoFar = undefined
     task.samples = []
     task.row = { ...waitingAgain(task.row), hold }
     this.#save(task.row)
@@ -332,7 +338,7 @@ export class TaskQueue implements TaskBoard {
   #fail(task: ActiveTask, error: unknown): void {
     const refusal = problemOf(error)
     if (refusal.cause !== undefined) this.#deps.log.error('a task failed', { taskId: task.row.id, kind: task.row.kind, error: refusal.cause })
-    this.#end(task, { state: 'failed', error: refusal.problem })
+    this.#end(task, { state: 'failed', error: refusal.problem, ...partOf(task) })
   }
 
   #progress(task: ActiveTask, done: number, total: number | null, unit: Progress['unit']): void {
@@ -373,6 +379,11 @@ export class TaskQueue implements TaskBoard {
     for (const resolve of waiting) resolve(showTask(row))
     this.#pump()
   }
+}
+
+/** Returns what a task has done that did not succeed. */
+function partOf({ resultSoFar }: ActiveTask): { result?: Record<string, unknown> } {
+  return resultSoFar ? { result: resultSoFar() } : {}
 }
 
 function notFound(id: string) {

@@ -29,7 +29,20 @@ async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: str
   const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
   const network = createPeerNetwork([], resolveName)
   const storeId = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
-  const sync = await createSync({ disk, clock: IMMEDIATE_CLOCK, log, mount, storeId, images: catalogue, slices, space, tasks, crashPoint: () => {}, network })
+  const sync = await createSync({
+    disk,
+    clock: IMMEDIATE_CLOCK,
+    log,
+    mount,
+    storeId,
+    images: catalogue,
+    slices,
+    space,
+    tasks,
+    crashPoint: () => {},
+    admitNew: () => {},
+    network,
+  })
   const task = await sync.start({ source: { url, token: 'viewer' }, images: [id] }, 'test')
   await look(store, await tasks.ended(task.id))
 }

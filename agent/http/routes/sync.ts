@@ -1,5 +1,6 @@
 // The route that starts a sync: copies images from another store to this one.
 
+import type { Role } from '../../../protocol/access.ts'
 import { syncRequestSchema } from '../../../protocol/sync.ts'
 import type { SyncRequest } from '../../../protocol/sync.ts'
 import { taskSchema } from '../../../protocol/task.ts'
@@ -12,7 +13,7 @@ import type { Route } from '../route.ts'
 const SYNC_REQUEST_BYTES_MAX = 1024 * 1024 + 64 * 1024
 
 export interface SyncRoutesDeps {
-  readonly sync: { start(request: SyncRequest, createdBy: string): Promise<Task> }
+  readonly sync: { start(request: SyncRequest, createdBy: string, role: Role): Promise<Task> }
   readonly gate: StoreGate
 }
 
@@ -24,13 +25,14 @@ export function syncRoutes({ sync, gate }: SyncRoutesDeps): Route[] {
       path: '/v1/sync',
       access: 'operator',
       summary: 'Copies images from another store to this one; only missing slices are transferred',
+      description: 'With `dryRun`, the task only plans: its result says what a sync would do with each image.',
       problems: ['store-disabled'],
       body: syncRequestSchema,
       bodyLengthMax: SYNC_REQUEST_BYTES_MAX,
       answers: { 202: { description: 'The task that copies the images', schema: taskSchema } },
       async run({ body, actor }) {
         gate.requireEnabled()
-        const task = await sync.start(body, actor.name)
+        const task = await sync.start(body, actor.name, actor.role)
         return Response.json(task, { status: 202, headers: { Location: `/v1/tasks/${task.id}` } })
       },
     }),

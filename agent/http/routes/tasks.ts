@@ -5,7 +5,9 @@ import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
-import type { Task } from '../../../protocol/task.ts'
+import type { Task, TaskChild } from '../../../protocol/task.ts'
+import { syncImageSchema } from '../../../protocol/sync.ts'
+import type { SyncImage } from '../../../protocol/sync.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { ShownTasks } from '../../contract/work.ts'
@@ -59,7 +61,7 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
         const task = tasks.get(params.id)
         if (!task || !isTaskSeen(task, seenImages(findImage, actor), () => isOwn(task.id, actor)))
           throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
-        return Response.json(task)
+        return Response.json(withChildren(task))
       },
     }),
     route({
@@ -103,4 +105,18 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
       run: ({ params, actor }) => Response.json(tasks.resumePaused(params.id, actor.name), { status: 202 }),
     }),
   ]
+}
+
+/** Returns a task with its parts. */
+function withChildren(task: Task): Task {
+  const images = task.kind === 'sync' ? z.array(syncImageSchema).safeParse(task.result?.['images']).data : undefined
+  return images ? { ...task, children: images.map((image) => childOf(image, task)) } : task
+}
+
+function childOf({ id, name, outcome, progress, error }: SyncImage, task: Task): TaskChild {
+  const ended = outcome === 'failed' ? 'failed' : 'succeeded'
+  // What a task left behind that has ended was not reached.
+  const open = task.endedAt === null ? (outcome === 'running' ? 'running' : 'queued') : 'cancelled'
+  const state = outcome === 'queued' || outcome === 'running' ? open : ended
+  return { subject: id, name, state, outcome, ...(progress ? { progress: { ...progress, unit: 'bytes' } } : {}), ...(error ? { error } : {}) }
 }

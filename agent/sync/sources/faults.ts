@@ -16,6 +16,7 @@ const REFUSALS: ReadonlySet<ProblemCode> = new Set(['unauthenticated', 'forbidde
 const OWN_CODES: Partial<Record<ProblemCode, SourceFault>> = {
   'peer-unreachable': 'unreachable',
   'peer-refused': 'refused',
+  'grant-ended': 'refused',
   'peer-not-allowed': 'not-allowed',
   'protocol-unsupported': 'protocol-unsupported',
 }

@@ -53,10 +53,11 @@ describe('sync', () => {
 
     const second = await target.pull(server.url, [image.id, 'debian'])
     expect(resultOf(second)).toEqual({
-      images: [{ id: image.id, name: 'debian', outcome: 'already-there' }],
+      images: [{ id: image.id, name: 'debian', outcome: 'already-there', bytesMoved: 0, bytesPresent: 9_000_000, bytesZero: 0 }],
       slicesMoved: 0,
       slicesPresent: 0,
       bytesMoved: 0,
+      bytesAvoided: 9_000_000,
       sources: [{ url: server.url, storeId: expect.any(String), slicesMoved: 0, bytesMoved: 0, bytesPerSecond: null, faults: 0, fault: null }],
     })
   })
@@ -248,7 +249,7 @@ describe('sync', () => {
     const unknown = await target.pull(server.url, [twin.id, 'unknown-image'])
     expect(codeOf(unknown)).toBe('not-found')
     expect(unknown.error?.detail).toContain('unknown-image')
-    expect(target.store.catalogue.find(twin.id)).toBeUndefined()
+    expect(target.store.catalogue.find(twin.id)).toMatchObject({ status: 'available' })
     expect(codeOf(await target.pull(server.url, ['twin']))).toBe('conflict')
     expect(codeOf(await target.pull(same.url, [twin.id]))).toBe('invalid-input')
     server.answerWith(500)

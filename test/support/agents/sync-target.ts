@@ -43,6 +43,7 @@ export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<S
     space,
     tasks,
     crashPoint: () => {},
+    admitNew: () => {},
     network: createPeerNetwork([], resolveName),
     ...changes,
   })

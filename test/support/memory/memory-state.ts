@@ -77,17 +77,20 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
   const run = async (one: MemoryTask): Promise<void> => {
     const { signal } = one.controller
     const runner = runners.get(one.task.kind)
+    let soFar: (() => Record<string, unknown>) | undefined
     try {
       if (!runner) throw new Error(`no runner for tasks of kind ${one.task.kind}`)
       const result = await runner(one.params, {
         taskId: one.task.id,
         signal,
         ...(one.secret === undefined ? {} : { secret: one.secret }),
+        resultSoFar: (read) => void (soFar = read),
         progress: (done, total, unit) => void (one.task = { ...one.task, progress: { ...one.task.progress, done, total, unit } }),
       })
       end(one, { state: 'succeeded', result })
     } catch (error) {
-      end(one, signal.aborted ? { state: 'cancelled' } : { state: 'failed', error: problemOf(error).problem })
+      const result = soFar ? { result: soFar() } : {}
+      end(one, signal.aborted ? { state: 'cancelled', ...result } : { state: 'failed', error: problemOf(error).problem, ...result })
     }
   }
 
