@@ -51,8 +51,9 @@ test('of a sync is shown as children, each with its state', async () => {
   )
   const children = async (): Promise<unknown> => {
     const context = { actor: { name: 'admin', role: 'admin' }, requestId: 'r', log: queue.log, inform: () => {} } as never
-    const answer = await show?.handle(new Request(`http://x/v1/tasks/${id}`), { id }, context)
-    return ((await answer?.json()) as { children: unknown }).children
+    if (!show) throw new Error('no route shows a task')
+    const answer = await show.handle(new Request(`http://x/v1/tasks/${id}`), { id }, context)
+    return ((await answer.json()) as { children: unknown }).children
   }
   const ended = [
     { subject: 'img_1', name: 'one', state: 'succeeded', outcome: 'copied' },
