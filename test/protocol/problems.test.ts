@@ -25,7 +25,7 @@ const CODES_BY_STATUS: Readonly<Record<number, string>> = {
   460: 'checksum-mismatch',
   500: 'data-corrupt internal',
   501: 'not-implemented',
-  502: 'grant-ended peer-invalid peer-refused peer-unreachable protocol-unsupported source-refused source-unreachable',
+  502: 'grant-ended origin-unreachable peer-invalid peer-refused peer-unreachable protocol-unsupported source-refused source-unreachable',
   503: 'interrupted shutting-down store-unavailable',
   505: 'http-version-not-supported',
   507: 'insufficient-storage',
