@@ -111,11 +111,20 @@ async function orderBatch(context: CommandContext, batch: readonly PlannedCopy[]
   const target = registry.find(first?.target ?? '')
   try {
     if (!source || !target) throw problem('not-found', `${first?.sources[0]?.store} or ${first?.target} was removed meanwhile.`)
-    return await orderSync(context, { source, target, images: batch.flatMap(({ sources }) => sources.slice(0, 1).map(({ imageId }) => imageId)) })
+    const images = batch.flatMap(({ sources }) => sources.slice(0, 1).map(({ imageId }) => imageId))
+    const others = otherSources(batch).flatMap((name) => registry.find(name) ?? [])
+    return await orderSync(context, { source, others, target, images })
   } catch (error) {
     if (error instanceof ProblemError) return { problem: error.problem }
     throw error
   }
+}
+
+/** The stores, besides the first source, that have every image of a batch under the same id. */
+function otherSources(batch: readonly PlannedCopy[]): string[] {
+  const has = ({ sources }: PlannedCopy, store: string): boolean => sources.some((one) => one.store === store && one.imageId === sources[0]?.imageId)
+  const names = batch[0]?.sources.slice(1).map(({ store }) => store) ?? []
+  return names.filter((name) => batch.every((copy) => has(copy, name)))
 }
 
 function toOrdered({ name, target, sources }: PlannedCopy, taskId: string | null): OrderedCopy {

@@ -165,7 +165,7 @@ async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): 
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()
   const { imageBytes, usage, available, deleted, other } = await images(audience)
-  const origins = deps.origins().map(({ name, state }) => ({ name, state }))
+  const origins = deps.origins().map(({ name, url, state }) => ({ name, url, state }))
   return {
     ...facts,
     ...(origins.length > 0 && { origins }),

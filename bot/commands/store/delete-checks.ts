@@ -16,6 +16,8 @@ export interface StoreChecks {
   readonly items: readonly ChecklistItem[]
   /** Ids of images that instances use: when they change, the plan has changed. */
   readonly bound: readonly string[]
+  /** Null when the store did not say; at most IMAGES_READ_MAX. */
+  readonly images: readonly Image[] | null
 }
 
 /** Asks a store what depends on it; with `isUnreachableAllowed` a store that does not answer passes. */
@@ -25,7 +27,7 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
     const detail = isUnreachableAllowed
       ? `${name} does not answer; its tasks and images are unknown`
       : `${name} does not answer (${reason}); start it again, or add --unreachable`
-    return { items: [{ label: `Contact with ${name}`, passed: isUnreachableAllowed, detail }], bound: [] }
+    return { items: [{ label: `Contact with ${name}`, passed: isUnreachableAllowed, detail }], bound: [], images: null }
   }
   const { store } = seen
   if (!store) return blind(seen.finding)
@@ -52,6 +54,7 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
       { label: `Images of ${name} in use`, passed: true, detail: bound.length === 0 ? 'none' : boundText(bound) },
     ],
     bound: bound.map(({ id }) => id),
+    images,
   }
 }
 
@@ -75,7 +78,7 @@ function boundText(bound: readonly Image[]): string {
 }
 
 /** The first NAMED_MAX names, and the number of the others. */
-function list(names: readonly string[], count: number = names.length): string {
+export function list(names: readonly string[], count: number = names.length): string {
   const more = count - Math.min(names.length, NAMED_MAX)
   return `${names.slice(0, NAMED_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }

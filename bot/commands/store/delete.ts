@@ -1,14 +1,24 @@
 // `store delete S…`: removes stores from the registry. The mount path is not touched: a store that is added again has all of its
-// images.
+// images. With `copy-to=` it first copies what exists only there, and with `repoint-to=` policies and bindings name another store.
 
+import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/observe.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
+import type { FollowedTask, View } from '../../views/view.ts'
+import type { CommandContext, CommandInput } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
+import type { DestroyPlan } from '../destroy.ts'
 import { oneStore } from '../select.ts'
-import { quoteWord } from '../line.ts'
-import { checkStore } from './delete-checks.ts'
+import { quoteOption, quoteWord } from '../line.ts'
+import { tasksView } from '../task/task-view.ts'
+import { copyAway, startCopies } from './delete-copies.ts'
+import { planDelete } from './delete-plan.ts'
+import type { DeletePlan } from './delete-plan.ts'
+import { moveBindings } from './repoint.ts'
 
 export const storeDelete = defineCommand({
   noun: 'store',
@@ -17,30 +27,119 @@ export const storeDelete = defineCommand({
   role: 'admin',
   effect: 'destroy',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', many: true }],
+  options: {
+    'copy-to': { about: 'store that gets the images that exist only there, before they are removed', value: 'S', subject: 'store' },
+    'repoint-to': { about: 'store that policies and bindings name instead', value: 'S', subject: 'store' },
+  },
   flags: { unreachable: 'deletes a store that does not answer, although its tasks cannot be checked' },
-  examples: ['store delete edge-a --confirm edge-a'],
+  examples: ['store delete edge-a --confirm edge-a', 'store delete edge-a copy-to=edge-b repoint-to=edge-b'],
   async run(context, input) {
     const stores = [...new Map(input.targets.map((target) => oneStore(context, target)).map((store) => [store.name, store])).values()]
-    const seen = await observeAll(context.fleet, stores)
-    const checks = await Promise.all(seen.map((one) => checkStore(context, one, input.flags.has('unreachable'))))
-    const names = stores.map((store) => store.name)
-    const refusal = gate(context, input, {
-      title: `Delete ${names.join(', ')} from the registry`,
-      names,
-      question: `${names.join(', ')} would be removed from the registry. The images stay on the mount path and are back when the store is added again.`,
-      essence: [...stores.map((store) => store.storeId ?? store.url), ...checks.flatMap(({ bound }) => bound)],
-      checklist: checks.flatMap(({ items }) => items),
-      command: ['store delete', ...names.map(quoteWord), ...[...input.flags].map((flag) => `--${flag}`)].join(' '),
-    })
+    const look = (): Promise<DeletePlan> => planFor(context, stores, input)
+    const plan = await look()
+    const question = destroyPlan(stores, input, plan)
+    const refusal = gate(context, input, question)
     if (refusal) return refusal
-    for (const name of names) context.fleet.registry.remove(name)
-    const asOfMs = context.clock.nowMs()
-    return makeView({
-      title: `Removed ${names.join(', ')} from the registry`,
-      text: 'The images stay on the mount path. store add brings them back.',
-      tone: 'good',
-      asOfMs,
-      json: { removed: names, asOf: formatTime(asOfMs) },
-    })
+    const copied = await copyFirst(context, stores, plan)
+    if (copied.kind === 'ended') return copied.view
+    // Copying takes a while: everything is checked again, and nothing may exist only there now.
+    const now = copied.kind === 'copied' ? await look() : plan
+    const again = gate(context, { confirm: input.confirm, plan: undefined }, destroyPlan(stores, input, now))
+    if (again) return again
+    if (hasCopies(now)) return { ...changedView(context, stores), notes: now.notes }
+    await repoint(context, stores, input, now)
+    return removed(context, stores, copied.tasks)
   },
 })
+
+type DeleteInput = CommandInput<'copy-to' | 'repoint-to', 'unreachable'>
+
+async function planFor(context: CommandContext, stores: readonly StoreRecord[], { options, flags }: DeleteInput): Promise<DeletePlan> {
+  const target = async (option: 'copy-to' | 'repoint-to'): Promise<Observation | undefined> => {
+    const name = options[option]
+    if (name === undefined) return undefined
+    const record = oneStore(context, name)
+    if (stores.some((store) => store.name === record.name))
+      throw problem('invalid-input', `${record.name} is to be removed itself.`, { action: `Name another store in ${option}=.` })
+    return (await observeAll(context.fleet, [record]))[0]
+  }
+  const [copyTo, repointTo] = [await target('copy-to'), await target('repoint-to')]
+  return planDelete(context, { stores: await observeAll(context.fleet, stores), isUnreachableAllowed: flags.has('unreachable'), copyTo, repointTo })
+}
+
+function destroyPlan(stores: readonly StoreRecord[], { options, flags }: DeleteInput, plan: DeletePlan): DestroyPlan {
+  const names = stores.map((store) => store.name)
+  const given = Object.entries(options).map(([key, value]) => quoteOption(key, value ?? ''))
+  return {
+    title: `Delete ${names.join(', ')} from the registry`,
+    names,
+    question: `${names.join(', ')} would be removed from the registry. The images stay on the mount path and are back when the store is added again.`,
+    essence: [...plan.essence, ...given],
+    checklist: plan.items,
+    command: ['store delete', ...names.map(quoteWord), ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
+    notes: plan.notes,
+  }
+}
+
+function hasCopies({ copies }: DeletePlan): boolean {
+  return copies.some(({ images }) => images.length > 0)
+}
+
+type Copied = { readonly kind: 'nothing' | 'copied'; readonly tasks: readonly FollowedTask[] } | { readonly kind: 'ended'; readonly view: View }
+
+/** Makes the copies of the plan. In Slack nobody can wait for them, so the command ends with their card there. */
+async function copyFirst(context: CommandContext, stores: readonly StoreRecord[], plan: DeletePlan): Promise<Copied> {
+  if (!hasCopies(plan)) return { kind: 'nothing', tasks: [] }
+  const names = stores.map(({ name }) => name).join(', ')
+  const tasks: FollowedTask[] = []
+  for (const { target, images } of plan.copies) tasks.push(...(await (context.surface === 'slack' ? startCopies : copyAway)(context, images, target)))
+  const asOfMs = context.clock.nowMs()
+  if (context.surface === 'slack') {
+    const note = `${names} is not removed yet. When these copies have succeeded, run store delete again.`
+    return { kind: 'ended', view: tasksView(`Copies before ${names} is removed`, tasks, asOfMs, [note]) }
+  }
+  if (tasks.every(({ task }) => task.state === 'succeeded')) return { kind: 'copied', tasks }
+  const failed = tasksView(`${names} was not removed`, tasks, asOfMs, [
+    'Not every image was copied. What was copied is kept; correct the reason and run the command again.',
+  ])
+  return { kind: 'ended', view: { ...failed, outcome: 'failed', progress: [] } }
+}
+
+async function repoint(context: CommandContext, stores: readonly StoreRecord[], { options }: DeleteInput, plan: DeletePlan): Promise<void> {
+  const name = options['repoint-to']
+  if (name === undefined) return
+  const target = oneStore(context, name)
+  await moveBindings(context, plan.bindings, target, plan.remaining)
+  for (const store of stores) context.policies.repoint(store.name, target.name)
+}
+
+function changedView(context: CommandContext, stores: readonly StoreRecord[]): View {
+  const names = stores.map(({ name }) => name).join(', ')
+  const asOfMs = context.clock.nowMs()
+  return makeView({
+    outcome: 'refused',
+    title: `${names} was not removed`,
+    tone: 'warning',
+    text: `Images arrived that exist only in ${names} or are not in the other store yet. Run the command again: it copies them first.`,
+    asOfMs,
+    json: { removed: [], asOf: formatTime(asOfMs) },
+  })
+}
+
+function removed(context: CommandContext, stores: readonly StoreRecord[], tasks: readonly FollowedTask[]): View {
+  const names = stores.map(({ name }) => name)
+  for (const name of names) context.fleet.registry.remove(name)
+  const asOfMs = context.clock.nowMs()
+  return makeView({
+    title: `Removed ${names.join(', ')} from the registry`,
+    text: 'The images stay on the mount path. store add brings them back.',
+    tone: 'good',
+    fields: tasks.map(({ store, task }) => ({ label: `Copied to ${store}`, value: `${task.id}, ${task.state}` })),
+    asOfMs,
+    json: {
+      removed: names,
+      ...(tasks.length > 0 ? { tasks: tasks.map(({ store, task }) => ({ store, id: task.id, state: task.state })) } : {}),
+      asOf: formatTime(asOfMs),
+    },
+  })
+}

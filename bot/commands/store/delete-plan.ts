@@ -1,0 +1,121 @@
+// The plan of `store delete`: what each store runs and holds, what exists only there, what names it, and what is copied and changed before it is removed.
+
+import type { Observation } from '../../fleet/observe.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { formatBytes, plural } from '../../views/phrases.ts'
+import type { ChecklistItem } from '../../views/view.ts'
+import type { CommandContext } from '../command.ts'
+import { checkStore, IMAGES_READ_MAX } from './delete-checks.ts'
+import type { StoreChecks } from './delete-checks.ts'
+import { findRemaining, namedImages } from './delete-copies.ts'
+import type { LeavingImage, Remaining } from './delete-copies.ts'
+import { bindingCheck, bindingsOf, findOrigins, originCheck, policiesOf, policyCheck } from './repoint.ts'
+import type { MovedBinding } from './repoint.ts'
+
+export interface DeleteOrder {
+  readonly stores: readonly Observation[]
+  readonly isUnreachableAllowed: boolean
+  /** Gets the images that exist only in the removed stores. */
+  readonly copyTo: Observation | undefined
+  /** Is named by policies and bindings instead of the removed stores. */
+  readonly repointTo: Observation | undefined
+}
+
+export interface DeletePlan {
+  readonly items: readonly ChecklistItem[]
+  /** When it changes, the plan has changed. */
+  readonly essence: readonly string[]
+  /** Images to copy before the stores are removed, by target. */
+  readonly copies: readonly PlannedCopies[]
+  readonly bindings: readonly MovedBinding[]
+  readonly remaining: Remaining
+  readonly notes: readonly string[]
+}
+
+export interface PlannedCopies {
+  readonly target: StoreRecord
+  readonly images: readonly LeavingImage[]
+}
+
+/** Asks the stores and plans their removal. */
+export async function planDelete(context: CommandContext, order: DeleteOrder): Promise<DeletePlan> {
+  const { stores, copyTo, repointTo } = order
+  const checks = await Promise.all(stores.map((seen) => checkStore(context, seen, order.isUnreachableAllowed)))
+  const leaving = stores.map(({ record }, i) => leavingImages(record, checks[i]?.images ?? []))
+  const names = new Set(stores.map(({ record }) => record.name))
+  const staying = context.fleet.registry.list().filter(({ name }) => !names.has(name))
+  const remaining = await findRemaining(context, leaving.flat(), staying)
+  const sole = leaving.map((images) => images.filter(({ image }) => remaining.copiesOf(image).length === 0))
+  const { origins, gaps } = await findOrigins(context, staying)
+  const isAt = (target: Observation, { image }: LeavingImage): boolean => remaining.copiesOf(image).some(({ store }) => store === target.record.name)
+  // A binding needs the image in the store that it moves to.
+  const bound = leaving.flat().filter(({ image }) => image.bindings.length > 0)
+  const wanted = [
+    ...(copyTo ? [{ seen: copyTo, images: sole.flat() }] : []),
+    ...(repointTo ? [{ seen: repointTo, images: bound.filter((one) => !isAt(repointTo, one)) }] : []),
+  ]
+  const targets = [...Map.groupBy(wanted, ({ seen }) => seen.record.name).values()].flatMap(([first, second]) =>
+    first ? [{ seen: first.seen, images: [...new Set([...first.images, ...(second?.images ?? [])])] }] : [],
+  )
+  const items = stores.flatMap((seen, i) => [
+    ...(checks[i]?.items ?? []),
+    soleCheck(seen.record, { images: checks[i]?.images ?? null, sole: sole[i] ?? [] }, copyTo?.record),
+    policyCheck(seen.record, policiesOf(context, seen.record), repointTo?.record),
+    originCheck(seen, origins, repointTo?.record),
+    ...(repointTo ? [bindingCheck(seen.record, bindingsOf(leaving[i] ?? []), repointTo.record)] : []),
+  ])
+  return {
+    items: [...items, ...targets.map(({ seen, images }) => targetCheck(seen, images))],
+    essence: [
+      ...stores.map(({ record }) => record.storeId ?? record.url),
+      ...checks.flatMap((check) => check.bound),
+      ...targets.flatMap(({ seen, images }) => images.map(({ image }) => `${image.id} ${seen.record.name}`)),
+    ],
+    copies: targets.map(({ seen, images }) => ({ target: seen.record, images })),
+    bindings: repointTo ? leaving.flatMap(bindingsOf) : [],
+    remaining,
+    notes: [...new Set([...remaining.gaps, ...gaps])],
+  }
+}
+
+/** Images with bytes; the others stay behind. */
+function leavingImages(store: StoreRecord, images: NonNullable<StoreChecks['images']>): LeavingImage[] {
+  return images.flatMap((image) => (image.status === 'available' || image.status === 'degraded' ? [{ store, image }] : []))
+}
+
+interface Found {
+  readonly images: StoreChecks['images']
+  readonly sole: readonly LeavingImage[]
+}
+
+function soleCheck({ name }: StoreRecord, { images, sole }: Found, target: StoreRecord | undefined): ChecklistItem {
+  const label = `Images only in ${name}`
+  if (images === null)
+    return target
+      ? { label, passed: false, detail: `${name} does not answer, so nothing can be copied from it; leave out copy-to=` }
+      : { label, passed: true, detail: 'unknown' }
+  if (target && images.length >= IMAGES_READ_MAX)
+    return { label, passed: false, detail: `${name} has ${IMAGES_READ_MAX} images or more; copy them with a policy first, and leave out copy-to=` }
+  if (sole.length === 0) return { label, passed: true, detail: 'none' }
+  const there = namedImages(sole)
+  return target
+    ? { label, passed: true, detail: `${there}: they are copied to ${target.name} before ${name} is removed` }
+    : { label, passed: true, detail: `${there}: no other store has them; add copy-to=S to copy them to another store first` }
+}
+
+/** Whether a store may take what it is to get. */
+function targetCheck({ record, state, finding, store }: Observation, images: readonly LeavingImage[]): ChecklistItem {
+  const label = `Copies to ${record.name}`
+  const bytes = images.reduce((sum, { image }) => sum + (image.storedSize ?? image.length), 0)
+  const obstacle = (): string | undefined => {
+    if (!store || state === 'stopped' || state === 'error') return `${record.name} is ${state}: ${finding}`
+    if (images.length === 0) return undefined
+    if (!store.enabled) return `${record.name} is disabled; run store enable ${record.name}`
+    if (store.imagesEnabled === false) return `images are switched off in ${record.name}; run store edit ${record.name} images=on`
+    const free = store.capacity.available
+    return bytes > free ? `they need up to ${formatBytes(bytes)}, and ${record.name} has ${formatBytes(free)} above its reserve` : undefined
+  }
+  const refusal = obstacle()
+  if (refusal !== undefined) return { label, passed: false, detail: refusal }
+  return { label, passed: true, detail: images.length === 0 ? 'none' : `${plural(images.length, 'image')}, up to ${formatBytes(bytes)}` }
+}
