@@ -352,8 +352,8 @@ export class Clients {
     }
     const target = copy
     target.mayBeDamaged ||= this.rotten.has(to)
-    // The task outlives the process.
-    const change = target.begin((state) => (state === 'gone' ? ['torn', 'live'] : state === 'torn' ? ['live'] : []), undefined, this.#nowMs)
+    // The task outlives the process. It restores a copy that is in the recycle bin.
+    const change = target.begin((state) => (state === 'gone' ? ['torn', 'live'] : state === 'live' ? [] : ['live']), undefined, this.#nowMs)
     const answer = await this.#ask(() => this.client(to).sync({ source: { url: this.url(source.agent), token: ADMIN_TOKEN }, images: [source.id] }))
     if (answer.kind === 'refused') change.refused()
     if (answer.kind !== 'done') return
