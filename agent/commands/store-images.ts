@@ -16,6 +16,7 @@ import type { Foundation } from './foundation.ts'
 import type { LateParts } from './late-parts.ts'
 
 const VISIBILITY_FOLDER = 'visibility'
+const SNAPSHOT_FILE = 'catalogue-snapshot'
 
 export interface StoreImagesDeps {
   readonly foundation: Foundation
@@ -39,6 +40,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger, 
     clock,
     log: log.child({ part: 'images' }),
     mount: config.store.mount,
+    snapshotPath: join(config.store.state, SNAPSHOT_FILE),
     slices,
     emit,
     crashPoint,

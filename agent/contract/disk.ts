@@ -6,6 +6,9 @@ export interface FileStat {
   readonly kind: 'file' | 'folder' | 'link' | 'other'
   readonly length: number
   readonly modifiedMs: number
+  /** Number of the file within its file system, and time of its last change of any kind (ctime): undefined where the disk does not tell. */
+  readonly inode?: number
+  readonly changedMs?: number
 }
 
 /** An open file. Reads and writes are positional and complete: a short write is retried or throws. */

@@ -37,6 +37,6 @@ export interface UsageRecords {
 /** The periods of all images of the catalogue at one moment. Later changes of images do not change it. */
 export interface UsageSnapshot {
   periods(): Iterable<UsagePeriod>
-  /** Whether this period is one of the snapshot. The ledger may have it too, while its image is being removed. */
+  /** Whether this period is one of the snapshot. Ask once all periods have been visited. The ledger may have it too, while its image is being removed. */
   has(imageId: string, fromMs: number): boolean
 }

@@ -40,6 +40,8 @@ export interface CatalogueDeps {
   /** The mount path, which contains images/ and quarantine/. */
   readonly mount: string
   readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'> & Pick<SliceIngester, 'ingest'>
+  /** Path of the snapshot of the catalogue in the state folder. Without it, every start reads the files of all images. */
+  readonly snapshotPath?: string
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   /** Receives the usage of images that are removed. */
@@ -86,7 +88,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   const { disk, clock, log, emit, crashPoint, slices, retention, ledger } = deps
   const folder = join(deps.mount, 'images')
   const groupRecords = createGroupRecords()
-  const table = createImageTable(deps.changed, groupRecords.place)
+  const table = createImageTable(deps.changed, groupRecords.place, clock)
   const keeper = createImageKeeper({ disk, folder, table, nowMs: () => clock.nowMs(), ledger, inProgress: deps.inProgress })
   const pause = (): Promise<void> => clock.sleep(0)
   const manifests = createManifestFiles({

@@ -16,6 +16,8 @@ import type { Damage } from './damage.ts'
 import { createDamagedSlices } from './damaged-slices.ts'
 import type { MediaGroups } from './media-groups.ts'
 import type { StoredImage } from './image-file.ts'
+import { createCatalogueSnapshot } from './catalogue-snapshot.ts'
+import type { CatalogueSnapshot } from './catalogue-snapshot.ts'
 import { createImageLookup } from './image-lookup.ts'
 import type { ImageLookup } from './image-lookup.ts'
 import { neverHadContent } from './image-states.ts'
@@ -98,7 +100,9 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     compressed: parts.compressed,
   }
   await parts.groups.load()
-  await loadAll(loading, parts)
+  const { snapshotPath } = deps
+  const snapshot = snapshotPath === undefined ? undefined : createCatalogueSnapshot({ disk, clock, log, path: snapshotPath, keeper, manifests })
+  await loadAll(loading, parts, snapshot)
   const reloading = clock.every(RELOAD_MS, () => searches.add('files that could not be read', () => reloadUnavailable(loading, parts)))
 
   return {
@@ -133,6 +137,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     },
     async [Symbol.asyncDispose]() {
       reloading[Symbol.dispose]()
+      await snapshot?.[Symbol.asyncDispose]()
       await searches[Symbol.asyncDispose]()
       await settling[Symbol.asyncDispose]()
     },
@@ -140,10 +145,12 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
 }
 
 /** Loads all images from the mount path into the table and resumes pending work. */
-async function loadAll(loading: LoadDeps, { keeper, settling, lifeCycle }: CatalogueParts): Promise<void> {
+async function loadAll(loading: LoadDeps, { keeper, settling, lifeCycle }: CatalogueParts, snapshot: CatalogueSnapshot | undefined): Promise<void> {
   const { disk, log, folder } = loading
   await disk.makeFolder(folder)
-  const ids = await loadImages(loading)
+  const ids = await loadImages(loading, snapshot)
+  // Sorts the order of every list that names none, which is no work for a request.
+  keeper.table.all()
   for (const id of ids) {
     settling.resume(id)
     if (keeper.table.get(id)?.image.status !== 'deleting') continue

@@ -53,7 +53,8 @@ export interface StoredImage {
   readonly life: ImageLife
 }
 
-const storedSchema = imageSchema.extend({ life: lifeSchema.default(lifeSchema.parse({})) })
+/** A stored image; the life of one in a file of an earlier version may be missing. */
+export const storedSchema = imageSchema.extend({ life: lifeSchema.default(lifeSchema.parse({})) })
 
 export function newLife(life: Partial<ImageLife> = {}): ImageLife {
   return { ...lifeSchema.parse({}), ...life }

@@ -2,6 +2,7 @@
 
 import type { Image } from '../../protocol/image.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
+import type { Clock } from '../contract/runtime.ts'
 import type { StoredImage } from './image-file.ts'
 import { createImageOrders } from './lists/image-order.ts'
 import type { ImageOrders } from './lists/image-order.ts'
@@ -17,7 +18,7 @@ export interface ImageTable {
   /** Returns the media groups that images name. */
   groups(): Iterable<string>
   /** The images sorted by one member, for lists. */
-  readonly orders: Pick<ImageOrders<StoredImage>, 'walk' | 'all'>
+  readonly orders: Pick<ImageOrders<StoredImage>, 'walk' | 'all' | 'isSorted'>
   /** Adds or replaces an image. Returns it as it is shown: with the current name of its media group. */
   put(stored: StoredImage): StoredImage
   remove(id: string): void
@@ -33,12 +34,19 @@ export interface ImageTable {
 
 const NO_IDS: ReadonlySet<string> = new Set()
 
-/** Creates an empty table. Calls `changed` after every change of any image. `place` puts an image into its media group. */
-export function createImageTable(changed: () => void = () => {}, place: (image: Image) => Image = (image) => image): ImageTable {
+/**
+ * Creates an empty table. Calls `changed` after every change of any image. `place` puts an image into its media group. With a clock, orders are sorted in
+ * the background.
+ */
+export function createImageTable(
+  changed: () => void = () => {},
+  place: (image: Image) => Image = (image) => image,
+  clock?: Pick<Clock, 'monotonicMs' | 'sleep'>,
+): ImageTable {
   const images = new Map<string, StoredImage>()
   const names = createIdsByText()
   const groups = createIdsByText()
-  const orders = createImageOrders(() => images.values())
+  const orders = createImageOrders(() => images.values(), clock)
   const locks = createInOrderByKey()
   let sorted: readonly StoredImage[] | undefined
   let revision = 0

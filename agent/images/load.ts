@@ -8,6 +8,7 @@ import { ManifestInvalid } from '../../protocol/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
+import type { CatalogueSnapshot } from './catalogue-snapshot.ts'
 import { blankImage, decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
@@ -39,10 +40,15 @@ export interface LoadDeps {
   readonly compressed: ManifestFiles
 }
 
-/** Loads all images into the table and returns their ids, unordered. Throws only if the folder of all images cannot be listed. */
-export async function loadImages(deps: LoadDeps): Promise<string[]> {
-  const ids: string[] = []
-  const names = (await deps.disk.list(deps.folder))[Symbol.iterator]()
+/**
+ * Loads all images into the table and returns their ids, unordered. Those that the snapshot has are not read from their files. Throws only if the folder
+ * of all images cannot be listed.
+ */
+export async function loadImages(deps: LoadDeps, snapshot?: Pick<CatalogueSnapshot, 'load' | 'start'>): Promise<string[]> {
+  const all = await deps.disk.list(deps.folder)
+  const loaded = (await snapshot?.load(new Set(all))) ?? new Set<string>()
+  const ids = [...loaded]
+  const names = all.filter((name) => !loaded.has(name))[Symbol.iterator]()
   const loadRemaining = async (): Promise<void> => {
     for (const name of names) {
       if (!isId('img', name)) {
@@ -57,6 +63,7 @@ export async function loadImages(deps: LoadDeps): Promise<string[]> {
   }
   // All workers share one iterator, so each name is read once.
   await Promise.all(Array.from({ length: LOADS_MAX }, loadRemaining))
+  snapshot?.start(ids.length - loaded.size)
   return ids
 }
 

@@ -105,7 +105,7 @@ async function stat(path: string): Promise<FileStat | undefined> {
   try {
     const found = await lstat(path)
     const kind: FileStat['kind'] = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : found.isSymbolicLink() ? 'link' : 'other'
-    return { kind, length: found.size, modifiedMs: found.mtimeMs }
+    return { kind, length: found.size, modifiedMs: found.mtimeMs, inode: found.ino, changedMs: found.ctimeMs }
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined
     throw error

@@ -4,6 +4,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeImageFile, encodeImageFile, newLife } from '../../agent/images/image-file.ts'
+import { systemClock } from '../../agent/system/clock.ts'
 import { createImageTable } from '../../agent/images/image-table.ts'
 import { pageOfImages } from '../../agent/images/lists/pages.ts'
 import type { Image } from '../../protocol/image.ts'
@@ -34,20 +35,27 @@ const FILTERS: Readonly<Record<string, Partial<ImageFilter>>> = {
 }
 
 export async function benchCatalogue(context: BenchContext): Promise<Figure[]> {
-  return [...benchLists(), ...(await benchLoad(context))]
+  return [...(await benchLists()), ...(await benchLoad(context))]
 }
 
-function benchLists(): Figure[] {
+async function benchLists(): Promise<Figure[]> {
   const random = createRandom(1)
-  const table = createImageTable()
+  const table = createImageTable(undefined, undefined, systemClock)
   for (let i = 0; i < LISTED; i++) table.put({ image: imageOf(i, random), life: newLife() })
   const { orders } = table
   const orderNames: ImageOrder[] = ['-createdAt', 'name', '-length', 'owner']
   const figures: Figure[] = []
 
-  let startedMs = cpuMs()
-  for (const sort of IMAGE_SORTS) pageOfImages({ orders, others: [] }, {}, { sort, limit: 1 })
-  figures.push(figure('catalogue', `${LISTED} images: first use of an order`, (cpuMs() - startedMs) / IMAGE_SORTS.length, 'CPU ms'))
+  let startedMs = 0
+  const firsts = IMAGE_SORTS.map((sort) => {
+    startedMs = cpuMs()
+    pageOfImages({ orders, others: [] }, {}, { sort, limit: 100 })
+    return cpuMs() - startedMs
+  })
+  figures.push(figure('catalogue', `${LISTED} images: first use of an order, p99`, quantile(firsts, 0.99), 'CPU ms'))
+  startedMs = cpuMs()
+  while (!IMAGE_SORTS.every((sort) => orders.isSorted(sort))) await systemClock.sleep(10)
+  figures.push(figure('catalogue', `${LISTED} images: sorting an order in the background`, (cpuMs() - startedMs) / IMAGE_SORTS.length, 'CPU ms'))
 
   for (const [name, filter] of Object.entries(FILTERS)) {
     const times: number[] = []

@@ -14,6 +14,10 @@ import type { Place } from './sort-keys.ts'
 /** Most matches that are sorted for one page. With more of them, a walk along the order finds a page soon. */
 const FEW_MAX = 2000
 
+/** Matches in a sample of a list, and those of them by which a page is exceeded. */
+const SAMPLE = 1000
+const SAMPLE_MARGIN = 8
+
 /** Which page of a list: its order, its length, and the cursor of the previous one. */
 export interface ImagePage {
   readonly sort?: ImageOrder | undefined
@@ -22,7 +26,7 @@ export interface ImagePage {
 }
 
 export interface PageSources {
-  readonly orders: Pick<ImageOrders<Listed>, 'walk' | 'all'>
+  readonly orders: Pick<ImageOrders<Listed>, 'walk' | 'all' | 'isSorted'>
   /** Images that are in no order. None has the id of an ordered one. */
   readonly others: Iterable<Image>
   /** Images for which it is false are left out as if they did not exist. Default: all are seen. */
@@ -43,7 +47,10 @@ export function pageOfImages({ orders, others, isSeen = () => true }: PageSource
 
   const extra = [...others].filter((image) => passes(image) && !(after && compare(placeOf(image), after) <= 0))
   extra.sort((a, b) => compare(placeOf(a), placeOf(b)))
-  const few = isFiltered(filter) ? fewMatches(orders.all(), (image) => passes(image) && !(after && compare(placeOf(image), after) <= 0)) : undefined
+  const isAfter = (image: Image): boolean => passes(image) && !(after && compare(placeOf(image), after) <= 0)
+  const few =
+    (isFiltered(filter) ? fewMatches(orders.all(), isAfter) : undefined) ??
+    (orders.isSorted(sort) ? undefined : firstMatches(orders.all(), { isMatch: isAfter, placeOf, compare, count: limit + 1 }))
   if (few) {
     const found = [...few, ...extra].map((image) => ({ image, place: placeOf(image) })).toSorted((a, b) => compare(a.place, b.place))
     const last = found[limit - 1]
@@ -84,4 +91,29 @@ function fewMatches(all: Iterable<Listed>, isMatch: (image: Image) => boolean): 
   const found: Image[] = []
   for (const { image } of all) if (isMatch(image) && found.push(image) > FEW_MAX) return undefined
   return found
+}
+
+interface Selection {
+  readonly isMatch: (image: Image) => boolean
+  readonly placeOf: (image: Image) => Place
+  readonly compare: (a: Place, b: Place) => number
+  /** How many matches to return. */
+  readonly count: number
+}
+
+/**
+ * Returns the first matches of an order that is not sorted yet. A sample of the matches tells up to which place about twice as many lie as are wanted,
+ * so that only these are sorted.
+ */
+function firstMatches(all: Iterable<Listed>, { isMatch, placeOf, compare, count }: Selection): Image[] {
+  const found: { readonly image: Image; readonly place: Place }[] = []
+  for (const { image } of all) if (isMatch(image)) found.push({ image, place: placeOf(image) })
+  const step = Math.max(1, Math.floor(found.length / SAMPLE))
+  const sample = found.filter((_one, i) => i % step === 0).toSorted((a, b) => compare(a.place, b.place))
+  const bound = sample[Math.ceil((2 * count) / step) + SAMPLE_MARGIN]?.place
+  const near = bound ? found.filter(({ place }) => compare(place, bound) <= 0) : found
+  return (near.length < count ? found : near)
+    .toSorted((a, b) => compare(a.place, b.place))
+    .slice(0, count)
+    .map(({ image }) => image)
 }

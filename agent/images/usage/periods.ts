@@ -34,13 +34,18 @@ export function endedPeriodsOf(stored: Accountable): EndedPeriod[] {
 
 /** Returns the periods of all these images at this moment. */
 export function createUsageSnapshot(images: Iterable<Accountable>): UsageSnapshot {
+  const all = [...images]
+  /** Filled while the periods are visited: all at once would keep the event loop busy in a large store. */
   const byId = new Map<string, Accountable>()
-  for (const stored of images) byId.set(stored.image.id, stored)
   return {
     *periods() {
-      for (const stored of byId.values()) yield* periodsOf(stored)
+      for (const stored of all) {
+        byId.set(stored.image.id, stored)
+        yield* periodsOf(stored)
+      }
     },
     has(imageId, fromMs) {
+      if (byId.size < all.length) throw new Error('the periods of the snapshot were not all visited')
       const stored = byId.get(imageId)
       return stored !== undefined && periodsOf(stored).some((period) => period.fromMs === fromMs)
     },

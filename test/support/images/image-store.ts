@@ -57,6 +57,8 @@ export interface ImageStoreOptions {
   /** Longest image that a compressed file may unpack to, and where it gets space from. */
   readonly imageLengthMax?: number
   readonly space?: CatalogueDeps['space']
+  /** Whether the catalogue has a snapshot in the state folder. */
+  readonly hasSnapshot?: boolean
   /** Additional roots, which are listed before the images. */
   readonly roots?: readonly SliceRoots[]
 }
@@ -98,6 +100,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     crashPoint,
     retention,
     changed,
+    ...(options.hasSnapshot && { snapshotPath: folder.file('state', 'catalogue-snapshot') }),
     ...(options.imagesPerOwnerMax !== undefined && { imagesPerOwnerMax: options.imagesPerOwnerMax }),
     ...(options.bytesPerOwnerMax !== undefined && { bytesPerOwnerMax: options.bytesPerOwnerMax }),
     ...(options.imageLengthMax !== undefined && { imageLengthMax: options.imageLengthMax }),

@@ -6,6 +6,7 @@ import { newLife } from '../../../../agent/images/image-file.ts'
 import { createImageTable } from '../../../../agent/images/image-table.ts'
 import { imageTest } from '../../../../agent/images/lists/filter.ts'
 import { pageOfImages } from '../../../../agent/images/lists/pages.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
 import type { Image } from '../../../../protocol/image.ts'
 import { IMAGE_SORTS, imageCursorSchema, imageFilterSchema, imageOrderSchema } from '../../../../protocol/image-list.ts'
 import type { ImageOrder } from '../../../../protocol/image-list.ts'
@@ -275,5 +276,48 @@ describe('a filter', () => {
     { createdAfter: 'now' },
   ])('%j is refused', (filter) => {
     expect(imageFilterSchema.safeParse(filter).success).toBe(false)
+  })
+})
+
+describe('an order that is not sorted yet', () => {
+  const images = Array.from({ length: 5000 }, (_, i) => image(i, { name: `name ${(i * 7919) % 1000}`, owner: i % 3 === 0 ? 'ann' : null }))
+
+  test('gives the pages that it gives once it is sorted in the background', async () => {
+    const sleeps: (() => void)[] = []
+    // Time passes with every question, so that the work is done in many turns; each turn begins when the test says so.
+    let nowMs = 0
+    const clock = { monotonicMs: () => (nowMs += 2), sleep: () => new Promise<void>((resolve) => sleeps.push(resolve)) }
+    const table = createImageTable(undefined, undefined, clock)
+    const plain = createImageTable()
+    const put = (one: Image): void => {
+      for (const each of [table, plain]) each.put({ image: one, life: newLife() })
+    }
+    for (const one of images) put(one)
+    const pages = (orders: typeof table.orders, sort: ImageOrder): string[][] => {
+      const ids: string[][] = []
+      for (const filter of [{}, { owner: '' }]) {
+        let cursor: string | undefined
+        for (let count = 0; count < 3; count++) {
+          const page = pageOfImages({ orders, others: [] }, filter, { sort, limit: 700, cursor })
+          ids.push([...page.items.map(({ id }) => id), String(page.next)])
+          cursor = page.next ?? undefined
+        }
+      }
+      return ids
+    }
+    for (const sort of ['name', '-name'] as const) expect(pages(table.orders, sort)).toEqual(pages(plain.orders, sort))
+    expect(table.orders.isSorted('name')).toBe(false)
+    let turns = 0
+    while (!table.orders.isSorted('name')) {
+      // Images are changed, added and removed between the turns.
+      put(image(turns * 3, { name: `changed ${turns}` }))
+      put(image(10_000 + turns, { name: `name ${turns}` }))
+      for (const each of [table, plain]) each.remove(image(turns * 3 + 1).id)
+      for (const resume of sleeps.splice(0)) resume()
+      await systemClock.sleep(0)
+      if (turns++ % 4 === 0) expect(pages(table.orders, 'name')).toEqual(pages(plain.orders, 'name'))
+    }
+    expect(turns).toBeGreaterThan(2)
+    for (const sort of ['name', '-name'] as const) expect(pages(table.orders, sort)).toEqual(pages(plain.orders, sort))
   })
 })
