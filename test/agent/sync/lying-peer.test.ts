@@ -16,7 +16,7 @@ import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts
 setDefaultTimeout(60_000)
 
 /** How a sync of an image that is not here yet ends. A lie that costs only time or bytes ends in a true copy. */
-const OUTCOMES: Record<Exclude<Lie, 'other-bytes'>, string> = {
+const OUTCOMES: Record<Exclude<Lie, 'other-bytes' | 'manifest-huge'>, string> = {
   'another-image': 'peer-invalid',
   'another-id': 'peer-invalid',
   'changed-since': 'digest-mismatch',
@@ -32,6 +32,7 @@ const OUTCOMES: Record<Exclude<Lie, 'other-bytes'>, string> = {
   'manifest-goes-on': 'peer-unreachable',
   'manifest-endless': 'peer-unreachable',
   'manifest-slow': 'peer-unreachable',
+  'manifest-redirect': 'peer-unreachable',
   'entries-shorter': 'peer-invalid',
   'entries-longer': 'peer-invalid',
   'entry-longer': 'peer-invalid',
@@ -49,8 +50,11 @@ const OUTCOMES: Record<Exclude<Lie, 'other-bytes'>, string> = {
   'slices-cut-in-slice': 'peer-invalid',
   'slices-endless': 'peer-invalid',
   'slices-slow': 'peer-unreachable',
+  'slices-redirect': 'peer-unreachable',
+  'slices-absent': 'not-found',
+  'absent-unasked': 'peer-invalid',
 }
-const OUTCOME_PAIRS = Object.entries(OUTCOMES) as [Exclude<Lie, 'other-bytes'>, string][]
+const OUTCOME_PAIRS = Object.entries(OUTCOMES) as [Exclude<Lie, 'other-bytes' | 'manifest-huge'>, string][]
 
 /** Lies after which slices stay that were right, under a lease. */
 const LEAVES_SLICES: readonly Lie[] = ['entry-longer', 'slices-short', 'slices-endless']
@@ -114,7 +118,7 @@ function published({ store }: SyncTarget): string[] {
 
 describe('a sync from a peer that lies', () => {
   test('is tested with every lie', () => {
-    expect([...OUTCOME_PAIRS.map(([lie]) => lie), 'other-bytes'].toSorted()).toEqual([...LIE_NAMES].toSorted())
+    expect([...OUTCOME_PAIRS.map(([lie]) => lie), 'other-bytes', 'manifest-huge'].toSorted()).toEqual([...LIE_NAMES].toSorted())
   })
 
   test.each(OUTCOME_PAIRS)('(%s) ends with %s, publishes nothing wrong, and succeeds when the peer is honest', async (lie, outcome) => {

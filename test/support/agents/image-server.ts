@@ -93,6 +93,7 @@ function describe({ catalogue, mount, slices }: ImageStore, id: string): Store {
     enabled: true,
     disabledReason: null,
     version: '0',
+    protocol: { sync: [1, 2] },
     capacity: { total: 0, used: 0, free: 0, reserved: 0, available: 0 },
     slices: { count, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },
     images,

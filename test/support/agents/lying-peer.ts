@@ -1,7 +1,7 @@
 // An agent that lies: its answers come from a real store, except for the one that it is told to falsify. Everything that copies from another
 // store is tested against it.
 
-import { decodeFrames, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { decodeFrames, encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
 import type { SliceFrame } from '../../../protocol/frames.ts'
 import type { Image } from '../../../protocol/image.ts'
 import { decodeManifest, encodeManifest, MANIFEST_MEDIA_TYPE, manifestEntries } from '../../../protocol/manifest.ts'
@@ -89,6 +89,10 @@ const LIES = {
   'manifest-cut': { manifest: manifestBytes((bytes) => bytes.slice(0, bytes.byteLength >> 1)) },
   'manifest-goes-on': { manifest: manifestBytes((bytes) => new Uint8Array(Buffer.concat([bytes, bytes.subarray(0, 1)]))) },
   'manifest-endless': { manifest: manifestBytes((bytes) => streamOf(endlessly(bytes))) },
+  /** The header announces the most entries that there may be, and bytes follow without end. */
+  'manifest-huge': { manifest: manifestBytes((bytes) => streamOf(hugely(bytes))) },
+  /** The manifest is at another address. */
+  'manifest-redirect': { manifest: async () => redirect() },
   'manifest-slow': { manifest: manifestBytes((bytes) => streamOf(slowly(bytes))) },
   /** Names a manifest whose slices are shorter than the bytes of their digests, and sends it. */
   'entries-shorter': entries((all) => all.map((entry) => ({ ...entry, length: entry.length - 4096 }))),
@@ -115,6 +119,12 @@ const LIES = {
   'slices-cut-in-slice': { slices: frames((all) => encoded(all.slice(0, 1), (bytes) => bytes.subarray(0, bytes.byteLength >> 1))) },
   /** The first slice over and over. */
   'slices-endless': { slices: frames((all) => repeated(all.slice(0, 1))) },
+  /** The slices are at another address. */
+  'slices-redirect': { slices: async () => redirect() },
+  /** The source has none of the slices of its own image. */
+  'slices-absent': { slices: frames((all) => absent(all)) },
+  /** The source does not have a slice that was not asked for. */
+  'absent-unasked': { slices: frames((all) => absent(all.map(unasked))) },
   'slices-slow': { slices: frames((all) => slowly(Buffer.concat([...encoded(all)]))) },
 } as const satisfies Record<string, Partial<Record<Question, Tell>>>
 
@@ -219,12 +229,30 @@ function* encoded(all: readonly SliceFrame[], change: (bytes: Uint8Array) => Uin
   yield encodeEndFrame()
 }
 
+function* absent(all: readonly SliceFrame[]): Generator<Uint8Array> {
+  for (const { digest } of all) yield encodeAbsentFrame(digest)
+  yield encodeEndFrame()
+}
+
+/** Leads to an address at which nothing may be asked. */
+function redirect(): Response {
+  return new Response(null, { status: 307, headers: { location: 'http://127.0.0.1:9/v1/store' } })
+}
+
 function* cut(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
   yield* [...pieces].slice(0, -1)
 }
 
 function* repeated(all: readonly SliceFrame[]): Generator<Uint8Array> {
   for (;;) yield* cut(encoded(all))
+}
+
+/** A valid header with the most entries, then the entries of the manifest over and over. */
+function* hugely(bytes: Uint8Array): Generator<Uint8Array> {
+  const header = Buffer.from(bytes.slice(0, 32))
+  header.writeBigUInt64LE(53_687_089n, 12)
+  yield header
+  for (;;) yield bytes.slice(32, -32)
 }
 
 function* endlessly(bytes: Uint8Array): Generator<Uint8Array> {
