@@ -17,6 +17,7 @@ const FLAG_COMPRESSED = 1 << 16
 const FLAG_MARKERS = 1 << 17
 const DEFLATE = 1
 const GRAIN_SECTORS_MIN = 8
+/** A grain is decompressed in memory as a whole. The inspection accepts the same: agent/images/formats/vmdk/header.ts. */
 const GRAIN_SECTORS_MAX = 4096
 const TABLE_ENTRIES_MAX = 512
 /** Sectors of the longest disk whose length is an exact number. */

@@ -27,6 +27,8 @@ export const LIST_OPTIONS = {
   cpus: { about: 'only images that an instance with this many CPUs can run', value: 'N' },
   memory: { about: 'only images that an instance with this much memory can run', value: '4GB' },
   disk: { about: 'only images that an instance with a disk of this size can run', value: '40GB' },
+  createdAfter: { about: 'only images created after this day or time in UTC', value: '2026-11-01' },
+  createdBefore: { about: 'only images created before this day or time in UTC', value: '2026-12-01' },
   sort: { about: `order: one of ${IMAGE_SORTS.join(', ')}; with - before it, descending`, value: '[-]MEMBER' },
 } as const
 
@@ -36,7 +38,7 @@ type ListOptions = Readonly<Partial<Record<keyof typeof LIST_OPTIONS, string>>>
 export function parseFilter({ sort: _sort, ...options }: ListOptions): Partial<ImageFilter> {
   const filter: Record<string, string> = {}
   for (const [key, value] of Object.entries(options)) {
-    if (value !== undefined) filter[key] = key === 'memory' || key === 'disk' ? String(bytesOf(key, value)) : value
+    if (value !== undefined) filter[key] = filterText(key, value)
   }
   const parsed = imageFilterSchema.safeParse(filter)
   if (parsed.success) return parsed.data
@@ -51,6 +53,13 @@ export function parseSort(text: string | undefined): ImageOrder | undefined {
   const parsed = imageOrderSchema.optional().safeParse(text)
   if (parsed.success) return parsed.data
   throw refuseValue('sort', text ?? '', imageOrderSchema.options, 'is not a member')
+}
+
+/** Returns a value as the agent takes it: sizes in bytes, and a day as its first moment. */
+function filterText(key: string, value: string): string {
+  if (key === 'memory' || key === 'disk') return String(bytesOf(key, value))
+  const isDay = (key === 'createdAfter' || key === 'createdBefore') && /^\d{4}-\d{2}-\d{2}$/.test(value)
+  return isDay ? `${value}T00:00:00Z` : value
 }
 
 function bytesOf(key: string, text: string): number {

@@ -15,6 +15,10 @@ describe('image list', () => {
       cpus: 2,
       cloudInit: 'true',
     })
+    expect(parseFilter({ createdAfter: '2026-11-01', createdBefore: '2026-11-02T12:00:00Z' })).toEqual({
+      createdAfter: '2026-11-01T00:00:00Z',
+      createdBefore: '2026-11-02T12:00:00Z',
+    })
     expect(parseFilter({})).toEqual({})
   })
 
@@ -24,6 +28,7 @@ describe('image list', () => {
     [{ memory: 'lots' }, 'memory=lots is not a size.'],
     [{ label: 'a b' }, 'label=a b: must be KEY or KEY=VALUE'],
     [{ cloudInit: 'yes' }, 'cloudInit=yes'],
+    [{ createdAfter: 'yesterday' }, 'createdAfter=yesterday'],
   ])('%j is refused', (options, detail) => {
     expect(() => parseFilter(options)).toThrow(detail)
   })

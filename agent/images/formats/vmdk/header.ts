@@ -13,9 +13,9 @@ const FLAG_COMPRESSED = 1 << 16
 const FLAG_MARKERS = 1 << 17
 const COMPRESSION_NONE = 0
 const COMPRESSION_DEFLATE = 1
-/** Sectors of a grain: at least 4 KiB, at most 32 MiB. */
+/** Sectors of a grain: at least 4 KiB, at most 2 MiB as in agent/convert/readers/vmdk.ts, so that every vmdk in a store can be converted. */
 const GRAIN_SECTORS_MIN = 8
-const GRAIN_SECTORS_MAX = 65_536
+const GRAIN_SECTORS_MAX = 4096
 /** Entries of a grain table. */
 const TABLE_ENTRIES_MAX = 512
 /** A line feed, a space, a carriage return and a line feed, which a transfer in text mode would change. */

@@ -120,6 +120,7 @@ export const VMDK_CASES: readonly FormatCase[] = [
   changed('a capacity of 8 PiB', 'its extent has 1024 sectors', [FIELD.capacity, u64(2 ** 44 - 1)]),
   changed('grains of 4 sectors', 'its grains have 4 sectors', [FIELD.grainSectors, u64(4)]),
   changed('grains of 100 sectors', 'its grains have 100 sectors', [FIELD.grainSectors, u64(100)]),
+  changed('grains of 8192 sectors, which no conversion reads', 'they must have a power of 2 between 8 and 4096', [FIELD.grainSectors, u64(8192)]),
   changed('grains of 2^40 sectors', 'its grains have', [FIELD.grainSectors, u64(2 ** 40)]),
   changed('tables of 0 entries', 'its grain tables have 0 entries', [FIELD.tableEntries, u32(0)]),
   changed('tables of 513 entries', 'its grain tables have 513 entries', [FIELD.tableEntries, u32(513)]),
