@@ -16,7 +16,7 @@ import { LEASE_MS } from './runs.ts'
 import type { CopyFailure, OrderedCopy, PolicyRun } from './runs.ts'
 import { endRun } from './settle.ts'
 
-/** Most images of one sync: an image that cannot be copied fails the others of its sync until the next run. */
+/** Most images of one sync. An agent of an earlier version stops a sync at the first image that it cannot copy. */
 const SYNC_BATCH_MAX = 20
 
 /** A run that was started, and the tasks that it ordered. */

@@ -1,5 +1,7 @@
 // Follows the tasks of runs and records how the runs ended.
 
+import { syncResultSchema } from '../../protocol/sync.ts'
+import type { SyncImage } from '../../protocol/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { CommandContext } from '../commands/command.ts'
 import { isEnded, plural } from '../views/phrases.ts'
@@ -7,10 +9,13 @@ import type { CopyFailure, PolicyRun, RunEnd } from './runs.ts'
 
 /** Failures that an ended run keeps; the rest is counted in its result. */
 const FAILURES_KEPT_MAX = 20
+/** Outcomes of an image that is in the target now. */
+const COPIED: ReadonlySet<SyncImage['outcome']> = new Set(['copied', 'already-there', 'same-as'])
 /** Least time that a store may be silent before its part of a run counts as failed, in milliseconds. */
 const SILENCE_MS_MIN = 3_600_000
 
-type TaskEnd = { readonly kind: 'running' } | { readonly kind: 'copied' } | { readonly kind: 'failed'; readonly reason: string; readonly action: string }
+/** How a copy ended; undefined while it is in progress. */
+type CopyEnd = { readonly kind: 'copied' } | { readonly kind: 'failed'; readonly reason: string; readonly action: string } | undefined
 
 /** Asks for the tasks of every run that has ordered its copies, and ends the runs whose tasks have ended. */
 export async function settleRuns(context: CommandContext): Promise<void> {
@@ -19,13 +24,14 @@ export async function settleRuns(context: CommandContext): Promise<void> {
 
 /** Ends one run if its tasks have ended. */
 export async function settleRun(context: CommandContext, run: PolicyRun): Promise<void> {
-  const ends = new Map<string, TaskEnd>()
+  const tasks = new Map<string, TaskSeen>()
   const failures: CopyFailure[] = [...run.failures]
-  for (const { name, target, taskId } of run.copies) {
+  for (const { name, target, imageId, taskId } of run.copies) {
     const key = `${target} ${taskId}`
-    const end = ends.get(key) ?? (await endOf(context, run, target, taskId ?? ''))
-    ends.set(key, end)
-    if (end.kind === 'running') return
+    const seen = tasks.get(key) ?? (await seeTask(context, run, target, taskId ?? ''))
+    tasks.set(key, seen)
+    const end = 'task' in seen ? copyEnd(seen.task, imageId) : seen.end
+    if (!end) return
     if (end.kind === 'failed') failures.push({ name, target, reason: end.reason, action: end.action })
   }
   endRun(context, run, outcomeOf(run, failures))
@@ -46,25 +52,34 @@ export function endRun(context: CommandContext, run: PolicyRun, end: RunEnd): vo
   })
 }
 
-async function endOf(context: CommandContext, run: PolicyRun, target: string, taskId: string): Promise<TaskEnd> {
+/** A task, or why it is not known. */
+type TaskSeen = { readonly task: Task } | { readonly end: CopyEnd }
+
+async function seeTask(context: CommandContext, run: PolicyRun, target: string, taskId: string): Promise<TaskSeen> {
+  const failed = (reason: string, action: string): TaskSeen => ({ end: { kind: 'failed', reason, action } })
   const record = context.fleet.registry.find(target)
-  if (!record) return { kind: 'failed', reason: `${target} was removed from the registry.`, action: `Look at the policy with policy show ${run.policy}.` }
+  if (!record) return failed(`${target} was removed from the registry.`, `Look at the policy with policy show ${run.policy}.`)
   const contact = await context.fleet.contact(record, (agent) => agent.tasks.get(taskId))
-  if (contact.kind === 'answered') return taskEnd(contact.value)
+  if (contact.kind === 'answered') return { task: contact.value }
   if (contact.kind === 'refused') {
     const { status, detail, action } = contact.problem
     // A refusal that a restart explains passes by itself.
-    return status === 503 || status === 429 ? { kind: 'running' } : { kind: 'failed', reason: detail, action }
+    return status === 503 || status === 429 ? { end: undefined } : failed(detail, action)
   }
   const graceMs = Math.max(SILENCE_MS_MIN, context.policies.find(run.policy)?.graceMs ?? 0)
-  if (contact.asOfMs - contact.sinceMs < graceMs) return { kind: 'running' }
-  return { kind: 'failed', reason: `${target} does not answer: ${contact.reason}`, action: `Look at store health ${target}.` }
+  if (contact.asOfMs - contact.sinceMs < graceMs) return { end: undefined }
+  return failed(`${target} does not answer: ${contact.reason}`, `Look at store health ${target}.`)
 }
 
-function taskEnd({ state, id, error }: Task): TaskEnd {
-  if (!isEnded(state)) return { kind: 'running' }
+/** Returns how one image of a sync ended. In a task that failed, the other images may have been copied. */
+export function copyEnd({ state, id, error, result }: Pick<Task, 'id' | 'state' | 'error' | 'result'>, imageId: string): CopyEnd {
+  if (!isEnded(state)) return undefined
   if (state === 'succeeded') return { kind: 'copied' }
-  if (error) return { kind: 'failed', reason: error.detail, action: error.action }
+  const parsed = syncResultSchema.safeParse(result)
+  const image = parsed.success ? parsed.data.images.find((one) => one.id === imageId) : undefined
+  if (image && COPIED.has(image.outcome)) return { kind: 'copied' }
+  const problem = image?.error ?? error
+  if (problem) return { kind: 'failed', reason: problem.detail, action: problem.action }
   return { kind: 'failed', reason: `The task ${id} was cancelled.`, action: 'The next run copies the image.' }
 }
 

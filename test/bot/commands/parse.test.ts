@@ -67,6 +67,22 @@ describe('parseLine', () => {
     expect(parsed.kind === 'command' ? parsed.input.options : parsed.detail).toEqual(options)
   })
 
+  test.each([
+    ['policy run p --dry-run', ['dry-run'], {}],
+    ['policy run p dry-run=true removes=true', ['dry-run', 'removes'], {}],
+    ['policy run p dry-run=false', [], {}],
+    ['store delete a copy-to=b', [], { 'copy-to': 'b' }],
+    ['store delete a --copy-to b --unreachable', ['unreachable'], { 'copy-to': 'b' }],
+  ])('reads the flags and options of %s', (line, flags, options) => {
+    const parsed = parse(line)
+    if (parsed.kind !== 'command') throw new Error(parsed.detail)
+    expect([[...parsed.input.flags], parsed.input.options]).toEqual([flags, options])
+  })
+
+  test('a flag with another value than true or false is unclear', () => {
+    expect(parse('policy run p dry-run=yes')).toMatchObject({ kind: 'unclear', detail: 'policy run has no option dry-run=.' })
+  })
+
   test('help of a command names its noun and verb, without its options', () => {
     const parsed = parse('store cleanup edge-a --dry-run --help --share')
     if (parsed.kind !== 'command') throw new Error(parsed.detail)

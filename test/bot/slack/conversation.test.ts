@@ -118,6 +118,17 @@ describe('destructive commands', () => {
     expect(it.slack.failures).toEqual([])
   })
 
+  test('that destroy with a flag only ask for no name without it', async () => {
+    await using it = await start()
+    await it.slack.command('/slipway', 'policy add p keep=1', ADMIN)
+    await seen(it.slack, 'post')
+    await it.slack.command('/slipway', 'policy run p', ADMIN)
+    const card = await until('the run', () => it.slack.shown.find((shown) => shown.kind === 'post' && visibleText(shown).includes('Run of p')))
+    expect(visibleText(card)).toContain('Nothing to copy.')
+    expect(it.slack.shown.some(({ kind }) => kind === 'modal')).toBe(false)
+    expect(it.slack.failures).toEqual([])
+  })
+
   test('are not executed when the plan has changed, although the name was typed and nothing blocks it', async () => {
     await using it = await start()
     it.agent.images.push(memoryImage({ name: 'debian' }))
