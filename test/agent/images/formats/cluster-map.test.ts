@@ -54,6 +54,11 @@ describe('a map of clusters', () => {
     expect(map.isAnyUsed(WINDOW + 8, WINDOW + 16)).toBe(false)
   })
 
+  test.each([1, 8, 9, 72, 1000])('of %i clusters has room for the last one', (clusters) => {
+    const map = mapOf(clusters)
+    expect([map.range(), map.claim(clusters - 1), map.isUsed(clusters - 1), map.claim(clusters - 1)]).toEqual([[0, clusters], true, true, false])
+  })
+
   test('has at most 32 windows', () => {
     expect(createClusterMap(32 * WINDOW)?.windows).toBe(32)
     expect(createClusterMap(32 * WINDOW + 1)).toBeUndefined()

@@ -20,6 +20,20 @@ describe('worker pool', () => {
     for (let i = 0; i < 20; i++) await expect(pool.run(segment()).done).rejects.toThrow(/ingest worker/)
   })
 
+  test('starts 16 threads instead of those that died, and no more', async () => {
+    let started = 0
+    const startWorker = (): Worker => {
+      started++
+      return dying()
+    }
+    using pool = new WorkerPool({ count: 2, cutter: CUTTER_DEFAULT, log: createMemoryLog(), startWorker })
+    await until(
+      'no thread is left',
+      async () => (await pool.run(segment()).done.catch((error: Error) => error.message)) === 'no ingest worker is running; see the log',
+    )
+    expect(started).toBe(2 + 16)
+  })
+
   test('replaces a thread that died', async () => {
     let started = 0
     const startWorker = (): Worker => (started++ === 0 ? dying() : new Worker(new URL('../../../../agent/slices/write/ingest-worker.ts', import.meta.url).href))
