@@ -17,6 +17,7 @@ import { imageGrant, imageRevoke } from './image/grant.ts'
 import { imageExport } from './image/export.ts'
 import { imageLink } from './image/link.ts'
 import { imageList } from './image/list.ts'
+import { imageMigrate } from './image/migrate.ts'
 import { imageProtect, imageUnprotect } from './image/protect.ts'
 import { imagePurge } from './image/purge.ts'
 import { imageRestore } from './image/restore.ts'
@@ -85,6 +86,7 @@ export const COMMANDS: readonly Command[] = [
   imageAdd,
   imageEdit,
   imageSync,
+  imageMigrate,
   imageDelete,
   imagePurge,
   imageRestore,

@@ -2,6 +2,7 @@
 // makes a grant for it, which reads these images and nothing else.
 
 import { problem } from '../../../protocol/problems.ts'
+import type { SyncRequest } from '../../../protocol/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
@@ -19,23 +20,27 @@ export interface SyncOrder {
   readonly target: StoreRecord
   /** Ids of images at the source. */
   readonly images: readonly string[]
+  /** Further members of the request. */
+  readonly request?: Pick<SyncRequest, 'dryRun'>
 }
 
 /**
  * Starts a sync in the target store and returns its task. A target that runs the same sync already returns that task. Throws ProblemError when one of
  * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
-export async function orderSync(context: CommandContext, { source, others = [], target, images }: SyncOrder): Promise<FollowedTask> {
+export async function orderSync(context: CommandContext, { source, others = [], target, images, request = {} }: SyncOrder): Promise<FollowedTask> {
   const sources = [{ url: source.url, token: await grantFor(context, { source, target, images }) }]
   for (const other of others) {
     const made = await requestGrant(context, { source: other, target, images })
     if (made.kind === 'answered') sources.push({ url: other.url, token: made.value.token })
   }
-  const [only] = sources
+  const order = (from: Pick<SyncRequest, 'source' | 'sources'>) =>
+    context.fleet.contact(target, (agent) => agent.sync({ ...from, ...request, images: [...images] }))
+  const [first] = sources
+  const contact = await order(sources.length === 1 && first ? { source: first } : { sources })
   // An agent of an earlier version knows `source` only.
-  const from = only && sources.length === 1 ? { source: only } : { sources }
-  const contact = await context.fleet.contact(target, (agent) => agent.sync({ ...from, images: [...images] }))
-  return { store: target.name, task: answerOf(contact) }
+  const isOlder = contact.kind === 'refused' && contact.error.code === 'invalid-input' && sources.length > 1
+  return { store: target.name, task: answerOf(isOlder && first ? await order({ source: first }) : contact) }
 }
 
 type GrantOrder = Pick<SyncOrder, 'source' | 'target' | 'images'>

@@ -79,8 +79,6 @@ function taskFields({ store, task }: FollowedTask, prefix = ''): Field[] {
 
 function taskActions({ task }: FollowedTask): Action[] {
   if (!isEnded(task.state)) return [...pauseActions(task), { label: 'Cancel', command: `task cancel ${task.id}`, role: 'operator', style: 'danger' }]
-  // The token of a sync is dropped when it ends, so it cannot be retried: image sync starts a new one.
-  if (task.kind === 'sync') return []
   if (task.state === 'failed' || task.state === 'cancelled') return [{ label: 'Retry', command: `task retry ${task.id}`, role: 'operator', style: 'primary' }]
   return []
 }

@@ -50,6 +50,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'task list': ['viewer', 'read'],
   'task show': ['viewer', 'read'],
   'task cancel': ['operator', 'write'],
+  'image migrate': ['operator', 'destroy'],
   'task pause': ['operator', 'write'],
   'task resume': ['operator', 'write'],
   'task retry': ['operator', 'write'],

@@ -4,6 +4,7 @@ import { expect, test } from 'bun:test'
 import { syncResultSchema } from '../../../protocol/sync.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { until } from '../../support/until.ts'
 import { openTestBot, runCommand, runJson } from '../fixture.ts'
 
 test('image sync finds the store that has the image, gives the other store a grant for it, and waits for the task', async () => {
@@ -70,4 +71,42 @@ test('image sync copies from all stores in from= that have the image, each targe
   const [first, second] = agents.map(({ url }) => url)
   expect(await sourcesOf(2)).toEqual([first, second])
   expect(await sourcesOf(3)).toEqual([second, first])
+}, 60_000)
+
+test('image migrate copies, checks and then deletes; task retry orders a sync again with a new grant', async () => {
+  await using folderA = await createTemporaryFolder()
+  await using folderB = await createTemporaryFolder()
+  await using agentA = await startAgent(folderA.path)
+  await using agentB = await startAgent(folderB.path)
+  using bot = openTestBot(folderA.file('home'))
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agentA.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  await runCommand(bot, 'store', 'add', 'name=edge-b', `url=${agentB.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-2')
+  await Bun.write(folderA.file('disk.raw'), crypto.getRandomValues(new Uint8Array(60_000)))
+  await runCommand(bot, 'image', 'upload', folderA.file('disk.raw'), 'store=edge-a', 'name=disk')
+  const { id } = await agentA.client.images.get('disk')
+
+  const dry = await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b', '--dry-run')
+  expect(dry).toMatchObject({ code: 0, value: { state: 'succeeded', result: { dryRun: true, images: [{ id, outcome: 'would-copy', bytesMoved: 60_000 }] } } })
+  expect((await agentB.client.images.list()).items).toEqual([])
+
+  expect((await runCommand(bot, 'image', 'migrate', 'disk')).output).toContain('image migrate needs to=')
+  expect((await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-a')).output).toContain('is in edge-a already')
+  const asked = await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-b')
+  expect(asked).toMatchObject({ code: 1, output: expect.stringContaining('deleted in edge-a once the copy is checked') })
+  expect((await agentB.client.images.list()).items).toEqual([])
+  await agentA.client.images.bind(id, 'vm-1')
+  expect((await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-b', '--confirm', 'disk')).output).toContain('used by vm-1')
+  await agentA.client.images.unbind(id, 'vm-1')
+  const moved = await runJson(bot, 'image', 'migrate', 'disk', 'to=edge-b', '--confirm', 'disk')
+  expect(moved).toMatchObject({ code: 0, value: { id, from: 'edge-a', to: 'edge-b' } })
+  expect((await agentA.client.images.get(id)).status).toBe('deleted')
+  expect((await agentB.client.images.get(id)).status).toBe('available')
+
+  // A sync with a grant that nobody gave fails, and a retry gets one.
+  const failed = await agentA.client.sync({ source: { url: agentB.url, token: `slg_${'a'.repeat(43)}` }, images: [id] })
+  await until('the task has failed', async () => (await agentA.client.tasks.get(failed.id)).state === 'failed')
+  expect((await agentA.client.tasks.get(failed.id)).error?.type).toBe('urn:slipway:problem:grant-ended')
+  const again = await runJson(bot, 'task', 'retry', failed.id)
+  expect(again).toMatchObject({ code: 0, value: { kind: 'sync', state: 'succeeded', store: 'edge-a' } })
+  expect((await agentA.client.images.get(id)).status).toBe('available')
 }, 60_000)

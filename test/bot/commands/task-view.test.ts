@@ -79,7 +79,7 @@ describe('next steps, tone and outcome', () => {
     ['running', 'sync', ['task pause tsk_1', 'task cancel tsk_1'], 'plain', 'done'],
     ['succeeded', 'gc', [], 'good', 'done'],
     ['failed', 'gc', ['task retry tsk_1'], 'bad', 'failed'],
-    ['failed', 'sync', [], 'bad', 'failed'],
+    ['failed', 'sync', ['task retry tsk_1'], 'bad', 'failed'],
     ['cancelled', 'gc', ['task retry tsk_1'], 'warning', 'failed'],
   ] as const)('%s %s', (state, kind, commands, tone, outcome) => {
     const view = tasksView('x', [followed({ state, kind })], NOW_MS)
