@@ -39,8 +39,8 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly flips: number
   /** Changes the faults of new connections. After `cutsMax` cuts no connection is cut. */
   setFaults(faults: LinkFaults, cutsMax?: number): void
-  /** Holds bytes from the client back once this many were forwarded since the start, rounded up to a piece. */
-  holdAt(bytesUp: number): void
+  /** Holds bytes of one direction back, by default from the client, once this many were forwarded since the start, rounded up to a piece. */
+  holdAt(bytes: number, direction?: Direction): void
   /** Cuts every open connection now. */
   cutAll(): void
   /** Directs new connections to another port, as after a restart of the server. */
@@ -109,6 +109,7 @@ export async function createCuttingProxy(
   let connections = 0
   let flips = 0
   let sharedLines = emptyLines()
+  let heldDirection: Direction = 'up'
   let holdAt = Number.POSITIVE_INFINITY
   let unheld = Promise.withResolvers<void>()
   let cutting: ReturnType<typeof setInterval> | undefined
@@ -145,7 +146,7 @@ export async function createCuttingProxy(
       },
       took: (direction, length) => void (taken[direction] += length),
       async admit(direction, length) {
-        while (direction === 'up' && bytes.up >= holdAt && !gone.signal.aborted) await Promise.race([unheld.promise, aborted(gone.signal)])
+        while (direction === heldDirection && bytes[direction] >= holdAt && !gone.signal.aborted) await Promise.race([unheld.promise, aborted(gone.signal)])
         if (gone.signal.aborted) return 0
         const passing = isCounted(direction) ? Math.min(length, left) : length
         if (isCounted(direction)) left -= passing
@@ -211,8 +212,9 @@ export async function createCuttingProxy(
       sharedLines = emptyLines()
       startCutting()
     },
-    holdAt(bytesUp) {
-      holdAt = bytesUp
+    holdAt(count, direction = 'up') {
+      heldDirection = direction
+      holdAt = count
       unheld.resolve()
       unheld = Promise.withResolvers()
     },
