@@ -5,6 +5,7 @@ import { Cron } from 'croner'
 import { z } from 'zod'
 import { nameSchema } from '../protocol/image.ts'
 import { parseDuration, parseSize } from '../protocol/units.ts'
+import { parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN } from '../protocol/sync-limits.ts'
 import { decimalSchema } from '../protocol/usage.ts'
 import type { KeyKind, KnownKeys } from './config-source.ts'
 import { isAllowance } from './imports/address-guard.ts'
@@ -26,6 +27,15 @@ const absolutePath = z.string().regex(/^\/[^\u0000]*$/, 'must be an absolute pat
 const cron = z.string().refine(isCron, 'is not a cron expression; write five fields like "17 3 * * *"')
 const cidr = z.string().refine((text) => text === '' || isCidr(text), 'is not a network; write it like "10.20.0.0/16", or leave it empty')
 const origin = z.string().refine(isOrigin, 'is not an origin; write it like "https://console.example", or "*" for any')
+const syncRate = size.refine(
+  (bytes) => bytes === 0 || (bytes >= SYNC_RATE_MIN && bytes <= SYNC_RATE_MAX),
+  'must be "0" for no limit, or from "64 KiB" to "1 TB"; write it like "10 MB"',
+)
+const syncWindow = z.string().transform((text, context) => {
+  const window = parseSyncHours(text)
+  if (!window || !isCron(window.cron)) context.addIssue({ code: 'custom', message: `"${text}" is not a window; write it like "0 22 * * * for 8h"` })
+  return window ?? z.NEVER
+})
 const peer = z
   .string()
   .refine(isPeer, 'must be a list of networks, addresses and host names; write them like "10.20.0.0/16" or "hub.example", without scheme and port')
@@ -76,7 +86,7 @@ export const configSchema = z.object({
     'installation-images': z.enum(['uploader', 'operator', 'admin']).default('admin'),
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
-  sync: z.object({ peers: z.array(peer).default([]) }),
+  sync: z.object({ peers: z.array(peer).default([]), 'bytes-per-second': syncRate.default(0), hours: z.array(syncWindow).max(SYNC_HOURS_MAX).default([]) }),
   imports: z.object({
     roots: z.array(absolutePath).default([]),
     allow: z.array(allowance).default([]),
@@ -108,7 +118,7 @@ export const KNOWN_KEYS = {
     'installation-images': 'text',
   },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
-  sync: { peers: 'list' },
+  sync: { peers: 'list', 'bytes-per-second': 'text', hours: 'list' },
   imports: { roots: 'list', allow: 'list', inbox: 'flag', 'inbox-settle': 'text' },
   schedules: { cleanup: 'text', scrub: 'text', expire: 'text', timezone: 'text' },
   tls: { cert: 'text', key: 'text' },

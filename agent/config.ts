@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import type { Role } from '../protocol/access.ts'
 import { errorCode, errorText } from '../protocol/errors.ts'
 import { readProcessSettings } from './config-process.ts'
+import type { SyncHours } from '../protocol/sync-limits.ts'
 import type { Environment, ProcessSettings } from './config-process.ts'
 import { ORIGIN_KEYS, readOrigins } from './config-origins.ts'
 import type { OriginSettings } from './contract/origins.ts'
@@ -49,8 +50,9 @@ export interface Config {
   }
   /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
-  /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused. */
-  readonly sync: { readonly peers: readonly string[] }
+  /** `peers`: networks, addresses and host names that a sync may copy from. Empty allows every peer except those that are always refused.
+   * `bytesPerSecond`: limit of all syncs together, 0 for none. `hours`: windows in which they move bytes; empty for all hours. */
+  readonly sync: { readonly peers: readonly string[]; readonly bytesPerSecond: number; readonly hours: readonly SyncHours[] }
   /** Stores to heal from. */
   readonly origins: readonly OriginSettings[]
   /** `inboxSettleMs`: a file in the inbox is complete when it was not written for this long; undefined when the inbox is not watched. */
@@ -138,7 +140,7 @@ function complete(parsed: z.output<typeof configSchema>, { environment, origins,
       installationRole: images['installation-images'],
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
-    sync,
+    sync: { peers: sync.peers, bytesPerSecond: sync['bytes-per-second'], hours: sync.hours },
     origins,
     imports: { roots: importRoots(imports.roots, state, complaints), allow: imports.allow, inboxSettleMs: imports.inbox ? imports['inbox-settle'] : undefined },
     schedules,

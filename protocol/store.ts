@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { imageKindSchema, nameSchema } from './image.ts'
 import { protocolSchema } from './sync.ts'
+import { SYNC_HOURS_MAX, syncHoursSchema, syncRateSchema } from './sync-limits.ts'
 
 /** Number of images, their total length, and the total of what their slices take if no other image shares them, both in bytes. */
 const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSize: z.number() })
@@ -31,6 +32,8 @@ export type StoreNetworks = z.infer<typeof storeNetworksSchema>
  */
 export const originStateSchema = z.enum(['unknown', 'reachable', 'unreachable', 'refused'])
 export type OriginState = z.infer<typeof originStateSchema>
+
+const syncShape = { bytesPerSecond: z.number().nullable(), hours: z.array(syncHoursSchema) }
 
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
@@ -76,6 +79,8 @@ export const storeSchema = z.object({
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),
+  /** Limits of all syncs of this store. `bytesPerSecond` is null without a limit, `hours` is empty for all hours. Agents before 0.1.0 do not tell. */
+  sync: z.object({ ...syncShape, configured: z.object(syncShape) }).optional(),
 })
 
 /** What a store that copies from another one reads of GET /v1/store, whatever else a later version of the other agent sends. */
@@ -89,6 +94,10 @@ export const storePatchSchema = z
     name: nameSchema,
     description: z.string().max(4096),
     imagesEnabled: z.boolean(),
+    /** Members that are absent stay; null means the value of the configuration, 0 no limit, and an empty list all hours. */
+    sync: z
+      .strictObject({ bytesPerSecond: z.union([z.literal(0), syncRateSchema]).nullable(), hours: z.array(syncHoursSchema).max(SYNC_HOURS_MAX).nullable() })
+      .partial(),
     /** Members that are absent stay; null means the value of the configuration. Images in the recycle bin keep the time at which they expire. */
     retention: z.strictObject({ deletion: deletionSchema.nullable(), seconds: z.int().min(0).max(RETENTION_SECONDS_MAX).nullable() }).partial(),
   })

@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { problemSchema } from './problems.ts'
 import { SLICES_PER_REQUEST_MAX } from './frames.ts'
+import { syncLimitsSchema } from './sync-limits.ts'
 
 const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
 
@@ -57,6 +58,8 @@ export const syncRequestSchema = z
     images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
     /** Only plans: the result of the task says what a sync would do with each image. Nothing is copied. */
     dryRun: z.boolean().optional(),
+    /** Limits of this sync, in addition to those of the store. */
+    limits: syncLimitsSchema.optional(),
   })
   .refine(({ source, sources }) => (source === undefined) !== (sources === undefined), 'must name either `source` or `sources`')
   .refine(({ sources = [] }) => new Set(sources.map(({ url }) => url)).size === sources.length, 'must name each source once')

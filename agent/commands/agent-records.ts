@@ -54,7 +54,16 @@ export async function openAgentRecords({ config, clock, log }: Pick<Foundation, 
   })
   const sealedCount = await sealClearSecrets(database, sealer)
   if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
-  const settings = openStoreSettings({ kept, configured: { ...config.store, ...config.images, imagesEnabled: config.images.enabled } })
+  const settings = openStoreSettings({
+    kept,
+    configured: {
+      ...config.store,
+      ...config.images,
+      imagesEnabled: config.images.enabled,
+      syncBytesPerSecond: config.sync.bytesPerSecond,
+      syncHours: config.sync.hours,
+    },
+  })
   const owned = stack.move()
   return { database, events, kept, settings, access, sealer, [Symbol.dispose]: () => owned.dispose() }
 }

@@ -34,6 +34,7 @@ import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
 import { listenNetworks } from './listen-hosts.ts'
+import { refuseHours } from '../sync/limits/hours.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
 import { openStoreExports } from './store-exports.ts'
 import type { StoreExports } from './store-exports.ts'
@@ -114,6 +115,8 @@ function routesOf(
       settings,
       health,
       facts: storeFacts(config, store, version),
+      refuseHours: (hours) => refuseHours(hours, config.schedules.timezone, clock.nowMs()),
+      onSyncLimits: () => tasks.runPostponed(),
       networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
       origins: () => parts.origins.list(),
       space,

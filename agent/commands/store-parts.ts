@@ -173,7 +173,7 @@ function syncNetwork({ config, clock }: Pick<Foundation, 'config' | 'clock'>): P
   }
 }
 
-function openStoreSync({ foundation, slices, catalogue, space, policy }: Content, tasks: TaskQueue): Promise<Sync> {
+function openStoreSync({ foundation, records, slices, catalogue, space, policy }: Content, tasks: TaskQueue): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
   const rules = createImageRules({ installationRole: config.images.installationRole })
   return createSync({
@@ -193,6 +193,14 @@ function openStoreSync({ foundation, slices, catalogue, space, policy }: Content
     },
     network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
+    limits: {
+      timezone: config.schedules.timezone,
+      ofStore() {
+        const { syncBytesPerSecond, syncHours } = records.settings.syncLimits()
+        return { bytesPerSecond: syncBytesPerSecond === 0 ? undefined : syncBytesPerSecond, hours: syncHours }
+      },
+    },
+    isOneWaiting: () => tasks.list({ kind: 'sync', state: 'queued', limit: 1 }).items.length > 0,
   })
 }
 

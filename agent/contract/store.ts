@@ -1,6 +1,7 @@
 // The store as a whole: its name, whether it accepts new data, and small values that the agent stores about it.
 
 import type { Store, StorePatch } from '../../protocol/store.ts'
+import type { SyncHours } from '../../protocol/sync-limits.ts'
 
 /** Small JSON documents in the state folder, by key. Reads are cheap enough to repeat on every request. */
 export interface KeptValues {
@@ -23,13 +24,23 @@ export interface DeletionPolicy {
   readonly retentionMs: number
 }
 
+/** Limits of all syncs of the store. */
+export interface SyncLimitSettings {
+  /** Bytes per second of all syncs together; 0 for no limit. */
+  readonly syncBytesPerSecond: number
+  /** Windows in which syncs move bytes; none for all hours. */
+  readonly syncHours: readonly SyncHours[]
+}
+
 /** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
-  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention'> & { readonly imagesEnabled: boolean }
+  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention' | 'sync'> & { readonly imagesEnabled: boolean }
   /** Whether images are switched on. While they are off, the store accepts no new images, whether it is enabled or not. */
   areImagesEnabled(): boolean
   /** What deleting an image does now: what operators set, else what the configuration says. */
   deletionPolicy(): DeletionPolicy
+  /** Limits of all syncs now: what operators set, else what the configuration says. */
+  syncLimits(): SyncLimitSettings
   update(patch: StorePatch): void
   enable(): void
   disable(reason: string): void

@@ -3,6 +3,7 @@
 import type { Actor } from './access.ts'
 import type { Severity, StoreEvent } from '../../protocol/event.ts'
 import type { Page } from '../../protocol/page.ts'
+import type { SyncPriority } from '../../protocol/sync-limits.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
 
 /** What a running task can use. */
@@ -43,6 +44,8 @@ export interface TaskOrder {
   readonly params: unknown
   /** A secret that the task needs, such as a token of another store. Stored sealed. Deleted when the task ends; a failed import keeps it as long as its parameters. */
   readonly secret?: string
+  /** Tasks of a higher priority run before others of their kind that wait. `normal` by default. */
+  readonly priority?: SyncPriority
   /** While a task with the same key is queued or running, `start` returns that task. */
   readonly key?: string
 }
@@ -83,6 +86,8 @@ export interface TaskBoard extends Tasks {
   /** Whether this token ordered the task. */
   isOrderedBy(id: string, tokenId: string): boolean
   counts(): Readonly<Record<TaskState, number>>
+  /** Lets postponed tasks run now, so that their runners decide again: what they wait for has changed. */
+  runPostponed(): void
 }
 
 /** Long work that is shown as tasks while it lasts but is not stored. */

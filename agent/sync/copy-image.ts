@@ -77,7 +77,7 @@ async function runCopy(deps: CopyDeps, sources: PullSources, image: Image, { her
   // A new or restored image counts towards the limit of its owner while it is copied. A repaired image already counts.
   using _claim = decision.why === 'repair' ? undefined : images.admit({ id: image.id, owner: (here ?? image).owner, length: image.length })
   if (options.dryRun) {
-    const { missingBytes, zeroBytes } = await measureImage(deps, sources, image, options.signal)
+    const { missingBytes, zeroBytes } = await measureImage(deps, sources, image, options)
     return { outcome: WOULD[decision.why], bytesMoved: missingBytes, bytesPresent: image.length - zeroBytes - missingBytes, bytesZero: zeroBytes }
   }
   const movedBefore = options.counts.bytesMoved

@@ -14,6 +14,8 @@ import type { Missing } from './lease-roots.ts'
 
 /** Time after the last attempt until a lease expires, in milliseconds. */
 export const LEASE_MS = 24 * 3_600_000
+/** The same while a sync waits or is paused: it may be the one whose slices the lease protects. */
+export const WAITING_LEASE_MS = 30 * 24 * 3_600_000
 
 export interface Leases {
   /**
@@ -29,8 +31,8 @@ export interface Leases {
   endAttempt(id: string): void
   /** Removes the lease and a received manifest, if they exist. */
   remove(id: string): Promise<void>
-  /** Removes expired leases and returns the ids of their images. A dry run removes nothing. */
-  expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
+  /** Removes expired leases, which are kept for longer while a sync waits or is paused, and returns the ids of their images. A dry run removes nothing. */
+  expire(options?: { readonly dryRun?: boolean; readonly isOneWaiting?: boolean }): Promise<readonly string[]>
   readonly roots: SliceRoots
 }
 
@@ -99,12 +101,13 @@ export async function openLeases(deps: LeasesDeps): Promise<Leases> {
       required.delete(id)
     },
     remove: removeById,
-    async expire({ dryRun = false } = {}) {
+    async expire({ dryRun = false, isOneWaiting = false } = {}) {
+      const ageMsMax = isOneWaiting ? WAITING_LEASE_MS : LEASE_MS
       const expired: string[] = []
       for (const id of stored) {
         const lastMs = await files.lastAttemptMs(id)
         // Checked after the time was read, because an attempt may have started meanwhile. There is no await between this check and the removal.
-        if (clock.nowMs() - lastMs < LEASE_MS || active.has(id)) continue
+        if (clock.nowMs() - lastMs < ageMsMax || active.has(id)) continue
         expired.push(id)
         if (dryRun) continue
         await removeById(id)

@@ -21,11 +21,17 @@ export interface TransferDeps {
 
 /**
  * Yields batches of missing slices in one pass over the manifest, and pins present slices briefly. A gc in progress may have listed the leases
- * before this lease was acquired, but it keeps all slices pinned since it started. A later gc finds the lease.
+ * before this lease was acquired, but it keeps all slices pinned since it started. A later gc finds the lease. `bytesMax` returns the uncompressed bytes
+ * of a batch that a limit of the rate allows now; a batch has at least one slice.
  */
-export async function* missingBatches({ clock, slices }: TransferDeps, manifest: Manifest, counts: PullCounts): AsyncGenerator<NamedSlice[]> {
+export async function* missingBatches(
+  { clock, slices }: TransferDeps,
+  manifest: Manifest,
+  counts: PullCounts,
+  bytesMax = () => Infinity,
+): AsyncGenerator<NamedSlice[]> {
   const budget = createLoopBudget(clock)
-  const batcher = createBatcher()
+  const batcher = createBatcher(bytesMax)
   for await (const block of manifest.blocks()) {
     for (const window of sliceWindows(block)) {
       const absent = await pinned(slices, window)

@@ -65,7 +65,8 @@ export interface Batcher {
   rest(): NamedSlice[]
 }
 
-export function createBatcher(): Batcher {
+/** Creates a batcher. `bytesMax` returns the uncompressed bytes of the next batch at most, if that is less than BATCH_BYTES_MAX. */
+export function createBatcher(bytesMax: () => number = () => Infinity): Batcher {
   let batch = new Map<string, NamedSlice>()
   let bytes = 0
   const rest = (): NamedSlice[] => {
@@ -76,7 +77,7 @@ export function createBatcher(): Batcher {
   }
   return {
     add(slice) {
-      const isFull = batch.size > 0 && (batch.size === BATCH_SLICES_MAX || bytes + slice.length > BATCH_BYTES_MAX)
+      const isFull = batch.size > 0 && (batch.size === BATCH_SLICES_MAX || bytes + slice.length > Math.min(BATCH_BYTES_MAX, bytesMax()))
       const full = isFull ? rest() : undefined
       if (!batch.has(keyOf(slice))) bytes += slice.length
       batch.set(keyOf(slice), slice)

@@ -11,6 +11,7 @@ import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock, CrashPoint } from '../contract/runtime.ts'
 import type { SliceIngester } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
+import type { RateShare } from './limits/rate-limiter.ts'
 import type { LeasedManifest } from './lease-files.ts'
 import type { Leases } from './leases.ts'
 import { missingBatches } from './missing-batches.ts'
@@ -43,6 +44,8 @@ export interface PullSources {
 export interface PullOptions {
   readonly signal: AbortSignal
   readonly counts: PullCounts
+  /** The rate that the sync may use. */
+  readonly share: Pick<RateShare, 'take' | 'inFlightMax'>
   /** Called with the copied and total uncompressed bytes of this image. */
   readonly onProgress: (done: number, total: number) => void
 }
@@ -62,11 +65,16 @@ export interface PulledImage extends ImageMeasure {
  * Measures what a pull would copy. Nothing of the manifest remains, except for that of an earlier pull. Throws ProblemError as a pull does, also
  * `insufficient-storage`.
  */
-export async function measureImage(deps: PullDeps, sources: PullSources, image: Image, signal: AbortSignal): Promise<ImageMeasure> {
+export async function measureImage(
+  deps: PullDeps,
+  sources: PullSources,
+  image: Image,
+  { signal, share }: Pick<PullOptions, 'signal' | 'share'>,
+): Promise<ImageMeasure> {
   const { leases, space } = deps
   let isFromBefore = false
   try {
-    await using leased = await manifestOf(deps, sources, image, signal)
+    await using leased = await manifestOf(deps, sources, image, { signal, share })
     isFromBefore = leased.isFromBefore
     const measure = await measureManifest(deps, leased.manifest, signal)
     await promiseSpace(space, image, measure.missingBytes, manifestLength(leased.manifest.count))
@@ -85,7 +93,7 @@ export async function pullImage(deps: PullDeps, sources: PullSources, image: Ima
   let isFromBefore = false
   let isPublished = false
   try {
-    await using leased = await manifestOf(deps, sources, image, options.signal)
+    await using leased = await manifestOf(deps, sources, image, options)
     const { manifest } = leased
     isFromBefore = leased.isFromBefore
     const measure = await measureManifest(deps, manifest, options.signal)
@@ -129,13 +137,18 @@ function promiseKey({ id }: Pick<Image, 'id'>): string {
 }
 
 /** Returns the manifest left by an earlier attempt, or fetches it from a source. Throws ProblemError if no source sends the one of the image. */
-async function manifestOf(deps: PullDeps, { described, pool }: PullSources, image: Image, signal: AbortSignal): Promise<LeasedManifest> {
+async function manifestOf(
+  deps: PullDeps,
+  { described, pool }: PullSources,
+  image: Image,
+  { signal, share }: Pick<PullOptions, 'signal' | 'share'>,
+): Promise<LeasedManifest> {
   const { clock, leases, space } = deps
   if (image.manifestDigest === null) throw problem('wrong-status', `Image ${image.name} has no content at ${described.url} yet; it is ${image.status} there.`)
   const known = await leases.find(image.id, image.manifestDigest)
   if (known) return known
   const ask = async ({ url, client }: SliceSource): Promise<LeasedManifest> => {
-    const leased = await leases.receive(image.id, promised(client.images.manifest(image.id, { signal }), image, space))
+    const leased = await leases.receive(image.id, promised(paced(client.images.manifest(image.id, { signal }), share, signal), image, space))
     if (leased.digest === image.manifestDigest && leased.manifest.imageLength === image.length) return leased
     await leased[Symbol.asyncDispose]()
     throw problem('digest-mismatch', `${url} sent a manifest of image ${image.name} that does not match the description of the image.`, {
@@ -144,6 +157,14 @@ async function manifestOf(deps: PullDeps, { described, pool }: PullSources, imag
     })
   }
   return askSources({ clock, pool, about: `the manifest of image ${image.name}`, signal, ask })
+}
+
+/** Yields pieces no faster than the rate of the sync allows. */
+async function* paced(pieces: AsyncIterable<Uint8Array>, share: PullOptions['share'], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    yield piece
+    await share.take(piece.byteLength, signal)
+  }
 }
 
 /** Yields the bytes of a manifest as they arrive, after promising space for two copies of it. */
@@ -187,28 +208,33 @@ interface Move {
 
 async function moveSlices(deps: PullDeps, pool: SourcePool, move: Move, options: PullOptions): Promise<void> {
   const { space } = deps
-  const { counts, signal } = options
+  const { counts, signal, share } = options
   let done = 0
   options.onProgress(0, move.bytes)
-  await moveBatches(deps, missingBatches(deps, move.manifest, counts), {
-    pool,
-    image: move.image.id,
-    batchesMax: deps.batchesMax,
-    signal,
-    onStored(slice, wireBytes) {
-      if (wireBytes > 0) counts.slicesMoved++
-      counts.bytesMoved += wireBytes
-      done += slice.length
-      options.onProgress(Math.min(done, move.bytes), move.bytes)
+  await moveBatches(
+    deps,
+    missingBatches(deps, move.manifest, counts, () => share.inFlightMax() / deps.batchesMax),
+    {
+      pool,
+      image: move.image.id,
+      batchesMax: deps.batchesMax,
+      signal,
+      pace: (wireBytes) => share.take(wireBytes, signal),
+      onStored(slice, wireBytes) {
+        if (wireBytes > 0) counts.slicesMoved++
+        counts.bytesMoved += wireBytes
+        done += slice.length
+        options.onProgress(Math.min(done, move.bytes), move.bytes)
+      },
+      async beforeBatch() {
+        if (await space.isBelowReserve())
+          throw problem('insufficient-storage', `The free space fell below the reserve while image ${move.image.name} was being copied.`)
+      },
+      // Slices that are written reduce the free space of the file system, so only the rest stays promised.
+      async onDurable() {
+        await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
+      },
     },
-    async beforeBatch() {
-      if (await space.isBelowReserve())
-        throw problem('insufficient-storage', `The free space fell below the reserve while image ${move.image.name} was being copied.`)
-    },
-    // Slices that are written reduce the free space of the file system, so only the rest stays promised.
-    async onDurable() {
-      await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
-    },
-  })
+  )
   options.onProgress(move.bytes, move.bytes)
 }

@@ -9,6 +9,7 @@ import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { SourceAddress, SyncRequest, SyncResult } from '../../protocol/sync.ts'
+import { syncLimitsSchema } from '../../protocol/sync-limits.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Disk } from '../contract/disk.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
@@ -19,6 +20,9 @@ import type { TaskContext, Tasks } from '../contract/work.ts'
 import { copyImage } from './copy-image.ts'
 import type { CopyDeps } from './copy-image.ts'
 import { openLeases } from './leases.ts'
+import { refuseHours } from './limits/hours.ts'
+import { createTaskLimits } from './limits/task-limits.ts'
+import type { LimitedTask, StoreSyncLimits } from './limits/task-limits.ts'
 import { requireOwnAddress } from './networks/peer-routes.ts'
 import type { PeerNetwork } from './peer-network.ts'
 import { attempt, explained, requireAll, totalsOf } from './partial-failure.ts'
@@ -43,6 +47,7 @@ const paramsSchema = z.object({
   dryRun: z.boolean().default(false),
   /** Role of who ordered the sync. Tasks of earlier agents do not have it. */
   role: roleSchema.default('operator'),
+  limits: syncLimitsSchema.optional(),
 })
 const tokensSchema = z.array(z.string())
 
@@ -67,6 +72,10 @@ export interface SyncDeps extends Pick<CopyDeps, 'admitNew'> {
   readonly pace?: NonNullable<Peer['pace']>
   /** Number of batches in flight of one pull, 1 to 16; 1 by default. */
   readonly batchesMax?: number
+  /** Limits of all syncs of the store; none by default. Hours are in the time zone. */
+  readonly limits?: { readonly timezone: string; readonly ofStore: () => StoreSyncLimits }
+  /** Returns whether a sync waits or is paused, so that leases of earlier attempts are kept for longer. */
+  readonly isOneWaiting?: () => boolean
 }
 
 export interface Sync {
@@ -90,9 +99,10 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   // A second pull of the same image finds the image in place after the first.
   const pulls = createInOrderByKey()
   const copying = { ...deps, batchesMax: deps.batchesMax ?? 1, leases }
+  const { timezone, ofStore } = deps.limits ?? { timezone: 'UTC', ofStore: () => ({ bytesPerSecond: undefined, hours: [] }) }
+  const taskLimits = createTaskLimits({ clock, timezone, ofStore })
 
-  tasks.register('sync', async (params, context) => {
-    const { images, dryRun, role, ...from } = paramsSchema.parse(params)
+  const runSync = async ({ images, dryRun, role, ...from }: z.output<typeof paramsSchema>, { context, share }: LimitedTask): Promise<SyncResult> => {
     const addresses = addressesOf(from, context.secret)
     const parts = createTaskImages()
     const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
@@ -112,16 +122,24 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         part.moved(done, total)
         progress(done, total)
       }
-      const options = { signal: context.signal, counts, onProgress, role, dryRun }
+      const options = { signal: context.signal, share, counts, onProgress, role, dryRun }
       const end = await attempt(run, part, () => pulls.run(image.id, () => copyImage(copying, { described, pool }, image, options)))
       if (end) part.ended(end)
     }
     requireAll(parts)
     return resultSoFar()
+  }
+  tasks.register('sync', async (params, context) => {
+    const order = paramsSchema.parse(params)
+    if (!order.dryRun) return taskLimits.run(order.limits ?? {}, context, (task) => runSync(order, task))
+    using share = taskLimits.openShare()
+    return await runSync(order, { context, share })
   })
 
   return {
-    async start({ source, sources, images, dryRun = false }, createdBy, role = 'admin') {
+    async start({ source, sources, images, dryRun = false, limits }, createdBy, role = 'admin') {
+      const unusable = refuseHours(limits?.hours ?? [], timezone, clock.nowMs())
+      if (unusable !== undefined) throw problem('invalid-input', `limits.hours cannot be used: ${unusable}.`)
       const addresses = sources ?? (source ? [source] : [])
       for (const { url } of addresses) await requireAllowed(deps.network, url)
       const urls = addresses.map(({ url }) => url)
@@ -130,7 +148,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: { sources: urls.map((url) => ({ url })), images: wanted, dryRun, role },
+        params: { sources: urls.map((url) => ({ url })), images: wanted, dryRun, role, ...(limits ? { limits } : {}) },
+        priority: limits?.priority ?? 'normal',
         secret: JSON.stringify(addresses.map(({ token }) => token)),
         key: `${dryRun ? 'plan of ' : ''}sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
       })
@@ -139,11 +158,13 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
       const pool = createSourcePool(deps)
       pool.add(source, 0)
       const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
-      const options = { signal, counts, onProgress: () => {}, role: 'admin', dryRun: false, underOwnId: true } as const
+      // A repair does not wait for the hours of syncs, but shares their rate.
+      using share = taskLimits.openShare()
+      const options = { signal, share, counts, onProgress: () => {}, role: 'admin', dryRun: false, underOwnId: true } as const
       const { outcome } = await pulls.run(image.id, () => copyImage(copying, { described: source, pool }, image, options))
       return outcome === 'copied' ? 'copied' : 'already-there'
     },
-    expire: (options) => leases.expire(options),
+    expire: (options) => leases.expire({ ...options, isOneWaiting: deps.isOneWaiting?.() ?? false }),
     roots: leases.roots,
   }
 }

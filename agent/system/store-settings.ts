@@ -4,7 +4,9 @@
 import { z } from 'zod'
 import { problem } from '../../protocol/problems.ts'
 import { deletionSchema } from '../../protocol/store.ts'
-import type { DeletionPolicy, KeptValues, StoreSettings } from '../contract/store.ts'
+import { syncHoursSchema } from '../../protocol/sync-limits.ts'
+import type { SyncHours } from '../../protocol/sync-limits.ts'
+import type { DeletionPolicy, KeptValues, StoreSettings, SyncLimitSettings } from '../contract/store.ts'
 
 const KEY = 'store-settings'
 
@@ -19,13 +21,16 @@ const keptSchema = z.object({
   /** Null while images.deletion and images.retention of the configuration apply. */
   deletion: deletionSchema.nullable().default(null),
   retentionSeconds: z.number().nullable().default(null),
+  /** Null while sync.bytes-per-second and sync.hours of the configuration apply. */
+  syncBytesPerSecond: z.number().nullable().default(null),
+  syncHours: z.array(syncHoursSchema).nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
 export interface StoreSettingsDeps {
   readonly kept: KeptValues
   /** Values of the configuration, which apply until a PATCH changes them. */
-  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean } & DeletionPolicy
+  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean } & DeletionPolicy & Partial<SyncLimitSettings>
 }
 
 /** Opens the settings of a store. */
@@ -40,9 +45,15 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     deletion: state.deletion ?? configured.deletion,
     retentionMs: state.retentionSeconds === null ? configured.retentionMs : state.retentionSeconds * 1000,
   })
+  const configuredSync: SyncLimitSettings = { syncBytesPerSecond: configured.syncBytesPerSecond ?? 0, syncHours: configured.syncHours ?? [] }
+  const syncLimits = (): SyncLimitSettings => ({
+    syncBytesPerSecond: state.syncBytesPerSecond ?? configuredSync.syncBytesPerSecond,
+    syncHours: state.syncHours ?? configuredSync.syncHours,
+  })
   return {
     areImagesEnabled,
     deletionPolicy,
+    syncLimits,
     current: () => ({
       name: state.name ?? configured.name,
       description: state.description ?? configured.description,
@@ -50,8 +61,9 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       disabledReason: state.disabledReason,
       imagesEnabled: areImagesEnabled(),
       retention: { ...shown(deletionPolicy()), configured: shown(configured) },
+      sync: { ...shownSync(syncLimits()), configured: shownSync(configuredSync) },
     }),
-    update: ({ name, description, imagesEnabled, retention = {} }) =>
+    update: ({ name, description, imagesEnabled, retention = {}, sync = {} }) =>
       save({
         ...state,
         name: name ?? state.name,
@@ -59,6 +71,8 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
         imagesEnabled: imagesEnabled ?? state.imagesEnabled,
         deletion: retention.deletion === undefined ? state.deletion : retention.deletion,
         retentionSeconds: retention.seconds === undefined ? state.retentionSeconds : retention.seconds,
+        syncBytesPerSecond: sync.bytesPerSecond === undefined ? state.syncBytesPerSecond : sync.bytesPerSecond,
+        syncHours: sync.hours === undefined ? state.syncHours : sync.hours,
       }),
     enable: () => save({ ...state, disabledReason: null }),
     disable: (reason) => save({ ...state, disabledReason: reason }),
@@ -69,6 +83,11 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       throw problem('store-disabled', `The store is disabled and accepts nothing new${reason}.`)
     },
   }
+}
+
+/** Returns limits of syncs as clients see them. */
+function shownSync({ syncBytesPerSecond, syncHours }: SyncLimitSettings): { bytesPerSecond: number | null; hours: SyncHours[] } {
+  return { bytesPerSecond: syncBytesPerSecond === 0 ? null : syncBytesPerSecond, hours: [...syncHours] }
 }
 
 /** Returns a policy as clients see it. */

@@ -43,6 +43,7 @@ const MIGRATIONS: readonly string[] = [
   'ALTER TABLE tasks ADD COLUMN secret TEXT',
   'ALTER TABLE tasks ADD COLUMN creator_token TEXT',
   'ALTER TABLE tasks ADD COLUMN hold TEXT',
+  `ALTER TABLE tasks ADD COLUMN priority TEXT NOT NULL DEFAULT 'normal'`,
 ]
 
 /** The database cannot be used; the message is a sentence with the next step. */

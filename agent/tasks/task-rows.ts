@@ -39,6 +39,7 @@ export function queued(order: TaskOrder, { id, number, secret, nowMs }: NewTask)
     params: JSON.stringify(order.params ?? null),
     secret,
     starts: 0,
+    priority: order.priority ?? 'normal',
     hold: null,
     progress: NO_PROGRESS,
     result: null,
@@ -64,6 +65,16 @@ export function resumed(row: TaskRow): TaskRow {
 /** Returns a task whose run stopped without an end, as it waits for its next run. The stopped run does not count as a crash. */
 export function waitingAgain(row: TaskRow): TaskRow {
   return { ...row, state: 'queued', starts: row.starts - 1, progress: { ...row.progress, rate: 0, etaSeconds: null } }
+}
+
+const CLASSES = { low: 0, normal: 1, high: 2 } as const
+/** A task that has waited for this long, in milliseconds, counts as one class higher, so that it is not overtaken forever. */
+const CLASS_MS = 3_600_000
+
+/** Returns tasks in the order in which they run: by priority, then by age. */
+export function inOrderOfPriority<Of extends { readonly row: Pick<TaskRow, 'priority' | 'created_ms' | 'number'> }>(tasks: readonly Of[], nowMs: number): Of[] {
+  const classOf = ({ row }: Of): number => CLASSES[row.priority] + Math.floor(Math.max(0, nowMs - row.created_ms) / CLASS_MS)
+  return tasks.toSorted((a, b) => classOf(b) - classOf(a) || a.row.number - b.row.number)
 }
 
 /** Returns when a task may run next, in milliseconds since 1970: 0 for now, Infinity while it is paused. */

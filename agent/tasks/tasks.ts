@@ -13,7 +13,7 @@ import { admitTask } from './admission.ts'
 import type { AgentDatabase } from './database.ts'
 import { addSample, makeProgress } from './rate.ts'
 import type { Sample } from './rate.ts'
-import { ended, endEvent, newTaskId, paused, queued, queuedAgain, resumed, runnableFromMs, waitingAgain } from './task-rows.ts'
+import { ended, endEvent, inOrderOfPriority, newTaskId, paused, queued, queuedAgain, resumed, runnableFromMs, waitingAgain } from './task-rows.ts'
 import type { TaskEnd } from './task-rows.ts'
 import { createTaskTable, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
@@ -210,6 +210,11 @@ export class TaskQueue implements TaskBoard {
     return this.#table.counts()
   }
 
+  runPostponed(): void {
+    for (const task of this.#active.values()) if (task.row.hold?.kind === 'postponed') task.row = { ...task.row, hold: null }
+    this.#pump()
+  }
+
   /** Stops all running tasks and waits for them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true
@@ -254,13 +259,13 @@ export class TaskQueue implements TaskBoard {
     return undefined
   }
 
-  /** Starts the tasks that may run now, oldest first. */
+  /** Starts the tasks that may run now. */
   #pump(): void {
     if (!this.#isResumed || this.#isStopping) return
     const nowMs = this.#deps.clock.nowMs()
     const room = new Map(taskKindSchema.options.map((kind) => [kind, RUNNING_MAX[kind]]))
     for (const { row, run } of this.#active.values()) if (run) room.set(row.kind, (room.get(row.kind) ?? 0) - 1)
-    for (const task of this.#active.values()) {
+    for (const task of inOrderOfPriority([...this.#active.values()], nowMs)) {
       const free = room.get(task.row.kind) ?? 0
       const runner = this.#runners.get(task.row.kind)
       if (task.run || free <= 0 || !runner || runnableFromMs(task.row) > nowMs) continue

@@ -4,6 +4,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { cleanupSchema, disableStoreSchema, storePatchSchema, storeSchema } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
 import { SYNC_VERSIONS } from '../../../protocol/sync.ts'
+import type { SyncHours } from '../../../protocol/sync-limits.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { audienceOf } from '../../access/readable.ts'
@@ -38,6 +39,10 @@ export interface StoreRoutesDeps {
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
   readonly images: (audience: Audience | undefined) => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
   readonly uploadsActive: () => number
+  /** Returns why hours of syncs cannot be used, as a clause; undefined if they can. */
+  readonly refuseHours?: (hours: readonly SyncHours[]) => string | undefined
+  /** Called when the limits of syncs were changed. */
+  readonly onSyncLimits?: () => void
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
 }
@@ -65,11 +70,14 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       method: 'PATCH',
       path: '/v1/store',
       access: 'operator',
-      summary: 'Changes the name and description of the store, and switches images on or off',
+      summary: 'Changes the name, description, retention and limits of syncs of the store, and switches images on or off',
       body: storePatchSchema,
       answers,
       run({ body, actor }) {
+        const unusable = deps.refuseHours?.(body.sync?.hours ?? [])
+        if (unusable !== undefined) throw problem('invalid-input', `sync.hours cannot be used: ${unusable}.`)
         deps.settings.update(body)
+        if (body.sync) deps.onSyncLimits?.()
         deps.emit({ ...eventOf(deps, actor), type: 'store.changed', message: `${actor.name} changed the store.`, details: body })
         return show({ actor })
       },

@@ -25,6 +25,8 @@ export interface BatchRequest {
   readonly image: string | undefined
   /** Called for each slice when it is stored, with its bytes on the wire. */
   readonly onStored: (slice: NamedSlice, wireBytes: number) => void
+  /** Waits until more bytes may arrive. Nothing is read meanwhile, and the wait does not count against the source. */
+  readonly pace?: ((wireBytes: number) => Promise<void>) | undefined
   /** Returns whether another source would be much faster, from the bytes so far and the time spent waiting for them. */
   readonly isTooSlow: (wireBytes: number, waitedMs: number) => boolean
   readonly signal: AbortSignal
@@ -113,8 +115,12 @@ async function receiveFrames(
       if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== slice.length))
         throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
       received++
-      if (answer.kind === 'absent') absent.push(slice)
-      else await storing.add(slice, answer.frame)
+      if (answer.kind === 'absent') {
+        absent.push(slice)
+        continue
+      }
+      await storing.add(slice, answer.frame)
+      await request.pace?.(FRAME_HEADER_BYTES + answer.frame.stored.byteLength)
     }
     if (received < wanted.length) throw new FrameInvalid(`${wanted.length - received} slices are missing in the answer`, 'truncated')
   } finally {

@@ -31,6 +31,8 @@ export interface MoveOptions {
   readonly signal: AbortSignal
   /** Called for each slice when it is stored; `wireBytes` is 0 for one that something else has stored meanwhile. */
   readonly onStored: (slice: NamedSlice, wireBytes: number) => void
+  /** Waits until more bytes may arrive after those of a slice. */
+  readonly pace?: (wireBytes: number) => Promise<void>
   /** Runs before each batch: may wait, and may refuse the batch by throwing. */
   readonly beforeBatch: (signal: AbortSignal) => Promise<void>
   /** Runs after the slices of a batch are durable. Pins of the batch last until then. */
@@ -123,7 +125,7 @@ async function moveBatch({ clock }: MoveDeps, options: MoveOptions, receiver: Sl
       options.onStored(slice, wireBytes)
     }
     try {
-      const end = await fetchBatch({ clock, use, receiver, image, onStored, isTooSlow, signal }, wanted)
+      const end = await fetchBatch({ clock, use, receiver, image, onStored, pace: options.pace, isTooSlow, signal }, wanted)
       if (end.kind === 'whole' && end.absent.length > 0) lacking.add(use.source)
     } catch (error) {
       signal.throwIfAborted()

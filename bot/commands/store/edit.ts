@@ -9,6 +9,7 @@ import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, oneStore } from '../select.ts'
 import { parsePolicy } from './deletion-policy.ts'
+import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
 
 /** Returns whether images are switched on by `images=on`. Throws `invalid-input` for a word other than `on` and `off`. */
@@ -20,7 +21,7 @@ export function parseSwitch(word: string): boolean {
 export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
-  summary: 'Changes name, description, address, token, zone, provider or deletion policy of a store, or switches images on or off',
+  summary: 'Changes name, description, address, token, zone, provider, deletion policy or limits of syncs of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -33,6 +34,8 @@ export const storeEdit = defineCommand({
     provider: { about: 'what stores its data', value: 'PROVIDER' },
     deletion: { about: 'what deleting an image does: immediate, delayed, never, or configured for the configuration', value: 'POLICY' },
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
+    'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
+    'sync-hours': { about: 'windows in which syncs move bytes, with semicolons between them; all, or configured', value: '"0 22 * * * for 8h"' },
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
@@ -41,7 +44,7 @@ export const storeEdit = defineCommand({
     const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
-        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=.',
+        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -66,10 +69,12 @@ export const storeEdit = defineCommand({
     }
     const reached = { ...store, ...change }
     const policy = parsePolicy({ deletion, retention })
+    const sync = parseSyncLimits(options['sync-rate'], options['sync-hours'])
     const patch: StorePatch = {
       ...(name === undefined ? {} : { name }),
       ...(description === undefined ? {} : { description }),
       ...(policy === undefined ? {} : { retention: policy }),
+      ...(sync === undefined ? {} : { sync }),
       ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
     }
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))

@@ -1,5 +1,6 @@
 // `store show S`: shows everything about one store.
 
+import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
@@ -74,6 +75,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
       label: 'Deletion',
       value: policyText(store.retention),
     },
+    ...(store.sync ? [{ label: 'Syncs', value: syncLimitsText(store.sync) }] : []),
     { label: 'Version', value: store.version },
   ]
 }

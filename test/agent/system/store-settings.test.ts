@@ -16,6 +16,7 @@ test('images are switched on and off until the next change, across restarts, wha
     disabledReason: null,
     imagesEnabled: true,
     retention: { deletion: 'delayed', seconds: 259_200, configured: { deletion: 'delayed', seconds: 259_200 } },
+    sync: { bytesPerSecond: null, hours: [], configured: { bytesPerSecond: null, hours: [] } },
   })
   settings.update({ imagesEnabled: false })
   expect(settings.areImagesEnabled()).toBe(false)
@@ -48,4 +49,20 @@ test('the deletion policy is the one that operators set, else that of the config
   expect(restarted.deletionPolicy()).toEqual({ deletion: 'immediate', retentionMs: 3_600_000 })
   restarted.update({ retention: { seconds: null }, description: 'x' })
   expect(restarted.deletionPolicy()).toEqual({ deletion: 'immediate', retentionMs: 1000 })
+})
+
+test('the limits of syncs are those that operators set, else those of the configuration, each member by itself', () => {
+  const kept = createMemoryKeptValues()
+  const night = { cron: '0 22 * * *', minutes: 480 }
+  const configured = { ...CONFIGURED, syncBytesPerSecond: 10_000_000, syncHours: [night] }
+  const settings = openStoreSettings({ kept, configured })
+  expect(settings.syncLimits()).toEqual({ syncBytesPerSecond: 10_000_000, syncHours: [night] })
+  settings.update({ sync: { bytesPerSecond: 0 } })
+  expect(settings.current().sync).toEqual({ bytesPerSecond: null, hours: [night], configured: { bytesPerSecond: 10_000_000, hours: [night] } })
+  settings.update({ sync: { hours: [] } })
+  expect(openStoreSettings({ kept, configured }).syncLimits()).toEqual({ syncBytesPerSecond: 0, syncHours: [] })
+  settings.update({ sync: { bytesPerSecond: 70_000, hours: null } })
+  expect(settings.syncLimits()).toEqual({ syncBytesPerSecond: 70_000, syncHours: [night] })
+  settings.update({ sync: { bytesPerSecond: null } })
+  expect(openStoreSettings({ kept, configured }).syncLimits()).toEqual({ syncBytesPerSecond: 10_000_000, syncHours: [night] })
 })

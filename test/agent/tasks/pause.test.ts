@@ -195,3 +195,42 @@ describe('a postponed task', () => {
     expect(await queue.tasks.ended(id)).toMatchObject({ state: 'succeeded' })
   })
 })
+
+describe('runPostponed', () => {
+  test('lets a postponed task run before its time, and leaves a paused one', async () => {
+    await using queue = await openTaskQueue()
+    const { tasks, runs, clock } = queue
+    tasks.resume()
+    const [a, b] = await Promise.all(['a', 'b'].map((subject) => tasks.start(order(subject))))
+    await until('both run', () => runs.length === 2)
+    runs[0]?.fail(new TaskPostponed(clock.nowMs() + 3_600_000, 'Later.'))
+    tasks.pause(b!.id, 'ann')
+    await until('both wait', () => tasks.counts().queued === 2)
+    tasks.runPostponed()
+    await until('it runs', () => runs.length === 3)
+    expect([runs[2]?.params, tasks.get(a!.id)?.continuesAt, tasks.get(b!.id)?.state]).toMatchObject([{ subject: 'a' }, undefined, 'queued'])
+  })
+})
+
+describe('priority', () => {
+  test('decides which waiting task runs next, until one has waited for an hour', async () => {
+    await using queue = await openTaskQueue()
+    const { tasks, runs, clock } = queue
+    const start = async (subject: string, priority: 'low' | 'normal' | 'high') => void (await tasks.start({ ...order(subject), priority }))
+    await start('old and low', 'low')
+    clock.advance(2 * 3_600_000)
+    await start('low', 'low')
+    await start('normal', 'normal')
+    await start('high', 'high')
+    await start('high too', 'high')
+    tasks.resume()
+    const seen: unknown[] = []
+    for (let count = 1; count <= 5; count++) {
+      const run = await until('the next runs', () => runs[count - 1])
+      seen.push((run.params as { subject: string }).subject)
+      run.finish({})
+    }
+    // One that has waited for two hours counts as two classes higher.
+    expect(seen).toEqual(['old and low', 'high', 'high too', 'normal', 'low'])
+  })
+})

@@ -225,7 +225,7 @@ export class SimulatedAgent {
       },
       uploads: { expiryMs: EXPIRY_MS, lengthMax: 1024 ** 3, origins: [] },
       origins: [],
-      sync: { peers: [] },
+      sync: { peers: [], bytesPerSecond: 0, hours: [] },
       imports: { roots: [], allow: [], inboxSettleMs: undefined },
       schedules: { cleanup: '17 3 * * *', scrub: '41 1 * * 0', expire: '*/10 * * * *', timezone: 'UTC' },
       tls: undefined,

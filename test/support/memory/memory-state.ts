@@ -155,6 +155,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
     resumePaused: () => {
       throw problem('wrong-status', 'A task in memory is never paused.')
     },
+    runPostponed: () => {},
     isOrderedBy: (id, tokenId) => tasks.get(id)?.creatorTokenId === tokenId,
     counts() {
       const counts: Record<TaskState, number> = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
