@@ -131,3 +131,21 @@ test('a manifest longer than the free space is refused with its first bytes', as
   expect(task.error).toMatchObject({ type: 'urn:slipway:problem:insufficient-storage', detail: expect.stringContaining('4294967248 bytes') })
   expect(small.store.catalogue.list({}, { limit: 10 }).items).toEqual([])
 })
+
+test('a batch is taken away from a source that is much slower than another one', async () => {
+  await using it = await setUp()
+  const { first, own } = it
+  const image = await first.add(BYTES, { name: 'debian' })
+  const honest = own.use(await serveImages(first))
+  const slow = own.use(await openLyingPeer(first, image.id))
+  slow.lie('slices-slow')
+  // At the default pace a trickle is a fault only after a minute.
+  const target = own.use(await openSyncTarget(own.use(await createTemporaryFolder())))
+  const order = { sources: [slow, honest].map(({ url }) => ({ url, token: 'viewer' })), images: [image.id] }
+  const result = resultOf(await target.tasks.ended((await target.sync.start(order, 'test')).id))
+  expect(result.sources).toMatchObject([
+    { url: slow.url, slicesMoved: 0, faults: 0, fault: null },
+    { url: honest.url, slicesMoved: result.slicesMoved, fault: null },
+  ])
+  expect((await target.store.read(image.id)).equals(BYTES)).toBe(true)
+})
