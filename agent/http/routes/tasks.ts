@@ -1,6 +1,7 @@
 // Routes that list, show, cancel, retry, pause and resume tasks.
 
 import { z } from 'zod'
+import { roleIncludes } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -33,6 +34,14 @@ export interface TaskRoutesDeps {
 export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[] {
   const pause = (): Promise<void> => clock.sleep(0)
   const isOwn = (id: string, { tokenId }: Actor): boolean => tokenId !== undefined && tasks.isOrderedBy(id, tokenId)
+  /** Throws ProblemError unless the actor may cancel and retry the task: below operator, only the imports that its token ordered. */
+  const requireChangeable = (id: string, actor: Actor): void => {
+    if (roleIncludes(actor.role, 'operator')) return
+    const task = tasks.get(id)
+    if (!task || !isTaskSeen(task, seenImages(findImage, actor), () => isOwn(id, actor))) throw problem('not-found', `There is no task ${JSON.stringify(id)}.`)
+    if (task.kind === 'import' && isOwn(id, actor)) return
+    throw problem('forbidden', 'Uploaders may cancel and retry only the imports that they started.', { requiredRole: 'operator' })
+  }
   return [
     route({
       method: 'GET',
@@ -67,22 +76,28 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
     route({
       method: 'POST',
       path: '/v1/tasks/:id/cancel',
-      access: 'operator',
-      summary: 'Asks a task to stop',
+      access: 'uploader',
+      summary: 'Asks a task to stop; uploaders may stop the imports that they started',
       problems: ['wrong-status', 'conflict', 'upload-locked'],
       params: idSchema,
       answers: { 202: { description: 'The task, which stops as soon as possible', schema: taskSchema } },
-      run: async ({ params, actor }) => Response.json(await tasks.cancel(params.id, actor), { status: 202 }),
+      async run({ params, actor }) {
+        requireChangeable(params.id, actor)
+        return Response.json(await tasks.cancel(params.id, actor), { status: 202 })
+      },
     }),
     route({
       method: 'POST',
       path: '/v1/tasks/:id/retry',
-      access: 'operator',
-      summary: 'Runs a failed or cancelled task again under the same id',
+      access: 'uploader',
+      summary: 'Runs a failed or cancelled task again under the same id; uploaders may do so with the imports that they started',
       problems: ['wrong-status', 'conflict'],
       params: idSchema,
       answers: { 202: { description: 'The task, queued again', schema: taskSchema } },
-      run: ({ params, actor }) => Response.json(tasks.retry(params.id, actor.name), { status: 202 }),
+      run({ params, actor }) {
+        requireChangeable(params.id, actor)
+        return Response.json(tasks.retry(params.id, actor.name), { status: 202 })
+      },
     }),
     route({
       method: 'POST',

@@ -55,8 +55,9 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/sync/grants': { POST: OPERATORS },
   '/v1/tasks': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tasks/:id': { GET: VIEWERS, HEAD: VIEWERS },
-  '/v1/tasks/:id/cancel': { POST: OPERATORS },
-  '/v1/tasks/:id/retry': { POST: OPERATORS },
+  // Uploaders may cancel and retry their own imports.
+  '/v1/tasks/:id/cancel': { POST: UPLOADERS },
+  '/v1/tasks/:id/retry': { POST: UPLOADERS },
   '/v1/tasks/:id/pause': { POST: OPERATORS },
   '/v1/tasks/:id/resume': { POST: OPERATORS },
   '/v1/operating-systems': { GET: VIEWERS, HEAD: VIEWERS },
