@@ -38,6 +38,8 @@ export function createPublication(deps: PublicationDeps): Publication {
   const published = async (id: string): Promise<Image | undefined> => {
     if (!isId('img', id)) throw new Error(`${id} is not the id of an image`)
     const stored = keeper.unfinished.has(id) ? undefined : keeper.table.get(id)
+    // Whether it was published is not known until its folder can be read: an upload that counted as published would be removed.
+    if (stored?.image.status === 'fileUnavailable') throw problem('store-unavailable', `The files of image ${id} cannot be read.`)
     return stored && (await keeper.confirm(stored)).image
   }
   return {
