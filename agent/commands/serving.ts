@@ -141,7 +141,14 @@ function routesOf(
     ...operatingSystemRoutes(),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
-    ...accessRoutes({ images: catalogue, exports, tokens: access.tokens, links: access.links }),
+    ...accessRoutes({
+      images: catalogue,
+      exports,
+      tokens: access.tokens,
+      links: access.links,
+      // A certificate is rarely valid for an address, so links keep the name that the client used.
+      dataUrls: () => (config.tls ? [] : listenNetworks(config, listeners.urls[0] ?? '').data.urls),
+    }),
     ...metricsRoutes({ metrics: metrics.metrics }),
     ...fileRoutes({ files, clock, findImage }),
     ...openApiRoutes({ version, routes: () => routes }),

@@ -7,7 +7,7 @@ import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import type { LinkOrder } from '../../access/links.ts'
 import type { Actor } from '../../contract/access.ts'
 import { pageOf } from '../paging.ts'
-import { publicOrigin } from '../public-origin.ts'
+import { contentOrigin } from '../public-origin.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 import { visibleExport } from '../visible-export.ts'
@@ -15,6 +15,8 @@ import type { ExportLookup } from '../visible-export.ts'
 import { visibleImage } from '../visible-image.ts'
 
 export interface AccessRoutesDeps extends ExportLookup {
+  /** Returns the URLs of the agent on the data network, for links. */
+  readonly dataUrls?: () => readonly string[]
   readonly tokens: {
     list(): Token[]
     create(order: NewToken, actor: Actor): Promise<CreatedToken>
@@ -32,7 +34,7 @@ export interface AccessRoutesDeps extends ExportLookup {
 const tokenIdSchema = z.object({ id: z.string().max(64) })
 
 /** Returns the routes of /v1/tokens and /v1/links. */
-export function accessRoutes({ tokens, links, images, exports }: AccessRoutesDeps): Route[] {
+export function accessRoutes({ tokens, links, images, exports, dataUrls = () => [] }: AccessRoutesDeps): Route[] {
   return [
     route({
       method: 'GET',
@@ -92,7 +94,7 @@ export function accessRoutes({ tokens, links, images, exports }: AccessRoutesDep
       answers: { 201: { description: 'The link', schema: linkSchema } },
       async run({ body, actor, request }) {
         const { path, expiresAt } = await links.create(body.kind === 'download' ? downloadOrder({ images, exports }, body, actor) : body, actor)
-        const link: Link = { kind: body.kind, url: publicOrigin(request) + path, expiresAt }
+        const link: Link = { kind: body.kind, url: contentOrigin(request, dataUrls()) + path, expiresAt }
         return Response.json(link, { status: 201 })
       },
     }),

@@ -6,7 +6,7 @@ import { evaluateConditions, formatHttpDate, rangeApplies } from '../../../agent
 import { convertedFileName, formatDisposition, IMAGE_MEDIA_TYPES, imageContentType, imageFileName } from '../../../agent/http/content-headers.ts'
 import { resolveMethod } from '../../../agent/http/effective-method.ts'
 import { ANONYMOUS, authenticate } from '../../../agent/http/middleware/authenticate.ts'
-import { publicOrigin } from '../../../agent/http/public-origin.ts'
+import { contentOrigin, publicOrigin } from '../../../agent/http/public-origin.ts'
 import type { RouteAccess } from '../../../agent/http/route.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 
@@ -246,4 +246,13 @@ describe('the credential of a request', () => {
     expect(await authenticate(authenticator, new Request('http://a/'), 'GET', { access: 'public', granted: false })).toBe(ANONYMOUS)
     expect(ANONYMOUS.role).toBe('viewer')
   })
+})
+
+test('a link names the data network, unless the client is there already or behind a proxy', () => {
+  const at = (url: string, headers: Record<string, string> = {}, data = ['http://10.8.0.5:8420', 'http://10.8.0.6:8420']): string =>
+    contentOrigin(new Request(url, { headers }), data)
+  expect(at('http://10.1.0.5:8420/v1/links')).toBe('http://10.8.0.5:8420')
+  expect(at('http://10.8.0.6:8420/v1/links')).toBe('http://10.8.0.6:8420')
+  expect(at('http://10.1.0.5:8420/v1/links', {}, [])).toBe('http://10.1.0.5:8420')
+  expect(at('http://10.1.0.5:8420/v1/links', { 'x-forwarded-host': 'images.example', 'x-forwarded-proto': 'https' })).toBe('https://images.example')
 })
