@@ -6,6 +6,7 @@
 // kills.test.ts calls `killDuringSync`. SLIPWAY_SEED repeats the bytes between the kills, but not their timing.
 
 import { BATCH_BYTES_MAX } from '../../../agent/sync/plan.ts'
+import type { Task } from '../../../protocol/task.ts'
 import { agentCommand } from '../../support/agents/agent-command.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { PromiseBroken } from '../../support/agents/ledger.ts'
@@ -53,12 +54,13 @@ export async function killDuringSync(killsEach: number, seed: number, say: (line
   const portOf = (): number => Number(new URL(source.url).port)
   await using proxy = await createCuttingProxy(portOf(), { bytesPerSecond: BYTES_PER_SECOND, isShared: true })
   const startedMs = performance.now()
-  let task = await target.client.sync({ source: { url: proxy.url, token: TEST_ADMIN_TOKEN }, images: [id] })
-  /** Returns whether the sync has ended. An agent that crashed five times during a task waits for an operator, who retries it here. */
+  const start = (): Promise<Task> => target.client.sync({ source: { url: proxy.url, token: TEST_ADMIN_TOKEN }, images: [id] })
+  let task = await start()
+  /** Returns whether the sync has ended. A task during which the agent crashed five times is not run again, so an operator starts another one. */
   const hasEnded = async (): Promise<boolean> => {
     const { state, error } = await target.client.tasks.get(task.id)
     if (state === 'failed' && error?.type.endsWith(':interrupted') === true) {
-      task = await target.client.tasks.retry(task.id)
+      task = await start()
       return false
     }
     return state === 'failed' || state === 'succeeded' || state === 'cancelled'
