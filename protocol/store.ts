@@ -74,7 +74,7 @@ export const storeSchema = z.object({
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
   /** Agents before 0.1.0 do not tell. */
   networks: storeNetworksSchema.optional(),
-  /** Stores from which this one repairs its slices, in the order of the configuration. Absent when there are none. */
+  /** Stores from which this one repairs its slices and reads images that it does not have, in the order of the configuration. Absent when there are none. */
   origins: z.array(z.object({ name: nameSchema, url: z.string(), state: originStateSchema })).optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */

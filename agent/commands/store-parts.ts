@@ -10,8 +10,9 @@ import type { EventLog } from '../contract/work.ts'
 import type { Catalogue } from '../images/catalogue.ts'
 import { createImageRules } from '../images/image-rules.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
-import type { Origins } from '../contract/origins.ts'
+import type { Origins, PullThrough } from '../contract/origins.ts'
 import { HEALED_KEY } from '../schedule/maintenance.ts'
+import { createPullThrough } from '../sync/through/pull-through.ts'
 import { createHealing } from '../sync/heal/healing.ts'
 import type { Healing } from '../sync/heal/healing.ts'
 import { createOrigins } from '../sync/origins/origins.ts'
@@ -57,6 +58,7 @@ export interface StoreParts extends AsyncDisposable {
   /** Probed while the store is served. */
   readonly origins: Origins
   readonly healing: Healing
+  readonly through: PullThrough
 }
 
 export interface StorePartsOptions {
@@ -100,6 +102,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const sync = late.set('sync', await openStoreSync(content, tasks))
   const origins = stack.use(openStoreOrigins(foundation, options.isServing ?? false))
   const healing = late.set('healing', stack.use(openStoreHealing(content, { tasks, sync, origins })))
+  const through = stack.use(openStoreThrough(content, { sync, origins }))
   const { kept, events, access } = records
 
   const usage = createUsageReports({ clock, ledger, snapshot: () => catalogue.usage(), pricePerGbMonth: config.images.pricePerGbMonth })
@@ -121,6 +124,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     sync,
     origins,
     healing,
+    through,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -242,5 +246,24 @@ function openStoreHealing({ foundation, records, slices, catalogue, space }: Con
       const isSame = there.id === here.id && there.manifestDigest === here.manifestDigest && isServed(there)
       return isSame && (await sync.copy(origin, there, signal)) === 'copied'
     },
+  })
+}
+
+function openStoreThrough(
+  { foundation, records, slices, catalogue, space, policy }: Content,
+  { sync, origins }: Pick<HealingParts, 'sync' | 'origins'>,
+): PullThrough & AsyncDisposable {
+  const { clock, log, crashPoint } = foundation
+  return createPullThrough({
+    clock,
+    log: log.child({ part: 'pull-through' }),
+    emit: records.events.emit,
+    origins,
+    images: catalogue,
+    slices,
+    space,
+    ...sync.copies,
+    gate: policy,
+    crashPoint,
   })
 }

@@ -1,6 +1,8 @@
 // Origins: other stores that the configuration names, from which this store repairs its slices.
 
 import type { AgentClient } from '../../protocol/client.ts'
+import type { Image } from '../../protocol/image.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
 import type { OriginState } from '../../protocol/store.ts'
 import type { SyncVersion } from '../../protocol/sync.ts'
 
@@ -41,4 +43,28 @@ export interface Origins extends Disposable {
   failed(origin: Origin, error: unknown): void
   /** Calls back when an origin answers that was unreachable or never asked, until disposed. */
   onReachable(listener: (origin: Origin) => void): Disposable
+}
+
+/** The content of an image that is being pulled through. Its bytes are fetched from the origin as they are read, and kept. */
+export interface PulledContent extends Disposable {
+  readonly manifest: Manifest
+  /** Yields the bytes [start, end), each verified. Throws what a sync throws when the origin fails. */
+  read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Uint8Array>
+}
+
+/** Reads images that this store does not have from its origins, and keeps them. */
+export interface PullThrough {
+  /** Returns the image with this id or digest while it is being pulled. */
+  inProgress(idOrDigest: string): Image | undefined
+  /**
+   * Asks the origins for the image with this id or digest; copies nothing. Returns undefined if no origin has it, or if this store has an image with its
+   * id. Throws ProblemError `origin-unreachable` if it is not known whether an origin has it, and `limit-reached` if too many look-ups wait.
+   */
+  find(idOrDigest: string): Promise<Image | undefined>
+  /**
+   * Opens an image that `find` or `inProgress` returned. All readers share one copy of each slice. With `content`, the whole image is kept, even if
+   * the reader leaves early. Returns undefined if this store has the image now. Throws ProblemError if it cannot be kept: `limit-reached`,
+   * `insufficient-storage`, `store-disabled`, `feature-disabled`.
+   */
+  open(image: Image, what: 'manifest' | 'content'): Promise<PulledContent | undefined>
 }

@@ -322,7 +322,7 @@ export function judgeOrigins(origins: readonly { readonly name: string; readonly
     state: 'warning',
     measured: `${measured}: ${named}`,
     limit,
-    impact: 'Damaged slices are not repaired. Everything that is intact in this store is served.',
+    impact: 'Damaged slices are not repaired, and images that only an origin has cannot be read. What is intact in this store is served.',
     action: origins.every(({ state }) => state === 'refused')
       ? 'Check the addresses and tokens of [[origins]] in the configuration, then restart the agent.'
       : 'Check the network to the origins, and that their agents run. Repairs continue by themselves when one answers.',

@@ -40,6 +40,8 @@ export interface ImageLookup extends SameContent {
   resolve(idOrName: string): Image | undefined
   /** Returns the image with this id; otherwise every image outside the recycle bin with this name, also those that are still uploaded. */
   named(idOrName: string): readonly Image[]
+  /** Returns the images whose content is served and whose manifest, or file as this store has computed it, has this digest. */
+  withDigest(digest: string): readonly Image[]
   /** Returns an image by id or unambiguous name. Throws `not-found`, or `conflict` if several images have this name. */
   need(idOrName: string): Image
   /** Like `need`, but counts the unique size of the image unless that is too expensive. */
@@ -118,6 +120,12 @@ export function createImageLookup({ keeper, uniqueSizes, inProgress, works, plac
       return found.length === 1 ? found[0] : undefined
     },
     named: candidates,
+    withDigest: (digest) =>
+      [...table.withDigest(digest)].flatMap((id) => {
+        const stored = table.get(id)
+        if (!stored || (stored.image.status !== 'available' && stored.image.status !== 'degraded')) return []
+        return stored.image.manifestDigest === digest || !stored.life.digestClaimed ? [stored.image] : []
+      }),
     need,
     async show(idOrName, audience) {
       const image = need(idOrName)

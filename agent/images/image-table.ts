@@ -17,6 +17,8 @@ export interface ImageTable {
   inGroup(name: string): ReadonlySet<string>
   /** Returns the media groups that images name. */
   groups(): Iterable<string>
+  /** Returns the ids of the images whose file or manifest has this digest, in any status. */
+  withDigest(digest: string): Iterable<string>
   /** The images sorted by one member, for lists. */
   readonly orders: Pick<ImageOrders<StoredImage>, 'walk' | 'all' | 'isSorted'>
   /** Adds or replaces an image. Returns it as it is shown: with the current name of its media group. */
@@ -46,6 +48,8 @@ export function createImageTable(
   const images = new Map<string, StoredImage>()
   const names = createIdsByText()
   const groups = createIdsByText()
+  const digests = createIdsByText()
+  const manifests = createIdsByText()
   const orders = createImageOrders(() => images.values(), clock)
   const locks = createInOrderByKey()
   let sorted: readonly StoredImage[] | undefined
@@ -65,6 +69,7 @@ export function createImageTable(
     get: (id) => images.get(id),
     all: () => (sorted ??= sortedAll()),
     named: (name) => names.of(name),
+    withDigest: (digest) => digests.of(digest).union(manifests.of(digest)),
     inGroup: (name) => groups.of(name),
     groups: () => groups.texts(),
     orders,
@@ -77,6 +82,8 @@ export function createImageTable(
       orders.put(before, stored)
       names.move(image.id, before?.image.name, image.name)
       groups.move(image.id, before?.image.mediaGroup, image.mediaGroup)
+      digests.move(image.id, before?.image.digest, image.digest)
+      manifests.move(image.id, before?.image.manifestDigest, image.manifestDigest)
       note()
       return stored
     },
@@ -88,6 +95,8 @@ export function createImageTable(
         orders.remove(before)
         names.move(id, before.image.name, null)
         groups.move(id, before.image.mediaGroup, null)
+        digests.move(id, before.image.digest, null)
+        manifests.move(id, before.image.manifestDigest, null)
       }
       note()
     },

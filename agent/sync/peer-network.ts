@@ -66,6 +66,8 @@ function createDirectFetch(network: PeerNetwork, send: Fetch): Fetch {
     init.signal?.throwIfAborted()
     const headers = new Headers(init.headers)
     headers.set('host', url.host)
+    // RFC 9111 §5.2.1.7: the other store answers with what it has and asks no origin, so that stores that are origins of each other never ask in a circle.
+    headers.set('cache-control', 'only-if-cached')
     const tls = url.protocol === 'https:' && isIP(hostOf(url.hostname)) === 0 ? { tls: { serverName: url.hostname } } : {}
     const pinned: BunFetchRequestInit = { ...init, headers, redirect: 'manual', ...tls }
     let failure: unknown

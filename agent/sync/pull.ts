@@ -132,13 +132,13 @@ async function promiseSpace(space: Space, image: Image, missingBytes: number, ot
 }
 
 /** Returns the key of the space promised to a pull. */
-function promiseKey({ id }: Pick<Image, 'id'>): string {
+export function promiseKey({ id }: Pick<Image, 'id'>): string {
   return `sync ${id}`
 }
 
 /** Returns the manifest left by an earlier attempt, or fetches it from a source. Throws ProblemError if no source sends the one of the image. */
-async function manifestOf(
-  deps: PullDeps,
+export async function manifestOf(
+  deps: Pick<PullDeps, 'clock' | 'leases' | 'space'>,
   { described, pool }: PullSources,
   image: Image,
   { signal, share }: Pick<PullOptions, 'signal' | 'share'>,
@@ -182,7 +182,7 @@ async function* promised(pieces: AsyncIterable<Uint8Array>, image: Image, space:
 }
 
 /** Measures an image. A slice that occurs in several blocks may be counted more than once, but is copied once. */
-async function measureManifest({ clock, slices }: PullDeps, manifest: Manifest, signal: AbortSignal): Promise<ImageMeasure> {
+export async function measureManifest({ clock, slices }: Pick<PullDeps, 'clock' | 'slices'>, manifest: Manifest, signal: AbortSignal): Promise<ImageMeasure> {
   const budget = createLoopBudget(clock)
   let missingBytes = 0
   let zeroBytes = 0

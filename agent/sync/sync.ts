@@ -21,8 +21,10 @@ import { copyImage } from './copy-image.ts'
 import type { CopyDeps } from './copy-image.ts'
 import { openLeases } from './leases.ts'
 import { refuseHours } from './limits/hours.ts'
+import type { RateShare } from './limits/rate-limiter.ts'
 import { createTaskLimits } from './limits/task-limits.ts'
 import type { LimitedTask, StoreSyncLimits } from './limits/task-limits.ts'
+import type { Leases } from './leases.ts'
 import { requireOwnAddress } from './networks/peer-routes.ts'
 import type { PeerNetwork } from './peer-network.ts'
 import { attempt, explained, requireAll, totalsOf } from './partial-failure.ts'
@@ -86,6 +88,12 @@ export interface Sync {
    * the same image run one after the other. Throws ProblemError.
    */
   copy(source: SliceSource, image: Image, signal: AbortSignal): Promise<'copied' | 'already-there'>
+  /** What reads through origins share with syncs: the leases, the order of copies of the same image, and the rate of the store. */
+  readonly copies: {
+    readonly leases: Leases
+    readonly inOrder: <T>(imageId: string, run: () => Promise<T>) => Promise<T>
+    readonly openShare: () => RateShare
+  }
   /** Removes leases without an attempt for a day and returns the ids of their images. A dry run removes nothing. */
   expire(options?: { readonly dryRun?: boolean }): Promise<readonly string[]>
   /** Slices that leases protect. gc must list them before those of images. */
@@ -164,6 +172,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
       const { outcome } = await pulls.run(image.id, () => copyImage(copying, { described: source, pool }, image, options))
       return outcome === 'copied' ? 'copied' : 'already-there'
     },
+    copies: { leases, inOrder: (imageId, run) => pulls.run(imageId, run), openShare: () => taskLimits.openShare() },
     expire: (options) => leases.expire({ ...options, isOneWaiting: deps.isOneWaiting?.() ?? false }),
     roots: leases.roots,
   }

@@ -205,6 +205,25 @@ const heal: Scenario = {
     ledger.add(source.imageId, source.bytes)
   },
 }
+/** Reads an image that only the origin has, so that it is copied. */
+const readThrough = (point: string): Scenario => ({
+  async run(stage) {
+    const { agent, source } = stage
+    await agent.restart({ config: originOf(stage), environment: { SLIPWAY_CRASH_POINT: point } })
+    await fetch(`${agent.url}/v1/images/${source.imageId}/content`, { headers: agent.headers() }).then((answer) => answer.arrayBuffer())
+    await agent.ended()
+  },
+  async after(stage) {
+    const { agent, ledger, source } = stage
+    await agent.restart({ config: originOf(stage) })
+    await until('the content is read', async () => {
+      const answer = await fetch(`${agent.url}/v1/images/${source.imageId}/content`, { headers: agent.headers() })
+      return Buffer.from(await answer.arrayBuffer()).equals(source.bytes)
+    })
+    await until('the image is kept', async () => (await agent.client.images.list({ name: 'elsewhere', status: 'available' })).items.length === 1)
+    ledger.add(source.imageId, source.bytes)
+  },
+})
 /** Flips a bit of these bytes in the pack that has them as they are. */
 function flipStored(agent: AgentProcess, sought: Uint8Array): void {
   const packs = join(agent.folder, 'store/packs')
@@ -358,6 +377,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'sync:slices-moved': sync,
   'sync:adopted': sync,
   'heal:slices-stored': heal,
+  'through:lease-acquired': readThrough('through:lease-acquired'),
+  'through:adopted': readThrough('through:adopted'),
   'inbox:ticket-written': inbox,
   'inbox:set-aside': inbox,
   'inbox:removed': inbox,

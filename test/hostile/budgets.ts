@@ -82,7 +82,9 @@ export const BUDGETS = {
     { memoryBytes: 16 * MIB, disk: 2 * MIB },
   ),
   'event stream': budget(['GET /v1/events'], { memoryBytes: 2 * MIB }),
-  content: budget(['GET /v1/images/{id}/content', 'HEAD /v1/images/{id}/content', 'GET /v1/exports/{id}/content', 'HEAD /v1/exports/{id}/content']),
+  content: budget(['GET /v1/images/{id}/content', 'HEAD /v1/images/{id}/content', 'GET /v1/exports/{id}/content', 'HEAD /v1/exports/{id}/content'], {
+    disk: 'promised',
+  }),
   usage: budget(['GET /v1/usage']),
   'unique size': budget(['POST /v1/unique-size'], { memoryBytes: 96 * MIB }),
   file: budget(['GET /v1/files/content', 'HEAD /v1/files/content'], { memoryBytes: 32 * MIB }),

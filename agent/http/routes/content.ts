@@ -14,6 +14,7 @@ import type { ProblemCode } from '../../../protocol/problems.ts'
 import { isServed } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { ImageConverter } from '../../contract/convert.ts'
+import type { PulledContent, PullThrough } from '../../contract/origins.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
@@ -25,6 +26,8 @@ import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
 import type { TransferGate } from '../transfer-gate.ts'
 import { sendConverted } from './converted-content.ts'
+import { imageOfOrigin, imageWithDigest } from '../read-image.ts'
+import type { ReadableImages } from '../read-image.ts'
 import { visibleImage } from '../visible-image.ts'
 import type { ImageAccess, NamedImages } from '../visible-image.ts'
 
@@ -32,7 +35,7 @@ import type { ImageAccess, NamedImages } from '../visible-image.ts'
 export const SMALL_BODY_MAX = 1024 * 1024
 
 /** The parts of the catalogue that these routes use. */
-export interface ContentImages extends NamedImages {
+export interface ContentImages extends ReadableImages {
   /** Opens the manifest of an image. Its slices are pinned until it is disposed. */
   open(id: string): Promise<Disposable & { readonly manifest: Manifest }>
   /** Returns the SHA-256 of the complete file; null until it has been computed from the bytes. */
@@ -44,6 +47,8 @@ export interface ContentDeps {
   readonly images: ContentImages
   readonly slices: SliceProvider
   readonly converter: ImageConverter
+  /** Images of origins; undefined without origins. */
+  readonly through?: PullThrough | undefined
   readonly downloads: TransferGate
 }
 
@@ -55,6 +60,10 @@ const CONTENT_PROBLEMS: readonly ProblemCode[] = [
   'precondition-failed',
   'range-not-satisfiable',
   'data-corrupt',
+  'origin-unreachable',
+  'insufficient-storage',
+  'store-disabled',
+  'feature-disabled',
 ]
 const paramsSchema = z.object({ id: z.string().min(1).max(255) })
 const contentQuerySchema = z.object({ as: conversionTargetSchema.optional() })
@@ -97,15 +106,15 @@ export function contentRoutes(deps: ContentDeps): Route[] {
       granted: true,
       summary: 'Sends the manifest of an image',
       params: paramsSchema,
-      problems: ['conflict', 'wrong-status', 'data-corrupt'],
+      problems: ['conflict', 'wrong-status', 'data-corrupt', 'origin-unreachable', 'limit-reached', 'insufficient-storage'],
       answers: { 200: { description: 'The manifest', mediaType: MANIFEST_MEDIA_TYPE, headers: [ETAG] }, 304: { description: 'The manifest has not changed' } },
       async run(context) {
-        const { params, request, actor } = context
-        const image = servedImage(deps.images, params.id, actor)
+        const { request } = context
+        const { image, isHere } = await readImage(deps, context)
         const validators = validatorsOf(image)
         const headers = { ETag: validators.etag, 'Cache-Control': 'private, no-cache', 'Content-Type': MANIFEST_MEDIA_TYPE }
         if (evaluateConditions(request.headers, validators) === 'not-modified') return new Response(null, { status: 304, headers })
-        return sendManifest(deps, context, image, headers)
+        return sendManifest(deps, context, { image, isHere }, headers)
       },
     }),
   ]
@@ -119,24 +128,64 @@ function answerContent(deps: ContentDeps, context: ContentContext, isHead: boole
 }
 
 /** The head of an answer to GET or HEAD, with the headers of the complete content. */
-interface ContentHead {
-  readonly image: Image
+interface ContentHead extends FoundImage {
   readonly validators: Validators
   readonly headers: Headers
   readonly isNotModified: boolean
 }
 
-function headOf({ images }: ContentDeps, { request, params, actor }: RouteContext<{ id: string }>): ContentHead {
-  const image = servedImage(images, params.id, actor)
+/** An image, and whether its content is here or at an origin. */
+interface FoundImage {
+  readonly image: Image
+  readonly isHere: boolean
+}
+
+/** Returns the image of a read, here or at an origin. Throws what `servedImage` throws, and `origin-unreachable`. */
+async function readImage({ images, through }: ContentDeps, { params, request, actor }: RouteContext<{ id: string }>): Promise<FoundImage> {
+  const { id: idOrDigest } = params
+  const here = imageWithDigest({ images, idOrDigest, actor })
+  if (here) return { image: here, isHere: true }
+  // While an image is pulled, its copy here is not served yet.
+  const isServedHere = images.named(idOrDigest).some((image) => isServed(image))
+  const there = isServedHere ? undefined : await imageOfOrigin({ images, through, request, idOrDigest, actor })
+  if (there) return { image: there, isHere: false }
+  return { image: servedImage(images, idOrDigest, actor), isHere: true }
+}
+
+/** Opens the content of an image, here or at an origin. An image that was pulled to its end meanwhile is read here. */
+async function openContent({ images, slices, through }: ContentDeps, { image, isHere }: FoundImage, what: 'manifest' | 'content'): Promise<PulledContent> {
+  const pulled = isHere ? undefined : await through?.open(image, what)
+  if (pulled) return pulled
+  const content = await images.open(image.id)
+  return {
+    manifest: content.manifest,
+    read: (start, end, signal) => readHere(slices, content.manifest, { start, end, signal }),
+    [Symbol.dispose]: () => content[Symbol.dispose](),
+  }
+}
+
+async function* readHere(
+  slices: SliceProvider,
+  manifest: Manifest,
+  { start, end, signal }: { readonly start: number; readonly end: number; readonly signal: AbortSignal },
+): AsyncGenerator<Uint8Array> {
+  yield* slices.read(manifest, start, end, signal)
+}
+
+async function headOf(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<ContentHead> {
+  const { images } = deps
+  const { request } = context
+  const { image, isHere } = await readImage(deps, context)
   const validators = validatorsOf(image)
   const outcome = evaluateConditions(request.headers, validators)
   if (outcome === 'failed')
     throw problem('precondition-failed', `The ETag of the content of ${image.name} is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
-  return { image, validators, headers: headersOf(image, validators, images.verifiedDigest(image.id)), isNotModified: outcome === 'not-modified' }
+  const digest = isHere ? images.verifiedDigest(image.id) : null
+  return { image, isHere, validators, headers: headersOf(image, validators, digest), isNotModified: outcome === 'not-modified' }
 }
 
-function showContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Response {
-  const { image, headers, isNotModified } = headOf(deps, context)
+async function showContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<Response> {
+  const { image, headers, isNotModified } = await headOf(deps, context)
   if (isNotModified) return new Response(null, { status: 304, headers })
   headers.set('Content-Length', String(image.length))
   return new Response(null, { headers })
@@ -144,7 +193,7 @@ function showContent(deps: ContentDeps, context: RouteContext<{ id: string }>): 
 
 async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string }>): Promise<Response> {
   const { request } = context
-  const { image, validators, headers, isNotModified } = headOf(deps, context)
+  const { image, isHere, validators, headers, isNotModified } = await headOf(deps, context)
   if (isNotModified) return new Response(null, { status: 304, headers })
   const range = rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), image.length) : ({ kind: 'whole' } as const)
   if (range.kind === 'unsatisfiable') {
@@ -157,21 +206,17 @@ async function sendContent(deps: ContentDeps, context: RouteContext<{ id: string
   }
   const { start, end } = range.kind === 'part' ? range : { start: 0, end: image.length }
   if (range.kind === 'part') headers.set('Content-Range', `bytes ${start}-${end - 1}/${image.length}`)
-  const body = await bodyOf(deps, context, image, { start, end })
+  const body = await bodyOf(deps, context, { image, isHere }, { start, end })
   // Set for streams too: the agent's server sends it, while Bun's own server would send chunks.
   headers.set('Content-Length', String(end - start))
   return new Response(body, { status: range.kind === 'part' ? 206 : 200, headers })
 }
 
 /** Sends a manifest. Sends a long manifest block by block as the client reads it, within turns of the gate. */
-async function sendManifest(
-  { images, downloads }: ContentDeps,
-  context: RouteContext<{ id: string }>,
-  image: Image,
-  headers: Record<string, string>,
-): Promise<Response> {
+async function sendManifest(deps: ContentDeps, context: RouteContext<{ id: string }>, found: FoundImage, headers: Record<string, string>): Promise<Response> {
   const { actor, request, log } = context
-  const content = await images.open(image.id)
+  const { image } = found
+  const content = await openContent(deps, found, 'manifest')
   const { manifest } = content
   const length = manifestLength(manifest.count)
   const sized = { headers: { ...headers, 'Content-Length': String(length) } }
@@ -181,7 +226,7 @@ async function sendManifest(
   }
   let position = 0
   const stream = await openPacedStream({
-    gate: downloads,
+    gate: deps.downloads,
     key: actor.name,
     signal: request.signal,
     ended: () => content[Symbol.dispose](),
@@ -227,20 +272,21 @@ function headersOf(image: Image, { etag, lastModifiedMs }: Validators, digest: D
 async function bodyOf(
   deps: ContentDeps,
   context: RouteContext,
-  image: Image,
+  found: FoundImage,
   { start, end }: { readonly start: number; readonly end: number },
 ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>> {
-  const { slices, images, downloads } = deps
+  const { images, downloads } = deps
+  const { image } = found
   const { request, actor, log } = context
-  const content = await images.open(image.id)
-  const { manifest } = content
+  const content = await openContent(deps, found, 'content')
   const failed = async (error: unknown): Promise<void> => {
     log.error('failed to send the content of an image', { image: image.id, error })
-    if (error instanceof SliceUnreadable) await images.markDamaged([`image ${image.id}`], `${error.message}. Sync the image again from a store that has it.`)
+    if (error instanceof SliceUnreadable && found.isHere)
+      await images.markDamaged([`image ${image.id}`], `${error.message}. Sync the image again from a store that has it.`)
   }
   if (end - start <= SMALL_BODY_MAX) {
     try {
-      return await wholeBody(slices.read(manifest, start, end, request.signal), end - start)
+      return await wholeBody(content.read(start, end, request.signal), end - start)
     } catch (error) {
       if (!request.signal.aborted) await failed(error)
       throw error
@@ -256,7 +302,7 @@ async function bodyOf(
     failed,
     ended: () => content[Symbol.dispose](),
     async *open(signal) {
-      for await (const piece of slices.read(manifest, position, end, signal)) {
+      for await (const piece of content.read(position, end, signal)) {
         position += piece.byteLength
         yield piece
       }

@@ -12,17 +12,20 @@ import type { Page } from '../../../protocol/page.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Audience } from '../../contract/images.ts'
+import type { PullThrough } from '../../contract/origins.ts'
 import { answerPage } from '../page-answer.ts'
 import { reachableImages } from '../reachable-images.ts'
 import type { MountFault } from '../reachable-images.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
+import { imageOfOrigin, imageWithDigest } from '../read-image.ts'
+import type { ReadableImages } from '../read-image.ts'
 import { visibleImage } from '../visible-image.ts'
-import type { ImageAccess, NamedImages } from '../visible-image.ts'
+import type { ImageAccess } from '../visible-image.ts'
 
 /** The parts of the catalogue that these routes use. `actor` is shown in events. */
 export interface ImagesDeps {
-  readonly images: NamedImages & {
+  readonly images: ReadableImages & {
     list(filter: ImageFilter, page: ImagePageQuery, audience?: Audience): Page<Image>
     show(idOrName: string, audience?: Audience): Promise<Image>
     patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
@@ -34,6 +37,8 @@ export interface ImagesDeps {
     restore(id: string, actor: string): Promise<Image>
   }
   readonly mountFault: MountFault
+  /** Images of origins; undefined without origins. */
+  readonly through?: PullThrough | undefined
   /** Cancels the upload of an image that is still uploaded. Returns false if there is none. Throws ProblemError `forbidden`. */
   readonly cancelUpload: (imageId: string, actor: Actor) => Promise<boolean>
 }
@@ -49,7 +54,7 @@ const BIND: ImageAccess = { role: 'operator', right: 'use' }
 const shown = { 200: { description: 'The image', schema: imageSchema } }
 
 /** Returns the routes below /v1/images, except for content and manifest. `{id}` may be a name that only one image has. */
-export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): Route[] {
+export function imageRoutes({ images, mountFault, through, cancelUpload }: ImagesDeps): Route[] {
   const editable = (idOrName: string, actor: Actor): string => visibleImage(images, idOrName, actor, EDIT).id
   return [
     route({
@@ -72,11 +77,17 @@ export function imageRoutes({ images, mountFault, cancelUpload }: ImagesDeps): R
       access: 'viewer',
       granted: true,
       summary: 'Shows an image',
-      problems: ['conflict'],
+      problems: ['conflict', 'origin-unreachable', 'limit-reached'],
       params: idSchema,
       answers: shown,
-      run: async ({ params, actor }) =>
-        Response.json(await (await reachableImages(images, mountFault)).show(visibleImage(images, params.id, actor, 'read').id, audienceOf(actor))),
+      description: 'An image that only an origin has is shown as the origin describes it; nothing is copied. `id` may be a digest of its file or manifest.',
+      async run({ params, actor, request }) {
+        const here = imageWithDigest({ images, idOrDigest: params.id, actor })
+        const there = here ? undefined : await imageOfOrigin({ images, through, request, idOrDigest: params.id, actor })
+        if (there && images.named(there.id).length === 0) return Response.json(there)
+        const { id } = here ?? visibleImage(images, params.id, actor, 'read')
+        return Response.json(await (await reachableImages(images, mountFault)).show(id, audienceOf(actor)))
+      },
     }),
     route({
       method: 'PATCH',

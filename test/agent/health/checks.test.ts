@@ -186,7 +186,7 @@ describe('watchEventLoop', () => {
       state: 'warning',
       measured: '0 of 2 origins answer: hub is unreachable, far is refused',
       limit: 'at least 1',
-      impact: 'Damaged slices are not repaired. Everything that is intact in this store is served.',
+      impact: 'Damaged slices are not repaired, and images that only an origin has cannot be read. What is intact in this store is served.',
       action: 'Check the network to the origins, and that their agents run. Repairs continue by themselves when one answers.',
     })
     state = 'refused'

@@ -1,0 +1,151 @@
+// Reads through an origin that lies: a reader gets the true bytes or an error, nothing wrong is published, and an honest origin serves afterwards.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import type { PullThrough } from '../../../../agent/contract/origins.ts'
+import { createOrigins } from '../../../../agent/sync/origins/origins.ts'
+import { createPullThrough } from '../../../../agent/sync/through/pull-through.ts'
+import { ABSENT_MS, createLookup, LOOKUPS_MAX } from '../../../../agent/sync/through/lookup.ts'
+import { createSpace } from '../../../../agent/system/space.ts'
+import { systemClock } from '../../../../agent/system/clock.ts'
+import { ProblemError } from '../../../../protocol/problems.ts'
+import { LIE_NAMES, openLyingPeer } from '../../../support/agents/lying-peer.ts'
+import type { LyingPeer } from '../../../support/agents/lying-peer.ts'
+import { IMMEDIATE_CLOCK, openSyncTarget } from '../../../support/agents/sync-target.ts'
+import type { SyncTarget } from '../../../support/agents/sync-target.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { until } from '../../../support/until.ts'
+
+// Stores and connections on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
+
+const BYTES = Buffer.from(seededBytes(900_000, 1))
+/** An origin below this rate is too slow. */
+const PACE = { rateWindowMs: 200, bytesPerSecondMin: 1000 }
+
+const stack = new AsyncDisposableStack()
+let peer: LyingPeer
+let id: string
+
+beforeAll(async () => {
+  const source = stack.use(await openImageStore(stack.use(await createTemporaryFolder())))
+  id = (await source.add(BYTES, { name: 'debian' })).id
+  peer = stack.use(await openLyingPeer(source, (await source.add(seededBytes(900_000, 2), { name: 'other' })).id))
+})
+
+afterAll(() => stack.disposeAsync())
+
+interface Edge extends AsyncDisposable {
+  readonly target: SyncTarget
+  readonly through: PullThrough
+  /** Reads the image; returns its bytes, or the code of a problem. */
+  read(): Promise<Buffer | string>
+}
+
+async function openEdge(): Promise<Edge> {
+  const own = new AsyncDisposableStack()
+  const target = own.use(await openSyncTarget(own.use(await createTemporaryFolder())))
+  const { log, catalogue, slices, disk, mount } = target.store
+  const settings = [{ name: 'hub', url: peer.url, token: 'viewer' }]
+  const origins = own.use(createOrigins({ clock: systemClock, log, settings, storeId: 'own', fetch, stallTimeoutMs: 500, pace: PACE }))
+  const through = own.use(
+    createPullThrough({
+      clock: IMMEDIATE_CLOCK,
+      log,
+      emit: () => {},
+      origins,
+      images: catalogue,
+      slices,
+      space: createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 }),
+      ...target.sync.copies,
+      gate: { isEnabled: () => true, requireEnabled: () => {} },
+      crashPoint: () => {},
+    }),
+  )
+  return {
+    target,
+    through,
+    async read() {
+      for (const origin of origins.list()) origins.answered(origin)
+      try {
+        const image = await through.find(id)
+        if (!image) return 'not-found'
+        using content = await through.open(image, 'content')
+        if (!content) return 'here'
+        const pieces: Uint8Array[] = []
+        for await (const piece of content.read(0, image.length, new AbortController().signal)) pieces.push(piece.slice())
+        return Buffer.concat(pieces)
+      } catch (error) {
+        if (error instanceof ProblemError) return error.code
+        throw error
+      }
+    },
+    [Symbol.asyncDispose]: () => own.disposeAsync(),
+  }
+}
+
+describe('an origin that lies', () => {
+  // `other-bytes` is another image under the same id: true to its manifest, and nothing here contradicts it.
+  test.each(LIE_NAMES.filter((lie) => lie !== 'other-bytes'))('(%s) gives a reader the true bytes or an error, and publishes nothing wrong', async (lie) => {
+    await using edge = await openEdge()
+    peer.lie(undefined)
+    await until('the origin is known', async () => (await edge.through.find(`img_${'0'.repeat(26)}`).catch(() => 'down')) === undefined)
+    peer.lie(lie)
+    const got = await edge.read()
+    peer.lie(undefined)
+    expect(Buffer.isBuffer(got) ? got.equals(BYTES) : typeof got).toBe(Buffer.isBuffer(got) ? true : 'string')
+    await until('the pull has ended', () => edge.through.inProgress(id) === undefined)
+    const { catalogue } = edge.target.store
+    const kept = catalogue.find(id)
+    if (kept === undefined) {
+      expect([...catalogue.each()]).toEqual([])
+      const again = await until('it is read', async () => {
+        const bytes = await edge.read()
+        return Buffer.isBuffer(bytes) ? bytes : undefined
+      })
+      expect(again.equals(BYTES)).toBe(true)
+    }
+    await until('the image is kept', () => edge.through.inProgress(id) === undefined && catalogue.find(id)?.status === 'available')
+    await catalogue.settled()
+    expect((await edge.target.store.read(id)).equals(BYTES)).toBe(true)
+    expect(await edge.target.store.disk.list(`${edge.target.store.mount}/sync`)).toEqual([])
+  })
+})
+
+describe('a look-up', () => {
+  test('remembers what no origin has, shares requests, and refuses too many', async () => {
+    const asked: string[] = []
+    let nowMs = 0
+    const client = { images: { get: async (ref: string) => (asked.push(ref), Promise.reject(notFound)) } }
+    const notFound = new ProblemError({ type: 'urn:slipway:problem:not-found', title: '', status: 404, detail: '', action: '' }, { isFromPeer: true })
+    const origin = { name: 'hub', url: 'http://hub', state: 'reachable', storeId: 'x', version: 2, client } as unknown as Awaited<
+      ReturnType<ReturnType<typeof createOrigins>['usable']>
+    >[number]
+    const origins = {
+      list: () => [origin],
+      usable: async () => [origin],
+      answered() {},
+      failed() {},
+      onReachable: () => ({ [Symbol.dispose]() {} }),
+      [Symbol.dispose]() {},
+    }
+    const find = createLookup({ clock: { ...systemClock, monotonicMs: () => nowMs }, origins })
+    const ref = (n: number): string => `img_${String(n).padStart(26, '0')}`
+    expect(await Promise.all([find(ref(1)), find(ref(1)), find(ref(1)), find('debian'), find('sha256:12')])).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ])
+    expect(asked).toEqual([ref(1)])
+    nowMs = ABSENT_MS - 1
+    await find(ref(1))
+    expect(asked).toHaveLength(1)
+    nowMs = ABSENT_MS
+    await find(ref(1))
+    expect(asked).toHaveLength(2)
+    const many = await Promise.allSettled(Array.from({ length: LOOKUPS_MAX + 1 }, (_, n) => find(ref(10 + n))))
+    expect(many.map(({ status }) => status)).toEqual([...Array(LOOKUPS_MAX).fill('fulfilled'), 'rejected'])
+  })
+})
