@@ -21,7 +21,7 @@ export interface SyncOrder {
   /** Ids of images at the source. */
   readonly images: readonly string[]
   /** Further members of the request. */
-  readonly request?: Pick<SyncRequest, 'dryRun'>
+  readonly request?: Pick<SyncRequest, 'dryRun' | 'limits'>
 }
 
 /**

@@ -4,6 +4,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
 import { tasksView } from '../task/task-view.ts'
 import { orderCopies, storesIn } from './order-copies.ts'
+import { limitsOf } from './sync-options.ts'
 
 export const imageSync = defineCommand({
   noun: 'image',
@@ -19,12 +20,16 @@ export const imageSync = defineCommand({
       value: 'S,S',
       subject: 'store',
     },
+    rate: { about: 'bytes per second of each copy', value: '10MB' },
+    hours: { about: 'windows in which bytes move, with semicolons between them', value: '"0 22 * * * for 8h"' },
+    priority: { about: 'low, normal or high: which of the waiting copies comes first, and its part of the rate', value: 'low' },
   },
   flags: { 'dry-run': 'only says what would be copied' },
   examples: [
     'image sync debian-12 to=edge-b',
     'image sync debian-12 alpine to=edge-b,edge-c',
     'image sync debian-12 to=site-1,site-2 from=edge-b,edge-c',
+    'image sync debian-12 to=edge-b rate=10MB hours="0 22 * * * for 8h"',
     'image sync debian-12 to=edge-b --dry-run',
   ],
   async run(context, { targets, options, flags }) {
@@ -33,7 +38,9 @@ export const imageSync = defineCommand({
     const named = storesIn(context, options.from)
     const sources = named.length === 0 ? undefined : named
     const isDry = flags.has('dry-run')
-    const order = { images: targets, targets: receivers, sources, ...(isDry ? { request: { dryRun: true } } : {}) }
+    const limits = limitsOf(options)
+    const request = { ...(isDry ? { dryRun: true } : {}), ...(limits ? { limits } : {}) }
+    const order = { images: targets, targets: receivers, sources, request }
     const { tasks, label, notes } = await orderCopies(context, order)
     const title = `Sync of ${label} to ${receivers.map((store) => store.name).join(', ')}${isDry ? ' (dry run: nothing is copied)' : ''}`
     return tasksView(title, tasks, context.clock.nowMs(), notes)

@@ -89,6 +89,23 @@ test('image migrate copies, checks and then deletes; task retry orders a sync ag
   expect(dry).toMatchObject({ code: 0, value: { state: 'succeeded', result: { dryRun: true, images: [{ id, outcome: 'would-copy', bytesMoved: 60_000 }] } } })
   expect((await agentB.client.images.list()).items).toEqual([])
 
+  for (const [option, says] of [
+    ['rate=1kB', 'rate=1kB is not a rate from 64 KiB/s to 1 TB/s.'],
+    ['rate=65535', 'rate=65535 is not a rate'],
+    ['hours=always', 'hours=always is not a list of at most 16 windows.'],
+    ['priority=urgent', 'priority=urgent is not a priority.'],
+  ] as const)
+    expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-b', option)).output).toContain(says)
+  // The window opens on leap days only, so the copy waits.
+  const late = ['rate=64KiB', 'hours=0 0 29 2 * for 1m', 'priority=high']
+  const ordered = (await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b', ...late, '--no-wait')).value['id'] as string
+  await until('it waits for its window', async () => /-02-29T00:00/.test((await agentB.client.tasks.get(ordered)).continuesAt ?? ''))
+  expect((await runCommand(bot, 'task', 'pause', ordered)).code).toBe(0)
+  expect(await agentB.client.tasks.get(ordered)).toMatchObject({ state: 'queued', pausedAt: expect.any(String) })
+  expect((await runCommand(bot, 'task', 'resume', ordered)).code).toBe(0)
+  expect(await agentB.client.tasks.get(ordered)).not.toHaveProperty('pausedAt')
+  expect((await runCommand(bot, 'task', 'cancel', ordered)).code).toBe(0)
+
   expect((await runCommand(bot, 'image', 'migrate', 'disk')).output).toContain('image migrate needs to=')
   expect((await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-a')).output).toContain('is in edge-a already')
   const asked = await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-b')
