@@ -88,7 +88,7 @@ export function createBatcher(bytesMax: () => number = () => Infinity): Batcher 
 }
 
 /** Returns the key of a slice. The same digest with two lengths counts as two slices; at most one of them exists. */
-function keyOf({ digest, length }: NamedSlice): string {
+export function keyOf({ digest, length }: NamedSlice): string {
   return String.fromCharCode(...digest, length & 0xffff, length >>> 16)
 }
 

@@ -16,7 +16,7 @@ import type { LeasedManifest } from './lease-files.ts'
 import type { Leases } from './leases.ts'
 import { missingBatches } from './missing-batches.ts'
 import type { PullCounts } from './missing-batches.ts'
-import { columns, sliceWindows, spaceNeeded } from './plan.ts'
+import { columns, keyOf, sliceWindows, spaceNeeded } from './plan.ts'
 import type { SliceSource } from './sources/connect.ts'
 import { moveBatches } from './sources/move-batches.ts'
 import { askSources } from './sources/source-pool.ts'
@@ -209,32 +209,30 @@ interface Move {
 async function moveSlices(deps: PullDeps, pool: SourcePool, move: Move, options: PullOptions): Promise<void> {
   const { space } = deps
   const { counts, signal, share } = options
+  const inFlight = new Set<string>()
   let done = 0
   options.onProgress(0, move.bytes)
-  await moveBatches(
-    deps,
-    missingBatches(deps, move.manifest, counts, () => share.inFlightMax() / deps.batchesMax),
-    {
-      pool,
-      image: move.image.id,
-      batchesMax: deps.batchesMax,
-      signal,
-      pace: (wireBytes) => share.take(wireBytes, signal),
-      onStored(slice, wireBytes) {
-        if (wireBytes > 0) counts.slicesMoved++
-        counts.bytesMoved += wireBytes
-        done += slice.length
-        options.onProgress(Math.min(done, move.bytes), move.bytes)
-      },
-      async beforeBatch() {
-        if (await space.isBelowReserve())
-          throw problem('insufficient-storage', `The free space fell below the reserve while image ${move.image.name} was being copied.`)
-      },
-      // Slices that are written reduce the free space of the file system, so only the rest stays promised.
-      async onDurable() {
-        await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
-      },
+  await moveBatches(deps, missingBatches(deps, move.manifest, { counts, inFlight, bytesMax: () => share.inFlightMax() / deps.batchesMax }), {
+    pool,
+    image: move.image.id,
+    batchesMax: deps.batchesMax,
+    signal,
+    pace: (wireBytes) => share.take(wireBytes, signal),
+    onStored(slice, wireBytes) {
+      inFlight.delete(keyOf(slice))
+      if (wireBytes > 0) counts.slicesMoved++
+      counts.bytesMoved += wireBytes
+      done += slice.length
+      options.onProgress(Math.min(done, move.bytes), move.bytes)
     },
-  )
+    async beforeBatch() {
+      if (await space.isBelowReserve())
+        throw problem('insufficient-storage', `The free space fell below the reserve while image ${move.image.name} was being copied.`)
+    },
+    // Slices that are written reduce the free space of the file system, so only the rest stays promised.
+    async onDurable() {
+      await space.promise(promiseKey(move.image), spaceNeeded(Math.max(0, move.bytes - done), move.image) + move.others)
+    },
+  })
   options.onProgress(move.bytes, move.bytes)
 }
