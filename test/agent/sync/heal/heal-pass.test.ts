@@ -208,6 +208,8 @@ describe('an origin that lies', () => {
     'slices-cut-in-slice': 'origin-unreachable',
     'slices-endless': 'origin-unreachable',
     'slices-slow': 'origin-unreachable',
+    'slices-redirect': 'origin-unreachable',
+    'slices-absent': 'origin-unreachable',
   }
 
   test('is tested with every lie about slices', () => {
