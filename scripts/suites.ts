@@ -27,7 +27,7 @@ export const QUICK_SUITE: Suite = {
 
 export const SUITES: readonly Suite[] = [
   QUICK_SUITE,
-  { name: 'conformance', paths: ['test/conformance'], timeoutMs: 120_000, parallel: 2 },
+  { name: 'conformance', paths: ['test/conformance'], timeoutMs: 300_000, parallel: 2 },
   { name: 'fault', paths: ['test/fault'], timeoutMs: 180_000, parallel: 2 },
   { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 2 },
   { name: 'hostile', paths: ['test/hostile'], timeoutMs: 180_000, parallel: 1 },
