@@ -9,6 +9,7 @@ import { plural, taskTone } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
 import { taskCells, taskJson } from './task-view.ts'
+import { visibleTask } from './visible-task.ts'
 
 const TASKS_SHOWN_MAX = 100
 
@@ -31,7 +32,7 @@ export const taskList = defineCommand({
       agent.tasks.list({ limit: TASKS_SHOWN_MAX, state: options.state, kind: options.kind }),
     )
     const tasks: FollowedTask[] = contacts.flatMap((contact) =>
-      contact.kind === 'answered' ? contact.value.items.map((task) => ({ store: contact.store.name, task })) : [],
+      contact.kind === 'answered' ? contact.value.items.map((task) => ({ store: contact.store.name, task: visibleTask(task, context.actor.role) })) : [],
     )
     tasks.sort((a, b) => b.task.createdAt.localeCompare(a.task.createdAt))
     const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())

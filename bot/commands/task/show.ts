@@ -3,6 +3,7 @@
 import { defineCommand } from '../command.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
+import { visibleTask } from './visible-task.ts'
 
 export const taskShow = defineCommand({
   noun: 'task',
@@ -13,7 +14,7 @@ export const taskShow = defineCommand({
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
-    const view = tasksView(`Task ${task.id}`, [{ store: store.name, task }], context.clock.nowMs())
+    const view = tasksView(`Task ${task.id}`, [{ store: store.name, task: visibleTask(task, context.actor.role) }], context.clock.nowMs())
     // A task that failed is an answer, not a failure of this command.
     return { ...view, outcome: 'done', progress: [] }
   },
