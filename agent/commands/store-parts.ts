@@ -177,7 +177,7 @@ function syncNetwork({ config, clock }: Pick<Foundation, 'config' | 'clock'>): P
   }
 }
 
-function openStoreSync({ foundation, records, slices, catalogue, space, policy }: Content, tasks: TaskQueue): Promise<Sync> {
+function openStoreSync({ foundation, records, slices, catalogue, space }: Content, tasks: TaskQueue): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
   const rules = createImageRules({ installationRole: config.images.installationRole })
   return createSync({
@@ -191,10 +191,7 @@ function openStoreSync({ foundation, records, slices, catalogue, space, policy }
     space,
     tasks,
     crashPoint,
-    admitNew(image, role) {
-      policy.requireEnabled()
-      rules.admitDraft({ kind: image.kind, ...(image.format === null ? {} : { format: image.format }) }, { role })
-    },
+    admitNew: (image, role) => rules.admitDraft({ kind: image.kind, ...(image.format === null ? {} : { format: image.format }) }, { role }),
     network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
     limits: {
