@@ -238,6 +238,7 @@ function openStoreHealing({ foundation, records, slices, catalogue, space }: Con
     space,
     crashPoint,
     healed: () => records.kept.write(HEALED_KEY, { endedMs: clock.nowMs() }),
+    openShare: sync.copies.openShare,
     async copyAgain(origin, here, signal) {
       const there = await origin.client.images.get(here.id, { signal })
       const isSame = there.id === here.id && there.manifestDigest === here.manifestDigest && isServed(there)

@@ -1,7 +1,7 @@
 // Fetches slices from one origin by digest and puts them back. The origin need not have the same image: any image in which it shows the slice will do.
 
 import { formatDigest } from '../../../protocol/digest.ts'
-import { FrameInvalid } from '../../../protocol/frames.ts'
+import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/frames.ts'
 import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
 import type { Origin } from '../../contract/origins.ts'
 import type { SliceIngester } from '../../contract/slices.ts'
@@ -13,6 +13,8 @@ export interface SliceFetch {
   readonly slices: Pick<SliceIngester, 'receive'>
   /** Called when slices are stored and fsynced, before they are released. */
   readonly stored: () => void
+  /** Counts the bytes of a slice on the wire, and resolves when the rate of the store allows the next ones. */
+  readonly pace: (wireBytes: number) => Promise<void>
   readonly signal: AbortSignal
 }
 
@@ -21,7 +23,7 @@ export interface SliceFetch {
  * Returns the digests that are stored now. Throws ProblemError, FrameInvalid and SliceUnreadable when the origin fails or lies; what was verified
  * before is stored.
  */
-export async function fetchSlices(origin: Origin, digests: readonly Uint8Array[], { slices, stored, signal }: SliceFetch): Promise<number> {
+export async function fetchSlices(origin: Origin, digests: readonly Uint8Array[], { slices, stored, pace, signal }: SliceFetch): Promise<number> {
   const { client } = origin
   const absent = new Set(
     await client.slices.missing(
@@ -43,6 +45,7 @@ export async function fetchSlices(origin: Origin, digests: readonly Uint8Array[]
       if (!wanted || Buffer.compare(frame.digest, wanted) !== 0) throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
       await receiver.put(frame)
       received++
+      await pace(FRAME_HEADER_BYTES + frame.stored.byteLength)
     }
     if (received < there.length) throw new FrameInvalid(`${there.length - received} slices are missing in the answer`, 'truncated')
   } finally {

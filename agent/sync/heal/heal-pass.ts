@@ -11,6 +11,7 @@ import type { Clock, CrashPoint, Log } from '../../contract/runtime.ts'
 import type { SliceIngester } from '../../contract/slices.ts'
 import type { Space } from '../../contract/space.ts'
 import type { EmitEvent } from '../../contract/work.ts'
+import type { RateShare } from '../limits/rate-limiter.ts'
 import { faultOf, peerProblem } from '../sources/faults.ts'
 import { sliceWindows } from '../plan.ts'
 import { fetchSlices, HEAL_BATCH_SLICES } from './fetch-slices.ts'
@@ -42,6 +43,8 @@ export interface HealPassDeps {
   readonly images: ImageRepair & Pick<ImageContents, 'open'>
   readonly space: Pick<Space, 'isBelowReserve'>
   readonly crashPoint: CrashPoint
+  /** Opens a share of the rate of the store. */
+  readonly openShare: () => RateShare
   /** Copies an image in error again from an origin, if the origin has it with the same content. Returns false if it does not. */
   readonly copyAgain: (origin: KnownOrigin, image: DamagedImage['image'], signal: AbortSignal) => Promise<boolean>
 }
@@ -64,6 +67,7 @@ export type HealResult = {
 /** State of a pass. */
 interface Pass extends HealOptions {
   readonly deps: HealPassDeps
+  readonly share: RateShare
   /** Origins that still answer in this pass. */
   readonly usable: Set<KnownOrigin>
   /** Slices that each origin sent. */
@@ -81,7 +85,9 @@ interface Pass extends HealOptions {
 export async function runHealPass(deps: HealPassDeps, options: HealOptions): Promise<HealResult> {
   const usable = new Set(await deps.origins.usable())
   const result: HealResult = { slicesHealed: 0, slicesLeft: 0, imagesHealed: [], imagesLeft: [] }
-  const pass: Pass = { ...options, deps, usable, sent: new Map(), result, failures: [], known: 0 }
+  // Repairs do not wait for the hours of syncs, but share their rate.
+  using share = deps.openShare()
+  const pass: Pass = { ...options, deps, share, usable, sent: new Map(), result, failures: [], known: 0 }
   // Reads that found damage have marked the images that need it.
   await deps.images.damageMarked()
   try {
@@ -172,9 +178,10 @@ async function fetchBatch(pass: Pass, batch: readonly Uint8Array[]): Promise<num
   if (left.length === 0) return 0
   pass.known += left.length
   if (await space.isBelowReserve()) throw problem('insufficient-storage', 'Damaged slices cannot be put back: the free space is below the reserve.')
+  const pace = (wireBytes: number): Promise<void> => pass.share.take(wireBytes, pass.signal)
   for (const origin of pass.usable) {
     try {
-      await fetchSlices(origin, left, { slices, signal: pass.signal, stored: () => crashPoint('heal:slices-stored') })
+      await fetchSlices(origin, left, { slices, signal: pass.signal, pace, stored: () => crashPoint('heal:slices-stored') })
       origins.answered(origin)
     } catch (error) {
       pass.signal.throwIfAborted()

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Origin, Origins } from '../../../../agent/contract/origins.ts'
+import { createRateLimiter } from '../../../../agent/sync/limits/rate-limiter.ts'
 import { runHealPass } from '../../../../agent/sync/heal/heal-pass.ts'
 import type { HealPassDeps, HealResult } from '../../../../agent/sync/heal/heal-pass.ts'
 import { createOrigins } from '../../../../agent/sync/origins/origins.ts'
@@ -81,6 +82,7 @@ async function createPatient(urls: readonly string[]): Promise<Patient> {
     images: store.catalogue,
     space: createSpace({ disk: store.disk, clock: systemClock, mount: store.mount, reservedBytes: 0 }),
     crashPoint: (point) => void points.push(point),
+    openShare: () => createRateLimiter({ clock: systemClock, bytesPerSecond: () => undefined }).open({ priority: 'normal' }),
     copyAgain: async () => false,
   }
   return {
@@ -108,6 +110,23 @@ async function expectHealed({ store, id }: Patient): Promise<void> {
 }
 
 describe('a pass', () => {
+  test('counts what it fetches against the rate of the store', async () => {
+    peer.lie(undefined)
+    await using patient = await createPatient([peer.url])
+    const share = createRateLimiter({ clock: systemClock, bytesPerSecond: () => undefined }).open({ priority: 'normal' })
+    const taken: number[] = []
+    const take: typeof share.take = (bytes, signal) => {
+      taken.push(bytes)
+      return share.take(bytes, signal)
+    }
+    await patient.heal({ openShare: () => ({ ...share, take, [Symbol.dispose]: () => share[Symbol.dispose]() }) })
+    // Three slices of random bytes, each with a header of 48 bytes.
+    const lengths = [...taken].map((bytes) => bytes - 48)
+    expect(lengths).toHaveLength(3)
+    for (const length of lengths) expect(length).toBeGreaterThanOrEqual(16 * 1024)
+    expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(BYTES.byteLength)
+  })
+
   test('puts damaged slices back from an origin that has them in another image, and says so', async () => {
     peer.lie(undefined)
     await using patient = await createPatient([peer.url])
