@@ -1,6 +1,6 @@
 // What the console and the service share: database, registry, fleet, audit log, and the context of commands.
 
-import type { Fetch } from '../protocol/exchange.ts'
+import type { Fetch } from '../protocol/client/exchange.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import type { CommandActor, CommandContext } from './commands/command.ts'

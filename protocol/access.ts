@@ -1,7 +1,7 @@
 // Tokens, roles and signed links.
 
 import { z } from 'zod'
-import { nameSchema } from './image.ts'
+import { nameSchema } from './images/image.ts'
 import { timeSchema } from './time.ts'
 
 /** Roles in ascending order; each includes the roles before it. */

@@ -1,9 +1,9 @@
 // A store as its agent describes it.
 
 import { z } from 'zod'
-import { imageKindSchema, nameSchema } from './image.ts'
-import { protocolSchema } from './sync.ts'
-import { SYNC_HOURS_MAX, syncHoursSchema, syncRateSchema } from './sync-limits.ts'
+import { imageKindSchema, nameSchema } from './images/image.ts'
+import { protocolSchema } from './sync/sync.ts'
+import { SYNC_HOURS_MAX, syncHoursSchema, syncRateSchema } from './sync/sync-limits.ts'
 
 /** Number of images, their total length, and the total of what their slices take if no other image shares them, both in bytes. */
 const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSize: z.number() })

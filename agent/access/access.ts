@@ -1,6 +1,6 @@
 // Access to a store: opens its tokens, links and grants to other stores, and authenticates requests by any of them.
 
-import { isGrantToken } from '../../protocol/sync-grant.ts'
+import { isGrantToken } from '../../protocol/sync/sync-grant.ts'
 import type { Authenticator } from '../contract/access.ts'
 import { openLinks } from './links.ts'
 import type { Links, LinksDeps } from './links.ts'

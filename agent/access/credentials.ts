@@ -1,6 +1,6 @@
 // Secrets of tokens and signatures of links. Uses Web Crypto only.
 
-import { GRANT_TOKEN_PREFIX } from '../../protocol/sync-grant.ts'
+import { GRANT_TOKEN_PREFIX } from '../../protocol/sync/sync-grant.ts'
 
 /** Bytes of randomness in a token: 43 characters of base64url. */
 const SECRET_BYTES = 32

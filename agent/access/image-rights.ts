@@ -2,9 +2,9 @@
 // shows what another part hides.
 
 import { roleIncludes } from '../../protocol/access.ts'
-import { RIGHTS } from '../../protocol/grant.ts'
-import type { Right } from '../../protocol/grant.ts'
-import type { Image } from '../../protocol/image.ts'
+import { RIGHTS } from '../../protocol/images/grant.ts'
+import type { Right } from '../../protocol/images/grant.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Actor, Principal } from '../contract/access.ts'
 
 /** The members of an image that decide its rights. */

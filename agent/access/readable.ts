@@ -1,7 +1,7 @@
 // Decides who may read the content of an image. The routes of content, manifests and slices all use these rules.
 
 import { roleIncludes } from '../../protocol/access.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Audience } from '../contract/images.ts'
 import { imageRights } from './image-rights.ts'

@@ -1,6 +1,6 @@
 // Work that a serving agent does by itself: maintenance on schedules, health checks and metrics.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { HealthBoard } from '../contract/health.ts'
 import { createAgentMetrics } from '../health/agent-metrics.ts'
 import type { AgentMetrics } from '../health/agent-metrics.ts'

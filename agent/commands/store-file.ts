@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isCutterValid } from '../../protocol/cutter.ts'
+import { isCutterValid } from '../../protocol/slices/cutter.ts'
 import { errorText, hasCode } from '../../protocol/errors.ts'
 import { isDiskFull } from '../contract/failures.ts'
 import type { Disk } from '../contract/disk.ts'

@@ -1,7 +1,7 @@
 // The slices of a store, and what its events say about them.
 
 import { availableParallelism } from 'node:os'
-import { formatDigest } from '../../protocol/digest.ts'
+import { formatDigest } from '../../protocol/slices/digest.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { openSliceStore } from '../slices/store.ts'
 import type { OpenSliceStore } from '../slices/store.ts'

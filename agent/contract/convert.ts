@@ -1,8 +1,8 @@
 // Conversion of the content of an image into another format while it is sent or exported.
 
-import type { ConversionTarget } from '../../protocol/export.ts'
-import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { ConversionTarget } from '../../protocol/images/export.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 
 /** Consecutive bytes of a file: some bytes, or a run of zeros, which a file with holes does not store. */
 export type Part = Uint8Array | { readonly zeros: number }

@@ -1,7 +1,7 @@
 // Exports as routes use them: images written as files into exports/ on the mount path.
 
-import type { ConversionTarget, Export } from '../../protocol/export.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { ConversionTarget, Export } from '../../protocol/images/export.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Task } from '../../protocol/task.ts'
 
 export interface ExportOrder {

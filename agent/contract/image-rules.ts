@@ -1,6 +1,6 @@
 // Which images a creator may add. Every way in asks before the first byte: uploads, concatenations and imports.
 
-import type { ImageDraft } from '../../protocol/image.ts'
+import type { ImageDraft } from '../../protocol/images/image.ts'
 import type { Actor } from './access.ts'
 
 export interface ImageRules {

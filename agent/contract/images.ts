@@ -1,7 +1,7 @@
 // The image catalogue as other capabilities use it: publishing, admission, verification and content.
 
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
-import type { Image, ImageDraft } from '../../protocol/image.ts'
+import type { Manifest, ManifestEntry } from '../../protocol/slices/manifest.ts'
+import type { Image, ImageDraft } from '../../protocol/images/image.ts'
 
 /**
  * Id, owner and length of an image, or of the image that an unfinished upload will become. The owner is null if it has none. While the length of

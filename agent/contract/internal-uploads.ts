@@ -1,7 +1,7 @@
 // Internal uploads: uploads whose bytes the agent fetches itself, for an import. They have the journal, checkpoints, slots, quota, reserve and
 // expiry of other uploads, so an import continues at the durable offset after a cut or a restart, and stores no byte twice.
 
-import type { Image, ImageDraft } from '../../protocol/image.ts'
+import type { Image, ImageDraft } from '../../protocol/images/image.ts'
 import type { Actor } from './access.ts'
 
 /** Where the bytes of an internal upload come from, as its image shows it. */

@@ -1,10 +1,10 @@
 // Origins: other stores that the configuration names, from which this store repairs its slices.
 
-import type { AgentClient } from '../../protocol/client.ts'
-import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { AgentClient } from '../../protocol/client/client.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { OriginState } from '../../protocol/store.ts'
-import type { SyncVersion } from '../../protocol/sync.ts'
+import type { SyncVersion } from '../../protocol/sync/sync.ts'
 
 /** An origin as the configuration writes it. */
 export interface OriginSettings {

@@ -4,8 +4,8 @@
 // root that names it (upload journal, manifest) → `release` → gc finds it in the root. A slice is never removed while a root names it or it is
 // pinned.
 
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
-import type { SliceFrame } from '../../protocol/frames.ts'
+import type { Manifest, ManifestEntry } from '../../protocol/slices/manifest.ts'
+import type { SliceFrame } from '../../protocol/slices/frames.ts'
 
 /** Where an ingest begins: the offset in the image of its first slice, and the bytes of an unfinished slice. */
 export interface IngestStart {

@@ -1,7 +1,7 @@
 // The store as a whole: its name, whether it accepts new data, and small values that the agent stores about it.
 
 import type { Store, StorePatch } from '../../protocol/store.ts'
-import type { SyncHours } from '../../protocol/sync-limits.ts'
+import type { SyncHours } from '../../protocol/sync/sync-limits.ts'
 
 /** Small JSON documents in the state folder, by key. Reads are cheap enough to repeat on every request. */
 export interface KeptValues {

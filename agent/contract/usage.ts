@@ -1,7 +1,7 @@
 // Usage records: the periods in which images were available to their owners. image.json holds those of an image as long as it exists; the ledger
 // holds those of images that were removed.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 
 /** A period in which an image was available to one owner. Times are in milliseconds since 1970, lengths in bytes. */
 export interface UsagePeriod {

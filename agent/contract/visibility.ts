@@ -1,7 +1,7 @@
 // Which slices a caller may know of: those that an image readable by the caller names. Everything else in the store (deleted images, unfinished
 // uploads of others, garbage) must look to the caller as if it were not stored.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Actor } from './access.ts'
 
 /** Whether an actor may read the content of an image now. Decided in `agent/access/readable.ts` alone. */

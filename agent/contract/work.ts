@@ -3,7 +3,7 @@
 import type { Actor } from './access.ts'
 import type { Severity, StoreEvent } from '../../protocol/event.ts'
 import type { Page } from '../../protocol/page.ts'
-import type { SyncPriority } from '../../protocol/sync-limits.ts'
+import type { SyncPriority } from '../../protocol/sync/sync-limits.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
 
 /** What a running task can use. */

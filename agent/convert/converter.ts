@@ -1,10 +1,10 @@
 // Converts the content of an image while it is read: the format of the image decides how the guest disk is found, the target how it is written.
 
-import { parseDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
-import type { ImageFormat } from '../../protocol/image.ts'
+import { parseDigest } from '../../protocol/slices/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import type { ImageFormat } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { Conversion, ConversionForm, ImageConverter } from '../contract/convert.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceProvider } from '../contract/slices.ts'

@@ -1,6 +1,6 @@
 // The file of an image in the store, as the readers of the formats see it.
 
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceProvider } from '../contract/slices.ts'

@@ -1,7 +1,7 @@
 // What the steps of an export share: the records in memory and on the mount path, the rule of one export for each image, and the promised space.
 
-import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatSize } from '../../protocol/units.ts'
 import type { Conversion, ImageConverter } from '../contract/convert.ts'

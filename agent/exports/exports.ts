@@ -3,7 +3,7 @@
 // Order: record `writing` durable → task durable → file written to <id>.part and synced → record `placing` with name and length durable → an empty file
 // takes the name, which fails if the name is taken → the part is renamed over it → record `ready` durable. recover.ts continues after a crash.
 
-import type { Export } from '../../protocol/export.ts'
+import type { Export } from '../../protocol/images/export.ts'
 import { newId } from '../../protocol/ids.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'

@@ -1,8 +1,8 @@
 // Names of exported files: safe on every file system, and never one that is taken.
 
 import { extname } from 'node:path'
-import type { ConversionTarget } from '../../protocol/export.ts'
-import type { Image, ImageFormat } from '../../protocol/image.ts'
+import type { ConversionTarget } from '../../protocol/images/export.ts'
+import type { Image, ImageFormat } from '../../protocol/images/image.ts'
 
 /** Longest name in bytes of UTF-8 that Linux file systems take, less the room for a number and a suffix. */
 const NAME_BYTES_MAX = 255 - 20

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { errorText } from '../../protocol/errors.ts'
-import { conversionTargetSchema } from '../../protocol/export.ts'
+import { conversionTargetSchema } from '../../protocol/images/export.ts'
 import { isId } from '../../protocol/ids.ts'
 import { timeSchema } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'

@@ -1,7 +1,7 @@
 // The task of an export: writes the file, gives it its name, and marks the export as ready.
 
 import { hasCode } from '../../protocol/errors.ts'
-import type { ExportResult } from '../../protocol/export.ts'
+import type { ExportResult } from '../../protocol/images/export.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatSize } from '../../protocol/units.ts'

@@ -1,7 +1,7 @@
 // Headers of content that is sent as a file: its media type and its file name.
 
-import type { ConversionTarget } from '../../protocol/export.ts'
-import type { ImageFormat } from '../../protocol/image.ts'
+import type { ConversionTarget } from '../../protocol/images/export.ts'
+import type { ImageFormat } from '../../protocol/images/image.ts'
 import type { RouteHeader } from './route.ts'
 
 const FORMATS: Readonly<Record<ImageFormat | ConversionTarget, { readonly type: string; readonly extension: string }>> = {

@@ -1,7 +1,7 @@
 // Images that tasks, events and health checks mention. What mentions an image that the caller may not see is hidden from it as well, also when the
 // image no longer exists: nobody can tell then who might have seen it.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { audienceOf } from '../access/readable.ts'
 import type { Actor } from '../contract/access.ts'
 

@@ -1,8 +1,8 @@
 // Shows images as unavailable while the mount path fails, since no file of the store can be read. The status is computed for each answer and not
 // written, so images have their stored status again once the mount path works.
 
-import type { Image } from '../../protocol/image.ts'
-import type { ImageFilter, ImagePageQuery } from '../../protocol/image-list.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { ImageFilter, ImagePageQuery } from '../../protocol/images/image-list.ts'
 import type { Page } from '../../protocol/page.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { Audience } from '../contract/images.ts'

@@ -1,6 +1,6 @@
 // Finds the image of a read: one that this store serves, else one that an origin has. Changes never reach an origin.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { PullThrough } from '../contract/origins.ts'

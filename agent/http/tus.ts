@@ -1,6 +1,6 @@
 // The headers of tus 1.0.0 in requests and answers. Pure; Web APIs only.
 
-import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
 import { problem } from '../../protocol/problems.ts'
 
 const TUS_VERSION = '1.0.0'

@@ -1,7 +1,7 @@
 // The headers of tus and of the resumable upload draft, described for the OpenAPI document. No header is required by every request, since a request
 // has only the headers of its own protocol. docs/tus.md says which headers go together.
 
-import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
 import { PARTIAL_MEDIA_TYPE } from './resumable-upload.ts'
 import type { RouteHeader } from './route.ts'
 import { OFFSET_MEDIA_TYPE } from './tus.ts'

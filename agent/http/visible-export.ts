@@ -1,9 +1,9 @@
 // Looks up the export of a request for its caller, who may do with it what it may do with its image.
 
 import { roleIncludes } from '../../protocol/access.ts'
-import type { Export } from '../../protocol/export.ts'
-import type { Right } from '../../protocol/grant.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { Export } from '../../protocol/images/export.ts'
+import type { Right } from '../../protocol/images/grant.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import { isVisible } from '../access/readable.ts'
 import type { Actor } from '../contract/access.ts'

@@ -3,8 +3,8 @@
 
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
-import type { Right } from '../../protocol/grant.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { Right } from '../../protocol/images/grant.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import { imageRights, namedRights } from '../access/image-rights.ts'
 import { isVisible } from '../access/readable.ts'

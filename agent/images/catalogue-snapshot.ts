@@ -5,7 +5,7 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { OPERATING_SYSTEMS } from '../../protocol/operating-systems.ts'
+import { OPERATING_SYSTEMS } from '../../protocol/images/operating-systems.ts'
 import type { Disk, FileStat } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { decodeImageFile, IMAGE_FILE_BYTES_MAX, storedSchema } from './image-file.ts'

@@ -2,10 +2,10 @@
 // (catalogue-parts.ts), loads the images and combines the parts into one interface. roots.ts protects the slices of images from gc.
 
 import { join } from 'node:path'
-import type { Digest } from '../../protocol/digest.ts'
-import type { Image } from '../../protocol/image.ts'
-import { ManifestInvalid } from '../../protocol/manifest.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { ManifestInvalid } from '../../protocol/slices/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { DamagedImage, ImageAdmission, ImageContents, ImagePublisher, ImageRepair, ImageVerification } from '../contract/images.ts'
 import type { LiveWork } from '../contract/work.ts'
 import type { SliceRoots } from '../contract/slices.ts'

@@ -1,7 +1,7 @@
 // Finds the images that use a damaged slice. When a read finds a damaged slice, a background pass over all manifests marks every image that
 // uses it as degraded.
 
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { Log } from '../contract/runtime.ts'
 import { rootName, SLICES_ACTION } from './slice-damage.ts'
 import type { Damage } from './damage.ts'

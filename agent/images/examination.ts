@@ -1,6 +1,6 @@
 // Examines a new image: detects its format, counts its stored size, and verifies the declared digest.
 
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { PROBLEMS } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'

@@ -4,9 +4,9 @@
 //   {"format":1,"digest":"sha256:<64 hex digits>","image":<JSON of the image>}\n
 
 import { z } from 'zod'
-import { parseDigest, sha256 } from '../../protocol/digest.ts'
-import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } from '../../protocol/image.ts'
-import type { Image } from '../../protocol/image.ts'
+import { parseDigest, sha256 } from '../../protocol/slices/digest.ts'
+import { imageFormatSchema, imageKindSchema, imageSchema, imageStatusSchema } from '../../protocol/images/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { usageStateSchema } from './usage/usage-state.ts'
 import { completeRequirements, ownRequirements } from './requirements.ts'

@@ -1,7 +1,7 @@
 // Looks up images by id or name, lists them page by page, and counts them.
 
-import type { Image } from '../../protocol/image.ts'
-import type { ImageFilter } from '../../protocol/image-list.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { ImageFilter } from '../../protocol/images/image-list.ts'
 import type { Page } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { KindUsage, Store } from '../../protocol/store.ts'

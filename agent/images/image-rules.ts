@@ -1,10 +1,10 @@
-// Rules for new images: which formats a kind has (protocol/image-kinds.ts), and which role may add installation images. They are checked when an
+// Rules for new images: which formats a kind has (protocol/images/image-kinds.ts), and which role may add installation images. They are checked when an
 // image is declared, and again when its bytes have been inspected.
 
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
-import type { Image, ImageFormat } from '../../protocol/image.ts'
-import { kindRefusal } from '../../protocol/image-kinds.ts'
+import type { Image, ImageFormat } from '../../protocol/images/image.ts'
+import { kindRefusal } from '../../protocol/images/image-kinds.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ImageRules } from '../contract/image-rules.ts'
 import type { Inspection } from './formats/inspection.ts'

@@ -1,9 +1,9 @@
 // The state machine of an image: the allowed transitions, and each change as a pure function. image-keeper.ts makes changes durable.
 
-import type { Image, ImagePatch, ImageStatus } from '../../protocol/image.ts'
-import { LABELS_MAX, mergeLabels } from '../../protocol/labels.ts'
-import { kindRefusal } from '../../protocol/image-kinds.ts'
-import { systemId } from '../../protocol/operating-systems.ts'
+import type { Image, ImagePatch, ImageStatus } from '../../protocol/images/image.ts'
+import { LABELS_MAX, mergeLabels } from '../../protocol/images/labels.ts'
+import { kindRefusal } from '../../protocol/images/image-kinds.ts'
+import { systemId } from '../../protocol/images/operating-systems.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'

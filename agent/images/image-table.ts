@@ -1,6 +1,6 @@
 // In-memory table of all images of the store, by id. Locks serialize the changes of each image.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { StoredImage } from './image-file.ts'

@@ -1,8 +1,8 @@
 // Changes of a published image: metadata, bindings, grants, and restoring from the recycle bin. removal.ts deletes images.
 
-import { makeGrant } from '../../protocol/grant.ts'
-import type { Grant } from '../../protocol/grant.ts'
-import type { Image, ImagePatch } from '../../protocol/image.ts'
+import { makeGrant } from '../../protocol/images/grant.ts'
+import type { Grant } from '../../protocol/images/grant.ts'
+import type { Image, ImagePatch } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Damage } from './damage.ts'
 import type { StoredImage } from './image-file.ts'

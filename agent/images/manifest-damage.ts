@@ -1,6 +1,6 @@
 // Damaged manifests of images: marks an image with a damaged or missing manifest as an error, and restores its status once the manifest is intact.
 
-import { ManifestInvalid } from '../../protocol/manifest.ts'
+import { ManifestInvalid } from '../../protocol/slices/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import type { ImageKeeper } from './image-keeper.ts'

@@ -5,9 +5,9 @@
 
 import { join } from 'node:path'
 import { errorText, hasCode } from '../../protocol/errors.ts'
-import { nameSchema } from '../../protocol/image.ts'
-import { MEDIA_GROUPS_MAX } from '../../protocol/media-group.ts'
-import type { MediaGroup, MediaGroupPatch, NewMediaGroup } from '../../protocol/media-group.ts'
+import { nameSchema } from '../../protocol/images/image.ts'
+import { MEDIA_GROUPS_MAX } from '../../protocol/images/media-group.ts'
+import type { MediaGroup, MediaGroupPatch, NewMediaGroup } from '../../protocol/images/media-group.ts'
 import type { Page, PageQuery } from '../../protocol/page.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'

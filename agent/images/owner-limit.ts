@@ -1,7 +1,7 @@
 // Limits per owner: the number of images (`images.max-per-owner`) and their total length (`images.max-bytes-per-owner`). They are checked here for
 // every way an owner gets an image: upload, import, concatenation, change of owner, restore from the recycle bin, and sync.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import { formatSize } from '../../protocol/units.ts'

@@ -1,6 +1,6 @@
 // Plans a prune: selects the images in the recycle bin whose retention has ended.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { DeletionPolicy } from '../contract/store.ts'
 
 export interface PrunePlan {

@@ -5,8 +5,8 @@
 // A crash leaves either unreferenced slices only, or an image that the next start resumes.
 
 import { isId } from '../../protocol/ids.ts'
-import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImagePublisher } from '../contract/images.ts'

@@ -5,7 +5,7 @@
 // The next start resumes a purge that a crash interrupted.
 
 import { errorText } from '../../protocol/errors.ts'
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'

@@ -1,8 +1,8 @@
 // The least resources of an image: what was set for it, else what the catalogue of operating systems says. image.json stores only what was set, so
 // that a better catalogue applies to images that exist.
 
-import type { Image } from '../../protocol/image.ts'
-import { findSystem } from '../../protocol/operating-systems.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { findSystem } from '../../protocol/images/operating-systems.ts'
 
 type Requirements = NonNullable<Image['requirements']>
 type Described = Pick<Image, 'os' | 'requirements'>

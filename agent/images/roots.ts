@@ -1,9 +1,9 @@
 // Roots for gc: the slices of every image, including those in the recycle bin, and of every image that is being read, even if the image is
 // removed while it is read.
 
-import type { ImageStatus } from '../../protocol/image.ts'
-import { ManifestInvalid, manifestEntries } from '../../protocol/manifest.ts'
-import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
+import type { ImageStatus } from '../../protocol/images/image.ts'
+import { ManifestInvalid, manifestEntries } from '../../protocol/slices/manifest.ts'
+import type { Manifest, ManifestBlock, ManifestEntry } from '../../protocol/slices/manifest.ts'
 import type { RootFault, SliceRoot, SliceRoots } from '../contract/slices.ts'
 import { rootName } from './slice-damage.ts'
 import type { Damage } from './damage.ts'

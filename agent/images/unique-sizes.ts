@@ -1,9 +1,9 @@
 // Unique sizes: the stored bytes that only the given images use, and that deleting them together would free. The size of a single image is
 // cached until an image is added or removed. Counts run one at a time, because each may use about 110 MB of memory.
 
-import { manifestLength } from '../../protocol/manifest.ts'
-import type { Image } from '../../protocol/image.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import { manifestLength } from '../../protocol/slices/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { Audience } from '../contract/images.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { ImageTable } from './image-table.ts'

@@ -1,6 +1,6 @@
 // Imports a file that the agent itself found on the mount path, and judges how that ended.
 
-import type { ImageDraft } from '../../protocol/image.ts'
+import type { ImageDraft } from '../../protocol/images/image.ts'
 import { problemCode } from '../../protocol/problems.ts'
 import type { Problem, ProblemCode } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'

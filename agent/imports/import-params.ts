@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { roleSchema } from '../../protocol/access.ts'
-import { imageDraftSchema, imageSourceSchema } from '../../protocol/image.ts'
+import { imageDraftSchema, imageSourceSchema } from '../../protocol/images/image.ts'
 import type { ImportLocation, SourceCredentials } from './source.ts'
 
 /** Parameters of the task. They contain no secret: the query of a URL often is one, so it is stored with the credentials. */

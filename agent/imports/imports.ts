@@ -2,8 +2,8 @@
 
 import type { Role } from '../../protocol/access.ts'
 import { newId } from '../../protocol/ids.ts'
-import type { ImageDraft } from '../../protocol/image.ts'
-import type { ImportPlan, ImportResult } from '../../protocol/imports.ts'
+import type { ImageDraft } from '../../protocol/images/image.ts'
+import type { ImportPlan, ImportResult } from '../../protocol/images/imports.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
 import { problemOf } from '../contract/failures.ts'

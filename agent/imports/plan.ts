@@ -1,7 +1,7 @@
 // Plans: what an import or an upload would read, how much space it needs, and why it would fail now. A plan changes nothing.
 
 import { newId } from '../../protocol/ids.ts'
-import type { ImportPlan } from '../../protocol/imports.ts'
+import type { ImportPlan } from '../../protocol/images/imports.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatSize } from '../../protocol/units.ts'
 import { problemOf } from '../contract/failures.ts'

@@ -1,6 +1,6 @@
 // Waits until the image of an import was inspected, so that its task ends with the outcome of the image.
 
-import type { Image, ImageStatus } from '../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../protocol/images/image.ts'
 import { problem, PROBLEMS } from '../../protocol/problems.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 import type { ImagePublisher } from '../contract/images.ts'

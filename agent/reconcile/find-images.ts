@@ -1,7 +1,7 @@
 // Looks for images whose manifest or slices are missing, and for captures of instances that do not exist any more.
 
-import type { Image } from '../../protocol/image.ts'
-import type { ManifestBlock } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { ManifestBlock } from '../../protocol/slices/manifest.ts'
 import { problemOf } from '../contract/failures.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock } from '../contract/runtime.ts'

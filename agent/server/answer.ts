@@ -3,7 +3,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
 import { problem } from '../../protocol/problems.ts'
 import { joinBytes } from '../../protocol/bytes.ts'
 import type { Clock, Log } from '../contract/runtime.ts'

@@ -2,7 +2,7 @@
 // not take it; a copy otherwise. A dry run stops before the first slice.
 
 import type { Role } from '../../protocol/access.ts'
-import type { Image, ImageStatus } from '../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ImageAdmission, ImageVerification, SameContent } from '../contract/images.ts'
 import type { ImageLookupById } from '../contract/images.ts'

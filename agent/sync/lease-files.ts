@@ -3,8 +3,8 @@
 
 import { join } from 'node:path'
 import { hasCode } from '../../protocol/errors.ts'
-import { openManifest } from '../../protocol/manifest-file.ts'
-import type { ManifestHashes, OpenedManifest } from '../../protocol/manifest-file.ts'
+import { openManifest } from '../../protocol/slices/manifest-file.ts'
+import type { ManifestHashes, OpenedManifest } from '../../protocol/slices/manifest-file.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 
 export const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }

@@ -1,8 +1,8 @@
 // Roots for gc: a lease protects those slices of its manifest that the store already has.
 
-import { manifestEntries, ManifestInvalid } from '../../protocol/manifest.ts'
-import type { ManifestBlock, ManifestEntry } from '../../protocol/manifest.ts'
-import { walkManifest } from '../../protocol/manifest-file.ts'
+import { manifestEntries, ManifestInvalid } from '../../protocol/slices/manifest.ts'
+import type { ManifestBlock, ManifestEntry } from '../../protocol/slices/manifest.ts'
+import { walkManifest } from '../../protocol/slices/manifest-file.ts'
 import type { SliceRoot } from '../contract/slices.ts'
 import { HASHES } from './lease-files.ts'
 import type { LeaseFiles } from './lease-files.ts'

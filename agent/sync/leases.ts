@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { isId } from '../../protocol/ids.ts'
-import { ManifestInvalid } from '../../protocol/manifest.ts'
+import { ManifestInvalid } from '../../protocol/slices/manifest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { SliceRoots } from '../contract/slices.ts'

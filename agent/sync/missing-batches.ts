@@ -1,6 +1,6 @@
 // Finds the slices of one image that this store lacks, in batches. sources/move-batches.ts copies them.
 
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceIngester } from '../contract/slices.ts'

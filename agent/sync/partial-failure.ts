@@ -2,8 +2,8 @@
 // such as a stop of the agent, end it at once.
 
 import { problem, ProblemError } from '../../protocol/problems.ts'
-import { isGrantToken } from '../../protocol/sync-grant.ts'
-import type { SourceAddress, SyncResult } from '../../protocol/sync.ts'
+import { isGrantToken } from '../../protocol/sync/sync-grant.ts'
+import type { SourceAddress, SyncResult } from '../../protocol/sync/sync.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { TaskContext } from '../contract/work.ts'
 import type { ConnectDeps } from './sources/connect.ts'

@@ -7,7 +7,7 @@ import { addNetwork, hostOf, includes, listBlocked } from '../contract/blocked-a
 import type { Lookup } from '../contract/blocked-addresses.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
-import type { Fetch } from '../../protocol/exchange.ts'
+import type { Fetch } from '../../protocol/client/exchange.ts'
 import { createRoutedFetch } from './networks/peer-routes.ts'
 import type { SyncNetworks } from './networks/peer-routes.ts'
 

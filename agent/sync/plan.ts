@@ -1,7 +1,7 @@
 // Plans a sync: what to do with each image, and which slices to copy in which batches. Pure functions.
 
-import type { Image } from '../../protocol/image.ts'
-import type { ManifestBlock } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { ManifestBlock } from '../../protocol/slices/manifest.ts'
 
 /** Maximum slices and uncompressed bytes of one request to the source. */
 export const BATCH_SLICES_MAX = 512

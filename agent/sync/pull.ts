@@ -2,9 +2,9 @@
 // image → remove the lease. If a pull stops at any point, the lease protects the slices copied so far, and the next pull copies the rest. The manifest is
 // read block by block, so memory use does not depend on the length of the image.
 
-import type { Image } from '../../protocol/image.ts'
-import { decodeManifestHeader, manifestLength } from '../../protocol/manifest.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { decodeManifestHeader, manifestLength } from '../../protocol/slices/manifest.ts'
+import type { Manifest } from '../../protocol/slices/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ImagePublisher } from '../contract/images.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'

@@ -1,7 +1,7 @@
 // The images of one sync task, each with what became of it. They are shown while the task runs, and are its result when it has ended.
 
 import type { Problem } from '../../protocol/problems.ts'
-import type { SyncImage } from '../../protocol/sync.ts'
+import type { SyncImage } from '../../protocol/sync/sync.ts'
 
 /** What a sync did with an image that it did not fail to copy. */
 export type ImageEnd = Pick<SyncImage, 'outcome' | 'sameAs'> & { readonly bytesMoved: number; readonly bytesPresent: number; readonly bytesZero: number }

@@ -4,8 +4,8 @@
 import { z } from 'zod'
 import { problem } from '../../protocol/problems.ts'
 import { deletionSchema } from '../../protocol/store.ts'
-import { syncHoursSchema } from '../../protocol/sync-limits.ts'
-import type { SyncHours } from '../../protocol/sync-limits.ts'
+import { syncHoursSchema } from '../../protocol/sync/sync-limits.ts'
+import type { SyncHours } from '../../protocol/sync/sync-limits.ts'
 import type { DeletionPolicy, KeptValues, StoreSettings, SyncLimitSettings } from '../contract/store.ts'
 
 const KEY = 'store-settings'

@@ -5,7 +5,7 @@ import { problemSchema } from '../../protocol/problems.ts'
 import { progressSchema, taskKindSchema, taskStateSchema } from '../../protocol/task.ts'
 import type { Task, TaskKind, TaskState } from '../../protocol/task.ts'
 import { formatTime } from '../../protocol/time.ts'
-import { syncPrioritySchema } from '../../protocol/sync-limits.ts'
+import { syncPrioritySchema } from '../../protocol/sync/sync-limits.ts'
 import type { AgentDatabase } from './database.ts'
 
 /** Why a task does not run: an operator paused it, or its runner postponed it until a time. */

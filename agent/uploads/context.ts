@@ -1,6 +1,6 @@
 // What the parts of uploads depend on, and what they share.
 
-import type { CutterParameters } from '../../protocol/cutter.ts'
+import type { CutterParameters } from '../../protocol/slices/cutter.ts'
 import type { LinkClaims } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { ImageRules } from '../contract/image-rules.ts'

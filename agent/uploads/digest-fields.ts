@@ -2,7 +2,7 @@
 
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
-import type { ImageDraft } from '../../protocol/image.ts'
+import type { ImageDraft } from '../../protocol/images/image.ts'
 import { decodeBase64 } from './body/checksum.ts'
 import type { Checksum } from './body/checksum.ts'
 import type { UploadsContext } from './context.ts'

@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { hasCode } from '../../protocol/errors.ts'
-import { imageKindSchema } from '../../protocol/image.ts'
+import { imageKindSchema } from '../../protocol/images/image.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import { createInOrder } from '../contract/in-order.ts'

@@ -1,7 +1,7 @@
 // Reports usage: cuts the periods of all images, existing and removed, to a range and to calendar months, and adds them up. Nothing is kept between
 // reports, so a restart changes nothing.
 
-import type { Usage, UsageRow } from '../../protocol/usage.ts'
+import type { Usage, UsageRow } from '../../protocol/images/usage.ts'
 import { problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'

@@ -1,8 +1,8 @@
 // Indexes the manifests of served images in the background, one at a time, and merges runs. Urgent images go first, then the newest.
 
-import type { Digest } from '../../protocol/digest.ts'
-import type { Image } from '../../protocol/image.ts'
-import { ManifestInvalid } from '../../protocol/manifest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { ManifestInvalid } from '../../protocol/slices/manifest.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { RunDamaged } from './run-file.ts'
 import type { RunSet } from './run-set.ts'

@@ -1,6 +1,6 @@
 // Decides which runs to merge, and merges them into one. Rows of manifests that no image has any more are dropped.
 
-import type { Digest } from '../../protocol/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import { RunDamaged } from './run-file.ts'
 import type { RunFile } from './run-file.ts'

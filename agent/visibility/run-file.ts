@@ -2,8 +2,8 @@
 // the page cache.
 
 import { closeSync, openSync, readSync } from 'node:fs'
-import { DIGEST_BYTES, formatDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
+import { DIGEST_BYTES, formatDigest } from '../../protocol/slices/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import { BLOCK_BYTES, BLOCK_WORDS, blockCheck, blockCount, decodeTrailer, ROW_WORDS, ROWS_AT, rowsOfBlock, tableCheck, TRAILER_BYTES } from './run-layout.ts'
 

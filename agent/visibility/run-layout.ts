@@ -8,7 +8,7 @@
 //   trailer    64 bytes: "SLIPWAYV" · u32 version · u32 manifests · u64 run · u64 rows · u64 xxHash64 of the manifests, seeded with that
 //              of the fences · 16 bytes 0 · u64 xxHash64 of bytes 0 to 55
 
-import { DIGEST_BYTES } from '../../protocol/digest.ts'
+import { DIGEST_BYTES } from '../../protocol/slices/digest.ts'
 
 const MAGIC = 'SLIPWAYV'
 const VERSION = 1

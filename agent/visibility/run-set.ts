@@ -2,7 +2,7 @@
 // the complete state. It can be rebuilt from the manifests at any time.
 
 import { join } from 'node:path'
-import type { Digest } from '../../protocol/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Log } from '../contract/runtime.ts'
 import { mergeRuns, planMerge } from './merge.ts'

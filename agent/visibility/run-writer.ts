@@ -1,7 +1,7 @@
 // Writes a run from sorted rows, block by block. The file gets its name only when it is complete and synced.
 
-import { digestBytes } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
+import { digestBytes } from '../../protocol/slices/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
 import type { Disk, DiskFile } from '../contract/disk.ts'
 import { BLOCK_BYTES, BLOCK_ROWS, BLOCK_WORDS, blockCheck, encodeTrailer, ROW_WORDS, ROWS_AT, tableCheck } from './run-layout.ts'
 

@@ -1,9 +1,9 @@
 // The slices that one caller may know of: look-ups in the runs of the index, in which a row counts only while its manifest belongs to an image
 // that the caller may read. A hidden slice and one that is not stored take the same code path and the same time.
 
-import type { Digest } from '../../protocol/digest.ts'
-import type { Image } from '../../protocol/image.ts'
-import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { MANIFEST_ENTRY_BYTES } from '../../protocol/slices/manifest.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../contract/runtime.ts'
 import type { SliceView } from '../contract/visibility.ts'

@@ -1,7 +1,7 @@
 // Sorts the fingerprints of a manifest's slices: in several passes over a long manifest, so that memory stays bounded, and in steps, so that
 // the event loop stays responsive.
 
-import { MANIFEST_ENTRY_BYTES } from '../../protocol/manifest.ts'
+import { MANIFEST_ENTRY_BYTES } from '../../protocol/slices/manifest.ts'
 import { fingerprintWord } from './run-layout.ts'
 
 /** Fingerprints sorted in memory at once: 24 bytes each, 36 MiB while the buffer grows. */

@@ -2,7 +2,7 @@
 // slice; the catalogue, consulted at every look-up, says which of these manifests the caller may read. So a deletion or a restore changes
 // nothing in the index and takes effect at once.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'

@@ -1,6 +1,6 @@
 // The part of the catalogue that visibility uses.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 
 export interface VisibleImages {
   /** Changes whenever an image is added, removed or changed. */

@@ -2,7 +2,7 @@
 // and role checks read the same table, so a new command is a new file and one line in the table.
 
 import type { Role } from '../../protocol/access.ts'
-import type { CutterParameters } from '../../protocol/cutter.ts'
+import type { CutterParameters } from '../../protocol/slices/cutter.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Policies } from '../policies/policies.ts'

@@ -1,7 +1,7 @@
 // What the cutter needs from the runtime: Bun's xxHash3, and a comparison with zeros at the speed of memory.
 
-import { ZERO_STRETCH_BYTES } from '../../protocol/cutter.ts'
-import type { BlockPrimitives } from '../../protocol/cutter.ts'
+import { ZERO_STRETCH_BYTES } from '../../protocol/slices/cutter.ts'
+import type { BlockPrimitives } from '../../protocol/slices/cutter.ts'
 
 const ZEROS = Buffer.alloc(ZERO_STRETCH_BYTES)
 

@@ -1,10 +1,10 @@
 // Cuts a file of this machine as a store cuts images, and collects the slices in batches, so that one request asks which are missing.
 
-import { createCutter } from '../../protocol/cutter.ts'
-import type { CutterParameters } from '../../protocol/cutter.ts'
-import { formatDigest } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
-import { SLICES_PER_REQUEST_MAX, ZERO_RUN_MAX } from '../../protocol/frames.ts'
+import { createCutter } from '../../protocol/slices/cutter.ts'
+import type { CutterParameters } from '../../protocol/slices/cutter.ts'
+import { formatDigest } from '../../protocol/slices/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import { SLICES_PER_REQUEST_MAX, ZERO_RUN_MAX } from '../../protocol/slices/frames.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import type { LocalFileReader } from '../system/local-files.ts'

@@ -2,10 +2,10 @@
 // compressed where that saves enough, and sent.
 
 import { joinBytes } from '../../protocol/bytes.ts'
-import { digestBytes } from '../../protocol/digest.ts'
-import type { Digest } from '../../protocol/digest.ts'
-import { CODEC_RAW, CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/frames.ts'
-import type { SliceFrame } from '../../protocol/frames.ts'
+import { digestBytes } from '../../protocol/slices/digest.ts'
+import type { Digest } from '../../protocol/slices/digest.ts'
+import { CODEC_RAW, CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../protocol/slices/frames.ts'
+import type { SliceFrame } from '../../protocol/slices/frames.ts'
 import type { LocalFileReader } from '../system/local-files.ts'
 import { fileChanged } from './cut-file.ts'
 import type { FilePiece } from './cut-file.ts'

@@ -1,7 +1,7 @@
 // The connection test before a store is added or its address is changed: names the step that failed and the next step.
 
 import { errorCode } from '../../protocol/errors.ts'
-import { AnswerInvalid } from '../../protocol/exchange.ts'
+import { AnswerInvalid } from '../../protocol/client/exchange.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { Fleet } from './fleet.ts'

@@ -1,9 +1,9 @@
 // The fleet: every contact with an agent goes through `contact`, which records whether the agent answered. What the bot says
 // about a store is therefore never older than the question, and "Stopped since" is the first contact that failed.
 
-import { createAgentClient } from '../../protocol/client.ts'
-import type { AgentClient } from '../../protocol/client.ts'
-import type { Fetch } from '../../protocol/exchange.ts'
+import { createAgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/client.ts'
+import type { Fetch } from '../../protocol/client/exchange.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'

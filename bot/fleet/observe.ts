@@ -1,6 +1,6 @@
 // The present state of a store as the bot observes it: Running, Degraded, Stopped or Error, with impact and next step.
 
-import type { AgentClient } from '../../protocol/client.ts'
+import type { AgentClient } from '../../protocol/client/client.ts'
 import type { Check, Health, HealthState } from '../../protocol/health.ts'
 import { problemCode, ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'

@@ -1,9 +1,9 @@
 // The sync policies in the bot's database. A trigger follows the names of stores when they are changed.
 
 import { z } from 'zod'
-import { imageKindSchema } from '../../protocol/image.ts'
+import { imageKindSchema } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
-import { parseLabelFilter } from '../../protocol/image-list.ts'
+import { parseLabelFilter } from '../../protocol/images/image-list.ts'
 import type { BotDatabase } from '../system/database.ts'
 import { labelWords } from './policy.ts'
 import type { Policy, PolicyRule, PolicyScope } from './policy.ts'

@@ -1,7 +1,7 @@
 // A sync policy: what copies of images the stores of a fleet should have. The planner (plan.ts) turns it into copies to make.
 
-import type { Image } from '../../protocol/image.ts'
-import type { LabelFilter } from '../../protocol/image-list.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import type { LabelFilter } from '../../protocol/images/image-list.ts'
 import { formatDuration } from '../../protocol/units.ts'
 
 /** Most copies that a policy may ask for. */

@@ -1,7 +1,7 @@
 // Follows the tasks of runs and records how the runs ended.
 
-import { syncResultSchema } from '../../protocol/sync.ts'
-import type { SyncImage } from '../../protocol/sync.ts'
+import { syncResultSchema } from '../../protocol/sync/sync.ts'
+import type { SyncImage } from '../../protocol/sync/sync.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { CommandContext } from '../commands/command.ts'
 import { isEnded, plural } from '../views/phrases.ts'

@@ -1,7 +1,7 @@
 // Facts as phrases, the same in every renderer.
 
 import type { HealthState } from '../../protocol/health.ts'
-import type { ImageStatus } from '../../protocol/image.ts'
+import type { ImageStatus } from '../../protocol/images/image.ts'
 import type { Task, TaskState } from '../../protocol/task.ts'
 import { formatDuration, formatSize } from '../../protocol/units.ts'
 import type { Tone } from './view.ts'

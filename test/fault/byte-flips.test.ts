@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'bun:test'
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeManifest, ManifestInvalid } from '../../protocol/manifest.ts'
+import { decodeManifest, ManifestInvalid } from '../../protocol/slices/manifest.ts'
 import { decodeImageFile, encodeImageFile } from '../../agent/images/image-file.ts'
 import type { ScrubReport } from '../../agent/contract/slices.ts'
 import { openImageStore } from '../support/images/image-store.ts'

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'bun:test'
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../protocol/slices/manifest.ts'
 import type { Disk } from '../../agent/contract/disk.ts'
 import type { OpenSliceStore } from '../../agent/slices/store.ts'
 import { createDisk } from '../../agent/system/disk.ts'

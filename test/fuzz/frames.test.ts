@@ -11,8 +11,8 @@ import {
   encodeReferenceFrame,
   FrameInvalid,
   SLICES_MEDIA_TYPE,
-} from '../../protocol/frames.ts'
-import type { SliceFrame, UploadFrame } from '../../protocol/frames.ts'
+} from '../../protocol/slices/frames.ts'
+import type { SliceFrame, UploadFrame } from '../../protocol/slices/frames.ts'
 import { sliceBytes, SliceBytesInvalid } from '../../agent/slices/packs/slice-bytes.ts'
 import { fuzz, FUZZ_TIMEOUT_MS, inPieces, joined } from '../support/fuzz.ts'
 import { createRandom } from '../support/properties.ts'

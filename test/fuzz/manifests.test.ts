@@ -1,9 +1,9 @@
 // Fuzzes manifests in memory and in files, as read from the mount path and from other stores.
 
 import { expect, test } from 'bun:test'
-import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, MANIFEST_TRAILER_BYTES } from '../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
-import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
+import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, MANIFEST_TRAILER_BYTES } from '../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../protocol/slices/manifest.ts'
+import { openManifest, walkManifest } from '../../protocol/slices/manifest-file.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
 import { HASHES, memoryManifestFile } from '../support/memory/memory-manifest-file.ts'
 import { createRandom } from '../support/properties.ts'

@@ -4,7 +4,7 @@
 //
 //   bun test/hostile/observer.ts URL TOKEN
 
-import { createAgentClient } from '../../protocol/client.ts'
+import { createAgentClient } from '../../protocol/client/client.ts'
 import { createRandom } from '../support/properties.ts'
 import { until } from '../support/until.ts'
 

@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { zstdCompressSync } from 'node:zlib'
-import { encodeEndFrame, encodeFrameHeader, CODEC_ZSTD, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
-import type { Image } from '../../protocol/image.ts'
-import { encodeManifest, MANIFEST_MEDIA_TYPE } from '../../protocol/manifest.ts'
+import { encodeEndFrame, encodeFrameHeader, CODEC_ZSTD, SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
+import type { Image } from '../../protocol/images/image.ts'
+import { encodeManifest, MANIFEST_MEDIA_TYPE } from '../../protocol/slices/manifest.ts'
 import { newId } from '../../protocol/ids.ts'
 import { until } from '../support/until.ts'
 import { expectHarmless } from './expect-harmless.ts'

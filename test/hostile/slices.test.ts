@@ -1,7 +1,7 @@
 // Requests by digest: the most digests allowed, all unknown, all the same, or all hidden.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { SLICES_PER_REQUEST_MAX } from '../../protocol/frames.ts'
+import { SLICES_PER_REQUEST_MAX } from '../../protocol/slices/frames.ts'
 import { createRandom } from '../support/properties.ts'
 import { until } from '../support/until.ts'
 import { fetchManifest } from '../support/images/whole-manifest.ts'

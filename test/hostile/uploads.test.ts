@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { zstdCompressSync } from 'node:zlib'
-import { CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
+import { CODEC_ZSTD, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
 import { expectHarmless } from './expect-harmless.ts'
 import { connectRaw, createUpload, patchUpload, removeUpload, requestHead } from './requests.ts'
 import { openTarget } from './attack.ts'

@@ -1,7 +1,7 @@
 // The state that an agent must have after a power cut, and its comparison with an agent. A value that was not acknowledged may be
 // the old or the new one; the one that is seen first must then stay.
 
-import type { Image } from '../../protocol/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { PromiseBroken } from '../support/agents/ledger.ts'

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { newTokenSchema, roleIncludes, tokenSchema } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
-import { grantOrderSchema, grantsSchema, makeGrant } from '../../protocol/grant.ts'
+import { grantOrderSchema, grantsSchema, makeGrant } from '../../protocol/images/grant.ts'
 
 /** For each role, the needed roles that it includes. */
 const INCLUDED: Record<Role, Record<Role, boolean>> = {

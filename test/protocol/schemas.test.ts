@@ -1,7 +1,7 @@
 // Values at the bounds of schemas.
 
 import { expect, test } from 'bun:test'
-import { imagePatchSchema, requirementsSchema } from '../../protocol/image.ts'
+import { imagePatchSchema, requirementsSchema } from '../../protocol/images/image.ts'
 import { progressSchema } from '../../protocol/task.ts'
 
 test('an instance may need no memory and no disk, but at least one processor', () => {

@@ -1,10 +1,10 @@
 // What clients do in a simulation, and what they hold the agents to. Every function is one request, run as a process of the world.
 
-import { createCutter } from '../../protocol/cutter.ts'
-import { createAgentClient } from '../../protocol/client.ts'
-import type { AgentClient } from '../../protocol/client.ts'
-import { encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
-import type { Image } from '../../protocol/image.ts'
+import { createCutter } from '../../protocol/slices/cutter.ts'
+import { createAgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/client.ts'
+import { encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../protocol/slices/frames.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { BLOCK_PRIMITIVES } from '../../agent/slices/write/block-primitives.ts'
 import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'

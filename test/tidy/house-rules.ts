@@ -9,7 +9,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'process.env': ['agent/config.ts', 'bot/config.ts', 'scripts/', 'test/'],
   console: ['scripts/', 'test/'],
   'Date.now': ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
-  'performance.now': ['agent/system/', 'bot/system/', 'protocol/answer-body.ts', 'scripts/', 'test/'],
+  'performance.now': ['agent/system/', 'bot/system/', 'protocol/client/answer-body.ts', 'scripts/', 'test/'],
   'new Date()': ['agent/system/', 'bot/system/', 'scripts/', 'test/'],
   'Math.random': ['agent/system/', 'bot/system/', 'test/'],
   setTimeout: ['agent/system/', 'bot/system/', 'scripts/', 'test/'],

@@ -34,11 +34,11 @@ export const VIEWS_HANDED_OUT: Readonly<Record<string, string>> = {
   'agent/visibility/sort.ts gather': 'the buffer is allocated here and handed over whole',
   'agent/visibility/sort.ts sortRows': 'the buffers are allocated for this pass and handed over',
   'bot/console/slice-frames.ts sentFrames': 'two buffers alternate, and a run is copied into its body before the run after the next begins',
-  'protocol/manifest-client.ts readManifest': 'a body gives its pieces away; nothing refills them',
-  'protocol/frames.ts exactly': 'a stream gives its pieces away; nothing refills them',
-  'protocol/manifest-file.ts pieces': 'blocks have buffers of their own and are never written to',
-  'protocol/manifest-file.ts readBlock': 'the buffer is allocated by readExactly and handed over whole',
-  'protocol/manifest.ts pieces': 'the bytes of a manifest are never written to',
+  'protocol/client/manifest-client.ts readManifest': 'a body gives its pieces away; nothing refills them',
+  'protocol/slices/frames.ts exactly': 'a stream gives its pieces away; nothing refills them',
+  'protocol/slices/manifest-file.ts pieces': 'blocks have buffers of their own and are never written to',
+  'protocol/slices/manifest-file.ts readBlock': 'the buffer is allocated by readExactly and handed over whole',
+  'protocol/slices/manifest.ts pieces': 'the bytes of a manifest are never written to',
 }
 
 /** Methods that keep their argument; of `set` it is the second argument, which is a number in a typed array's `set`. */

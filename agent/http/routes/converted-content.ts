@@ -1,8 +1,8 @@
 // Sends the content of an image in another format, converted while the client reads it. Raw, VHD and qcow2 have a length that is known before, and any
 // range of them can be produced; a VMDK is compressed, so its length is known only at its end, and it is sent as a whole.
 
-import type { ConversionTarget } from '../../../protocol/export.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { ConversionTarget } from '../../../protocol/images/export.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Conversion, ImageConverter, Part, SeekableConversion } from '../../contract/convert.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'

@@ -1,8 +1,8 @@
 // Routes of exports: images written as files into exports/ on the mount path.
 
 import { z } from 'zod'
-import { exportSchema, newExportSchema } from '../../../protocol/export.ts'
-import type { Export } from '../../../protocol/export.ts'
+import { exportSchema, newExportSchema } from '../../../protocol/images/export.ts'
+import type { Export } from '../../../protocol/images/export.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
 import { taskSchema } from '../../../protocol/task.ts'

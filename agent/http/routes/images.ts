@@ -1,12 +1,12 @@
 // Routes that list, show, change, delete and restore images, and manage their bindings and grants.
 
 import { z } from 'zod'
-import { grantOrderSchema } from '../../../protocol/grant.ts'
-import type { Grant } from '../../../protocol/grant.ts'
-import { imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/image.ts'
-import type { Image, ImagePatch } from '../../../protocol/image.ts'
-import { imageFilterSchema, imagePageQuerySchema } from '../../../protocol/image-list.ts'
-import type { ImageFilter, ImagePageQuery } from '../../../protocol/image-list.ts'
+import { grantOrderSchema } from '../../../protocol/images/grant.ts'
+import type { Grant } from '../../../protocol/images/grant.ts'
+import { imagePatchSchema, imageSchema, nameSchema } from '../../../protocol/images/image.ts'
+import type { Image, ImagePatch } from '../../../protocol/images/image.ts'
+import { imageFilterSchema, imagePageQuerySchema } from '../../../protocol/images/image-list.ts'
+import type { ImageFilter, ImagePageQuery } from '../../../protocol/images/image-list.ts'
 import { pageSchema } from '../../../protocol/page.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { audienceOf } from '../../access/readable.ts'

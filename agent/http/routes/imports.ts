@@ -1,9 +1,9 @@
 // The route that imports an image from an address or a path, and the plan of an import.
 
-import { importPlanSchema, importRequestSchema } from '../../../protocol/imports.ts'
-import type { ImportPlan } from '../../../protocol/imports.ts'
+import { importPlanSchema, importRequestSchema } from '../../../protocol/images/imports.ts'
+import type { ImportPlan } from '../../../protocol/images/imports.ts'
 import type { Role } from '../../../protocol/access.ts'
-import type { ImageDraft } from '../../../protocol/image.ts'
+import type { ImageDraft } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'

@@ -1,7 +1,7 @@
 // Routes of media groups.
 
 import { z } from 'zod'
-import { mediaGroupPatchSchema, mediaGroupSchema, newMediaGroupSchema } from '../../../protocol/media-group.ts'
+import { mediaGroupPatchSchema, mediaGroupSchema, newMediaGroupSchema } from '../../../protocol/images/media-group.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { MediaGroups } from '../../images/media-groups.ts'

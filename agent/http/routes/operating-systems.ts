@@ -1,6 +1,6 @@
 // The route of the catalogue of operating systems.
 
-import { operatingSystemSchema, OPERATING_SYSTEMS } from '../../../protocol/operating-systems.ts'
+import { operatingSystemSchema, OPERATING_SYSTEMS } from '../../../protocol/images/operating-systems.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { answerPage } from '../page-answer.ts'
 import { pageOf } from '../paging.ts'

@@ -2,12 +2,12 @@
 // not read and has not uploaded itself is treated as if it were not stored.
 
 import { joinBytes } from '../../../protocol/bytes.ts'
-import { digestBytes } from '../../../protocol/digest.ts'
-import type { Digest } from '../../../protocol/digest.ts'
-import { encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { digestBytes } from '../../../protocol/slices/digest.ts'
+import type { Digest } from '../../../protocol/slices/digest.ts'
+import { encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { fetchSlicesSchema, missingSlicesSchema, sliceListSchema } from '../../../protocol/sync.ts'
-import type { SliceList } from '../../../protocol/sync.ts'
+import { fetchSlicesSchema, missingSlicesSchema, sliceListSchema } from '../../../protocol/sync/sync.ts'
+import type { SliceList } from '../../../protocol/sync/sync.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { SliceIngester, SliceProvider } from '../../contract/slices.ts'

@@ -1,7 +1,7 @@
 // The route with which another store gets the right to copy images of this one: a token that reads these images and nothing else.
 
-import { createdSyncGrantSchema, newSyncGrantSchema } from '../../../protocol/sync-grant.ts'
-import type { CreatedSyncGrant } from '../../../protocol/sync-grant.ts'
+import { createdSyncGrantSchema, newSyncGrantSchema } from '../../../protocol/sync/sync-grant.ts'
+import type { CreatedSyncGrant } from '../../../protocol/sync/sync-grant.ts'
 import type { SyncGrantOrder } from '../../access/sync-grants.ts'
 import type { Actor } from '../../contract/access.ts'
 import { route } from '../route.ts'

@@ -1,8 +1,8 @@
 // The route that starts a sync: copies images from another store to this one.
 
 import type { Role } from '../../../protocol/access.ts'
-import { syncRequestSchema } from '../../../protocol/sync.ts'
-import type { SyncRequest } from '../../../protocol/sync.ts'
+import { syncRequestSchema } from '../../../protocol/sync/sync.ts'
+import type { SyncRequest } from '../../../protocol/sync/sync.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { StoreGate } from '../../contract/store.ts'

@@ -1,6 +1,6 @@
 // Requests of tus 1.0.0 at /v1/uploads (docs/tus.md).
 
-import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { UploadBody } from '../../uploads/append-body.ts'
 import { parseConcat } from '../../uploads/concatenation.ts'

@@ -1,7 +1,7 @@
 // The route that counts what deleting several images together would free. That is more than the sum of their unique sizes, since slices that only
 // these images share are freed too.
 
-import { uniqueSizeQuerySchema, uniqueSizeSchema } from '../../../protocol/image.ts'
+import { uniqueSizeQuerySchema, uniqueSizeSchema } from '../../../protocol/images/image.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { Audience } from '../../contract/images.ts'
 import { visibleImage } from '../visible-image.ts'

@@ -1,6 +1,6 @@
 // Reads of an upload: the URL of a complete upload redirects to the content of its image.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { Uploads } from '../../uploads/uploads.ts'

@@ -1,7 +1,7 @@
 // Routes of /v1/uploads: tus 1.0.0 with all its extensions, and the resumable upload draft (docs/tus.md).
 
 import { z } from 'zod'
-import { SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'

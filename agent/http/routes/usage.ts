@@ -1,8 +1,8 @@
 // The route that reports usage, as JSON page by page, or as CSV as a whole.
 
 import { problem } from '../../../protocol/problems.ts'
-import { USAGE_MONTHS_MAX, usageQuerySchema, usageSchema } from '../../../protocol/usage.ts'
-import type { Usage, UsageRow } from '../../../protocol/usage.ts'
+import { USAGE_MONTHS_MAX, usageQuerySchema, usageSchema } from '../../../protocol/images/usage.ts'
+import type { Usage, UsageRow } from '../../../protocol/images/usage.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { formatDisposition } from '../content-headers.ts'
 import { route } from '../route.ts'

@@ -1,8 +1,8 @@
 // Computes the SHA-256 of a complete image, as `sha256sum` would: reads its slices and hashes them in a worker. Long runs of zeros are not read.
 
-import { parseDigest } from '../../../protocol/digest.ts'
-import type { Digest } from '../../../protocol/digest.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import { parseDigest } from '../../../protocol/slices/digest.ts'
+import type { Digest } from '../../../protocol/slices/digest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import type { SliceProvider } from '../../contract/slices.ts'
 import { BUFFER_BYTES, openInlineSink, openWorkerSink } from './digest-sink.ts'
 

@@ -1,6 +1,6 @@
 // Input and output of format detectors. A detector decides only by the bytes of the image, never by file names, extensions or request headers.
 
-import type { FormatDetails, ImageFormat } from '../../../protocol/image.ts'
+import type { FormatDetails, ImageFormat } from '../../../protocol/images/image.ts'
 import type { LoopBudget } from '../../contract/loop-budget.ts'
 
 /**

@@ -3,7 +3,7 @@
 // is refused, because readers would disagree about its content.
 
 import { errorText } from '../../../protocol/errors.ts'
-import type { FormatDetails, ImageFormat } from '../../../protocol/image.ts'
+import type { FormatDetails, ImageFormat } from '../../../protocol/images/image.ts'
 import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import type { Detection, Detector, ForeignDetection, ImageProbe, NativeDetection } from './format.ts'

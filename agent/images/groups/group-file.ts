@@ -3,9 +3,9 @@
 //   {"format":1,"digest":"sha256:<64 hex digits>","groups":<JSON of the settings>}\n
 
 import { z } from 'zod'
-import { sha256 } from '../../../protocol/digest.ts'
-import { DESCRIPTION_LENGTH_MAX, NAME_LENGTH_MAX, nameSchema } from '../../../protocol/image.ts'
-import { MEDIA_GROUPS_MAX } from '../../../protocol/media-group.ts'
+import { sha256 } from '../../../protocol/slices/digest.ts'
+import { DESCRIPTION_LENGTH_MAX, NAME_LENGTH_MAX, nameSchema } from '../../../protocol/images/image.ts'
+import { MEDIA_GROUPS_MAX } from '../../../protocol/images/media-group.ts'
 
 /** Name of the file on the mount path. */
 export const GROUP_FILE = 'media-groups.json'

@@ -1,6 +1,6 @@
 // The settings of media groups in memory: which group an image belongs to, and whether it is hidden.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { GroupRecord, GroupSettings } from './group-file.ts'
 
 export interface GroupRecords {

@@ -1,9 +1,9 @@
 // Whether an image passes the filters of a list. Filters are prepared once for each request, because a list tests every image of the store.
 
-import type { Image } from '../../../protocol/image.ts'
-import { systemId } from '../../../protocol/operating-systems.ts'
-import { parseLabelFilter } from '../../../protocol/image-list.ts'
-import type { ImageFilter } from '../../../protocol/image-list.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { systemId } from '../../../protocol/images/operating-systems.ts'
+import { parseLabelFilter } from '../../../protocol/images/image-list.ts'
+import type { ImageFilter } from '../../../protocol/images/image-list.ts'
 
 type Test = (image: Image) => boolean
 

@@ -1,8 +1,8 @@
 // Orders of the catalogue: the images sorted by one member. An order is sorted in the background when it is first used, and then kept up to date: a
 // change of an image moves one entry. A page starts with a binary search, so its cost does not depend on how many pages came before it.
 
-import type { Image } from '../../../protocol/image.ts'
-import type { ImageSort } from '../../../protocol/image-list.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import type { ImageSort } from '../../../protocol/images/image-list.ts'
 import { createLoopBudget } from '../../contract/loop-budget.ts'
 import type { LoopBudget } from '../../contract/loop-budget.ts'
 import type { Clock } from '../../contract/runtime.ts'

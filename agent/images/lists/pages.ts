@@ -1,9 +1,9 @@
 // Pages of images: a walk along one order, from the place of the cursor, until the page is full. Images that are still uploaded are in no order;
 // they are few, and are merged into the walk.
 
-import type { Image } from '../../../protocol/image.ts'
-import { IMAGE_ORDER_DEFAULT } from '../../../protocol/image-list.ts'
-import type { ImageFilter, ImageOrder } from '../../../protocol/image-list.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { IMAGE_ORDER_DEFAULT } from '../../../protocol/images/image-list.ts'
+import type { ImageFilter, ImageOrder } from '../../../protocol/images/image-list.ts'
 import { PAGE_LIMIT_DEFAULT } from '../../../protocol/page.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { imageTest } from './filter.ts'

@@ -1,6 +1,6 @@
 // Which of several images a name means.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 
 /** Returns the images that a name means: one that exists takes precedence over one that is still uploaded. */
 export function preferred(named: readonly Image[]): readonly Image[] {

@@ -1,9 +1,9 @@
 // The value by which each order sorts an image, and the cursors that contain it. All values of one order have the same type; an unknown value
 // sorts before all others.
 
-import type { Image } from '../../../protocol/image.ts'
-import { IMAGE_ORDER_DEFAULT, imageCursorSchema } from '../../../protocol/image-list.ts'
-import type { ImageOrder, ImageSort } from '../../../protocol/image-list.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { IMAGE_ORDER_DEFAULT, imageCursorSchema } from '../../../protocol/images/image-list.ts'
+import type { ImageOrder, ImageSort } from '../../../protocol/images/image-list.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 

@@ -1,6 +1,6 @@
 // Checks a manifest by its header and trailer only, and salvages entries from a damaged manifest.
 
-import { digestIn, formatDigest } from '../../../protocol/digest.ts'
+import { digestIn, formatDigest } from '../../../protocol/slices/digest.ts'
 import {
   decodeManifestHeader,
   MANIFEST_BLOCK_ENTRIES,
@@ -11,8 +11,8 @@ import {
   ManifestInvalid,
   manifestLength,
   SLICE_LENGTH_MAX,
-} from '../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+} from '../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 
 /** Maximum length of a manifest in bytes. */

@@ -1,8 +1,8 @@
 // Cache of manifests in use and recently used ones. Each manifest is loaded and verified once and shared by its readers. The cache of unused
 // manifests is limited in bytes and open files.
 
-import { ManifestInvalid } from '../../../protocol/manifest.ts'
-import type { OpenedManifest } from '../../../protocol/manifest-file.ts'
+import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
+import type { OpenedManifest } from '../../../protocol/slices/manifest-file.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 
 /** Maximum bytes in memory and open files of cached manifests. Manifests in use may exceed both. */

@@ -1,7 +1,7 @@
 // Counts the stored bytes of the slices of an image, and of the slices that no other image uses. Counts in small steps, so that the event loop
 // stays responsive for an image of millions of slices.
 
-import type { Manifest } from '../../../protocol/manifest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 
 /** Maximum number of slices of the images in one count. The table uses up to 36 bytes per slice. */
 export const UNIQUE_SLICES_MAX = 2_000_000

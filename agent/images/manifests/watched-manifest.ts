@@ -1,7 +1,7 @@
 // Wraps a manifest whose blocks are read on demand. Reports a block that no longer matches its checksum before the reader gets the error.
 
-import { ManifestInvalid } from '../../../protocol/manifest.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 
 /** Returns a manifest that replaces each ManifestInvalid with the error returned by `onInvalid`. */
 export function watchManifest(manifest: Manifest, onInvalid: (error: ManifestInvalid) => Promise<Error>): Manifest {

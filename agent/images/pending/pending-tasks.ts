@@ -1,6 +1,6 @@
 // Inspections and digests as tasks, made from the pending work and, after their end, from what the image shows.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Progress, Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'

@@ -1,7 +1,7 @@
 // Why an image has its status, and what happens next. States set a reason when they change; this file has the sentences that follow from the status
 // alone, and fills in what an image.json of an earlier version lacks.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { PendingWork } from './pending-works.ts'
 import { workReason } from './work-reason.ts'
 

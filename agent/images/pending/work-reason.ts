@@ -1,6 +1,6 @@
 // What pending work does or waits for, in sentences that say what happens next.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatSize } from '../../../protocol/units.ts'
 import type { PendingWork } from './pending-works.ts'

@@ -2,7 +2,7 @@
 // A start removes it, because unpacking begins again then.
 
 import { hasCode } from '../../../protocol/errors.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 
 /** Length of an entry as 64 bits, and its digest; zeros for a run of zeros. */

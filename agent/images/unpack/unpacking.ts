@@ -5,9 +5,9 @@
 // Until image.json names the new manifest, the image is what `compressed` says. A crash before that begins again at the next start; what was unpacked
 // until then is removed by gc.
 
-import type { Image } from '../../../protocol/image.ts'
-import { ManifestInvalid } from '../../../protocol/manifest.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import { problemCode, ProblemError, PROBLEMS } from '../../../protocol/problems.ts'
 import type { Disk } from '../../contract/disk.ts'
 import type { Clock, CrashPoint } from '../../contract/runtime.ts'

@@ -1,7 +1,7 @@
 // Derives the usage of an image from its changes. A period starts when the image becomes available and ends when it is deleted, also into the recycle
 // bin. A change of owner ends one period and starts another. Damage does not end a period: the bytes are kept.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { EndedPeriod, UsagePeriod, UsageSnapshot } from '../../contract/usage.ts'
 import type { UsageState } from './usage-state.ts'
 

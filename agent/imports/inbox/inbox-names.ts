@@ -1,6 +1,6 @@
 // Which names in the inbox are images, and what the image is called. Pure.
 
-import { nameSchema } from '../../../protocol/image.ts'
+import { nameSchema } from '../../../protocol/images/image.ts'
 
 export type InboxName =
   /** A name that writers use for unfinished files. It is left alone for as long as it has this name. */

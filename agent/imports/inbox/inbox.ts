@@ -3,7 +3,7 @@
 // ticket → import → set the file aside → remove it → remove the ticket. A crash at any point leaves the ticket, which the next start follows.
 
 import { newId } from '../../../protocol/ids.ts'
-import type { Image, ImageStatus } from '../../../protocol/image.ts'
+import type { Image, ImageStatus } from '../../../protocol/images/image.ts'
 import type { Clock, CrashPoint, Log } from '../../contract/runtime.ts'
 import type { EmitEvent } from '../../contract/work.ts'
 import type { ImportFile } from '../file-import.ts'

@@ -1,6 +1,6 @@
 // Iterates over the rows of a run in digest order.
 
-import { DIGEST_BYTES } from '../../../protocol/digest.ts'
+import { DIGEST_BYTES } from '../../../protocol/slices/digest.ts'
 import type { RunFile } from './run-file.ts'
 import { prefixAt, rowsOfBlock, RUN_BLOCK_BYTES, RUN_CHECK_BYTES, RUN_ROW_BYTES } from './run-format.ts'
 

@@ -8,7 +8,7 @@
 //   trailer  64 bytes: "SLIPWAYX" · u32 version · u32 0 · u64 run · u64 rows · u64 bytes of the filter · u64 xxHash64 of the filter, seeded
 //            with that of the fences · u64 0 · u64 xxHash64 of bytes 0 to 55
 
-import { digestIn } from '../../../protocol/digest.ts'
+import { digestIn } from '../../../protocol/slices/digest.ts'
 import { checksumOf } from '../packs/record.ts'
 import type { SliceRow } from '../packs/slice-row.ts'
 

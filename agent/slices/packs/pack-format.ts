@@ -6,7 +6,7 @@
 //   table    48 bytes a record: 32 bytes SHA-256 · u64 offset of the record · u32 length · u32 stored length
 //   trailer  32 bytes  "SLIPWAYT" · u64 offset of the table · u64 xxHash64 of the table · u32 records · u32 low half of the xxHash64 of bytes 0 to 27
 
-import { digestIn } from '../../../protocol/digest.ts'
+import { digestIn } from '../../../protocol/slices/digest.ts'
 import { checksumOf, RECORD_HEADER_BYTES } from './record.ts'
 
 export const PACK_VERSION = 1

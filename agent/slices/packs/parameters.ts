@@ -1,6 +1,6 @@
 // Parameters of the slice store: those that determine bytes on disk (docs/format.md), and its bounds in memory.
 
-import type { CutterParameters } from '../../../protocol/cutter.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

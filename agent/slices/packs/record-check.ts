@@ -1,6 +1,6 @@
 // Verifies one record of a pack: its header, its checksum, and the SHA-256 of the slice in it.
 
-import { DIGEST_BYTES } from '../../../protocol/digest.ts'
+import { DIGEST_BYTES } from '../../../protocol/slices/digest.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 import type { PackRow } from './pack-format.ts'
 import { recordLength } from './pack-format.ts'

@@ -5,9 +5,9 @@
 //   16 u64 xxHash64 of the stored bytes   24 32 bytes SHA-256 of the slice   56 u64 xxHash64 of bytes 0 to 55
 //   64 the stored bytes
 
-import { digestIn } from '../../../protocol/digest.ts'
-import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
-import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
+import { digestIn } from '../../../protocol/slices/digest.ts'
+import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/slices/frames.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
 
 export const RECORD_HEADER_BYTES = 64
 export const RECORD_MAGIC = 0x3152_4c53

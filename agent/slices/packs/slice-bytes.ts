@@ -1,8 +1,8 @@
 // Decompresses slices. Everything that decompresses goes through here: uploads, sync, reads, scrub and recovery.
 
-import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
-import type { SliceFrame } from '../../../protocol/frames.ts'
-import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
+import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/slices/frames.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
 import { zstdFrameFault } from './zstd-frame.ts'
 
 /** Stored bytes that are not those of a slice. */

@@ -1,6 +1,6 @@
 // Rows of the index database for slices and packs, and the key of a slice in maps.
 
-import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
 import type { PackName } from './pack-format.ts'
 
 /** Where a slice is stored: the number of its pack in the index, the offset of its record, lengths in bytes. */

@@ -1,8 +1,8 @@
 // Reader: the bytes of a range of an image. The slices of a window are looked up together, read in the order of the disk, verified,
 // decompressed off the event loop, and yielded in image order while the next windows are read ahead.
 
-import type { SliceFrame } from '../../../protocol/frames.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 import { decompress, locate, readFrame, readFrames } from './records.ts'
 import type { RecordsDeps, Wanted } from './records.ts'

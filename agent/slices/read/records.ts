@@ -2,7 +2,7 @@
 // header and checksum. A record that does not match the index is checked against the pack, because either may be wrong.
 
 import { hasCode } from '../../../protocol/errors.ts'
-import type { SliceFrame } from '../../../protocol/frames.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackFiles } from '../packs/pack-files.ts'

@@ -1,6 +1,6 @@
 // Windows of an image: the entries that are looked up and read together, and the bytes that a reader gets from them.
 
-import type { Manifest, ManifestBlock } from '../../../protocol/manifest.ts'
+import type { Manifest, ManifestBlock } from '../../../protocol/slices/manifest.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import { sliceKey } from '../packs/slice-row.ts'
 

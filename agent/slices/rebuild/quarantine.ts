@@ -2,7 +2,7 @@
 // Its row leaves the index, so that the slice can be stored again, which repairs its images.
 
 import { join } from 'node:path'
-import { formatDigest } from '../../../protocol/digest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
 import type { Disk } from '../../contract/disk.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import type { SliceIndex } from '../index/index-roles.ts'

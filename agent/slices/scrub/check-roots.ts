@@ -1,6 +1,6 @@
 // Compares every root with the index: which slices are missing, and which roots that damages.
 
-import { formatDigest } from '../../../protocol/digest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
 import type { SliceRoots } from '../../contract/slices.ts'
 import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackSearch } from '../rebuild/pack-search.ts'

@@ -1,6 +1,6 @@
 // Scrub of one pack: verifies its frame and every record in it, and corrects the index where it disagrees with the pack.
 
-import { formatDigest } from '../../../protocol/digest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
 import type { DiskFile } from '../../contract/disk.ts'
 import type { CorrectableIndex } from '../index/index-roles.ts'
 import { hasRecord, indexedRows } from '../index/indexed-record.ts'

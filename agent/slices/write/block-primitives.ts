@@ -1,7 +1,7 @@
 // The primitives of the cutter on Bun: xxHash3, and a comparison with zeros at memory speed.
 
-import { ZERO_STRETCH_BYTES } from '../../../protocol/cutter.ts'
-import type { BlockPrimitives } from '../../../protocol/cutter.ts'
+import { ZERO_STRETCH_BYTES } from '../../../protocol/slices/cutter.ts'
+import type { BlockPrimitives } from '../../../protocol/slices/cutter.ts'
 
 const ZEROS = Buffer.alloc(ZERO_STRETCH_BYTES)
 

@@ -1,7 +1,7 @@
 // Messages between the main thread and an ingest worker. Buffers are transferred and returned, never copied.
 
-import { digestIn } from '../../../protocol/digest.ts'
-import type { CutterParameters } from '../../../protocol/cutter.ts'
+import { digestIn } from '../../../protocol/slices/digest.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
 
 /** The first message to a worker. */
 export interface WorkerStart {

@@ -1,9 +1,9 @@
 // Worker thread of ingest: cuts segments, hashes the slices, compresses the new ones, and encodes them as records that are ready to be appended to a
 // pack. It keeps no state between jobs except the filter.
 
-import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/frames.ts'
-import { createCutter } from '../../../protocol/cutter.ts'
-import type { Cutter } from '../../../protocol/cutter.ts'
+import { CODEC_RAW, CODEC_ZSTD } from '../../../protocol/slices/frames.ts'
+import { createCutter } from '../../../protocol/slices/cutter.ts'
+import type { Cutter } from '../../../protocol/slices/cutter.ts'
 import { lowerThreadPriority, PRIORITY_OF_WORK } from '../../contract/thread-priority.ts'
 import { BLOCK_PRIMITIVES } from './block-primitives.ts'
 import { viewFilter } from '../index/filter.ts'

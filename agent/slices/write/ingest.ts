@@ -1,12 +1,12 @@
 // Ingest: turns the bytes of an image into slices. Pieces fill segments; a worker cuts, hashes and compresses each segment; new slices are
 // appended to the open pack; each checkpoint returns the entries in image order.
 
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import { createInOrder } from '../../contract/in-order.ts'
 import { StoreWriteFailed } from '../../contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart } from '../../contract/slices.ts'
 import { SEGMENT_BYTES } from '../packs/parameters.ts'
-import type { CutterParameters } from '../../../protocol/cutter.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
 import type { PinHold, Pins } from './pins.ts'
 import { SegmentBuffers } from './segment-buffers.ts'
 import type { Buffers } from './segment-buffers.ts'

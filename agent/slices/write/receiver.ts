@@ -1,8 +1,8 @@
 // Receiver: stores complete slices from outside after verifying the SHA-256 of each. Slices that are put at the same time are decompressed in
 // parallel and written together, because a write for each slice would take most of the time.
 
-import { DIGEST_BYTES } from '../../../protocol/digest.ts'
-import type { SliceFrame } from '../../../protocol/frames.ts'
+import { DIGEST_BYTES } from '../../../protocol/slices/digest.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
 import type { SliceLookup } from '../index/index-roles.ts'

@@ -1,7 +1,7 @@
 // Stores one segment that a worker has cut: pins the slices that are stored already, appends the new ones to the open pack, and returns the
 // entries of the segment.
 
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import type { SliceLookup } from '../index/index-roles.ts'
 import type { PackRow } from '../packs/pack-format.ts'
 import { RECORD_HEADER_BYTES } from '../packs/record.ts'

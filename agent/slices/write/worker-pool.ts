@@ -3,7 +3,7 @@
 import type { Log } from '../../contract/runtime.ts'
 import type { Filter } from '../index/filter.ts'
 import type { JobDone, SegmentCut, SegmentJob, StoreJob, WorkerReply, WorkerRequest } from './ingest-messages.ts'
-import type { CutterParameters } from '../../../protocol/cutter.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
 
 /** A job in progress. `cut` resolves early, `done` at the end; `cut` of a store job never resolves. */
 export interface RunningJob {

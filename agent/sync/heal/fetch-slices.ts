@@ -1,8 +1,8 @@
 // Fetches slices from one origin by digest and puts them back. The origin need not have the same image: any image in which it shows the slice will do.
 
-import { formatDigest } from '../../../protocol/digest.ts'
-import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/frames.ts'
-import { SLICE_LENGTH_MAX } from '../../../protocol/manifest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/slices/frames.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
 import type { Origin } from '../../contract/origins.ts'
 import type { SliceIngester } from '../../contract/slices.ts'
 

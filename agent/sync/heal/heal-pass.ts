@@ -1,8 +1,8 @@
 // One pass of healing: finds the slices that damaged images lack, fetches them from the origins, puts them back, and marks the images that are whole
 // again. Nothing that an origin says is believed: slices are verified by SHA-256, and a manifest by the digest that this store knows.
 
-import { formatDigest } from '../../../protocol/digest.ts'
-import type { Manifest } from '../../../protocol/manifest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { DamagedImage, ImageContents, ImageRepair } from '../../contract/images.ts'
 import { createLoopBudget } from '../../contract/loop-budget.ts'

@@ -2,7 +2,7 @@
 
 import { Cron } from 'croner'
 import { errorText } from '../../../protocol/errors.ts'
-import type { SyncHours } from '../../../protocol/sync-limits.ts'
+import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
 
 const MINUTE_MS = 60_000
 /** Most steps in the search for a time at which two lists of windows are both open: each looks at every window. */

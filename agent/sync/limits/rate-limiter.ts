@@ -3,7 +3,7 @@
 // higher one gets a larger part, and none starves.
 
 import type { Clock } from '../../contract/runtime.ts'
-import type { SyncPriority } from '../../../protocol/sync-limits.ts'
+import type { SyncPriority } from '../../../protocol/sync/sync-limits.ts'
 
 /** Seconds of the rate that may be on the way. More would arrive in a burst, less would leave a long line idle between two batches. */
 const IN_FLIGHT_SECONDS = 2

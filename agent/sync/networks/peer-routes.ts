@@ -4,8 +4,8 @@
 
 import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
-import { exchange } from '../../../protocol/exchange.ts'
-import type { Fetch, Peer } from '../../../protocol/exchange.ts'
+import { exchange } from '../../../protocol/client/exchange.ts'
+import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { storeNetworksSchema } from '../../../protocol/store.ts'
 import type { StoreNetworks } from '../../../protocol/store.ts'

@@ -1,15 +1,15 @@
 // The origins of a store and whether they answer. Requests to an origin note their outcome here, and a probe asks each once a minute, so that a
 // request that needs an origin does not wait for one that is known to be down.
 
-import { createAgentClient } from '../../../protocol/client.ts'
-import type { Fetch, Peer } from '../../../protocol/exchange.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
+import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import type { OriginState } from '../../../protocol/store.ts'
 import type { KnownOrigin, Origin, Origins, OriginSettings } from '../../contract/origins.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import { faultOf } from '../sources/faults.ts'
-import type { SourceFault } from '../../../protocol/sync.ts'
-import { negotiateVersion } from '../../../protocol/sync.ts'
-import type { SyncVersion } from '../../../protocol/sync.ts'
+import type { SourceFault } from '../../../protocol/sync/sync.ts'
+import { negotiateVersion } from '../../../protocol/sync/sync.ts'
+import type { SyncVersion } from '../../../protocol/sync/sync.ts'
 
 /** Longest wait for the first byte of an answer, in milliseconds: a reader waits for it. */
 const ANSWER_MS = 5000

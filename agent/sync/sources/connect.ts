@@ -1,11 +1,11 @@
 // Opens another store as a source of slices: connects to allowed addresses only, identifies the store and negotiates the version of the protocol.
 
-import { createAgentClient } from '../../../protocol/client.ts'
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { Fetch, Peer } from '../../../protocol/exchange.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { negotiateVersion, SYNC_VERSIONS } from '../../../protocol/sync.ts'
-import type { SourceAddress, SyncVersion } from '../../../protocol/sync.ts'
+import { negotiateVersion, SYNC_VERSIONS } from '../../../protocol/sync/sync.ts'
+import type { SourceAddress, SyncVersion } from '../../../protocol/sync/sync.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { retrying } from '../peer.ts'
 import { createPeerFetch } from '../peer-network.ts'

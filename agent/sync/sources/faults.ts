@@ -1,12 +1,12 @@
 // Faults of a source: what it did wrong, by name. A fault marks the source for the rest of the task; the result and the log name it and why.
 
-import { AnswerInvalid } from '../../../protocol/exchange.ts'
-import { FrameInvalid } from '../../../protocol/frames.ts'
-import { ManifestInvalid } from '../../../protocol/manifest.ts'
+import { AnswerInvalid } from '../../../protocol/client/exchange.ts'
+import { FrameInvalid } from '../../../protocol/slices/frames.ts'
+import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
 import { PROBLEMS, problem, ProblemError } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
-import { sourceFaultSchema } from '../../../protocol/sync.ts'
-import type { SourceFault } from '../../../protocol/sync.ts'
+import { sourceFaultSchema } from '../../../protocol/sync/sync.ts'
+import type { SourceFault } from '../../../protocol/sync/sync.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 
 const BUSY: ReadonlySet<ProblemCode> = new Set(['limit-reached', 'shutting-down', 'store-unavailable', 'interrupted'])

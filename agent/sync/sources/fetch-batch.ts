@@ -1,9 +1,9 @@
 // Fetches the slices of one batch from one source in one round trip, and stores each after it was verified. A source of version 1 refuses a list with
 // a slice that it does not have, so such a list takes two more round trips.
 
-import { formatDigest } from '../../../protocol/digest.ts'
-import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/frames.ts'
-import type { AnswerFrame, SliceFrame } from '../../../protocol/frames.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/slices/frames.ts'
+import type { AnswerFrame, SliceFrame } from '../../../protocol/slices/frames.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'

@@ -2,7 +2,7 @@
 
 import { errorText } from '../../../protocol/errors.ts'
 import { problem } from '../../../protocol/problems.ts'
-import type { SourceAddress, SourceReport } from '../../../protocol/sync.ts'
+import type { SourceAddress, SourceReport } from '../../../protocol/sync/sync.ts'
 import type { Log } from '../../contract/runtime.ts'
 import { openSource } from './connect.ts'
 import type { ConnectDeps } from './connect.ts'

@@ -2,7 +2,7 @@
 // source for the rest of the task: it is asked only for what no unmarked source has. A source that fails too often is excluded.
 
 import { errorText } from '../../../protocol/errors.ts'
-import type { SourceReport } from '../../../protocol/sync.ts'
+import type { SourceReport } from '../../../protocol/sync/sync.ts'
 import type { Clock, Log } from '../../contract/runtime.ts'
 import { ATTEMPTS_MAX, waitMs } from '../peer.ts'
 import type { SliceSource } from './connect.ts'

@@ -2,7 +2,7 @@
 // that ask for ids at random do not become as many requests to every origin.
 
 import { isId } from '../../../protocol/ids.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { KnownOrigin, Origins } from '../../contract/origins.ts'
 import type { Clock } from '../../contract/runtime.ts'

@@ -4,8 +4,8 @@
 //
 // A pull goes on without readers until the image is kept. If it stops, its lease protects what was fetched, and the next read continues.
 
-import type { Image } from '../../../protocol/image.ts'
-import { manifestLength } from '../../../protocol/manifest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { manifestLength } from '../../../protocol/slices/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ImageAdmission, ImageContents, ImagePublisher } from '../../contract/images.ts'
 import type { KnownOrigin, Origins, PulledContent, PullThrough } from '../../contract/origins.ts'

@@ -1,6 +1,6 @@
 // Fetches the slices of one image for several readers: a slice is requested once, however many readers wait for it.
 
-import type { Manifest } from '../../../protocol/manifest.ts'
+import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import type { SliceIngester } from '../../contract/slices.ts'
 import { columns } from '../plan.ts'
 import type { NamedSlice } from '../plan.ts'

@@ -1,11 +1,11 @@
 // Slice intake: brings the frames of one body into the store and the journal (docs/protocol.md, "Delta upload"). A reference pins a slice
 // that the store has and the client may know of; a slice with its bytes is verified and stored. Entries are committed in order, without a tail.
 
-import type { CutterParameters } from '../../../protocol/cutter.ts'
-import { formatDigest } from '../../../protocol/digest.ts'
-import { createFrameReader, FrameInvalid } from '../../../protocol/frames.ts'
-import type { FrameReader, SliceFrame, UploadFrame } from '../../../protocol/frames.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import { createFrameReader, FrameInvalid } from '../../../protocol/slices/frames.ts'
+import type { FrameReader, SliceFrame, UploadFrame } from '../../../protocol/slices/frames.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { CrashPoint } from '../../contract/runtime.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'

@@ -1,6 +1,6 @@
 // Limits of uploads: their length, their entries, and the space above the reserve that each is promised.
 
-import { MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES } from '../../../protocol/manifest.ts'
+import { MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES } from '../../../protocol/slices/manifest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 import { formatSize } from '../../../protocol/units.ts'

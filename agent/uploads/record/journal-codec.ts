@@ -9,8 +9,8 @@
 // A check is xxHash64, seeded with the previous check. Records form a chain, so bytes left over from a failed
 // append are never mistaken for a record of this journal.
 
-import { digestIn } from '../../../protocol/digest.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import { digestIn } from '../../../protocol/slices/digest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 
 export const JOURNAL_VERSION = 1
 export const JOURNAL_HEADER_BYTES = 32

@@ -1,8 +1,8 @@
 // Upload-Metadata (tus 1.0.0, "Upload-Metadata"): parsed to validate it and to describe the image. The header itself is stored
 // and returned as it was sent.
 
-import { imageDraftSchema } from '../../../protocol/image.ts'
-import type { ImageDraft } from '../../../protocol/image.ts'
+import { imageDraftSchema } from '../../../protocol/images/image.ts'
+import type { ImageDraft } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 
 /** Longest Upload-Metadata header in characters; the HTTP server bounds the whole header block at 16 KiB. */

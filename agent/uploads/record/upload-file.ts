@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { imageDraftSchema, imageSourceSchema } from '../../../protocol/image.ts'
+import { imageDraftSchema, imageSourceSchema } from '../../../protocol/images/image.ts'
 import type { Disk } from '../../contract/disk.ts'
 
 export const UPLOAD_FILE_FORMAT = 2

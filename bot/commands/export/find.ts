@@ -1,6 +1,6 @@
 // Finds the export that people mean, by id, unique part of an id, name of the file, or name of the image.
 
-import type { Export } from '../../../protocol/export.ts'
+import type { Export } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'

@@ -1,6 +1,6 @@
 // `export list` and `image exports`: files that images were exported as, of one store or of all, newest first.
 
-import type { Export } from '../../../protocol/export.ts'
+import type { Export } from '../../../protocol/images/export.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatBytes, formatWireTime, plural, UNKNOWN } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'

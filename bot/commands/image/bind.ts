@@ -1,6 +1,6 @@
 // `image bind I` and `image unbind I`: an image that an instance uses cannot be deleted.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'

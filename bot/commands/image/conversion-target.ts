@@ -1,7 +1,7 @@
 // The option `as=` of commands that convert images.
 
-import { CONVERSION_TARGETS, conversionTargetSchema } from '../../../protocol/export.ts'
-import type { ConversionTarget } from '../../../protocol/export.ts'
+import { CONVERSION_TARGETS, conversionTargetSchema } from '../../../protocol/images/export.ts'
+import type { ConversionTarget } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
 
 /** Returns the format that `as=` names. Throws `invalid-input`. */

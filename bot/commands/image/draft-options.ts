@@ -1,7 +1,7 @@
 // The options of image add and image upload that describe the image.
 
-import { imageDraftSchema } from '../../../protocol/image.ts'
-import type { ImageDraft } from '../../../protocol/image.ts'
+import { imageDraftSchema } from '../../../protocol/images/image.ts'
+import type { ImageDraft } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseLabels } from './edit-options.ts'
 

@@ -1,8 +1,8 @@
 // The options of `image edit`: what a change says in words. An empty value removes what the image has.
 
-import { imagePatchSchema } from '../../../protocol/image.ts'
-import type { Image, ImagePatch } from '../../../protocol/image.ts'
-import type { LabelsPatch } from '../../../protocol/labels.ts'
+import { imagePatchSchema } from '../../../protocol/images/image.ts'
+import type { Image, ImagePatch } from '../../../protocol/images/image.ts'
+import type { LabelsPatch } from '../../../protocol/images/labels.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseSize } from '../../../protocol/units.ts'
 

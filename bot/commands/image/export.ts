@@ -1,6 +1,6 @@
 // `image export I`: writes an image as a file into exports/ of its store; with --download, returns a link to its content at once, and writes no file.
 
-import { CONVERSION_TARGETS } from '../../../protocol/export.ts'
+import { CONVERSION_TARGETS } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'

@@ -1,8 +1,8 @@
 // Finds the image that people mean, by id, unique part of an id, or name.
 
 import { roleIncludes } from '../../../protocol/access.ts'
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
 import type { Contact } from '../../fleet/fleet.ts'

@@ -1,7 +1,7 @@
 // `image grant I` and `image revoke I`: the rights of a user or a group on an image.
 
-import { GRANT_RIGHTS_DEFAULT, RIGHTS } from '../../../protocol/grant.ts'
-import type { Right } from '../../../protocol/grant.ts'
+import { GRANT_RIGHTS_DEFAULT, RIGHTS } from '../../../protocol/images/grant.ts'
+import type { Right } from '../../../protocol/images/grant.ts'
 import { suggestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'

@@ -1,7 +1,7 @@
 // Images as rows, fields and JSON.
 
-import type { Image } from '../../../protocol/image.ts'
-import { findSystem } from '../../../protocol/operating-systems.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { findSystem } from '../../../protocol/images/operating-systems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'

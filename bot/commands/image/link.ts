@@ -1,8 +1,8 @@
 // `image link I`: a signed link for downloading an image without a token, in its own format or converted.
 
 import type { Link } from '../../../protocol/access.ts'
-import { CONVERSION_TARGETS } from '../../../protocol/export.ts'
-import type { ConversionTarget } from '../../../protocol/export.ts'
+import { CONVERSION_TARGETS } from '../../../protocol/images/export.ts'
+import type { ConversionTarget } from '../../../protocol/images/export.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'

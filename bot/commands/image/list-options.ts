@@ -1,9 +1,9 @@
 // The options of `image list`: filters and order, as people write them. The agent applies the filters, and refuses values that it does not know.
 
-import { imageFormatSchema, imageKindSchema, imageSourceSchema, imageStatusSchema } from '../../../protocol/image.ts'
-import type { Image } from '../../../protocol/image.ts'
-import { IMAGE_SORTS, imageFilterSchema, imageOrderSchema } from '../../../protocol/image-list.ts'
-import type { ImageFilter, ImageOrder, ImageSort } from '../../../protocol/image-list.ts'
+import { imageFormatSchema, imageKindSchema, imageSourceSchema, imageStatusSchema } from '../../../protocol/images/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { IMAGE_SORTS, imageFilterSchema, imageOrderSchema } from '../../../protocol/images/image-list.ts'
+import type { ImageFilter, ImageOrder, ImageSort } from '../../../protocol/images/image-list.ts'
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseSize } from '../../../protocol/units.ts'

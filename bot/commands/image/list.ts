@@ -1,9 +1,9 @@
 // `image list`: images of one store or of all.
 
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { ImageFilter, ImageOrder } from '../../../protocol/image-list.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { ImageFilter, ImageOrder } from '../../../protocol/images/image-list.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { failureJson, failureText } from '../../fleet/store-failure.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, View } from '../../views/view.ts'

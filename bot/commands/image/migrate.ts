@@ -3,8 +3,8 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { syncResultSchema } from '../../../protocol/sync.ts'
-import type { Image } from '../../../protocol/image.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { isEnded } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'

@@ -2,7 +2,7 @@
 // the same stores.
 
 import { problem } from '../../../protocol/problems.ts'
-import { SYNC_SOURCES_MAX } from '../../../protocol/sync.ts'
+import { SYNC_SOURCES_MAX } from '../../../protocol/sync/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { asSentence, statusWord } from '../../views/phrases.ts'
 import type { FollowedTask } from '../../views/view.ts'

@@ -2,7 +2,7 @@
 // makes a grant for it, which reads these images and nothing else.
 
 import { problem } from '../../../protocol/problems.ts'
-import type { SyncRequest } from '../../../protocol/sync.ts'
+import type { SyncRequest } from '../../../protocol/sync/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'

@@ -1,6 +1,6 @@
 // The plan of an import or an upload as an answer: where, how much, what it will be, and what limits apply.
 
-import type { ImportPlan } from '../../../protocol/imports.ts'
+import type { ImportPlan } from '../../../protocol/images/imports.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'

@@ -1,7 +1,7 @@
 // `image purge I…` and `image purge --bin`: deletes images for good, from the recycle bin or without passing through it. The
 // space is free after the next cleanup of the store.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'

@@ -1,7 +1,7 @@
 // What `image delete` and `image purge` check before they ask for the names: what blocks each image, and how much the images hold.
 
-import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/image.ts'
-import type { Image } from '../../../protocol/image.ts'
+import { UNIQUE_SIZE_IMAGES_MAX } from '../../../protocol/images/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'

@@ -1,8 +1,8 @@
 // Options of `image sync` that limit the copies: rate=, hours= and priority=.
 
 import { problem } from '../../../protocol/problems.ts'
-import { parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN, syncPrioritySchema } from '../../../protocol/sync-limits.ts'
-import type { SyncHours, SyncLimits, SyncPriority } from '../../../protocol/sync-limits.ts'
+import { parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN, syncPrioritySchema } from '../../../protocol/sync/sync-limits.ts'
+import type { SyncHours, SyncLimits, SyncPriority } from '../../../protocol/sync/sync-limits.ts'
 import { parseSize } from '../../../protocol/units.ts'
 
 export interface LimitOptions {

@@ -1,7 +1,7 @@
 // `image upload`: with a path (console) uploads the file from this machine, resuming where an earlier run stopped; without a path
 // returns a signed link for the person who has the file.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'

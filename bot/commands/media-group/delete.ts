@@ -1,7 +1,7 @@
 // `media-group delete GROUP`: deletes a media group without images.
 
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { MediaGroup } from '../../../protocol/media-group.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'

@@ -1,6 +1,6 @@
 // Media groups as answers.
 
-import type { MediaGroup } from '../../../protocol/media-group.ts'
+import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'

@@ -1,7 +1,7 @@
 // `media-group list`: media groups of one store or of all.
 
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { MediaGroup } from '../../../protocol/media-group.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'

@@ -1,10 +1,10 @@
 // The options of `policy add` and `policy edit`, from words to the members of a policy.
 
-import { imageKindSchema } from '../../../protocol/image.ts'
-import type { Image } from '../../../protocol/image.ts'
-import { parseLabelFilter } from '../../../protocol/image-list.ts'
-import type { LabelFilter } from '../../../protocol/image-list.ts'
-import { labelKeySchema, LABELS_MAX, labelValueSchema } from '../../../protocol/labels.ts'
+import { imageKindSchema } from '../../../protocol/images/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { parseLabelFilter } from '../../../protocol/images/image-list.ts'
+import type { LabelFilter } from '../../../protocol/images/image-list.ts'
+import { labelKeySchema, LABELS_MAX, labelValueSchema } from '../../../protocol/images/labels.ts'
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseDuration } from '../../../protocol/units.ts'

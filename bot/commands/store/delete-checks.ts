@@ -1,7 +1,7 @@
 // The checklist of `store delete`: what runs in a store, what it holds, and what happens to each.
 
-import type { AgentClient } from '../../../protocol/client.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Observation } from '../../fleet/observe.ts'
 import type { ChecklistItem } from '../../views/view.ts'
 import { isEnded, plural } from '../../views/phrases.ts'

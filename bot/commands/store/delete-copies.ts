@@ -1,6 +1,6 @@
 // What other stores have of the images of stores that are to be removed, and the copies to make before they are.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { failureOf } from '../../fleet/store-failure.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'

@@ -1,7 +1,7 @@
 // What names a store that is to be removed, and how it names another one afterwards: sync policies, bindings of instances, and the origins in the
 // configurations of other agents, which only their operators can change.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
 import { parseAgentUrl } from '../../fleet/connectivity.ts'

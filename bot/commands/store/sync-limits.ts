@@ -2,8 +2,8 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Store, StorePatch } from '../../../protocol/store.ts'
-import { formatSyncHours, parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN } from '../../../protocol/sync-limits.ts'
-import type { SyncHours } from '../../../protocol/sync-limits.ts'
+import { formatSyncHours, parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN } from '../../../protocol/sync/sync-limits.ts'
+import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
 import { formatSize, parseSize } from '../../../protocol/units.ts'
 
 /** Word that applies the value of the configuration again. */

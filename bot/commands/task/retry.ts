@@ -3,7 +3,7 @@
 
 import { isId } from '../../../protocol/ids.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { syncResultSchema } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { View } from '../../views/view.ts'

@@ -2,8 +2,8 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { usageQuerySchema } from '../../../protocol/usage.ts'
-import type { Usage } from '../../../protocol/usage.ts'
+import { usageQuerySchema } from '../../../protocol/images/usage.ts'
+import type { Usage } from '../../../protocol/images/usage.ts'
 import { plural, UNKNOWN } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'

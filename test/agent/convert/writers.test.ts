@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import fc from 'fast-check'
-import type { ConversionTarget } from '../../../protocol/export.ts'
+import type { ConversionTarget } from '../../../protocol/images/export.ts'
 import { createRawDisk } from '../../../agent/convert/readers/raw.ts'
 import { convert, memorySource, partsToBytes, sparseSource, writeConversion } from '../../support/images/guest-files.ts'
 import type { Island } from '../../support/images/guest-files.ts'

@@ -1,6 +1,6 @@
 // A real store behind the real table of routes, with images and users, for tests of the rights on images.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { NewToken } from '../../../protocol/access.ts'
 import { seededBytes } from '../../support/images/image-store.ts'
 import { openRouteTable } from './route-table.ts'

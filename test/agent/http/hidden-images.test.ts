@@ -2,8 +2,8 @@
 // asking for it nor by what lists, counts and cursors show.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { formatDigest } from '../../../protocol/digest.ts'
-import type { Image } from '../../../protocol/image.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'

@@ -1,9 +1,9 @@
 // The rules of rights on images over HTTP, each with users who have the right and users who do not.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Task } from '../../../protocol/task.ts'
-import { formatDigest } from '../../../protocol/digest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'
 import type { AccessStage, User } from './access-stage.ts'

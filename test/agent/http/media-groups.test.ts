@@ -2,8 +2,8 @@
 // every route answers a hidden image like a missing one in hidden-images.test.ts.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { formatDigest } from '../../../protocol/digest.ts'
-import type { Image } from '../../../protocol/image.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'

@@ -1,8 +1,8 @@
 // What a grant between stores reads over HTTP: its images and the identity of the store, while its creator may share them; nothing else.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { formatDigest } from '../../../protocol/digest.ts'
-import type { Image } from '../../../protocol/image.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Store } from '../../../protocol/store.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
 import { openAccessStage } from './access-stage.ts'

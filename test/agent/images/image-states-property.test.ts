@@ -23,7 +23,7 @@ import {
 } from '../../../agent/images/image-states.ts'
 import type { ImageChange } from '../../../agent/images/image-states.ts'
 import { explained } from '../../../agent/images/pending/status-reason.ts'
-import { imageStatusSchema } from '../../../protocol/image.ts'
+import { imageStatusSchema } from '../../../protocol/images/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import { propertyOptions } from '../../support/properties.ts'
 import { memoryImage } from '../../support/memory/memory-image.ts'

@@ -20,8 +20,8 @@ import {
   withSliceDamage,
 } from '../../../agent/images/image-states.ts'
 import type { ImageChange } from '../../../agent/images/image-states.ts'
-import { imageStatusSchema } from '../../../protocol/image.ts'
-import type { Image, ImageStatus } from '../../../protocol/image.ts'
+import { imageStatusSchema } from '../../../protocol/images/image.ts'
+import type { Image, ImageStatus } from '../../../protocol/images/image.ts'
 import { RAW_DETAILS } from '../../support/images/inspected.ts'
 
 const STATUSES = imageStatusSchema.options

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createPendingTasks } from '../../../agent/images/pending/pending-tasks.ts'
 import { createPendingWorks } from '../../../agent/images/pending/pending-works.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import { memoryImage, MEMORY_IMAGE } from '../../support/memory/memory-image.ts'
 

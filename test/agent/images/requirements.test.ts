@@ -2,7 +2,7 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { completeRequirements, ownRequirements } from '../../../agent/images/requirements.ts'
-import { findSystem, OPERATING_SYSTEMS, operatingSystemSchema, systemId } from '../../../protocol/operating-systems.ts'
+import { findSystem, OPERATING_SYSTEMS, operatingSystemSchema, systemId } from '../../../protocol/images/operating-systems.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 

@@ -2,7 +2,7 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { rm, writeFile } from 'node:fs/promises'
-import { syncResultSchema } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { createTwoFolders, openSyncTarget } from '../../support/agents/sync-target.ts'

@@ -3,8 +3,8 @@
 
 import { expect, test } from 'bun:test'
 import { open } from 'node:fs/promises'
-import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/manifest.ts'
-import { formatDigest } from '../../../protocol/digest.ts'
+import { encodeManifestHeader, MANIFEST_ENTRIES_MAX, MANIFEST_ENTRY_BYTES, MANIFEST_MEDIA_TYPE, manifestLength } from '../../../protocol/slices/manifest.ts'
+import { formatDigest } from '../../../protocol/slices/digest.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createRandom } from '../../support/properties.ts'

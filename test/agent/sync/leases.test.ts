@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { mkdir, utimes } from 'node:fs/promises'
-import { encodeManifest } from '../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../protocol/slices/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { openLeases } from '../../../agent/sync/leases.ts'
 import { systemClock } from '../../../agent/system/clock.ts'

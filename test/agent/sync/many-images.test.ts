@@ -2,8 +2,8 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { problem } from '../../../protocol/problems.ts'
-import { syncResultSchema } from '../../../protocol/sync.ts'
-import type { SyncResult } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
+import type { SyncResult } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { createTwoFolders, openSyncTarget } from '../../support/agents/sync-target.ts'

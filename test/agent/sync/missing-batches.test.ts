@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test'
 import { missingBatches } from '../../../agent/sync/missing-batches.ts'
 import { keyOf } from '../../../agent/sync/plan.ts'
 import type { NamedSlice } from '../../../agent/sync/plan.ts'
-import type { ManifestBlock } from '../../../protocol/manifest.ts'
+import type { ManifestBlock } from '../../../protocol/slices/manifest.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemorySlices } from '../../support/memory/memory-slices.ts'
 

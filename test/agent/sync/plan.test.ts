@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { BATCH_BYTES_MAX, BATCH_SLICES_MAX, createBatcher, planSync, sliceWindows, spaceNeeded, WINDOW_SLICES } from '../../../agent/sync/plan.ts'
-import { encodeManifest } from '../../../protocol/manifest.ts'
-import type { ImageStatus } from '../../../protocol/image.ts'
+import { encodeManifest } from '../../../protocol/slices/manifest.ts'
+import type { ImageStatus } from '../../../protocol/images/image.ts'
 
 const THEIRS = `sha256:${'a'.repeat(64)}`
 const OTHER = `sha256:${'b'.repeat(64)}`

@@ -2,7 +2,7 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdir } from 'node:fs/promises'
-import { syncResultSchema } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { createTwoFolders, IMMEDIATE_CLOCK, openSyncTarget } from '../../support/agents/sync-target.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'

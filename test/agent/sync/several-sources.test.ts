@@ -1,8 +1,8 @@
 // Syncs from several sources: a source that fails or lacks slices is replaced by another one, and the result names it.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { syncResultSchema } from '../../../protocol/sync.ts'
-import type { SyncResult } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
+import type { SyncResult } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { createSpace } from '../../../agent/system/space.ts'
 import { serveImages } from '../../support/agents/image-server.ts'

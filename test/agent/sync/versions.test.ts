@@ -1,7 +1,7 @@
 // Versions of the protocol between stores: an agent of version 1 as a source and as a target, and a source that speaks only newer versions.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { negotiateVersion, syncResultSchema } from '../../../protocol/sync.ts'
+import { negotiateVersion, syncResultSchema } from '../../../protocol/sync/sync.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { openSyncTarget } from '../../support/agents/sync-target.ts'
 import { startVersion1Source, VERSION_1_IMAGE } from '../../support/agents/version-1/source.ts'

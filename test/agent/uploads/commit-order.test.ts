@@ -3,7 +3,7 @@
 import { expect, test } from 'bun:test'
 import { cpSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { toHex } from '../../../protocol/digest.ts'
+import { toHex } from '../../../protocol/slices/digest.ts'
 import { startUploadServer } from '../../support/agents/upload-server.ts'
 import { create, patch, someBytes } from '../../support/clients/upload-requests.ts'
 

@@ -1,7 +1,7 @@
 // Bodies of slices for the tests of uploads: frames made of bytes, and requests that send them.
 
 import { expect } from 'bun:test'
-import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
+import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
 import type { UploadServer } from '../../support/agents/upload-server.ts'
 import { createRandom } from '../../support/properties.ts'
 

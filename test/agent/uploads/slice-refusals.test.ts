@@ -1,7 +1,7 @@
 // Refusals of delta uploads, and the bytes that are kept.
 
 import { describe, expect, test } from 'bun:test'
-import { encodeEndFrame, encodeReferenceFrame } from '../../../protocol/frames.ts'
+import { encodeEndFrame, encodeReferenceFrame } from '../../../protocol/slices/frames.ts'
 import { startUploadServer } from '../../support/agents/upload-server.ts'
 import { BLOCK, SLICES, OFFSET, noise, digestOf, bring, name, zeros, joined, body, create, patch, offsetAt, know, contentOf } from './slice-bodies.ts'
 import type { Bytes } from './slice-bodies.ts'

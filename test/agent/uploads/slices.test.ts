@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { CODEC_ZSTD, encodeFrameHeader } from '../../../protocol/frames.ts'
+import { CODEC_ZSTD, encodeFrameHeader } from '../../../protocol/slices/frames.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../support/machine/failing-disk.ts'
 import { propertyOptions } from '../../support/properties.ts'

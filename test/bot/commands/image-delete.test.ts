@@ -3,7 +3,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { openBot } from '../../../bot/open.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
-import type { Fetch } from '../../../protocol/exchange.ts'
+import type { Fetch } from '../../../protocol/client/exchange.ts'
 import { formatSize } from '../../../protocol/units.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'

@@ -1,7 +1,7 @@
 // `image sync` between two real agents.
 
 import { expect, test } from 'bun:test'
-import { syncResultSchema } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'

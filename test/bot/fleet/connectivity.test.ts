@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { testConnectivity } from '../../../bot/fleet/connectivity.ts'
-import { createAgentClient } from '../../../protocol/client.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
 import { run } from '../../support/images/small-image.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'

@@ -1,7 +1,7 @@
 // What the conformance suite of slice stores needs of a store: the calls of agent/contract/slices.ts that every store has, and by name the
 // parts of the contract that only some have. A new backend is one more subject in slices.test.ts.
 
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import type { IngestStart, SliceIngester, SliceMaintenance, SliceProvider } from '../../../agent/contract/slices.ts'
 
 /**

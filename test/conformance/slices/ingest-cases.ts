@@ -1,7 +1,7 @@
 // Ingest: entries, checkpoints, pins and failures.
 
 import { expect } from 'bun:test'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import { StoreWriteFailed } from '../../../agent/contract/slices.ts'
 import { createRandom } from '../../support/properties.ts'
 import { BLOCK_BYTES, digestsOf, lengthOf, START, store } from './case.ts'

@@ -1,8 +1,8 @@
 // Receiving whole slices, asking which are missing, reading, and gc.
 
 import { expect } from 'bun:test'
-import type { SliceFrame } from '../../../protocol/frames.ts'
-import { encodeManifest } from '../../../protocol/manifest.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
+import { encodeManifest } from '../../../protocol/slices/manifest.ts'
 import { SliceUnreadable, StoreWriteFailed } from '../../../agent/contract/slices.ts'
 import { sliceBytes } from '../../../agent/slices/packs/slice-bytes.ts'
 import { createRandom } from '../../support/properties.ts'

@@ -2,8 +2,8 @@
 // A case that needs a capability which a subject does not have is not run on it.
 
 import { describe, test } from 'bun:test'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
-import { encodeManifest } from '../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
+import { encodeManifest } from '../../../protocol/slices/manifest.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { openStore, readBack } from '../../support/images/slice-model.ts'
 import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'

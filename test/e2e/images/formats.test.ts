@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { startAgent } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'
 import { seededBytes } from '../../support/images/image-store.ts'

@@ -1,12 +1,12 @@
 // What a token can find out about slices by their digests, from a real agent that is killed and restarted.
 
 import { expect, test } from 'bun:test'
-import { createAgentClient } from '../../../protocol/client.ts'
-import type { AgentClient } from '../../../protocol/client.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Role } from '../../../protocol/access.ts'
-import { digestBytes, sha256 } from '../../../protocol/digest.ts'
-import type { Digest } from '../../../protocol/digest.ts'
-import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../../protocol/frames.ts'
+import { digestBytes, sha256 } from '../../../protocol/slices/digest.ts'
+import type { Digest } from '../../../protocol/slices/digest.ts'
+import { CODEC_RAW, encodeEndFrame, encodeFrameHeader, encodeReferenceFrame } from '../../../protocol/slices/frames.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'
 import { startAgent } from '../../support/agents/agent-process.ts'
 import { createRandom } from '../../support/properties.ts'

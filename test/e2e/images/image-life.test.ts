@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Role } from '../../../protocol/access.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { Upload } from '../../../protocol/upload.ts'
 import { startAgent } from '../../support/agents/agent-process.ts'

@@ -3,7 +3,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { addImage, contentOf, startHubAndEdge } from '../../support/agents/hub-and-edge.ts'
 import type { HubAndEdge } from '../../support/agents/hub-and-edge.ts'
-import { createAgentClient } from '../../../protocol/client.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
 import { seededBytes } from '../../support/images/image-store.ts'
 import { until } from '../../support/until.ts'
 

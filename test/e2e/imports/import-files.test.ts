@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createAgentClient } from '../../../protocol/client.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { startAgent } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'

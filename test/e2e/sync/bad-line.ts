@@ -5,7 +5,7 @@
 //
 // bad-line.test.ts calls `syncOverBadLine`. SLIPWAY_SEED repeats the bytes and the flipped bits.
 
-import { syncResultSchema } from '../../../protocol/sync.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import { agentCommand } from '../../support/agents/agent-command.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { uploadFile } from '../../support/agents/uploaded-file.ts'

@@ -3,9 +3,9 @@
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
-import type { Image } from '../../../protocol/image.ts'
-import { syncResultSchema } from '../../../protocol/sync.ts'
-import type { SyncResult } from '../../../protocol/sync.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
+import type { SyncResult } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect } from 'bun:test'
 import { statSync } from 'node:fs'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import type { AgentProcess } from '../../support/agents/agent-process.ts'
 import { createCuttingProxy } from '../../support/clients/cutting-proxy.ts'

@@ -1,8 +1,8 @@
 // A real agent in a process of its own, on a folder of the test, which can be killed and restarted.
 
 import { join } from 'node:path'
-import { createAgentClient } from '../../../protocol/client.ts'
-import type { AgentClient } from '../../../protocol/client.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
 import { agentToml } from './agent-config.ts'
 
 /** The admin token of every agent that a test starts. */

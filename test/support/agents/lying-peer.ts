@@ -1,11 +1,11 @@
 // An agent that lies: its answers come from a real store, except for the one that it is told to falsify. Everything that copies from another
 // store is tested against it.
 
-import { decodeFrames, encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/frames.ts'
-import type { SliceFrame } from '../../../protocol/frames.ts'
-import type { Image } from '../../../protocol/image.ts'
-import { decodeManifest, encodeManifest, MANIFEST_MEDIA_TYPE, manifestEntries } from '../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import { decodeFrames, encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
+import type { SliceFrame } from '../../../protocol/slices/frames.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { decodeManifest, encodeManifest, MANIFEST_MEDIA_TYPE, manifestEntries } from '../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import type { ImageStore } from '../images/image-store.ts'
 import { serveImages } from './image-server.ts'
 

@@ -1,7 +1,7 @@
 // Uploads a file of this machine to an agent in one request, for tests that need an image and are not about uploads.
 
 import { statSync } from 'node:fs'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { until } from '../until.ts'
 import type { AgentProcess } from './agent-process.ts'
 

@@ -5,7 +5,7 @@ import { inspectImage } from '../../../agent/images/formats/inspection.ts'
 import type { Inspection } from '../../../agent/images/formats/inspection.ts'
 import type { ImageBytes } from '../../../agent/images/formats/probe.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import type { ImageFormat } from '../../../protocol/image.ts'
+import type { ImageFormat } from '../../../protocol/images/image.ts'
 
 /** What an inspection says about raw bytes. */
 export const RAW_DETAILS = {

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path'
 import { hasCode } from '../../../protocol/errors.ts'
-import { decodeManifest, encodeManifest, manifestEntries } from '../../../protocol/manifest.ts'
-import type { ManifestEntry, MemoryManifest } from '../../../protocol/manifest.ts'
+import { decodeManifest, encodeManifest, manifestEntries } from '../../../protocol/slices/manifest.ts'
+import type { ManifestEntry, MemoryManifest } from '../../../protocol/slices/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import type { SliceRoot, SliceRoots } from '../../../agent/contract/slices.ts'
 

@@ -1,7 +1,7 @@
 // In-memory catalogue for tests of visibility. Its images have only a status and slices.
 
-import type { Image } from '../../../protocol/image.ts'
-import { encodeManifest, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid } from '../../../protocol/manifest.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { encodeManifest, MANIFEST_HEADER_BYTES, MANIFEST_TRAILER_BYTES, ManifestInvalid } from '../../../protocol/slices/manifest.ts'
 import type { VisibleImages } from '../../../agent/visibility/visible-images.ts'
 
 export interface MemoryImages extends VisibleImages {

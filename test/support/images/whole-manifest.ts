@@ -1,9 +1,9 @@
 // Loads complete manifests into memory. Manifests in tests are small.
 
 import type { Catalogue } from '../../../agent/images/catalogue.ts'
-import type { AgentClient } from '../../../protocol/client.ts'
-import { decodeManifest } from '../../../protocol/manifest.ts'
-import type { Manifest, MemoryManifest } from '../../../protocol/manifest.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import { decodeManifest } from '../../../protocol/slices/manifest.ts'
+import type { Manifest, MemoryManifest } from '../../../protocol/slices/manifest.ts'
 
 /** Loads a manifest into memory. */
 export async function wholeManifest(manifest: Pick<Manifest, 'pieces'>): Promise<MemoryManifest> {

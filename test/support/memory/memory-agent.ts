@@ -1,7 +1,7 @@
 // An agent in memory for the bot's tests: the routes that a test needs to control, such as a task whose progress the test sets.
 // Responses follow the schemas of the protocol.
 
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import { storeSchema } from '../../../protocol/store.ts'

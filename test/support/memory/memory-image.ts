@@ -1,7 +1,7 @@
 // An image as an agent describes it, for agents and applications in memory.
 
 import { blankImage } from '../../../agent/images/image-file.ts'
-import type { Image } from '../../../protocol/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
 
 /** Id of the image. */
 export const MEMORY_IMAGE = 'img_0123456789abcdefghjkmnpqrs'

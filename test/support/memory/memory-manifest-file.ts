@@ -1,6 +1,6 @@
 // The file of a manifest in memory, and the hashes that go with it.
 
-import type { ManifestFile, ManifestHashes } from '../../../protocol/manifest-file.ts'
+import type { ManifestFile, ManifestHashes } from '../../../protocol/slices/manifest-file.ts'
 
 export const HASHES: ManifestHashes = { sha256: () => new Bun.CryptoHasher('sha256'), checksum: (bytes) => Bun.hash.xxHash64(bytes) }
 

@@ -2,8 +2,8 @@
 
 import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
 import { blankImage } from '../../../agent/images/image-file.ts'
-import type { Image, ImageDraft } from '../../../protocol/image.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import type { Image, ImageDraft } from '../../../protocol/images/image.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 
 export interface PublishedImage {
   readonly image: Image

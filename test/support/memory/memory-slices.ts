@@ -1,9 +1,9 @@
 // Slice store in memory: ingest, receive and missing of the contract, with slices of a fixed 64 KiB and zero runs. A disk of limited size can be
 // simulated. test/conformance/slices runs on it and on the real store, so that the two do not drift apart.
 
-import { toHex } from '../../../protocol/digest.ts'
-import type { CutterParameters } from '../../../protocol/cutter.ts'
-import type { ManifestEntry } from '../../../protocol/manifest.ts'
+import { toHex } from '../../../protocol/slices/digest.ts'
+import type { CutterParameters } from '../../../protocol/slices/cutter.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 import { SliceUnreadable, StoreWriteFailed } from '../../../agent/contract/slices.ts'
 import type { Checkpoint, Ingest, IngestStart, SliceIngester, SliceReceiver } from '../../../agent/contract/slices.ts'
 import { sliceBytes } from '../../../agent/slices/packs/slice-bytes.ts'

@@ -1,6 +1,6 @@
 // Visibility in memory: a caller may see every slice that a published image references, unless the image is hidden.
 
-import { toHex } from '../../../protocol/digest.ts'
+import { toHex } from '../../../protocol/slices/digest.ts'
 import type { SliceVisibility } from '../../../agent/contract/visibility.ts'
 import type { MemoryPublisher } from './memory-publisher.ts'
 

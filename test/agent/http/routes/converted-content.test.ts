@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { ConversionTarget } from '../../../../protocol/export.ts'
-import type { Image } from '../../../../protocol/image.ts'
+import type { ConversionTarget } from '../../../../protocol/images/export.ts'
+import type { Image } from '../../../../protocol/images/image.ts'
 import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
 import type { ImageStore } from '../../../support/images/image-store.ts'
 import { run } from '../../../support/images/small-image.ts'

@@ -1,8 +1,8 @@
 // Slices over HTTP while images come and go.
 
 import { expect, test } from 'bun:test'
-import { formatDigest } from '../../../../protocol/digest.ts'
-import { decodeAnswerFrames, decodeFrames } from '../../../../protocol/frames.ts'
+import { formatDigest } from '../../../../protocol/slices/digest.ts'
+import { decodeAnswerFrames, decodeFrames } from '../../../../protocol/slices/frames.ts'
 import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
 import { serveImages } from '../../../support/agents/image-server.ts'
 import { manifestOf } from '../../../support/images/whole-manifest.ts'

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { usageRoutes } from '../../../../agent/http/routes/usage.ts'
-import type { UsageRow } from '../../../../protocol/usage.ts'
+import type { UsageRow } from '../../../../protocol/images/usage.ts'
 import { createMemoryApp } from '../../../support/memory/memory-app.ts'
 
 const ROW: UsageRow = {

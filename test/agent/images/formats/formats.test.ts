@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import type { Inspection } from '../../../../agent/images/formats/inspection.ts'
-import type { ImageFormat } from '../../../../protocol/image.ts'
+import type { ImageFormat } from '../../../../protocol/images/image.ts'
 import { descriptor, disc, volume } from './cases/iso-image.ts'
 import { CAPACITY, sparse } from './cases/vmdk-image.ts'
 import { inspectBytes, inspectFile } from '../../../support/images/inspected.ts'

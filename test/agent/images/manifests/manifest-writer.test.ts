@@ -5,8 +5,8 @@ import { readdir } from 'node:fs/promises'
 import fc from 'fast-check'
 import { writeManifest } from '../../../../agent/images/manifests/manifest-writer.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
-import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const disk = createDisk()

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { join } from 'node:path'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { SliceRoots } from '../../../../agent/contract/slices.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
 import {

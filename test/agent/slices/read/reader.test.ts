@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { SliceUnreadable } from '../../../../agent/contract/slices.ts'
-import { encodeManifest, manifestEntries } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { encodeManifest, manifestEntries } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { propertyOptions } from '../../../support/properties.ts'
 import {

@@ -1,8 +1,8 @@
 // Windows of an image: which entries are read together, and the pieces that a reader gets from them.
 
 import { describe, expect, test } from 'bun:test'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import { createSliceCache } from '../../../../agent/slices/read/slice-cache.ts'
 import { pieces, planWindows } from '../../../../agent/slices/read/windows.ts'
 import { SliceUnreadable } from '../../../../agent/contract/slices.ts'

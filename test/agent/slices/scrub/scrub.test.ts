@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { rm, truncate } from 'node:fs/promises'
-import { formatDigest } from '../../../../protocol/digest.ts'
+import { formatDigest } from '../../../../protocol/slices/digest.ts'
 import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'

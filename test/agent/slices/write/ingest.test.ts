@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import type { Checkpoint, IngestStart } from '../../../../agent/contract/slices.ts'
 import { BLOCK_PRIMITIVES } from '../../../../agent/slices/write/block-primitives.ts'
-import { createCutter } from '../../../../protocol/cutter.ts'
+import { createCutter } from '../../../../protocol/slices/cutter.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
 import {

@@ -1,8 +1,8 @@
 // Receiver: a slice from outside is stored only when its bytes match its digest.
 
 import { describe, expect, test } from 'bun:test'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
-import type { SliceFrame } from '../../../../protocol/frames.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
+import type { SliceFrame } from '../../../../protocol/slices/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'

@@ -2,8 +2,8 @@
 // writes again the store works without being reopened.
 
 import { describe, expect, test } from 'bun:test'
-import { encodeManifest } from '../../../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
 import type { OpenSliceStore } from '../../../../agent/slices/store.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { allHoursAt, hoursAt, refuseHours } from '../../../../agent/sync/limits/hours.ts'
-import { formatSyncHours, parseSyncHours } from '../../../../protocol/sync-limits.ts'
+import { formatSyncHours, parseSyncHours } from '../../../../protocol/sync/sync-limits.ts'
 
 const NIGHT = { cron: '0 22 * * *', minutes: 480 }
 const at = (text: string): number => Date.parse(text)

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { createPeerFetch, createPeerNetwork } from '../../../../agent/sync/peer-network.ts'
 import { isWithin } from '../../../../agent/sync/networks/announcement.ts'
 import { createSendFrom } from '../../../../agent/system/send-from.ts'
-import { createAgentClient } from '../../../../protocol/client.ts'
+import { createAgentClient } from '../../../../protocol/client/client.ts'
 import { problemCode, ProblemError } from '../../../../protocol/problems.ts'
 
 const ID = '0a7b4f5e-30c8-4b6f-9a3a-7d1f2d7c9b11'

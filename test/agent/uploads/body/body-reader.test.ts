@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import type { Checkpoint } from '../../../../agent/contract/slices.ts'
 import { createByteBudget } from '../../../../agent/uploads/body/byte-budget.ts'
 import { createIngestSlots } from '../../../../agent/uploads/body/ingest-slots.ts'

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import type { ManifestEntry } from '../../../../protocol/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
 import {
   decodeJournalHeader,
   decodeRecord,

@@ -1,7 +1,7 @@
 // One row of the table of images: how to make the image, and what the inspection must say about it. Each format has its rows in files of its own.
 
 import { expect } from 'bun:test'
-import type { FormatDetails, ImageFormat } from '../../../../../protocol/image.ts'
+import type { FormatDetails, ImageFormat } from '../../../../../protocol/images/image.ts'
 import type { TemporaryFolder } from '../../../../support/machine/temporary-folder.ts'
 
 export interface Accepted {

@@ -1,7 +1,7 @@
 // What an order for a sync may hold: it is kept and shown, so an address with a secret in it is refused unrepeated.
 
 import { describe, expect, test } from 'bun:test'
-import { syncRequestSchema } from '../../protocol/sync.ts'
+import { syncRequestSchema } from '../../../protocol/sync/sync.ts'
 
 function complaintsAbout(source: { url: string; token: string }): string[] {
   const parsed = syncRequestSchema.safeParse({ source, images: ['debian'] })

@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { BLOCK_PRIMITIVES } from '../../agent/slices/write/block-primitives.ts'
-import { CUTTER_DEFAULT } from '../../agent/slices/packs/parameters.ts'
-import { createCutter, isCutterValid } from '../../protocol/cutter.ts'
-import { createRandom, propertyOptions } from '../support/properties.ts'
-import { contentOf, SMALL_CUTTER, stretchesArbitrary } from '../support/images/slice-model.ts'
+import { BLOCK_PRIMITIVES } from '../../../agent/slices/write/block-primitives.ts'
+import { CUTTER_DEFAULT } from '../../../agent/slices/packs/parameters.ts'
+import { createCutter, isCutterValid } from '../../../protocol/slices/cutter.ts'
+import { createRandom, propertyOptions } from '../../support/properties.ts'
+import { contentOf, SMALL_CUTTER, stretchesArbitrary } from '../../support/images/slice-model.ts'
 
 const cutter = createCutter(SMALL_CUTTER, BLOCK_PRIMITIVES)
 const content = stretchesArbitrary({ stretchesMax: 8, lengthMax: 40_000 })

@@ -1,13 +1,13 @@
 // The typed client against servers that answer as an agent does, and against those that do anything else.
 
 import { describe, expect, test } from 'bun:test'
-import { createAgentClient } from '../../protocol/client.ts'
-import type { AgentClient } from '../../protocol/client.ts'
-import { peerUrl } from '../../protocol/exchange.ts'
-import type { Peer } from '../../protocol/exchange.ts'
-import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../protocol/frames.ts'
-import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../protocol/manifest.ts'
-import { makeProblem, problemCode, ProblemError } from '../../protocol/problems.ts'
+import { createAgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import { peerUrl } from '../../../protocol/client/exchange.ts'
+import type { Peer } from '../../../protocol/client/exchange.ts'
+import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
+import { encodeManifest, MANIFEST_ENTRIES_MAX } from '../../../protocol/slices/manifest.ts'
+import { makeProblem, problemCode, ProblemError } from '../../../protocol/problems.ts'
 
 const health = { state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' }
 

@@ -10,12 +10,12 @@ import {
   ManifestInvalid,
   manifestEntries,
   viewManifest,
-} from '../../protocol/manifest.ts'
-import type { Manifest, ManifestEntry } from '../../protocol/manifest.ts'
-import { openManifest, walkManifest } from '../../protocol/manifest-file.ts'
-import { HASHES, memoryManifestFile } from '../support/memory/memory-manifest-file.ts'
-import { createRandom, propertyOptions } from '../support/properties.ts'
-import { wholeManifest } from '../support/images/whole-manifest.ts'
+} from '../../../protocol/slices/manifest.ts'
+import type { Manifest, ManifestEntry } from '../../../protocol/slices/manifest.ts'
+import { openManifest, walkManifest } from '../../../protocol/slices/manifest-file.ts'
+import { HASHES, memoryManifestFile } from '../../support/memory/memory-manifest-file.ts'
+import { createRandom, propertyOptions } from '../../support/properties.ts'
+import { wholeManifest } from '../../support/images/whole-manifest.ts'
 
 /** Entries enough for some blocks, alternating slices and zeros now and then. */
 function entriesOf(count: number, seed: number): ManifestEntry[] {

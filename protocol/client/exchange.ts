@@ -2,13 +2,13 @@
 // becomes a problem: `peer-unreachable` with the method and URL, or the agent's own problem. An answer that does not come from an agent is never
 // quoted, so that a user who may choose the address cannot read what other servers there return.
 
-import { errorCode } from './errors.ts'
-import { joinBytes } from './bytes.ts'
+import { errorCode } from '../errors.ts'
+import { joinBytes } from '../bytes.ts'
 import type { z } from 'zod'
 import { AnswerTooSlow, monotonicMs, readAnswer } from './answer-body.ts'
 import type { AnswerPace } from './answer-body.ts'
-import { makeProblem, problem, PROBLEM_TYPE_PREFIX, problemSchema, ProblemError } from './problems.ts'
-import type { Problem } from './problems.ts'
+import { makeProblem, problem, PROBLEM_TYPE_PREFIX, problemSchema, ProblemError } from '../problems.ts'
+import type { Problem } from '../problems.ts'
 
 /** Longest time until the head of an answer arrives, in milliseconds. */
 export const ANSWER_TIMEOUT_MS = 30_000

@@ -1,7 +1,7 @@
 // Exports: images written as files into exports/ on the mount path, and the formats into which content is converted.
 
 import { z } from 'zod'
-import { timeSchema } from './time.ts'
+import { timeSchema } from '../time.ts'
 
 /** Formats that the agent converts content into: `content?as=` and `as` of an export. */
 export const CONVERSION_TARGETS = ['raw', 'qcow2', 'vmdk', 'vhd'] as const

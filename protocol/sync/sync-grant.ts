@@ -1,8 +1,8 @@
 // Grants between stores: tokens with which a target reads certain images of a source, and nothing else, for some hours.
 
 import { z } from 'zod'
-import { tokenSchema } from './access.ts'
-import { timeSchema } from './time.ts'
+import { tokenSchema } from '../access.ts'
+import { timeSchema } from '../time.ts'
 
 /** Begin of the token of a grant. Tokens of clients begin differently, so a store knows what it was given. */
 export const GRANT_TOKEN_PREFIX = 'slg_'

@@ -2,8 +2,8 @@
 // it speaks, and the target uses the highest that both speak. docs/protocol.md, "Sync".
 
 import { z } from 'zod'
-import { problemSchema } from './problems.ts'
-import { SLICES_PER_REQUEST_MAX } from './frames.ts'
+import { problemSchema } from '../problems.ts'
+import { SLICES_PER_REQUEST_MAX } from '../slices/frames.ts'
 import { syncLimitsSchema } from './sync-limits.ts'
 
 const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')

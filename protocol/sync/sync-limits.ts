@@ -1,7 +1,7 @@
 // Limits of syncs: bytes per second, hours and priority, as requests, configuration and commands write them.
 
 import { z } from 'zod'
-import { parseDuration } from './units.ts'
+import { parseDuration } from '../units.ts'
 
 /** Least rate in bytes per second. Below it, a source would close connections that its clients read too slowly. */
 export const SYNC_RATE_MIN = 65_536

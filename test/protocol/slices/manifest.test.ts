@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, manifestLength, SLICE_LENGTH_MAX } from '../../protocol/manifest.ts'
-import type { ManifestEntry } from '../../protocol/manifest.ts'
-import { propertyOptions } from '../support/properties.ts'
+import { decodeManifest, encodeManifest, manifestEntries, ManifestInvalid, manifestLength, SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
+import { propertyOptions } from '../../support/properties.ts'
 
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => {
   // A digest of zeros stands for a zero run, which no slice has.

@@ -2,9 +2,9 @@
 
 import { AnswerInvalid } from './exchange.ts'
 import type { Answer, AnswerFault, Peer } from './exchange.ts'
-import { decodeManifestHeader, MANIFEST_HEADER_BYTES, ManifestInvalid, manifestLength } from './manifest.ts'
-import { problem } from './problems.ts'
-import type { ProblemError } from './problems.ts'
+import { decodeManifestHeader, MANIFEST_HEADER_BYTES, ManifestInvalid, manifestLength } from '../slices/manifest.ts'
+import { problem } from '../problems.ts'
+import type { ProblemError } from '../problems.ts'
 
 /**
  * Returns the bytes of a manifest: first its header, which is verified, then as many as the header says. Sends the request when the first bytes

@@ -1,8 +1,8 @@
 // Labels at their bounds, and the merge of a change.
 
 import { expect, test } from 'bun:test'
-import { imagePatchSchema } from '../../protocol/image.ts'
-import { labelsPatchSchema, labelsSchema, mergeLabels } from '../../protocol/labels.ts'
+import { imagePatchSchema } from '../../../protocol/images/image.ts'
+import { labelsPatchSchema, labelsSchema, mergeLabels } from '../../../protocol/images/labels.ts'
 
 function labels(count: number): Record<string, string> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']))

@@ -1,9 +1,9 @@
 // The part of the typed client that uploads slices (docs/protocol.md, "Delta upload"). The upload is a tus resource, so any tus client can resume it.
 
 import type { Answer, Call } from './exchange.ts'
-import { SLICES_MEDIA_TYPE } from './frames.ts'
-import { isId } from './ids.ts'
-import { problem } from './problems.ts'
+import { SLICES_MEDIA_TYPE } from '../slices/frames.ts'
+import { isId } from '../ids.ts'
+import { problem } from '../problems.ts'
 
 /** The state of an upload. */
 export interface UploadState {

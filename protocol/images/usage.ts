@@ -2,8 +2,8 @@
 
 import { z } from 'zod'
 import { imageKindSchema } from './image.ts'
-import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from './page.ts'
-import { timeSchema } from './time.ts'
+import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX } from '../page.ts'
+import { timeSchema } from '../time.ts'
 
 /** Most calendar months that one report covers, the first and the last included. */
 export const USAGE_MONTHS_MAX = 24

@@ -3,8 +3,8 @@
 import { z } from 'zod'
 import { imageFormatSchema, imageKindSchema, imageSourceSchema, imageStatusSchema, NAME_LENGTH_MAX } from './image.ts'
 import { LABEL_KEY_LENGTH_MAX, LABEL_VALUE_LENGTH_MAX, labelKeySchema, LABELS_MAX } from './labels.ts'
-import { pageQuerySchema } from './page.ts'
-import { timeSchema } from './time.ts'
+import { pageQuerySchema } from '../page.ts'
+import { timeSchema } from '../time.ts'
 
 /** Members of an image by which lists are sorted. */
 export const IMAGE_SORTS = [

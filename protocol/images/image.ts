@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { grantsSchema } from './grant.ts'
 import { labelsPatchSchema, labelsSchema } from './labels.ts'
-import { timeSchema } from './time.ts'
+import { timeSchema } from '../time.ts'
 
 /** A `virtualDisk` belongs to one instance: it is deleted with its last binding, and its metadata cannot be edited. */
 export const imageKindSchema = z.enum(['system', 'disk', 'iso', 'base', 'template', 'snapshot', 'backup', 'capture', 'virtualDisk'])

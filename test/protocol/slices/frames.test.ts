@@ -13,9 +13,9 @@ import {
   FRAME_HEADER_BYTES,
   FrameInvalid,
   ZERO_RUN_MAX,
-} from '../../protocol/frames.ts'
-import type { SliceFrame, UploadFrame } from '../../protocol/frames.ts'
-import { propertyOptions } from '../support/properties.ts'
+} from '../../../protocol/slices/frames.ts'
+import type { SliceFrame, UploadFrame } from '../../../protocol/slices/frames.ts'
+import { propertyOptions } from '../../support/properties.ts'
 
 const frame: fc.Arbitrary<SliceFrame> = fc
   .record({

@@ -1,7 +1,7 @@
 // The pace of answers at its bounds: when a silence is one, and what rate is enough.
 
 import { describe, expect, test } from 'bun:test'
-import { readAnswer } from '../../protocol/answer-body.ts'
+import { readAnswer } from '../../../protocol/client/answer-body.ts'
 
 /** A body whose pieces a test gives, and timeouts that it lets run out. */
 function controlled() {
