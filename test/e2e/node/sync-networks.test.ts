@@ -62,6 +62,9 @@ async function connectNamespaces(): Promise<void> {
       await run('ip', '-n', name, 'link', 'set', line, 'up')
     }
   }
+  // The kernel reports the addresses of a line to programs once it has noticed that both ends are up.
+  const isUp = async (name: string, line: string): Promise<boolean> => /^\S+ +UP /.test(await run('ip', '-n', name, '-br', 'link', 'show', line))
+  for (const name of [source, target]) for (const line of Object.keys(LINES)) await until(`${line} is up in ${name}`, () => isUp(name, line))
 }
 
 /** Sends a request from the namespace of the target, or of the source, and returns the answer as JSON. */
