@@ -2,7 +2,7 @@
 //
 //   manifest received and verified → space promised → lease acquired → slices fetched, in order and where readers are → image published
 //
-// A pull goes on without readers until the image is kept. If it stops, its lease protects what was fetched, and the next read continues.
+// A pull continues without readers until the image is kept. If it stops, its lease protects what was fetched, and the next read continues.
 
 import type { Image } from '../../../protocol/images/image.ts'
 import { manifestLength } from '../../../protocol/slices/manifest.ts'
