@@ -59,7 +59,7 @@ interface Pull {
   /** Lets the content be fetched and kept. */
   readonly wantContent: () => void
   /** Resolves when the pull has ended. Never rejects. */
-  readonly ended: Promise<void>
+  ended: Promise<void>
   readers: number
   /** Called when the last reader has left. */
   idle: () => void
@@ -81,7 +81,10 @@ interface Opened {
 export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDisposable {
   const { images, gate, slices } = deps
   const lookup = createLookup(deps)
+  /** Pulls that readers may join. */
   const pulls = new Map<string, Pull>()
+  /** All pulls that have not ended: one whose image is kept still has readers. */
+  const running = new Set<Pull>()
   /** Where the images of recent look-ups are. */
   const found = new WeakMap<Image, KnownOrigin>()
   let isEnded = false
@@ -90,8 +93,12 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
     if (isEnded) throw problem('shutting-down', 'The agent is stopping.')
     if (pulls.size >= PULLS_MAX)
       throw problem('limit-reached', `${PULLS_MAX} images are being read from origins at the moment.`, {}, { headers: { 'Retry-After': '5' } })
-    const pull = startPull(deps, image, origin, () => pulls.delete(image.id))
+    const pull: Pull = startPull(deps, image, origin, () => {
+      if (pulls.get(image.id) === pull) pulls.delete(image.id)
+    })
     pulls.set(image.id, pull)
+    running.add(pull)
+    void pull.ended.then(() => running.delete(pull))
     return pull
   }
   const join = async (image: Image, origin: KnownOrigin, what: 'manifest' | 'content'): Promise<PulledContent | undefined> => {
@@ -147,7 +154,7 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
     },
     async [Symbol.asyncDispose]() {
       isEnded = true
-      const all = [...pulls.values()]
+      const all = [...running]
       for (const { controller } of all) controller.abort(problem('interrupted', 'The agent is stopping.'))
       await Promise.all(all.map(({ ended }) => ended))
     },
@@ -203,7 +210,8 @@ function startPull(deps: PullThroughDeps, image: Image, origin: KnownOrigin, rem
       left = Promise.withResolvers<void>()
     },
   }
-  return { ...pull, ended: run() }
+  pull.ended = run()
+  return pull
 }
 
 interface PullRun {
@@ -257,8 +265,9 @@ async function runPull(deps: PullThroughDeps, run: PullRun): Promise<void> {
     deps.crashPoint('through:adopted')
     await leases.remove(image.id)
     deps.emit({ type: 'image.pulled', severity: 'info', subject: image.id, message: `Image ${image.name} was read through origin ${origin.name} and is kept.` })
-    // Readers go on with the manifest of the lease, whose slices the image protects now.
+    // Readers continue with the manifest of the lease, and its slices stay readable until the last of them has left.
     using _content = await images.open(image.id)
+    run.removed()
     await Promise.race([run.untilIdle(), aborted(signal)])
   } finally {
     run.removed()

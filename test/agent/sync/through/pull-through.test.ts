@@ -122,6 +122,36 @@ describe('an origin that lies', () => {
   )
 })
 
+test('a reader that is slower than the pull reads all bytes, even if the image is deleted for good meanwhile', async () => {
+  await using edge = await openEdge()
+  const { catalogue, slices } = edge.target.store
+  peer.lie(undefined)
+  const image = await until('the origin is known', () => edge.through.find(id).catch(() => undefined))
+  const content = await edge.through.open(image, 'content')
+  try {
+    await until('the image is kept', () => catalogue.find(id)?.status === 'available')
+    await catalogue.settled()
+    // Shown as available before the pull ends: what the pull itself holds must be gone.
+    await until('the lease is removed', async () => (await edge.target.store.disk.list(`${edge.target.store.mount}/sync`)).length === 0)
+    await catalogue.delete(id, 'test', { permanent: true })
+    await slices.gc({ dryRun: false })
+    await slices.gc({ dryRun: false })
+    expect(slices.stats().slices).toBeGreaterThan(0)
+    // The image is not here any more, and nobody joins the pull that has kept it.
+    expect(edge.through.inProgress(id)).toBeUndefined()
+    const pieces: Uint8Array[] = []
+    for await (const piece of content?.read(0, image.length, new AbortController().signal) ?? []) pieces.push(piece.slice())
+    expect(Buffer.concat(pieces).equals(BYTES)).toBe(true)
+  } finally {
+    content?.[Symbol.dispose]()
+  }
+  // Without a reader, nothing protects the slices.
+  await until('the slices are gone', async () => {
+    await slices.gc({ dryRun: false })
+    return slices.stats().slices === 0
+  })
+})
+
 describe('a look-up', () => {
   test('remembers what no origin has, shares requests, and refuses too many', async () => {
     const asked: string[] = []
