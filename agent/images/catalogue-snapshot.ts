@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { OPERATING_SYSTEMS } from '../../protocol/images/operating-systems.ts'
 import type { Disk, FileStat } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
-import { decodeImageFile, IMAGE_FILE_BYTES_MAX, storedSchema } from './image-file.ts'
+import { decodeImageFile, IMAGE_FILE_BYTES_MAX, isNameRecent, storedSchema } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
@@ -24,8 +24,6 @@ const CHECK_MS = 60_000
  * change within the same step could not be seen.
  */
 const SETTLED_MS = 10_000
-/** Age up to which the name of an image.json may not be durable (load.ts), so that the image is loaded from its files. */
-const RECENT_MS = 3_600_000
 /** Images whose files are read at a time for the snapshot. It is not urgent. */
 const READS_MAX = 4
 
@@ -96,8 +94,13 @@ let keyOfThisProgram: string | undefined
 
 /** Returns a text that differs between programs whose images in memory have other members or values than those of this one. */
 function snapshotKey(): string {
+  keyOfThisProgram ??= hashOfShape()
+  return keyOfThisProgram
+}
+
+function hashOfShape(): string {
   const shape = JSON.stringify([z.toJSONSchema(storedSchema, { io: 'output', unrepresentable: 'any' }), OPERATING_SYSTEMS])
-  return (keyOfThisProgram ??= Bun.hash.xxHash64(shape).toString(16).padStart(16, '0'))
+  return Bun.hash.xxHash64(shape).toString(16).padStart(16, '0')
 }
 
 function placeOf({ disk, path }: CatalogueSnapshotDeps): SnapshotPlace {
@@ -110,7 +113,7 @@ async function loadSnapshot(deps: CatalogueSnapshotDeps, names: ReadonlySet<stri
   const loadLine = async ({ id, identity, value }: SnapshotLine): Promise<void> => {
     if (!names.has(id)) return
     const files = await identify(deps, id)
-    if (files?.identity !== identity || Math.abs(clock.nowMs() - files.modifiedMs) < RECENT_MS) return
+    if (files?.identity !== identity || isNameRecent(files.modifiedMs, clock.nowMs())) return
     keeper.table.put(value as StoredImage)
     loaded.add(id)
   }

@@ -13,6 +13,11 @@ import { completeRequirements, ownRequirements } from './requirements.ts'
 
 /** Maximum length of an image.json in bytes. The limits on names, bindings and grants keep every image below it. */
 export const IMAGE_FILE_BYTES_MAX = 2 * 1024 * 1024
+/**
+ * Age in milliseconds up to which the name of an image.json may not be durable: file systems write changes back within a minute. To sync the folders
+ * of all images would add seconds to the start of a large store.
+ */
+const RECENT_MS = 3_600_000
 
 const HEAD = '{"format":1,"digest":"'
 const MIDDLE = '","image":'
@@ -55,6 +60,11 @@ export interface StoredImage {
 
 /** A stored image; the life of one in a file of an earlier version may be missing. */
 export const storedSchema = imageSchema.extend({ life: lifeSchema.default(lifeSchema.parse({})) })
+
+/** Returns whether an image.json was modified so recently that its name may not be durable. Both times are in milliseconds since 1970. */
+export function isNameRecent(modifiedMs: number, nowMs: number): boolean {
+  return Math.abs(nowMs - modifiedMs) < RECENT_MS
+}
 
 export function newLife(life: Partial<ImageLife> = {}): ImageLife {
   return { ...lifeSchema.parse({}), ...life }

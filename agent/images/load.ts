@@ -9,7 +9,7 @@ import type { Disk } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import type { CatalogueSnapshot } from './catalogue-snapshot.ts'
-import { blankImage, decodeImageFile, IMAGE_FILE_BYTES_MAX, newLife } from './image-file.ts'
+import { blankImage, decodeImageFile, IMAGE_FILE_BYTES_MAX, isNameRecent, newLife } from './image-file.ts'
 import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { withManifestDamage, withoutDamage } from './image-states.ts'
@@ -17,11 +17,6 @@ import type { ManifestFiles } from './manifests/manifest-files.ts'
 
 /** Images read in parallel. */
 const LOADS_MAX = 16
-/**
- * Age in milliseconds up to which a name may not be durable: file systems write changes back within a minute. To sync the folders of all images
- * would add seconds to the start of a large store.
- */
-const RECENT_MS = 3_600_000
 /** Suffix of incomplete files left by a crash. Nothing refers to them. */
 const TEMPORARY_SUFFIX = '.tmp'
 
@@ -104,7 +99,7 @@ export async function loadImage(deps: LoadDeps, id: string): Promise<StoredImage
 /** Returns whether a file was modified so recently that its name may not be durable. */
 async function isRecent({ disk, clock }: LoadDeps, path: string): Promise<boolean> {
   const found = await disk.stat(path)
-  return found === undefined || Math.abs(clock.nowMs() - found.modifiedMs) < RECENT_MS
+  return found === undefined || isNameRecent(found.modifiedMs, clock.nowMs())
 }
 
 /** Removes the incomplete files in the folder of an image and returns the names of the others. */
