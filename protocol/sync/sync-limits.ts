@@ -1,7 +1,7 @@
 // Limits of syncs: bytes per second, hours and priority, as requests, configuration and commands write them.
 
 import { z } from 'zod'
-import { parseDuration } from '../units.ts'
+import { parseDuration, parseSize } from '../units.ts'
 
 /** Least rate in bytes per second. Below it, a source would close connections that its clients read too slowly. */
 export const SYNC_RATE_MIN = 65_536
@@ -32,6 +32,18 @@ export function parseSyncHours(text: string): SyncHours | undefined {
   const minutes = (parseDuration(match?.[2] ?? '') ?? 0) / 60_000
   const { data } = syncHoursSchema.safeParse({ cron: match?.[1]?.replaceAll(/\s+/g, ' '), minutes })
   return data
+}
+
+/** Parses windows with semicolons between them; undefined when the text is not a list of at most SYNC_HOURS_MAX windows. */
+export function parseSyncWindows(text: string): SyncHours[] | undefined {
+  const windows = text.split(';').map(parseSyncHours)
+  const valid = windows.filter((window) => window !== undefined)
+  return valid.length === windows.length && valid.length <= SYNC_HOURS_MAX ? valid : undefined
+}
+
+/** Parses a rate such as `10MB` or `10 MB/s` to bytes per second; undefined when it is not one from SYNC_RATE_MIN to SYNC_RATE_MAX. */
+export function parseSyncRate(text: string): number | undefined {
+  return syncRateSchema.safeParse(parseSize(text.replace(/\/s$/, ''))).data
 }
 
 /** Formats a window as `parseSyncHours` reads it. */

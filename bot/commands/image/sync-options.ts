@@ -1,9 +1,8 @@
 // Options of `image sync` that limit the copies: rate=, hours= and priority=.
 
 import { problem } from '../../../protocol/problems.ts'
-import { parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN, syncPrioritySchema } from '../../../protocol/sync/sync-limits.ts'
+import { parseSyncRate, parseSyncWindows, SYNC_HOURS_MAX, syncPrioritySchema } from '../../../protocol/sync/sync-limits.ts'
 import type { SyncHours, SyncLimits, SyncPriority } from '../../../protocol/sync/sync-limits.ts'
-import { parseSize } from '../../../protocol/units.ts'
 
 export interface LimitOptions {
   readonly rate?: string | undefined
@@ -22,15 +21,14 @@ export function limitsOf({ rate, hours, priority }: LimitOptions): SyncLimits | 
 }
 
 function rateOf(text: string): number {
-  const bytes = parseSize(text.replace(/\/s$/, ''))
-  if (bytes !== undefined && bytes >= SYNC_RATE_MIN && bytes <= SYNC_RATE_MAX) return bytes
+  const bytes = parseSyncRate(text)
+  if (bytes !== undefined) return bytes
   throw problem('invalid-input', `rate=${text} is not a rate from 64 KiB/s to 1 TB/s.`, { action: 'Write it as rate=10MB.' })
 }
 
 function hoursOf(text: string): SyncHours[] {
-  const windows = text.split(';').map(parseSyncHours)
-  const valid = windows.filter((window) => window !== undefined)
-  if (valid.length === windows.length && valid.length <= SYNC_HOURS_MAX) return valid
+  const windows = parseSyncWindows(text)
+  if (windows) return windows
   throw problem('invalid-input', `hours=${text} is not a list of at most ${SYNC_HOURS_MAX} windows.`, {
     action: 'Write it as hours="0 22 * * * for 8h", several windows with semicolons between them.',
   })

@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Store, StorePatch } from '../../../protocol/store.ts'
-import { formatSyncHours, parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN } from '../../../protocol/sync/sync-limits.ts'
+import { formatSyncHours, parseSyncRate, parseSyncWindows, SYNC_HOURS_MAX } from '../../../protocol/sync/sync-limits.ts'
 import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
 import { formatSize, parseSize } from '../../../protocol/units.ts'
 
@@ -23,17 +23,16 @@ export function parseSyncLimits(rate: string | undefined, hours: string | undefi
 
 function parseRate(text: string): number | null {
   if (text === RESET) return null
-  const bytes = parseSize(text.replace(/\/s$/, ''))
-  if (bytes === 0 || (bytes !== undefined && bytes >= SYNC_RATE_MIN && bytes <= SYNC_RATE_MAX)) return bytes
+  const bytes = parseSize(text.replace(/\/s$/, '')) === 0 ? 0 : parseSyncRate(text)
+  if (bytes !== undefined) return bytes
   throw problem('invalid-input', `sync-rate=${text} is not a rate from 64 KiB/s to 1 TB/s.`, { action: `Write it as 10MB, as 0 for no limit, or as ${RESET}.` })
 }
 
 function parseHours(text: string): SyncHours[] | null {
   if (text === RESET) return null
   if (text === 'all') return []
-  const windows = text.split(';').map(parseSyncHours)
-  const valid = windows.filter((window) => window !== undefined)
-  if (valid.length === windows.length && valid.length <= SYNC_HOURS_MAX) return valid
+  const windows = parseSyncWindows(text)
+  if (windows) return windows
   throw problem('invalid-input', `sync-hours=${text} is not a list of at most ${SYNC_HOURS_MAX} windows.`, {
     action: `Write it as "0 22 * * * for 8h", several windows with semicolons between them, or as all or ${RESET}.`,
   })
