@@ -14,6 +14,7 @@ import type { EmitEvent } from '../../contract/work.ts'
 import type { RateShare } from '../limits/rate-limiter.ts'
 import { faultOf, peerProblem } from '../sources/faults.ts'
 import { sliceWindows } from '../plan.ts'
+import type { WantedSlice } from '../sources/fetch-batch.ts'
 import { fetchSlices, HEAL_BATCH_SLICES } from './fetch-slices.ts'
 
 /** How often an image whose slices are all stored is looked at again while readers still report damage, and the wait between, in milliseconds. */
@@ -113,7 +114,7 @@ async function healUnnamed(pass: Pass): Promise<void> {
     const batch = digests.slice(at, at + HEAL_BATCH_SLICES)
     await fetchBatch(
       pass,
-      slices.missing(batch).map((i) => batch[i] ?? new Uint8Array(0)),
+      slices.missing(batch).map((i) => ({ digest: batch[i] ?? new Uint8Array(0) })),
     )
   }
 }
@@ -153,14 +154,16 @@ async function healSlicesOf(pass: Pass, id: string): Promise<number> {
 }
 
 /** Yields the slices that the store lacks, in batches. */
-async function* missingOf(pass: Pass, manifest: Manifest): AsyncGenerator<Uint8Array[]> {
+async function* missingOf(pass: Pass, manifest: Manifest): AsyncGenerator<WantedSlice[]> {
   const { clock, slices } = pass.deps
   const budget = createLoopBudget(clock)
-  let batch: Uint8Array[] = []
+  let batch: WantedSlice[] = []
   for await (const block of manifest.blocks()) {
     for (const window of sliceWindows(block)) {
-      const digests = window.map(({ digest }) => digest)
-      for (const i of slices.missing(digests)) batch.push(new Uint8Array(digests[i] ?? []))
+      for (const i of slices.missing(window.map(({ digest }) => digest))) {
+        const { digest, length } = window[i] ?? { digest: new Uint8Array(0), length: 0 }
+        batch.push({ digest: new Uint8Array(digest), length })
+      }
       await budget.spend()
       pass.signal.throwIfAborted()
       if (batch.length < HEAL_BATCH_SLICES) continue
@@ -172,8 +175,8 @@ async function* missingOf(pass: Pass, manifest: Manifest): AsyncGenerator<Uint8A
 }
 
 /** Fetches a batch from one origin after the other until nothing is missing. Returns how many slices are left. */
-async function fetchBatch(pass: Pass, batch: readonly Uint8Array[]): Promise<number> {
-  const { slices, space, origins, crashPoint, log } = pass.deps
+async function fetchBatch(pass: Pass, batch: readonly WantedSlice[]): Promise<number> {
+  const { clock, slices, space, origins, crashPoint, log } = pass.deps
   let left = batch
   if (left.length === 0) return 0
   pass.known += left.length
@@ -181,7 +184,7 @@ async function fetchBatch(pass: Pass, batch: readonly Uint8Array[]): Promise<num
   const pace = (wireBytes: number): Promise<void> => pass.share.take(wireBytes, pass.signal)
   for (const origin of pass.usable) {
     try {
-      await fetchSlices(origin, left, { slices, signal: pass.signal, pace, stored: () => crashPoint('heal:slices-stored') })
+      await fetchSlices(origin, left, { clock, slices, signal: pass.signal, pace, stored: () => crashPoint('heal:slices-stored') })
       origins.answered(origin)
     } catch (error) {
       pass.signal.throwIfAborted()
@@ -192,11 +195,11 @@ async function fetchBatch(pass: Pass, batch: readonly Uint8Array[]): Promise<num
       origins.failed(origin, error)
       log.warn('an origin failed to repair slices', { origin: origin.name, error })
     }
-    const absent = new Set(slices.missing(left))
-    const healed = left.filter((_digest, i) => !absent.has(i)).map((digest) => formatDigest(digest))
+    const absent = new Set(slices.missing(left.map(({ digest }) => digest)))
+    const healed = left.filter((_slice, i) => !absent.has(i)).map(({ digest }) => formatDigest(digest))
     pass.sent.set(origin, [...(pass.sent.get(origin) ?? []), ...healed])
     pass.result.slicesHealed += healed.length
-    left = left.filter((_digest, i) => absent.has(i))
+    left = left.filter((_slice, i) => absent.has(i))
     pass.onProgress(pass.result.slicesHealed, pass.known)
     if (left.length === 0) break
   }

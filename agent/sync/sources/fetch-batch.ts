@@ -1,13 +1,13 @@
-// Fetches the slices of one batch from one source in one round trip, and stores each after it was verified. A source of version 1 refuses a list with
-// a slice that it does not have, so such a list takes two more round trips.
+// Fetches the slices of one batch from one source in one round trip, and stores each after it was verified: for syncs, reads through origins and
+// repairs. A source of version 1 refuses a list with a slice that it does not have, so such a list takes two more round trips.
 
 import { formatDigest } from '../../../protocol/slices/digest.ts'
 import { FRAME_HEADER_BYTES, FrameInvalid } from '../../../protocol/slices/frames.ts'
 import type { AnswerFrame, SliceFrame } from '../../../protocol/slices/frames.ts'
+import { SLICE_LENGTH_MAX } from '../../../protocol/slices/manifest.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { SliceReceiver } from '../../contract/slices.ts'
-import type { NamedSlice } from '../plan.ts'
 import type { SliceSource } from './connect.ts'
 import type { SourceUse } from './source-pool.ts'
 
@@ -16,15 +16,22 @@ const COMPARE_MS = 500
 /** Most uncompressed bytes of slices of one batch that are verified and stored while more arrive. */
 const STORING_BYTES_MAX = 4 * 1024 * 1024
 
-export interface BatchRequest {
+/** A slice to fetch. */
+export interface WantedSlice {
+  readonly digest: Uint8Array
+  /** Uncompressed bytes; undefined for a slice that no manifest names any more, which may have any length within SLICE_LENGTH_MAX. */
+  readonly length?: number
+}
+
+export interface BatchRequest<Slice extends WantedSlice> {
   readonly clock: Clock
-  readonly use: SourceUse
+  readonly use: Pick<SourceUse, 'source' | 'stored' | 'measured'>
   /** Pins and stores the slices. */
   readonly receiver: SliceReceiver
   /** Id of the image whose slices are fetched, if it is known: a source that is indexing its images can then answer at once. */
   readonly image: string | undefined
   /** Called for each slice when it is stored, with its bytes on the wire. */
-  readonly onStored: (slice: NamedSlice, wireBytes: number) => void
+  readonly onStored: (slice: Slice, wireBytes: number) => void
   /** Waits until more bytes may arrive. Nothing is read meanwhile, and the wait does not count against the source. */
   readonly pace?: ((wireBytes: number) => Promise<void>) | undefined
   /** Returns whether another source would be much faster, from the bytes so far and the time spent waiting for them. */
@@ -33,8 +40,8 @@ export interface BatchRequest {
 }
 
 /** How the request for a batch ended. Slices that are neither stored nor absent must be asked for again. */
-export type BatchEnd =
-  | { readonly kind: 'whole'; readonly absent: readonly NamedSlice[] }
+export type BatchEnd<Slice> =
+  | { readonly kind: 'whole'; readonly absent: readonly Slice[] }
   /** The request was ended because another source is much faster. */
   | { readonly kind: 'too-slow' }
 
@@ -44,7 +51,7 @@ class TooSlow extends Error {
 }
 
 /** Fetches the wanted slices. Throws FrameInvalid, SliceUnreadable or ProblemError if the source fails; slices stored before that stay. */
-export async function fetchBatch(request: BatchRequest, wanted: readonly NamedSlice[]): Promise<BatchEnd> {
+export async function fetchBatch<Slice extends WantedSlice>(request: BatchRequest<Slice>, wanted: readonly Slice[]): Promise<BatchEnd<Slice>> {
   const { clock, use, signal, isTooSlow } = request
   const slow = new AbortController()
   const progress: Progress = { wireBytes: 0, waitedMs: 0, waitingSinceMs: undefined }
@@ -75,7 +82,7 @@ interface Progress {
 }
 
 /** Returns the slices that the source does not have. */
-async function receiveBatch(request: BatchRequest, wanted: readonly NamedSlice[], progress: Progress): Promise<readonly NamedSlice[]> {
+async function receiveBatch<Slice extends WantedSlice>(request: BatchRequest<Slice>, wanted: readonly Slice[], progress: Progress): Promise<readonly Slice[]> {
   const { source } = request.use
   if (source.version !== 1) return receiveFrames(request, wanted, progress, framesOf(source, request, wanted))
   try {
@@ -84,35 +91,39 @@ async function receiveBatch(request: BatchRequest, wanted: readonly NamedSlice[]
     if (!(error instanceof ProblemError && error.isFromPeer && error.code === 'not-found')) throw error
   }
   const missing = new Set(await source.client.slices.missing(digestsOf(wanted), { signal: request.signal }))
-  const isThere = ({ digest }: NamedSlice): boolean => !missing.has(formatDigest(digest))
+  const isThere = ({ digest }: Slice): boolean => !missing.has(formatDigest(digest))
   const present = wanted.filter(isThere)
   if (present.length > 0 && missing.size > 0) await receiveFrames(request, present, progress, framesOf(source, request, present))
   // A source that says both that it has all slices and that it has not is treated as one that lacks them.
   return missing.size > 0 ? wanted.filter((slice) => !isThere(slice)) : wanted
 }
 
-async function* framesOf({ version, client }: SliceSource, { image, signal }: BatchRequest, wanted: readonly NamedSlice[]): AsyncGenerator<AnswerFrame> {
-  const lengthMax = wanted.reduce((most, { length }) => Math.max(most, length), 0)
+async function* framesOf(
+  { version, client }: SliceSource,
+  { image, signal }: Pick<BatchRequest<WantedSlice>, 'image' | 'signal'>,
+  wanted: readonly WantedSlice[],
+): AsyncGenerator<AnswerFrame> {
+  const lengthMax = wanted.reduce((most, { length = SLICE_LENGTH_MAX }) => Math.max(most, length), 0)
   const options = { image, signal, lengthMax }
   if (version !== 1) return yield* client.slices.fetchPresent(digestsOf(wanted), options)
   for await (const frame of client.slices.fetch(digestsOf(wanted), options)) yield { kind: 'slice', frame }
 }
 
 /** Stores the slices of an answer. Refuses one that is not the next of the list. Returns those that the source does not have. */
-async function receiveFrames(
-  request: BatchRequest,
-  wanted: readonly NamedSlice[],
+async function receiveFrames<Slice extends WantedSlice>(
+  request: BatchRequest<Slice>,
+  wanted: readonly Slice[],
   progress: Progress,
   frames: AsyncGenerator<AnswerFrame>,
-): Promise<NamedSlice[]> {
-  const absent: NamedSlice[] = []
+): Promise<Slice[]> {
+  const absent: Slice[] = []
   let received = 0
   const storing = createStoring(request, progress)
   try {
     for await (const answer of waitTimed(request.clock, progress, frames)) {
       const slice = wanted[received]
       const isAsked = slice && isSame(answer.kind === 'slice' ? answer.frame.digest : answer.digest, slice.digest)
-      if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== slice.length))
+      if (!isAsked || (answer.kind === 'slice' && answer.frame.length !== (slice.length ?? answer.frame.length)))
         throw new FrameInvalid('a slice was sent that was not requested', 'unasked-slice')
       received++
       if (answer.kind === 'absent') {
@@ -132,23 +143,23 @@ async function receiveFrames(
 }
 
 /** Slices that are being verified and stored while more arrive. */
-interface Storing {
+interface Storing<Slice> {
   /** Starts to store a slice. Waits while too many bytes are in progress. Throws the first failure. */
-  add(slice: NamedSlice, frame: SliceFrame): Promise<void>
+  add(slice: Slice, frame: SliceFrame): Promise<void>
   /** Resolves when nothing is in progress. */
   settled(): Promise<void>
   /** Throws the first failure. */
   check(): void
 }
 
-function createStoring({ use, receiver, onStored }: BatchRequest, progress: Progress): Storing {
+function createStoring<Slice extends WantedSlice>({ use, receiver, onStored }: BatchRequest<Slice>, progress: Progress): Storing<Slice> {
   const running = new Set<Promise<void>>()
   let bytes = 0
   let failure: { readonly error: unknown } | undefined
   const check = (): void => {
     if (failure) throw failure.error
   }
-  const store = async (slice: NamedSlice, frame: SliceFrame): Promise<void> => {
+  const store = async (slice: Slice, frame: SliceFrame): Promise<void> => {
     try {
       await receiver.put(frame)
       const wireBytes = FRAME_HEADER_BYTES + frame.stored.byteLength
@@ -193,7 +204,7 @@ async function* waitTimed(clock: Clock, progress: Progress, frames: AsyncGenerat
   }
 }
 
-function digestsOf(slices: readonly NamedSlice[]): string[] {
+function digestsOf(slices: readonly WantedSlice[]): string[] {
   return slices.map(({ digest }) => formatDigest(digest))
 }
 
