@@ -10,8 +10,10 @@ import type { UsagePeriod, UsageRecords, UsageSnapshot } from '../contract/usage
 import { addTo, figuresOf, monthsOf, noSum, parsePrice } from './figures.ts'
 import type { MonthPart, Price, Sum } from './figures.ts'
 
-/** Reports in progress at the same time. Each reads the ledger and visits every image. */
+/** Reports for operators in progress at the same time. Each reads the ledger and visits every image. */
 export const USAGE_REPORTS_MAX = 2
+/** Reports for owners in progress at the same time, one for each owner. Operators do not wait for them. */
+export const OWN_USAGE_REPORTS_MAX = 2
 /** Rows that a report holds for its page before it drops all that are not on it, as a multiple of the page. */
 const HELD_PAGES = 4
 
@@ -20,6 +22,8 @@ export interface UsageRange {
   readonly toMs: number
   /** Null selects images without an owner; undefined selects all. */
   readonly owner: string | null | undefined
+  /** Whether the owner asks, and no operator. */
+  readonly isOwn: boolean
 }
 
 export interface UsagePage {
@@ -55,24 +59,36 @@ interface Part {
 /** Creates the reports of a store. */
 export function createUsageReports(deps: UsageReportsDeps): UsageReports {
   const price = deps.pricePerGbMonth === '' ? undefined : parsePrice(deps.pricePerGbMonth)
-  let running = 0
-  const acquire = (): Disposable => {
-    if (running >= USAGE_REPORTS_MAX)
-      throw problem('limit-reached', `${running} usage reports are in progress; the limit is ${USAGE_REPORTS_MAX}.`, {
-        action: 'Ask again when one of them has ended.',
-      })
-    running++
-    return { [Symbol.dispose]: () => void running-- }
-  }
+  const acquire = createReportSlots()
   return {
     async report(range, page) {
-      using _slot = acquire()
+      using _slot = acquire(range)
       return await reportOf(deps, price, { range, page })
     },
     async *rows(range) {
-      using _slot = acquire()
+      using _slot = acquire(range)
       for await (const part of partsOf(deps, range, { nowMs: deps.clock.nowMs(), onDamaged() {} })) yield rowOf(part, price)
     },
+  }
+}
+
+/** Creates the slots of reports. Throws ProblemError `limit-reached` when none is free. */
+function createReportSlots(): (range: UsageRange) => Disposable {
+  let running = 0
+  const owners = new Set<string | null | undefined>()
+  const refuse = (detail: string): never => {
+    throw problem('limit-reached', detail, { action: 'Ask again when one of them has ended.' })
+  }
+  return ({ owner, isOwn }) => {
+    if (!isOwn) {
+      if (running >= USAGE_REPORTS_MAX) refuse(`${running} usage reports are in progress; the limit is ${USAGE_REPORTS_MAX}.`)
+      running++
+      return { [Symbol.dispose]: () => void running-- }
+    }
+    if (owners.has(owner)) refuse('A usage report for you is in progress; the limit is 1.')
+    if (owners.size >= OWN_USAGE_REPORTS_MAX) refuse(`${owners.size} usage reports for owners are in progress; the limit is ${OWN_USAGE_REPORTS_MAX}.`)
+    owners.add(owner)
+    return { [Symbol.dispose]: () => void owners.delete(owner) }
   }
 }
 
@@ -99,6 +115,7 @@ async function reportOf(
     from: formatTime(range.fromMs),
     to: formatTime(range.toMs),
     asOf: formatTime(nowMs),
+    owner: range.owner,
     pricePerGbMonth: price?.text ?? null,
     total: sumOf(total, price),
     months: [...months.values()].map(({ part, sum }) => ({ month: part.month, hours: part.days * 24, ...sumOf(sum, price) })),

@@ -21,7 +21,7 @@ export const usageQuerySchema = z.object({
   from: momentSchema.optional(),
   /** End of the range, which is excluded. The present by default. */
   to: momentSchema.optional(),
-  /** Limits the report to one owner; an empty text means images without an owner. */
+  /** Limits the report to one owner; an empty text means images without an owner. Callers below operator name themselves, if anybody. */
   owner: z.string().max(255).optional(),
   format: z.enum(['json', 'csv']).optional(),
   limit: z.coerce.number().int().min(1).max(PAGE_LIMIT_MAX).default(PAGE_LIMIT_DEFAULT),
@@ -65,6 +65,8 @@ export const usageSchema = z.object({
   to: timeSchema,
   /** Images that are still available count until this time. */
   asOf: timeSchema,
+  /** The only owner that the report covers, null for images without an owner. Missing in a report on all owners. */
+  owner: z.string().nullable().optional(),
   /** Price of 1 GB for one whole calendar month. It has no currency. Null in a store without a price. */
   pricePerGbMonth: z.string().nullable(),
   total: sumSchema,

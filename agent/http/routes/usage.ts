@@ -1,8 +1,10 @@
 // The route that reports usage, as JSON page by page, or as CSV as a whole.
 
+import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { USAGE_MONTHS_MAX, usageQuerySchema, usageSchema } from '../../../protocol/images/usage.ts'
 import type { Usage, UsageRow } from '../../../protocol/images/usage.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { formatDisposition } from '../content-headers.ts'
 import { route } from '../route.ts'
@@ -15,6 +17,7 @@ const CSV_PIECE_ROWS = 200
 const CSV_COLUMNS = ['month', 'imageId', 'name', 'kind', 'owner', 'from', 'to', 'length', 'storedSize', 'gbHours', 'storedGbHours', 'cost'] as const
 
 interface Range {
+  readonly isOwn: boolean
   readonly fromMs: number
   readonly toMs: number
   readonly owner: string | null | undefined
@@ -29,21 +32,21 @@ export interface UsageRoutesDeps {
   }
 }
 
-/** Returns the route GET /v1/usage. */
+/** Returns the route GET /v1/usage. A former owner sees the time until the image changed hands. */
 export function usageRoutes({ clock, reports }: UsageRoutesDeps): Route[] {
   return [
     route({
       method: 'GET',
       path: '/v1/usage',
-      access: 'operator',
-      summary: 'Reports how long images were available, and what that costs',
-      description: `The range covers at most ${USAGE_MONTHS_MAX} calendar months. Sums cover the whole range; the page limits the rows only. CSV, by \`format=csv\` or \`Accept: text/csv\`, has all rows.`,
+      access: 'viewer',
+      summary: 'Reports how long images were available, and what that costs; below operator only those of the caller',
+      description: `A token below operator must act for a user, and reports on the images that this user owns or owned. The range covers at most ${USAGE_MONTHS_MAX} calendar months. Sums cover the whole range; the page limits the rows only. CSV, by \`format=csv\` or \`Accept: text/csv\`, has all rows.`,
       query: usageQuerySchema,
       problems: ['limit-reached'],
       answers: { 200: { description: 'The sums, and one page of rows', schema: usageSchema, streams: [CSV_TYPE] } },
-      async run({ query, request }) {
-        const { from, to, owner, limit, cursor } = query
-        const range = { ...rangeOf(from, to, clock.nowMs()), owner: owner === undefined ? undefined : owner || null }
+      async run({ query, request, actor }) {
+        const { from, to, limit, cursor } = query
+        const range = { ...ownerOf(query.owner, actor), ...rangeOf(from, to, clock.nowMs()) }
         const format = query.format ?? (prefersCsv(request.headers.get('accept')) ? 'csv' : 'json')
         const headers = { 'Cache-Control': 'no-store', Vary: 'Accept' }
         if (format === 'json') return Response.json(await reports.report(range, { limit, cursor }), { headers })
@@ -54,6 +57,19 @@ export function usageRoutes({ clock, reports }: UsageRoutesDeps): Route[] {
       },
     }),
   ]
+}
+
+/** Returns the owner on whose images an actor may have a report. Throws ProblemError `forbidden` for the usage of others. */
+function ownerOf(asked: string | undefined, { role, subject }: Actor): Pick<Range, 'owner' | 'isOwn'> {
+  if (roleIncludes(role, 'operator')) return { owner: asked === undefined ? undefined : asked || null, isOwn: false }
+  if (subject === undefined)
+    throw problem('forbidden', 'This token acts for no user, and the usage of a store needs the role operator.', {
+      action: 'Use a token with a subject to see the usage of that user.',
+      requiredRole: 'operator',
+    })
+  if (asked !== undefined && asked !== subject)
+    throw problem('forbidden', `This token reports on the images of ${subject} only.`, { action: 'Leave out owner.', requiredRole: 'operator' })
+  return { owner: subject, isOwn: true }
 }
 
 /** Returns the range of a query. By default it is the current month in UTC, up to now. Throws ProblemError `invalid-input`. */

@@ -14,7 +14,7 @@ interface Accountable {
 /** Returns the usage of an image after a change to `next`; `before` is its present state, or undefined for a new image. */
 export function usageAfter(next: Accountable, before: Accountable | undefined, nowMs: number): UsageState {
   const { image, life } = before ?? next
-  return accounted(life.usage ?? derived(image), { image: next.image, storedSize: image.storedSize, nowMs })
+  return accounted(life.usage ?? derived(image), { image: next.image, before: image, nowMs })
 }
 
 /** Returns the periods of an image, the earliest first. */
@@ -22,7 +22,7 @@ export function periodsOf(stored: Accountable): UsagePeriod[] {
   const { id: imageId, name, kind, storedSize } = stored.image
   const { ended, running } = stored.life.usage ?? derived(stored.image)
   const common = { imageId, name, kind }
-  const periods: UsagePeriod[] = ended.map((period) => ({ ...common, ...period }))
+  const periods: UsagePeriod[] = ended.map((period) => ({ imageId, ...period, name: period.name ?? name, kind: period.kind ?? kind }))
   if (running) periods.push({ ...common, ...running, storedSize, toMs: null })
   return periods
 }
@@ -54,12 +54,12 @@ export function createUsageSnapshot(images: Iterable<Accountable>): UsageSnapsho
 
 interface Accounted {
   readonly image: Image
-  /** Stored size until this change, which the period that ends had. */
-  readonly storedSize: number | null
+  /** The image until this change. A period that ends has its stored size. */
+  readonly before: Image
   readonly nowMs: number
 }
 
-function accounted(state: UsageState, { image, storedSize, nowMs }: Accounted): UsageState {
+function accounted(state: UsageState, { image, before, nowMs }: Accounted): UsageState {
   const { running, untilMs } = state
   const owner = image.owner || null
   const isOver = image.status === 'deleted' || image.status === 'deleting'
@@ -69,8 +69,9 @@ function accounted(state: UsageState, { image, storedSize, nowMs }: Accounted): 
   if (running && (isOver || isOther)) {
     const endMs = image.status === 'deleted' && image.deletedAt !== null ? Date.parse(image.deletedAt) : nowMs
     const toMs = Math.max(running.fromMs, endMs)
-    next = { ended: [...state.ended, { ...running, storedSize, toMs }], running: null, untilMs: toMs }
+    next = { ended: [...state.ended, { ...running, storedSize: before.storedSize, toMs }], running: null, untilMs: toMs }
   }
+  if ((before.owner || null) !== owner) next = { ...next, ended: next.ended.map((period) => ({ name: before.name, kind: before.kind, ...period })) }
   if (next.running || isOver || !(isServed || isOther)) return next
   const isFirst = untilMs === 0 && !isOther && image.availableAt !== null
   const startMs = isFirst ? Date.parse(image.availableAt ?? '') : nowMs

@@ -38,7 +38,7 @@ export const usageList = defineCommand({
     const answers = contacts.flatMap((contact) => (contact.kind === 'answered' ? [{ store: contact.store.name, usage: contact.value }] : []))
     const damaged = answers.filter(({ usage }) => usage.damagedRecords > 0)
     return makeView({
-      title: owner === undefined ? 'Usage' : `Usage of ${owner === '' ? 'images without an owner' : owner}`,
+      title: titleOf(owner, answers),
       ...(answers.length < stores.length ? { outcome: 'failed' as const, tone: 'bad' as const } : {}),
       text: stores.length === 0 ? 'No store is registered yet.' : `${plural(answers.length, 'store')}. Hours and months are those of UTC.`,
       columns: [
@@ -65,6 +65,13 @@ export const usageList = defineCommand({
     })
   },
 })
+
+/** Names the owner that the order names, or the only one on whom the tokens of the stores allow a report. */
+function titleOf(asked: string | undefined, answers: readonly { readonly usage: Usage }[]): string {
+  const owners = new Set(asked === undefined ? answers.map(({ usage }) => usage.owner) : [asked])
+  const [owner] = owners
+  return owner === undefined || owners.size > 1 ? 'Usage' : `Usage of ${owner === '' || owner === null ? 'images without an owner' : owner}`
+}
 
 function usageRows(store: string, { months, total, pricePerGbMonth }: Usage): Row[] {
   const cells = ({ gbHours, storedGbHours, cost }: Usage['total']) => ({

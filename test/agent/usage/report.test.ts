@@ -32,7 +32,7 @@ async function openStore(folder: TemporaryFolder, time: { now: number }, price =
 
 function report(reports: UsageReports, from: string | number, to: string | number, owner?: string | null): Promise<Usage> {
   const at = (moment: string | number): number => (typeof moment === 'number' ? moment : ms(moment))
-  return reports.report({ fromMs: at(from), toMs: at(to), owner }, ALL)
+  return reports.report({ fromMs: at(from), toMs: at(to), owner, isOwn: false }, ALL)
 }
 
 const periods = ({ items }: Usage) => items.map(({ owner, from, to }) => ({ owner, from, to }))
@@ -151,7 +151,7 @@ describe('the rows', () => {
     const { store, reports } = opened
     for (let i = 0; i < 5; i++) await store.add(seededBytes(1000, i), { owner: 'ann' })
     time.now += 12 * HOUR
-    const range = { fromMs: START, toMs: time.now, owner: undefined }
+    const range = { fromMs: START, toMs: time.now, owner: undefined, isOwn: false }
     const seen: string[] = []
     let cursor: string | undefined
     do {
@@ -177,7 +177,7 @@ describe('the rows', () => {
     for (let i = 0; i < 3; i++) ids.push((await store.add(seededBytes(1000, i))).id)
     time.now += HOUR
     const found: string[] = []
-    for await (const row of reports.rows({ fromMs: START, toMs: time.now, owner: undefined })) {
+    for await (const row of reports.rows({ fromMs: START, toMs: time.now, owner: undefined, isOwn: false })) {
       found.push(row.imageId)
       if (found.length === 1) for (const id of ids) await store.catalogue.purge(id, 'test')
     }
@@ -186,8 +186,8 @@ describe('the rows', () => {
   })
 
   test('are refused while too many reports run, and accepted once one was left', async () => {
-    const reports = createUsageReports({ clock: systemClock, ledger: { async *records() {} }, snapshot: () => oneImage(), pricePerGbMonth: '' })
-    const range = { fromMs: 0, toMs: HOUR, owner: undefined }
+    const reports = createUsageReports({ clock: systemClock, ledger: { async *records() {} }, snapshot: () => imagesOf(null), pricePerGbMonth: '' })
+    const range = { fromMs: 0, toMs: HOUR, owner: undefined, isOwn: false }
     const held = Array.from({ length: USAGE_REPORTS_MAX }, () => reports.rows(range))
     for (const rows of held) await rows.next()
     const refusal = await reports.report(range, ALL).catch((error: unknown) => error)
@@ -195,11 +195,39 @@ describe('the rows', () => {
     await held[0]?.return(undefined)
     expect((await reports.report(range, ALL)).items).toHaveLength(1)
   })
+
+  test('for owners are limited by themselves: two in all, one for each owner, and operators do not wait for them', async () => {
+    const reports = createUsageReports({ clock: systemClock, ledger: { async *records() {} }, snapshot: () => imagesOf('ann', 'bob'), pricePerGbMonth: '' })
+    const ofOwner = (owner: string) => ({ fromMs: 0, toMs: HOUR, owner, isOwn: true })
+    const codeOf = async (owner: string): Promise<unknown> =>
+      reports.report(ofOwner(owner), ALL).then(
+        ({ items }) => items.length,
+        (error: unknown) => error instanceof ProblemError && problemCode(error.problem),
+      )
+    const held = ['ann', 'bob'].map((owner) => reports.rows(ofOwner(owner)))
+    await held[0]?.next()
+    expect([await codeOf('ann'), await codeOf('bob')]).toEqual(['limit-reached', 1])
+    await held[1]?.next()
+    expect([await codeOf('bob'), await codeOf('cid')]).toEqual(['limit-reached', 'limit-reached'])
+    expect((await reports.report({ fromMs: 0, toMs: HOUR, owner: undefined, isOwn: false }, ALL)).items).toHaveLength(2)
+    await held[0]?.return(undefined)
+    expect([await codeOf('ann'), await codeOf('cid'), await codeOf('bob')]).toEqual([1, 0, 'limit-reached'])
+  })
 })
 
-function oneImage() {
-  const period: UsagePeriod = { imageId: 'img_a', name: 'a', kind: 'disk', owner: null, length: 1, storedSize: null, fromMs: 0, toMs: HOUR }
-  return { periods: () => [period], has: () => false }
+/** One image for each owner. */
+function imagesOf(...owners: readonly (string | null)[]) {
+  const periodOf = (owner: string | null): UsagePeriod => ({
+    imageId: `img_${owner}`,
+    name: 'a',
+    kind: 'disk',
+    owner,
+    length: 1,
+    storedSize: null,
+    fromMs: 0,
+    toMs: HOUR,
+  })
+  return { periods: () => owners.map(periodOf), has: () => false }
 }
 
 /** What a model expects of one image. */

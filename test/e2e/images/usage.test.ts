@@ -57,6 +57,16 @@ test('images count until they are removed, once, across restarts, and have a pri
   const ranged = await runCommand(bot, 'usage', 'list', `from=${year - 1}-12-01`, `to=${year}-02-01`)
   expect(ranged.output).toContain(`${year - 1}-12`)
   expect(ranged.output).toContain('total')
+  // With the token of an uploader, the same command shows the usage of its subject.
+  await using homeOfAnn = await createTemporaryFolder()
+  using botOfAnn = openTestBot(homeOfAnn.path)
+  const ann = await agent.client.tokens.create({ name: 'ann', role: 'uploader', subject: 'ann' })
+  expect((await runCommand(botOfAnn, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${ann.token}`, 'zone=z')).code).toBe(0)
+  expect((await runCommand(botOfAnn, 'usage')).output).toContain('Usage of ann')
+  const own = (await runJson(botOfAnn, 'usage', 'list')).value
+  expect(own).toMatchObject({ stores: [{ store: 'edge-a', owner: 'ann', total: { byteMilliseconds: String(byteMs) } }], missing: [] })
+  const others = await runCommand(botOfAnn, 'usage', 'list', 'owner=bob')
+  expect([others.code, others.output.includes('This token reports on the images of ann only.')]).toEqual([1, true])
   const refused = await runCommand(bot, 'usage', 'list', 'from=yesterday')
   expect(refused.output).toContain('from is not understood.\n  Next  Write a day like 2026-11-01')
 })

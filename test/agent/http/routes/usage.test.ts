@@ -56,9 +56,9 @@ describe('the range', () => {
     await app.ask('?from=2026-10-01&to=2026-11-01&owner=ann&limit=7&cursor=x')
     await app.ask('?from=2026-10-25T02:30:00%2B02:00&to=2026-10-25T02:30:00%2B01:00&owner=')
     expect(app.asked).toEqual([
-      { fromMs: Date.UTC(2026, 10, 1), toMs: Date.UTC(2026, 10, 21, 12), owner: undefined, limit: 100, cursor: undefined },
-      { fromMs: Date.UTC(2026, 9, 1), toMs: Date.UTC(2026, 10, 1), owner: 'ann', limit: 7, cursor: 'x' },
-      { fromMs: Date.UTC(2026, 9, 25, 0, 30), toMs: Date.UTC(2026, 9, 25, 1, 30), owner: null, limit: 100, cursor: undefined },
+      { fromMs: Date.UTC(2026, 10, 1), toMs: Date.UTC(2026, 10, 21, 12), owner: undefined, isOwn: false, limit: 100, cursor: undefined },
+      { fromMs: Date.UTC(2026, 9, 1), toMs: Date.UTC(2026, 10, 1), owner: 'ann', isOwn: false, limit: 7, cursor: 'x' },
+      { fromMs: Date.UTC(2026, 9, 25, 0, 30), toMs: Date.UTC(2026, 9, 25, 1, 30), owner: null, isOwn: false, limit: 100, cursor: undefined },
     ])
   })
 
