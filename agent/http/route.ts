@@ -17,9 +17,15 @@ export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 
 
 /**
  * Who may call a route: every client, clients with a token of at least this role, also clients with a signed link of this kind, or also tokens of a
- * lower role that act for a user or a group. A route of the last kind must find its image with `visibleImage`, which requires the right.
+ * lower role that act for a user or a group. A route of the last kind must find its image with `visibleImage`, which requires the right. A route with
+ * `own` answers tokens of a lower role only with what belongs to their subject.
  */
-export type RouteAccess = 'public' | Role | { readonly role: Role; readonly link: 'upload' | 'download' } | ImageAccess
+export type RouteAccess =
+  | 'public'
+  | Role
+  | { readonly role: Role; readonly link: 'upload' | 'download' }
+  | { readonly role: Role; readonly own: string }
+  | ImageAccess
 
 /** One request with validated input. */
 export interface RouteContext<Params = unknown, Query = unknown, Body = unknown> {

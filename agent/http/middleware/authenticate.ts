@@ -55,6 +55,7 @@ function requireRole(actor: Actor, access: RouteAccess): Actor {
   const isNamed = actor.subject !== undefined || (actor.groups ?? []).length > 0
   // The image of the request decides: its look-up requires the right.
   if (typeof access === 'object' && 'right' in access && isNamed) return actor
+  if (typeof access === 'object' && 'own' in access && actor.subject !== undefined) return actor
   if (!roleIncludes(actor.role, needed))
     throw problem('forbidden', `This request needs the role ${needed}; the token ${JSON.stringify(actor.name)} has the role ${actor.role}.`, {
       requiredRole: needed,

@@ -40,8 +40,12 @@ function roleOf(access: RouteAccess): string {
 function accessSentence(access: RouteAccess): string {
   if (access === 'public') return 'Needs no token.'
   if (typeof access === 'string') return `Needs a token with the role ${access} or a higher one.`
-  const other = 'right' in access ? `the right \`${access.right}\` on the image as its owner or by a grant` : `a signed ${access.link} link`
-  return `Needs a token with the role ${access.role} or a higher one, or ${other}.`
+  return `Needs a token with the role ${access.role} or a higher one, or ${otherAccess(access)}.`
+}
+
+function otherAccess(access: Exclude<RouteAccess, string>): string {
+  if ('right' in access) return `the right \`${access.right}\` on the image as its owner or by a grant`
+  return 'own' in access ? `one with a subject, which sees ${access.own}` : `a signed ${access.link} link`
 }
 
 function securityOf(access: RouteAccess): Record<string, string[]>[] {

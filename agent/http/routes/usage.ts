@@ -38,9 +38,9 @@ export function usageRoutes({ clock, reports }: UsageRoutesDeps): Route[] {
     route({
       method: 'GET',
       path: '/v1/usage',
-      access: 'viewer',
-      summary: 'Reports how long images were available, and what that costs; below operator only those of the caller',
-      description: `A token below operator must act for a user, and reports on the images that this user owns or owned. The range covers at most ${USAGE_MONTHS_MAX} calendar months. Sums cover the whole range; the page limits the rows only. CSV, by \`format=csv\` or \`Accept: text/csv\`, has all rows.`,
+      access: { role: 'operator', own: 'the usage of this subject' },
+      summary: 'Reports how long images were available, and what that costs',
+      description: `Below operator, the report covers the images that the subject of the token owns or owned. The range covers at most ${USAGE_MONTHS_MAX} calendar months. Sums cover the whole range; the page limits the rows only. CSV, by \`format=csv\` or \`Accept: text/csv\`, has all rows.`,
       query: usageQuerySchema,
       problems: ['limit-reached'],
       answers: { 200: { description: 'The sums, and one page of rows', schema: usageSchema, streams: [CSV_TYPE] } },
@@ -62,13 +62,8 @@ export function usageRoutes({ clock, reports }: UsageRoutesDeps): Route[] {
 /** Returns the owner on whose images an actor may have a report. Throws ProblemError `forbidden` for the usage of others. */
 function ownerOf(asked: string | undefined, { role, subject }: Actor): Pick<Range, 'owner' | 'isOwn'> {
   if (roleIncludes(role, 'operator')) return { owner: asked === undefined ? undefined : asked || null, isOwn: false }
-  if (subject === undefined)
-    throw problem('forbidden', 'This token acts for no user, and the usage of a store needs the role operator.', {
-      action: 'Use a token with a subject to see the usage of that user.',
-      requiredRole: 'operator',
-    })
-  if (asked !== undefined && asked !== subject)
-    throw problem('forbidden', `This token reports on the images of ${subject} only.`, { action: 'Leave out owner.', requiredRole: 'operator' })
+  if (subject === undefined || (asked !== undefined && asked !== subject))
+    throw problem('forbidden', `This token reports on the images of ${subject ?? 'nobody'} only.`, { action: 'Leave out owner.', requiredRole: 'operator' })
   return { owner: subject, isOwn: true }
 }
 

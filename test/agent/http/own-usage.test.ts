@@ -98,7 +98,7 @@ describe('usage', () => {
     const group = await stage.user({ name: 'a group', role: 'uploader', groups: ['dev'] })
     const refused = await group.ask('GET', '/v1/usage')
     expect([refused.status, refused.code]).toEqual([403, 'forbidden'])
-    expect(refused.json).toMatchObject({ action: 'Use a token with a subject to see the usage of that user.', requiredRole: 'operator' })
+    expect(refused.json).toMatchObject({ detail: 'This request needs the role operator; the token "a group" has the role uploader.', requiredRole: 'operator' })
     expect((await stage.nobody.ask('GET', '/v1/usage')).status).toBe(401)
   })
 })
