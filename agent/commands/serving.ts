@@ -1,5 +1,6 @@
 // What only a serving agent has: its routes, and the background work.
 
+import { audienceOf } from '../access/readable.ts'
 import { createFileBrowser } from '../browse/browser.ts'
 import type { Config } from '../config.ts'
 import type { AppDeps } from '../http/app.ts'
@@ -7,8 +8,9 @@ import type { Route } from '../http/route.ts'
 import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
 import { accessRoutes } from '../http/routes/access.ts'
 import { contentRoutes } from '../http/routes/content.ts'
+import { createStoreStates } from '../http/events/store-state.ts'
 import { eventRoutes } from '../http/routes/events.ts'
-import { healthRoutes } from '../http/routes/health.ts'
+import { healthRoutes, shownHealth } from '../http/routes/health.ts'
 import { importRoutes } from '../http/routes/imports.ts'
 import { imageRoutes } from '../http/routes/images.ts'
 import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
@@ -21,7 +23,7 @@ import { openApiRoutes } from '../http/routes/openapi.ts'
 import { reconcileRoutes } from '../http/routes/reconcile.ts'
 import { scheduleRoutes } from '../http/routes/schedules.ts'
 import { sliceRoutes } from '../http/routes/slices.ts'
-import { storeRoutes } from '../http/routes/store.ts'
+import { describeStore, storeRoutes } from '../http/routes/store.ts'
 import type { StoreRoutesDeps } from '../http/routes/store.ts'
 import { syncGrantRoutes } from '../http/routes/sync-grants.ts'
 import { syncRoutes } from '../http/routes/sync.ts'
@@ -107,24 +109,33 @@ function routesOf(
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
   const findImage = (id: string) => catalogue.byId(id)
   const files = createFileBrowser({ mount: config.store.mount })
+  const storeDeps: StoreRoutesDeps = {
+    clock,
+    emit: events.emit,
+    settings,
+    health,
+    facts: storeFacts(config, store, version),
+    refuseHours: (hours) => refuseHours(hours, config.schedules.timezone, clock.nowMs()),
+    onSyncLimits: () => tasks.runPostponed(),
+    networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
+    origins: () => parts.origins.list(),
+    space,
+    sliceStats: () => slices.stats(),
+    images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),
+    uploadsActive: () => uploads.stats().unfinished,
+    cleanup: maintenance.cleanup,
+  }
+  const shownTasks = createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] })
+  const readState = createStoreStates({
+    events,
+    health: (actor) => shownHealth({ health, findImage }, actor),
+    store: (actor) => describeStore(storeDeps, audienceOf(actor)),
+    tasks: shownTasks,
+    findImage,
+  })
   const routes: Route[] = [
     ...healthRoutes({ health, findImage }),
-    ...storeRoutes({
-      clock,
-      emit: events.emit,
-      settings,
-      health,
-      facts: storeFacts(config, store, version),
-      refuseHours: (hours) => refuseHours(hours, config.schedules.timezone, clock.nowMs()),
-      onSyncLimits: () => tasks.runPostponed(),
-      networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
-      origins: () => parts.origins.list(),
-      space,
-      sliceStats: () => slices.stats(),
-      images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),
-      uploadsActive: () => uploads.stats().unfinished,
-      cleanup: maintenance.cleanup,
-    }),
+    ...storeRoutes(storeDeps),
     ...imageRoutes({
       images: catalogue,
       mountFault,
@@ -142,10 +153,10 @@ function routesOf(
     ...importRoutes({ imports }),
     ...syncRoutes({ sync, gate: policy }),
     ...syncGrantRoutes({ images: catalogue, grants: access.grants }),
-    ...taskRoutes({ tasks: createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] }), findImage, clock }),
+    ...taskRoutes({ tasks: shownTasks, findImage, clock }),
     ...operatingSystemRoutes(),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
+    ...eventRoutes({ events, clock, stopping, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage, readState }),
     ...accessRoutes({
       images: catalogue,
       exports,

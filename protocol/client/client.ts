@@ -5,9 +5,11 @@ import type { z } from 'zod'
 import { createdTokenSchema, linkSchema, tokenSchema } from '../access.ts'
 import type { CreatedToken, Link, NewToken, newLinkSchema, Token } from '../access.ts'
 import { eventSchema } from '../event.ts'
-import type { StoreEvent } from '../event.ts'
+import type { Severity, StoreEvent } from '../event.ts'
 import { exportSchema } from '../images/export.ts'
 import type { ConversionTarget, Export, NewExport } from '../images/export.ts'
+import { followEvents } from './event-stream.ts'
+import type { FollowOptions, StreamedItem } from './event-stream.ts'
 import { exchange } from './exchange.ts'
 import type { Answer, Call, Peer, QueryValue } from './exchange.ts'
 import { fileSchema } from '../file.ts'
@@ -160,7 +162,12 @@ export interface AgentClient {
     run(name: ScheduleName, options?: CallOptions): Promise<Task>
   }
   readonly events: {
-    list(options?: PageOptions): Promise<Page<StoreEvent>>
+    /** Lists events, newest first; with `since`, those after that id, oldest first. */
+    list(
+      options?: PageOptions & { readonly since?: string | undefined; readonly type?: string | undefined; readonly severity?: Severity | undefined },
+    ): Promise<Page<StoreEvent>>
+    /** Follows the events and the state of the store: see `followEvents`. */
+    follow(options?: FollowOptions): AsyncGenerator<StreamedItem>
   }
   readonly tokens: {
     list(options?: PageOptions): Promise<Page<Token>>
@@ -254,7 +261,7 @@ export function createAgentClient(peer: Peer): AgentClient {
       patch: (name, change, options) => patch(scheduleSchema, ['schedules', name], change, options),
       run: (name, options) => post(taskSchema, ['schedules', name, 'run'], options),
     },
-    events: { list: (options) => get(eventPageSchema, ['events'], options) },
+    events: { list: (options) => get(eventPageSchema, ['events'], options), follow: (options) => followEvents(peer, options) },
     tokens: {
       list: (options) => get(tokenPageSchema, ['tokens'], options),
       create: (token, options) => post(createdTokenSchema, ['tokens'], options, token),

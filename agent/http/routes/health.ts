@@ -1,6 +1,8 @@
 // The route of health: every client sees the state, clients with a token also see the checks.
 
 import { healthSchema } from '../../../protocol/health.ts'
+import type { Health } from '../../../protocol/health.ts'
+import type { Actor } from '../../contract/access.ts'
 import type { HealthBoard } from '../../contract/health.ts'
 import { seenImages } from '../image-mentions.ts'
 import type { FindImage } from '../image-mentions.ts'
@@ -26,12 +28,20 @@ export function healthRoutes({ health, findImage }: HealthRoutesDeps): Route[] {
         503: { description: 'The store cannot do its work; the body has the same schema', schema: healthSchema },
       },
       async run({ actor }) {
-        const found = await health.current()
-        const { redact } = seenImages(findImage, actor)
-        const checks = found.checks.map((check) => ({ ...check, measured: redact(check.measured), impact: redact(check.impact), action: redact(check.action) }))
-        const shown = { ...found, checks: actor === ANONYMOUS ? [] : checks }
-        return Response.json(shown, { status: found.state === 'error' ? 503 : 200 })
+        const shown = await shownHealth({ health, findImage }, actor)
+        return Response.json(shown, { status: shown.state === 'error' ? 503 : 200 })
       },
     }),
   ]
+}
+
+/** Returns the health as this caller may see it. */
+export async function shownHealth({ health, findImage }: HealthRoutesDeps, actor: Actor): Promise<Health> {
+  const found = await health.current()
+  if (actor === ANONYMOUS) return { ...found, checks: [] }
+  const { redact } = seenImages(findImage, actor)
+  return {
+    ...found,
+    checks: found.checks.map((check) => ({ ...check, measured: redact(check.measured), impact: redact(check.impact), action: redact(check.action) })),
+  }
 }

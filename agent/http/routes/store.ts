@@ -23,11 +23,10 @@ import type { Route, RouteContext } from '../route.ts'
 /** How long the answer waits for the file system to report its space, in milliseconds. */
 const SPACE_MS_MAX = 2000
 
-export interface StoreRoutesDeps {
+/** What the description of the store is read from. */
+export interface DescribeStoreDeps {
   readonly clock: Clock
-  readonly emit: EmitEvent
   readonly settings: StoreSettings
-  readonly health: Pick<HealthBoard, 'refresh'>
   /** Members that do not change while the agent runs. */
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer'>
   /** Where the agent answers now, by network. */
@@ -39,6 +38,11 @@ export interface StoreRoutesDeps {
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
   readonly images: (audience: Audience | undefined) => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
   readonly uploadsActive: () => number
+}
+
+export interface StoreRoutesDeps extends DescribeStoreDeps {
+  readonly emit: EmitEvent
+  readonly health: Pick<HealthBoard, 'refresh'>
   /** Returns why hours of syncs cannot be used, as a clause; undefined if they can. */
   readonly refuseHours?: (hours: readonly SyncHours[]) => string | undefined
   /** Called when the limits of syncs were changed. */
@@ -51,7 +55,7 @@ export interface StoreRoutesDeps {
 export function storeRoutes(deps: StoreRoutesDeps): Route[] {
   const answers = { 200: { description: 'The store', schema: storeSchema } }
   const show = async ({ actor }: Pick<RouteContext, 'actor'>): Promise<Response> => {
-    const store = await describe(deps, audienceOf(actor))
+    const store = await describeStore(deps, audienceOf(actor))
     return Response.json(actor.grant ? identityOf(store) : store)
   }
   const change = { method: 'POST', access: 'operator', answers } as const
@@ -168,7 +172,8 @@ function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {
   return { severity: 'info', subject: facts.id, actor: actor.name } as const
 }
 
-async function describe(deps: StoreRoutesDeps, audience: Audience | undefined): Promise<Store> {
+/** Describes the store for an audience. Throws ProblemError when the file system does not report its space in time. */
+export async function describeStore(deps: DescribeStoreDeps, audience: Audience | undefined): Promise<Store> {
   const { settings, facts, networks, space, sliceStats, images, uploadsActive, clock } = deps
   const { totalBytes, freeBytes, reservedBytes, availableBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
   const { slices, storedBytes } = sliceStats()

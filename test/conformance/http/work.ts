@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import type { CreatedToken } from '../../../protocol/access.ts'
 import type { StoreEvent } from '../../../protocol/event.ts'
 import type { Schedule } from '../../../protocol/schedule.ts'
+import type { StoreState } from '../../../protocol/store-state.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { createMemoryApp } from '../../support/memory/memory-app.ts'
 import type { MemoryApp } from '../../support/memory/memory-app.ts'
@@ -138,6 +139,69 @@ export const WORK_CASES: HttpCase[] = [
       assert.equal((await reset.nextEvent()).subject, '1')
       await reset.cancel()
       await problemOf(await memory.ask('/v1/events', { role: 'viewer', headers: { accept: 'text/event-stream', 'last-event-id': 'x' } }), 'invalid-input')
+    },
+  },
+  {
+    name: 'a stream with state=true begins with the state at a position, and repeats it after events and after 20 seconds',
+    async run() {
+      await using memory = await createMemoryApp()
+      emit(memory, 'old')
+      const stream = await openStream(memory, '/v1/events?state=true')
+      const nextState = async (): Promise<StoreState> => {
+        const [, data] = /^event: state\ndata: (.*)$/.exec((await stream.next()) ?? '') ?? []
+        return JSON.parse(data ?? 'null') as StoreState
+      }
+      const first = await nextState()
+      assert.equal(first.position, '1')
+      assert.equal(first.health.state, 'running')
+      assert.equal(first.store?.name, 'edge-a')
+      assert.deepEqual(first.tasks, { running: 0, queued: 0, items: [] })
+
+      const waiting = stream.nextEvent()
+      emit(memory, 'new')
+      assert.equal((await waiting).subject, 'new')
+      // The state that includes the event follows, at most one in each second.
+      const second = nextState()
+      await memory.clock.untilSleeping(1)
+      memory.clock.advance(1000)
+      assert.equal((await second).position, '2')
+
+      const third = nextState()
+      await memory.clock.untilSleeping(1)
+      memory.clock.advance(20_000)
+      // Such a leap of time can also make a check late, which is an event.
+      assert.ok(Number((await third).position) >= 2)
+      await stream.cancel()
+    },
+  },
+  {
+    name: 'a stream with state=true that resumes sends the state first and then every event after Last-Event-ID, and a state has no id',
+    async run() {
+      await using memory = await createMemoryApp()
+      for (let i = 1; i <= 3; i++) emit(memory, String(i))
+      const stream = await openStream(memory, '/v1/events?state=true', { 'last-event-id': '1' })
+      assert.match((await stream.next()) ?? '', /^event: state\ndata: \{"position":"3"/)
+      assert.equal((await stream.nextEvent()).subject, '2')
+      assert.equal((await stream.nextEvent()).subject, '3')
+      await stream.cancel()
+    },
+  },
+  {
+    name: 'state=true is refused without a stream, and beyond 16 streams',
+    async run() {
+      await using memory = await createMemoryApp()
+      await problemOf(await memory.ask('/v1/events?state=true', { role: 'viewer' }), 'invalid-input')
+      await problemOf(await memory.ask('/v1/events?state=yes', { role: 'viewer', headers: { accept: 'text/event-stream' } }), 'invalid-input')
+      const tokens: CreatedToken[] = []
+      for (let i = 1; i <= 2; i++) tokens.push(await jsonOf(await post(memory, '/v1/tokens', { name: `viewer ${i}`, role: 'viewer' }), 201))
+      const headers = (i: number) => ({ authorization: `Bearer ${tokens[i % 2]?.token}`, accept: 'text/event-stream' })
+      const streams = []
+      for (let i = 0; i < 16; i++) streams.push(await openStream(memory, '/v1/events?state=true', headers(i)))
+      const refusal = await problemOf(await memory.ask('/v1/events?state=true', { headers: headers(0) }), 'limit-reached')
+      assert.match(refusal.detail, /16 clients already follow the state of the store/)
+      await streams[0]?.cancel()
+      streams[0] = await openStream(memory, '/v1/events?state=true', headers(0))
+      for (const stream of streams) await stream.cancel()
     },
   },
   {

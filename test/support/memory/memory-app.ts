@@ -1,6 +1,7 @@
 // The application of an agent with state in memory and a manual clock. It runs on any runtime.
 
 import type { Hono } from 'hono'
+import { audienceOf } from '../../../agent/access/readable.ts'
 import { openAccess } from '../../../agent/access/access.ts'
 import type { FileBrowser } from '../../../agent/contract/browse.ts'
 import type { HealthCheck } from '../../../agent/contract/health.ts'
@@ -12,13 +13,15 @@ import { createApp } from '../../../agent/http/app.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
 import { accessRoutes } from '../../../agent/http/routes/access.ts'
+import { createStoreStates } from '../../../agent/http/events/store-state.ts'
 import { eventRoutes } from '../../../agent/http/routes/events.ts'
 import { fileRoutes } from '../../../agent/http/routes/files.ts'
-import { healthRoutes } from '../../../agent/http/routes/health.ts'
+import { healthRoutes, shownHealth } from '../../../agent/http/routes/health.ts'
 import { metricsRoutes } from '../../../agent/http/routes/metrics.ts'
 import { openApiRoutes } from '../../../agent/http/routes/openapi.ts'
 import { scheduleRoutes } from '../../../agent/http/routes/schedules.ts'
-import { storeRoutes } from '../../../agent/http/routes/store.ts'
+import { describeStore, storeRoutes } from '../../../agent/http/routes/store.ts'
+import type { StoreRoutesDeps } from '../../../agent/http/routes/store.ts'
 import { taskRoutes } from '../../../agent/http/routes/tasks.ts'
 import { Schedules } from '../../../agent/schedule/schedules.ts'
 import { openStoreSettings } from '../../../agent/system/store-settings.ts'
@@ -108,40 +111,49 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
   const exports = { find: () => undefined }
 
   const findImage = (id: string) => (id === MEMORY_IMAGE ? memoryImage() : undefined)
+  const store: StoreRoutesDeps = {
+    clock,
+    emit,
+    settings: openStoreSettings({
+      kept,
+      configured: { name: 'edge-a', description: '', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 },
+    }),
+    health,
+    facts: {
+      id: '11111111-2222-4333-8444-555555555555',
+      mount: '/srv/slipway',
+      zone: 'zone-1',
+      scope: 'zone',
+      version: '0.0.0',
+      transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
+    },
+    origins: () => [{ name: 'hub', url: 'https://hub.example:8420', state: 'reachable' }],
+    space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
+    sliceStats: () => ({ slices: 3, storedBytes: 200 }),
+    images: async () => ({
+      available: 1,
+      deleted: 0,
+      other: 0,
+      imageBytes: 600,
+      usage: { total: { count: 1, length: 600, storedSize: 200 }, byKind: { disk: { count: 1, length: 600, storedSize: 200 } } },
+    }),
+    uploadsActive: () => 0,
+    cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
+  }
+  const shownTasks = createShownTasks({ tasks, live: [] })
+  const readState = createStoreStates({
+    events,
+    health: (actor) => shownHealth({ health, findImage }, actor),
+    store: (actor) => describeStore(store, audienceOf(actor)),
+    tasks: shownTasks,
+    findImage,
+  })
   const routes: Route[] = [
     ...healthRoutes({ health, findImage }),
-    ...storeRoutes({
-      clock,
-      emit,
-      settings: openStoreSettings({
-        kept,
-        configured: { name: 'edge-a', description: '', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 },
-      }),
-      health,
-      facts: {
-        id: '11111111-2222-4333-8444-555555555555',
-        mount: '/srv/slipway',
-        zone: 'zone-1',
-        scope: 'zone',
-        version: '0.0.0',
-        transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
-      },
-      origins: () => [{ name: 'hub', url: 'https://hub.example:8420', state: 'reachable' }],
-      space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
-      sliceStats: () => ({ slices: 3, storedBytes: 200 }),
-      images: async () => ({
-        available: 1,
-        deleted: 0,
-        other: 0,
-        imageBytes: 600,
-        usage: { total: { count: 1, length: 600, storedSize: 200 }, byKind: { disk: { count: 1, length: 600, storedSize: 200 } } },
-      }),
-      uploadsActive: () => 0,
-      cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
-    }),
-    ...taskRoutes({ tasks: createShownTasks({ tasks, live: [] }), findImage, clock }),
+    ...storeRoutes(store),
+    ...taskRoutes({ tasks: shownTasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),
-    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage }),
+    ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage, readState }),
     ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links }),
     ...fileRoutes({ files, clock, findImage }),
     ...metricsRoutes({ metrics }),
