@@ -28,6 +28,7 @@ export interface OpenBotDeps {
   readonly clock: Clock
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
+  readonly answerMsMax?: number
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }

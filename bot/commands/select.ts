@@ -13,14 +13,17 @@ import type { CommandContext } from './command.ts'
 /** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */
 const ID_PART_LENGTH_MIN = 4
 
-/** The store with this name; without a name, the only store. Throws `not-found` or `invalid-input`. */
-export function oneStore(context: CommandContext, name: string | undefined): StoreRecord {
+/** How to name a store in a command that takes it as a target. */
+export const NAME_TARGET = 'Write the name of one of them after the command.'
+
+/** The store with this name; without a name, the only store. Throws `not-found`, or `invalid-input` with `choose` as the next step. */
+export function oneStore(context: CommandContext, name: string | undefined, choose = 'Add store=NAME to say which one.'): StoreRecord {
   const stores = context.fleet.registry.list()
   if (name === undefined) {
     const [only] = stores
     if (only && stores.length === 1) return only
     if (!only) throw problem('not-found', 'No store is registered.', { action: 'Add one: store add name=… url=http://HOST:8420 token=… zone=…' })
-    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: 'Add store=NAME to say which one.' })
+    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: choose })
   }
   const found = context.fleet.registry.find(name) ?? only(stores.filter((store) => name.length >= ID_PART_LENGTH_MIN && store.storeId?.startsWith(name)))
   if (found) return found

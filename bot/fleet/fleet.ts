@@ -4,14 +4,18 @@
 import { createAgentClient } from '../../protocol/client/client.ts'
 import type { AgentClient } from '../../protocol/client/client.ts'
 import type { Fetch } from '../../protocol/client/exchange.ts'
-import { ProblemError } from '../../protocol/problems.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
 import { advise } from './advice.ts'
 import type { Registry, StoreRecord } from './registry.ts'
 
-/** Time an agent has for the head of its answer, in milliseconds: people are waiting. */
+/** Time an agent has for the head of its answer, and for each next piece of it, in milliseconds: people are waiting. */
 export const CONTACT_TIMEOUT_MS = 5_000
+/** Time an agent has for one whole answer in a contact, in milliseconds: one that sends a byte now and then would keep people waiting otherwise. */
+export const ANSWER_MS_MAX = 20_000
+/** Time after which a contact sends no further request, in milliseconds, for an agent whose pages never end. Reading 200,000 images takes less. */
+export const CONTACT_MS_MAX = 5 * 60_000
 /** Stores asked at the same time. */
 export const CONTACTS_MAX = 16
 
@@ -47,17 +51,29 @@ export interface FleetDeps {
   readonly clock: Pick<Clock, 'nowMs'>
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
+  readonly answerMsMax?: number
 }
 
 /** Creates the fleet of a registry. */
 export function createFleet(deps: FleetDeps): Fleet {
   const { registry, clock } = deps
-  const client: Fleet['client'] = ({ url, token }) =>
-    createAgentClient({ baseUrl: url, token, answerTimeoutMs: deps.contactTimeoutMs ?? CONTACT_TIMEOUT_MS, ...(deps.fetch ? { fetch: deps.fetch } : {}) })
+  const answerTimeoutMs = deps.contactTimeoutMs ?? CONTACT_TIMEOUT_MS
+  const timeLimits = { answerTimeoutMs, stallTimeoutMs: answerTimeoutMs, jsonAnswerMsMax: deps.answerMsMax ?? ANSWER_MS_MAX }
+  const send = deps.fetch ?? fetch
+  const client: Fleet['client'] = ({ url, token }) => createAgentClient({ baseUrl: url, token, ...timeLimits, fetch: send })
+  /** A client that refuses to send requests once the time of the contact is over. */
+  const contactClient = ({ url, token }: StoreRecord): AgentClient => {
+    const endMs = clock.nowMs() + CONTACT_MS_MAX
+    const limited: Fetch = (address, init) => {
+      if (clock.nowMs() < endMs) return send(address, init)
+      throw problem('peer-unreachable', `${url} did not finish its answer within ${CONTACT_MS_MAX / 1000} s.`)
+    }
+    return createAgentClient({ baseUrl: url, token, ...timeLimits, fetch: limited })
+  }
 
   const contact: Fleet['contact'] = async (store, ask) => {
     try {
-      const value = await ask(client(store))
+      const value = await ask(contactClient(store))
       const asOfMs = clock.nowMs()
       registry.answered(store.name, asOfMs)
       return { kind: 'answered', store, value, asOfMs }

@@ -23,10 +23,20 @@ export function nextRunMs({ cron, timezone, paused, anchorMs }: PolicyTimes, now
 /** Returns why an expression or its time zone cannot be used; undefined if they can. */
 export function cronRefusal(cron: string, timezone: string, nowMs: number): string | undefined {
   if (cron.trim().split(/\s+/).length !== 5) return 'it must have five fields, such as "17 3 * * *" (minute, hour, day, month, weekday)'
+  if (!isTimezone(timezone)) return 'there is no such time zone; names are like Europe/Berlin'
   try {
     return openCron(cron, timezone).nextRun(new Date(nowMs)) === null ? 'it never fires' : undefined
   } catch (error) {
     return errorText(error)
+  }
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -288,9 +288,19 @@ function mayHold({ graceMs }: PolicyTerms, { nowMs }: FleetFacts, store: StoreFa
 /** One finding for each store that copies wait for, and one for the copies that this run does not make. */
 function summaries({ policy, facts, scope, waiting, omitted }: Planning): Finding[] {
   const findings: Finding[] = []
-  for (const store of scope) {
+  for (const store of policy.rule.kind === 'keep' ? facts.stores : scope) {
     const count = waiting.get(store.name)
-    if (count === undefined) continue
+    if (count === undefined) {
+      // It may have images that the policy is about, and that no other store has.
+      if (store.images === null)
+        findings.push({
+          kind: 'waiting',
+          subject: store.name,
+          text: `${store.name} ${store.trouble}; its images are not in this plan.`,
+          action: healthAction(store),
+        })
+      continue
+    }
     const leftMs = store.silentSinceMs === null ? 0 : store.silentSinceMs + policy.graceMs - facts.nowMs
     const images = count === 1 ? '1 image' : `${count} images`
     findings.push(

@@ -38,6 +38,8 @@ export interface Peer {
   readonly fetch?: Fetch
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
+  /** Longest time for a complete JSON answer, in milliseconds; JSON_ANSWER_MS_MAX by default. */
+  readonly jsonAnswerMsMax?: number
   /** Least rate of an answer; the defaults are in answer-body.ts. */
   readonly pace?: Pick<AnswerPace, 'bytesPerSecondMin' | 'rateWindowMs'>
   /** Returns a signal that aborts after this time; tests inject their own. */
@@ -165,9 +167,10 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
   }
 
   const pace: AnswerPace = { ...peer.pace, stallTimeoutMs: peer.stallTimeoutMs ?? STALL_TIMEOUT_MS }
-  const answer = openAnswer(response, { call, ended, timeout, now: peer.now ?? monotonicMs, invalid, pace })
+  const jsonMsMax = peer.jsonAnswerMsMax ?? JSON_ANSWER_MS_MAX
+  const answer = openAnswer(response, { call, ended, timeout, now: peer.now ?? monotonicMs, invalid, pace, jsonMsMax })
   if (response.ok || call.accept?.includes(response.status)) return answer
-  throw await failure(answer, method, invalid)
+  throw await failure(answer, { method, invalid, jsonMsMax })
 }
 
 /** Returns a stream that reads the pieces only as fast as they are sent. Calls `sent` for each piece, and `failed` when the source throws. */
@@ -204,6 +207,7 @@ interface Opened {
   readonly timeout: (ms: number) => AbortSignal
   readonly now: () => number
   readonly pace: AnswerPace
+  readonly jsonMsMax: number
   /** Returns the problem of an answer that an agent would not give. */
   readonly invalid: (fault: AnswerFault, what: string, cause?: unknown) => ProblemError
 }
@@ -230,7 +234,7 @@ function openAnswer(response: Response, opened: Opened): Answer {
       return joinBytes(pieces)
     },
     async json(schema) {
-      const text = new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX, JSON_ANSWER_MS_MAX))
+      const text = new TextDecoder().decode(await answer.bytes(JSON_ANSWER_MAX, opened.jsonMsMax))
       let value: unknown
       try {
         value = JSON.parse(text)
@@ -264,7 +268,10 @@ async function* watchedBody(response: Response, opened: Opened, totalMsMax: numb
 }
 
 /** Returns the problem of a failed answer: the agent's own if it sent one. */
-async function failure(answer: Answer, method: string, invalid: Opened['invalid']): Promise<ProblemError> {
+async function failure(
+  answer: Answer,
+  { method, invalid, jsonMsMax }: Pick<Opened, 'invalid' | 'jsonMsMax'> & { readonly method: string },
+): Promise<ProblemError> {
   if (answer.status >= 300 && answer.status < 400) {
     await answer.close()
     return invalid('redirect', 'redirects to another address; use the address of the agent itself')
@@ -272,7 +279,7 @@ async function failure(answer: Answer, method: string, invalid: Opened['invalid'
   const retryAfter = answer.headers.get('retry-after')
   const headers: Record<string, string> = retryAfter === null ? {} : { 'retry-after': retryAfter }
   // RFC 9110 §9.3.2: the answer to HEAD has no body, so only its status is known.
-  const text = method === 'HEAD' ? '' : new TextDecoder().decode(await answer.bytes(PROBLEM_BYTES_MAX, JSON_ANSWER_MS_MAX))
+  const text = method === 'HEAD' ? '' : new TextDecoder().decode(await answer.bytes(PROBLEM_BYTES_MAX, jsonMsMax))
   const document = readAgentProblem(text)
   if (document) return new ProblemError(document, { headers, isFromPeer: true })
   const code = ({ 401: 'unauthenticated', 403: 'forbidden', 404: 'not-found', 412: 'precondition-failed', 416: 'range-not-satisfiable' } as const)[

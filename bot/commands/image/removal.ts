@@ -68,11 +68,11 @@ function statusBlocker({ status, statusReason }: Image): string | undefined {
   switch (status) {
     case 'creating':
       return `${statusWord(status)}; wait until it is Available or Error`
+    case 'fileUnavailable':
+      return `${statusWord(status)}${statusReason === null ? '' : ` (${statusReason})`}; wait until the store can read its mount path again`
     // Deleting it cancels the upload.
     case 'uploading':
     case 'pending':
-    case 'fileUnavailable':
-      return `${statusWord(status)}${statusReason === null ? '' : ` (${statusReason})`}; wait until the store can read its mount path again`
     case 'available':
     case 'degraded':
     case 'error':

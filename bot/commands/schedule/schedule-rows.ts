@@ -56,7 +56,8 @@ export function changedView(title: string, store: StoreRecord, schedule: Schedul
 export function namedSchedule(context: CommandContext, targets: readonly string[]): { store: StoreRecord; name: ScheduleName; rest: readonly string[] } {
   const [first = '', ...others] = targets
   const alone = scheduleNameSchema.safeParse(first)
-  if (alone.success && !context.fleet.registry.find(first)) return { store: oneStore(context, undefined), name: alone.data, rest: others }
+  if (alone.success && !context.fleet.registry.find(first))
+    return { store: oneStore(context, undefined, `Write the name of one of them before ${first}.`), name: alone.data, rest: others }
   const store = oneStore(context, first)
   const [text = '', ...rest] = others
   const named = scheduleNameSchema.safeParse(text)

@@ -6,7 +6,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import { formatBytes, formatWireTime } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { answerOf, oneStore } from '../select.ts'
+import { answerOf, NAME_TARGET, oneStore } from '../select.ts'
 import { quoteWord } from '../line.ts'
 
 const FILES_SHOWN_MAX = 1000
@@ -31,7 +31,7 @@ export const storeBrowse = defineCommand({
     const [top = ''] = path.split('/').filter((part) => part !== '' && part !== '.')
     if (PRIVATE_FOLDERS.includes(top) && !roleIncludes(context.actor.role, 'operator'))
       throw problem('forbidden', `Only operators can list the folder ${top}.`, { action: 'Ask an operator.' })
-    const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0])
+    const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0], NAME_TARGET)
     const contact = await context.fleet.contact(store, (agent) => agent.files.list(path, { limit: FILES_SHOWN_MAX }))
     const page = answerOf(contact)
     const folder = path.replace(/\/+$/, '')

@@ -1,7 +1,7 @@
 // `store cleanup S`: purges images whose retention has ended, deletes expired uploads, then runs gc. A dry run only counts.
 
 import { defineCommand } from '../command.ts'
-import { answerOf, oneStore } from '../select.ts'
+import { answerOf, NAME_TARGET, oneStore } from '../select.ts'
 import { tasksView } from '../task/task-view.ts'
 
 export const storeCleanup = defineCommand({
@@ -14,7 +14,7 @@ export const storeCleanup = defineCommand({
   flags: { 'dry-run': 'only counts what would be deleted and freed' },
   examples: ['store cleanup edge-a --dry-run'],
   async run(context, { targets, flags }) {
-    const store = oneStore(context, targets[0])
+    const store = oneStore(context, targets[0], NAME_TARGET)
     const isDry = flags.has('dry-run')
     const contact = await context.fleet.contact(store, (agent) => agent.store.cleanup(isDry))
     const task = answerOf(contact)

@@ -42,10 +42,17 @@ export async function findRemaining(context: CommandContext, leaving: readonly L
     // What cannot be read there is no copy to count on.
     if ((await failureOf(agent, store))?.isUnreadable) return
     for await (const image of agent.images.all({ status: 'available' })) {
-      for (const name of namesOf(image)) if (wanted.has(name)) copies.set(name, [...(copies.get(name) ?? []), { store: store.name, id: image.id }])
+      for (const name of namesOf(image)) if (wanted.has(name)) addCopy(copies, name, { store: store.name, id: image.id })
     }
   })
   return { copiesOf: (image) => namesOf(image).flatMap((name) => copies.get(name) ?? []), gaps: gapNotes(contacts, 'its images') }
+}
+
+/** Adds a copy once: an agent that returns the same image again and again must not fill the memory. */
+function addCopy(copies: Map<string, StayingCopy[]>, name: string, copy: StayingCopy): void {
+  const known = copies.get(name) ?? []
+  if (known.some(({ store, id }) => store === copy.store && id === copy.id)) return
+  copies.set(name, [...known, copy])
 }
 
 function namesOf({ digest, manifestDigest }: Image): string[] {

@@ -2,7 +2,7 @@
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
-import { askStore, oneStore } from '../select.ts'
+import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { showView } from './show.ts'
 
 export const storeDisable = defineCommand({
@@ -15,7 +15,7 @@ export const storeDisable = defineCommand({
   options: { reason: { about: 'reason, shown with every refusal', value: 'TEXT' } },
   examples: ['store disable edge-a reason="disk is being replaced"'],
   async run(context, { targets, options }) {
-    const store = oneStore(context, targets[0])
+    const store = oneStore(context, targets[0], NAME_TARGET)
     await askStore(context, store, (agent) => agent.store.disable(options.reason ?? ''))
     const [seen] = await observeAll(context.fleet, [store])
     if (!seen) throw new Error('a store was disabled and none observed')

@@ -7,7 +7,7 @@ import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
 import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
-import { askStore, oneStore } from '../select.ts'
+import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { parsePolicy } from './deletion-policy.ts'
 import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
@@ -40,7 +40,7 @@ export const storeEdit = defineCommand({
   },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
   async run(context, { targets, options }) {
-    const store = oneStore(context, targets[0])
+    const store = oneStore(context, targets[0], NAME_TARGET)
     const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {

@@ -2,7 +2,7 @@
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
-import { askStore, oneStore } from '../select.ts'
+import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { showView } from './show.ts'
 
 export const storeEnable = defineCommand({
@@ -13,7 +13,7 @@ export const storeEnable = defineCommand({
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
   async run(context, { targets }) {
-    const store = oneStore(context, targets[0])
+    const store = oneStore(context, targets[0], NAME_TARGET)
     await askStore(context, store, (agent) => agent.store.enable())
     const [seen] = await observeAll(context.fleet, [store])
     if (!seen) throw new Error('a store was enabled and none observed')

@@ -9,7 +9,7 @@ import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
 import { formatAt, formatBytes, percent, plural, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { oneStore } from '../select.ts'
+import { NAME_TARGET, oneStore } from '../select.ts'
 import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
 
 export const storeShow = defineCommand({
@@ -21,7 +21,7 @@ export const storeShow = defineCommand({
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
   examples: ['store show edge-a'],
   async run(context, { targets }) {
-    const [seen] = await observeAll(context.fleet, [oneStore(context, targets[0])])
+    const [seen] = await observeAll(context.fleet, [oneStore(context, targets[0], NAME_TARGET)])
     if (!seen) throw new Error('a store was asked for and none observed')
     return showView(seen, context.clock.nowMs())
   },

@@ -9,6 +9,8 @@ import { gapNotes, isPartOf, oneStore } from '../select.ts'
 
 /** Longest page of tokens: a store has at most as many. */
 const PAGE = 1000
+/** Pages of one store that are read, in case an agent returns pages without end. */
+const PAGES_MAX = 10
 
 export interface FoundToken {
   readonly store: StoreRecord
@@ -18,12 +20,14 @@ export interface FoundToken {
 /** Returns all tokens of one agent, without those that have expired. */
 export async function tokensOf(agent: AgentClient, nowMs: number): Promise<Token[]> {
   const found: Token[] = []
-  for (let cursor: string | undefined; ;) {
+  let cursor: string | undefined
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
     const { items, next } = await agent.tokens.list({ limit: PAGE, cursor })
     found.push(...items.filter(({ expiresAt }) => expiresAt === null || Date.parse(expiresAt) > nowMs))
-    if (next === null) return found
+    if (next === null) break
     cursor = next
   }
+  return found
 }
 
 /** The one token with this id, part of an id or name. Throws `not-found` or `conflict`. */

@@ -93,7 +93,7 @@ describe('two stores of a zone and one that stopped', () => {
   })
 
   test.each([
-    ['store show', 1, 'There are 3 stores: edge-a, edge-b, edge-c.\n  Next  Add store=NAME to say which one.'],
+    ['store show', 1, 'There are 3 stores: edge-a, edge-b, edge-c.\n  Next  Write the name of one of them after the command.'],
     ['store show edge-x', 1, 'No store is called "edge-x".\n  Next  Did you mean edge-a?'],
     ['store show zzzzzzzz', 1, 'No store is called "zzzzzzzz".\n  Next  Registered: edge-a, edge-b, edge-c.'],
     ['store health zone=zone-9', 1, 'No store is in zone "zone-9".\n  Next  Zones: zone-1, zone-2.'],

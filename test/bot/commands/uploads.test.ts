@@ -30,6 +30,14 @@ test('an upload is listed, shown and cancelled, and a store says what deletions 
   expect(image.output).toContain('Uploading')
   expect((await runJson(bot, 'image', 'list', 'status=uploading')).value['items']).toHaveLength(1)
 
+  // Deleting it cancels the upload, and the question says so.
+  const asked = await runJson(bot, 'image', 'delete', 'disk')
+  expect(asked.value).toMatchObject({ confirm: 'disk', blocked: false })
+  expect(String(asked.value['question'])).toContain('in edge-a would be cancelled: its upload has not finished, and nothing of it stays.')
+  expect((await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')).code).toBe(0)
+  expect((await runCommand(bot, 'upload', 'list')).output).toContain('No upload is in progress.')
+  await fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers })
+
   expect((await runCommand(bot, 'upload', 'cancel', 'disk')).output).toContain('Upload disk cancelled')
   expect((await runCommand(bot, 'upload', 'show', 'disk')).code).toBe(1)
   expect((await runJson(bot, 'image', 'list')).value['items']).toEqual([])
