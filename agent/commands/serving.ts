@@ -12,6 +12,7 @@ import { createStoreStates } from '../http/events/store-state.ts'
 import { eventRoutes } from '../http/routes/events.ts'
 import { healthRoutes, shownHealth } from '../http/routes/health.ts'
 import { importRoutes } from '../http/routes/imports.ts'
+import { hostKeyRoutes } from '../http/routes/host-keys.ts'
 import { imageRoutes } from '../http/routes/images.ts'
 import { uniqueSizeRoutes } from '../http/routes/unique-size.ts'
 import { exportRoutes } from '../http/routes/exports.ts'
@@ -41,8 +42,8 @@ import type { Reconcile } from '../reconcile/reconcile.ts'
 import { openStoreExports } from './store-exports.ts'
 import type { StoreExports } from './store-exports.ts'
 import type { StoreFile } from './store-file.ts'
-import type { Imports } from '../imports/imports.ts'
 import { openFoundFiles, openStoreImports } from './store-imports.ts'
+import type { StoreImports } from './store-imports.ts'
 import { openReconcile } from './store-reconcile.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -60,10 +61,10 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   using stack = new DisposableStack()
   const stopping = new AbortController()
   const background = stack.use(await openBackground(deps))
-  const imports = openStoreImports(deps)
+  const { imports, hostKeys } = openStoreImports(deps)
   const stored = await openStoreExports(deps.foundation, deps.parts)
   const reconcile = openReconcile(deps, stored.exports)
-  const routes = routesOf(deps, background, { ...stored, imports, reconcile, stopping: stopping.signal })
+  const routes = routesOf(deps, background, { ...stored, imports, hostKeys, reconcile, stopping: stopping.signal })
   visibility.start()
   tasks.resume()
   deps.parts.healing.start()
@@ -90,8 +91,7 @@ export async function openServing(deps: ServingDeps): Promise<Serving> {
   }
 }
 
-interface RouteParts extends StoreExports {
-  readonly imports: Imports
+interface RouteParts extends StoreExports, StoreImports {
   readonly reconcile: Reconcile
   /** Ends streams of events. */
   readonly stopping: AbortSignal
@@ -101,7 +101,7 @@ interface RouteParts extends StoreExports {
 function routesOf(
   { foundation, parts, listeners, version }: ServingDeps,
   { maintenance, schedules, health, metrics }: Background,
-  { imports, exports, converter, reconcile, stopping }: RouteParts,
+  { imports, hostKeys, exports, converter, reconcile, stopping }: RouteParts,
 ): Route[] {
   const { config, clock, store } = foundation
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
@@ -151,6 +151,7 @@ function routesOf(
     ...uploadRoutes({ uploads, images: catalogue, clock }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
+    ...hostKeyRoutes({ hostKeys }),
     ...syncRoutes({ sync, gate: policy }),
     ...syncGrantRoutes({ images: catalogue, grants: access.grants }),
     ...taskRoutes({ tasks: shownTasks, findImage, clock }),

@@ -15,6 +15,7 @@ import { openInboxFolder } from '../imports/local/inbox-folder.ts'
 import { createMountScheme, INBOX } from '../imports/local/mount-scheme.ts'
 import { createPathScheme } from '../imports/local/path-scheme.ts'
 import { openHostKeys } from '../imports/sftp/host-keys.ts'
+import type { HostKeys } from '../imports/sftp/host-keys.ts'
 import { createSftpScheme } from '../imports/sftp/sftp-scheme.ts'
 import { resolveName } from '../system/network.ts'
 import type { Foundation } from './foundation.ts'
@@ -26,13 +27,18 @@ interface ImportParts {
   readonly parts: StoreParts
 }
 
+export interface StoreImports {
+  readonly imports: Imports
+  readonly hostKeys: HostKeys
+}
+
 /** Registers the task `import`. To be called before tasks run. */
-export function openStoreImports({ foundation, parts }: ImportParts): Imports {
+export function openStoreImports({ foundation, parts }: ImportParts): StoreImports {
   const { config, clock, log, crashPoint } = foundation
   const guard = createAddressGuard({ allow: config.imports.allow, lookup: resolveName, ownAddresses })
   const { catalogue, events, kept, policy, space, tasks, uploads } = parts
   const hostKeys = openHostKeys({ kept, clock, emit: events.emit })
-  return createImports({
+  const imports = createImports({
     clock,
     log: log.child({ part: 'imports' }),
     uploads: uploads.internal,
@@ -52,6 +58,7 @@ export function openStoreImports({ foundation, parts }: ImportParts): Imports {
     crashPoint,
     random,
   })
+  return { imports, hostKeys }
 }
 
 /** Returns the addresses of this node, which may change while it runs. */

@@ -8,6 +8,9 @@ import { exportList, imageExports } from './export/list.ts'
 import { grantList } from './grant/list.ts'
 import { grantRevoke } from './grant/revoke.ts'
 import { help } from './help/help.ts'
+import { hostKeyForget } from './host-key/forget.ts'
+import { hostKeyList } from './host-key/list.ts'
+import { hostKeyShow } from './host-key/show.ts'
 import { imageAdd } from './image/add.ts'
 import { imageBin } from './image/bin.ts'
 import { imageBind, imageUnbind } from './image/bind.ts'
@@ -107,6 +110,9 @@ export const COMMANDS: readonly Command[] = [
   mediaGroupEdit,
   mediaGroupDelete,
   imageBin,
+  hostKeyList,
+  hostKeyShow,
+  hostKeyForget,
   taskList,
   taskShow,
   taskCancel,

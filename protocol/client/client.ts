@@ -27,6 +27,8 @@ import type { ImportPlan, ImportRequest } from '../images/imports.ts'
 import { MANIFEST_MEDIA_TYPE } from '../slices/manifest.ts'
 import { readManifest } from './manifest-client.ts'
 import { mediaGroupSchema } from '../images/media-group.ts'
+import { hostKeySchema } from '../images/host-key.ts'
+import type { HostKey } from '../images/host-key.ts'
 import type { MediaGroup, MediaGroupPatch, NewMediaGroup } from '../images/media-group.ts'
 import { pageSchema } from '../page.ts'
 import type { Page } from '../page.ts'
@@ -134,6 +136,13 @@ export interface AgentClient {
     /** Deletes a group without images. */
     delete(name: string, options?: CallOptions): Promise<void>
   }
+  readonly hostKeys: {
+    list(options?: PageOptions): Promise<Page<HostKey>>
+    /** Returns the pinned keys of all pages. */
+    all(options?: CallOptions): AsyncGenerator<HostKey>
+    /** Forgets the pinned key of `host:port`. */
+    forget(host: string, options?: CallOptions): Promise<void>
+  }
   readonly exports: {
     /** Lists exports, of one image with `image`. */
     list(options?: PageOptions & { readonly image?: string | undefined }): Promise<Page<Export>>
@@ -230,6 +239,11 @@ export function createAgentClient(peer: Peer): AgentClient {
       reconcile: (request = {}, options) => post(taskSchema, ['store', 'reconcile'], options, request),
     },
     images: imageCalls(peer, calls),
+    hostKeys: {
+      list: (options) => get(hostKeyPageSchema, ['host-keys'], options),
+      all: (options = {}) => walk((cursor) => get(hostKeyPageSchema, ['host-keys'], { ...options, cursor })),
+      forget: async (host, options = {}) => (await call({ method: 'DELETE', path: ['host-keys', host], signal: options.signal })).close(),
+    },
     mediaGroups: {
       list: (options) => get(mediaGroupPageSchema, ['media-groups'], options),
       all: (options = {}) => walk((cursor) => get(mediaGroupPageSchema, ['media-groups'], { ...options, cursor })),
@@ -352,6 +366,7 @@ function sliceCalls({ call, post }: Calls): AgentClient['slices'] {
 }
 
 const imagePageSchema = pageSchema(imageSchema)
+const hostKeyPageSchema = pageSchema(hostKeySchema)
 const mediaGroupPageSchema = pageSchema(mediaGroupSchema)
 const exportPageSchema = pageSchema(exportSchema)
 const uploadPageSchema = pageSchema(uploadSchema)

@@ -10,6 +10,7 @@ export const TAGS: readonly Tag[] = [
   { name: 'agent', description: 'Health, metrics and the description of the agent itself' },
   { name: 'events', description: 'What happened in the store' },
   { name: 'files', description: 'Files on disk below the mount path' },
+  { name: 'host-keys', description: 'Host keys of SFTP servers that were pinned on first use' },
   { name: 'images', description: 'Images: list, change, delete, restore, and read by ranges' },
   { name: 'links', description: 'Signed URLs that allow one upload or one download without a token' },
   { name: 'media-groups', description: 'Groups of images, shown to every viewer or hidden' },

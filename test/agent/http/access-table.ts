@@ -53,6 +53,8 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/slices/fetch': { POST: VIEWERS_AND_GRANT },
   '/v1/sync': { POST: OPERATORS },
   '/v1/sync/grants': { POST: OPERATORS },
+  '/v1/host-keys': { GET: OPERATORS, HEAD: OPERATORS },
+  '/v1/host-keys/:host': { DELETE: OPERATORS },
   '/v1/tasks': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tasks/:id': { GET: VIEWERS, HEAD: VIEWERS },
   // Uploaders may cancel and retry their own imports.

@@ -151,8 +151,16 @@ describe('sftp', () => {
       state: 'failed',
       error: { type: 'urn:slipway:problem:host-key-mismatch', fingerprint: second.fingerprint, pinnedFingerprint: first.fingerprint },
     })
+    const host = `localhost:${proxy.port}`
+    expect((await agent.client.hostKeys.list()).items).toMatchObject([
+      { host, fingerprint: first.fingerprint, offered: { algorithm: 'ssh-ed25519', fingerprint: second.fingerprint } },
+    ])
     expect((await from(second, { hostKey: second.fingerprint })).state).toBe('succeeded')
+    // Forgotten, it is pinned again on first use.
+    await agent.client.hostKeys.forget(host)
+    expect((await agent.client.hostKeys.list()).items).toEqual([])
     expect((await from(second)).state).toBe('succeeded')
+    expect((await agent.client.hostKeys.list()).items).toMatchObject([{ host, fingerprint: second.fingerprint, offered: null }])
     expect((await agent.client.uploads.show(refused.subject)) ?? 'none').toBe('none')
   })
 
