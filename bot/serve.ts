@@ -1,5 +1,6 @@
 // The service: observes every store at an interval, runs the sync policies, and connects to Slack if it is configured.
 
+import { noteHead } from './audit/note-head.ts'
 import type { BotConfig } from './config.ts'
 import { observeAll } from './fleet/observe.ts'
 import { openBot } from './open.ts'
@@ -33,6 +34,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
   const bot = stack.use(openBot(config.home, { clock: deps.clock }))
+  stack.use(noteHead(bot.audit, clock, log))
   stack.use(watchFleet(bot, deps))
   stack.use(runPolicies(bot, log))
   const { slack } = config

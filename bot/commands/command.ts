@@ -27,6 +27,15 @@ export interface FileSender {
   length(path: string): Promise<number>
 }
 
+/** Writes files of this machine. */
+export interface FileWriter {
+  /**
+   * Writes a new file that only its owner can read; returns its absolute path and its length in bytes. The file is there completely or not at all. Throws
+   * ProblemError when it exists or cannot be written.
+   */
+  write(path: string, pieces: AsyncIterable<string>): Promise<{ readonly path: string; readonly length: number }>
+}
+
 /** A file that was uploaded completely. Lengths in bytes. */
 export interface SentFile {
   /** Undefined when the agent did not return it. */
@@ -55,11 +64,17 @@ export interface CommandContext {
   readonly actor: CommandActor
   /** `service` for work that the bot does by itself. */
   readonly surface: 'console' | 'slack' | 'service'
+  /** Slack channel in which it was asked. */
+  readonly channel?: string
+  /** How the command came, for the audit log; absent for a typed one. */
+  readonly via?: 'button' | 'form' | 'confirmation'
   readonly audit: Audit
   readonly policies: Policies
   readonly policyRuns: PolicyRuns
   readonly commands: readonly Command[]
   readonly files?: FileSender
+  /** Writes files of this machine; only the console has one. */
+  readonly fileWriter?: FileWriter
   /** Receives interim answers of long work that runs in the bot itself. */
   readonly onInterim?: (view: View) => void
   readonly signal?: AbortSignal

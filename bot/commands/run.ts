@@ -1,4 +1,4 @@
-// Runs one line: parses it, checks the role, runs the command and records writes in the audit log. The answer is always a View;
+// Runs one line: parses it, checks the role, runs the command and records it in the audit log. The answer is always a View;
 // only a bug throws.
 
 import { errorText } from '../../protocol/errors.ts'
@@ -9,9 +9,10 @@ import { formatTime } from '../../protocol/time.ts'
 import { makeView } from '../views/view.ts'
 import type { Outcome, View } from '../views/view.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
+import { splitLine } from './line.ts'
 import { parseWords } from './parse.ts'
 import type { Parsed } from './parse.ts'
-import { quoteWord, splitLine } from './line.ts'
+import { beginRecording, describeParsed, recordEnd, spelled } from './record.ts'
 
 /** Parses a line by the table of commands. */
 export function parseLine(context: Pick<CommandContext, 'commands'>, line: string): Parsed {
@@ -23,33 +24,39 @@ export function parseLine(context: Pick<CommandContext, 'commands'>, line: strin
 /** Runs a parsed line. */
 export async function runParsed(context: CommandContext, parsed: Parsed): Promise<View> {
   if (parsed.kind === 'unclear') {
-    return problemView(
-      context,
-      { ...makeProblem('invalid-input', parsed.detail), title: 'Not understood', action: parsed.action },
-      'unclear',
-      parsed.suggestion,
-    )
+    const problem = { ...makeProblem('invalid-input', parsed.detail), title: 'Not understood', action: parsed.action }
+    return recordEnd(context, describeParsed(parsed), problemView(context, problem, 'unclear', parsed.suggestion))
   }
   const { command, input } = parsed
   if (!roleIncludes(context.actor.role, command.role)) {
     const detail = `${spelled(command)} needs the role ${command.role}; ${context.actor.name} has ${context.actor.role}.`
-    return record(
+    return recordEnd(
       context,
-      command,
-      input,
+      describeParsed(parsed),
       problemView(context, makeProblem('forbidden', detail, { action: 'Ask an admin of the bot to run it or to give you the role.' }), 'refused'),
     )
   }
-  let view: View
+  const recording = beginRecording(context, command, input)
+  if ('error' in recording) return problemView(context, unrecorded(recording.error), 'failed')
+  return recording.end(await runCommand(context, command, input))
+}
+
+async function runCommand(context: CommandContext, command: Command, input: CommandInput): Promise<View> {
   try {
-    view = await command.run(context, input)
+    return await command.run(context, input)
   } catch (error) {
     if (context.signal?.aborted)
-      view = problemView(context, makeProblem('cancelled', `${spelled(command)} was interrupted.`, { action: 'Run it again to continue.' }), 'failed')
-    else if (error instanceof ProblemError) view = problemView(context, error.problem, 'failed')
-    else view = problemView(context, makeProblem('internal', `${spelled(command)} failed: ${errorText(error)}`), 'failed')
+      return problemView(context, makeProblem('cancelled', `${spelled(command)} was interrupted.`, { action: 'Run it again to continue.' }), 'failed')
+    if (error instanceof ProblemError) return problemView(context, error.problem, 'failed')
+    return problemView(context, makeProblem('internal', `${spelled(command)} failed: ${errorText(error)}`), 'failed')
   }
-  return record(context, command, input, view)
+}
+
+function unrecorded(error: unknown): Problem {
+  return makeProblem('internal', `The audit log cannot be written: ${errorText(error)}. Nothing was changed.`, {
+    title: 'Not recorded',
+    action: 'Check the disk of the bot and its home folder, then run the command again.',
+  })
 }
 
 /** Parses and runs a line. */
@@ -83,24 +90,4 @@ export function exitCode(outcome: Outcome): number {
     case 'unclear':
       return 2
   }
-}
-
-function record(context: CommandContext, command: Command, input: CommandInput, view: View): View {
-  if (command.effect === 'read' || view.confirm || view.form) return view
-  const shown = (key: string, value: string): string => command.options[key]?.shown?.(value) ?? value
-  const options = Object.entries(input.options).map(([key, value]) => `${key}=${command.options[key]?.secret ? '***' : quoteWord(shown(key, value ?? ''))}`)
-  context.audit.append({
-    timeMs: context.clock.nowMs(),
-    actor: context.actor.name,
-    surface: context.surface,
-    command: [spelled(command), ...input.targets.map(quoteWord), ...options, ...[...input.flags].map((flag) => `--${flag}`)].join(' '),
-    target: input.targets.join(' ') || (input.options['store'] ?? input.options['name'] ?? ''),
-    outcome: view.outcome,
-    detail: view.outcome === 'done' ? view.title : view.text,
-  })
-  return view
-}
-
-function spelled(command: Command): string {
-  return `${command.noun} ${command.verb}`.trim()
 }

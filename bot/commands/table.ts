@@ -1,6 +1,8 @@
 // The table of all commands. A new command is a file in the folder of its noun and a line here.
 
+import { auditExport } from './audit/export.ts'
 import { auditList } from './audit/list.ts'
+import { auditVerify } from './audit/verify.ts'
 import type { Command } from './command.ts'
 import { exportDelete } from './export/delete.ts'
 import { exportLink } from './export/link.ts'
@@ -145,5 +147,7 @@ export const COMMANDS: readonly Command[] = [
   zoneList,
   zoneEdit,
   auditList,
+  auditVerify,
+  auditExport,
   help,
 ]

@@ -2,7 +2,7 @@
 // as Slack.
 
 import { createInterface } from 'node:readline'
-import { openLocalFile } from '../system/local-files.ts'
+import { openLocalFile, writeLocalFile } from '../system/local-files.ts'
 import type { CommandContext, FileSender } from '../commands/command.ts'
 import { fromArguments, LINE_LENGTH_MAX, splitLine } from '../commands/line.ts'
 import type { OpenBot } from '../open.ts'
@@ -30,6 +30,7 @@ export async function runConsole(options: ConsoleOptions): Promise<number> {
   const context: CommandContext = {
     ...bot.context({ name: options.user, role: 'admin' }, 'console'),
     files: lazySender(bot),
+    fileWriter: { write: writeLocalFile },
     ...(options.signal ? { signal: options.signal } : {}),
   }
   const screen: Screen = {

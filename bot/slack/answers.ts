@@ -67,12 +67,19 @@ function isCard(view: View, parsed: Parsed): boolean {
 }
 
 function denialProblem(denial: Denial, what: string): ReturnType<typeof makeProblem> {
+  const text = denialText(denial, what)
+  if (denial.kind === 'forbidden') return makeProblem('forbidden', text, { action: 'Ask an admin of the bot.' })
+  return makeProblem('link-expired', text, { title: 'No longer valid', action: 'Run the command again.' })
+}
+
+/** Why a press or a submission was refused, in one sentence. */
+export function denialText(denial: Denial, what: string): string {
   switch (denial.kind) {
     case 'forbidden':
-      return makeProblem('forbidden', `This ${what} needs the role ${denial.needs}; you have ${denial.has}.`, { action: 'Ask an admin of the bot.' })
+      return `This ${what} needs the role ${denial.needs}; you have ${denial.has}.`
     case 'expired':
-      return makeProblem('link-expired', `This ${what} has expired, or was used already.`, { title: 'No longer valid', action: 'Run the command again.' })
+      return `This ${what} has expired, or was used already.`
     case 'used':
-      return makeProblem('link-expired', `This ${what} was used already.`, { title: 'No longer valid', action: 'Run the command again.' })
+      return `This ${what} was used already.`
   }
 }

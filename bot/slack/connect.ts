@@ -64,7 +64,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const cards = createCards({ database: bot.database, port, pacing: createPacing(bot.clock), log, context, render })
   const authority = createAuthority({ buttons, modals, config: deps.config })
   const answers = createAnswers({ clock: bot.clock, cards, port, render })
-  const conversation = createConversation({ bot, authority, modals, answers, port, render })
+  const conversation = createConversation({ bot, authority, buttons, modals, answers, port, render })
   const running = new Set<Promise<void>>()
   const background = (work: Promise<void>): void => {
     const watched = work.catch((error: unknown) => log.error('an answer to Slack failed', { error }))

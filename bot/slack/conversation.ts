@@ -5,13 +5,16 @@ import type { ModalView } from '@slack/types'
 import { roleIncludes } from '../../protocol/access.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
+import { describeParsed, recordAsked } from '../commands/record.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
 import { quoteOption, quoteWord, unescapeSlack } from '../commands/line.ts'
 import type { OpenBot } from '../open.ts'
 import { limitText } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'
+import { denialText } from './answers.ts'
 import type { AnswerPort, Answers, Shown } from './answers.ts'
-import type { Authority } from './authorise.ts'
+import type { Authority, Denial } from './authorise.ts'
+import type { Buttons } from './buttons.ts'
 import type { Exchange } from './exchange.ts'
 import type { RenderView } from './message.ts'
 import { answerModal, confirmModal, formModal, loadingModal } from './modals.ts'
@@ -23,6 +26,7 @@ const INPUT_ERROR_MAX = 150
 export interface ConversationDeps {
   readonly bot: Pick<OpenBot, 'context'>
   readonly authority: Authority
+  readonly buttons: Pick<Buttons, 'find'>
   readonly modals: Pick<OpenModals, 'register' | 'find'>
   readonly answers: Answers
   readonly port: Pick<AnswerPort, 'updateModal'>
@@ -35,7 +39,7 @@ export interface Conversation {
   /** A pressed button, by its opaque id. */
   onPress(id: string, exchange: Exchange): Promise<void>
   /** A submitted confirmation; returns the sentence to show below the input when the name is wrong. */
-  checkName(id: string, typed: string): string | undefined
+  checkName(id: string, typed: string, exchange: Exchange): string | undefined
   onConfirmed(id: string, typed: string, exchange: Exchange): Promise<void>
   /** A submitted form; the answer goes into the modal of this view. */
   onForm(id: string, values: Readonly<Record<string, string>>, viewId: string, exchange: Exchange): Promise<void>
@@ -50,12 +54,24 @@ interface Asked {
 
 /** Creates the conversation of one workspace. */
 export function createConversation(deps: ConversationDeps): Conversation {
-  const { authority, answers, modals, port, render } = deps
+  const { authority, answers, buttons, modals, port, render } = deps
 
-  const contextOf = ({ user, userName }: Exchange): CommandContext => deps.bot.context({ name: `${userName} (${user})`, role: authority.roleOf(user) }, 'slack')
+  const contextOf = ({ user, userName, channel }: Exchange, via?: CommandContext['via']): CommandContext => ({
+    ...deps.bot.context({ name: `${userName} (${user})`, role: authority.roleOf(user) }, 'slack'),
+    channel,
+    ...(via ? { via } : {}),
+  })
 
-  const run = async (line: string, exchange: Exchange, shown: Omit<Shown, 'command'>): Promise<void> => {
-    const context = contextOf(exchange)
+  /** Tells why a press or a submission was refused, and records it. */
+  const deny = async (denial: Denial, what: 'button' | 'confirmation' | 'form', line: string | undefined, exchange: Exchange): Promise<void> => {
+    const context = contextOf(exchange, what)
+    const described = line === undefined ? { command: '', target: '' } : describeParsed(parseLine(context, line))
+    recordAsked(context, { ...described, effect: 'decision' }, 'refused', denialText(denial, what))
+    await answers.deny(denial, what, exchange)
+  }
+
+  const run = async (line: string, exchange: Exchange, shown: Omit<Shown, 'command'>, via?: CommandContext['via']): Promise<void> => {
+    const context = contextOf(exchange, via)
     const parsed = parseLine(context, line)
     const asked: Asked = { line, parsed, exchange }
     // The modal opens before the agents are asked, because its trigger expires after three seconds.
@@ -91,25 +107,27 @@ export function createConversation(deps: ConversationDeps): Conversation {
     },
     async onPress(id, exchange) {
       const decision = authority.press(id, exchange.user)
-      if (decision.kind !== 'press') return answers.deny(decision, 'button', exchange)
+      if (decision.kind !== 'press') return deny(decision, 'button', buttons.find(id)?.press.command, exchange)
       const { command, page } = decision.press
-      await run(command, exchange, { page, replaces: page > 0 })
+      await run(command, exchange, { page, replaces: page > 0 }, 'button')
     },
-    checkName(id, typed) {
+    checkName(id, typed, exchange) {
       const modal = modals.find(id)
       if (!modal || sameName(typed, modal.name)) return undefined
+      const context = contextOf(exchange, 'confirmation')
+      recordAsked(context, { ...describeParsed(parseLine(context, modal.command)), effect: 'decision' }, 'refused', 'The typed name is another one.')
       return limitText(`The name is ${modal.name}.`, INPUT_ERROR_MAX)
     },
     async onConfirmed(id, typed, exchange) {
       const decision = authority.submit(id, exchange.user)
-      if (decision.kind !== 'submit') return answers.deny(decision, 'confirmation', exchange)
+      if (decision.kind !== 'submit') return deny(decision, 'confirmation', modals.find(id)?.command, exchange)
       const { command, channel } = decision.modal
-      await run(`${command} --confirm ${quoteWord(typed)}`, { ...exchange, channel }, { page: 0, replaces: false })
+      await run(`${command} --confirm ${quoteWord(typed)}`, { ...exchange, channel }, { page: 0, replaces: false }, 'confirmation')
     },
     async onForm(id, values, viewId, exchange) {
       const decision = authority.submit(id, exchange.user)
-      if (decision.kind !== 'submit') return answers.deny(decision, 'form', exchange)
-      const context = contextOf(exchange)
+      if (decision.kind !== 'submit') return deny(decision, 'form', modals.find(id)?.command, exchange)
+      const context = contextOf({ ...exchange, channel: decision.modal.channel }, 'form')
       const options = Object.entries(values).flatMap(([key, value]) => (value.trim() === '' ? [] : [quoteOption(key, value.trim())]))
       const view = await runParsed(context, parseLine(context, [decision.modal.command, ...options].join(' ')))
       await port.updateModal(viewId, answerModal(view.outcome === 'done' ? 'Done' : 'Not done', render(view).blocks))

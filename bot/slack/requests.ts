@@ -66,7 +66,7 @@ export function listenToSlack({ app, conversation, repeats, log, background }: R
 
   app.view(CONFIRM_CALLBACK, async ({ body, view, ack }) => {
     const typed = view.state.values[NAME_INPUT]?.[NAME_INPUT]?.value?.trim() ?? ''
-    const mistake = conversation.checkName(view.private_metadata, typed)
+    const mistake = conversation.checkName(view.private_metadata, typed, modalExchange(body.user))
     if (mistake !== undefined) {
       await ack({ response_action: 'errors', errors: { [NAME_INPUT]: mistake } })
       return

@@ -5,6 +5,7 @@ import { Database } from 'bun:sqlite'
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
+import { chainEarlierRows } from './audit-migration.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -12,8 +13,8 @@ const BUSY_TIMEOUT_MS = 10_000
 /** The open database. Each part of the bot prepares its own statements on it. */
 export type BotDatabase = Database
 
-/** Migrations from one version of the tables to the next; `user_version` counts those that were applied. */
-const MIGRATIONS: readonly string[] = [
+/** Migrations from one version of the tables to the next: SQL, or a function for what SQL cannot do. `user_version` counts those that were applied. */
+const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   `CREATE TABLE stores (
      name TEXT PRIMARY KEY COLLATE NOCASE,
      url TEXT NOT NULL,
@@ -117,6 +118,7 @@ const MIGRATIONS: readonly string[] = [
      UPDATE policies SET source = NEW.name WHERE source = OLD.name;
      UPDATE policies SET place = NEW.name WHERE scope = 'store' AND place = OLD.name;
    END;`,
+  chainEarlierRows,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */
@@ -170,7 +172,10 @@ function migrate(database: Database, path: string): void {
         throw new HomeUnusable(
           `${path} was written by a newer version of Slipway (tables ${version}, this version knows ${MIGRATIONS.length}). Install that version again.`,
         )
-      for (const step of MIGRATIONS.slice(version)) database.run(step)
+      for (const step of MIGRATIONS.slice(version)) {
+        if (typeof step === 'string') database.run(step)
+        else step(database)
+      }
       if (version < MIGRATIONS.length) database.run(`PRAGMA user_version = ${MIGRATIONS.length}`)
     })
     .immediate()

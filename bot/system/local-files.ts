@@ -1,10 +1,10 @@
-// Files of this machine: the history of the console, and images to upload.
+// Files of this machine: the history of the console, images to upload, and what commands export.
 
-import { open } from 'node:fs/promises'
+import { link, open, unlink } from 'node:fs/promises'
 import { appendFileSync, chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import type { ReadStream } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { errorText } from '../../protocol/errors.ts'
+import { errorText, hasCode } from '../../protocol/errors.ts'
 import { problem } from '../../protocol/problems.ts'
 
 export interface LocalFile {
@@ -63,6 +63,42 @@ async function openReader(path: string, seen: { readonly length: number; readonl
     },
     [Symbol.asyncDispose]: () => file.close(),
   }
+}
+
+/** Writes a new file that only its owner can read, completely or not at all. Throws ProblemError when it exists or cannot be written. */
+export async function writeLocalFile(path: string, pieces: AsyncIterable<string>): Promise<{ readonly path: string; readonly length: number }> {
+  const absolute = resolve(path)
+  const temporary = `${absolute}.${crypto.randomUUID()}.partial`
+  try {
+    const length = await writePieces(temporary, pieces)
+    try {
+      // A link, unlike a rename, does not replace a file that is there.
+      await link(temporary, absolute)
+    } finally {
+      await unlink(temporary)
+    }
+    await using folder = await open(dirname(absolute))
+    await folder.sync()
+    return { path: absolute, length }
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) throw problem('conflict', `${absolute} exists.`, { action: 'Name a new file.' }, { cause: error })
+    throw problem('invalid-input', `${absolute} cannot be written: ${errorText(error)}.`, { action: 'Check the folder and its permissions.' }, { cause: error })
+  }
+}
+
+async function writePieces(path: string, pieces: AsyncIterable<string>): Promise<number> {
+  const file = await open(path, 'wx', 0o600)
+  let length = 0
+  try {
+    for await (const piece of pieces) length += (await file.write(piece)).bytesWritten
+    await file.datasync()
+  } catch (error) {
+    await unlink(path)
+    throw error
+  } finally {
+    await file.close()
+  }
+  return length
 }
 
 /** Lines that the history keeps. */

@@ -2,59 +2,89 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import type { ChainedRow } from '../../audit/chain.ts'
 import { formatAt } from '../../views/phrases.ts'
+import { makeView } from '../../views/view.ts'
+import type { Column, Tone, View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
+import { parseCount, parseMoment, rowJson } from './row-options.ts'
 
 const ENTRIES_DEFAULT = 50
 const ENTRIES_MAX = 1000
+const OUTCOMES = ['done', 'refused', 'failed', 'begun', 'asked', 'unclear']
+
+const COLUMNS: readonly Column[] = [
+  { key: 'time', label: 'Time' },
+  { key: 'actor', label: 'Actor' },
+  { key: 'surface', label: 'From', isMinor: true },
+  { key: 'command', label: 'Command' },
+  { key: 'outcome', label: 'Outcome' },
+  { key: 'detail', label: 'Detail', isMinor: true },
+]
 
 export const auditList = defineCommand({
   noun: 'audit',
   verb: 'list',
-  summary: 'Lists who changed what, newest first',
+  summary: 'Lists who asked for what and how it ended, newest first',
   role: 'operator',
   effect: 'read',
   options: {
-    actor: { about: 'only commands of this actor', value: 'NAME' },
-    target: { about: 'only commands on this target', value: 'TEXT' },
+    actor: { about: 'only this actor, by a part of the name or the Slack id', value: 'NAME' },
+    target: { about: 'only commands on this target, or a part of its name', value: 'TEXT' },
+    command: { about: 'only commands with this text, such as "image delete"; also reads', value: 'TEXT' },
+    outcome: { about: `one of ${OUTCOMES.join(', ')}`, value: 'OUTCOME' },
+    since: { about: 'from this time on: 2026-11-21, 2026-11-21T06:00:00Z, or 2h for two hours ago', value: 'TIME' },
+    until: { about: 'up to this time', value: 'TIME' },
+    before: { about: 'only entries before this number, for the next page', value: 'N' },
     limit: { about: `number of entries, ${ENTRIES_DEFAULT} by default`, value: 'N' },
   },
-  run(context, { options }) {
-    const limit = options.limit === undefined ? ENTRIES_DEFAULT : Number(options.limit)
-    if (!Number.isInteger(limit) || limit < 1 || limit > ENTRIES_MAX)
-      throw problem('invalid-input', `limit=${options.limit} is not a number from 1 to ${ENTRIES_MAX}.`, { action: 'Use a number in this range.' })
-    const entries = context.audit.list({ actor: options.actor, target: options.target, limit })
+  flags: { reads: 'also lists reads, questions for a name, and lines that were not understood' },
+  examples: ['audit list', 'audit list actor=ada since=7d', 'audit list outcome=refused', 'audit list command="store delete"'],
+  run(context, { options, flags }) {
     const asOfMs = context.clock.nowMs()
-    return Promise.resolve(
-      makeView({
-        title: 'Audit',
-        text: entries.length === 0 ? 'No entries.' : `${entries.length} newest entries`,
-        columns:
-          entries.length === 0
-            ? []
-            : [
-                { key: 'time', label: 'Time' },
-                { key: 'actor', label: 'Actor' },
-                { key: 'surface', label: 'From', isMinor: true },
-                { key: 'command', label: 'Command' },
-                { key: 'outcome', label: 'Outcome' },
-                { key: 'detail', label: 'Detail', isMinor: true },
-              ],
-        rows: entries.map((entry) => ({
-          tone: entry.outcome === 'done' ? 'good' : 'bad',
-          cells: {
-            time: formatAt(entry.timeMs),
-            actor: entry.actor,
-            surface: entry.surface,
-            command: entry.command,
-            outcome: entry.outcome,
-            detail: entry.detail,
-          },
-        })),
-        asOfMs,
-        json: { items: entries.map(({ timeMs, ...entry }) => ({ ...entry, time: formatTime(timeMs) })), asOf: formatTime(asOfMs) },
-      }),
-    )
+    const { actor, target, command, outcome, since, until, before } = options
+    if (outcome !== undefined && !OUTCOMES.includes(outcome))
+      throw problem('invalid-input', `outcome=${outcome} is not valid.`, { action: `Use one of: ${OUTCOMES.join(', ')}.` })
+    const limit = options.limit === undefined ? ENTRIES_DEFAULT : parseCount('limit', options.limit, 1, ENTRIES_MAX)
+    const entries = context.audit.list({
+      actor,
+      target,
+      command,
+      outcome,
+      sinceMs: since === undefined ? undefined : parseMoment('since', since, asOfMs),
+      untilMs: until === undefined ? undefined : parseMoment('until', until, asOfMs),
+      before: before === undefined ? undefined : parseCount('before', before, 1, Number.MAX_SAFE_INTEGER),
+      reads: flags.has('reads') || command !== undefined || outcome === 'asked' || outcome === 'unclear',
+      limit,
+    })
+    return Promise.resolve(entriesView(entries, limit, asOfMs))
   },
 })
+
+function entriesView(entries: readonly ChainedRow[], limit: number, asOfMs: number): View {
+  const next = entries.length === limit && (entries.at(-1)?.seq ?? 1) > 1 ? (entries.at(-1)?.seq ?? null) : null
+  return makeView({
+    title: 'Audit',
+    text: entries.length === 0 ? 'No entries.' : `${entries.length} newest entries`,
+    columns: entries.length === 0 ? [] : COLUMNS,
+    rows: entries.map((entry) => ({
+      tone: toneOf(entry.outcome),
+      cells: {
+        time: formatAt(entry.timeMs),
+        actor: entry.actor,
+        surface: [entry.surface, entry.via === 'typed' ? '' : entry.via].filter((word) => word !== '').join(', '),
+        command: entry.command,
+        outcome: entry.outcome,
+        detail: entry.detail,
+      },
+    })),
+    notes: next === null ? [] : [`Older entries: add before=${next}.`],
+    asOfMs,
+    json: { items: entries.map(rowJson), next, asOf: formatTime(asOfMs) },
+  })
+}
+
+function toneOf(outcome: string): Tone {
+  if (outcome === 'done') return 'good'
+  return outcome === 'asked' ? 'plain' : outcome === 'begun' ? 'warning' : 'bad'
+}

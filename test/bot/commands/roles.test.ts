@@ -83,6 +83,8 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'zone list': ['viewer', 'read'],
   'zone edit': ['admin', 'write'],
   'audit list': ['operator', 'read'],
+  'audit verify': ['operator', 'read'],
+  'audit export': ['operator', 'read'],
   help: ['viewer', 'read'],
 }
 

@@ -46,12 +46,4 @@ describe('the audit log', () => {
     expect(entries).toMatchObject([{ command: expect.stringContaining('token=***'), outcome: 'refused' }])
     expect(JSON.stringify(entries)).not.toContain('secret')
   })
-
-  test('has no reads and no questions', async () => {
-    await using folder = await createTemporaryFolder()
-    await using agent = createMemoryAgent('edge-a')
-    using bot = openTestBot(folder.path)
-    bot.fleet.registry.add({ name: 'edge-a', url: agent.url, token: agent.token, zone: 'z1', provider: 'local', storeId: agent.store.id }, 0)
-    for (const line of ['store list', 'audit', 'store delete edge-a', 'store add']) expect((await audited(bot, line)).entries).toEqual([])
-  })
 })
