@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { expectHarmless } from './expect-harmless.ts'
 import { openTarget } from './attack.ts'
 import type { AttackTarget } from './attack.ts'
+import { sendForever } from './wire-lies.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -42,17 +43,6 @@ async function startLiar(lie: (socket: Socket, head: string) => void): Promise<L
       await new Promise((resolve) => server.close(resolve))
     },
   }
-}
-
-/** Sends a piece again and again, as fast as it is taken, or with pauses. */
-function sendForever(socket: Socket, piece: Uint8Array, pauseMs = 0): void {
-  const more = (): void => {
-    if (socket.destroyed) return
-    if (!socket.write(piece)) socket.once('drain', more)
-    else if (pauseMs > 0) setTimeout(more, pauseMs)
-    else setImmediate(more)
-  }
-  more()
 }
 
 describe('a source', () => {

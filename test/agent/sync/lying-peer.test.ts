@@ -42,6 +42,8 @@ const OUTCOMES: Record<Exclude<Lie, 'other-bytes' | 'manifest-huge'>, string> = 
   'slice-longer': 'peer-invalid',
   'slice-shorter': 'peer-invalid',
   'slice-codec': 'peer-invalid',
+  'slice-bomb': 'peer-invalid',
+  'slice-window': 'peer-invalid',
   'slices-reversed': 'peer-invalid',
   'slices-short': 'peer-invalid',
   'slices-none': 'peer-invalid',

@@ -1,7 +1,8 @@
 // An agent that lies: its answers come from a real store, except for the one that it is told to falsify. Everything that copies from another
 // store is tested against it.
 
-import { decodeFrames, encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
+import { zstdCompressSync } from 'node:zlib'
+import { CODEC_ZSTD, decodeFrames, encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
 import type { SliceFrame } from '../../../protocol/slices/frames.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { decodeManifest, encodeManifest, MANIFEST_MEDIA_TYPE, manifestEntries } from '../../../protocol/slices/manifest.ts'
@@ -107,6 +108,10 @@ const LIES = {
   'slice-longer': { slices: frames((all) => encoded(all.map((frame) => ({ ...frame, length: frame.length + 1 })))) },
   'slice-shorter': { slices: frames((all) => encoded(all.map((frame) => ({ ...frame, length: frame.length - 1 })))) },
   'slice-codec': { slices: frames((all) => encoded(all.map((frame) => ({ ...frame, codec: 7 })))) },
+  /** Bytes that expand to far more than the length of the slice, in many small frames. */
+  'slice-bomb': { slices: frames((all) => encoded(all.map(bomb))) },
+  /** A zstd frame (RFC 8878 §3.1.1.1.2) whose window is 2 TiB, so that a decoder would reserve it. */
+  'slice-window': { slices: frames((all) => encoded(all.map((frame) => ({ ...frame, codec: CODEC_ZSTD, stored: WINDOW_FRAME })))) },
   /** The slices that were asked for, in another order. */
   'slices-reversed': { slices: frames((all) => encoded(all.toReversed())) },
   /** The last slice is missing, and the end frame is there. */
@@ -221,6 +226,16 @@ function flipped(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 function unasked({ length }: SliceFrame): SliceFrame {
   const stored = new Uint8Array(length).fill(0x5a)
   return { digest: new Uint8Array(new Bun.SHA256().update(stored).digest().buffer), length, codec: 0, stored }
+}
+
+const BOMB = zstdCompressSync(new Uint8Array(4 * 1024 * 1024))
+/** Magic number, no content size, window exponent 31, and the header of a last raw block of one byte. */
+const WINDOW_FRAME = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf8, 0x09, 0x00, 0x00, 0x33)
+
+/** A slice that is shorter than its length as it is sent, and up to 30,000 times longer when it is decompressed. */
+function bomb(frame: SliceFrame): SliceFrame {
+  const count = Math.max(1, Math.floor((frame.length - 1) / BOMB.byteLength))
+  return { ...frame, codec: CODEC_ZSTD, stored: new Uint8Array(Buffer.concat(Array.from({ length: count }, () => BOMB))) }
 }
 
 /** The bytes of frames and of the end frame; `change` changes those of each frame. */

@@ -233,6 +233,8 @@ describe('an origin that lies', () => {
     'slice-longer': 'origin-unreachable',
     'slice-shorter': 'origin-unreachable',
     'slice-codec': 'origin-unreachable',
+    'slice-bomb': 'origin-unreachable',
+    'slice-window': 'origin-unreachable',
     'slices-reversed': 'origin-unreachable',
     'slices-short': 'origin-unreachable',
     'slices-none': 'origin-unreachable',
