@@ -1,9 +1,11 @@
 // Finds the export that people mean, by id, unique part of an id, name of the file, or name of the image.
 
+import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Export } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import type { CommandContext } from '../command.ts'
+import type { CommandActor, CommandContext } from '../command.ts'
+import { seenImageIds } from '../image/seen-images.ts'
 import { gapNotes, isPartOf, oneStore } from '../select.ts'
 
 /** Exports of one store that a search or a list reads. */
@@ -20,7 +22,7 @@ export async function oneExport(context: CommandContext, text: string, storeName
   const contacts = await context.fleet.contactAll(stores, async (agent) => {
     const found: Export[] = []
     let seen = 0
-    for await (const one of agent.exports.all()) {
+    for await (const one of seenExports(context.actor, agent)) {
       if (one.id === text || one.name === text || one.imageName === text || one.image === text || isPartOf(text, one.id)) found.push(one)
       if (++seen >= EXPORTS_READ_MAX) break
     }
@@ -32,4 +34,10 @@ export async function oneExport(context: CommandContext, text: string, storeName
   if (found.length === 1) return first
   const list = found.map(({ store, export: one }) => `${one.id} (${one.name}) in ${store.name}`).join(', ')
   throw problem('conflict', `${found.length} exports match "${text}": ${list}.`, { action: 'Use the id.' })
+}
+
+/** Yields the exports of the images that somebody sees. */
+export async function* seenExports(actor: CommandActor, agent: AgentClient): AsyncGenerator<Export> {
+  const seen = await seenImageIds(actor, agent)
+  for await (const one of agent.exports.all()) if (seen?.has(one.image) ?? true) yield one
 }

@@ -8,7 +8,7 @@ import type { Tone, View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
-import { EXPORTS_READ_MAX } from './find.ts'
+import { EXPORTS_READ_MAX, seenExports } from './find.ts'
 import type { FoundExport } from './find.ts'
 
 const OPTIONS = { store: { about: 'only this store', value: 'S', subject: 'store' } } as const
@@ -38,7 +38,7 @@ export const imageExports = defineCommand({
 async function listExports(context: CommandContext, storeName: string | undefined): Promise<View> {
   const contacts = await context.fleet.contactAll(someStores(context, storeName, undefined), async (agent) => {
     const all: Export[] = []
-    for await (const one of agent.exports.all()) if (all.push(one) >= EXPORTS_READ_MAX) break
+    for await (const one of seenExports(context.actor, agent)) if (all.push(one) >= EXPORTS_READ_MAX) break
     return all
   })
   const found: FoundExport[] = contacts.flatMap((contact) =>

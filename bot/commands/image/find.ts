@@ -1,6 +1,5 @@
 // Finds the image that people mean, by id, unique part of an id, or name.
 
-import { roleIncludes } from '../../../protocol/access.ts'
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -12,6 +11,7 @@ import { plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { askStore, gapNotes, isPartOf, oneStore, orUndefined } from '../select.ts'
 import { withHealth } from './readable.ts'
+import { seesImage } from './seen-images.ts'
 import type { ImagesAnswer } from './readable.ts'
 
 /** Images of one store that a search by name or part of an id reads. */
@@ -64,11 +64,10 @@ export async function oneImage(context: CommandContext, text: string, storeName:
  * operator: the agents do not know them.
  */
 export function foundImages({ actor }: Pick<CommandContext, 'actor'>, contacts: readonly Contact<ImagesAnswer>[]): FoundImage[] {
-  const seesAll = roleIncludes(actor.role, 'operator')
   return contacts.flatMap((contact) => {
     if (contact.kind !== 'answered') return []
     const { images, storeFailure } = contact.value
-    return images.filter(({ grants, hidden }) => seesAll || (grants.length === 0 && !hidden)).map((image) => ({ store: contact.store, image, storeFailure }))
+    return images.filter((image) => seesImage(actor, image)).map((image) => ({ store: contact.store, image, storeFailure }))
   })
 }
 

@@ -1,17 +1,22 @@
 // `store browse S [path]`: lists the files of the mount path as they are on disk.
 
-import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import { formatBytes, formatWireTime } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
+import { seenImageIds, seesAllImages } from '../image/seen-images.ts'
 import { answerOf, NAME_TARGET, oneStore } from '../select.ts'
 import { quoteWord } from '../line.ts'
 
 const FILES_SHOWN_MAX = 1000
-/** Their entries are ids of work in progress. Agents list them for operators only, and the token of the bot is one: the bot checks the role itself. */
-const PRIVATE_FOLDERS = ['uploads', 'sync']
+/**
+ * Their entries are ids of work in progress, and files that are named for images. Agents list them for operators only, and the token of the bot is
+ * one: the bot checks the role itself.
+ */
+const PRIVATE_FOLDERS = ['uploads', 'sync', 'exports', 'inbox', 'quarantine']
+/** The folder of images, whose entries are their ids. */
+const IMAGES_FOLDER = 'images'
 
 export const storeBrowse = defineCommand({
   noun: 'store',
@@ -28,11 +33,17 @@ export const storeBrowse = defineCommand({
     const isRegistered = targets[0] !== undefined && context.fleet.registry.find(targets[0]) !== undefined
     // With a single store its name is optional: one word is then the path.
     const path = isRegistered || targets.length === 2 ? (targets[1] ?? '') : (targets[0] ?? '')
-    const [top = ''] = path.split('/').filter((part) => part !== '' && part !== '.')
-    if (PRIVATE_FOLDERS.includes(top) && !roleIncludes(context.actor.role, 'operator'))
+    const [top = '', entry] = path.split('/').filter((part) => part !== '' && part !== '.')
+    if (PRIVATE_FOLDERS.includes(top) && !seesAllImages(context.actor))
       throw problem('forbidden', `Only operators can list the folder ${top}.`, { action: 'Ask an operator.' })
     const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0], NAME_TARGET)
-    const contact = await context.fleet.contact(store, (agent) => agent.files.list(path, { limit: FILES_SHOWN_MAX }))
+    const contact = await context.fleet.contact(store, async (agent) => {
+      const seen = top === IMAGES_FOLDER ? await seenImageIds(context.actor, agent) : undefined
+      if (seen && entry !== undefined && !seen.has(entry))
+        throw problem('not-found', `There is no file ${JSON.stringify(path)} in the mount path.`, { action: 'List its parent folder.' })
+      const found = await agent.files.list(path, { limit: FILES_SHOWN_MAX })
+      return seen && entry === undefined ? { ...found, items: found.items.filter(({ name }) => seen.has(name)) } : found
+    })
     const page = answerOf(contact)
     const folder = path.replace(/\/+$/, '')
     const child = (name: string): string => (folder === '' ? name : `${folder}/${name}`)

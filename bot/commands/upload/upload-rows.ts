@@ -11,6 +11,7 @@ import { makeView } from '../../views/view.ts'
 import type { Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
+import { seenImageIds } from '../image/seen-images.ts'
 import { quoteOption } from '../line.ts'
 import { gapNotes, isPartOf, someStores } from '../select.ts'
 
@@ -87,7 +88,7 @@ export function uploadView(title: string, found: FoundUpload, asOfMs: number): V
 
 /** Reads the uploads in progress of one store, or of all. */
 export async function readUploads(context: CommandContext, store: string | undefined, state?: Upload['state']): Promise<readonly Contact<Upload[]>[]> {
-  return await context.fleet.contactAll(someStores(context, store, undefined), (agent) => firstUploads(agent, state))
+  return await context.fleet.contactAll(someStores(context, store, undefined), (agent) => firstUploads(context, agent, state))
 }
 
 /** The uploads of several answers, each with its store. */
@@ -111,8 +112,10 @@ export async function oneUpload(context: CommandContext, text: string, store: st
   return first
 }
 
-async function firstUploads(agent: AgentClient, state: Upload['state'] | undefined): Promise<Upload[]> {
-  return (await agent.uploads.list({ limit: UPLOADS_READ_MAX, state })).items
+/** Reads the first uploads of a store. People below operator see those whose image they will see; a part of a concatenation has no image yet. */
+async function firstUploads({ actor }: CommandContext, agent: AgentClient, state: Upload['state'] | undefined): Promise<Upload[]> {
+  const [{ items }, seen] = await Promise.all([agent.uploads.list({ limit: UPLOADS_READ_MAX, state }), seenImageIds(actor, agent)])
+  return items.filter(({ imageId }) => seen === undefined || (imageId !== null && seen.has(imageId)))
 }
 
 function nameOf({ name, kind, id }: Upload): string {
