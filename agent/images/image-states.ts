@@ -13,7 +13,7 @@ import type { ImageLife, StoredImage } from './image-file.ts'
 import { kindOf } from './image-rules.ts'
 import { binReason, CREATING_REASON, DELETING_REASON } from './pending/status-reason.ts'
 import { completeRequirements, ownRequirements } from './requirements.ts'
-import type { Inspection } from './formats/inspection.ts'
+import type { Inspection, Refusal } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
 const NAMES_SHOWN_MAX = 5
@@ -209,6 +209,9 @@ export interface Examination {
   readonly digest?: string
 }
 
+/** Refusals of a compressed file that another attempt may not meet. */
+const UNPACKED_LATER: ReadonlySet<Refusal> = new Set<Refusal>(['insufficient-storage', 'limit-reached', 'data-corrupt'])
+
 /** Returns an image after its inspection: available, or an error if it was refused. */
 export function concluded(stored: StoredImage, { inspection, storedSize, digest: computed }: Examination, nowMs: number): StoredImage {
   const { format, virtualSize, details: formatDetails } = inspection
@@ -216,6 +219,9 @@ export function concluded(stored: StoredImage, { inspection, storedSize, digest:
   const kind = kindOf(stored, format)
   const seen = { format, formatDetails, virtualSize, digest, kind, storedSize }
   if (inspection.kind === 'refused') {
+    // A file that can never be unpacked is worth nothing: it is not kept.
+    const isWorthless = stored.life.compressed !== null && !UNPACKED_LATER.has(inspection.refusal)
+    if (isWorthless) return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason }, { compressed: null, damage: 'manifest' })
     // An image with damaged slices is inspected again once a scrub finds them intact.
     const again = { damage: 'slices', damagedAtMs: nowMs, before: { status: 'creating', statusReason: null } } as const
     return moved('conclude', stored, { ...seen, status: 'error', statusReason: inspection.reason }, inspection.refusal === 'data-corrupt' ? again : {})

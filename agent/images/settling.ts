@@ -10,7 +10,7 @@ import { createYieldToUploads } from './digest/yield-to-uploads.ts'
 import { computeWholeDigest } from './digest/whole-digest.ts'
 import { examineImage } from './examination.ts'
 import type { ExaminationDeps } from './examination.ts'
-import { concluded, givenUp, lacksDigest, withDigest } from './image-states.ts'
+import { concluded, givenUp, lacksDigest, neverHadContent, withDigest } from './image-states.ts'
 import { createPendingWorks } from './pending/pending-works.ts'
 import type { PendingWorks } from './pending/pending-works.ts'
 import { unpackFirst } from './unpack-first.ts'
@@ -121,6 +121,7 @@ export function createSettling(deps: SettlingDeps): Settling {
 async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal): Promise<void> {
   const { clock, log, keeper, crashPoint, works } = deps
   for (let attempt = 1; keeper.table.get(id)?.image.status === 'creating'; attempt++) {
+    const wasCompressed = keeper.table.get(id)?.life.compressed !== null
     try {
       const found =
         (await unpackFirst(deps, id, signal, (bytes) => works.unpacked(id, bytes))) ??
@@ -128,6 +129,7 @@ async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal)
       await keeper.change(id, (stored) => (stored.image.status === 'creating' ? concluded(stored, found, clock.nowMs()) : undefined))
       crashPoint('images:inspected')
       announceOutcome(deps, id)
+      if (wasCompressed) await discardRefused(deps, id)
     } catch (error) {
       signal.throwIfAborted()
       if (keeper.table.get(id)?.image.status !== 'creating') return announceOutcome(deps, id)
@@ -137,6 +139,13 @@ async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal)
       else return await giveUp(deps, id, error)
     }
   }
+}
+
+/** Removes the compressed file of an image that was refused for good. The next start removes what is left by a crash or a disk error. */
+async function discardRefused({ keeper, unpacking, log }: SettlingParts, id: string): Promise<void> {
+  const stored = keeper.table.get(id)
+  if (!stored || !neverHadContent(stored)) return
+  await unpacking.discard(id).catch((error: unknown) => log.warn('a refused compressed file could not be removed', { image: id, error }))
 }
 
 async function giveUp(deps: SettlingDeps, id: string, cause: unknown): Promise<void> {

@@ -13,7 +13,7 @@ import type { Unpacking } from './unpack/unpacking.ts'
 export interface UnpackFirstDeps {
   readonly keeper: ImageKeeper
   readonly ownerLimit: OwnerLimit
-  readonly unpacking: Pick<Unpacking, 'unpack'>
+  readonly unpacking: Pick<Unpacking, 'unpack' | 'discard'>
 }
 
 /** Unpacks an image if it is compressed; `onUnpacked` is told how far, and null in the end. Returns why it is refused, or undefined if it can be examined. Throws disk errors. */

@@ -3,7 +3,7 @@
 //   read the compressed file back → verify its declared digest → unpack in a worker → ingest → manifest durable → image.json names it → remove `compressed`
 //
 // Until image.json names the new manifest, the image is what `compressed` says. A crash before that begins again at the next start; what was unpacked
-// until then is removed by gc.
+// until then is removed by gc. If the file can never be unpacked, image.json says so and names nothing, and `compressed` is removed.
 
 import type { Image } from '../../../protocol/images/image.ts'
 import { ManifestInvalid } from '../../../protocol/slices/manifest.ts'
@@ -56,6 +56,8 @@ export interface Unpacking {
    * signal.
    */
   unpack(file: CompressedImage, commit: (manifest: WrittenManifest) => Promise<void>, signal: AbortSignal): Promise<UnpackOutcome>
+  /** Removes the compressed file of an image that was refused for good. Throws disk errors. */
+  discard(id: string): Promise<void>
   /** Yields the roots of the images that are being unpacked. gc lists them before the images that they become. */
   roots(): Iterable<SliceRoot>
 }
@@ -73,6 +75,7 @@ export function createUnpacking(deps: UnpackingDeps): Unpacking {
         return refusalOf(file, error)
       }
     },
+    discard: (id) => deps.compressed.remove(id),
     *roots() {
       for (const [id, spool] of spools) yield { name: `unpacking ${id}`, entries: () => entriesOf(spool) }
     },

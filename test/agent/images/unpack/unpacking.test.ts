@@ -1,7 +1,7 @@
 // Images that are uploaded with decompress=true: unpacked before their inspection, bounded, protected from gc, and without a trace when refused.
 
 import { describe, expect, test } from 'bun:test'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import type { CatalogueDeps } from '../../../../agent/images/catalogue-parts.ts'
@@ -143,15 +143,61 @@ describe('refusal', () => {
     expect(statusReason).toContain(says)
   })
 
-  test('leaves no slice after the image is deleted', async () => {
-    await using folder = await createTemporaryFolder()
-    await using store = await openImageStore(folder, { retention: { deletion: 'immediate', retentionMs: 0 } })
-    const { id } = await store.add(gz.subarray(0, -5), DECOMPRESS)
-    expect(filesOf(store, id)).toEqual(['compressed', 'image.json'])
-    await store.catalogue.delete(id, 'ann')
-    await store.slices.gc({ dryRun: false })
-    expect(store.slices.stats().slices).toBe(0)
-    expect(existsSync(join(store.mount, 'images', id))).toBe(false)
+  const MORE = Buffer.from('more')
+  const kinds: [string, (bytes: Uint8Array) => Uint8Array, ReturnType<typeof requireTool>][] = [
+    ['gzip', (bytes) => gzipSync(bytes), test],
+    ['zstd', (bytes) => zstdCompressSync(bytes), test],
+    ['xz', (bytes) => Bun.spawnSync(['xz', '-6', '-c'], { stdin: bytes }).stdout, requireTool('xz', 'xz-utils')],
+  ]
+  const faults: [string, (bytes: Uint8Array, pack: (raw: Uint8Array) => Uint8Array) => Uint8Array, RegExp][] = [
+    ['that is cut off in its last bytes', (bytes) => bytes.subarray(0, -5), /cannot be unpacked/],
+    ['that is cut off in the middle', (bytes) => bytes.subarray(0, bytes.byteLength >> 1), /cannot be unpacked/],
+    ['that other bytes follow', (bytes) => Buffer.concat([bytes, MORE]), /cannot be unpacked/],
+    ['that is a bomb', (_, pack) => Buffer.concat(Array(20).fill(pack(new Uint8Array(64 * MIB)))), /the limit of this store \(uploads.max-length\)/],
+  ]
+  for (const [kind, pack, run] of kinds)
+    for (const [fault, make, says] of faults)
+      run(
+        `${kind} ${fault} is not kept: no file and no slice is left after gc, also after a restart`,
+        async () => {
+          await using folder = await createTemporaryFolder()
+          const retention = { deletion: 'immediate', retentionMs: 0 } as const
+          let id = ''
+          {
+            await using store = await openImageStore(folder, { retention, imageLengthMax: 100 * MIB })
+            const image = await store.add(make(pack(RAW), pack), DECOMPRESS)
+            id = image.id
+            expect([image.status, image.manifestDigest]).toEqual(['error', null])
+            expect(image.statusReason).toMatch(says)
+            expect(filesOf(store, id)).toEqual(['image.json'])
+            await store.slices.gc({ dryRun: false })
+            expect(store.slices.stats().slices).toBe(0)
+            expect(await store.catalogue.restore(id, 'ann').catch((error: unknown) => String(error))).toContain('is error, not in the recycle bin')
+          }
+          // A crash may leave the file.
+          await Bun.write(join(folder.file('mount'), 'images', id, 'compressed'), 'left')
+          await using again = await openImageStore(folder, { retention })
+          expect(again.catalogue.find(id)).toMatchObject({ status: 'error', statusReason: expect.stringMatching(says) })
+          expect(filesOf(again, id)).toEqual(['image.json'])
+          await again.catalogue.delete(id, 'ann')
+          expect(readdirSync(join(again.mount, 'images'))).toEqual([])
+        },
+        60_000,
+      )
+
+  test('for the digest of its file, or because it is not compressed, is not kept either', async () => {
+    for (const [bytes, draft, says] of [
+      [gz, { digest: `sha256:${'0'.repeat(64)}` }, 'Digest mismatch'],
+      [RAW, {}, 'is not compressed with gzip, xz or zstd'],
+    ] as const) {
+      await using folder = await createTemporaryFolder()
+      await using store = await openImageStore(folder)
+      const { id, statusReason } = await store.add(bytes, { ...DECOMPRESS, ...draft })
+      expect(statusReason).toContain(says)
+      expect(filesOf(store, id)).toEqual(['image.json'])
+      await store.slices.gc({ dryRun: false })
+      expect(store.slices.stats().slices).toBe(0)
+    }
   })
 
   test('keeps the compressed file, so that restoring unpacks it again', async () => {
@@ -176,9 +222,14 @@ describe('bounds', () => {
     const bomb = Buffer.from([...frame, ...Array.from({ length: 2499 }, () => block(false)).flat(), ...block(true)])
     expect(bomb.byteLength).toBe(10_006)
     const parts = Array.from({ length: 32 }, () => bomb)
-    const { status, statusReason } = await addTo({}, Buffer.concat(parts))
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { id, status, statusReason } = await store.add(Buffer.concat(parts), DECOMPRESS)
     expect(status).toBe('error')
     expect(statusReason).toContain('it unpacks to more than 1000 times its length')
+    expect(filesOf(store, id)).toEqual(['image.json'])
+    await store.slices.gc({ dryRun: false })
+    expect(store.slices.stats().slices).toBe(0)
     expect(UNPACK_BYTES_FREE).toBe(1_073_741_824)
   }, 120_000)
 
