@@ -55,17 +55,14 @@ export async function examineImage(
 function bytesOf(slices: SliceProvider, manifest: Manifest, signal: AbortSignal): ImageBytes {
   return {
     length: manifest.imageLength,
-    async readAt(offset, length) {
-      const end = Math.min(offset + length, manifest.imageLength)
-      const bytes = new Uint8Array(Math.max(0, end - offset))
+    async readInto(offset, buffer) {
+      const end = Math.min(offset + buffer.byteLength, manifest.imageLength)
       let filled = 0
-      if (bytes.byteLength > 0) {
-        for await (const piece of slices.read(manifest, offset, end, signal)) {
-          bytes.set(piece, filled)
-          filled += piece.byteLength
-        }
+      for await (const piece of slices.read(manifest, offset, end, signal)) {
+        buffer.set(piece, filled)
+        filled += piece.byteLength
       }
-      return bytes
+      return filled
     },
   }
 }

@@ -1,7 +1,7 @@
 // Fuzzes the inspection of images of every format: bytes that strangers choose. It never throws, never ends a check in an unexpected error, holds
 // little memory, and a raw declaration never hides another format.
 
-import { describe, expect, test } from 'bun:test'
+import { afterEach, describe, expect, test } from 'bun:test'
 import { inspectImage, VIRTUAL_SIZE_MAX } from '../../agent/images/formats/inspection.ts'
 import type { Inspection } from '../../agent/images/formats/inspection.ts'
 import type { ImageBytes } from '../../agent/images/formats/probe.ts'
@@ -11,28 +11,33 @@ import { FOREIGN_CASES } from '../agent/images/formats/cases/foreign-cases.ts'
 import { ISO_CASES } from '../agent/images/formats/cases/iso-cases.ts'
 import { PARTITION_CASES } from '../agent/images/formats/cases/partition-cases.ts'
 import { VMDK_CASES } from '../agent/images/formats/cases/vmdk-cases.ts'
+import { residentBytesMax, resetResidentBytesMax } from '../support/agents/resident-memory.ts'
 import { fuzz, FUZZ_TIMEOUT_MS } from '../support/fuzz.ts'
+import { copied, imageOfBytes } from '../support/images/inspected.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { buildQcow2 } from '../support/images/qcow2-image.ts'
 import type { Random } from '../support/properties.ts'
 
 const LENGTH_MAX = 2 * 1024 * 1024
-/** Memory that one inspection may hold, in bytes. */
-const HELD_BYTES_MAX = 64 * 1024 * 1024
+/** Memory that one inspection may add to the process in bytes, with the garbage that it leaves. */
+const GROWTH_BYTES_MAX = 64 * 1024 * 1024
+
+/** Most memory that an inspection added. */
+let growthMax = 0
+afterEach(() => {
+  console.log(`the inspections added at most ${growthMax} bytes to the process`)
+  growthMax = 0
+})
 
 /** Checks what must hold for every image. Returns whether the image was accepted. */
 async function inspected(image: ImageBytes, random: Random): Promise<boolean> {
-  let memory = 0
-  const watched: ImageBytes = {
-    length: image.length,
-    async readAt(offset, length) {
-      if (random.chance(0.02)) memory = Math.max(memory, process.memoryUsage().arrayBuffers)
-      return image.readAt(offset, length)
-    },
-  }
-  const before = process.memoryUsage().arrayBuffers
-  const found = await inspectImage(watched, null, { clock: systemClock })
-  if (memory - before > HELD_BYTES_MAX) throw new Error(`the inspection held ${memory - before} bytes`)
+  // The highest resident memory after the reset is what is resident now.
+  resetResidentBytesMax(process.pid)
+  const before = residentBytesMax(process.pid)
+  const found = await inspectImage(image, null, { clock: systemClock })
+  const growth = residentBytesMax(process.pid) - before
+  growthMax = Math.max(growthMax, growth)
+  if (growth > GROWTH_BYTES_MAX) throw new Error(`the inspection added ${growth} bytes to the process`)
   checkResult(found)
   // A declaration changes only whether the image is accepted.
   if (random.chance(0.1)) {
@@ -52,10 +57,6 @@ function checkResult(found: Inspection): void {
   if (virtualSize !== null && !(Number.isSafeInteger(virtualSize) && virtualSize >= 0 && virtualSize <= VIRTUAL_SIZE_MAX))
     throw new Error(`accepted with a virtual size of ${virtualSize}`)
   if (details.detected !== found.format || details.refusal !== null) throw new Error(`accepted ${found.format} as ${JSON.stringify(details)}`)
-}
-
-function memoryImage(bytes: Uint8Array): ImageBytes {
-  return { length: bytes.byteLength, readAt: async (offset, length) => bytes.slice(offset, offset + length) }
 }
 
 /** Returns the accepted images of a table that need no program. */
@@ -99,7 +100,7 @@ describe('the inspection', () => {
     'of qcow2',
     async () => {
       const corpus = QCOW2_OPTIONS.map((options) => buildQcow2(options).bytes)
-      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(memoryImage(input), random)
+      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(imageOfBytes(input), random)
       expect((await fuzz({ name: 'qcow2', corpus, lengthMax: LENGTH_MAX, make: madeQcow2, run, share: 0.3 })).accepted).toBeGreaterThan(0)
     },
     FUZZ_TIMEOUT_MS,
@@ -113,7 +114,7 @@ describe('the inspection', () => {
     'of %s',
     async (name, cases, share) => {
       const corpus = await acceptedOf(cases)
-      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(memoryImage(input), random)
+      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(imageOfBytes(input), random)
       // Inputs of these formats are up to a megabyte long, and copying them takes most of the time.
       expect((await fuzz({ name, corpus, lengthMax: LENGTH_MAX, run, share, isSlow: true })).accepted).toBeGreaterThan(0)
     },
@@ -136,7 +137,7 @@ describe('the inspection', () => {
         if (at < bytes.byteLength) bytes.set(other.subarray(0, Math.min(other.byteLength, bytes.byteLength - at)), at)
         return bytes
       }
-      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(memoryImage(input), random)
+      const run = (input: Uint8Array, random: Random): Promise<boolean> => inspected(imageOfBytes(input), random)
       await fuzz({ name: 'foreign formats', corpus: [new Uint8Array(512)], lengthMax: LENGTH_MAX, make, run, share: 0.1 })
     },
     FUZZ_TIMEOUT_MS,
@@ -152,17 +153,17 @@ describe('the inspection', () => {
       /** The input at the start and at the end of a file of zeros. */
       const run = (input: Uint8Array, random: Random): Promise<boolean> => {
         const length = random.pick(lengths)
-        const bytesAt = (offset: number, count: number): Uint8Array => {
-          const bytes = new Uint8Array(Math.min(count, length - offset))
-          bytes.set(input.subarray(Math.min(offset, input.byteLength), Math.min(offset + bytes.byteLength, input.byteLength)))
+        const readInto = async (offset: number, buffer: Uint8Array): Promise<number> => {
+          buffer.fill(0)
+          copied(input.subarray(offset), buffer)
           const tail = offset - (length - input.byteLength)
-          if (tail + bytes.byteLength > 0 && offset > input.byteLength) {
+          if (tail + buffer.byteLength > 0 && offset > input.byteLength) {
             const from = Math.max(0, tail)
-            bytes.set(input.subarray(from, tail + bytes.byteLength), from - tail)
+            copied(input.subarray(from), buffer.subarray(from - tail))
           }
-          return bytes
+          return Math.min(buffer.byteLength, length - offset)
         }
-        return inspected({ length, readAt: async (offset, count) => bytesAt(offset, count) }, random)
+        return inspected({ length, readInto }, random)
       }
       await fuzz({ name: 'long files', corpus, lengthMax: LENGTH_MAX, make, run, share: 0.1, isSlow: true })
     },

@@ -10,8 +10,8 @@ import type { LoopBudget } from '../../contract/loop-budget.ts'
 export interface ImageProbe extends LoopBudget {
   readonly length: number
   /**
-   * Reads bytes at an offset. Returns fewer than `length` only at the end of the image. The bytes may be shared with other readers, so they must
-   * not be changed. Throws an Error for more than READ_BYTES_MAX.
+   * Reads bytes at an offset. Returns fewer than `length` only at the end of the image. The bytes are valid until the next read, and must not be
+   * changed. Call it again only after it has resolved. Throws an Error for more than READ_BYTES_MAX.
    */
   readAt(offset: number, length: number): Promise<Uint8Array>
 }

@@ -12,7 +12,7 @@ const OLD_FOOTER_BYTES = 511
 const TYPE_OFFSET = 60
 
 export async function detectVhd(probe: ImageProbe): Promise<ForeignDetection | undefined> {
-  const head = await probe.readAt(0, FOOTER_BYTES)
+  const head = new Uint8Array(await probe.readAt(0, FOOTER_BYTES))
   const tail = await probe.readAt(Math.max(0, probe.length - FOOTER_BYTES), FOOTER_BYTES)
   const oldTail = tail.subarray(Math.max(0, tail.byteLength - OLD_FOOTER_BYTES))
   const footer = [head, tail, oldTail].find((bytes) => startsWith(bytes, COOKIE))

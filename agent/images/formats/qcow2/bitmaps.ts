@@ -52,7 +52,8 @@ async function claimTable(claiming: Claiming, offset: number, size: number): Pro
   for (let start = 0; start < size;) {
     const view = viewOf(await probe.readAt(offset + start * 8, Math.min(READ_BYTES_MAX, (size - start) * 8)))
     for (let at = 0; at + 8 <= view.byteLength; at += 8) {
-      const [high, low] = [view.getUint32(at), view.getUint32(at + 4)]
+      const high = view.getUint32(at)
+      const low = view.getUint32(at + 4)
       if (high === 0 && low <= 1) continue
       const cluster = high * TWO_TO_32 + low
       if (cluster % header.clusterSize !== 0 || cluster >= probe.length) return 'a dirty bitmap is beyond the end of the file'

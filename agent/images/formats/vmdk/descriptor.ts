@@ -17,6 +17,8 @@ const ASSIGNMENT = /^([A-Za-z][A-Za-z0-9._-]*)\s*=\s*(.*)$/
 const PATH = /[/\\:]/
 /** Keys that name another file. */
 const FILE_KEYS = new Set(['parentfilenamehint', 'changetrackpath'])
+/** Most lines that are read: those of an accepted disk are fewer than a hundred. Each line costs memory until the next collection. */
+export const DESCRIPTOR_LINES_MAX = 4096
 /** Characters of a line that are shown in a refusal. */
 const SHOWN_MAX = 40
 
@@ -55,11 +57,14 @@ export function readDescriptor(bytes: Uint8Array): VmdkDescriptor {
   const createTypes: string[] = []
   let fault: string | undefined = end >= 0 && bytes.subarray(end).some((byte) => byte !== 0) ? 'bytes follow the end of its descriptor' : undefined
   let sectors = 0
-  for (const line of text.split('\n').map((raw) => raw.trim())) {
+  const lines = text.split('\n', DESCRIPTOR_LINES_MAX + 1)
+  if (lines.length > DESCRIPTOR_LINES_MAX) fault ??= `its descriptor has more than ${DESCRIPTOR_LINES_MAX} lines`
+  for (const raw of lines.slice(0, DESCRIPTOR_LINES_MAX)) {
+    const line = raw.trim()
     if (line === '' || line.startsWith('#')) continue
     const [, access, count = '', type = '', file = ''] = EXTENT.exec(line) ?? []
     if (access !== undefined) {
-      // Two extents are enough to refuse a disk, and a descriptor could have a hundred thousand.
+      // Two extents are enough to refuse a disk.
       if (extents.length < 2) extents.push({ access, sectors: Number(count), type, file })
       sectors += Number(count)
       continue

@@ -6,13 +6,17 @@ import type { ImageProbe } from '../format.ts'
 import { SECTOR_BYTES } from './header.ts'
 import type { VmdkHeader } from './header.ts'
 
-/** Most grain tables: 64 TiB with grains of 64 KiB. Their sectors take 8 MiB then, and as much again while they are sorted. */
+/** Most grain tables: 64 TiB with grains of 64 KiB. Their sectors and their order take 16 MiB then, and 8 MiB more while they are sorted. */
 export const GRAIN_TABLES_MAX = 2 * 1024 * 1024
 const ENTRY_BYTES = 4
 /** Bytes of the directory that are read at once. */
-const DIRECTORY_WINDOW_BYTES = 64 * 1024
-/** Tables that are sorted between two pauses. */
-const SORT_STEP = 65_536
+const DIRECTORY_PIECE_BYTES = 64 * 1024
+/** Bytes of neighbouring tables that are read at once. */
+const PIECE_BYTES = 1024 * 1024
+/** Bytes between two tables that are read for nothing rather than with another read. */
+const GAP_BYTES_MAX = 64 * 1024
+/** Tables that are sorted or compared between two pauses. */
+const SORT_STEP = 16_384
 const ENTRY_NONE = 0
 const ENTRY_ZEROED = 1
 /** Sector in the virtual disk and length of the compressed bytes that follow (VMware Virtual Disk Format 5.0, "Grain Marker"). */
@@ -66,16 +70,6 @@ function layoutOf(header: VmdkHeader, directory: number): Layout {
   }
 }
 
-/** Yields windows of the directory: the sector of each grain table, ENTRY_NONE for those that do not exist. */
-async function* directoryWindows(probe: ImageProbe, { directory, tableCount }: Layout): AsyncGenerator<readonly number[]> {
-  const length = tableCount * ENTRY_BYTES
-  for (let at = 0; at < length; at += DIRECTORY_WINDOW_BYTES) {
-    const view = viewOf(await probe.readAt(directory * SECTOR_BYTES + at, Math.min(DIRECTORY_WINDOW_BYTES, length - at)))
-    yield Array.from({ length: view.byteLength / ENTRY_BYTES }, (_, i) => view.getUint32(i * ENTRY_BYTES, true))
-    await probe.spend()
-  }
-}
-
 function tableFault(probe: ImageProbe, layout: Layout, sector: number): string | undefined {
   const end = sector + layout.tableSectors
   if (end * SECTOR_BYTES > probe.length) return 'a grain table is beyond the end of the file'
@@ -86,32 +80,53 @@ function overlapsMetadata({ metadataEnd, directory, directoryEnd }: Layout, star
   return start < metadataEnd || (start < directoryEnd && end > directory)
 }
 
-/** Reads every grain table and checks what it names. */
+/** Reads every grain table, in the order of the file, and checks what it names. */
 async function countGrains(probe: ImageProbe, layout: Layout, tables: Tables): Promise<{ readonly grains: number } | string> {
   const { header, grainCount } = layout
+  const tableBytes = header.tableEntries * ENTRY_BYTES
+  // Checking a table reads grains, so the table is copied.
+  const copy = new Uint8Array(tableBytes)
+  const zeros = Buffer.alloc(tableBytes)
   let grains = 0
-  let first = 0
-  for await (const sectors of directoryWindows(probe, layout)) {
-    for (const sector of sectors) {
-      if (sector !== ENTRY_NONE) {
-        const count = Math.min(header.tableEntries, grainCount - first)
-        const bytes = await probe.readAt(sector * SECTOR_BYTES, count * ENTRY_BYTES)
-        // Most tables of a large disk are empty.
-        const checked = isZero(bytes) ? { grains } : await checkTable(probe, layout, tables, { bytes, first, grains })
-        if (typeof checked === 'string') return checked
-        grains = checked.grains
-        await probe.spend()
-      }
-      first += header.tableEntries
+  let pieceStart = -1
+  let piece: Uint8Array = zeros
+  for (let i = 0; i < tables.inOrder.length; i++) {
+    const table = tables.inOrder[i] ?? 0
+    const first = table * header.tableEntries
+    const length = Math.min(tableBytes, (grainCount - first) * ENTRY_BYTES)
+    const offset = (tables.sectors[table] ?? 0) * SECTOR_BYTES
+    let at = offset - pieceStart
+    if (pieceStart < 0 || at + length > piece.byteLength) {
+      pieceStart = offset
+      at = 0
+      piece = await probe.readAt(offset, pieceBytes(tables, i, tableBytes))
     }
+    // Most tables of a large disk are empty.
+    if (zeros.compare(piece, at, at + length, 0, length) !== 0) {
+      copy.set(piece.subarray(at, at + length))
+      pieceStart = header.isCompressed ? -1 : pieceStart
+      const checked = await checkTable(probe, layout, tables, { bytes: copy.subarray(0, length), first, grains })
+      if (typeof checked === 'string') return checked
+      grains = checked.grains
+    }
+    const pause = probe.spend()
+    if (pause) await pause
   }
   // The last grain may be shorter than the others. A compressed grain takes at least one sector.
   const leastBytes = header.isCompressed ? grains * SECTOR_BYTES : (grains - 1) * header.grainBytes
   return leastBytes > probe.length ? 'its grains overlap each other: together they are larger than the file' : { grains }
 }
 
-function isZero(bytes: Uint8Array): boolean {
-  return bytes[0] === 0 && Buffer.compare(bytes.subarray(1), bytes.subarray(0, -1)) === 0
+/** Returns the length of a read that begins at a table and has its neighbours, up to PIECE_BYTES. */
+function pieceBytes({ sectors, inOrder }: Tables, from: number, tableBytes: number): number {
+  const start = sectors[inOrder[from] ?? 0] ?? 0
+  let end = start * SECTOR_BYTES + tableBytes
+  for (let i = from + 1; i < inOrder.length; i++) {
+    const next = (sectors[inOrder[i] ?? 0] ?? 0) * SECTOR_BYTES
+    if (next - end > GAP_BYTES_MAX || next + tableBytes - start * SECTOR_BYTES > PIECE_BYTES) break
+    end = next + tableBytes
+  }
+  return end - start * SECTOR_BYTES
 }
 
 interface GrainTable {
@@ -165,60 +180,77 @@ async function markerFault(probe: ImageProbe, { header }: Layout, { entry, index
   return at + GRAIN_MARKER_BYTES + length > probe.length ? 'a compressed grain is beyond the end of the file' : undefined
 }
 
-/** The sectors of all grain tables, which do not overlap each other, in ascending order. */
+/** The grain tables, which do not overlap each other. */
 interface Tables {
+  /** Sector of each table by its number, ENTRY_NONE for one that does not exist. */
+  readonly sectors: Uint32Array
+  /** Numbers of the tables that exist, in the order of their sectors. */
+  readonly inOrder: Uint32Array
   /** Returns whether a table overlaps the sectors from `start` up to `end`. */
   overlaps(start: number, end: number): boolean
 }
 
 /** Reads the whole directory and checks the place of every table. Returns the first fault as a clause. */
 async function readTables(probe: ImageProbe, layout: Layout): Promise<Tables | string> {
-  const { tableCount, tableSectors } = layout
-  const found = new Uint32Array(tableCount)
+  const { directory, tableCount, tableSectors } = layout
+  const sectors = new Uint32Array(tableCount)
+  const numbers = new Uint32Array(tableCount)
   let count = 0
   let isAscending = true
-  for await (const window of directoryWindows(probe, layout)) {
-    for (const sector of window) {
+  for (let table = 0; table < tableCount;) {
+    const view = viewOf(await probe.readAt(directory * SECTOR_BYTES + table * ENTRY_BYTES, Math.min(DIRECTORY_PIECE_BYTES, (tableCount - table) * ENTRY_BYTES)))
+    if (view.byteLength < ENTRY_BYTES) return cutOff('grain directory')
+    for (let at = 0; at + ENTRY_BYTES <= view.byteLength; at += ENTRY_BYTES, table++) {
+      const sector = view.getUint32(at, true)
       if (sector === ENTRY_NONE) continue
       const fault = tableFault(probe, layout, sector)
       if (fault !== undefined) return fault
-      isAscending &&= count === 0 || sector > (found[count - 1] ?? 0)
-      found[count++] = sector
+      isAscending &&= count === 0 || sector > (sectors[numbers[count - 1] ?? 0] ?? 0)
+      sectors[table] = sector
+      numbers[count++] = table
     }
+    await probe.spend()
   }
-  const sectors = isAscending ? found.subarray(0, count) : await sortInSteps(found.subarray(0, count), probe)
-  for (let i = 1; i < count; i++) if ((sectors[i] ?? 0) - (sectors[i - 1] ?? 0) < tableSectors) return 'its grain tables overlap each other'
+  const inOrder = isAscending ? numbers.subarray(0, count) : await sortInSteps(numbers.subarray(0, count), sectors, probe)
+  const sectorAt = (i: number): number => sectors[inOrder[i] ?? 0] ?? 0
+  for (let i = 1; i < count; i++) {
+    if (sectorAt(i) - sectorAt(i - 1) < tableSectors) return 'its grain tables overlap each other'
+    if (i % SORT_STEP === 0) await probe.spend()
+  }
   return {
+    sectors,
+    inOrder,
     overlaps(start, end) {
       // The first table that ends after `start` is the only one that can be the first to overlap.
       let low = 0
       let high = count
       while (low < high) {
         const middle = (low + high) >>> 1
-        if ((sectors[middle] ?? 0) + tableSectors <= start) low = middle + 1
+        if (sectorAt(middle) + tableSectors <= start) low = middle + 1
         else high = middle
       }
-      return low < count && (sectors[low] ?? 0) < end
+      return low < count && sectorAt(low) < end
     },
   }
 }
 
-/** Sorts by the lower and then by the upper 16 bits, in steps short enough for the event loop. */
-async function sortInSteps(values: Uint32Array, probe: Pick<ImageProbe, 'spend'>): Promise<Uint32Array> {
-  let from: Uint32Array = values
-  let into: Uint32Array = new Uint32Array(values.length)
+/** Sorts the numbers of tables by the lower and then by the upper 16 bits of their sectors, in steps short enough for the event loop. */
+async function sortInSteps(numbers: Uint32Array, sectors: Uint32Array, probe: Pick<ImageProbe, 'spend'>): Promise<Uint32Array> {
+  let from: Uint32Array = numbers
+  let into: Uint32Array = new Uint32Array(numbers.length)
   for (const shift of [0, 16]) {
     const places = new Uint32Array(0x1_0001)
-    for (const value of from) {
-      const key = ((value >>> shift) & 0xffff) + 1
+    for (let i = 0; i < from.length; i++) {
+      const key = (((sectors[from[i] ?? 0] ?? 0) >>> shift) & 0xffff) + 1
       places[key] = (places[key] ?? 0) + 1
+      if (i % SORT_STEP === 0) await probe.spend()
     }
     for (let key = 1; key < places.length; key++) places[key] = (places[key] ?? 0) + (places[key - 1] ?? 0)
     for (let i = 0; i < from.length; i++) {
-      const value = from[i] ?? 0
-      const key = (value >>> shift) & 0xffff
+      const number = from[i] ?? 0
+      const key = ((sectors[number] ?? 0) >>> shift) & 0xffff
       const place = places[key] ?? 0
-      into[place] = value
+      into[place] = number
       places[key] = place + 1
       if (i % SORT_STEP === 0) await probe.spend()
     }

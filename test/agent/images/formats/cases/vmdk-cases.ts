@@ -53,6 +53,25 @@ function alone(name: string, text: string): FormatCase {
   return { name, make: () => Buffer.from(text, 'latin1'), expected: unsafe('it is only a descriptor whose data is in other files') }
 }
 
+/**
+ * A disk with two grain tables, of which the second one comes first in the file. Each has one grain with data: the first grain of the disk, and its last.
+ * The second table begins so many sectors before the first: a table takes 4.
+ */
+function manyTables(distance: 3 | 4): Uint8Array {
+  const capacity = 2 * 512 * 128
+  const lines = replaced('RW', `RW ${capacity} SPARSE "disk.vmdk"`)(descriptorLines('monolithicSparse'))
+  const second = 60
+  const first = second + distance
+  return patched(
+    sparse(lines),
+    [FIELD.capacity, u64(capacity)],
+    [SPARSE_AT.directory * SECTOR, u32(first, second)],
+    [second * SECTOR, new Uint8Array(8 * SECTOR)],
+    [first * SECTOR, u32(SPARSE_AT.grains)],
+    [(second + 3) * SECTOR + 508, u32(SPARSE_AT.grains + 128)],
+  )
+}
+
 export const VMDK_CASES: readonly FormatCase[] = [
   converted('vmdk monolithicSparse of qemu-img', 'monolithicSparse', 33 * 65_536),
   converted('vmdk monolithicSparse with zeroed grains', 'monolithicSparse', 33 * 65_536, 'zeroed_grain=on'),
@@ -159,6 +178,18 @@ export const VMDK_CASES: readonly FormatCase[] = [
   described('a path', 'its data is in other files', replaced('RW', `RW ${CAPACITY} SPARSE "../disk.vmdk"`)),
   described('a protocol', 'its data is in other files', replaced('RW', `RW ${CAPACITY} SPARSE "nbd:localhost"`)),
   described('a device', 'its data is in other files', replaced('RW', `RW ${CAPACITY} VMFSRDM "disk-rdm.vmdk"`)),
+  accepted(
+    'descriptor with 4096 lines',
+    () => sparse([...descriptorLines('monolithicSparse'), ...Array.from({ length: 4087 }, () => '#')]),
+    'monolithicSparse',
+  ),
+  described('4097 lines', 'its descriptor has more than 4096 lines', (lines) => [...lines, ...Array.from({ length: 4088 }, () => '#')]),
+  {
+    name: 'vmdk whose tables are in another order',
+    make: () => manyTables(4),
+    expected: { kind: 'accepted', format: 'vmdk', virtualSize: 2 * 512 * 128 * SECTOR, details: { allocatedSize: 2 * 65_536 } },
+  },
+  { name: 'vmdk whose tables overlap each other', make: () => manyTables(3), expected: unsafe('its grain tables overlap each other') },
   described('no extent', 'its descriptor names no extent', (lines) => lines.filter((line) => !line.startsWith('RW'))),
   described('an extent without access', 'NOACCESS', replaced('RW', `NOACCESS ${CAPACITY} SPARSE "disk.vmdk"`)),
   described('an extent of another length', 'its extent has 9 sectors, but its header says 1024', replaced('RW', 'RW 9 SPARSE "disk.vmdk"')),
