@@ -1,13 +1,11 @@
-// Runs of the test files without any mutation: whether they pass, how long they take, and which lines they reach.
+// Runs of tests without any mutant: a test that fails without one proves nothing.
 
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { parseCoverage } from './coverage.ts'
 import { lastOutput, runTestFile } from './test-run.ts'
-import type { Baseline, ContentKeys, ResultCache } from './result-cache.ts'
+import type { ContentKeys, ResultCache, Selection } from './result-cache.ts'
 import type { Copy } from './workspace.ts'
 
-const BASELINE_LIMIT_MS = 180_000
+/** Limit of a run without a mutant. */
+const LIMIT_MS = 180_000
 /** A test that fails once on a busy machine may pass the second time. */
 const ATTEMPTS_MAX = 2
 /** Characters of the output of a failing test that are shown. */
@@ -20,10 +18,12 @@ export interface FailingTest {
 }
 
 export interface Baselines {
-  /** Returns the baseline of a test file if it was measured already. */
-  known(test: string): Baseline | undefined
-  /** Returns the baseline, measured in a copy that has no mutant in it; undefined if the signal ended the run. */
-  measure(test: string, copy: Copy): Promise<Baseline | undefined>
+  /** Whether the tests pass in a copy that has no mutant in it; undefined if the signal ended the run. */
+  passes(selection: Selection, copy: Copy): Promise<boolean | undefined>
+  /** Returns the time that the tests take now, and whether they pass. */
+  run(selection: Selection, copy: Copy): Promise<{ readonly passes: boolean; readonly ms: number }>
+  /** Whether the whole test file is known to fail. */
+  isFailing(test: string): boolean
   /** Test files that fail without a mutant. They prove nothing and are not run. */
   readonly failing: readonly FailingTest[]
 }
@@ -31,38 +31,27 @@ export interface Baselines {
 /** Baselines of the tests of one tree. */
 export function createBaselines(deps: { readonly cache: ResultCache; readonly keys: ContentKeys; readonly signal: AbortSignal }): Baselines {
   const { cache, keys, signal } = deps
-  const known = new Map<string, Baseline>()
-  const measuring = new Map<string, Promise<Baseline | undefined>>()
   const failing: FailingTest[] = []
-  const find = (test: string): Baseline | undefined => {
-    const found = known.get(test) ?? cache.baseline(keys.ofBaseline(test))
-    if (found) known.set(test, found)
-    return found
+  const run = async (selection: Selection, copy: Copy): Promise<{ passes: boolean; ms: number }> => {
+    const { outcome, ms } = await runTestFile(copy, selection.test, { limitMs: LIMIT_MS, signal, ...(selection.names && { names: selection.names }) })
+    if (outcome === 'passed') cache.keepOutcome(keys.ofSelection(selection), outcome)
+    return { passes: outcome === 'passed', ms }
   }
-  const measureNow = async (test: string, copy: Copy): Promise<Baseline | undefined> => {
-    const coverage = join(copy.root, '../coverage')
-    for (let attempt = 1; ; attempt++) {
-      const { outcome, ms, cpuMs } = await runTestFile(copy, test, { limitMs: BASELINE_LIMIT_MS, coverage, signal })
-      if (signal.aborted) return undefined
-      const report = join(coverage, 'lcov.info')
-      const baseline = { outcome, ms, cpuMs, coverage: existsSync(report) ? { ...parseCoverage(readFileSync(report, 'utf8')) } : {} }
-      if (outcome !== 'passed' && attempt < ATTEMPTS_MAX) continue
-      if (outcome === 'passed') cache.keepBaseline(keys.ofBaseline(test), toPlain(baseline))
-      else failing.push({ test, output: lastOutput(copy).replaceAll(`${copy.root}/`, '').slice(-OUTPUT_LENGTH_MAX) })
-      known.set(test, toPlain(baseline))
-      return toPlain(baseline)
-    }
+  return {
+    run,
+    failing,
+    isFailing: (test) => failing.some((entry) => entry.test === test),
+    async passes(selection, copy) {
+      if (cache.outcome(keys.ofSelection(selection)) === 'passed') return true
+      for (let attempt = 1; ; attempt++) {
+        const { passes } = await run(selection, copy)
+        if (signal.aborted) return undefined
+        if (passes) return true
+        if (attempt < ATTEMPTS_MAX) continue
+        const isNew = selection.names === undefined && !failing.some(({ test }) => test === selection.test)
+        if (isNew) failing.push({ test: selection.test, output: lastOutput(copy).replaceAll(`${copy.root}/`, '').slice(-OUTPUT_LENGTH_MAX) })
+        return false
+      }
+    },
   }
-  const measure = async (test: string, copy: Copy): Promise<Baseline | undefined> => {
-    const found = find(test)
-    if (found) return found
-    let run = measuring.get(test)
-    if (!run) measuring.set(test, (run = measureNow(test, copy)))
-    return await run
-  }
-  return { known: find, measure, failing }
-}
-
-function toPlain(baseline: Omit<Baseline, 'coverage'> & { coverage: Readonly<Record<string, readonly number[]>> }): Baseline {
-  return { ...baseline, coverage: Object.fromEntries(Object.entries(baseline.coverage).map(([file, lines]) => [file, [...lines]])) }
 }

@@ -18,6 +18,9 @@ export interface SourceText {
 export interface Mutant {
   readonly file: string
   readonly operator: string
+  /** First and last character of the text that is replaced, in UTF-16 units of the original. */
+  readonly start: number
+  readonly end: number
   /** First and last line of the changed text, counted from 1. */
   readonly line: number
   readonly lineLast: number
@@ -42,7 +45,7 @@ export function mutantsOf(source: SourceText): Mutant[] {
         const mutatedText = source.text.slice(0, edit.start) + edit.text + source.text.slice(edit.end)
         if (seen.has(mutatedText)) continue
         seen.add(mutatedText)
-        mutants.push({ file: source.path, operator: operator.name, mutatedText, ...linesOf(source.text, edit, starts) })
+        mutants.push({ file: source.path, operator: operator.name, start: edit.start, end: edit.end, mutatedText, ...linesOf(source.text, edit, starts) })
       }
     }
   }

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createBaselines } from './baselines.ts'
+import { createCoverages } from './coverage.ts'
 import { EQUIVALENTS_FILE, isListed, readEquivalents, staleEntries } from './equivalents.ts'
 import { changedLines, treeFiles } from './git.ts'
 import { createImportGraph } from './import-graph.ts'
@@ -16,11 +17,16 @@ import type { FailingTest } from './baselines.ts'
 import type { Equivalent } from './equivalents.ts'
 import type { Lines } from './git.ts'
 import type { Judge, Verdict } from './judge.ts'
-import type { Mutant } from './mutants.ts'
-import type { Workspace } from './workspace.ts'
+import type { Mutant, SourceText } from './mutants.ts'
+import type { Copy, Workspace } from './workspace.ts'
 
 /** Folders that are mutated when no path is given. */
 const SOURCE_FOLDERS = ['agent', 'bot', 'protocol']
+
+/** Mutants that the type checker is asked about first in a run with a limit of time; then twice as many, and so on. */
+const LIMITED_BATCH = 50
+/** Mutants of one file in a row. */
+const RUN_LENGTH = 8
 
 /** A file or folder below the repository, or lines of a file. */
 export interface Scope {
@@ -85,10 +91,12 @@ export async function runMutation(options: MutationOptions): Promise<MutationRep
   const keys = createContentKeys(workspace.reference, files, graph)
   const cache = openResultCache(options.cacheFolder)
   const baselines = createBaselines({ cache, keys, signal })
-  const judge = createJudge({ tests: files.filter(isConsidered), graph, keys, cache, baselines, signal })
-  const order = isSample ? shuffled(unlisted, options.seed) : unlisted
-  const { drawn, refused } = await draw(order, options.sample ?? unlisted.length, { root: workspace.addCopy().root, signal })
-  const judged = await judgeAll(drawn, judge, { workspace, workers: options.workers, signal, progress: options.progress })
+  const coverages = createCoverages({ workspace, files, folder: options.cacheFolder, keys, signal })
+  const sourceOf = (path: string): SourceText => ({ path, text: readFileSync(join(workspace.reference, path), 'utf8') })
+  const judge = createJudge({ tests: files.filter(isConsidered), graph, keys, cache, baselines, coverages, sourceOf, signal })
+  const order =
+    options.limitMs === undefined ? (isSample ? shuffled(unlisted, options.seed) : unlisted) : inRuns(shuffled(unlisted, options.seed), options.workers)
+  const { judged, refused } = await judgeInOrder(order, judge, { ...options, workspace, signal })
   return {
     judged: judged.filter(({ verdict }) => verdict.kind !== 'invalid').toSorted(byPlace),
     inScope: inScope.length,
@@ -98,6 +106,31 @@ export async function runMutation(options: MutationOptions): Promise<MutationRep
     failingTests: baselines.failing,
     seed: options.seed,
   }
+}
+
+interface JudgingOptions extends Pick<MutationOptions, 'sample' | 'limitMs' | 'workers' | 'progress'> {
+  readonly workspace: Workspace
+  readonly signal: AbortSignal
+}
+
+/** Judges the first mutants that compile, as many as are wanted, until the signal. `refused` counts those that do not compile. */
+async function judgeInOrder(order: readonly Mutant[], judge: Judge, options: JudgingOptions): Promise<{ judged: Judged[]; refused: number }> {
+  const { workspace, signal, sample = order.length } = options
+  const root = workspace.addCopy().root
+  const copies = Array.from({ length: options.workers }, () => workspace.addCopy())
+  const judged: Judged[] = []
+  let refused = 0
+  // With a limit of time most mutants may never be judged: the checker is asked about a few at a time.
+  let batch = options.limitMs === undefined ? sample : LIMITED_BATCH
+  for (let rest = order; judged.length < sample && rest.length > 0 && !(signal.aborted && judged.length > 0); batch *= 2) {
+    const taken = await draw(rest, Math.min(batch, sample - judged.length), { root, signal })
+    rest = rest.slice(taken.drawn.length + taken.refused)
+    refused += taken.refused
+    judged.push(
+      ...(await judgeAll(taken.drawn, judge, { copies, signal, progress: (done) => options.progress(judged.length + done, Math.min(sample, order.length)) })),
+    )
+  }
+  return { judged, refused }
 }
 
 /** Takes the first `count` mutants that compile. */
@@ -126,21 +159,20 @@ async function draw(
 async function judgeAll(
   mutants: readonly Mutant[],
   judge: Judge,
-  run: { readonly workspace: Workspace; readonly workers: number; readonly signal: AbortSignal; progress(done: number, total: number): void },
+  run: { readonly copies: readonly Copy[]; readonly signal: AbortSignal; progress(done: number): void },
 ): Promise<Judged[]> {
   const verdicts: Verdict[] = []
   let next = 0
   let done = 0
-  const work = async (): Promise<void> => {
-    const copy = run.workspace.addCopy()
+  const work = async (copy: Copy): Promise<void> => {
     for (let i = next++; i < mutants.length; i = next++) {
       const mutant = mutants[i]
       if (!mutant) break
       verdicts[i] = run.signal.aborted ? { kind: 'not run' } : await judge(mutant, copy)
-      run.progress(++done, mutants.length)
+      run.progress(++done)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(run.workers, mutants.length) }, work))
+  await Promise.all(run.copies.map(work))
   return mutants.map((mutant, i) => ({ mutant, verdict: verdicts[i] ?? { kind: 'not run' } }))
 }
 
@@ -194,6 +226,27 @@ function shuffled(mutants: readonly Mutant[], seed: number): Mutant[] {
     .map((mutant) => ({ mutant, key: weight(mutant) }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))
     .map(({ mutant }) => mutant)
+}
+
+/**
+ * Puts mutants of one file in runs: what is measured for one of them serves the others, so that in a short time more of them are judged.
+ * Runs of several files alternate, one for each worker, so that no worker waits for what another measures.
+ */
+export function inRuns<T extends { readonly file: string }>(mutants: readonly T[], workers: number): T[] {
+  const runs: T[][] = []
+  const open = new Map<string, T[]>()
+  for (const mutant of mutants) {
+    let run = open.get(mutant.file)
+    if (!run || run.length === RUN_LENGTH) runs.push((run = []))
+    run.push(mutant)
+    open.set(mutant.file, run)
+  }
+  const ordered: T[] = []
+  for (let at = 0; at < runs.length; at += workers) {
+    const group = runs.slice(at, at + workers)
+    for (let i = 0; i < RUN_LENGTH; i++) ordered.push(...group.flatMap((run) => run[i] ?? []))
+  }
+  return ordered
 }
 
 function byPlace(a: Judged, b: Judged): number {

@@ -1,8 +1,7 @@
 // Results of earlier runs by content: the same mutant, tests, imports and version of Bun have the same result.
 
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { EQUIVALENTS_FILE } from './equivalents.ts'
 import type { ImportGraph } from './import-graph.ts'
 import type { RunOutcome } from './test-run.ts'
@@ -10,31 +9,18 @@ import type { RunOutcome } from './test-run.ts'
 /** A longer file of results is deleted: most of it is about code that has changed since. */
 const RESULTS_BYTES_MAX = 64 * 1024 * 1024
 /** Changes when results of an older runner no longer hold. */
-const FORMAT = 1
+const FORMAT = 2
 /** What every test depends on. */
 const SHARED_FILES = ['package.json', 'bun.lock', 'bunfig.toml', 'tsconfig.json']
-
-const baselineSchema = z.object({
-  outcome: z.enum(['passed', 'failed', 'timeout']),
-  ms: z.number(),
-  cpuMs: z.number(),
-  coverage: z.record(z.string(), z.array(z.number())),
-})
-
-/** The run of a test file without any mutation. */
-export type Baseline = z.infer<typeof baselineSchema>
 
 export interface ResultCache {
   outcome(key: string): RunOutcome | undefined
   keepOutcome(key: string, outcome: RunOutcome): void
-  baseline(key: string): Baseline | undefined
-  keepBaseline(key: string, baseline: Baseline): void
 }
 
 /** Opens the cache in a folder, which is made if it is missing. Several processes may use it. */
 export function openResultCache(folder: string): ResultCache {
   const results = join(folder, 'results')
-  const baselineFile = (key: string): string => join(folder, `baseline-${key}.json`)
   mkdirSync(folder, { recursive: true })
   if ((statSync(results, { throwIfNoEntry: false })?.size ?? 0) > RESULTS_BYTES_MAX) rmSync(folder, { recursive: true })
   mkdirSync(folder, { recursive: true })
@@ -45,8 +31,6 @@ export function openResultCache(folder: string): ResultCache {
       outcomes.set(key, outcome)
       appendFileSync(results, `${key} ${outcome}\n`)
     },
-    baseline: (key) => (existsSync(baselineFile(key)) ? parseBaseline(readFileSync(baselineFile(key), 'utf8')) : undefined),
-    keepBaseline: (key, baseline) => writeFileSync(baselineFile(key), JSON.stringify(baseline)),
   }
 }
 
@@ -60,25 +44,25 @@ function readOutcomes(path: string): Map<string, RunOutcome> {
   return outcomes
 }
 
-function parseBaseline(text: string): Baseline | undefined {
-  try {
-    return baselineSchema.safeParse(JSON.parse(text)).data
-  } catch {
-    // Another process is writing it.
-    return undefined
-  }
+/** A test file, and the tests in it that run; all of them without names. */
+export interface Selection {
+  readonly test: string
+  readonly names?: readonly string[]
 }
 
 export interface ContentKeys {
-  ofBaseline(test: string): string
-  /** Key of a test file run with one file's text replaced. */
-  ofMutant(test: string, file: string, mutatedText: string): string
+  /** Key of the content of one file. */
+  ofFile(file: string): string
+  /** Key of a run without a mutant. */
+  ofSelection(selection: Selection): string
+  /** Key of a run with one file's text replaced. */
+  ofMutant(selection: Selection, file: string, mutatedText: string): string
 }
 
 /** Keys of runs in the tree at `root`. `files` are all files of the tree. */
 export function createContentKeys(root: string, files: readonly string[], graph: ImportGraph): ContentKeys {
   const hashes = new Map<string, string>()
-  const baselines = new Map<string, string>()
+  const tests = new Map<string, string>()
   const hashOf = (file: string): string => {
     let hash = hashes.get(file)
     if (hash === undefined) hashes.set(file, (hash = existsSync(join(root, file)) ? digest(readFileSync(join(root, file))) : ''))
@@ -86,16 +70,21 @@ export function createContentKeys(root: string, files: readonly string[], graph:
   }
   const fixtures = files.filter((file) => file.startsWith('test/') && !/\.tsx?$/.test(file) && file !== EQUIVALENTS_FILE)
   const shared = digest(JSON.stringify([FORMAT, Bun.version, [...SHARED_FILES, ...fixtures].map((file) => [file, hashOf(file)])]))
-  const ofBaseline = (test: string): string => {
-    let key = baselines.get(test)
+  const ofTest = (test: string): string => {
+    let key = tests.get(test)
     if (key === undefined) {
       const { distances, elsewhere } = graph.reachOf(test)
       const reached = [...new Set([...distances.keys(), ...elsewhere])].toSorted()
-      baselines.set(test, (key = digest(JSON.stringify([shared, test, reached.map((file) => [file, hashOf(file)])]))))
+      tests.set(test, (key = digest(JSON.stringify([shared, test, reached.map((file) => [file, hashOf(file)])]))))
     }
     return key
   }
-  return { ofBaseline, ofMutant: (test, file, mutatedText) => digest(JSON.stringify([ofBaseline(test), file, digest(mutatedText)])) }
+  const ofSelection = ({ test, names }: Selection): string => digest(JSON.stringify([ofTest(test), names ?? 'all']))
+  return {
+    ofFile: hashOf,
+    ofSelection,
+    ofMutant: (selection, file, mutatedText) => digest(JSON.stringify([ofSelection(selection), file, digest(mutatedText)])),
+  }
 }
 
 function digest(content: string | Uint8Array): string {

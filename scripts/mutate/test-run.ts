@@ -18,14 +18,18 @@ export type RunOutcome = 'passed' | 'failed' | 'timeout'
 export interface TestRun {
   readonly outcome: RunOutcome
   readonly ms: number
-  /** Time of processors, which is about the same on a busy machine. */
-  readonly cpuMs: number
 }
 
 export interface TestRunOptions {
   readonly limitMs: number
-  /** Folder for the coverage as `lcov.info`; without it none is measured. */
-  readonly coverage?: string
+  /** Runs only tests of these names, each after the names of its groups; without it all tests. */
+  readonly names?: readonly string[]
+  /** Goes on after a test failed. */
+  readonly all?: boolean
+  /** More words for `bun test`. */
+  readonly words?: readonly string[]
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>
   /** Ends the run early; its outcome is then `timeout`. */
   readonly signal: AbortSignal
 }
@@ -33,16 +37,17 @@ export interface TestRunOptions {
 /** Runs one test file and waits until all its processes have ended. */
 export async function runTestFile(copy: Copy, test: string, options: TestRunOptions): Promise<TestRun> {
   const startedMs = performance.now()
-  const coverage = options.coverage === undefined ? [] : ['--coverage', '--coverage-reporter=lcov', `--coverage-dir=${options.coverage}`]
+  const choice = options.names === undefined ? [] : ['-t', patternOf(options.names)]
+  const words = [...(options.all === true ? [] : ['--bail']), ...choice, ...(options.words ?? [])]
   const output = openSync(outputFile(copy), 'w')
-  const child = Bun.spawn([process.execPath, 'test', '--no-orphans', '--bail', `--timeout=${TEST_TIMEOUT_MS}`, ...coverage, `./${test}`], {
+  const child = Bun.spawn([process.execPath, 'test', '--no-orphans', `--timeout=${TEST_TIMEOUT_MS}`, ...words, `./${test}`], {
     cwd: copy.root,
     stdin: 'ignore',
     stdout: output,
     stderr: output,
     // A process group of its own: all of it can be ended.
     detached: true,
-    env: { ...process.env, TMPDIR: copy.temporary, SLIPWAY_SEED: SEED, NO_COLOR: '1', FORCE_COLOR: '0' },
+    env: { ...process.env, TMPDIR: copy.temporary, SLIPWAY_SEED: SEED, NO_COLOR: '1', FORCE_COLOR: '0', ...options.environment },
   })
   closeSync(output)
   let isOver = false
@@ -57,8 +62,7 @@ export async function runTestFile(copy: Copy, test: string, options: TestRunOpti
   if (options.signal.aborted) stop()
   try {
     const code = await child.exited
-    const cpuMs = Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1000
-    return { outcome: isOver ? 'timeout' : code === 0 ? 'passed' : 'failed', ms: Math.round(performance.now() - startedMs), cpuMs: Math.round(cpuMs) }
+    return { outcome: isOver ? 'timeout' : code === 0 ? 'passed' : 'failed', ms: Math.round(performance.now() - startedMs) }
   } finally {
     clearInterval(watch)
     options.signal.removeEventListener('abort', stop)
@@ -70,6 +74,11 @@ export async function runTestFile(copy: Copy, test: string, options: TestRunOpti
 /** Returns what the last run in a copy printed. */
 export function lastOutput(copy: Copy): string {
   return readFileSync(outputFile(copy), 'utf8')
+}
+
+/** Returns the regular expression that matches these names and no others. */
+export function patternOf(names: readonly string[]): string {
+  return `^(?:${[...new Set(names)].map((name) => name.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)).join('|')})$`
 }
 
 function outputFile(copy: Copy): string {

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { parseCoverage, reaches } from '../../../scripts/mutate/coverage.ts'
 import { parseDiff } from '../../../scripts/mutate/git.ts'
 import { createImportGraph } from '../../../scripts/mutate/import-graph.ts'
+import { inRuns } from '../../../scripts/mutate/mutation-run.ts'
 import { choose, promise } from '../../../scripts/mutate/test-choice.ts'
 import { parseWords } from '../../../scripts/mutate/words.ts'
 
@@ -69,13 +69,10 @@ describe('import graph', () => {
   })
 })
 
-test('coverage: lines that could run and did not are not reached, all others are', () => {
-  const coverage = parseCoverage('TN:\nSF:agent/a.ts\nFNF:1\nDA:1,4\nDA:2,0\nDA:3,0\nDA:5,1\nend_of_record\nSF:agent/b.ts\nDA:1,0\nend_of_record\n')
-  expect(coverage).toEqual({ 'agent/a.ts': [2, 3], 'agent/b.ts': [1] })
-  expect(reaches(coverage, 'agent/a.ts', { line: 2, lineLast: 3 })).toBe(false)
-  expect(reaches(coverage, 'agent/a.ts', { line: 2, lineLast: 4 })).toBe(true)
-  expect(reaches(coverage, 'agent/a.ts', { line: 1, lineLast: 1 })).toBe(true)
-  expect(reaches(coverage, 'agent/c.ts', { line: 1, lineLast: 1 })).toBe(false)
+test('in a limited time mutants of one file follow one another, in runs that alternate between workers', () => {
+  const mutants = Array.from('abacbaaaaaaaa').map((file, i) => ({ file, i }))
+  const order = inRuns(mutants, 2).map(({ file, i }) => `${file}${i}`)
+  expect(order).toEqual(['a0', 'b1', 'a2', 'b4', 'a5', 'a6', 'a7', 'a8', 'a9', 'a10', 'c3', 'a11', 'a12'])
 })
 
 test('changed lines are lines of the new text', () => {

@@ -1,7 +1,7 @@
 // Runs `bun run mutate` on a planted repository.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { until } from '../../support/until.ts'
@@ -86,6 +86,38 @@ describe('a run', () => {
     const { stdout } = await planted.mutate('protocol/planted.ts:4', '--json')
     expect(parse(stdout).survivors).toEqual([])
     planted.write(path, before)
+  }, 120_000)
+
+  test('a test that needs an earlier one of its file, or a worker, kills no mutant by failing alone', async () => {
+    const [source, path, worker] = ['protocol/later.ts', 'test/protocol/later.test.ts', 'protocol/later-worker.ts']
+    planted.write(source, 'export const half = (n: number): number => n / 2\n\nexport function twice(n: number): number {\n  return n + n\n}\n')
+    planted.write(worker, `import { half } from './later.ts'\n\nself.onmessage = ({ data }: { data: number }) => postMessage(half(data) + 1)\n`)
+    planted.write(
+      path,
+      `import { expect, test } from 'bun:test'
+import { twice } from '../../protocol/later.ts'
+let made = 0
+test('first', () => {
+  made = 1
+  expect(made).toBe(1)
+})
+test('then', () => expect(made > 0 && twice(4) >= 0).toBe(true))
+test('in a worker', async () => {
+  const worker = new Worker(new URL('../../protocol/later-worker.ts', import.meta.url))
+  const answer = new Promise<number>((resolve) => { worker.onmessage = ({ data }: MessageEvent<number>) => resolve(data) })
+  worker.postMessage(8)
+  expect(await answer).toBe(5)
+  worker.terminate()
+})
+`,
+    )
+    const { stdout } = await planted.mutate(source, worker, '--json')
+    const report = parse(stdout)
+    expect(report.survivors.map(({ before, after, tests }) => [before, after, tests])).toEqual([['return n + n', 'return n - n', [path]]])
+    expect(report.failingTests).toEqual([])
+    // Half of another number, and what the worker adds.
+    expect(report.scores.at(-1)?.killed).toBe(3)
+    for (const file of [source, path, worker]) rmSync(join(planted.root, file))
   }, 120_000)
 
   test('prints survivors with a diff, scores, and the tests it skipped', async () => {

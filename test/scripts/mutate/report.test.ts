@@ -10,7 +10,10 @@ const SURVIVED: Verdict = { kind: 'survived', tests: ['test/a.test.ts'] }
 
 function reportOf(verdicts: readonly (readonly [file: string, verdict: Verdict, times: number])[]): MutationReport {
   const judged = verdicts.flatMap(([file, verdict, times]) =>
-    Array.from({ length: times }, () => ({ mutant: { file, operator: 'number', line: 1, lineLast: 1, before: '', after: '', mutatedText: '' }, verdict })),
+    Array.from({ length: times }, () => ({
+      mutant: { file, operator: 'number', start: 0, end: 1, line: 1, lineLast: 1, before: '', after: '', mutatedText: '' },
+      verdict,
+    })),
   )
   return { judged, inScope: judged.length, listed: 0, refused: 0, stale: [], failingTests: [], seed: 1 }
 }
