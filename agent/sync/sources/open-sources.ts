@@ -40,8 +40,7 @@ export async function openSources(deps: ConnectDeps & { readonly log: Log }, add
   const all = addresses.map(openOne)
   try {
     await anyOpened(all, pool)
-    if (pool.report().length > 0 && pool.report().length + failures.size < addresses.length)
-      await Promise.race([Promise.all(all), deps.clock.sleep(OTHERS_MS, both)])
+    await Promise.race([Promise.all(all), deps.clock.sleep(OTHERS_MS, both)])
     signal.throwIfAborted()
     if (pool.report().length === 0) throw failures.values().next().value?.error ?? problem('peer-unreachable', 'No source of the sync answered.')
   } catch (error) {

@@ -1,0 +1,107 @@
+// The order of batches: what is reported as copied is durable, and a lane holds no more than the batch it fetches and the one it makes durable.
+
+import { expect, test } from 'bun:test'
+import { moveBatches } from '../../../../agent/sync/sources/move-batches.ts'
+import { createSourcePool } from '../../../../agent/sync/sources/source-pool.ts'
+import { CODEC_RAW } from '../../../../protocol/slices/frames.ts'
+import type { NamedSlice } from '../../../../agent/sync/plan.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
+import { createMemorySlices } from '../../../support/memory/memory-slices.ts'
+import { until } from '../../../support/until.ts'
+
+/** Moves batches that the store has already, so that only pinning, fsync and release happen; each fsync waits until it is let through. */
+async function setUp(count: number, durable: () => Promise<void> = async () => {}) {
+  const slices = createMemorySlices()
+  const named: NamedSlice[] = []
+  {
+    await using receiver = slices.receive()
+    for (let i = 0; i < count; i++) {
+      const stored = Buffer.alloc(4096, i + 1)
+      const digest = new Uint8Array(new Bun.CryptoHasher('sha256').update(stored).digest())
+      await receiver.put({ digest, length: 4096, codec: CODEC_RAW, stored })
+      named.push({ digest, length: 4096 })
+    }
+    await receiver.sync()
+  }
+  const events: string[] = []
+  const waiting: (() => void)[] = []
+  async function* batches(): AsyncGenerator<readonly NamedSlice[]> {
+    for (const [i, slice] of named.entries()) {
+      events.push(`batch ${i}`)
+      yield [slice]
+    }
+  }
+  const receive = () => {
+    const receiver = slices.receive()
+    return Object.assign(Object.create(receiver) as typeof receiver, {
+      pin: receiver.pin,
+      put: receiver.put,
+      async sync() {
+        await new Promise<void>((resolve) => waiting.push(resolve))
+        await receiver.sync()
+        events.push('synced')
+      },
+      async [Symbol.asyncDispose]() {
+        events.push('released')
+        await receiver[Symbol.asyncDispose]()
+      },
+    })
+  }
+  const clock = createManualClock()
+  const ended = new AbortController()
+  const moving = moveBatches({ clock, slices: { receive }, crashPoint: (name) => void events.push(name) }, batches(), {
+    pool: createSourcePool({ clock, log: createMemoryLog() }),
+    image: undefined,
+    batchesMax: 1,
+    signal: ended.signal,
+    onStored: (_slice, wireBytes) => void events.push(`stored ${wireBytes}`),
+    beforeBatch: async () => {},
+    async onDurable() {
+      await durable()
+      events.push('durable')
+    },
+  })
+  let isOver = false
+  const over = moving.finally(() => (isOver = true))
+  over.catch(() => {})
+  return { events, waiting, over, ended, isOver: () => isOver, pinned: () => slices.pinned().size }
+}
+
+test('resolves only when the last batch is durable', async () => {
+  const { events, waiting, over, isOver, pinned } = await setUp(1)
+  await until('the batch is being made durable', () => waiting.length === 1)
+  await Bun.sleep(5)
+  expect(isOver()).toBe(false)
+  expect(pinned()).toBe(1)
+  waiting[0]?.()
+  await over
+  expect(events).toEqual(['batch 0', 'stored 0', 'synced', 'sync:batch-synced', 'durable', 'released'])
+  expect(pinned()).toBe(0)
+})
+
+test('a batch is fetched while the one before it is made durable, and the next one only afterwards', async () => {
+  const { events, waiting, over } = await setUp(3)
+  await until('the first batch is being made durable', () => waiting.length === 1)
+  await until('the second one is fetched', () => events.includes('batch 1'))
+  await Bun.sleep(5)
+  expect(waiting).toHaveLength(1)
+  expect(events).not.toContain('batch 2')
+  waiting[0]?.()
+  await until('the second one follows', () => waiting.length === 2)
+  waiting[1]?.()
+  await until('the third one follows', () => waiting.length === 3)
+  waiting[2]?.()
+  await over
+  expect(events.filter((event) => event === 'durable')).toHaveLength(3)
+})
+
+test('what fails after the last batch fails the whole, and releases what was pinned', async () => {
+  const { waiting, over, pinned } = await setUp(1, async () => {
+    throw new Error('no row')
+  })
+  await until('the batch is being made durable', () => waiting.length === 1)
+  waiting[0]?.()
+  expect(await over.catch((error: unknown) => error)).toEqual(new Error('no row'))
+  expect(pinned()).toBe(0)
+})
