@@ -16,8 +16,8 @@ const A_ID = 'aaaaaaaa-0000-4000-8000-000000000000'
 const B_ID = 'bbbbbbbb-0000-4000-8000-000000000000'
 const address = (last: number): SourceAddress => ({ url: `http://10.0.0.${last}:8420`, token: 't' })
 
-/** Answers as the stores of these addresses: with the id of a store, with 403, or only when `answer` is called. */
-function setUp(stores: Readonly<Record<string, string | 'refuses' | 'late'>>): {
+/** Answers as the stores of these addresses: with the id of a store, with 403 for `refuses`, and for `late` when `answer` is called. */
+function setUp(stores: Readonly<Record<string, string>>): {
   clock: ManualClock
   open: (addresses: readonly SourceAddress[], signal?: AbortSignal) => Promise<OpenedSources>
   answer: (host: string, id: string) => void
