@@ -94,7 +94,6 @@ function createApp(access: SlackAccess, { config, log, report }: ConnectDeps, re
     token: access.botToken,
     clientOptions,
     logger: boltLogger(log),
-    ignoreSelf: true,
     deferInitialization: true,
     tokenVerificationEnabled: false,
   }

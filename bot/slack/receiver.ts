@@ -2,6 +2,7 @@
 // verified. Bolt's own receivers accept timestamps in the future; this one does not. A repeated request is acknowledged and not run.
 
 import { verifySlackRequest } from '@slack/bolt'
+import { joinBytes } from '../../protocol/bytes.ts'
 import type { App, Receiver, ReceiverEvent } from '@slack/bolt'
 import { Hono } from 'hono'
 import type { Context } from 'hono'
@@ -69,10 +70,18 @@ export function createHonoReceiver(deps: ReceiverDeps): HonoReceiver {
   }
 }
 
+/** Returns the body; undefined when it is longer than BODY_LENGTH_MAX. */
 async function readBody(request: Request): Promise<string | undefined> {
   if (Number(request.headers.get('content-length') ?? 0) > BODY_LENGTH_MAX) return undefined
-  const bytes = await request.bytes()
-  return bytes.byteLength > BODY_LENGTH_MAX ? undefined : new TextDecoder().decode(bytes)
+  const pieces: Uint8Array[] = []
+  let length = 0
+  // Nothing is verified yet: a body without a declared length must not fill the memory.
+  for await (const piece of request.body ?? []) {
+    length += piece.byteLength
+    if (length > BODY_LENGTH_MAX) return undefined
+    pieces.push(piece)
+  }
+  return new TextDecoder().decode(joinBytes(pieces))
 }
 
 /** Why a request is refused; undefined when Slack signed it. */

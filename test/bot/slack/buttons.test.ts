@@ -42,6 +42,44 @@ describe('a button', () => {
     }))
 })
 
+describe('stored buttons and modals', () => {
+  test('that have expired are deleted with every hundredth button, and with every modal', async () => {
+    await using folder = await createTemporaryFolder()
+    using database = openDatabase(folder.path)
+    const clock = createManualClock()
+    const [buttons, modals] = [createButtons(database, clock), createOpenModals(database, clock)]
+    const count = (table: 'buttons' | 'modals'): unknown => database.query(`SELECT count(*) AS count FROM ${table}`).get()
+    const modal = { command: 'x', role: 'admin', name: '', channel: 'C1', user: 'U1' } as const
+    for (let i = 0; i < 99; i++) buttons.register(CANCEL, false)
+    modals.register(modal)
+    clock.advance(BUTTON_LIFE_MS + 1)
+    buttons.register(CANCEL, false)
+    expect(count('buttons')).toEqual({ count: 100 })
+    buttons.register(CANCEL, false)
+    expect(count('buttons')).toEqual({ count: 2 })
+    modals.register(modal)
+    expect(count('modals')).toEqual({ count: 1 })
+  })
+
+  test.each([
+    ['buttons', 20_000],
+    ['modals', 2_000],
+  ] as const)('of the table %s are at most %d', async (table, max) => {
+    await using folder = await createTemporaryFolder()
+    using database = openDatabase(folder.path)
+    const clock = createManualClock()
+    const columns = table === 'buttons' ? "'x', 'admin', 9e15" : "'x', 'admin', '', 'C1', 'U1', 9e15"
+    const names = table === 'buttons' ? 'id, command, role, expires_ms' : 'id, command, role, name, channel, user, expires_ms'
+    database.run(
+      `INSERT INTO ${table} (${names}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${max + 1}) SELECT 'id ' || i, ${columns} FROM n`,
+    )
+    if (table === 'buttons') createButtons(database, clock).register(CANCEL, false)
+    else createOpenModals(database, clock).register({ command: 'x', role: 'admin', name: '', channel: 'C1', user: 'U1' })
+    // The oldest was deleted before the new one was stored.
+    expect(database.query(`SELECT count(*) AS count, min(rowid) AS first FROM ${table}`).get()).toEqual({ count: max + 1, first: 2 })
+  })
+})
+
 describe('a press', () => {
   const deciding = async (run: (press: (id: string, user: string) => string, buttons: Buttons, meanwhile: { press: () => void }) => void): Promise<void> => {
     await using folder = await createTemporaryFolder()

@@ -117,6 +117,42 @@ describe('the connection to Slack', () => {
     await expect(connection.failed).rejects.toThrow('invalid_auth')
   })
 
+  test('that takes long does not keep the bot from starting, nor from stopping', async () => {
+    const clock = createManualClock()
+    const reports: string[] = []
+    let closed = 0
+    const late = Promise.withResolvers<AsyncDisposable>()
+    const log = createLog({ clock, level: 'error', write: () => {} })
+    let isStarted = false
+    const starting = keepConnecting({ connect: () => late.promise, clock, log, report: (status) => void reports.push(status) }).then((connection) => {
+      isStarted = true
+      return connection
+    })
+    const turns = async (): Promise<void> => {
+      for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+    }
+    await clock.untilSleeping(1)
+    clock.advance(29_999)
+    await turns()
+    expect(isStarted).toBe(false)
+    clock.advance(1)
+    const connection = await starting
+    expect(reports).toEqual(['Connecting to Slack'])
+
+    let isStopped = false
+    const stopping = connection[Symbol.asyncDispose]().then(() => (isStopped = true))
+    await clock.untilSleeping(1)
+    clock.advance(1999)
+    await turns()
+    expect(isStopped).toBe(false)
+    clock.advance(1)
+    await stopping
+    // A connection that comes after the stop is closed.
+    late.resolve({ [Symbol.asyncDispose]: async () => void closed++ })
+    await turns()
+    expect(closed).toBe(1)
+  })
+
   test('is not tried again after a stop', async () => {
     const { clock, kept, counts } = attempt('unreachable')
     const connection = await kept

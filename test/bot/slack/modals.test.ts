@@ -1,0 +1,81 @@
+// What modals contain: the typed name, checklists and forms, within Slack's limits.
+
+import { describe, expect, test } from 'bun:test'
+import { answerModal, confirmModal, formModal, loadingModal } from '../../../bot/slack/modals.ts'
+import { viewRefusal } from '../../support/clients/fake-slack/block-rules.ts'
+
+const CONFIRM = { name: 'edge-a', question: 'Delete <it> & all?', checklist: [], command: 'x' }
+
+describe('the confirmation', () => {
+  test('asks the question, shows the checklist, and has an input for the name', () => {
+    const checklist = [
+      { label: 'Tasks', passed: true, detail: 'none' },
+      { label: '<!channel>', passed: false, detail: 'a & b' },
+    ]
+    const modal = confirmModal({ ...CONFIRM, checklist }, 'm1')
+    expect(modal).toEqual({
+      type: 'modal',
+      callback_id: 'slipway:confirm',
+      title: { type: 'plain_text', text: 'Confirm' },
+      submit: { type: 'plain_text', text: 'Confirm' },
+      close: { type: 'plain_text', text: 'Cancel' },
+      private_metadata: 'm1',
+      blocks: [
+        { type: 'section', text: { type: 'mrkdwn', text: 'Delete &lt;it&gt; &amp; all?' } },
+        { type: 'section', text: { type: 'mrkdwn', text: '● Tasks: none' } },
+        { type: 'section', text: { type: 'mrkdwn', text: '✖ &lt;!channel&gt;: a &amp; b' } },
+        {
+          type: 'input',
+          block_id: 'name',
+          label: { type: 'plain_text', text: 'Type edge-a to confirm' },
+          element: { type: 'plain_text_input', action_id: 'name' },
+        },
+      ],
+    })
+    expect(viewRefusal(modal)).toBeUndefined()
+  })
+
+  test('shows at most 40 checks, and cuts long texts', () => {
+    const checklist = Array.from({ length: 100 }, (_, i) => ({ label: `check ${i}`, passed: true, detail: 'x'.repeat(4000) }))
+    const modal = confirmModal({ ...CONFIRM, name: 'n'.repeat(5000), question: 'q'.repeat(5000), checklist }, 'm1')
+    expect(modal.blocks).toHaveLength(42)
+    expect(viewRefusal(modal)).toBeUndefined()
+  })
+
+  test('takes an id of up to 3,000 characters', () => {
+    expect(confirmModal(CONFIRM, 'm'.repeat(3000)).private_metadata).toHaveLength(3000)
+    expect(() => confirmModal(CONFIRM, 'm'.repeat(3001))).toThrow('private metadata has 3001 characters')
+  })
+})
+
+test('a form has an input for each question, with what is known', () => {
+  const inputs = [
+    { key: 'name', label: 'Name', hint: 'One word', required: true, initial: 'edge-a' },
+    { key: 'zone', label: 'Z'.repeat(2500), hint: 'h'.repeat(2500), required: false },
+  ]
+  const modal = formModal('Add a store', { command: 'store add', submit: 'Test and add', inputs }, 'm1')
+  expect(modal).toMatchObject({ callback_id: 'slipway:form', title: { text: 'Add a store' }, submit: { text: 'Test and add' }, private_metadata: 'm1' })
+  expect(modal.blocks[0]).toEqual({
+    type: 'input',
+    block_id: 'name',
+    optional: false,
+    label: { type: 'plain_text', text: 'Name' },
+    hint: { type: 'plain_text', text: 'One word' },
+    element: { type: 'plain_text_input', action_id: 'name', placeholder: { type: 'plain_text', text: 'One word' }, initial_value: 'edge-a' },
+  })
+  expect(modal.blocks[1]).toMatchObject({ block_id: 'zone', optional: true })
+  expect(JSON.stringify(modal.blocks[1])).not.toContain('initial_value')
+  expect(viewRefusal(modal)).toBeUndefined()
+})
+
+test('an answer in a modal has no buttons and a short title', () => {
+  const section = { type: 'section' as const, text: { type: 'mrkdwn' as const, text: 'Done.' } }
+  const buttons = { type: 'actions' as const, elements: [] }
+  const modal = answerModal('A title that is longer than 24 characters', [section, buttons])
+  expect(modal.blocks).toEqual([section])
+  expect(modal.title.text).toBe('A title that is longer …')
+  expect(viewRefusal(modal)).toBeUndefined()
+  expect(() => answerModal('T', [{ ...section, text: { type: 'mrkdwn', text: 'x'.repeat(3001) } }])).toThrow('3001, the limit is 3000')
+  expect(viewRefusal(loadingModal('Wait'))).toBeUndefined()
+  expect(loadingModal('Wait').blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: 'Asking the stores…' } }])
+})
