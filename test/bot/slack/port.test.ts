@@ -86,5 +86,5 @@ test("Bolt's messages are written one level lower, and payloads not at all", () 
     ['warn', 'slow {"a":1}'],
     ['error', 'failed: cut'],
   ])
-  expect(String(bolt.getLevel())).toBe('info')
+  expect<string>(bolt.getLevel()).toBe('info')
 })
