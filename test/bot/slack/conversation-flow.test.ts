@@ -35,6 +35,7 @@ function open({ role = 'admin', press, modal, viewId = 'V1' }: Setting = {}) {
       press: () => (press && 'command' in press ? { kind: 'press', press } : (press ?? { kind: 'expired' })),
       submit: () => (modal && 'command' in modal ? { kind: 'submit', modal } : (modal ?? { kind: 'expired' })),
     },
+    buttons: { find: () => undefined },
     modals: {
       register(order) {
         did.push(`register ${JSON.stringify(order)}`)
@@ -180,7 +181,7 @@ describe('a press', () => {
 describe('the typed name', () => {
   test('is compared without the space around commas; an unknown modal is judged later', () => {
     using it = open()
-    const { checkName } = it.conversation
+    const checkName = (id: string, typed: string) => it.conversation.checkName(id, typed, it.exchange)
     expect([checkName('m1', ' edge-a,edge-b '), checkName('m1', 'edge-a ,  edge-b'), checkName('m2', 'x')]).toEqual([undefined, undefined, undefined])
     expect(checkName('m1', 'edge-a')).toBe('The name is edge-a, edge-b.')
     expect(checkName('m1', 'edge-aedge-b')).toBe('The name is edge-a, edge-b.')

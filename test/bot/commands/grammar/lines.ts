@@ -78,6 +78,11 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'usage list': ['usage list', 'gap', 'failed'],
   'zone list': ['zone list', 'stopped', 'done'],
   'zone edit': ['zone edit zone-1 images=off', 'gap', 'failed'],
+  'host-key list': ['host-key list', 'gap', 'done'],
+  'host-key show': ['host-key show files.example:22 store=edge-a', 'reason', 'failed'],
+  'host-key forget': ['host-key forget files.example:22 store=edge-a --confirm files.example:22', 'reason', 'failed'],
   'audit list': ['audit list', 'local', 'done'],
+  'audit verify': ['audit verify', 'local', 'done'],
+  'audit export': ['audit export', 'local', 'done'],
   help: ['help', 'local', 'done'],
 }

@@ -31,8 +31,8 @@ function openUnaskedBot() {
 
 describe('wrong input', () => {
   test('is known for every command', () => {
-    const named = COMMANDS.filter(({ noun, verb }) => WRONG_INPUT.some(([line]) => `${line} `.startsWith(`${noun} ${verb}`.trim())))
-    expect(named).toEqual([...COMMANDS])
+    const names = COMMANDS.map(({ noun, verb }) => `${noun} ${verb}`.trim())
+    expect(names.filter((name) => !WRONG_INPUT.some(([line]) => `${line} `.startsWith(`${name} `)))).toEqual([])
   })
 
   test.each(WRONG_INPUT)('%s: %s %s', async (line, wrong, next) => {

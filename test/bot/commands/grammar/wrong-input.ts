@@ -270,11 +270,6 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store lst', 'store has no command "lst".', 'Did you mean store list?'],
   ['stor list', 'There is no command "stor".', 'Did you mean store?'],
   [
-    'zzzzzz list',
-    'There is no command "zzzzzz".',
-    'Use one of: store, image, export, media-group, task, upload, schedule, policy, token, grant, usage, zone, audit, help.',
-  ],
-  [
     'image add url=http://h/x store=edge-a name=a name=b',
     'name= is given twice.',
     'Usage: image add [url=URL] [path=PATH] [store=S] [name=NAME] [description=TEXT] [kind=KIND] [format=FORMAT] [os=OS] [cloudInit=true|false] [mediaGroup=GROUP] [owner=NAME] [sourceInstance=INSTANCE] [labels=KEY=VALUE,…] [decompress=true|false] [digest=DIGEST] [username=NAME] [password=PASSWORD] [token=TOKEN] [privateKey=KEY] [passphrase=PASSPHRASE] [hostKey=FINGERPRINT] [--dry-run] [--start]',
@@ -287,4 +282,10 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['image delete a --confirm', '--confirm needs the name.', 'Usage: image delete I… [store=S] [--confirm NAME]'],
   ['store delete edge-a --confirm=', '--confirm needs the name.', 'Usage: store delete S… [copy-to=S] [repoint-to=S] [--unreachable] [--confirm NAME]'],
   ['schedule edit edge-a cleanup --json=x', 'schedule edit has no flag --json.', 'Did you mean --json? Usage: schedule edit S [NAME] ["CRON"…]'],
+  ['host-key list store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
+  ['host-key show', 'host-key show needs HOST: host:port of the server; the host alone if one port is pinned.', 'Usage: host-key show HOST [store=S]'],
+  ['host-key show files.example', 'There are 2 stores: edge-a, edge-b.', 'Add store=NAME to say which one.'],
+  ['host-key forget files.example', 'There are 2 stores: edge-a, edge-b.', 'Add store=NAME to say which one.'],
+  ['audit verify head=1:x', 'head=1:x is not a head of the audit log.', 'Copy it from an earlier audit verify, or from the log of the service.'],
+  ['audit export from=0', 'from=0 is not a number from 1 to 9007199254740991.', 'Use a number in this range.'],
 ]
