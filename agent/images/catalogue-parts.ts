@@ -117,7 +117,17 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
   })
   const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
   const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs, ownerLimit, unpacking })
-  const groups = createMediaGroups({ disk, clock, log, emit, mount: deps.mount, records: groupRecords, table, inProgress: () => deps.inProgress?.() })
+  const groups = createMediaGroups({
+    disk,
+    clock,
+    log,
+    emit,
+    crashPoint,
+    mount: deps.mount,
+    records: groupRecords,
+    table,
+    inProgress: () => deps.inProgress?.(),
+  })
   const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, compressed, ownerLimit, settling, groups })
   const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, compressed, damage, settling, ownerLimit })
   return { groups, groupRecords, keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }

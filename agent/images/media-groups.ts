@@ -15,7 +15,7 @@ import type { Audience, ImagesInProgress } from '../contract/images.ts'
 import { createInOrder } from '../contract/in-order.ts'
 import { createLoopBudget } from '../contract/loop-budget.ts'
 import type { LoopBudget } from '../contract/loop-budget.ts'
-import type { Clock, Log } from '../contract/runtime.ts'
+import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { EmitEvent } from '../contract/work.ts'
 import { diskProblem } from './disk-problem.ts'
 import type { ImageTable } from './image-table.ts'
@@ -28,6 +28,7 @@ export interface MediaGroupsDeps {
   readonly clock: Clock
   readonly log: Log
   readonly emit: EmitEvent
+  readonly crashPoint: CrashPoint
   readonly mount: string
   readonly records: GroupRecords
   readonly table: Pick<ImageTable, 'get' | 'put' | 'inGroup' | 'groups' | 'each'>
@@ -66,6 +67,7 @@ export function createMediaGroups(deps: MediaGroupsDeps): OpenMediaGroups {
     if (isUnreadable)
       throw problem('store-unavailable', `${GROUP_FILE} could not be read when the agent started.`, { action: 'Check the mount path, then restart the agent.' })
     await writeSettings(deps, settings)
+    deps.crashPoint('images:groups-written')
     records.replace(settings)
   }
   /** Replaces or adds the settings of a group, and puts its images into their places. */

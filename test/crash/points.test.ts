@@ -139,6 +139,22 @@ const fillPack: Scenario = {
     if (large) await ledger.send(large, 0)
   },
 }
+/** Renames and hides the media group of an image. */
+const hideGroup: Scenario = {
+  async run({ agent, going }) {
+    await agent.client.images.patch(going.id, { mediaGroup: 'lab' })
+    await agent.client.mediaGroups.patch('lab', { name: 'backroom', visible: false })
+  },
+  async after({ agent, going }) {
+    expect((await agent.client.mediaGroups.list()).items).toEqual([{ name: 'backroom', description: '', visible: false, images: 1 }])
+    expect(await agent.client.images.get(going.id)).toMatchObject({ mediaGroup: 'backroom', hidden: true })
+    const { token } = await agent.client.tokens.create({ name: 'viewer', role: 'viewer' })
+    const seen = async () => (await fetch(`${agent.url}/v1/images/${going.id}`, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await seen()).toBe(404)
+    await agent.client.mediaGroups.patch('backroom', { visible: true })
+    expect(await seen()).toBe(200)
+  },
+}
 const remove: Scenario = { run: ({ ledger, going }) => ledger.delete(going) }
 const purge: Scenario = {
   ...remove,
@@ -355,6 +371,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'images:unpack-step': unpack,
   'images:unpack-written': unpack,
   'images:unpacked': unpack,
+  'images:groups-written': hideGroup,
   'images:deleted': remove,
   'images:purge-marked': purge,
   'images:purge-manifest-removed': purge,
