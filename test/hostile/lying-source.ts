@@ -15,7 +15,7 @@ import type { WireLie } from './wire-lies.ts'
 export const SOURCE_IMAGE_BYTES = 600_000
 
 /** A request that a lie falsifies. */
-export type Asked = 'store' | 'image' | 'manifest' | 'missing' | 'slices'
+export type Asked = 'store' | 'image' | 'manifest' | 'slices'
 
 /** A falsehood about one image: content that is wrong, or an answer of the wire to one kind of request. */
 export type SourceLie = { readonly content: Lie } | { readonly wire: WireLie; readonly to: Asked }
@@ -114,7 +114,7 @@ function closing(message: string): string {
 function askedBy(text: string): Asked | undefined {
   const path = /^\w+ (\S+)/.exec(text)?.[1] ?? ''
   if (path === '/v1/store') return 'store'
-  if (path.startsWith('/v1/slices/')) return path.endsWith('/missing') ? 'missing' : 'slices'
+  if (path.startsWith('/v1/slices/')) return 'slices'
   if (path.endsWith('/manifest')) return 'manifest'
   return path.startsWith('/v1/images/') ? 'image' : undefined
 }
