@@ -4,7 +4,9 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errorText, hasCode } from '../protocol/errors.ts'
+import { parseReconnect, RECONNECT_DEFAULT_MS, RECONNECT_WORDS } from './fleet/reconnect.ts'
 import type { LogLevel } from './system/log.ts'
+import { REQUESTS_DEFAULT, REQUESTS_VARIABLE } from './system/request-limit.ts'
 
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
 export const HOME_DEFAULT = './data'
@@ -26,7 +28,11 @@ export interface BotConfig {
   /** Slack user ids; everyone else is a viewer. */
   readonly operators: ReadonlySet<string>
   readonly admins: ReadonlySet<string>
+  /** Interval at which the service tries to reach a silent store, in milliseconds; 0 when it does not. */
+  readonly reconnectMs: number
   readonly logLevel: LogLevel
+  /** HTTP requests that the runtime allows at the same time. */
+  readonly requestsMax: number
   /** The user of this machine, for the audit log. */
   readonly user: string
   readonly noColor: boolean
@@ -43,8 +49,13 @@ export class ConfigRefused extends Error {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** Returns the environment of this process. */
+export function ownEnvironment(): Environment {
+  return process.env
+}
+
 const CREDENTIALS = { SLACK_BOT_TOKEN: 'slack-bot-token', SLACK_APP_TOKEN: 'slack-app-token', SLACK_SIGNING_SECRET: 'slack-signing-secret' } as const
-const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS', 'SLIPWAY_BOT_LOG'])
+const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT'])
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** Reads and validates the configuration. Throws ConfigRefused. */
@@ -66,12 +77,21 @@ export function readBotConfig(environment: Environment = process.env, home?: str
     slackApiUrl: parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`,
     operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
     admins: userIds(environment, 'SLIPWAY_SLACK_ADMINS'),
+    reconnectMs: readReconnect(environment),
     logLevel,
+    requestsMax: Number(text(environment, REQUESTS_VARIABLE) ?? REQUESTS_DEFAULT),
     user: text(environment, 'SUDO_USER') ?? text(environment, 'USER') ?? text(environment, 'LOGNAME') ?? 'console',
     noColor: text(environment, 'NO_COLOR') !== undefined || text(environment, 'TERM') === 'dumb',
     notifySocket: text(environment, 'NOTIFY_SOCKET'),
     watchdogMs: watchdogUs > 0 ? watchdogUs / 1000 : undefined,
   }
+}
+
+function readReconnect(environment: Environment): number {
+  const given = text(environment, 'SLIPWAY_BOT_RECONNECT')
+  const parsed = given === undefined ? RECONNECT_DEFAULT_MS : parseReconnect(given)
+  if (parsed === undefined) throw new ConfigRefused(`SLIPWAY_BOT_RECONNECT=${given} is not understood. Write ${RECONNECT_WORDS}.`)
+  return parsed
 }
 
 /** HOME_DEFAULT in the working directory. Throws ConfigRefused in a folder of the system. */

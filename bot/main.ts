@@ -3,7 +3,7 @@
 
 import packageFile from '../package.json' with { type: 'json' }
 import { readCommandLine, USAGE } from './command-line.ts'
-import { ConfigRefused, readBotConfig } from './config.ts'
+import { ConfigRefused, ownEnvironment, readBotConfig } from './config.ts'
 import type { BotConfig } from './config.ts'
 import { runConsole } from './console/console.ts'
 import { openBot } from './open.ts'
@@ -12,6 +12,7 @@ import { exitOnCrash } from './system/crash.ts'
 import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
 import { createLog } from './system/log.ts'
 import { createNotifier } from './system/notify.ts'
+import { raiseRequestLimit } from './system/request-limit.ts'
 
 /** Runs the program and returns its exit code. */
 async function main(args: readonly string[]): Promise<number> {
@@ -23,6 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => stop.abort(new Error(signal)))
   try {
     const config = readBotConfig()
+    if (line.kind === 'serve') raiseRequestLimit(ownEnvironment())
     // At a terminal without Slack, `serve` opens the console.
     if (line.kind === 'serve' && (config.slack || !process.stdin.isTTY)) return await serve(config, line.words, stop.signal)
     // Help reads no store, so it creates no home folder.
@@ -53,9 +55,9 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
     process.stderr.write(`serve takes no arguments, but was given: ${rest.join(' ')}. Its settings are environment variables.\n`)
     return 2
   }
-  if (!config.slack && !hasPolicies(config)) {
+  if (!config.slack && !hasWork(config)) {
     process.stderr.write(
-      'The service needs Slack or a sync policy: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP), or add a policy with policy add. Without both, use the console: slipway console.\n',
+      'The service needs Slack or a store: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP), or add a store with store add. Without both, use the console: slipway console.\n',
     )
     return 2
   }
@@ -77,10 +79,10 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   return 0
 }
 
-/** Whether there is work for the service without Slack. Throws HomeUnusable. */
-function hasPolicies({ home }: BotConfig): boolean {
+/** Whether there is work for the service without Slack: stores whose state it keeps, or policies. Throws HomeUnusable. */
+function hasWork({ home }: BotConfig): boolean {
   using bot = openBot(home, { clock: systemClock })
-  return bot.context({ name: 'service', role: 'viewer' }, 'service').policies.list().length > 0
+  return bot.fleet.registry.list().length > 0 || bot.context({ name: 'service', role: 'viewer' }, 'service').policies.list().length > 0
 }
 
 // The bot stores tokens: no other user may read its files.

@@ -7,6 +7,8 @@ import type { CommandActor, CommandContext } from './commands/command.ts'
 import { COMMANDS } from './commands/table.ts'
 import { createFleet } from './fleet/fleet.ts'
 import type { Fleet } from './fleet/fleet.ts'
+import { openKeptFleet } from './fleet/kept-fleet.ts'
+import type { KeptFleet } from './fleet/kept-fleet.ts'
 import { createRegistry } from './fleet/registry.ts'
 import { createPolicies } from './policies/policies.ts'
 import { createPolicyRuns } from './policies/runs.ts'
@@ -18,7 +20,7 @@ export interface OpenBot extends Disposable {
   readonly home: string
   readonly clock: Clock
   readonly database: BotDatabase
-  readonly fleet: Fleet
+  readonly fleet: Fleet & { readonly kept: KeptFleet }
   readonly audit: Audit
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
@@ -37,7 +39,9 @@ export interface OpenBotDeps {
 export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
   const database = deps.database ?? openDatabase(home)
-  const fleet = createFleet({ registry: createRegistry(database), ...deps })
+  const registry = createRegistry(database)
+  const kept = openKeptFleet(database, registry)
+  const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   const audit = createAudit(database)
   const policies = createPolicies(database)
   const policyRuns = createPolicyRuns(database)

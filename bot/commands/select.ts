@@ -5,13 +5,16 @@ import type { AgentClient } from '../../protocol/client/client.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Contact, Silence } from '../fleet/fleet.ts'
-import { silenceNote, silenceWords } from '../fleet/observe.ts'
+import { silenceNote, silenceWords } from '../fleet/judge.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { plural } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
 
 /** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */
 const ID_PART_LENGTH_MIN = 4
+
+/** The flag of commands that can answer from what the service keeps of the fleet. */
+export const FRESH_FLAG = { fresh: 'asks the agents now, instead of answering from what the service keeps' } as const
 
 /** How to name a store in a command that takes it as a target. */
 export const NAME_TARGET = 'Write the name of one of them after the command.'

@@ -1,5 +1,5 @@
-// The fleet: every contact with an agent goes through `contact`, which records whether the agent answered. What the bot says
-// about a store is therefore never older than the question, and "Stopped since" is the first contact that failed.
+// The fleet: every contact with an agent goes through `contact`, which records whether the agent answered. "Stopped since" is the first
+// contact that failed.
 
 import { createAgentClient } from '../../protocol/client/client.ts'
 import type { AgentClient } from '../../protocol/client/client.ts'
@@ -8,6 +8,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
 import { advise } from './advice.ts'
+import type { KeptFleet } from './kept-fleet.ts'
 import type { Registry, StoreRecord } from './registry.ts'
 
 /** Time an agent has for the head of its answer, and for each next piece of it, in milliseconds: people are waiting. */
@@ -16,8 +17,10 @@ export const CONTACT_TIMEOUT_MS = 5_000
 export const ANSWER_MS_MAX = 20_000
 /** Time after which a contact sends no further request, in milliseconds, for an agent whose pages never end. Reading 200,000 images takes less. */
 export const CONTACT_MS_MAX = 5 * 60_000
-/** Stores asked at the same time. */
-export const CONTACTS_MAX = 16
+/** Stores asked at the same time: many, so that some that are silent do not delay the others. */
+export const CONTACTS_MAX = 64
+/** A contact is recorded again only after this long, in milliseconds: each record is a durable write. */
+const RECORD_MS = 10_000
 
 /** The outcome of asking a store. */
 export type Contact<T> =
@@ -38,6 +41,8 @@ export interface Silence {
 
 export interface Fleet {
   readonly registry: Registry
+  /** What the service keeps of the fleet; undefined for a fleet without it, where every question asks the agents. */
+  readonly kept: KeptFleet | undefined
   /** A client without a record of contacts: for stores that are not registered yet, and for long transfers. */
   client(peer: { readonly url: string; readonly token?: string }): AgentClient
   /** Asks a store. Throws only for bugs and aborts. */
@@ -49,6 +54,7 @@ export interface Fleet {
 export interface FleetDeps {
   readonly registry: Registry
   readonly clock: Pick<Clock, 'nowMs'>
+  readonly kept?: KeptFleet
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
   readonly answerMsMax?: number
@@ -71,42 +77,62 @@ export function createFleet(deps: FleetDeps): Fleet {
     return createAgentClient({ baseUrl: url, token, ...timeLimits, fetch: limited })
   }
 
-  const contact: Fleet['contact'] = async (store, ask) => {
+  const attempt = async <T>(store: StoreRecord, ask: (agent: AgentClient) => Promise<T>): Promise<Contact<T>> => {
     try {
       const value = await ask(contactClient(store))
-      const asOfMs = clock.nowMs()
-      registry.answered(store.name, asOfMs)
-      return { kind: 'answered', store, value, asOfMs }
+      return { kind: 'answered', store, value, asOfMs: clock.nowMs() }
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error
-      const asOfMs = clock.nowMs()
-      // From the agent itself the same code means that it answered, and that a peer of its own did not.
-      if (error.code !== 'peer-unreachable' || error.isFromPeer) {
-        registry.answered(store.name, asOfMs)
-        const advised = advise(store, error)
-        return { kind: 'refused', store, problem: advised.problem, error: advised, asOfMs }
-      }
-      const reason = error.problem.detail
-      const lastSeenMs = registry.find(store.name)?.lastSeenMs ?? store.lastSeenMs
-      return { kind: 'stopped', store, sinceMs: registry.silent(store.name, reason, asOfMs), lastSeenMs, reason, asOfMs }
+      return failedContact(registry, store, error, clock.nowMs())
     }
+  }
+  /** Records that these stores answered, those that did so a moment ago excepted. */
+  const note = (contacts: readonly Contact<unknown>[]): void => {
+    const due = contacts.filter(({ kind, store, asOfMs }) => {
+      if (kind === 'stopped') return false
+      const known = registry.find(store.name)
+      return known !== undefined && (known.stoppedSinceMs !== null || asOfMs - (known.lastSeenMs ?? 0) >= RECORD_MS)
+    })
+    if (due.length > 0) registry.answeredAll(due.map(({ store, asOfMs }) => ({ name: store.name, nowMs: asOfMs })))
   }
 
   return {
     registry,
+    kept: deps.kept,
     client,
-    contact,
+    async contact(store, ask) {
+      const contact = await attempt(store, ask)
+      note([contact])
+      return contact
+    },
     async contactAll<T>(stores: readonly StoreRecord[], ask: (agent: AgentClient, store: StoreRecord) => Promise<T>): Promise<Contact<T>[]> {
       const answers: Contact<T>[] = []
       let next = 0
       const work = async (): Promise<void> => {
         for (let i = next++; i < stores.length; i = next++) {
           const store = stores[i]
-          if (store) answers[i] = await contact(store, (agent) => ask(agent, store))
+          if (store) answers[i] = await attempt(store, (agent) => ask(agent, store))
         }
       }
       await Promise.all(Array.from({ length: Math.min(CONTACTS_MAX, stores.length) }, work))
+      note(answers)
       return answers
     },
   }
+}
+
+/** The outcome of a contact that failed: the refusal of an agent, or the silence of a store, which is recorded. */
+export function failedContact(registry: Registry, store: StoreRecord, error: ProblemError, asOfMs: number): Exclude<Contact<never>, { kind: 'answered' }> {
+  // From the agent itself the same code means that it answered, and that a peer of its own did not.
+  if (error.code !== 'peer-unreachable' || error.isFromPeer) {
+    const advised = advise(store, error)
+    return { kind: 'refused', store, problem: advised.problem, error: advised, asOfMs }
+  }
+  return silence(registry, store, error.problem.detail, asOfMs)
+}
+
+/** A store that did not answer at a time; "since" is the first such time after its last answer. */
+export function silence(registry: Registry, store: StoreRecord, reason: string, asOfMs: number): Silence {
+  const lastSeenMs = registry.find(store.name)?.lastSeenMs ?? store.lastSeenMs
+  return { kind: 'stopped', store, sinceMs: registry.silent(store.name, reason, asOfMs), lastSeenMs, reason, asOfMs }
 }

@@ -1,45 +1,38 @@
-// The present state of a store as the bot observes it: Running, Degraded, Stopped or Error, with impact and next step.
+// Asks stores how they are now, and records what was seen.
 
 import type { AgentClient } from '../../protocol/client/client.ts'
-import type { Check, Health, HealthState } from '../../protocol/health.ts'
-import { problemCode, ProblemError } from '../../protocol/problems.ts'
+import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
-import { formatTime } from '../../protocol/time.ts'
-import { formatDuration } from '../../protocol/units.ts'
-import { formatAt } from '../views/phrases.ts'
-import { spaceAdvice } from './advice.ts'
-import type { Contact, Fleet, Silence } from './fleet.ts'
+import type { Fleet } from './fleet.ts'
+import { judge } from './judge.ts'
+import type { Observation } from './judge.ts'
 import type { StoreRecord } from './registry.ts'
+import type { Sighting, StoreFacts } from './states.ts'
 
-/** The check of an agent whose next step is better said in commands of this bot. */
-const SPACE_CHECK = 'free-space'
-/** The check that fails when the mount path cannot be reached. */
-export const MOUNT_CHECK = 'mount-path'
-
-export interface Observation {
-  readonly record: StoreRecord
-  readonly state: HealthState
-  /** The first contact that failed, in milliseconds since 1970; null for a store that answers. */
-  readonly sinceMs: number | null
-  readonly lastSeenMs: number | null
-  /** What is wrong, in one sentence; empty when nothing is. */
-  readonly finding: string
-  /** What it means for users, and the next step; both empty when nothing is wrong. */
-  readonly impact: string
-  readonly action: string
-  readonly checks: readonly Check[]
-  /** The description of the store; null when the agent did not give one. */
-  readonly store: Store | null
-  readonly asOfMs: number
+/** Asks stores for their health and description now. */
+export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Observation[]> {
+  return (await sightAll(fleet, stores)).map(judge)
 }
 
-/** Asks stores for their health and description. */
-export async function observeAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Observation[]> {
-  const contacts = await fleet.contactAll(stores, async (agent) => {
-    const [health, store] = await Promise.all([agent.health(), describedStore(agent)])
-    return { health, store }
-  })
-  return contacts.map((contact) => judge(contact, fleet))
+/** Asks stores now; the service's record of the fleet gets the answers too. */
+export async function sightAll(fleet: Fleet, stores: readonly StoreRecord[]): Promise<Sighting[]> {
+  const sightings = await fleet.contactAll(stores, askFacts)
+  for (const sighting of sightings) learnId(fleet, sighting)
+  fleet.kept?.states.record(sightings)
+  return sightings
+}
+
+/** Asks an agent how its store is. */
+export async function askFacts(agent: AgentClient): Promise<StoreFacts> {
+  const [health, store] = await Promise.all([agent.health(), describedStore(agent)])
+  return { health, store, tasks: null }
+}
+
+/** Registers the id of a store that answers for the first time. */
+export function learnId({ registry }: Pick<Fleet, 'registry'>, sighting: Sighting): void {
+  if (sighting.kind !== 'answered' || sighting.store.storeId !== null) return
+  const { store } = sighting.value
+  if (store) registry.change(sighting.store.name, { storeId: store.id })
 }
 
 /** The description of the store; null when the agent cannot return it, or not in time, as while the mount path fails: health then says why. */
@@ -51,88 +44,4 @@ async function describedStore(agent: AgentClient): Promise<Store | null> {
     if (isTolerated) return null
     throw error
   }
-}
-
-function judge(contact: Contact<{ health: Health; store: Store | null }>, fleet: Fleet): Observation {
-  const record = contact.store
-  const base = { record, sinceMs: null, lastSeenMs: contact.asOfMs, checks: [], store: null, asOfMs: contact.asOfMs }
-  switch (contact.kind) {
-    case 'stopped':
-      return { ...base, state: 'stopped', sinceMs: contact.sinceMs, lastSeenMs: contact.lastSeenMs, ...silenceWords(contact) }
-    case 'refused': {
-      const code = problemCode(contact.problem)
-      const isToken = code === 'unauthenticated' || code === 'forbidden'
-      return {
-        ...base,
-        state: 'error',
-        finding: contact.problem.detail,
-        impact: isToken ? 'The bot can neither read nor change this store; its other clients are not affected.' : 'The state of the store is unknown.',
-        action: contact.problem.action,
-      }
-    }
-    case 'answered': {
-      const { health, store } = contact.value
-      if (store && record.storeId !== null && store.id !== record.storeId) {
-        return {
-          ...base,
-          state: 'error',
-          finding: `Another store answers at ${record.url}: ${store.name} (${store.id}) instead of ${record.storeId}.`,
-          impact: 'Commands would reach another store than the registered one.',
-          action: `Correct the address with store edit ${record.name} url=…, or remove the store with store delete ${record.name} and add it again.`,
-        }
-      }
-      if (store && record.storeId === null) fleet.registry.change(record.name, { storeId: store.id })
-      const worst = health.checks.filter((check) => check.state === 'failed' || check.state === 'warning')
-      // While the mount path fails, the space is unknown and not short.
-      const isMeasured = !worst.some((check) => check.name === MOUNT_CHECK && check.state === 'failed')
-      worst.sort((a, b) => Number(a.state === 'warning') - Number(b.state === 'warning'))
-      return {
-        ...base,
-        // A mount path that failed a moment ago may not be in the health yet.
-        state: store ? health.state : 'error',
-        finding: worst.map((check) => `${check.name}: ${check.measured}`).join('; ') || (store ? '' : 'The agent cannot describe its store.'),
-        impact: sentences(worst.map((check) => check.impact)),
-        action: sentences(worst.map((check) => (check.name === SPACE_CHECK && isMeasured ? spaceAdvice(record) : check.action))),
-        checks: health.checks,
-        store,
-      }
-    }
-  }
-}
-
-/** Finding, impact and next step of a store that does not answer. */
-export function silenceWords(silence: Pick<Silence, 'store' | 'reason'>): Pick<Observation, 'finding' | 'impact' | 'action'> {
-  const { name, url } = silence.store
-  return {
-    finding: silence.reason,
-    impact: 'Uploads, downloads and syncs with this store fail until it answers again. Images it acknowledged stay on its mount path.',
-    action: `On its node, check systemctl status slipway-agent@${name} and journalctl -u slipway-agent@${name}, and check that the bot can reach ${url}. Then run store reconnect ${name}.`,
-  }
-}
-
-/** `edge-b has been Stopped since …: what that means for this answer.` */
-export function silenceNote(silence: Silence, consequence: string): string {
-  return `${silence.store.name} has been Stopped since ${formatAt(silence.sinceMs)} (${formatDuration(silence.asOfMs - silence.sinceMs)}): ${consequence}`
-}
-
-/** An observation for `--json`. */
-export function observationJson(seen: Observation): Record<string, unknown> {
-  return {
-    name: seen.record.name,
-    url: seen.record.url,
-    zone: seen.record.zone,
-    provider: seen.record.provider,
-    id: seen.store?.id ?? seen.record.storeId,
-    state: seen.state,
-    since: seen.sinceMs === null ? null : formatTime(seen.sinceMs),
-    lastSeen: seen.lastSeenMs === null ? null : formatTime(seen.lastSeenMs),
-    finding: seen.finding,
-    impact: seen.impact,
-    action: seen.action,
-    asOf: formatTime(seen.asOfMs),
-  }
-}
-
-function sentences(texts: readonly string[]): string {
-  return [...new Set(texts.filter((text) => text !== ''))].join(' ')
 }

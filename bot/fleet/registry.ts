@@ -17,9 +17,13 @@ export interface StoreRecord {
   /** The first failed contact since the last successful one; null while the store answers. */
   readonly stoppedSinceMs: number | null
   readonly stoppedReason: string | null
+  /** Interval at which the service tries to reach a silent store, in milliseconds; 0 when it does not, null for the interval of the bot. */
+  readonly reconnectMs: number | null
+  /** How often somebody asked the service to connect now. */
+  readonly reconnectAsked: number
 }
 
-export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId'>>
+export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId' | 'reconnectMs'>>
 
 export interface Registry {
   /** All stores by name. */
@@ -32,6 +36,10 @@ export interface Registry {
   remove(name: string): boolean
   /** Records that the store answered. */
   answered(name: string, nowMs: number): void
+  /** Records that several stores answered, in one write. */
+  answeredAll(stores: readonly { readonly name: string; readonly nowMs: number }[]): void
+  /** Asks the service to connect to the store now. */
+  askReconnect(name: string): void
   /** Records that the store did not answer; returns since when it has not. */
   silent(name: string, reason: string, nowMs: number): number
 }
@@ -47,6 +55,8 @@ interface Row {
   last_seen_ms: number | null
   stopped_since_ms: number | null
   stopped_reason: string | null
+  reconnect_ms: number | null
+  reconnect_asked: number
 }
 
 /** Creates the registry on the bot's database; a change is durable when the call returns. */
@@ -60,8 +70,11 @@ export function createRegistry(database: BotDatabase): Registry {
     `INSERT INTO stores (name, url, token, zone, provider, store_id, added_ms, last_seen_ms)
      VALUES ($name, $url, $token, $zone, $provider, $storeId, $now, $seen) RETURNING *`,
   )
-  const update = database.query<Row, { old: string; name: string; url: string; token: string; zone: string; provider: string; storeId: string | null }>(
-    `UPDATE stores SET name = $name, url = $url, token = $token, zone = $zone, provider = $provider, store_id = $storeId
+  const update = database.query<
+    Row,
+    { old: string; name: string; url: string; token: string; zone: string; provider: string; storeId: string | null; reconnectMs: number | null }
+  >(
+    `UPDATE stores SET name = $name, url = $url, token = $token, zone = $zone, provider = $provider, store_id = $storeId, reconnect_ms = $reconnectMs
      WHERE name = $old RETURNING *`,
   )
   const remove = database.query<{ name: string }, { name: string }>('DELETE FROM stores WHERE name = $name RETURNING name')
@@ -70,8 +83,12 @@ export function createRegistry(database: BotDatabase): Registry {
   )
   const silent = database.query<{ stopped_since_ms: number }, { name: string; now: number; reason: string }>(
     `UPDATE stores SET stopped_since_ms = COALESCE(stopped_since_ms, $now), stopped_reason = $reason
-     WHERE name = $name RETURNING stopped_since_ms`,
+     WHERE name = $name AND (stopped_since_ms IS NULL OR stopped_reason IS NOT $reason) RETURNING stopped_since_ms`,
   )
+  const askReconnect = database.query<null, { name: string }>('UPDATE stores SET reconnect_asked = reconnect_asked + 1 WHERE name = $name')
+  const answeredAll = database.transaction((stores: readonly { readonly name: string; readonly nowMs: number }[]) => {
+    for (const { name, nowMs } of stores) answered.run({ name, now: nowMs })
+  })
   const registry: Registry = {
     list: () => list.all().map(toRecord),
     find: (name) => {
@@ -88,15 +105,17 @@ export function createRegistry(database: BotDatabase): Registry {
       const before = registry.find(name)
       if (!before) return undefined
       const after = { ...before, ...change }
-      const { url, token, zone, provider, storeId } = after
-      const row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId })
+      const { url, token, zone, provider, storeId, reconnectMs } = after
+      const row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId, reconnectMs })
       return row ? toRecord(row) : undefined
     },
     remove: (name) => remove.all({ name }).length > 0,
     answered: (name, nowMs) => {
       answered.run({ name, now: nowMs })
     },
-    silent: (name, reason, nowMs) => silent.get({ name, now: nowMs, reason })?.stopped_since_ms ?? nowMs,
+    answeredAll: (stores) => answeredAll.immediate(stores),
+    askReconnect: (name) => void askReconnect.run({ name }),
+    silent: (name, reason, nowMs) => silent.get({ name, now: nowMs, reason })?.stopped_since_ms ?? registry.find(name)?.stoppedSinceMs ?? nowMs,
   }
   return registry
 }
@@ -113,5 +132,7 @@ function toRecord(row: Row): StoreRecord {
     lastSeenMs: row.last_seen_ms,
     stoppedSinceMs: row.stopped_since_ms,
     stoppedReason: row.stopped_reason,
+    reconnectMs: row.reconnect_ms,
+    reconnectAsked: row.reconnect_asked,
   }
 }

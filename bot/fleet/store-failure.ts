@@ -6,7 +6,7 @@ import type { Check } from '../../protocol/health.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { formatAt } from '../views/phrases.ts'
-import { MOUNT_CHECK } from './observe.ts'
+import { MOUNT_CHECK } from './judge.ts'
 import type { StoreRecord } from './registry.ts'
 
 /** Newest events that are searched for the moment at which the check failed. */

@@ -6,6 +6,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
+import { FLEET_TABLES } from '../fleet/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -119,6 +120,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
      UPDATE policies SET place = NEW.name WHERE scope = 'store' AND place = OLD.name;
    END;`,
   chainEarlierRows,
+  FLEET_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -2,7 +2,7 @@
 
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
-import type { Observation } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import type { ChecklistItem } from '../../views/view.ts'
 import { isEnded, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'

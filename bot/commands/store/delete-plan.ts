@@ -1,6 +1,6 @@
 // The plan of `store delete`: what each store runs and holds, what exists only there, what names it, and what is copied and changed before it is removed.
 
-import type { Observation } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
 import type { ChecklistItem } from '../../views/view.ts'

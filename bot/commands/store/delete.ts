@@ -4,7 +4,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { observeAll } from '../../fleet/observe.ts'
-import type { Observation } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { FollowedTask, View } from '../../views/view.ts'

@@ -5,6 +5,7 @@ import { problem } from '../../../protocol/problems.ts'
 import type { StorePatch } from '../../../protocol/store.ts'
 import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
+import { parseReconnect, RECONNECT_WORDS } from '../../fleet/reconnect.ts'
 import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
@@ -18,10 +19,19 @@ export function parseSwitch(word: string): boolean {
   return word === 'on'
 }
 
+/** The change of the registration for `reconnect=`. Throws `invalid-input`. */
+function reconnectChange(word: string | undefined): StoreChange {
+  if (word === undefined) return {}
+  const reconnectMs = word === 'default' ? null : parseReconnect(word)
+  if (reconnectMs === undefined) throw problem('invalid-input', `reconnect=${word} is not understood.`, { action: `Write ${RECONNECT_WORDS}, or default.` })
+  return { reconnectMs }
+}
+
 export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
-  summary: 'Changes name, description, address, token, zone, provider, deletion policy or limits of syncs of a store, or switches images on or off',
+  summary:
+    'Changes name, description, address, token, zone, provider, deletion policy, limits of syncs or reconnecting of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -36,6 +46,7 @@ export const storeEdit = defineCommand({
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
     'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
     'sync-hours': { about: 'windows in which syncs move bytes, with semicolons between them; all, or configured', value: '"0 22 * * * for 8h"' },
+    reconnect: { about: `how often the service tries to reach the store while it is silent: ${RECONNECT_WORDS}; default for that of the bot`, value: '30|off' },
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
@@ -44,13 +55,17 @@ export const storeEdit = defineCommand({
     const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
-        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=.',
+        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=, reconnect=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
     if (other && other.name !== store.name) throw problem('conflict', `A store ${other.name} is registered already.`, { action: 'Choose another name.' })
 
-    const change: StoreChange = { ...(zone === undefined ? {} : { zone }), ...(provider === undefined ? {} : { provider }) }
+    const change: StoreChange = {
+      ...(zone === undefined ? {} : { zone }),
+      ...(provider === undefined ? {} : { provider }),
+      ...reconnectChange(options.reconnect),
+    }
     if (url !== undefined || token !== undefined) {
       const peer = { url: url ?? store.url, token: token ?? store.token }
       const tested = await testConnectivity(context.fleet, peer)

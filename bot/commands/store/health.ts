@@ -2,14 +2,15 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
-import { observationJson, observeAll } from '../../fleet/observe.ts'
-import type { Observation } from '../../fleet/observe.ts'
+import { seeStores } from '../../fleet/see.ts'
+import { observationJson } from '../../fleet/judge.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, Row, Tone, View } from '../../views/view.ts'
 import { formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { someStores } from '../select.ts'
+import { FRESH_FLAG, someStores } from '../select.ts'
 import { healthFields, oldest, repairActions, stateText, storeActions } from './store-rows.ts'
 
 const CHECK_TONES: Record<Observation['checks'][number]['state'], Tone> = { ok: 'good', warning: 'warning', failed: 'bad', unknown: 'plain' }
@@ -39,10 +40,11 @@ export const storeHealth = defineCommand({
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store, or all', subject: 'store', optional: true }],
   options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' } },
+  flags: FRESH_FLAG,
   examples: ['store health', 'store health edge-a', 'store health zone=zone-1'],
-  async run(context, { targets, options }) {
+  async run(context, { targets, options, flags }) {
     const stores = someStores(context, targets[0], options.zone)
-    const seen = await observeAll(context.fleet, stores)
+    const seen = await seeStores(context, stores, flags.has('fresh'))
     const [first] = seen
     const isOne = first && seen.length === 1 && targets[0] !== 'all' && options.zone === undefined
     return isOne ? oneHealth(first) : fleetHealth(context, seen, options.zone)

@@ -1,11 +1,11 @@
 // `store list`: every registered store in its present state.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { observeAll } from '../../fleet/observe.ts'
+import { seeStores } from '../../fleet/see.ts'
 import { makeView } from '../../views/view.ts'
 import { plural, stateWord } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { someStores } from '../select.ts'
+import { FRESH_FLAG, someStores } from '../select.ts'
 import { oldest, stateNotes, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'
 
 export const storeList = defineCommand({
@@ -15,9 +15,10 @@ export const storeList = defineCommand({
   role: 'viewer',
   effect: 'read',
   options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' } },
+  flags: FRESH_FLAG,
   examples: ['store list', 'store list zone=zone-1'],
-  async run(context, { options }) {
-    const seen = await observeAll(context.fleet, someStores(context, undefined, options.zone))
+  async run(context, { options, flags }) {
+    const seen = await seeStores(context, someStores(context, undefined, options.zone), flags.has('fresh'))
     const asOfMs = oldest(seen, context.clock.nowMs())
     if (seen.length === 0) {
       return makeView({

@@ -1,4 +1,4 @@
-// `store reconnect S`: the agent checks its mount path again, and the bot asks the agent again.
+// `store reconnect S`: the agent checks its mount path again, and the bot and its service connect to the agent again.
 
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
@@ -8,12 +8,13 @@ import { showView } from './show.ts'
 export const storeReconnect = defineCommand({
   noun: 'store',
   verb: 'reconnect',
-  summary: 'Checks mount path, space and state of a store again',
+  summary: 'Connects to a store again, and checks its mount path, space and state',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
   async run(context, { targets }) {
     const store = oneStore(context, targets[0], NAME_TARGET)
+    context.fleet.registry.askReconnect(store.name)
     await askStore(context, store, (agent) => agent.store.reconnect())
     const [seen] = await observeAll(context.fleet, [store])
     if (!seen) throw new Error('a store was reconnected and none observed')

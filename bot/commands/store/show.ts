@@ -3,13 +3,14 @@
 import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { observeAll } from '../../fleet/observe.ts'
-import type { Observation } from '../../fleet/observe.ts'
+import { reconnectText } from '../../fleet/reconnect.ts'
+import { seeStores } from '../../fleet/see.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
 import { formatAt, formatBytes, percent, plural, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { NAME_TARGET, oneStore } from '../select.ts'
+import { FRESH_FLAG, NAME_TARGET, oneStore } from '../select.ts'
 import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
 
 export const storeShow = defineCommand({
@@ -19,9 +20,10 @@ export const storeShow = defineCommand({
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  flags: FRESH_FLAG,
   examples: ['store show edge-a'],
-  async run(context, { targets }) {
-    const [seen] = await observeAll(context.fleet, [oneStore(context, targets[0], NAME_TARGET)])
+  async run(context, { targets, flags }) {
+    const [seen] = await seeStores(context, [oneStore(context, targets[0], NAME_TARGET)], flags.has('fresh'))
     if (!seen) throw new Error('a store was asked for and none observed')
     return showView(seen, context.clock.nowMs())
   },
@@ -37,6 +39,8 @@ export function showView(seen: Observation, nowMs: number): View {
     { label: 'Provider', value: record.provider },
     { label: 'Protocol', value: new URL(record.url).protocol.replace(':', '') },
     { label: 'Store id', value: store?.id ?? record.storeId ?? UNKNOWN },
+    { label: 'Reconnect', value: reconnectText(record.reconnectMs) },
+    ...(seen.tasks ? [{ label: 'Tasks', value: `${seen.tasks.running} running, ${seen.tasks.queued} waiting` }] : []),
     { label: 'Added', value: formatAt(record.addedMs) },
     ...(store ? storeFields(store) : []),
   ]

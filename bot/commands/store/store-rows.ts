@@ -2,8 +2,8 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
-import type { Observation } from '../../fleet/observe.ts'
-import { observationJson } from '../../fleet/observe.ts'
+import type { Observation } from '../../fleet/judge.ts'
+import { observationJson } from '../../fleet/judge.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
 import { asSentence, formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { quoteWord } from '../line.ts'

@@ -1,12 +1,13 @@
 // `zone list`: the zones, with the state and the space of their stores.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { observeAll } from '../../fleet/observe.ts'
-import type { Observation } from '../../fleet/observe.ts'
+import { seeStores } from '../../fleet/see.ts'
+import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'
 import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
+import { FRESH_FLAG } from '../select.ts'
 import { oldest, stateNotes } from '../store/store-rows.ts'
 
 const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
@@ -17,8 +18,9 @@ export const zoneList = defineCommand({
   summary: 'Lists zones with the state and the space of their stores',
   role: 'viewer',
   effect: 'read',
-  async run(context) {
-    const seen = await observeAll(context.fleet, context.fleet.registry.list())
+  flags: FRESH_FLAG,
+  async run(context, { flags }) {
+    const seen = await seeStores(context, context.fleet.registry.list(), flags.has('fresh'))
     const asOfMs = oldest(seen, context.clock.nowMs())
     const zones = [...Map.groupBy(seen, (one) => one.record.zone)].toSorted(([a], [b]) => a.localeCompare(b))
     return makeView({

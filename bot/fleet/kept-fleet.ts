@@ -1,0 +1,25 @@
+// What the service keeps of the fleet in the bot's database, for every process that shares it.
+
+import type { BotDatabase } from '../system/database.ts'
+import { createKeptEvents } from './kept-events.ts'
+import type { KeptEvents } from './kept-events.ts'
+import type { Registry } from './registry.ts'
+import { createServiceRuns } from './service-run.ts'
+import type { ServiceRuns } from './service-run.ts'
+import { createStateChanges } from './state-changes.ts'
+import type { StateChanges } from './state-changes.ts'
+import { createFleetStates } from './states.ts'
+import type { FleetStates } from './states.ts'
+
+export interface KeptFleet {
+  readonly runs: ServiceRuns
+  readonly states: FleetStates
+  readonly changes: StateChanges
+  readonly events: KeptEvents
+}
+
+/** Opens what is kept on the bot's database. */
+export function openKeptFleet(database: BotDatabase, registry: Registry): KeptFleet {
+  const changes = createStateChanges(database)
+  return { runs: createServiceRuns(database), states: createFleetStates({ database, registry, changes }), changes, events: createKeptEvents(database) }
+}
