@@ -58,9 +58,18 @@ describe('readBotConfig', () => {
     [{ SLIPWAY_BOT_LISTN: 'x' }, 'is not a setting of the bot'],
     [{ SLIPWAY_SLACK_ADMINS: '@me' }, 'is not the id of a Slack user'],
     [{ SLIPWAY_BOT_LOG: 'loud' }, 'is not a level'],
+    [{ SLIPWAY_BOT_RECONNECT: '4' }, 'off, or seconds from 5 to 86400'],
+    [{ SLIPWAY_BOT_RECONNECT: 'never' }, 'off, or seconds from 5 to 86400'],
     [{ SLACK_API_URL: 'nowhere' }, 'is not an address'],
   ])('%j is refused', (environment, words) => {
     expect(() => readBotConfig(environment)).toThrow(ConfigRefused)
     expect(() => readBotConfig(environment)).toThrow(words)
   })
+})
+
+test('the interval of reconnecting is 30 s by default, 0 for off, and seconds otherwise', () => {
+  expect(readBotConfig({}).reconnectMs).toBe(30_000)
+  expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: 'off' }).reconnectMs).toBe(0)
+  expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '5' }).reconnectMs).toBe(5000)
+  expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '86400s' }).reconnectMs).toBe(86_400_000)
 })

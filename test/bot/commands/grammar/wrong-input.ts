@@ -3,8 +3,8 @@
 /** Each line with what is wrong and the next step. The registry has the stores `edge-a` and `edge-b` in `zone-1`, and the policy `p`. */
 export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next: string])[] = [
   ['store list zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
-  ['store list edge-a', 'store list does not take "edge-a".', 'Usage: store list [zone=Z]. Put quotes around a name with spaces.'],
-  ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z]'],
+  ['store list edge-a', 'store list does not take "edge-a".', 'Usage: store list [zone=Z] [--fresh]. Put quotes around a name with spaces.'],
+  ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z] [--fresh]'],
   ['store show edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['store show edge-a edge-b', 'store show does not take "edge-b".', 'Usage: store show [S]. Put quotes around a name with spaces.'],
   ['store health edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
@@ -34,7 +34,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'store edit edge-a',
     'store edit needs something to change.',
-    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=.',
+    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=, reconnect=.',
   ],
   ['store edit edge-a name=edge-b', 'A store edge-b is registered already.', 'Choose another name.'],
   [
@@ -252,7 +252,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['usage list from=yesterday', 'from is not understood.', 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.'],
   ['usage list to=x', 'to is not understood.', 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.'],
   ['usage list store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
-  ['zone list x', 'zone list does not take "x".', 'Usage: zone list. Put quotes around a name with spaces.'],
+  ['zone list x', 'zone list does not take "x".', 'Usage: zone list [--fresh]. Put quotes around a name with spaces.'],
   ['zone edit zone-1', 'zone edit needs something to change.', 'Add images=on or images=off.'],
   ['zone edit zone-1 images=maybe', 'images=maybe is not understood.', 'Write images=on or images=off.'],
   ['zone edit zone-9 images=off', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
@@ -266,7 +266,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['help store lst', 'store has no command "lst".', 'Did you mean help store list?'],
   ['help store xxxxxxxx', 'store has no command "xxxxxxxx".', 'Run help store.'],
   ['help store list more', 'help does not take "more".', 'Usage: help [NOUN] [VERB]. Put quotes around a name with spaces.'],
-  ['store list --no-such', 'store list has no flag --no-such.', 'Usage: store list [zone=Z]'],
+  ['store list --no-such', 'store list has no flag --no-such.', 'Usage: store list [zone=Z] [--fresh]'],
   ['store lst', 'store has no command "lst".', 'Did you mean store list?'],
   ['stor list', 'There is no command "stor".', 'Did you mean store?'],
   [
