@@ -11,7 +11,7 @@ import type { KeptFleet } from './kept-fleet.ts'
 import type { Fleet } from './fleet.ts'
 import { createPlaces } from './places.ts'
 import type { StoreRecord } from './registry.ts'
-import { BEAT_MS } from './service-run.ts'
+import { BEAT_MS } from './keeper-runs.ts'
 
 /** Interval at which silence is noticed and sightings are written, in milliseconds. */
 export const TICK_MS = 1_000

@@ -4,15 +4,15 @@ import type { BotDatabase } from '../system/database.ts'
 import { createKeptEvents } from './kept-events.ts'
 import type { KeptEvents } from './kept-events.ts'
 import type { Registry } from './registry.ts'
-import { createServiceRuns } from './service-run.ts'
-import type { ServiceRuns } from './service-run.ts'
+import { createKeeperRuns } from './keeper-runs.ts'
+import type { KeeperRuns } from './keeper-runs.ts'
 import { createStateChanges } from './state-changes.ts'
 import type { StateChanges } from './state-changes.ts'
 import { createFleetStates } from './states.ts'
 import type { FleetStates } from './states.ts'
 
 export interface KeptFleet {
-  readonly runs: ServiceRuns
+  readonly runs: KeeperRuns
   readonly states: FleetStates
   readonly changes: StateChanges
   readonly events: KeptEvents
@@ -21,5 +21,5 @@ export interface KeptFleet {
 /** Opens what is kept on the bot's database. */
 export function openKeptFleet(database: BotDatabase, registry: Registry): KeptFleet {
   const changes = createStateChanges(database)
-  return { runs: createServiceRuns(database), states: createFleetStates({ database, registry, changes }), changes, events: createKeptEvents(database) }
+  return { runs: createKeeperRuns(database), states: createFleetStates({ database, registry, changes }), changes, events: createKeptEvents(database) }
 }

@@ -6,7 +6,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store list edge-a', 'store list does not take "edge-a".', 'Usage: store list [zone=Z] [--fresh]. Put quotes around a name with spaces.'],
   ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z] [--fresh]'],
   ['store show edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
-  ['store show edge-a edge-b', 'store show does not take "edge-b".', 'Usage: store show [S]. Put quotes around a name with spaces.'],
+  ['store show edge-a edge-b', 'store show does not take "edge-b".', 'Usage: store show [S] [--fresh]. Put quotes around a name with spaces.'],
   ['store health edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['store health zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
   [

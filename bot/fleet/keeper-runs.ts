@@ -8,7 +8,7 @@ export const BEAT_MS = 5_000
 /** A service that said nothing for this long does not run, in milliseconds. */
 export const BEAT_AGE_MAX_MS = 15_000
 
-export interface ServiceRuns {
+export interface KeeperRuns {
   /** Says that the run with this id is in progress. */
   beat(run: string, startedMs: number, nowMs: number): void
   /** Ends the run, unless another one has begun. */
@@ -18,7 +18,7 @@ export interface ServiceRuns {
 }
 
 /** Creates the record of runs on the bot's database. */
-export function createServiceRuns(database: BotDatabase): ServiceRuns {
+export function createKeeperRuns(database: BotDatabase): KeeperRuns {
   const beat = database.query<null, { run: string; started: number; now: number }>(
     `INSERT INTO fleet_service (one, run, started_ms, beat_ms) VALUES (1, $run, $started, $now)
      ON CONFLICT (one) DO UPDATE SET run = $run, started_ms = $started, beat_ms = $now`,
