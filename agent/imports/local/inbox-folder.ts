@@ -15,7 +15,7 @@ const OWN_FOLDER = '.slipway'
 export const REFUSED_FOLDER = 'refused'
 /** Longest part of a refused file's name that is kept, in bytes: the ends that are added must fit into 255. */
 const REFUSED_NAME_BYTES_MAX = 200
-/** Most refused files with the same name. */
+/** Most files with the same name that get a number. */
 const REFUSED_SAME_MAX = 1000
 
 export interface InboxEntry {
@@ -159,9 +159,11 @@ async function entryAt(path: Buffer, key: string): Promise<InboxEntry | undefine
 
 /** Gives a file a name that is free, its own if possible, without ever replacing another file. */
 async function putBack(from: string, to: Buffer, folders: readonly string[]): Promise<void> {
-  for (let count = 1; count <= REFUSED_SAME_MAX; count++) {
-    const name =
-      count === 1 ? to : Buffer.concat([to.subarray(0, to.byteLength - Math.max(0, baseLength(to) - REFUSED_NAME_BYTES_MAX)), Buffer.from(`.${count}`)])
+  const start = to.subarray(0, to.byteLength - Math.max(0, baseLength(to) - REFUSED_NAME_BYTES_MAX))
+  for (let count = 1; ; count++) {
+    // The name after the last number is taken by nobody, so that the loop ends only once the file has a name.
+    const end = count <= REFUSED_SAME_MAX ? String(count) : crypto.randomUUID()
+    const name = count === 1 ? to : Buffer.concat([start, Buffer.from(`.${end}`)])
     try {
       await link(from, name)
       break

@@ -1,6 +1,6 @@
 // The steps by which a file leaves the inbox: nothing that was not imported is ever removed or overwritten.
 
-import { expect, test } from 'bun:test'
+import { describe, expect, test } from 'bun:test'
 import { existsSync, writeFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { INBOX_ENTRIES_MAX, openInboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
@@ -105,4 +105,58 @@ test('an inbox that contains a file with the name of its folder is refused', asy
   await writeFile(folder.file('inbox', 'refused'), 'x')
   const failure = await openInbox(folder).catch((error: unknown) => (error as { code?: string }).code)
   expect(failure).toBe('EEXIST')
+})
+
+describe('a thousand files with the same name', () => {
+  /** Creates `name`, `name.2` and so on. */
+  const fill = (folder: TemporaryFolder, ...path: readonly string[]): void => {
+    for (let count = 1; count <= 1000; count++) writeFileSync(folder.file(...path) + (count === 1 ? '' : `.${count}`), 'other')
+  }
+  const UUID = /^a\.img\.[0-9a-f]{8}-[0-9a-f-]{27}$/
+
+  test('in the inbox: the next one is put back under a name of its own, and is not lost', async () => {
+    await using folder = await createTemporaryFolder()
+    const inbox = await openInbox(folder)
+    fill(folder, 'inbox', 'a.img')
+    await writeFile(folder.file('inbox', '.slipway', 'img_1.file'), 'mine')
+    await inbox.putBack('img_1', 'a.img')
+    const [name = 'none', ...others] = (await readdir(folder.file('inbox'))).filter((found) => UUID.test(found))
+    expect(others).toEqual([])
+    expect(await readFile(folder.file('inbox', name), 'utf8')).toBe('mine')
+    expect(await inbox.isAside('img_1')).toBe(false)
+  })
+
+  test('among the refused ones: the next one is kept too, beside its reason', async () => {
+    await using folder = await createTemporaryFolder()
+    const inbox = await openInbox(folder)
+    fill(folder, 'inbox', 'refused', 'a.img')
+    await writeFile(folder.file('inbox', '.slipway', 'img_1.file'), 'mine')
+    const kept = await inbox.moveToRefused('img_1', 'a.img', 'because')
+    expect(kept).toMatch(UUID)
+    expect(await readFile(folder.file('inbox', 'refused', kept), 'utf8')).toBe('mine')
+    expect(await readFile(folder.file('inbox', 'refused', `${kept}.reason.txt`), 'utf8')).toBe('because\n')
+    expect((await readdir(folder.file('inbox', 'refused'))).length).toBe(1002)
+  })
+})
+
+test('names as long as the file system allows are put back, and are shortened only when they are taken', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  const name = 'n'.repeat(255)
+  for (const [claim, kept] of [
+    ['img_1', name],
+    ['img_2', `${'n'.repeat(200)}.2`],
+  ] as const) {
+    await writeFile(folder.file('inbox', '.slipway', `${claim}.file`), claim)
+    await inbox.putBack(claim, name)
+    expect(await readFile(folder.file('inbox', kept), 'utf8')).toBe(claim)
+  }
+})
+
+test('a ticket is read up to 64 KiB', async () => {
+  await using folder = await createTemporaryFolder()
+  const inbox = await openInbox(folder)
+  await inbox.writeTicket('img_1', 'x'.repeat(65_536))
+  await inbox.writeTicket('img_2', 'x'.repeat(65_537))
+  expect([...(await inbox.readTickets()).values()].map(({ length }) => length)).toEqual([65_536, 65_536])
 })
