@@ -17,7 +17,7 @@ import type { Copy } from './workspace.ts'
 const LIMIT_MS_MIN = 5_000
 const LIMIT_FACTOR = 4
 /** Cost of all tests that are run against one mutant, in milliseconds. */
-const TESTS_COST_MAX = 20_000
+const TESTS_COST_MAX = 10_000
 /** Cost of a run besides its tests. */
 const START_COST = 200
 /** Assumed for a test file that was not measured yet. */

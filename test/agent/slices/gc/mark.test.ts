@@ -1,11 +1,22 @@
 // Mark and sweep in passes: every digest belongs to exactly one pass, also those at the borders of the ranges.
 
 import { describe, expect, test } from 'bun:test'
+import { dirname } from 'node:path'
 import type { SliceRoots } from '../../../../agent/contract/slices.ts'
-import { count, mark, passRange, sweep } from '../../../../agent/slices/gc/mark.ts'
+import { count, findLost, mark, passRange, sweep } from '../../../../agent/slices/gc/mark.ts'
 import type { PackUse } from '../../../../agent/slices/gc/plan.ts'
 import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
+import { PackFiles } from '../../../../agent/slices/packs/pack-files.ts'
+import { writePackFooter } from '../../../../agent/slices/packs/pack-footer.ts'
+import { encodePackHeader, PACK_HEADER_BYTES, packPath } from '../../../../agent/slices/packs/pack-format.ts'
+import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
+import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import type { PackEntry } from '../../../../agent/slices/packs/slice-row.ts'
+import type { Quarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
+import { createLiveSet } from '../../../../agent/slices/write/live-set.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 
 const pause = (): Promise<void> => Promise.resolve()
 
@@ -76,5 +87,91 @@ describe.each([1, 2, 3, 7])('%i passes', (passes) => {
     )
     expect(uses.get(id)).toEqual({ liveBytes: 164 * live.length, deadBytes: 164 * dead.length })
     expect(index.sliceCount).toBe(live.length)
+  })
+})
+
+describe('slices that the index has lost', () => {
+  const lost = new Uint8Array(32).fill(7)
+  const other = new Uint8Array(32).fill(8)
+  const row = (digest: Uint8Array, offset: number): PackRow => ({ digest, offset, length: 100, storedLength: 100 })
+
+  async function setUp(packs: readonly ('sealed' | 'open' | 'without a file')[]) {
+    await using stack = new AsyncDisposableStack()
+    const folder = stack.use(await createTemporaryFolder())
+    const index = stack.use(IndexDatabase.open(folder.file('index.db')))
+    const disk = createDisk()
+    const entries: PackEntry[] = []
+    for (const [i, kind] of packs.entries()) {
+      const entry = index.addPack(String(i).padStart(32, '0'))
+      entries.push(entry)
+      if (kind !== 'without a file') {
+        const path = folder.file(packPath(entry.name))
+        await disk.makeFolder(dirname(path))
+        await using file = await disk.openWrite(path, 'create')
+        const bytes = new Uint8Array(100).fill(i)
+        const rows = [row(lost, PACK_HEADER_BYTES), row(other, PACK_HEADER_BYTES + RECORD_HEADER_BYTES + 100)]
+        const header = (digest: Uint8Array): Uint8Array => {
+          const text = Buffer.alloc(RECORD_HEADER_BYTES)
+          writeRecordHeader(text, 0, { digest, codec: 0, length: 100, storedLength: 100, checksum: checksumOf(bytes) })
+          return text
+        }
+        await file.write([encodePackHeader(), header(lost), bytes, header(other), bytes], 0)
+        await writePackFooter(file, rows, PACK_HEADER_BYTES + 2 * (RECORD_HEADER_BYTES + 100))
+      }
+      if (kind !== 'open') index.sealPack(entry.id, 1_000_000)
+    }
+    const marked = createLiveSet(10)
+    marked.add(lost)
+    const unread = new Set<number>()
+    const files = stack.use(new PackFiles(disk, folder.file('')))
+    const quarantined = new Set<string>()
+    const quarantine: Quarantine = {
+      count: 0,
+      has: (_digest, pack) => quarantined.has(pack),
+      list: () => [],
+      all: () => [],
+      add: async () => {},
+      settle: async () => {},
+    }
+    const find = (signal?: AbortSignal): Promise<void> =>
+      findLost({ log: createMemoryLog(), index, files, quarantine, roots: [], pause }, marked, unread, signal)
+    const own = stack.move()
+    return { index, entries, unread, quarantined, find, [Symbol.asyncDispose]: () => own.disposeAsync() }
+  }
+
+  test('are added from the first sealed pack that has them; what nothing names is not', async () => {
+    await using scene = await setUp(['sealed', 'sealed'])
+    await scene.find()
+    expect(scene.index.find(lost)).toMatchObject({ pack: scene.entries[0]?.id, offset: 16 })
+    expect(scene.index.find(other)).toBeUndefined()
+    expect(scene.unread.size).toBe(0)
+    expect(scene.index.isDistrusted).toBe(true)
+  })
+
+  test('are not looked for in an open pack, whose rows are in memory', async () => {
+    await using scene = await setUp(['open'])
+    await scene.find()
+    expect(scene.index.find(lost)).toBeUndefined()
+    expect(scene.index.isDistrusted).toBe(false)
+  })
+
+  test('may be in a pack that cannot be read, which is reported', async () => {
+    await using scene = await setUp(['without a file', 'sealed'])
+    await scene.find()
+    expect([...scene.unread]).toEqual([scene.entries[0]?.id ?? 0])
+    expect(scene.index.find(lost)).toMatchObject({ pack: scene.entries[1]?.id })
+  })
+
+  test('are not taken from a place that is quarantined', async () => {
+    await using scene = await setUp(['sealed', 'sealed'])
+    scene.quarantined.add(scene.entries[0]?.name ?? '')
+    await scene.find()
+    expect(scene.index.find(lost)).toMatchObject({ pack: scene.entries[1]?.id })
+  })
+
+  test('are looked for until an abort', async () => {
+    await using scene = await setUp(['sealed'])
+    await expect(scene.find(AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped')
+    expect(scene.index.find(lost)).toBeUndefined()
   })
 })

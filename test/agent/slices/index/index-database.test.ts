@@ -155,6 +155,25 @@ describe('index database', () => {
     expect(index.sliceCount).toBe(1)
   })
 
+  test('does not find a slice that was removed during a rebuild, which the runs from before it still have', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const { id } = index.addPack('aa'.repeat(16))
+    const [kept, removed] = [1, 2].map((byte, i) => ({ digest: new Uint8Array(32).fill(byte), offset: 16 + i * 164, length: 100, storedLength: 100 })) as [
+      PackRow,
+      PackRow,
+    ]
+    index.add(id, [kept, removed])
+    index.sealPack(id, 1_000_000)
+    await index.flush()
+    index.distrust('a block is damaged')
+    index.startRebuild()
+    expect(index.find(removed.digest)).toMatchObject({ pack: id, offset: 180 })
+    expect(index.removeAll([{ digest: removed.digest, pack: id, offset: 180 }])).toHaveLength(1)
+    expect(index.find(removed.digest)).toBeUndefined()
+    expect(index.find(kept.digest)).toMatchObject({ pack: id, offset: 16 })
+  })
+
   test('refuses a database of another version and a file that is not a database', async () => {
     await using folder = await createTemporaryFolder()
     await Bun.write(folder.file('index.db'), 'this is no database, but it is long enough to be taken for one '.repeat(20))

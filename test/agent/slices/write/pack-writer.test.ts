@@ -21,6 +21,8 @@ import { createRandom } from '../../../support/properties.ts'
 interface Scene extends AsyncDisposable {
   readonly disk: FaultyDisk
   readonly index: IndexDatabase
+  /** Folder of the packs. */
+  readonly packs: string
   /** Opens a writer on the same packs and the same index. */
   openWriter(sealBytes?: number): PackWriter
   /** Reads a pack from disk, by its number. */
@@ -37,6 +39,7 @@ async function openScene(): Promise<Scene> {
   return {
     disk,
     index,
+    packs,
     openWriter: (sealBytes = 1024 * 1024) =>
       new PackWriter({
         disk,
@@ -163,6 +166,19 @@ describe('a failing disk', () => {
     scene.disk.plan({ at: 1, fault: 'EIO', lasting: true })
     await expect(writer.sync()).rejects.toBeInstanceOf(StoreWriteFailed)
     expect(scene.index.find(row.digest)).toBeUndefined()
+    expect([...scene.index.packs()]).toEqual([])
+  })
+
+  // The operations that make a pack: the folder, the file, its header, its fsync, the fsync of the folder.
+  test.each([3, 4, 5])('leaves no file of a pack that could not be made (operation %i)', async (at) => {
+    await using scene = await openScene()
+    await using writer = scene.openWriter()
+    const { parts, row } = record(1)
+    scene.disk.plan({ at, fault: 'EIO' })
+    await expect(writer.append(parts, [row])).rejects.toBeInstanceOf(StoreWriteFailed)
+    expect(scene.disk.hasFailed).toBe(true)
+    const packs = [...new Bun.Glob('**/*.pack').scanSync(scene.packs)]
+    expect(packs).toEqual([])
     expect([...scene.index.packs()]).toEqual([])
   })
 
