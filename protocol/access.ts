@@ -19,7 +19,15 @@ export const TOKEN_GROUPS_MAX = 32
 export const TOKEN_GROUPS_LENGTH_MAX = 1024
 
 /** What a grant between stores allows: to read these images. `target` is the UUID of the store that uses it, null if not named; `createdBy` names a token. */
-export const tokenGrantSchema = z.object({ images: z.array(z.string()), target: z.string().nullable(), createdBy: z.string() })
+export const tokenGrantSchema = z.object({
+  images: z.array(z.string()),
+  target: z.string().nullable(),
+  createdBy: z.string(),
+  /** Public key of the only store that can use the grant; absent while no store has proven itself to it. */
+  key: z.string().optional(),
+  /** Time at which a grant for repairs ends at the latest; absent for a grant that is only for a copy. */
+  healingUntil: timeSchema.optional(),
+})
 
 export const tokenSchema = z.object({
   id: z.string(),

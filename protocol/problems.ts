@@ -112,6 +112,11 @@ export const PROBLEMS = {
     title: 'No common version of the protocol',
     action: 'Upgrade the older of the two agents, then try again.',
   },
+  'grant-bound': {
+    status: 403,
+    title: 'Grant is for another store',
+    action: 'Order the copy again at the store that shall have the images: image sync asks for a grant for it.',
+  },
   'grant-ended': {
     status: 502,
     title: 'Grant of the other store ended',

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { imageKindSchema, nameSchema } from './images/image.ts'
 import { protocolSchema } from './sync/sync.ts'
+import { timeSchema } from './time.ts'
 import { SYNC_HOURS_MAX, syncHoursSchema, syncRateSchema } from './sync/sync-limits.ts'
 
 /** Number of images, their total length, and the total of what their slices take if no other image shares them, both in bytes. */
@@ -76,6 +77,10 @@ export const storeSchema = z.object({
   networks: storeNetworksSchema.optional(),
   /** Stores from which this one repairs its slices and reads images that it does not have, in the order of the configuration. Absent when there are none. */
   origins: z.array(z.object({ name: nameSchema, url: z.string(), state: originStateSchema })).optional(),
+  /**
+   * Stores that this one synced with and that made a grant for repairs, newest first. `since` is the time of the last sync. Absent when there are none.
+   */
+  partners: z.array(z.object({ id: z.string(), name: nameSchema, url: z.string(), state: originStateSchema, since: timeSchema })).optional(),
   transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),

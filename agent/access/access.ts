@@ -2,6 +2,7 @@
 
 import { isGrantToken } from '../../protocol/sync/sync-grant.ts'
 import type { Authenticator } from '../contract/access.ts'
+import { createGrantProofs } from './grant-proofs.ts'
 import { openLinks } from './links.ts'
 import type { Links, LinksDeps } from './links.ts'
 import { openSyncGrants } from './sync-grants.ts'
@@ -25,10 +26,11 @@ export interface Access {
 export async function openAccess(deps: TokensDeps & Omit<LinksDeps, 'findToken'>): Promise<Access> {
   const tokens = await openTokens(deps)
   const links = await openLinks({ ...deps, findToken: (id) => tokens.find(id) })
-  const grants = openSyncGrants({ ...deps, findToken: (id) => tokens.find(id) })
+  const proofs = await createGrantProofs(deps)
+  const grants = openSyncGrants({ ...deps, proofs, findToken: (id) => tokens.find(id) })
   return {
     authenticator: {
-      byToken: (secret) => (isGrantToken(secret) ? grants.bySecret(secret) : tokens.bySecret(secret)),
+      byToken: (secret, proof = null) => (isGrantToken(secret) ? grants.bySecret(secret, proof) : tokens.bySecret(secret)),
       byLink: (link, request) => links.check(link, request),
     },
     // Grants are listed and revoked like tokens. A grant has no further secrets: the target of a failed sync gets another grant.

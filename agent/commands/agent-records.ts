@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { openAccess } from '../access/access.ts'
 import type { Access } from '../access/access.ts'
 import { openSealer } from '../access/sealer.ts'
+import { openStoreKey } from '../access/store-key.ts'
+import type { StoreKey } from '../access/store-key.ts'
 import { readSecretFile, writeSecretFile } from '../access/secret-file.ts'
 import type { Sealer } from '../contract/access.ts'
 import type { KeptValues, StoreSettings } from '../contract/store.ts'
@@ -22,6 +24,8 @@ const DATABASE_FILE = 'agent.db'
 const ADMIN_TOKEN_FILE = 'admin-token'
 /** The key that seals secrets in the agent's database (mode 0600). */
 const SEALING_KEY_FILE = 'sealing-key'
+/** The key with which this store proves to others that a grant is for it (mode 0600). */
+const STORE_KEY_FILE = 'store-key'
 
 /** Disposing closes the database. */
 export interface AgentRecords extends Disposable {
@@ -31,6 +35,7 @@ export interface AgentRecords extends Disposable {
   readonly settings: StoreSettings
   readonly access: Access
   readonly sealer: Sealer
+  readonly storeKey: StoreKey
 }
 
 /** Opens the records, and creates those that are missing. Throws StartRefused when the database cannot be used. */
@@ -52,6 +57,11 @@ export async function openAgentRecords({ config, clock, log }: Pick<Foundation, 
     writeKey: (key) => writeSecretFile(join(state, SEALING_KEY_FILE), key),
     onUnusable: () => log.warn('the sealing key in the state folder cannot be used and is replaced: syncs that are waiting must be started again'),
   })
+  const storeKey = await openStoreKey({
+    readKey: () => readSecretFile(join(state, STORE_KEY_FILE)),
+    writeKey: (key) => writeSecretFile(join(state, STORE_KEY_FILE), key),
+    onUnusable: () => log.warn('the key of the store in the state folder cannot be used and is replaced: other stores must make new grants for it'),
+  })
   const sealedCount = await sealClearSecrets(database, sealer)
   if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
   const settings = openStoreSettings({
@@ -65,7 +75,7 @@ export async function openAgentRecords({ config, clock, log }: Pick<Foundation, 
     },
   })
   const owned = stack.move()
-  return { database, events, kept, settings, access, sealer, [Symbol.dispose]: () => owned.dispose() }
+  return { database, events, kept, settings, access, sealer, storeKey, [Symbol.dispose]: () => owned.dispose() }
 }
 
 function openDatabase(path: string): AgentDatabase {

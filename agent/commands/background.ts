@@ -99,6 +99,7 @@ async function openHealth(
     schedules: () => schedules.facts(),
     tasks,
     origins: () => parts.origins.list(),
+    partners: () => parts.partners.list(),
     certificateEndMs: listeners.certificateEndMs,
     plainHosts: plainHosts(config),
   })

@@ -27,7 +27,7 @@ import type { FoundStore, StoreFile } from './store-file.ts'
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
 /** Prefixes of the names of an agent's own files in the state folder. */
-const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'catalogue-snapshot', 'admin-token', 'sealing-key', STATE_COPY, STATE_OWNER_FILE]
+const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'catalogue-snapshot', 'admin-token', 'sealing-key', 'store-key', STATE_COPY, STATE_OWNER_FILE]
 
 /** Folders below the state folder that are looked into. */
 const STATE_DEPTH_MAX = 3

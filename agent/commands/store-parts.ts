@@ -10,12 +10,14 @@ import type { EventLog } from '../contract/work.ts'
 import type { Catalogue } from '../images/catalogue.ts'
 import { createImageRules } from '../images/image-rules.ts'
 import type { OpenSliceStore } from '../slices/store.ts'
-import type { Origins, PullThrough } from '../contract/origins.ts'
+import type { Origins, Partners, PullThrough } from '../contract/origins.ts'
 import { HEALED_KEY } from '../schedule/maintenance.ts'
 import { createPullThrough } from '../sync/through/pull-through.ts'
+import { joinOrigins } from '../sync/heal/heal-sources.ts'
 import { createHealing } from '../sync/heal/healing.ts'
 import type { Healing } from '../sync/heal/healing.ts'
 import { createOrigins } from '../sync/origins/origins.ts'
+import { openPartners } from '../sync/origins/partners.ts'
 import { createPeerFetch, createPeerNetwork } from '../sync/peer-network.ts'
 import { createSync } from '../sync/sync.ts'
 import type { Sync } from '../sync/sync.ts'
@@ -48,6 +50,8 @@ export interface StoreParts extends AsyncDisposable {
   readonly settings: StoreSettings
   readonly policy: StoreGate
   readonly access: Access
+  /** Public key of the store. */
+  readonly publicKey: string
   readonly space: Space
   readonly slices: OpenSliceStore
   readonly catalogue: Catalogue
@@ -57,6 +61,7 @@ export interface StoreParts extends AsyncDisposable {
   readonly sync: Sync
   /** Probed while the store is served. */
   readonly origins: Origins
+  readonly partners: Partners
   readonly healing: Healing
   readonly through: PullThrough
 }
@@ -99,9 +104,10 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     'tasks',
     stack.use(TaskQueue.open({ database, clock, log: log.child({ part: 'tasks' }), emit, crashPoint: foundation.crashPoint, sealer })),
   )
-  const sync = late.set('sync', await openStoreSync(content, tasks))
+  const partners = stack.use(await openStorePartners(content, options.isServing ?? false))
+  const sync = late.set('sync', await openStoreSync(content, { tasks, partners }))
   const origins = stack.use(openStoreOrigins(foundation, options.isServing ?? false))
-  const healing = late.set('healing', stack.use(openStoreHealing(content, { tasks, sync, origins })))
+  const healing = late.set('healing', stack.use(openStoreHealing(content, { tasks, sync, origins: joinOrigins(origins, partners.origins) })))
   const through = stack.use(openStoreThrough(content, { sync, origins }))
   const { kept, events, access } = records
 
@@ -115,6 +121,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     settings,
     policy,
     access,
+    publicKey: records.storeKey.publicKey,
     space,
     slices,
     catalogue,
@@ -123,6 +130,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
     uploads,
     sync,
     origins,
+    partners,
     healing,
     through,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -177,7 +185,28 @@ function syncNetwork({ config, clock }: Pick<Foundation, 'config' | 'clock'>): P
   }
 }
 
-function openStoreSync({ foundation, records, slices, catalogue, space }: Content, tasks: TaskQueue): Promise<Sync> {
+/** Opens the stores that this one synced with. Clients of this store named them, so `sync.peers` restricts them. */
+function openStorePartners({ foundation, records }: Content, isServing: boolean): Promise<Partners> {
+  const { config, clock, log, crashPoint, store } = foundation
+  return openPartners({
+    clock,
+    log: log.child({ part: 'partners' }),
+    emit: records.events.emit,
+    kept: records.kept,
+    sealer: records.sealer,
+    prover: { storeId: store.uuid, ...records.storeKey },
+    crashPoint,
+    fetch: createPeerFetch(createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation))),
+    isServing,
+  })
+}
+
+interface SyncParts {
+  readonly tasks: TaskQueue
+  readonly partners: Partners
+}
+
+function openStoreSync({ foundation, records, slices, catalogue, space }: Content, { tasks, partners }: SyncParts): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
   const rules = createImageRules({ installationRole: config.images.installationRole })
   return createSync({
@@ -186,6 +215,7 @@ function openStoreSync({ foundation, records, slices, catalogue, space }: Conten
     log: log.child({ part: 'sync' }),
     mount: config.store.mount,
     storeId: store.uuid,
+    prover: { storeId: store.uuid, ...records.storeKey },
     images: catalogue,
     slices,
     space,
@@ -194,6 +224,7 @@ function openStoreSync({ foundation, records, slices, catalogue, space }: Conten
     admitNew: (image, role) => rules.admitDraft({ kind: image.kind, ...(image.format === null ? {} : { format: image.format }) }, { role }),
     network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
+    remember: (partner) => partners.remember(partner),
     limits: {
       timezone: config.schedules.timezone,
       ofStore() {

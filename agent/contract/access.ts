@@ -59,8 +59,11 @@ export type LinkOutcome = { readonly kind: 'allowed'; readonly actor: Actor } | 
 
 /** Authenticates credentials. Takes the same time for an invalid secret as for a valid one. */
 export interface Authenticator {
-  /** Returns the actor of a token's secret; undefined when no valid token has it. */
-  byToken(secret: string): Promise<Actor | undefined>
+  /**
+   * Returns the actor of a token's secret; undefined when no valid token has it. `proof` is what the sender says about its store, which only grants
+   * between stores need. Throws ProblemError `unauthenticated` with a nonce if a proof is missing, and `grant-bound` if the grant is for another store.
+   */
+  byToken(secret: string, proof?: string | null): Promise<Actor | undefined>
   /**
    * Checks the signature, expiry, method and path of a signed link. A link becomes invalid when its creator's token expires or is deleted. An upload
    * link allows POST on /v1/uploads; once claimed, it allows every method on the upload that it created.
@@ -74,6 +77,16 @@ export interface LinkClaims {
   claim(link: LinkRight, uploadId: string): Promise<boolean>
   /** Releases a claim whose upload could not be created. */
   release(link: LinkRight, uploadId: string): Promise<void>
+}
+
+/** Proves to other stores which store this is. */
+export interface Prover {
+  /** UUID of this store. */
+  readonly storeId: string
+  /** Public Ed25519 key of this store as base64url. */
+  readonly publicKey: string
+  /** Returns a signature as base64url. */
+  sign(bytes: Uint8Array<ArrayBuffer>): Promise<string>
 }
 
 /** Encrypts secrets that are stored for a time. */

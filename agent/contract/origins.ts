@@ -15,6 +15,8 @@ export interface OriginSettings {
 }
 
 export interface Origin {
+  /** `partner`: a store that this one synced with, whose grant for repairs it keeps. */
+  readonly kind: 'origin' | 'partner'
   readonly name: string
   readonly url: string
   readonly state: OriginState
@@ -27,6 +29,26 @@ export interface KnownOrigin extends Origin {
   /** UUID of its store. */
   readonly storeId: string
   readonly version: SyncVersion
+}
+
+/** A source of a sync whose grant this store may keep. */
+export interface NewPartner {
+  /** UUID of its store. */
+  readonly storeId: string
+  readonly name: string
+  readonly url: string
+  /** Token of a grant for repairs. */
+  readonly token: string
+}
+
+/** Stores that this one synced with and may repair its slices from. Disposing ends the probes. */
+export interface Partners extends Disposable {
+  /** The partners as stores to repair from; `list` is empty without any. */
+  readonly origins: Origins
+  /** Returns what is remembered, newest first. */
+  list(): readonly (Pick<Origin, 'name' | 'url' | 'state'> & { readonly storeId: string; readonly sinceMs: number })[]
+  /** Remembers a source with its grant in place of an earlier grant of the same store; durable when it resolves. The oldest partner makes room. */
+  remember(partner: NewPartner): Promise<void>
 }
 
 /** The origins of a store. Disposing ends the probes. */

@@ -21,6 +21,7 @@ import {
   judgeIndex,
   judgeMount,
   judgeOrigins,
+  judgePartners,
   judgeQuarantine,
   judgeSchedules,
   judgeScrub,
@@ -57,6 +58,8 @@ export interface StoreChecksDeps {
   readonly certificateEndMs: () => number | null
   /** The origins of the store; empty when the configuration names none. */
   readonly origins: () => readonly { readonly name: string; readonly state: OriginState }[]
+  /** The stores that this one synced with and may repair its slices from; empty when there are none. */
+  readonly partners: () => readonly { readonly name: string; readonly state: OriginState }[]
   /** Addresses beyond loopback on which the agent speaks plain HTTP although the configuration does not allow it. */
   readonly plainHosts: readonly string[]
 }
@@ -79,6 +82,7 @@ export function createStoreChecks(deps: StoreChecksDeps): HealthCheck[] {
     check('tasks', () => judgeBacklog(tasks.counts())),
     check('clock', clockCheck(deps)),
     ...(deps.origins().length > 0 ? [check('origins', () => judgeOrigins(deps.origins()))] : []),
+    check('sync-partners', () => judgePartners(deps.partners())),
     check('certificate', () => judgeCertificate(deps.certificateEndMs(), clock.nowMs(), deps.plainHosts)),
   ]
 }

@@ -310,6 +310,23 @@ export function judgeCertificate(endMs: number | null, nowMs: number, plainHosts
   return { state: 'warning', measured: `expires in ${formatDuration(leftMs)}`, limit, impact: 'Clients will refuse to connect.', action }
 }
 
+/** Judges whether any store answers that this one synced with and may repair its slices from. */
+export function judgePartners(partners: readonly { readonly name: string; readonly state: OriginState }[]): Finding {
+  if (partners.length === 0) return ok('no grants of other stores for repairs')
+  const answering = partners.filter(({ state }) => state === 'reachable').length
+  const measured = `${answering} of ${partners.length} stores answer that this one synced with`
+  const limit = 'at least 1'
+  // A partner is asked right after the start.
+  if (answering > 0 || partners.some(({ state }) => state === 'unknown')) return ok(measured, limit)
+  return {
+    state: 'warning',
+    measured: `${measured}: ${partners.map(({ name, state }) => `${name} is ${state}`).join(', ')}`,
+    limit,
+    impact: 'Damaged slices are not repaired from these stores. What is intact in this store is served.',
+    action: 'Check the network to these stores, and that their agents run. Repairs continue by themselves when one answers.',
+  }
+}
+
 /** Judges whether any origin answers. */
 export function judgeOrigins(origins: readonly { readonly name: string; readonly state: OriginState }[]): Finding {
   const answering = origins.filter(({ state }) => state === 'reachable').length

@@ -11,8 +11,10 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { SourceAddress, SyncRequest, SyncResult } from '../../protocol/sync/sync.ts'
 import { syncLimitsSchema } from '../../protocol/sync/sync-limits.ts'
 import type { Task } from '../../protocol/task.ts'
+import type { Prover } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
+import type { NewPartner } from '../contract/origins.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceRoots } from '../contract/slices.ts'
 import type { Space } from '../contract/space.ts'
@@ -31,6 +33,7 @@ import { attempt, explained, requireAll, totalsOf } from './partial-failure.ts'
 import type { SyncRun } from './partial-failure.ts'
 import type { SliceSource } from './sources/connect.ts'
 import { openSources } from './sources/open-sources.ts'
+import type { OpenedSources } from './sources/open-sources.ts'
 import { askSources, createSourcePool } from './sources/source-pool.ts'
 import { createTaskImages } from './task-images.ts'
 import type { TaskImage } from './task-images.ts'
@@ -44,7 +47,7 @@ const RESOLVE_MS_MAX = 15 * 60_000
 /** Parameters of the task. The secret of the task is the token of `source`, or a JSON list of the tokens of `sources`. */
 const paramsSchema = z.object({
   source: z.object({ url: z.string() }).optional(),
-  sources: z.array(z.object({ url: z.string() })).optional(),
+  sources: z.array(z.object({ url: z.string(), healing: z.boolean().optional() })).optional(),
   images: z.array(z.string()),
   dryRun: z.boolean().default(false),
   /** Role of who ordered the sync. Tasks of earlier agents do not have it. */
@@ -61,6 +64,8 @@ export interface SyncDeps extends Pick<CopyDeps, 'admitNew'> {
   readonly mount: string
   /** UUID of this store. */
   readonly storeId: string
+  /** Proves to sources which store this is. */
+  readonly prover: Prover
   readonly images: CopyDeps['images']
   readonly slices: SliceIngester
   readonly space: Space
@@ -74,6 +79,8 @@ export interface SyncDeps extends Pick<CopyDeps, 'admitNew'> {
   readonly pace?: NonNullable<Peer['pace']>
   /** Number of batches in flight of one pull, 1 to 16; 1 by default. */
   readonly batchesMax?: number
+  /** Remembers a source whose grant is for repairs too. */
+  readonly remember?: (partner: NewPartner) => Promise<void>
   /** Limits of all syncs of the store; none by default. Hours are in the time zone. */
   readonly limits?: { readonly timezone: string; readonly ofStore: () => StoreSyncLimits }
   /** Returns whether a sync waits or is paused, so that leases of earlier attempts are kept for longer. */
@@ -120,6 +127,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
       throw explained(error, addresses)
     })
     const { pool } = sources
+    // Also of a sync that ends early: its source may be the only one for what it copied. A task that a crash ends runs again.
+    await using _partners = { [Symbol.asyncDispose]: () => (dryRun ? Promise.resolve() : rememberSources(deps, sources)) }
     const resultSoFar = (): SyncResult => ({ images: parts.list(), ...counts, ...totalsOf(parts, dryRun), sources: sources.report() })
     context.resultSoFar(resultSoFar)
     const run = { deps, pool, context, parts, addresses }
@@ -156,7 +165,13 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: { sources: urls.map((url) => ({ url })), images: wanted, dryRun, role, ...(limits ? { limits } : {}) },
+        params: {
+          sources: addresses.map(({ url, healing }) => ({ url, ...(healing === true && { healing }) })),
+          images: wanted,
+          dryRun,
+          role,
+          ...(limits ? { limits } : {}),
+        },
         priority: limits?.priority ?? 'normal',
         secret: JSON.stringify(addresses.map(({ token }) => token)),
         key: `${dryRun ? 'plan of ' : ''}sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,
@@ -193,7 +208,18 @@ async function requireAllowed(network: PeerNetwork, url: string): Promise<void> 
 function addressesOf({ source, sources }: Pick<z.infer<typeof paramsSchema>, 'source' | 'sources'>, secret: string | undefined): SourceAddress[] {
   if (source) return [{ url: source.url, token: secret ?? '' }]
   const tokens = tokensSchema.parse(JSON.parse(secret ?? '[]'))
-  return (sources ?? []).map(({ url }, i) => ({ url, token: tokens[i] ?? '' }))
+  return (sources ?? []).map(({ url, healing }, i) => ({ url, token: tokens[i] ?? '', ...(healing === true && { healing }) }))
+}
+
+/** Remembers the sources that answered and whose grants are for repairs. */
+async function rememberSources({ remember, log }: Pick<SyncDeps, 'remember' | 'log'>, sources: OpenedSources): Promise<void> {
+  for (const { address, source } of sources.opened()) {
+    if (address.healing !== true) continue
+    // Losing a source for repairs must not fail a copy that is whole.
+    await remember?.({ storeId: source.storeId, name: source.name, url: address.url, token: address.token }).catch((error: unknown) => {
+      log.warn('a source of a sync could not be remembered for repairs', { source: address.url, error })
+    })
+  }
 }
 
 /** An image, and the source that described it. */

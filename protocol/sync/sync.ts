@@ -4,6 +4,7 @@
 import { z } from 'zod'
 import { problemSchema } from '../problems.ts'
 import { SLICES_PER_REQUEST_MAX } from '../slices/frames.ts'
+import { GRANT_TOKEN_PREFIX, isGrantToken } from './sync-grant.ts'
 import { syncLimitsSchema } from './sync-limits.ts'
 
 const digestText = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits')
@@ -20,8 +21,14 @@ export type SyncVersion = (typeof SYNC_VERSIONS)[number]
 /** Most versions that an announcement lists. */
 const SYNC_VERSIONS_MAX = 64
 
-/** Member `protocol` of GET /v1/store. */
-export const protocolSchema = z.object({ sync: z.array(z.int().positive()).min(1).max(SYNC_VERSIONS_MAX) })
+/** Longest announced key in characters; those of this program have 43. */
+const STORE_KEY_LENGTH_MAX = 256
+
+/** Member `protocol` of GET /v1/store. `key` is the public key with which the store proves that a grant is for it; a later version may write others. */
+export const protocolSchema = z.object({
+  sync: z.array(z.int().positive()).min(1).max(SYNC_VERSIONS_MAX),
+  key: z.string().max(STORE_KEY_LENGTH_MAX).optional(),
+})
 
 /** Returns the highest version that both stores speak; undefined when there is none. `announced` is undefined for a store that announces none. */
 export function negotiateVersion(announced: readonly number[] | undefined): SyncVersion | undefined {
@@ -44,7 +51,11 @@ export const sourceUrl = z
 /** A token that is valid in a header (RFC 9110 §5.5): a line end would start another header. */
 export const sourceToken = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable ASCII characters without spaces or line ends')
 
-const sourceSchema = z.strictObject({ url: sourceUrl, token: sourceToken })
+/** `healing`: the token is a grant for repairs, which the target keeps after the sync, until it ends, to repair its slices from this source. */
+const sourceSchema = z
+  .strictObject({ url: sourceUrl, token: sourceToken, healing: z.boolean().optional() })
+  .refine(({ token, healing }) => healing !== true || isGrantToken(token), 'must have the token of a grant with `healing`: other tokens are not kept')
+  .meta({ anyOf: [{ properties: { healing: { const: false } } }, { properties: { token: { pattern: `^${GRANT_TOKEN_PREFIX}[\\x21-\\x7e]{1,508}$` } } }] })
 export type SourceAddress = z.infer<typeof sourceSchema>
 
 /**

@@ -10,6 +10,7 @@ import { manifestEntries } from '../../protocol/slices/manifest.ts'
 import { reconcileResultSchema } from '../../protocol/reconcile.ts'
 import { uploadIdOf } from '../../protocol/client/upload-client.ts'
 import { agentCommand } from '../support/agents/agent-command.ts'
+import { createAgentClient } from '../../protocol/client/client.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../support/agents/agent-process.ts'
 import type { AgentProcess } from '../support/agents/agent-process.ts'
 import { Ledger } from '../support/agents/ledger.ts'
@@ -198,6 +199,20 @@ const sync: Scenario = {
     const task = await ended(agent, items[0]?.id ?? '')
     expect({ state: task.state, error: task.error }).toEqual({ state: 'succeeded', error: undefined })
     await ledger.verify([ledger.add(source.imageId, source.bytes)])
+  },
+}
+
+/** Copies an image with a grant for repairs, which is kept at the end of the sync. */
+const syncWithGrant: Scenario = {
+  async run({ agent, source }) {
+    const sourceClient = createAgentClient({ baseUrl: source.url, token: TEST_ADMIN_TOKEN })
+    const key = (await agent.client.store.get()).protocol?.key
+    const { token } = await sourceClient.syncGrants.create({ images: [source.imageId], targetKey: key, hours: 1, healing: true })
+    await agent.client.sync({ source: { url: source.url, token, healing: true }, images: [source.imageId] })
+  },
+  async after(stage) {
+    await sync.after?.(stage)
+    expect((await stage.agent.client.store.get()).partners).toMatchObject([{ url: stage.source.url }])
   },
 }
 
@@ -393,6 +408,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'sync:batch-synced': sync,
   'sync:slices-moved': sync,
   'sync:adopted': sync,
+  'partners:kept': syncWithGrant,
   'heal:slices-stored': heal,
   'through:lease-acquired': readThrough('through:lease-acquired'),
   'through:adopted': readThrough('through:adopted'),

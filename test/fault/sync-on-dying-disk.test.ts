@@ -14,6 +14,7 @@ import { createFailingDisk } from '../support/machine/failing-disk.ts'
 import { openImageStore, seededBytes } from '../support/images/image-store.ts'
 import type { ImageStore } from '../support/images/image-store.ts'
 import { serveImages } from '../support/agents/image-server.ts'
+import { createMemoryProver } from '../support/memory/memory-prover.ts'
 import { createMemoryTasks } from '../support/memory/memory-state.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../support/machine/temporary-folder.ts'
@@ -35,6 +36,7 @@ async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: str
     log,
     mount,
     storeId,
+    prover: await createMemoryProver(storeId),
     images: catalogue,
     slices,
     space,

@@ -4,6 +4,7 @@ import type { Role } from '../../../protocol/access.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
+import { PROOF_HEADER } from '../../../protocol/sync/grant-proof.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
 import { linkOf } from '../route.ts'
 import type { Route, RouteAccess } from '../route.ts'
@@ -17,12 +18,12 @@ export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 /**
  * Returns the actor of a request if it may use a route. `method` is the method after an override; a link is checked for it. A bearer token takes
  * precedence over a link. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
- * `forbidden` or `link-expired`.
+ * `forbidden`, `grant-bound` or `link-expired`.
  */
 export async function authenticate(authenticator: Authenticator, request: Request, method: string, route: Pick<Route, 'access' | 'granted'>): Promise<Actor> {
   const { access } = route
   const header = request.headers.get('authorization')?.trim() ?? ''
-  if (header !== '') return requireRole(requireGranted(await byToken(authenticator, header), route), access)
+  if (header !== '') return requireRole(requireGranted(await byToken(authenticator, header, request.headers.get(PROOF_HEADER)), route), access)
   if (access === 'public') return ANONYMOUS
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
@@ -36,10 +37,10 @@ export async function authenticate(authenticator: Authenticator, request: Reques
   return outcome.actor
 }
 
-async function byToken(authenticator: Authenticator, header: string): Promise<Actor> {
+async function byToken(authenticator: Authenticator, header: string, proof: string | null): Promise<Actor> {
   // RFC 9110 §11.1: the scheme is case-insensitive. RFC 6750 §2.1: b64token.
   const secret = /^bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header)?.[1]
-  const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byToken(secret)
+  const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byToken(secret, proof)
   if (!actor) throw unauthenticated('The token is unknown or has expired.', 'Bearer realm="slipway", error="invalid_token"')
   return actor
 }

@@ -7,6 +7,7 @@ import { SYNC_VERSIONS } from '../../../protocol/sync/sync.ts'
 import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
+import { formatTime } from '../../../protocol/time.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Audience } from '../../contract/images.ts'
@@ -14,6 +15,7 @@ import type { HealthBoard } from '../../contract/health.ts'
 import type { SliceStats } from '../../contract/slices.ts'
 import type { Space } from '../../contract/space.ts'
 import type { StoreSettings } from '../../contract/store.ts'
+import type { Partners } from '../../contract/origins.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { EmitEvent } from '../../contract/work.ts'
 import { withinDeadline } from '../deadline.ts'
@@ -29,10 +31,14 @@ export interface DescribeStoreDeps {
   readonly settings: StoreSettings
   /** Members that do not change while the agent runs. */
   readonly facts: Pick<Store, 'id' | 'mount' | 'zone' | 'scope' | 'version' | 'cutter' | 'transfer'>
+  /** Public key of the store, which others put into grants for it. */
+  readonly publicKey: string
   /** Where the agent answers now, by network. */
   readonly networks?: () => NonNullable<Store['networks']>
   /** The origins of the store; empty when the configuration names none. */
   readonly origins: () => Readonly<NonNullable<Store['origins']>>
+  /** The stores that this one synced with and may repair its slices from. */
+  readonly partners: Partners['list']
   readonly space: Pick<Space, 'state'>
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
@@ -179,11 +185,13 @@ export async function describeStore(deps: DescribeStoreDeps, audience: Audience 
   const { slices, storedBytes } = sliceStats()
   const { imageBytes, usage, available, deleted, other } = await images(audience)
   const origins = deps.origins().map(({ name, url, state }) => ({ name, url, state }))
+  const partners = deps.partners().map(({ storeId, name, url, state, sinceMs }) => ({ id: storeId, name, url, state, since: formatTime(sinceMs) }))
   return {
     ...facts,
     ...(origins.length > 0 && { origins }),
+    ...(partners.length > 0 && { partners }),
     ...settings.current(),
-    protocol: { sync: [...SYNC_VERSIONS] },
+    protocol: { sync: [...SYNC_VERSIONS], key: deps.publicKey },
     ...(networks ? { networks: networks() } : {}),
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },
     slices: { count: slices, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },

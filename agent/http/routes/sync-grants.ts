@@ -2,6 +2,8 @@
 
 import { createdSyncGrantSchema, newSyncGrantSchema } from '../../../protocol/sync/sync-grant.ts'
 import type { CreatedSyncGrant } from '../../../protocol/sync/sync-grant.ts'
+import { imageRights } from '../../access/image-rights.ts'
+import { isVisible } from '../../access/readable.ts'
 import type { SyncGrantOrder } from '../../access/sync-grants.ts'
 import type { Actor } from '../../contract/access.ts'
 import { route } from '../route.ts'
@@ -11,6 +13,11 @@ import type { ImageAccess, NamedImages } from '../visible-image.ts'
 
 /** Who may let another store copy an image. */
 const SHARE: ImageAccess = { role: 'operator', right: 'manage' }
+
+/** Returns whether an image exists and may be shared by the actor. */
+function isShareable(images: NamedImages, id: string, actor: Actor): boolean {
+  return images.named(id).some((image) => isVisible(image, actor) && imageRights(image, actor).has('manage'))
+}
 
 export interface SyncGrantRoutesDeps {
   readonly images: NamedImages
@@ -32,7 +39,7 @@ export function syncGrantRoutes({ images, grants }: SyncGrantRoutesDeps): Route[
       answers: { 201: { description: 'The token of the grant', schema: createdSyncGrantSchema } },
       async run({ body, actor }) {
         const ids = body.images.map((id) => visibleImage(images, id, actor, SHARE).id)
-        return Response.json(await grants.create({ images: ids, target: body.target, hours: body.hours }, actor), { status: 201 })
+        return Response.json(await grants.create({ ...body, images: ids, isShareable: (id) => isShareable(images, id, actor) }, actor), { status: 201 })
       },
     }),
   ]

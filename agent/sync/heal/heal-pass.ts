@@ -1,4 +1,4 @@
-// One pass of healing: finds the slices that damaged images lack, fetches them from the origins, puts them back, and marks the images that are whole
+// One pass of healing: finds the slices that damaged images lack, fetches them from origins and partners, puts them back, and marks the images that are whole
 // again. Nothing that an origin says is believed: slices are verified by SHA-256, and a manifest by the digest that this store knows.
 
 import { formatDigest } from '../../../protocol/slices/digest.ts'
@@ -218,7 +218,8 @@ async function healManifest(pass: Pass, { image }: DamagedImage): Promise<boolea
         type: 'image.healed',
         severity: 'info',
         subject: image.id,
-        message: `Image ${image.name} was repaired from origin ${origin.name}: its manifest was damaged.`,
+        message: `Image ${image.name} was repaired from ${phrase(origin)}: its manifest was damaged.`,
+        details: whereOf(origin),
       })
       return true
     } catch (error) {
@@ -241,8 +242,8 @@ function announce({ deps, sent, result }: Pass): void {
       type: 'slices.healed',
       severity: 'info',
       subject: deps.storeId,
-      message: `${count(digests.length, 'damaged slice')} ${digests.length === 1 ? 'was' : 'were'} fetched from origin ${origin.name} and put back.`,
-      details: { origin: origin.name, slices: digests.length, digests: digests.slice(0, NAMED_MAX) },
+      message: `${count(digests.length, 'damaged slice')} ${digests.length === 1 ? 'was' : 'were'} fetched from ${phrase(origin)} and put back.`,
+      details: { ...whereOf(origin), slices: digests.length, digests: digests.slice(0, NAMED_MAX) },
     })
   }
   if (result.slicesLeft === 0 && result.imagesLeft.length === 0) return
@@ -253,6 +254,16 @@ function announce({ deps, sent, result }: Pass): void {
     message: `${count(result.imagesLeft.length, 'image')} could not be repaired; no origin sent ${count(result.slicesLeft, 'slice')} of them.`,
     details: { slicesLeft: result.slicesLeft, imagesLeft: result.imagesLeft.slice(0, NAMED_MAX) },
   })
+}
+
+/** Returns how messages name a store. */
+function phrase({ kind, name }: KnownOrigin): string {
+  return kind === 'origin' ? `origin ${name}` : `store ${name}, which this store synced with,`
+}
+
+/** Returns how details of events name a store. */
+function whereOf({ kind, name, storeId, url }: KnownOrigin): Record<string, string> {
+  return { [kind]: name, storeId, url }
 }
 
 /** Returns the problem of a pass that left something damaged. */

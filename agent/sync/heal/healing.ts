@@ -1,5 +1,5 @@
-// Decides when to heal: after new damage, once after the start, and again after a failed pass, with growing waits, or as soon as an origin answers
-// again. Each pass is a task, so that operators see it.
+// Decides when to heal: after new damage, once after the start, and again after a failed pass, with growing waits, or as soon as a store to repair from
+// answers again. Each pass is a task, so that operators see it.
 
 import { problem } from '../../../protocol/problems.ts'
 import type { Origins } from '../../contract/origins.ts'
@@ -15,6 +15,7 @@ export const HEAL_RETRY_FIRST_MS = 60_000
 const HEAL_RETRY_MAX_MS = 6 * 3_600_000
 
 export interface HealingDeps extends Omit<HealPassDeps, 'origins'> {
+  /** The stores to repair from, which may change. */
   readonly origins: Origins
   readonly tasks: Pick<Tasks, 'register' | 'start' | 'ended'>
   /** What tasks name as their subject. */
@@ -32,7 +33,7 @@ export interface Healing extends Disposable {
   wake(): void
 }
 
-/** Registers the task `heal`. Without origins, nothing is healed and no task is started. */
+/** Registers the task `heal`. Without a store to repair from, nothing is healed and no task is started. */
 export function createHealing(deps: HealingDeps): Healing {
   const { clock, log, origins, tasks, slices, images } = deps
   const ended = new AbortController()
@@ -48,7 +49,9 @@ export function createHealing(deps: HealingDeps): Healing {
 
   tasks.register('heal', async (_params, { signal, progress }) => {
     if (origins.list().length === 0)
-      throw problem('origin-unreachable', 'The configuration names no origins.', { action: 'Add a store to [[origins]] in the configuration.' })
+      throw problem('origin-unreachable', 'The configuration names no origins, and no store that this one synced with has made a grant for repairs.', {
+        action: 'Add a store to [[origins]] in the configuration, or copy an image from one with image sync.',
+      })
     isRunning = true
     isWanted = false
     try {
@@ -80,7 +83,7 @@ export function createHealing(deps: HealingDeps): Healing {
   }
   /** Waits for the time of the next pass, then starts it. Only one wait exists at a time. */
   const schedule = (): void => {
-    if (!isStarted || !isWanted || isRunning || waiting || ended.signal.aborted) return
+    if (!isStarted || !isWanted || isRunning || waiting || ended.signal.aborted || origins.list().length === 0) return
     const wait = new AbortController()
     waiting = wait
     const ms = Math.max(0, restUntilMs - clock.monotonicMs(), retryAtMs - clock.monotonicMs())
@@ -108,12 +111,11 @@ export function createHealing(deps: HealingDeps): Healing {
 
   return {
     start() {
-      if (origins.list().length === 0) return
       isStarted = true
       if (isWanted || slices.quarantined().length > 0 || images.damagedImages().length > 0) soon()
     },
     wake() {
-      if (origins.list().length > 0) soon()
+      soon()
     },
     [Symbol.dispose]() {
       listening[Symbol.dispose]()

@@ -1,6 +1,7 @@
-// The origins of a store and whether they answer. Requests to an origin note their outcome here, and a probe asks each once a minute, so that a
+// The origins of a store, or the stores that it synced with, and whether they answer. Requests to an origin note their outcome here, and a probe asks each once a minute, so that a
 // request that needs an origin does not wait for one that is known to be down.
 
+import { ProblemError } from '../../../protocol/problems.ts'
 import { createAgentClient } from '../../../protocol/client/client.ts'
 import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import type { OriginState } from '../../../protocol/store.ts'
@@ -26,6 +27,8 @@ const REST_MAX_MS = 60_000
 const REFUSALS: ReadonlySet<SourceFault> = new Set(['refused', 'not-allowed', 'protocol-unsupported'])
 
 export interface OriginsDeps {
+  /** What these stores are; origins by default. */
+  readonly kind?: Origin['kind']
   readonly clock: Clock
   readonly log: Log
   readonly settings: readonly OriginSettings[]
@@ -36,10 +39,24 @@ export interface OriginsDeps {
   readonly answerTimeoutMs?: number
   readonly stallTimeoutMs?: number
   readonly pace?: NonNullable<Peer['pace']>
+  /** Wraps the fetch of one of them. */
+  readonly wrapFetch?: (send: Fetch, token: string) => Fetch
+  /** How often one that answers is asked, and the longest rest of one that does not, in milliseconds. */
+  readonly probeMs?: number
+  readonly restMsMax?: number
+  /** Called when one refuses its token. */
+  readonly onUnauthenticated?: (origin: Origin) => void
+}
+
+/** Origins whose list can change. */
+export interface ChangingOrigins extends Origins {
+  /** Replaces the list. One that stays the same keeps what is known about it. New ones are asked at once. */
+  replace(settings: readonly OriginSettings[]): void
 }
 
 /** What is known about one origin. */
 class OriginRecord implements Origin {
+  readonly kind: Origin['kind']
   readonly name: string
   readonly url: string
   readonly client: Origin['client']
@@ -51,19 +68,26 @@ class OriginRecord implements Origin {
   restUntilMs = 0
   /** Monotonic time of its last answer. */
   answeredMs = Number.NEGATIVE_INFINITY
+  readonly #token: string
 
-  constructor({ name, url, token }: OriginSettings, { fetch, answerTimeoutMs, stallTimeoutMs, pace }: OriginsDeps) {
+  constructor({ name, url, token }: OriginSettings, { kind, fetch, wrapFetch, answerTimeoutMs, stallTimeoutMs, pace }: OriginsDeps) {
+    this.kind = kind ?? 'origin'
     this.name = name
     this.url = url
+    this.#token = token
     const limits = { answerTimeoutMs: answerTimeoutMs ?? ANSWER_MS, stallTimeoutMs: stallTimeoutMs ?? STALL_MS }
-    this.client = createAgentClient({ baseUrl: url, token, fetch, ...limits, ...(pace && { pace }) })
+    this.client = createAgentClient({ baseUrl: url, token, fetch: wrapFetch?.(fetch, token) ?? fetch, ...limits, ...(pace && { pace }) })
+  }
+
+  hasSettings({ name, url, token }: OriginSettings): boolean {
+    return this.name === name && this.url === url && this.#token === token
   }
 }
 
 /** Creates the origins. Disposing ends the probes. */
-export function createOrigins(deps: OriginsDeps): Origins {
-  const { clock, log, settings, storeId } = deps
-  const origins = settings.map((one) => new OriginRecord(one, deps))
+export function createOrigins(deps: OriginsDeps): ChangingOrigins {
+  const { clock, log, settings, storeId, probeMs = PROBE_MS, restMsMax = REST_MAX_MS } = deps
+  let origins = settings.map((one) => new OriginRecord(one, deps))
   const listeners = new Set<(origin: Origin) => void>()
   const asking = new Map<OriginRecord, Promise<void>>()
   const ended = new AbortController()
@@ -73,7 +97,7 @@ export function createOrigins(deps: OriginsDeps): Origins {
       origin.failures = 0
       origin.answeredMs = clock.monotonicMs()
     } else {
-      origin.restUntilMs = clock.monotonicMs() + Math.min(REST_MAX_MS, REST_FIRST_MS * 2 ** origin.failures)
+      origin.restUntilMs = clock.monotonicMs() + Math.min(restMsMax, REST_FIRST_MS * 2 ** origin.failures)
       origin.failures++
     }
     if (state === origin.state) return
@@ -90,6 +114,7 @@ export function createOrigins(deps: OriginsDeps): Origins {
   const failed = (origin: OriginRecord, error: unknown): void => {
     const fault = faultOf(error)
     // An origin that does not have something has answered.
+    if (error instanceof ProblemError && error.isFromPeer && error.code === 'unauthenticated') deps.onUnauthenticated?.(origin)
     note(origin, fault === 'lacks' ? 'reachable' : fault !== undefined && REFUSALS.has(fault) ? 'refused' : 'unreachable')
   }
   const identify = async (origin: OriginRecord): Promise<void> => {
@@ -118,13 +143,17 @@ export function createOrigins(deps: OriginsDeps): Origins {
   }
   const probe = (): void => {
     const nowMs = clock.monotonicMs()
-    for (const origin of origins) if (nowMs >= (origin.state === 'reachable' ? origin.answeredMs + PROBE_MS : origin.restUntilMs)) void ask(origin)
+    for (const origin of origins) if (nowMs >= (origin.state === 'reachable' ? origin.answeredMs + probeMs : origin.restUntilMs)) void ask(origin)
   }
   const probes = clock.every(PROBE_STEP_MS, probe)
   probe()
 
   return {
     list: () => origins,
+    replace(next) {
+      origins = next.map((one) => origins.find((before) => before.hasSettings(one)) ?? new OriginRecord(one, deps))
+      probe()
+    },
     async usable() {
       const rested = origins.filter(({ state, restUntilMs }) => state === 'reachable' || clock.monotonicMs() >= restUntilMs)
       await Promise.all(rested.filter(({ state }) => state !== 'reachable').map(ask))

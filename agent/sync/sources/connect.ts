@@ -6,10 +6,12 @@ import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { negotiateVersion, SYNC_VERSIONS } from '../../../protocol/sync/sync.ts'
 import type { SourceAddress, SyncVersion } from '../../../protocol/sync/sync.ts'
+import type { Prover } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { retrying } from '../peer.ts'
 import { createPeerFetch } from '../peer-network.ts'
 import type { PeerNetwork } from '../peer-network.ts'
+import { createProvingFetch } from './prove.ts'
 
 /** Time limits in milliseconds for the start of a response, and for a pause within a response. */
 const ANSWER_MS = 20_000
@@ -23,6 +25,8 @@ export interface SliceSource {
   readonly url: string
   /** UUID of the store. */
   readonly storeId: string
+  /** Name that the store says. It may be any text. */
+  readonly name: string
   /** Highest version of the protocol that both stores speak. */
   readonly version: SyncVersion
   readonly client: AgentClient
@@ -32,6 +36,8 @@ export interface ConnectDeps {
   readonly clock: Clock
   /** UUID of this store. */
   readonly storeId: string
+  /** Proves to sources which store this is. */
+  readonly prover: Prover
   /** Addresses that this store may connect to. */
   readonly network: PeerNetwork
   readonly fetch?: Fetch
@@ -51,7 +57,7 @@ export async function openSource(deps: ConnectDeps, { url, token }: SourceAddres
     answerTimeoutMs: deps.answerTimeoutMs ?? ANSWER_MS,
     stallTimeoutMs: deps.stallTimeoutMs ?? STALL_MS,
     ...(deps.pace ? { pace: deps.pace } : {}),
-    fetch: createPeerFetch(deps.network, deps.fetch),
+    fetch: createProvingFetch(createPeerFetch(deps.network, deps.fetch), deps.prover, token),
   })
   const { id, name, protocol } = await retrying({ clock: deps.clock, signal, url, attemptsMax: FIRST_ATTEMPTS_MAX }, () => client.store.identify({ signal }))
   if (id === deps.storeId) throw problem('invalid-input', `${url} is this store (${name}).`, { action: 'Use another store as the source.' })
@@ -63,5 +69,5 @@ export async function openSource(deps: ConnectDeps, { url, token }: SourceAddres
       supported: SYNC_VERSIONS,
     })
   }
-  return { url, storeId: id, version, client }
+  return { url, storeId: id, name, version, client }
 }

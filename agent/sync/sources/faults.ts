@@ -10,7 +10,7 @@ import type { SourceFault } from '../../../protocol/sync/sync.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 
 const BUSY: ReadonlySet<ProblemCode> = new Set(['limit-reached', 'shutting-down', 'store-unavailable', 'interrupted'])
-const REFUSALS: ReadonlySet<ProblemCode> = new Set(['unauthenticated', 'forbidden', 'link-expired', 'feature-disabled'])
+const REFUSALS: ReadonlySet<ProblemCode> = new Set(['unauthenticated', 'forbidden', 'link-expired', 'feature-disabled', 'grant-bound'])
 
 /** Faults that problems of this store are about. */
 const OWN_CODES: Partial<Record<ProblemCode, SourceFault>> = {

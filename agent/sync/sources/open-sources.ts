@@ -5,7 +5,7 @@ import { problem } from '../../../protocol/problems.ts'
 import type { SourceAddress, SourceReport } from '../../../protocol/sync/sync.ts'
 import type { Log } from '../../contract/runtime.ts'
 import { openSource } from './connect.ts'
-import type { ConnectDeps } from './connect.ts'
+import type { ConnectDeps, SliceSource } from './connect.ts'
 import { faultOf } from './faults.ts'
 import { createSourcePool } from './source-pool.ts'
 import type { SourcePool } from './source-pool.ts'
@@ -17,6 +17,13 @@ export interface OpenedSources extends Disposable {
   readonly pool: SourcePool
   /** Returns what each source did, in the order of the addresses. A source that has not answered yet is missing. */
   report(): SourceReport[]
+  /** Returns the sources that answered, with their addresses. */
+  opened(): readonly OpenedSource[]
+}
+
+export interface OpenedSource {
+  readonly address: SourceAddress
+  readonly source: SliceSource
 }
 
 /** Opens sources. Throws the problem of the first one if none can be used. Disposing ends requests to sources that have not answered. */
@@ -24,12 +31,15 @@ export async function openSources(deps: ConnectDeps & { readonly log: Log }, add
   const pool = createSourcePool(deps)
   const ended = new AbortController()
   const failures = new Map<string, { readonly error: unknown; readonly report: SourceReport }>()
+  const answered: OpenedSource[] = []
   const both = AbortSignal.any([signal, ended.signal])
 
   const openOne = async (address: SourceAddress, place: number): Promise<void> => {
     try {
       const source = await openSource(deps, address, both)
-      if (!ended.signal.aborted) pool.add(source, place)
+      if (ended.signal.aborted) return
+      pool.add(source, place)
+      answered.push({ address, source })
     } catch (error) {
       if (both.aborted) return
       const fault = { name: faultOf(error) ?? ('not-an-agent' as const), detail: errorText(error) }
@@ -49,6 +59,7 @@ export async function openSources(deps: ConnectDeps & { readonly log: Log }, add
   }
   return {
     pool,
+    opened: () => answered,
     report() {
       const opened = pool.report()
       return addresses.flatMap(({ url }) => opened.find((source) => source.url === url) ?? failures.get(url)?.report ?? [])

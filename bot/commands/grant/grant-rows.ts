@@ -33,7 +33,10 @@ export function grantRow(found: FoundToken, stores: readonly StoreRecord[]): Row
       images: imagesText(token),
       by: token.grant?.createdBy ?? UNKNOWN,
       used: token.lastUsedAt === null ? 'not since the agent started' : formatWireTime(token.lastUsedAt),
-      expires: token.expiresAt === null ? UNKNOWN : formatWireTime(token.expiresAt),
+      expires:
+        token.expiresAt === null
+          ? UNKNOWN
+          : `${formatWireTime(token.expiresAt)}${token.grant?.healingUntil === undefined ? '' : ', later if used for repairs'}`,
       id: token.id,
     },
   }

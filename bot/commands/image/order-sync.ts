@@ -1,8 +1,10 @@
 // Orders a sync: the one way in which this bot makes a store copy images from another one. The target never gets a token of the bot: each source
-// makes a grant for it, which reads these images and nothing else.
+// makes a grant for it, which reads these images and nothing else, and which only the target can use. The target keeps it to repair its copies.
 
 import { problem } from '../../../protocol/problems.ts'
-import type { SyncRequest } from '../../../protocol/sync/sync.ts'
+import { storeKeySchema } from '../../../protocol/sync/grant-proof.ts'
+import type { NewSyncGrant } from '../../../protocol/sync/sync-grant.ts'
+import type { SourceAddress, SyncRequest } from '../../../protocol/sync/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
@@ -29,10 +31,17 @@ export interface SyncOrder {
  * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
 export async function orderSync(context: CommandContext, { source, others = [], target, images, request = {} }: SyncOrder): Promise<FollowedTask> {
-  const sources = [{ url: source.url, token: await grantFor(context, { source, target, images }) }]
+  const targetKey = await keyOf(context, target)
+  const bind = async (from: StoreRecord): Promise<Binding> =>
+    // An agent that announces no key of its own knows grants for any store only.
+    targetKey === undefined || (await keyOf(context, from)) === undefined ? {} : { targetKey, ...(request.dryRun === true ? {} : { healing: true }) }
+  const sourceOf = (from: StoreRecord, token: string, { healing }: Binding): SourceAddress => ({ url: from.url, token, ...(healing ? { healing } : {}) })
+  const binding = await bind(source)
+  const sources = [sourceOf(source, await grantFor(context, { source, target, images, binding }), binding)]
   for (const other of others) {
-    const made = await requestGrant(context, { source: other, target, images })
-    if (made.kind === 'answered') sources.push({ url: other.url, token: made.value.token })
+    const ofOther = await bind(other)
+    const made = await requestGrant(context, { source: other, target, images, binding: ofOther })
+    if (made.kind === 'answered') sources.push(sourceOf(other, made.value.token, ofOther))
   }
   const order = (from: Pick<SyncRequest, 'source' | 'sources'>) =>
     context.fleet.contact(target, (agent) => agent.sync({ ...from, ...request, images: [...images] }))
@@ -43,11 +52,19 @@ export async function orderSync(context: CommandContext, { source, others = [], 
   return { store: target.name, task: answerOf(isOlder && first ? await order({ source: first }) : contact) }
 }
 
-type GrantOrder = Pick<SyncOrder, 'source' | 'target' | 'images'>
+/** Members of a grant that bind it to the key of the target, and let the target keep it for repairs. */
+type Binding = Pick<NewSyncGrant, 'targetKey' | 'healing'>
+type GrantOrder = Pick<SyncOrder, 'source' | 'target' | 'images'> & { readonly binding: Binding }
 
-function requestGrant(context: CommandContext, { source, target, images }: GrantOrder) {
+/** Returns the public key of a store; undefined for an agent of an earlier version, and for a store that does not answer. */
+async function keyOf(context: CommandContext, store: StoreRecord): Promise<string | undefined> {
+  const contact = await context.fleet.contact(store, (agent) => agent.store.identify())
+  return contact.kind === 'answered' ? storeKeySchema.safeParse(contact.value.protocol?.key).data : undefined
+}
+
+function requestGrant(context: CommandContext, { source, target, images, binding }: GrantOrder) {
   const named = target.storeId === null ? {} : { target: target.storeId }
-  return context.fleet.contact(source, (agent) => agent.syncGrants.create({ images: [...images], ...named, hours: GRANT_HOURS }))
+  return context.fleet.contact(source, (agent) => agent.syncGrants.create({ images: [...images], ...named, ...binding, hours: GRANT_HOURS }))
 }
 
 /** Returns the token of a grant of the source for the target. Throws ProblemError when the source gives none. */

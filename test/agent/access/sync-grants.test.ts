@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { openAccess } from '../../../agent/access/access.ts'
-import { GRANTED_IMAGES_MAX, GRANTS_PER_CREATOR_MAX } from '../../../agent/access/sync-grants.ts'
+import { GRANTED_IMAGES_MAX, GRANTS_PER_CREATOR_MAX } from '../../../agent/access/kept-grants.ts'
 import { imageRights } from '../../../agent/access/image-rights.ts'
 import type { Actor } from '../../../agent/contract/access.ts'
 import type { NewEvent } from '../../../agent/contract/work.ts'
@@ -121,5 +121,63 @@ describe('a grant between stores', () => {
     const many = Array.from({ length: 1000 }, (_, i) => `img_${String(i).padStart(26, '0')}`)
     for (let i = 0; i < GRANTED_IMAGES_MAX / 1000; i++) await grants.create({ images: many, hours: 1 }, maker)
     await expect(grants.create({ images: [IMAGE], hours: 1 }, maker)).rejects.toThrow('would name more than 40000 images')
+  })
+})
+
+describe('a grant for repairs', () => {
+  const KEY = 'k'.repeat(43)
+  const DAY_MS = 86_400_000
+  const order = { images: [IMAGE], target: TARGET, targetKey: KEY, hours: 2, healing: true, isShareable: () => true } as const
+
+  test('lasts for 30 days without a use, and is shown as one', async () => {
+    const { grants, maker, events } = await open()
+    const made = await grants.create(order, maker)
+    expect(made.expiresAt).toBe('2026-01-31T00:00:00.000Z')
+    expect(grants.list()[0]?.grant).toEqual({ images: [IMAGE], target: TARGET, createdBy: 'admin', key: KEY, healingUntil: '2027-01-02T00:00:00.000Z' })
+    expect(events[0]?.message).toBe(
+      `admin allowed store ${TARGET} to copy image ${IMAGE} until 2026-01-31T00:00:00.000Z, and while it repairs copies with it until 2027-01-02T00:00:00.000Z at the latest.`,
+    )
+  })
+
+  test('is also for the images of the one before it that may still be shared; that one stays valid, an older one ends with its hours', async () => {
+    const { grants, maker, clock } = await open()
+    const third = 'img_0123456789abcdefghjkmnpqrv'
+    const first = await grants.create({ ...order, images: [IMAGE, OTHER] }, maker)
+    await clock.advance(DAY_MS)
+    const second = await grants.create({ ...order, images: [third], isShareable: (id) => id !== OTHER }, maker)
+    expect(grants.list().map(({ grant }) => grant?.images)).toEqual([
+      [IMAGE, OTHER],
+      [third, IMAGE],
+    ])
+    await clock.advance(DAY_MS)
+    const last = await grants.create(order, maker)
+    expect(grants.list().map(({ id }) => id)).toEqual([second.id, last.id])
+    expect(first.id).not.toBe(second.id)
+    expect(grants.list()[1]?.grant?.images).toEqual([IMAGE, third])
+  })
+
+  test('takes nothing from grants of another creator or for another key', async () => {
+    const { grants, tokens, authenticator, maker } = await open()
+    const made = await tokens.create({ name: 'second', role: 'operator' }, ADMIN)
+    const other = (await authenticator.byToken(made.token)) as Actor
+    await grants.create({ ...order, images: [OTHER] }, other)
+    await grants.create({ ...order, images: [OTHER], targetKey: 'j'.repeat(43) }, maker)
+    await grants.create(order, maker)
+    expect(grants.list().at(-1)?.grant?.images).toEqual([IMAGE])
+  })
+
+  test('makes room for grants for copies, those that expire first before others', async () => {
+    const { grants, maker, clock } = await open()
+    const many = Array.from({ length: 1000 }, (_one, i) => `img_${String(i).padStart(26, '0')}`)
+    for (let i = 0; i < GRANTED_IMAGES_MAX / 1000; i++) {
+      await grants.create({ ...order, images: many, targetKey: String(i).padStart(43, 'k') }, maker)
+      await clock.advance(1000)
+    }
+    // Within their hours, they are grants for copies.
+    await expect(grants.create({ images: [IMAGE], hours: 1 }, maker)).rejects.toMatchObject({ code: 'limit-reached' })
+    const before = grants.list().map(({ id }) => id)
+    await clock.advance(2 * 3_600_000)
+    const copy = await grants.create({ images: [IMAGE], hours: 1 }, maker)
+    expect(grants.list().map(({ id }) => id)).toEqual([...before.slice(1), copy.id])
   })
 })

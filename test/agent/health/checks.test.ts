@@ -7,6 +7,7 @@ import { createStoreChecks } from '../../../agent/health/checks.ts'
 import type { StoreChecksDeps } from '../../../agent/health/checks.ts'
 import { watchEventLoop } from '../../../agent/health/event-loop.ts'
 import { openMountProbe } from '../../../agent/health/mount-probe.ts'
+import type { OriginState } from '../../../protocol/store.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -36,6 +37,7 @@ async function createFixture(more: Partial<StoreChecksDeps> = {}) {
       schedules: () => [],
       tasks: { counts: () => ({ queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }) },
       origins: () => [],
+      partners: () => [],
       certificateEndMs: () => null,
       plainHosts: [],
       ...more,
@@ -166,6 +168,24 @@ describe('watchEventLoop', () => {
       clock.advance(100)
     }
     expect(ticks - before).toBeGreaterThan(85)
+  })
+
+  test('the check of sync partners warns when none answers', async () => {
+    const states: OriginState[] = ['unknown', 'unreachable']
+    await using fixture = await createFixture({ partners: () => states.map((state, i) => ({ name: `hub-${i}`, state })) })
+    expect(await fixture.measure('sync-partners')).toMatchObject({ state: 'ok', measured: '0 of 2 stores answer that this one synced with' })
+    states[0] = 'reachable'
+    expect(await fixture.measure('sync-partners')).toMatchObject({ state: 'ok', limit: 'at least 1' })
+    states[0] = 'refused'
+    expect(await fixture.measure('sync-partners')).toEqual({
+      state: 'warning',
+      measured: '0 of 2 stores answer that this one synced with: hub-0 is refused, hub-1 is unreachable',
+      limit: 'at least 1',
+      impact: 'Damaged slices are not repaired from these stores. What is intact in this store is served.',
+      action: 'Check the network to these stores, and that their agents run. Repairs continue by themselves when one answers.',
+    })
+    states.length = 0
+    expect(await fixture.measure('sync-partners')).toMatchObject({ state: 'ok', measured: 'no grants of other stores for repairs' })
   })
 
   test('the check of origins exists only where the configuration names some, and warns when none answers', async () => {

@@ -28,7 +28,10 @@ test('image sync finds the store that has the image, gives the other store a gra
   const target = (await agentB.client.store.get()).id
   const { items } = await agentA.client.tokens.list()
   const image = (await agentA.client.images.get('disk')).id
-  expect(items.map(({ grant }) => grant)).toEqual([null, { images: [image], target, createdBy: 'admin' }, { images: [image], target, createdBy: 'admin' }])
+  const key = (await agentB.client.store.get()).protocol?.key ?? 'none'
+  const grant = { images: [image], target, createdBy: 'admin', key, healingUntil: expect.any(String) }
+  expect(items.map((item) => item.grant)).toEqual([null, grant, grant])
+  expect((await agentB.client.store.get()).partners).toMatchObject([{ name: 'test', url: agentA.url, state: 'reachable' }])
 
   expect((await runCommand(bot, 'token', 'list', 'store=edge-a')).output).toContain('2 grants between stores: grant list')
   const grants = await runCommand(bot, 'grant', 'list')

@@ -106,7 +106,7 @@ describe('a start as a user without access to', () => {
   })
 
   const files = ['store/store.json', 'store/store.json.bak', 'store/lease.1.json', 'store/packs', 'store/uploads', 'store/images', 'store/quarantine']
-  const stateFiles = ['state/agent.db', 'state/store-id', 'state/index.db', 'state/visibility', 'state/sealing-key']
+  const stateFiles = ['state/agent.db', 'state/store-id', 'state/index.db', 'state/visibility', 'state/sealing-key', 'state/store-key']
   test('one file of the store or of the state folder is refused with the path', async () => {
     await using folder = await folderOfOtherUser()
     await using agent = await startAs(OTHER_UID, folder.path)

@@ -10,6 +10,7 @@ import type { TaskBoard } from '../../../agent/contract/work.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { openImageStore } from '../images/image-store.ts'
 import type { ImageStore, ImageStoreOptions } from '../images/image-store.ts'
+import { createMemoryProver } from '../memory/memory-prover.ts'
 import { createMemoryTasks } from '../memory/memory-state.ts'
 import { createTemporaryFolder } from '../machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../machine/temporary-folder.ts'
@@ -38,6 +39,7 @@ export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<S
     log,
     mount,
     storeId: TARGET_ID,
+    prover: await createMemoryProver(TARGET_ID),
     images: catalogue,
     slices,
     space,

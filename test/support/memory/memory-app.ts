@@ -127,6 +127,8 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       version: '0.0.0',
       transfer: { uploadConcurrency: 1, downloadConcurrency: 1 },
     },
+    publicKey: 'k'.repeat(43),
+    partners: () => [],
     origins: () => [{ name: 'hub', url: 'https://hub.example:8420', state: 'reachable' }],
     space: { state: async () => ({ totalBytes: 1000, freeBytes: 400, reservedBytes: 100, promisedBytes: 50, availableBytes: 250 }) },
     sliceStats: () => ({ slices: 3, storedBytes: 200 }),

@@ -29,6 +29,8 @@ function setUp(stores: Readonly<Record<string, string>>): {
     clock,
     log: createMemoryLog(),
     storeId: OWN_ID,
+    // The tokens of this test are not grants, so nothing is signed.
+    prover: { storeId: OWN_ID, publicKey: '', sign: async () => '' },
     network: createPeerNetwork([], async (host) => [host]),
     fetch: async (url: string | URL, init?: RequestInit): Promise<Response> => {
       const host = new URL(url).hostname

@@ -12,7 +12,13 @@ import type { ManualClock } from '../../../support/memory/manual-clock.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 
 const NONE: ReadonlySet<SliceSource> = new Set()
-const SOURCE: SliceSource = { url: 'http://source.test', storeId: 'a', version: 2, client: createAgentClient({ baseUrl: 'http://source.test', token: 't' }) }
+const SOURCE: SliceSource = {
+  name: 'store',
+  url: 'http://source.test',
+  storeId: 'a',
+  version: 2,
+  client: createAgentClient({ baseUrl: 'http://source.test', token: 't' }),
+}
 const cut = (): Error => problem('peer-unreachable', 'The answer broke off.', { fault: 'cut' })
 
 function setUp(): { clock: ManualClock; pool: SourcePool; use: () => SourceUse } {
