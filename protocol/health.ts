@@ -16,6 +16,8 @@ export const checkSchema = z.object({
   impact: z.string(),
   /** What to do next; empty when ok. */
   action: z.string(),
+  /** When the check will fail at the rate of the last days; absent without such a forecast. */
+  failsAt: timeSchema.optional(),
 })
 
 /** Without a token only `state` and `asOf` are shown and `checks` is empty. */

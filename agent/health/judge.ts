@@ -96,6 +96,11 @@ export interface RecycleBin {
 
 /** Judges free space against the reserve. `fullMs` is when the space above it will be used up; null without a forecast. */
 export function judgeSpace(space: SpaceState, fullMs: number | null, nowMs: number, bin: RecycleBin): Finding {
+  const found = spaceFinding(space, fullMs, nowMs, bin)
+  return fullMs === null ? found : { ...found, failsAt: formatTime(fullMs) }
+}
+
+function spaceFinding(space: SpaceState, fullMs: number | null, nowMs: number, bin: RecycleBin): Finding {
   const { freeBytes, totalBytes, reservedBytes, availableBytes } = space
   const forecast = fullMs === null ? '' : `, full about ${formatTime(fullMs).slice(0, 10)}`
   const measured = `${formatSize(freeBytes)} of ${formatSize(totalBytes)} free, ${formatSize(availableBytes)} above the reserve${forecast}`

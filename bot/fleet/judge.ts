@@ -89,7 +89,7 @@ export function silenceWords(silence: Pick<Silence, 'store' | 'reason'>): Pick<O
   return {
     finding: silence.reason,
     impact: 'Uploads, downloads and syncs with this store fail until it answers again. Images it acknowledged stay on its mount path.',
-    action: `On its node, check systemctl status slipway-agent@${name} and journalctl -u slipway-agent@${name}, and check that the bot can reach ${url}. Then run store reconnect ${name}.`,
+    action: `On its node, check systemctl status slipway-agent@${name} and journalctl -u slipway-agent@${name}; if it does not run, sudo systemctl restart slipway-agent@${name}. Check that the bot can reach ${url}. Then run store reconnect ${name}.`,
   }
 }
 

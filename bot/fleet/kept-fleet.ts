@@ -1,6 +1,8 @@
 // What the service keeps of the fleet in the bot's database, for every process that shares it.
 
 import type { BotDatabase } from '../system/database.ts'
+import { createAskedBefore } from './asked.ts'
+import type { AskedBefore } from './asked.ts'
 import { createKeptEvents } from './kept-events.ts'
 import type { KeptEvents } from './kept-events.ts'
 import type { Registry } from './registry.ts'
@@ -16,10 +18,17 @@ export interface KeptFleet {
   readonly states: FleetStates
   readonly changes: StateChanges
   readonly events: KeptEvents
+  readonly asked: AskedBefore
 }
 
 /** Opens what is kept on the bot's database. */
 export function openKeptFleet(database: BotDatabase, registry: Registry): KeptFleet {
   const changes = createStateChanges(database)
-  return { runs: createKeeperRuns(database), states: createFleetStates({ database, registry, changes }), changes, events: createKeptEvents(database) }
+  return {
+    runs: createKeeperRuns(database),
+    states: createFleetStates({ database, registry, changes }),
+    changes,
+    events: createKeptEvents(database),
+    asked: createAskedBefore(database),
+  }
 }

@@ -3,10 +3,10 @@
 import { formatTime } from '../../../protocol/time.ts'
 import { seeStores } from '../../fleet/see.ts'
 import { makeView } from '../../views/view.ts'
-import { plural, stateWord } from '../../views/phrases.ts'
+import { plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, someStores } from '../select.ts'
-import { oldest, stateNotes, STORE_COLUMNS, storeActions, storeJson, storeRow } from './store-rows.ts'
+import { oldest, stateCounts, stateNotes, STORE_COLUMNS, storeJson, storeRow, worstActions } from './store-rows.ts'
 
 export const storeList = defineCommand({
   noun: 'store',
@@ -29,17 +29,13 @@ export const storeList = defineCommand({
         json: { items: [], asOf: formatTime(asOfMs) },
       })
     }
-    const counts = (['running', 'degraded', 'stopped', 'error'] as const).flatMap((state) => {
-      const count = seen.filter((one) => one.state === state).length
-      return count > 0 ? [`${count} ${stateWord(state)}`] : []
-    })
     return makeView({
       title: options.zone === undefined ? 'Stores' : `Stores of ${options.zone}`,
-      text: `${plural(seen.length, 'store')}: ${counts.join(', ')}`,
+      text: `${plural(seen.length, 'store')}: ${stateCounts(seen)}`,
       columns: STORE_COLUMNS,
       rows: seen.map(storeRow),
       notes: stateNotes(seen),
-      actions: seen.filter((one) => one.state !== 'running').flatMap(storeActions),
+      actions: worstActions(seen),
       asOfMs,
       json: { items: seen.map(storeJson), asOf: formatTime(asOfMs) },
     })

@@ -78,13 +78,42 @@ export function repairActions(seen: Observation): Action[] {
   return [{ label: `Reconnect ${seen.record.name}`, command: `store reconnect ${quoteWord(seen.record.name)}`, role: 'operator', style: 'primary' }]
 }
 
-/** One sentence and the next step for each store that is not Running. */
+/** Stores that are named one by one; a fleet has too many to name them all. */
+const NAMED_MAX = 5
+
+/** The states from the worst to the best. */
+const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
+
+/** The stores, the worst first; stores of the same state in their order. */
+export function worstFirst<Seen extends Pick<Observation, 'state'>>(seen: readonly Seen[]): Seen[] {
+  return seen.toSorted((a, b) => WORST_FIRST.indexOf(a.state) - WORST_FIRST.indexOf(b.state))
+}
+
+/** `3 Error, 1 Stopped, 996 Running`: the number of stores in each state, the worst first. */
+export function stateCounts(seen: readonly Pick<Observation, 'state'>[]): string {
+  return WORST_FIRST.flatMap((state) => {
+    const count = seen.filter((one) => one.state === state).length
+    return count > 0 ? [`${count} ${stateWord(state)}`] : []
+  }).join(', ')
+}
+
+/** One sentence and the next step for the worst of the stores that are not Running, and how many more there are. */
 export function stateNotes(seen: readonly Observation[]): string[] {
-  return seen
-    .filter(({ state }) => state !== 'running')
+  const troubled = worstFirst(seen).filter(({ state }) => state !== 'running')
+  const notes = troubled
+    .slice(0, NAMED_MAX)
     .map(({ record, state, finding, action }) =>
       [`${record.name} is ${stateWord(state)}${finding === '' ? '.' : `: ${asSentence(finding)}`}`, action].filter((text) => text !== '').join(' '),
     )
+  return troubled.length > NAMED_MAX ? [...notes, `${troubled.length - NAMED_MAX} more stores are not Running: see store health.`] : notes
+}
+
+/** The next steps for the worst of the stores that are not Running. */
+export function worstActions(seen: readonly Observation[]): Action[] {
+  return worstFirst(seen)
+    .filter(({ state }) => state !== 'running')
+    .slice(0, NAMED_MAX)
+    .flatMap(storeActions)
 }
 
 /** A store for `--json`: the description of its agent, and what the bot observed. */

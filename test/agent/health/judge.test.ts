@@ -92,6 +92,8 @@ describe('a finding', () => {
   }
 
   test('shows figures and the forecast', () => {
+    expect(judgeSpace(space(50 * GB), NOW + 40 * DAY, NOW, EMPTY_BIN).failsAt).toStartWith('2026-07-11T')
+    expect(judgeSpace(space(50 * GB), null, NOW, EMPTY_BIN).failsAt).toBeUndefined()
     expect(judgeSpace(space(50 * GB), NOW + 40 * DAY, NOW, EMPTY_BIN).measured).toBe('50 GB of 100 GB free, 49 GB above the reserve, full about 2026-07-11')
     expect(judgeScrub(scrub({ corrupt: 2, missing: 1, damagedRoots: ['image a', 'image b'] }), NOW).impact).toContain('image a, image b')
   })

@@ -45,7 +45,7 @@ describe('two stores of a zone and one that stopped', () => {
 
   test('are listed with their space; of the stopped one only since when', async () => {
     const { output } = await runCommand(bot, 'store', 'list')
-    expect(output).toContain('3 stores: 2 Running, 1 Stopped\n')
+    expect(output).toContain('3 stores: 1 Stopped, 2 Running\n')
     expect(rowOf(output, 'edge-a')).toBe(`● edge-a | Running | – | zone-1 | local | 2 | 400 GB of 1.0 TB (40 %) | 599 GB | 3.0× | ${agents[0]?.url}`)
     expect(rowOf(output, 'edge-b')).toBe(`● edge-b | Running, disabled | – | zone-1 | local | 2 | 400 GB of 1.0 TB (40 %) | 599 GB | – | ${agents[1]?.url}`)
     expect(rowOf(output, 'edge-c')).toMatch(/^✖ edge-c \| Stopped \| \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \| zone-2 \| local \| – \| – \| – \| – \| http/)

@@ -1,0 +1,99 @@
+// The health of many stores: how many are in which state, the worst first, what changed, and which disks will be full.
+
+import { formatTime } from '../../../protocol/time.ts'
+import { formatDuration } from '../../../protocol/units.ts'
+import { observationJson } from '../../fleet/judge.ts'
+import type { Observation } from '../../fleet/judge.ts'
+import { makeView } from '../../views/view.ts'
+import type { Column, Field, Row, View } from '../../views/view.ts'
+import { formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
+import type { CommandContext } from '../command.ts'
+import { changesSinceAsked } from './changed.ts'
+import { oldest, stateCounts, stateText, worstActions, worstFirst } from './store-rows.ts'
+
+const COLUMNS: readonly Column[] = [
+  { key: 'name', label: 'Store', isWhole: true },
+  { key: 'zone', label: 'Zone', isWhole: true },
+  { key: 'state', label: 'State' },
+  { key: 'since', label: 'Since' },
+  { key: 'finding', label: 'Finding' },
+  { key: 'impact', label: 'Impact' },
+  { key: 'next', label: 'Next' },
+]
+
+/** Stores that the sentence of a fleet names one by one. */
+const SENTENCES_MAX = 3
+/** Forecasts and zones that are named. */
+const LISTED_MAX = 5
+
+/** The View of many stores: the fleet, or one zone of it. */
+export function fleetHealth(context: CommandContext, seen: readonly Observation[], zone: string | undefined): View {
+  const asOfMs = oldest(seen, context.clock.nowMs())
+  const ordered = worstFirst(seen)
+  const troubled = ordered.filter(({ state }) => state !== 'running')
+  const where = zone === undefined ? 'all stores' : `zone ${zone}`
+  const changed = changesSinceAsked(context, zone === undefined ? 'fleet' : `zone ${zone}`, seen)
+  return makeView({
+    title: `Health of ${where}`,
+    text: fleetText(seen, troubled),
+    tone: troubled.some(({ state }) => stateTone(state) === 'bad') ? 'bad' : troubled.length > 0 ? 'warning' : 'good',
+    fields: [...(changed ? [{ label: 'Changed', value: changed.text }] : []), ...zoneFields(seen, zone), ...forecastFields(seen)],
+    columns: seen.length > 0 ? COLUMNS : [],
+    rows: ordered.map(healthRow),
+    actions: worstActions(seen),
+    asOfMs,
+    json: { items: ordered.map((one) => ({ ...observationJson(one), checks: one.checks })), changed: changed?.json ?? null, asOf: formatTime(asOfMs) },
+  })
+}
+
+/** `edge-a has been Stopped since 2026-11-21 06:54:49 UTC.` */
+export function healthSentence(seen: Observation): string {
+  const state = stateWord(seen.state)
+  return seen.sinceMs === null ? `${seen.record.name} is ${state}.` : `${seen.record.name} has been ${state} since ${formatAt(seen.sinceMs)}.`
+}
+
+/** When disks will be full at the rate of the last days, the soonest first. */
+export function forecastFields(seen: readonly Observation[]): Field[] {
+  const forecasts = seen
+    .flatMap(({ record, checks }) => checks.flatMap(({ failsAt }) => (failsAt === undefined ? [] : [{ name: record.name, fullMs: Date.parse(failsAt) }])))
+    .toSorted((a, b) => a.fullMs - b.fullMs)
+  if (forecasts.length === 0) return []
+  const words = forecasts.slice(0, LISTED_MAX).map(({ name, fullMs }) => `${name} about ${new Date(fullMs).toISOString().slice(0, 10)}`)
+  const rest = forecasts.length > LISTED_MAX ? `; ${forecasts.length - LISTED_MAX} more later` : ''
+  return [{ label: 'Full', value: `${words.join(', ')}${rest}, at the rate of the last days` }]
+}
+
+function fleetText(seen: readonly Observation[], troubled: readonly Observation[]): string {
+  if (seen.length === 0) return 'No store is registered.'
+  if (troubled.length === 0) return `${plural(seen.length, 'store')}: all Running.`
+  const counts = `${plural(seen.length, 'store')}: ${stateCounts(seen)}.`
+  return troubled.length > SENTENCES_MAX ? counts : [counts, ...troubled.map(healthSentence)].join(' ')
+}
+
+/** Which zones have trouble, the one with the most first; empty for one zone. */
+function zoneFields(seen: readonly Observation[], zone: string | undefined): Field[] {
+  const zones = [...Map.groupBy(seen, ({ record }) => record.zone)]
+  if (zone !== undefined || zones.length < 2) return []
+  const troubled = zones
+    .map(([name, stores]) => ({ name, count: stores.filter(({ state }) => state !== 'running').length, of: stores.length }))
+    .filter(({ count }) => count > 0)
+    .toSorted((a, b) => b.count - a.count)
+  if (troubled.length === 0) return []
+  const words = troubled.slice(0, LISTED_MAX).map(({ name, count, of }) => `${name}: ${count} of ${of} not Running`)
+  return [{ label: 'Zones', value: `${words.join(', ')}${troubled.length > LISTED_MAX ? `; ${troubled.length - LISTED_MAX} more` : ''}` }]
+}
+
+function healthRow(one: Observation): Row {
+  return {
+    tone: stateTone(one.state),
+    cells: {
+      name: one.record.name,
+      zone: one.record.zone,
+      state: stateText(one),
+      since: one.sinceMs === null ? UNKNOWN : `${formatAt(one.sinceMs)} (${formatDuration(one.asOfMs - one.sinceMs)})`,
+      finding: one.finding === '' ? UNKNOWN : one.finding,
+      impact: one.impact === '' ? UNKNOWN : one.impact,
+      next: one.action === '' ? UNKNOWN : one.action,
+    },
+  }
+}
