@@ -42,7 +42,7 @@ let answersToCut = 0
 
 async function listen(server: Server, address: string, at: number): Promise<number> {
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(at, address, resolve))
-  stack.defer(() => void server.closeAllConnections())
+  stack.defer(() => server.closeAllConnections())
   stack.defer(() => void server.close())
   return (server.address() as AddressInfo).port
 }
