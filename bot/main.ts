@@ -28,7 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
     // At a terminal without Slack, `serve` opens the console.
     if (line.kind === 'serve' && (config.slack || !process.stdin.isTTY)) return await serve(config, line.words, stop.signal)
     // Help reads no store, so it creates no home folder.
-    using bot = openBot(config.home, { clock: systemClock, ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}) })
+    using bot = openBot(config.home, { clock: systemClock, environmentRoles: config, ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}) })
     return await runConsole({
       bot,
       user: config.user,
@@ -66,7 +66,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   const { startBot } = await import('./serve.ts')
   let status = ''
   const report = (text: string): void => notifier.status((status = text))
-  await using service = await startBot(config, { clock: systemClock, log, report })
+  await using service = await startBot(config, { clock: systemClock, log, report, announce: (text) => process.stderr.write(`${text}\n`) })
   // The service is ready although Slack may not be reached yet: a restart by the supervisor would not help.
   notifier.ready(status)
   const stopped = new Promise<void>((resolve) => {

@@ -3,6 +3,9 @@
 import type { Fetch } from '../protocol/client/exchange.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
+import { createFirstAdminCodes } from './access/first-admin.ts'
+import { createRoles } from './access/roles.ts'
+import type { EnvironmentRoles, Roles } from './access/roles.ts'
 import type { CommandActor, CommandContext } from './commands/command.ts'
 import { COMMANDS } from './commands/table.ts'
 import { createFleet } from './fleet/fleet.ts'
@@ -22,6 +25,7 @@ export interface OpenBot extends Disposable {
   readonly database: BotDatabase
   readonly fleet: Fleet & { readonly kept: KeptFleet }
   readonly audit: Audit
+  readonly roles: Roles
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
@@ -31,6 +35,8 @@ export interface OpenBotDeps {
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
   readonly answerMsMax?: number
+  /** Roles of Slack users that the environment gives; nobody by default. */
+  readonly environmentRoles?: EnvironmentRoles
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
@@ -43,6 +49,8 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const kept = openKeptFleet(database, registry)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   const audit = createAudit(database)
+  const roles = createRoles(database, deps.environmentRoles)
+  const firstAdminCodes = createFirstAdminCodes(database, clock, roles)
   const policies = createPolicies(database)
   const policyRuns = createPolicyRuns(database)
   return {
@@ -51,7 +59,8 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     database,
     fleet,
     audit,
-    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, policies, policyRuns, commands: COMMANDS }),
+    roles,
+    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, roles, firstAdminCodes, policies, policyRuns, commands: COMMANDS }),
     [Symbol.dispose]: () => database.close(),
   }
 }

@@ -1,9 +1,11 @@
 // The service: keeps the state of every store, runs the sync policies, and connects to Slack if it is configured.
 
 import { noteHead } from './audit/note-head.ts'
+import { formatTime } from '../protocol/time.ts'
 import type { BotConfig } from './config.ts'
 import { keepFleet } from './fleet/connections.ts'
 import { openBot } from './open.ts'
+import type { OpenBot } from './open.ts'
 import { runPolicies } from './policies/schedule.ts'
 import { connectSlack } from './slack/connect.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
@@ -18,6 +20,8 @@ export interface BotDeps {
   /** Receives the state of the connection to Slack in one sentence. */
   readonly report?: (status: string) => void
   readonly random?: () => number
+  /** Prints a sentence for whoever starts the bot. */
+  readonly announce?: (text: string) => void
 }
 
 export interface RunningBot extends AsyncDisposable {
@@ -32,13 +36,14 @@ export interface RunningBot extends AsyncDisposable {
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
-  const bot = stack.use(openBot(config.home, { clock: deps.clock }))
+  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config }))
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
   const random = deps.random ?? systemRandom
   stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs: config.reconnectMs, streamsMax: streamsOf(config.requestsMax) }))
   stack.use(runPolicies(bot, log))
   const { slack } = config
+  if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)
   try {
     const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))
     const connection = connect && stack.use(await keepConnecting({ connect, clock, log, report }))
@@ -47,4 +52,10 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
     await stack.disposeAsync()
     throw error
   }
+}
+
+/** Prints the code with which somebody in Slack becomes the first admin. */
+function announceCode(bot: OpenBot, { announce }: BotDeps): void {
+  const { code, expiresMs } = bot.context({ name: 'service', role: 'admin' }, 'service').firstAdminCodes.issue()
+  announce?.(`No Slack user is an admin yet. Until ${formatTime(expiresMs)}, the first one can run in Slack: /slipway role claim ${code}`)
 }

@@ -4,7 +4,10 @@
 import type { Role } from '../../protocol/access.ts'
 import type { CutterParameters } from '../../protocol/slices/cutter.ts'
 import type { Audit } from '../audit/audit.ts'
+import type { FirstAdminCodes } from '../access/first-admin.ts'
+import type { Roles } from '../access/roles.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
 import type { Clock } from '../system/clock.ts'
@@ -13,7 +16,12 @@ import type { View } from '../views/view.ts'
 /** Who runs a command. The user of the console owns the machine and is an admin. */
 export interface CommandActor {
   readonly name: string
+  /** The role for the whole fleet. */
   readonly role: Role
+  /** The role in a store, which is at least that for the fleet. Absent when both are the same. */
+  readonly roleIn?: (store: Pick<StoreRecord, 'name' | 'zone'>) => Role
+  /** Slack id of a person; absent in the console. */
+  readonly id?: string
 }
 
 /** Uploads files of this machine; only the console has one. */
@@ -69,6 +77,8 @@ export interface CommandContext {
   /** How the command came, for the audit log; absent for a typed one. */
   readonly via?: 'button' | 'form' | 'confirmation'
   readonly audit: Audit
+  readonly roles: Roles
+  readonly firstAdminCodes: FirstAdminCodes
   readonly policies: Policies
   readonly policyRuns: PolicyRuns
   readonly commands: readonly Command[]
@@ -91,6 +101,8 @@ export interface TargetSpec {
   readonly optional?: boolean
   /** Takes all remaining words. */
   readonly many?: boolean
+  /** The audit log and Slack do not show it. */
+  readonly secret?: boolean
 }
 
 export interface OptionSpec {

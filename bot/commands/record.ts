@@ -20,8 +20,13 @@ function describeCommand(command: Command, input: CommandInput): Described {
   const shown = (key: string, value: string): string => command.options[key]?.shown?.(value) ?? value
   const options = Object.entries(input.options).map(([key, value]) => `${key}=${command.options[key]?.secret ? '***' : quoteWord(shown(key, value ?? ''))}`)
   return {
-    command: [spelled(command), ...input.targets.map(quoteWord), ...options, ...[...input.flags].map((flag) => `--${flag}`)].join(' '),
-    target: input.targets.join(' ') || (input.options['store'] ?? input.options['name'] ?? ''),
+    command: [
+      spelled(command),
+      ...input.targets.map((word, i) => (command.targets[i]?.secret ? '***' : quoteWord(word))),
+      ...options,
+      ...[...input.flags].map((flag) => `--${flag}`),
+    ].join(' '),
+    target: input.targets.filter((_word, i) => !command.targets[i]?.secret).join(' ') || (input.options['store'] ?? input.options['name'] ?? ''),
     effect: command.effect,
   }
 }

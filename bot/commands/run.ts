@@ -2,10 +2,10 @@
 // only a bug throws.
 
 import { errorText } from '../../protocol/errors.ts'
-import { roleIncludes } from '../../protocol/access.ts'
 import { makeProblem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
+import { permit } from '../access/permit.ts'
 import { makeView } from '../views/view.ts'
 import type { Outcome, View } from '../views/view.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
@@ -28,8 +28,10 @@ export async function runParsed(context: CommandContext, parsed: Parsed): Promis
     return recordEnd(context, describeParsed(parsed), problemView(context, problem, 'unclear', parsed.suggestion))
   }
   const { command, input } = parsed
-  if (!roleIncludes(context.actor.role, command.role)) {
-    const detail = `${spelled(command)} needs the role ${command.role}; ${context.actor.name} has ${context.actor.role}.`
+  const permission = permit(context, command, input)
+  if (permission.kind === 'refused') {
+    const where = permission.where === undefined ? '' : ` in ${permission.where}`
+    const detail = `${spelled(command)} needs the role ${command.role}${where}; ${context.actor.name} has ${permission.has}.`
     return recordEnd(
       context,
       describeParsed(parsed),
@@ -38,7 +40,7 @@ export async function runParsed(context: CommandContext, parsed: Parsed): Promis
   }
   const recording = beginRecording(context, command, input)
   if ('error' in recording) return problemView(context, unrecorded(recording.error), 'failed')
-  return recording.end(await runCommand(context, command, input))
+  return recording.end(await runCommand(permission.context, command, input))
 }
 
 async function runCommand(context: CommandContext, command: Command, input: CommandInput): Promise<View> {

@@ -40,6 +40,11 @@ import { policyList } from './policy/list.ts'
 import { policyPause, policyResume } from './policy/pause.ts'
 import { policyRun } from './policy/run.ts'
 import { policyShow } from './policy/show.ts'
+import { roleClaim } from './role/claim.ts'
+import { roleCode } from './role/code.ts'
+import { roleGrant } from './role/grant.ts'
+import { roleList } from './role/list.ts'
+import { roleRevoke } from './role/revoke.ts'
 import { scheduleEdit } from './schedule/edit.ts'
 import { scheduleList } from './schedule/list.ts'
 import { schedulePause, scheduleResume } from './schedule/pause.ts'
@@ -146,6 +151,11 @@ export const COMMANDS: readonly Command[] = [
   usageList,
   zoneList,
   zoneEdit,
+  roleList,
+  roleGrant,
+  roleRevoke,
+  roleClaim,
+  roleCode,
   auditList,
   auditVerify,
   auditExport,

@@ -16,6 +16,7 @@ import { boltLogger } from './bolt-log.ts'
 import { createButtons } from './buttons.ts'
 import { createCards } from './cards.ts'
 import { createConversation } from './conversation.ts'
+import { createGroups } from './groups.ts'
 import { createRenderer } from './message.ts'
 import { createOpenModals } from './open-modals.ts'
 import { createPacing } from './pacing.ts'
@@ -41,7 +42,7 @@ export interface SlackConnection extends AsyncDisposable {
 
 export interface ConnectDeps {
   readonly bot: OpenBot
-  readonly config: Pick<BotConfig, 'slackApiUrl' | 'operators' | 'admins'>
+  readonly config: Pick<BotConfig, 'slackApiUrl'>
   readonly log: Log
   /** Receives the state of the connection in one sentence when it changes. */
   readonly report?: (status: string) => void
@@ -62,7 +63,8 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const render = createRenderer({ commands: COMMANDS, clock: bot.clock, buttons })
   const context = bot.context({ name: 'bot', role: 'viewer' }, 'slack')
   const cards = createCards({ database: bot.database, port, pacing: createPacing(bot.clock), log, context, render })
-  const authority = createAuthority({ buttons, modals, config: deps.config })
+  const groups = createGroups({ database: bot.database, port, clock: bot.clock, log })
+  const authority = createAuthority({ bot, roles: bot.roles, groups, buttons, modals })
   const answers = createAnswers({ clock: bot.clock, cards, port, render })
   const conversation = createConversation({ bot, authority, buttons, modals, answers, port, render })
   const running = new Set<Promise<void>>()

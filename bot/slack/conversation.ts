@@ -2,7 +2,7 @@
 // not depend on the transport.
 
 import type { ModalView } from '@slack/types'
-import { roleIncludes } from '../../protocol/access.ts'
+import { permit } from '../access/permit.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { describeParsed, recordAsked } from '../commands/record.ts'
@@ -56,9 +56,9 @@ interface Asked {
 export function createConversation(deps: ConversationDeps): Conversation {
   const { authority, answers, buttons, modals, port, render } = deps
 
-  const contextOf = ({ user, userName, channel }: Exchange, via?: CommandContext['via']): CommandContext => ({
-    ...deps.bot.context({ name: `${userName} (${user})`, role: authority.roleOf(user) }, 'slack'),
-    channel,
+  const contextOf = (exchange: Exchange, via?: CommandContext['via']): CommandContext => ({
+    ...deps.bot.context(authority.actorOf(exchange), 'slack'),
+    channel: exchange.channel,
     ...(via ? { via } : {}),
   })
 
@@ -102,11 +102,13 @@ export function createConversation(deps: ConversationDeps): Conversation {
 
   return {
     async onCommand(name, text, exchange) {
+      await authority.refresh()
       const line = unescapeSlack(text).trim()
       await run(name === 'slipway' ? line : `${name} ${line}`.trim(), exchange, { page: 0, replaces: false })
     },
     async onPress(id, exchange) {
-      const decision = authority.press(id, exchange.user)
+      await authority.refresh()
+      const decision = authority.press(id, exchange)
       if (decision.kind !== 'press') return deny(decision, 'button', buttons.find(id)?.press.command, exchange)
       const { command, page } = decision.press
       await run(command, exchange, { page, replaces: page > 0 }, 'button')
@@ -119,13 +121,15 @@ export function createConversation(deps: ConversationDeps): Conversation {
       return limitText(`The name is ${modal.name}.`, INPUT_ERROR_MAX)
     },
     async onConfirmed(id, typed, exchange) {
-      const decision = authority.submit(id, exchange.user)
+      await authority.refresh()
+      const decision = authority.submit(id, exchange)
       if (decision.kind !== 'submit') return deny(decision, 'confirmation', modals.find(id)?.command, exchange)
       const { command, channel } = decision.modal
       await run(`${command} --confirm ${quoteWord(typed)}`, { ...exchange, channel }, { page: 0, replaces: false }, 'confirmation')
     },
     async onForm(id, values, viewId, exchange) {
-      const decision = authority.submit(id, exchange.user)
+      await authority.refresh()
+      const decision = authority.submit(id, exchange)
       if (decision.kind !== 'submit') return deny(decision, 'form', modals.find(id)?.command, exchange)
       const context = contextOf({ ...exchange, channel: decision.modal.channel }, 'form')
       const options = Object.entries(values).flatMap(([key, value]) => (value.trim() === '' ? [] : [quoteOption(key, value.trim())]))
@@ -138,15 +142,16 @@ export function createConversation(deps: ConversationDeps): Conversation {
 /** Whether a command asks for a typed name and this person may run it. */
 function asksName(parsed: Parsed, context: CommandContext): boolean {
   if (parsed.kind !== 'command' || parsed.input.confirm.length > 0) return false
-  const { effect, destroysWith, role } = parsed.command
+  const { effect, destroysWith } = parsed.command
   if (destroysWith !== undefined && !parsed.input.flags.has(destroysWith)) return false
-  return effect === 'destroy' && roleIncludes(context.actor.role, role)
+  return effect === 'destroy' && permit(context, parsed.command, parsed.input).kind === 'permitted'
 }
 
 /** The line without secrets, as it may be shown again. */
 function withoutSecrets(parsed: Parsed, line: string): string {
   if (parsed.kind !== 'command') return line.includes('token') ? '' : line
-  const isSecret = Object.keys(parsed.input.options).some((key) => parsed.command.options[key]?.secret ?? parsed.command.options[key]?.shown)
+  const { options, targets } = parsed.command
+  const isSecret = Object.keys(parsed.input.options).some((key) => options[key]?.secret ?? options[key]?.shown) || targets.some(({ secret }) => secret)
   return isSecret ? `${parsed.command.noun} ${parsed.command.verb}` : line
 }
 

@@ -3,17 +3,28 @@
 import type { ModalView } from '@slack/types'
 import { ErrorCode } from '@slack/web-api'
 import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
+import { z } from 'zod'
 import { hasCode } from '../../protocol/errors.ts'
 import type { Log } from '../system/log.ts'
 import type { AnswerPort } from './answers.ts'
 import type { CardPort } from './cards.ts'
+import type { GroupPort } from './groups.ts'
 
 /** Errors that mean the bot cannot post in a channel; the message is then sent in another way. */
 const NOT_THERE = new Set(['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message'])
 
 /** Creates the port on Bolt's client, which waits and retries when Slack asks for it (429, Retry-After). */
-export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort {
+export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort & GroupPort {
   return {
+    async groupMembers(group) {
+      try {
+        return { members: z.array(z.string()).parse((await client.usergroups.users.list({ usergroup: group })).users) }
+      } catch (error) {
+        const code = platformError(error)
+        if (code === '') throw error
+        return { error: code }
+      }
+    },
     async post(channel, { text, blocks }) {
       try {
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window

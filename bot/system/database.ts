@@ -6,6 +6,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
+import { ROLE_TABLES } from '../access/tables.ts'
 import { FLEET_TABLES } from '../fleet/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
@@ -121,6 +122,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
    END;`,
   chainEarlierRows,
   FLEET_TABLES,
+  ROLE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

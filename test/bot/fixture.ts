@@ -1,6 +1,7 @@
 // A bot with a home folder of its own, and the output of its console as text.
 
 import { PassThrough, Writable } from 'node:stream'
+import type { EnvironmentRoles } from '../../bot/access/roles.ts'
 import { runConsole } from '../../bot/console/console.ts'
 import { openBot } from '../../bot/open.ts'
 import type { OpenBot } from '../../bot/open.ts'
@@ -13,8 +14,8 @@ export interface ConsoleRun {
 }
 
 /** Opens the bot of a home folder; contacts time out quickly. */
-export function openTestBot(home: string, clock: Clock = systemClock): OpenBot {
-  return openBot(home, { clock, contactTimeoutMs: 2_000 })
+export function openTestBot(home: string, clock: Clock = systemClock, environmentRoles?: EnvironmentRoles): OpenBot {
+  return openBot(home, { clock, contactTimeoutMs: 2_000, ...(environmentRoles ? { environmentRoles } : {}) })
 }
 
 /** Runs one command as a shell does, with its output in a pipe. */

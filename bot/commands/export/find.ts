@@ -3,6 +3,7 @@
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Export } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
+import { actorIn } from '../../access/permit.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandActor, CommandContext } from '../command.ts'
 import { seenImageIds } from '../image/seen-images.ts'
@@ -19,10 +20,10 @@ export interface FoundExport {
 /** The one export that the text names. Throws `not-found` or `conflict`. */
 export async function oneExport(context: CommandContext, text: string, storeName: string | undefined): Promise<FoundExport> {
   const stores = storeName === undefined ? context.fleet.registry.list() : [oneStore(context, storeName)]
-  const contacts = await context.fleet.contactAll(stores, async (agent) => {
+  const contacts = await context.fleet.contactAll(stores, async (agent, store) => {
     const found: Export[] = []
     let seen = 0
-    for await (const one of seenExports(context.actor, agent)) {
+    for await (const one of seenExports(actorIn(context.actor, store), agent)) {
       if (one.id === text || one.name === text || one.imageName === text || one.image === text || isPartOf(text, one.id)) found.push(one)
       if (++seen >= EXPORTS_READ_MAX) break
     }

@@ -2,6 +2,7 @@
 
 import type { Export } from '../../../protocol/images/export.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { actorIn } from '../../access/permit.ts'
 import { formatBytes, formatWireTime, plural, UNKNOWN } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { Tone, View } from '../../views/view.ts'
@@ -36,9 +37,9 @@ export const imageExports = defineCommand({
 })
 
 async function listExports(context: CommandContext, storeName: string | undefined): Promise<View> {
-  const contacts = await context.fleet.contactAll(someStores(context, storeName, undefined), async (agent) => {
+  const contacts = await context.fleet.contactAll(someStores(context, storeName, undefined), async (agent, store) => {
     const all: Export[] = []
-    for await (const one of seenExports(context.actor, agent)) if (all.push(one) >= EXPORTS_READ_MAX) break
+    for await (const one of seenExports(actorIn(context.actor, store), agent)) if (all.push(one) >= EXPORTS_READ_MAX) break
     return all
   })
   const found: FoundExport[] = contacts.flatMap((contact) =>

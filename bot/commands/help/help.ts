@@ -1,7 +1,7 @@
 // `help [noun [verb]]`: generated from the table of commands, so it is always complete.
 
 import { nearestName } from '../../../protocol/nearest.ts'
-import { roleIncludes } from '../../../protocol/access.ts'
+import { mayRun } from '../../access/permit.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
@@ -43,7 +43,7 @@ export const help = defineCommand({
 function overview(context: CommandContext, noun: string | undefined, commands: readonly Command[]): View {
   const asOfMs = context.clock.nowMs()
   // Commands that the actor may not run are left out.
-  const allowed = commands.filter((command) => roleIncludes(context.actor.role, command.role))
+  const allowed = commands.filter((command) => mayRun(context, command))
   const nouns = [...new Set(allowed.map((command) => command.noun))]
   return makeView({
     title: noun === undefined ? 'Slipway commands' : `Commands of ${noun}`,

@@ -4,6 +4,7 @@ import type { ImportOrder } from '../../../protocol/client/client.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import type { ImportPlan } from '../../../protocol/images/imports.ts'
 import { problem } from '../../../protocol/problems.ts'
+import { roleIn } from '../../access/permit.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
@@ -65,7 +66,8 @@ function orderOf(context: CommandContext, options: Options): ImportOrder & { rea
       action: 'Write image add url=https://mirror.example/debian-12.qcow2 store=edge-a name=debian-12.',
     })
   // The bot's own token may do more than the person who asks.
-  if (path !== undefined && !roleIncludes(context.actor.role, 'admin'))
+  const store = options.store === undefined ? undefined : context.fleet.registry.find(options.store)
+  if (path !== undefined && !roleIncludes(roleIn(context.actor, store), 'admin'))
     throw problem('forbidden', 'Importing from a path needs the role admin: it reads files of the node.', {
       action: 'Ask an administrator, or import from an address.',
     })

@@ -4,6 +4,7 @@ import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
+import { actorIn } from '../../access/permit.ts'
 import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreFailure } from '../../fleet/store-failure.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
@@ -67,7 +68,8 @@ export function foundImages({ actor }: Pick<CommandContext, 'actor'>, contacts: 
   return contacts.flatMap((contact) => {
     if (contact.kind !== 'answered') return []
     const { images, storeFailure } = contact.value
-    return images.filter((image) => seesImage(actor, image)).map((image) => ({ store: contact.store, image, storeFailure }))
+    const there = actorIn(actor, contact.store)
+    return images.filter((image) => seesImage(there, image)).map((image) => ({ store: contact.store, image, storeFailure }))
   })
 }
 

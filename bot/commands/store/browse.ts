@@ -2,6 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { actorIn } from '../../access/permit.ts'
 import { makeView } from '../../views/view.ts'
 import { formatBytes, formatWireTime } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
@@ -34,11 +35,12 @@ export const storeBrowse = defineCommand({
     // With a single store its name is optional: one word is then the path.
     const path = isRegistered || targets.length === 2 ? (targets[1] ?? '') : (targets[0] ?? '')
     const [top = '', entry] = path.split('/').filter((part) => part !== '' && part !== '.')
-    if (PRIVATE_FOLDERS.includes(top) && !seesAllImages(context.actor))
-      throw problem('forbidden', `Only operators can list the folder ${top}.`, { action: 'Ask an operator.' })
     const store = oneStore(context, path === targets[0] && context.fleet.registry.list().length === 1 ? undefined : targets[0], NAME_TARGET)
+    const there = actorIn(context.actor, store)
+    if (PRIVATE_FOLDERS.includes(top) && !seesAllImages(there))
+      throw problem('forbidden', `Only operators can list the folder ${top}.`, { action: 'Ask an operator.' })
     const contact = await context.fleet.contact(store, async (agent) => {
-      const seen = top === IMAGES_FOLDER ? await seenImageIds(context.actor, agent) : undefined
+      const seen = top === IMAGES_FOLDER ? await seenImageIds(there, agent) : undefined
       if (seen && entry !== undefined && !seen.has(entry))
         throw problem('not-found', `There is no file ${JSON.stringify(path)} in the mount path.`, { action: 'List its parent folder.' })
       const found = await agent.files.list(path, { limit: FILES_SHOWN_MAX })

@@ -3,6 +3,7 @@
 import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { roleIn } from '../../access/permit.ts'
 import { makeView } from '../../views/view.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import { plural, taskTone } from '../../views/phrases.ts'
@@ -32,7 +33,9 @@ export const taskList = defineCommand({
       agent.tasks.list({ limit: TASKS_SHOWN_MAX, state: options.state, kind: options.kind }),
     )
     const tasks: FollowedTask[] = contacts.flatMap((contact) =>
-      contact.kind === 'answered' ? contact.value.items.map((task) => ({ store: contact.store.name, task: visibleTask(task, context.actor.role) })) : [],
+      contact.kind === 'answered'
+        ? contact.value.items.map((task) => ({ store: contact.store.name, task: visibleTask(task, roleIn(context.actor, contact.store)) }))
+        : [],
     )
     tasks.sort((a, b) => b.task.createdAt.localeCompare(a.task.createdAt))
     const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())

@@ -1,5 +1,6 @@
 // `task show T`: shows the progress or the result of a task.
 
+import { roleIn } from '../../access/permit.ts'
 import { defineCommand } from '../command.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
@@ -14,7 +15,7 @@ export const taskShow = defineCommand({
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
-    const view = tasksView(`Task ${task.id}`, [{ store: store.name, task: visibleTask(task, context.actor.role) }], context.clock.nowMs())
+    const view = tasksView(`Task ${task.id}`, [{ store: store.name, task: visibleTask(task, roleIn(context.actor, store)) }], context.clock.nowMs())
     // A task that failed is an answer, not a failure of this command.
     return { ...view, outcome: 'done', progress: [] }
   },

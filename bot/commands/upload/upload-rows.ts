@@ -5,12 +5,13 @@ import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Upload } from '../../../protocol/upload.ts'
 import { formatDuration } from '../../../protocol/units.ts'
+import { actorIn } from '../../access/permit.ts'
 import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, UNKNOWN } from '../../views/phrases.ts'
-import type { CommandContext } from '../command.ts'
+import type { CommandActor, CommandContext } from '../command.ts'
 import { seenImageIds } from '../image/seen-images.ts'
 import { quoteOption } from '../line.ts'
 import { gapNotes, isPartOf, someStores } from '../select.ts'
@@ -88,7 +89,7 @@ export function uploadView(title: string, found: FoundUpload, asOfMs: number): V
 
 /** Reads the uploads in progress of one store, or of all. */
 export async function readUploads(context: CommandContext, store: string | undefined, state?: Upload['state']): Promise<readonly Contact<Upload[]>[]> {
-  return await context.fleet.contactAll(someStores(context, store, undefined), (agent) => firstUploads(context, agent, state))
+  return await context.fleet.contactAll(someStores(context, store, undefined), (agent, at) => firstUploads(actorIn(context.actor, at), agent, state))
 }
 
 /** The uploads of several answers, each with its store. */
@@ -113,7 +114,7 @@ export async function oneUpload(context: CommandContext, text: string, store: st
 }
 
 /** Reads the first uploads of a store. People below operator see those whose image they will see; a part of a concatenation has no image yet. */
-async function firstUploads({ actor }: CommandContext, agent: AgentClient, state: Upload['state'] | undefined): Promise<Upload[]> {
+async function firstUploads(actor: CommandActor, agent: AgentClient, state: Upload['state'] | undefined): Promise<Upload[]> {
   const [{ items }, seen] = await Promise.all([agent.uploads.list({ limit: UPLOADS_READ_MAX, state }), seenImageIds(actor, agent)])
   return items.filter(({ imageId }) => seen === undefined || (imageId !== null && seen.has(imageId)))
 }

@@ -4,13 +4,13 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { createAudit } from '../../../bot/audit/audit.ts'
 import type { Audit, AuditDraft } from '../../../bot/audit/audit.ts'
 import { CHAIN_START, rowHash } from '../../../bot/audit/chain.ts'
 import { PAGE_ROWS, verifyChain } from '../../../bot/audit/verify.ts'
 import type { ChainVerdict } from '../../../bot/audit/verify.ts'
-import { openDatabase, openMemoryDatabase } from '../../../bot/system/database.ts'
+import { chainEarlierRows } from '../../../bot/system/audit-migration.ts'
+import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { propertyOptions } from '../../support/properties.ts'
@@ -164,20 +164,13 @@ describe('a log', () => {
 
 describe('a database of an earlier version', () => {
   test('is chained in its order, with a row that says so', async () => {
-    await using folder = await createTemporaryFolder()
-    openDatabase(folder.path).close()
-    const path = join(folder.path, 'bot', 'bot.db')
-    const earlier = new Database(path)
-    earlier.run(`DROP TABLE audit; DROP TABLE audit_head;
-      CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, actor TEXT NOT NULL, surface TEXT NOT NULL,
-        command TEXT NOT NULL, target TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL) STRICT`)
-    const insert = earlier.query('INSERT INTO audit (time_ms, actor, surface, command, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)')
+    using database = new Database(':memory:', { strict: true })
+    database.run(`CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, actor TEXT NOT NULL, surface TEXT NOT NULL,
+      command TEXT NOT NULL, target TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL) STRICT`)
+    const insert = database.query('INSERT INTO audit (time_ms, actor, surface, command, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)')
     for (let i = 1; i <= 1203; i++) insert.run(i, 'ann', 'console', `store enable s${i}`, `s${i}`, 'done', 'Done')
-    earlier.run('DELETE FROM audit WHERE seq IN (5, 6)')
-    earlier.run('PRAGMA user_version = 4')
-    earlier.close()
-
-    using database = openDatabase(folder.path)
+    database.run('DELETE FROM audit WHERE seq IN (5, 6)')
+    database.transaction(() => chainEarlierRows(database)).immediate()
     const audit = createAudit(database)
     expect((await verify(audit)).kind).toBe('intact')
     expect(audit.page(undefined, 6).rows.map(({ seq, command }) => [seq, command])).toEqual([

@@ -122,6 +122,8 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'schedule list': [['edge-a']],
   'policy list': [[]],
   'zone list': [[]],
+  'role list': [[]],
+  'role claim': [['AAAA-AAAA-AAAA']],
   help: [[]],
 }
 

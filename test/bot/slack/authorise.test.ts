@@ -4,6 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createAuthority } from '../../../bot/slack/authorise.ts'
 import { createButtons } from '../../../bot/slack/buttons.ts'
 import { createOpenModals, MODAL_LIFE_MS } from '../../../bot/slack/open-modals.ts'
+import { openTestBot } from '../fixture.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
 import type { Role } from '../../../protocol/access.ts'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
@@ -33,18 +34,20 @@ describe('roles', () => {
   test.each(Object.keys(TABLE))('of %s are those of the table, for presses and submissions', async (user) => {
     const [role, allowed] = TABLE[user] ?? ['viewer', {}]
     await using folder = await createTemporaryFolder()
-    using database = openDatabase(folder.path)
     const clock = createManualClock()
+    using bot = openTestBot(folder.path, clock, { operators: new Set(['UOPER', 'UBOTH']), admins: new Set(['UADMIN', 'UBOTH']) })
+    const { database, roles } = bot
     const [buttons, modals] = [createButtons(database, clock), createOpenModals(database, clock)]
-    const config = { operators: new Set(['UOPER', 'UBOTH']), admins: new Set(['UADMIN', 'UBOTH']) }
-    const authority = createAuthority({ buttons, modals, config })
-    expect(authority.roleOf(user)).toBe(role)
+    const groups = { refresh: async () => {}, groupsOf: () => new Set<string>() }
+    const authority = createAuthority({ bot, roles, groups, buttons, modals })
+    const asker = { user, userName: 'someone', channel: 'C1' }
+    expect(authority.actorOf(asker)).toMatchObject({ id: user, name: `someone (${user})`, role })
     for (const [needs, isAllowed] of Object.entries(allowed) as [Role, boolean][]) {
       const denial = { kind: 'forbidden' as const, needs, has: role }
-      const pressed = authority.press(buttons.register({ command: 'store list', page: 0, role: needs }, true), user)
+      const pressed = authority.press(buttons.register({ command: 'store list', page: 0, role: needs }, true), asker)
       expect(pressed).toEqual(isAllowed ? { kind: 'press', press: { command: 'store list', page: 0, role: needs } } : denial)
       const modal = { command: 'store delete edge-a', role: needs, name: 'edge-a', channel: 'C1', user }
-      expect(authority.submit(modals.register(modal), user)).toEqual(isAllowed ? { kind: 'submit', modal } : denial)
+      expect(authority.submit(modals.register(modal), asker)).toEqual(isAllowed ? { kind: 'submit', modal } : denial)
     }
   })
 })

@@ -7,6 +7,7 @@ import type { Buttons } from '../../../bot/slack/buttons.ts'
 import { createOpenModals } from '../../../bot/slack/open-modals.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
 import type { Press } from '../../../bot/views/blocks.ts'
+import { openTestBot } from '../fixture.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 
@@ -83,8 +84,9 @@ describe('stored buttons and modals', () => {
 describe('a press', () => {
   const deciding = async (run: (press: (id: string, user: string) => string, buttons: Buttons, meanwhile: { press: () => void }) => void): Promise<void> => {
     await using folder = await createTemporaryFolder()
-    using database = openDatabase(folder.path)
     const clock = createManualClock()
+    using bot = openTestBot(folder.path, clock, { operators: new Set(['UOPER']), admins: new Set() })
+    const { database, roles } = bot
     const buttons = createButtons(database, clock)
     const meanwhile = { press: (): void => {} }
     const slow: Pick<Buttons, 'find' | 'spend'> = {
@@ -95,9 +97,9 @@ describe('a press', () => {
       },
       spend: (id) => buttons.spend(id),
     }
-    const config = { operators: new Set(['UOPER']), admins: new Set<string>() }
-    const authority = createAuthority({ buttons: slow, modals: createOpenModals(database, clock), config })
-    run((id, user) => authority.press(id, user).kind, buttons, meanwhile)
+    const groups = { refresh: async () => {}, groupsOf: () => new Set<string>() }
+    const authority = createAuthority({ bot, roles, groups, buttons: slow, modals: createOpenModals(database, clock) })
+    run((id, user) => authority.press(id, { user, userName: user, channel: 'C1' }).kind, buttons, meanwhile)
   }
 
   test('of a single-use button is accepted once, and only with its role', () =>

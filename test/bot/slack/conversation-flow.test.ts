@@ -31,7 +31,8 @@ function open({ role = 'admin', press, modal, viewId = 'V1' }: Setting = {}) {
   const conversation = createConversation({
     bot,
     authority: {
-      roleOf: () => role,
+      refresh: async () => {},
+      actorOf: ({ user, userName }) => ({ id: user, name: `${userName} (${user})`, role }),
       press: () => (press && 'command' in press ? { kind: 'press', press } : (press ?? { kind: 'expired' })),
       submit: () => (modal && 'command' in modal ? { kind: 'submit', modal } : (modal ?? { kind: 'expired' })),
     },

@@ -17,10 +17,10 @@ export async function startSlackBot(options: FakeSlackOptions = {}) {
   const stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const agent = stack.use(createMemoryAgent('edge-a'))
-  const bot = stack.use(openTestBot(folder.path))
+  const bot = stack.use(openTestBot(folder.path, systemClock, { operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }))
   const slack = stack.use(createFakeSlack(options))
   const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
-  const config = { slackApiUrl: slack.apiUrl, operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }
+  const config = { slackApiUrl: slack.apiUrl }
   const connect = () => connectSlack({ kind: 'socket', appToken: 'xapp-fake', botToken: 'xoxb-fake' }, { bot, config, log })
   const connection = stack.use(await connect())
   await until('the bot is connected', () => slack.socketCount === 1)

@@ -33,7 +33,7 @@ describe.each(MODES)('store health over $name', ({ access }) => {
     using bot = openTestBot(folder.file('home'))
     let url: string | undefined
     await using slack = createFakeSlack(access.kind === 'http' ? { deliverTo: () => url ?? '' } : {})
-    await using connection = await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl, operators: new Set(), admins: new Set(['UADMIN']) }, log })
+    await using connection = await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl }, log })
     url = connection.url
     if (access.kind === 'socket') await until('the bot is connected', () => slack.socketCount === 1)
     expect((await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')).code).toBe(0)

@@ -31,7 +31,7 @@ async function start(home?: string) {
   const slack = stack.use(createFakeSlack({ deliverTo: () => url }))
   const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
   const access = { kind: 'http', signingSecret: SIGNING_SECRET, botToken: 'xoxb-fake', hostname: '127.0.0.1', port: 0 } as const
-  const connection = stack.use(await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl, operators: new Set(), admins: new Set() }, log }))
+  const connection = stack.use(await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl }, log }))
   url = connection.url ?? ''
   return { slack, url, bot, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }

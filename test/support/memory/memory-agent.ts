@@ -79,6 +79,8 @@ export function createMemoryAgent(name: string): MemoryAgent {
       if (path === 'GET /v1/store') return Response.json(agent.store)
       if (path === 'PATCH /v1/store') return Response.json((agent.store = storeSchema.parse({ ...agent.store, ...((await request.json()) as object) })))
       if (path === 'POST /v1/store/reconnect') return Response.json((agent.store = { ...agent.store, enabled: true }))
+      if (path === 'POST /v1/store/enable') return Response.json((agent.store = { ...agent.store, enabled: true }))
+      if (path === 'POST /v1/store/disable') return Response.json((agent.store = { ...agent.store, enabled: false }))
       if (path === 'POST /v1/store/cleanup') return startTask('cleanup')
       if (path === 'GET /v1/tasks') return Response.json({ items: [...tasks.values()], next: null })
       if (path === 'GET /v1/images') return Response.json({ items: images, next: null })

@@ -1,5 +1,7 @@
 // Lines with wrong input, at least one for each command: what the person reads, and the next step. No agent is asked about them.
 
+const ROLE_GRANT_USAGE = 'Usage: role grant ROLE [user=U024BE7LH] [group=S0614TZR7] [zone=Z] [store=S] [channel=C024BE91L]'
+
 /** Each line with what is wrong and the next step. The registry has the stores `edge-a` and `edge-b` in `zone-1`, and the policy `p`. */
 export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next: string])[] = [
   ['store list zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
@@ -286,6 +288,18 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['host-key show', 'host-key show needs HOST: host:port of the server; the host alone if one port is pinned.', 'Usage: host-key show HOST [store=S]'],
   ['host-key show files.example', 'There are 2 stores: edge-a, edge-b.', 'Add store=NAME to say which one.'],
   ['host-key forget files.example', 'There are 2 stores: edge-a, edge-b.', 'Add store=NAME to say which one.'],
+  ['role list more', 'role list does not take "more".', 'Usage: role list. Put quotes around a name with spaces.'],
+  ['role grant', 'role grant needs ROLE: one of viewer, uploader, operator, admin.', ROLE_GRANT_USAGE],
+  ['role grant operater user=U024BE7LH', 'There is no role "operater"; did you mean operator?', 'Use one of: viewer, uploader, operator, admin.'],
+  ['role grant operator', 'Name one user or one group.', 'Add user=ID or group=ID.'],
+  [
+    'role revoke user=ada',
+    '"ada" is not the id of a Slack user.',
+    'Pick the person with @ in Slack, or copy the member ID from the profile, such as U024BE7LH.',
+  ],
+  ['role claim', 'role claim needs CODE: the code that the bot printed.', 'Usage: role claim CODE'],
+  ['role claim x', 'A code is claimed in Slack; the console has every role.', 'Run it in Slack: /slipway role claim CODE'],
+  ['role code more', 'role code does not take "more".', 'Usage: role code. Put quotes around a name with spaces.'],
   ['audit verify head=1:x', 'head=1:x is not a head of the audit log.', 'Copy it from an earlier audit verify, or from the log of the service.'],
   ['audit export from=0', 'from=0 is not a number from 1 to 9007199254740991.', 'Use a number in this range.'],
 ]

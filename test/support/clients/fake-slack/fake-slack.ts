@@ -14,6 +14,8 @@ const RESPONSE_URL_LIFE_MS = 30 * 60_000
 /** Messages that a channel accepts at once before it accepts one per second. */
 const POST_BURST = 4
 const UPDATES_PER_MINUTE = 50
+/** Tier 2 of Slack's limits, with the burst that it allows. */
+const GROUP_READS_PER_MINUTE = 40
 
 /** Something a person sees. */
 export interface Shown {
@@ -48,6 +50,10 @@ export interface FakeSlackOptions {
   readonly appToken?: string
   /** Channels in which the bot may not post. */
   readonly closedChannels?: readonly string[]
+  /** Members of user groups by id. */
+  readonly groups?: Readonly<Record<string, readonly string[]>>
+  /** Scopes of the bot token. */
+  readonly scopes?: readonly string[]
   readonly nowMs?: () => number
 }
 
@@ -94,6 +100,7 @@ interface Ticket {
 export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
   const nowMs = options.nowMs ?? (() => performance.now())
   const { signingSecret = 'fake-signing-secret', botToken = 'xoxb-fake', appToken = 'xapp-fake' } = options
+  const scopes = options.scopes ?? ['commands', 'chat:write', 'usergroups:read']
   const shown: Shown[] = []
   const failures: string[] = []
   const calls: string[] = []
@@ -104,6 +111,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
   const posts = new Map<string, number[]>()
   const views = new Map<string, Json>()
   let updates: number[] = []
+  let groupReads: number[] = []
   let counter = 0
   const next = (prefix: string): string => `${prefix}${++counter}`
 
@@ -154,6 +162,16 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
       if (nowMs() - trigger.bornMs > ACK_LIMIT_MS) return refuse('expired_trigger_id')
       trigger.uses++
       return showView(next('V'), body['view'])
+    },
+    'usergroups.users.list': (body) => {
+      if (!scopes.includes('usergroups:read'))
+        return Response.json({ ok: false, error: 'missing_scope', needed: 'usergroups:read', provided: scopes.join(',') })
+      if (typeof body['usergroup'] !== 'string') return refuse('invalid_arguments', 'missing required field: usergroup')
+      groupReads = groupReads.filter((at) => nowMs() - at < 60_000)
+      if (groupReads.length >= GROUP_READS_PER_MINUTE) return tooFast('usergroups.users.list')
+      groupReads.push(nowMs())
+      const users = options.groups?.[body['usergroup']]
+      return users ? Response.json({ ok: true, users }) : Response.json({ ok: false, error: 'no_such_subteam' })
     },
     'views.update': (body) => {
       const id = textOf(body['view_id'])
