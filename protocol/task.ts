@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { problemSchema } from './problems.ts'
+import { syncOrderSchema } from './sync/sync.ts'
 import { timeSchema } from './time.ts'
 
 export const taskStateSchema = z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled'])
@@ -59,6 +60,8 @@ export const taskSchema = z.object({
   continuesAt: timeSchema.optional(),
   /** What the task does or waits for now, in sentences; absent where its state says enough. */
   detail: z.string().optional(),
+  /** What a sync was ordered to do. Only GET /v1/tasks/{id} shows it, to operators, until the task has succeeded or has been ended for 7 days. */
+  order: syncOrderSchema.optional(),
   result: z.record(z.string(), z.unknown()).optional(),
   error: problemSchema.optional(),
   /** The parts of the work, each with its own end. Only GET /v1/tasks/{id} shows them. Pause, cancel and retry of the task act on all of them. */

@@ -40,7 +40,7 @@ export interface TaskOrder {
   readonly createdBy: string
   /** Id of the token that ordered the task: it sees the task also while there is no image yet. */
   readonly creatorTokenId?: string
-  /** JSON, never shown to clients. Deleted when the task succeeds or can no longer be retried (7 days). Secrets belong in `secret`. */
+  /** JSON. Operators see those of syncs, as `order` of the task. Deleted when the task succeeds or can no longer be retried (7 days). Secrets belong in `secret`. */
   readonly params: unknown
   /** A secret that the task needs, such as a token of another store. Stored sealed. Deleted when the task ends; a failed import keeps it as long as its parameters. */
   readonly secret?: string
@@ -85,6 +85,8 @@ export interface TaskBoard extends Tasks {
   resumePaused(id: string, by: string): Task
   /** Whether this token ordered the task. */
   isOrderedBy(id: string, tokenId: string): boolean
+  /** Returns `params` of the order; undefined for an unknown task and once they were deleted. Routes show only members that they know. */
+  paramsOf(id: string): unknown
   counts(): Readonly<Record<TaskState, number>>
   /** Lets postponed tasks run now, so that their runners decide again: what they wait for has changed. */
   runPostponed(): void
@@ -111,6 +113,7 @@ export interface ShownTasks {
   pause(id: string, by: string): Task
   resumePaused(id: string, by: string): Task
   isOrderedBy: TaskBoard['isOrderedBy']
+  paramsOf: TaskBoard['paramsOf']
 }
 
 export interface NewEvent {

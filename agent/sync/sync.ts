@@ -8,8 +8,8 @@ import type { Fetch, Peer } from '../../protocol/client/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
+import { syncOrderSchema } from '../../protocol/sync/sync.ts'
 import type { SourceAddress, SyncRequest, SyncResult } from '../../protocol/sync/sync.ts'
-import { syncLimitsSchema } from '../../protocol/sync/sync-limits.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Prover } from '../contract/access.ts'
 import type { Disk } from '../contract/disk.ts'
@@ -45,14 +45,12 @@ const CREATING_WAIT_MS = 500
 const RESOLVE_MS_MAX = 15 * 60_000
 
 /** Parameters of the task. The secret of the task is the token of `source`, or a JSON list of the tokens of `sources`. */
-const paramsSchema = z.object({
+const paramsSchema = syncOrderSchema.extend({
+  /** Tasks of earlier agents have this in place of `sources`, and no role. */
   source: z.object({ url: z.string() }).optional(),
-  sources: z.array(z.object({ url: z.string(), healing: z.boolean().optional() })).optional(),
-  images: z.array(z.string()),
-  dryRun: z.boolean().default(false),
-  /** Role of who ordered the sync. Tasks of earlier agents do not have it. */
+  sources: syncOrderSchema.shape.sources.optional(),
+  /** Role of who ordered the sync. */
   role: roleSchema.default('operator'),
-  limits: syncLimitsSchema.optional(),
 })
 const tokensSchema = z.array(z.string())
 
@@ -117,7 +115,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   const { timezone, ofStore } = deps.limits ?? { timezone: 'UTC', ofStore: () => ({ bytesPerSecond: undefined, hours: [] }) }
   const taskLimits = createTaskLimits({ clock, timezone, ofStore })
 
-  const runSync = async ({ images, dryRun, role, ...from }: z.output<typeof paramsSchema>, { context, share }: LimitedTask): Promise<SyncResult> => {
+  const runSync = async ({ images, dryRun = false, role, ...from }: z.output<typeof paramsSchema>, { context, share }: LimitedTask): Promise<SyncResult> => {
     const addresses = addressesOf(from, context.secret)
     const parts = createTaskImages()
     const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
@@ -154,7 +152,8 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
   })
 
   return {
-    async start({ source, sources, images, dryRun = false, limits }, createdBy, role = 'admin') {
+    async start({ source, sources, images, ...order }, createdBy, role = 'admin') {
+      const { dryRun = false, limits } = order
       const unusable = refuseHours(limits?.hours ?? [], timezone, clock.nowMs())
       if (unusable !== undefined) throw problem('invalid-input', `limits.hours cannot be used: ${unusable}.`)
       const addresses = sources ?? (source ? [source] : [])
@@ -165,13 +164,7 @@ export async function createSync(deps: SyncDeps): Promise<Sync> {
         kind: 'sync',
         subject: wanted.length === 1 ? (wanted[0] ?? '') : `${wanted.length} images`,
         createdBy,
-        params: {
-          sources: addresses.map(({ url, healing }) => ({ url, ...(healing === true && { healing }) })),
-          images: wanted,
-          dryRun,
-          role,
-          ...(limits ? { limits } : {}),
-        },
+        params: { ...order, sources: addresses.map(({ token: _secret, ...address }) => address), images: wanted, role },
         priority: limits?.priority ?? 'normal',
         secret: JSON.stringify(addresses.map(({ token }) => token)),
         key: `${dryRun ? 'plan of ' : ''}sync ${urls.toSorted().join(' ')} ${wanted.toSorted().join(' ')}`,

@@ -11,7 +11,7 @@ import type { LiveWork, ShownTasks, TaskBoard, TaskFilter } from '../contract/wo
 export const LIVE_TASKS_MAX = 1000
 
 export interface ShownTasksDeps {
-  readonly tasks: Pick<TaskBoard, 'list' | 'get' | 'cancel' | 'retry' | 'pause' | 'resumePaused' | 'isOrderedBy'>
+  readonly tasks: Pick<TaskBoard, 'list' | 'get' | 'cancel' | 'retry' | 'pause' | 'resumePaused' | 'isOrderedBy' | 'paramsOf'>
   readonly live: readonly LiveWork[]
 }
 
@@ -28,6 +28,7 @@ export function createShownTasks({ tasks, live }: ShownTasksDeps): ShownTasks {
     list: (filter) => listTasks(tasks, live, filter),
     get: (id) => tasks.get(id) ?? find(id),
     isOrderedBy: (id, tokenId) => tasks.isOrderedBy(id, tokenId),
+    paramsOf: (id) => tasks.paramsOf(id),
     async cancel(id, actor) {
       for (const work of live) {
         const task = work.find(id)

@@ -206,6 +206,11 @@ export class TaskQueue implements TaskBoard {
     return (this.#active.get(id)?.row ?? this.#table.find(id))?.creator_token === tokenId
   }
 
+  paramsOf(id: string): unknown {
+    const params = (this.#active.get(id)?.row ?? this.#table.find(id))?.params ?? null
+    return params === null ? undefined : JSON.parse(params)
+  }
+
   counts(): Readonly<Record<TaskState, number>> {
     return this.#table.counts()
   }

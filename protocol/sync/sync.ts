@@ -52,11 +52,21 @@ export const sourceUrl = z
 export const sourceToken = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 printable ASCII characters without spaces or line ends')
 
 /** `healing`: the token is a grant for repairs, which the target keeps after the sync, until it ends, to repair its slices from this source. */
+const sourceShape = { url: sourceUrl, healing: z.boolean().optional() }
 const sourceSchema = z
-  .strictObject({ url: sourceUrl, token: sourceToken, healing: z.boolean().optional() })
+  .strictObject({ ...sourceShape, token: sourceToken })
   .refine(({ token, healing }) => healing !== true || isGrantToken(token), 'must have the token of a grant with `healing`: other tokens are not kept')
   .meta({ anyOf: [{ properties: { healing: { const: false } } }, { properties: { token: { pattern: `^${GRANT_TOKEN_PREFIX}[\\x21-\\x7e]{1,508}$` } } }] })
 export type SourceAddress = z.infer<typeof sourceSchema>
+
+/** What a sync is to do, wherever it copies from. A task that is ordered again has all of it. */
+const orderShape = {
+  images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
+  /** Only plans: the result of the task says what a sync would do with each image. Nothing is copied. */
+  dryRun: z.boolean().optional(),
+  /** Limits of this sync, in addition to those of the store. */
+  limits: syncLimitsSchema.optional(),
+}
 
 /**
  * Body of POST /v1/sync, sent to the target: one `source`, or several `sources` that have the images or slices of them. `images` are ids or names at
@@ -66,16 +76,16 @@ export const syncRequestSchema = z
   .strictObject({
     source: sourceSchema.optional(),
     sources: z.array(sourceSchema).min(1).max(SYNC_SOURCES_MAX).optional(),
-    images: z.array(z.string().min(1).max(255)).min(1).max(SYNC_IMAGES_MAX),
-    /** Only plans: the result of the task says what a sync would do with each image. Nothing is copied. */
-    dryRun: z.boolean().optional(),
-    /** Limits of this sync, in addition to those of the store. */
-    limits: syncLimitsSchema.optional(),
+    ...orderShape,
   })
   .refine(({ source, sources }) => (source === undefined) !== (sources === undefined), 'must name either `source` or `sources`')
   .refine(({ sources = [] }) => new Set(sources.map(({ url }) => url)).size === sources.length, 'must name each source once')
   .meta({ oneOf: [{ required: ['source'] }, { required: ['sources'] }] })
 export type SyncRequest = z.infer<typeof syncRequestSchema>
+
+/** Member `order` of a task: what was ordered, without the tokens. */
+export const syncOrderSchema = z.object({ sources: z.array(z.object({ ...sourceShape, url: z.string() })), ...orderShape })
+export type SyncOrder = z.infer<typeof syncOrderSchema>
 
 /**
  * What a source did wrong. `unreachable`: no answer; `busy`: it refused for now; `refused`: it refused for good; `lacks`: it has no such image or

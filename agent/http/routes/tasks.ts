@@ -7,7 +7,7 @@ import type { Page } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { taskKindSchema, taskSchema, taskStateSchema } from '../../../protocol/task.ts'
 import type { Task, TaskChild } from '../../../protocol/task.ts'
-import { syncImageSchema } from '../../../protocol/sync/sync.ts'
+import { syncImageSchema, syncOrderSchema } from '../../../protocol/sync/sync.ts'
 import type { SyncImage } from '../../../protocol/sync/sync.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
@@ -70,7 +70,9 @@ export function taskRoutes({ tasks, findImage, clock }: TaskRoutesDeps): Route[]
         const task = tasks.get(params.id)
         if (!task || !isTaskSeen(task, seenImages(findImage, actor), () => isOwn(task.id, actor)))
           throw problem('not-found', `There is no task ${JSON.stringify(params.id)}.`)
-        return Response.json(withChildren(task))
+        // Who sees all images sees the names and addresses of the order too.
+        const order = task.kind === 'sync' && roleIncludes(actor.role, 'operator') ? syncOrderSchema.safeParse(tasks.paramsOf(task.id)).data : undefined
+        return Response.json({ ...withChildren(task), ...(order ? { order } : {}) })
       },
     }),
     route({

@@ -23,7 +23,7 @@ export interface SyncOrder {
   /** Ids of images at the source. */
   readonly images: readonly string[]
   /** Further members of the request. */
-  readonly request?: Pick<SyncRequest, 'dryRun' | 'limits'>
+  readonly request?: Omit<SyncRequest, 'source' | 'sources' | 'images'>
 }
 
 /**

@@ -1,5 +1,5 @@
 // `task retry T`: runs a task again. Data that was transferred before is not transferred twice. A sync that has ended is ordered again as a new task,
-// with a new grant: its agent drops the tokens of its sources when it ends.
+// with everything that was ordered and a new grant: its agent drops the tokens of its sources when it ends.
 
 import { isId } from '../../../protocol/ids.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -10,6 +10,7 @@ import type { View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { orderCopies } from '../image/order-copies.ts'
+import type { SyncOrder } from '../image/order-sync.ts'
 import { askStore } from '../select.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
@@ -31,21 +32,43 @@ export const taskRetry = defineCommand({
 
 /** Orders the same images again, from the same stores as far as the bot knows them. */
 async function syncAgain(context: CommandContext, target: StoreRecord, task: Task): Promise<View> {
-  // A list of tasks has no results of many images; the task itself has.
-  const { images, sources } = orderOf(await askStore(context, target, (agent) => agent.tasks.get(task.id)))
+  // A list of tasks has no orders, and no results of many images; the task itself has.
+  const { images, sources, request, notes: gaps } = orderOf(await askStore(context, target, (agent) => agent.tasks.get(task.id)))
   if (images.length === 0)
     throw problem('conflict', `The agent of ${target.name} no longer knows what the task ${task.id} should copy.`, {
       action: `Order it again: image sync I… to=${target.name}`,
     })
-  const named = context.fleet.registry.list().filter(({ url }) => sources.includes(url))
-  const { tasks, label, notes } = await orderCopies(context, { images, targets: [target], sources: named.length > 0 ? named : undefined })
-  const title = `Retry of ${task.id}: sync of ${label} to ${target.name}`
-  return tasksView(title, tasks, context.clock.nowMs(), [...notes, 'It is a new task with new grants. What was copied is not copied again.'])
+  const known = context.fleet.registry.list()
+  const named = sources.flatMap((url) => known.find((store) => store.url === url) ?? [])
+  const unknown = sources.filter((url) => !known.some((store) => store.url === url)).map((url) => `${url} is no store of this fleet and is not used again.`)
+  const { tasks, label, notes } = await orderCopies(context, { images, targets: [target], sources: named.length > 0 ? named : undefined, request })
+  const isDry = request.dryRun === true
+  const title = `Retry of ${task.id}: sync of ${label} to ${target.name}${isDry ? ' (dry run: nothing is copied)' : ''}`
+  const about = isDry ? 'It is a new task with new grants.' : 'It is a new task with new grants. What was copied is not copied again.'
+  return tasksView(title, tasks, context.clock.nowMs(), [...notes, ...unknown, ...gaps, about])
 }
 
-/** What a sync was ordered to copy and from where, as far as the task tells. */
-function orderOf({ subject, result }: Task): { readonly images: readonly string[]; readonly sources: readonly string[] } {
+interface RetriedSync {
+  readonly images: readonly string[]
+  /** Addresses of the sources, in the order in which they were named. */
+  readonly sources: readonly string[]
+  readonly request: NonNullable<SyncOrder['request']>
+  readonly notes: readonly string[]
+}
+
+/** What a sync was ordered to do. The task says all of it; the result of one of an older agent says what it copies and from where. */
+function orderOf({ subject, result, order }: Task): RetriedSync {
   const known = syncResultSchema.safeParse(result).data
-  const images = known?.images.map(({ id }) => id) ?? (isId('img', subject) ? [subject] : [])
-  return { images, sources: known?.sources?.map(({ url }) => url) ?? [] }
+  // The ids of images, which a source has described, rather than their names.
+  const described = known?.images.map(({ id }) => id)
+  if (order) {
+    const { images, sources, ...request } = order
+    return { images: described ?? images, sources: sources.map(({ url }) => url), request, notes: [] }
+  }
+  return {
+    images: described ?? (isId('img', subject) ? [subject] : []),
+    sources: known?.sources?.map(({ url }) => url) ?? [],
+    request: known?.dryRun === true ? { dryRun: true } : {},
+    notes: ['The agent does not say which limits the sync had: it has none now. Set them with rate=, hours= and priority= of image sync.'],
+  }
 }

@@ -46,6 +46,7 @@ function shown(live: readonly Task[], storedCount: number) {
     pause: (id: string) => task(Number(id.slice(4)), { pausedAt: '2026-01-01T00:00:00.000Z' }),
     resumePaused: (id: string) => task(Number(id.slice(4))),
     isOrderedBy: () => false,
+    paramsOf: () => undefined,
   }
   return createShownTasks({ tasks, live: [liveOf(live)] })
 }

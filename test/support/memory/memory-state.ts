@@ -156,6 +156,7 @@ export function createMemoryTasks(clock: Clock): TaskBoard {
       throw problem('wrong-status', 'A task in memory is never paused.')
     },
     runPostponed: () => {},
+    paramsOf: (id) => tasks.get(id)?.params,
     isOrderedBy: (id, tokenId) => tasks.get(id)?.creatorTokenId === tokenId,
     counts() {
       const counts: Record<TaskState, number> = { queued: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0 }
