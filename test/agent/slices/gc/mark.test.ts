@@ -16,6 +16,7 @@ import type { Quarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
 import { createLiveSet } from '../../../../agent/slices/write/live-set.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { until } from '../../../support/until.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 
 const pause = (): Promise<void> => Promise.resolve()
@@ -133,8 +134,8 @@ describe('slices that the index has lost', () => {
       add: async () => {},
       settle: async () => {},
     }
-    const find = (signal?: AbortSignal): Promise<void> =>
-      findLost({ log: createMemoryLog(), index, files, quarantine, roots: [], pause }, marked, unread, signal)
+    const find = (signal?: AbortSignal, wait = pause): Promise<void> =>
+      findLost({ log: createMemoryLog(), index, files, quarantine, roots: [], pause: wait }, marked, unread, signal)
     const own = stack.move()
     return { index, entries, unread, quarantined, find, [Symbol.asyncDispose]: () => own.disposeAsync() }
   }
@@ -167,6 +168,20 @@ describe('slices that the index has lost', () => {
     scene.quarantined.add(scene.entries[0]?.name ?? '')
     await scene.find()
     expect(scene.index.find(lost)).toMatchObject({ pack: scene.entries[1]?.id })
+  })
+
+  test('are looked for in one pack at a time, with a pause after each', async () => {
+    await using scene = await setUp(['sealed', 'sealed'])
+    const waiting: (() => void)[] = []
+    let isOver = false
+    const found = scene.find(undefined, () => new Promise<void>((resolve) => waiting.push(resolve))).then(() => (isOver = true))
+    for (let pack = 0; pack < 2; pack++) {
+      await until('the pause', () => waiting.length === 1)
+      await Bun.sleep(5)
+      expect([waiting.length, isOver]).toEqual([1, false])
+      waiting.shift()?.()
+    }
+    await found
   })
 
   test('are looked for until an abort', async () => {

@@ -5,9 +5,11 @@ import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { appendFile, cp, mkdir, rm, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { Disk } from '../../../../agent/contract/disk.ts'
 import type { SliceRoots } from '../../../../agent/contract/slices.ts'
 import { encodePackFooter } from '../../../../agent/slices/packs/pack-format.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
 import {
   contentOf,
@@ -153,6 +155,35 @@ describe('packs', () => {
       expect(Bun.file(pack).size).toBe(before)
       await expectWhole(scene)
     }
+  })
+
+  // A killed process may have written without an fsync; and the cut has to be durable before more is appended after it.
+  test.each([
+    ['the fsync before it is read', 1],
+    ['the fsync after its torn end is cut', 2],
+  ])('are left out, and reported, when %s fails', async (_name, at) => {
+    await using scene = await makeScene()
+    await appendFile(await unsealedOf(await scene.packs()), Buffer.from([1, 2, 3]))
+    const packs = scene.folder.file('mount', 'packs')
+    const inner = createDisk()
+    let syncs = 0
+    const disk: Disk = {
+      ...inner,
+      async openWrite(path, mode) {
+        const file = await inner.openWrite(path, mode)
+        const sync = async (): Promise<void> => {
+          if (path.startsWith(packs) && ++syncs === at) throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+          await file.sync()
+        }
+        return { ...file, sync, [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() }
+      },
+    }
+    {
+      await using store = await openStore({ ...scene.options, disk })
+      expect(store.recovered.faults).toHaveLength(1)
+      expect(store.recovered.faults[0]).toContain('cannot be read: EIO')
+    }
+    await expectWhole(scene)
   })
 
   test('that end in an incomplete record are cut, whichever byte it ends at', async () => {

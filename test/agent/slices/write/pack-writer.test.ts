@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
+import type { Disk } from '../../../../agent/contract/disk.ts'
 import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
 import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
@@ -15,6 +16,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import type { FaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { until } from '../../../support/until.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 import { createRandom } from '../../../support/properties.ts'
 
@@ -24,7 +26,7 @@ interface Scene extends AsyncDisposable {
   /** Folder of the packs. */
   readonly packs: string
   /** Opens a writer on the same packs and the same index. */
-  openWriter(sealBytes?: number): PackWriter
+  openWriter(sealBytes?: number, disk?: Disk): PackWriter
   /** Reads a pack from disk, by its number. */
   contents(pack: number): Promise<PackContents>
 }
@@ -40,9 +42,9 @@ async function openScene(): Promise<Scene> {
     disk,
     index,
     packs,
-    openWriter: (sealBytes = 1024 * 1024) =>
+    openWriter: (sealBytes = 1024 * 1024, other: Disk = disk) =>
       new PackWriter({
-        disk,
+        disk: other,
         folder: packs,
         index,
         crashPoint: () => {},
@@ -134,6 +136,53 @@ describe('sealing', () => {
     await writer.append(parts, [row])
     expect(writer.openPackId).toBeUndefined()
     expect(scene.index.pack(pack)?.sealed).toBe(true)
+  })
+})
+
+describe('sync', () => {
+  test('of what was appended during another sync waits for an fsync of its own', async () => {
+    await using scene = await openScene()
+    const waiting: (() => void)[] = []
+    // Every fsync of a pack waits until it is let through.
+    const disk: Disk = {
+      ...scene.disk,
+      async openWrite(path, mode) {
+        const file = await scene.disk.openWrite(path, mode)
+        const sync = async (): Promise<void> => {
+          await new Promise<void>((resolve) => waiting.push(resolve))
+          await file.sync()
+        }
+        return { ...file, sync, [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() }
+      },
+    }
+    await using writer = scene.openWriter(undefined, disk)
+    const [first, second] = [record(1), record(2)]
+    const appending = writer.append(first.parts, [first.row])
+    await until('the header of the pack is synced', () => waiting.length === 1)
+    waiting.shift()?.()
+    const { pack } = await appending
+    const syncing = writer.sync()
+    await until('the first sync', () => waiting.length === 1)
+    await writer.append(second.parts, [second.row])
+    const ended: string[] = []
+    const both = [
+      syncing.then(() => void ended.push('first')),
+      writer.sync().then(() => void ended.push('second')),
+      writer.sync().then(() => void ended.push('third')),
+    ]
+    await Bun.sleep(5)
+    expect(ended).toEqual([])
+    waiting.shift()?.()
+    await until('the second sync', () => waiting.length === 1)
+    await Bun.sleep(5)
+    expect(ended).toEqual(['first'])
+    waiting.shift()?.()
+    await Promise.all(both)
+    // The two that waited shared one fsync.
+    expect(waiting).toHaveLength(0)
+    await scene.disk.losePower({ ...createRandom(1), chance: () => false })
+    scene.disk.revive()
+    expect(hex((await scene.contents(pack)).rows)).toEqual(hex([first.row, second.row]))
   })
 })
 

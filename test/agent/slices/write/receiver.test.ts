@@ -1,10 +1,13 @@
 // Receiver: a slice from outside is stored only when its bytes match its digest.
 
 import { describe, expect, test } from 'bun:test'
+import { StoreWriteFailed } from '../../../../agent/contract/slices.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
 import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { SliceFrame } from '../../../../protocol/slices/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(Bun.SHA256.hash(bytes) as Uint8Array)
@@ -92,5 +95,38 @@ describe('sync between stores', () => {
     for await (const frame of source.readStored(missing.map((i) => digests[i] ?? Buffer.alloc(32)))) await receiver.put(frame)
     await receiver.sync()
     expect((await readBack(target, image.manifest)).equals(image.bytes)).toBe(true)
+  })
+})
+
+describe('sync', () => {
+  test('makes durable what was put', async () => {
+    await using folder = await createTemporaryFolder()
+    await createDisk().makeFolder(folder.file('mount'))
+    const disk = await createFaultyDisk(folder.file('mount'))
+    {
+      const store = await openStore({ folder: folder.path, disk })
+      const receiver = store.receive()
+      await receiver.put(raw)
+      await receiver.sync()
+      await disk.losePower({ ...createRandom(1), chance: () => false })
+      // The process is gone: what closing it would still write fails.
+      await Promise.resolve(store[Symbol.asyncDispose]()).catch(() => {})
+      disk.revive()
+    }
+    await using store = await openStore({ folder: folder.path, disk })
+    await using receiver = store.receive()
+    expect(receiver.pin([raw.digest])).toEqual([])
+  })
+
+  test('fails when the disk does', async () => {
+    await using folder = await createTemporaryFolder()
+    await createDisk().makeFolder(folder.file('mount'))
+    const disk = await createFaultyDisk(folder.file('mount'))
+    await using store = await openStore({ folder: folder.path, disk })
+    await using receiver = store.receive()
+    await receiver.put(raw)
+    disk.plan({ at: 1, fault: 'EIO', lasting: true })
+    await expect(receiver.sync()).rejects.toBeInstanceOf(StoreWriteFailed)
+    disk.clearFault()
   })
 })

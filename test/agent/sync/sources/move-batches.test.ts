@@ -5,6 +5,7 @@ import { moveBatches } from '../../../../agent/sync/sources/move-batches.ts'
 import { createSourcePool } from '../../../../agent/sync/sources/source-pool.ts'
 import { CODEC_RAW } from '../../../../protocol/slices/frames.ts'
 import type { NamedSlice } from '../../../../agent/sync/plan.ts'
+import { holdSyncs } from '../../../support/memory/held-syncs.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
 import { createMemorySlices } from '../../../support/memory/memory-slices.ts'
@@ -25,29 +26,13 @@ async function setUp(count: number, durable: () => Promise<void> = async () => {
     await receiver.sync()
   }
   const events: string[] = []
-  const waiting: (() => void)[] = []
   async function* batches(): AsyncGenerator<readonly NamedSlice[]> {
     for (const [i, slice] of named.entries()) {
       events.push(`batch ${i}`)
       yield [slice]
     }
   }
-  const receive = () => {
-    const receiver = slices.receive()
-    return Object.assign(Object.create(receiver) as typeof receiver, {
-      pin: receiver.pin,
-      put: receiver.put,
-      async sync() {
-        await new Promise<void>((resolve) => waiting.push(resolve))
-        await receiver.sync()
-        events.push('synced')
-      },
-      async [Symbol.asyncDispose]() {
-        events.push('released')
-        await receiver[Symbol.asyncDispose]()
-      },
-    })
-  }
+  const { receive, waiting } = holdSyncs(slices, (event) => void events.push(event))
   const clock = createManualClock()
   const ended = new AbortController()
   const moving = moveBatches({ clock, slices: { receive }, crashPoint: (name) => void events.push(name) }, batches(), {
