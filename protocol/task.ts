@@ -20,6 +20,7 @@ export const taskKindSchema = z.enum([
   'inspect',
   'reconcile',
   'heal',
+  'pull-through',
 ])
 
 export const progressSchema = z.object({

@@ -108,7 +108,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const sync = late.set('sync', await openStoreSync(content, { tasks, partners }))
   const origins = stack.use(openStoreOrigins(foundation, options.isServing ?? false))
   const healing = late.set('healing', stack.use(openStoreHealing(content, { tasks, sync, origins: joinOrigins(origins, partners.origins) })))
-  const through = stack.use(openStoreThrough(content, { sync, origins }))
+  const through = stack.use(openStoreThrough(content, { tasks, sync, origins }))
   const { kept, events, access } = records
 
   const usage = createUsageReports({ clock, ledger, snapshot: () => catalogue.usage(), pricePerGbMonth: config.images.pricePerGbMonth })
@@ -280,7 +280,7 @@ function openStoreHealing({ foundation, records, slices, catalogue, space }: Con
 
 function openStoreThrough(
   { foundation, records, slices, catalogue, space, policy }: Content,
-  { sync, origins }: Pick<HealingParts, 'sync' | 'origins'>,
+  { tasks, sync, origins }: HealingParts,
 ): PullThrough & AsyncDisposable {
   const { clock, log, crashPoint } = foundation
   return createPullThrough({
@@ -292,6 +292,7 @@ function openStoreThrough(
     slices,
     space,
     ...sync.copies,
+    tasks,
     gate: policy,
     crashPoint,
   })

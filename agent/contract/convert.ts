@@ -34,15 +34,22 @@ export type Conversion = SeekableConversion | SequentialConversion
 /** The form of a converted file; `asStored` is the file of the image itself. */
 export type ConversionForm = ConversionTarget | 'asStored'
 
+/** The content of an image. */
+export interface ConvertedSource {
+  readonly manifest: Manifest
+  /** Reads the bytes [start, end); without it, the slices of the store are read. */
+  readonly read?: (start: number, end: number, signal: AbortSignal) => AsyncGenerator<Uint8Array>
+}
+
 export interface ImageConverter {
   /**
    * Returns a text that changes when the bytes of a conversion change for the same image: with the manifest digest, it is a strong validator.
    */
   versionOf(target: ConversionTarget): string
   /**
-   * Opens a conversion. The manifest and its slices must stay readable while it is used. Reads the headers, and for qcow2 the tables of the image,
+   * Opens a conversion. The content must stay readable while it is used. Reads the headers, and for qcow2 the tables of the image,
    * because they decide the length. Throws ProblemError `invalid-input` when the target cannot hold a disk of this size, `limit-reached` for
    * tables that take too much memory, and `unsafe-image` for an image with damaged tables. Parts throw the latter too.
    */
-  open(image: Pick<Image, 'name' | 'format' | 'manifestDigest'>, manifest: Manifest, form: ConversionForm, signal?: AbortSignal): Promise<Conversion>
+  open(image: Pick<Image, 'name' | 'format' | 'manifestDigest'>, content: ConvertedSource, form: ConversionForm, signal?: AbortSignal): Promise<Conversion>
 }

@@ -31,6 +31,8 @@ const VERSIONS = { raw: '1', qcow2: '1', vmdk: `1-${Bun.version}`, vhd: '1' } as
 /** Longest disk that is converted, in bytes: 64 TiB. It bounds the time that reading all tables takes. */
 const DISK_BYTES_MAX = 64 * 1024 ** 4
 
+const NEVER = new AbortController().signal
+
 export interface ConverterDeps {
   readonly slices: Pick<SliceProvider, 'read'>
   readonly clock: Clock
@@ -41,8 +43,8 @@ export function createConverter({ slices, clock }: ConverterDeps): ImageConverte
   const allocations = createAllocationCache()
   return {
     versionOf: (target) => `${target}-${VERSIONS[target]}`,
-    async open(image, manifest, form, signal) {
-      const file = openSourceFile(slices, manifest, clock)
+    async open(image, { manifest, read }, form, signal) {
+      const file = openSourceFile(read ? { read: (_manifest, start, end, stop) => read(start, end, stop ?? NEVER) } : slices, manifest, clock)
       const disk = await openDisk(file, form === 'asStored' ? 'raw' : (image.format ?? 'raw'), clock, signal)
       if (form !== 'asStored' && disk.length > DISK_BYTES_MAX)
         throw problem('invalid-input', 'A disk of more than 64 TiB cannot be converted.', { action: 'Download the content without "as".' })

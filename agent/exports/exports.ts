@@ -65,7 +65,7 @@ async function startExport(parts: Parts, { image, as, createdBy }: ExportOrder, 
   }
   {
     using content = await images.open(image.id)
-    const conversion = await converter.open(image, content.manifest, as ?? 'asStored', signal)
+    const conversion = await converter.open(image, content, as ?? 'asStored', signal)
     await reserve(parts, record, conversion, signal)
   }
   const task = await startTask(parts, record)

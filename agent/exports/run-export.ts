@@ -43,7 +43,7 @@ async function writePart(parts: Parts, { id, image: imageId, as }: ExportRecord,
   const image = images.find(imageId)
   if (!image) throw problem('not-found', `Image ${imageId} was deleted before it was exported.`)
   using content = await images.open(imageId)
-  const conversion = await converter.open(image, content.manifest, as ?? 'asStored', signal)
+  const conversion = await converter.open(image, content, as ?? 'asStored', signal)
   const record = parts.table.get(id)
   if (!record) throw problem('not-found', `The export ${id} was deleted.`)
   const reserved = await reserve(parts, record, conversion, signal)

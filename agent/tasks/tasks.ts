@@ -33,6 +33,8 @@ const RUNNING_MAX: Readonly<Record<TaskKind, number>> = {
   inspect: 0,
   reconcile: 1,
   heal: 1,
+  // As many as are pulled at the same time (PULLS_MAX), so that none waits.
+  'pull-through': 4,
 }
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000

@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { conversionTargetSchema } from '../../../protocol/images/export.ts'
+import type { ConversionTarget } from '../../../protocol/images/export.ts'
 import { formatDigestField } from '../../../protocol/slices/digest.ts'
 import type { Digest } from '../../../protocol/slices/digest.ts'
 import type { Right } from '../../../protocol/images/grant.ts'
@@ -123,8 +124,14 @@ export function contentRoutes(deps: ContentDeps): Route[] {
 /** Answers with the content as it is, or converted. */
 function answerContent(deps: ContentDeps, context: ContentContext, isHead: boolean): Promise<Response> | Response {
   const target = context.query.as
-  if (target !== undefined) return sendConverted(deps, context, { image: servedImage(deps.images, context.params.id, context.actor, 'export'), target, isHead })
+  if (target !== undefined) return answerConverted(deps, context, target, isHead)
   return isHead ? showContent(deps, context) : sendContent(deps, context)
+}
+
+/** Answers with the content in another format. An image that only an origin has is converted while it is fetched, and kept. */
+async function answerConverted(deps: ContentDeps, context: ContentContext, target: ConversionTarget, isHead: boolean): Promise<Response> {
+  const { image, isHere } = await readImage(deps, context, 'export')
+  return sendConverted(deps, context, { image, isHere, target, isHead, open: () => openContent(deps, { image, isHere }, 'content') })
 }
 
 /** The head of an answer to GET or HEAD, with the headers of the complete content. */
@@ -141,15 +148,20 @@ interface FoundImage {
 }
 
 /** Returns the image of a read, here or at an origin. Throws what `servedImage` throws, and `origin-unreachable`. */
-async function readImage({ images, through }: ContentDeps, { params, request, actor }: RouteContext<{ id: string }>): Promise<FoundImage> {
+async function readImage(
+  { images, through }: ContentDeps,
+  { params, request, actor }: RouteContext<{ id: string }>,
+  right: Right = 'read',
+): Promise<FoundImage> {
   const { id: idOrDigest } = params
+  const withRight = (image: Image): Image => visibleImage({ named: () => [image] }, idOrDigest, actor, right)
   const here = imageWithDigest({ images, idOrDigest, actor })
-  if (here) return { image: here, isHere: true }
+  if (here) return { image: withRight(here), isHere: true }
   // While an image is pulled, its copy here is not served yet.
   const isServedHere = images.named(idOrDigest).some((image) => isServed(image))
   const there = isServedHere ? undefined : await imageOfOrigin({ images, through, request, idOrDigest, actor })
-  if (there) return { image: there, isHere: false }
-  return { image: servedImage(images, idOrDigest, actor), isHere: true }
+  if (there) return { image: withRight(there), isHere: false }
+  return { image: servedImage(images, idOrDigest, actor, right), isHere: true }
 }
 
 /** Opens the content of an image, here or at an origin. An image that was pulled to its end meanwhile is read here. */

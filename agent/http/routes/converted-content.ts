@@ -4,6 +4,7 @@
 import type { ConversionTarget } from '../../../protocol/images/export.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
+import type { PulledContent } from '../../contract/origins.ts'
 import type { Conversion, ImageConverter, Part, SeekableConversion } from '../../contract/convert.ts'
 import { SliceUnreadable } from '../../contract/slices.ts'
 import { evaluateConditions, formatHttpDate, rangeApplies } from '../conditions.ts'
@@ -15,6 +16,10 @@ import type { ContentDeps } from './content.ts'
 
 /** Longest piece of zeros that is sent at once. */
 const ZERO_PIECE_BYTES = 1024 * 1024
+/** Conversions of images of origins that are being opened at the same time in one store; further ones are refused. */
+export const OPENING_THROUGH_MAX = 4
+/** How many there are, for each store. */
+const openingThrough = new WeakMap<ImageConverter, number>()
 const ZEROS = new Uint8Array(ZERO_PIECE_BYTES)
 
 /** Parts of the routes of content that a conversion needs. */
@@ -23,14 +28,18 @@ type ConvertedDeps = Pick<ContentDeps, 'images' | 'downloads'> & { readonly conv
 /** What is sent: an image that the caller may read, and the format. */
 export interface ConvertedContent {
   readonly image: Image
+  /** Whether the content is in this store, not at an origin. */
+  readonly isHere: boolean
   readonly target: ConversionTarget
   /** Whether only the head is wanted. */
   readonly isHead: boolean
+  /** Opens the content. Reading it fetches what is not here. */
+  readonly open: () => Promise<PulledContent>
 }
 
 /** Answers GET or HEAD of /v1/images/{id}/content?as=. */
 export async function sendConverted(deps: ConvertedDeps, context: RouteContext, wanted: ConvertedContent): Promise<Response> {
-  const { image, target, isHead } = wanted
+  const { image, isHere, target, isHead, open } = wanted
   const { request } = context
   const validators = {
     etag: `"${image.manifestDigest}-${deps.converter.versionOf(target)}"`,
@@ -42,14 +51,17 @@ export async function sendConverted(deps: ConvertedDeps, context: RouteContext, 
     throw problem('precondition-failed', `The ETag of this conversion is ${validators.etag}.`, {}, { headers: { ETag: validators.etag } })
   if (outcome === 'not-modified') return new Response(null, { status: 304, headers })
 
+  // RFC 9110 §9.3.2: a length that takes the tables of the image may be omitted. To read them, the image would have to be copied.
+  if (isHead && !isHere) return new Response(null, { headers })
   using opening = new DisposableStack()
-  const content = opening.use(await deps.images.open(image.id))
-  const conversion = await openInTurn(deps, context, () => deps.converter.open(image, content.manifest, target, request.signal))
+  const content = opening.use(await open())
+  const opened = (): Promise<Conversion> => deps.converter.open(image, content, target, request.signal)
+  const conversion = isHere ? await openInTurn(deps, context, opened) : await openThrough(deps, opened)
   if (conversion.kind === 'sequential') {
     headers.set('Accept-Ranges', 'none')
     if (isHead) return new Response(null, { headers })
     const held = opening.move()
-    return new Response(await streamOf(deps, context, image, { conversion, start: 0, end: 0, ended: () => held.dispose() }), { headers })
+    return new Response(await streamOf(deps, context, wanted, { conversion, start: 0, end: 0, ended: () => held.dispose() }), { headers })
   }
   const range =
     !isHead && rangeApplies(request.headers, validators) ? parseRange(request.headers.get('range'), conversion.length) : ({ kind: 'whole' } as const)
@@ -62,7 +74,7 @@ export async function sendConverted(deps: ConvertedDeps, context: RouteContext, 
   const status = range.kind === 'part' ? 206 : 200
   if (start === end) return new Response(new Uint8Array(0), { status, headers })
   const held = opening.move()
-  return new Response(await streamOf(deps, context, image, { conversion, start, end, ended: () => held.dispose() }), { status, headers })
+  return new Response(await streamOf(deps, context, wanted, { conversion, start, end, ended: () => held.dispose() }), { status, headers })
 }
 
 /** Opens a conversion within a turn of the gate, because that may read all tables of the image. */
@@ -70,6 +82,19 @@ async function openInTurn({ downloads }: ConvertedDeps, { actor, request }: Rout
   using turn = await downloads.enter(actor.name, request.signal)
   turn.begin()
   return await open()
+}
+
+/** Opens a conversion whose tables may be at an origin. It takes no turn of the gate: downloads of what is here do not wait for an origin. */
+async function openThrough({ converter }: ConvertedDeps, open: () => Promise<Conversion>): Promise<Conversion> {
+  const running = openingThrough.get(converter) ?? 0
+  if (running >= OPENING_THROUGH_MAX)
+    throw problem('limit-reached', `${OPENING_THROUGH_MAX} images of origins are being opened for conversion.`, {}, { headers: { 'Retry-After': '5' } })
+  openingThrough.set(converter, running + 1)
+  try {
+    return await open()
+  } finally {
+    openingThrough.set(converter, (openingThrough.get(converter) ?? 1) - 1)
+  }
 }
 
 interface ConvertedStream {
@@ -83,7 +108,7 @@ interface ConvertedStream {
 async function streamOf(
   deps: ConvertedDeps,
   { actor, request, log }: RouteContext,
-  image: Image,
+  { image, isHere }: ConvertedContent,
   { conversion, start, end, ended }: ConvertedStream,
 ): Promise<ReadableStream<Uint8Array>> {
   let position = start
@@ -94,7 +119,7 @@ async function streamOf(
     ended,
     async failed(error) {
       log.error('failed to send the converted content of an image', { image: image.id, error })
-      if (error instanceof SliceUnreadable)
+      if (error instanceof SliceUnreadable && isHere)
         await deps.images.markDamaged([`image ${image.id}`], `${error.message}. Sync the image again from a store that has it.`)
     },
     async *open(signal) {

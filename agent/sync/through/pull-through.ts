@@ -2,7 +2,8 @@
 //
 //   manifest received and verified → space promised → lease acquired → slices fetched, in order and where readers are → image published
 //
-// A pull continues without readers until the image is kept. If it stops, its lease protects what was fetched, and the next read continues.
+// A pull continues without readers until the image is kept, and is shown as a task, which resumes it after a restart. If it stops, its lease protects what
+// was fetched, and the next read continues.
 
 import type { Image } from '../../../protocol/images/image.ts'
 import { manifestLength } from '../../../protocol/slices/manifest.ts'
@@ -13,16 +14,20 @@ import type { Clock, CrashPoint, Log } from '../../contract/runtime.ts'
 import type { SliceIngester, SliceProvider } from '../../contract/slices.ts'
 import type { Space } from '../../contract/space.ts'
 import type { StoreGate } from '../../contract/store.ts'
-import type { EmitEvent } from '../../contract/work.ts'
+import type { EmitEvent, Tasks } from '../../contract/work.ts'
 import type { LeasedManifest } from '../lease-files.ts'
 import type { Leases } from '../leases.ts'
 import type { RateShare } from '../limits/rate-limiter.ts'
 import { spaceNeeded } from '../plan.ts'
+import type { NamedSlice } from '../plan.ts'
 import { manifestOf, measureManifest, promiseKey } from '../pull.ts'
 import { moveBatches } from '../sources/move-batches.ts'
 import { createSourcePool } from '../sources/source-pool.ts'
 import type { SourcePool } from '../sources/source-pool.ts'
 import { createLookup } from './lookup.ts'
+import type { FoundAtOrigin } from './lookup.ts'
+import { createPullTask, untilAborted } from './pull-task.ts'
+import type { PullCounts, TaskedPull } from './pull-task.ts'
 import { createSharedFetch, fetchWindows } from './shared-fetch.ts'
 import type { FetchWindow } from './shared-fetch.ts'
 
@@ -47,12 +52,12 @@ export interface PullThroughDeps {
   /** Opens a share of the rate of the store. */
   readonly openShare: () => RateShare
   readonly gate: StoreGate
+  readonly tasks: Pick<Tasks, 'register' | 'start'>
   readonly crashPoint: CrashPoint
 }
 
 /** The pull of one image. */
-interface Pull {
-  readonly image: Image
+interface Pull extends TaskedPull {
   readonly controller: AbortController
   /** Resolves when readers can begin; with undefined if this store has the image. */
   readonly opened: Promise<Opened | undefined>
@@ -77,12 +82,14 @@ interface Opened {
   readonly ensure: (window: FetchWindow) => Promise<void>
 }
 
-/** Creates the reads through the origins. Disposing ends all pulls; their leases stay. */
+/** Creates the reads through the origins, and registers their task. Disposing ends all pulls; their leases stay. */
 export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDisposable {
   const { images, gate, slices } = deps
   const lookup = createLookup(deps)
   /** Pulls that readers may join. */
   const pulls = new Map<string, Pull>()
+  /** Pulls whose tasks have not ended, by image: a short pull may be over before its task begins. */
+  const tasked = new Map<string, TaskedPull>()
   /** All pulls that have not ended: one whose image is kept still has readers. */
   const running = new Set<Pull>()
   /** Where the images of recent look-ups are. */
@@ -93,14 +100,41 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
     if (isEnded) throw problem('shutting-down', 'The agent is stopping.')
     if (pulls.size >= PULLS_MAX)
       throw problem('limit-reached', `${PULLS_MAX} images are being read from origins at the moment.`, {}, { headers: { 'Retry-After': '5' } })
-    const pull: Pull = startPull(deps, image, origin, () => {
-      if (pulls.get(image.id) === pull) pulls.delete(image.id)
+    const pull: Pull = startPull(deps, image, origin, {
+      removed() {
+        if (pulls.get(image.id) === pull) pulls.delete(image.id)
+      },
+      async startTask() {
+        tasked.set(image.id, pull)
+        await startTask(image.id)
+      },
+      isStopping: () => isEnded,
     })
     pulls.set(image.id, pull)
     running.add(pull)
     void pull.ended.then(() => running.delete(pull))
     return pull
   }
+  const resume = async (imageId: string): Promise<Pull | undefined> => {
+    const pull = pulls.get(imageId)
+    if (pull) return pull
+    if (images.find(imageId)) return undefined
+    const one = await lookup(imageId)
+    if (images.find(imageId)) return undefined
+    if (!one) throw problem('not-found', `No origin has image ${imageId} any more.`)
+    const resumed = pulls.get(imageId) ?? start(asRead(one), one.origin)
+    resumed.wantContent()
+    return resumed
+  }
+  const startTask = createPullTask({
+    ...deps,
+    find: (imageId) => tasked.get(imageId),
+    resume,
+    done(pull) {
+      if (tasked.get(pull.image.id) === pull) tasked.delete(pull.image.id)
+    },
+    isStopping: () => isEnded,
+  })
   const join = async (image: Image, origin: KnownOrigin, what: 'manifest' | 'content'): Promise<PulledContent | undefined> => {
     const pull = pulls.get(image.id) ?? start(image, origin)
     using opening = new DisposableStack()
@@ -130,14 +164,7 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
     async find(idOrDigest) {
       const one = await lookup(idOrDigest)
       if (!one || images.find(one.image.id)) return undefined
-      // Who uses an image and whether it is protected is said by each store for itself.
-      const image: Image = {
-        ...one.image,
-        bindings: [],
-        protected: false,
-        uniqueSize: null,
-        source: { ...one.image.source, kind: 'sync', storeId: one.origin.storeId, url: one.origin.url },
-      }
+      const image = asRead(one)
       found.set(image, one.origin)
       return image
     },
@@ -161,6 +188,11 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
   }
 }
 
+/** Returns an image of an origin as this store shows it. Who uses an image and whether it is protected is said by each store for itself. */
+function asRead({ image, origin: { storeId, url } }: FoundAtOrigin): Image {
+  return { ...image, bindings: [], protected: false, uniqueSize: null, source: { ...image.source, kind: 'sync', storeId, url } }
+}
+
 /** Yields bytes of an image; fetches each window before it is read, and the next one meanwhile. */
 async function* readPulled(
   slices: Pick<SliceProvider, 'read'>,
@@ -174,21 +206,45 @@ async function* readPulled(
   }
 }
 
-function startPull(deps: PullThroughDeps, image: Image, origin: KnownOrigin, removed: () => void): Pull {
+interface PullCalls {
+  /** Lets no reader join any more. */
+  readonly removed: () => void
+  /** Shows the pull as a task. */
+  readonly startTask: () => Promise<void>
+  readonly isStopping: () => boolean
+}
+
+function startPull(deps: PullThroughDeps, image: Image, origin: KnownOrigin, { removed, startTask, isStopping }: PullCalls): Pull {
   const controller = new AbortController()
   const opened = Promise.withResolvers<Opened | undefined>()
   const admitted = Promise.withResolvers<void>()
   const wanted = Promise.withResolvers<boolean>()
   let left = Promise.withResolvers<void>()
-  for (const { promise } of [opened, admitted]) promise.catch(() => {})
+  const kept = Promise.withResolvers<void>()
+  const counts: PullCounts = { total: 0, done: 0, slicesMoved: 0, bytesMoved: 0, bytesAvoided: 0 }
+  for (const { promise } of [opened, admitted, kept]) promise.catch(() => {})
   const run = async (): Promise<void> => {
     try {
       await deps.inOrder(image.id, () =>
-        runPull(deps, { image, origin, signal: controller.signal, opened, admitted, wanted: wanted.promise, removed, untilIdle }),
+        runPull(deps, {
+          image,
+          origin,
+          signal: controller.signal,
+          opened,
+          admitted,
+          wanted: wanted.promise,
+          removed,
+          startTask,
+          kept: kept.resolve,
+          counts,
+          progressed: () => pull.progressed(),
+          untilIdle,
+        }),
       )
     } catch (error) {
       opened.reject(error)
       admitted.reject(error)
+      if (!isStopping()) kept.reject(error)
       if (!controller.signal.aborted) deps.log.warn('an image could not be pulled through', { image: image.id, origin: origin.name, error })
     } finally {
       removed()
@@ -199,6 +255,11 @@ function startPull(deps: PullThroughDeps, image: Image, origin: KnownOrigin, rem
   }
   const pull: Pull = {
     image,
+    from: origin.name,
+    counts,
+    progressed: () => {},
+    kept: kept.promise,
+    abort: (reason) => controller.abort(reason),
     controller,
     opened: opened.promise,
     wantContent: () => wanted.resolve(true),
@@ -226,13 +287,22 @@ interface PullRun {
   readonly untilIdle: () => Promise<void>
   /** Lets no reader join any more. */
   readonly removed: () => void
+  readonly startTask: () => Promise<void>
+  /** Called when the image is kept. */
+  readonly kept: () => void
+  readonly counts: PullCounts
+  /** Called when the counts have changed. */
+  readonly progressed: () => void
 }
 
 async function runPull(deps: PullThroughDeps, run: PullRun): Promise<void> {
   const { images, leases, space, clock } = deps
   const { image, origin, signal, opened } = run
   // A sync of the same image has ended meanwhile.
-  if (images.find(image.id)) return opened.resolve(undefined)
+  if (images.find(image.id)) {
+    run.kept()
+    return opened.resolve(undefined)
+  }
   // A reader does not wait for the hours of syncs, but shares their rate.
   using share = deps.openShare()
   const pool = createSourcePool(deps)
@@ -243,9 +313,14 @@ async function runPull(deps: PullThroughDeps, run: PullRun): Promise<void> {
     await using leased = await manifestOf({ clock, leases, space }, { described: origin, pool }, image, { signal, share })
     protectsSlices = leased.isFromBefore
     const promised = { bytes: 0, others: manifestLength(leased.manifest.count), done: 0 }
-    const stored = (bytes: number): void => {
+    const stored: EnsureParts['stored'] = ({ length }, wireBytes) => {
       protectsSlices = true
-      promised.done += bytes
+      promised.done += length
+      const { counts } = run
+      counts.done = Math.min(promised.done, counts.total)
+      counts.bytesMoved += wireBytes
+      if (wireBytes > 0) counts.slicesMoved++
+      run.progressed()
     }
     const ensure = createEnsure(deps, run, { pool, share, promised, stored })
     opened.resolve({ leased, admitted: run.admitted.promise, ensure: (window) => ensure.forReader(window) })
@@ -256,6 +331,10 @@ async function runPull(deps: PullThroughDeps, run: PullRun): Promise<void> {
     using _claim = images.admit({ id: image.id, owner: image.owner, length: image.length })
     promised.bytes = (await measureManifest(deps, leased.manifest, signal)).missingBytes
     await admit(deps, run, promised)
+    run.counts.total = promised.bytes
+    run.counts.bytesAvoided = image.length - promised.bytes
+    await run.startTask()
+    signal.throwIfAborted()
     if (!leased.isFromBefore) await leases.acquire(image.id)
     deps.crashPoint('through:lease-acquired')
     run.admitted.resolve()
@@ -264,11 +343,12 @@ async function runPull(deps: PullThroughDeps, run: PullRun): Promise<void> {
     isPublished = true
     deps.crashPoint('through:adopted')
     await leases.remove(image.id)
+    run.kept()
     deps.emit({ type: 'image.pulled', severity: 'info', subject: image.id, message: `Image ${image.name} was read through origin ${origin.name} and is kept.` })
     // Readers continue with the manifest of the lease, and its slices stay readable until the last of them has left.
     using _content = await images.open(image.id)
     run.removed()
-    await Promise.race([run.untilIdle(), aborted(signal)])
+    await Promise.race([run.untilIdle(), untilAborted(signal)])
   } finally {
     run.removed()
     await space.promise(promiseKey(image), 0)
@@ -317,8 +397,8 @@ interface EnsureParts {
   readonly pool: SourcePool
   readonly share: RateShare
   readonly promised: PromisedSpace
-  /** Counts uncompressed bytes that are stored. */
-  readonly stored: (bytes: number) => void
+  /** Counts a slice that is stored, and its bytes on the wire. */
+  readonly stored: (slice: NamedSlice, wireBytes: number) => void
 }
 
 function createEnsure(deps: PullThroughDeps, { image, signal }: PullRun, { pool, share, promised, stored }: EnsureParts): Ensure {
@@ -332,7 +412,7 @@ function createEnsure(deps: PullThroughDeps, { image, signal }: PullRun, { pool,
         batchesMax: 1,
         signal,
         pace: (wireBytes) => share.take(wireBytes, signal),
-        onStored: ({ length }) => stored(length),
+        onStored: stored,
         async beforeBatch() {
           if (await space.isBelowReserve())
             throw problem('insufficient-storage', `The free space fell below the reserve while image ${image.name} was being read.`)
@@ -361,11 +441,4 @@ function createEnsure(deps: PullThroughDeps, { image, signal }: PullRun, { pool,
 
 async function* once<T>(batch: T): AsyncGenerator<T> {
   yield batch
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

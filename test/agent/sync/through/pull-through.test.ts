@@ -61,6 +61,7 @@ async function openEdge(): Promise<Edge> {
       slices,
       space: createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 }),
       ...target.sync.copies,
+      tasks: target.tasks,
       gate: { isEnabled: () => true, requireEnabled: () => {} },
       crashPoint: () => {},
     }),
