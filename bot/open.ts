@@ -1,6 +1,7 @@
 // What the console and the service share: database, registry, fleet, audit log, and the context of commands.
 
 import type { Fetch } from '../protocol/client/exchange.ts'
+import { formatOnBehalf, ON_BEHALF_HEADER } from '../protocol/on-behalf.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import { createFirstAdminCodes } from './access/first-admin.ts'
@@ -41,6 +42,17 @@ export interface OpenBotDeps {
   readonly database?: BotDatabase
 }
 
+/** Sends requests that name the person who asked. */
+function onBehalfOf(name: string, send: Fetch): Fetch {
+  const value = formatOnBehalf(name)
+  if (value === undefined) return send
+  return (url, init) => {
+    const headers = new Headers(init.headers)
+    headers.set(ON_BEHALF_HEADER, value)
+    return send(url, { ...init, headers })
+  }
+}
+
 /** Opens the bot's state in a home folder. */
 export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
@@ -48,6 +60,9 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const registry = createRegistry(database)
   const kept = openKeptFleet(database, registry)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
+  /** The fleet whose requests name a person of Slack. */
+  const fleetOf = ({ id, name }: CommandActor): Fleet =>
+    id === undefined ? fleet : { ...createFleet({ registry, kept, ...deps, fetch: onBehalfOf(name, deps.fetch ?? fetch) }), kept }
   const audit = createAudit(database)
   const roles = createRoles(database, deps.environmentRoles)
   const firstAdminCodes = createFirstAdminCodes(database, clock, roles)
@@ -60,7 +75,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     fleet,
     audit,
     roles,
-    context: (actor, surface) => ({ fleet, clock, actor, surface, audit, roles, firstAdminCodes, policies, policyRuns, commands: COMMANDS }),
+    context: (actor, surface) => ({ fleet: fleetOf(actor), clock, actor, surface, audit, roles, firstAdminCodes, policies, policyRuns, commands: COMMANDS }),
     [Symbol.dispose]: () => database.close(),
   }
 }

@@ -16,6 +16,7 @@ export interface Principal {
  * have the same name, even at different times. Ownership is decided by token id.
  */
 export interface Actor extends Principal {
+  /** Name of the token; `PERSON via TOKEN` when an operator's token names the person who asked. */
   readonly name: string
   /** Id of the request's token; undefined when the request was authenticated by a link. */
   readonly tokenId?: string

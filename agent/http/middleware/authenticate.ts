@@ -4,6 +4,7 @@ import type { Role } from '../../../protocol/access.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
+import { ON_BEHALF_HEADER, ON_BEHALF_LENGTH_MAX, onBehalfName, parseOnBehalf } from '../../../protocol/on-behalf.ts'
 import { PROOF_HEADER } from '../../../protocol/sync/grant-proof.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
 import { linkOf } from '../route.ts'
@@ -23,7 +24,10 @@ export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 export async function authenticate(authenticator: Authenticator, request: Request, method: string, route: Pick<Route, 'access' | 'granted'>): Promise<Actor> {
   const { access } = route
   const header = request.headers.get('authorization')?.trim() ?? ''
-  if (header !== '') return requireRole(requireGranted(await byToken(authenticator, header, request.headers.get(PROOF_HEADER)), route), access)
+  if (header !== '') {
+    const actor = requireRole(requireGranted(await byToken(authenticator, header, request.headers.get(PROOF_HEADER)), route), access)
+    return nameAsker(actor, method, request.headers.get(ON_BEHALF_HEADER))
+  }
   if (access === 'public') return ANONYMOUS
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
@@ -62,6 +66,20 @@ function requireRole(actor: Actor, access: RouteAccess): Actor {
       requiredRole: needed,
     })
   return actor
+}
+
+/**
+ * Names the person for whom a bot asks, in what the request creates or changes. Decided after the role: the name changes no access. Only operators and admins may
+ * name somebody; from others the header is ignored. Throws `invalid-input` for a name that is too long or not printable.
+ */
+function nameAsker(actor: Actor, method: string, header: string | null): Actor {
+  if (header === null || method === 'GET' || method === 'HEAD' || actor.grant || !roleIncludes(actor.role, 'operator')) return actor
+  const person = parseOnBehalf(header)
+  if (person === undefined)
+    throw problem('invalid-input', `The header ${ON_BEHALF_HEADER} is not a name of at most ${ON_BEHALF_LENGTH_MAX} printable characters, percent-encoded.`, {
+      action: 'Correct the header, or leave it out.',
+    })
+  return { ...actor, name: onBehalfName(person, actor.name) }
 }
 
 function unauthenticated(detail: string, challenge: string): ProblemError {

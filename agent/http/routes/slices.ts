@@ -2,6 +2,7 @@
 // not read and has not uploaded itself is treated as if it were not stored.
 
 import { joinBytes } from '../../../protocol/bytes.ts'
+import { tokenOfName } from '../../../protocol/on-behalf.ts'
 import { digestBytes } from '../../../protocol/slices/digest.ts'
 import type { Digest } from '../../../protocol/slices/digest.ts'
 import { encodeAbsentFrame, encodeEndFrame, encodeFrameHeader, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'
@@ -76,7 +77,7 @@ export function sliceRoutes(deps: SlicesDeps): Route[] {
         }
         const stream = await openPacedStream({
           gate: downloads,
-          key: actor.name,
+          key: tokenOfName(actor.name),
           signal: request.signal,
           ...frameSource(slices, digests, new Set(missing)),
           ended: () => {},

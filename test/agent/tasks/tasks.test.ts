@@ -245,6 +245,9 @@ describe('limits', () => {
     await expect(tasks.start(order('one more'))).rejects.toThrow('100 tasks of ann are already waiting')
     expect(() => tasks.retry(failed.id, 'bob')).toThrow('100 tasks of ann are already waiting')
     await tasks.start({ ...order('img_1'), createdBy: 'bob' })
+    // A token that names another person for each task is one creator.
+    await expect(tasks.start({ ...order('img_2'), createdBy: 'eve via ann' })).rejects.toThrow('100 tasks of ann are already waiting')
+    await tasks.start({ ...order('img_2'), createdBy: 'ann via bob' })
   })
 
   test('number and size of all waiting tasks are bounded', () => {
