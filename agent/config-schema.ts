@@ -33,9 +33,16 @@ const syncRate = size.refine(
 )
 const syncWindow = z.string().transform((text, context) => {
   const window = parseSyncHours(text)
-  if (!window || !isCron(window.cron)) context.addIssue({ code: 'custom', message: `"${text}" is not a window; write it like "0 22 * * * for 8h"` })
+  if (!window || !isCron(window.cron)) context.addIssue({ code: 'custom', message: notAWindow(text) })
   return window ?? z.NEVER
 })
+
+/** Says what is wrong with a window. Two of them in one text were separated by a comma. */
+function notAWindow(text: string): string {
+  const advice = text.split(/\bfor\b/).length > 2 ? '; in an environment variable, semicolons separate windows' : ''
+  return `"${text}" is not a window; write it like "0 22 * * * for 8h"${advice}`
+}
+
 const peer = z
   .string()
   .refine(isPeer, 'must be a list of networks, addresses and host names; write them like "10.20.0.0/16" or "hub.example", without scheme and port')
@@ -118,7 +125,7 @@ export const KNOWN_KEYS = {
     'installation-images': 'text',
   },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
-  sync: { peers: 'list', 'bytes-per-second': 'text', hours: 'list' },
+  sync: { peers: 'list', 'bytes-per-second': 'text', hours: 'windows' },
   imports: { roots: 'list', allow: 'list', inbox: 'flag', 'inbox-settle': 'text' },
   schedules: { cleanup: 'text', scrub: 'text', expire: 'text', timezone: 'text' },
   tls: { cert: 'text', key: 'text' },

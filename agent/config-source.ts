@@ -4,8 +4,11 @@
 import { parse, TomlError } from 'smol-toml'
 import { suggestName } from '../protocol/nearest.ts'
 
-/** How the environment writes the value of a key. The key determines the TOML type, because the text alone does not. */
-export type KeyKind = 'text' | 'number' | 'flag' | 'list'
+/**
+ * How the environment writes the value of a key. `windows` is a list with semicolons between its items, because cron expressions have commas. The key
+ * determines the TOML type, because the text alone does not.
+ */
+export type KeyKind = 'text' | 'number' | 'flag' | 'list' | 'windows'
 
 /** The known keys of each section. */
 export type KnownKeys = Readonly<Record<string, Readonly<Record<string, KeyKind>>>>
@@ -69,7 +72,7 @@ export function readToml(text: string, name: string, known: KnownKeys, repeated:
   return { values, tables, complaints }
 }
 
-/** Reads the variables `SLIPWAY_<SECTION>_<KEY>`. Dashes in keys become underscores; commas separate the items of a list. */
+/** Reads the variables `SLIPWAY_<SECTION>_<KEY>`. Dashes in keys become underscores; commas separate the items of a list, semicolons windows. */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>, known: KnownKeys): SourceTree {
   const values: SourceTree['values'] = {}
   const complaints: string[] = []
@@ -104,11 +107,17 @@ export function readValue(kind: KeyKind, text: string): unknown {
     case 'flag':
       return text === 'true' ? true : text === 'false' ? false : text
     case 'list':
-      return text
-        .split(',')
-        .map((item) => item.trim())
-        .filter(Boolean)
+      return itemsOf(text, ',')
+    case 'windows':
+      return itemsOf(text, ';')
   }
+}
+
+function itemsOf(text: string, separator: string): string[] {
+  return text
+    .split(separator)
+    .map((item) => item.trim())
+    .filter(Boolean)
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {

@@ -135,6 +135,23 @@ describe('stores to heal from', () => {
 })
 
 describe('environment', () => {
+  test('has windows with semicolons between them, because cron expressions have commas', () => {
+    expect(accepted('[sync]\nhours = ["1 1 * * * for 1h"]', { SLIPWAY_SYNC_HOURS: '0,30 22 * * 1,2 for 20m; 0 0 * * 6 for 2d;' }).sync.hours).toEqual([
+      { cron: '0,30 22 * * 1,2', minutes: 20 },
+      { cron: '0 0 * * 6', minutes: 2880 },
+    ])
+    expect(accepted('[sync]\nhours = ["0 22 * * 1,2 for 8h"]').sync.hours).toEqual([{ cron: '0 22 * * 1,2', minutes: 480 }])
+    expect(accepted('[sync]\nhours = ["0 22 * * * for 8h"]', { SLIPWAY_SYNC_HOURS: '' }).sync.hours).toEqual([])
+    expect(complaints('', { SLIPWAY_SYNC_HOURS: '0 22 * * 1,2' })).toEqual([
+      'SLIPWAY_SYNC_HOURS is wrong: "0 22 * * 1,2" is not a window; write it like "0 22 * * * for 8h". Correct it and start again.',
+    ])
+    expect(complaints('', { SLIPWAY_SYNC_HOURS: '0 22 * * * for 8h, 0 4 * * * for 1h' })).toEqual([
+      'SLIPWAY_SYNC_HOURS is wrong: "0 22 * * * for 8h, 0 4 * * * for 1h" is not a window; write it like "0 22 * * * for 8h"; in an environment variable, semicolons separate windows. Correct it and start again.',
+    ])
+    const many = Array.from({ length: 17 }, (_, i) => `${i} 22 * * * for 1h`).join(';')
+    expect(complaints('', { SLIPWAY_SYNC_HOURS: many })).toHaveLength(1)
+  })
+
   test('goes above the file, with underscores for dashes and commas between the items of a list', () => {
     const config = accepted('[transfer]\nupload-concurrency = 2', {
       SLIPWAY_TRANSFER_UPLOAD_CONCURRENCY: '4',
