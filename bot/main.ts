@@ -89,6 +89,7 @@ function hasWork({ home }: BotConfig): boolean {
 process.umask(0o077)
 exitOnCrash(`slipway ${packageFile.version}`)
 const code = await main(process.argv.slice(2))
-// Output to a pipe must be flushed before the process ends; the open input of a terminal must not keep it alive.
-await new Promise<void>((resolve) => process.stdout.write('', () => resolve()))
+// Output to a pipe must be flushed before the process ends; the open input of a terminal must not keep it alive. The callback of an empty write comes
+// before the output was written.
+await new Promise<void>((resolve) => process.stdout.end(() => resolve()))
 process.exit(code)

@@ -5,9 +5,9 @@ import { AnswerInvalid } from '../../protocol/client/exchange.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
-import { advise } from './advice.ts'
 import { createEventReader } from './event-reader.ts'
 import type { EventReader, LastEvent } from './event-reader.ts'
+import { failedContact } from './fleet.ts'
 import type { Fleet } from './fleet.ts'
 import type { Inbox } from './inbox.ts'
 import { askFacts, learnId } from './observe.ts'
@@ -224,7 +224,7 @@ function endOf({ inbox, clock, log }: ConnectionDeps, record: StoreRecord, { err
   if (error.cause instanceof AnswerInvalid) return error.cause.fault === 'cut' && lastStateMs !== undefined ? 'ended' : 'unusable'
   // An agent of an earlier version does not know the state; one with too many streams answers other requests.
   if (error.isFromPeer && ['invalid-input', 'not-found', 'limit-reached'].includes(error.code)) return 'unusable'
-  inbox.saw(failedSighting(record, error, asOfMs))
+  inbox.saw(failedContact(record, error, asOfMs))
   return 'failed'
 }
 
@@ -236,17 +236,9 @@ async function poll({ fleet, clock, inbox }: ConnectionDeps, record: StoreRecord
     learnId(fleet, sighting)
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error
-    sighting = failedSighting(record, error, clock.nowMs())
+    sighting = failedContact(record, error, clock.nowMs())
   }
   inbox.saw(sighting)
-}
-
-/** The refusal of an agent, or the silence of a store from now on. */
-function failedSighting(record: StoreRecord, error: ProblemError, asOfMs: number): Sighting {
-  if (error.code === 'peer-unreachable' && !error.isFromPeer)
-    return stoppedSighting(record, { reason: error.problem.detail, sinceMs: asOfMs, lastSeenMs: undefined, asOfMs })
-  const advised = advise(record, error)
-  return { kind: 'refused', store: record, problem: advised.problem, error: advised, asOfMs }
 }
 
 interface Silent {

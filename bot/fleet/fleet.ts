@@ -83,17 +83,30 @@ export function createFleet(deps: FleetDeps): Fleet {
       return { kind: 'answered', store, value, asOfMs: clock.nowMs() }
     } catch (error) {
       if (!(error instanceof ProblemError)) throw error
-      return failedContact(registry, store, error, clock.nowMs())
+      return failedContact(store, error, clock.nowMs())
     }
   }
-  /** Records that these stores answered, those that did so a moment ago excepted. */
-  const note = (contacts: readonly Contact<unknown>[]): void => {
-    const due = contacts.filter(({ kind, store, asOfMs }) => {
-      if (kind === 'stopped') return false
-      const known = registry.find(store.name)
-      return known !== undefined && (known.stoppedSinceMs !== null || asOfMs - (known.lastSeenMs ?? 0) >= RECORD_MS)
+  /** Records who answered and who did not, in one write; returns the contacts with since when a store is silent. */
+  const record = <T>(contacts: readonly Contact<T>[]): Contact<T>[] => {
+    const known = new Map(contacts.map(({ store }) => [store.name, registry.find(store.name)]))
+    const isDue = ({ kind, store, asOfMs }: Contact<T>): boolean => {
+      const before = known.get(store.name)
+      if (!before) return false
+      return kind === 'stopped' ? before.stoppedSinceMs === null : before.stoppedSinceMs !== null || asOfMs - (before.lastSeenMs ?? 0) >= RECORD_MS
+    }
+    const due = contacts.filter(isDue)
+    if (due.length > 0)
+      registry.together(() => {
+        for (const contact of due) {
+          if (contact.kind === 'stopped') registry.silent(contact.store.name, contact.reason, contact.asOfMs)
+          else registry.answered(contact.store.name, contact.asOfMs)
+        }
+      })
+    return contacts.map((contact) => {
+      if (contact.kind !== 'stopped') return contact
+      const before = known.get(contact.store.name)
+      return { ...contact, sinceMs: before?.stoppedSinceMs ?? contact.asOfMs, lastSeenMs: before?.lastSeenMs ?? contact.lastSeenMs }
     })
-    if (due.length > 0) registry.answeredAll(due.map(({ store, asOfMs }) => ({ name: store.name, nowMs: asOfMs })))
   }
 
   return {
@@ -101,8 +114,8 @@ export function createFleet(deps: FleetDeps): Fleet {
     kept: deps.kept,
     client,
     async contact(store, ask) {
-      const contact = await attempt(store, ask)
-      note([contact])
+      const [contact] = record([await attempt(store, ask)])
+      if (!contact) throw new Error('a store was asked and there is no contact')
       return contact
     },
     async contactAll<T>(stores: readonly StoreRecord[], ask: (agent: AgentClient, store: StoreRecord) => Promise<T>): Promise<Contact<T>[]> {
@@ -115,24 +128,16 @@ export function createFleet(deps: FleetDeps): Fleet {
         }
       }
       await Promise.all(Array.from({ length: Math.min(CONTACTS_MAX, stores.length) }, work))
-      note(answers)
-      return answers
+      return record(answers)
     },
   }
 }
 
-/** The outcome of a contact that failed: the refusal of an agent, or the silence of a store, which is recorded. */
-export function failedContact(registry: Registry, store: StoreRecord, error: ProblemError, asOfMs: number): Exclude<Contact<never>, { kind: 'answered' }> {
+/** The outcome of a contact that failed: the refusal of an agent, or a store that is silent, as far as this contact knows, since now. */
+export function failedContact(store: StoreRecord, error: ProblemError, asOfMs: number): Exclude<Contact<never>, { kind: 'answered' }> {
   // From the agent itself the same code means that it answered, and that a peer of its own did not.
-  if (error.code !== 'peer-unreachable' || error.isFromPeer) {
-    const advised = advise(store, error)
-    return { kind: 'refused', store, problem: advised.problem, error: advised, asOfMs }
-  }
-  return silence(registry, store, error.problem.detail, asOfMs)
-}
-
-/** A store that did not answer at a time; "since" is the first such time after its last answer. */
-export function silence(registry: Registry, store: StoreRecord, reason: string, asOfMs: number): Silence {
-  const lastSeenMs = registry.find(store.name)?.lastSeenMs ?? store.lastSeenMs
-  return { kind: 'stopped', store, sinceMs: registry.silent(store.name, reason, asOfMs), lastSeenMs, reason, asOfMs }
+  if (error.code === 'peer-unreachable' && !error.isFromPeer)
+    return { kind: 'stopped', store, sinceMs: asOfMs, lastSeenMs: store.lastSeenMs, reason: error.problem.detail, asOfMs }
+  const advised = advise(store, error)
+  return { kind: 'refused', store, problem: advised.problem, error: advised, asOfMs }
 }

@@ -36,8 +36,8 @@ export interface Registry {
   remove(name: string): boolean
   /** Records that the store answered. */
   answered(name: string, nowMs: number): void
-  /** Records that several stores answered, in one write. */
-  answeredAll(stores: readonly { readonly name: string; readonly nowMs: number }[]): void
+  /** Runs several changes as one durable write. */
+  together<T>(change: () => T): T
   /** Asks the service to connect to the store now. */
   askReconnect(name: string): void
   /** Records that the store did not answer; returns since when it has not. */
@@ -86,9 +86,6 @@ export function createRegistry(database: BotDatabase): Registry {
      WHERE name = $name AND (stopped_since_ms IS NULL OR stopped_reason IS NOT $reason) RETURNING stopped_since_ms`,
   )
   const askReconnect = database.query<null, { name: string }>('UPDATE stores SET reconnect_asked = reconnect_asked + 1 WHERE name = $name')
-  const answeredAll = database.transaction((stores: readonly { readonly name: string; readonly nowMs: number }[]) => {
-    for (const { name, nowMs } of stores) answered.run({ name, now: nowMs })
-  })
   const registry: Registry = {
     list: () => list.all().map(toRecord),
     find: (name) => {
@@ -113,7 +110,7 @@ export function createRegistry(database: BotDatabase): Registry {
     answered: (name, nowMs) => {
       answered.run({ name, now: nowMs })
     },
-    answeredAll: (stores) => answeredAll.immediate(stores),
+    together: (change) => database.transaction(change).immediate(),
     askReconnect: (name) => void askReconnect.run({ name }),
     silent: (name, reason, nowMs) => silent.get({ name, now: nowMs, reason })?.stopped_since_ms ?? registry.find(name)?.stoppedSinceMs ?? nowMs,
   }

@@ -14,6 +14,7 @@ import { randomFileIn } from './context.ts'
 import { availablePeers, createSlipway, storeProgram } from './contestants.ts'
 import type { Figure } from './figure.ts'
 import { renderTable } from './figure.ts'
+import { benchFleet } from './fleet.ts'
 import { benchHttp } from './http.ts'
 import { benchDedup, benchIngest } from './ingest.ts'
 import { benchIndex } from './large-index.ts'
@@ -39,6 +40,9 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
   sync: benchSync,
 }
 
+/** Benches that need no image files. */
+const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet }
+
 const MIB = 1024 * 1024
 const RUNS_DEFAULT = 3
 const RANDOM_MIB_DEFAULT = 512
@@ -57,18 +61,34 @@ const { values, positionals } = parseArgs({
   },
   allowPositionals: true,
 })
-const unknown = positionals.filter((name) => !(name in BENCHES))
+const known = [...Object.keys(BENCHES), ...Object.keys(WITHOUT_FILES)]
+const unknown = positionals.filter((name) => !known.includes(name))
 if (positionals.length === 0 || unknown.length > 0) {
-  console.error(`Name the benches to run: ${Object.keys(BENCHES).join(', ')}${unknown.length > 0 ? `. Unknown: ${unknown.join(', ')}` : ''}.`)
+  console.error(`Name the benches to run: ${known.join(', ')}${unknown.length > 0 ? `. Unknown: ${unknown.join(', ')}` : ''}.`)
   process.exit(2)
 }
 
 const peerNames = values.peers?.split(',') ?? []
 const say = (line: string): void => console.error(line)
+const runs = Number(values.runs ?? RUNS_DEFAULT)
+let context: BenchContext | undefined
 const folder = join(testCacheFolder(), `bench-${process.pid}`)
 mkdirSync(folder, { recursive: true })
 try {
-  const context: BenchContext = {
+  const show = values.json ? say : (text: string): void => console.log(text)
+  show(describeMachine())
+  for (const name of positionals) {
+    const figures = (await (WITHOUT_FILES[name]?.() ?? BENCHES[name]?.((context ??= await openContext())))) ?? []
+    show(`\n${new Date().toISOString()}, ${describeLoad()}, ${name in WITHOUT_FILES ? 1 : runs} runs\n${renderTable(figures)}`)
+    if (values.json) for (const one of figures) console.log(JSON.stringify(one))
+  }
+} finally {
+  removeFolder(folder)
+}
+
+/** Makes the files and finds the peers that a bench needs. */
+async function openContext(): Promise<BenchContext> {
+  return {
     family: await imageFamily(say),
     ours: createSlipway(),
     peers: positionals.every((name) => name === 'sync') ? [] : await availablePeers(peerNames, say),
@@ -83,13 +103,4 @@ try {
     say,
     randomFile: async (name, length) => randomFileIn(folder, name, length),
   }
-  const show = values.json ? say : (text: string): void => console.log(text)
-  show(describeMachine())
-  for (const name of positionals) {
-    const figures = (await BENCHES[name]?.(context)) ?? []
-    show(`\n${new Date().toISOString()}, ${describeLoad()}, ${context.runs} runs\n${renderTable(figures)}`)
-    if (values.json) for (const one of figures) console.log(JSON.stringify(one))
-  }
-} finally {
-  removeFolder(folder)
 }

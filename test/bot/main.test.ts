@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
 import { createFakeSlack, visibleText } from '../support/clients/fake-slack/fake-slack.ts'
+import { pairStore } from '../../bot/pair.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 import { receiveNotifications } from '../support/agents/notifications.ts'
 import { until } from '../support/until.ts'
@@ -62,6 +63,19 @@ describe('help and version', () => {
     expect((await run(['serve', '--help'], environment)).code).toBe(0)
     expect(existsSync(folder.file('home'))).toBe(false)
   })
+})
+
+test('a long answer reaches a pipe completely, also when its reader is slow', async () => {
+  await using folder = await createTemporaryFolder()
+  // Nothing listens at port 9.
+  for (let i = 0; i < 300; i++) pairStore(folder.path, { name: `store-${i}`, url: 'http://127.0.0.1:9', token: 't', zone: 'z' })
+  const slow = Bun.spawn(['sh', '-c', '"$0" "$@" | (sleep 2; cat)', process.execPath, MAIN, 'console', 'store', 'health', '--json'], {
+    env: { PATH: process.env['PATH'], SLIPWAY_HOME: folder.path },
+    stdin: 'ignore',
+    stdout: 'pipe',
+  })
+  const { items } = (await new Response(slow.stdout).json()) as { items: unknown[] }
+  expect(items.length).toBe(300)
 })
 
 describe('serve', () => {

@@ -1,0 +1,165 @@
+// Bench `fleet`: the bot as a service with 1,000 simulated agents in 10 zones. How long a slash command takes until its reply, how much memory the
+// bot has, how long all agents take to be back after the bot was killed, and how long until the outage of a zone is known.
+
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
+import { createRegistry } from '../../bot/fleet/registry.ts'
+import { openDatabase } from '../../bot/system/database.ts'
+import { residentBytesMax } from '../support/agents/resident-memory.ts'
+import { createFakeSlack } from '../support/clients/fake-slack/fake-slack.ts'
+import type { FakeSlack } from '../support/clients/fake-slack/fake-slack.ts'
+import { until } from '../support/until.ts'
+import type { Figure } from './figure.ts'
+import { figure, quantile } from './figure.ts'
+import { removeFolder } from './measure.ts'
+
+const AGENTS = 1_000
+const ZONES = 10
+const COMMANDS = 50
+/** Pause between two slash commands in milliseconds: people do not ask without a pause. */
+const PAUSE_MS = 50
+const MB = 1e6
+const BOT = join(import.meta.dirname, '../../bot/main.ts')
+
+interface Agents {
+  readonly registered: readonly { readonly name: string; readonly url: string; readonly token: string; readonly zone: string; readonly storeId: string }[]
+  /** Sends a line; returns the number of open streams. */
+  tell(line: string): Promise<number>
+}
+
+/** Measures the fleet. */
+export async function benchFleet(): Promise<Figure[]> {
+  await using stack = new AsyncDisposableStack()
+  const home = mkdtempSync(join(tmpdir(), 'slipway-bench-fleet-'))
+  stack.defer(() => removeFolder(home))
+  const agents = startAgents(stack)
+  const slack = stack.use(createFakeSlack())
+  const { registered, tell } = await agents
+  register(home, registered)
+  const start = () => startBot(home, slack)
+
+  const figures: Figure[] = []
+  let bot = start()
+  stack.defer(() => stopBot(bot))
+  const isBack = async (): Promise<boolean> => (await tell('streams')) === AGENTS
+  figures.push(figure('fleet', 'all agents connected after a start', await secondsUntil('all agents are connected', isBack), 's'))
+  await until('the bot is connected to Slack', () => slack.socketCount === 1, 60_000)
+  await until('all states are written', () => statesOf(home, undefined) === AGENTS, 60_000)
+  figures.push(...(await commands(slack, 'store health', 'all well')), ...(await commands(slack, 'store health store-0500', 'one store')))
+
+  bot.kill('SIGKILL')
+  await bot.exited
+  await until('its streams are closed', async () => (await tell('streams')) === 0, 60_000)
+  bot = start()
+  figures.push(figure('fleet', 'all agents back after SIGKILL of the bot', await secondsUntil('all agents are back', isBack), 's'))
+
+  await until('the bot is connected to Slack', () => slack.socketCount === 1, 60_000)
+  await tell('hang zone-3')
+  const isKnown = async (): Promise<boolean> => statesOf(home, 'stopped') === AGENTS / ZONES
+  figures.push(figure('fleet', 'outage of a zone of 100 until all are Stopped', await secondsUntil('the outage is known', isKnown), 's'))
+  figures.push(...(await commands(slack, 'store health', '100 silent')))
+  figures.push(figure('fleet', 'console: store health --json, 100 silent', await consoleSeconds(home), 's'))
+  figures.push(figure('fleet', 'resident memory of the bot, highest', residentBytesMax(bot.pid) / MB, 'MB'))
+  return figures
+}
+
+async function startAgents(stack: AsyncDisposableStack): Promise<Agents> {
+  const program = Bun.spawn([process.execPath, join(import.meta.dirname, 'fleet-agents-program.ts'), String(AGENTS), String(ZONES)], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'inherit',
+  })
+  stack.defer(async () => {
+    program.kill()
+    await program.exited
+  })
+  const lines = createInterface({ input: Readable.fromWeb(program.stdout) })[Symbol.asyncIterator]()
+  const next = async (): Promise<string> => (await lines.next()).value ?? ''
+  const registered = JSON.parse(await next()) as Agents['registered']
+  return {
+    registered,
+    async tell(line) {
+      program.stdin.write(`${line}\n`)
+      await program.stdin.flush()
+      return Number(await next())
+    },
+  }
+}
+
+function register(home: string, registered: Agents['registered']): void {
+  using database = openDatabase(home)
+  const registry = createRegistry(database)
+  database.transaction(() => {
+    for (const store of registered) registry.add({ ...store, provider: 'local' }, Date.now())
+  })()
+}
+
+function startBot(home: string, slack: FakeSlack) {
+  return Bun.spawn([process.execPath, BOT, 'serve'], {
+    env: {
+      PATH: process.env['PATH'],
+      SLIPWAY_HOME: home,
+      SLIPWAY_BOT_LOG: 'error',
+      SLACK_BOT_TOKEN: 'xoxb-fake',
+      SLACK_APP_TOKEN: 'xapp-fake',
+      SLACK_API_URL: slack.apiUrl,
+    },
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'inherit',
+  })
+}
+
+async function stopBot(bot: ReturnType<typeof startBot>): Promise<void> {
+  bot.kill()
+  await bot.exited
+}
+
+/** Returns how many stores are kept; with a kind, only those that were last seen so. */
+function statesOf(home: string, kind: string | undefined): number {
+  using database = openDatabase(home)
+  const row = database.query<{ n: number }, { kind: string | null }>('SELECT count(*) AS n FROM fleet_states WHERE $kind IS NULL OR kind = $kind')
+  return row.get({ kind: kind ?? null })?.n ?? 0
+}
+
+/** Sends a slash command again and again; returns the time to its acknowledgement and to its reply. */
+async function commands(slack: FakeSlack, line: string, name: string): Promise<Figure[]> {
+  const acks: number[] = []
+  const replies: number[] = []
+  const count = (): number => slack.shown.filter(({ kind }) => kind === 'response').length
+  for (let i = 0; i < COMMANDS; i++) {
+    const before = count()
+    const startMs = performance.now()
+    acks.push((await slack.command('/slipway', line)).afterMs)
+    while (count() === before) await Bun.sleep(1)
+    replies.push(performance.now() - startMs)
+    await Bun.sleep(PAUSE_MS)
+  }
+  return [
+    figure('fleet', `${line}, ${name}: ack, p99`, quantile(acks, 0.99), 'ms'),
+    figure('fleet', `${line}, ${name}: reply, p50`, quantile(replies, 0.5), 'ms'),
+    figure('fleet', `${line}, ${name}: reply, p99`, quantile(replies, 0.99), 'ms'),
+  ]
+}
+
+async function secondsUntil(what: string, isSo: () => Promise<boolean>): Promise<number> {
+  const startMs = performance.now()
+  await until(what, isSo, 120_000)
+  return (performance.now() - startMs) / 1000
+}
+
+async function consoleSeconds(home: string): Promise<number> {
+  const startMs = performance.now()
+  const program = Bun.spawn([process.execPath, BOT, 'console', 'store', 'health', '--json'], {
+    env: { PATH: process.env['PATH'], SLIPWAY_HOME: home },
+    stdin: 'ignore',
+    stdout: 'pipe',
+  })
+  const { items } = (await new Response(program.stdout).json()) as { items: { state: string }[] }
+  const stopped = items.filter(({ state }) => state === 'stopped').length
+  if (stopped !== AGENTS / ZONES) throw new Error(`the console shows ${stopped} stopped stores`)
+  return (performance.now() - startMs) / 1000
+}
