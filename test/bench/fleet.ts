@@ -82,7 +82,7 @@ async function startAgents(stack: AsyncDisposableStack): Promise<Agents> {
   return {
     registered,
     async tell(line) {
-      program.stdin.write(`${line}\n`)
+      await program.stdin.write(`${line}\n`)
       await program.stdin.flush()
       return Number(await next())
     },
