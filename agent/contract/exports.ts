@@ -1,6 +1,6 @@
 // Exports as routes use them: images written as files into exports/ on the mount path.
 
-import type { ConversionTarget, Export } from '../../protocol/images/export.ts'
+import type { ConversionTarget, Export, ExportPlan } from '../../protocol/images/export.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import type { Task } from '../../protocol/task.ts'
 
@@ -17,6 +17,8 @@ export interface Exports {
    * export, `insufficient-storage` when the file does not fit above the reserve, and `limit-reached`.
    */
   start(order: ExportOrder, signal?: AbortSignal): Promise<Task>
+  /** Returns what `start` would do, and changes nothing. Throws ProblemError when the image cannot be converted. */
+  plan(order: Omit<ExportOrder, 'createdBy'>, signal?: AbortSignal): Promise<ExportPlan>
   /** Returns all exports, oldest first. */
   list(): readonly Export[]
   find(id: string): Export | undefined

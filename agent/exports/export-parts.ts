@@ -56,13 +56,14 @@ export async function reserve({ space }: Parts, { id, imageName }: ExportRecord,
   const bytes = await conversion.measure(signal)
   if (await space.promise(promiseKey(id), bytes)) return bytes
   const { availableBytes } = await space.state()
-  throw problem(
-    'insufficient-storage',
-    `The export of ${imageName} takes up to ${formatSize(bytes)}, and ${formatSize(availableBytes)} are free above the reserve.`,
-    {
-      action: 'Delete exports or images for good, run store cleanup, or download the content instead: it takes no space on the store.',
-    },
-  )
+  throw problem('insufficient-storage', spaceLacking(imageName, bytes, availableBytes), {
+    action: 'Delete exports or images for good, run store cleanup, or download the content instead: it takes no space on the store.',
+  })
+}
+
+/** Says that a file does not fit. */
+export function spaceLacking(imageName: string, bytes: number, availableBytes: number): string {
+  return `The export of ${imageName} takes up to ${formatSize(bytes)}, and ${formatSize(availableBytes)} are free above the reserve.`
 }
 
 /** Removes an unfinished export, so that the image can be exported again. */

@@ -3,14 +3,14 @@
 // Order: record `writing` durable → task durable → file written to <id>.part and synced → record `placing` with name and length durable → an empty file
 // takes the name, which fails if the name is taken → the part is renamed over it → record `ready` durable. recover.ts continues after a crash.
 
-import type { Export } from '../../protocol/images/export.ts'
+import type { Export, ExportPlan } from '../../protocol/images/export.ts'
 import { newId } from '../../protocol/ids.ts'
-import { problem } from '../../protocol/problems.ts'
+import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { ExportOrder, Exports } from '../contract/exports.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
-import { change, discard, requireNone, reserve, save } from './export-parts.ts'
+import { change, discard, requireNone, reserve, save, spaceLacking } from './export-parts.ts'
 import type { ExportsDeps, Parts } from './export-parts.ts'
 import { exportName } from './file-name.ts'
 import { createRecordFiles, recordSchema } from './record-files.ts'
@@ -31,6 +31,7 @@ export async function openExports(deps: ExportsDeps): Promise<Exports> {
   tasks.register('export', async (params, context) => ({ ...(await runExport(parts, recordSchema.parse(params), context)) }))
   return {
     start: (order, signal) => starts.run(order.image.id, () => startExport(parts, order, signal)),
+    plan: (order, signal) => planExport(parts, order, signal),
     list: () => [...parts.table.values()].map(shown).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     find(id) {
       const record = parts.table.get(id)
@@ -46,9 +47,7 @@ function shown({ stage, format: _format, ...record }: ExportRecord): Export {
 
 async function startExport(parts: Parts, { image, as, createdBy }: ExportOrder, signal: AbortSignal | undefined): Promise<Task> {
   const { clock, log, images, converter, table } = parts
-  requireNone(parts, image.id)
-  if (table.size >= EXPORTS_MAX)
-    throw problem('limit-reached', `The store has ${EXPORTS_MAX} exports.`, { action: 'Delete exports that are not needed any more.' })
+  requireRoom(parts, image.id)
   const record: ExportRecord = {
     format: 1,
     id: newId('exp', clock.nowMs()),
@@ -77,6 +76,39 @@ async function startExport(parts: Parts, { image, as, createdBy }: ExportOrder, 
     log.warn('the task of an export could not be noted', { export: record.id, task: task.id, error })
   }
   return task
+}
+
+/** Throws ProblemError `already-exported` or `limit-reached` if the image cannot get an export now. */
+function requireRoom(parts: Parts, image: string): void {
+  requireNone(parts, image)
+  if (parts.table.size >= EXPORTS_MAX)
+    throw problem('limit-reached', `The store has ${EXPORTS_MAX} exports.`, { action: 'Delete exports that are not needed any more.' })
+}
+
+async function planExport(parts: Parts, { image, as }: Omit<ExportOrder, 'createdBy'>, signal: AbortSignal | undefined): Promise<ExportPlan> {
+  const { images, converter, space } = parts
+  const objections: string[] = []
+  try {
+    requireRoom(parts, image.id)
+  } catch (error) {
+    if (!(error instanceof ProblemError)) throw error
+    objections.push(error.problem.detail)
+  }
+  using content = await images.open(image.id)
+  const conversion = await converter.open(image, content, as ?? 'asStored', signal)
+  const neededBytes = await conversion.measure(signal)
+  const { availableBytes } = await space.state()
+  if (neededBytes > availableBytes) objections.push(spaceLacking(image.name, neededBytes, availableBytes))
+  return {
+    dryRun: true,
+    image: image.id,
+    imageName: image.name,
+    as: as ?? null,
+    path: `exports/${exportName(image, as)}`,
+    length: conversion.kind === 'seekable' ? conversion.length : null,
+    space: { neededBytes, availableBytes },
+    objections,
+  }
 }
 
 /** Writes the record of an export and starts its task. If either fails, nothing is left. */

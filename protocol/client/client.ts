@@ -6,8 +6,8 @@ import { createdTokenSchema, linkSchema, tokenSchema } from '../access.ts'
 import type { CreatedToken, Link, NewToken, newLinkSchema, Token } from '../access.ts'
 import { eventSchema } from '../event.ts'
 import type { Severity, StoreEvent } from '../event.ts'
-import { exportSchema } from '../images/export.ts'
-import type { ConversionTarget, Export, NewExport } from '../images/export.ts'
+import { exportPlanSchema, exportSchema } from '../images/export.ts'
+import type { ConversionTarget, Export, ExportPlan, NewExport } from '../images/export.ts'
 import { followEvents } from './event-stream.ts'
 import type { FollowOptions, StreamedItem } from './event-stream.ts'
 import { exchange } from './exchange.ts'
@@ -124,7 +124,9 @@ export interface AgentClient {
     /** Returns answers with status 200, 206 or 304. Throws for others. With `as`, the content is converted. */
     content(id: string, options?: ContentOptions & { readonly as?: ConversionTarget | undefined }): Promise<Answer>
     /** Starts to write the image as a file into exports/. */
-    export(id: string, order?: Loose<NewExport>, options?: CallOptions): Promise<Task>
+    export(id: string, order?: Loose<Omit<NewExport, 'dryRun'>>, options?: CallOptions): Promise<Task>
+    /** Returns what an export would do, and changes nothing. */
+    planExport(id: string, order?: Loose<Omit<NewExport, 'dryRun'>>, options?: CallOptions): Promise<ExportPlan>
   }
   readonly mediaGroups: {
     list(options?: PageOptions): Promise<Page<MediaGroup>>
@@ -348,6 +350,7 @@ function imageCalls(peer: Peer, { call, ask, get, post, patch }: Calls): AgentCl
       readManifest(peer, () => call({ path: ['images', id, 'manifest'], headers: { accept: MANIFEST_MEDIA_TYPE }, signal: options.signal })),
     content: (id, { as, ...options } = {}) => call(contentCall(['images', id, 'content'], { as }, options)),
     export: (id, order = {}, options = {}) => post(taskSchema, ['images', id, 'exports'], options, order),
+    planExport: (id, order = {}, options = {}) => post(exportPlanSchema, ['images', id, 'exports'], options, { ...order, dryRun: true }),
   }
 }
 

@@ -9,7 +9,11 @@ export const conversionTargetSchema = z.enum(CONVERSION_TARGETS)
 export type ConversionTarget = z.infer<typeof conversionTargetSchema>
 
 /** Body of POST /v1/images/{id}/exports. Without `as`, the file of the image is exported as it was uploaded. */
-export const newExportSchema = z.strictObject({ as: conversionTargetSchema.optional() })
+export const newExportSchema = z.strictObject({
+  as: conversionTargetSchema.optional(),
+  /** Answers with the plan, and changes nothing. */
+  dryRun: z.boolean().optional(),
+})
 export type NewExport = z.infer<typeof newExportSchema>
 
 /** writing: a task writes the file; ready: the file is complete; deleting: it is being removed. */
@@ -36,6 +40,24 @@ export const exportSchema = z.object({
   readyAt: timeSchema.nullable(),
 })
 export type Export = z.infer<typeof exportSchema>
+
+/** Answer to a dry run. */
+export const exportPlanSchema = z.object({
+  dryRun: z.literal(true),
+  /** Id and name of the image. */
+  image: z.string(),
+  imageName: z.string(),
+  as: conversionTargetSchema.nullable(),
+  /** Path of the file, relative to the mount path, unless another file has the name by then. */
+  path: z.string(),
+  /** Length of the file in bytes; null when only writing it tells. */
+  length: z.int().min(0).nullable(),
+  /** Space in bytes: what the file may need, and what the store has above its reserve. */
+  space: z.object({ neededBytes: z.int().min(0), availableBytes: z.number() }),
+  /** Reasons for which the export would fail now, one sentence each. */
+  objections: z.array(z.string()),
+})
+export type ExportPlan = z.infer<typeof exportPlanSchema>
 
 /** `result` of an export task. */
 export const exportResultSchema = z.object({ exportId: z.string(), name: z.string(), path: z.string(), length: z.int().min(0) })

@@ -1,7 +1,7 @@
 // Routes of exports: images written as files into exports/ on the mount path.
 
 import { z } from 'zod'
-import { exportSchema, newExportSchema } from '../../../protocol/images/export.ts'
+import { exportPlanSchema, exportSchema, newExportSchema } from '../../../protocol/images/export.ts'
 import type { Export } from '../../../protocol/images/export.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
@@ -58,9 +58,14 @@ export function exportRoutes(deps: ExportRoutesDeps): Route[] {
       problems: ['conflict', 'wrong-status', 'already-exported', 'insufficient-storage', 'unsafe-image', 'data-corrupt', 'limit-reached'],
       params: idSchema,
       body: newExportSchema,
-      answers: { 202: { description: 'The task that writes the file', schema: taskSchema } },
+      description: 'With `dryRun`, the answer is the plan, and nothing changes.',
+      answers: {
+        200: { description: 'The plan of a dry run', schema: exportPlanSchema },
+        202: { description: 'The task that writes the file', schema: taskSchema },
+      },
       async run({ params, body, actor, request }) {
         const image = servedImage(images, params.id, actor, EXPORT)
+        if (body.dryRun) return Response.json(await exports.plan({ image, as: body.as }, request.signal))
         const task = await exports.start({ image, as: body.as, createdBy: actor.name }, request.signal)
         return Response.json(task, { status: 202, headers: { Location: `/v1/tasks/${task.id}` } })
       },

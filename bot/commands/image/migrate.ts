@@ -33,7 +33,8 @@ export const imageMigrate = defineCommand({
     to: { about: 'the store to move it to', value: 'S', subject: 'store' },
     from: { about: 'the store to move it from, when several have the image', value: 'S', subject: 'store' },
   },
-  examples: ['image migrate debian-12 to=edge-b --confirm debian-12'],
+  flags: { 'dry-run': 'only shows the plan' },
+  examples: ['image migrate debian-12 to=edge-b --dry-run', 'image migrate debian-12 to=edge-b --confirm debian-12'],
   async run(context, input) {
     const { to, from } = input.options
     if (to === undefined) throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b.' })
@@ -41,7 +42,9 @@ export const imageMigrate = defineCommand({
     const found = await oneImage(context, input.targets[0] ?? '', from)
     if (found.store.name === target.name)
       throw problem('conflict', `${found.image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
-    const refusal = gate(context, input, migrationPlan(found, target))
+    const plan = migrationPlan(found, target)
+    if (input.flags.has('dry-run')) return dryRun(gate(context, { confirm: [], plan: undefined }, plan))
+    const refusal = gate(context, input, plan)
     if (refusal) return refusal
     const copied = await copyTo(context, found, target)
     if (copied.outcome === 'failed') return { ...copied, notes: [...copied.notes, `${found.image.name} is still in ${found.store.name}: nothing was deleted.`] }
@@ -70,6 +73,13 @@ function migrationPlan(found: FoundImage, target: StoreRecord): DestroyPlan {
     ],
     command,
   }
+}
+
+/** The plan as an answer to a dry run, which changes nothing and is no refusal. */
+function dryRun(plan: View | undefined): View {
+  if (!plan) throw new Error('a plan without a confirmation was accepted')
+  const { confirm: _confirm, ...shown } = plan
+  return { ...shown, outcome: 'done' }
 }
 
 /** Copies the image and waits for the end of the task. */

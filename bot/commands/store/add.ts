@@ -4,6 +4,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
+import { formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
@@ -28,8 +29,9 @@ export const storeAdd = defineCommand({
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
     provider: { about: `what stores its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
   },
+  flags: { 'dry-run': 'tests the connection and registers nothing' },
   examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1'],
-  async run(context, { options }) {
+  async run(context, { options, flags }) {
     const { name, url, token, zone } = options
     if (name === undefined || url === undefined || token === undefined || zone === undefined) return askForm(context, options)
     if (!STORE_NAME.test(name) || name === 'all') {
@@ -58,12 +60,39 @@ export const storeAdd = defineCommand({
       })
     }
     const provider = options.provider ?? PROVIDER_DEFAULT
+    if (flags.has('dry-run')) return planOf(context, { name, url: parseAgentUrl(url) ?? url, zone, provider }, tested)
     const record = context.fleet.registry.add({ name, url: parseAgentUrl(url) ?? url, token, zone, provider, storeId: tested.store.id }, context.clock.nowMs())
     const [seen] = await observeAll(context.fleet, [record])
     if (!seen) throw new Error('a store was added and none observed')
     return { ...showView(seen, context.clock.nowMs()), title: `Store ${name} added`, notes: tested.warnings }
   },
 })
+
+/** Shows what would be registered, and what the store said in the test. */
+function planOf(
+  context: CommandContext,
+  wanted: { readonly name: string; readonly url: string; readonly zone: string; readonly provider: string },
+  { store, warnings }: Extract<Awaited<ReturnType<typeof testConnectivity>>, { readonly store: unknown }>,
+): View {
+  const asOfMs = context.clock.nowMs()
+  const { name, url, zone, provider } = wanted
+  return makeView({
+    title: `Store ${name}`,
+    text: 'The connection test passed. Nothing was registered.',
+    fields: [
+      { label: 'URL', value: url },
+      { label: 'Zone', value: zone },
+      { label: 'Provider', value: provider },
+      { label: 'Store id', value: store.id },
+      { label: 'Its own name', value: store.name },
+      { label: 'Version', value: store.version },
+      { label: 'Available', value: `${formatBytes(store.capacity.available)} above the reserve of ${formatBytes(store.capacity.reserved)}` },
+    ],
+    notes: warnings,
+    asOfMs,
+    json: { dryRun: true, ...wanted, storeId: store.id, version: store.version, warnings, asOf: formatTime(asOfMs) },
+  })
+}
 
 function askForm(context: CommandContext, given: Readonly<Partial<Record<string, string>>>): View {
   const asOfMs = context.clock.nowMs()

@@ -151,6 +151,31 @@ describe('an export', () => {
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
+  test('has a plan, which changes nothing and says what speaks against it', async () => {
+    await using stage = await openStage(5e6)
+    const image = await stage.store.add(BYTES, { name: 'planned' })
+    const space = { availableBytes: 5_000_000 }
+    expect(await stage.exports.plan({ image })).toEqual({
+      dryRun: true,
+      image: image.id,
+      imageName: 'planned',
+      as: null,
+      path: 'exports/planned.raw',
+      length: BYTES.length,
+      space: { ...space, neededBytes: 405_552 },
+      objections: [],
+    })
+    expect(await stage.exports.plan({ image, as: 'vmdk' })).toMatchObject({ as: 'vmdk', path: 'exports/planned.vmdk', length: null, objections: [] })
+    expect(stage.exports.list()).toEqual([])
+    expect(readdirSync(stage.path('.slipway'))).toEqual([])
+    expect([...stage.promised]).toEqual([])
+    const large = await stage.store.add(seededBytes(6_000_000, 3), { name: 'large' })
+    await stage.run(image)
+    const objectionsOf = async (one: Image) => (await stage.exports.plan({ image: one })).objections
+    expect(await objectionsOf(image)).toEqual(['Image planned was exported as exports/planned.raw.'])
+    expect(await objectionsOf(large)).toEqual([expect.stringMatching(/^The export of large takes up to 6.0 MB, and 5.0 MB are free above the reserve\.$/)])
+  })
+
   test('never replaces a file that is there', async () => {
     await using stage = await openStage()
     writeFileSync(stage.path('disk.raw'), 'mine')

@@ -22,6 +22,9 @@ const MISSING_ID = 'img_0123456789abcdefghjkmnpqrs'
 const BODIES: Readonly<Record<string, (idOrName: string, digests: readonly string[]) => unknown>> = {
   'PATCH /v1/images/:id': () => ({ description: 'changed' }),
   'POST /v1/images': (idOrName) => ({ name: 'new', source: { path: `images/${idOrName}` } }),
+  'POST /v1/images/:id/exports': () => ({ dryRun: true }),
+  'POST /v1/media-groups': (idOrName) => ({ name: idOrName }),
+  'POST /v1/store/reconcile': (idOrName) => ({ apply: [idOrName] }),
   'POST /v1/unique-size': (idOrName) => ({ images: ['public', idOrName] }),
   'POST /v1/links': (idOrName) => ({ kind: 'download', image: idOrName }),
   'POST /v1/slices/missing': (_idOrName, digests) => ({ digests }),
@@ -33,6 +36,9 @@ const BODIES: Readonly<Record<string, (idOrName: string, digests: readonly strin
 /** Queries that name an image or what it has, by route. */
 const QUERIES: Readonly<Record<string, readonly ((idOrName: string) => string)[]>> = {
   'GET /v1/images': [(idOrName) => `?name=${idOrName}`, () => '?owner=ann', () => '?status=available&limit=1', () => '?status=deleted'],
+  'GET /v1/images/:id/content': [() => '?as=raw', () => '?as=qcow2', () => '?as=vmdk', () => '?as=vhd'],
+  'GET /v1/uploads': [() => '?limit=1'],
+  'GET /v1/media-groups': [() => '?limit=1'],
   'GET /v1/files': [(idOrName) => `?path=images/${idOrName}`, () => '?path=images&limit=1'],
   'GET /v1/files/content': [(idOrName) => `?path=images/${idOrName}/manifest`],
   'GET /v1/events': [() => '?since=0&limit=3'],
@@ -40,6 +46,42 @@ const QUERIES: Readonly<Record<string, readonly ((idOrName: string) => string)[]
   'GET /v1/exports': [(idOrName) => `?image=${idOrName}`],
   'GET /v1/tasks': [() => '?kind=export', () => '?limit=1'],
 }
+
+/** Routes that name no image, neither in the path nor in what follows it, and show none. A new route belongs here or needs a row above or below. */
+const NAMELESS: readonly string[] = [
+  'GET /v1/health',
+  'HEAD /v1/health',
+  'GET /v1/store',
+  'HEAD /v1/store',
+  'PATCH /v1/store',
+  'POST /v1/store/enable',
+  'POST /v1/store/disable',
+  'POST /v1/store/reconnect',
+  'POST /v1/store/cleanup',
+  // Names a group, whose images are counted where the groups are listed.
+  'PATCH /v1/media-groups/:name',
+  'DELETE /v1/media-groups/:name',
+  'POST /v1/uploads',
+  'GET /v1/host-keys',
+  'HEAD /v1/host-keys',
+  'DELETE /v1/host-keys/:host',
+  'GET /v1/operating-systems',
+  'HEAD /v1/operating-systems',
+  'GET /v1/schedules',
+  'HEAD /v1/schedules',
+  'PATCH /v1/schedules/:name',
+  'POST /v1/schedules/:name/run',
+  'GET /v1/tokens',
+  'HEAD /v1/tokens',
+  'POST /v1/tokens',
+  'DELETE /v1/tokens/:id',
+  'POST /v1/tokens/:id/rotate',
+  // Counts images; the counts are compared in what lists show.
+  'GET /metrics',
+  'HEAD /metrics',
+  'GET /v1/openapi.json',
+  'HEAD /v1/openapi.json',
+]
 
 /** What else belongs to the hidden image, by the path that shows it: its id, and one that does not exist. */
 const PARTS: Record<string, { real: string; readonly none: string }> = {
@@ -180,6 +222,14 @@ describe('a hidden image', () => {
       expect((await user.ask('POST', '/v1/slices/missing', { digests: hiddenDigests })).json).toEqual({ missing: [] })
     }
     expect(hiddenDigests.length).toBeGreaterThan(1)
+  })
+
+  test('has a row for every route that can name it', () => {
+    const named = (route: string): boolean => {
+      const pattern = route.split(' ')[1] ?? ''
+      return pattern.startsWith('/v1/images/:id') || partOf(pattern) !== undefined || route in BODIES || route.replace('HEAD', 'GET') in QUERIES
+    }
+    expect(ROUTES.filter((route) => !named(route)).toSorted()).toEqual(NAMELESS.toSorted())
   })
 
   // Before the requests of the other tests, which create uploads.

@@ -10,11 +10,24 @@ test('exports are made, listed, linked and deleted', async () => {
   await using folder = await createTemporaryFolder()
   await using agent = await startAgent(folder.path)
   using bot = openTestBot(folder.file('home'))
-  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1')
+  const store = ['name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1']
+  const planned = await runJson(bot, 'store', 'add', ...store, '--dry-run')
+  expect(planned).toMatchObject({ code: 0, value: { dryRun: true, name: 'edge-a', url: agent.url, zone: 'zone-1', provider: 'local', warnings: [] } })
+  expect(JSON.stringify(planned)).not.toContain(TEST_ADMIN_TOKEN)
+  expect(bot.fleet.registry.list()).toEqual([])
+  await runCommand(bot, 'store', 'add', ...store)
   const bytes = crypto.getRandomValues(new Uint8Array(60_000))
   await Bun.write(folder.file('disk.img'), bytes)
   expect((await runCommand(bot, 'image', 'upload', folder.file('disk.img'), 'store=edge-a', 'name=disk')).code).toBe(0)
   expect((await runCommand(bot, 'image', 'exports')).output).toContain('No exports.')
+
+  const plan = await runJson(bot, 'image', 'export', 'disk', 'as=raw', '--dry-run')
+  expect(plan).toMatchObject({ code: 0, value: { store: 'edge-a', dryRun: true, path: 'exports/disk.raw', length: 60_000, as: 'raw', objections: [] } })
+  expect((await runCommand(bot, 'image', 'exports')).output).toContain('No exports.')
+  expect(await runCommand(bot, 'image', 'export', 'disk', '--dry-run', '--download')).toMatchObject({
+    code: 1,
+    output: expect.stringContaining('--dry-run applies to files only'),
+  })
 
   const made = await runJson(bot, 'image', 'export', 'disk')
   expect(made).toMatchObject({
@@ -23,6 +36,7 @@ test('exports are made, listed, linked and deleted', async () => {
   })
   const file = folder.file('store', 'exports', 'disk.img')
   expect(readFileSync(file).equals(bytes)).toBe(true)
+  expect((await runCommand(bot, 'image', 'export', 'disk', '--dry-run')).output).toContain('Not possible now. Image disk was exported as exports/disk.img.')
   const again = await runCommand(bot, 'image', 'export', 'disk', 'as=qcow2')
   expect(again).toMatchObject({ code: 1, output: expect.stringContaining('was exported as exports/disk.img') })
 

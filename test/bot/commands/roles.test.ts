@@ -111,6 +111,14 @@ describe('the commands', () => {
     expect(found).toHaveLength(Object.keys(TABLE).length)
   })
 
+  test.each(['store add', 'image upload', 'image add', 'image sync', 'image migrate', 'image export', 'store cleanup', 'policy run'])(
+    '%s shows its plan with --dry-run',
+    (name) => {
+      const command = COMMANDS.find(({ noun, verb }) => `${noun} ${verb}` === name)
+      expect(Object.keys(command?.flags ?? {})).toContain('dry-run')
+    },
+  )
+
   test.each(Object.entries(TABLE))('%s is refused for lesser roles, and only for them', async (name, [role]) => {
     await using folder = await createTemporaryFolder()
     using bot = openTestBot(folder.path)

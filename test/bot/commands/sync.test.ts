@@ -90,6 +90,12 @@ test('image migrate copies, checks and then deletes; task retry orders a sync ag
 
   const dry = await runJson(bot, 'image', 'sync', 'disk', 'to=edge-b', '--dry-run')
   expect(dry).toMatchObject({ code: 0, value: { state: 'succeeded', result: { dryRun: true, images: [{ id, outcome: 'would-copy', bytesMoved: 60_000 }] } } })
+  const migration = await runJson(bot, 'image', 'migrate', 'disk', 'to=edge-b', '--dry-run')
+  expect(migration).toMatchObject({
+    code: 0,
+    value: { confirm: 'disk', blocked: false, question: expect.stringContaining('deleted in edge-a once the copy is checked') },
+  })
+  expect((await agentA.client.images.list()).items).toHaveLength(1)
   expect((await agentB.client.images.list()).items).toEqual([])
 
   for (const [option, says] of [
