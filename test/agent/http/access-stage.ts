@@ -42,9 +42,9 @@ export interface AccessStage extends AsyncDisposable {
   ): Promise<Image>
 }
 
-/** Opens a store without images. */
-export async function openAccessStage(): Promise<AccessStage> {
-  const table = await openRouteTable()
+/** Opens a store without images. `config` is added to its configuration, as TOML. */
+export async function openAccessStage(config = ''): Promise<AccessStage> {
+  const table = await openRouteTable(config)
   const { tokens } = table.parts.access
   const request = async (method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Answer> => {
     const isBytes = body instanceof Uint8Array

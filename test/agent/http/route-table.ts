@@ -20,11 +20,11 @@ export interface RouteTable extends AsyncDisposable {
   readonly app: Hono<AppEnvironment>
 }
 
-/** Opens a store and the application over it, without a server. */
-export async function openRouteTable(): Promise<RouteTable> {
+/** Opens a store and the application over it, without a server. `config` is added to its configuration, as TOML. */
+export async function openRouteTable(config = ''): Promise<RouteTable> {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
-  const runtime = { ...createRuntime(agentConfig(folder.path)), log: createMemoryLog() }
+  const runtime = { ...createRuntime(agentConfig(folder.path, config)), log: createMemoryLog() }
   const foundation = stack.use(await openFoundation(runtime, { onLost: () => {} }))
   const parts = stack.use(await openStoreParts(foundation))
   const serving = stack.use(
