@@ -53,6 +53,20 @@ describe('after a power cut', () => {
     expect(left).toEqual({ a: [1, 2, 0, 0, 8] })
   })
 
+  test('an fsync that nobody has waited for had no effect', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = await createFaultyDisk(folder.path)
+    await using file = await disk.openWrite(folder.file('a'), 'create')
+    await file.write([bytes(1, 2, 3)], 0)
+    await disk.syncFolder(folder.path)
+    const [syncing, naming] = [file.sync(), disk.syncFolder(folder.path)].map((ending) => ending.catch((error: unknown) => error))
+    await disk.losePower({ ...createRandom(1), chance: () => false })
+    expect(await syncing).toMatchObject({ code: 'EIO' })
+    expect(await naming).toMatchObject({ code: 'EIO' })
+    expect([...(await Bun.file(folder.file('a')).bytes())]).toEqual([])
+    disk.revive()
+  })
+
   test('a rename and a removal hold once their folder was synced', async () => {
     const write = async (disk: FaultyDisk, folder: TemporaryFolder): Promise<void> => {
       await disk.writeFileAtomic(folder.file('a'), bytes(1))

@@ -121,6 +121,12 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
     return run()
   }
 
+  /** An fsync takes time: one that nobody waits for has no effect if the power goes first. */
+  const reachPlatter = async (path: string): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (isDead) throw systemError('EIO', path)
+  }
+
   const opened = async (path: string, needsSpace: boolean, open: () => Promise<DiskFile>): Promise<DiskFile> => {
     let file: DiskFile | undefined
     try {
@@ -162,15 +168,16 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       read: (into, at) => whole(path, false, () => file.read(into, at)),
       write,
       async sync() {
-        const { pending } = node
-        const taken = pending.length
+        const taken = new Set(node.pending)
         const fault = step(true)
-        if (fault === undefined || fault === 'late') {
-          for (const change of pending.slice(0, taken)) node.durable.apply(change)
-          node.pending = node.pending.slice(taken)
-        } else if (!isDead) {
+        if (fault !== undefined && fault !== 'late' && !isDead) {
           // A failed fsync marks the pages clean: they remain in the cache, but a later fsync does not write them.
           node.pending = []
+        }
+        if (fault === undefined || fault === 'late') {
+          await reachPlatter(path)
+          for (const change of node.pending) if (taken.has(change)) node.durable.apply(change)
+          node.pending = node.pending.filter((change) => !taken.has(change))
         }
         if (fault !== undefined) throw systemError(fault === 'ENOSPC' || fault === 'short' ? 'ENOSPC' : 'EIO', path)
       },
@@ -294,8 +301,10 @@ export async function createFaultyDisk(root: string): Promise<FaultyDisk> {
       if (!isOurs(path)) return real.syncFolder(path)
       await whole(path, false, async () => {
         const folder = find(path)
+        const taken = new Set(names.filter(({ folders }) => folders.some((one) => one === folder)))
+        await reachPlatter(path)
         for (const change of names) {
-          if (change.isDurable || !change.folders.some((one) => one === folder)) continue
+          if (change.isDurable || !taken.has(change)) continue
           change.apply()
           change.isDurable = true
         }

@@ -107,6 +107,15 @@ describe('settling', () => {
     expect([quarantine.all(), quarantine.has(digest, PACK, 16), readdirSync(scene.folder)]).toEqual([[], false, []])
   })
 
+  test('counts as repaired when its slice is in the index, although it was missing when the caller looked', async () => {
+    await using scene = await openScene()
+    const quarantine = await scene.open()
+    await quarantine.add(digest, at(scene.pack), ENTRY.reason)
+    scene.index.add(scene.pack, [{ digest, offset: 5000, length: 100, storedLength: 50 }])
+    await quarantine.settle(() => true)
+    expect([quarantine.count, quarantine.all()]).toEqual([0, [{ ...ENTRY, healedAt: NOW }]])
+  })
+
   test('writes only what changes', async () => {
     await using scene = await openScene()
     let writes = 0
