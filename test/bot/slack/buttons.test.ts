@@ -33,6 +33,13 @@ describe('a button', () => {
       expect(buttons.find('another')).toBeUndefined()
     }))
 
+  test('says what it opens, and which page it shows', () =>
+    withButtons((buttons) => {
+      const opening: Press = { command: 'store delete edge-a', page: 3, role: 'admin', opens: 'modal' }
+      expect(buttons.find(buttons.register(opening, false))?.press).toEqual(opening)
+      expect(buttons.find(buttons.register(CANCEL, false))?.press).not.toHaveProperty('opens')
+    }))
+
   test('is spent once', () =>
     withButtons((buttons, _clock, again) => {
       const [id, other] = [buttons.register(CANCEL, true), buttons.register(CANCEL, true)]

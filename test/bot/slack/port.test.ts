@@ -60,11 +60,15 @@ describe('a whisper', () => {
     const closed = open(refusedBySlack('user_not_in_channel'), ['postEphemeral'])
     await closed.port.whisper('C1', 'U1', MESSAGE)
     expect(closed.sent[1]).toEqual(['postMessage', { channel: 'U1', text: 'hello', blocks: [], unfurl_links: false, unfurl_media: false }])
-    await expect(open(refusedBySlack('invalid_auth')).port.whisper('C1', 'U1', MESSAGE)).rejects.toThrow('invalid_auth')
+    const refused = open(refusedBySlack('invalid_auth'), ['postEphemeral'])
+    await expect(refused.port.whisper('C1', 'U1', MESSAGE)).rejects.toThrow('invalid_auth')
+    expect(refused.sent).toHaveLength(1)
   })
 })
 
 test('edits name the message and the modal', async () => {
+  await expect(open(refusedBySlack('not_found'), ['views.update']).port.updateModal('V1', loadingModal('Wait'))).rejects.toThrow('not_found')
+  await expect(open(refusedBySlack('message_not_found'), ['update']).port.update('C1', '1.1', MESSAGE)).rejects.toThrow('message_not_found')
   const it = open()
   await it.port.update('C1', '1.1', MESSAGE)
   await it.port.updateModal('V1', loadingModal('Wait'))

@@ -138,6 +138,7 @@ describe('the recorded requests', () => {
       `INSERT INTO slack_requests WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT 'request ' || i, ? FROM n`,
       [REPEATS_MAX - 1, nowMs + REPEAT_MS],
     )
+    expect([REPEATS_MAX, REPEAT_MS]).toEqual([20_000, 660_000])
     expect(repeats.check('the last')).toBe('new')
     expect(repeats.check('one more')).toBe('full')
     nowMs += REPEAT_MS - 1
