@@ -1,7 +1,7 @@
 // Unique sizes: counts run one at a time, with a bounded queue and a bounded number of bytes read.
 
 import { describe, expect, test } from 'bun:test'
-import { lifeSchema } from '../../../agent/images/image-file.ts'
+import { storedSchema } from '../../../agent/images/image-file.ts'
 import { createImageTable } from '../../../agent/images/image-table.ts'
 import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/manifests/slice-sizes.ts'
 import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
@@ -44,10 +44,12 @@ describe('counts of unique bytes', () => {
     expect(reading).toBe(UNIQUE_COUNTS_WAITING_MAX + 1)
   })
 
-  test('ask once per image what an audience sees, until an image changes or 64 other audiences asked', async () => {
+  test('ask once per image what an audience sees, until an image changes or more than 64 audiences asked', async () => {
     const table = createImageTable()
-    const put = (number: number, members: Partial<Image> = {}) =>
-      table.put({ image: memoryImage({ id: `img_${String(number).padStart(26, '0')}`, manifestDigest: null, ...members }), life: lifeSchema.parse({}) })
+    const put = (number: number, members: Partial<Image> = {}): void => {
+      const image = memoryImage({ id: `img_${String(number).padStart(26, '0')}`, manifestDigest: null, ...members })
+      table.put({ image, life: storedSchema.parse(image).life })
+    }
     for (let i = 1; i <= 3; i++) put(i)
     const sizes = createUniqueSizes({
       clock: createManualClock(),
@@ -58,24 +60,24 @@ describe('counts of unique bytes', () => {
     })
     let asked = 0
     const audience = (key: string) => ({ key, isSeen: ({ owner }: Pick<Image, 'owner'>) => (asked++, owner !== 'web') })
-    expect(await sizes.count(['img_x'], audience('a'))).toBe(0)
+    expect(await sizes.count(['img_00000000000000000000000001'], audience('a'))).toBe(0)
     const once = asked
     expect(once).toBeGreaterThanOrEqual(3)
-    expect([sizes.known('img_x', audience('a')), sizes.known('img_x')]).toEqual([0, 0])
+    expect([sizes.known('img_00000000000000000000000001', audience('a')), sizes.known('img_00000000000000000000000001')]).toEqual([0, 0])
     expect(asked).toBe(once)
     // An image that the audience does not see: it has sizes of its own.
     put(4, { owner: 'web' })
-    expect([sizes.known('img_x', audience('a')), sizes.known('img_x')]).toEqual([null, null])
+    expect([sizes.known('img_00000000000000000000000001', audience('a')), sizes.known('img_00000000000000000000000001')]).toEqual([null, null])
     expect(asked).toBeGreaterThan(once)
     const again = asked
-    sizes.known('img_x', audience('a'))
+    sizes.known('img_00000000000000000000000001', audience('a'))
     expect(asked).toBe(again)
-    for (let other = 0; other < 64; other++) sizes.known('img_x', audience(`other ${other}`))
+    for (let other = 0; other < 63; other++) sizes.known('img_00000000000000000000000001', audience(`other ${other}`))
     const full = asked
-    sizes.known('img_x', audience('a'))
+    sizes.known('img_00000000000000000000000001', audience('a'))
     expect(asked).toBe(full)
-    sizes.known('img_x', audience('one more'))
-    sizes.known('img_x', audience('a'))
+    sizes.known('img_00000000000000000000000001', audience('one more'))
+    sizes.known('img_00000000000000000000000001', audience('a'))
     expect(asked).toBeGreaterThan(full + 4)
   })
 

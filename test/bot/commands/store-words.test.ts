@@ -44,14 +44,14 @@ describe('store browse', () => {
     expect((await two.run('store browse images')).text).toBe('No store is called "images".')
   })
 
-  test.each(['uploads', 'sync', './uploads', '/uploads/upl_1', '//sync/'])('of %s is for operators', async (path) => {
+  test.each(['uploads', 'sync', 'exports', 'inbox', 'quarantine', './uploads', '/uploads/upl_1', '//sync/'])('of %s is for operators', async (path) => {
     using it = open()
     for (const line of [`store browse edge-a ${path}`, `store browse ${path}`]) {
-      expect((await it.run(line, { role: 'viewer' })).text).toMatch(/^Only operators can list the folder (uploads|sync)\.$/)
+      expect((await it.run(line, { role: 'viewer' })).text).toMatch(/^Only operators can list the folder (uploads|sync|exports|inbox|quarantine)\.$/)
       expect((await it.run(line, { role: 'uploader' })).outcome).toBe('failed')
       expect((await it.run(line, { role: 'operator' })).outcome).toBe('done')
     }
-    expect((await it.run('store browse edge-a images/uploads', { role: 'viewer' })).outcome).toBe('done')
+    expect((await it.run('store browse edge-a packs/uploads', { role: 'viewer' })).outcome).toBe('done')
   })
 
   test('says that a folder has more', async () => {

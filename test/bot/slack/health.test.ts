@@ -61,7 +61,7 @@ describe.each(MODES)('store health over $name', ({ access }) => {
       expect(text).toContain(String(value['action']))
       expect(text).toContain(String(value['finding']))
       expect(text).toContain('as of ')
-      expect(text).not.toContain('Running')
+      expect(text).not.toContain('● Running')
     }
     expect(slack.failures).toEqual([])
   })
