@@ -135,7 +135,7 @@ describe('image show', () => {
     using it = open({ status })
     const view = await it.run('image show disk-1')
     const field = (label: string) => view.fields.find((one) => one.label === label)
-    expect([view.title, String(view.tone), field('Status')?.value, field('Next')?.value]).toEqual(['Image disk-1', tone, word, next])
+    expect<unknown[]>([view.title, view.tone, field('Status')?.value, field('Next')?.value]).toEqual(['Image disk-1', tone, word, next])
     expect(view.actions.map(({ label }) => label)).toEqual([button])
   })
 

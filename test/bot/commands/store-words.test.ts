@@ -78,7 +78,7 @@ describe('store health', () => {
   ])('of a store that is %s', async (state, text, tone, actions) => {
     using it = open(state, check('clock', 'ok'))
     const view = await it.run('store health edge-a')
-    expect([view.text, String(view.tone), view.actions.map(({ command }) => command)]).toEqual([text, tone, actions])
+    expect<unknown[]>([view.text, view.tone, view.actions.map(({ command }) => command)]).toEqual([text, tone, actions])
     expect(cellsOf(view)).toEqual([['clock', 'ok', 'clock measured', '–']])
     expect(view.rows[0]?.tone).toBe('good')
   })
@@ -222,7 +222,7 @@ describe('tasks', () => {
   ])('with %j have the tone %s and the buttons %j', async (task, tone, buttons) => {
     using it = openScriptedFleet({ 'edge-a': { 'GET /tasks': page([{ ...TASK, ...task }]) } })
     const view = await it.run('task show 0001')
-    expect([String(view.tone), view.outcome, view.actions.map(({ label }) => label)]).toEqual([tone, 'done', buttons])
+    expect<unknown[]>([view.tone, view.outcome, view.actions.map(({ label }) => label)]).toEqual([tone, 'done', buttons])
   })
 
   test('show their result and why they failed', async () => {
