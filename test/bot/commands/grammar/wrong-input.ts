@@ -170,11 +170,6 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['media-group delete', 'media-group delete needs GROUP: name of the group.', 'Usage: media-group delete GROUP [store=S] [--confirm NAME]'],
   ['media-group delete g', 'There are 2 stores: edge-a, edge-b.', 'Add store=NAME to say which one.'],
   ['task list state=done', 'state=done is not valid.', 'Use one of: queued, running, succeeded, failed, cancelled.'],
-  [
-    'task list kind=x',
-    'kind=x is not valid.',
-    'Use one of: sync, gc, scrub, cleanup, expire, import, export, digest, recover, upload, inspect, reconcile, heal.',
-  ],
   ['task show', 'task show needs T: id of a task, or a unique part of it.', 'Usage: task show T'],
   ['task cancel', 'task cancel needs T: id of a task, or a unique part of it.', 'Usage: task cancel T'],
   ['task pause', 'task pause needs T: id of a task, or a unique part of it.', 'Usage: task pause T'],
