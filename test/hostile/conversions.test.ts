@@ -1,12 +1,10 @@
 // Conversions and exports: content that is converted for clients that ask for single bytes or do not read, and exports that start and end without a pause.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { createRandom } from '../support/properties.ts'
-import { until } from '../support/until.ts'
-import { openTarget } from './attack.ts'
-import type { Attacker, AttackTarget } from './attack.ts'
+import type { AttackTarget } from './attack.ts'
 import { expectHarmless } from './expect-harmless.ts'
-import { connectRaw, createUpload, patchUpload, requestHead } from './requests.ts'
+import { openTargetWithImage } from './large-image.ts'
+import { connectRaw, requestHead } from './requests.ts'
 
 const MIB = 1024 * 1024
 const IMAGE_BYTES = 16 * MIB
@@ -17,11 +15,7 @@ const FORMATS = ['raw', 'qcow2', 'vmdk', 'vhd'] as const
 describe('a conversion', () => {
   let target: AttackTarget
   beforeAll(async () => {
-    target = await openTarget('[transfer]\ndownload-concurrency = 8\n')
-    const admin: Attacker = { url: target.agent.url, index: 0, headers: (_, more) => target.agent.headers(more), signal: new AbortController().signal }
-    const { address } = await createUpload(admin, { 'upload-length': String(IMAGE_BYTES), 'upload-metadata': `name ${btoa('large')}` })
-    expect(await patchUpload(admin, address, 0, new Uint8Array(createRandom(3).bytes(IMAGE_BYTES)))).toBe(204)
-    await until('the image is available', async () => (await target.agent.client.images.get('large')).status === 'available')
+    target = await openTargetWithImage(IMAGE_BYTES)
   })
   afterAll(() => target[Symbol.asyncDispose]())
 
