@@ -109,6 +109,8 @@ function routesOf(
   const downloads = createTransferGate({ clock, limit: config.transfer.downloadConcurrency })
   const findImage = (id: string) => catalogue.byId(id)
   const files = createFileBrowser({ mount: config.store.mount })
+  // A certificate is rarely valid for an address, so with TLS links and locations keep the name that the client used.
+  const dataUrls = (): readonly string[] => (config.tls ? [] : listenNetworks(config, listeners.urls[0] ?? '').data.urls)
   const storeDeps: StoreRoutesDeps = {
     clock,
     emit: events.emit,
@@ -150,7 +152,7 @@ function routesOf(
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, converter, downloads, through: parts.through }),
     ...exportRoutes({ exports, images: catalogue, files, downloads, clock }),
-    ...uploadRoutes({ uploads, images: catalogue, clock }),
+    ...uploadRoutes({ uploads, images: catalogue, clock, dataUrls }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
     ...hostKeyRoutes({ hostKeys }),
@@ -165,8 +167,7 @@ function routesOf(
       exports,
       tokens: access.tokens,
       links: access.links,
-      // A certificate is rarely valid for an address, so links keep the name that the client used.
-      dataUrls: () => (config.tls ? [] : listenNetworks(config, listeners.urls[0] ?? '').data.urls),
+      dataUrls,
     }),
     ...metricsRoutes({ metrics: metrics.metrics }),
     ...fileRoutes({ files, clock, findImage }),

@@ -43,7 +43,11 @@ const HEADERS = {
   contentDigest: { name: 'Content-Digest', description: 'Digest of the body (RFC 9530), sha-256 or sha-512', schema: { type: 'string' } },
   reprDigest: { name: 'Repr-Digest', description: 'Expected digest of the complete file (RFC 9530), sha-256', schema: { type: 'string' } },
   disposition: { name: 'Content-Disposition', description: 'Draft: file name of the upload (RFC 6266)', schema: { type: 'string' } },
-  location: { name: 'Location', description: 'Relative URL of the upload', schema: { type: 'string', format: 'uri-reference' } },
+  location: {
+    name: 'Location',
+    description: 'URL of the upload: in the data network if there is one, else relative',
+    schema: { type: 'string', format: 'uri-reference' },
+  },
   imageLocation: { name: 'Location', description: 'Relative URL of the content', schema: { type: 'string', format: 'uri-reference' } },
   image: {
     name: 'Content-Location',

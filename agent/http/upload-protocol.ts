@@ -1,5 +1,6 @@
 // The interface that tus and the resumable upload draft implement for /v1/uploads: one function for each method.
 
+import { contentOrigin, publicOrigin } from './public-origin.ts'
 import type { RouteContext } from './route.ts'
 
 /** A request below /v1/uploads. */
@@ -20,7 +21,19 @@ export interface UploadProtocol {
   remove(context: UploadContext, id: string): Promise<Response>
 }
 
-/** Returns the relative URL of an upload. If the request was authenticated by a link, the URL includes it, since every further request needs it. */
-export function uploadLocation({ actor, url }: UploadContext, id: string): string {
-  return `${UPLOADS_PATH}/${id}${actor.link ? url.search : ''}`
+/** Returns the URL of an upload, for Location. */
+export type UploadLocation = (context: UploadContext, id: string) => string
+
+/**
+ * Returns the function that makes the URLs of uploads: on the data network if there is one, so that bytes of clients use it, else relative. If the request
+ * was authenticated by a link, the URL includes it, since every further request needs it. It is relative for a page in a browser too, which may only
+ * connect to the origin that it was loaded from. `dataUrls` are the addresses in the data network.
+ */
+export function uploadLocations(dataUrls: () => readonly string[] = () => []): UploadLocation {
+  return ({ request, actor, url }, id) => {
+    const path = `${UPLOADS_PATH}/${id}${actor.link ? url.search : ''}`
+    const isPage = request.headers.has('origin') || request.headers.has('sec-fetch-site')
+    const origin = contentOrigin(request, dataUrls())
+    return isPage || origin === publicOrigin(request) ? path : origin + path
+  }
 }

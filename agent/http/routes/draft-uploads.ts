@@ -12,16 +12,16 @@ import type { Uploads } from '../../uploads/uploads.ts'
 import { draftHeaders, draftRefusal, draftStateHeaders, readComplete, readMetadata, requirePartialMediaType, uploadLimit } from '../resumable-upload.ts'
 import { byteCount } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
-import { uploadLocation } from '../upload-protocol.ts'
-import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
+import type { UploadContext, UploadLocation, UploadProtocol } from '../upload-protocol.ts'
 
 export interface DraftUploadsDeps {
   readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'append' | 'remove'>
   readonly clock: Pick<Clock, 'nowMs'>
+  readonly location: UploadLocation
 }
 
 /** Returns the routes' functions for the draft. */
-export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtocol {
+export function draftUploads({ uploads, clock, location }: DraftUploadsDeps): UploadProtocol {
   const limit = (actor: Actor): number => lengthLimit(uploads.maxLength, actor)
 
   const answer = (request: Request, status: number, headers: Record<string, string>): Response =>
@@ -41,7 +41,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
     const version = draftHeaders(context.request)['Upload-Draft-Interop-Version']
     if (version === undefined) return {}
     const headers = { 'Upload-Draft-Interop-Version': version, 'Upload-Limit': uploadLimit(limit(context.actor)) }
-    return { onCreated: (id) => context.inform(104, { Location: uploadLocation(context, id), ...headers }) }
+    return { onCreated: (id) => context.inform(104, { Location: location(context, id), ...headers }) }
   }
 
   const create = async (context: UploadContext): Promise<Response> => {
@@ -59,7 +59,7 @@ export function draftUploads({ uploads, clock }: DraftUploadsDeps): UploadProtoc
       ...informing(context),
     }
     const view = await uploads.create(order, body)
-    return answer(request, 201, { Location: uploadLocation(context, view.id), ...draftStateHeaders(view, limit(actor), clock.nowMs()) })
+    return answer(request, 201, { Location: location(context, view.id), ...draftStateHeaders(view, limit(actor), clock.nowMs()) })
   }
 
   const show = async ({ request, actor }: UploadContext, id: string): Promise<Response> =>

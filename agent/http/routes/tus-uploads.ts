@@ -8,15 +8,15 @@ import type { UploadView } from '../../uploads/record/upload.ts'
 import type { Uploads } from '../../uploads/uploads.ts'
 import { ANSWER_HEADERS, byteCount, hasMediaType, httpDate, OFFSET_MEDIA_TYPE, requireBodyMediaType, requireVersion } from '../tus.ts'
 import { readDigests } from '../upload-digests.ts'
-import { uploadLocation } from '../upload-protocol.ts'
-import type { UploadProtocol } from '../upload-protocol.ts'
+import type { UploadLocation, UploadProtocol } from '../upload-protocol.ts'
 
 export interface TusUploadsDeps {
   readonly uploads: Pick<Uploads, 'create' | 'show' | 'append' | 'remove'>
+  readonly location: UploadLocation
 }
 
 /** Returns the routes' functions for tus. */
-export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
+export function tusUploads({ uploads, location }: TusUploadsDeps): UploadProtocol {
   const answer = (status: number, headers: Record<string, string>): Response => new Response(null, { status, headers: { ...ANSWER_HEADERS, ...headers } })
 
   return {
@@ -26,7 +26,7 @@ export function tusUploads({ uploads }: TusUploadsDeps): UploadProtocol {
       const order = { actor, ...readOrder(request), digest: readDigests(request).digest }
       const body = readCreationBody(request, order.concat?.kind === 'final')
       const view = await uploads.create(order, body)
-      return answer(201, { Location: uploadLocation(context, view.id), 'Upload-Offset': String(view.offset), ...stateHeaders(view) })
+      return answer(201, { Location: location(context, view.id), 'Upload-Offset': String(view.offset), ...stateHeaders(view) })
     },
 
     async show({ request, actor }, id) {

@@ -16,7 +16,7 @@ import { route } from '../route.ts'
 import type { Route, RouteAccess, RouteContext, RouteDefinition } from '../route.ts'
 import { ANSWER_HEADERS, OFFSET_MEDIA_TYPE, optionsHeaders } from '../tus.ts'
 import { UPLOAD_ANSWER_HEADERS, UPLOAD_BODIES, UPLOAD_REQUEST_HEADERS } from '../upload-headers.ts'
-import { UPLOADS_PATH } from '../upload-protocol.ts'
+import { uploadLocations, UPLOADS_PATH } from '../upload-protocol.ts'
 import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 import { draftUploads } from './draft-uploads.ts'
 import { tusUploads } from './tus-uploads.ts'
@@ -27,6 +27,8 @@ export interface UploadRoutesDeps {
   readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'peek' | 'append' | 'remove' | 'inProgress'>
   readonly images: UploadContentDeps['images']
   readonly clock: Pick<Clock, 'sleep' | 'nowMs' | 'monotonicMs'>
+  /** Addresses in the data network as URLs; none without one. */
+  readonly dataUrls?: () => readonly string[]
 }
 
 const ACCESS: RouteAccess = { role: 'uploader', link: 'upload' }
@@ -36,8 +38,9 @@ const listSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), sta
 
 /** Returns the routes of uploads. The headers of a request determine its protocol. */
 export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
-  const draft = draftUploads(deps)
-  const tus = tusUploads(deps)
+  const location = uploadLocations(deps.dataUrls)
+  const draft = draftUploads({ ...deps, location })
+  const tus = tusUploads({ ...deps, location })
   const spoken = (request: Request): UploadProtocol => (speaksDraft(request) ? draft : tus)
   const onUpload = (context: UploadContext & { readonly params: { readonly id: string } }, run: (id: string) => Promise<Response>): Promise<Response> =>
     guarded(context, () => namingAbsence(deps, context, context.params.id, () => run(context.params.id)))

@@ -7,6 +7,7 @@ import { tusUploads } from '../../../agent/http/routes/tus-uploads.ts'
 import type { TusUploadsDeps } from '../../../agent/http/routes/tus-uploads.ts'
 import { byteCount, httpDate, requireBodyMediaType, requireVersion } from '../../../agent/http/tus.ts'
 import { readDigests } from '../../../agent/http/upload-digests.ts'
+import { uploadLocations } from '../../../agent/http/upload-protocol.ts'
 import type { UploadContext } from '../../../agent/http/upload-protocol.ts'
 
 const OFFSET = 'application/offset+octet-stream'
@@ -74,7 +75,7 @@ function open(view: Partial<UploadView> & { readonly isShort?: boolean } = {}) {
     const right = { id: 'l', makerTokenId: 't', maker: { role: 'admin' }, kind: 'upload', endMs: 0 } as const
     return { request, url: new URL(request.url), actor: { name: 'a', role: 'uploader', ...(link ? { link: right } : {}) }, inform: () => {} }
   }
-  return { asked, tus: tusUploads({ uploads }), context }
+  return { asked, tus: tusUploads({ uploads, location: uploadLocations() }), context }
 }
 
 const heads = ({ status, headers }: Response) => [status, Object.fromEntries(headers)]
@@ -193,4 +194,30 @@ test('an upload is shown by its headers, and removed', async () => {
   expect([shown.get('upload-defer-length'), shown.get('upload-length')]).toEqual(['1', null])
   expect((await known.tus.remove(known.context({}), 'upl_1')).status).toBe(204)
   expect(known.asked.removed).toBe('upl_1')
+})
+
+describe('the URL of a new upload', () => {
+  const DATA = ['http://10.3.0.1:8420', 'http://10.3.0.2:8420']
+  const locate = (url: string, headers: Record<string, string> = {}, data: readonly string[] = DATA, link?: object): string => {
+    const request = new Request(url, { headers })
+    const context = { request, url: new URL(url), actor: { name: 'a', role: 'uploader', ...(link ? { link } : {}) }, inform: () => {} } as UploadContext
+    return uploadLocations(() => data)(context, 'upl_1')
+  }
+
+  test.each([
+    ['http://10.1.0.1:8420/v1/uploads', {}, 'http://10.3.0.1:8420/v1/uploads/upl_1'],
+    ['http://10.3.0.2:8420/v1/uploads', {}, '/v1/uploads/upl_1'],
+    ['http://10.1.0.1:8420/v1/uploads', { 'x-forwarded-host': 'store.example' }, '/v1/uploads/upl_1'],
+    ['http://10.1.0.1:8420/v1/uploads', { 'x-forwarded-proto': 'https' }, '/v1/uploads/upl_1'],
+    ['http://10.1.0.1:8420/v1/uploads', { origin: 'http://10.1.0.1:8420' }, '/v1/uploads/upl_1'],
+    ['http://10.1.0.1:8420/v1/uploads', { 'sec-fetch-site': 'none' }, '/v1/uploads/upl_1'],
+  ])('of %s with %j is %s', (url, headers, location) => {
+    expect(locate(url, headers)).toBe(location)
+  })
+
+  test('is relative without a data network, and has the link of the request', () => {
+    expect(locate('http://10.1.0.1:8420/v1/uploads', {}, [])).toBe('/v1/uploads/upl_1')
+    expect(locate('http://10.1.0.1:8420/v1/uploads?link=abc', {}, DATA, {})).toBe('http://10.3.0.1:8420/v1/uploads/upl_1?link=abc')
+    expect(locate('http://10.1.0.1:8420/v1/uploads?link=abc', {}, [])).toBe('/v1/uploads/upl_1')
+  })
 })
