@@ -11,7 +11,7 @@ import type { BitmapDirectory } from './extensions.ts'
 import { readHeader } from './header.ts'
 import type { Qcow2Header } from './header.ts'
 import { checkRefcounts, claimRefcountBlocks, readRefcountTable } from './refcounts.ts'
-import { readL1, walkL2 } from './tables.ts'
+import { l2TablesOf, readL1, walkL2 } from './tables.ts'
 import type { TableTotals } from './tables.ts'
 
 const MAGIC = 'QFI\u00fb'
@@ -41,6 +41,7 @@ async function walk(probe: ImageProbe, header: Qcow2Header, bitmaps: BitmapDirec
   if (typeof l1 === 'string') return l1
   const refcounts = await readRefcountTable(probe, header)
   if (typeof refcounts === 'string') return refcounts
+  const tables = l2TablesOf(probe, header, l1)
   let totals: TableTotals = { allocatedBytes: 0, compressedClusters: 0 }
   for (let window = 0; window < map.windows; window++) {
     map.begin(window)
@@ -49,7 +50,7 @@ async function walk(probe: ImageProbe, header: Qcow2Header, bitmaps: BitmapDirec
       (await claimRefcountBlocks(probe, refcounts, map)) ??
       (bitmaps ? await claimBitmaps({ probe, header, map }, bitmaps) : undefined)
     if (claimFault !== undefined) return claimFault
-    const found = await walkL2(probe, header, l1, map)
+    const found = await walkL2(probe, header, tables, map)
     if (typeof found === 'string') return found
     totals = found
     const refcountFault = await checkRefcounts(probe, header, refcounts, map)

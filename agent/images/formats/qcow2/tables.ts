@@ -63,11 +63,22 @@ export async function readL1(probe: ImageProbe, header: Qcow2Header): Promise<L1
   return table
 }
 
+/** The L2 tables of a file. */
+export interface L2Tables {
+  readonly l1: L1Table
+  /** One bit for each cluster of a part of the file, which a walk sets for tables. All walks of a file share it. */
+  readonly order: Uint8Array
+}
+
+/** Returns the L2 tables that an L1 table names. */
+export function l2TablesOf(probe: ImageProbe, { clusterSize }: Qcow2Header, l1: L1Table): L2Tables {
+  return { l1, order: new Uint8Array(Math.ceil(Math.min(Math.ceil(probe.length / clusterSize), ORDERED_CLUSTERS) / 8)) }
+}
+
 /** Walks all L2 tables once, and records the clusters of the window of the map. Returns a refusal if an entry is impossible or a cluster is used twice. */
-export async function walkL2(probe: ImageProbe, header: Qcow2Header, l1: L1Table, map: ClusterMap): Promise<TableTotals | string> {
+export async function walkL2(probe: ImageProbe, header: Qcow2Header, { l1, order }: L2Tables, map: ClusterMap): Promise<TableTotals | string> {
   const clusters = Math.ceil(probe.length / header.clusterSize)
   const totals: TableTotals = { allocatedBytes: 0, compressedClusters: 0 }
-  const order = new Uint8Array(Math.ceil(Math.min(clusters, ORDERED_CLUSTERS) / 8))
   const visit = header.isExtended ? visitExtended : visitStandard
   const visiting: Visit = { header, map, totals, fileLength: probe.length }
   let visitedStart = -1
