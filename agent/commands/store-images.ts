@@ -14,6 +14,7 @@ import { openVisibility } from '../visibility/visibility.ts'
 import type { Visibility } from '../visibility/visibility.ts'
 import type { Foundation } from './foundation.ts'
 import type { LateParts } from './late-parts.ts'
+import { createStatAll } from '../system/stat-all.ts'
 
 const VISIBILITY_FOLDER = 'visibility'
 const SNAPSHOT_FILE = 'catalogue-snapshot'
@@ -41,6 +42,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger, 
     log: log.child({ part: 'images' }),
     mount: config.store.mount,
     snapshotPath: join(config.store.state, SNAPSHOT_FILE),
+    statAll: createStatAll(),
     slices,
     emit,
     crashPoint,

@@ -11,6 +11,9 @@ export interface FileStat {
   readonly changedMs?: number
 }
 
+/** Returns what `stat` of a disk returns for each path, in their order. Cheaper for thousands of them. */
+export type StatAll = (paths: readonly string[]) => Promise<(FileStat | undefined)[]>
+
 /** An open file. Reads and writes are positional and complete: a short write is retried or throws. */
 export interface DiskFile extends AsyncDisposable {
   /** Fills `into` from the file at `position`; returns the bytes read, fewer only at the end of the file. */

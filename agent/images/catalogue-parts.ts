@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { problem } from '../../protocol/problems.ts'
-import type { Disk } from '../contract/disk.ts'
+import type { Disk, StatAll } from '../contract/disk.ts'
 import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { SliceIngester, SliceMaintenance, SliceProvider } from '../contract/slices.ts'
@@ -42,6 +42,8 @@ export interface CatalogueDeps {
   readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'> & Pick<SliceIngester, 'ingest'>
   /** Path of the snapshot of the catalogue in the state folder. Without it, every start reads the files of all images. */
   readonly snapshotPath?: string
+  /** Asks for the states of many files at a time, for the snapshot. */
+  readonly statAll?: StatAll
   readonly emit: EmitEvent
   readonly crashPoint: CrashPoint
   /** Receives the usage of images that are removed. */

@@ -6,12 +6,12 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { OPERATING_SYSTEMS } from '../../protocol/images/operating-systems.ts'
-import type { Disk, FileStat } from '../contract/disk.ts'
+import type { Disk, FileStat, StatAll } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
 import { decodeImageFile, IMAGE_FILE_BYTES_MAX, isNameRecent, storedSchema } from './image-file.ts'
-import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
+import { COMMON_IMAGE, packImage, unpackImage } from './snapshot/packed-image.ts'
 import { formatLine, openSnapshotWriter, readSnapshotFile } from './snapshot/snapshot-file.ts'
 import type { SnapshotLine, SnapshotPlace } from './snapshot/snapshot-file.ts'
 
@@ -26,6 +26,8 @@ const CHECK_MS = 60_000
 const SETTLED_MS = 10_000
 /** Images whose files are read at a time for the snapshot. It is not urgent. */
 const READS_MAX = 4
+/** Files of whose states `statAll` is asked: it starts a thread, which does not pay for fewer. */
+const STAT_ALL_MIN = 3000
 
 export interface CatalogueSnapshotDeps {
   readonly disk: Disk
@@ -35,6 +37,8 @@ export interface CatalogueSnapshotDeps {
   readonly path: string
   readonly keeper: ImageKeeper
   readonly manifests: ManifestFiles
+  /** Asks for the states of many files at a time. Default: `stat` of the disk for each. */
+  readonly statAll?: StatAll
 }
 
 export interface CatalogueSnapshot extends AsyncDisposable {
@@ -99,7 +103,7 @@ function snapshotKey(): string {
 }
 
 function hashOfShape(): string {
-  const shape = JSON.stringify([z.toJSONSchema(storedSchema, { io: 'output', unrepresentable: 'any' }), OPERATING_SYSTEMS])
+  const shape = JSON.stringify([z.toJSONSchema(storedSchema, { io: 'output', unrepresentable: 'any' }), OPERATING_SYSTEMS, COMMON_IMAGE])
   return Bun.hash.xxHash64(shape).toString(16).padStart(16, '0')
 }
 
@@ -110,14 +114,27 @@ function placeOf({ disk, path }: CatalogueSnapshotDeps): SnapshotPlace {
 async function loadSnapshot(deps: CatalogueSnapshotDeps, names: ReadonlySet<string>): Promise<Set<string>> {
   const { clock, keeper } = deps
   const loaded = new Set<string>()
-  const loadLine = async ({ id, identity, value }: SnapshotLine): Promise<void> => {
-    if (!names.has(id)) return
-    const files = await identify(deps, id)
-    if (files?.identity !== identity || isNameRecent(files.modifiedMs, clock.nowMs())) return
-    keeper.table.put(value as StoredImage)
-    loaded.add(id)
+  const stateOf = names.size * FILES_OF_IMAGE < STAT_ALL_MIN ? undefined : deps.statAll
+  const load = async (lines: readonly SnapshotLine[], asked: Promise<(FileStat | undefined)[]>): Promise<void> => {
+    const states = await asked
+    for (const [i, { id, identity, value }] of lines.entries()) {
+      const files = identityOfFiles(states, i * FILES_OF_IMAGE)
+      if (!files || !isSame(files.identity, identity) || isNameRecent(files.modifiedMs, clock.nowMs())) continue
+      keeper.table.put(unpackImage(value))
+      loaded.add(id)
+    }
   }
-  for await (const lines of readSnapshotFile(placeOf(deps))) await Promise.all(lines.map(loadLine))
+  let loading = Promise.resolve()
+  for await (const all of readSnapshotFile(placeOf(deps))) {
+    const lines = all.filter(({ id }) => names.has(id))
+    const paths = lines.flatMap(({ id }) => filesOf(keeper, id))
+    const asked = stateOf ? stateOf(paths) : Promise.all(paths.map((path) => deps.disk.stat(path)))
+    // The next lines are read while the file system is asked about these.
+    await loading
+    loading = load(lines, asked)
+    loading.catch(() => {})
+  }
+  await loading
   return loaded
 }
 
@@ -128,7 +145,7 @@ async function writeSnapshot(deps: CatalogueSnapshotDeps, signal: AbortSignal): 
   await using writer = await openSnapshotWriter(place)
   const written = new Set<string>()
   const copyLine = async ({ id, identity, text }: SnapshotLine): Promise<void> => {
-    if (!keeper.table.get(id) || written.has(id) || (await identify(deps, id))?.identity !== identity) return
+    if (!keeper.table.get(id) || written.has(id) || !isSame((await identify(deps, id))?.identity, identity)) return
     written.add(id)
     await writer.add(text())
   }
@@ -166,12 +183,20 @@ async function readEntry(deps: CatalogueSnapshotDeps, id: string): Promise<strin
   if (image.id !== id || image.status === 'deleting' || life.compressed !== null || life.damage === 'manifest') return undefined
   if ((await manifests.checkEnds(id, image.manifestDigest)).kind === 'damaged') return undefined
   const after = await identify(deps, id)
-  return after?.identity === before.identity ? formatLine({ id, identity: after.identity, value: decoded.stored }) : undefined
+  return isSame(after?.identity, before.identity) ? formatLine({ id, identity: before.identity, value: packImage(decoded.stored) }) : undefined
+}
+
+/** Files of an image whose states identify what was read: its folder, image.json and manifest. */
+const FILES_OF_IMAGE = 3
+
+function filesOf(keeper: ImageKeeper, id: string): readonly string[] {
+  const folder = keeper.folder(id)
+  return [folder, `${folder}/image.json`, `${folder}/manifest`]
 }
 
 interface ImageFiles {
-  /** Text that differs after any change of the folder, image.json or manifest. */
-  readonly identity: string
+  /** Numbers of which one differs after any change of the folder, image.json or manifest. */
+  readonly identity: readonly number[]
   /** Time of the last change of any of them. */
   readonly changedMs: number
   /** Time of the last change of the bytes of image.json. */
@@ -180,15 +205,25 @@ interface ImageFiles {
 
 /** Asks for the state of the files of an image. Returns undefined if one is missing, or if the disk does not tell enough. */
 async function identify({ disk, keeper }: CatalogueSnapshotDeps, id: string): Promise<ImageFiles | undefined> {
-  const path = keeper.folder(id)
-  const [folder, image, manifest] = await Promise.all([disk.stat(path), disk.stat(join(path, 'image.json')), disk.stat(join(path, 'manifest'))])
-  const parts = [identityOf(folder, 'folder'), identityOf(image, 'file'), identityOf(manifest, 'file')]
-  if (!image || parts.includes(undefined)) return undefined
-  const changedMs = Math.max(folder?.changedMs ?? 0, image.changedMs ?? 0, manifest?.changedMs ?? 0)
-  return { identity: parts.join(' '), changedMs, modifiedMs: image.modifiedMs }
+  return identityOfFiles(await Promise.all(filesOf(keeper, id).map((path) => disk.stat(path))), 0)
 }
 
-function identityOf(found: FileStat | undefined, kind: FileStat['kind']): string | undefined {
-  if (found?.kind !== kind || found.inode === undefined || found.changedMs === undefined) return undefined
-  return `${found.inode}/${kind === 'file' ? found.length : 0}/${found.modifiedMs}/${found.changedMs}`
+/** Returns what the states of the files of an image from `at` on say, as `identify` does. */
+function identityOfFiles(states: readonly (FileStat | undefined)[], at: number): ImageFiles | undefined {
+  const folder = states[at]
+  const image = states[at + 1]
+  const manifest = states[at + 2]
+  if (folder?.kind !== 'folder' || image?.kind !== 'file' || manifest?.kind !== 'file') return undefined
+  const { changedMs, inode } = folder
+  const { changedMs: imageMs, inode: imageInode } = image
+  const { changedMs: manifestMs, inode: manifestInode } = manifest
+  if (changedMs === undefined || imageMs === undefined || manifestMs === undefined) return undefined
+  if (inode === undefined || imageInode === undefined || manifestInode === undefined) return undefined
+  const ofFolder = [inode, folder.modifiedMs, changedMs]
+  const identity = [...ofFolder, imageInode, image.length, image.modifiedMs, imageMs, manifestInode, manifest.length, manifest.modifiedMs, manifestMs]
+  return { identity, changedMs: Math.max(changedMs, imageMs, manifestMs), modifiedMs: image.modifiedMs }
+}
+
+function isSame(identity: readonly number[] | undefined, other: readonly number[]): boolean {
+  return identity?.length === other.length && identity.every((number, i) => number === other[i])
 }

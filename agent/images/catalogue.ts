@@ -100,8 +100,9 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
     compressed: parts.compressed,
   }
   await parts.groups.load()
-  const { snapshotPath } = deps
-  const snapshot = snapshotPath === undefined ? undefined : createCatalogueSnapshot({ disk, clock, log, path: snapshotPath, keeper, manifests })
+  const { snapshotPath, statAll } = deps
+  const snapshot =
+    snapshotPath === undefined ? undefined : createCatalogueSnapshot({ disk, clock, log, path: snapshotPath, keeper, manifests, ...(statAll && { statAll }) })
   await loadAll(loading, parts, snapshot)
   const reloading = clock.every(RELOAD_MS, () => searches.add('files that could not be read', () => reloadUnavailable(loading, parts)))
 

@@ -50,8 +50,16 @@ function systemTest(text: string): Test {
 }
 
 function searchTest(text: string): Test {
+  const isFound = textTest(text)
+  return ({ name, description }) => isFound(name) || (description !== '' && isFound(description))
+}
+
+/** Returns the test whether a text has another one in it, in any case. */
+function textTest(text: string): (within: string) => boolean {
   const sought = text.toLowerCase()
-  return ({ name, description }) => name.toLowerCase().includes(sought) || description.toLowerCase().includes(sought)
+  // A list tests every image: an expression finds the few texts that are worth a copy in small letters. It folds the case of ASCII characters only.
+  const candidate = new RegExp(`${RegExp.escape(sought)}|[^\\x00-\\x7f]`, 'i')
+  return (within) => candidate.test(within) && within.toLowerCase().includes(sought)
 }
 
 function labelTest(text: string): Test {

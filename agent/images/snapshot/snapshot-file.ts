@@ -1,12 +1,12 @@
 // The file of the catalogue snapshot in the state folder: one line for each entry, each with a checksum. A line that is damaged is skipped.
 //
-//   slipway catalogue snapshot 1 <key>\n
-//   <xxHash64, 16 hex digits> ["<id>","<identity>",<value>]\n
+//   slipway catalogue snapshot 2 <key>\n
+//   <xxHash64, 16 hex digits> ["<id>",[<identity>],<value>]\n
 //   …
 
 import type { Disk, DiskFile } from '../../contract/disk.ts'
 
-const TITLE = 'slipway catalogue snapshot 1'
+const TITLE = 'slipway catalogue snapshot 2'
 const PIECE_BYTES = 1024 * 1024
 /** Longest line in bytes. A longer one is damage, and is not collected in memory. */
 const LINE_BYTES_MAX = 8 * 1024 * 1024
@@ -16,7 +16,7 @@ const LINE_FEED = 10
 /** One entry: what was read of the files of an image while they had this identity. */
 export interface SnapshotEntry {
   readonly id: string
-  readonly identity: string
+  readonly identity: readonly number[]
   readonly value: unknown
 }
 
@@ -66,7 +66,7 @@ function titleOf(key: string): string {
 function parseLine(line: Buffer): SnapshotLine | undefined {
   const body = line.subarray(CHECKSUM_LENGTH + 1)
   if (line.subarray(0, CHECKSUM_LENGTH).toString('latin1') !== checksumOf(body)) return undefined
-  const [id, identity, value] = JSON.parse(body.toString()) as [string, string, unknown]
+  const [id, identity, value] = JSON.parse(body.toString()) as [string, number[], unknown]
   return { id, identity, value, text: () => `${line.toString()}\n` }
 }
 

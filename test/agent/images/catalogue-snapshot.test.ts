@@ -12,9 +12,10 @@ import type { StoredImage } from '../../../agent/images/image-file.ts'
 import { createImageTable } from '../../../agent/images/image-table.ts'
 import { loadImages } from '../../../agent/images/load.ts'
 import { createManifestFiles } from '../../../agent/images/manifests/manifest-files.ts'
-import type { Disk } from '../../../agent/contract/disk.ts'
+import type { Disk, StatAll } from '../../../agent/contract/disk.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
+import { createStatAll } from '../../../agent/system/stat-all.ts'
 import { errorCode } from '../../../protocol/errors.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
@@ -68,7 +69,7 @@ interface Start {
 /** Loads the images of a mount path, with the snapshot in its folder if `withSnapshot`. */
 async function start(
   folder: string,
-  { withSnapshot = true, nowMs = LATER_MS, disk = createDisk() }: { withSnapshot?: boolean; nowMs?: number; disk?: Disk } = {},
+  { withSnapshot = true, nowMs = LATER_MS, disk = createDisk(), statAll }: { withSnapshot?: boolean; nowMs?: number; disk?: Disk; statAll?: StatAll } = {},
 ): Promise<Start> {
   const clock = { ...systemClock, nowMs: () => nowMs }
   const log = createMemoryLog()
@@ -78,7 +79,7 @@ async function start(
   const manifestFiles = (name: 'manifest' | 'compressed') =>
     createManifestFiles({ disk, folder: images, name, pause: () => clock.sleep(0), onDamaged: (_id, error) => Promise.resolve(error) })
   const manifests = manifestFiles('manifest')
-  const snapshot = createCatalogueSnapshot({ disk, clock, log, path: join(folder, 'snapshot'), keeper, manifests })
+  const snapshot = createCatalogueSnapshot({ disk, clock, log, path: join(folder, 'snapshot'), keeper, manifests, ...(statAll && { statAll }) })
   let known = 0
   const counted: Pick<typeof snapshot, 'load' | 'start'> = {
     async load(names) {
@@ -128,6 +129,30 @@ describe('a start with a snapshot', () => {
     expect(found.images).toEqual((await start(folder.path, { withSnapshot: false })).images)
   })
 
+  test('asks for the states of many files together', async () => {
+    await using folder = await withImages()
+    // Folders that are not in the snapshot.
+    for (let i = IMAGES; i < 1000; i++) mkdirSync(folder.file('images', idOf(i)))
+    const asked: number[] = []
+    const statAll = createStatAll()
+    const counted: StatAll = (paths) => (asked.push(paths.length), statAll(paths))
+    writeFileSync(folder.file('images', idOf(1), 'image.json'), await imageJson(1, 'second'))
+    const found = await start(folder.path, { statAll: counted })
+    expect([found.known, found.images.length, asked]).toEqual([IMAGES - 1, IMAGES, [3 * IMAGES]])
+    expect(found.images[1]?.image.description).toBe('second')
+    await found.write()
+    // A store with fewer images starts no thread.
+    expect((await start(folder.path, { statAll: counted })).known).toBe(IMAGES)
+    expect(asked).toEqual([3 * IMAGES])
+  })
+
+  test('reads every image from its files when the states cannot be read', async () => {
+    await using folder = await withImages()
+    for (let i = IMAGES; i < 1000; i++) mkdirSync(folder.file('images', idOf(i)))
+    const found = await start(folder.path, { statAll: () => Promise.reject(new Error('the thread failed')) })
+    expect([found.known, found.images.length]).toEqual([0, IMAGES])
+  })
+
   test('reads the images that changed since, and the next snapshot has them', async () => {
     await using folder = await withImages()
     writeFileSync(folder.file('images', idOf(1), 'new'), await imageJson(1, 'second'))
@@ -173,7 +198,7 @@ describe('a start with a snapshot', () => {
   test('of another program, or damaged, or on a disk that cannot be read, reads what it needs from the files', async () => {
     await using folder = await withImages()
     const whole = readFileSync(folder.file('snapshot'))
-    const other = whole.toString().replace(/^(slipway catalogue snapshot 1 )\w+/, '$10000000000000000')
+    const other = whole.toString().replace(/^(slipway catalogue snapshot 2 )\w+/, '$10000000000000000')
     writeFileSync(folder.file('snapshot'), other)
     expect((await start(folder.path)).known).toBe(0)
     writeFileSync(folder.file('snapshot'), whole.subarray(0, -10))

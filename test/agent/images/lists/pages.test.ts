@@ -200,6 +200,25 @@ describe('a cursor', () => {
   })
 })
 
+test.each([
+  ['deb', 'A DEBIAN', true],
+  ['DEB', 'a debian', true],
+  ['a.b', 'axb', false],
+  ['a.b', 'xa.b', true],
+  ['[', 'a[', true],
+  ['', 'any', true],
+  ['über', 'Die ÜBERSICHT', true],
+  ['Über', 'die übersicht', true],
+  ['s', '\u017f', false],
+  // The sign for kelvin is a K in small letters.
+  ['k', '\u212a', true],
+  ['x', 'ÄÖÜ', false],
+  ['x', 'ÄÖÜX', true],
+])('the text %j is searched in %j in any case', (search, text, isFound) => {
+  expect(imageTest({ search })(image(1, { name: text }))).toBe(isFound)
+  expect(imageTest({ search })(image(1, { name: search === '' ? '' : '-', description: text }))).toBe(isFound)
+})
+
 describe('a filter', () => {
   const debian = image(1, {
     name: 'Debian',
@@ -227,6 +246,7 @@ describe('a filter', () => {
     [{ name: 'debian' }, []],
     [{ search: 'DEB' }, [1]],
     [{ search: 'hard' }, [1]],
+    [{ search: 'hard.' }, []],
     [{ kind: 'template' }, [1]],
     [{ format: 'raw' }, [1, 2]],
     [{ format: 'qcow2' }, []],
