@@ -8,10 +8,11 @@ import { z } from 'zod'
 import { OPERATING_SYSTEMS } from '../../protocol/images/operating-systems.ts'
 import type { Disk, FileStat, StatAll } from '../contract/disk.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
-import { decodeImageFile, IMAGE_FILE_BYTES_MAX, isNameRecent, storedSchema } from './image-file.ts'
+import { blankImage, decodeImageFile, IMAGE_FILE_BYTES_MAX, isNameRecent, newLife, storedSchema } from './image-file.ts'
+import type { StoredImage } from './image-file.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import type { ManifestFiles } from './manifests/manifest-files.ts'
-import { COMMON_IMAGE, packImage, unpackImage } from './snapshot/packed-image.ts'
+import { COMMON_DETAILS, packImage, unpackImage } from './snapshot/packed-image.ts'
 import { formatLine, openSnapshotWriter, readSnapshotFile } from './snapshot/snapshot-file.ts'
 import type { SnapshotLine, SnapshotPlace } from './snapshot/snapshot-file.ts'
 
@@ -28,6 +29,12 @@ const SETTLED_MS = 10_000
 const READS_MAX = 4
 /** Files of whose states `statAll` is asked: it starts a thread, which does not pay for fewer. */
 const STAT_ALL_MIN = 3000
+
+/** An image as most are, from which those of the snapshot differ. Its parts belong to many images, so nothing may change them. */
+export const COMMON_IMAGE: StoredImage = {
+  image: blankImage({ id: '', format: 'raw', status: 'available', formatDetails: COMMON_DETAILS }, 0),
+  life: newLife(),
+}
 
 export interface CatalogueSnapshotDeps {
   readonly disk: Disk
@@ -120,7 +127,7 @@ async function loadSnapshot(deps: CatalogueSnapshotDeps, names: ReadonlySet<stri
     for (const [i, { id, identity, value }] of lines.entries()) {
       const files = identityOfFiles(states, i * FILES_OF_IMAGE)
       if (!files || !isSame(files.identity, identity) || isNameRecent(files.modifiedMs, clock.nowMs())) continue
-      keeper.table.put(unpackImage(value))
+      keeper.table.put(unpackImage(value, COMMON_IMAGE))
       loaded.add(id)
     }
   }
@@ -183,7 +190,7 @@ async function readEntry(deps: CatalogueSnapshotDeps, id: string): Promise<strin
   if (image.id !== id || image.status === 'deleting' || life.compressed !== null || life.damage === 'manifest') return undefined
   if ((await manifests.checkEnds(id, image.manifestDigest)).kind === 'damaged') return undefined
   const after = await identify(deps, id)
-  return isSame(after?.identity, before.identity) ? formatLine({ id, identity: before.identity, value: packImage(decoded.stored) }) : undefined
+  return isSame(after?.identity, before.identity) ? formatLine({ id, identity: before.identity, value: packImage(decoded.stored, COMMON_IMAGE) }) : undefined
 }
 
 /** Files of an image whose states identify what was read: its folder, image.json and manifest. */

@@ -1,11 +1,16 @@
 // Images as the snapshot has them: only what differs from an image as most are. A store of 100,000 images reads half as much then, and makes a third
 // of the objects; members that are as usual are shared by all images.
 
-import type { Image } from '../../../protocol/images/image.ts'
-import { blankImage, newLife } from '../image-file.ts'
-import type { ImageLife, StoredImage } from '../image-file.ts'
+import type { FormatDetails, Image } from '../../../protocol/images/image.ts'
 
-const DETAILS = {
+/** An image with the state that clients do not see. */
+interface Unpacked<Life extends object> {
+  readonly image: Image
+  readonly life: Life
+}
+
+/** Details of a raw image without partitions. */
+export const COMMON_DETAILS: FormatDetails = {
   detected: 'raw',
   variant: null,
   clusterSize: null,
@@ -14,34 +19,26 @@ const DETAILS = {
   partitionTable: null,
   allocatedSize: null,
   refusal: null,
-} as const
-
-/** An image as most are. What is packed with another one cannot be unpacked. Its parts belong to many images, so nothing may change them. */
-export const COMMON_IMAGE: StoredImage = {
-  image: blankImage({ id: '', format: 'raw', status: 'available', formatDetails: DETAILS }, 0),
-  life: newLife(),
 }
 
-type Packed = Readonly<Record<string, unknown>>
-
-/** Returns the value of an image for its line. */
-export function packImage({ image, life }: StoredImage): unknown {
-  return [difference(image as unknown as Packed, COMMON_IMAGE.image as unknown as Packed), difference(life, COMMON_IMAGE.life)]
+/** Returns the value of an image for its line. What is packed with one common image cannot be unpacked with another one. */
+export function packImage<Life extends object>({ image, life }: Unpacked<Life>, common: Unpacked<Life>): unknown {
+  return [difference(image, common.image), difference(life, common.life)]
 }
 
-/** Returns the image of a value that `packImage` returned. */
-export function unpackImage(value: unknown): StoredImage {
-  const [image, life] = value as [Partial<Image>, Partial<ImageLife>]
+/** Returns the image of a value that `packImage` returned. Members that are as in the common image are those of the common image. */
+export function unpackImage<Life extends object>(value: unknown, common: Unpacked<Life>): Unpacked<Life> {
+  const [image, life] = value as [Partial<Image>, Partial<Life>]
   const { source, formatDetails } = image
   return {
     image: {
-      ...COMMON_IMAGE.image,
+      ...common.image,
       ...image,
-      source: source ? { ...COMMON_IMAGE.image.source, ...source } : COMMON_IMAGE.image.source,
+      source: source ? { ...common.image.source, ...source } : common.image.source,
       // Null is a value of its own.
-      formatDetails: formatDetails ? { ...DETAILS, ...formatDetails } : formatDetails === undefined ? DETAILS : formatDetails,
+      formatDetails: formatDetails ? { ...COMMON_DETAILS, ...formatDetails } : formatDetails === undefined ? common.image.formatDetails : formatDetails,
     },
-    life: { ...COMMON_IMAGE.life, ...life },
+    life: { ...common.life, ...life },
   }
 }
 
@@ -49,16 +46,16 @@ export function unpackImage(value: unknown): StoredImage {
 const NESTED = new Set(['source', 'formatDetails'])
 
 /** Returns the members of a value that another one has differently. */
-function difference(value: Packed, common: Packed): Packed {
+function difference(value: object, common: object): object {
   const members: Record<string, unknown> = {}
-  for (const [name, member] of Object.entries(value)) {
-    const usual = common[name]
+  for (const [name, member] of Object.entries(value) as [string, unknown][]) {
+    const usual: unknown = Reflect.get(common, name)
     if (Bun.deepEquals(member, usual)) continue
     members[name] = NESTED.has(name) && isObject(member) && isObject(usual) ? difference(member, usual) : member
   }
   return members
 }
 
-function isObject(value: unknown): value is Packed {
+function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }

@@ -49,7 +49,7 @@ test('refused imports from URLs and paths leave nothing once their images are de
   await using folder = await createTemporaryFolder()
   await using files = await createTemporaryFolder()
   await using server = servedFiles()
-  await using agent = await startAgent(folder.path, { config: `${CONFIG}`.replace('[imports]', `[imports]\nroots = ["${files.path}"]`) })
+  await using agent = await startAgent(folder.path, { config: CONFIG.replace('[imports]', `[imports]\nroots = ["${files.path}"]`) })
   const outcomes: Record<string, string> = {}
   const expected: Record<string, string> = {}
   const rows = Object.entries(REFUSALS).flatMap(([name, refusal], i) => [

@@ -1,6 +1,7 @@
 // Packed images: what is unpacked is what was packed, and members that are as usual take no bytes.
 
 import { describe, expect, test } from 'bun:test'
+import { COMMON_IMAGE } from '../../../../agent/images/catalogue-snapshot.ts'
 import { newLife } from '../../../../agent/images/image-file.ts'
 import type { StoredImage } from '../../../../agent/images/image-file.ts'
 import { packImage, unpackImage } from '../../../../agent/images/snapshot/packed-image.ts'
@@ -19,7 +20,7 @@ const RAW = {
 } as const
 
 function copied(stored: StoredImage): StoredImage {
-  return unpackImage(JSON.parse(JSON.stringify(packImage(stored))))
+  return unpackImage(JSON.parse(JSON.stringify(packImage(stored, COMMON_IMAGE))), COMMON_IMAGE)
 }
 
 describe('a packed image', () => {
@@ -45,7 +46,7 @@ describe('a packed image', () => {
 
   test('has no member that is as usual', () => {
     const image = { ...memoryImage(), id: 'img_1', name: 'one', format: 'raw', status: 'available', statusReason: null, formatDetails: RAW } as const
-    const packed = packImage({ image, life: newLife() }) as [object, object]
+    const packed = packImage({ image, life: newLife() }, COMMON_IMAGE) as [object, object]
     const usual = ['cloudInit', 'hidden', 'protected', 'bindings', 'grants', 'labels', 'formatDetails', 'format', 'status', 'statusReason', 'deletedAt']
     expect(Object.keys(packed[0]).filter((name) => usual.includes(name))).toEqual([])
     expect(packed[0]).toMatchObject({ id: 'img_1', name: 'one' })
