@@ -49,7 +49,7 @@ export function showView(seen: Observation, nowMs: number): View {
     fields,
     actions: storeActions(seen),
     asOfMs: seen.asOfMs,
-    json: { ...storeJson(seen), checks: seen.checks, asOf: formatTime(seen.asOfMs) },
+    json: { ...storeJson(seen), origins: store?.origins ?? [], partners: store?.partners ?? [], checks: seen.checks, asOf: formatTime(seen.asOfMs) },
   })
 }
 
@@ -80,7 +80,17 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
       value: policyText(store.retention),
     },
     ...(store.sync ? [{ label: 'Syncs', value: syncLimitsText(store.sync) }] : []),
+    ...repairFields(store),
     { label: 'Version', value: store.version },
+  ]
+}
+
+/** The stores from which this one repairs its slices, and whether they answer. */
+function repairFields({ origins = [], partners = [] }: NonNullable<Observation['store']>): Field[] {
+  const namesOf = (stores: typeof origins): string => stores.map(({ name, state }) => `${name} (${state})`).join(', ')
+  return [
+    ...(origins.length > 0 ? [{ label: 'Origins', value: namesOf(origins) }] : []),
+    ...(partners.length > 0 ? [{ label: 'Repairs from', value: `${namesOf(partners)}, by grants of syncs` }] : []),
   ]
 }
 

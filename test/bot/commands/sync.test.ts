@@ -31,6 +31,8 @@ test('image sync finds the store that has the image, gives the other store a gra
   const key = (await agentB.client.store.get()).protocol?.key ?? 'none'
   const grant = { images: [image], target, createdBy: 'admin', key, healingUntil: expect.any(String) }
   expect(items.map((item) => item.grant)).toEqual([null, grant, grant])
+  expect((await runCommand(bot, 'store', 'show', 'edge-b')).output).toMatch(/Repairs from +test \(reachable\), by grants of syncs/)
+  expect((await runJson(bot, 'store', 'show', 'edge-b')).value['partners']).toMatchObject([{ name: 'test', url: agentA.url }])
   expect((await agentB.client.store.get()).partners).toMatchObject([{ name: 'test', url: agentA.url, state: 'reachable' }])
 
   expect((await runCommand(bot, 'token', 'list', 'store=edge-a')).output).toContain('2 grants between stores: grant list')
