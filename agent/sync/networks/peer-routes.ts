@@ -6,8 +6,9 @@ import { BlockList, isIP } from 'node:net'
 import { z } from 'zod'
 import { exchange } from '../../../protocol/client/exchange.ts'
 import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
-import { problem } from '../../../protocol/problems.ts'
+import { problem, ProblemError } from '../../../protocol/problems.ts'
 import { storeNetworksSchema } from '../../../protocol/store.ts'
+import { PROOF_HEADER } from '../../../protocol/sync/grant-proof.ts'
 import type { StoreNetworks } from '../../../protocol/store.ts'
 import { addNetwork, hostOf } from '../../contract/blocked-addresses.ts'
 import type { LocalEnd } from '../../contract/connection.ts'
@@ -88,14 +89,22 @@ export function createRoutedFetch(deps: PeerRoutesDeps): Fetch {
   return async (text, init) => {
     const at = text.search(INTERFACE)
     if (at < 0) throw new Error('a request between stores is for an unknown path')
-    const source: Source = { base: text.slice(0, at), token: tokenOf(init) }
+    const source: Source = { base: text.slice(0, at), token: tokenOf(init), proof: new Headers(init.headers).get(PROOF_HEADER) }
     const path = text.slice(at)
     if (path === '/v1/store') {
       const { response, announcement } = await readAnnouncement(await deps.direct(text, init))
       if (announcement) remember(source.base, { announcement })
       return response
     }
-    const route = await routeOf(source)
+    let route: Route | undefined
+    try {
+      route = await routeOf(source)
+    } catch (error) {
+      // The proof is too old: the answer has the nonce for a new one, with which the request is sent again (sources/prove.ts).
+      if (source.proof === null || !(error instanceof ProblemError && error.isFromPeer && error.code === 'unauthenticated')) throw error
+      const headers = { authorization: `Bearer ${source.token ?? ''}`, [PROOF_HEADER]: source.proof }
+      return deps.direct(`${source.base}/v1/store`, { headers, signal: init.signal ?? null })
+    }
     init.signal?.throwIfAborted()
     if (!route) return deps.direct(text, init)
     const headers = new Headers(init.headers)
@@ -119,6 +128,8 @@ interface Source {
   /** The URL of the source as it was named, before `/v1/`. */
   readonly base: string
   readonly token: string | undefined
+  /** Proof for a grant, which questions about the route need too. */
+  readonly proof: string | null
 }
 
 function tokenOf(init: RequestInit): string | undefined {
@@ -134,7 +145,7 @@ async function findRoute(deps: PeerRoutesDeps, source: Source, known: Announceme
   const [inside] = networks.cidr === '' ? [] : addresses.filter((address) => isWithin(address, networks.cidr))
   if (inside !== undefined) return routeTo(deps, networks.cidr, named, withHost(source.base, inside))
   const peer: Peer = { baseUrl: source.base, token: source.token, fetch: deps.direct, answerTimeoutMs: ANSWER_MS }
-  const { id, networks: announced } = known ?? (await announcementOf(peer))
+  const { id, networks: announced } = known ?? (await announcementOf(peer, source))
   const cidr = networks.cidr === '' ? syncNetworkOf(announced) : networks.cidr
   if (cidr === '') return undefined
   if (networks.ownAddresses(cidr).length === 0) throw noOwnAddress(cidr, `the sync network of ${source.base}`)
@@ -145,7 +156,7 @@ async function findRoute(deps: PeerRoutesDeps, source: Source, known: Announceme
     const route = routeTo(deps, cidr, named, url.origin)
     const overNetwork: Fetch = (text, init) => networks.sendFrom(text, init, route.end)
     try {
-      const other = await announcementOf({ ...peer, baseUrl: route.base, fetch: overNetwork })
+      const other = await announcementOf({ ...peer, baseUrl: route.base, fetch: overNetwork }, source)
       if (other.id === id) return route
       failure ??= problem('peer-unreachable', `${url.origin} is another store than ${source.base}, which announces that address.`)
     } catch (error) {
@@ -155,8 +166,8 @@ async function findRoute(deps: PeerRoutesDeps, source: Source, known: Announceme
   throw failure
 }
 
-async function announcementOf(peer: Peer): Promise<Announcement> {
-  const answer = await exchange(peer, { path: ['v1', 'store'] })
+async function announcementOf(peer: Peer, { proof }: Source): Promise<Announcement> {
+  const answer = await exchange(peer, { path: ['v1', 'store'], headers: proof === null ? {} : { [PROOF_HEADER]: proof } })
   return answer.json(announcementSchema)
 }
 
