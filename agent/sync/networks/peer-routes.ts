@@ -100,10 +100,8 @@ export function createRoutedFetch(deps: PeerRoutesDeps): Fetch {
     try {
       route = await routeOf(source)
     } catch (error) {
-      // The proof is too old: the answer has the nonce for a new one, with which the request is sent again (sources/prove.ts).
-      if (source.proof === null || !(error instanceof ProblemError && error.isFromPeer && error.code === 'unauthenticated')) throw error
-      const headers = { authorization: `Bearer ${source.token ?? ''}`, [PROOF_HEADER]: source.proof }
-      return deps.direct(`${source.base}/v1/store`, { headers, signal: init.signal ?? null })
+      if (!isProofRefused(source, error)) throw error
+      return await newNonce(deps, source, { error, init })
     }
     init.signal?.throwIfAborted()
     if (!route) return deps.direct(text, init)
@@ -117,6 +115,23 @@ export function createRoutedFetch(deps: PeerRoutesDeps): Fetch {
       throw error
     }
   }
+}
+
+/** Whether a source refused the question about the route because the nonce in the proof has expired. */
+function isProofRefused({ proof }: Source, error: unknown): boolean {
+  return proof !== null && error instanceof ProblemError && error.isFromPeer && error.code === 'unauthenticated'
+}
+
+/**
+ * Returns the refusal of the source as the answer to the request: it has the nonce for a new proof, with which the request is sent again
+ * (sources/prove.ts). Throws `error` when the source refuses nothing, so that its description is not taken for the answer.
+ */
+async function newNonce({ direct }: PeerRoutesDeps, { base, token, proof }: Source, { error, init }: { error: unknown; init: RequestInit }): Promise<Response> {
+  const headers = { authorization: `Bearer ${token ?? ''}`, [PROOF_HEADER]: proof ?? '' }
+  const response = await direct(`${base}/v1/store`, { headers, signal: init.signal ?? null })
+  if (!response.ok) return response
+  await response.body?.cancel()
+  throw error
 }
 
 /** Throws ProblemError `no-network-address` when `network.sync` is set and this node has no address in it now. */

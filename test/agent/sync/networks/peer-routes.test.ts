@@ -6,10 +6,11 @@ import { createServer } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createPeerFetch, createPeerNetwork } from '../../../../agent/sync/peer-network.ts'
+import { createProvingFetch } from '../../../../agent/sync/sources/prove.ts'
 import { isWithin } from '../../../../agent/sync/networks/announcement.ts'
 import { createSendFrom } from '../../../../agent/system/send-from.ts'
 import { createAgentClient } from '../../../../protocol/client/client.ts'
-import { problemCode, ProblemError } from '../../../../protocol/problems.ts'
+import { makeProblem, problemCode, ProblemError } from '../../../../protocol/problems.ts'
 
 const ID = '0a7b4f5e-30c8-4b6f-9a3a-7d1f2d7c9b11'
 const SLICES = '/v1/slices/missing'
@@ -276,5 +277,68 @@ describe('the source is asked for its networks', () => {
     isCut = false
     await agent.slices.missing([])
     expect(source.seen.filter(({ path, to }) => path === '/v1/store' && to === '127.20.0.1')).toHaveLength(2)
+  })
+})
+
+describe('a source that wants a proof', () => {
+  const TOKEN = `slg_${'a'.repeat(40)}`
+  const PROVER = { storeId: ID, publicKey: 'k'.repeat(43), sign: () => Promise.resolve('s'.repeat(86)) }
+
+  /** A source that accepts proofs with its present nonce only, at addresses that `isStrictAt` names. */
+  async function openStrictSource(isStrictAt: (address: string) => boolean) {
+    const source = { nonce: 'nonce-0001', paths: [] as string[] }
+    const server = createServer((request, response) => {
+      const to = request.socket.localAddress ?? ''
+      const proof = String(request.headers['slipway-proof'])
+      if (isStrictAt(to) && !proof.includes(`.${source.nonce}.`)) {
+        response.writeHead(401, { 'content-type': 'application/problem+json', 'slipway-nonce': source.nonce })
+        response.end(JSON.stringify(makeProblem('unauthenticated', 'The grant needs a proof.')))
+        return
+      }
+      source.paths.push(`${request.url} ${to}`)
+      const { port } = server.address() as AddressInfo
+      const networks = JSON.stringify(ANNOUNCED).replaceAll('PORT', String(port))
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(request.url === '/v1/store' ? `{"id":"${ID}","networks":${networks}}` : '{"missing":[]}')
+    })
+    await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve))
+    const { port } = server.address() as AddressInfo
+    return Object.assign(source, {
+      port,
+      async [Symbol.asyncDispose]() {
+        server.closeAllConnections()
+        await new Promise<void>((resolve) => server.close(() => resolve()))
+      },
+    })
+  }
+
+  function openProvingTarget(port: number) {
+    let nowMs = 0
+    const networks = { cidr: '', now: () => nowMs, ownAddresses: () => ['127.30.0.9'], sendFrom: createSendFrom() }
+    const fetch = createProvingFetch(createPeerFetch(createPeerNetwork([], async () => [], networks)), PROVER, TOKEN)
+    return {
+      advance: (ms: number) => void (nowMs += ms),
+      agent: createAgentClient({ baseUrl: `http://127.20.0.1:${port}`, token: TOKEN, fetch, answerTimeoutMs: 5000 }),
+    }
+  }
+
+  test('gets a new one when its nonce has expired, also while the route is found again', async () => {
+    await using source = await openStrictSource(() => true)
+    const { agent, advance } = openProvingTarget(source.port)
+    await agent.slices.missing([])
+    source.nonce = 'nonce-0002'
+    await agent.slices.missing([])
+    source.nonce = 'nonce-0003'
+    advance(60_000)
+    await agent.slices.missing([])
+    const route = ['/v1/store 127.20.0.1', '/v1/store 127.30.0.1']
+    expect(source.paths).toEqual([...route, `${SLICES} 127.30.0.1`, `${SLICES} 127.30.0.1`, ...route, `${SLICES} 127.30.0.1`])
+  })
+
+  test('on its sync network only: its description is not taken for the answer', async () => {
+    await using source = await openStrictSource((address) => address !== '127.20.0.1')
+    source.nonce = 'short'
+    const { agent } = openProvingTarget(source.port)
+    expect(await outcomeOf(agent.slices.missing([]))).toBe('unauthenticated: The grant needs a proof.')
   })
 })
