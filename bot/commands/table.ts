@@ -4,6 +4,7 @@ import { auditExport } from './audit/export.ts'
 import { auditList } from './audit/list.ts'
 import { auditVerify } from './audit/verify.ts'
 import type { Command } from './command.ts'
+import { eventList } from './event/list.ts'
 import { exportDelete } from './export/delete.ts'
 import { exportLink } from './export/link.ts'
 import { exportList, imageExports } from './export/list.ts'
@@ -109,6 +110,7 @@ export const COMMANDS: readonly Command[] = [
   imageLink,
   imageExport,
   imageExports,
+  eventList,
   exportList,
   exportLink,
   exportDelete,

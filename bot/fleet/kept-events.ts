@@ -34,13 +34,25 @@ export interface StreamProgress {
   readonly isReset: boolean
 }
 
+/** The place of an event among those of all stores: newest first, then by store, then by descending id. */
+export interface EventPlace {
+  readonly timeMs: number
+  /** Both absent for a moment: the events before it. */
+  readonly store?: string
+  readonly id?: number
+}
+
 export interface KeptEventFilter {
   /** Names of stores. */
   readonly stores: readonly string[]
-  readonly type?: string | undefined
-  readonly severity?: Severity | undefined
+  /** The beginning of the type. */
+  readonly typePrefix?: string | undefined
+  /** Any of these; all severities when absent. */
+  readonly severities?: readonly Severity[] | undefined
   /** Milliseconds since 1970. */
   readonly sinceMs?: number | undefined
+  /** Only events that come after this place. */
+  readonly before?: EventPlace | undefined
   readonly limit: number
 }
 
@@ -60,8 +72,10 @@ export interface KeptEvents {
   keep(progress: readonly StreamProgress[], nowMs: number): void
   /** Returns the last event that was read from the stream of a store; undefined before the first. */
   last(store: string): LastEvent | undefined
-  /** Returns kept events, newest first. */
+  /** Returns kept events in the order of their places: newest first. */
   list(filter: KeptEventFilter): KeptEvent[]
+  /** Returns the oldest kept event of a store; undefined when none is kept. */
+  oldest(store: string): { readonly id: number; readonly timeMs: number } | undefined
   /** Returns when events of a store were skipped for the last time, in milliseconds since 1970; undefined when they never were. */
   skippedMs(store: string): number | undefined
 }
@@ -86,26 +100,19 @@ export function createKeptEvents(database: BotDatabase): KeptEvents {
      LEFT JOIN fleet_events AS e ON e.store = p.store AND e.event_id = p.event_id WHERE p.store = $store`,
   )
   const skipped = database.query<{ skipped_ms: number | null }, { store: string }>('SELECT skipped_ms FROM fleet_positions WHERE store = $store')
-  const list = database.query<Row, { stores: string; type: string | null; severity: string | null; since: number; limit: number }>(
+  const oldest = database.query<{ id: number; timeMs: number }, { store: string }>(
+    'SELECT event_id AS id, time_ms AS timeMs FROM fleet_events WHERE store = $store ORDER BY event_id LIMIT 1',
+  )
+  const list = database.query<Row, Record<string, string | number | null>>(
     `SELECT e.* FROM fleet_events AS e JOIN json_each($stores) AS s ON e.store = s.value
-     WHERE ($type IS NULL OR e.type = $type) AND ($severity IS NULL OR e.severity = $severity) AND e.time_ms >= $since
+     WHERE substr(e.type, 1, length($type)) = $type AND ($severities IS NULL OR e.severity IN (SELECT value FROM json_each($severities)))
+     AND e.time_ms >= $since
+     AND ($before IS NULL OR e.time_ms < $before OR (e.time_ms = $before AND (e.store > $beforeStore OR (e.store = $beforeStore AND e.event_id < $beforeId))))
      ORDER BY e.time_ms DESC, e.store, e.event_id DESC LIMIT $limit`,
   )
   const keepOne = ({ store, position, events, hasSkipped, isReset }: StreamProgress, nowMs: number): void => {
     if (isReset) forget.run({ store })
-    for (const event of events.slice(-KEPT_EVENTS_MAX)) {
-      const { type, severity, subject, message, actor } = event
-      insert.run({
-        store,
-        id: Number(event.id),
-        timeMs: Date.parse(event.time),
-        type: type.slice(0, NAME_MAX),
-        severity,
-        subject: subject.slice(0, NAME_MAX),
-        message: message.slice(0, TEXT_MAX),
-        actor: actor.slice(0, NAME_MAX),
-      })
-    }
+    for (const event of events.slice(-KEPT_EVENTS_MAX)) insert.run({ ...keptEvent(store, event) })
     trim.run({ store, kept: KEPT_EVENTS_MAX })
     move.run({ store, id: position, skipped: hasSkipped || isReset ? nowMs : null })
   }
@@ -120,10 +127,34 @@ export function createKeptEvents(database: BotDatabase): KeptEvents {
       const { event_id: id, time_ms: timeMs, type, subject } = found
       return { id, mark: timeMs === null || type === null || subject === null ? undefined : `${timeMs} ${type} ${subject}` }
     },
-    list({ stores, type = null, severity = null, sinceMs = 0, limit }) {
-      const rows = list.all({ stores: JSON.stringify(stores), type, severity, since: sinceMs, limit })
+    list({ stores, typePrefix = '', severities, sinceMs = 0, before, limit }) {
+      const rows = list.all({
+        stores: JSON.stringify(stores),
+        type: typePrefix,
+        severities: severities ? JSON.stringify(severities) : null,
+        since: sinceMs,
+        before: before?.timeMs ?? null,
+        beforeStore: before?.store ?? null,
+        beforeId: before?.id ?? null,
+        limit,
+      })
       return rows.map(({ event_id: id, time_ms: timeMs, ...row }) => ({ ...row, id, timeMs }))
     },
+    oldest: (store) => oldest.get({ store }) ?? undefined,
     skippedMs: (store) => skipped.get({ store })?.skipped_ms ?? undefined,
+  }
+}
+
+/** Returns an event of a store as it is kept: its texts have bounds. */
+export function keptEvent(store: string, { id, time, type, severity, subject, message, actor }: StoreEvent): KeptEvent {
+  return {
+    store,
+    id: Number(id),
+    timeMs: Date.parse(time),
+    type: type.slice(0, NAME_MAX),
+    severity,
+    subject: subject.slice(0, NAME_MAX),
+    message: message.slice(0, TEXT_MAX),
+    actor: actor.slice(0, NAME_MAX),
   }
 }

@@ -113,6 +113,7 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'image add': [['store=edge-a', 'name=new', 'url=http://127.0.0.1:1/x', '--dry-run']],
   'image link': [['open-image']],
   'image exports': [[]],
+  'event list': [[], ['store=edge-a', 'type=image']],
   'export list': [[], ['store=edge-a']],
   'export link': [['open-image']],
   'task list': [[]],
@@ -197,6 +198,10 @@ describe('what is not hidden', () => {
       [
         ['upload', 'list'],
         ['classified-upload', 'open-upload'],
+      ],
+      [
+        ['event', 'list', 'limit=1000'],
+        ['classified-granted', 'classified-grouped'],
       ],
       [['store', 'browse', 'edge-a', 'inbox'], ['classified-in-folder.raw']],
       [['store', 'browse', 'edge-a', 'images'], [targets.get('I') ?? '']],

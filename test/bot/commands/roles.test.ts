@@ -74,6 +74,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'upload show': ['viewer', 'read'],
   'upload cancel': ['operator', 'write'],
   'usage list': ['operator', 'read'],
+  'event list': ['viewer', 'read'],
   'token list': ['admin', 'read'],
   'token create': ['admin', 'write'],
   'token revoke': ['admin', 'write'],

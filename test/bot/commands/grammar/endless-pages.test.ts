@@ -41,6 +41,14 @@ describe('an agent whose pages never end', () => {
     expect(it.requests()).toBe(20)
   })
 
+  test('gets five requests for events', async () => {
+    const event = { severity: 'info', time: '2025-12-31T00:00:00.000Z', type: 'store.changed', subject: 's', message: 'm', actor: 'a', details: {} }
+    using it = openEndless([{ id: '7', ...event }], 0)
+    const view = await it.run('event list')
+    expect([view.rows.length, it.requests()]).toEqual([5, 5])
+    expect(view.notes).toEqual(['Only the newest 1000 events of edge-a were read.'])
+  })
+
   test('has 1,000 media groups', async () => {
     using it = openEndless(
       Array.from({ length: 400 }, () => GROUP),

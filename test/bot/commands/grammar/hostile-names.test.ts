@@ -52,6 +52,7 @@ function open(text: string) {
       'GET /images': page([image]),
       [`GET /images/${image.id}`]: image,
       'GET /tasks': page([task]),
+      'GET /events': page([{ id: '1', time, type: text, severity: 'warning', subject: text, message: text, actor: text, details: { note: text } }]),
       'GET /files': page([{ name: text, kind: 'folder', length: 0, modifiedAt: time }]),
       'GET /media-groups': page([{ name: text, visible: true, description: text, images: 1, createdAt: time }]),
       'GET /tokens': page([
@@ -84,6 +85,7 @@ const LINES = [
   `image show ${imageOf(1).id}`,
   `image delete ${imageOf(1).id}`,
   `image purge ${imageOf(1).id}`,
+  'event list',
   'task list',
   'task show 0001',
   'media-group list',

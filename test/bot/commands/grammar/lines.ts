@@ -40,6 +40,7 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'image export': ['image export debian', 'gap', 'failed'],
   'image exports': ['image exports', 'gap', 'done'],
   'image bin': ['image bin', 'gap', 'done'],
+  'event list': ['event list', 'gap', 'done'],
   'export list': ['export list', 'gap', 'done'],
   'export link': ['export link debian', 'gap', 'failed'],
   'export delete': ['export delete debian --confirm debian', 'gap', 'failed'],
