@@ -2,6 +2,7 @@
 
 import type { Manifest, ManifestEntry } from '../../protocol/slices/manifest.ts'
 import type { Image, ImageDraft } from '../../protocol/images/image.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
 
 /**
  * Id, owner and length of an image, or of the image that an unfinished upload will become. The owner is null if it has none. While the length of
@@ -54,6 +55,13 @@ export interface NewContent {
   readonly signal?: AbortSignal
 }
 
+/** Why an image is in error. */
+export interface ImageRefusal {
+  readonly code: ProblemCode
+  /** What is wrong and what to do, in sentences. */
+  readonly reason: string
+}
+
 export interface ImagePublisher {
   /**
    * Writes the manifest and image.json with status `creating`, both durable when it resolves, and starts the inspection, which sets the
@@ -61,10 +69,9 @@ export interface ImagePublisher {
    */
   publish(image: NewImage, content: NewContent): Promise<Image>
   /**
-   * Records an image that can never be published, with status `error` and without content. `reason` states what is wrong and what to do.
-   * Idempotent by id, like `publish`.
+   * Records an image that can never be published, with status `error` and without content. Idempotent by id, like `publish`.
    */
-  refuse(image: NewImage, length: number, reason: string): Promise<Image>
+  refuse(image: NewImage, length: number, refusal: ImageRefusal): Promise<Image>
   /** Returns the published image with this id in any status, or undefined if there is none. */
   find(id: string): Image | undefined
   /**

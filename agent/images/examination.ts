@@ -10,7 +10,7 @@ import { computeWholeDigest } from './digest/whole-digest.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { applyRules } from './image-rules.ts'
 import type { Examination } from './image-states.ts'
-import { inspectImage } from './formats/inspection.ts'
+import { inspectImage, refusedUnseen } from './formats/inspection.ts'
 import type { ImageBytes } from './formats/probe.ts'
 import { countStoredSize } from './manifests/slice-sizes.ts'
 
@@ -48,7 +48,7 @@ export async function examineImage(
   } catch (error) {
     if (!(error instanceof SliceUnreadable)) throw error
     const reason = `Image ${image.name} cannot be read back: ${error.message}. ${UNREADABLE_ACTION}`
-    return { inspection: { kind: 'refused', refusal: 'data-corrupt', format: null, virtualSize: null, details: null, reason }, storedSize: null }
+    return { inspection: refusedUnseen('data-corrupt', reason), storedSize: null }
   }
 }
 

@@ -7,12 +7,13 @@ import { systemId } from '../../protocol/images/operating-systems.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
-import type { ImageInProgress, NewImage } from '../contract/images.ts'
+import type { ImageInProgress, ImageRefusal, NewImage } from '../contract/images.ts'
 import { blankImage, newLife } from './image-file.ts'
 import type { ImageLife, StoredImage } from './image-file.ts'
 import { kindOf } from './image-rules.ts'
 import { binReason, CREATING_REASON, DELETING_REASON } from './pending/status-reason.ts'
 import { completeRequirements, ownRequirements } from './requirements.ts'
+import { undetected } from './formats/inspection.ts'
 import type { Inspection, Refusal } from './formats/inspection.ts'
 
 /** Maximum number of instances listed in a problem. */
@@ -166,9 +167,9 @@ export function stillUploaded({ image, state, reason }: ImageInProgress): Proble
 }
 
 /** Returns a new image that can never have content. */
-export function refused(image: NewImage, length: number, statusReason: string, nowMs: number): StoredImage {
+export function refused(image: NewImage, length: number, { code, reason }: ImageRefusal, nowMs: number): StoredImage {
   const { image: created, life } = fresh(image, length, null, nowMs)
-  return { image: { ...created, status: 'error', statusReason }, life: { ...life, damage: 'manifest' } }
+  return { image: { ...created, status: 'error', statusReason: reason, formatDetails: undetected(code) }, life: { ...life, damage: 'manifest' } }
 }
 
 /** Returns the initial state of an image copied from another store. Bindings and protection belong to a store and are not copied. */
@@ -231,8 +232,8 @@ export function concluded(stored: StoredImage, { inspection, storedSize, digest:
 }
 
 /** Returns an image whose inspection has failed too often. */
-export function givenUp(stored: StoredImage, statusReason: string): StoredImage {
-  return moved('giveUp', stored, { status: 'error', statusReason })
+export function givenUp(stored: StoredImage, { code, reason }: ImageRefusal): StoredImage {
+  return moved('giveUp', stored, { status: 'error', statusReason: reason, formatDetails: undetected(code) })
 }
 
 /** Returns whether this store still has to compute the digest of an image. */

@@ -54,12 +54,12 @@ export function createPublication(deps: PublicationDeps): Publication {
         settling.resume(image.id)
         return stored.image
       }),
-    refuse: (image, length, reason) =>
+    refuse: (image, length, refusal) =>
       keeper.table.locked(image.id, async () => {
         const known = await published(image.id)
         if (known) return known
         await disk.makeFolder(keeper.folder(image.id))
-        const stored = await store(deps, refused(image, length, reason, clock.nowMs()))
+        const stored = await store(deps, refused(image, length, refusal, clock.nowMs()))
         announceOutcome(deps, image.id)
         return stored.image
       }),

@@ -2,6 +2,7 @@
 // in the background, and the next start resumes work that a crash interrupted.
 
 import { errorText } from '../../protocol/errors.ts'
+import { problemOf } from '../contract/failures.ts'
 import type { CrashPoint, Log } from '../contract/runtime.ts'
 import { SliceUnreadable } from '../contract/slices.ts'
 import type { EmitEvent } from '../contract/work.ts'
@@ -149,8 +150,9 @@ async function discardRefused({ keeper, unpacking, log }: SettlingParts, id: str
 }
 
 async function giveUp(deps: SettlingDeps, id: string, cause: unknown): Promise<void> {
-  const statusReason = `The inspection failed: ${errorText(cause)}. Check the mount path, then restore the image to inspect it again.`
-  await deps.damage.changeStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, statusReason) : undefined))
+  const reason = `The inspection failed: ${errorText(cause)}. Check the mount path, then restore the image to inspect it again.`
+  const refusal = { code: problemOf(cause).code, reason }
+  await deps.damage.changeStatus(id, (stored) => (stored.image.status === 'creating' ? givenUp(stored, refusal) : undefined))
   announceOutcome(deps, id)
 }
 

@@ -1,6 +1,7 @@
 // The step before the inspection of an image that was uploaded with `decompress=true`: unpacks it and makes the unpacked bytes its content.
 
 import { SliceUnreadable } from '../contract/slices.ts'
+import { refusedUnseen } from './formats/inspection.ts'
 import type { Refusal } from './formats/inspection.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 import { unpacked } from './image-states.ts'
@@ -48,5 +49,5 @@ async function commit({ keeper, ownerLimit }: UnpackFirstDeps, id: string, manif
 }
 
 function refused(refusal: Refusal, reason: string): Examination {
-  return { inspection: { kind: 'refused', refusal, format: null, virtualSize: null, details: null, reason }, storedSize: null }
+  return { inspection: refusedUnseen(refusal, reason), storedSize: null }
 }

@@ -114,7 +114,7 @@ async function run(deps: ImportsDeps, params: ImportParams, context: TaskContext
       await transferSource(deps, { order, source: schemeOf(deps, location).source(location, credentials) }, context)
       crashPoint('imports:published')
     }
-    const image = await settledImage(deps, { id: imageId, digest: draft.digest }, context.signal)
+    const image = await settledImage(deps, imageId, context.signal)
     return { image: image.id, name: image.name, length: image.length, verification: verificationOf(params) }
   } catch (error) {
     await stopped(error, context.signal)

@@ -9,30 +9,33 @@ import type { Clock } from '../contract/runtime.ts'
 /** How often the image is looked at, in milliseconds. */
 const LOOK_MS = 100
 const UNSETTLED: ReadonlySet<ImageStatus> = new Set(['uploading', 'pending', 'creating'])
+/** Codes of images in error whose bytes are not at fault: the reason says what to do before the image is restored. */
+const RESTORABLE: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['insufficient-storage', 'limit-reached', 'data-corrupt', 'store-unavailable', 'internal'])
 
-/** Resolves with the image once it is available. `digest` is the expected one. Throws ProblemError when it was refused or deleted. */
+/** Resolves with the image once it is available. Throws ProblemError with the code and the reason of the image when it was refused, and when it was deleted. */
 export async function settledImage(
   { images, clock }: { readonly images: Pick<ImagePublisher, 'find'>; readonly clock: Clock },
-  { id, digest }: { readonly id: string; readonly digest: string | undefined },
+  id: string,
   signal: AbortSignal,
 ): Promise<Image> {
   for (;;) {
     const image = images.find(id)
     if (!image) throw problem('not-found', `Image ${id} was deleted before its import ended.`)
-    if (image.status === 'error') throw refused(image, digest)
+    if (image.status === 'error') throw refused(image)
     if (!UNSETTLED.has(image.status)) return image
     await clock.sleep(LOOK_MS, signal)
   }
 }
 
-function refused({ id, digest, formatDetails, statusReason }: Image, expected: string | undefined): Error {
-  const isOtherDigest = expected !== undefined && digest !== null && digest !== expected
-  const action = `Delete image ${id}, correct the source, and import it again.`
-  const code = isOtherDigest ? 'digest-mismatch' : refusalCode(formatDetails?.refusal)
+function refused({ id, formatDetails, statusReason }: Image): Error {
+  const code = refusalCode(formatDetails?.refusal)
+  const action = RESTORABLE.has(code)
+    ? `Do what the detail says, then restore image ${id}, or delete it and import it again.`
+    : `Delete image ${id}, correct the source, and import it again.`
   return problem(code, statusReason ?? 'The image was refused.', { action })
 }
 
-/** Returns the code for which the inspection refused an image. */
+/** Returns the code for which an image was refused. One that is in error for another reason has a damaged manifest. */
 function refusalCode(refusal: string | null | undefined): ProblemCode {
-  return refusal !== null && refusal !== undefined && refusal in PROBLEMS ? (refusal as ProblemCode) : 'unsafe-image'
+  return refusal !== null && refusal !== undefined && Object.hasOwn(PROBLEMS, refusal) ? (refusal as ProblemCode) : 'data-corrupt'
 }

@@ -1,7 +1,7 @@
 // Completes an upload that has all its bytes: it becomes an image. Every step can be repeated after a crash. The image id is chosen when
 // the upload is created, so publishing twice creates one image.
 
-import type { NewContent } from '../contract/images.ts'
+import type { ImageRefusal, NewContent } from '../contract/images.ts'
 import type { UploadsContext } from './context.ts'
 import { RECORD_ENTRIES_MAX, unpackEntries } from './record/journal-codec.ts'
 import type { PackedEntries } from './record/journal-codec.ts'
@@ -28,14 +28,16 @@ export async function completeUpload(context: UploadsContext, upload: Upload, si
   await context.space.promise(spaceKey(file.id), 0)
 }
 
-/** Returns why an upload can never be published, in sentences that say what to do; undefined when it can. */
-function whyNever({ entriesMax }: UploadsContext, { file, journal }: Upload): string | undefined {
+/** Returns why an upload can never be published; undefined when it can. */
+function whyNever({ entriesMax }: UploadsContext, { file, journal }: Upload): ImageRefusal | undefined {
   if (file.kind !== 'partial' && file.length !== null && journal.entryCount > entriesMax) {
-    return `The upload has ${journal.entryCount} slices; an image can have at most ${entriesMax}. Upload it to a store with longer slices.`
+    const reason = `The upload has ${journal.entryCount} slices; an image can have at most ${entriesMax}. Upload it to a store with longer slices.`
+    return { code: 'payload-too-large', reason }
   }
   // A final upload is whole when its creation is answered, and accepts no bytes that could replace the lost ones.
   if (file.kind === 'final' && journal.offset !== file.length) {
-    return `The journal of the upload was damaged after byte ${journal.offset}. Upload the parts again and concatenate them.`
+    const reason = `The journal of the upload was damaged after byte ${journal.offset}. Upload the parts again and concatenate them.`
+    return { code: 'data-corrupt', reason }
   }
   return undefined
 }
@@ -48,7 +50,7 @@ async function cutTail({ ingestSlots }: UploadsContext, commits: UploadCommits):
   await commits.closeFiles()
 }
 
-async function publish(context: UploadsContext, upload: Upload, refusal: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+async function publish(context: UploadsContext, upload: Upload, refusal: ImageRefusal | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { file, journal } = upload
   const { id, imageId, length } = file
   const image = newImageOf(file)

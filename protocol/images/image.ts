@@ -47,7 +47,7 @@ export const requirementsSchema = z.object({
 
 /** What the inspection found in the bytes of an image, besides its format and virtual size. A fact that is not known is null. */
 export const formatDetailsSchema = z.object({
-  /** What the bytes are, also if no store accepts it: an image format, or a name such as `vdi`; `unknown` if formats contradict each other. */
+  /** What the bytes are, also if no store accepts it: an image format, or a name such as `vdi`; `unknown` if formats contradict each other or nothing was detected. */
   detected: z.string(),
   /** Version or kind within the format, such as `3` for qcow2 or `streamOptimized` for vmdk. */
   variant: z.string().nullable(),

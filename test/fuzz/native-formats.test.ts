@@ -36,9 +36,9 @@ test(
   async () => {
     const result = await fuzzInspection('vmdk', [sparse(), stream()], ({ format, virtualSize, details }, input) => {
       if (format !== 'vmdk') return
-      const { allocatedSize = 0, compression } = details ?? {}
+      const { allocatedSize, compression } = details
       if (virtualSize === null || virtualSize <= 0) throw new Error(`an accepted disk has the virtual size ${virtualSize}`)
-      const cluster = details?.clusterSize ?? 0
+      const cluster = details.clusterSize ?? 0
       // A compressed grain takes at least one sector, and the last grain may be shorter than the others.
       const most = compression === 'zlib' ? (input.byteLength / 512) * cluster : input.byteLength + cluster
       if ((allocatedSize ?? 0) > most) throw new Error(`${input.byteLength} bytes hold ${allocatedSize} bytes of grains`)
@@ -67,7 +67,7 @@ test(
   async () => {
     const corpus = [mbr(partitionEntry(0x80, 0x83, 1, 9)).slice(0, 8192), gpt4096(64 * 1024)]
     const result = await fuzzInspection('partition tables', corpus, ({ format, details }) => {
-      if (format === 'raw' && details?.refusal !== null) throw new Error('an accepted disk has a refusal')
+      if (format === 'raw' && details.refusal !== null) throw new Error('an accepted disk has a refusal')
     })
     expect(result.accepted).toBeGreaterThan(0)
   },

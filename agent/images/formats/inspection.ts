@@ -55,8 +55,7 @@ export type Inspection =
       readonly refusal: Refusal
       readonly format: ImageFormat | null
       readonly virtualSize: number | null
-      /** Null if the bytes were not examined. */
-      readonly details: FormatDetails | null
+      readonly details: FormatDetails
       readonly reason: string
     }
 
@@ -67,7 +66,7 @@ export type Inspection =
 export async function inspectImage(image: ImageBytes, declared: ImageFormat | null, options: ProbeOptions): Promise<Inspection> {
   if (image.length === 0) {
     const reason = 'The upload was empty: an image must have at least one byte. Check the source file and upload it again.'
-    return { kind: 'refused', refusal: 'invalid-input', format: null, virtualSize: null, details: null, reason }
+    return refusedUnseen('invalid-input', reason)
   }
   const probe = createProbe(image, options)
   const found: Detection[] = []
@@ -82,6 +81,16 @@ export async function inspectImage(image: ImageBytes, declared: ImageFormat | nu
     }
   }
   return judge(probe, found, declared)
+}
+
+/** Returns the refusal of an image in whose bytes nothing was detected. */
+export function refusedUnseen(refusal: Refusal, reason: string): Inspection {
+  return { kind: 'refused', refusal, format: null, virtualSize: null, details: undetected(refusal), reason }
+}
+
+/** Returns what is known of an image whose bytes were not examined: only the code for which it is refused. */
+export function undetected(refusal: ProblemCode): FormatDetails {
+  return { ...detailsOf('unknown'), refusal }
 }
 
 /** Decides about an image by everything that was detected in it. */

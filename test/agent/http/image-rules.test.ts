@@ -2,7 +2,11 @@
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Image } from '../../../protocol/images/image.ts'
+import { problemCode } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
+import { serveImages } from '../../support/agents/image-server.ts'
+import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
+import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openAccessStage } from './access-stage.ts'
 import type { AccessStage, Answer, User } from './access-stage.ts'
 
@@ -166,4 +170,46 @@ test('the limit on images of one owner holds for every way in and for a change o
   expect(shown(await ann.ask('POST', `/v1/images/${first.id}/restore`))).toBe(refused)
   expect(shown(await ann.ask('POST', '/v1/uploads', undefined, tus))).toBe(refused)
   expect(((await ann.ask('GET', '/v1/images?owner=ann')).json as { items: Image[] }).items).toHaveLength(2)
+})
+
+test('the limit on images of one owner holds for syncs, and leaves other owners alone', async () => {
+  await using users = await openUsers('[images]\nmax-per-owner = 1\n')
+  const { stage, ann, bob } = users
+  const operators = {
+    ann: await stage.user({ name: 'operator ann', role: 'operator', subject: 'ann' }),
+    bob: await stage.user({ name: 'operator bob', role: 'operator', subject: 'bob' }),
+  }
+  await using folder = await createTemporaryFolder()
+  await using elsewhere = await openImageStore(folder)
+  await using server = await serveImages(elsewhere)
+  const copied = async (user: User, ...images: readonly Image[]): Promise<string> => {
+    const source = { url: server.url, token: 'viewer' }
+    const answer = await user.ask('POST', '/v1/sync', { source, images: images.map(({ id }) => id) })
+    if (answer.status !== 202) return shown(answer)
+    const { error, state } = await stage.table.parts.tasks.ended((answer.json as Task).id)
+    return error ? `${problemCode(error)}: ${error.detail}` : state
+  }
+  const namesOf = async (user: User, owner: string) =>
+    ((await user.ask('GET', `/v1/images?owner=${owner}`)).json as { items: Image[] }).items.map(({ name }) => name)
+  const [ofAnn, ofBob, second] = [
+    await elsewhere.add(seededBytes(100_000, 31), { name: 'of-ann', owner: 'ann' }),
+    await elsewhere.add(seededBytes(100_000, 32), { name: 'of-bob', owner: 'bob' }),
+    await elsewhere.add(seededBytes(100_000, 33), { name: 'of-bob-2', owner: 'bob' }),
+  ]
+  await stage.upload(ann, 'ann-1', { seed: 30 })
+  const before = stage.table.parts.slices.stats().slices
+  // Who starts the sync does not count: the owner of the image does.
+  const refused = 'limit-reached: Maximum image limit reached: '
+  for (const user of Object.values(operators)) expect(await copied(user, ofAnn)).toStartWith(refused)
+  expect(stage.table.parts.slices.stats().slices).toBe(before)
+  expect(shown(await ann.ask('POST', '/v1/sync', { source: { url: server.url, token: 'viewer' }, images: [ofAnn.id] }))).toBe('403 forbidden')
+  expect(await copied(operators.ann, ofBob)).toBe('succeeded')
+  expect(await copied(operators.bob, second)).toStartWith(refused)
+  // A copy that is here is not counted twice, and counts for uploads.
+  expect(await copied(operators.bob, ofBob)).toBe('succeeded')
+  expect(shown(await bob.ask('POST', '/v1/uploads', undefined, { 'tus-resumable': '1.0.0', 'upload-length': '1000' }))).toBe('429 limit-reached')
+  expect([await namesOf(ann, 'ann'), await namesOf(bob, 'bob')]).toEqual([['ann-1'], ['of-bob']])
+  await bob.ask('DELETE', `/v1/images/${ofBob.id}?permanent=true`)
+  expect(await copied(operators.ann, second)).toBe('succeeded')
+  expect(await namesOf(bob, 'bob')).toEqual(['of-bob-2'])
 })

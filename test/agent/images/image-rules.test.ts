@@ -85,7 +85,7 @@ describe('an inspected image', () => {
     const stored = fresh({ id: 'img_1', draft: { name: 'one', description: '', ...draft }, source: SOURCE, mayBeInstallation }, 1000, null, 0)
     const inspection: Inspection = { kind: 'accepted', format, virtualSize: 1000, details: { ...RAW_DETAILS, detected: format } }
     const judged = applyRules(inspection, stored)
-    return judged.kind === 'refused' ? `${judged.refusal} ${judged.details?.refusal}: ${judged.reason}` : 'accepted'
+    return judged.kind === 'refused' ? `${judged.refusal} ${judged.details.refusal}: ${judged.reason}` : 'accepted'
   }
 
   test('must have a format of its declared kind', () => {
@@ -104,7 +104,7 @@ describe('an inspected image', () => {
   })
 
   test('leaves a refusal as it is', () => {
-    const refused: Inspection = { kind: 'refused', refusal: 'unsafe-image', format: 'iso', virtualSize: null, details: null, reason: 'Unsafe.' }
+    const refused: Inspection = { kind: 'refused', refusal: 'unsafe-image', format: 'iso', virtualSize: null, details: RAW_DETAILS, reason: 'Unsafe.' }
     const stored = fresh({ id: 'img_1', draft: { name: 'one', description: '', kind: 'template' }, source: SOURCE }, 1000, null, 0)
     expect(applyRules(refused, stored)).toBe(refused)
   })

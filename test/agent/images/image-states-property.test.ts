@@ -1,6 +1,7 @@
 // Any sequence of changes keeps an image in a state that makes sense: its reason, its times, its content and the way back from the recycle bin.
 
 import { expect, test } from 'bun:test'
+import { undetected } from '../../../agent/images/formats/inspection.ts'
 import fc from 'fast-check'
 import { newLife } from '../../../agent/images/image-file.ts'
 import type { StoredImage } from '../../../agent/images/image-file.ts'
@@ -34,13 +35,20 @@ const NOW_MS = 1_700_000_000_000
 const NEW = { id: 'img_00000000000000000000000000', draft: { name: 'debian', description: '' }, source: memoryImage().source }
 
 const ACCEPTED = { kind: 'accepted', format: 'raw', virtualSize: 100, details: null } as const
-const REFUSED = { kind: 'refused', refusal: 'unsafe-image', format: null, virtualSize: null, details: null, reason: 'Unsafe. Flatten it.' } as const
+const REFUSED = {
+  kind: 'refused',
+  refusal: 'unsafe-image',
+  format: null,
+  virtualSize: null,
+  details: undetected('unsafe-image'),
+  reason: 'Unsafe. Flatten it.',
+} as const
 
 /** What can happen to an image, with the change of the state machine that it is. */
 const STEPS: readonly (readonly [ImageChange, (stored: StoredImage) => StoredImage | undefined])[] = [
   ['conclude', (stored) => concluded(stored, { inspection: ACCEPTED as never, storedSize: 100 }, NOW_MS)],
   ['conclude', (stored) => concluded(stored, { inspection: REFUSED, storedSize: null }, NOW_MS)],
-  ['giveUp', (stored) => givenUp(stored, 'The inspection failed. Restore the image.')],
+  ['giveUp', (stored) => givenUp(stored, { code: 'internal', reason: 'The inspection failed. Restore the image.' })],
   ['setDigest', (stored) => withDigest(stored, DIGEST)],
   ['setDigest', (stored) => withDigest(stored, OTHER_DIGEST)],
   ['markSliceDamage', (stored) => withSliceDamage(stored, 'a disk died. Sync it again.', NOW_MS)],
@@ -56,7 +64,7 @@ const STEPS: readonly (readonly [ImageChange, (stored: StoredImage) => StoredIma
 const STARTS: readonly (() => StoredImage)[] = [
   () => fresh(NEW, 100, DIGEST, NOW_MS),
   () => fresh({ ...NEW, draft: { ...NEW.draft, kind: 'virtualDisk', sourceInstance: 'vm-1' } }, 100, DIGEST, NOW_MS),
-  () => refused(NEW, 100, 'It has too many slices. Upload it elsewhere.', NOW_MS),
+  () => refused(NEW, 100, { code: 'payload-too-large', reason: 'It has too many slices. Upload it elsewhere.' }, NOW_MS),
   () => adopted(memoryImage({ digest: DIGEST, manifestDigest: DIGEST }), NOW_MS),
 ]
 

@@ -1,6 +1,7 @@
 // State machine of an image: every allowed change of status works, and every other one is refused.
 
 import { describe, expect, test } from 'bun:test'
+import { undetected } from '../../../agent/images/formats/inspection.ts'
 import { newLife } from '../../../agent/images/image-file.ts'
 import type { ImageLife, StoredImage } from '../../../agent/images/image-file.ts'
 import {
@@ -44,11 +45,14 @@ const CHANGES: Readonly<Record<ImageChange, (status: ImageStatus) => (StoredImag
     concluded(storedAs(status), { inspection: { kind: 'accepted', format: 'raw', virtualSize: 100, details: RAW_DETAILS }, storedSize: 100 }, NOW_MS),
     concluded(
       storedAs(status),
-      { inspection: { kind: 'refused', refusal: 'unsafe-image', format: null, virtualSize: null, details: null, reason: 'Unsafe.' }, storedSize: null },
+      {
+        inspection: { kind: 'refused', refusal: 'unsafe-image', format: null, virtualSize: null, details: undetected('unsafe-image'), reason: 'Unsafe.' },
+        storedSize: null,
+      },
       NOW_MS,
     ),
   ],
-  giveUp: (status) => [givenUp(storedAs(status), 'The disk failed.')],
+  giveUp: (status) => [givenUp(storedAs(status), { code: 'store-unavailable', reason: 'The disk failed.' })],
   setDigest: (status) => [withDigest(storedAs(status), DIGEST), withDigest(storedAs(status, { digest: OTHER_DIGEST }, { digestClaimed: true }), DIGEST)],
   markSliceDamage: (status) => [withSliceDamage(storedAs(status, {}, { before: { status: 'available', statusReason: null } }), 'a disk died.', NOW_MS)],
   markManifestDamage: (status) => [withManifestDamage(storedAs(status), 'its file is missing')],
@@ -130,10 +134,22 @@ describe('a change of status', () => {
   })
 })
 
+test('an image whose inspection was given up keeps the code and the reason', () => {
+  expect(givenUp(storedAs('creating'), { code: 'insufficient-storage', reason: 'The disk is full.' }).image).toMatchObject({
+    status: 'error',
+    statusReason: 'The disk is full.',
+    formatDetails: { detected: 'unknown', refusal: 'insufficient-storage' },
+  })
+})
+
 describe('a new image', () => {
   test('is creating, or an error if it can never have content', () => {
     expect(fresh(NEW, 100, DIGEST, NOW_MS).image.status).toBe('creating')
-    expect(refused(NEW, 100, 'The journal was damaged.', NOW_MS).image).toMatchObject({ status: 'error', statusReason: 'The journal was damaged.' })
+    expect(refused(NEW, 100, { code: 'data-corrupt', reason: 'The journal was damaged.' }, NOW_MS).image).toMatchObject({
+      status: 'error',
+      statusReason: 'The journal was damaged.',
+      formatDetails: { detected: 'unknown', refusal: 'data-corrupt' },
+    })
   })
 })
 

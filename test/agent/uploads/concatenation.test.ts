@@ -174,6 +174,7 @@ describe('a start', () => {
     const answer = await server.ask('HEAD', url)
     const image = server.publisher.images.get(imageOf(answer))?.image
     expect(image).toMatchObject({ status: 'error', statusReason: expect.stringContaining('30 slices'), length: 30 * SLICE })
+    expect(image?.formatDetails?.refusal).toBe('payload-too-large')
     expect(await readdir(join(server.folder, url.split('/').at(-1) ?? ''))).toEqual(['upload.json'])
     expect((await server.ask('HEAD', part)).status).toBe(200)
   }, 60_000)
@@ -224,6 +225,7 @@ describe('a journal that is damaged while the agent runs', () => {
     const answer = await server.ask('HEAD', `/v1/uploads/${final}`)
     expect(server.publisher.images.get(imageOf(answer))?.image).toMatchObject({
       status: 'error',
+      formatDetails: { refusal: 'data-corrupt' },
       statusReason: expect.stringContaining('damaged after byte 0'),
     })
   }, 60_000)

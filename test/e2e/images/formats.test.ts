@@ -125,7 +125,7 @@ describe('an agent', () => {
       { kind: 'iso' },
       { reason: 'Format mismatch: An image of the kind iso is iso, not raw.', refusal: 'format-mismatch', detected: 'raw' },
     ],
-    ['nothing', () => new Uint8Array(0), {}, { reason: 'The upload was empty', refusal: '', detected: '' }],
+    ['nothing', () => new Uint8Array(0), {}, { reason: 'The upload was empty', refusal: 'invalid-input', detected: 'unknown' }],
   ])(
     'refuses %s, and leaves nothing once it is deleted',
     async (_name, make, metadata, { reason, refusal, detected }) => {

@@ -1,5 +1,6 @@
 // A publisher that keeps images in memory, idempotent by id as the contract requires. The image stays `creating`.
 
+import { undetected } from '../../../agent/images/formats/inspection.ts'
 import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
 import { blankImage } from '../../../agent/images/image-file.ts'
 import type { Image, ImageDraft } from '../../../protocol/images/image.ts'
@@ -45,12 +46,12 @@ export function createMemoryPublisher(): MemoryPublisher {
       images.set(image.id, { image: made, entries })
       return made
     },
-    async refuse(image, length, reason) {
+    async refuse(image, length, { code, reason }) {
       calls.push(image.id)
       if (this.failure) throw this.failure
       const known = images.get(image.id)
       if (known) return known.image
-      const made: Image = { ...makeImage(image, length), status: 'error', statusReason: reason }
+      const made: Image = { ...makeImage(image, length), status: 'error', statusReason: reason, formatDetails: undetected(code) }
       images.set(image.id, { image: made, entries: [] })
       return made
     },

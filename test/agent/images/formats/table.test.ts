@@ -52,7 +52,7 @@ async function checkCase({ make, declared, expected }: FormatCase): Promise<void
   expect(shownOf(found)).toMatchObject(expected.kind === 'accepted' ? { kind: 'accepted' } : { kind: 'refused', refusal: expected.refusal })
   if (expected.kind === 'refused') {
     if (found.kind === 'refused') expect(found.reason).toContain(expected.says)
-    if (expected.detected !== undefined) expect(found.details?.detected).toBe(expected.detected)
+    if (expected.detected !== undefined) expect(found.details.detected).toBe(expected.detected)
   } else {
     expect(found.format).toBe(expected.format)
     if (expected.virtualSize !== undefined) expect(found.virtualSize).toBe(expected.virtualSize)
@@ -86,6 +86,6 @@ function checkOracle(folder: Parameters<typeof run>[0], { file, found, guess }: 
   // qemu-img counts whole sectors.
   if (found.virtualSize !== null) expect(Math.ceil(found.virtualSize / 512) * 512).toBe(seen['virtual-size'])
   if (found.format !== 'qcow2') return
-  expect(found.details?.clusterSize ?? undefined).toBe(seen['cluster-size'])
+  expect(found.details.clusterSize ?? undefined).toBe(seen['cluster-size'])
   run(folder, 'qemu-img', 'check', '-q', '-f', 'qcow2', file)
 }

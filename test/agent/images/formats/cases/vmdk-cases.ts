@@ -99,6 +99,12 @@ export const VMDK_CASES: readonly FormatCase[] = [
     expected: unsafe('it is only a descriptor'),
   },
   {
+    name: 'vmdk twoGbMaxExtentFlat',
+    needs: [QEMU_IMG],
+    make: qemuDisk('vmdk', ['-o', 'subformat=twoGbMaxExtentFlat']),
+    expected: unsafe('it is only a descriptor'),
+  },
+  {
     name: 'vmdk twoGbMaxExtentSparse',
     needs: [QEMU_IMG],
     make: qemuDisk('vmdk', ['-o', 'subformat=twoGbMaxExtentSparse']),
