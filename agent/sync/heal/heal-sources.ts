@@ -1,6 +1,6 @@
-// The stores that a pass of healing asks: the origins of the configuration, then the stores that this one synced with, each once.
+// The stores that a pass of healing asks: the origins of the configuration, then the other stores that this one synced with.
 
-import type { KnownOrigin, Origin, Origins } from '../../contract/origins.ts'
+import type { Origin, Origins } from '../../contract/origins.ts'
 
 /** Joins origins and partners. A partner that is an origin too is asked as an origin. Disposing ends nothing: who created the two disposes them. */
 export function joinOrigins(origins: Origins, partners: Origins): Origins {
@@ -9,9 +9,9 @@ export function joinOrigins(origins: Origins, partners: Origins): Origins {
     list: () => [...origins.list(), ...partners.list()],
     async usable() {
       const [first, others] = await Promise.all([origins.usable(), partners.usable()])
-      const all = new Map<string, KnownOrigin>()
-      for (const store of [...first, ...others]) if (!all.has(store.storeId)) all.set(store.storeId, store)
-      return [...all.values()]
+      // A store that the configuration names at two addresses is asked at both.
+      const known = new Set(first.map(({ storeId }) => storeId))
+      return [...first, ...others.filter(({ storeId }) => !known.has(storeId))]
     },
     answered: (origin) => ofKind(origin).answered(origin),
     failed: (origin, error) => ofKind(origin).failed(origin, error),
