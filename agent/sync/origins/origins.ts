@@ -145,14 +145,19 @@ export function createOrigins(deps: OriginsDeps): ChangingOrigins {
     const nowMs = clock.monotonicMs()
     for (const origin of origins) if (nowMs >= (origin.state === 'reachable' ? origin.answeredMs + probeMs : origin.restUntilMs)) void ask(origin)
   }
-  const probes = clock.every(PROBE_STEP_MS, probe)
-  probe()
+  let probes: Disposable | undefined
+  /** Asks those that are due now and from time to time; an agent without origins needs no timer. */
+  const probeOften = (): void => {
+    if (origins.length > 0 && !ended.signal.aborted) probes ??= clock.every(PROBE_STEP_MS, probe)
+    probe()
+  }
+  probeOften()
 
   return {
     list: () => origins,
     replace(next) {
       origins = next.map((one) => origins.find((before) => before.hasSettings(one)) ?? new OriginRecord(one, deps))
-      probe()
+      probeOften()
     },
     async usable() {
       const rested = origins.filter(({ state, restUntilMs }) => state === 'reachable' || clock.monotonicMs() >= restUntilMs)
@@ -166,7 +171,7 @@ export function createOrigins(deps: OriginsDeps): ChangingOrigins {
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
     [Symbol.dispose]() {
-      probes[Symbol.dispose]()
+      probes?.[Symbol.dispose]()
       ended.abort()
     },
   }
