@@ -65,8 +65,11 @@ test('damage is repaired with the grant of a sync, after a restart too, until th
 
   await target.restart()
   await healOnce(target, id)
+  // A pass tells what it put back at its end, after the image is available again.
+  const slicesHealed = (events: Awaited<ReturnType<typeof eventsOf>>): number => events.reduce((sum, { details }) => sum + Number(details?.['slices']), 0)
+  await until('the events name every slice', async () => slicesHealed(await eventsOf(target, 'slices.healed')) >= DAMAGED.length)
   const events = await eventsOf(target, 'slices.healed')
-  expect(events.reduce((sum, { details }) => sum + Number(details?.['slices']), 0)).toBe(3)
+  expect(slicesHealed(events)).toBe(3)
   const [healed] = events
   expect(healed?.message).toMatch(/from store test, which this store synced with, and put back\.$/)
   expect(healed?.details).toMatchObject({ partner: 'test', storeId: sourceId, url: source.url })
