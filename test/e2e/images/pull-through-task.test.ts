@@ -35,7 +35,8 @@ test('a copy for a reader is a task with progress, rate and bytes avoided', asyn
     const { progress } = await pair.edge.client.tasks.get(task.id)
     return progress.rate > 0 && progress.etaSeconds !== null ? progress : undefined
   })
-  expect(moving.done).toBeLessThan(LENGTH - ZEROS)
+  // The first rate may come with the last bytes.
+  expect(moving.done).toBeLessThanOrEqual(LENGTH - ZEROS)
   const ended = await untilEnded(pair.edge, task.id)
   expect(ended).toMatchObject({
     state: 'succeeded',
