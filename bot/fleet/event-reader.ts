@@ -6,8 +6,8 @@ import type { StoreEvent } from '../../protocol/event.ts'
 /** Most events that are read after an interruption. Earlier ones are skipped: they are in the event log of the agent. */
 export const BACKLOG_MAX = 500
 
-/** Characters of type and subject that are compared. */
-const MARKED_MAX = 100
+/** Characters of type and subject that are compared, and kept. */
+export const MARKED_MAX = 100
 
 /** The last event that was read. */
 export interface LastEvent {
@@ -35,9 +35,9 @@ export interface EventReader {
   lastId(): number | undefined
 }
 
-/** Returns what tells an event from another one with the same number. */
-export function eventMark({ time, type, subject }: Pick<StoreEvent, 'time' | 'type' | 'subject'>): string {
-  return `${Date.parse(time)} ${type.slice(0, MARKED_MAX)} ${subject.slice(0, MARKED_MAX)}`
+/** Returns what tells an event from another one with the same number; the same for an event as its agent sent it and as it is kept. */
+export function eventMark(timeMs: number, type: string, subject: string): string {
+  return `${timeMs} ${type.slice(0, MARKED_MAX)} ${subject.slice(0, MARKED_MAX)}`
 }
 
 /** Creates a reader that continues after an event. */
@@ -59,7 +59,7 @@ export function createEventReader(known: LastEvent | undefined): EventReader {
     },
     event(event) {
       const id = Number(event.id)
-      const mark = eventMark(event)
+      const mark = eventMark(Date.parse(event.time), event.type, event.subject)
       if (last === undefined) return 'repeat'
       if (id === last.id) {
         if (last.mark !== undefined && last.mark !== mark) return leap('restart')

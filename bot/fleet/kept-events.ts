@@ -3,13 +3,14 @@
 
 import type { Severity, StoreEvent } from '../../protocol/event.ts'
 import type { BotDatabase } from '../system/database.ts'
+import { eventMark, MARKED_MAX } from './event-reader.ts'
 import type { LastEvent } from './event-reader.ts'
 
 /** Events that are kept for one store. Older ones are in the event log of its agent. */
 export const KEPT_EVENTS_MAX = 100
 /** Longest texts of a kept event, in characters. */
 const TEXT_MAX = 500
-const NAME_MAX = 100
+const NAME_MAX = MARKED_MAX
 
 export interface KeptEvent {
   readonly store: string
@@ -125,7 +126,7 @@ export function createKeptEvents(database: BotDatabase): KeptEvents {
       const found = last.get({ store })
       if (!found) return undefined
       const { event_id: id, time_ms: timeMs, type, subject } = found
-      return { id, mark: timeMs === null || type === null || subject === null ? undefined : `${timeMs} ${type} ${subject}` }
+      return { id, mark: timeMs === null || type === null || subject === null ? undefined : eventMark(timeMs, type, subject) }
     },
     list({ stores, typePrefix = '', severities, sinceMs = 0, before, limit }) {
       const rows = list.all({

@@ -6,6 +6,7 @@ import { judge } from './judge.ts'
 import type { Observation } from './judge.ts'
 import { sightAll } from './observe.ts'
 import type { StoreRecord } from './registry.ts'
+import type { Sighting } from './states.ts'
 
 export interface Looking {
   readonly fleet: Fleet
@@ -17,13 +18,20 @@ export interface Looking {
  * stores of which it has not heard yet are asked. With `isFresh`, and without the service, every agent is asked.
  */
 export async function seeStores({ fleet, clock }: Looking, stores: readonly StoreRecord[], isFresh: boolean): Promise<Observation[]> {
-  const nowMs = clock.nowMs()
-  const sinceMs = isFresh ? undefined : fleet.kept?.runs.runningSince(nowMs)
-  const known = sinceMs === undefined ? undefined : fleet.kept?.states.read(stores, sinceMs, nowMs)
-  const unknown = known ? stores.filter(({ name }) => !known.has(name)) : stores
-  const asked = new Map((await sightAll(fleet, unknown)).map((sighting) => [sighting.store.name, sighting]))
-  return stores.flatMap((store) => {
-    const sighting = known?.get(store.name) ?? asked.get(store.name)
+  const known = isFresh ? new Map<string, Sighting>() : keptSightings(fleet, stores, clock.nowMs())
+  const asked = await sightAll(
+    fleet,
+    stores.filter(({ name }) => !known.has(name)),
+  )
+  const all = new Map([...known, ...asked.map((sighting) => [sighting.store.name, sighting] as const)])
+  return stores.flatMap(({ name }) => {
+    const sighting = all.get(name)
     return sighting ? [judge(sighting)] : []
   })
+}
+
+/** Returns what the service keeps of these stores, by name; nothing when it does not run. */
+export function keptSightings({ kept }: Pick<Fleet, 'kept'>, stores: readonly StoreRecord[], nowMs: number): Map<string, Sighting> {
+  const sinceMs = kept?.runs.runningSince(nowMs)
+  return kept === undefined || sinceMs === undefined ? new Map() : kept.states.read(stores, sinceMs, nowMs)
 }

@@ -5,10 +5,11 @@ import { keptEvent, KEPT_EVENTS_MAX } from '../../fleet/kept-events.ts'
 import type { EventPlace, KeptEvent, KeptEventFilter } from '../../fleet/kept-events.ts'
 import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
+import { keptSightings } from '../../fleet/see.ts'
 import type { Sighting } from '../../fleet/states.ts'
 import { formatAt, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
-import { gapNotes, gapsJson } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf } from '../select.ts'
 
 /** Events of a page of an agent, and pages that are read from one agent. */
 const PAGE_LENGTH = 200
@@ -45,15 +46,14 @@ export async function readEvents(context: CommandContext, stores: readonly Store
   const { kept } = fleet
   const nowMs = clock.nowMs()
   const wanted = { ...filter, limit: filter.limit + 1 }
-  const runningMs = isFresh ? undefined : kept?.runs.runningSince(nowMs)
-  const seen = runningMs === undefined ? undefined : kept?.states.read(stores, runningMs, nowMs)
+  const seen = isFresh ? new Map<string, Sighting>() : keptSightings(fleet, stores, nowMs)
   const isKept = ({ name }: StoreRecord): boolean => {
-    const sighting = seen?.get(name)
+    const sighting = seen.get(name)
     return sighting !== undefined && (sighting.kind !== 'answered' || (isFollowed(sighting) && kept?.events.last(name) !== undefined))
   }
   const known = stores.filter(isKept)
   const names = known.map(({ name }) => name)
-  const sightings = known.flatMap(({ name }) => seen?.get(name) ?? [])
+  const sightings = known.flatMap(({ name }) => seen.get(name) ?? [])
   const contacts = await fleet.contactAll(
     stores.filter((store) => !isKept(store)),
     (agent, { name }) => eventsOf(agent, name, wanted),
@@ -80,7 +80,7 @@ export async function readEvents(context: CommandContext, stores: readonly Store
     ],
     missing: [...gapsJson(sightings), ...gapsJson(contacts)],
     skipped,
-    asOfMs: [...sightings, ...contacts].reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs),
+    asOfMs: oldestAsOf([...sightings, ...contacts], nowMs),
   }
 }
 
