@@ -116,3 +116,8 @@ function only<T>(items: readonly T[]): T | undefined {
 function names(stores: readonly StoreRecord[]): string {
   return stores.map((store) => store.name).join(', ')
 }
+
+/** The time of an answer that consists of several, in milliseconds since 1970: that of the oldest, `nowMs` when there is none. */
+export function oldestAsOf(parts: readonly { readonly asOfMs: number }[], nowMs: number): number {
+  return parts.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs)
+}

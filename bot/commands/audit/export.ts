@@ -9,7 +9,8 @@ import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext, FileWriter } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { parseCount, rowJson, spellHead } from './row-options.ts'
+import { parseCount } from '../option-values.ts'
+import { rowJson, spellHead } from './row-options.ts'
 
 export const auditExport = defineCommand({
   noun: 'audit',

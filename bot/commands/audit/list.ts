@@ -7,7 +7,8 @@ import { formatAt } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, Tone, View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { parseCount, parseMoment, rowJson } from './row-options.ts'
+import { parseCount, parseMoment } from '../option-values.ts'
+import { rowJson } from './row-options.ts'
 
 const ENTRIES_DEFAULT = 50
 const ENTRIES_MAX = 1000

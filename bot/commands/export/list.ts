@@ -8,7 +8,7 @@ import { makeView } from '../../views/view.ts'
 import type { Tone, View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { EXPORTS_READ_MAX, seenExports } from './find.ts'
 import type { FoundExport } from './find.ts'
 
@@ -46,7 +46,7 @@ async function listExports(context: CommandContext, storeName: string | undefine
     contact.kind === 'answered' ? contact.value.map((one) => ({ store: contact.store, export: one })) : [],
   )
   found.sort((a, b) => b.export.createdAt.localeCompare(a.export.createdAt))
-  const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+  const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
   return makeView({
     title: 'Exports',
     text: found.length === 0 ? 'No exports. image export I writes an image as a file into exports/ of its store.' : plural(found.length, 'export'),

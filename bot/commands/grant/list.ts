@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { tokensOf } from '../token/find.ts'
 import { GRANT_COLUMNS, grantRow, isGrant } from './grant-rows.ts'
 
@@ -26,7 +26,7 @@ export const grantList = defineCommand({
     const found = contacts.flatMap((contact) =>
       contact.kind === 'answered' ? contact.value.filter(isGrant).map((token) => ({ store: contact.store, token })) : [],
     )
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Grants between stores',
       text: found.length === 0 ? 'No grants.' : plural(found.length, 'grant'),

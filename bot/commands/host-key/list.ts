@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { HOST_KEY_COLUMNS, hostKeyJson, hostKeyRow, readHostKeys } from './host-key-rows.ts'
 import type { FoundHostKey } from './host-key-rows.ts'
 
@@ -22,7 +22,7 @@ export const hostKeyList = defineCommand({
       contact.kind === 'answered' ? contact.value.map((key) => ({ store: contact.store, key })) : [],
     )
     const refused = found.filter(({ key }) => key.offered !== null)
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Host keys',
       tone: refused.length > 0 ? 'warning' : 'plain',

@@ -10,7 +10,7 @@ import type { Column, View } from '../../views/view.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { foundImages } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
@@ -64,7 +64,7 @@ export async function listImages(context: CommandContext, { title, store, zone, 
   found.sort((a, b) => compare(a, b) || a.store.name.localeCompare(b.store.name))
   const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
   const failures = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.storeFailure ? [contact.value.storeFailure] : []))
-  const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+  const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
   const stored = found.reduce((sum, { image }) => sum + (image.storedSize ?? 0), 0)
   const length = found.reduce((sum, { image }) => sum + image.length, 0)
   return makeView({

@@ -6,7 +6,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { groupJson } from './group-rows.ts'
 import type { FoundGroup } from './group-rows.ts'
 
@@ -28,7 +28,7 @@ export const mediaGroupList = defineCommand({
       contact.kind === 'answered' ? contact.value.map((group) => ({ store: contact.store, group })) : [],
     )
     const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.length >= GROUPS_SHOWN_MAX)
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Media groups',
       text: found.length === 0 ? 'No media groups.' : plural(found.length, 'media group'),

@@ -7,7 +7,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { GRANTS_MAX, GROUPS_MAX } from '../../access/roles.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { placeWords, registeredPlace, ROLE_OPTIONS, spotOf, subjectWords } from './role-options.ts'
+import { lastAdmin, placeWords, registeredPlace, ROLE_OPTIONS, spotOf, subjectWords } from './role-options.ts'
 
 export const roleGrant = defineCommand({
   noun: 'role',
@@ -32,7 +32,7 @@ export const roleGrant = defineCommand({
     const who = subjectWords(spot.subject)
     switch (context.roles.grant({ ...spot, role }, context.actor.name, asOfMs)) {
       case 'last-admin':
-        throw problem('conflict', `${who} is the last admin.`, { action: 'Make another user an admin first: role grant admin user=ID.' })
+        throw lastAdmin(who)
       case 'too-many':
         throw problem('limit-reached', `There are ${GRANTS_MAX} grants of roles.`, { action: 'Revoke some, or grant roles to groups.' })
       case 'too-many-groups':

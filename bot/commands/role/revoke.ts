@@ -4,7 +4,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { placeWords, ROLE_OPTIONS, spotOf, subjectWords } from './role-options.ts'
+import { lastAdmin, placeWords, ROLE_OPTIONS, spotOf, subjectWords } from './role-options.ts'
 
 export const roleRevoke = defineCommand({
   noun: 'role',
@@ -26,7 +26,7 @@ export const roleRevoke = defineCommand({
           action: 'Remove the id from SLIPWAY_SLACK_ADMINS or SLIPWAY_SLACK_OPERATORS, then restart the bot.',
         })
       case 'last-admin':
-        throw problem('conflict', `${who} is the last admin.`, { action: 'Make another user an admin first: role grant admin user=ID.' })
+        throw lastAdmin(who)
       case 'revoked':
     }
     const asOfMs = context.clock.nowMs()

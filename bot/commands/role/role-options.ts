@@ -2,6 +2,7 @@
 
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
+import type { ProblemError } from '../../../protocol/problems.ts'
 import type { RoleGrant } from '../../access/role-of.ts'
 import type { CommandContext } from '../command.ts'
 import { oneStore } from '../select.ts'
@@ -63,4 +64,9 @@ export function placeWords({ zone, store, channel }: Pick<RoleGrant, 'zone' | 's
 /** A subject in words: `user U024BE7LH`. */
 export function subjectWords(subject: string): string {
   return subject.replace(':', ' ')
+}
+
+/** The refusal to leave the fleet without an admin. */
+export function lastAdmin(who: string): ProblemError {
+  return problem('conflict', `${who} is the last admin.`, { action: 'Make another user an admin first: role grant admin user=ID.' })
 }

@@ -2,7 +2,7 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { schedulesView } from './schedule-rows.ts'
 
 export const scheduleList = defineCommand({
@@ -18,7 +18,7 @@ export const scheduleList = defineCommand({
     const items = contacts.flatMap((contact) =>
       contact.kind === 'answered' ? contact.value.items.map((schedule) => ({ store: contact.store.name, schedule })) : [],
     )
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     const json = { items: items.map(({ store, schedule }) => ({ store, ...schedule })), missing: gapsJson(contacts), asOf: formatTime(asOfMs) }
     return { ...schedulesView('Schedules', items, asOfMs, json), notes: gapNotes(contacts, 'its schedules') }
   },

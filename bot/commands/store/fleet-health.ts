@@ -8,8 +8,9 @@ import { makeView } from '../../views/view.ts'
 import type { Column, Field, Row, View } from '../../views/view.ts'
 import { formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
+import { oldestAsOf } from '../select.ts'
 import { changesSinceAsked } from './changed.ts'
-import { oldest, stateCounts, stateText, worstActions, worstFirst } from './store-rows.ts'
+import { stateCounts, stateText, worstActions, worstFirst } from './store-rows.ts'
 
 const COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Store', isWhole: true },
@@ -28,7 +29,7 @@ const LISTED_MAX = 5
 
 /** The View of many stores: the fleet, or one zone of it. */
 export function fleetHealth(context: CommandContext, seen: readonly Observation[], zone: string | undefined): View {
-  const asOfMs = oldest(seen, context.clock.nowMs())
+  const asOfMs = oldestAsOf(seen, context.clock.nowMs())
   const ordered = worstFirst(seen)
   const troubled = ordered.filter(({ state }) => state !== 'running')
   const where = zone === undefined ? 'all stores' : `zone ${zone}`

@@ -5,8 +5,8 @@ import { seeStores } from '../../fleet/see.ts'
 import { makeView } from '../../views/view.ts'
 import { plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { FRESH_FLAG, someStores } from '../select.ts'
-import { oldest, stateCounts, stateNotes, STORE_COLUMNS, storeJson, storeRow, worstActions } from './store-rows.ts'
+import { FRESH_FLAG, oldestAsOf, someStores } from '../select.ts'
+import { stateCounts, stateNotes, STORE_COLUMNS, storeJson, storeRow, worstActions } from './store-rows.ts'
 
 export const storeList = defineCommand({
   noun: 'store',
@@ -19,7 +19,7 @@ export const storeList = defineCommand({
   examples: ['store list', 'store list zone=zone-1'],
   async run(context, { options, flags }) {
     const seen = await seeStores(context, someStores(context, undefined, options.zone), flags.has('fresh'))
-    const asOfMs = oldest(seen, context.clock.nowMs())
+    const asOfMs = oldestAsOf(seen, context.clock.nowMs())
     if (seen.length === 0) {
       return makeView({
         title: 'Stores',

@@ -120,8 +120,3 @@ export function worstActions(seen: readonly Observation[]): Action[] {
 export function storeJson(seen: Observation): Record<string, unknown> {
   return { ...seen.store, ...observationJson(seen), agentName: seen.store?.name ?? null, addedAt: formatTime(seen.record.addedMs) }
 }
-
-/** The time of an answer that consists of several: that of the oldest. */
-export function oldest(seen: readonly Observation[], nowMs: number): number {
-  return seen.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs)
-}

@@ -8,7 +8,7 @@ import { makeView } from '../../views/view.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import { plural, taskTone } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { taskCells, taskJson } from './task-view.ts'
 import { visibleTask } from './visible-task.ts'
 
@@ -38,7 +38,7 @@ export const taskList = defineCommand({
         : [],
     )
     tasks.sort((a, b) => b.task.createdAt.localeCompare(a.task.createdAt))
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Tasks',
       text: tasks.length === 0 ? 'No tasks.' : plural(tasks.length, 'task'),

@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { tokensOf } from './find.ts'
 import { TOKEN_COLUMNS, tokenRow } from './token-rows.ts'
 
@@ -26,7 +26,7 @@ export const tokenList = defineCommand({
     // Grants between stores come and go with each sync: grant list shows them.
     const found = all.filter(({ token }) => token.grant === null)
     const granted = all.length - found.length
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Tokens',
       text: found.length === 0 ? 'No tokens.' : plural(found.length, 'token'),

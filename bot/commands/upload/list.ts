@@ -6,7 +6,7 @@ import { uploadStateSchema } from '../../../protocol/upload.ts'
 import { makeView } from '../../views/view.ts'
 import { plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { gapNotes, gapsJson } from '../select.ts'
+import { gapNotes, gapsJson, oldestAsOf } from '../select.ts'
 import { foundUploads, readUploads, UPLOAD_COLUMNS, uploadJson, uploadRow, UPLOADS_READ_MAX } from './upload-rows.ts'
 
 export const uploadList = defineCommand({
@@ -27,7 +27,7 @@ export const uploadList = defineCommand({
     const contacts = await readUploads(context, options.store, state.data)
     const found = foundUploads(contacts).toSorted((a, b) => b.upload.createdAt.localeCompare(a.upload.createdAt))
     const full = contacts.filter((contact) => contact.kind === 'answered' && contact.value.length === UPLOADS_READ_MAX)
-    const asOfMs = contacts.reduce((least, contact) => Math.min(least, contact.asOfMs), context.clock.nowMs())
+    const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Uploads',
       text: found.length === 0 ? 'No upload is in progress.' : plural(found.length, 'upload'),

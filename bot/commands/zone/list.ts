@@ -7,8 +7,8 @@ import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'
 import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { FRESH_FLAG } from '../select.ts'
-import { oldest, stateNotes } from '../store/store-rows.ts'
+import { FRESH_FLAG, oldestAsOf } from '../select.ts'
+import { stateNotes } from '../store/store-rows.ts'
 
 const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
 
@@ -21,7 +21,7 @@ export const zoneList = defineCommand({
   flags: FRESH_FLAG,
   async run(context, { flags }) {
     const seen = await seeStores(context, context.fleet.registry.list(), flags.has('fresh'))
-    const asOfMs = oldest(seen, context.clock.nowMs())
+    const asOfMs = oldestAsOf(seen, context.clock.nowMs())
     const zones = [...Map.groupBy(seen, (one) => one.record.zone)].toSorted(([a], [b]) => a.localeCompare(b))
     return makeView({
       title: 'Zones',
