@@ -1,7 +1,6 @@
 // The route of the OpenAPI document.
 
 import { describeRoutes } from '../openapi/document.ts'
-import type { OpenApiDocument } from '../openapi/document.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -13,7 +12,7 @@ export interface OpenApiRoutesDeps {
 
 /** Returns the route of /v1/openapi.json. */
 export function openApiRoutes({ version, routes }: OpenApiRoutesDeps): Route[] {
-  let made: OpenApiDocument | undefined
+  let made: string | undefined
   return [
     route({
       method: 'GET',
@@ -22,8 +21,8 @@ export function openApiRoutes({ version, routes }: OpenApiRoutesDeps): Route[] {
       summary: 'Describes this interface in OpenAPI 3.1',
       answers: { 200: { description: 'The document', mediaType: 'application/json' } },
       run() {
-        made ??= describeRoutes(routes(), version)
-        return Response.json(made, { headers: { 'Cache-Control': 'private, no-cache' } })
+        made ??= JSON.stringify(describeRoutes(routes(), version))
+        return new Response(made, { headers: { 'Content-Type': 'application/json', 'Cache-Control': 'private, no-cache' } })
       },
     }),
   ]
