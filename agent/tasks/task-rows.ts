@@ -67,22 +67,6 @@ export function waitingAgain(row: TaskRow): TaskRow {
   return { ...row, state: 'queued', starts: row.starts - 1, progress: { ...row.progress, rate: 0, etaSeconds: null } }
 }
 
-const CLASSES = { low: 0, normal: 1, high: 2 } as const
-/** A task that has waited for this long, in milliseconds, counts as one class higher, so that it is not overtaken forever. */
-const CLASS_MS = 3_600_000
-
-/** Returns tasks in the order in which they run: by priority, then by age. */
-export function inOrderOfPriority<Of extends { readonly row: Pick<TaskRow, 'priority' | 'created_ms' | 'number'> }>(tasks: readonly Of[], nowMs: number): Of[] {
-  const classOf = ({ row }: Of): number => CLASSES[row.priority] + Math.floor(Math.max(0, nowMs - row.created_ms) / CLASS_MS)
-  return tasks.toSorted((a, b) => classOf(b) - classOf(a) || a.row.number - b.row.number)
-}
-
-/** Returns when a task may run next, in milliseconds since 1970: 0 for now, Infinity while it is paused. */
-export function runnableFromMs({ hold }: TaskRow): number {
-  if (hold === null) return 0
-  return hold.kind === 'paused' ? Infinity : hold.untilMs
-}
-
 /** Returns a failed or cancelled task as it is queued again. Throws ProblemError when it cannot be retried. */
 export function queuedAgain(row: TaskRow): TaskRow {
   if (row.state !== 'failed' && row.state !== 'cancelled')

@@ -2,7 +2,6 @@
 
 import type { Page } from '../../protocol/page.ts'
 import { makeProblem, problem } from '../../protocol/problems.ts'
-import { taskKindSchema } from '../../protocol/task.ts'
 import type { Progress, Task, TaskKind, TaskState } from '../../protocol/task.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { Sealer } from '../contract/access.ts'
@@ -13,29 +12,12 @@ import { admitTask } from './admission.ts'
 import type { AgentDatabase } from './database.ts'
 import { addSample, makeProgress } from './rate.ts'
 import type { Sample } from './rate.ts'
-import { ended, endEvent, inOrderOfPriority, newTaskId, paused, queued, queuedAgain, resumed, runnableFromMs, waitingAgain } from './task-rows.ts'
+import { nextRunnableMs, runnable } from './run-order.ts'
+import { ended, endEvent, newTaskId, paused, queued, queuedAgain, resumed, waitingAgain } from './task-rows.ts'
 import type { TaskEnd } from './task-rows.ts'
 import { createTaskTable, secretPurpose, showTask } from './task-table.ts'
 import type { TaskRow, TaskTable } from './task-table.ts'
 
-/** Tasks of a kind that run at the same time; the others wait. Uploads, inspections and digests are live work, which is not queued here. */
-const RUNNING_MAX: Readonly<Record<TaskKind, number>> = {
-  sync: 2,
-  gc: 1,
-  scrub: 1,
-  cleanup: 1,
-  expire: 1,
-  import: 2,
-  export: 2,
-  digest: 1,
-  recover: 1,
-  upload: 0,
-  inspect: 0,
-  reconcile: 1,
-  heal: 1,
-  // As many as are pulled at the same time (PULLS_MAX), so that none waits.
-  'pull-through': 4,
-}
 /** Tasks that are kept after their end. */
 const ENDED_MAX = 10_000
 /** How long a failed or cancelled task can be retried, in milliseconds: its parameters are kept for this long. */
@@ -270,13 +252,10 @@ export class TaskQueue implements TaskBoard {
   #pump(): void {
     if (!this.#isResumed || this.#isStopping) return
     const nowMs = this.#deps.clock.nowMs()
-    const room = new Map(taskKindSchema.options.map((kind) => [kind, RUNNING_MAX[kind]]))
-    for (const { row, run } of this.#active.values()) if (run) room.set(row.kind, (room.get(row.kind) ?? 0) - 1)
-    for (const task of inOrderOfPriority([...this.#active.values()], nowMs)) {
-      const free = room.get(task.row.kind) ?? 0
+    for (const task of runnable([...this.#active.values()], nowMs)) {
       const runner = this.#runners.get(task.row.kind)
-      if (task.run || free <= 0 || !runner || runnableFromMs(task.row) > nowMs) continue
-      room.set(task.row.kind, free - 1)
+      // An earlier version ordered a kind of task that this one does not run.
+      if (!runner) continue
       task.row = { ...task.row, state: 'running', starts: task.row.starts + 1, hold: null }
       task.controller = new AbortController()
       this.#save(task.row)
@@ -288,12 +267,7 @@ export class TaskQueue implements TaskBoard {
   /** Starts postponed tasks when their time comes. */
   #pumpLater(nowMs: number): void {
     this.#wake.abort()
-    const nextMs = Math.min(
-      ...this.#active
-        .values()
-        .map(({ run, row }) => (run ? Infinity : runnableFromMs(row)))
-        .filter((fromMs) => fromMs > nowMs),
-    )
+    const nextMs = nextRunnableMs([...this.#active.values()], nowMs)
     if (nextMs === Infinity) return
     this.#wake = new AbortController()
     const { signal } = this.#wake
