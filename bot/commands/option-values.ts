@@ -20,6 +20,14 @@ export function parseMoment(key: string, text: string, nowMs: number): number {
   return ms
 }
 
+/** Parses a time to come in UTC (`2026-11-21`, `2026-11-21T06:00Z`) to milliseconds since 1970. Throws `invalid-input` for a time that has passed. */
+export function parseFuture(key: string, text: string, nowMs: number): number {
+  const ms = parseTime(text)
+  if (ms > nowMs) return ms
+  const what = Number.isFinite(ms) ? 'has passed' : 'is not a time'
+  throw problem('invalid-input', `${key}=${text} ${what}.`, { action: 'Write a time to come in UTC, such as 2026-11-21T06:00Z.' })
+}
+
 /** A date or a time in UTC in milliseconds; NaN for other texts. */
 function parseTime(text: string): number {
   return /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?Z)?$/i.test(text) ? Date.parse(text.toUpperCase()) : Number.NaN

@@ -59,6 +59,7 @@ import { storeEdit } from './store/edit.ts'
 import { storeEnable } from './store/enable.ts'
 import { storeHealth } from './store/health.ts'
 import { storeList } from './store/list.ts'
+import { storeMaintenance } from './store/maintenance.ts'
 import { storeReconcile } from './store/reconcile.ts'
 import { storeReconnect } from './store/reconnect.ts'
 import { storeShow } from './store/show.ts'
@@ -87,6 +88,7 @@ export const COMMANDS: readonly Command[] = [
   storeEdit,
   storeEnable,
   storeDisable,
+  storeMaintenance,
   storeReconnect,
   storeReconcile,
   storeCleanup,

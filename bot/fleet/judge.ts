@@ -7,6 +7,7 @@ import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
 import { formatAt } from '../views/phrases.ts'
 import { spaceAdvice } from './advice.ts'
+import { maintenanceJson } from './maintenance.ts'
 import type { Silence } from './fleet.ts'
 import type { StoreRecord } from './registry.ts'
 import type { Sighting, StoreFacts } from './states.ts'
@@ -99,7 +100,7 @@ export function silenceNote(silence: Silence, consequence: string): string {
 }
 
 /** An observation for `--json`. */
-export function observationJson(seen: Observation): Record<string, unknown> {
+export function observationJson(seen: Observation, nowMs: number): Record<string, unknown> {
   return {
     name: seen.record.name,
     url: seen.record.url,
@@ -107,6 +108,7 @@ export function observationJson(seen: Observation): Record<string, unknown> {
     provider: seen.record.provider,
     id: seen.store?.id ?? seen.record.storeId,
     state: seen.state,
+    maintenance: maintenanceJson(seen.record, nowMs),
     since: seen.sinceMs === null ? null : formatTime(seen.sinceMs),
     lastSeen: seen.lastSeenMs === null ? null : formatTime(seen.lastSeenMs),
     finding: seen.finding,

@@ -2,6 +2,7 @@
 // header.
 
 import type { BotDatabase } from '../system/database.ts'
+import type { Maintenance } from './maintenance.ts'
 
 /** One registered store. Times in milliseconds since 1970. */
 export interface StoreRecord {
@@ -21,9 +22,14 @@ export interface StoreRecord {
   readonly reconnectMs: number | null
   /** How often somebody asked the service to connect now. */
   readonly reconnectAsked: number
+  /** The last maintenance, which may have ended: `maintenanceAt` says. Absent when there was none or when somebody ended it. */
+  readonly maintenance?: Maintenance
 }
 
-export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId' | 'reconnectMs'>>
+export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId' | 'reconnectMs'>> & {
+  /** Null ends it. */
+  readonly maintenance?: Maintenance | null
+}
 
 export interface Registry {
   /** All stores by name. */
@@ -57,6 +63,9 @@ interface Row {
   stopped_reason: string | null
   reconnect_ms: number | null
   reconnect_asked: number
+  maintenance_until_ms: number | null
+  maintenance_reason: string | null
+  maintenance_by: string | null
 }
 
 /** Creates the registry on the bot's database; a change is durable when the call returns. */
@@ -76,6 +85,9 @@ export function createRegistry(database: BotDatabase): Registry {
   >(
     `UPDATE stores SET name = $name, url = $url, token = $token, zone = $zone, provider = $provider, store_id = $storeId, reconnect_ms = $reconnectMs
      WHERE name = $old RETURNING *`,
+  )
+  const maintain = database.query<Row, { name: string; until: number | null; reason: string | null; by: string | null }>(
+    'UPDATE stores SET maintenance_until_ms = $until, maintenance_reason = $reason, maintenance_by = $by WHERE name = $name RETURNING *',
   )
   const remove = database.query<{ name: string }, { name: string }>('DELETE FROM stores WHERE name = $name RETURNING name')
   const answered = database.query<null, { name: string; now: number }>(
@@ -98,14 +110,17 @@ export function createRegistry(database: BotDatabase): Registry {
       if (!row) throw new Error('the insert returned no row')
       return toRecord(row)
     },
-    change: (name, change) => {
+    // Nobody may write between the reading and the change.
+    change: database.transaction((name: string, { maintenance, ...change }: StoreChange) => {
       const before = registry.find(name)
       if (!before) return undefined
       const after = { ...before, ...change }
       const { url, token, zone, provider, storeId, reconnectMs } = after
-      const row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId, reconnectMs })
+      let row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId, reconnectMs })
+      if (maintenance !== undefined)
+        row = maintain.get({ name: after.name, until: maintenance?.untilMs ?? null, reason: maintenance?.reason ?? null, by: maintenance?.by ?? null })
       return row ? toRecord(row) : undefined
-    },
+    }).immediate,
     remove: (name) => remove.all({ name }).length > 0,
     answered: (name, nowMs) => {
       answered.run({ name, now: nowMs })
@@ -131,5 +146,8 @@ function toRecord(row: Row): StoreRecord {
     stoppedReason: row.stopped_reason,
     reconnectMs: row.reconnect_ms,
     reconnectAsked: row.reconnect_asked,
+    ...(row.maintenance_until_ms === null
+      ? {}
+      : { maintenance: { untilMs: row.maintenance_until_ms, reason: row.maintenance_reason ?? '', by: row.maintenance_by ?? '' } }),
   }
 }

@@ -67,3 +67,9 @@ export const FLEET_TABLES = `
     DELETE FROM fleet_positions WHERE store = NEW.name;
     DELETE FROM fleet_events WHERE store = NEW.name;
   END;`
+
+/** Maintenance of a store. */
+export const MAINTENANCE_COLUMNS = `
+  ALTER TABLE stores ADD COLUMN maintenance_until_ms INTEGER;
+  ALTER TABLE stores ADD COLUMN maintenance_reason TEXT;
+  ALTER TABLE stores ADD COLUMN maintenance_by TEXT;`

@@ -5,6 +5,7 @@ import type { HealthState } from '../../protocol/health.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import { maintenanceAt } from '../fleet/maintenance.ts'
 import { observeAll } from '../fleet/observe.ts'
 import type { Observation } from '../fleet/judge.ts'
 import { formatAt } from '../views/phrases.ts'
@@ -34,6 +35,8 @@ export interface StoreFacts {
   readonly state: HealthState
   readonly isEnabled: boolean
   readonly hasImagesOn: boolean
+  /** Until when the store is in maintenance, in milliseconds since 1970; absent when it is not. */
+  readonly maintenanceUntilMs?: number
   /** Space above the reserve in bytes. */
   readonly availableBytes: number
   /** Null when they are unknown: the store does not answer or is in error. Its copies do not count, and it gets none. */
@@ -92,14 +95,15 @@ export async function gatherFacts(fleet: Fleet, policy: PolicyTerms, nowMs: numb
   const images = new Map(contacts.map((contact) => [contact.store.name, contact]))
   const stores = seen.map((one): StoreFacts => {
     const contact = images.get(one.record.name)
-    if (contact?.kind === 'answered') return storeFacts(one, contact.value)
-    if (contact?.kind === 'stopped') return { ...storeFacts(one, null), silentSinceMs: contact.sinceMs, trouble: silence(contact.sinceMs) }
-    return { ...storeFacts(one, null), ...(contact && { trouble: `refuses: ${contact.problem.detail}` }) }
+    if (contact?.kind === 'answered') return storeFacts(one, contact.value, nowMs)
+    if (contact?.kind === 'stopped') return { ...storeFacts(one, null, nowMs), silentSinceMs: contact.sinceMs, trouble: silence(contact.sinceMs) }
+    return { ...storeFacts(one, null, nowMs), ...(contact && { trouble: `refuses: ${contact.problem.detail}` }) }
   })
   return { stores, nowMs }
 }
 
-function storeFacts({ record, state, store, sinceMs, finding }: Observation, images: readonly ImageFacts[] | null): StoreFacts {
+function storeFacts({ record, state, store, sinceMs, finding }: Observation, images: readonly ImageFacts[] | null, nowMs: number): StoreFacts {
+  const maintenance = maintenanceAt(record, nowMs)
   return {
     name: record.name,
     zone: record.zone,
@@ -107,6 +111,7 @@ function storeFacts({ record, state, store, sinceMs, finding }: Observation, ima
     state,
     isEnabled: store?.enabled ?? false,
     hasImagesOn: store?.imagesEnabled ?? true,
+    ...(maintenance ? { maintenanceUntilMs: maintenance.untilMs } : {}),
     availableBytes: store?.capacity.available ?? 0,
     images,
     trouble: state === 'stopped' ? silence(sinceMs ?? 0) : `is in error: ${finding}`,

@@ -2,6 +2,7 @@
 // the same facts give the same plan. It removes nothing that any policy needs, nothing in use, and never the last copy of an image.
 
 import { formatDuration, formatSize } from '../../protocol/units.ts'
+import { formatAt } from '../views/phrases.ts'
 import type { CopyOfImage, FleetFacts, ImageFacts, ImageGroup, StoreFacts } from './facts.ts'
 import { groupImages } from './groups.ts'
 import { governs, isInScope, scopeWords } from './policy.ts'
@@ -251,6 +252,7 @@ function refusalOf({ room, images }: Planning, store: StoreFacts, group: ImageGr
 function troubleOf(store: StoreFacts): string | undefined {
   if (store.images === null) return store.trouble
   if (!store.isEnabled) return 'is disabled'
+  if (store.maintenanceUntilMs !== undefined) return `is in maintenance until ${formatAt(store.maintenanceUntilMs)}`
   return store.hasImagesOn ? undefined : 'takes no images: they are switched off'
 }
 

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
-import { FLEET_TABLES } from '../fleet/tables.ts'
+import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -123,6 +123,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   chainEarlierRows,
   FLEET_TABLES,
   ROLE_TABLES,
+  MAINTENANCE_COLUMNS,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -10,6 +10,7 @@ import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption } from '../line.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
+import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
 import { planSummary, planView } from './plan-view.ts'
 import { tasksView } from '../task/task-view.ts'
@@ -44,6 +45,7 @@ export const imageAdd = defineCommand({
   ],
   async run(context, { options, flags }) {
     const store = oneStore(context, options.store)
+    checkPlacement(context, store)
     const order = orderOf(context, options)
     const title = `Import of ${order.name} to ${store.name}`
     const plan = await planOf(context, store, order, flags.has('dry-run'))

@@ -14,6 +14,7 @@ import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { quoteOption } from '../line.ts'
+import { checkPlacement } from '../placement.ts'
 import { askStore, oneStore } from '../select.ts'
 import { followTasks, tasksView } from '../task/task-view.ts'
 import { oneImage } from './find.ts'
@@ -39,6 +40,7 @@ export const imageMigrate = defineCommand({
     const { to, from } = input.options
     if (to === undefined) throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b.' })
     const target = oneStore(context, to)
+    checkPlacement(context, target)
     const found = await oneImage(context, input.targets[0] ?? '', from)
     if (found.store.name === target.name)
       throw problem('conflict', `${found.image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })

@@ -8,6 +8,7 @@ import type { SourceAddress, SyncRequest } from '../../../protocol/sync/sync.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
+import { checkPlacement } from '../placement.ts'
 import { answerOf } from '../select.ts'
 
 /** Life of a grant in hours: long enough for a large image over a slow line. A task whose grant has ended gets another one with task retry. */
@@ -31,6 +32,7 @@ export interface SyncOrder {
  * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
 export async function orderSync(context: CommandContext, { source, others = [], target, images, request = {} }: SyncOrder): Promise<FollowedTask> {
+  checkPlacement(context, target)
   const targetKey = await keyOf(context, target)
   const bind = async (from: StoreRecord): Promise<Binding> =>
     // An agent that announces no key of its own knows grants for any store only.

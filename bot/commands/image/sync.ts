@@ -2,6 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
+import { checkPlacement } from '../placement.ts'
 import { tasksView } from '../task/task-view.ts'
 import { orderCopies, storesIn } from './order-copies.ts'
 import { limitsOf } from './sync-options.ts'
@@ -35,6 +36,7 @@ export const imageSync = defineCommand({
   async run(context, { targets, options, flags }) {
     const receivers = storesIn(context, options.to)
     if (receivers.length === 0) throw problem('invalid-input', 'image sync needs to=.', { action: 'Name the stores to copy to: to=edge-b,edge-c.' })
+    for (const receiver of receivers) checkPlacement(context, receiver)
     const named = storesIn(context, options.from)
     const sources = named.length === 0 ? undefined : named
     const isDry = flags.has('dry-run')

@@ -16,6 +16,7 @@ import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
 import { answerOf, askStore, oneStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
+import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
 import { parseLabels } from './edit-options.ts'
 import { imageView } from './image-rows.ts'
@@ -42,6 +43,7 @@ export const imageUpload = defineCommand({
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
   run(context, { targets, options, flags }) {
     const store = oneStore(context, options.store)
+    checkPlacement(context, store)
     const [path] = targets
     if (path === undefined && flags.has('dry-run'))
       throw problem('invalid-input', '--dry-run needs the path of a file.', { action: 'Add the path, or leave out --dry-run to create a link.' })

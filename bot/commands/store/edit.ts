@@ -82,7 +82,7 @@ export const storeEdit = defineCommand({
       }
       Object.assign(change, { url: parseAgentUrl(peer.url) ?? peer.url, token: peer.token })
     }
-    const reached = { ...store, ...change }
+    const reached = { ...store, url: change.url ?? store.url, token: change.token ?? store.token }
     const policy = parsePolicy({ deletion, retention })
     const sync = parseSyncLimits(options['sync-rate'], options['sync-hours'])
     const patch: StorePatch = {

@@ -10,7 +10,7 @@ import { formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phr
 import type { CommandContext } from '../command.ts'
 import { oldestAsOf } from '../select.ts'
 import { changesSinceAsked } from './changed.ts'
-import { stateCounts, stateText, worstActions, worstFirst } from './store-rows.ts'
+import { maintenanceNotes, stateCounts, stateText, worstActions, worstFirst } from './store-rows.ts'
 
 const COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Store', isWhole: true },
@@ -29,7 +29,8 @@ const LISTED_MAX = 5
 
 /** The View of many stores: the fleet, or one zone of it. */
 export function fleetHealth(context: CommandContext, seen: readonly Observation[], zone: string | undefined): View {
-  const asOfMs = oldestAsOf(seen, context.clock.nowMs())
+  const nowMs = context.clock.nowMs()
+  const asOfMs = oldestAsOf(seen, nowMs)
   const ordered = worstFirst(seen)
   const troubled = ordered.filter(({ state }) => state !== 'running')
   const where = zone === undefined ? 'all stores' : `zone ${zone}`
@@ -40,10 +41,11 @@ export function fleetHealth(context: CommandContext, seen: readonly Observation[
     tone: troubled.some(({ state }) => stateTone(state) === 'bad') ? 'bad' : troubled.length > 0 ? 'warning' : 'good',
     fields: [...(changed ? [{ label: 'Changed', value: changed.text }] : []), ...zoneFields(seen, zone), ...forecastFields(seen)],
     columns: seen.length > 0 ? COLUMNS : [],
-    rows: ordered.map(healthRow),
-    actions: worstActions(seen),
+    rows: ordered.map((one) => healthRow(one, nowMs)),
+    notes: maintenanceNotes(seen, nowMs),
+    actions: worstActions(seen, nowMs),
     asOfMs,
-    json: { items: ordered.map((one) => ({ ...observationJson(one), checks: one.checks })), changed: changed?.json ?? null, asOf: formatTime(asOfMs) },
+    json: { items: ordered.map((one) => ({ ...observationJson(one, nowMs), checks: one.checks })), changed: changed?.json ?? null, asOf: formatTime(asOfMs) },
   })
 }
 
@@ -84,13 +86,13 @@ function zoneFields(seen: readonly Observation[], zone: string | undefined): Fie
   return [{ label: 'Zones', value: `${words.join(', ')}${troubled.length > LISTED_MAX ? `; ${troubled.length - LISTED_MAX} more` : ''}` }]
 }
 
-function healthRow(one: Observation): Row {
+function healthRow(one: Observation, nowMs: number): Row {
   return {
     tone: stateTone(one.state),
     cells: {
       name: one.record.name,
       zone: one.record.zone,
-      state: stateText(one),
+      state: stateText(one, nowMs),
       since: one.sinceMs === null ? UNKNOWN : `${formatAt(one.sinceMs)} (${formatDuration(one.asOfMs - one.sinceMs)})`,
       finding: one.finding === '' ? UNKNOWN : one.finding,
       impact: one.impact === '' ? UNKNOWN : one.impact,

@@ -43,6 +43,7 @@ export const storeHealth = defineCommand({
 })
 
 function oneHealth(context: CommandContext, seen: Observation): View {
+  const nowMs = context.clock.nowMs()
   const changed = changesSinceAsked(context, `store ${seen.record.name}`, [seen])
   const rows: Row[] = seen.checks.map((check) => ({
     tone: CHECK_TONES[check.state],
@@ -52,11 +53,11 @@ function oneHealth(context: CommandContext, seen: Observation): View {
     title: `Health of ${seen.record.name}`,
     text: healthSentence(seen),
     tone: stateTone(seen.state),
-    fields: [...healthFields(seen, seen.asOfMs), ...forecastFields([seen]), ...(changed ? [{ label: 'Changed', value: changed.text }] : [])],
+    fields: [...healthFields(seen, nowMs), ...forecastFields([seen]), ...(changed ? [{ label: 'Changed', value: changed.text }] : [])],
     columns: rows.length > 0 ? CHECK_COLUMNS : [],
     rows,
     actions: repairActions(seen),
     asOfMs: seen.asOfMs,
-    json: { ...observationJson(seen), checks: seen.checks, changed: changed?.json ?? null, asOf: formatTime(seen.asOfMs) },
+    json: { ...observationJson(seen, nowMs), checks: seen.checks, changed: changed?.json ?? null, asOf: formatTime(seen.asOfMs) },
   })
 }

@@ -6,7 +6,7 @@ import { makeView } from '../../views/view.ts'
 import { plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, oldestAsOf, someStores } from '../select.ts'
-import { stateCounts, stateNotes, STORE_COLUMNS, storeJson, storeRow, worstActions } from './store-rows.ts'
+import { maintenanceNotes, stateCounts, stateNotes, STORE_COLUMNS, storeJson, storeRow, worstActions } from './store-rows.ts'
 
 export const storeList = defineCommand({
   noun: 'store',
@@ -19,7 +19,8 @@ export const storeList = defineCommand({
   examples: ['store list', 'store list zone=zone-1'],
   async run(context, { options, flags }) {
     const seen = await seeStores(context, someStores(context, undefined, options.zone), flags.has('fresh'))
-    const asOfMs = oldestAsOf(seen, context.clock.nowMs())
+    const nowMs = context.clock.nowMs()
+    const asOfMs = oldestAsOf(seen, nowMs)
     if (seen.length === 0) {
       return makeView({
         title: 'Stores',
@@ -33,11 +34,11 @@ export const storeList = defineCommand({
       title: options.zone === undefined ? 'Stores' : `Stores of ${options.zone}`,
       text: `${plural(seen.length, 'store')}: ${stateCounts(seen)}`,
       columns: STORE_COLUMNS,
-      rows: seen.map(storeRow),
-      notes: stateNotes(seen),
-      actions: worstActions(seen),
+      rows: seen.map((one) => storeRow(one, nowMs)),
+      notes: [...stateNotes(seen), ...maintenanceNotes(seen, nowMs)],
+      actions: worstActions(seen, nowMs),
       asOfMs,
-      json: { items: seen.map(storeJson), asOf: formatTime(asOfMs) },
+      json: { items: seen.map((one) => storeJson(one, nowMs)), asOf: formatTime(asOfMs) },
     })
   },
 })

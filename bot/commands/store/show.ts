@@ -47,9 +47,9 @@ export function showView(seen: Observation, nowMs: number): View {
   return makeView({
     title: `Store ${record.name}`,
     fields,
-    actions: storeActions(seen),
+    actions: storeActions(seen, nowMs),
     asOfMs: seen.asOfMs,
-    json: { ...storeJson(seen), origins: store?.origins ?? [], partners: store?.partners ?? [], checks: seen.checks, asOf: formatTime(seen.asOfMs) },
+    json: { ...storeJson(seen, nowMs), origins: store?.origins ?? [], partners: store?.partners ?? [], checks: seen.checks, asOf: formatTime(seen.asOfMs) },
   })
 }
 

@@ -4,6 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import { observationJson } from '../../fleet/judge.ts'
+import { maintenanceAt, maintenanceText } from '../../fleet/maintenance.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
 import { asSentence, formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { quoteWord } from '../line.ts'
@@ -21,13 +22,13 @@ export const STORE_COLUMNS: readonly Column[] = [
   { key: 'url', label: 'URL', isWhole: true, isMinor: true },
 ]
 
-export function storeRow(seen: Observation): Row {
+export function storeRow(seen: Observation, nowMs: number): Row {
   const { record, store } = seen
   return {
     tone: stateTone(seen.state),
     cells: {
       name: record.name,
-      state: stateText(seen),
+      state: stateText(seen, nowMs),
       since: seen.sinceMs === null ? UNKNOWN : formatAt(seen.sinceMs),
       zone: record.zone,
       provider: record.provider,
@@ -42,9 +43,10 @@ export function storeRow(seen: Observation): Row {
   }
 }
 
-/** `Running`, or `Running, disabled`. */
-export function stateText(seen: Observation): string {
-  return `${stateWord(seen.state)}${seen.store && !seen.store.enabled ? ', disabled' : ''}`
+/** `Running`, or `Running, disabled, in maintenance`. */
+export function stateText(seen: Observation, nowMs: number): string {
+  const isDisabled = seen.store?.enabled === false
+  return `${stateWord(seen.state)}${isDisabled ? ', disabled' : ''}${maintenanceAt(seen.record, nowMs) ? ', in maintenance' : ''}`
 }
 
 /** Length of the images divided by what they take: `2.7×`. */
@@ -55,11 +57,13 @@ export function savedText({ store }: Pick<Observation, 'store'>): string {
 
 /** State, since when, impact and next step: the facts of `store health`. */
 export function healthFields(seen: Observation, nowMs: number): Field[] {
-  const fields: Field[] = [{ label: 'State', value: stateText(seen), tone: stateTone(seen.state) }]
+  const fields: Field[] = [{ label: 'State', value: stateText(seen, nowMs), tone: stateTone(seen.state) }]
   if (seen.sinceMs !== null) {
     fields.push({ label: 'Since', value: `${formatAt(seen.sinceMs)} (${formatDuration(nowMs - seen.sinceMs)}), the first contact that failed` })
     fields.push({ label: 'Last answer', value: seen.lastSeenMs === null ? 'never' : formatAgo(seen.lastSeenMs, nowMs) })
   }
+  const maintenance = maintenanceAt(seen.record, nowMs)
+  if (maintenance) fields.push({ label: 'Maintenance', value: `${maintenanceText(maintenance, nowMs)}. The bot places no new images here.` })
   if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding })
   if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact })
   if (seen.action !== '') fields.push({ label: 'Next', value: seen.action })
@@ -67,15 +71,36 @@ export function healthFields(seen: Observation, nowMs: number): Field[] {
 }
 
 /** The next steps for a store in this state. */
-export function storeActions(seen: Observation): Action[] {
+export function storeActions(seen: Observation, nowMs: number): Action[] {
   const name = quoteWord(seen.record.name)
-  return [{ label: `Health of ${seen.record.name}`, command: `store health ${name}`, role: 'viewer' }, ...repairActions(seen)]
+  return [
+    { label: `Health of ${seen.record.name}`, command: `store health ${name}`, role: 'viewer' },
+    ...repairActions(seen),
+    ...maintenanceActions(seen, nowMs),
+  ]
 }
 
 /** Commands that may help a store that is not Running. */
 export function repairActions(seen: Observation): Action[] {
   if (seen.state === 'running') return []
   return [{ label: `Reconnect ${seen.record.name}`, command: `store reconnect ${quoteWord(seen.record.name)}`, role: 'operator', style: 'primary' }]
+}
+
+/** The command that ends the maintenance of a store. */
+function maintenanceActions({ record }: Observation, nowMs: number): Action[] {
+  if (!maintenanceAt(record, nowMs)) return []
+  return [{ label: `End maintenance of ${record.name}`, command: `store maintenance ${quoteWord(record.name)} --end`, role: 'operator' }]
+}
+
+/** Which stores are in maintenance, and until when. */
+export function maintenanceNotes(seen: readonly Observation[], nowMs: number): string[] {
+  const until = seen.flatMap(({ record }) => {
+    const maintenance = maintenanceAt(record, nowMs)
+    return maintenance ? [`${record.name} ${maintenanceText(maintenance, nowMs)}`] : []
+  })
+  if (until.length === 0) return []
+  const more = until.length > NAMED_MAX ? `; ${until.length - NAMED_MAX} more` : ''
+  return [`In maintenance: ${until.slice(0, NAMED_MAX).join('; ')}${more}.`]
 }
 
 /** Stores that are named one by one; a fleet has too many to name them all. */
@@ -109,14 +134,14 @@ export function stateNotes(seen: readonly Observation[]): string[] {
 }
 
 /** The next steps for the worst of the stores that are not Running. */
-export function worstActions(seen: readonly Observation[]): Action[] {
+export function worstActions(seen: readonly Observation[], nowMs: number): Action[] {
   return worstFirst(seen)
     .filter(({ state }) => state !== 'running')
     .slice(0, NAMED_MAX)
-    .flatMap(storeActions)
+    .flatMap((one) => storeActions(one, nowMs))
 }
 
 /** A store for `--json`: the description of its agent, and what the bot observed. */
-export function storeJson(seen: Observation): Record<string, unknown> {
-  return { ...seen.store, ...observationJson(seen), agentName: seen.store?.name ?? null, addedAt: formatTime(seen.record.addedMs) }
+export function storeJson(seen: Observation, nowMs: number): Record<string, unknown> {
+  return { ...seen.store, ...observationJson(seen, nowMs), agentName: seen.store?.name ?? null, addedAt: formatTime(seen.record.addedMs) }
 }

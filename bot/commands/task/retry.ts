@@ -11,6 +11,7 @@ import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { orderCopies } from '../image/order-copies.ts'
 import type { SyncOrder } from '../image/order-sync.ts'
+import { checkPlacement } from '../placement.ts'
 import { askStore } from '../select.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
@@ -25,6 +26,7 @@ export const taskRetry = defineCommand({
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
     if (task.kind === 'sync' && (task.state === 'failed' || task.state === 'cancelled')) return syncAgain(context, store, task)
+    if (task.kind === 'import') checkPlacement(context, store)
     const retried = await askStore(context, store, (agent) => agent.tasks.retry(task.id))
     return tasksView(`Retry of ${task.id}`, [{ store: store.name, task: retried }], context.clock.nowMs())
   },

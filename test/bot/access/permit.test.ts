@@ -53,6 +53,7 @@ const STORE_COMMANDS = [
   'store disable',
   'store edit',
   'store enable',
+  'store maintenance',
   'store reconcile',
   'store reconnect',
   'task cancel',

@@ -17,6 +17,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'store edit': ['admin', 'write'],
   'store enable': ['operator', 'write'],
   'store disable': ['operator', 'write'],
+  'store maintenance': ['operator', 'write'],
   'store reconcile': ['operator', 'destroy'],
   'store reconnect': ['operator', 'write'],
   'store cleanup': ['operator', 'write'],

@@ -16,6 +16,7 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'store edit': ['store edit edge-a description=x', 'reason', 'failed'],
   'store enable': ['store enable edge-a', 'reason', 'failed'],
   'store disable': ['store disable edge-a reason=x', 'reason', 'failed'],
+  'store maintenance': ['store maintenance edge-a for=2h', 'stopped', 'done'],
   'store reconnect': ['store reconnect edge-a', 'reason', 'failed'],
   'store reconcile': ['store reconcile edge-a --apply --confirm edge-a', 'reason', 'failed'],
   'store cleanup': ['store cleanup edge-a', 'reason', 'failed'],
