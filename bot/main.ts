@@ -2,6 +2,7 @@
 // only by the service, because loading it takes longer than a command.
 
 import packageFile from '../package.json' with { type: 'json' }
+import { untilAborted } from '../protocol/until-aborted.ts'
 import { readCommandLine, USAGE } from './command-line.ts'
 import { ConfigRefused, ownEnvironment, readBotConfig } from './config.ts'
 import type { BotConfig } from './config.ts'
@@ -69,11 +70,7 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
   await using service = await startBot(config, { clock: systemClock, log, report, announce: (text) => process.stderr.write(`${text}\n`) })
   // The service is ready although Slack may not be reached yet: a restart by the supervisor would not help.
   notifier.ready(status)
-  const stopped = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-  await Promise.race([stopped, service.failed])
+  await Promise.race([untilAborted(signal), service.failed])
   log.info('stopping')
   notifier.stopping('Finishing answers in progress')
   return 0

@@ -1,6 +1,7 @@
 // serve: runs an agent. Opens the sockets, then the store, then the application, and closes them in reverse on SIGTERM, with
 // everything that was acknowledged on disk.
 
+import { untilAborted } from '../../protocol/until-aborted.ts'
 import type { Config } from '../config.ts'
 import type { Log } from '../contract/runtime.ts'
 import { createApp } from '../http/app.ts'
@@ -29,7 +30,7 @@ export async function serve(config: Config, version: string): Promise<number> {
   const { clock, log } = runtime
   for (const warning of configurationWarnings(config)) log.warn(warning)
   const stop = new AbortController()
-  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve(), { once: true }))
+  const stopped = untilAborted(stop.signal)
   using limits = new DisposableStack()
   using _signals = onSignals((name) => {
     log.info('stopping', { signal: name })

@@ -6,6 +6,7 @@ import type { ImageDraft } from '../../protocol/images/image.ts'
 import type { ImportPlan, ImportResult } from '../../protocol/images/imports.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Task } from '../../protocol/task.ts'
+import { untilAborted } from '../../protocol/until-aborted.ts'
 import { problemOf } from '../contract/failures.ts'
 import type { ImageRules } from '../contract/image-rules.ts'
 import type { ImageAdmission, ImagePublisher } from '../contract/images.ts'
@@ -132,8 +133,8 @@ function verificationOf({ location, draft }: ImportParams): ImportResult['verifi
 
 /** Waits for the abort of the signal when the agent is stopping: bodies end shortly before tasks do, and the task must not fail by that. */
 async function stopped(error: unknown, signal: AbortSignal): Promise<void> {
-  if (!(error instanceof ProblemError && error.code === 'shutting-down') || signal.aborted) return
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  if (!(error instanceof ProblemError && error.code === 'shutting-down')) return
+  await untilAborted(signal)
 }
 
 /** Codes after which a retry or the next start of the agent continues with the bytes that arrived. */

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
+import { untilAborted } from '../../../protocol/until-aborted.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { TaskPostponed } from '../../contract/work.ts'
 import type { TaskContext, Tasks } from '../../contract/work.ts'
@@ -98,12 +99,4 @@ async function failWhenAborted(pull: TaskedPull, { signal }: Pick<TaskContext, '
   pull.abort(problem('interrupted', `The copy of image ${pull.image.name} was cancelled.`, { action: 'Read the image again to go on with the copy.' }))
   await pull.ended
   throw signal.reason
-}
-
-/** Resolves when the signal has aborted. */
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
