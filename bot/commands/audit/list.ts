@@ -1,6 +1,5 @@
 // `audit list`: the audit log, newest entries first.
 
-import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { ChainedRow } from '../../audit/chain.ts'
 import { formatAt } from '../../views/phrases.ts'
@@ -9,6 +8,7 @@ import type { Column, Tone, View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { parseCount, parseMoment } from '../option-values.ts'
 import { rowJson } from './row-options.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 const ENTRIES_DEFAULT = 50
 const ENTRIES_MAX = 1000
@@ -44,8 +44,7 @@ export const auditList = defineCommand({
   run(context, { options, flags }) {
     const asOfMs = context.clock.nowMs()
     const { actor, target, command, outcome, since, until, before } = options
-    if (outcome !== undefined && !OUTCOMES.includes(outcome))
-      throw problem('invalid-input', `outcome=${outcome} is not valid.`, { action: `Use one of: ${OUTCOMES.join(', ')}.` })
+    if (outcome !== undefined && !OUTCOMES.includes(outcome)) throw refuseChoice('outcome', outcome, OUTCOMES)
     const limit = options.limit === undefined ? ENTRIES_DEFAULT : parseCount('limit', options.limit, 1, ENTRIES_MAX)
     const entries = context.audit.list({
       actor,

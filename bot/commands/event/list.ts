@@ -15,6 +15,7 @@ import { quoteOption } from '../line.ts'
 import { FRESH_FLAG, someStores } from '../select.ts'
 import { readEvents } from './read-events.ts'
 import { visibleEvent } from './visible-event.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 const EVENTS_DEFAULT = 50
 const EVENTS_MAX = 1000
@@ -106,7 +107,7 @@ function parseSeverity(text: string | undefined): readonly Severity[] | undefine
   if (text === undefined) return undefined
   const known = severitySchema.options
   const at = known.findIndex((severity) => severity === text)
-  if (at === -1) throw problem('invalid-input', `severity=${text} is not valid.`, { action: `Use one of: ${known.join(', ')}.` })
+  if (at === -1) throw refuseChoice('severity', text, known)
   return at === 0 ? undefined : known.slice(at)
 }
 

@@ -2,12 +2,12 @@
 
 import { CONVERSION_TARGETS, conversionTargetSchema } from '../../../protocol/images/export.ts'
 import type { ConversionTarget } from '../../../protocol/images/export.ts'
-import { problem } from '../../../protocol/problems.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 /** Returns the format that `as=` names. Throws `invalid-input`. */
 export function parseTarget(text: string | undefined): ConversionTarget | undefined {
   if (text === undefined) return undefined
   const parsed = conversionTargetSchema.safeParse(text)
   if (parsed.success) return parsed.data
-  throw problem('invalid-input', `as=${text} is not a format that images are converted into.`, { action: `Use one of: ${CONVERSION_TARGETS.join(', ')}.` })
+  throw refuseChoice('as', text, CONVERSION_TARGETS)
 }

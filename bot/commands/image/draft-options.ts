@@ -3,6 +3,7 @@
 import { imageDraftSchema } from '../../../protocol/images/image.ts'
 import type { ImageDraft } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
+import { refuseIssue } from '../refused-value.ts'
 import { parseLabels } from './edit-options.ts'
 
 /** Options whose text is the value of the member with the same name. */
@@ -51,7 +52,6 @@ export function draftOf(options: DraftOptions, command: string): ImageDraft {
   const parsed = imageDraftSchema.safeParse(given)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
-  throw problem('invalid-input', `${issue?.path.join('.') ?? 'An option'}: ${issue?.message ?? 'not valid'}.`, {
-    action: 'Correct the value and run the command again.',
-  })
+  const option = String(issue?.path[0] ?? '')
+  throw refuseIssue(option, options[option as keyof DraftOptions] ?? '', issue)
 }

@@ -5,6 +5,7 @@ import type { Image, ImagePatch } from '../../../protocol/images/image.ts'
 import type { LabelsPatch } from '../../../protocol/images/labels.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseSize } from '../../../protocol/units.ts'
+import { refuseIssue } from '../refused-value.ts'
 
 export const EDIT_OPTIONS = {
   name: { about: 'new name', value: 'NAME' },
@@ -27,7 +28,8 @@ export type EditOptions = Readonly<Partial<Record<keyof typeof EDIT_OPTIONS, str
 const REMOVABLE: ReadonlySet<string> = new Set(['os', 'cloudInit', 'mediaGroup', 'owner', 'sourceInstance'])
 
 /** Returns the change of an image. Throws `invalid-input`, which names the option. */
-export function parseEdit({ cpus, memory, disk, labels, ...words }: EditOptions, { requirements }: Pick<Image, 'requirements'>): ImagePatch {
+export function parseEdit(options: EditOptions, { requirements }: Pick<Image, 'requirements'>): ImagePatch {
+  const { cpus, memory, disk, labels, ...words } = options
   const change: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(words)) {
     if (value !== undefined) change[key] = value === '' && REMOVABLE.has(key) ? null : key === 'cloudInit' ? parseFlag(value) : value
@@ -44,9 +46,11 @@ export function parseEdit({ cpus, memory, disk, labels, ...words }: EditOptions,
   const patch = imagePatchSchema.safeParse(change)
   if (patch.success) return patch.data
   const issue = patch.error.issues[0]
-  throw problem('invalid-input', `${issue?.path.join('.') || 'The change'}: ${issue?.message ?? 'not valid'}.`, {
-    action: 'Correct the value and run the command again.',
-  })
+  const [member = '', part = ''] = (issue?.path ?? []).map(String)
+  if (member === '')
+    throw problem('invalid-input', 'image edit needs something to change.', { action: `Add at least one of ${Object.keys(EDIT_OPTIONS).join('=, ')}=.` })
+  const option = member === 'requirements' ? part : member
+  throw refuseIssue(option, options[option as keyof EditOptions] ?? '', issue)
 }
 
 /** Returns the change of labels: `env=production` sets one, `-team` removes one. */

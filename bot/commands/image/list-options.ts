@@ -4,9 +4,9 @@ import { imageFormatSchema, imageKindSchema, imageSourceSchema, imageStatusSchem
 import type { Image } from '../../../protocol/images/image.ts'
 import { IMAGE_SORTS, imageFilterSchema, imageOrderSchema } from '../../../protocol/images/image-list.ts'
 import type { ImageFilter, ImageOrder, ImageSort } from '../../../protocol/images/image-list.ts'
-import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseSize } from '../../../protocol/units.ts'
+import { refuseChoice, refuseIssue } from '../refused-value.ts'
 
 /** Every filter and the order, for the definition of the command. */
 export const LIST_OPTIONS = {
@@ -44,15 +44,14 @@ export function parseFilter({ sort: _sort, ...options }: ListOptions): Partial<I
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   const option = String(issue?.path[0] ?? '')
-  const known = issue?.code === 'invalid_value' ? issue.values.map(String) : []
-  throw refuseValue(option, filter[option] ?? '', known, issue?.message ?? 'is not valid')
+  throw refuseIssue(option, options[option as keyof typeof options] ?? '', issue)
 }
 
 /** Returns the order that `sort` names. Throws `invalid-input` with the nearest one. */
 export function parseSort(text: string | undefined): ImageOrder | undefined {
   const parsed = imageOrderSchema.optional().safeParse(text)
   if (parsed.success) return parsed.data
-  throw refuseValue('sort', text ?? '', imageOrderSchema.options, 'is not a member')
+  throw refuseChoice('sort', text ?? '', imageOrderSchema.options)
 }
 
 /** Returns a value as the agent takes it: sizes in bytes, and a day as its first moment. */
@@ -66,13 +65,6 @@ function bytesOf(key: string, text: string): number {
   const bytes = parseSize(text)
   if (bytes === undefined) throw problem('invalid-input', `${key}=${text} is not a size.`, { action: 'Write it as 4GB or 512MiB.' })
   return bytes
-}
-
-function refuseValue(option: string, value: string, known: readonly string[], message: string): Error {
-  const article = option === 'status' ? `"${value}" is not a status.` : `${option}=${value}: ${message}.`
-  const meant = nearestName(value, known)
-  const choices = known.length > 0 ? `Use one of: ${known.join(', ')}.` : 'Correct the value and run the command again.'
-  return problem('invalid-input', article, { action: meant === undefined ? choices : `Did you mean ${meant}?` })
 }
 
 /** Compares two images of different stores in an order of the agents. */

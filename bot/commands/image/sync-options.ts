@@ -3,6 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { parseSyncRate, parseSyncWindows, SYNC_HOURS_MAX, syncPrioritySchema } from '../../../protocol/sync/sync-limits.ts'
 import type { SyncHours, SyncLimits, SyncPriority } from '../../../protocol/sync/sync-limits.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 export interface LimitOptions {
   readonly rate?: string | undefined
@@ -37,5 +38,5 @@ function hoursOf(text: string): SyncHours[] {
 function priorityOf(text: string): SyncPriority {
   const { data } = syncPrioritySchema.safeParse(text)
   if (data) return data
-  throw problem('invalid-input', `priority=${text} is not a priority.`, { action: `Write priority=${syncPrioritySchema.options.join(', priority=')}.` })
+  throw refuseChoice('priority', text, syncPrioritySchema.options)
 }

@@ -1,11 +1,11 @@
 // Media groups as answers.
 
 import type { MediaGroup } from '../../../protocol/images/media-group.ts'
-import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 export interface FoundGroup {
   readonly store: StoreRecord
@@ -43,5 +43,5 @@ export function visibleWords({ visible }: Pick<MediaGroup, 'visible'>): string {
 export function parseVisible(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined
   if (text === 'true' || text === 'false') return text === 'true'
-  throw problem('invalid-input', `visible=${text} is not valid.`, { action: 'Write visible=true or visible=false.' })
+  throw refuseChoice('visible', text, ['true', 'false'])
 }

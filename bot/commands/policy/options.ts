@@ -5,7 +5,6 @@ import type { Image } from '../../../protocol/images/image.ts'
 import { parseLabelFilter } from '../../../protocol/images/image-list.ts'
 import type { LabelFilter } from '../../../protocol/images/image-list.ts'
 import { labelKeySchema, LABELS_MAX, labelValueSchema } from '../../../protocol/images/labels.ts'
-import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseDuration } from '../../../protocol/units.ts'
 import { cronRefusal } from '../../policies/cron.ts'
@@ -13,6 +12,7 @@ import { COPIES_MAX } from '../../policies/policy.ts'
 import type { Policy, PolicyRule, PolicyScope } from '../../policies/policy.ts'
 import type { CommandContext, OptionSpec } from '../command.ts'
 import { oneStore, someStores } from '../select.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 /** Longest time that a store may be silent before its copies are replaced, in milliseconds: 30 days. */
 const GRACE_MS_MAX = 30 * 86_400_000
@@ -108,10 +108,7 @@ function readKinds(text: string): Image['kind'][] {
   return words.map((word) => {
     const known = imageKindSchema.safeParse(word)
     if (known.success) return known.data
-    const meant = nearestName(word, imageKindSchema.options)
-    throw problem('invalid-input', `kind=${word} is not a kind of images.`, {
-      action: meant === undefined ? `Use: ${imageKindSchema.options.join(', ')}.` : `Did you mean ${meant}?`,
-    })
+    throw refuseChoice('kind', word, imageKindSchema.options)
   })
 }
 

@@ -1,7 +1,6 @@
 // `task list`: tasks of one store or of all, newest first.
 
 import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
-import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { roleIn } from '../../access/permit.ts'
 import { makeView } from '../../views/view.ts'
@@ -11,6 +10,7 @@ import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { taskCells, taskJson } from './task-view.ts'
 import { visibleTask } from './visible-task.ts'
+import { refuseChoice } from '../refused-value.ts'
 
 const TASKS_SHOWN_MAX = 100
 
@@ -70,6 +70,5 @@ export const taskList = defineCommand({
 })
 
 function expectOne(key: string, value: string | undefined, allowed: readonly string[]): void {
-  if (value !== undefined && !allowed.includes(value))
-    throw problem('invalid-input', `${key}=${value} is not valid.`, { action: `Use one of: ${allowed.join(', ')}.` })
+  if (value !== undefined && !allowed.includes(value)) throw refuseChoice(key, value, allowed)
 }

@@ -1,9 +1,11 @@
 // `token create`: a token for a person, a pipeline or a hypervisor. Only this answer shows its secret.
 
+import type { z } from 'zod'
 import { newTokenSchema, ROLES } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { parseDuration } from '../../../protocol/units.ts'
 import { defineCommand } from '../command.ts'
+import { refuseIssue } from '../refused-value.ts'
 import { answerOf, oneStore } from '../select.ts'
 import { secretView } from './token-rows.ts'
 
@@ -44,14 +46,12 @@ export const tokenCreate = defineCommand({
 /** Names of the members of a token as options. */
 const OPTION_OF: Readonly<Record<string, string>> = { subject: 'user', ttlSeconds: 'for' }
 
-function refuse(
-  issue: { readonly path: readonly PropertyKey[]; readonly message: string } | undefined,
-  options: Readonly<Record<string, string | undefined>>,
-): Error {
+function refuse(issue: z.core.$ZodIssue | undefined, options: Readonly<Record<string, string | undefined>>): Error {
   const member = String(issue?.path[0] ?? 'name')
   const option = OPTION_OF[member] ?? member
-  if (options[option] === undefined) return problem('invalid-input', `The token needs ${option}=.`, { action: 'Give at least name= and role=.' })
-  return problem('invalid-input', `${option}=${options[option]} is not valid: ${issue?.message ?? 'unknown reason'}.`, {
-    action: option === 'role' ? `Use one of ${ROLES.join(', ')}.` : 'Correct the value and run the command again.',
-  })
+  const value = options[option]
+  if (value === undefined) return problem('invalid-input', `The token needs ${option}=.`, { action: 'Give at least name= and role=.' })
+  // The agent counts seconds and the person writes a duration.
+  if (option === 'for') return problem('invalid-input', `for=${value} is not a duration from 1m to 3650d.`, { action: 'Write it as 12h, 30d or 52w.' })
+  return refuseIssue(option, value, issue)
 }

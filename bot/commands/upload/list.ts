@@ -1,11 +1,11 @@
 // `upload list`: uploads in progress in one store or in all.
 
-import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { uploadStateSchema } from '../../../protocol/upload.ts'
 import { makeView } from '../../views/view.ts'
 import { plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
+import { refuseChoice } from '../refused-value.ts'
 import { gapNotes, gapsJson, oldestAsOf } from '../select.ts'
 import { foundUploads, readUploads, UPLOAD_COLUMNS, uploadJson, uploadRow, UPLOADS_READ_MAX } from './upload-rows.ts'
 
@@ -22,8 +22,7 @@ export const uploadList = defineCommand({
   examples: ['upload list', 'upload list store=edge-a state=pending'],
   async run(context, { options }) {
     const state = uploadStateSchema.safeParse(options.state)
-    if (options.state !== undefined && !state.success)
-      throw problem('invalid-input', `state=${options.state} is not valid.`, { action: `Use one of: ${uploadStateSchema.options.join(', ')}.` })
+    if (options.state !== undefined && !state.success) throw refuseChoice('state', options.state, uploadStateSchema.options)
     const contacts = await readUploads(context, options.store, state.data)
     const found = foundUploads(contacts).toSorted((a, b) => b.upload.createdAt.localeCompare(a.upload.createdAt))
     const full = contacts.filter((contact) => contact.kind === 'answered' && contact.value.length === UPLOADS_READ_MAX)

@@ -9,6 +9,7 @@ import { makeView } from '../../views/view.ts'
 import type { Row } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, someStores } from '../select.ts'
+import { refuseIssue } from '../refused-value.ts'
 
 export const usageList = defineCommand({
   noun: 'usage',
@@ -28,9 +29,10 @@ export const usageList = defineCommand({
     const query = usageQuerySchema.safeParse({ from, to, owner })
     if (!query.success) {
       const [issue] = query.error.issues
-      throw problem('invalid-input', `${issue?.path.join('.') ?? 'The range'} is not understood.`, {
-        action: 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.',
-      })
+      const option = String(issue?.path[0] ?? '')
+      const value = options[option as keyof typeof options] ?? ''
+      if (option === 'owner') throw refuseIssue(option, value, issue)
+      throw problem('invalid-input', `${option}=${value} is not a time.`, { action: 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.' })
     }
     const stores = someStores(context, store, undefined)
     // One row is enough: the sums cover the whole range.

@@ -174,8 +174,8 @@ describe('token', () => {
     ['token create name=x', 'The token needs role=.'],
     ['token create name=x role=root', 'role=root is not valid'],
     ['token create name=x role=viewer for=soon', 'for=soon is not a duration.'],
-    ['token create name=x role=viewer for=5s', 'for=5s is not valid'],
-    ['token create name=x role=viewer groups=a,,b', 'groups=a,,b is not valid'],
+    ['token create name=x role=viewer for=5s', 'for=5s is not a duration from 1m to 3650d.'],
+    ['token create name=x role=viewer groups=a,,b', 'groups=a,,b has an empty part.'],
     ['token revoke nothing', 'No token "nothing".'],
     ['token rotate nothing store=edge-a', 'No token "nothing".'],
   ])('%s is refused: %s', async (line, sentence) => {

@@ -23,19 +23,20 @@ describe('image list', () => {
   })
 
   test.each([
-    [{ status: 'availabel' }, '"availabel" is not a status.'],
-    [{ kind: 'tempalte' }, 'kind=tempalte'],
+    [{ status: 'availabel' }, 'status=availabel is not valid.'],
+    [{ kind: 'tempalte' }, 'kind=tempalte is not valid.'],
     [{ memory: 'lots' }, 'memory=lots is not a size.'],
-    [{ label: 'a b' }, 'label=a b: must be KEY or KEY=VALUE'],
-    [{ cloudInit: 'yes' }, 'cloudInit=yes'],
-    [{ createdAfter: 'yesterday' }, 'createdAfter=yesterday'],
+    [{ label: 'a b' }, 'label="a b" is not valid: it must be KEY or KEY=VALUE, separated by commas.'],
+    [{ cloudInit: 'yes' }, 'cloudInit=yes is not valid.'],
+    [{ cpus: '0' }, 'cpus=0 is too small.'],
+    [{ createdAfter: 'yesterday' }, 'createdAfter=yesterday is not a time.'],
   ])('%j is refused', (options, detail) => {
     expect(() => parseFilter(options)).toThrow(detail)
   })
 
   test('sorts over several stores', () => {
     expect([parseSort(undefined), parseSort('-length')]).toEqual([undefined, '-length'])
-    expect(() => parseSort('lenght')).toThrow('sort=lenght: is not a member.')
+    expect(() => parseSort('lenght')).toThrow('sort=lenght is not valid.')
     const small = memoryImage({ length: 1, name: 'B', requirements: null, owner: null })
     const large = memoryImage({ length: 2, name: 'a', requirements: { cpus: 2, memory: null, disk: null }, owner: 'ann' })
     expect([compareImages('length', small, large), compareImages('-length', small, large)]).toEqual([-1, 1])
@@ -65,14 +66,16 @@ describe('image edit', () => {
   })
 
   test.each([
-    [{}, 'must change at least one member'],
-    [{ cpus: 'two' }, 'requirements.cpus'],
+    [{}, 'image edit needs something to change.'],
+    [{ cpus: 'two' }, 'cpus=two is not a whole number.'],
+    [{ cpus: '0' }, 'cpus=0 is too small.'],
     [{ memory: 'two' }, 'memory=two is not a size.'],
     [{ labels: 'env' }, 'labels: "env" is not understood.'],
-    [{ labels: 'a b=c' }, 'labels'],
-    [{ kind: 'virtualDisk' }, 'kind'],
-    [{ cloudInit: 'maybe' }, 'cloudInit'],
-    [{ name: '' }, 'name'],
+    [{ labels: 'a b=c' }, 'labels="a b=c" is not valid: it must '],
+    [{ kind: 'virtualDisk' }, 'kind=virtualDisk is not valid.'],
+    [{ cloudInit: 'maybe' }, 'cloudInit=maybe is not valid.'],
+    [{ name: '' }, 'name="" is empty.'],
+    [{ owner: 'o'.repeat(256) }, ' is too long.'],
   ])('%j is refused', (options, detail) => {
     expect(() => parseEdit(options, image)).toThrow(detail)
   })

@@ -63,7 +63,7 @@ describe('image list', () => {
   })
 
   test.each([
-    ['status=avialable', 'Did you mean available?'],
+    ['status=avialable', 'Did you mean status=available?'],
     ['status=xyzzy', 'Use one of: creating, uploading,'],
   ])('refuses %s', async (option, action) => {
     const { code, output } = await runCommand(bot, 'image', 'list', option)

@@ -130,7 +130,7 @@ test.each([
   ['policy add p follow=hub store=hub', 'hub cannot follow itself'],
   ['policy add p follow=hbu', 'Did you mean hub?'],
   ['policy add p keep=1 zone=zone-9', 'No store is in zone "zone-9"'],
-  ['policy add p keep=1 kind=tmplate', 'Did you mean template?'],
+  ['policy add p keep=1 kind=tmplate', 'Did you mean kind=template?'],
   ['policy add p keep=1 label=-x', 'is not a list of labels'],
   ['policy add p keep=1 cron="* * * *"', 'it must have five fields'],
   ['policy add p keep=1 cron="0 0 31 2 *"', 'it never fires'],

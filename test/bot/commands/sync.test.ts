@@ -104,7 +104,7 @@ test('image migrate copies, checks and then deletes; task retry orders a sync ag
     ['rate=1kB', 'rate=1kB is not a rate from 64 KiB/s to 1 TB/s.'],
     ['rate=65535', 'rate=65535 is not a rate'],
     ['hours=always', 'hours=always is not a list of at most 16 windows.'],
-    ['priority=urgent', 'priority=urgent is not a priority.'],
+    ['priority=urgent', 'priority=urgent is not valid.'],
   ] as const)
     expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-b', option)).output).toContain(says)
   // The window opens on leap days only, so the copy waits.
