@@ -14,6 +14,8 @@ import type { Fleet } from './fleet/fleet.ts'
 import { openKeptFleet } from './fleet/kept-fleet.ts'
 import type { KeptFleet } from './fleet/kept-fleet.ts'
 import { createRegistry } from './fleet/registry.ts'
+import { createOutbox } from './outbox/outbox.ts'
+import type { Outbox } from './outbox/outbox.ts'
 import { createPolicies } from './policies/policies.ts'
 import { createPolicyRuns } from './policies/runs.ts'
 import type { Clock } from './system/clock.ts'
@@ -27,6 +29,7 @@ export interface OpenBot extends Disposable {
   readonly fleet: Fleet & { readonly kept: KeptFleet }
   readonly audit: Audit
   readonly roles: Roles
+  readonly outbox: Outbox
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
@@ -75,6 +78,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     fleet,
     audit,
     roles,
+    outbox: createOutbox(database, clock),
     context: (actor, surface) => ({ fleet: fleetOf(actor), clock, actor, surface, audit, roles, firstAdminCodes, policies, policyRuns, commands: COMMANDS }),
     [Symbol.dispose]: () => database.close(),
   }

@@ -23,7 +23,7 @@ export interface CardPort {
 export interface CardsDeps {
   readonly database: BotDatabase
   readonly port: CardPort
-  readonly pacing: Pacing
+  readonly pacing: Pick<Pacing, 'tryEdit' | 'waitForEdit'>
   readonly log: Log
   /** The context in which tasks are read. */
   readonly context: CommandContext

@@ -16,6 +16,7 @@ import { boltLogger } from './bolt-log.ts'
 import { createButtons } from './buttons.ts'
 import { createCards } from './cards.ts'
 import { createConversation } from './conversation.ts'
+import { createDeliveryPort } from './delivery-port.ts'
 import { createGroups } from './groups.ts'
 import { createRenderer } from './message.ts'
 import { createOpenModals } from './open-modals.ts'
@@ -24,6 +25,7 @@ import { createHonoReceiver } from './receiver.ts'
 import { createRepeats } from './repeats.ts'
 import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
+import { sendOutbox } from './send-outbox.ts'
 import { SlackUnreachable } from './slack-unreachable.ts'
 
 /** Time that answers in progress have when the bot stops, in milliseconds. */
@@ -62,7 +64,8 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const port = createSlackPort(app.client, log)
   const render = createRenderer({ commands: COMMANDS, clock: bot.clock, buttons })
   const context = bot.context({ name: 'bot', role: 'viewer' }, 'slack')
-  const cards = createCards({ database: bot.database, port, pacing: createPacing(bot.clock), log, context, render })
+  const pacing = createPacing(bot.clock)
+  const cards = createCards({ database: bot.database, port, pacing, log, context, render })
   const groups = createGroups({ database: bot.database, port, clock: bot.clock, log })
   const authority = createAuthority({ bot, roles: bot.roles, groups, buttons, modals })
   const answers = createAnswers({ clock: bot.clock, cards, port, render })
@@ -78,6 +81,8 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   await start(app, access, deps.config.slackApiUrl)
   const server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined
   cards.resume()
+  const deliveryPort = createDeliveryPort(access.botToken, { ...clientOptionsOf(deps.config), logger: boltLogger(log) })
+  const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing, clock: bot.clock, log, render })
   log.info('connected to Slack', { mode: access.kind, url: server?.url.href })
   return {
     url: server ? new URL('/slack/events', server.url).href : undefined,
@@ -86,12 +91,13 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
       await app.stop()
       await Promise.race([Promise.all(running), bot.clock.sleep(DRAIN_MS)])
       await cards[Symbol.asyncDispose]()
+      await sender[Symbol.asyncDispose]()
     },
   }
 }
 
 function createApp(access: SlackAccess, { config, log, report }: ConnectDeps, receiver: Receiver | undefined): App {
-  const clientOptions = config.slackApiUrl === undefined ? {} : { slackApiUrl: config.slackApiUrl }
+  const clientOptions = clientOptionsOf(config)
   const base: AppOptions = {
     token: access.botToken,
     clientOptions,
@@ -108,6 +114,10 @@ function createApp(access: SlackAccess, { config, log, report }: ConnectDeps, re
     return Promise.resolve()
   })
   return app
+}
+
+function clientOptionsOf({ slackApiUrl }: ConnectDeps['config']): WebClientOptions {
+  return slackApiUrl === undefined ? {} : { slackApiUrl }
 }
 
 /** Creates the receiver of Socket Mode, which reopens a lost connection however long that takes. */

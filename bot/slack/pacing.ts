@@ -1,5 +1,5 @@
-// Limits how often messages are edited: each at most every three seconds, and all within Slack's rate limit. Edits that show progress are
-// skipped when the limit is reached; the final edit waits.
+// Limits how often messages are posted and edited, within Slack's rate limits: one post per second in a channel, one edit of a message every
+// three seconds. Edits that show progress are skipped when the limit is reached; the final edit waits.
 
 import type { Clock } from '../system/clock.ts'
 
@@ -7,6 +7,8 @@ import type { Clock } from '../system/clock.ts'
 export const EDIT_INTERVAL_MS = 3_000
 /** Edits of all messages in one minute: chat.update allows about 50. */
 export const EDITS_PER_MINUTE = 45
+/** Shortest time between two posts in one channel, in milliseconds. */
+export const POST_INTERVAL_MS = 1_000
 const MINUTE_MS = 60_000
 
 export interface Pacing {
@@ -14,11 +16,18 @@ export interface Pacing {
   tryEdit(key: string): boolean
   /** Resolves when this message may be edited, and counts the edit. */
   waitForEdit(key: string, signal?: AbortSignal): Promise<void>
+  /** Whether this message may be edited now; counts nothing. */
+  mayEdit(key: string): boolean
+  /** Whether a message may be posted in the channel now; counts nothing. */
+  mayPost(channel: string): boolean
+  countEdit(key: string): void
+  countPost(channel: string): void
 }
 
 /** Creates the pacing of one Slack workspace. */
 export function createPacing(clock: Pick<Clock, 'nowMs' | 'sleep'>): Pacing {
   const last = new Map<string, number>()
+  const posts = new Map<string, number>()
   let recent: number[] = []
 
   const waitMs = (key: string): number => {
@@ -43,6 +52,15 @@ export function createPacing(clock: Pick<Clock, 'nowMs' | 'sleep'>): Pacing {
     async waitForEdit(key, signal) {
       for (let wait = waitMs(key); wait > 0; wait = waitMs(key)) await clock.sleep(wait, signal)
       count(key)
+    },
+    mayEdit: (key) => waitMs(key) === 0,
+    // A time in the future is that of a clock that was set back.
+    mayPost: (channel) => Math.abs(clock.nowMs() - (posts.get(channel) ?? Number.NEGATIVE_INFINITY)) >= POST_INTERVAL_MS,
+    countEdit: count,
+    countPost(channel) {
+      const now = clock.nowMs()
+      for (const [other, at] of posts) if (now - at > POST_INTERVAL_MS) posts.delete(other)
+      posts.set(channel, now)
     },
   }
 }

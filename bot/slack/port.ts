@@ -11,7 +11,14 @@ import type { CardPort } from './cards.ts'
 import type { GroupPort } from './groups.ts'
 
 /** Errors that mean the bot cannot post in a channel; the message is then sent in another way. */
-const NOT_THERE = new Set(['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message'])
+export const NOT_THERE: ReadonlySet<string> = new Set([
+  'not_in_channel',
+  'channel_not_found',
+  'is_archived',
+  'user_not_in_channel',
+  'restricted_action',
+  'cannot_reply_to_message',
+])
 
 /** Creates the port on Bolt's client, which waits and retries when Slack asks for it (429, Retry-After). */
 export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort & GroupPort {

@@ -8,6 +8,7 @@ import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
+import { OUTBOX_TABLES } from '../outbox/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -124,6 +125,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   FLEET_TABLES,
   ROLE_TABLES,
   MAINTENANCE_COLUMNS,
+  OUTBOX_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -27,6 +27,8 @@ export interface Shown {
   readonly atMs: number
   /** For responses: whether the whole channel sees it. */
   readonly inChannel: boolean
+  /** Time stamp of the message in whose thread it is. */
+  readonly thread?: string
   readonly view?: Json
 }
 
@@ -65,6 +67,8 @@ export interface FakeSlack extends AsyncDisposable {
   readonly failures: readonly string[]
   readonly calls: readonly string[]
   readonly socketCount: number
+  /** While it is true, posts and edits end with 503. */
+  isAway: boolean
   /** A slash command; resolves with its acknowledgement. */
   command(command: string, text: string, person?: Person): Promise<Acknowledged>
   /** Presses the button with this label in a message. */
@@ -113,6 +117,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
   let updates: number[] = []
   let groupReads: number[] = []
   let counter = 0
+  let isAway = false
   const next = (prefix: string): string => `${prefix}${++counter}`
 
   const show = (entry: Omit<Shown, 'atMs' | 'inChannel'> & { inChannel?: boolean }): void => void shown.push({ inChannel: false, ...entry, atMs: nowMs() })
@@ -133,8 +138,11 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     posts.set(channel, [...recent, nowMs()])
     const refusal = messageRefusal(body)
     if (refusal !== undefined) return refuse('invalid_blocks', refusal)
+    const thread = textOf(body['thread_ts'])
+    if (thread !== '' && !shown.some((entry) => entry.ts === thread && entry.kind === 'post' && entry.channel === channel))
+      return refuse('thread_not_found', thread)
     const ts = `${1_700_000_000 + ++counter}.000100`
-    show({ kind, channel, ts, text: textOf(body['text']), blocks: blocksOf(body) })
+    show({ kind, channel, ts, text: textOf(body['text']), blocks: blocksOf(body), ...(thread === '' ? {} : { thread }) })
     return Response.json({ ok: true, channel, ts, message_ts: ts })
   }
 
@@ -219,6 +227,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
       const run = methods[method]
       if (!run) return refuse('unknown_method', method)
       calls.push(method)
+      if (isAway && method.startsWith('chat.')) return new Response('The service is not available.', { status: 503 })
       const token = request.headers.get('authorization')?.replace(/^Bearer /, '') ?? ''
       const body = await readBody(request)
       if ((token || body['token']) !== (method === 'apps.connections.open' ? appToken : botToken)) return Response.json({ ok: false, error: 'invalid_auth' })
@@ -302,6 +311,12 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     calls,
     get socketCount() {
       return sockets.size
+    },
+    get isAway() {
+      return isAway
+    },
+    set isAway(value) {
+      isAway = value
     },
     command(command, text, person = {}) {
       const { trigger, responseUrl, user, channel } = identity(person)
