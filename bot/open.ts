@@ -21,6 +21,7 @@ import { createPolicyRuns } from './policies/runs.ts'
 import type { Clock } from './system/clock.ts'
 import type { BotDatabase } from './system/database.ts'
 import { openDatabase } from './system/database.ts'
+import { createZones } from './zones/zones.ts'
 
 export interface OpenBot extends Disposable {
   readonly home: string
@@ -61,7 +62,8 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
   const database = deps.database ?? openDatabase(home)
   const registry = createRegistry(database)
-  const kept = openKeptFleet(database, registry)
+  const zones = createZones(database)
+  const kept = openKeptFleet(database, registry, zones)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   /** The fleet whose requests name a person of Slack. */
   const fleetOf = ({ id, name }: CommandActor): Fleet =>
@@ -79,7 +81,19 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     audit,
     roles,
     outbox: createOutbox(database, clock),
-    context: (actor, surface) => ({ fleet: fleetOf(actor), clock, actor, surface, audit, roles, firstAdminCodes, policies, policyRuns, commands: COMMANDS }),
+    context: (actor, surface) => ({
+      fleet: fleetOf(actor),
+      clock,
+      actor,
+      surface,
+      audit,
+      roles,
+      firstAdminCodes,
+      policies,
+      policyRuns,
+      zones,
+      commands: COMMANDS,
+    }),
     [Symbol.dispose]: () => database.close(),
   }
 }

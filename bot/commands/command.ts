@@ -12,6 +12,7 @@ import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
+import type { Zones } from '../zones/zones.ts'
 
 /** Who runs a command. The user of the console owns the machine and is an admin. */
 export interface CommandActor {
@@ -81,6 +82,7 @@ export interface CommandContext {
   readonly firstAdminCodes: FirstAdminCodes
   readonly policies: Policies
   readonly policyRuns: PolicyRuns
+  readonly zones: Zones
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

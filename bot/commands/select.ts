@@ -8,6 +8,7 @@ import type { Contact, Silence } from '../fleet/fleet.ts'
 import { silenceNote, silenceWords } from '../fleet/judge.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { plural } from '../views/phrases.ts'
+import type { Zone } from '../zones/zones.ts'
 import type { CommandContext } from './command.ts'
 
 /** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */
@@ -19,9 +20,12 @@ export const FRESH_FLAG = { fresh: 'asks the agents now, instead of answering fr
 /** How to name a store in a command that takes it as a target. */
 export const NAME_TARGET = 'Write the name of one of them after the command.'
 
-/** The store with this name; without a name, the only store. Throws `not-found`, or `invalid-input` with `choose` as the next step. */
-export function oneStore(context: CommandContext, name: string | undefined, choose = 'Add store=NAME to say which one.'): StoreRecord {
-  const stores = context.fleet.registry.list()
+/**
+ * The store with this name; without a name, the only store. With `zone`, only stores that serve it. Throws `not-found`, or `invalid-input` with `choose` as the
+ * next step.
+ */
+export function oneStore(context: CommandContext, name: string | undefined, choose = 'Add store=NAME to say which one.', zone?: string): StoreRecord {
+  const stores = storesServing(context, zone)
   if (name === undefined) {
     const [only] = stores
     if (only && stores.length === 1) return only
@@ -29,7 +33,8 @@ export function oneStore(context: CommandContext, name: string | undefined, choo
     throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: choose })
   }
   const found = context.fleet.registry.find(name) ?? only(stores.filter((store) => name.length >= ID_PART_LENGTH_MIN && store.storeId?.startsWith(name)))
-  if (found) return found
+  if (found && (zone === undefined || context.zones.serves(found, zone))) return found
+  if (found && zone !== undefined) throw outsideZone(context, found, zone, stores)
   const meant = nearestName(
     name,
     stores.map((store) => store.name),
@@ -39,15 +44,44 @@ export function oneStore(context: CommandContext, name: string | undefined, choo
   throw problem('not-found', `No store is called "${name}".`, { action })
 }
 
-/** The stores that `S`, `zone=Z` or `all` name; all stores without any of these. */
+/** The stores that `S`, `zone=Z` or `all` name; all stores without any of these. A store that is named with a zone must serve it. */
 export function someStores(context: CommandContext, name: string | undefined, zone: string | undefined): StoreRecord[] {
-  if (name !== undefined && name !== 'all' && !name.startsWith('zone=')) return [oneStore(context, name)]
+  if (name !== undefined && name !== 'all' && !name.startsWith('zone=')) return [oneStore(context, name, undefined, zone)]
   const stores = context.fleet.registry.list()
   if (zone === undefined) return stores
   const found = stores.filter((store) => store.zone === zone)
   if (found.length > 0) return found
-  const zones = [...new Set(stores.map((store) => store.zone))]
-  throw problem('not-found', `No store is in zone "${zone}".`, { action: zones.length > 0 ? `Zones: ${zones.join(', ')}.` : 'Add a store first.' })
+  throw noStoreIn(context, zone)
+}
+
+/** The zone with this name. Throws `not-found` with the nearest name. */
+export function oneZone(context: CommandContext, name: string): Zone {
+  const zone = context.zones.find(name)
+  if (zone) return zone
+  const zones = context.zones.list().map((one) => one.name)
+  const meant = nearestName(name, zones)
+  const known = zones.length > 0 ? `Zones: ${zones.join(', ')}.` : `Add it with zone add ${name}.`
+  throw problem('not-found', `There is no zone "${name}".`, { action: meant === undefined ? known : `Did you mean ${meant}?` })
+}
+
+function noStoreIn(context: CommandContext, zone: string): ProblemError {
+  const zones = [...new Set(context.fleet.registry.list().flatMap((store) => (store.zone === '' ? [] : [store.zone])))]
+  const known = zones.length > 0 ? `Zones: ${zones.join(', ')}.` : 'Add a store first.'
+  return problem('not-found', `No store is in zone "${zone}".`, { action: context.zones.find(zone) ? `Attach one: zone attach ${zone} STORE.` : known })
+}
+
+/** The stores that operations for a zone may use; all without one. */
+function storesServing(context: CommandContext, zone: string | undefined): StoreRecord[] {
+  const stores = context.fleet.registry.list()
+  return zone === undefined ? stores : stores.filter((store) => context.zones.serves(store, zone))
+}
+
+function outsideZone(context: CommandContext, { name, zone: own }: StoreRecord, zone: string, serving: readonly StoreRecord[]): ProblemError {
+  const where = own === '' ? 'is attached to no zone' : `is in zone "${own}"`
+  const scope = context.zones.scopeOf(name)
+  return problem('invalid-input', `${name} ${where}${scope === undefined ? '' : ` with the scope ${scope}`}, so it does not serve zone "${zone}".`, {
+    action: serving.length > 0 ? `These stores serve it: ${names(serving)}.` : `Attach a store to it: zone attach ${zone} STORE.`,
+  })
 }
 
 /** The answer of a contact. Throws the refusal of the agent, or `peer-unreachable` with since when, impact and next step. */

@@ -76,8 +76,12 @@ import { uploadCancel } from './upload/cancel.ts'
 import { uploadList } from './upload/list.ts'
 import { uploadShow } from './upload/show.ts'
 import { usageList } from './usage/list.ts'
+import { zoneAdd } from './zone/add.ts'
+import { zoneAttach, zoneDetach } from './zone/attach.ts'
+import { zoneDelete } from './zone/delete.ts'
 import { zoneEdit } from './zone/edit.ts'
 import { zoneList } from './zone/list.ts'
+import { zoneShow } from './zone/show.ts'
 
 export const COMMANDS: readonly Command[] = [
   storeList,
@@ -154,7 +158,12 @@ export const COMMANDS: readonly Command[] = [
   grantRevoke,
   usageList,
   zoneList,
+  zoneShow,
+  zoneAdd,
   zoneEdit,
+  zoneAttach,
+  zoneDetach,
+  zoneDelete,
   roleList,
   roleGrant,
   roleRevoke,

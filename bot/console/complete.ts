@@ -33,15 +33,15 @@ export function createCompleter(context: CommandContext): Completer {
     }
   }
 
-  const namesOf = async (subject: Subject | undefined): Promise<string[]> => {
-    const stores = context.fleet.registry.list()
+  const namesOf = async (subject: Subject | undefined, zone: string | undefined): Promise<string[]> => {
+    const stores = context.fleet.registry.list().filter((store) => zone === undefined || context.zones.serves(store, zone))
     switch (subject) {
       case 'policy':
         return context.policies.list().map((policy) => policy.name)
       case 'store':
         return stores.map((store) => store.name)
       case 'zone':
-        return [...new Set(stores.map((store) => store.zone))]
+        return context.zones.list().map((zone) => zone.name)
       case 'image':
         return imageNames('listed')
       case 'deleted-image':
@@ -78,7 +78,7 @@ async function candidates(
   commands: readonly Command[],
   before: readonly string[],
   word: string,
-  namesOf: (subject: Subject | undefined) => Promise<string[]>,
+  namesOf: (subject: Subject | undefined, zone: string | undefined) => Promise<string[]>,
 ): Promise<string[]> {
   const [noun, verb, ...rest] = before
   if (noun === undefined) return nounsOf(commands)
@@ -88,11 +88,13 @@ async function candidates(
   const command = single ?? ofNoun.find((candidate) => candidate.verb === verb)
   if (!command) return []
   const taken = single ? before.slice(1) : rest
+  // Stores outside the zone of the command are not offered.
+  const zone = command.options['zone'] && taken.findLast((one) => one.startsWith('zone='))?.slice('zone='.length)
   const option = /^([a-zA-Z-]+)=(.*)$/.exec(word)
   if (option) {
     const key = option[1] ?? ''
     const done = (option[2] ?? '').split(',').slice(0, -1)
-    const names = await namesOf(command.options[key]?.subject)
+    const names = await namesOf(command.options[key]?.subject, zone)
     return names.map((name) => `${key}=${[...done, quoteWord(name)].join(',')}`)
   }
   if (word.startsWith('--')) {
@@ -100,7 +102,7 @@ async function candidates(
   }
   const targetsTaken = taken.filter((one) => !one.includes('=') && !one.startsWith('--')).length
   const target = command.targets[targetsTaken] ?? (command.targets.at(-1)?.many ? command.targets.at(-1) : undefined)
-  const names = await namesOf(target?.subject)
+  const names = await namesOf(target?.subject, zone)
   const options = Object.keys(command.options).filter((key) => !taken.some((one) => one.startsWith(`${key}=`)))
   return [...names.map(quoteWord), ...options.map((key) => `${key}=`)]
 }

@@ -12,6 +12,7 @@ import { createStateChanges } from './state-changes.ts'
 import type { StateChanges } from './state-changes.ts'
 import { createFleetStates } from './states.ts'
 import type { FleetStates } from './states.ts'
+import type { Zones } from '../zones/zones.ts'
 
 export interface KeptFleet {
   readonly runs: KeeperRuns
@@ -21,12 +22,12 @@ export interface KeptFleet {
   readonly asked: AskedBefore
 }
 
-/** Opens what is kept on the bot's database. */
-export function openKeptFleet(database: BotDatabase, registry: Registry): KeptFleet {
+/** Opens what is kept on the bot's database. The scopes of stores that are seen go to `zones`. */
+export function openKeptFleet(database: BotDatabase, registry: Registry, zones: Pick<Zones, 'learnScope'>): KeptFleet {
   const changes = createStateChanges(database)
   return {
     runs: createKeeperRuns(database),
-    states: createFleetStates({ database, registry, changes }),
+    states: createFleetStates({ database, registry, changes, zones }),
     changes,
     events: createKeptEvents(database),
     asked: createAskedBefore(database),

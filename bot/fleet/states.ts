@@ -11,6 +11,7 @@ import type { Contact } from './fleet.ts'
 import { judge } from './judge.ts'
 import type { Registry, StoreRecord } from './registry.ts'
 import type { StateChanges } from './state-changes.ts'
+import type { Zones } from '../zones/zones.ts'
 
 /** A state older than this is not shown, in milliseconds: a store that is silent for longer is Stopped. */
 export const STATE_AGE_MAX_MS = 40_000
@@ -57,10 +58,11 @@ export interface FleetStatesDeps {
   readonly database: BotDatabase
   readonly registry: Registry
   readonly changes: StateChanges
+  readonly zones: Pick<Zones, 'learnScope'>
 }
 
 /** Creates the states on the bot's database. */
-export function createFleetStates({ database, registry, changes }: FleetStatesDeps): FleetStates {
+export function createFleetStates({ database, registry, changes, zones }: FleetStatesDeps): FleetStates {
   const find = database.query<Row, { store: string }>('SELECT * FROM fleet_states WHERE store = $store')
   const all = database.query<Row, []>('SELECT * FROM fleet_states')
   // A store that was removed or that moved to another address meanwhile is not the one that was seen.
@@ -74,6 +76,7 @@ export function createFleetStates({ database, registry, changes }: FleetStatesDe
     const before = find.get({ store: store.name })
     const seen = kind === 'stopped' ? { ...sighting, sinceMs: registry.silent(store.name, sighting.reason, sighting.sinceMs) } : sighting
     if (kind !== 'stopped' && before?.kind !== kind) registry.answered(store.name, asOfMs)
+    if (seen.kind === 'answered' && seen.value.store) zones.learnScope(store.name, seen.value.store.scope)
     const { state, finding } = judge(seen)
     const { changes: written } = write.run({ store: store.name, url: store.url, kind, state, document: JSON.stringify(documentOf(seen)), asOf: asOfMs })
     if (written === 0 || !before || before.state === state) return []

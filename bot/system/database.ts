@@ -9,6 +9,7 @@ import { chainEarlierRows } from './audit-migration.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { OUTBOX_TABLES } from '../outbox/tables.ts'
+import { ZONE_TABLES } from '../zones/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -126,6 +127,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   ROLE_TABLES,
   MAINTENANCE_COLUMNS,
   OUTBOX_TABLES,
+  ZONE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

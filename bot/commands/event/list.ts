@@ -60,7 +60,7 @@ export const eventList = defineCommand({
       before: before === undefined ? undefined : parsePlace(before, nowMs),
       limit,
     }
-    const stores = storesOf(someStores(context, store, zone), store, zone)
+    const stores = someStores(context, store, zone)
     const { events, notes, missing, skipped, asOfMs } = await readEvents(context, stores, filter, flags.has('fresh'))
     const roles = new Map(stores.map((record) => [record.name.toLowerCase(), roleIn(context.actor, record)]))
     const shown = events.slice(0, limit).map((event) => visibleEvent(event, roles.get(event.store.toLowerCase()) ?? 'viewer'))
@@ -87,14 +87,6 @@ export const eventList = defineCommand({
     })
   },
 })
-
-/** The stores that both options name. Throws `invalid-input` when the store is in another zone. */
-function storesOf<T extends { readonly name: string; readonly zone: string }>(stores: readonly T[], store: string | undefined, zone: string | undefined): T[] {
-  const found = store === undefined || zone === undefined ? [...stores] : stores.filter((record) => record.zone === zone)
-  if (stores[0] && found.length === 0)
-    throw problem('invalid-input', `${stores[0].name} is in zone "${stores[0].zone}".`, { action: 'Use either store= or zone=.' })
-  return found
-}
 
 function parseType(text: string | undefined): string | undefined {
   if (text !== undefined && !/^[a-z0-9.-]{1,100}$/i.test(text))

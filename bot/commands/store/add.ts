@@ -13,7 +13,7 @@ import { quoteOption } from '../line.ts'
 import { showView } from './show.ts'
 
 /** Names are typed in commands: no white space, and no characters that the parser reads differently. */
-const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
+export const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
 const PROVIDER_DEFAULT = 'local'
 
 export const storeAdd = defineCommand({

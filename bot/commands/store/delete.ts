@@ -7,7 +7,7 @@ import { observeAll } from '../../fleet/observe.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
-import type { FollowedTask, View } from '../../views/view.ts'
+import type { ChecklistItem, FollowedTask, View } from '../../views/view.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
@@ -20,6 +20,13 @@ import { planDelete } from './delete-plan.ts'
 import type { DeletePlan } from './delete-plan.ts'
 import { moveBindings } from './repoint.ts'
 
+/** Options of commands that remove stores. */
+export const DELETE_OPTIONS = {
+  'copy-to': { about: 'store that gets the images that exist only there, before they are removed', value: 'S', subject: 'store' },
+  'repoint-to': { about: 'store that policies and bindings name instead', value: 'S', subject: 'store' },
+} as const
+export const DELETE_FLAGS = { unreachable: 'deletes a store that does not answer, although its tasks cannot be checked' } as const
+
 export const storeDelete = defineCommand({
   noun: 'store',
   verb: 'delete',
@@ -27,32 +34,65 @@ export const storeDelete = defineCommand({
   role: 'admin',
   effect: 'destroy',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', many: true }],
-  options: {
-    'copy-to': { about: 'store that gets the images that exist only there, before they are removed', value: 'S', subject: 'store' },
-    'repoint-to': { about: 'store that policies and bindings name instead', value: 'S', subject: 'store' },
-  },
-  flags: { unreachable: 'deletes a store that does not answer, although its tasks cannot be checked' },
+  options: DELETE_OPTIONS,
+  flags: DELETE_FLAGS,
   examples: ['store delete edge-a --confirm edge-a', 'store delete edge-a copy-to=edge-b repoint-to=edge-b'],
-  async run(context, input) {
+  run(context, input) {
     const stores = [...new Map(input.targets.map((target) => oneStore(context, target)).map((store) => [store.name, store])).values()]
-    const look = (): Promise<DeletePlan> => planFor(context, stores, input)
-    const plan = await look()
-    const question = destroyPlan(stores, input, plan)
-    const refusal = gate(context, input, question)
-    if (refusal) return refusal
-    const copied = await copyFirst(context, stores, plan)
-    if (copied.kind === 'ended') return copied.view
-    // Copying takes a while: everything is checked again, and nothing may exist only there now.
-    const now = copied.kind === 'copied' ? await look() : plan
-    const again = gate(context, { confirm: input.confirm, plan: undefined }, destroyPlan(stores, input, now))
-    if (again) return again
-    if (hasCopies(now)) return { ...changedView(context, stores), notes: now.notes }
-    await repoint(context, stores, input, now)
-    return removed(context, stores, copied.tasks)
+    const names = stores.map(({ name }) => name)
+    return removeStores(context, input, {
+      stores,
+      names,
+      command: ['store delete', ...names.map(quoteWord)],
+      title: `Delete ${names.join(', ')} from the registry`,
+      question: `${names.join(', ')} would be removed from the registry. The images stay on the mount path and are back when the store is added again.`,
+      checklist: () => [],
+      remove: () => {
+        for (const name of names) context.fleet.registry.remove(name)
+      },
+      removed: {
+        title: `Removed ${names.join(', ')} from the registry`,
+        text: 'The images stay on the mount path. store add brings them back.',
+        json: { removed: names },
+      },
+    })
   },
 })
 
-type DeleteInput = CommandInput<'copy-to' | 'repoint-to', 'unreachable'>
+export type DeleteInput = CommandInput<'copy-to' | 'repoint-to', 'unreachable'>
+
+/** Stores that are removed from the registry, and what goes with them. */
+export interface Removal {
+  readonly stores: readonly StoreRecord[]
+  /** Names to type. */
+  readonly names: readonly string[]
+  /** The command without options and flags. */
+  readonly command: readonly string[]
+  readonly title: string
+  readonly question: string
+  /** What is checked besides the stores. */
+  readonly checklist: () => readonly ChecklistItem[]
+  readonly remove: () => void
+  readonly removed: { readonly title: string; readonly text: string; readonly json: Readonly<Record<string, unknown>> }
+}
+
+/** Removes stores after the checklist and the typed names, and first makes the copies and changes that the options ask for. */
+export async function removeStores(context: CommandContext, input: DeleteInput, removal: Removal): Promise<View> {
+  const look = (): Promise<DeletePlan> => planFor(context, removal.stores, input)
+  const plan = await look()
+  const refusal = gate(context, input, destroyPlan(removal, input, plan))
+  if (refusal) return refusal
+  const copied = await copyFirst(context, removal, plan)
+  if (copied.kind === 'ended') return copied.view
+  // Copying takes a while: everything is checked again, and nothing may exist only there now.
+  const now = copied.kind === 'copied' ? await look() : plan
+  const again = gate(context, { confirm: input.confirm, plan: undefined }, destroyPlan(removal, input, now))
+  if (again) return again
+  if (hasCopies(now)) return { ...changedView(context, removal), notes: now.notes }
+  await repoint(context, removal.stores, input, now)
+  removal.remove()
+  return removedView(context, removal, copied.tasks)
+}
 
 async function planFor(context: CommandContext, stores: readonly StoreRecord[], { options, flags }: DeleteInput): Promise<DeletePlan> {
   const target = async (option: 'copy-to' | 'repoint-to'): Promise<Observation | undefined> => {
@@ -67,16 +107,15 @@ async function planFor(context: CommandContext, stores: readonly StoreRecord[], 
   return planDelete(context, { stores: await observeAll(context.fleet, stores), isUnreachableAllowed: flags.has('unreachable'), copyTo, repointTo })
 }
 
-function destroyPlan(stores: readonly StoreRecord[], { options, flags }: DeleteInput, plan: DeletePlan): DestroyPlan {
-  const names = stores.map((store) => store.name)
+function destroyPlan({ names, command, title, question, checklist }: Removal, { options, flags }: DeleteInput, plan: DeletePlan): DestroyPlan {
   const given = Object.entries(options).map(([key, value]) => quoteOption(key, value ?? ''))
   return {
-    title: `Delete ${names.join(', ')} from the registry`,
+    title,
     names,
-    question: `${names.join(', ')} would be removed from the registry. The images stay on the mount path and are back when the store is added again.`,
+    question,
     essence: [...plan.essence, ...given],
-    checklist: plan.items,
-    command: ['store delete', ...names.map(quoteWord), ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
+    checklist: [...checklist(), ...plan.items],
+    command: [...command, ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
     notes: plan.notes,
   }
 }
@@ -88,14 +127,14 @@ function hasCopies({ copies }: DeletePlan): boolean {
 type Copied = { readonly kind: 'nothing' | 'copied'; readonly tasks: readonly FollowedTask[] } | { readonly kind: 'ended'; readonly view: View }
 
 /** Makes the copies of the plan. In Slack nobody can wait for them, so the command ends with their card there. */
-async function copyFirst(context: CommandContext, stores: readonly StoreRecord[], plan: DeletePlan): Promise<Copied> {
+async function copyFirst(context: CommandContext, { stores, command }: Removal, plan: DeletePlan): Promise<Copied> {
   if (!hasCopies(plan)) return { kind: 'nothing', tasks: [] }
   const names = stores.map(({ name }) => name).join(', ')
   const tasks: FollowedTask[] = []
   for (const { target, images } of plan.copies) tasks.push(...(await (context.surface === 'slack' ? startCopies : copyAway)(context, images, target)))
   const asOfMs = context.clock.nowMs()
   if (context.surface === 'slack') {
-    const note = `${names} is not removed yet. When these copies have succeeded, run store delete again.`
+    const note = `${names} is not removed yet. When these copies have succeeded, run ${command.slice(0, 1).join(' ')} again.`
     return { kind: 'ended', view: tasksView(`Copies before ${names} is removed`, tasks, asOfMs, [note]) }
   }
   if (tasks.every(({ task }) => task.state === 'succeeded')) return { kind: 'copied', tasks }
@@ -113,7 +152,7 @@ async function repoint(context: CommandContext, stores: readonly StoreRecord[], 
   for (const store of stores) context.policies.repoint(store.name, target.name)
 }
 
-function changedView(context: CommandContext, stores: readonly StoreRecord[]): View {
+function changedView(context: CommandContext, { stores }: Removal): View {
   const names = stores.map(({ name }) => name).join(', ')
   const asOfMs = context.clock.nowMs()
   return makeView({
@@ -126,18 +165,16 @@ function changedView(context: CommandContext, stores: readonly StoreRecord[]): V
   })
 }
 
-function removed(context: CommandContext, stores: readonly StoreRecord[], tasks: readonly FollowedTask[]): View {
-  const names = stores.map(({ name }) => name)
-  for (const name of names) context.fleet.registry.remove(name)
+function removedView(context: CommandContext, { removed }: Removal, tasks: readonly FollowedTask[]): View {
   const asOfMs = context.clock.nowMs()
   return makeView({
-    title: `Removed ${names.join(', ')} from the registry`,
-    text: 'The images stay on the mount path. store add brings them back.',
+    title: removed.title,
+    text: removed.text,
     tone: 'good',
     fields: tasks.map(({ store, task }) => ({ label: `Copied to ${store}`, value: `${task.id}, ${task.state}` })),
     asOfMs,
     json: {
-      removed: names,
+      ...removed.json,
       ...(tasks.length > 0 ? { tasks: tasks.map(({ store, task }) => ({ store, id: task.id, state: task.state })) } : {}),
       asOf: formatTime(asOfMs),
     },

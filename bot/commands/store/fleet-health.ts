@@ -6,7 +6,9 @@ import { observationJson } from '../../fleet/judge.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
 import type { Column, Field, Row, View } from '../../views/view.ts'
-import { formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
+import { asSentence, formatAt, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
+import { zoneFindings } from '../../zones/findings.ts'
+import type { ZoneFinding } from '../../zones/findings.ts'
 import type { CommandContext } from '../command.ts'
 import { oldestAsOf } from '../select.ts'
 import { changesSinceAsked } from './changed.ts'
@@ -34,19 +36,36 @@ export function fleetHealth(context: CommandContext, seen: readonly Observation[
   const ordered = worstFirst(seen)
   const troubled = ordered.filter(({ state }) => state !== 'running')
   const where = zone === undefined ? 'all stores' : `zone ${zone}`
+  const findings = zoneFindings(zone === undefined ? context.zones.list().map(({ name }) => name) : [zone], seen)
   const changed = changesSinceAsked(context, zone === undefined ? 'fleet' : `zone ${zone}`, seen)
   return makeView({
     title: `Health of ${where}`,
-    text: fleetText(seen, troubled),
-    tone: troubled.some(({ state }) => stateTone(state) === 'bad') ? 'bad' : troubled.length > 0 ? 'warning' : 'good',
-    fields: [...(changed ? [{ label: 'Changed', value: changed.text }] : []), ...zoneFields(seen, zone), ...forecastFields(seen)],
+    text: fleetText(seen, troubled, zone),
+    tone: troubled.some(({ state }) => stateTone(state) === 'bad') ? 'bad' : troubled.length + findings.length > 0 ? 'warning' : 'good',
+    fields: [...findingFields(findings), ...(changed ? [{ label: 'Changed', value: changed.text }] : []), ...zoneFields(seen, zone), ...forecastFields(seen)],
     columns: seen.length > 0 ? COLUMNS : [],
     rows: ordered.map((one) => healthRow(one, nowMs)),
     notes: maintenanceNotes(seen, nowMs),
     actions: worstActions(seen, nowMs),
     asOfMs,
-    json: { items: ordered.map((one) => ({ ...observationJson(one, nowMs), checks: one.checks })), changed: changed?.json ?? null, asOf: formatTime(asOfMs) },
+    json: {
+      items: ordered.map((one) => ({ ...observationJson(one, nowMs), checks: one.checks })),
+      findings,
+      changed: changed?.json ?? null,
+      asOf: formatTime(asOfMs),
+    },
   })
+}
+
+/** The first LISTED_MAX findings, and how many more there are. */
+function findingFields(findings: readonly ZoneFinding[]): Field[] {
+  const more = findings.length - LISTED_MAX
+  return [...findings.slice(0, LISTED_MAX).map(findingField), ...(more > 0 ? [{ label: 'More zones', value: `${more} without a healthy store` }] : [])]
+}
+
+/** `Zone zone-2: it has no healthy store: …`, with impact and next step. */
+function findingField({ zone, finding, impact, action, stores }: ZoneFinding): Field {
+  return { label: `Zone ${zone}`, value: `${asSentence(finding)} ${impact} ${action}`, tone: stores.length === 0 ? 'warning' : 'bad' }
 }
 
 /** `edge-a has been Stopped since 2026-11-21 06:54:49 UTC.` */
@@ -66,8 +85,8 @@ export function forecastFields(seen: readonly Observation[]): Field[] {
   return [{ label: 'Full', value: `${words.join(', ')}${rest}, at the rate of the last days` }]
 }
 
-function fleetText(seen: readonly Observation[], troubled: readonly Observation[]): string {
-  if (seen.length === 0) return 'No store is registered.'
+function fleetText(seen: readonly Observation[], troubled: readonly Observation[], zone: string | undefined): string {
+  if (seen.length === 0) return zone === undefined ? 'No store is registered.' : `No store is attached to zone ${zone}.`
   if (troubled.length === 0) return `${plural(seen.length, 'store')}: all Running.`
   const counts = `${plural(seen.length, 'store')}: ${stateCounts(seen)}.`
   return troubled.length > SENTENCES_MAX ? counts : [counts, ...troubled.map(healthSentence)].join(' ')
@@ -75,7 +94,7 @@ function fleetText(seen: readonly Observation[], troubled: readonly Observation[
 
 /** Which zones have trouble, the one with the most first; empty for one zone. */
 function zoneFields(seen: readonly Observation[], zone: string | undefined): Field[] {
-  const zones = [...Map.groupBy(seen, ({ record }) => record.zone)]
+  const zones = [...Map.groupBy(seen, ({ record }) => record.zone || 'no zone')]
   if (zone !== undefined || zones.length < 2) return []
   const troubled = zones
     .map(([name, stores]) => ({ name, count: stores.filter(({ state }) => state !== 'running').length, of: stores.length }))
@@ -91,7 +110,7 @@ function healthRow(one: Observation, nowMs: number): Row {
     tone: stateTone(one.state),
     cells: {
       name: one.record.name,
-      zone: one.record.zone,
+      zone: one.record.zone || UNKNOWN,
       state: stateText(one, nowMs),
       since: one.sinceMs === null ? UNKNOWN : `${formatAt(one.sinceMs)} (${formatDuration(one.asOfMs - one.sinceMs)})`,
       finding: one.finding === '' ? UNKNOWN : one.finding,

@@ -34,13 +34,19 @@ export const storeHealth = defineCommand({
   flags: FRESH_FLAG,
   examples: ['store health', 'store health edge-a', 'store health zone=zone-1'],
   async run(context, { targets, options, flags }) {
-    const stores = someStores(context, targets[0], options.zone)
+    const { zone } = options
+    const isEmptyZone = targets[0] === undefined && zone !== undefined && context.zones.find(zone) && !hasStores(context, zone)
+    const stores = isEmptyZone ? [] : someStores(context, targets[0], zone)
     const seen = await seeStores(context, stores, flags.has('fresh'))
     const [first] = seen
-    const isOne = first && seen.length === 1 && targets[0] !== 'all' && options.zone === undefined
-    return isOne ? oneHealth(context, first) : fleetHealth(context, seen, options.zone)
+    const isOne = first && seen.length === 1 && targets[0] !== 'all' && zone === undefined
+    return isOne ? oneHealth(context, first) : fleetHealth(context, seen, zone)
   },
 })
+
+function hasStores({ fleet }: CommandContext, zone: string): boolean {
+  return fleet.registry.list().some((store) => store.zone === zone)
+}
 
 function oneHealth(context: CommandContext, seen: Observation): View {
   const nowMs = context.clock.nowMs()

@@ -35,7 +35,7 @@ export function showView(seen: Observation, nowMs: number): View {
   const fields: Field[] = [
     ...healthFields(seen, nowMs),
     { label: 'URL', value: record.url },
-    { label: 'Zone', value: record.zone },
+    { label: 'Zone', value: record.zone || 'none: attach it with zone attach' },
     { label: 'Provider', value: record.provider },
     { label: 'Protocol', value: new URL(record.url).protocol.replace(':', '') },
     { label: 'Store id', value: store?.id ?? record.storeId ?? UNKNOWN },

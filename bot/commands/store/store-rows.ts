@@ -30,7 +30,7 @@ export function storeRow(seen: Observation, nowMs: number): Row {
       name: record.name,
       state: stateText(seen, nowMs),
       since: seen.sinceMs === null ? UNKNOWN : formatAt(seen.sinceMs),
-      zone: record.zone,
+      zone: record.zone || UNKNOWN,
       provider: record.provider,
       images: store ? String(store.images.available) : UNKNOWN,
       used: store

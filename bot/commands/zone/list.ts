@@ -3,14 +3,15 @@
 import { formatTime } from '../../../protocol/time.ts'
 import { seeStores } from '../../fleet/see.ts'
 import type { Observation } from '../../fleet/judge.ts'
+import { zoneFindings } from '../../zones/findings.ts'
+import type { ZoneFinding } from '../../zones/findings.ts'
+import type { Zone } from '../../zones/zones.ts'
 import { makeView } from '../../views/view.ts'
-import type { Row } from '../../views/view.ts'
+import type { Row, Tone } from '../../views/view.ts'
 import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, oldestAsOf } from '../select.ts'
-import { stateNotes } from '../store/store-rows.ts'
-
-const WORST_FIRST = ['error', 'stopped', 'degraded', 'running'] as const
+import { stateNotes, worstFirst } from '../store/store-rows.ts'
 
 export const zoneList = defineCommand({
   noun: 'zone',
@@ -22,10 +23,12 @@ export const zoneList = defineCommand({
   async run(context, { flags }) {
     const seen = await seeStores(context, context.fleet.registry.list(), flags.has('fresh'))
     const asOfMs = oldestAsOf(seen, context.clock.nowMs())
-    const zones = [...Map.groupBy(seen, (one) => one.record.zone)].toSorted(([a], [b]) => a.localeCompare(b))
+    const byZone = Map.groupBy(seen, (one) => one.record.zone)
+    const zones = context.zones.list().map((zone) => judgedZone(zone, byZone.get(zone.name) ?? []))
+    const loose = byZone.get('') ?? []
     return makeView({
       title: 'Zones',
-      text: zones.length === 0 ? 'No store is registered yet.' : plural(zones.length, 'zone'),
+      text: zones.length === 0 && seen.length === 0 ? 'No store is registered yet.' : plural(zones.length, 'zone'),
       columns:
         zones.length === 0
           ? []
@@ -36,25 +39,60 @@ export const zoneList = defineCommand({
               { key: 'images', label: 'Images', align: 'right' },
               { key: 'used', label: 'Used', align: 'right' },
               { key: 'free', label: 'Free', align: 'right' },
+              ...(zones.some(({ row }) => row.cells['description'] !== UNKNOWN) ? [{ key: 'description', label: 'Description', isMinor: true as const }] : []),
             ],
-      rows: zones.map(([zone, stores]) => zoneRow(zone, stores)),
-      notes: stateNotes(seen),
+      rows: zones.map(({ row }) => row),
+      notes: [
+        ...(loose.length > 0 ? [`${plural(loose.length, 'store')} without a zone: ${loose.map(({ record }) => record.name).join(', ')}.`] : []),
+        ...stateNotes(seen),
+      ],
       asOfMs,
-      json: {
-        items: zones.map(([zone, stores]) => ({
-          name: zone,
-          state: worstState(stores),
-          stores: stores.map((one) => ({ name: one.record.name, state: one.state })),
-          ...totals(stores),
-        })),
-        asOf: formatTime(asOfMs),
-      },
+      json: { items: zones.map(({ json }) => json), unattached: loose.map(({ record }) => record.name), asOf: formatTime(asOfMs) },
     })
   },
 })
 
-function worstState(stores: readonly Observation[]): Observation['state'] {
-  return WORST_FIRST.find((state) => stores.some((one) => one.state === state)) ?? 'running'
+/** A zone with what its stores say of it. */
+interface JudgedZone {
+  /** That of its worst store; undefined without stores. */
+  readonly state: Observation['state'] | undefined
+  readonly tone: Tone
+  readonly finding: ZoneFinding | undefined
+  readonly row: Row
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+/** Judges a zone by its stores. Pure. */
+export function judgedZone({ name, description }: Zone, stores: readonly Observation[]): JudgedZone {
+  const state = worstFirst(stores)[0]?.state
+  const [finding] = zoneFindings([name], stores)
+  const sum = totals(stores)
+  const tone = state === undefined ? 'plain' : stateTone(state)
+  return {
+    state,
+    tone,
+    finding,
+    row: {
+      tone,
+      cells: {
+        zone: name,
+        state: state === undefined ? 'no stores' : stateWord(state),
+        stores: stores.map((one) => `${one.record.name} (${stateWord(one.state)})`).join(', ') || UNKNOWN,
+        images: sum ? String(sum.images) : UNKNOWN,
+        used: sum ? formatBytes(sum.used) : UNKNOWN,
+        free: sum ? formatBytes(sum.available) : UNKNOWN,
+        description: description || UNKNOWN,
+      },
+    },
+    json: {
+      name,
+      description,
+      state: state ?? null,
+      finding: finding?.finding ?? null,
+      stores: stores.map((one) => ({ name: one.record.name, state: one.state })),
+      ...sum,
+    },
+  }
 }
 
 function totals(stores: readonly Observation[]): { images: number; used: number; available: number } | undefined {
@@ -65,20 +103,5 @@ function totals(stores: readonly Observation[]): { images: number; used: number;
     images: known.reduce((sum, store) => sum + store.images.available, 0),
     used: known.reduce((sum, store) => sum + store.capacity.used, 0),
     available: known.reduce((sum, store) => sum + store.capacity.available, 0),
-  }
-}
-
-function zoneRow(zone: string, stores: readonly Observation[]): Row {
-  const sum = totals(stores)
-  return {
-    tone: stateTone(worstState(stores)),
-    cells: {
-      zone,
-      state: stateWord(worstState(stores)),
-      stores: stores.map((one) => `${one.record.name} (${stateWord(one.state)})`).join(', '),
-      images: sum ? String(sum.images) : UNKNOWN,
-      used: sum ? formatBytes(sum.used) : UNKNOWN,
-      free: sum ? formatBytes(sum.available) : UNKNOWN,
-    },
   }
 }

@@ -123,6 +123,7 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'schedule list': [['edge-a']],
   'policy list': [[]],
   'zone list': [[]],
+  'zone show': [['zone-1']],
   'role list': [[]],
   'role claim': [['AAAA-AAAA-AAAA']],
   help: [[]],

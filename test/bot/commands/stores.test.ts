@@ -61,7 +61,9 @@ describe('two stores of a zone and one that stopped', () => {
     expect(value['items']).toEqual([
       {
         name: 'zone-1',
+        description: '',
         state: 'running',
+        finding: null,
         stores: [
           { name: 'edge-a', state: 'running' },
           { name: 'edge-b', state: 'running' },
@@ -70,7 +72,13 @@ describe('two stores of a zone and one that stopped', () => {
         used: 800_000_000_000,
         available: 1_198_000_000_000,
       },
-      { name: 'zone-2', state: 'stopped', stores: [{ name: 'edge-c', state: 'stopped' }] },
+      {
+        name: 'zone-2',
+        description: '',
+        state: 'stopped',
+        finding: 'it has no healthy store: edge-c is Stopped',
+        stores: [{ name: 'edge-c', state: 'stopped' }],
+      },
     ])
   })
 

@@ -81,6 +81,7 @@ const LINES = [
   'store health edge-a',
   'store browse edge-a',
   'zone list',
+  'zone show zone-1',
   'image list',
   `image show ${imageOf(1).id}`,
   `image delete ${imageOf(1).id}`,
