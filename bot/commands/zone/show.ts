@@ -46,7 +46,7 @@ export const zoneShow = defineCommand({
         { label: 'Policies', value: policies.join(', ') || 'none' },
       ],
       columns: seen.length > 0 ? STORE_COLUMNS : [],
-      rows: seen.map(storeRow),
+      rows: seen.map((one) => storeRow(one, context.clock.nowMs())),
       notes: stateNotes(seen),
       actions: [
         { label: `Health of ${zone.name}`, command: `store health ${quoteOption('zone', zone.name)}`, role: 'viewer' },

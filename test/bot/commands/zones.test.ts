@@ -83,7 +83,9 @@ describe('a zone without a healthy store', () => {
       ['Zone zone-4', 'warning'],
     ])
     expect(view.fields[0]?.value).toContain('it has no healthy store: edge-b is Error, edge-c is Error. Images of this zone cannot be read')
-    expect(view.json).toMatchObject({ findings: [{ zone: 'zone-3', stores: ['edge-b', 'edge-c'] }, { zone: 'zone-2' }, { zone: 'zone-4', finding: 'it has no store' }] })
+    expect(view.json).toMatchObject({
+      findings: [{ zone: 'zone-3', stores: ['edge-b', 'edge-c'] }, { zone: 'zone-2' }, { zone: 'zone-4', finding: 'it has no store' }],
+    })
     expect((await it.run('store health zone=zone-1')).json).toMatchObject({ findings: [] })
     expect((await it.run('store health zone=zone-2')).json).toMatchObject({ findings: [{ zone: 'zone-2', stores: ['edge-d'] }] })
     const empty = await it.run('store health zone=zone-4')
