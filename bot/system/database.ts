@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
+import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../zones/tables.ts'
@@ -129,6 +130,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   OUTBOX_TABLES,
   ZONE_TABLES,
   CARDS_IN_OUTBOX,
+  APPROVAL_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */
