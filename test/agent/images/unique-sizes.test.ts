@@ -7,6 +7,7 @@ import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/m
 import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import type { Manifest } from '../../../protocol/slices/manifest.ts'
+import { parseDigest } from '../../../protocol/slices/digest.ts'
 import { encodeManifest } from '../../../protocol/slices/manifest.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { memoryImage } from '../../support/memory/memory-image.ts'
@@ -94,5 +95,126 @@ describe('counts of unique bytes', () => {
     await using store = await openImageStore(folder)
     const image = await store.add(seededBytes(100_000, 1), { name: 'one' })
     expect(await store.catalogue.uniqueSize(['one', image.id])).toBe(image.storedSize)
+  })
+})
+
+/** Images 1, 2 and so on with these slices; slice n takes 2 ** n bytes, and the manifest of each image can be read as long as it is in `manifests`. */
+async function openSizes(...slices: readonly (readonly number[])[]) {
+  const table = createImageTable()
+  const manifests = new Map<string, Manifest>()
+  const reads: string[] = []
+  const idOf = (number: number): string => `img_${String(number).padStart(26, '0')}`
+  const put = (number: number, members: Partial<Image> = {}): void => {
+    const image = memoryImage({ id: idOf(number), manifestDigest: `sha256:${String(number).padStart(64, '0')}`, ...members })
+    table.put({ image, life: storedSchema.parse(image).life })
+  }
+  for (const [i, own] of slices.entries()) {
+    const digests = own.map((n) => ({ length: 4096, digest: Uint8Array.from([n, ...new Uint8Array(31).fill(1)]) }))
+    manifests.set(idOf(i + 1), (await encodeManifest(digests)).manifest)
+    put(i + 1)
+  }
+  let held = 0
+  const sizes = createUniqueSizes({
+    clock: createManualClock(),
+    log: createMemoryLog(),
+    table,
+    manifests: {
+      async openOnce(id, digest) {
+        reads.push(id.slice(-1))
+        const manifest = manifests.get(id)
+        const parsed = digest === null ? undefined : parseDigest(digest)
+        if (!manifest || !parsed) throw new Error('its manifest is damaged')
+        held++
+        return { manifest, digest: parsed, [Symbol.dispose]: () => void held-- }
+      },
+    },
+    sizes: (digests) => ({ storedBytes: digests.reduce((sum, digest) => sum + 2 ** (digest[0] ?? 0), 0) }),
+  })
+  return { table, manifests, reads, idOf, put, sizes, held: () => held }
+}
+
+describe('the unique size', () => {
+  test('of an image is what only it uses, and is known until an image is added or removed', async () => {
+    const { sizes, table, idOf, reads, put, held } = await openSizes([0, 1, 2], [1, 3], [4])
+    expect(sizes.known(idOf(1))).toBeNull()
+    expect(await sizes.count([idOf(1)])).toBe(5)
+    expect(reads.toSorted()).toEqual(['1', '2', '3'])
+    expect(held()).toBe(0)
+    expect([sizes.known(idOf(1)), sizes.known(idOf(2))]).toEqual([5, null])
+    expect(await sizes.count([idOf(1)])).toBe(5)
+    expect(reads).toHaveLength(3)
+    // A changed image uses the same slices.
+    put(3, { description: 'changed' })
+    expect(sizes.known(idOf(1))).toBe(5)
+    table.remove(idOf(2))
+    expect(sizes.known(idOf(1))).toBeNull()
+    expect(await sizes.count([idOf(1)])).toBe(7)
+    expect(await sizes.count([idOf(3)])).toBe(16)
+  })
+
+  test('of several images is what goes with them together, and is not kept', async () => {
+    const { sizes, idOf, reads } = await openSizes([0, 1, 2], [1, 3], [2])
+    expect(await sizes.count([idOf(1), idOf(2)])).toBe(11)
+    expect([sizes.known(idOf(1)), sizes.known(idOf(2))]).toEqual([null, null])
+    expect(reads).toHaveLength(3)
+    expect(await sizes.count([idOf(2), idOf(1)])).toBe(11)
+    expect(reads).toHaveLength(6)
+  })
+
+  test('for an audience does not tell what images use that it may not see', async () => {
+    const { sizes, idOf, put } = await openSizes([0, 1, 2], [1], [2])
+    put(2, { owner: 'web' })
+    const audience = { key: 'ann', isSeen: ({ owner }: Pick<Image, 'owner'>) => owner !== 'web' }
+    expect(await sizes.count([idOf(1)], audience)).toBe(3)
+    expect([sizes.known(idOf(1), audience), sizes.known(idOf(1))]).toEqual([3, null])
+    expect(await sizes.count([idOf(1)])).toBe(1)
+    expect([sizes.known(idOf(1), audience), sizes.known(idOf(1))]).toEqual([3, 1])
+    // Its view may change with any change of an image, such as a grant.
+    put(3, { description: 'changed' })
+    expect([sizes.known(idOf(1), audience), sizes.known(idOf(1))]).toEqual([null, 1])
+  })
+
+  test('leaves out images without a manifest, and is unknown while files cannot be read', async () => {
+    const { sizes, idOf, put, manifests } = await openSizes([0, 1], [1], [2])
+    put(2, { manifestDigest: null })
+    expect(await sizes.count([idOf(1)])).toBe(3)
+    expect(await sizes.count([idOf(1), idOf(2)])).toBe(3)
+    put(3, { status: 'fileUnavailable' })
+    expect(await sizes.count([idOf(3)])).toBeNull()
+    expect(await sizes.count([idOf(2)])).toBe(0)
+    put(2)
+    manifests.delete(idOf(2))
+    expect(await sizes.count([idOf(1), idOf(3)])).toBeNull()
+    expect(await sizes.count([idOf(3), idOf(2)])).toBeNull()
+  })
+
+  test('that was counting is not counted a second time, and is counted again afterwards', async () => {
+    const { sizes, idOf, reads } = await openSizes([0, 1], [1])
+    expect(await Promise.all([sizes.count([idOf(1), idOf(2)]), sizes.count([idOf(2), idOf(1)])])).toEqual([3, 3])
+    expect(reads).toHaveLength(2)
+  })
+
+  test('of images with more than two million slices together is unknown', async () => {
+    const { sizes, idOf, manifests } = await openSizes([0], [1])
+    const [first, second] = [manifests.get(idOf(1)), manifests.get(idOf(2))]
+    const blocks = async function* (): AsyncGenerator<never> {
+      yield* []
+    }
+    if (!first || !second) throw new Error('no manifest')
+    manifests.set(idOf(1), { ...first, count: 1_999_999, blocks })
+    expect(await sizes.count([idOf(1), idOf(2)])).toBe(2)
+    manifests.set(idOf(1), { ...first, count: 2_000_000, blocks })
+    expect(await sizes.count([idOf(1), idOf(2)])).toBeNull()
+  })
+
+  test('is not counted where the manifests would have more than 128 MiB', async () => {
+    const { sizes, idOf, put, reads } = await openSizes([0])
+    // 64 KiB an entry: 200 GB are about 3 million entries, and 128 MiB of manifest.
+    put(2, { length: 100 * 2 ** 30 })
+    expect(await sizes.count([idOf(1)])).toBeNull()
+    expect(reads).toEqual(['1', '2'])
+    put(2, { length: 2 ** 40 })
+    expect(await sizes.count([idOf(1)])).toBeNull()
+    expect(reads).toEqual(['1', '2'])
   })
 })

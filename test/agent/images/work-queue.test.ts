@@ -63,6 +63,20 @@ describe('work queue', () => {
     expect(await run()).toEqual(['a', 'b'])
   })
 
+  test.each([1, 2, 3])('an account whose %i items have run owes nothing', async (count) => {
+    const { queue, add, run } = createFixture()
+    for (let i = 1; i <= count; i++) add(`ann ${i}`, { account: 'ann', costMs: 60_000 })
+    await run()
+    const gate = Promise.withResolvers<void>()
+    const order: string[] = []
+    queue.add('second gate', () => gate.promise)
+    queue.add('bob', async () => void order.push('bob'), { account: 'bob', costMs: 1000 })
+    queue.add('ann', async () => void order.push('ann'), { account: 'ann', costMs: 10 })
+    gate.resolve()
+    await queue.idle()
+    expect(order).toEqual(['ann', 'bob'])
+  })
+
   test('reports failures and continues', async () => {
     const { queue, failures, add, run } = createFixture()
     queue.add('broken', async () => {

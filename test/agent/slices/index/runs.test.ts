@@ -3,12 +3,13 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { createFilter } from '../../../../agent/slices/index/filter.ts'
+import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import { runIndexJob } from '../../../../agent/slices/index/index-jobs.ts'
 import { IndexUnusable } from '../../../../agent/slices/index/index-unusable.ts'
 import { RunBatch } from '../../../../agent/slices/index/run-batch.ts'
 import { RunCursor } from '../../../../agent/slices/index/run-cursor.ts'
 import { RunFile } from '../../../../agent/slices/index/run-file.ts'
-import { decodeRow, REMOVED, RUN_BLOCK_ROWS } from '../../../../agent/slices/index/run-format.ts'
+import { decodeRow, encodeRow, REMOVED, RUN_BLOCK_ROWS, RUN_ROW_BYTES } from '../../../../agent/slices/index/run-format.ts'
 import { mergeRuns, planMerge } from '../../../../agent/slices/index/run-merge.ts'
 import { RunWriter } from '../../../../agent/slices/index/run-writer.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
@@ -189,5 +190,34 @@ describe('merging runs', () => {
     const job = runIndexJob({ kind: 'filter', runs, buffer: filter.buffer, capacity: filter.capacity }, pause, controller.signal)
     controller.abort(new Error('closed'))
     await expect(job).rejects.toThrow('closed')
+  })
+})
+
+describe('a check of the index', () => {
+  test.each<[string, readonly number[], string | undefined]>([
+    ['in order', [1, 2, 3], undefined],
+    ['of one row', [1], undefined],
+    ['with two rows that changed places', [1, 3, 2], 'run 7 of the index is not in order'],
+    ['with a row twice', [1, 2, 2], 'run 7 of the index is not in order'],
+  ])('of a run %s', async (_what, firstBytes, fault) => {
+    await using folder = await createTemporaryFolder()
+    const file = folder.file('index.db')
+    {
+      await using _index = IndexDatabase.open(file)
+    }
+    const path = folder.file('7.run')
+    {
+      await using writer = await RunWriter.create(path, 7, firstBytes.length)
+      const row = Buffer.alloc(RUN_ROW_BYTES)
+      for (const first of firstBytes) {
+        const digest = new Uint8Array(32).fill(9)
+        digest[0] = first
+        encodeRow(row, 0, { digest, pack: 1, offset: 16, length: 100, storedLength: 100 })
+        writer.push(row, 0)
+      }
+      await writer.end()
+    }
+    const runs = [{ path, run: 7, rows: firstBytes.length }]
+    expect(await runIndexJob({ kind: 'check', file, runs }, pause, never)).toBe(fault)
   })
 })

@@ -102,6 +102,7 @@ describe('pieces', () => {
     ['end before a long slice', [{ length: 10 }, { length: 40 * KIB }, { length: 10 }], [0, 40 * KIB + 20], [10, 40 * KIB, 10]],
     ['end before zeros', [{ length: 10 }, { length: 20, zero: true }, { length: 10 }], [0, 40], [10, 20, 10]],
     ['of zeros have 1 MiB at most', [{ length: 2 * MIB + 3, zero: true }], [0, 2 * MIB + 3], [MIB, MIB, 3]],
+    ['of zeros are never empty', [{ length: 2 * MIB, zero: true }], [0, 2 * MIB], [MIB, MIB]],
     [
       'begin and end within slices',
       [{ length: 40 * KIB }, { length: 40 * KIB }, { length: 100, zero: true }],

@@ -186,6 +186,100 @@ describe('sync', () => {
   })
 })
 
+type Held = 'sync' | 'close' | 'remove' | 'truncate'
+
+interface Gate {
+  readonly disk: Disk
+  /** Lets the operations that wait continue. */
+  readonly waiting: (() => void)[]
+  hold: boolean
+}
+
+/** A disk whose operations of one kind wait while `hold` is set. */
+function withHeld(disk: Disk, held: Held): Gate {
+  const waiting: (() => void)[] = []
+  const pass = async (operation: Held): Promise<void> => {
+    if (gate.hold && operation === held) await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+  const openWrite: Disk['openWrite'] = async (path, mode) => {
+    const file = await disk.openWrite(path, mode)
+    return {
+      ...file,
+      sync: () => pass('sync').then(() => file.sync()),
+      close: () => pass('close').then(() => file.close()),
+      truncate: (length) => pass('truncate').then(() => file.truncate(length)),
+      [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+    }
+  }
+  const gate: Gate = { waiting, hold: false, disk: { ...disk, openWrite, remove: (path) => pass('remove').then(() => disk.remove(path)) } }
+  return gate
+}
+
+/** Starts something, checks that it does not end before the held operation does, lets that through, and returns the result. */
+async function expectWaits<Result>(gate: Gate, run: () => Promise<Result>): Promise<Result> {
+  gate.hold = true
+  let isOver = false
+  const running = run().finally(() => (isOver = true))
+  await until('the held operation', () => gate.waiting.length > 0)
+  await Bun.sleep(5)
+  expect(isOver).toBe(false)
+  gate.hold = false
+  for (const release of gate.waiting.splice(0)) release()
+  return await running
+}
+
+describe('what is answered waits for the disk', () => {
+  test('retiring a pack for its fsync', async () => {
+    await using scene = await openScene()
+    const gate = withHeld(scene.disk, 'sync')
+    await using writer = scene.openWriter(undefined, gate.disk)
+    const { parts, row } = record(1)
+    const { pack } = await writer.append(parts, [row])
+    await expectWaits(gate, () => writer.retire())
+    await scene.disk.losePower({ ...createRandom(1), chance: () => false })
+    scene.disk.revive()
+    expect(hex((await scene.contents(pack)).rows)).toEqual(hex([row]))
+  })
+
+  test('retiring a pack for its file to close', async () => {
+    await using scene = await openScene()
+    const gate = withHeld(scene.disk, 'close')
+    await using writer = scene.openWriter(undefined, gate.disk)
+    const { parts, row } = record(1)
+    await writer.append(parts, [row])
+    await expectWaits(gate, () => writer.retire())
+  })
+
+  test('making a pack for the fsync of its header', async () => {
+    await using scene = await openScene()
+    const gate = withHeld(scene.disk, 'sync')
+    await using writer = scene.openWriter(undefined, gate.disk)
+    const { parts, row } = record(1)
+    await expectWaits(gate, () => writer.append(parts, [row]))
+  })
+
+  test.each(['remove', 'close'] as const)('a pack that could not be made for its file to go (%s)', async (held) => {
+    await using scene = await openScene()
+    const gate = withHeld(scene.disk, held)
+    await using writer = scene.openWriter(undefined, gate.disk)
+    const { parts, row } = record(1)
+    scene.disk.plan({ at: 5, fault: 'EIO' })
+    expect(await expectWaits(gate, () => writer.append(parts, [row]).catch((error: unknown) => error))).toBeInstanceOf(StoreWriteFailed)
+    expect([...new Bun.Glob('**/*.pack').scanSync(scene.packs)]).toEqual([])
+  })
+
+  test.each(['truncate', 'close', 'remove'] as const)('a pack that failed for what undoes it (%s)', async (held) => {
+    await using scene = await openScene()
+    const gate = withHeld(scene.disk, held)
+    await using writer = scene.openWriter(undefined, gate.disk)
+    const { parts, row } = record(1)
+    await writer.append(parts, [row])
+    scene.disk.plan({ at: 1, fault: 'EIO' })
+    expect(await expectWaits(gate, () => writer.append(parts, [row]).catch((error: unknown) => error))).toBeInstanceOf(StoreWriteFailed)
+    expect([...new Bun.Glob('**/*.pack').scanSync(scene.packs)]).toEqual([])
+  })
+})
+
 describe('a failing disk', () => {
   test('fails the append and the generation, forgets what was not synced, and keeps what was', async () => {
     await using scene = await openScene()

@@ -162,6 +162,8 @@ export const PARTITION_CASES: readonly FormatCase[] = [
     unsafe('it is cut off: a partition ends at byte 1049088, but the file has 1048576'),
   ),
   row('mbr with a partition of 2 TiB', () => mbr(partitionEntry(0, 0x83, 63, 0xffff_ffff)), unsafe('it is cut off: a partition ends')),
+  row('mbr with a partition of one sector', () => mbr(partitionEntry(0, 0x83, 63, 1)), accepted({ partitionTable: 'mbr', bootable: false })),
+  row('mbr with an entry of no sectors', () => mbr(partitionEntry(0, 0x83, 63, 0)), accepted({ partitionTable: null })),
   row('mbr without partitions', () => mbr(), accepted({ partitionTable: null })),
   row('mbr with a flag of 1', () => mbr(partitionEntry(1, 0x83, 63, 1000)), accepted({ partitionTable: null })),
   row('mbr without its signature', () => mbr(partitionEntry(0x80, 0x83, 63, 1000)).fill(0, 510, 512), accepted({ partitionTable: null })),
@@ -175,6 +177,8 @@ export const PARTITION_CASES: readonly FormatCase[] = [
     },
     expected: accepted({ partitionTable: null }),
   },
+  row('mbr with half of its signature', () => mbr(partitionEntry(0x80, 0x83, 63, 1000)).fill(0, 510, 511), accepted({ partitionTable: null })),
+  row('mbr with the other half', () => mbr(partitionEntry(0x80, 0x83, 63, 1000)).fill(0, 511, 512), accepted({ partitionTable: null })),
   row('ntfs without partitions', () => patched(mbr(partitionEntry(0x80, 7, 1, 9_999_999)), [3, 'NTFS    ']), accepted({ partitionTable: null })),
   row('exfat without partitions', () => patched(mbr(partitionEntry(0x80, 7, 1, 9_999_999)), [3, 'EXFAT   ']), accepted({ partitionTable: null })),
   row(

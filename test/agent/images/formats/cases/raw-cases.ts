@@ -9,6 +9,11 @@ const raw = (virtualSize: number) => ({ kind: 'accepted', format: 'raw', virtual
 export const RAW_CASES: readonly FormatCase[] = [
   { name: 'one byte', make: () => new Uint8Array(1), expected: raw(1) },
   { name: 'a sector of zeros', make: () => new Uint8Array(512), expected: raw(512) },
+  {
+    name: 'text that is a vmdk descriptor only with its byte 4097',
+    make: () => Buffer.from(`#${'x'.repeat(4086)}\nversion=1\n${'y'.repeat(1023)}\n`, 'latin1'),
+    expected: raw(5122),
+  },
   { name: 'zeros', make: () => new Uint8Array(1024 * 1024), expected: raw(1024 * 1024) },
   { name: 'random bytes', make: () => seededBytes(70_001, 4), expected: raw(70_001) },
   { name: 'random bytes declared as raw', make: () => seededBytes(70_001, 4), declared: 'raw', expected: raw(70_001) },

@@ -131,6 +131,7 @@ export const VMDK_CASES: readonly FormatCase[] = [
   },
   alone('a descriptor of another file', '# Disk DescriptorFile\nversion=1\nRW 8 FLAT "/etc/passwd" 0\n'),
   alone('a descriptor in small letters', '# disk descriptorfile\nRW 8 FLAT "/etc/passwd" 0\n'),
+  alone('a descriptor whose version ends at byte 4096', `#${'x'.repeat(4085)}\nversion=1\nRW 8 FLAT "/etc/passwd" 0\n`),
   alone('a descriptor without its first comment', 'version=1\nRW 8 FLAT "/etc/passwd" 0\n'),
   alone('a descriptor after comments', '# nothing\n#\n   \nversion=3\r\nRW 8 FLAT "/etc/passwd" 0\n'),
   { name: 'an extent of ESX', make: () => startingWith('COWD\u0001'), expected: unsafe('ESX') },
