@@ -78,9 +78,8 @@ describe('the inbox', () => {
       expect(started.length).toBe(most)
       end(started[done] ?? '', { kind: 'available' })
     }
-    await until('every file is removed', () => left(folder).length === 0)
+    await until('every file is removed', () => left(folder).length === 0 && readdirSync(folder.file('inbox', '.slipway')).length === 0)
     expect(new Set(started).size).toBe(5)
-    expect(readdirSync(folder.file('inbox', '.slipway'))).toEqual([])
   })
 
   test('leaves the other files alone while 16 wait, and says each reason once', async () => {
