@@ -43,6 +43,11 @@ export interface ImagesInProgress {
   images(): Iterable<ImageInProgress>
   /** Returns the one with this id. */
   image(id: string): ImageInProgress | undefined
+  /**
+   * Records durably that an upload has become its image, which exists, so that it never publishes the image again. Does nothing if no unfinished
+   * upload becomes this image. The caller holds no lock of the image.
+   */
+  recordPublished(imageId: string): Promise<void>
 }
 
 /** Content of a new image. All its slices are durable, and protected from gc until `publish` resolves. */

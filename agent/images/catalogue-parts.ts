@@ -131,6 +131,21 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
     inProgress: () => deps.inProgress?.(),
   })
   const publication = createPublication({ disk, clock, emit, crashPoint, keeper, manifests, compressed, ownerLimit, settling, groups })
-  const lifeCycle = createLifeCycle({ ledger, disk, clock, log, emit, crashPoint, retention, keeper, manifests, compressed, damage, settling, ownerLimit })
+  const lifeCycle = createLifeCycle({
+    ledger,
+    disk,
+    clock,
+    log,
+    emit,
+    crashPoint,
+    retention,
+    keeper,
+    manifests,
+    compressed,
+    damage,
+    settling,
+    ownerLimit,
+    inProgress: deps.inProgress,
+  })
   return { groups, groupRecords, keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }
 }

@@ -1,6 +1,6 @@
 // Removal of an image: moves it to the recycle bin, or purges it permanently.
 //
-// Purge: set status `deleting` in image.json → remove the manifest durably → append the usage of the image to the ledger → remove the folder. After the
+// Purge: record that the upload has become this image → set status `deleting` in image.json → remove the manifest durably → append the usage of the image to the ledger → remove the folder. After the
 // second step, gc may remove the slices.
 // The next start resumes a purge that a crash interrupted.
 
@@ -10,6 +10,7 @@ import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Disk } from '../contract/disk.ts'
 import { isDiskFull } from '../contract/failures.ts'
+import type { ImagesInProgress } from '../contract/images.ts'
 import type { Clock, CrashPoint, Log } from '../contract/runtime.ts'
 import type { DeletionPolicy } from '../contract/store.ts'
 import type { UsageLedger } from '../contract/usage.ts'
@@ -60,14 +61,16 @@ export interface RemovalDeps {
   /** Manifests of compressed files that are not unpacked yet. */
   readonly compressed: ManifestFiles
   readonly ledger: UsageLedger
+  readonly inProgress?: (() => ImagesInProgress | undefined) | undefined
 }
 
 /** Creates the removal of images of a catalogue. */
 export function createRemoval(deps: RemovalDeps): Removal {
   const { clock, retention, keeper } = deps
   return {
-    delete: (id, actor, { permanent } = { permanent: false }) =>
-      keeper.table.locked(id, async () => {
+    async delete(id, actor, { permanent } = { permanent: false }) {
+      await endUpload(deps, id)
+      return await keeper.table.locked(id, async () => {
         const stored = keeper.need(id)
         if (stored.image.status === 'deleted' && !permanent) return stored.image
         refuseUnreadable(stored.image)
@@ -79,9 +82,11 @@ export function createRemoval(deps: RemovalDeps): Removal {
           return undefined
         }
         return await binLocked(deps, stored, actor)
-      }),
-    deleteWithInstance: (id, instance, actor) =>
-      keeper.table.locked(id, async () => {
+      })
+    },
+    async deleteWithInstance(id, instance, actor) {
+      await endUpload(deps, id)
+      return await keeper.table.locked(id, async () => {
         const stored = keeper.need(id)
         refuseUnreadable(stored.image)
         if (!livesWith(stored.image, instance)) return undefined
@@ -90,8 +95,12 @@ export function createRemoval(deps: RemovalDeps): Removal {
         if (retention().deletion !== 'immediate' && stored.image.status !== 'deleting') return await binLocked(deps, unbound, actor)
         await purgeLocked(deps, unbound, actor)
         return removing(unbound).image
-      }),
-    purge: (id, actor) => keeper.table.locked(id, () => purgeLocked(deps, keeper.need(id), actor)),
+      })
+    },
+    async purge(id, actor) {
+      await endUpload(deps, id)
+      await keeper.table.locked(id, () => purgeLocked(deps, keeper.need(id), actor))
+    },
     async prune({ dryRun, signal }) {
       const plan = planPrune(
         keeper.table.all().map(({ image }) => image),
@@ -111,6 +120,7 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
   for (const victim of plan.purge) {
     signal?.throwIfAborted()
     try {
+      await endUpload(deps, victim.id)
       // Checked again under the lock: the image may have been restored in the meantime.
       const isGone = await keeper.table.locked(victim.id, async () => {
         const stored = keeper.table.get(victim.id)
@@ -125,6 +135,14 @@ async function executePrune(deps: RemovalDeps, plan: PrunePlan, signal: AbortSig
     }
   }
   return { purged, failed }
+}
+
+/**
+ * Makes sure that an upload does not publish the image again after its removal: an upload whose record could not be written retries that every
+ * minute and after a restart. The caller must not hold the lock of the image, because an upload that is being published holds its own and waits for it.
+ */
+async function endUpload({ keeper, inProgress }: Pick<RemovalDeps, 'keeper' | 'inProgress'>, id: string): Promise<void> {
+  if (keeper.table.get(id)) await inProgress?.()?.recordPublished(id)
 }
 
 /** Moves an image to the recycle bin. The caller holds the lock of the image. */

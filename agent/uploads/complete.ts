@@ -52,13 +52,20 @@ async function cutTail({ ingestSlots }: UploadsContext, commits: UploadCommits):
 
 async function publish(context: UploadsContext, upload: Upload, refusal: ImageRefusal | undefined, signal: AbortSignal | undefined): Promise<void> {
   const { file, journal } = upload
-  const { id, imageId, length } = file
+  const { length } = file
   const image = newImageOf(file)
-  if (image === undefined || length === null) throw new Error(`upload ${id} is whole but has no image to become`)
+  if (image === undefined || length === null) throw new Error(`upload ${file.id} is whole but has no image to become`)
   context.crashPoint('uploads:before-publish')
   if (refusal === undefined) await context.publisher.publish(image, { blocks: await blocksOf(journal), length, ...(signal && { signal }) })
   else await context.publisher.refuse(image, length, refusal)
   context.crashPoint('uploads:after-publish')
+  await recordPublished(context, upload)
+}
+
+/** Records that the image of an upload exists. The caller holds the lock of the upload. */
+export async function recordPublished(context: UploadsContext, upload: Upload): Promise<void> {
+  const { file, journal } = upload
+  const { id, imageId, length } = file
   const published = { ...file, publishedAtMs: context.clock.nowMs() }
   await writeUploadFile(context.disk, context.folder, published)
   upload.file = published

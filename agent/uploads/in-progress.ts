@@ -8,9 +8,12 @@ import { formatSize } from '../../protocol/units.ts'
 import { UPLOADING_MS } from '../../protocol/upload.ts'
 import type { Upload as ShownUpload, UploadState } from '../../protocol/upload.ts'
 import type { Actor } from '../contract/access.ts'
+import { isDiskFull } from '../contract/failures.ts'
 import type { ImageInProgress } from '../contract/images.ts'
+import { recordPublished } from './complete.ts'
 import type { UploadsContext } from './context.ts'
-import { isHeld, peekUpload } from './find-upload.ts'
+import { isHeld, lockUpload, peekUpload } from './find-upload.ts'
+import { spaceKey } from './limits/limits.ts'
 import { expiresAtMs, isWhole, mayCancel, mayTouch, newImageOf, offsetOf } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
 import { cancelRequest } from './requests.ts'
@@ -34,6 +37,8 @@ export interface UploadsInProgress {
   images(): Iterable<ImageInProgress>
   /** Returns the image with this id that an unfinished upload will become. */
   image(imageId: string): ImageInProgress | undefined
+  /** Records durably that an upload has become its image, which exists: see ImagesInProgress. */
+  recordPublished(imageId: string): Promise<void>
   /**
    * Cancels the upload of an image that is not published yet, for the token that uploads it and for administrators. Throws ProblemError `forbidden`
    * for other actors.
@@ -84,6 +89,21 @@ export function createUploadsInProgress(context: UploadsContext): UploadsInProgr
     image(imageId) {
       const upload = uploadOf(imageId)
       return upload && inProgress(upload)
+    },
+    async recordPublished(imageId) {
+      const id = uploadOf(imageId)?.file.id
+      if (id === undefined) return
+      using _lock = await lockUpload(context, id)
+      const upload = await table.find(id)
+      if (!upload || upload.file.publishedAtMs !== null) return
+      try {
+        await recordPublished(context, upload)
+      } catch (error) {
+        if (!isDiskFull(error)) throw error
+        // Images must be deletable on a full disk, and removing the upload needs no space.
+        await table.remove(upload.file)
+      }
+      await context.space.promise(spaceKey(id), 0)
     },
     async cancelImage(imageId, actor) {
       const upload = uploadOf(imageId)

@@ -54,6 +54,7 @@ export interface ImageStoreOptions {
   readonly imagesPerOwnerMax?: number
   readonly bytesPerOwnerMax?: number
   readonly expected?: CatalogueDeps['expected']
+  readonly inProgress?: CatalogueDeps['inProgress']
   /** Longest image that a compressed file may unpack to, and where it gets space from. */
   readonly imageLengthMax?: number
   readonly space?: CatalogueDeps['space']
@@ -106,6 +107,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     ...(options.imageLengthMax !== undefined && { imageLengthMax: options.imageLengthMax }),
     ...(options.space && { space: options.space }),
     ...(options.expected && { expected: options.expected }),
+    ...(options.inProgress && { inProgress: options.inProgress }),
     ...(options.quietMs && { quietMs: options.quietMs }),
   })
   visibility = await openVisibility({
