@@ -5,6 +5,7 @@ import { formatOnBehalf, ON_BEHALF_HEADER } from '../protocol/on-behalf.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import { createFirstAdminCodes } from './access/first-admin.ts'
+import { createShownPlans } from './approvals/plans.ts'
 import { createRoles } from './access/roles.ts'
 import type { EnvironmentRoles, Roles } from './access/roles.ts'
 import type { CommandActor, CommandContext } from './commands/command.ts'
@@ -73,6 +74,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const firstAdminCodes = createFirstAdminCodes(database, clock, roles)
   const policies = createPolicies(database)
   const policyRuns = createPolicyRuns(database)
+  const plans = createShownPlans(database)
   return {
     home,
     clock,
@@ -92,6 +94,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       policies,
       policyRuns,
       zones,
+      plans,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

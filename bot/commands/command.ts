@@ -6,6 +6,7 @@ import type { CutterParameters } from '../../protocol/slices/cutter.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
+import type { ShownPlans } from '../approvals/plans.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
@@ -83,6 +84,8 @@ export interface CommandContext {
   readonly policies: Policies
   readonly policyRuns: PolicyRuns
   readonly zones: Zones
+  /** Plans that were shown before a name was typed. */
+  readonly plans: ShownPlans
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

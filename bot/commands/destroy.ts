@@ -1,6 +1,8 @@
-// What every destructive command shares: first the checklist and the question for the name, then, once the name was typed, the same
-// checks again. A plan that changed in between is shown again and not executed.
+// What every destructive command shares: first the plan, its checklist and the question for the name, then, once the name was typed, the same
+// plan again. A plan that changed in between is shown again, with what changed, and not executed.
 
+import { planChanges } from '../approvals/plans.ts'
+import type { PlanFacts, PlanPromise } from '../approvals/plans.ts'
 import { formatTime } from '../../protocol/time.ts'
 import { makeView } from '../views/view.ts'
 import type { ChecklistItem, View } from '../views/view.ts'
@@ -14,6 +16,8 @@ export interface DestroyPlan {
   readonly question: string
   /** What must not change until the name was typed: the ids of what would be deleted, and how final it is. */
   readonly essence: readonly string[]
+  /** Bytes, dependants and the estimated duration, as they are shown. */
+  readonly promises?: readonly PlanPromise[]
   readonly checklist: readonly ChecklistItem[]
   /** The command line without `--confirm` and `--plan`. */
   readonly command: string
@@ -22,20 +26,27 @@ export interface DestroyPlan {
 
 /** Returns undefined when the plan may be executed, else the View that says what is missing. */
 export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm' | 'plan'>, plan: DestroyPlan): View | undefined {
-  const fingerprint = planFingerprint(plan)
+  const { promises = [] } = plan
+  const facts: PlanFacts = { names: plan.names, essence: plan.essence, checks: plan.checklist.map(({ label, passed }) => ({ label, passed })), promises }
   const asOfMs = context.clock.nowMs()
+  const hash = context.plans.keep(facts, asOfMs)
   const blocking = plan.checklist.filter((item) => !item.passed)
   const typedName = plan.names.join(', ')
   const json = {
     confirm: typedName,
     question: plan.question,
+    plan: promises.map(({ label, value }) => ({ label, value })),
+    planHash: hash,
     checklist: plan.checklist,
     blocked: blocking.length > 0,
     asOf: formatTime(asOfMs),
   }
   const base = {
     title: plan.title,
-    fields: plan.checklist.map((item) => ({ label: item.label, value: item.detail, tone: item.passed ? ('good' as const) : ('bad' as const) })),
+    fields: [
+      ...promises.map(({ label, value }) => ({ label, value })),
+      ...plan.checklist.map((item) => ({ label: item.label, value: item.detail, tone: item.passed ? ('good' as const) : ('bad' as const) })),
+    ],
     notes: plan.notes ?? [],
     outcome: 'refused' as const,
     asOfMs,
@@ -48,19 +59,29 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
       text: `Not possible now. ${blocking.map((item) => `${item.label}: ${item.detail}.`).join(' ')} Nothing was changed.`,
     })
   }
-  const confirm = { name: typedName, question: plan.question, checklist: plan.checklist, command: `${plan.command} --plan=${fingerprint}` }
+  const confirm = {
+    name: typedName,
+    question: plan.question,
+    promises: promises.map(({ label, value }) => ({ label, value })),
+    checklist: plan.checklist,
+    command: `${plan.command} --plan=${hash}`,
+  }
   if (input.confirm.length === 0) {
     return makeView({ ...base, tone: 'warning', text: `${plan.question} To confirm, type the name: --confirm "${typedName}".`, confirm })
   }
   const typed = input.confirm.flatMap((text) => (plan.names.includes(text) ? [text] : text.split(',').map((part) => part.trim())))
   if (!namesEverything(typed, plan))
     return makeView({ ...base, tone: 'bad', text: `"${input.confirm.join(', ')}" is not the name "${typedName}". Nothing was changed.` })
-  if (input.plan !== undefined && input.plan !== fingerprint) {
+  if (input.plan !== undefined && input.plan !== hash) {
+    const shown = context.plans.find(input.plan)
+    const changes = shown ? planChanges(shown, facts) : []
     return makeView({
       ...base,
       tone: 'warning',
       text: 'The plan has changed since the name was typed. Nothing was changed: check it and confirm again.',
+      notes: [...changes, ...base.notes],
       confirm,
+      json: { ...json, changes },
     })
   }
   return undefined
@@ -77,8 +98,4 @@ function namesEverything(typed: readonly string[], { names, aliases = [] }: Dest
   const untyped = names.filter((_name, i) => !take(aliases[i])).filter((name) => !take(name))
   const allowed = new Set([...names, ...aliases])
   return untyped.length === 0 && left.every((word) => allowed.has(word))
-}
-
-function planFingerprint(plan: DestroyPlan): string {
-  return Bun.hash.xxHash64(JSON.stringify([plan.names, plan.essence, plan.checklist.map((item) => [item.label, item.passed])])).toString(36)
 }

@@ -24,3 +24,12 @@ export const OUTBOX_TABLES = `
   CREATE INDEX outbox_waiting ON outbox (put_ms, bytes) WHERE view IS NOT NULL;
   CREATE INDEX outbox_delivered ON outbox (changed_ms) WHERE view IS NULL;
   CREATE TABLE outbox_channels (channel TEXT PRIMARY KEY, dropped INTEGER NOT NULL, told_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;`
+
+/** Cards are messages of the outbox: those of earlier versions become messages that were posted. */
+export const CARDS_IN_OUTBOX = `
+  INSERT INTO outbox (key, channel, or_else, thread_key, ts, view, bytes, put_ms, revision, attempts, not_before_ms, is_plain, is_told, changed_ms)
+    SELECT 'card ' || channel || ' ' || ts, channel, '', '', ts, NULL, 0, 0, 0, 0, 0, 0, 0, CAST(unixepoch() AS INTEGER) * 1000 FROM cards;
+  CREATE TABLE cards_by_key (key TEXT PRIMARY KEY, channel TEXT NOT NULL, title TEXT NOT NULL, tasks TEXT NOT NULL) STRICT;
+  INSERT INTO cards_by_key SELECT 'card ' || channel || ' ' || ts, channel, title, tasks FROM cards;
+  DROP TABLE cards;
+  ALTER TABLE cards_by_key RENAME TO cards;`

@@ -50,7 +50,7 @@ export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answ
   return {
     async answer(view, parsed, exchange, shown) {
       // When the bot may not post in the channel, the person who asked gets the card as a direct message.
-      if (isCard(view, parsed) && ((await cards.open(exchange.channel, view)) || (await cards.open(exchange.user, view)))) return
+      if (isCard(view, parsed)) return cards.open(exchange.channel, exchange.user, view)
       const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)
       const isShared = parsed.common.has('share') && !view.isPrivate && view.outcome === 'done'
       await send(message, exchange, isShared, shown.replaces)

@@ -1,90 +1,91 @@
-// Cards: one message for each write, edited while its tasks run and once more when they have ended. Unfinished cards are stored in the
-// database, so that the bot resumes them after a restart.
+// Cards: one message for each write, edited while its tasks run and once more when they have ended. The outbox delivers them. Unfinished cards are stored in
+// the database, so that the bot resumes them after a restart.
 
 import { z } from 'zod'
 import type { CommandContext } from '../commands/command.ts'
 import { followTasks, tasksView } from '../commands/task/task-view.ts'
 import { taskSchema } from '../../protocol/task.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Log } from '../system/log.ts'
-import type { SlackMessage } from '../views/blocks.ts'
 import type { View } from '../views/view.ts'
 import { isEnded } from '../views/phrases.ts'
-import type { RenderView } from './message.ts'
-import type { Pacing } from './pacing.ts'
 
-/** The part of Slack's Web API that cards need. */
-export interface CardPort {
-  /** Posts a message; returns its channel and ts, or undefined when the bot may not post there. */
-  post(channel: string, message: SlackMessage): Promise<{ readonly channel: string; readonly ts: string } | undefined>
-  update(channel: string, ts: string, message: SlackMessage): Promise<void>
-}
+/** Shortest time between two Views that show progress, in milliseconds: Slack's edits are not faster. */
+const PROGRESS_INTERVAL_MS = 3_000
 
 export interface CardsDeps {
   readonly database: BotDatabase
-  readonly port: CardPort
-  readonly pacing: Pick<Pacing, 'tryEdit' | 'waitForEdit'>
+  readonly outbox: Pick<Outbox, 'put'>
   readonly log: Log
   /** The context in which tasks are read. */
   readonly context: CommandContext
-  readonly render: RenderView
 }
 
 export interface Cards extends AsyncDisposable {
-  /** Posts a card and starts to follow its tasks; returns false when it could not be posted. */
-  open(channel: string, view: View): Promise<boolean>
+  /** Queues a card for the channel, or for the person where the bot may not post, and follows its tasks. Durable when it returns. */
+  open(channel: string, orElse: string, view: View): void
   /** Resumes the cards that an earlier run left unfinished. */
   resume(): void
 }
 
 const keptSchema = z.array(z.object({ store: z.string(), task: taskSchema }))
 
+interface Row {
+  key: string
+  channel: string
+  title: string
+  tasks: string
+}
+
 /** Creates the cards of one workspace. Disposing stops following them; the next run of the bot resumes them. */
-export function createCards(deps: CardsDeps): Cards {
-  const { database, port, pacing, log, context } = deps
-  const insert = database.query<null, { channel: string; ts: string; title: string; tasks: string }>(
-    'INSERT OR REPLACE INTO cards (channel, ts, title, tasks) VALUES ($channel, $ts, $title, $tasks)',
+export function createCards({ database, outbox, log, context }: CardsDeps): Cards {
+  const insert = database.query<null, { key: string; channel: string; title: string; tasks: string }>(
+    'INSERT INTO cards (key, channel, title, tasks) VALUES ($key, $channel, $title, $tasks)',
   )
-  const remove = database.query<null, { channel: string; ts: string }>('DELETE FROM cards WHERE channel = $channel AND ts = $ts')
-  const list = database.query<{ channel: string; ts: string; title: string; tasks: string }, []>('SELECT * FROM cards')
+  const remove = database.query<null, { key: string }>('DELETE FROM cards WHERE key = $key')
+  const list = database.query<Row, []>('SELECT key, channel, title, tasks FROM cards')
   const stop = new AbortController()
   const following = new Set<Promise<void>>()
 
-  const follow = async (channel: string, ts: string, begun: View): Promise<void> => {
-    const key = `${channel}:${ts}`
+  const end = database.transaction((key: string, channel: string, view: View) => {
+    outbox.put({ key, channel, view })
+    remove.run({ key })
+  })
+  const follow = async (key: string, channel: string, begun: View): Promise<void> => {
     let last = begun
+    let shownMs = context.clock.nowMs()
     for await (const view of followTasks(context, begun, stop.signal)) {
       last = view
-      const isEnd = view.progress.every(({ task }) => isEnded(task.state))
-      if (!isEnd && pacing.tryEdit(key)) await port.update(channel, ts, deps.render(view))
+      if (hasEnded(view) || context.clock.nowMs() - shownMs < PROGRESS_INTERVAL_MS) continue
+      shownMs = context.clock.nowMs()
+      outbox.put({ key, channel, view })
     }
-    await pacing.waitForEdit(key, stop.signal)
-    await port.update(channel, ts, deps.render(last))
-    remove.run({ channel, ts })
+    end.immediate(key, channel, last)
   }
-  const begin = (channel: string, ts: string, view: View): void => {
-    const work = follow(channel, ts, view).catch((error: unknown) => {
-      if (!stop.signal.aborted) log.error('updating a card failed', { error, channel, ts })
+  const begin = (key: string, channel: string, view: View): void => {
+    const work = follow(key, channel, view).catch((error: unknown) => {
+      if (!stop.signal.aborted) log.error('following a card failed', { error, key, channel })
     })
     following.add(work)
     void work.finally(() => following.delete(work))
   }
+  const put = database.transaction((key: string, channel: string, orElse: string, view: View) => {
+    outbox.put({ key, channel, orElse, view })
+    if (!hasEnded(view)) insert.run({ key, channel, title: view.title, tasks: JSON.stringify(view.progress) })
+  })
 
   return {
-    async open(channel, view) {
-      const posted = await port.post(channel, deps.render(view))
-      if (!posted) return false
-      if (view.progress.some(({ task }) => !isEnded(task.state))) {
-        insert.run({ channel: posted.channel, ts: posted.ts, title: view.title, tasks: JSON.stringify(view.progress) })
-        begin(posted.channel, posted.ts, view)
-      }
-      return true
+    open(channel, orElse, view) {
+      const key = `card ${crypto.randomUUID()}`
+      put.immediate(key, channel, orElse, view)
+      if (!hasEnded(view)) begin(key, channel, view)
     },
     resume() {
-      for (const { channel, ts, title, tasks } of list.all()) {
+      for (const { key, channel, title, tasks } of list.all()) {
         const kept = keptSchema.safeParse(JSON.parse(tasks))
-        if (kept.success) begin(channel, ts, tasksView(title, kept.data, context.clock.nowMs()))
-        else remove.run({ channel, ts })
+        if (kept.success) begin(key, channel, tasksView(title, kept.data, context.clock.nowMs()))
+        else remove.run({ key })
       }
     },
     async [Symbol.asyncDispose]() {
@@ -92,4 +93,9 @@ export function createCards(deps: CardsDeps): Cards {
       await Promise.all(following)
     },
   }
+}
+
+/** Whether nothing of the card is in progress. */
+function hasEnded(view: View): boolean {
+  return view.progress.every(({ task }) => isEnded(task.state))
 }

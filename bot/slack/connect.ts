@@ -61,11 +61,10 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const app = createApp(access, deps, http)
   const buttons = createButtons(bot.database, bot.clock)
   const modals = createOpenModals(bot.database, bot.clock)
-  const port = createSlackPort(app.client, log)
+  const port = createSlackPort(app.client)
   const render = createRenderer({ commands: COMMANDS, clock: bot.clock, buttons })
   const context = bot.context({ name: 'bot', role: 'viewer' }, 'slack')
-  const pacing = createPacing(bot.clock)
-  const cards = createCards({ database: bot.database, port, pacing, log, context, render })
+  const cards = createCards({ database: bot.database, outbox: bot.outbox, log, context })
   const groups = createGroups({ database: bot.database, port, clock: bot.clock, log })
   const authority = createAuthority({ bot, roles: bot.roles, groups, buttons, modals })
   const answers = createAnswers({ clock: bot.clock, cards, port, render })
@@ -82,7 +81,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined
   cards.resume()
   const deliveryPort = createDeliveryPort(access.botToken, { ...clientOptionsOf(deps.config), logger: boltLogger(log) })
-  const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing, clock: bot.clock, log, render })
+  const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
   log.info('connected to Slack', { mode: access.kind, url: server?.url.href })
   return {
     url: server ? new URL('/slack/events', server.url).href : undefined,

@@ -19,6 +19,7 @@ export const FORM_CALLBACK = 'slipway:form'
 /** Block id and action id of the input for the typed name. */
 export const NAME_INPUT = 'name'
 const CHECKLIST_MAX = 40
+const PROMISES_MAX = 20
 
 /** Opened at once, because a trigger expires after three seconds and agents may take longer. */
 export function loadingModal(title: string): ModalView {
@@ -36,6 +37,7 @@ export function answerModal(title: string, blocks: KnownBlock[]): ModalView {
 export function confirmModal(confirm: Confirm, metadata: string): ModalView {
   const blocks: KnownBlock[] = [
     section(escape(confirm.question)),
+    ...(confirm.promises ?? []).slice(0, PROMISES_MAX).map(({ label, value }) => section(`*${escape(label)}*: ${escape(value)}`)),
     ...confirm.checklist
       .slice(0, CHECKLIST_MAX)
       .map((item) => section(`${item.passed ? GLYPHS.good : GLYPHS.bad} ${escape(item.label)}: ${escape(item.detail)}`)),

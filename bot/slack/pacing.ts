@@ -1,5 +1,5 @@
 // Limits how often messages are posted and edited, within Slack's rate limits: one post per second in a channel, one edit of a message every
-// three seconds. Edits that show progress are skipped when the limit is reached; the final edit waits.
+// three seconds.
 
 import type { Clock } from '../system/clock.ts'
 
@@ -12,10 +12,6 @@ export const POST_INTERVAL_MS = 1_000
 const MINUTE_MS = 60_000
 
 export interface Pacing {
-  /** Whether this message may be edited now; counts the edit if it may. */
-  tryEdit(key: string): boolean
-  /** Resolves when this message may be edited, and counts the edit. */
-  waitForEdit(key: string, signal?: AbortSignal): Promise<void>
   /** Whether this message may be edited now; counts nothing. */
   mayEdit(key: string): boolean
   /** Whether a message may be posted in the channel now; counts nothing. */
@@ -25,7 +21,7 @@ export interface Pacing {
 }
 
 /** Creates the pacing of one Slack workspace. */
-export function createPacing(clock: Pick<Clock, 'nowMs' | 'sleep'>): Pacing {
+export function createPacing(clock: Pick<Clock, 'nowMs'>): Pacing {
   const last = new Map<string, number>()
   const posts = new Map<string, number>()
   let recent: number[] = []
@@ -39,24 +35,14 @@ export function createPacing(clock: Pick<Clock, 'nowMs' | 'sleep'>): Pacing {
     const sharedMs = recent.length < EDITS_PER_MINUTE || first === undefined ? 0 : first + MINUTE_MS - now
     return Math.max(0, ownMs, sharedMs)
   }
-  const count = (key: string): void => {
-    last.set(key, clock.nowMs())
-    recent.push(clock.nowMs())
-  }
   return {
-    tryEdit(key) {
-      if (waitMs(key) > 0) return false
-      count(key)
-      return true
-    },
-    async waitForEdit(key, signal) {
-      for (let wait = waitMs(key); wait > 0; wait = waitMs(key)) await clock.sleep(wait, signal)
-      count(key)
-    },
     mayEdit: (key) => waitMs(key) === 0,
     // A time in the future is that of a clock that was set back.
     mayPost: (channel) => Math.abs(clock.nowMs() - (posts.get(channel) ?? Number.NEGATIVE_INFINITY)) >= POST_INTERVAL_MS,
-    countEdit: count,
+    countEdit(key) {
+      last.set(key, clock.nowMs())
+      recent.push(clock.nowMs())
+    },
     countPost(channel) {
       const now = clock.nowMs()
       for (const [other, at] of posts) if (now - at > POST_INTERVAL_MS) posts.delete(other)

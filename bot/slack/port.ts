@@ -1,13 +1,11 @@
-// The part of Slack's Web API that the bot uses: posts, edits, private messages and modals.
+// Private messages, modals and members of groups through Slack's Web API. Messages in channels are delivered by send-outbox.ts.
 
 import type { ModalView } from '@slack/types'
 import { ErrorCode } from '@slack/web-api'
 import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
 import { z } from 'zod'
 import { hasCode } from '../../protocol/errors.ts'
-import type { Log } from '../system/log.ts'
 import type { AnswerPort } from './answers.ts'
-import type { CardPort } from './cards.ts'
 import type { GroupPort } from './groups.ts'
 
 /** Errors that mean the bot cannot post in a channel; the message is then sent in another way. */
@@ -21,7 +19,7 @@ export const NOT_THERE: ReadonlySet<string> = new Set([
 ])
 
 /** Creates the port on Bolt's client, which waits and retries when Slack asks for it (429, Retry-After). */
-export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerPort & GroupPort {
+export function createSlackPort(client: WebClient): AnswerPort & GroupPort {
   return {
     async groupMembers(group) {
       try {
@@ -32,26 +30,12 @@ export function createSlackPort(client: WebClient, log: Log): CardPort & AnswerP
         return { error: code }
       }
     },
-    async post(channel, { text, blocks }) {
-      try {
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window
-        const posted = await client.chat.postMessage({ channel, text, blocks, unfurl_links: false, unfurl_media: false })
-        return posted.channel !== undefined && posted.ts !== undefined ? { channel: posted.channel, ts: posted.ts } : undefined
-      } catch (error) {
-        if (!NOT_THERE.has(platformError(error))) throw error
-        log.info('a card could not be posted: the bot is not in the channel', { channel })
-        return undefined
-      }
-    },
-    async update(channel, ts, { text, blocks }) {
-      await client.chat.update({ channel, ts, text, blocks })
-    },
     async whisper(channel, user, { text, blocks }) {
       try {
         await client.chat.postEphemeral({ channel, user, text, blocks })
       } catch (error) {
         if (!NOT_THERE.has(platformError(error))) throw error
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- as above
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window
         await client.chat.postMessage({ channel: user, text, blocks, unfurl_links: false, unfurl_media: false })
       }
     },

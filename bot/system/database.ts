@@ -7,8 +7,9 @@ import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
+import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
-import { OUTBOX_TABLES } from '../outbox/tables.ts'
+import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../zones/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
@@ -128,6 +129,8 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   MAINTENANCE_COLUMNS,
   OUTBOX_TABLES,
   ZONE_TABLES,
+  CARDS_IN_OUTBOX,
+  APPROVAL_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

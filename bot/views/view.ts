@@ -52,6 +52,8 @@ export interface Confirm {
   /** The text to type. */
   readonly name: string
   readonly question: string
+  /** Figures of the plan: bytes, copies, duration. */
+  readonly promises?: readonly { readonly label: string; readonly value: string }[]
   readonly checklist: readonly ChecklistItem[]
   /** The command to which `--confirm NAME` is added; it contains the fingerprint of the plan that was shown. */
   readonly command: string

@@ -16,6 +16,7 @@ export const grantRevoke = defineCommand({
   effect: 'write',
   targets: [{ name: 'G', about: 'id of a grant, or a unique part of it', subject: 'text' }],
   options: { store: { about: 'the source that gave the grant', value: 'S', subject: 'store' } },
+  examples: ['grant revoke tok_01hf'],
   async run(context, { targets, options }) {
     const found = await oneToken(context, targets[0] ?? '', options.store)
     const { store, token } = found

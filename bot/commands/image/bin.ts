@@ -25,6 +25,7 @@ export const imageBin = defineCommand({
     zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' },
     owner: { about: 'only images of this owner', value: 'NAME' },
   },
+  examples: ['image bin', 'image bin store=edge-a'],
   run: (context, { options }) =>
     listImages(context, {
       title: 'Recycle bin',

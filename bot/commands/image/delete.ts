@@ -10,6 +10,7 @@ import { formatBytes, formatWireTime, plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
+import { otherCopies, removalPromises } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { answerOf } from '../select.ts'
 import { quoteOption } from '../line.ts'
@@ -60,6 +61,7 @@ async function planDeletion(
   const held = await Promise.all(
     stores.map(async (one) => heldText(one, found.filter(({ store }) => store.name === one.record.name).length, await uniqueBytes(context, one.record, found))),
   )
+  const copies = await otherCopies(context, found)
   return {
     title: `Delete ${names.join(', ')}`,
     names,
@@ -69,6 +71,8 @@ async function planDeletion(
       ...stores.map(({ record, store }) => `${record.name} ${store.retention.deletion} ${store.retention.seconds}`),
       ...found.map(({ image, store }) => `${image.id} ${store.name}`),
     ],
+    promises: [...removalPromises(found), copies.promise],
+    notes: copies.gaps,
     checklist: found.flatMap(removalChecks),
     command: ['image delete', ...found.map(({ image }) => image.id), ...(storeOption === undefined ? [] : [quoteOption('store', storeOption)])].join(' '),
   }

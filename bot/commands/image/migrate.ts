@@ -6,12 +6,13 @@ import { problem } from '../../../protocol/problems.ts'
 import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import { isEnded } from '../../views/phrases.ts'
+import { formatBytes, isEnded } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
+import { copyDuration } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { quoteOption } from '../line.ts'
 import { checkPlacement } from '../placement.ts'
@@ -44,7 +45,7 @@ export const imageMigrate = defineCommand({
     const found = await oneImage(context, input.targets[0] ?? '', from)
     if (found.store.name === target.name)
       throw problem('conflict', `${found.image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
-    const plan = migrationPlan(found, target)
+    const plan = await migrationPlan(context, found, target)
     if (input.flags.has('dry-run')) return dryRun(gate(context, { confirm: [], plan: undefined }, plan))
     const refusal = gate(context, input, plan)
     if (refusal) return refusal
@@ -56,8 +57,9 @@ export const imageMigrate = defineCommand({
   },
 })
 
-function migrationPlan(found: FoundImage, target: StoreRecord): DestroyPlan {
+async function migrationPlan(context: CommandContext, found: FoundImage, target: StoreRecord): Promise<DestroyPlan> {
   const { image, store } = found
+  const bytes = image.storedSize ?? image.length
   const command = ['image migrate', image.id, quoteOption('to', target.name), quoteOption('from', store.name)].join(' ')
   return {
     title: `Migrate ${image.name} to ${target.name}`,
@@ -65,6 +67,10 @@ function migrationPlan(found: FoundImage, target: StoreRecord): DestroyPlan {
     aliases: [image.id],
     question: `${describeImage(found)} would be copied to ${target.name}, and deleted in ${store.name} once the copy is checked.`,
     essence: [image.id, image.manifestDigest ?? '', store.name, target.name],
+    promises: [
+      { label: 'Bytes', value: `at most ${formatBytes(bytes)} to copy: slices that ${target.name} has are not sent` },
+      await copyDuration(context, target, bytes),
+    ],
     checklist: [
       ...removalChecks(found),
       {

@@ -18,6 +18,7 @@ function protection(verb: string, isProtected: boolean, summary: string): Comman
     effect: 'write',
     targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
     options: { store: { about: 'the store that holds the copy', value: 'S', subject: 'store' } },
+    examples: [`image ${verb} debian-12`],
     async run(context, { targets, options }) {
       const found = await oneImage(context, targets[0] ?? '', options.store)
       const changed = await askStore(context, found.store, (agent) => agent.images.patch(found.image.id, { protected: isProtected }))

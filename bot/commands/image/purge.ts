@@ -12,6 +12,7 @@ import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
+import { otherCopies, removalPromises } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { askStore, oneStore, stoppedProblem } from '../select.ts'
 import { quoteOption, quoteWord } from '../line.ts'
@@ -89,6 +90,7 @@ async function planPurge(context: CommandContext, { found, stores, bin, storeOpt
       return bytes === null ? '' : ` After that, store cleanup ${record.name} can free ${formatBytes(bytes)}.`
     }),
   )
+  const copies = await otherCopies(context, found)
   const what = bin ? `${plural(found.length, 'image')} in the recycle bin of ${bin.name}` : found.map(({ image }) => image.name).join(', ')
   return {
     title: `Purge ${what}`,
@@ -96,13 +98,14 @@ async function planPurge(context: CommandContext, { found, stores, bin, storeOpt
     aliases: bin ? [] : found.map(({ image }) => image.id),
     question: `${bin ? `${what}: ` : ''}${named.join('; ')}${more} would be deleted for good and could not be restored.${frees.join('')}`,
     essence: found.map(({ image, store }) => `${image.id} ${store.name} ${image.status}`),
+    promises: [...removalPromises(found), copies.promise],
     checklist: [...stores.flatMap(retentionChecks), ...(bin ? blockedOnly(found) : found.flatMap(removalChecks))],
     command: [
       'image purge',
       ...(bin ? ['--bin', quoteOption('store', bin.name)] : found.map(({ image }) => image.id)),
       ...(bin || storeOption === undefined ? [] : [quoteOption('store', storeOption)]),
     ].join(' '),
-    notes: bin && found.length === BIN_PURGED_MAX ? [`One command purges ${BIN_PURGED_MAX} images. Run it again for the rest.`] : [],
+    notes: [...copies.gaps, ...(bin && found.length === BIN_PURGED_MAX ? [`One command purges ${BIN_PURGED_MAX} images. Run it again for the rest.`] : [])],
   }
 }
 

@@ -14,6 +14,7 @@ export const policyList = defineCommand({
   summary: 'Lists sync policies with their next and last runs',
   role: 'viewer',
   effect: 'read',
+  examples: ['policy list'],
   async run(context) {
     const { policies, policyRuns, actor, clock } = context
     await settleRuns(context)

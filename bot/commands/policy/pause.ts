@@ -18,6 +18,7 @@ function pausing(verb: string, paused: boolean, summary: string): Command {
     role: 'admin',
     effect: 'write',
     targets: [POLICY_TARGET],
+    examples: [`policy ${verb} keep-two`],
     run({ policies, policyRuns, actor, clock }, { targets }) {
       const before = onePolicy({ policies }, targets[0] ?? '')
       const nowMs = clock.nowMs()

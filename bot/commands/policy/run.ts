@@ -4,6 +4,7 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { formatDuration } from '../../../protocol/units.ts'
 import type { PlannedRemoval, PolicyPlan } from '../../policies/plan.ts'
 import type { Policy } from '../../policies/policy.ts'
 import { planFor, startRun } from '../../policies/run.ts'
@@ -11,10 +12,11 @@ import type { StartedRun } from '../../policies/run.ts'
 import { settleRun, settleRuns } from '../../policies/settle.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
-import { asSentence, formatAt, plural } from '../../views/phrases.ts'
+import { asSentence, formatAt, formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
+import { REMOVAL_MS } from '../plan-promises.ts'
 import { tasksView } from '../task/task-view.ts'
 import { onePolicy, POLICY_TARGET } from './find.ts'
 import { runJson } from './policy-rows.ts'
@@ -66,7 +68,22 @@ function confirmRemovals(context: CommandContext, input: Pick<CommandInput, 'con
     title: `Run ${policy.name} and remove copies`,
     names: [policy.name],
     question: `${plural(plan.removals.length, 'image')} would be removed: ${named.join('; ')}${more}. ${plural(plan.copies.length, 'image')} would be copied.`,
-    essence: plan.removals.map(({ key, store }) => `${store} ${key}`),
+    essence: [
+      ...plan.removals.map(({ key, store, keepers }) => `${store} ${key}, kept in ${keepers.map((keeper) => keeper.store).join(', ')}`),
+      ...plan.copies.map(({ key, target }) => `${key} to ${target}`),
+    ],
+    promises: [
+      {
+        label: 'Removed',
+        value: `${plural(plan.removals.length, 'copy', 'copies')} in ${plural(new Set(plan.removals.map(({ store }) => store)).size, 'store')}`,
+      },
+      { label: 'Copied', value: `${plural(plan.copies.length, 'image')}, at most ${formatBytes(plan.copies.reduce((sum, { bytes }) => sum + bytes, 0))}` },
+      {
+        label: 'Duration',
+        value: `about ${formatDuration(Math.max(1000, plan.removals.length * REMOVAL_MS))} for the removals; policy show tells how the copies go`,
+        isEstimate: true,
+      },
+    ],
     checklist: [{ label: 'Other copies', passed: true, detail: 'each image keeps the copies that this and the other policies ask for' }],
     command: `policy run ${policy.name} --removes`,
     notes: plan.findings.map(({ text, action }) => `${text} ${action}`),

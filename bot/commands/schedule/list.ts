@@ -13,6 +13,7 @@ export const scheduleList = defineCommand({
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
   options: { store: { about: 'the same as S', value: 'S', subject: 'store' } },
+  examples: ['schedule list', 'schedule list edge-a'],
   async run(context, { targets, options }) {
     const contacts = await context.fleet.contactAll(someStores(context, targets[0] ?? options.store, undefined), (agent) => agent.schedules.list())
     const items = contacts.flatMap((contact) =>

@@ -16,6 +16,7 @@ function pausing(verb: string, paused: boolean, summary: string): Command {
     role: 'admin',
     effect: 'write',
     targets: SCHEDULE_TARGETS,
+    examples: [`schedule ${verb} edge-a scrub`],
     async run(context, { targets }) {
       const { store, name } = namedSchedule(context, targets)
       const schedule = await askStore(context, store, (agent) => agent.schedules.patch(name, { paused }))

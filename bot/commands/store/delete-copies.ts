@@ -42,6 +42,7 @@ export async function findRemaining(context: CommandContext, leaving: readonly L
     // What cannot be read there is no copy to count on.
     if ((await failureOf(agent, store))?.isUnreadable) return
     for await (const image of agent.images.all({ status: 'available' })) {
+      if (image.status !== 'available') continue
       for (const name of namesOf(image)) if (wanted.has(name)) addCopy(copies, name, { store: store.name, id: image.id })
     }
   })

@@ -2,9 +2,11 @@
 
 import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
+import type { PlanPromise } from '../../approvals/plans.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
 import type { ChecklistItem } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
+import { copyDuration } from '../plan-promises.ts'
 import { checkStore, IMAGES_READ_MAX } from './delete-checks.ts'
 import type { StoreChecks } from './delete-checks.ts'
 import { findRemaining, namedImages } from './delete-copies.ts'
@@ -25,6 +27,7 @@ export interface DeletePlan {
   readonly items: readonly ChecklistItem[]
   /** When it changes, the plan has changed. */
   readonly essence: readonly string[]
+  readonly promises: readonly PlanPromise[]
   /** Images to copy before the stores are removed, by target. */
   readonly copies: readonly PlannedCopies[]
   readonly bindings: readonly MovedBinding[]
@@ -66,8 +69,10 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
   ])
   return {
     items: [...items, ...targets.map(({ seen, images }) => targetCheck(seen, images))],
+    promises: [...stores.map(({ record }, i) => heldPromise(record, checks[i]?.images ?? null)), ...(await copyPromises(context, targets))],
     essence: [
       ...stores.map(({ record }) => record.storeId ?? record.url),
+      ...sole.flatMap((images, i) => images.map(({ image }) => `${image.id} only in ${stores[i]?.record.name}`)),
       ...checks.flatMap((check) => check.bound),
       ...targets.flatMap(({ seen, images }) => images.map(({ image }) => `${image.id} ${seen.record.name}`)),
     ],
@@ -76,6 +81,33 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
     remaining,
     notes: [...new Set([...remaining.gaps, ...gaps])],
   }
+}
+
+/** What the bot would no longer list, watch and copy. */
+function heldPromise({ name }: StoreRecord, images: StoreChecks['images']): PlanPromise {
+  const label = `Held by ${name}`
+  if (images === null) return { label, value: 'not known: it does not answer' }
+  const count = images.length >= IMAGES_READ_MAX ? `${IMAGES_READ_MAX} images or more` : plural(images.length, 'image')
+  const length = images.reduce((sum, image) => sum + image.length, 0)
+  return { label, value: images.length === 0 ? 'no image' : `${count}, ${formatBytes(length)} long; they stay on its disk` }
+}
+
+async function copyPromises(
+  context: CommandContext,
+  targets: readonly { readonly seen: Observation; readonly images: readonly LeavingImage[] }[],
+): Promise<PlanPromise[]> {
+  const copied = targets.filter(({ images }) => images.length > 0)
+  if (copied.length === 0) return [{ label: 'Duration', value: 'about 1 s', isEstimate: true }]
+  return Promise.all(
+    copied.map(async ({ seen, images }) => {
+      const promise = await copyDuration(context, seen.record, bytesOf(images))
+      return { ...promise, label: `Duration of the copies to ${seen.record.name}` }
+    }),
+  )
+}
+
+function bytesOf(images: readonly LeavingImage[]): number {
+  return images.reduce((sum, { image }) => sum + (image.storedSize ?? image.length), 0)
 }
 
 /** Images with bytes; the others stay behind. */
@@ -106,7 +138,7 @@ function soleCheck({ name }: StoreRecord, { images, sole }: Found, target: Store
 /** Whether a store may take what it is to get. */
 function targetCheck({ record, state, finding, store }: Observation, images: readonly LeavingImage[]): ChecklistItem {
   const label = `Copies to ${record.name}`
-  const bytes = images.reduce((sum, { image }) => sum + (image.storedSize ?? image.length), 0)
+  const bytes = bytesOf(images)
   const obstacle = (): string | undefined => {
     if (!store || state === 'stopped' || state === 'error') return `${record.name} is ${state}: ${finding}`
     if (images.length === 0) return undefined

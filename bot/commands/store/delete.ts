@@ -114,6 +114,7 @@ function destroyPlan({ names, command, title, question, checklist }: Removal, { 
     names,
     question,
     essence: [...plan.essence, ...given],
+    promises: plan.promises,
     checklist: [...checklist(), ...plan.items],
     command: [...command, ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
     notes: plan.notes,

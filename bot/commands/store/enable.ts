@@ -12,6 +12,7 @@ export const storeEnable = defineCommand({
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  examples: ['store enable edge-a'],
   async run(context, { targets }) {
     const store = oneStore(context, targets[0], NAME_TARGET)
     await askStore(context, store, (agent) => agent.store.enable())

@@ -12,6 +12,7 @@ export const storeReconnect = defineCommand({
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  examples: ['store reconnect edge-a'],
   async run(context, { targets }) {
     const store = oneStore(context, targets[0], NAME_TARGET)
     context.fleet.registry.askReconnect(store.name)

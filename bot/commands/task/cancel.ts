@@ -12,6 +12,7 @@ export const taskCancel = defineCommand({
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+  examples: ['task cancel tsk_01hf'],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
     const cancelled = await askStore(context, store, (agent) => agent.tasks.cancel(task.id))

@@ -17,6 +17,7 @@ function pausing(verb: 'pause' | 'resume', summary: string): Command {
     role: 'operator',
     effect: 'write',
     targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+    examples: [`task ${verb} tsk_01hf`],
     async run(context, { targets }) {
       const { store, task } = await oneTask(context, targets[0] ?? '')
       const changed = await askStore(context, store, (agent) => agent.tasks[verb](task.id))

@@ -23,6 +23,7 @@ export const taskRetry = defineCommand({
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+  examples: ['task retry tsk_01hf'],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
     if (task.kind === 'sync' && (task.state === 'failed' || task.state === 'cancelled')) return syncAgain(context, store, task)

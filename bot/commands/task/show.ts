@@ -13,6 +13,7 @@ export const taskShow = defineCommand({
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
+  examples: ['task show tsk_01hf'],
   async run(context, { targets }) {
     const { store, task } = await oneTask(context, targets[0] ?? '')
     const view = tasksView(`Task ${task.id}`, [{ store: store.name, task: visibleTask(task, roleIn(context.actor, store)) }], context.clock.nowMs())

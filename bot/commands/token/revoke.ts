@@ -15,6 +15,7 @@ export const tokenRevoke = defineCommand({
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a token, a unique part of it, or its name', subject: 'text' }],
   options: { store: { about: 'the store that has the token', value: 'S', subject: 'store' } },
+  examples: ['token revoke nightly-builds store=edge-a'],
   async run(context, { targets, options }) {
     const { store, token } = await oneToken(context, targets[0] ?? '', options.store)
     await askStore(context, store, (agent) => agent.tokens.delete(token.id))

@@ -13,6 +13,7 @@ export const tokenRotate = defineCommand({
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a token, a unique part of it, or its name', subject: 'text' }],
   options: { store: { about: 'the store that has the token', value: 'S', subject: 'store' } },
+  examples: ['token rotate nightly-builds store=edge-a'],
   async run(context, { targets, options }) {
     const { store, token } = await oneToken(context, targets[0] ?? '', options.store)
     const contact = await context.fleet.contact(store, (agent) => agent.tokens.rotate(token.id))

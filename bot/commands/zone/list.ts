@@ -20,6 +20,7 @@ export const zoneList = defineCommand({
   role: 'viewer',
   effect: 'read',
   flags: FRESH_FLAG,
+  examples: ['zone list'],
   async run(context, { flags }) {
     const seen = await seeStores(context, context.fleet.registry.list(), flags.has('fresh'))
     const asOfMs = oldestAsOf(seen, context.clock.nowMs())

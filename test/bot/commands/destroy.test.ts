@@ -109,3 +109,26 @@ describe('the plan', () => {
     expect((await ask(['one', 'two'], blocked))?.text).toStartWith('Not possible now. In use: by vm-1.')
   })
 })
+
+describe('a plan that changed', () => {
+  test('says what is different, and what it promises now', async () => {
+    await using folder = await createTemporaryFolder()
+    using bot = openTestBot(folder.path)
+    const context = bot.context({ name: 'tester', role: 'admin' }, 'console')
+    const shown = { ...PLAN, promises: [{ label: 'Bytes', value: '1 GB' }] }
+    const first = gate(context, { confirm: [], plan: undefined }, shown)
+    const hash = /--plan=(\S+)$/.exec(first?.confirm?.command ?? '')?.[1]
+    expect(first?.confirm?.promises).toEqual([{ label: 'Bytes', value: '1 GB' }])
+    expect(first?.fields[0]).toEqual({ label: 'Bytes', value: '1 GB' })
+    const now = { ...shown, promises: [{ label: 'Bytes', value: '2 GB' }], notes: ['edge-b does not answer.'] }
+    const again = gate(context, { confirm: ['one', 'two'], plan: hash }, now)
+    expect(again).toMatchObject({
+      outcome: 'refused',
+      notes: ['Bytes: 2 GB, it was 1 GB.', 'edge-b does not answer.'],
+      json: { changes: ['Bytes: 2 GB, it was 1 GB.'] },
+    })
+    expect(gate(context, { confirm: ['one', 'two'], plan: hash }, shown)).toBeUndefined()
+    const unknown = gate(context, { confirm: ['one', 'two'], plan: 'ffff' }, shown)
+    expect(unknown).toMatchObject({ outcome: 'refused', notes: [], json: { changes: [] } })
+  })
+})

@@ -1,8 +1,10 @@
 // Cards: one message for each write, edited until its tasks have ended, also after a restart of the bot.
 
+import { Database } from 'bun:sqlite'
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Task } from '../../../protocol/task.ts'
 import { openBot } from '../../../bot/open.ts'
+import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../../../bot/outbox/tables.ts'
 import { createCards } from '../../../bot/slack/cards.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import type { BotDatabase } from '../../../bot/system/database.ts'
@@ -25,16 +27,14 @@ interface Setting {
   readonly database?: BotDatabase
   /** Answers of the agent to questions about the task, the last one again and again. */
   readonly states?: readonly Task['state'][]
-  readonly mayPost?: boolean
-  /** Whether an edit that shows progress is allowed now. */
-  readonly mayEdit?: boolean
-  readonly failsToUpdate?: boolean
+  readonly failsToPut?: boolean
 }
 
-function open({ database = openMemoryDatabase(), states = ['running', 'succeeded'], mayPost = true, mayEdit = true, failsToUpdate = false }: Setting = {}) {
+function open({ database = openMemoryDatabase(), states = ['running', 'succeeded'], failsToPut = false }: Setting = {}) {
   const clock = createManualClock()
   const log = createMemoryLog()
   const did: string[] = []
+  const keys = new Set<string>()
   let asked = 0
   const bot = openBot('', {
     clock,
@@ -47,24 +47,16 @@ function open({ database = openMemoryDatabase(), states = ['running', 'succeeded
     database,
     log,
     context: bot.context({ name: 'bot', role: 'viewer' }, 'slack'),
-    pacing: {
-      tryEdit: (key) => (did.push(`try ${key}`), mayEdit),
-      waitForEdit: async (key) => void did.push(`wait ${key}`),
-    },
-    port: {
-      async post(channel, { text }) {
-        did.push(`post ${channel} ${text}`)
-        return mayPost ? { channel: `${channel}x`, ts: '1.1' } : undefined
-      },
-      async update(channel, ts, { text }) {
-        did.push(`update ${channel} ${ts} ${text}`)
-        if (failsToUpdate) throw new Error('message_not_found')
+    outbox: {
+      put({ key, channel, orElse, view }) {
+        if (failsToPut && did.length > 0) throw new Error('disk full')
+        keys.add(key)
+        did.push(`${channel}${orElse === undefined ? '' : ` or ${orElse}`} ${view.title}: ${view.progress.map(({ task }) => task.state).join()}`)
       },
     },
-    render: (view) => ({ text: `${view.title}: ${view.progress.map(({ task }) => task.state).join()}`, blocks: [] }),
   })
-  const kept = () => database.query('SELECT channel, ts, title FROM cards').all()
-  return { cards, did, kept, clock, log, database }
+  const kept = () => database.query('SELECT channel, title FROM cards').all()
+  return { cards, did, keys, kept, clock, log, database }
 }
 
 /** Lets the time pass until a condition holds. */
@@ -76,35 +68,43 @@ async function pass(clock: ManualClock, what: string, isThere: () => boolean): P
 }
 
 const BEGUN = tasksView('Cleanup of edge-a', [{ store: 'edge-a', task: TASK }], 0)
-const FIRST = 'post C1 Cleanup of edge-a: queued'
-const MOVED = ['try C1x:1.1', 'update C1x 1.1 Cleanup of edge-a: running']
-const END = ['wait C1x:1.1', 'update C1x 1.1 Cleanup of edge-a: succeeded']
+const FIRST = 'C1 or U1 Cleanup of edge-a: queued'
+const END = 'C1 Cleanup of edge-a: succeeded'
 
 describe('a card', () => {
-  test('is edited when its task moves and when it ends, then forgotten', async () => {
+  test('is put with its start and its end, then forgotten', async () => {
     const it = open()
-    expect(await it.cards.open('C1', BEGUN)).toBe(true)
-    expect(it.kept()).toEqual([{ channel: 'C1x', ts: '1.1', title: 'Cleanup of edge-a' }])
+    it.cards.open('C1', 'U1', BEGUN)
+    expect(it.kept()).toEqual([{ channel: 'C1', title: 'Cleanup of edge-a' }])
     await pass(it.clock, 'the end', () => it.kept().length === 0)
-    expect(it.did).toEqual([FIRST, ...MOVED, ...END])
+    expect(it.did).toEqual([FIRST, END])
+    expect(it.keys.size).toBe(1)
     await it.cards[Symbol.asyncDispose]()
     expect(it.log.lines).toEqual([])
   })
 
-  test('is not edited for progress beyond the limits, but at the end', async () => {
-    const it = open({ mayEdit: false })
-    await it.cards.open('C1', BEGUN)
-    await pass(it.clock, 'the end', () => it.kept().length === 0)
-    expect(it.did).toEqual([FIRST, 'try C1x:1.1', ...END])
+  test('is put again for progress, at most every three seconds', async () => {
+    const it = open({ states: Array.from({ length: 12 }, (_, n) => (n < 11 ? 'running' : 'succeeded')) })
+    it.cards.open('C1', 'U1', BEGUN)
+    const seen: [string, number][] = []
+    await until('the end', () => {
+      it.clock.advance(100)
+      if (it.did.length > seen.length) seen.push([it.did[seen.length] ?? '', it.clock.monotonicMs()])
+      return it.kept().length === 0
+    })
+    const progress = seen.filter(([line]) => line === 'C1 Cleanup of edge-a: running').map(([, atMs]) => atMs)
+    expect(progress.length).toBeGreaterThan(1)
+    for (const [n, atMs] of progress.slice(1).entries()) expect(atMs - (progress[n] ?? 0)).toBeGreaterThanOrEqual(3000)
+    expect(it.did.at(-1)).toBe(END)
   })
 
-  test('without a running task is posted and not followed', async () => {
+  test('without a running task is put and not followed', async () => {
     const it = open()
-    const ended = tasksView('Cleanup of edge-a', [{ store: 'edge-a', task: { ...TASK, state: 'succeeded' } }], 0)
-    expect(await it.cards.open('C1', ended)).toBe(true)
-    expect(await it.cards.open('C1', makeView({ title: 'Done', asOfMs: 0, json: {} }))).toBe(true)
+    it.cards.open('C1', 'U1', tasksView('Cleanup of edge-a', [{ store: 'edge-a', task: { ...TASK, state: 'succeeded' } }], 0))
+    it.cards.open('C1', 'U1', makeView({ title: 'Done', asOfMs: 0, json: {} }))
     expect(it.kept()).toEqual([])
-    expect(it.did).toEqual(['post C1 Cleanup of edge-a: succeeded', 'post C1 Done: '])
+    expect(it.did).toEqual(['C1 or U1 Cleanup of edge-a: succeeded', 'C1 or U1 Done: '])
+    expect(it.keys.size).toBe(2)
   })
 
   test('with one of two tasks running is followed', async () => {
@@ -113,29 +113,17 @@ describe('a card', () => {
       { store: 'edge-a', task: { ...TASK, state: 'succeeded' as const } },
       { store: 'edge-a', task: TASK },
     ]
-    await it.cards.open('C1', tasksView('Two', tasks, 0))
+    it.cards.open('C1', 'U1', tasksView('Two', tasks, 0))
     expect(it.kept()).toHaveLength(1)
     await pass(it.clock, 'the end', () => it.kept().length === 0)
-    expect(it.did).toEqual([
-      'post C1 Two: succeeded,queued',
-      'try C1x:1.1',
-      'update C1x 1.1 Two: succeeded,running',
-      END[0] ?? '',
-      'update C1x 1.1 Two: succeeded,succeeded',
-    ])
+    expect([it.did[0], it.did.at(-1)]).toEqual(['C1 or U1 Two: succeeded,queued', 'C1 Two: succeeded,succeeded'])
   })
 
-  test('that cannot be posted is not kept', async () => {
-    const it = open({ mayPost: false })
-    expect(await it.cards.open('C1', BEGUN)).toBe(false)
-    expect(it.kept()).toEqual([])
-  })
-
-  test('that cannot be edited is logged, and tried again by the next run', async () => {
-    const it = open({ failsToUpdate: true })
-    await it.cards.open('C1', BEGUN)
+  test('whose end cannot be written is logged, and followed again by the next run', async () => {
+    const it = open({ failsToPut: true })
+    it.cards.open('C1', 'U1', BEGUN)
     await pass(it.clock, 'the failure', () => it.log.lines.length > 0)
-    expect(it.log.lines).toMatchObject([{ level: 'error', message: 'updating a card failed', fields: { channel: 'C1x', ts: '1.1' } }])
+    expect(it.log.lines).toMatchObject([{ level: 'error', message: 'following a card failed', fields: { channel: 'C1' } }])
     expect(it.kept()).toHaveLength(1)
     await it.cards[Symbol.asyncDispose]()
   })
@@ -145,21 +133,32 @@ describe('a restart', () => {
   test('goes on with the cards that had not ended', async () => {
     const database = openMemoryDatabase()
     const first = open({ database, states: ['running'] })
-    await first.cards.open('C1', BEGUN)
+    first.cards.open('C1', 'U1', BEGUN)
     await first.cards[Symbol.asyncDispose]()
     expect(first.log.lines).toEqual([])
     const second = open({ database, states: ['succeeded'] })
     second.cards.resume()
     await pass(second.clock, 'the end', () => second.kept().length === 0)
-    expect(second.did).toEqual(END)
+    expect(second.did).toEqual([END])
+    expect(second.keys).toEqual(first.keys)
   })
 
   test('forgets a card that it cannot read', () => {
     const database = openMemoryDatabase()
-    database.run(`INSERT INTO cards (channel, ts, title, tasks) VALUES ('C1', '1.1', 'Old', '[{"store":"edge-a"}]')`)
+    database.run(`INSERT INTO cards (key, channel, title, tasks) VALUES ('card 1', 'C1', 'Old', '[{"store":"edge-a"}]')`)
     const it = open({ database })
     it.cards.resume()
     expect(it.kept()).toEqual([])
     expect(it.did).toEqual([])
   })
+})
+
+test('cards of an earlier version become messages that were posted', () => {
+  const database = new Database(':memory:')
+  database.run('CREATE TABLE cards (channel TEXT NOT NULL, ts TEXT NOT NULL, title TEXT NOT NULL, tasks TEXT NOT NULL, PRIMARY KEY (channel, ts)) STRICT')
+  database.run("INSERT INTO cards VALUES ('C1', '1.1', 'Cleanup', '[]')")
+  database.run(OUTBOX_TABLES)
+  database.run(CARDS_IN_OUTBOX)
+  expect(database.query('SELECT * FROM cards').all()).toEqual([{ key: 'card C1 1.1', channel: 'C1', title: 'Cleanup', tasks: '[]' }])
+  expect(database.query('SELECT key, channel, ts, view FROM outbox').all()).toEqual([{ key: 'card C1 1.1', channel: 'C1', ts: '1.1', view: null }])
 })

@@ -4,54 +4,63 @@ import { describe, expect, test } from 'bun:test'
 import { keepConnecting } from '../../../bot/slack/keep-connecting.ts'
 import type { KeptConnection } from '../../../bot/slack/keep-connecting.ts'
 import { createPacing, EDIT_INTERVAL_MS, EDITS_PER_MINUTE } from '../../../bot/slack/pacing.ts'
+import type { Pacing } from '../../../bot/slack/pacing.ts'
 import { SlackUnreachable } from '../../../bot/slack/slack-unreachable.ts'
 import { createLog } from '../../../bot/system/log.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import type { ManualClock } from '../../support/memory/manual-clock.ts'
 
 describe('edits', () => {
+  /** Edits the message if that is allowed now. */
+  const editor = (pacing: Pacing) => (key: string) => {
+    const isAllowed = pacing.mayEdit(key)
+    if (isAllowed) pacing.countEdit(key)
+    return isAllowed
+  }
+
   test('of one message are three seconds apart, whatever happens to others', () => {
     const clock = createManualClock()
-    const pacing = createPacing(clock)
-    expect([pacing.tryEdit('a'), pacing.tryEdit('a'), pacing.tryEdit('b')]).toEqual([true, false, true])
+    const edit = editor(createPacing(clock))
+    expect([edit('a'), edit('a'), edit('b')]).toEqual([true, false, true])
     clock.advance(2999)
-    expect(pacing.tryEdit('a')).toBe(false)
+    expect(edit('a')).toBe(false)
     clock.advance(1)
-    expect([pacing.tryEdit('a'), pacing.tryEdit('a')]).toEqual([true, false])
+    expect([edit('a'), edit('a')]).toEqual([true, false])
   })
 
   test('of all messages are at most 45 in a minute', () => {
     expect([EDIT_INTERVAL_MS, EDITS_PER_MINUTE]).toEqual([3000, 45])
     const clock = createManualClock()
-    const pacing = createPacing(clock)
+    const edit = editor(createPacing(clock))
     for (let n = 0; n < 45; n++) {
-      expect(pacing.tryEdit(String(n))).toBe(true)
+      expect(edit(String(n))).toBe(true)
       clock.advance(100)
     }
-    expect(pacing.tryEdit('next')).toBe(false)
+    expect(edit('next')).toBe(false)
     // The first edit was 4.5 s ago.
     clock.advance(60_000 - 4500 - 1)
-    expect(pacing.tryEdit('next')).toBe(false)
+    expect(edit('next')).toBe(false)
     clock.advance(1)
-    expect([pacing.tryEdit('next'), pacing.tryEdit('other')]).toEqual([true, false])
+    expect([edit('next'), edit('other')]).toEqual([true, false])
     clock.advance(100)
-    expect(pacing.tryEdit('other')).toBe(true)
+    expect(edit('other')).toBe(true)
   })
+})
 
-  test('that wait are made at the first moment that both limits allow', async () => {
-    const clock = createManualClock()
-    const pacing = createPacing(clock)
-    await pacing.waitForEdit('a')
-    const waiting = pacing.waitForEdit('a').then(() => clock.monotonicMs())
-    await clock.untilSleeping(1)
-    clock.advance(EDIT_INTERVAL_MS)
-    expect(await waiting).toBe(3000)
-    expect(pacing.tryEdit('a')).toBe(false)
-    const stop = new AbortController()
-    const stopped = pacing.waitForEdit('a', stop.signal)
-    stop.abort(new Error('enough'))
-    await expect(stopped).rejects.toThrow('enough')
-  })
+test('posts in one channel are a second apart, also when the clock was set back', () => {
+  const clock = createManualClock()
+  const pacing = createPacing(clock)
+  const may = (...channels: string[]) => channels.map((channel) => pacing.mayPost(channel))
+  expect(may('C1', 'C1')).toEqual([true, true])
+  pacing.countPost('C1')
+  clock.advance(999)
+  expect(may('C1', 'C2')).toEqual([false, true])
+  clock.advance(1)
+  expect(may('C1')).toEqual([true])
+  const times = [100_000, 50_000]
+  const back = createPacing({ nowMs: () => times.shift() ?? 50_000 })
+  back.countPost('C1')
+  expect(back.mayPost('C1')).toBe(true)
 })
 
 interface Attempts {

@@ -1,4 +1,4 @@
-// What the bot sends to Slack's Web API, what it does where it may not post, and what it writes into its log.
+// What the bot sends to Slack's Web API in private, what it does where it may not post, and what it writes into its log.
 
 import type { WebClient } from '@slack/web-api'
 import { describe, expect, test } from 'bun:test'
@@ -10,9 +10,8 @@ import { createMemoryLog } from '../../support/memory/memory-log.ts'
 const MESSAGE = { text: 'hello', blocks: [] }
 
 /** A port on a client that answers, or fails with an error of Slack. */
-function open(answer: Record<string, unknown> | Error = { channel: 'C1', ts: '1.1' }, failing: readonly string[] = ['postMessage', 'postEphemeral', 'update']) {
+function open(answer: Record<string, unknown> | Error = { channel: 'C1', ts: '1.1' }, failing: readonly string[] = []) {
   const sent: unknown[] = []
-  const log = createMemoryLog()
   const method = (name: string) => async (order: Record<string, unknown>) => {
     sent.push([name, order])
     if (answer instanceof Error) {
@@ -22,35 +21,13 @@ function open(answer: Record<string, unknown> | Error = { channel: 'C1', ts: '1.
     return answer
   }
   const client = {
-    chat: { postMessage: method('postMessage'), update: method('update'), postEphemeral: method('postEphemeral') },
+    chat: { postMessage: method('postMessage'), postEphemeral: method('postEphemeral') },
     views: { update: method('views.update') },
   } as unknown as WebClient
-  return { port: createSlackPort(client, log), sent, log }
+  return { port: createSlackPort(client), sent }
 }
 
 const refusedBySlack = (error: string): Error => Object.assign(new Error(error), { code: 'slack_webapi_platform_error', data: { ok: false, error } })
-const NOT_THERE = ['not_in_channel', 'channel_not_found', 'is_archived', 'user_not_in_channel', 'restricted_action', 'cannot_reply_to_message']
-
-describe('a post', () => {
-  test('returns its place, and shows no previews of links', async () => {
-    const it = open()
-    expect(await it.port.post('C1', MESSAGE)).toEqual({ channel: 'C1', ts: '1.1' })
-    expect(it.sent).toEqual([['postMessage', { channel: 'C1', text: 'hello', blocks: [], unfurl_links: false, unfurl_media: false }]])
-    expect(await open({ channel: 'C1' }).port.post('C1', MESSAGE)).toBeUndefined()
-    expect(await open({ ts: '1.1' }).port.post('C1', MESSAGE)).toBeUndefined()
-  })
-
-  test.each(NOT_THERE)('is not made where Slack says %s', async (error) => {
-    const it = open(refusedBySlack(error))
-    expect(await it.port.post('C1', MESSAGE)).toBeUndefined()
-    expect(it.log.lines).toMatchObject([{ level: 'info', fields: { channel: 'C1' } }])
-  })
-
-  test('fails with every other error', async () => {
-    await expect(open(refusedBySlack('msg_too_long')).port.post('C1', MESSAGE)).rejects.toThrow('msg_too_long')
-    await expect(open(Object.assign(new Error('cut'), { data: { error: 'not_in_channel' } })).port.post('C1', MESSAGE)).rejects.toThrow('cut')
-  })
-})
 
 describe('a whisper', () => {
   test('goes to one person in the channel, or as a direct message', async () => {
@@ -66,16 +43,11 @@ describe('a whisper', () => {
   })
 })
 
-test('edits name the message and the modal', async () => {
+test('edits name the modal', async () => {
   await expect(open(refusedBySlack('not_found'), ['views.update']).port.updateModal('V1', loadingModal('Wait'))).rejects.toThrow('not_found')
-  await expect(open(refusedBySlack('message_not_found'), ['update']).port.update('C1', '1.1', MESSAGE)).rejects.toThrow('message_not_found')
   const it = open()
-  await it.port.update('C1', '1.1', MESSAGE)
   await it.port.updateModal('V1', loadingModal('Wait'))
-  expect(it.sent).toEqual([
-    ['update', { channel: 'C1', ts: '1.1', text: 'hello', blocks: [] }],
-    ['views.update', { view_id: 'V1', view: loadingModal('Wait') }],
-  ])
+  expect(it.sent).toEqual([['views.update', { view_id: 'V1', view: loadingModal('Wait') }]])
 })
 
 test("Bolt's messages are written one level lower, and payloads not at all", () => {

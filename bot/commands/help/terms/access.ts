@@ -1,0 +1,65 @@
+// What commands of tokens, grants, roles, host keys, the audit log and help show.
+
+import type { Terms } from './term.ts'
+
+export const TOKEN_TERMS: Terms = {
+  Role: { means: 'What the token may do: viewer, uploader, operator or admin; each includes those before it.' },
+  User: { means: 'The user for whom the token acts.' },
+  Groups: { means: 'The groups of that user.' },
+  Secret: { means: 'The secret of the token. It is shown once and stored hashed.', action: 'Copy it now. If it is lost: token rotate T.' },
+  Expires: { means: 'When the token becomes invalid; never, if it says so.', unit: 'time in UTC', action: 'token rotate T gives a new secret.' },
+}
+
+export const GRANT_TERMS: Terms = {
+  Source: { means: 'The store that may be read.' },
+  Target: { means: 'The store that may read, by its name or UUID.' },
+  Images: { means: 'Which images it may read.' },
+}
+
+export const ROLE_TERMS: Terms = {
+  Who: { means: 'A Slack user or a user group.' },
+  Role: { means: 'What they may do: viewer, uploader, operator or admin; each includes those before it.' },
+  Roles: { means: 'The roles that the person has now.' },
+  Where: { means: 'Where the role counts: the whole fleet, a zone, a store, or one Slack channel.' },
+  Since: { means: 'When the role was granted.', unit: 'time in UTC' },
+  'Granted by': { means: 'Who granted the role.' },
+  'In Slack': { means: 'What to write in Slack to claim the code.' },
+}
+
+export const HOST_KEY_TERMS: Terms = {
+  Host: { means: 'Host and port of the server of imports by sftp.' },
+  Expected: { means: 'Fingerprint of the key that the store expects.' },
+  'Offered first': { means: 'When the server first offered another key.', unit: 'time in UTC' },
+  'Offered instead': {
+    means: 'Fingerprint of another key that the server offered. Somebody may listen in, or the server was installed again.',
+    normal: 'Absent.',
+    action: 'Compare it with the key on the server itself; only then run host-key forget HOST.',
+  },
+  Pinned: { means: 'When the store first saw the key and kept it.', unit: 'time in UTC' },
+}
+
+export const AUDIT_TERMS: Terms = {
+  Actor: { means: 'Who did it: a Slack user, the user of the console, or the service.' },
+  Command: { means: 'The command, without secrets.' },
+  Outcome: { means: 'done, refused, failed, begun, asked (for a name) or unclear.', normal: 'done' },
+  From: { means: 'Where it was asked: console, Slack with its channel, or the service.' },
+  Detail: { means: 'What the answer said.' },
+  Head: {
+    means: 'Number and hash of the newest entry. audit verify head=… later proves that nothing before it was changed.',
+    action: 'Keep a copy outside the node of the bot.',
+  },
+  'Last entry': { means: 'Number and time of the newest entry in the file.' },
+}
+
+export const HELP_TERMS: Terms = {
+  Command: { means: 'How the command is written; words in brackets may be left out.' },
+  'What it does': { means: 'The command in one sentence.' },
+  Usage: { means: 'How the command is written; words in brackets may be left out.' },
+  Role: { means: 'The lowest role that may run it.' },
+  Example: { means: 'A line that works as it is, with names of your own.' },
+  Check: { means: 'The name of a health check of an agent.' },
+  Means: { means: 'What the column, field or check is.' },
+  Unit: { means: 'In what it is measured.' },
+  Normal: { means: 'What it shows when nothing is wrong.' },
+  'What to do': { means: 'What to do when it is not normal.' },
+}

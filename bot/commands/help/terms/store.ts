@@ -1,0 +1,72 @@
+// What commands of stores and zones show.
+
+import type { Terms } from './term.ts'
+
+export const STORE_TERMS: Terms = {
+  State: {
+    means:
+      'Running: all checks are ok. Degraded: a check is not ok, and images can be read. Error: the store cannot do its work. Stopped: its agent does not answer.',
+    normal: 'Running',
+    action: 'Run store health S, which says what is wrong, what it means and what to do.',
+  },
+  Since: { means: 'Since when the state is as it is; for Stopped, the first contact that failed.', unit: 'time in UTC' },
+  Provider: { means: 'What the store is made on, such as local or nfs, as it was registered.' },
+  Images: { means: 'Images that can be used; in store show also those in the recycle bin and others.', unit: 'images' },
+  Used: {
+    means: 'Bytes of the file system of the mount path that are in use, by this store or by others, and their part of the whole.',
+    unit: 'bytes',
+    normal: 'Under 90 %.',
+    action: 'See help health free-space.',
+  },
+  Free: {
+    means: 'Bytes that new images may use: free bytes above the reserve, without what running transfers were promised.',
+    unit: 'bytes',
+    action: 'See help health free-space.',
+  },
+  Saved: { means: 'Length of all images divided by what their slices take: 3.0× means that they take a third of their length.' },
+  URL: { means: 'The address at which the bot reaches the agent.', action: 'Change it with store edit S url=….' },
+  Finding: { means: 'What is wrong, as the checks that are not ok measured it.', normal: 'Absent.' },
+  Impact: { means: 'What users notice while it is so.', normal: 'Absent.' },
+  'Last answer': { means: 'When the agent last answered the bot.', normal: 'A few seconds ago.' },
+  Changed: { means: 'Which stores changed their state since you last asked for this health.' },
+  Full: { means: 'When the space above the reserve is used up at the rate of the last days.', unit: 'date', action: 'See help health free-space.' },
+  Zones: { means: 'Which zones have stores that are not Running, and how many.', normal: 'Absent.' },
+  Check: { means: 'The name of a check of the agent. help health NAME explains it.' },
+  Measured: { means: 'What the check found.' },
+  Limit: { means: 'From where the check is not ok.' },
+  Protocol: { means: 'How the bot speaks to the agent.', normal: 'https, or http within a trusted network.' },
+  'Store id': { means: 'The UUID in store.json on the mount path. It stays the same when the store moves to another node.' },
+  Reconnect: { means: 'How often the service of the bot tries to reach a silent agent.', unit: 'seconds', normal: '30 s' },
+  Tasks: { means: 'Tasks that run and wait in the store.', unit: 'tasks', normal: 'Fewer than 100 wait.', action: 'See help health tasks.' },
+  Added: { means: 'When the store was registered in the bot.', unit: 'time in UTC' },
+  'Mount path': { means: 'The folder of the node in which the store keeps its packs and images.' },
+  Scope: { means: 'For whom the store is: those of its zone, or more.' },
+  Enabled: { means: 'Whether the store serves and takes images.', normal: 'yes', action: 'store enable S switches it on again.' },
+  Available: { means: 'Bytes that new images may use, and the reserve that stays free.', unit: 'bytes', action: 'See help health free-space.' },
+  'Usage: …': { means: 'How many images of this kind the store has, how long they are, and what their slices take.', unit: 'images and bytes' },
+  Slices: { means: 'Pieces of images that are stored once, what they take, and for what length of images.', unit: 'slices and bytes' },
+  Uploads: { means: 'Uploads in progress, and how many transfers may run at once.', unit: 'uploads' },
+  Deletion: { means: 'What happens to a deleted image: how long it stays in the recycle bin.', unit: 'duration' },
+  Syncs: { means: 'The limits of copies into this store: bytes per second, and hours in which they run.' },
+  Origins: { means: 'Stores of the configuration from which it repairs and reads through, and whether they answer.', normal: 'reachable' },
+  'Repairs from': { means: 'Stores that it synced with and may repair its slices from, and whether they answer.', normal: 'reachable' },
+  Version: { means: 'The version of the agent.', normal: 'The same in the whole fleet.', action: 'docs/upgrade.md has the steps of an upgrade.' },
+  Maintenance: { means: 'Until when the store is under maintenance: it gets no new images.', unit: 'time in UTC', normal: 'Absent.' },
+  'Its own name': { means: 'The name that the agent has in its configuration.' },
+  'Copied to …': { means: 'The images that were copied to this store before the removal.' },
+  Modified: { means: 'When the file was last changed.', unit: 'time in UTC' },
+  'reconcile Finding': { means: 'The id of a difference between the mount path and the catalogue.', normal: 'None.' },
+  What: { means: 'What differs, and which file or image it is about.' },
+  Action: { means: 'What store reconcile --apply would do about it.' },
+  Bytes: { means: 'Bytes on disk that it is about.', unit: 'bytes' },
+  Detail: { means: 'What was found, in words.' },
+  Outcome: { means: 'How the action ended.', normal: 'done' },
+}
+
+export const ZONE_TERMS: Terms = {
+  State: { means: 'How many stores of the zone are in which state.', normal: 'All are Running.', action: 'Run store health zone=Z.' },
+  Stores: { means: 'How many stores are in the zone.', unit: 'stores' },
+  Images: { means: 'Images that can be used in all stores of the zone, or whether new images are switched on.', unit: 'images' },
+  Used: { means: 'Bytes in use on the file systems of the stores.', unit: 'bytes', normal: 'Under 90 %.', action: 'See help health free-space.' },
+  Free: { means: 'Bytes that new images may use in the stores of the zone.', unit: 'bytes', action: 'See help health free-space.' },
+}
