@@ -50,6 +50,7 @@ import { scheduleEdit } from './schedule/edit.ts'
 import { scheduleList } from './schedule/list.ts'
 import { schedulePause, scheduleResume } from './schedule/pause.ts'
 import { scheduleRun } from './schedule/run.ts'
+import { slackManifest } from './slack/manifest.ts'
 import { storeAdd } from './store/add.ts'
 import { storeBrowse } from './store/browse.ts'
 import { storeCleanup } from './store/cleanup.ts'
@@ -172,5 +173,6 @@ export const COMMANDS: readonly Command[] = [
   auditList,
   auditVerify,
   auditExport,
+  slackManifest,
   help,
 ]

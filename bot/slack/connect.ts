@@ -10,6 +10,7 @@ import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
+import { REQUEST_PATH } from './app-manifest.ts'
 import { createAnswers } from './answers.ts'
 import { createAuthority } from './authorise.ts'
 import { boltLogger } from './bolt-log.ts'
@@ -84,7 +85,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
   log.info('connected to Slack', { mode: access.kind, url: server?.url.href })
   return {
-    url: server ? new URL('/slack/events', server.url).href : undefined,
+    url: server ? new URL(REQUEST_PATH, server.url).href : undefined,
     async [Symbol.asyncDispose]() {
       await server?.stop()
       await app.stop()

@@ -7,9 +7,8 @@ import type { Role } from '../../protocol/access.ts'
 import type { CommandContext } from '../commands/command.ts'
 import { parseLine } from '../commands/run.ts'
 import type { Clock } from '../system/clock.ts'
-import { renderMessage } from '../views/blocks.ts'
+import { codeBlock, renderMessage } from '../views/blocks.ts'
 import type { Press, SlackMessage } from '../views/blocks.ts'
-import { limitText, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'
 import { plainJson } from '../views/phrases.ts'
 import type { Buttons } from './buttons.ts'
@@ -37,13 +36,8 @@ export function createRenderer({ commands, clock, buttons }: MessageDeps): Rende
 
 /** The JSON of a View in a code block. */
 export function jsonMessage(view: View): SlackMessage {
-  const fence = '```'
-  const text = plainJson(JSON.stringify(view.json, null, 1))
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll(fence, "'''")
-  const blocks: KnownBlock[] = [{ type: 'section', text: { type: 'mrkdwn', text: `${fence}${limitText(text, SECTION_TEXT_MAX - 2 * fence.length)}${fence}` } }]
+  const text = codeBlock(plainJson(JSON.stringify(view.json, null, 1)))
+  const blocks: KnownBlock[] = [{ type: 'section', text: { type: 'mrkdwn', text } }]
   return { text: view.title, blocks }
 }
 

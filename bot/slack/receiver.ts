@@ -9,6 +9,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
+import { REQUEST_PATH } from './app-manifest.ts'
 import type { Repeats } from './repeats.ts'
 
 /** Largest difference between the timestamp of a request and the clock here, in seconds, in both directions. */
@@ -37,7 +38,7 @@ type Body = z.infer<typeof bodySchema>
 export function createHonoReceiver(deps: ReceiverDeps): HonoReceiver {
   let app: App | undefined
   const routes = new Hono()
-  routes.post('/slack/events', async (c) => {
+  routes.post(REQUEST_PATH, async (c) => {
     const raw = await readBody(c.req.raw)
     if (raw === undefined) return c.text('The body is too long.', 413)
     const refusal = verify(deps, c, raw)

@@ -2,6 +2,7 @@
 // repeats is answered once.
 
 import type { App, BlockAction, ButtonAction, RespondFn } from '@slack/bolt'
+import { SLASH_COMMANDS } from './app-manifest.ts'
 import type { Log } from '../system/log.ts'
 import type { Conversation } from './conversation.ts'
 import { modalExchange } from './exchange.ts'
@@ -38,7 +39,7 @@ export function listenToSlack({ app, conversation, repeats, log, background }: R
           }
         }
 
-  app.command(/^\/(?:slipway|store|image)$/, async ({ command, ack, respond }) => {
+  app.command(new RegExp(`^/(?:${SLASH_COMMANDS.map(({ name }) => name).join('|')})$`), async ({ command, ack, respond }) => {
     await ack()
     if (!isNew(command.trigger_id)) return
     const exchange: Exchange = {

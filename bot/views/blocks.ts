@@ -61,6 +61,7 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
   const tail: KnownBlock[] = [...notes(view), ...buttons(view, options, page, pages), footer(view, options, page, pages)]
   const body: KnownBlock[] = [
     ...(view.text === '' ? [] : [section(escape(view.text))]),
+    ...(view.document === undefined ? [] : [section(codeBlock(view.document))]),
     ...fieldBlocks(view.fields),
     ...rows.map((row) => section(rowText(view.columns, row))),
     ...view.progress
@@ -85,6 +86,15 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
 /** Escapes `&`, `<` and `>`, which are markup in Slack, so that a text cannot mention people or contain links. */
 export function escape(text: string): string {
   return plainText(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+}
+
+/** Fence of a code block. */
+const FENCE = '```'
+
+/** A text as a code block, in which Slack formats nothing. */
+export function codeBlock(text: string): string {
+  const code = text.trimEnd().split('\n').map(escape).join('\n').replaceAll(FENCE, "'''")
+  return `${FENCE}${limitText(code, SECTION_TEXT_MAX - 2 * FENCE.length)}${FENCE}`
 }
 
 function fallback(view: View): string {

@@ -18,6 +18,7 @@ const BAR_WIDTH = 30
 
 /** Renders a View, without a final line end. */
 export function renderTerminal(view: View, style: TerminalStyle): string {
+  if (view.document !== undefined) return plainLines(view.document)
   const paint = (tone: keyof typeof COLORS, text: string): string => (style.color && text !== '' ? `\u001b[${COLORS[tone]}m${text}\u001b[0m` : text)
   const glyph = view.tone === 'plain' ? '' : `${paint(view.tone, GLYPHS[view.tone])} `
   const parts: string[] = [`${glyph}${paint('title', plainText(view.title))}`]
@@ -33,6 +34,11 @@ export function renderTerminal(view: View, style: TerminalStyle): string {
   if (next.length > 0) parts.push(next.map((action, i) => paint('dim', `${i === 0 ? 'Next:' : '     '} ${plainText(action.command)}`)).join('\n'))
   parts.push(paint('dim', `as of ${formatAgo(view.asOfMs, style.nowMs)}`))
   return parts.join('\n')
+}
+
+/** The text with its line ends, and `?` for what could control a terminal. */
+function plainLines(text: string): string {
+  return text.trimEnd().split('\n').map(plainText).join('\n')
 }
 
 /** One line that is overwritten while work is in progress. */

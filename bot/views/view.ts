@@ -97,6 +97,8 @@ export interface View {
   readonly isPrivate: boolean
   readonly form?: Form
   readonly confirm?: Confirm
+  /** A text to copy: the whole output of the console, a code block in Slack. */
+  readonly document?: string
   /** The time of the oldest fact in it, in milliseconds since 1970. */
   readonly asOfMs: number
   /** The facts that `--json` prints. */

@@ -126,6 +126,7 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'zone show': [['zone-1']],
   'role list': [[]],
   'role claim': [['AAAA-AAAA-AAAA']],
+  'slack manifest': [[]],
   help: [[]],
 }
 

@@ -97,6 +97,7 @@ const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
   'audit list': ['operator', 'read'],
   'audit verify': ['operator', 'read'],
   'audit export': ['operator', 'read'],
+  'slack manifest': ['viewer', 'read'],
   help: ['viewer', 'read'],
 }
 

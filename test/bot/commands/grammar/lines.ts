@@ -96,5 +96,6 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'audit list': ['audit list', 'local', 'done'],
   'audit verify': ['audit verify', 'local', 'done'],
   'audit export': ['audit export', 'local', 'done'],
+  'slack manifest': ['slack manifest', 'local', 'done'],
   help: ['help', 'local', 'done'],
 }

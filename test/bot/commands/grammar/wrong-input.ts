@@ -370,6 +370,11 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['role claim', 'role claim needs CODE: the code that the bot printed.', 'Usage: role claim CODE'],
   ['role claim x', 'A code is claimed in Slack; the console has every role.', 'Run it in Slack: /slipway role claim CODE'],
   ['role code more', 'role code does not take "more".', 'Usage: role code. Put quotes around a name with spaces.'],
+  [
+    'slack manifest url=http://slipway.example.com',
+    'url=http://slipway.example.com is not an https address.',
+    'Write url=https://HOST: Slack sends its requests there, through your TLS proxy.',
+  ],
   ['audit verify head=1:x', 'head=1:x is not a head of the audit log.', 'Copy it from an earlier audit verify, or from the log of the service.'],
   ['audit export from=0', 'from=0 is not a number from 1 to 9007199254740991.', 'Use a number in this range.'],
 ]

@@ -1,0 +1,48 @@
+// The Slack app as the bot needs it: its commands, scopes and settings. The bot listens to what is named here, and `slack manifest` prints it for Slack.
+
+/** A slash command of the app. Slack replaces `@name` and `#channel` by ids where `escapes` is true. */
+export interface SlashCommand {
+  readonly name: string
+  readonly description: string
+  readonly hint: string
+  readonly escapes: boolean
+}
+
+/** The slash commands that the bot answers. */
+export const SLASH_COMMANDS: readonly SlashCommand[] = [
+  { name: 'slipway', description: 'Ask or change image stores', hint: 'help', escapes: true },
+  { name: 'store', description: 'Short for /slipway store', hint: 'health', escapes: false },
+  { name: 'image', description: 'Short for /slipway image', hint: 'list', escapes: false },
+]
+
+/** The scopes of the bot token: it reads neither messages nor files. */
+export const BOT_SCOPES: readonly string[] = ['commands', 'chat:write', 'usergroups:read']
+
+/** The path of Slack's requests in HTTP mode. */
+export const REQUEST_PATH = '/slack/events'
+
+/** Returns the manifest of the app: for Socket Mode, or for HTTP when `requestUrl` is the address of Slack's requests. */
+export function appManifest(requestUrl?: string): Record<string, unknown> {
+  const url = requestUrl === undefined ? {} : { url: requestUrl }
+  const request = requestUrl === undefined ? {} : { request_url: requestUrl }
+  return {
+    display_information: { name: 'Slipway', description: 'Image stores and their health' },
+    features: {
+      bot_user: { display_name: 'slipway', always_online: true },
+      slash_commands: SLASH_COMMANDS.map(({ name, description, hint, escapes }) => ({
+        command: `/${name}`,
+        ...url,
+        description,
+        usage_hint: hint,
+        should_escape: escapes,
+      })),
+    },
+    oauth_config: { scopes: { bot: BOT_SCOPES } },
+    settings: {
+      interactivity: { is_enabled: true, ...request },
+      org_deploy_enabled: false,
+      socket_mode_enabled: requestUrl === undefined,
+      token_rotation_enabled: false,
+    },
+  }
+}
