@@ -32,7 +32,8 @@ export async function askFacts(agent: AgentClient): Promise<StoreFacts> {
 export function learnId({ registry }: Pick<Fleet, 'registry'>, sighting: Sighting): void {
   if (sighting.kind !== 'answered' || sighting.store.storeId !== null) return
   const { store } = sighting.value
-  if (store) registry.change(sighting.store.name, { storeId: store.id })
+  // A store has one record; a second one, such as that of `run start`, does not take its id.
+  if (store && !registry.list().some(({ storeId }) => storeId === store.id)) registry.change(sighting.store.name, { storeId: store.id })
 }
 
 /** The description of the store; null when the agent cannot return it, or not in time, as while the mount path fails: health then says why. */

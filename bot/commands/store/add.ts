@@ -3,6 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
+import type { Connectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
 import { formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
@@ -10,7 +11,10 @@ import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption } from '../line.ts'
+import { alreadyThere, conflictView, differences, twinOf } from './recognise.ts'
+import type { Wanted } from './recognise.ts'
 import { showView } from './show.ts'
+import { failedTest, stepTable } from './test-steps.ts'
 
 /** Names are typed in commands: no white space, and no characters that the parser reads differently. */
 export const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
@@ -29,54 +33,66 @@ export const storeAdd = defineCommand({
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
     provider: { about: `what stores its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
   },
-  flags: { 'dry-run': 'tests the connection and registers nothing' },
-  examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1'],
+  flags: { test: 'only tests the connection; needs url= and token= alone', 'dry-run': 'tests the connection, and shows what would be registered' },
+  examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1', 'store add url=https://edge-a.example:8420 token=… --test'],
   async run(context, { options, flags }) {
     const { name, url, token, zone } = options
+    if (flags.has('test') && url !== undefined && token !== undefined) return testOnly(context, { url, token })
     if (name === undefined || url === undefined || token === undefined || zone === undefined) return askForm(context, options)
     if (!STORE_NAME.test(name) || name === 'all') {
       throw problem('invalid-input', `"${name}" cannot be the name of a store.`, {
         action: 'Use letters, digits, dots, dashes and underscores, 63 at most; not "all".',
       })
     }
+    const wanted: Wanted = { name, url: parseAgentUrl(url) ?? url, token, zone, provider: options.provider }
     const registered = context.fleet.registry.find(name)
-    if (registered) {
-      throw problem('conflict', `A store ${registered.name} is registered already, at ${registered.url}.`, {
-        action: 'Choose another name, or change it with store edit.',
-      })
-    }
-    const tested = await testConnectivity(context.fleet, { url, token })
-    if (tested.kind === 'failed') {
-      throw problem('peer-unreachable', `The connection test failed at step ${tested.step}: ${tested.detail} Nothing was registered.`, {
-        title: 'Connection test failed',
-        action: tested.action,
-        step: tested.step,
-      })
-    }
-    const twin = context.fleet.registry.list().find((store) => store.storeId === tested.store.id)
-    if (twin) {
-      throw problem('conflict', `This store is registered already, as ${twin.name} at ${twin.url}.`, {
-        action: `Use that name, or change its address with store edit ${twin.name} url=…`,
-      })
-    }
-    const provider = options.provider ?? PROVIDER_DEFAULT
-    if (flags.has('dry-run')) return planOf(context, { name, url: parseAgentUrl(url) ?? url, zone, provider }, tested)
-    const record = context.fleet.registry.add({ name, url: parseAgentUrl(url) ?? url, token, zone, provider, storeId: tested.store.id }, context.clock.nowMs())
+    if (registered && differences(registered, wanted).length === 0) return alreadyThere(context, registered)
+    if (registered?.url === wanted.url) return conflictView(context, { known: registered, wanted })
+    const tested = await testConnectivity(context, { url, token })
+    const known = registered ?? (tested.kind === 'connected' ? twinOf(context, tested.store) : undefined)
+    if (known) return conflictView(context, { known, wanted, tested })
+    if (tested.kind === 'failed') return failedTest(context, tested, 'Nothing was registered.')
+    const provider = wanted.provider ?? PROVIDER_DEFAULT
+    if (flags.has('dry-run')) return planOf(context, { name, url: wanted.url, zone, provider }, tested)
+    const { registry } = context.fleet
+    const record = registry.together(() => {
+      // Somebody else may have added it during the test.
+      const twin = registry.find(name) ?? twinOf(context, tested.store)
+      return twin ? undefined : registry.add({ name, url: wanted.url, token, zone, provider, storeId: tested.store.id }, context.clock.nowMs())
+    })
+    if (!record) throw problem('conflict', `${name} was registered meanwhile.`, { action: 'Look at store list.' })
     const [seen] = await observeAll(context.fleet, [record])
     if (!seen) throw new Error('a store was added and none observed')
-    return { ...showView(seen, context.clock.nowMs()), title: `Store ${name} added`, notes: tested.warnings }
+    return { ...showView(seen, context.clock.nowMs()), title: `Store ${name} added`, notes: tested.warnings, ...stepTable(tested.steps) }
   },
 })
+
+/** The answer to `--test`. */
+async function testOnly(context: CommandContext, peer: { readonly url: string; readonly token: string }): Promise<View> {
+  const tested = await testConnectivity(context, peer)
+  if (tested.kind === 'failed') return failedTest(context, tested, '')
+  const asOfMs = context.clock.nowMs()
+  const twin = twinOf(context, tested.store)
+  return makeView({
+    title: `Connection test of ${parseAgentUrl(peer.url) ?? peer.url}`,
+    text: `The connection test passed: the store ${tested.store.name} (${tested.store.id}) answers.${twin ? ` It is registered as ${twin.name}.` : ''}`,
+    notes: tested.warnings,
+    ...stepTable(tested.steps),
+    asOfMs,
+    json: { storeId: tested.store.id, version: tested.store.version, registeredAs: twin?.name ?? null, steps: tested.steps, asOf: formatTime(asOfMs) },
+  })
+}
 
 /** Shows what would be registered, and what the store said in the test. */
 function planOf(
   context: CommandContext,
   wanted: { readonly name: string; readonly url: string; readonly zone: string; readonly provider: string },
-  { store, warnings }: Extract<Awaited<ReturnType<typeof testConnectivity>>, { readonly store: unknown }>,
+  { store, warnings, steps }: Extract<Connectivity, { kind: 'connected' }>,
 ): View {
   const asOfMs = context.clock.nowMs()
   const { name, url, zone, provider } = wanted
   return makeView({
+    ...stepTable(steps),
     title: `Store ${name}`,
     text: 'The connection test passed. Nothing was registered.',
     fields: [
@@ -90,7 +106,7 @@ function planOf(
     ],
     notes: warnings,
     asOfMs,
-    json: { dryRun: true, ...wanted, storeId: store.id, version: store.version, warnings, asOf: formatTime(asOfMs) },
+    json: { dryRun: true, ...wanted, storeId: store.id, version: store.version, warnings, steps, asOf: formatTime(asOfMs) },
   })
 }
 

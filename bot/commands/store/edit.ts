@@ -12,6 +12,7 @@ import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { parsePolicy } from './deletion-policy.ts'
 import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
+import { failedTest } from './test-steps.ts'
 
 /** Returns whether images are switched on by `images=on`. Throws `invalid-input` for a word other than `on` and `off`. */
 export function parseSwitch(word: string): boolean {
@@ -68,13 +69,8 @@ export const storeEdit = defineCommand({
     }
     if (url !== undefined || token !== undefined) {
       const peer = { url: url ?? store.url, token: token ?? store.token }
-      const tested = await testConnectivity(context.fleet, peer)
-      if (tested.kind === 'failed')
-        throw problem('peer-unreachable', `The connection test failed at step ${tested.step}: ${tested.detail} Nothing was changed.`, {
-          title: 'Connection test failed',
-          action: tested.action,
-          step: tested.step,
-        })
+      const tested = await testConnectivity(context, peer)
+      if (tested.kind === 'failed') return failedTest(context, tested, 'Nothing was changed.')
       if (store.storeId !== null && tested.store.id !== store.storeId) {
         throw problem('conflict', `Another store answers at this address: ${tested.store.name} (${tested.store.id}). Nothing was changed.`, {
           action: 'Use the address of this store, or add the other one with store add.',

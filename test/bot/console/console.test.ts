@@ -46,7 +46,7 @@ async function makeFile(name: string, length: number): Promise<string> {
 describe('store add', () => {
   test.each([
     ['url=ftp://x', 'token=x', 'URL'],
-    ['url=http://127.0.0.1:1', 'token=x', 'network'],
+    ['url=http://127.0.0.1:1', 'token=x', 'TCP'],
   ])('%s %s fails at the %s and registers nothing', async (url, token, step) => {
     const { code, value } = await runJson(bot, 'store', 'add', 'name=other', url, token, 'zone=z')
     expect(code).toBe(1)

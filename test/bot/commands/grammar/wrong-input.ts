@@ -27,8 +27,8 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ],
   [
     'store add name=EDGE-A url=http://127.0.0.1:1 token=t zone=z',
-    'A store edge-a is registered already, at http://127.0.0.1:1.',
-    'Choose another name, or change it with store edit.',
+    'A store edge-a is registered already, at http://127.0.0.1:1. It differs: zone is zone-1, not z; the token is another one. Nothing was changed.',
+    'Change the registration: store edit edge-a zone=z token=….',
   ],
   [
     'store add name=edge-c url=ftp://h token=t zone=z',
