@@ -51,6 +51,11 @@ export const STORE_TERMS: Terms = {
   Origins: { means: 'Stores of the configuration from which it repairs and reads through, and whether they answer.', normal: 'reachable' },
   'Repairs from': { means: 'Stores that it synced with and may repair its slices from, and whether they answer.', normal: 'reachable' },
   Version: { means: 'The version of the agent.', normal: 'The same in the whole fleet.', action: 'docs/upgrade.md has the steps of an upgrade.' },
+  Step: {
+    means: 'What the connection test did: URL, DNS (the name), TCP (the connection), TLS (the certificate), agent, token, version, clock and space.',
+    normal: 'Each passed.',
+    action: 'The answer names the step that failed and what to do; those after it were not tested.',
+  },
   Maintenance: { means: 'Until when the store is under maintenance: it gets no new images.', unit: 'time in UTC', normal: 'Absent.' },
   'Its own name': { means: 'The name that the agent has in its configuration.' },
   'Copied to …': { means: 'The images that were copied to this store before the removal.' },
