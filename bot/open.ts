@@ -2,6 +2,8 @@
 
 import type { Fetch } from '../protocol/client/exchange.ts'
 import { formatOnBehalf, ON_BEHALF_HEADER } from '../protocol/on-behalf.ts'
+import { openAlerts } from './alerts/alerts.ts'
+import type { Alerts } from './alerts/alerts.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import { createFirstAdminCodes } from './access/first-admin.ts'
@@ -29,6 +31,7 @@ export interface OpenBot extends Disposable {
   readonly clock: Clock
   readonly database: BotDatabase
   readonly fleet: Fleet & { readonly kept: KeptFleet }
+  readonly alerts: Alerts
   readonly audit: Audit
   readonly roles: Roles
   readonly outbox: Outbox
@@ -69,6 +72,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   /** The fleet whose requests name a person of Slack. */
   const fleetOf = ({ id, name }: CommandActor): Fleet =>
     id === undefined ? fleet : { ...createFleet({ registry, kept, ...deps, fetch: onBehalfOf(name, deps.fetch ?? fetch) }), kept }
+  const alerts = openAlerts(database)
   const audit = createAudit(database)
   const roles = createRoles(database, deps.environmentRoles)
   const firstAdminCodes = createFirstAdminCodes(database, clock, roles)
@@ -80,6 +84,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     clock,
     database,
     fleet,
+    alerts,
     audit,
     roles,
     outbox: createOutbox(database, clock),
@@ -88,6 +93,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       clock,
       actor,
       surface,
+      alerts,
       audit,
       roles,
       firstAdminCodes,

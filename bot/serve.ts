@@ -1,5 +1,6 @@
 // The service: keeps the state of every store, runs the sync policies, and connects to Slack if it is configured.
 
+import { runAlerts } from './alerts/run.ts'
 import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
 import type { BotConfig } from './config.ts'
@@ -20,6 +21,8 @@ export interface BotDeps {
   /** Receives the state of the connection to Slack in one sentence. */
   readonly report?: (status: string) => void
   readonly random?: () => number
+  /** Interval between two observations for alerts, in milliseconds, for a test that is in a hurry. */
+  readonly observeMs?: number
   /** Prints a sentence for whoever starts the bot. */
   readonly announce?: (text: string) => void
 }
@@ -40,7 +43,9 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
   const random = deps.random ?? systemRandom
-  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs: config.reconnectMs, streamsMax: streamsOf(config.requestsMax) }))
+  const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database }))
+  const { reconnectMs } = config
+  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax: streamsOf(config.requestsMax), onSightings: alerts.saw }))
   stack.use(runPolicies(bot, log))
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)

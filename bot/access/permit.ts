@@ -25,6 +25,7 @@ const STORE_COMMANDS: ReadonlySet<string> = new Set([
   ...['list', 'revoke'].map((verb) => `grant ${verb}`),
   ...['list', 'show', 'forget'].map((verb) => `host-key ${verb}`),
   'usage list',
+  ...['ack', 'silence', 'unsilence'].map((verb) => `alert ${verb}`),
 ])
 
 /** The context with which the command runs, or the role that the actor has where the command would act. */

@@ -3,6 +3,7 @@
 
 import type { Role } from '../../protocol/access.ts'
 import type { CutterParameters } from '../../protocol/slices/cutter.ts'
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
@@ -78,6 +79,7 @@ export interface CommandContext {
   readonly channel?: string
   /** How the command came, for the audit log; absent for a typed one. */
   readonly via?: 'button' | 'form' | 'confirmation'
+  readonly alerts: Alerts
   readonly audit: Audit
   readonly roles: Roles
   readonly firstAdminCodes: FirstAdminCodes

@@ -1,5 +1,11 @@
 // The table of all commands. A new command is a file in the folder of its noun and a line here.
 
+import { alertAck } from './alert/ack.ts'
+import { alertList } from './alert/list.ts'
+import { alertShow } from './alert/show.ts'
+import { alertSilence } from './alert/silence.ts'
+import { alertSilences } from './alert/silences.ts'
+import { alertUnsilence } from './alert/unsilence.ts'
 import { auditExport } from './audit/export.ts'
 import { auditList } from './audit/list.ts'
 import { auditVerify } from './audit/verify.ts'
@@ -117,6 +123,12 @@ export const COMMANDS: readonly Command[] = [
   imageLink,
   imageExport,
   imageExports,
+  alertList,
+  alertShow,
+  alertAck,
+  alertSilence,
+  alertSilences,
+  alertUnsilence,
   eventList,
   exportList,
   exportLink,

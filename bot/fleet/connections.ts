@@ -12,6 +12,7 @@ import type { Fleet } from './fleet.ts'
 import { createPlaces } from './places.ts'
 import type { StoreRecord } from './registry.ts'
 import { BEAT_MS } from './keeper-runs.ts'
+import type { Sighting } from './states.ts'
 
 /** Interval at which silence is noticed and sightings are written, in milliseconds. */
 export const TICK_MS = 1_000
@@ -34,6 +35,8 @@ export interface KeepFleetDeps {
   /** Most streams; stores beyond are asked at an interval. */
   readonly streamsMax: number
   readonly random: () => number
+  /** Receives what was seen, after it was written. */
+  readonly onSightings?: (sightings: readonly Sighting[]) => void
 }
 
 /** Keeps the state of the fleet until it is disposed. */
@@ -109,7 +112,7 @@ function isSamePeer(a: StoreRecord, b: StoreRecord): boolean {
 }
 
 /** Returns a function that writes the inbox in one transaction, and says that the service runs. */
-function createWriter({ fleet, database, clock, log }: KeepFleetDeps, inbox: ReturnType<typeof createInbox>) {
+function createWriter({ fleet, database, clock, log, onSightings }: KeepFleetDeps, inbox: ReturnType<typeof createInbox>) {
   const { kept } = fleet
   const run = crypto.randomUUID()
   const startedMs = clock.nowMs()
@@ -119,15 +122,16 @@ function createWriter({ fleet, database, clock, log }: KeepFleetDeps, inbox: Ret
     const changes = sightings.length > 0 ? kept.states.record(sightings) : []
     if (progress.length > 0) kept.events.keep(progress, clock.nowMs())
     if (isBeat) kept.runs.beat(run, startedMs, clock.nowMs())
-    return changes
+    return { changes, sightings }
   })
   const write = (): void => {
     const nowMs = clock.monotonicMs()
     const isBeat = nowMs - beatMs >= BEAT_MS
     // What cannot be written stays in the inbox until the next time.
     attempt(log, 'the state of the fleet could not be written', () => {
-      const changes = writeAll.immediate(isBeat)
+      const { changes, sightings } = writeAll.immediate(isBeat)
       inbox.clear()
+      onSightings?.(sightings)
       if (isBeat) beatMs = nowMs
       for (const { store, before, after, finding } of changes) log.warn('a store changed its state', { store, from: before, to: after, finding })
     })

@@ -18,6 +18,9 @@ const ANY = { subject: 'user:UADA', zone: '', store: '', channel: '' }
 
 /** Commands for which a role in single stores is enough, written by hand. Every other one needs its role for the whole fleet. */
 const STORE_COMMANDS = [
+  'alert ack',
+  'alert silence',
+  'alert unsilence',
   'export delete',
   'export link',
   'grant list',

@@ -2,6 +2,7 @@
 
 import { nearestName } from '../../../../protocol/nearest.ts'
 import { AUDIT_TERMS, GRANT_TERMS, HELP_TERMS, HOST_KEY_TERMS, ROLE_TERMS, TOKEN_TERMS } from './access.ts'
+import { ALERT_TERMS } from './alert.ts'
 import { CHECK_TERMS } from './checks.ts'
 import { EXPORT_TERMS, IMAGE_TERMS, MEDIA_GROUP_TERMS, USAGE_TERMS } from './image.ts'
 import { SHARED_TERMS } from './shared.ts'
@@ -21,6 +22,7 @@ export const NOUN_TERMS: Readonly<Record<string, Terms>> = {
   upload: UPLOAD_TERMS,
   schedule: SCHEDULE_TERMS,
   policy: POLICY_TERMS,
+  alert: ALERT_TERMS,
   event: EVENT_TERMS,
   token: TOKEN_TERMS,
   grant: GRANT_TERMS,

@@ -1,0 +1,17 @@
+// What the bot keeps of alerts in its database, for the service that finds them and for the commands that show and change them.
+
+import type { BotDatabase } from '../system/database.ts'
+import { createIncidents } from './incidents.ts'
+import type { Incidents } from './incidents.ts'
+import { createSilences } from './silences.ts'
+import type { Silences } from './silences.ts'
+
+export interface Alerts {
+  readonly incidents: Incidents
+  readonly silences: Silences
+}
+
+/** Opens the alerts on the bot's database. */
+export function openAlerts(database: BotDatabase): Alerts {
+  return { incidents: createIncidents(database), silences: createSilences(database) }
+}
