@@ -1,8 +1,9 @@
-// Tokens, roles and signed links.
+// Tokens, roles and links.
 
 import { z } from 'zod'
 import { nameSchema } from './images/image.ts'
 import { timeSchema } from './time.ts'
+import { linkDraftSchema } from './upload-link.ts'
 
 /** Roles in ascending order; each includes the roles before it. */
 export const ROLES = ['viewer', 'uploader', 'operator', 'admin'] as const
@@ -81,7 +82,10 @@ export const newLinkSchema = z.discriminatedUnion('kind', [
     .refine(({ image, export: exported }) => (image === undefined) !== (exported === undefined), 'must name either an image or an export'),
   z.strictObject({
     kind: z.literal('upload'),
+    /** Name of the image, whatever name the client sends. */
     name: nameSchema.optional(),
+    /** What else the link decides about the image. */
+    draft: linkDraftSchema.optional(),
     /** Longest upload in bytes that the link allows. */
     maxLength: z.int().min(1).optional(),
     ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
@@ -89,5 +93,6 @@ export const newLinkSchema = z.discriminatedUnion('kind', [
 ])
 export type NewLink = z.infer<typeof newLinkSchema>
 
-export const linkSchema = z.object({ kind: z.enum(['download', 'upload']), url: z.string(), expiresAt: timeSchema })
+/** Answer of POST /v1/links, the only one that shows the link. `id` names it in events, and an upload link in the list. */
+export const linkSchema = z.object({ id: z.string(), kind: z.enum(['download', 'upload']), url: z.string(), expiresAt: timeSchema })
 export type Link = z.infer<typeof linkSchema>

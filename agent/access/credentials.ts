@@ -1,10 +1,11 @@
-// Secrets of tokens and signatures of links. Uses Web Crypto only.
+// Secrets of tokens and upload links, and signatures of download links. Uses Web Crypto only.
 
 import { GRANT_TOKEN_PREFIX } from '../../protocol/sync/sync-grant.ts'
 
 /** Bytes of randomness in a token: 43 characters of base64url. */
 const SECRET_BYTES = 32
 const SECRET_PREFIX = 'slp_'
+const UPLOAD_LINK_PREFIX = 'slu_'
 const KEY_BYTES = 32
 
 /** Returns a new token secret, `slp_` and 43 characters. The prefix lets secret scanners find leaked tokens. */
@@ -15,6 +16,16 @@ export function newSecret(): string {
 /** Returns a new secret of a grant between stores, `slg_` and 43 characters. */
 export function newGrantSecret(): string {
   return GRANT_TOKEN_PREFIX + randomText(SECRET_BYTES)
+}
+
+/** Returns a new secret of an upload link, `slu_` and 43 characters. */
+export function newUploadLinkSecret(): string {
+  return UPLOAD_LINK_PREFIX + randomText(SECRET_BYTES)
+}
+
+/** Whether a link has the format of an upload link's secret. Does not check whether the link exists. */
+export function isUploadLinkSecret(link: string): boolean {
+  return link.startsWith(UPLOAD_LINK_PREFIX)
 }
 
 /** Returns a new key for signing links, as base64url. */

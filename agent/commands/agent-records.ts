@@ -39,7 +39,7 @@ export interface AgentRecords extends Disposable {
 }
 
 /** Opens the records, and creates those that are missing. Throws StartRefused when the database cannot be used. */
-export async function openAgentRecords({ config, clock, log }: Pick<Foundation, 'config' | 'clock' | 'log'>): Promise<AgentRecords> {
+export async function openAgentRecords({ config, clock, log, crashPoint }: Pick<Foundation, 'config' | 'clock' | 'log' | 'crashPoint'>): Promise<AgentRecords> {
   const { state } = config.store
   using stack = new DisposableStack()
   const database = stack.use(openDatabase(join(state, DATABASE_FILE)))
@@ -49,6 +49,7 @@ export async function openAgentRecords({ config, clock, log }: Pick<Foundation, 
     kept,
     clock,
     emit: events.emit,
+    crashPoint,
     configuredSecret: config.process.adminToken,
     writeFirstSecret: (secret) => writeSecretFile(join(state, ADMIN_TOKEN_FILE), secret),
   })

@@ -12,6 +12,7 @@ import { createMaintenance } from '../schedule/maintenance.ts'
 import type { Maintenance } from '../schedule/maintenance.ts'
 import { Schedules } from '../schedule/schedules.ts'
 import type { Foundation } from './foundation.ts'
+import { maintainLinks } from './link-ends.ts'
 import { plainHosts } from './listen-hosts.ts'
 import type { Listeners } from './listeners.ts'
 import { STORE_FILE } from './store-file.ts'
@@ -48,14 +49,18 @@ export async function openBackground(deps: ServingDeps): Promise<Background> {
 
 function openMaintenance({ foundation, parts }: ServingDeps): Pick<Background, 'maintenance' | 'schedules'> {
   const { config, clock, log } = foundation
-  const { catalogue, events, kept, slices, sync, tasks, uploads } = parts
+  const { access, catalogue, events, kept, slices, sync, tasks, uploads } = parts
   const { emit } = events
   const maintenance = createMaintenance({
     tasks,
     slices,
     images: catalogue,
     uploads: {
-      expire: async (options) => [...(await uploads.expire(options)).map((id) => `upload ${id}`), ...(await sync.expire(options)).map((id) => `sync ${id}`)],
+      async expire(options) {
+        const removed = [...(await uploads.expire(options)).map((id) => `upload ${id}`), ...(await sync.expire(options)).map((id) => `sync ${id}`)]
+        if (!options.dryRun) await maintainLinks({ links: access.links, uploads, log: log.child({ part: 'links' }) })
+        return removed
+      },
     },
     scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
     subject: config.store.name,

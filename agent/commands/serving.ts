@@ -36,6 +36,7 @@ import { createShownTasks } from '../tasks/shown-tasks.ts'
 import { openBackground } from './background.ts'
 import type { Background, ServingDeps } from './background.ts'
 import { cancelUpload } from './cancel-upload.ts'
+import { revokeLink } from './link-ends.ts'
 import { listenNetworks } from './listen-hosts.ts'
 import { refuseHours } from '../sync/limits/hours.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
@@ -152,7 +153,7 @@ function routesOf(
     ...uniqueSizeRoutes({ images: catalogue }),
     ...contentRoutes({ images: catalogue, slices, converter, downloads, through: parts.through }),
     ...exportRoutes({ exports, images: catalogue, files, downloads, clock }),
-    ...uploadRoutes({ uploads, images: catalogue, clock, dataUrls }),
+    ...uploadRoutes({ uploads, images: catalogue, clock, dataUrls, links: access.links, storeName: () => settings.current().name }),
     ...sliceRoutes({ slices, visibility, ownSlices: (actor) => uploads.ownSlices(actor), downloads, clock }),
     ...importRoutes({ imports }),
     ...hostKeyRoutes({ hostKeys }),
@@ -167,6 +168,7 @@ function routesOf(
       exports,
       tokens: access.tokens,
       links: access.links,
+      revokeLink: (id, actor) => revokeLink({ links: access.links, uploads, log: foundation.log.child({ part: 'links' }) }, id, actor),
       dataUrls,
     }),
     ...metricsRoutes({ metrics: metrics.metrics }),

@@ -37,6 +37,7 @@ import type { AgentRecords } from './agent-records.ts'
 import type { Foundation } from './foundation.ts'
 import { createImagePolicy } from './image-policy.ts'
 import { createLateParts } from './late-parts.ts'
+import { restoreLinks } from './link-ends.ts'
 import type { LateParts } from './late-parts.ts'
 import { openStoreImages, openStoreVisibility } from './store-images.ts'
 import { openStoreSlices } from './store-slices.ts'
@@ -98,6 +99,7 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
   const policy = createImagePolicy(records.settings)
   const content = { foundation, records, slices, catalogue, visibility, space, policy, late }
   const uploads = late.set('uploads', stack.use(await openStoreUploads(content)))
+  await restoreLinks({ links: records.access.links, uploads, log: foundation.log.child({ part: 'links' }) })
   // The last to be opened is the first to be closed: tasks use all other parts.
   const { database, sealer } = records
   const tasks = late.set(

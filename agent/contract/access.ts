@@ -1,6 +1,7 @@
 // The outcome of authentication, which is decided once for each request, in agent/http.
 
 import type { Role } from '../../protocol/access.ts'
+import type { LinkDraft } from '../../protocol/upload-link.ts'
 
 /** For whom a token acts, which decides the rights on each image (agent/access/image-rights.ts). */
 export interface Principal {
@@ -20,7 +21,7 @@ export interface Actor extends Principal {
   readonly name: string
   /** Id of the request's token; undefined when the request was authenticated by a link. */
   readonly tokenId?: string
-  /** Set when the request was authenticated by a signed link. `name` is then the name of the creator's token. */
+  /** Set when the request was authenticated by a link. `name` is then the name of the creator's token, with the person for whom it asked. */
   readonly link?: LinkRight
   /** Set when the request was authenticated by a grant between stores, which allows to read some images and nothing else. */
   readonly grant?: GrantRight
@@ -36,7 +37,7 @@ export interface GrantRight {
   readonly maker: Principal
 }
 
-/** What a signed link allows. */
+/** What a link allows. */
 export interface LinkRight {
   readonly id: string
   /** Id of the token that created the link. */
@@ -54,9 +55,12 @@ export interface LinkRight {
   readonly maxLength?: number
   /** Upload: name of the image, which overrides the name that the client sends. */
   readonly imageName?: string
+  /** Upload: further members of the image, which override those that the client sends. */
+  readonly draft?: LinkDraft
 }
 
-export type LinkOutcome = { readonly kind: 'allowed'; readonly actor: Actor } | { readonly kind: 'refused'; readonly detail: string }
+/** A refusal says what is wrong, and what to do if it is not to ask for a new link. */
+export type LinkOutcome = { readonly kind: 'allowed'; readonly actor: Actor } | { readonly kind: 'refused'; readonly detail: string; readonly action?: string }
 
 /** Authenticates credentials. Takes the same time for an invalid secret as for a valid one. */
 export interface Authenticator {
@@ -66,18 +70,26 @@ export interface Authenticator {
    */
   byToken(secret: string, proof?: string | null): Promise<Actor | undefined>
   /**
-   * Checks the signature, expiry, method and path of a signed link. A link becomes invalid when its creator's token expires or is deleted. An upload
-   * link allows POST on /v1/uploads; once claimed, it allows every method on the upload that it created.
+   * Checks a link, its method and its path. A link becomes invalid when its creator's token expires or is deleted. A download link is signed. An upload
+   * link is compared with the hashes of all upload links; it allows GET and POST on /v1/uploads; once claimed, GET, and every method on the upload that it created.
    */
   byLink(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
 
-/** An upload link creates one upload. The route that creates the upload claims the link first. */
+/** How an upload that a link created ended. */
+export type LinkedUploadEnd = 'completed' | 'cancelled' | 'expired'
+
+/** An upload link creates one upload. The route that creates the upload claims the link first. Everything is durable when it returns. */
 export interface LinkClaims {
-  /** Claims the link for this upload, durable when it resolves. Resolves with false when another upload has claimed it. */
-  claim(link: LinkRight, uploadId: string): Promise<boolean>
-  /** Releases a claim whose upload could not be created. */
-  release(link: LinkRight, uploadId: string): Promise<void>
+  /**
+   * Claims the link for this upload and its image. Resolves with false when another upload has claimed it. Throws ProblemError `link-expired` for a link
+   * that was revoked or has expired since the request was authenticated.
+   */
+  claim(link: LinkRight, upload: { readonly id: string; readonly imageId: string }): Promise<boolean>
+  /** Releases a claim whose upload could not be created. The link can be used again. */
+  release(linkId: string, uploadId: string): void
+  /** Records how the upload ended. Called before the upload is removed, and after it became an image. Does nothing for an unknown link. */
+  settle(linkId: string, uploadId: string, end: LinkedUploadEnd): void
 }
 
 /** Proves to other stores which store this is. */

@@ -91,6 +91,8 @@ export interface RouteDefinition<
   readonly granted?: boolean
   /** Whether pages of the configured origins may call the route from a browser. */
   readonly crossOrigin?: boolean
+  /** Whether a person opens the route by a link in a browser: refusals are then plain text. */
+  readonly plainRefusals?: boolean
   /** Headers of every refusal, such as `Tus-Resumable`, including refusals before the route runs (authentication, limits). */
   readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
   run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
@@ -117,6 +119,7 @@ export interface Route {
   readonly problems: readonly ProblemCode[]
   readonly granted: boolean
   readonly crossOrigin: boolean
+  readonly plainRefusals: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
   handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
@@ -157,6 +160,7 @@ export function route<
     problems: definition.problems ?? [],
     granted: definition.granted ?? false,
     crossOrigin: definition.crossOrigin ?? false,
+    plainRefusals: definition.plainRefusals ?? false,
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)

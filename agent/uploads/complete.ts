@@ -7,6 +7,7 @@ import { RECORD_ENTRIES_MAX, unpackEntries } from './record/journal-codec.ts'
 import type { PackedEntries } from './record/journal-codec.ts'
 import type { Journal } from './record/journal.ts'
 import { spaceKey } from './limits/limits.ts'
+import { settleLink } from './linked-upload.ts'
 import type { UploadCommits } from './body/body-intake.ts'
 import { createUploadCommits } from './upload-commits.ts'
 import { journalPath, writeUploadFile } from './record/upload-file.ts'
@@ -72,6 +73,8 @@ export async function recordPublished(context: UploadsContext, upload: Upload): 
   await journal.close()
   context.table.publish(published)
   await context.disk.remove(journalPath(context.folder, id))
+  context.crashPoint('uploads:before-link-completed')
+  settleLink(context, file, 'completed')
   context.emit({
     type: 'upload.finished',
     severity: 'info',

@@ -84,7 +84,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
     internal: order.internal ? { taskId: order.internal.taskId, source: order.internal.source, validator: null } : null,
     publishedAtMs: null,
   }
-  if (actor.link && !(await context.links.claim(actor.link, id))) {
+  if (actor.link && imageId !== null && !(await context.links.claim(actor.link, { id, imageId }))) {
     throw problem('limit-reached', 'The link was already used; it creates one upload only.', { action: 'Continue that upload, or ask for a new link.' })
   }
   try {
@@ -107,7 +107,7 @@ function describe({ metadata, concat, actor, internal }: UploadOrder, id: string
   // The metadata of a part is validated too.
   const values = parseMetadata(metadata ?? '')
   if (concat?.kind === 'partial') return undefined
-  const described = describeUpload(values, id, actor.link?.imageName)
+  const described = describeUpload(values, id, actor.link && { ...actor.link.draft, name: actor.link.imageName })
   // The image belongs to the user of the token, also when a link of the token creates it.
   const { subject } = actor.link?.maker ?? actor
   return subject === undefined ? described : { ...described, draft: { owner: subject, ...described.draft } }
@@ -118,7 +118,7 @@ export async function undoCreation({ table, space, links, log }: UploadsContext,
   try {
     await table.remove(file)
     await space.promise(spaceKey(file.id), 0)
-    if (actor.link) await links.release(actor.link, file.id)
+    if (actor.link) links.release(actor.link.id, file.id)
   } catch (error) {
     // The client needs to see the refusal instead; what is left here expires.
     log.warn('upload whose creation was refused could not be removed', { upload: file.id, error })

@@ -2,6 +2,7 @@
 
 import type { UploadsContext } from './context.ts'
 import { isHeld } from './find-upload.ts'
+import { settleLink } from './linked-upload.ts'
 import { spaceKey } from './limits/limits.ts'
 import { expiresAtMs, renewedEndMs } from './record/upload.ts'
 import type { Upload } from './record/upload.ts'
@@ -29,6 +30,7 @@ export async function expireUploads(context: UploadsContext, { dryRun = false, i
       removed.push(id)
       continue
     }
+    settleLink(context, upload.file, 'expired')
     try {
       await table.remove(upload.file)
     } catch (error) {

@@ -17,6 +17,7 @@ import { declareLength, lengthWith } from './declare-length.ts'
 import { declareDigest } from './digest-fields.ts'
 import { renewExpiry } from './expire.ts'
 import { findHeld, findUpload, lockUpload, refuseHeld, showUpload } from './find-upload.ts'
+import { settleLink } from './linked-upload.ts'
 import { concatenationBytes, lengthLimit, refuseTooLong, spaceKey } from './limits/limits.ts'
 import { isWhole, offsetHeader, offsetOf, viewOf } from './record/upload.ts'
 import type { Upload, UploadView } from './record/upload.ts'
@@ -143,7 +144,9 @@ export async function cancelRequest(context: UploadsContext, id: string, actor: 
 }
 
 /** Removes an upload and its bytes. The caller holds the lock of the upload. */
-async function removeLocked(context: UploadsContext, { file: { id } }: Upload, actor: Actor): Promise<void> {
+async function removeLocked(context: UploadsContext, { file }: Upload, actor: Actor): Promise<void> {
+  const { id } = file
+  if (file.publishedAtMs === null) settleLink(context, file, 'cancelled')
   await context.table.remove({ id })
   await context.space.promise(spaceKey(id), 0)
   context.emit({ type: 'upload.deleted', severity: 'info', subject: id, message: `Upload ${id} was deleted.`, actor: actor.name })

@@ -29,7 +29,7 @@ import { UploadTable } from './record/upload-table.ts'
 import { offsetOf } from './record/upload.ts'
 import type { UploadView } from './record/upload.ts'
 import { restoreUploads, startRecovery } from './recovery.ts'
-import { appendRequest, createRequest, removeRequest, showRequest } from './requests.ts'
+import { appendRequest, cancelRequest, createRequest, removeRequest, showRequest } from './requests.ts'
 import type { AppendRequest, AppendView } from './requests.ts'
 import { createUploadTasks } from './upload-tasks.ts'
 import { createUploadLocks } from './upload-locks.ts'
@@ -47,6 +47,9 @@ export interface UploadStats {
   readonly waiting: number
 }
 
+/** What is there of an upload: `unknown` if its record cannot be read, `absent` if it has none. */
+export type UploadPresence = 'unfinished' | 'published' | 'unknown' | 'absent'
+
 export interface Uploads extends AsyncDisposable {
   readonly maxLength: number
   /** Creates an upload, durable when it resolves; with a body, its bytes are appended. Throws ProblemError. */
@@ -62,6 +65,10 @@ export interface Uploads extends AsyncDisposable {
   append(id: string, request: AppendRequest): Promise<AppendView>
   /** Removes an upload and its bytes; the image of a finished upload stays. */
   remove(id: string, actor: Actor): Promise<void>
+  /** Removes an upload unless it has become an image. Resolves with whether it was removed. */
+  cancel(id: string, actor: Actor): Promise<boolean>
+  /** Returns what is there of an upload. */
+  presence(id: string): UploadPresence
   /** Removes expired uploads, and records of uploads whose image is gone. Returns their ids. */
   expire(options?: ExpireOptions): Promise<readonly string[]>
   /** Ids of uploads whose record cannot be read. gc keeps their slices. */
@@ -110,6 +117,8 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     peek: async (id, actor) => showUpload(context, await peekUpload(context, id, actor)),
     append: (id, request) => appendRequest(context, id, request),
     remove: (id, actor) => removeRequest(context, id, actor),
+    cancel: (id, actor) => cancelRequest(context, id, actor),
+    presence: (id) => (table.live.has(id) ? 'unfinished' : table.published.has(id) ? 'published' : table.unreadable.includes(id) ? 'unknown' : 'absent'),
     expire: (options) => expireUploads(context, options),
     unreadable: () => table.unreadable,
     async moveUnreadable(id, path) {

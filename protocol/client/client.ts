@@ -47,6 +47,8 @@ import { usageSchema } from '../images/usage.ts'
 import type { Usage, UsageQuery } from '../images/usage.ts'
 import { uploadSchema } from '../upload.ts'
 import type { Upload, UploadState } from '../upload.ts'
+import { uploadLinkSchema } from '../upload-link.ts'
+import type { UploadLink } from '../upload-link.ts'
 import { createUploadClient, TUS } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
@@ -193,6 +195,11 @@ export interface AgentClient {
   }
   readonly links: {
     create(link: z.input<typeof newLinkSchema>, options?: CallOptions): Promise<Link>
+    /** Returns upload links, oldest first: for operators all, for others those of the token. */
+    list(options?: PageOptions): Promise<Page<UploadLink>>
+    get(id: string, options?: CallOptions): Promise<UploadLink>
+    /** Revokes an upload link and cancels its upload. */
+    revoke(id: string, options?: CallOptions): Promise<void>
   }
   readonly slices: {
     /** Returns the digests that the agent does not have. */
@@ -285,7 +292,12 @@ export function createAgentClient(peer: Peer): AgentClient {
       delete: async (id, options = {}) => (await call({ method: 'DELETE', path: ['tokens', id], signal: options.signal })).close(),
     },
     syncGrants: { create: (grant, options) => post(createdSyncGrantSchema, ['sync', 'grants'], options, grant) },
-    links: { create: (link, options) => post(linkSchema, ['links'], options, link) },
+    links: {
+      create: (link, options) => post(linkSchema, ['links'], options, link),
+      list: (options) => get(uploadLinkPageSchema, ['links'], options),
+      get: (id, options) => get(uploadLinkSchema, ['links', id], options),
+      revoke: async (id, options = {}) => (await call({ method: 'DELETE', path: ['links', id], signal: options.signal })).close(),
+    },
     slices: sliceCalls(calls),
     uploads: {
       ...createUploadClient(call),
@@ -373,6 +385,7 @@ const hostKeyPageSchema = pageSchema(hostKeySchema)
 const mediaGroupPageSchema = pageSchema(mediaGroupSchema)
 const exportPageSchema = pageSchema(exportSchema)
 const uploadPageSchema = pageSchema(uploadSchema)
+const uploadLinkPageSchema = pageSchema(uploadLinkSchema)
 const filePageSchema = pageSchema(fileSchema)
 const taskPageSchema = pageSchema(taskSchema)
 const schedulePageSchema = pageSchema(scheduleSchema)

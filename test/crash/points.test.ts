@@ -366,6 +366,46 @@ const deleteExport: Scenario = {
   },
 }
 
+/** Headers of an upload in one request, whose length is that of the body. */
+const WHOLE = (body: Uint8Array) => ({ 'Tus-Resumable': '1.0.0', 'Upload-Length': String(body.byteLength), 'Content-Type': 'application/offset+octet-stream' })
+const LINKED = noise(3 * MIB + 7, 41)
+let linkUrl = ''
+/** Uploads an image with a link. Afterwards the link either has its image, or creates it. */
+const uploadByLink: Scenario = {
+  async run({ agent }) {
+    linkUrl = (await agent.client.links.create({ kind: 'upload', name: 'linked' })).url
+    await fetch(linkUrl, { method: 'POST', headers: WHOLE(LINKED), body: LINKED })
+  },
+  async after({ agent, ledger }) {
+    // The address of the agent is another one after the restart.
+    const url = agent.url + new URL(linkUrl).pathname + new URL(linkUrl).search
+    const [before] = (await agent.client.links.list()).items
+    if (before?.state === 'open') expect((await fetch(url, { method: 'POST', headers: WHOLE(LINKED), body: LINKED })).status).toBe(201)
+    const link = await until('the link has its image', async () => (await agent.client.links.list()).items.find(({ state }) => state === 'completed'))
+    expect((await agent.client.images.list({ name: 'linked' })).items.map(({ id }) => id)).toEqual([link.imageId ?? 'none'])
+    await ledger.verify([ledger.add(link.imageId ?? '', LINKED)])
+    expect((await fetch(url, { method: 'POST', headers: WHOLE(LINKED), body: LINKED })).status).toBe(403)
+  },
+}
+/** Revokes a link whose upload has half of its bytes. */
+const revokeLink: Scenario = {
+  async run({ agent }) {
+    const link = await agent.client.links.create({ kind: 'upload', name: 'revoked' })
+    linkUrl = link.url
+    const half = LINKED.subarray(0, MIB)
+    const created = await fetch(link.url, { method: 'POST', headers: { ...WHOLE(half), 'Upload-Length': String(LINKED.byteLength) }, body: half })
+    expect(created.headers.get('upload-offset')).toBe(String(MIB))
+    await agent.client.links.revoke(link.id)
+  },
+  async after({ agent }) {
+    const [link] = (await agent.client.links.list()).items
+    expect(link?.state).toBe('revoked')
+    expect((await agent.client.uploads.list()).items.filter(({ id }) => id === link?.uploadId)).toEqual([])
+    const url = `${agent.url}/v1/uploads/${link?.uploadId}${new URL(linkUrl).search}`
+    expect((await fetch(url, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } })).status).toBe(403)
+  },
+}
+
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:created': upload,
   'uploads:slices-synced': uploadSlices,
@@ -375,6 +415,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'uploads:spliced': splice,
   'uploads:before-publish': upload,
   'uploads:after-publish': upload,
+  'uploads:before-link-completed': uploadByLink,
+  'links:claimed': uploadByLink,
+  'links:revoked': revokeLink,
   'packs:appended': upload,
   'packs:synced': upload,
   'packs:sealed': fillPack,

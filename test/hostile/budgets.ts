@@ -34,6 +34,7 @@ export const BUDGETS = {
       'GET /metrics',
       'HEAD /v1/uploads/{id}',
       'GET /v1/uploads/{id}',
+      'GET /v1/links/{id}',
     ],
     { memoryBytes: 8 * MIB },
   ),
@@ -47,6 +48,7 @@ export const BUDGETS = {
     'GET /v1/tasks',
     'GET /v1/events',
     'GET /v1/tokens',
+    'GET /v1/links',
     'GET /v1/files',
   ]),
   write: budget(
@@ -79,6 +81,7 @@ export const BUDGETS = {
       'DELETE /v1/exports/{id}',
       'POST /v1/tokens/{id}/rotate',
       'POST /v1/links',
+      'DELETE /v1/links/{id}',
       'POST /v1/sync/grants',
     ],
     { memoryBytes: 16 * MIB, disk: 2 * MIB },

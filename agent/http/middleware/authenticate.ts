@@ -36,7 +36,7 @@ export async function authenticate(authenticator: Authenticator, request: Reques
   if (kind === undefined) throw problem('forbidden', 'A link does not give access to this path.', { action: 'Use a token.' })
   if (link.length > CREDENTIAL_LENGTH_MAX) throw problem('link-expired', 'The link is not valid.')
   const outcome = await authenticator.byLink(link, { method, path: url.pathname })
-  if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail)
+  if (outcome.kind === 'refused') throw problem('link-expired', outcome.detail, outcome.action === undefined ? {} : { action: outcome.action })
   if (outcome.actor.link?.kind !== kind) throw problem('link-expired', `This is not ${kind === 'upload' ? 'an upload' : 'a download'} link.`)
   return outcome.actor
 }

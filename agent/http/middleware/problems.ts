@@ -4,6 +4,8 @@ import type { Context } from 'hono'
 import { problem } from '../../../protocol/problems.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { AppEnvironment } from '../environment.ts'
+import { LINK_MEMBER } from '../query.ts'
+import type { Route } from '../route.ts'
 
 /** Default of Retry-After in seconds (RFC 9110 §10.2.3). */
 const RETRY_AFTER_SECONDS = 5
@@ -18,11 +20,19 @@ export function answerError(error: unknown, context: Context<AppEnvironment>): R
     log[context.req.raw.signal.aborted ? 'info' : 'error']('request failed', { path: context.req.path, error: refusal.cause })
   }
   const document = { ...refusal.problem, instance: context.req.path, requestId }
-  const headers = new Headers({ 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store' })
+  const isPlain = route !== undefined && isOpenedInBrowser(route, context.req.raw)
+  const headers = new Headers({ 'Content-Type': isPlain ? 'text/plain; charset=utf-8' : 'application/problem+json', 'Cache-Control': 'no-store' })
   if (RETRY_STATUSES.has(document.status)) headers.set('Retry-After', String(RETRY_AFTER_SECONDS))
   const errorHeaders = (route ?? pathRoutes?.find((candidate) => candidate.errorHeaders))?.errorHeaders
   for (const [name, value] of Object.entries({ ...errorHeaders?.(context.req.raw), ...refusal.headers })) headers.set(name, value)
-  return new Response(context.req.method === 'HEAD' ? null : JSON.stringify(document), { status: document.status, headers })
+  const body = isPlain ? `This link cannot be used.\n\n${document.detail}\n${document.action}\n` : JSON.stringify(document)
+  return new Response(context.req.method === 'HEAD' ? null : body, { status: document.status, headers })
+}
+
+/** Whether a person opened a link in a browser, who reads text better than JSON. */
+function isOpenedInBrowser({ plainRefusals }: Route, request: Request): boolean {
+  if (!plainRefusals || !/\btext\/html\b/i.test(request.headers.get('accept') ?? '')) return false
+  return new URL(request.url).searchParams.has(LINK_MEMBER)
 }
 
 /** Returns the answer for a path without a route. */

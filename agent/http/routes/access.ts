@@ -4,6 +4,8 @@ import { z } from 'zod'
 import { createdTokenSchema, linkSchema, newLinkSchema, newTokenSchema, tokenSchema } from '../../../protocol/access.ts'
 import type { CreatedToken, Link, NewLink, NewToken, Token } from '../../../protocol/access.ts'
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
+import { uploadLinkSchema } from '../../../protocol/upload-link.ts'
+import type { UploadLink } from '../../../protocol/upload-link.ts'
 import type { LinkOrder } from '../../access/links.ts'
 import type { Actor } from '../../contract/access.ts'
 import { pageOf } from '../paging.ts'
@@ -27,14 +29,24 @@ export interface AccessRoutesDeps extends ExportLookup {
   }
   readonly links: {
     /** Creates a link and returns its path and query. */
-    create(order: LinkOrder, actor: Actor): Promise<{ readonly path: string; readonly expiresAt: string }>
+    create(order: LinkOrder, actor: Actor): Promise<{ readonly id: string; readonly path: string; readonly expiresAt: string }>
+    /** Returns the upload links that an actor may see, oldest first. */
+    list(actor: Actor): UploadLink[]
+    /** Throws ProblemError `not-found`. */
+    get(id: string, actor: Actor): UploadLink
   }
+  /** Revokes an upload link and cancels its upload. Throws ProblemError `not-found`, or `wrong-status` for one that has ended. */
+  readonly revokeLink: (id: string, actor: Actor) => Promise<void>
 }
 
-const tokenIdSchema = z.object({ id: z.string().max(64) })
+const idSchema = z.object({ id: z.string().max(64) })
 
 /** Returns the routes of /v1/tokens and /v1/links. */
-export function accessRoutes({ tokens, links, images, exports, dataUrls = () => [] }: AccessRoutesDeps): Route[] {
+export function accessRoutes(deps: AccessRoutesDeps): Route[] {
+  return [...tokenRoutes(deps), ...linkRoutes(deps)]
+}
+
+function tokenRoutes({ tokens }: AccessRoutesDeps): Route[] {
   return [
     route({
       method: 'GET',
@@ -67,7 +79,7 @@ export function accessRoutes({ tokens, links, images, exports, dataUrls = () => 
       access: 'admin',
       summary: 'Gives a token a new secret, which only this answer shows; the previous secret becomes invalid at once',
       problems: ['conflict'],
-      params: tokenIdSchema,
+      params: idSchema,
       answers: { 200: { description: 'The token and its new secret', schema: createdTokenSchema } },
       run: async ({ params, actor }) => Response.json(await tokens.rotate(params.id, actor)),
     }),
@@ -77,10 +89,47 @@ export function accessRoutes({ tokens, links, images, exports, dataUrls = () => 
       access: 'admin',
       summary: 'Deletes a token; the links that it created become invalid',
       problems: ['conflict'],
-      params: tokenIdSchema,
+      params: idSchema,
       answers: { 204: { description: 'The token was deleted' } },
       run({ params, actor }) {
         tokens.remove(params.id, actor)
+        return new Response(null, { status: 204 })
+      },
+    }),
+  ]
+}
+
+function linkRoutes({ links, revokeLink, images, exports, dataUrls = () => [] }: AccessRoutesDeps): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/links',
+      access: 'uploader',
+      summary: 'Lists upload links without their secrets, oldest first: those of the token, and for operators all',
+      description: 'Download links are signed and not stored, so they are not listed. A link that has ended is listed for 7 days.',
+      query: pageQuerySchema,
+      answers: { 200: { description: 'A page of upload links', schema: pageSchema(uploadLinkSchema) } },
+      run: ({ query, actor }) => Response.json(pageOf(links.list(actor), (link) => link.id, query)),
+    }),
+    route({
+      method: 'GET',
+      path: '/v1/links/:id',
+      access: 'uploader',
+      summary: 'Shows an upload link without its secret',
+      params: idSchema,
+      answers: { 200: { description: 'The upload link', schema: uploadLinkSchema } },
+      run: ({ params, actor }) => Response.json(links.get(params.id, actor)),
+    }),
+    route({
+      method: 'DELETE',
+      path: '/v1/links/:id',
+      access: 'uploader',
+      summary: 'Revokes an upload link at once, and cancels its unfinished upload',
+      problems: ['wrong-status'],
+      params: idSchema,
+      answers: { 204: { description: 'The link was revoked' } },
+      async run({ params, actor }) {
+        await revokeLink(params.id, actor)
         return new Response(null, { status: 204 })
       },
     }),
@@ -88,13 +137,13 @@ export function accessRoutes({ tokens, links, images, exports, dataUrls = () => 
       method: 'POST',
       path: '/v1/links',
       access: 'uploader',
-      summary: 'Creates a signed link that allows one upload, or the download of one image or export, without a token',
+      summary: 'Creates a link that allows one upload, or the download of one image or export, without a token; only this answer shows it',
       problems: ['not-found', 'conflict'],
       body: newLinkSchema,
       answers: { 201: { description: 'The link', schema: linkSchema } },
       async run({ body, actor, request }) {
-        const { path, expiresAt } = await links.create(body.kind === 'download' ? downloadOrder({ images, exports }, body, actor) : body, actor)
-        const link: Link = { kind: body.kind, url: contentOrigin(request, dataUrls()) + path, expiresAt }
+        const { id, path, expiresAt } = await links.create(body.kind === 'download' ? downloadOrder({ images, exports }, body, actor) : body, actor)
+        const link: Link = { id, kind: body.kind, url: contentOrigin(request, dataUrls()) + path, expiresAt }
         return Response.json(link, { status: 201 })
       },
     }),

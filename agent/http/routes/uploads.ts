@@ -6,6 +6,7 @@ import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import type { ProblemCode } from '../../../protocol/problems.ts'
 import { uploadSchema, uploadStateSchema } from '../../../protocol/upload.ts'
+import { linkStatusSchema } from '../../../protocol/upload-link.ts'
 import { problemOf } from '../../contract/failures.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import { CHECKSUM_ALGORITHMS } from '../../uploads/body/checksum.ts'
@@ -19,13 +20,15 @@ import { UPLOAD_ANSWER_HEADERS, UPLOAD_BODIES, UPLOAD_REQUEST_HEADERS } from '..
 import { uploadLocations, UPLOADS_PATH } from '../upload-protocol.ts'
 import type { UploadContext, UploadProtocol } from '../upload-protocol.ts'
 import { draftUploads } from './draft-uploads.ts'
+import { answerLink } from './link-status.ts'
+import type { LinkStatusDeps } from './link-status.ts'
 import { tusUploads } from './tus-uploads.ts'
 import { imageOfUpload, redirectToContent } from './upload-content.ts'
 import type { UploadContentDeps } from './upload-content.ts'
 
-export interface UploadRoutesDeps {
+export interface UploadRoutesDeps extends Pick<LinkStatusDeps, 'links' | 'storeName'> {
   readonly uploads: Pick<Uploads, 'maxLength' | 'create' | 'show' | 'peek' | 'append' | 'remove' | 'inProgress'>
-  readonly images: UploadContentDeps['images']
+  readonly images: UploadContentDeps['images'] & LinkStatusDeps['images']
   readonly clock: Pick<Clock, 'sleep' | 'nowMs' | 'monotonicMs'>
   /** Addresses in the data network as URLs; none without one. */
   readonly dataUrls?: () => readonly string[]
@@ -68,11 +71,24 @@ export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
     route({
       method: 'GET',
       path: UPLOADS_PATH,
-      access: 'viewer',
+      access: { role: 'viewer', link: 'upload' },
       summary: 'Lists uploads in progress, newest first: those of the token, and for operators all',
+      description:
+        'With an upload link, says what the link is for, how far its upload is, and how to send the file: as text, or with `Accept: application/json` as JSON.',
       query: listSchema,
-      answers: { 200: { description: 'A page of uploads', schema: pageSchema(uploadSchema) } },
-      run: ({ query, actor }) => answerPage((limit) => deps.uploads.inProgress.list(actor, { ...query, limit }), query.limit),
+      plainRefusals: true,
+      answers: {
+        200: {
+          description: 'A page of uploads, or what the link says',
+          schema: z.union([pageSchema(uploadSchema), linkStatusSchema]),
+          streams: ['text/plain'],
+        },
+      },
+      run(context) {
+        const { query, actor } = context
+        if (actor.link) return answerLink(deps, context, actor.link)
+        return answerPage((limit) => deps.uploads.inProgress.list(actor, { ...query, limit }), query.limit)
+      },
     }),
     route({
       ...collection,

@@ -3,6 +3,7 @@
 
 import { imageDraftSchema } from '../../../protocol/images/image.ts'
 import type { ImageDraft } from '../../../protocol/images/image.ts'
+import type { LinkDraft } from '../../../protocol/upload-link.ts'
 import { problem } from '../../../protocol/problems.ts'
 
 /** Longest Upload-Metadata header in characters; the HTTP server bounds the whole header block at 16 KiB. */
@@ -11,8 +12,15 @@ export const METADATA_LENGTH_MAX = 12 * 1024
 export const METADATA_KEYS_MAX = 64
 
 const DRAFT_KEYS = ['description', 'kind', 'format', 'os', 'cloudInit', 'mediaGroup', 'owner', 'labels', 'sourceInstance', 'decompress', 'digest'] as const
+/** Keys that a client with a link cannot set: its image belongs to whoever created the link, who also sorts it. */
+const LINK_KEYS: ReadonlySet<string> = new Set(['owner', 'labels'])
 const KEY = /^[\u0021-\u002b\u002d-\u007e]+$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
+
+/** What a link decides about the image of its upload. Members that are undefined are left to the client. */
+export interface FixedDraft extends LinkDraft {
+  readonly name: string | undefined
+}
 
 /** What an upload says about its image. */
 export interface UploadDescription {
@@ -44,10 +52,10 @@ export function parseMetadata(header: string): Map<string, Uint8Array> {
 }
 
 /**
- * Describes the image from the keys that Slipway knows; other keys are stored in the header only. `nameFixed` overrides the name that the
- * client sends, `nameFallback` is used without one. Throws `invalid-input`, which names the key.
+ * Describes the image from the keys that Slipway knows; other keys are stored in the header only. `fixed` overrides what the client sends by a link,
+ * `nameFallback` is used without a name. Throws `invalid-input`, which names the key.
  */
-export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFallback: string, nameFixed?: string): UploadDescription {
+export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFallback: string, fixed?: FixedDraft): UploadDescription {
   const text = (key: string): string | undefined => {
     const bytes = values.get(key)
     if (!bytes || bytes.byteLength === 0) return undefined
@@ -58,8 +66,11 @@ export function describeUpload(values: ReadonlyMap<string, Uint8Array>, nameFall
     }
   }
   const filename = text('filename')
-  const given: Record<string, unknown> = { name: nameFixed ?? text('name') ?? filename ?? nameFallback }
+  const given: Record<string, unknown> = { name: fixed?.name ?? text('name') ?? filename ?? nameFallback }
   for (const key of DRAFT_KEYS) {
+    const decided = fixed?.[key]
+    if (decided !== undefined) given[key] = decided
+    if (decided !== undefined || (fixed && LINK_KEYS.has(key))) continue
     const value = text(key)
     if (value !== undefined) given[key] = key === 'cloudInit' || key === 'decompress' ? parseFlag(value) : key === 'labels' ? parseLabels(value) : value
   }

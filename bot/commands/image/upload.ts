@@ -6,6 +6,7 @@ import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatSize, parseSize } from '../../../protocol/units.ts'
+import { firstUploadLines } from '../../../protocol/upload-lines.ts'
 import { advise } from '../../fleet/advice.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
@@ -75,7 +76,7 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
     }),
   )
   const link = answerOf(contact)
-  const curl = curlLine(link.url, options.name)
+  const { curl } = firstUploadLines(link.url, options.name !== undefined)
   return makeView({
     title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
     text: 'Anyone who has this link can upload one image. Share it only with the person who uploads.',
@@ -90,13 +91,6 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
     asOfMs: contact.asOfMs,
     json: { store: store.name, ...link, curl, asOf: formatTime(contact.asOfMs) },
   })
-}
-
-/** A shell line that uploads `$FILE`; without a name the image gets the name of the file. */
-function curlLine(url: string, name: string | undefined): string {
-  const headers = ['Tus-Resumable: 1.0.0', 'Upload-Length: $(stat -c %s "$FILE")', 'Content-Type: application/offset+octet-stream']
-  if (name === undefined) headers.push('Upload-Metadata: filename $(basename "$FILE" | tr -d \'\\n\' | base64 -w 0)')
-  return ['FILE=disk.raw; curl -fSs -X POST -T "$FILE"', ...headers.map((header) => `-H "${header}"`), `'${url}'`].join(' ')
 }
 
 /** Shows where the file would go, how much space it needs, and what limits apply. */

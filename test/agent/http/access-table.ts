@@ -41,7 +41,12 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   // And the link of an export, which is none of the callers here.
   '/v1/exports/:id/content': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/unique-size': { POST: VIEWERS },
-  '/v1/uploads': { GET: VIEWERS, HEAD: VIEWERS, POST: [...UPLOADERS, 'fresh upload link'] },
+  '/v1/uploads': {
+    // A link shows what it is for, and how far its upload is.
+    GET: [...VIEWERS, 'fresh upload link', 'used upload link'],
+    HEAD: [...VIEWERS, 'fresh upload link', 'used upload link'],
+    POST: [...UPLOADERS, 'fresh upload link'],
+  },
   '/v1/usage': { GET: OPERATORS, HEAD: OPERATORS },
   '/v1/uploads/:id': {
     GET: [...UPLOADERS, 'used upload link'],
@@ -70,7 +75,8 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/tokens': { GET: ADMINS, HEAD: ADMINS, POST: ADMINS },
   '/v1/tokens/:id': { DELETE: ADMINS },
   '/v1/tokens/:id/rotate': { POST: ADMINS },
-  '/v1/links': { POST: UPLOADERS },
+  '/v1/links': { GET: UPLOADERS, HEAD: UPLOADERS, POST: UPLOADERS },
+  '/v1/links/:id': { GET: UPLOADERS, HEAD: UPLOADERS, DELETE: UPLOADERS },
   '/metrics': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/files': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/files/content': { GET: OPERATORS, HEAD: OPERATORS },

@@ -76,6 +76,11 @@ const NAMELESS: readonly string[] = [
   'POST /v1/tokens',
   'DELETE /v1/tokens/:id',
   'POST /v1/tokens/:id/rotate',
+  'GET /v1/links',
+  'HEAD /v1/links',
+  'GET /v1/links/:id',
+  'HEAD /v1/links/:id',
+  'DELETE /v1/links/:id',
   // Counts images; the counts are compared in what lists show.
   'GET /metrics',
   'HEAD /metrics',

@@ -11,6 +11,7 @@ import type { Route } from '../../../agent/http/route.ts'
 import { agentConfig } from '../../support/agents/agent-config.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
+import type { MemoryLog } from '../../support/memory/memory-log.ts'
 
 export interface RouteTable extends AsyncDisposable {
   /** The mount path of the store. */
@@ -18,13 +19,15 @@ export interface RouteTable extends AsyncDisposable {
   readonly parts: StoreParts
   readonly routes: readonly Route[]
   readonly app: Hono<AppEnvironment>
+  readonly log: MemoryLog
 }
 
 /** Opens a store and the application over it, without a server. `config` is added to its configuration, as TOML. */
 export async function openRouteTable(config = ''): Promise<RouteTable> {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
-  const runtime = { ...createRuntime(agentConfig(folder.path, config)), log: createMemoryLog() }
+  const log = createMemoryLog()
+  const runtime = { ...createRuntime(agentConfig(folder.path, config)), log }
   const foundation = stack.use(await openFoundation(runtime, { onLost: () => {} }))
   const parts = stack.use(await openStoreParts(foundation))
   const serving = stack.use(
@@ -37,6 +40,7 @@ export async function openRouteTable(config = ''): Promise<RouteTable> {
     parts,
     routes: serving.app.routes,
     app: createApp(serving.app),
+    log,
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   }
 }

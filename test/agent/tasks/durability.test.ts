@@ -101,11 +101,25 @@ describe('durable are', () => {
     expect(watched.writes()).toEqual([{ what: 'tokens', level: FULL }])
     tokens.remove(id, ADMIN)
     expect(watched.writes()).toEqual([{ what: 'tokens', level: FULL }])
-    const link = { id: 'lnk_1', makerTokenId: id, maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15, maxLength: 1000 } as const
-    expect(await links.claim(link, 'upl_1')).toBe(true)
-    expect(watched.writes()).toEqual([{ what: 'link-claims', level: FULL }])
-    await links.release(link, 'upl_1')
-    expect(watched.writes()).toEqual([{ what: 'link-claims', level: FULL }])
+    const once = [{ what: 'upload-links', level: FULL }]
+    const maker = await tokens.create({ name: 'ben', role: 'uploader' }, ADMIN)
+    const actor = { name: 'ben', role: 'uploader', tokenId: maker.id } as const
+    watched.writes()
+    const made = await links.create({ kind: 'upload', ttlSeconds: 60 }, actor)
+    expect(watched.writes()).toEqual(once)
+    const link = { id: made.id, makerTokenId: maker.id, maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15, maxLength: 1000 } as const
+    expect(await links.claim(link, { id: 'upl_1', imageId: 'img_1' })).toBe(true)
+    expect(watched.writes()).toEqual(once)
+    links.release(link.id, 'upl_1')
+    expect(watched.writes()).toEqual(once)
+    expect(await links.claim(link, { id: 'upl_2', imageId: 'img_2' })).toBe(true)
+    expect(watched.writes()).toEqual(once)
+    links.settle(link.id, 'upl_2', 'completed')
+    expect(watched.writes()).toEqual(once)
+    const other = await links.create({ kind: 'upload', ttlSeconds: 60 }, actor)
+    watched.writes()
+    links.revoke(other.id, actor)
+    expect(watched.writes()).toEqual(once)
   })
 
   test('tasks that are accepted, end, and are retried', async () => {

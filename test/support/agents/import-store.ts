@@ -82,7 +82,7 @@ export async function openImportStore(options: ImportStoreOptions): Promise<Impo
       gate: { requireEnabled() {} },
       admit: store.catalogue.admit,
       isTaskActive: (id) => tasks.get(id)?.endedAt === null,
-      links: { claim: async () => true, async release() {} },
+      links: { claim: async () => true, release() {}, settle() {} },
       emit: (event) => void store.events.push(event),
       crashPoint() {},
       random: (length) => crypto.getRandomValues(new Uint8Array(length)),

@@ -79,14 +79,15 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     visibility: createMemoryVisibility(publisher, hidden),
     gate: { requireEnabled() {} },
     links: {
-      async claim(link, id) {
+      async claim(link, { id }) {
         if ((links.get(link.id) ?? id) !== id) return false
         links.set(link.id, id)
         return true
       },
-      async release(link, id) {
-        if (links.get(link.id) === id) links.delete(link.id)
+      release(linkId, id) {
+        if (links.get(linkId) === id) links.delete(linkId)
       },
+      settle() {},
     },
     emit: (event) => void events.push(event),
     crashPoint() {},
@@ -105,7 +106,19 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     }),
   }
   let uploads = await openUploads(all)
-  const makeApp = () => createApp({ routes: uploadRoutes({ uploads, images: publisher, clock: systemClock }), authenticator, log, clock: systemClock, origins })
+  const noLinks = {
+    own() {
+      throw new Error('this server keeps no links')
+    },
+  }
+  const makeApp = () =>
+    createApp({
+      routes: uploadRoutes({ uploads, images: publisher, clock: systemClock, links: noLinks, storeName: () => 'edge-a' }),
+      authenticator,
+      log,
+      clock: systemClock,
+      origins,
+    })
   let app = makeApp()
   const server = await openServer({
     host: '127.0.0.1',

@@ -156,7 +156,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...taskRoutes({ tasks: shownTasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),
     ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage, readState }),
-    ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links }),
+    ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links, revokeLink: async (id, actor) => void access.links.revoke(id, actor) }),
     ...fileRoutes({ files, clock, findImage }),
     ...metricsRoutes({ metrics }),
     ...openApiRoutes({ version: '0.0.0', routes: () => routes }),

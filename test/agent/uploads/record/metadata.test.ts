@@ -40,7 +40,11 @@ describe('the header', () => {
 
 describe('the image', () => {
   const describeImage = (values: Record<string, string>, fixed?: string) =>
-    describeUpload(new Map(Object.entries(values).map(([key, value]) => [key, new TextEncoder().encode(value)])), 'upl_1', fixed)
+    describeUpload(
+      new Map(Object.entries(values).map(([key, value]) => [key, new TextEncoder().encode(value)])),
+      'upl_1',
+      fixed === undefined ? undefined : { name: fixed },
+    )
 
   test.each([
     [{ name: 'a', filename: 'b.raw' }, undefined, 'a'],
