@@ -17,6 +17,8 @@ import { createLog } from '../system/log.ts'
 import { guardMount } from '../system/mounted-disk.ts'
 import { namesBelow } from '../system/path-access.ts'
 import { closeToOthers } from '../system/private-files.ts'
+import { createRecentLines } from '../system/recent-lines.ts'
+import type { RecentLines } from '../system/recent-lines.ts'
 import { readProcessIdentity } from '../system/process-identity.ts'
 import { requireAccess } from './access-refused.ts'
 import { StartRefused } from './start-refused.ts'
@@ -27,7 +29,7 @@ import type { FoundStore, StoreFile } from './store-file.ts'
 const STATE_OWNER_FILE = 'store-id'
 const STATE_OWNER_BYTES_MAX = 256
 /** Prefixes of the names of an agent's own files in the state folder. */
-const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'catalogue-snapshot', 'admin-token', 'sealing-key', 'store-key', STATE_COPY, STATE_OWNER_FILE]
+export const STATE_FILES = ['agent.db', 'index.db', 'visibility', 'catalogue-snapshot', 'admin-token', 'sealing-key', 'store-key', STATE_COPY, STATE_OWNER_FILE]
 
 /** Folders below the state folder that are looked into. */
 const STATE_DEPTH_MAX = 3
@@ -37,6 +39,8 @@ export interface Runtime {
   readonly disk: Disk
   readonly clock: Clock
   readonly log: Log
+  /** The newest lines of the log. */
+  readonly recentLog: RecentLines
   readonly crashPoint: CrashPoint
 }
 
@@ -58,8 +62,13 @@ export interface FoundationOptions {
 }
 
 export function createRuntime(config: Config): Runtime {
-  const log = createLog({ clock: systemClock, level: config.process.logLevel }, { store: config.store.name, pid: process.pid })
-  return { config, log, disk: createDisk(), clock: systemClock, crashPoint: createCrashPoint(config.process.crashPoint) }
+  const recentLog = createRecentLines()
+  const write = (line: string): void => {
+    recentLog.add(line)
+    process.stderr.write(`${line}\n`)
+  }
+  const log = createLog({ clock: systemClock, level: config.process.logLevel, write }, { store: config.store.name, pid: process.pid })
+  return { config, log, recentLog, disk: createDisk(), clock: systemClock, crashPoint: createCrashPoint(config.process.crashPoint) }
 }
 
 /**

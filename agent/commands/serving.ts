@@ -9,6 +9,7 @@ import { createMountFault, reachableCounts } from '../http/reachable-images.ts'
 import { accessRoutes } from '../http/routes/access.ts'
 import { contentRoutes } from '../http/routes/content.ts'
 import { createStoreStates } from '../http/events/store-state.ts'
+import { evidenceRoutes } from '../http/routes/evidence.ts'
 import { eventRoutes } from '../http/routes/events.ts'
 import { healthRoutes, shownHealth } from '../http/routes/health.ts'
 import { importRoutes } from '../http/routes/imports.ts'
@@ -40,6 +41,7 @@ import { revokeLink } from './link-ends.ts'
 import { listenNetworks } from './listen-hosts.ts'
 import { refuseHours } from '../sync/limits/hours.ts'
 import type { Reconcile } from '../reconcile/reconcile.ts'
+import { openEvidence } from './store-evidence.ts'
 import { openStoreExports } from './store-exports.ts'
 import type { StoreExports } from './store-exports.ts'
 import type { StoreFile } from './store-file.ts'
@@ -99,11 +101,9 @@ interface RouteParts extends StoreExports, StoreImports {
 }
 
 /** Returns all routes of an agent. */
-function routesOf(
-  { foundation, parts, listeners, version }: ServingDeps,
-  { maintenance, schedules, health, metrics }: Background,
-  { imports, hostKeys, exports, converter, reconcile, stopping }: RouteParts,
-): Route[] {
+function routesOf(deps: ServingDeps, background: Background, { imports, hostKeys, exports, converter, reconcile, stopping }: RouteParts): Route[] {
+  const { foundation, parts, listeners, version } = deps
+  const { maintenance, schedules, health, metrics } = background
   const { config, clock, store } = foundation
   const { access, catalogue, events, policy, settings, slices, space, sync, tasks, uploads, usage, visibility } = parts
   const mountFault = createMountFault(health)
@@ -138,6 +138,7 @@ function routesOf(
     tasks: shownTasks,
     findImage,
   })
+  const evidence = openEvidence(deps, { background, shownTasks, describe: () => describeStore(storeDeps, undefined) })
   const routes: Route[] = [
     ...healthRoutes({ health, findImage }),
     ...storeRoutes(storeDeps),
@@ -171,6 +172,7 @@ function routesOf(
       revokeLink: (id, actor) => revokeLink({ links: access.links, uploads, log: foundation.log.child({ part: 'links' }) }, id, actor),
       dataUrls,
     }),
+    ...evidenceRoutes({ evidence }),
     ...metricsRoutes({ metrics: metrics.metrics }),
     ...fileRoutes({ files, clock, findImage }),
     ...openApiRoutes({ version, routes: () => routes }),

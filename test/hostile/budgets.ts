@@ -51,6 +51,7 @@ export const BUDGETS = {
     'GET /v1/links',
     'GET /v1/files',
   ]),
+  evidence: budget(['GET /v1/evidence']),
   write: budget(
     [
       'PATCH /v1/store',

@@ -31,6 +31,24 @@ describe('a request', () => {
   })
 })
 
+describe('evidence', () => {
+  let target: AttackTarget
+  beforeAll(async () => {
+    target = await openTargetWithImage(MIB)
+  })
+  afterAll(() => target[Symbol.asyncDispose]())
+
+  test('by many at once', async () => {
+    await expectHarmless(target, 'evidence', async ({ url, headers }) => {
+      for (let i = 0; i < 5; i++) {
+        const response = await fetch(`${url}/v1/evidence`, { headers: headers('operator') })
+        expect([200, 429]).toContain(response.status)
+        await response.arrayBuffer()
+      }
+    })
+  })
+})
+
 describe('a download', () => {
   let target: AttackTarget
   beforeAll(async () => {

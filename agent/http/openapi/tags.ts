@@ -7,7 +7,7 @@ export interface Tag {
 
 /** All groups, sorted by name. */
 export const TAGS: readonly Tag[] = [
-  { name: 'agent', description: 'Health, metrics and the description of the agent itself' },
+  { name: 'agent', description: 'Health, evidence, metrics and the description of the agent itself' },
   { name: 'events', description: 'What happened in the store' },
   { name: 'files', description: 'Files on disk below the mount path' },
   { name: 'host-keys', description: 'Host keys of SFTP servers that were pinned on first use' },

@@ -13,9 +13,17 @@ import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createRandom, runSeed } from '../../support/properties.ts'
+import { createRecentLines } from '../../../agent/system/recent-lines.ts'
 
 function runtimeOf(folder: string): Runtime {
-  return { config: agentConfig(folder), disk: createDisk(), clock: createManualClock(), log: createMemoryLog(), crashPoint: () => {} }
+  return {
+    config: agentConfig(folder),
+    disk: createDisk(),
+    clock: createManualClock(),
+    log: createMemoryLog(),
+    recentLog: createRecentLines(),
+    crashPoint: () => {},
+  }
 }
 
 async function refusal(runtime: Runtime, options?: FoundationOptions): Promise<string> {

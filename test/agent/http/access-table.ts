@@ -71,6 +71,7 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/schedules': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/schedules/:name': { PATCH: OPERATORS },
   '/v1/schedules/:name/run': { POST: OPERATORS },
+  '/v1/evidence': { GET: OPERATORS, HEAD: OPERATORS },
   '/v1/events': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/tokens': { GET: ADMINS, HEAD: ADMINS, POST: ADMINS },
   '/v1/tokens/:id': { DELETE: ADMINS },

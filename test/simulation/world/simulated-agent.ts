@@ -25,6 +25,7 @@ import type { World } from './world.ts'
 import type { Owner, Scheduler } from './scheduler.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 import { copied, copyDurable } from './simulated-sqlite.ts'
+import { createRecentLines } from '../../../agent/system/recent-lines.ts'
 
 export const ADMIN_TOKEN = 'the-admin-token-of-the-simulation'
 /** Attempts of a start that the disk may fail. */
@@ -195,6 +196,7 @@ export class SimulatedAgent {
       disk,
       clock,
       log,
+      recentLog: createRecentLines(),
       crashPoint: () => {},
       store,
       lease: outcome.lease,

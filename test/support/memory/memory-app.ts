@@ -14,6 +14,7 @@ import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
 import { accessRoutes } from '../../../agent/http/routes/access.ts'
 import { createStoreStates } from '../../../agent/http/events/store-state.ts'
+import { evidenceRoutes } from '../../../agent/http/routes/evidence.ts'
 import { eventRoutes } from '../../../agent/http/routes/events.ts'
 import { fileRoutes } from '../../../agent/http/routes/files.ts'
 import { healthRoutes, shownHealth } from '../../../agent/http/routes/health.ts'
@@ -155,6 +156,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...storeRoutes(store),
     ...taskRoutes({ tasks: shownTasks, findImage, clock }),
     ...scheduleRoutes({ schedules }),
+    ...evidenceRoutes({ evidence: { collect: () => Promise.resolve({ name: 'evidence.tar.gz', bytes: new Uint8Array([31, 139]) }) } }),
     ...eventRoutes({ events, clock, stopping: stopping.signal, isTokenValid: (id) => access.tokens.find(id) !== undefined, findImage, readState }),
     ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links, revokeLink: async (id, actor) => void access.links.revoke(id, actor) }),
     ...fileRoutes({ files, clock, findImage }),

@@ -34,5 +34,9 @@ export const SHARED_TERMS: Terms = {
   'Next run': { means: 'When it runs the next time.', unit: 'time in UTC' },
   'Last run': { means: 'When it last ran.', unit: 'time in UTC' },
   'Last result': { means: 'How the last run ended.', normal: 'succeeded', action: 'Read the reason: task list state=failed, then task show T.' },
+  Bytes: { means: 'How many bytes it is about; in a plan the most that are moved.', unit: 'bytes' },
+  Duration: { means: 'How long it is expected to take, at the rate of earlier work.', unit: 'time' },
+  Copied: { means: 'Images that are copied, and the most bytes of it.', unit: 'images and bytes' },
+  Removed: { means: 'Images that are removed.', unit: 'images' },
   Space: { means: 'Whether the store has room for it above its reserve.', unit: 'bytes', action: 'Make room with image purge and store cleanup S.' },
 }
