@@ -43,7 +43,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
   const random = deps.random ?? systemRandom
-  const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database }))
+  const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database, outbox: bot.outbox }))
   const { reconnectMs } = config
   stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax: streamsOf(config.requestsMax), onSightings: alerts.saw }))
   stack.use(runPolicies(bot, log))

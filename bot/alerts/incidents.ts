@@ -59,6 +59,8 @@ export interface Incidents {
   list(filter: IncidentFilter): Incident[]
   /** Those that are open, and those that were resolved and are not settled. */
   live(): Incident[]
+  /** The number of the newest line of the history of each live incident. */
+  lastLines(): Map<number, number>
   /** Forgets that resolved incidents still have to be shown as resolved. */
   settle(): void
   /** Says who takes care of an incident, unless somebody did already. */
@@ -103,6 +105,8 @@ export function createIncidents(database: BotDatabase): Incidents {
     `UPDATE alert_incidents SET zone = $zone, severity = $severity, finding = $finding, impact = $impact, action = $action, since_ms = $since,
      flaps = flaps + 1, acked_by = NULL, acked_ms = NULL, resolved_ms = NULL, is_settled = 0 WHERE id = $id`,
   )
+  // What channels were shown of it was told as resolved; that it is back is a message of its own.
+  const forget = database.query<null, { id: number }>('DELETE FROM alert_posts WHERE incident = $id')
   const flap = database.query<null, { id: number }>('UPDATE alert_incidents SET flaps = flaps + 1 WHERE id = $id')
   const update = database.query<null, { id: number; zone: string; severity: string; finding: string; impact: string; action: string; keepsAck: number }>(
     `UPDATE alert_incidents SET zone = $zone, severity = $severity, finding = $finding, impact = $impact, action = $action,
@@ -118,6 +122,10 @@ export function createIncidents(database: BotDatabase): Incidents {
     'SELECT * FROM alert_incidents WHERE ($store IS NULL OR store = $store) AND ($zone IS NULL OR zone = $zone) ORDER BY id DESC LIMIT $limit',
   )
   const live = database.query<Row, []>('SELECT * FROM alert_incidents WHERE resolved_ms IS NULL OR is_settled = 0 ORDER BY id')
+  const lastLines = database.query<{ incident: number; last: number }, []>(
+    `SELECT h.incident, max(h.id) AS last FROM alert_history AS h JOIN alert_incidents AS i ON i.id = h.incident
+     WHERE i.resolved_ms IS NULL OR i.is_settled = 0 GROUP BY h.incident`,
+  )
   const settle = database.query<null, []>('UPDATE alert_incidents SET is_settled = 1 WHERE resolved_ms IS NOT NULL AND is_settled = 0')
   const ack = database.query<null, { id: number; by: string; now: number }>('UPDATE alert_incidents SET acked_by = $by, acked_ms = $now WHERE id = $id')
   const prune = database.query<null, { before: number; kept: number }>(
@@ -135,6 +143,7 @@ export function createIncidents(database: BotDatabase): Incidents {
       const facts = { zone, severity, finding: text, impact, action, since: sinceMs }
       if (recent) {
         reopen.run({ id: recent.id, ...facts })
+        forget.run({ id: recent.id })
         line(recent.id, nowMs, 'returned', `Came back: ${text}`, isSilent)
         return recent.flaps + 1
       }
@@ -170,6 +179,7 @@ export function createIncidents(database: BotDatabase): Incidents {
     list: ({ store, zone, hasResolved, limit }) =>
       (hasResolved ? listAll : listOpen).all({ store: store ?? null, zone: zone ?? null, limit }).flatMap((row) => toIncident(row) ?? []),
     live: () => live.all().flatMap((row) => toIncident(row) ?? []),
+    lastLines: () => new Map(lastLines.all().map(({ incident, last }) => [incident, last])),
     settle: () => void settle.run(),
     acknowledge: database.transaction((id: number, by: string, nowMs: number): AckOutcome => {
       const row = find.get({ id })

@@ -8,10 +8,13 @@ import type { Log } from '../system/log.ts'
 import type { Alerts } from './alerts.ts'
 import { OBSERVE_MS } from './conditions.ts'
 import { createJournal } from './journal.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 import { createMachines } from './machines.ts'
 import { observe } from './observe.ts'
+import { createPosts } from './posts.ts'
 import { readQuiet } from './quiet.ts'
 import { createSeenStores } from './sightings.ts'
+import { tell } from './tell.ts'
 
 /** Interval at which acknowledgements, silences and their ends are noticed, in milliseconds. */
 const TELL_MS = 1_000
@@ -22,6 +25,7 @@ export interface RunAlertsDeps {
   readonly alerts: Alerts
   readonly registry: Pick<Registry, 'list'>
   readonly database: BotDatabase
+  readonly outbox: Pick<Outbox, 'put'>
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs' | 'every'>
   readonly log: Log
   /** Interval between two observations in milliseconds; OBSERVE_MS unless a test is in a hurry. */
@@ -35,9 +39,10 @@ export interface RunningAlerts extends Disposable {
 
 /** Observes the fleet until it is disposed. */
 export function runAlerts(deps: RunAlertsDeps): RunningAlerts {
-  const { alerts, registry, database, clock, log, observeMs = OBSERVE_MS } = deps
-  const { incidents, silences } = alerts
+  const { alerts, registry, database, outbox, clock, log, observeMs = OBSERVE_MS } = deps
+  const { incidents, silences, subscriptions } = alerts
   const machines = createMachines(database)
+  const posts = createPosts(database)
   const seen = createSeenStores()
   const journal = createJournal(database, incidents, log)
   let observedMs = clock.monotonicMs()
@@ -48,8 +53,11 @@ export function runAlerts(deps: RunAlertsDeps): RunningAlerts {
     const stores = registry.list()
     const quietOf = readQuiet(stores, silences, nowMs)
     if (isObservation) observe({ incidents, machines, seen, quietOf }, stores, nowMs)
+    tell({ incidents, machines, posts, subscriptions, outbox, quietOf, nowMs }, stores)
     incidents.settle()
-    if (isPrune) incidents.prune(nowMs)
+    if (!isPrune) return
+    incidents.prune(nowMs)
+    posts.prune()
   })
   const timer = clock.every(Math.min(TELL_MS, observeMs), () => {
     const nowMs = clock.monotonicMs()

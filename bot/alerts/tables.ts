@@ -101,3 +101,6 @@ export const ALERT_TABLES = `
     DELETE FROM alert_history WHERE incident = OLD.id;
     DELETE FROM alert_posts WHERE incident = OLD.id;
   END;`
+
+/** The key of the message that shows an incident; an incident that opens again gets another message. */
+export const ALERT_CARDS = "ALTER TABLE alert_posts ADD COLUMN card TEXT NOT NULL DEFAULT ''"

@@ -5,7 +5,10 @@ import { alertList } from './alert/list.ts'
 import { alertShow } from './alert/show.ts'
 import { alertSilence } from './alert/silence.ts'
 import { alertSilences } from './alert/silences.ts'
+import { alertSubscribe } from './alert/subscribe.ts'
+import { alertSubscriptions } from './alert/subscriptions.ts'
 import { alertUnsilence } from './alert/unsilence.ts'
+import { alertUnsubscribe } from './alert/unsubscribe.ts'
 import { auditExport } from './audit/export.ts'
 import { auditList } from './audit/list.ts'
 import { auditVerify } from './audit/verify.ts'
@@ -129,6 +132,9 @@ export const COMMANDS: readonly Command[] = [
   alertSilence,
   alertSilences,
   alertUnsilence,
+  alertSubscribe,
+  alertUnsubscribe,
+  alertSubscriptions,
   eventList,
   exportList,
   exportLink,

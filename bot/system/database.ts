@@ -6,7 +6,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText } from '../../protocol/errors.ts'
 import { chainEarlierRows } from './audit-migration.ts'
-import { ALERT_TABLES } from '../alerts/tables.ts'
+import { ALERT_CARDS, ALERT_TABLES } from '../alerts/tables.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
@@ -133,6 +133,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   CARDS_IN_OUTBOX,
   APPROVAL_TABLES,
   ALERT_TABLES,
+  ALERT_CARDS,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

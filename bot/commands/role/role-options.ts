@@ -49,7 +49,8 @@ export function registeredPlace(context: CommandContext, { zone, store }: Pick<R
   throw problem('not-found', `No store is in zone "${zone}".`, { action: meant === undefined ? `Zones: ${zones.join(', ')}.` : `Did you mean zone=${meant}?` })
 }
 
-function idOf(kind: keyof typeof KINDS, text: string): string {
+/** Returns the id that a person wrote or picked. Throws `invalid-input`. */
+export function idOf(kind: keyof typeof KINDS, text: string): string {
   const id = ESCAPED.exec(text)?.[1] ?? text
   if (!KINDS[kind].id.test(id)) throw problem('invalid-input', `"${text}" is not the id of a Slack ${kind}.`, { action: KINDS[kind].how })
   return id

@@ -19,6 +19,15 @@ export const START_MS = Date.UTC(2026, 0, 1)
 /** How a store is seen: its failing checks with their states, `stopped`, or `refused`. */
 export type Look = Readonly<Record<string, CheckState>> | 'stopped' | 'refused'
 
+/** A message in the outbox. */
+export interface Message {
+  readonly key: string
+  readonly channel: string
+  readonly threadKey: string
+  readonly revision: number
+  readonly view: View
+}
+
 /** Opens the engine with stores by name and zone; `home` is a folder that survives `restart`. */
 export function openAlertScene(stores: Readonly<Record<string, string>>, home?: string) {
   const clock = createManualClock(START_MS)
@@ -29,7 +38,7 @@ export function openAlertScene(stores: Readonly<Record<string, string>>, home?: 
       fetch: () => Promise.reject(new Error('nobody is asked')),
     })
     const log = createLog({ clock, level: 'info', write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
-    return { bot, engine: runAlerts({ alerts: bot.alerts, registry: bot.fleet.registry, database: bot.database, clock, log }) }
+    return { bot, engine: runAlerts({ alerts: bot.alerts, registry: bot.fleet.registry, database: bot.database, outbox: bot.outbox, clock, log }) }
   }
   const lines: Record<string, unknown>[] = []
   let running = open()
@@ -77,6 +86,12 @@ export function openAlertScene(stores: Readonly<Record<string, string>>, home?: 
     open: (): string[] => running.bot.alerts.incidents.list({ limit: 1000 }).map(({ store, zone, condition }) => `${store === '' ? zone : store} ${condition}`),
     run: (line: string, role: Role = 'admin', channel?: string, roleIn?: (store: { readonly name: string }) => Role): Promise<View> =>
       runLine({ ...running.bot.context({ name: 'ann', role, ...(roleIn ? { roleIn } : {}) }, 'console'), ...(channel === undefined ? {} : { channel }) }, line),
+    /** What waits for Slack, in the order in which it was put. */
+    messages: (): Message[] =>
+      running.bot.database
+        .query<{ key: string; channel: string; thread_key: string; view: string; revision: number }, []>('SELECT * FROM outbox ORDER BY rowid')
+        .all()
+        .map(({ thread_key: threadKey, view, ...row }) => ({ ...row, threadKey, view: JSON.parse(view) as View })),
     /** Ends the engine without any farewell, as SIGKILL does, and starts another one on the same database. */
     restart() {
       running.engine[Symbol.dispose]()

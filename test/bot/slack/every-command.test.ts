@@ -49,6 +49,7 @@ test('an admin gets an answer that Slack accepts while agents are gone', async (
   // Writes that succeed without an agent are cards in the channel, where Slack limits the rate.
   const cards = new Set([
     'alert silence',
+    'alert subscribe',
     'policy add',
     'policy edit',
     'policy run',
