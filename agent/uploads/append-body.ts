@@ -78,11 +78,16 @@ export async function appendBody(context: UploadsContext, append: Append): Promi
   if (!body.stream || body.length === 0) return appendNothing(upload, body.checksum)
   return receive(context, append, end, {
     stream: body.stream,
-    room: body.checksum ? Math.min(room, CHECKSUM_BODY_MAX) : room,
+    room: bodyRoom(room, body.checksum !== undefined),
     completes: length !== null,
     isMeasured: body.length !== undefined,
     checksum: body.checksum,
   })
+}
+
+/** Returns how many bytes of a body are accepted, which may not tell its length: one with a checksum is kept whole or not at all. */
+export function bodyRoom(room: number, hasChecksum: boolean): number {
+  return hasChecksum ? Math.min(room, CHECKSUM_BODY_MAX) : room
 }
 
 /**

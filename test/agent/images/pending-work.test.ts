@@ -73,6 +73,31 @@ describe('a task', () => {
     expect(tasks.find(DIGEST_TASK)).toBeUndefined()
   })
 
+  test.each<[hashed: number, ms: number, rate: number, etaSeconds: number | null]>([
+    [0, 0, 0, null],
+    [0, 5000, 0, null],
+    [500_000, 1000, 500_000, 1],
+    [999_900, 2000, 499_950, 0],
+    [1_000_000, 2000, 500_000, 0],
+    [2_000_000, 1000, 2_000_000, 0],
+    [1_000, 1_000_000, 1, 999_000],
+  ])('that has hashed %i of 1,000,000 bytes in %i ms moves %i bytes per second', (hashed, ms, rate, etaSeconds) => {
+    const { works, clock, tasks } = setup({ length: 1_000_000 })
+    works.queue(MEMORY_IMAGE, 'inspect')
+    using _work = works.start(MEMORY_IMAGE, 'inspect')
+    works.hashed(MEMORY_IMAGE, hashed)
+    clock.ms += ms
+    expect(tasks.find(INSPECT_TASK)?.progress).toEqual({ done: Math.min(hashed, 1_000_000), total: 1_000_000, unit: 'bytes', rate, etaSeconds })
+  })
+
+  test('that waits has no rate, however long it waits', () => {
+    const { works, clock, tasks } = setup()
+    works.queue(MEMORY_IMAGE, 'inspect')
+    works.hashed(MEMORY_IMAGE, 400)
+    clock.ms += 2000
+    expect(tasks.find(INSPECT_TASK)?.progress).toMatchObject({ rate: 0, etaSeconds: null })
+  })
+
   test('that has ended is what its image shows', () => {
     const available = setup({ status: 'available', manifestDigest: 'sha256:x', digest: 'sha256:y', availableAt: '2026-01-01T00:00:09.000Z' })
     expect(available.tasks.find(INSPECT_TASK)).toMatchObject({

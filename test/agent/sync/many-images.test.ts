@@ -5,7 +5,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { SyncResult } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
-import { serveImages } from '../../support/agents/image-server.ts'
+import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { createTwoFolders, openSyncTarget } from '../../support/agents/sync-target.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 
@@ -112,6 +112,22 @@ test('a dry run says what a sync would do, and changes nothing', async () => {
   expect(target.store.slices.stats().slices).toBe(slices)
   expect(target.store.catalogue.find(fresh.id)).toBeUndefined()
   expect(await target.store.disk.list(folders.target.file('mount', 'sync'))).toEqual([])
+})
+
+test('a sync remembers a source for repairs if it may, and a dry run does not', async () => {
+  const remembered: unknown[] = []
+  await using it = await setUp({ remember: async (partner) => void remembered.push(partner) })
+  const { source, server, target } = it
+  const image = await source.add(seededBytes(1000, 1), { name: 'one' })
+  const run = async (healing: boolean, dryRun: boolean): Promise<unknown> => {
+    const order = { source: { url: server.url, token: 'viewer', healing }, images: [image.id], dryRun }
+    const { error } = await target.tasks.ended((await target.sync.start(order, 'test')).id)
+    expect(error).toBeUndefined()
+    return remembered.splice(0)
+  }
+  expect(await run(true, true)).toEqual([])
+  expect(await run(false, false)).toEqual([])
+  expect(await run(true, false)).toEqual([{ storeId: STORE_ID, name: expect.any(String), url: server.url, token: 'viewer' }])
 })
 
 test('a grant that has ended is named, with what to do', async () => {

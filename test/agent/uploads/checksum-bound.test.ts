@@ -2,6 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { startChecksum } from '../../../agent/uploads/body/checksum.ts'
+import { bodyRoom } from '../../../agent/uploads/append-body.ts'
 import type { UploadBody } from '../../../agent/uploads/append-body.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import { startUploadServer, TOKENS } from '../../support/agents/upload-server.ts'
@@ -27,4 +28,14 @@ test.each([
   const end = await server.uploads.append(id, { actor, offset: 0, body: bodyOf(length, hasChecksum) }).catch((error: unknown) => error)
   expect(end instanceof ProblemError ? end.code : 'accepted').toBe(expected)
   expect((await server.uploads.show(id, actor)).offset).toBe(0)
+})
+
+test.each([
+  [17_179_869_185, true, 17_179_869_184],
+  [17_179_869_184, true, 17_179_869_184],
+  [17_179_869_183, true, 17_179_869_183],
+  [17_179_869_185, false, 17_179_869_185],
+  [0, true, 0],
+])('a body of unknown length, with room for %i and with a checksum: %p, may have %i bytes', (room, hasChecksum, expected) => {
+  expect(bodyRoom(room, hasChecksum)).toBe(expected)
 })

@@ -6,7 +6,9 @@ import {
   CODEC_RAW,
   CODEC_ZSTD,
   createFrameReader,
+  decodeAnswerFrames,
   decodeFrames,
+  encodeAbsentFrame,
   encodeEndFrame,
   encodeFrameHeader,
   encodeReferenceFrame,
@@ -154,5 +156,45 @@ describe('frames of an upload', () => {
     expect(() => [...createFrameReader(1000).take(encodeFrameHeader({ digest: digestBytes, length: 1001, codec: 0, stored: new Uint8Array(1001) }))]).toThrow(
       FrameInvalid,
     )
+  })
+})
+
+describe('frames of an answer of version 2', () => {
+  const digest = new Uint8Array(32).fill(7)
+  const slice: SliceFrame = { digest, length: 3, codec: CODEC_RAW, stored: Uint8Array.of(1, 2, 3) }
+
+  async function read(...parts: readonly Uint8Array[]): Promise<unknown[]> {
+    const source = async function* (): AsyncGenerator<Uint8Array> {
+      yield* parts
+    }
+    const found: unknown[] = []
+    try {
+      for await (const one of decodeAnswerFrames(source())) found.push(one.kind === 'absent' ? one : { kind: one.kind, frame: { ...one.frame } })
+    } catch (error) {
+      found.push(error instanceof FrameInvalid ? 'invalid' : error)
+    }
+    return found
+  }
+
+  test('are slices and the digests of those that are absent', async () => {
+    const absent = { kind: 'absent', digest }
+    expect(await read(encodeAbsentFrame(digest), encodeFrameHeader(slice), slice.stored, encodeAbsentFrame(digest), encodeEndFrame())).toEqual([
+      absent,
+      { kind: 'slice', frame: slice },
+      absent,
+    ])
+    expect(await read(encodeEndFrame(), encodeAbsentFrame(digest))).toEqual([])
+    expect(await read(encodeAbsentFrame(digest))).toEqual([absent, 'invalid'])
+  })
+
+  // Offsets of the header: 32 length, 36 stored length, 40 codec.
+  test.each([
+    ['a length without bytes', 32],
+    ['bytes without a length', 36],
+    ['a codec without a slice', 40],
+  ])('with %s are refused', async (_what, offset) => {
+    const header = encodeAbsentFrame(digest)
+    header[offset] = 1
+    expect(await read(header, Uint8Array.of(1), encodeEndFrame())).toEqual(['invalid'])
   })
 })

@@ -11,6 +11,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { contentOf, createSliceModel, damage, digestsOf, filesBelow, openStore, readOutcome } from '../../../support/images/slice-model.ts'
 import type { ModelImage, SliceModel } from '../../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { until } from '../../../support/until.ts'
 
 const PACK_BYTES = 100_000
 
@@ -104,6 +105,86 @@ test('leaves a slice quarantined that is found damaged while its record is moved
   expect(new Set(outcomes)).toEqual(new Set(['unreadable']))
   expect(store.quarantined()).toHaveLength(1)
   // The copy of the damaged record is not used: the slice counts as missing until it is stored again.
+  expect(store.missing(rows.map((one) => one.digest))).toEqual([2])
+  await model.add(store, 'again', kept.bytes)
+  expect(await readOutcome(store, kept)).toBe('whole')
+})
+
+test('removes a pack only when the records moved out of it are durable', async () => {
+  const real = createDisk()
+  const waiting: (() => void)[] = []
+  const events: string[] = []
+  let isHolding = false
+  const disk: Disk = {
+    ...real,
+    async openWrite(path, mode): Promise<DiskFile> {
+      const file = await real.openWrite(path, mode)
+      const sync = async (): Promise<void> => {
+        if (isHolding) await new Promise<void>((resolve) => waiting.push(resolve))
+        await file.sync()
+        events.push('synced')
+      }
+      return { ...file, sync }
+    },
+    async remove(path) {
+      if (isHolding && path.endsWith('.pack')) events.push('removed')
+      await real.remove(path)
+    },
+  }
+  await using scene = await makeScene(disk)
+  const { store, kept, pack } = scene
+  events.length = 0
+  isHolding = true
+  let isOver = false
+  const cleaning = store.gc({ dryRun: false }).finally(() => (isOver = true))
+  for (let i = 0; !isOver; i++) {
+    await until('an fsync waits, or gc has ended', () => waiting.length > 0 || isOver)
+    if (isOver) break
+    await Bun.sleep(5)
+    expect([i, existsSync(pack), events.includes('removed')]).toEqual([i, true, false])
+    for (const release of waiting.splice(0)) release()
+    await until('the fsync has ended', () => waiting.length > 0 || events.includes('removed') || isOver)
+    if (events.includes('removed')) isHolding = false
+  }
+  isHolding = false
+  expect(await cleaning).toMatchObject({ packsRewritten: 1 })
+  // The header of the new pack, and the records: both before the removal.
+  expect(events.slice(0, events.indexOf('removed'))).toEqual(['synced', 'synced'])
+  expect(existsSync(pack)).toBe(false)
+  expect(await readOutcome(store, kept)).toBe('whole')
+})
+
+test('leaves a slice quarantined that is found damaged while its record is copied', async () => {
+  let duringCopy: (() => Promise<unknown>) | undefined
+  const real = createDisk()
+  const disk: Disk = {
+    ...real,
+    async openWrite(path, mode): Promise<DiskFile> {
+      const file = await real.openWrite(path, mode)
+      // Before the records are written, and so before any of them can be indexed at its new place.
+      const write: DiskFile['write'] = async (parts, at) => {
+        await duringCopy?.()
+        await file.write(parts, at)
+      }
+      return { ...file, write }
+    },
+  }
+  await using scene = await makeScene(disk)
+  const { store, model, kept, pack, rows } = scene
+  const [row = missing('a row')] = rows.slice(2)
+  await using file = await real.openWrite(pack, 'existing')
+  const record = Buffer.alloc(RECORD_HEADER_BYTES + row.storedLength, 0x55)
+  const { digest, length, storedLength } = row
+  writeRecordHeader(record, 0, { digest, codec: 1, length, storedLength, checksum: checksumOf(record.subarray(RECORD_HEADER_BYTES)) })
+  await file.write([record], row.offset)
+  const outcomes: string[] = []
+  duringCopy = async () => {
+    duringCopy = undefined
+    outcomes.push(await readOutcome(store, kept))
+  }
+  await store.gc({ dryRun: false })
+  expect(outcomes).toEqual(['unreadable'])
+  expect(store.quarantined()).toHaveLength(1)
   expect(store.missing(rows.map((one) => one.digest))).toEqual([2])
   await model.add(store, 'again', kept.bytes)
   expect(await readOutcome(store, kept)).toBe('whole')

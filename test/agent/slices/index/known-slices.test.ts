@@ -3,11 +3,13 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { createFilter, viewFilter } from '../../../../agent/slices/index/filter.ts'
+import { KnownSlices } from '../../../../agent/slices/index/known-slices.ts'
 import { createLiveSet } from '../../../../agent/slices/write/live-set.ts'
 import { createPins } from '../../../../agent/slices/write/pins.ts'
 import { createRandom, propertyOptions } from '../../../support/properties.ts'
 
 const digest = (n: number): Uint8Array => Bun.SHA256.hash(String(n)) as Uint8Array
+const ZEROS = new Uint8Array(32)
 const numbers = fc.uniqueArray(fc.nat({ max: 100_000 }), { maxLength: 400 })
 
 describe('filter', () => {
@@ -30,6 +32,41 @@ describe('filter', () => {
     for (let n = 20_000; n < 40_000; n++) if (filter.mayHave(digest(n))) wrong++
     expect(wrong / 20_000).toBeLessThan(0.01)
     expect(createFilter(1000).mayHave(digest(1))).toBe(false)
+  })
+})
+
+describe('known slices', () => {
+  test('say that a slice is new only after they were built from all rows', async () => {
+    const known = new KnownSlices(0)
+    expect(known.isCertainlyNew(digest(1))).toBe(false)
+    await known.rebuild(3, [digest(1)], async (filter) => void filter.add(digest(2)))
+    expect([1, 2, 3].map((n) => known.isCertainlyNew(digest(n)))).toEqual([false, false, true])
+    known.add(digest(3))
+    expect(known.isCertainlyNew(digest(3))).toBe(false)
+  })
+
+  test('forget what was removed when they are built again, and keep what is added meanwhile', async () => {
+    const known = new KnownSlices(0)
+    await known.rebuild(1, [digest(1)], async () => {})
+    await known.rebuild(1, [digest(2)], async () => known.add(digest(3)))
+    expect([1, 2, 3].map((n) => known.isCertainlyNew(digest(n)))).toEqual([true, false, false])
+    const before = known.filter
+    await expect(known.rebuild(1, [digest(4)], () => Promise.reject(new Error('EIO')))).rejects.toThrow('EIO')
+    expect(known.filter).toBe(before)
+    known.add(digest(5))
+    expect([4, 5].map((n) => known.isCertainlyNew(digest(n)))).toEqual([true, false])
+  })
+
+  test('are worn when more were added than they have room for', async () => {
+    const known = new KnownSlices(0)
+    await known.rebuild(1_048_575, [], async () => {})
+    expect(known.filter.capacity).toBe(2_097_150)
+    await known.rebuild(524_288, [], async () => {})
+    expect(known.filter.capacity).toBe(1_048_576)
+    for (let n = 0; n < 524_288; n++) known.add(ZEROS)
+    expect(known.isWorn).toBe(false)
+    known.add(ZEROS)
+    expect(known.isWorn).toBe(true)
   })
 })
 

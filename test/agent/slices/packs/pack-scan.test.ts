@@ -99,3 +99,59 @@ test('a damaged first record of an unsealed pack affects that slice only, at eac
     expect(missing).toEqual([{ digest: `sha256:${lost}`, root: 'image first' }])
   }
 })
+
+describe('a sealed pack', () => {
+  const first = recordAt(PACK_HEADER_BYTES, createRandom(1).bytes(700))
+  const second = recordAt(PACK_HEADER_BYTES + first.record.length, createRandom(2).bytes(900))
+  const end = second.row.offset + second.record.length
+
+  const read = async (rows: readonly PackRow[], change: (records: Buffer) => void = () => {}) => {
+    await using folder = await createTemporaryFolder()
+    const bytes = Buffer.concat([encodePackHeader(), first.record, second.record])
+    change(bytes)
+    await Bun.write(folder.file('a.pack'), Buffer.concat([bytes, encodePackFooter(rows, end)]))
+    await using file = await createDisk().openRead(folder.file('a.pack'))
+    return await readPack(file)
+  }
+
+  test.each<[string, PackRow[], boolean]>([
+    ['matches its records', [first.row, second.row], true],
+    ['has another length', [{ ...first.row, length: 699 }, second.row], false],
+    ['has another digest', [{ ...first.row, digest: second.row.digest }, second.row], false],
+    ['has another stored length', [{ ...first.row, storedLength: 699 }, second.row], false],
+    ['lacks a record', [first.row], false],
+  ])('is trusted only if its table matches the headers: one that %s', async (_what, rows, sealed) => {
+    const found = await read(rows)
+    expect(found.sealed).toBe(sealed)
+    expect(found.rows.map(({ offset, length, storedLength }) => [offset, length, storedLength])).toEqual([
+      [16, 700, 700],
+      [780, 900, 900],
+    ])
+    expect(found.rows.map(({ digest }) => Buffer.from(digest))).toEqual([first.row.digest, second.row.digest].map((digest) => Buffer.from(digest)))
+  })
+
+  test('whose first header is damaged has a bad stretch up to the next record', async () => {
+    const found = await read([first.row, second.row], (bytes) => bytes.fill(0, 16, 80))
+    expect(found.bad).toEqual([{ offset: 16, length: 764, digest: undefined }])
+    expect(found.rows.map(({ offset }) => offset)).toEqual([780])
+  })
+
+  test('whose first slice is damaged has a bad stretch with its digest, and after that each slice is hashed', async () => {
+    const one = await read([], (bytes) => void (bytes[100] = (bytes[100] ?? 0) ^ 1))
+    expect(one.bad).toEqual([{ offset: 16, length: 764, digest: first.row.digest }])
+    expect(one.rows.map(({ offset }) => offset)).toEqual([780])
+    // A record with a right checksum over bytes that are not those of its digest: nothing but the hash shows it.
+    const forged = recordAt(second.row.offset, createRandom(3).bytes(900)).record
+    const two = await read([], (bytes) => {
+      bytes.fill(0, 16, 17)
+      forged.copy(bytes, second.row.offset)
+      const stored = forged.subarray(RECORD_HEADER_BYTES)
+      writeRecordHeader(bytes, second.row.offset, { digest: second.row.digest, codec: 0, length: 900, storedLength: 900, checksum: checksumOf(stored) })
+    })
+    expect(two.rows).toEqual([])
+    expect(two.bad.map(({ offset, length }) => [offset, length])).toEqual([
+      [16, 764],
+      [780, 964],
+    ])
+  })
+})

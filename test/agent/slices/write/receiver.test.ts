@@ -6,7 +6,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { encodeManifest } from '../../../../protocol/slices/manifest.ts'
 import type { SliceFrame } from '../../../../protocol/slices/frames.ts'
 import { createRandom } from '../../../support/properties.ts'
-import { createSliceModel, digestsOf, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
+import { createSliceModel, digestsOf, filesBelow, openStore, readBack, SMALL_CUTTER } from '../../../support/images/slice-model.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
@@ -33,8 +33,13 @@ describe('put', () => {
       expect(receiver.pin([frame.digest])).toEqual([])
       const { manifest } = await encodeManifest([{ length: frame.length, digest: frame.digest }])
       expect((await readBack(store, manifest)).equals(text)).toBe(true)
+      const { storedBytes } = store.stats()
+      const [pack = ''] = await filesBelow(folder.file('mount', 'packs'), '.pack')
+      const packBytes = Bun.file(pack).size
       await receiver.put(frame)
-      expect(store.stats().slices).toBe(1)
+      await receiver.sync()
+      expect(store.stats()).toMatchObject({ slices: 1, storedBytes })
+      expect(Bun.file(pack).size).toBe(packBytes)
     }
   })
 

@@ -90,3 +90,34 @@ test('what fails after the last batch fails the whole, and releases what was pin
   expect(await over.catch((error: unknown) => error)).toEqual(new Error('no row'))
   expect(pinned()).toBe(0)
 })
+
+test('asks for a source with the bytes of what the batch lacks, and fails if there is none', async () => {
+  const slices = createMemorySlices()
+  const clock = createManualClock()
+  const asked: number[] = []
+  const named = [4096, 100, 8192].map((length, i): NamedSlice => ({ digest: new Uint8Array(32).fill(i + 1), length }))
+  async function* batches(): AsyncGenerator<readonly NamedSlice[]> {
+    yield named
+  }
+  const pool = createSourcePool({ clock, log: createMemoryLog() })
+  const moving = moveBatches({ clock, slices, crashPoint: () => {} }, batches(), {
+    pool: {
+      ...pool,
+      choose(bytes, lacking) {
+        asked.push(bytes)
+        return pool.choose(bytes, lacking)
+      },
+    },
+    image: undefined,
+    batchesMax: 1,
+    signal: new AbortController().signal,
+    onStored: () => {},
+    beforeBatch: async () => {},
+    onDurable: async () => {},
+  })
+  expect(await moving.catch((error: unknown) => error)).toMatchObject({
+    code: 'not-found',
+    message: 'No source of the sync has 3 of the slices that are missing here.',
+  })
+  expect(asked).toEqual([12_388])
+})

@@ -13,6 +13,7 @@ import { createDisk } from '../../../../agent/system/disk.ts'
 import { createFailingDisk } from '../../../support/machine/failing-disk.ts'
 import { createFaultyDisk } from '../../../support/machine/faulty-disk.ts'
 import type { FaultyDisk } from '../../../support/machine/faulty-disk.ts'
+import { createOrderedDisk } from '../../../support/machine/ordered-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createRandom } from '../../../support/properties.ts'
 
@@ -65,6 +66,68 @@ function withSyncOf(disk: FaultyDisk, isFailing: () => boolean): Disk {
     },
   }
 }
+
+describe('the order of its writes', () => {
+  test('content before name when it is made, and each append before it is answered', async () => {
+    await using folder = await createTemporaryFolder()
+    const disk = createOrderedDisk()
+    const path = folder.file('upload', 'journal')
+    await disk.makeFolder(folder.file('upload'))
+    const journal = Journal.empty({ disk, random }, path)
+    const first = next(EMPTY, { cut: 1, more: new Uint8Array(10) })
+    await append(journal, EMPTY, first)
+    expect(disk.take()).toEqual(['remove journal', 'write journal', 'write journal', 'sync journal', 'sync folder upload'])
+    await append(journal, first, next(first, { cut: 1, more: new Uint8Array(10) }))
+    expect(disk.take()).toEqual(['write journal', 'sync journal'])
+    await journal.close()
+  })
+
+  test('what is loaded is durable, content and name', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('upload', 'journal')
+    await createDisk().makeFolder(folder.file('upload'))
+    const journal = Journal.empty(deps, path)
+    await append(journal, EMPTY, next(EMPTY, { cut: 1, more: new Uint8Array(10) }))
+    await journal.close()
+    const disk = createOrderedDisk()
+    await Journal.load({ disk, random }, path)
+    expect(disk.take()).toEqual(['remove journal.next', 'sync journal', 'sync folder upload', 'close journal'])
+    await appendFile(path, 'torn')
+    await Journal.load({ disk, random }, path)
+    expect(disk.take()).toEqual(['remove journal.next', 'truncate journal', 'sync journal', 'sync folder upload', 'close journal'])
+  })
+
+  test('a shorter one is durable before it replaces the journal', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('journal')
+    const plain = Journal.empty(deps, path)
+    // Each new tail replaces the one before, and stays in the file until a compaction.
+    let model = EMPTY
+    const step = async (journal: Journal, more: number): Promise<void> => {
+      const after = next(model, { cut: 1, more: new Uint8Array(more) })
+      await append(journal, model, after)
+      model = after
+    }
+    while (plain.length + RECORD_TAIL_MAX < COMPACT_SLACK_BYTES) await step(plain, RECORD_TAIL_MAX - 4096)
+    await plain.close()
+    const disk = createOrderedDisk()
+    const journal = await Journal.load({ disk, random }, path)
+    disk.take()
+    let operations: string[] = []
+    for (let i = 0; i < 8 && !operations.includes('rename journal.next journal'); i++) {
+      await step(journal, RECORD_TAIL_MAX - 4096)
+      operations = disk.take()
+    }
+    const compaction = operations.slice(operations.indexOf('sync journal') + 1)
+    expect(compaction.filter((operation) => operation !== 'write journal.next')).toEqual([
+      'sync journal.next',
+      'close journal.next',
+      'rename journal.next journal',
+      'close journal',
+    ])
+    expect(compaction.lastIndexOf('write journal.next')).toBeLessThan(compaction.indexOf('sync journal.next'))
+  })
+})
 
 describe('a journal', () => {
   test('whose folder was not synced when its process died is synced when it is loaded', async () => {

@@ -1,0 +1,39 @@
+// The file of a snapshot: a new one replaces the old one only when all its lines are durable.
+
+import { expect, test } from 'bun:test'
+import { readFile } from 'node:fs/promises'
+import { formatLine, openSnapshotWriter } from '../../../../agent/images/snapshot/snapshot-file.ts'
+import { createOrderedDisk } from '../../../support/machine/ordered-disk.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+
+test('a snapshot is written and synced beside the old one, and then replaces it', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const path = folder.file('snapshot')
+  await Bun.write(path, 'old')
+  {
+    await using writer = await openSnapshotWriter({ disk, path, key: 'k' })
+    await writer.add(formatLine({ id: 'a', identity: [1, 2], value: { x: 1 } }))
+    expect(disk.take()).toEqual(['remove snapshot.tmp'])
+    expect(await readFile(path, 'utf8')).toBe('old')
+    await writer.finish()
+    expect(disk.take()).toEqual(['write snapshot.tmp', 'sync snapshot.tmp', 'rename snapshot.tmp snapshot'])
+  }
+  expect(disk.take()).toEqual(['close snapshot.tmp'])
+  const lines = (await readFile(path, 'utf8')).split('\n')
+  expect(lines).toHaveLength(3)
+  expect(lines[1]).toEndWith(' ["a",[1,2],{"x":1}]')
+})
+
+test('a snapshot that is not finished leaves the old one', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const path = folder.file('snapshot')
+  await Bun.write(path, 'old')
+  {
+    await using writer = await openSnapshotWriter({ disk, path, key: 'k' })
+    await writer.add('x'.repeat(10_000_000))
+  }
+  expect(disk.take()).toEqual(['remove snapshot.tmp', 'write snapshot.tmp', 'close snapshot.tmp'])
+  expect(await readFile(path, 'utf8')).toBe('old')
+})
