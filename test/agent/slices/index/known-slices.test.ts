@@ -39,7 +39,7 @@ describe('known slices', () => {
   test('say that a slice is new only after they were built from all rows', async () => {
     const known = new KnownSlices(0)
     expect(known.isCertainlyNew(digest(1))).toBe(false)
-    await known.rebuild(3, [digest(1)], async (filter) => void filter.add(digest(2)))
+    await known.rebuild(3, [digest(1)], async (filter) => filter.add(digest(2)))
     expect([1, 2, 3].map((n) => known.isCertainlyNew(digest(n)))).toEqual([false, false, true])
     known.add(digest(3))
     expect(known.isCertainlyNew(digest(3))).toBe(false)
