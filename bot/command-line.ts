@@ -6,6 +6,8 @@ export type CommandLine =
   | { readonly kind: 'help'; readonly hasUsage: boolean; readonly words: readonly string[] }
   /** The service; `words` are arguments that it does not take. */
   | { readonly kind: 'serve'; readonly words: readonly string[] }
+  /** The rotation of the key for tokens; `words` are its arguments. */
+  | { readonly kind: 'rotate-key'; readonly words: readonly string[] }
   | { readonly kind: 'console'; readonly words: readonly string[] }
 
 const HELP_FLAGS = new Set(['--help', '-h'])
@@ -15,6 +17,7 @@ const VERSION_FLAGS = new Set(['--version', '-V'])
 export const USAGE = `Usage: slipway NOUN VERB [TARGET] [key=value] [--flag]   runs one command
        slipway [console]                                 opens the console, or runs the lines of a pipe
        slipway serve                                     runs the service, which answers in Slack
+       slipway rotate-key [--lost-key]                   encrypts the tokens of agents with a new key
        slipway --version                                 prints the version
 
 SLIPWAY_HOME is the folder that holds the registry of stores (default ./data). Exit codes: 0 done, 1 refused or failed,
@@ -27,6 +30,7 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   if (first !== undefined && HELP_FLAGS.has(first)) return { kind: 'help', hasUsage: true, words: ['help', ...args.slice(1)] }
   const isHelp = args.some((word) => HELP_FLAGS.has(word))
   if (first === 'serve') return isHelp ? { kind: 'help', hasUsage: true, words: [] } : { kind: 'serve', words: args.slice(1) }
+  if (first === 'rotate-key') return isHelp ? { kind: 'help', hasUsage: true, words: [] } : { kind: 'rotate-key', words: args.slice(1) }
   const words = first === 'console' ? args.slice(1) : args
   if (first === 'console' && isHelp && words.length === 1) return { kind: 'help', hasUsage: true, words: [] }
   return isHelp || words[0] === 'help' ? { kind: 'help', hasUsage: false, words } : { kind: 'console', words }

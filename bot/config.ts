@@ -1,7 +1,7 @@
 // The bot's configuration: the only file of the bot that reads the environment. Credentials come from it or, in a service, from the files
 // in $CREDENTIALS_DIRECTORY.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errorText, hasCode } from '../protocol/errors.ts'
 import { parseReconnect, RECONNECT_DEFAULT_MS, RECONNECT_WORDS } from './fleet/reconnect.ts'
@@ -30,6 +30,8 @@ export interface BotConfig {
   readonly admins: ReadonlySet<string>
   /** Interval at which the service tries to reach a silent store, in milliseconds; 0 when it does not. */
   readonly reconnectMs: number
+  /** Key files for the tokens of agents, the first encrypts: SLIPWAY_BOT_KEY_FILE, then the credential of the service. */
+  readonly keyFiles: readonly string[]
   readonly logLevel: LogLevel
   /** HTTP requests that the runtime allows at the same time. */
   readonly requestsMax: number
@@ -55,7 +57,17 @@ export function ownEnvironment(): Environment {
 }
 
 const CREDENTIALS = { SLACK_BOT_TOKEN: 'slack-bot-token', SLACK_APP_TOKEN: 'slack-app-token', SLACK_SIGNING_SECRET: 'slack-signing-secret' } as const
-const KNOWN = new Set(['SLIPWAY_HOME', 'SLIPWAY_BOT_LISTEN', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT'])
+/** The credential with the key for the tokens of agents. */
+const KEY_CREDENTIAL = 'slipway-bot-key'
+const KNOWN = new Set([
+  'SLIPWAY_HOME',
+  'SLIPWAY_BOT_LISTEN',
+  'SLIPWAY_SLACK_OPERATORS',
+  'SLIPWAY_SLACK_ADMINS',
+  'SLIPWAY_BOT_LOG',
+  'SLIPWAY_BOT_RECONNECT',
+  'SLIPWAY_BOT_KEY_FILE',
+])
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** Reads and validates the configuration. Throws ConfigRefused. */
@@ -78,6 +90,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
     operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
     admins: userIds(environment, 'SLIPWAY_SLACK_ADMINS'),
     reconnectMs: readReconnect(environment),
+    keyFiles: readKeyFiles(environment),
     logLevel,
     requestsMax: Number(text(environment, REQUESTS_VARIABLE) ?? REQUESTS_DEFAULT),
     user: text(environment, 'SUDO_USER') ?? text(environment, 'USER') ?? text(environment, 'LOGNAME') ?? 'console',
@@ -85,6 +98,13 @@ export function readBotConfig(environment: Environment = process.env, home?: str
     notifySocket: text(environment, 'NOTIFY_SOCKET'),
     watchdogMs: watchdogUs > 0 ? watchdogUs / 1000 : undefined,
   }
+}
+
+function readKeyFiles(environment: Environment): string[] {
+  const given = text(environment, 'SLIPWAY_BOT_KEY_FILE')
+  const folder = text(environment, 'CREDENTIALS_DIRECTORY')
+  const credential = folder === undefined ? undefined : join(folder, KEY_CREDENTIAL)
+  return [...(given === undefined ? [] : [resolve(given)]), ...(credential !== undefined && existsSync(credential) ? [credential] : [])]
 }
 
 function readReconnect(environment: Environment): number {

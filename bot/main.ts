@@ -7,10 +7,14 @@ import { readCommandLine, USAGE } from './command-line.ts'
 import { ConfigRefused, ownEnvironment, readBotConfig } from './config.ts'
 import type { BotConfig } from './config.ts'
 import { runConsole } from './console/console.ts'
+import { rotateKey } from './credentials/rotate.ts'
 import { openBot } from './open.ts'
+import { ProblemError } from '../protocol/problems.ts'
+import { homeKeyPath } from './system/key-file.ts'
+import { plural } from './views/phrases.ts'
 import { systemClock } from './system/clock.ts'
 import { exitOnCrash } from './system/crash.ts'
-import { HomeUnusable, openMemoryDatabase } from './system/database.ts'
+import { HomeUnusable, openDatabase, openMemoryDatabase } from './system/database.ts'
 import { createLog } from './system/log.ts'
 import { createNotifier } from './system/notify.ts'
 import { raiseRequestLimit } from './system/request-limit.ts'
@@ -25,11 +29,17 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => stop.abort(new Error(signal)))
   try {
     const config = readBotConfig()
+    if (line.kind === 'rotate-key') return rotate(config, line.words)
     if (line.kind === 'serve') raiseRequestLimit(ownEnvironment())
     // At a terminal without Slack, `serve` opens the console.
     if (line.kind === 'serve' && (config.slack || !process.stdin.isTTY)) return await serve(config, line.words, stop.signal)
     // Help reads no store, so it creates no home folder.
-    using bot = openBot(config.home, { clock: systemClock, environmentRoles: config, ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}) })
+    using bot = openBot(config.home, {
+      clock: systemClock,
+      environmentRoles: config,
+      keyFiles: config.keyFiles,
+      ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}),
+    })
     return await runConsole({
       bot,
       user: config.user,
@@ -40,6 +50,10 @@ async function main(args: readonly string[]): Promise<number> {
       signal: stop.signal,
     })
   } catch (error) {
+    if (error instanceof ProblemError) {
+      process.stderr.write(`${error.problem.detail} ${error.problem.action}\n`)
+      return 1
+    }
     if (!(error instanceof ConfigRefused) && !(error instanceof HomeUnusable)) throw error
     process.stderr.write(`${error.message}\n`)
     return 2
@@ -49,6 +63,20 @@ async function main(args: readonly string[]): Promise<number> {
 function print(text: string): number {
   process.stdout.write(`${text}\n`)
   return 0
+}
+
+/** Replaces the key that encrypts the tokens of agents. Throws HomeUnusable and ProblemError. */
+function rotate({ home, keyFiles }: BotConfig, words: readonly string[]): number {
+  const isKeyLost = words[0] === '--lost-key'
+  if (words.length > (isKeyLost ? 1 : 0)) {
+    process.stderr.write(`rotate-key takes --lost-key alone, but was given: ${words.join(' ')}.\n`)
+    return 2
+  }
+  using database = openDatabase(home)
+  const { tokens, keyId, lost, outdated } = rotateKey({ database, clock: systemClock, keyFiles, homeKeyFile: homeKeyPath(home), isKeyLost })
+  const rest = outdated.length === 0 ? '' : ` Older keys in ${outdated.join(' and ')} are not used any more: remove their lines.`
+  const left = lost.length === 0 ? '' : ` The tokens of ${lost.join(', ')} cannot be read: run store edit S token=… for each.`
+  return print(`${plural(tokens, 'token')} encrypted with the key ${keyId}.${rest}${left}`)
 }
 
 async function serve(config: BotConfig, rest: readonly string[], signal: AbortSignal): Promise<number> {
@@ -77,8 +105,8 @@ async function serve(config: BotConfig, rest: readonly string[], signal: AbortSi
 }
 
 /** Whether there is work for the service without Slack: stores whose state it keeps, or policies. Throws HomeUnusable. */
-function hasWork({ home }: BotConfig): boolean {
-  using bot = openBot(home, { clock: systemClock })
+function hasWork({ home, keyFiles }: BotConfig): boolean {
+  using bot = openBot(home, { clock: systemClock, keyFiles })
   return bot.fleet.registry.list().length > 0 || bot.context({ name: 'service', role: 'viewer' }, 'service').policies.list().length > 0
 }
 

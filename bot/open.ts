@@ -16,6 +16,8 @@ import { createFleet } from './fleet/fleet.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { openKeptFleet } from './fleet/kept-fleet.ts'
 import type { KeptFleet } from './fleet/kept-fleet.ts'
+import { homeKeyPath } from './system/key-file.ts'
+import { CLEAR_VAULT, openVault } from './credentials/vault.ts'
 import { createRegistry } from './fleet/registry.ts'
 import { createOutbox } from './outbox/outbox.ts'
 import type { Outbox } from './outbox/outbox.ts'
@@ -46,6 +48,8 @@ export interface OpenBotDeps {
   readonly answerMsMax?: number
   /** Roles of Slack users that the environment gives; nobody by default. */
   readonly environmentRoles?: EnvironmentRoles
+  /** Key files for the tokens of agents that the bot is given; none lets it make one in its home folder. */
+  readonly keyFiles?: readonly string[]
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
@@ -65,7 +69,8 @@ function onBehalfOf(name: string, send: Fetch): Fetch {
 export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const { clock } = deps
   const database = deps.database ?? openDatabase(home)
-  const registry = createRegistry(database)
+  const vault = deps.database ? CLEAR_VAULT : openVault({ database, clock, keyFiles: deps.keyFiles ?? [], homeKeyFile: homeKeyPath(home) })
+  const registry = createRegistry(database, vault)
   const zones = createZones(database)
   const kept = openKeptFleet(database, registry, zones)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }

@@ -4,6 +4,7 @@ import { runAlerts } from './alerts/run.ts'
 import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
 import type { BotConfig } from './config.ts'
+import { KEY_ACTION } from './credentials/vault.ts'
 import { keepFleet } from './fleet/connections.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
@@ -39,9 +40,10 @@ export interface RunningBot extends AsyncDisposable {
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
-  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config }))
+  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config, keyFiles: config.keyFiles }))
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
+  noteUnreadable(bot, log)
   const random = deps.random ?? systemRandom
   const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database, outbox: bot.outbox }))
   const { reconnectMs } = config
@@ -57,6 +59,13 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
     await stack.disposeAsync()
     throw error
   }
+}
+
+/** Logs which stores have tokens that cannot be read, and why. */
+function noteUnreadable({ fleet }: OpenBot, log: Log): void {
+  const stores = fleet.registry.list().filter(({ unreadable }) => unreadable !== undefined)
+  const [first] = stores
+  if (first) log.error('credentials of stores cannot be read', { stores: stores.length, first: first.name, reason: first.unreadable, action: KEY_ACTION })
 }
 
 /** Prints the code with which somebody in Slack becomes the first admin. */

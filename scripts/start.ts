@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     const tokenFile = join(environment.SLIPWAY_STORE_STATE, 'admin-token')
     const token = process.env['SLIPWAY_ADMIN_TOKEN'] ?? readToken(tokenFile)
     if (token === undefined) return complain(`The admin token is no longer in ${tokenFile}. Set SLIPWAY_ADMIN_TOKEN to a new admin token, and start again.`)
-    pairStore(home, { name: agent.store, url: agent.url, token, zone: process.env['SLIPWAY_STORE_ZONE'] ?? 'zone-1' })
+    pairStore(home, { name: agent.store, url: agent.url, token, zone: process.env['SLIPWAY_STORE_ZONE'] ?? 'zone-1' }, config.keyFiles)
     welcome(config, agent, process.env['SLIPWAY_ADMIN_TOKEN'] === undefined ? tokenFile : 'the one in SLIPWAY_ADMIN_TOKEN')
     await using _bot = await startBot(config, {
       clock: systemClock,
@@ -63,7 +63,7 @@ async function converse(config: BotConfig, agent: AgentChild, stop: AbortControl
     const isPerson = process.stdin.isTTY && process.stdout.isTTY
     const input = isPerson ? process.stdin : await waitForInput(process.stdin)
     if (!input) return stopped
-    using bot = openBot(config.home, { clock: systemClock })
+    using bot = openBot(config.home, { clock: systemClock, keyFiles: config.keyFiles })
     return await runConsole({ bot, user: config.user, words: [], input, output: process.stdout, noColor: config.noColor, signal: stop.signal })
   }
   const code = await Promise.race([talk(), agentEnded, stopped])

@@ -6,7 +6,8 @@ import { ProblemError } from '../../protocol/problems.ts'
 /** The refusal of an agent with the command that helps; refusals whose own action says enough are returned unchanged. */
 export function advise(store: { readonly name: string }, error: ProblemError): ProblemError {
   const { code } = error
-  if (code === 'unauthenticated')
+  // The bot itself says so of a token that it cannot read.
+  if (code === 'unauthenticated' && error.isFromPeer)
     return changed(error, { detail: `${store.name} does not accept the token that the bot has for it.`, action: tokenAdvice(store) })
   if (code === 'forbidden') return changed(error, { action: `The bot needs a token with that role, best the admin token. ${tokenAdvice(store)}` })
   return code === 'insufficient-storage' ? changed(error, { action: spaceAdvice(store) }) : error

@@ -7,6 +7,7 @@ import type { Fetch } from '../../protocol/client/exchange.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
+import { KEY_ACTION } from '../credentials/vault.ts'
 import { advise } from './advice.ts'
 import type { KeptFleet } from './kept-fleet.ts'
 import type { Registry, StoreRecord } from './registry.ts'
@@ -44,11 +45,20 @@ export interface Fleet {
   /** What the service keeps of the fleet; undefined for a fleet without it, where every question asks the agents. */
   readonly kept: KeptFleet | undefined
   /** A client without a record of contacts: for stores that are not registered yet, and for long transfers. */
-  client(peer: { readonly url: string; readonly token?: string }): AgentClient
+  client(peer: FleetPeer): AgentClient
   /** Asks a store. Throws only for bugs and aborts. */
   contact<T>(store: StoreRecord, ask: (agent: AgentClient) => Promise<T>): Promise<Contact<T>>
   /** Asks several stores, at most CONTACTS_MAX at once; answers in the order of the stores. */
   contactAll<T>(stores: readonly StoreRecord[], ask: (agent: AgentClient, store: StoreRecord) => Promise<T>): Promise<Contact<T>[]>
+}
+
+/** An agent to which a client is made. */
+export interface FleetPeer {
+  readonly url: string
+  readonly token?: string
+  /** Why the token of a registered store cannot be read: requests then fail with this instead of being sent. */
+  readonly unreadable?: string
+  readonly name?: string
 }
 
 export interface FleetDeps {
@@ -66,12 +76,14 @@ export function createFleet(deps: FleetDeps): Fleet {
   const answerTimeoutMs = deps.contactTimeoutMs ?? CONTACT_TIMEOUT_MS
   const timeLimits = { answerTimeoutMs, stallTimeoutMs: answerTimeoutMs, jsonAnswerMsMax: deps.answerMsMax ?? ANSWER_MS_MAX }
   const send = deps.fetch ?? fetch
-  const client: Fleet['client'] = ({ url, token }) => createAgentClient({ baseUrl: url, token, ...timeLimits, fetch: send })
+  const client: Fleet['client'] = (peer) => createAgentClient({ baseUrl: peer.url, token: peer.token, ...timeLimits, fetch: sendFor(peer, send) })
   /** A client that refuses to send requests once the time of the contact is over. */
-  const contactClient = ({ url, token }: StoreRecord): AgentClient => {
+  const contactClient = (store: StoreRecord): AgentClient => {
+    const { url, token } = store
+    const sendNow = sendFor(store, send)
     const endMs = clock.nowMs() + CONTACT_MS_MAX
     const limited: Fetch = (address, init) => {
-      if (clock.nowMs() < endMs) return send(address, init)
+      if (clock.nowMs() < endMs) return sendNow(address, init)
       throw problem('peer-unreachable', `${url} did not finish its answer within ${CONTACT_MS_MAX / 1000} s.`)
     }
     return createAgentClient({ baseUrl: url, token, ...timeLimits, fetch: limited })
@@ -130,6 +142,14 @@ export function createFleet(deps: FleetDeps): Fleet {
       await Promise.all(Array.from({ length: Math.min(CONTACTS_MAX, stores.length) }, work))
       return record(answers)
     },
+  }
+}
+
+/** Sends requests to an agent, unless its token cannot be read: without it the agent would refuse, for a reason that misleads. */
+function sendFor({ name = '', unreadable }: FleetPeer, send: Fetch): Fetch {
+  if (unreadable === undefined) return send
+  return () => {
+    throw problem('unauthenticated', `The credentials of ${name} cannot be read: ${unreadable}.`, { title: 'Credentials cannot be read', action: KEY_ACTION })
   }
 }
 

@@ -71,7 +71,7 @@ async function connectionObstacle(host: string, port: number): Promise<Obstacle 
   const code = await settle(connectTcp({ host, port }), 'connect', () => undefined)
   if (code === undefined) return undefined
   const [reason, action] = code === 'ETIMEDOUT' ? SILENT : (TCP_REASONS[code] ?? [code, 'Check host, port and firewall.'])
-  return { step: 'TCP', detail: `No TCP connection to ${host} port ${port}: ${reason}.`, action }
+  return { step: 'TCP', detail: `${host} port ${port} cannot be reached: ${reason}.`, action }
 }
 
 async function tlsObstacle(host: string, port: number, nowMs: number): Promise<Obstacle | undefined> {

@@ -1,6 +1,8 @@
 // The registry: the stores, their addresses and tokens, and when they last answered. Tokens leave it only in the Authorization
 // header.
 
+import { CLEAR_VAULT } from '../credentials/vault.ts'
+import type { ReadToken, Vault } from '../credentials/vault.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Maintenance } from './maintenance.ts'
 
@@ -8,7 +10,10 @@ import type { Maintenance } from './maintenance.ts'
 export interface StoreRecord {
   readonly name: string
   readonly url: string
+  /** Empty when it cannot be read. */
   readonly token: string
+  /** Why the token cannot be read, as a clause; absent when it can. */
+  readonly unreadable?: string
   readonly zone: string
   readonly provider: string
   /** UUID of the store from its agent; null until it first answered. */
@@ -54,6 +59,7 @@ interface Row {
   name: string
   url: string
   token: string
+  token_key: string | null
   zone: string
   provider: string
   store_id: string | null
@@ -68,22 +74,42 @@ interface Row {
   maintenance_by: string | null
 }
 
-/** Creates the registry on the bot's database; a change is durable when the call returns. */
-export function createRegistry(database: BotDatabase): Registry {
+/** Creates the registry on the bot's database; a change is durable when the call returns. Only a database in memory needs no vault for its tokens. */
+export function createRegistry(database: BotDatabase, vault: Vault = CLEAR_VAULT): Registry {
   const list = database.query<Row, []>('SELECT * FROM stores ORDER BY name')
   const find = database.query<Row, { name: string }>('SELECT * FROM stores WHERE name = $name')
   const insert = database.query<
     Row,
-    { name: string; url: string; token: string; zone: string; provider: string; storeId: string | null; now: number; seen: number | null }
+    {
+      name: string
+      url: string
+      token: string
+      tokenKey: string | null
+      zone: string
+      provider: string
+      storeId: string | null
+      now: number
+      seen: number | null
+    }
   >(
-    `INSERT INTO stores (name, url, token, zone, provider, store_id, added_ms, last_seen_ms)
-     VALUES ($name, $url, $token, $zone, $provider, $storeId, $now, $seen) RETURNING *`,
+    `INSERT INTO stores (name, url, token, token_key, zone, provider, store_id, added_ms, last_seen_ms)
+     VALUES ($name, $url, $token, $tokenKey, $zone, $provider, $storeId, $now, $seen) RETURNING *`,
   )
   const update = database.query<
     Row,
-    { old: string; name: string; url: string; token: string; zone: string; provider: string; storeId: string | null; reconnectMs: number | null }
+    {
+      old: string
+      name: string
+      url: string
+      token: string
+      tokenKey: string | null
+      zone: string
+      provider: string
+      storeId: string | null
+      reconnectMs: number | null
+    }
   >(
-    `UPDATE stores SET name = $name, url = $url, token = $token, zone = $zone, provider = $provider, store_id = $storeId, reconnect_ms = $reconnectMs
+    `UPDATE stores SET name = $name, url = $url, token = $token, token_key = $tokenKey, zone = $zone, provider = $provider, store_id = $storeId, reconnect_ms = $reconnectMs
      WHERE name = $old RETURNING *`,
   )
   const maintain = database.query<Row, { name: string; until: number | null; reason: string | null; by: string | null }>(
@@ -98,25 +124,32 @@ export function createRegistry(database: BotDatabase): Registry {
      WHERE name = $name AND (stopped_since_ms IS NULL OR stopped_reason IS NOT $reason) RETURNING stopped_since_ms`,
   )
   const askReconnect = database.query<null, { name: string }>('UPDATE stores SET reconnect_asked = reconnect_asked + 1 WHERE name = $name')
+  const toRecord = (row: Row): StoreRecord => recordOf(row, vault.read({ text: row.token, keyId: row.token_key }, { storeId: row.store_id, url: row.url }))
   const registry: Registry = {
     list: () => list.all().map(toRecord),
     find: (name) => {
       const row = find.get({ name })
       return row ? toRecord(row) : undefined
     },
-    add: (store, nowMs) => {
+    add: database.transaction((store: Parameters<Registry['add']>[0], nowMs: number) => {
       const { name, url, token, zone, provider, storeId } = store
-      const row = insert.get({ name, url, token, zone, provider, storeId, now: nowMs, seen: storeId === null ? null : nowMs })
+      const { text, keyId } = vault.keep(token, { storeId, url })
+      const row = insert.get({ name, url, token: text, tokenKey: keyId, zone, provider, storeId, now: nowMs, seen: storeId === null ? null : nowMs })
       if (!row) throw new Error('the insert returned no row')
       return toRecord(row)
-    },
+    }).immediate,
     // Nobody may write between the reading and the change.
     change: database.transaction((name: string, { maintenance, ...change }: StoreChange) => {
-      const before = registry.find(name)
-      if (!before) return undefined
+      const kept = find.get({ name })
+      if (!kept) return undefined
+      const before = toRecord(kept)
       const after = { ...before, ...change }
-      const { url, token, zone, provider, storeId, reconnectMs } = after
-      let row = update.get({ old: name, name: after.name, url, token, zone, provider, storeId, reconnectMs })
+      const { url, zone, provider, storeId, reconnectMs } = after
+      const isBound = url === before.url && storeId === before.storeId && after.token === before.token
+      // A token that cannot be read stays as it is, whatever else changes, until there is another one.
+      const isSame = change.token === undefined ? isBound || before.unreadable !== undefined : isBound && before.unreadable === undefined
+      const { text, keyId } = isSame ? { text: kept.token, keyId: kept.token_key } : vault.keep(after.token, after)
+      let row = update.get({ old: name, name: after.name, url, token: text, tokenKey: keyId, zone, provider, storeId, reconnectMs })
       if (maintenance !== undefined)
         row = maintain.get({ name: after.name, until: maintenance?.untilMs ?? null, reason: maintenance?.reason ?? null, by: maintenance?.by ?? null })
       return row ? toRecord(row) : undefined
@@ -132,11 +165,11 @@ export function createRegistry(database: BotDatabase): Registry {
   return registry
 }
 
-function toRecord(row: Row): StoreRecord {
+function recordOf(row: Row, read: ReadToken): StoreRecord {
   return {
     name: row.name,
     url: row.url,
-    token: row.token,
+    ...read,
     zone: row.zone,
     provider: row.provider,
     storeId: row.store_id,

@@ -9,6 +9,7 @@ import { chainEarlierRows } from './audit-migration.ts'
 import { ALERT_CARDS, ALERT_TABLES } from '../alerts/tables.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { APPROVAL_TABLES } from '../approvals/tables.ts'
+import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../zones/tables.ts'
@@ -134,6 +135,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   APPROVAL_TABLES,
   ALERT_TABLES,
   ALERT_CARDS,
+  CREDENTIAL_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

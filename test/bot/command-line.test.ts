@@ -21,6 +21,9 @@ describe('readCommandLine', () => {
     ['console --help', { kind: 'help', hasUsage: true, words: [] }],
     ['serve', { kind: 'serve', words: [] }],
     ['serve x', { kind: 'serve', words: ['x'] }],
+    ['rotate-key', { kind: 'rotate-key', words: [] }],
+    ['rotate-key --lost-key', { kind: 'rotate-key', words: ['--lost-key'] }],
+    ['rotate-key --help', { kind: 'help', hasUsage: true, words: [] }],
     ['serve --help', { kind: 'help', hasUsage: true, words: [] }],
   ])('understands "%s"', (line, expected) => {
     expect(readCommandLine(line.split(' ').filter((word) => word !== ''))).toEqual(expected)

@@ -73,3 +73,12 @@ test('the interval of reconnecting is 30 s by default, 0 for off, and seconds ot
   expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '5' }).reconnectMs).toBe(5000)
   expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '86400s' }).reconnectMs).toBe(86_400_000)
 })
+
+test('the key files are the one that is given, then the credential of the service if it has one', async () => {
+  await using folder = await createTemporaryFolder()
+  const SLIPWAY_BOT_KEY_FILE = folder.file('given')
+  expect(readBotConfig({}).keyFiles).toEqual([])
+  expect(readBotConfig({ SLIPWAY_BOT_KEY_FILE, CREDENTIALS_DIRECTORY: folder.path }).keyFiles).toEqual([SLIPWAY_BOT_KEY_FILE])
+  await Bun.write(folder.file('slipway-bot-key'), 'x')
+  expect(readBotConfig({ SLIPWAY_BOT_KEY_FILE, CREDENTIALS_DIRECTORY: folder.path }).keyFiles).toEqual([SLIPWAY_BOT_KEY_FILE, folder.file('slipway-bot-key')])
+})

@@ -77,7 +77,7 @@ describe('the step that failed is', () => {
 
   test('TCP when nothing listens', async () => {
     const found = await testConnectivity(DEPS, { url: 'http://127.0.0.1:1', token: 'secret' })
-    expect(found).toMatchObject({ kind: 'failed', step: 'TCP', detail: 'No TCP connection to 127.0.0.1 port 1: nothing listens there.' })
+    expect(found).toMatchObject({ kind: 'failed', step: 'TCP', detail: '127.0.0.1 port 1 cannot be reached: nothing listens there.' })
     expect(statesOf(found)).toStartWith('URL passed, DNS passed, TCP failed, TLS skipped')
   })
 
