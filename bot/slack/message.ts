@@ -1,13 +1,12 @@
 // Renders Views as Slack messages. Each button is registered with the role that its command needs, and with whether it can be used once
 // or repeatedly.
 
-import type { KnownBlock } from '@slack/types'
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
 import type { CommandContext } from '../commands/command.ts'
 import { parseLine } from '../commands/run.ts'
 import type { Clock } from '../system/clock.ts'
-import { codeBlock, renderMessage } from '../views/blocks.ts'
+import { codeSection, renderMessage } from '../views/blocks.ts'
 import type { Press, SlackMessage } from '../views/blocks.ts'
 import type { View } from '../views/view.ts'
 import { plainJson } from '../views/phrases.ts'
@@ -36,9 +35,7 @@ export function createRenderer({ commands, clock, buttons }: MessageDeps): Rende
 
 /** The JSON of a View in a code block. */
 export function jsonMessage(view: View): SlackMessage {
-  const text = codeBlock(plainJson(JSON.stringify(view.json, null, 1)))
-  const blocks: KnownBlock[] = [{ type: 'section', text: { type: 'mrkdwn', text } }]
-  return { text: view.title, blocks }
+  return { text: view.title, blocks: [codeSection(plainJson(JSON.stringify(view.json, null, 1)))] }
 }
 
 function higherRole(one: Role, other: Role): Role {

@@ -1,7 +1,6 @@
 // Modals: the typed name before something is deleted, and forms for what a command lacks.
 
 import type { KnownBlock, ModalView } from '@slack/types'
-import { escape } from '../views/blocks.ts'
 import {
   assertSlackLimits,
   LABEL_TEXT_MAX,
@@ -11,6 +10,7 @@ import {
   PRIVATE_METADATA_MAX,
   SECTION_TEXT_MAX,
 } from '../views/slack-limits.ts'
+import { slackText } from '../views/slack-text.ts'
 import type { Confirm, Form } from '../views/view.ts'
 import { GLYPHS, plainText } from '../views/phrases.ts'
 
@@ -36,11 +36,9 @@ export function answerModal(title: string, blocks: KnownBlock[]): ModalView {
 /** Asks for the name; `metadata` is the opaque id of what a submission does. */
 export function confirmModal(confirm: Confirm, metadata: string): ModalView {
   const blocks: KnownBlock[] = [
-    section(escape(confirm.question)),
+    section(confirm.question),
     ...(confirm.promises ?? []).slice(0, PROMISES_MAX).map(({ label, value }) => section(`*${escape(label)}*: ${escape(value)}`)),
-    ...confirm.checklist
-      .slice(0, CHECKLIST_MAX)
-      .map((item) => section(`${item.passed ? GLYPHS.good : GLYPHS.bad} ${escape(item.label)}: ${escape(item.detail)}`)),
+    ...confirm.checklist.slice(0, CHECKLIST_MAX).map((item) => section(`${item.passed ? GLYPHS.good : GLYPHS.bad} ${item.label}: ${item.detail}`)),
     {
       type: 'input',
       block_id: NAME_INPUT,
@@ -100,5 +98,5 @@ function plain(text: string): { type: 'plain_text'; text: string } {
 }
 
 function section(text: string): KnownBlock {
-  return { type: 'section', text: { type: 'mrkdwn', text: limitText(text, SECTION_TEXT_MAX) } }
+  return { type: 'section', text: slackText([{ text }], SECTION_TEXT_MAX) }
 }

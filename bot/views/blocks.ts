@@ -13,6 +13,8 @@ import {
   SECTION_FIELDS_MAX,
   SECTION_TEXT_MAX,
 } from './slack-limits.ts'
+import { escape, slackText } from './slack-text.ts'
+import type { Piece } from './slack-text.ts'
 import type { Action, Column, Field, FollowedTask, Row, View } from './view.ts'
 import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from './phrases.ts'
 
@@ -60,20 +62,20 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
   const heading = view.tone === 'plain' ? view.title : `${GLYPHS[view.tone]} ${view.title}`
   const tail: KnownBlock[] = [...notes(view), ...buttons(view, options, page, pages), footer(view, options, page, pages)]
   const body: KnownBlock[] = [
-    ...(view.text === '' ? [] : [section(escape(view.text))]),
-    ...(view.document === undefined ? [] : [section(codeBlock(view.document))]),
+    ...(view.text === '' ? [] : [section({ text: view.text })]),
+    ...(view.document === undefined ? [] : [codeSection(view.document)]),
     ...fieldBlocks(view.fields),
-    ...rows.map((row) => section(rowText(view.columns, row))),
+    ...rows.map((row) => section(...rowPieces(view.columns, row))),
     ...view.progress
       .filter(({ task }) => !isEnded(task.state))
       .slice(0, PROGRESS_MAX)
-      .map((followed) => section(progressText(followed))),
+      .map((followed) => section(...progressPieces(followed))),
   ]
   const room = MESSAGE_BLOCKS_MAX - tail.length - 1
   const shown =
     body.length <= room
       ? body
-      : [...body.slice(0, room - 1), context(`${body.length - room + 1} more parts are not shown here; the console shows all of them.`)]
+      : [...body.slice(0, room - 1), context({ text: `${body.length - room + 1} more parts are not shown here; the console shows all of them.` })]
   const blocks: KnownBlock[] = [
     { type: 'header', text: { type: 'plain_text', text: limitText(plainText(heading) || UNKNOWN, HEADER_TEXT_MAX) } },
     ...shown,
@@ -83,73 +85,99 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
   return { text: limitText(escape(fallback(view)), FALLBACK_TEXT_MAX), blocks }
 }
 
-/** Escapes `&`, `<` and `>`, which are markup in Slack, so that a text cannot mention people or contain links. */
-export function escape(text: string): string {
-  return plainText(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-}
-
 /** Fence of a code block. */
 const FENCE = '```'
 
-/** A text as a code block, in which Slack formats nothing. */
-export function codeBlock(text: string): string {
+/** A section with a text as a code block, in which Slack formats nothing. */
+export function codeSection(text: string): KnownBlock {
   const code = text.trimEnd().split('\n').map(escape).join('\n').replaceAll(FENCE, "'''")
-  return `${FENCE}${limitText(code, SECTION_TEXT_MAX - 2 * FENCE.length)}${FENCE}`
+  return {
+    type: 'section',
+    text: { type: 'mrkdwn', text: `${FENCE}${limitText(code, SECTION_TEXT_MAX - 2 * FENCE.length)}${FENCE}`, verbatim: true },
+  }
 }
 
 function fallback(view: View): string {
   return view.text === '' ? view.title : `${view.title}: ${view.text}`
 }
 
-function section(text: string): KnownBlock {
-  return { type: 'section', text: { type: 'mrkdwn', text: limitText(text, SECTION_TEXT_MAX) || UNKNOWN } }
+function section(...pieces: readonly Piece[]): KnownBlock {
+  return { type: 'section', text: slackText(pieces, SECTION_TEXT_MAX) }
 }
 
-function context(text: string): KnownBlock {
-  return { type: 'context', elements: [{ type: 'mrkdwn', text: limitText(text, CONTEXT_TEXT_MAX) || UNKNOWN }] }
+function context(...pieces: readonly Piece[]): KnownBlock {
+  return { type: 'context', elements: [slackText(pieces, CONTEXT_TEXT_MAX)] }
 }
 
 function fieldBlocks(fields: readonly Field[]): KnownBlock[] {
   const blocks: KnownBlock[] = []
-  let narrow: string[] = []
+  let narrow: Piece[][] = []
+  let lines: Piece[] = []
   const flush = (): void => {
-    if (narrow.length > 0) blocks.push({ type: 'section', fields: narrow.map((text) => ({ type: 'mrkdwn' as const, text })) })
+    if (narrow.length > 0) blocks.push({ type: 'section', fields: narrow.map((pieces) => slackText(pieces, FIELD_TEXT_MAX)) })
+    if (lines.length > 0) blocks.push(section(...lines))
     narrow = []
+    lines = []
   }
   for (const field of fields) {
     const mark = field.tone === undefined || field.tone === 'plain' ? '' : `${GLYPHS[field.tone]} `
-    const text = `*${escape(field.label)}*\n${mark}${escape(field.value)}`
-    if (field.value.length > FIELD_VALUE_WIDE) {
-      flush()
-      blocks.push(section(text))
+    if (field.isLine) {
+      if (narrow.length > 0) flush()
+      lines.push(...linePieces(field.label, `${mark}${field.value}`, lines.length === 0))
       continue
     }
-    narrow.push(limitText(text, FIELD_TEXT_MAX))
+    if (lines.length > 0) flush()
+    const pieces: Piece[] = [{ text: field.label, style: 'bold' }, { text: `\n${mark}${field.value}` }]
+    if (field.value.length > FIELD_VALUE_WIDE) {
+      flush()
+      blocks.push(section(...pieces))
+      continue
+    }
+    narrow.push(pieces)
     if (narrow.length === SECTION_FIELDS_MAX) flush()
   }
   flush()
   return blocks
 }
 
-/** The first cell in bold, then every other known cell: `Zone zone-1 · Free 12 GB`. */
-function rowText(columns: readonly Column[], row: Row): string {
+/** `*Impact:* Uploads fail.` on a line of its own. */
+function linePieces(label: string, value: string, isFirst: boolean): Piece[] {
+  return [{ text: isFirst ? '' : '\n' }, { text: `${label}:`, style: 'bold' }, { text: ` ${value}` }]
+}
+
+/**
+ * The first cell in bold with what belongs beside it, as in `*edge-a* · zone-1 · Stopped · since 06:54`; below it every other known cell, as in
+ * `Free 12 GB · Used 3 GB`, and each sentence on a line of its own.
+ */
+function rowPieces(columns: readonly Column[], row: Row): Piece[] {
   const [first, ...others] = columns
   const glyph = row.tone === undefined ? '' : `${GLYPHS[row.tone]} `
   const cell = (column: Column): string => row.cells[column.key] ?? ''
-  const rest = others.filter((column) => cell(column) !== '' && cell(column) !== UNKNOWN).map((column) => `${escape(column.label)} ${escape(cell(column))}`)
-  return `${glyph}*${escape(first ? cell(first) : '')}*${rest.length > 0 ? `\n${rest.join(' · ')}` : ''}`
+  const known = others.filter((column) => cell(column) !== '' && cell(column) !== UNKNOWN)
+  const beside = known
+    .filter((column) => column.beside !== undefined)
+    .map((column) => ` · ${column.beside === 'labelled' ? `${column.label.toLowerCase()} ` : ''}${cell(column)}`)
+  const below = known.filter((column) => column.beside === undefined && !column.isLine).map((column) => `${column.label} ${cell(column)}`)
+  const lines = known.filter((column) => column.isLine)
+  return [
+    { text: glyph },
+    { text: first ? cell(first) : '', style: 'bold' },
+    { text: beside.join('') },
+    { text: below.length > 0 ? `\n${below.join(' · ')}` : '' },
+    ...lines.flatMap((column) => linePieces(column.label, cell(column), false)),
+  ]
 }
 
-function progressText({ store, task }: FollowedTask): string {
+function progressPieces({ store, task }: FollowedTask): Piece[] {
   const { done, total } = task.progress
   const filled = total === null || total === 0 ? undefined : Math.floor(Math.min(1, done / total) * BAR_WIDTH)
-  const bar = filled === undefined ? '' : `\`${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}\` `
-  return `${bar}${escape(store)} ${task.state}: ${escape(progressWords(task))}`
+  const bar: Piece[] = filled === undefined ? [] : [{ text: `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}`, style: 'code' }, { text: ' ' }]
+  return [...bar, { text: `${store} ${task.state}: ${progressWords(task)}` }]
 }
 
 function notes(view: View): KnownBlock[] {
-  const shown = view.notes.slice(0, NOTES_MAX).map((note) => context(`▲ ${escape(note)}`))
-  return view.notes.length > NOTES_MAX ? [...shown, context(`${view.notes.length - NOTES_MAX} more notes.`)] : shown
+  const shown = view.notes.slice(0, NOTES_MAX).map((note) => context({ text: `▲ ${note}` }))
+  return view.notes.length > NOTES_MAX ? [...shown, context({ text: `${view.notes.length - NOTES_MAX} more notes.` })] : shown
 }
 
 function buttons(view: View, { register, command }: BlocksOptions, page: number, pages: number): KnownBlock[] {
@@ -175,6 +203,6 @@ function buttons(view: View, { register, command }: BlocksOptions, page: number,
 function footer(view: View, options: BlocksOptions, page: number, pages: number): KnownBlock {
   const parts = [`as of ${formatAgo(view.asOfMs, options.nowMs)}`]
   if (pages > 1) parts.push(`page ${page + 1} of ${pages}`)
-  if (options.command !== '') parts.push(`\`/slipway ${escape(options.command).replaceAll('`', "'")}\``)
-  return context(parts.join(' · '))
+  const asked: Piece[] = options.command === '' ? [] : [{ text: ' · ' }, { text: `/slipway ${options.command}`, style: 'code' }]
+  return context({ text: parts.join(' · ') }, ...asked)
 }

@@ -18,6 +18,10 @@ export interface Column {
   readonly isWhole?: true
   /** Dropped when the table is too wide for the terminal, the last such column first. */
   readonly isMinor?: true
+  /** In Slack, stands beside the first cell, bare or with its label. */
+  readonly beside?: 'bare' | 'labelled'
+  /** A sentence: in Slack it has a line of its own. */
+  readonly isLine?: true
 }
 
 export interface Row {
@@ -30,6 +34,8 @@ export interface Field {
   readonly label: string
   readonly value: string
   readonly tone?: Tone
+  /** A sentence: in Slack it has a line of its own. */
+  readonly isLine?: true
 }
 
 /** A command to run next: a button in Slack, a suggestion in the console. */

@@ -2,10 +2,10 @@
 // becomes a problem: `peer-unreachable` with the method and URL, or the agent's own problem. An answer that does not come from an agent is never
 // quoted, so that a user who may choose the address cannot read what other servers there return.
 
-import { errorCode } from '../errors.ts'
 import { joinBytes } from '../bytes.ts'
 import type { z } from 'zod'
 import { AnswerTooSlow, monotonicMs, readAnswer } from './answer-body.ts'
+import { connectionFailure } from './connection-failure.ts'
 import type { AnswerPace } from './answer-body.ts'
 import { makeProblem, problem, PROBLEM_TYPE_PREFIX, problemSchema, ProblemError } from '../problems.ts'
 import type { Problem } from '../problems.ts'
@@ -161,7 +161,7 @@ export async function exchange(peer: Peer, call: Call): Promise<Answer> {
     // The injected fetch refused the address before it sent anything.
     if (error instanceof ProblemError) throw error
     if (timedOut) throw unreachable(`did not answer within ${answerTimeoutMs / 1000} s`, error)
-    throw unreachable(`cannot be reached: ${reasonOf(error)}`, error)
+    throw unreachable(`cannot be reached: ${connectionFailure(error)}`, error)
   } finally {
     waiting = false
   }
@@ -263,7 +263,7 @@ async function* watchedBody(response: Response, opened: Opened, totalMsMax: numb
   } catch (error) {
     if (call.signal?.aborted) throw call.signal.reason
     if (error instanceof AnswerTooSlow) throw invalid('slow', error.message, error)
-    throw invalid('cut', `broke off its answer: ${reasonOf(error)}`, error)
+    throw invalid('cut', `broke off its answer: ${connectionFailure(error)}`, error)
   }
 }
 
@@ -302,11 +302,4 @@ export function readAgentProblem(text: string): Problem | undefined {
   if (!document?.type.startsWith(PROBLEM_TYPE_PREFIX)) return undefined
   const cut = (member: string): string => member.slice(0, PROBLEM_TEXT_MAX)
   return { ...document, title: cut(document.title), detail: cut(document.detail), action: cut(document.action) }
-}
-
-/** Returns why a connection failed. The text comes from this machine and never from the peer. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const code = errorCode(error) ?? ''
-  return /CERT|ALTNAME|SELF_SIGNED|UNABLE_TO/.test(code) ? `its certificate is not accepted (${code})` : error.message
 }

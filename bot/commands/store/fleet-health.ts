@@ -16,12 +16,12 @@ import { maintenanceNotes, stateCounts, stateText, worstActions, worstFirst } fr
 
 const COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Store', isWhole: true },
-  { key: 'zone', label: 'Zone', isWhole: true },
-  { key: 'state', label: 'State' },
-  { key: 'since', label: 'Since' },
-  { key: 'finding', label: 'Finding' },
-  { key: 'impact', label: 'Impact' },
-  { key: 'next', label: 'Next' },
+  { key: 'zone', label: 'Zone', isWhole: true, beside: 'bare' },
+  { key: 'state', label: 'State', beside: 'bare' },
+  { key: 'since', label: 'Since', beside: 'labelled' },
+  { key: 'finding', label: 'Finding', isLine: true },
+  { key: 'impact', label: 'Impact', isLine: true },
+  { key: 'next', label: 'Next', isLine: true },
 ]
 
 /** Stores that the sentence of a fleet names one by one. */

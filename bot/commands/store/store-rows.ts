@@ -64,9 +64,9 @@ export function healthFields(seen: Observation, nowMs: number): Field[] {
   }
   const maintenance = maintenanceAt(seen.record, nowMs)
   if (maintenance) fields.push({ label: 'Maintenance', value: `${maintenanceText(maintenance, nowMs)}. The bot places no new images here.` })
-  if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding })
-  if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact })
-  if (seen.action !== '') fields.push({ label: 'Next', value: seen.action })
+  if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding, isLine: true })
+  if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact, isLine: true })
+  if (seen.action !== '') fields.push({ label: 'Next', value: seen.action, isLine: true })
   return fields
 }
 

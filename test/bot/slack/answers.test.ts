@@ -108,7 +108,7 @@ describe('a button', () => {
 test('JSON is a code block that no text in it can end, and fits into a section', () => {
   const { text, blocks } = jsonMessage({ ...VIEW, json: { a: '```<b>&' } })
   expect(text).toBe('Title')
-  expect(blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: '```{\n "a": "\'\'\'&lt;b&gt;&amp;"\n}```' } }])
+  expect(blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: '```{\n "a": "\'\'\'&lt;b&gt;&amp;"\n}```', verbatim: true } }])
   const long = jsonMessage({ ...VIEW, json: 'x'.repeat(10_000) }).blocks[0]
   const shown = long?.type === 'section' ? (long.text?.text ?? '') : ''
   expect(shown.length).toBeLessThanOrEqual(3000)

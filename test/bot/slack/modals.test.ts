@@ -21,9 +21,9 @@ describe('the confirmation', () => {
       close: { type: 'plain_text', text: 'Cancel' },
       private_metadata: 'm1',
       blocks: [
-        { type: 'section', text: { type: 'mrkdwn', text: 'Delete &lt;it&gt; &amp; all?' } },
-        { type: 'section', text: { type: 'mrkdwn', text: '● Tasks: none' } },
-        { type: 'section', text: { type: 'mrkdwn', text: '✖ &lt;!channel&gt;: a &amp; b' } },
+        { type: 'section', text: { type: 'mrkdwn', text: 'Delete &lt;it&gt; &amp; all?', verbatim: true } },
+        { type: 'section', text: { type: 'mrkdwn', text: '● Tasks: none', verbatim: true } },
+        { type: 'section', text: { type: 'mrkdwn', text: '✖ &lt;!channel&gt;: a &amp; b', verbatim: true } },
         {
           type: 'input',
           block_id: 'name',
@@ -77,5 +77,5 @@ test('an answer in a modal has no buttons and a short title', () => {
   expect(viewRefusal(modal)).toBeUndefined()
   expect(() => answerModal('T', [{ ...section, text: { type: 'mrkdwn', text: 'x'.repeat(3001) } }])).toThrow('3001, the limit is 3000')
   expect(viewRefusal(loadingModal('Wait'))).toBeUndefined()
-  expect(loadingModal('Wait').blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: 'Asking the stores…' } }])
+  expect(loadingModal('Wait').blocks).toEqual([{ type: 'section', text: { type: 'mrkdwn', text: 'Asking the stores…', verbatim: true } }])
 })

@@ -178,7 +178,8 @@ describe('failures', () => {
 
   test.each([
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'cannot be reached: its certificate is not accepted (DEPTH_ZERO_SELF_SIGNED_CERT)'],
-    ['ECONNREFUSED', 'cannot be reached: it failed'],
+    ['ECONNREFUSED', 'cannot be reached: the connection was refused; nothing listens at this address'],
+    ['EOTHER', 'cannot be reached: it failed'],
   ])('to connect report the reason: %s', async (code, sentence) => {
     const fetch = () => Promise.reject(Object.assign(new Error('it failed'), { code }))
     const client = createAgentClient({ baseUrl: 'http://peer.example', fetch })

@@ -411,11 +411,18 @@ async function readBody(request: Request): Promise<Json> {
   return form
 }
 
-/** Returns all text of blocks that a person reads, one piece per line. */
+/** Returns all text of blocks that a person reads where Slack shows no dates in the zone of the reader, one piece per line. */
 export function visibleText(shown: Pick<Shown, 'blocks'>): string {
   const texts: string[] = []
   const walk = (value: unknown, key: string): void => {
-    if (typeof value === 'string' && key === 'text') texts.push(value.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'))
+    if (typeof value === 'string' && key === 'text')
+      texts.push(
+        value
+          .replaceAll(/<!date\^\d+\^[^|>]*\|([^>]*)>/g, '$1')
+          .replaceAll('&lt;', '<')
+          .replaceAll('&gt;', '>')
+          .replaceAll('&amp;', '&'),
+      )
     else if (Array.isArray(value)) for (const item of value) walk(item, key)
     else if (typeof value === 'object' && value !== null) for (const [name, member] of Object.entries(value)) walk(member, name)
   }
