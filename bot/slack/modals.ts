@@ -11,6 +11,7 @@ import {
   SECTION_TEXT_MAX,
 } from '../views/slack-limits.ts'
 import { slackText } from '../views/slack-text.ts'
+import type { Piece } from '../views/slack-text.ts'
 import type { Confirm, Form } from '../views/view.ts'
 import { GLYPHS, plainText } from '../views/phrases.ts'
 
@@ -23,7 +24,7 @@ const PROMISES_MAX = 20
 
 /** Opened at once, because a trigger expires after three seconds and agents may take longer. */
 export function loadingModal(title: string): ModalView {
-  return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: [section('Asking the stores…')] }
+  return { type: 'modal', title: modalTitle(title), close: plain('Close'), blocks: [section({ text: 'Asking the stores…' })] }
 }
 
 /** Blocks of an answer in a modal. */
@@ -36,9 +37,9 @@ export function answerModal(title: string, blocks: KnownBlock[]): ModalView {
 /** Asks for the name; `metadata` is the opaque id of what a submission does. */
 export function confirmModal(confirm: Confirm, metadata: string): ModalView {
   const blocks: KnownBlock[] = [
-    section(confirm.question),
-    ...(confirm.promises ?? []).slice(0, PROMISES_MAX).map(({ label, value }) => section(`*${escape(label)}*: ${escape(value)}`)),
-    ...confirm.checklist.slice(0, CHECKLIST_MAX).map((item) => section(`${item.passed ? GLYPHS.good : GLYPHS.bad} ${item.label}: ${item.detail}`)),
+    section({ text: confirm.question }),
+    ...(confirm.promises ?? []).slice(0, PROMISES_MAX).map(({ label, value }) => section({ text: label, style: 'bold' }, { text: `: ${value}` })),
+    ...confirm.checklist.slice(0, CHECKLIST_MAX).map((item) => section({ text: `${item.passed ? GLYPHS.good : GLYPHS.bad} ${item.label}: ${item.detail}` })),
     {
       type: 'input',
       block_id: NAME_INPUT,
@@ -97,6 +98,6 @@ function plain(text: string): { type: 'plain_text'; text: string } {
   return { type: 'plain_text', text }
 }
 
-function section(text: string): KnownBlock {
-  return { type: 'section', text: slackText([{ text }], SECTION_TEXT_MAX) }
+function section(...pieces: readonly Piece[]): KnownBlock {
+  return { type: 'section', text: slackText(pieces, SECTION_TEXT_MAX) }
 }

@@ -53,7 +53,7 @@ describe('a real connection', () => {
   })
 
   test('that is cut', async () => {
-    using server = Bun.listen({ port: 0, hostname: '127.0.0.1', socket: { data: (socket) => void socket.terminate() } })
+    using server = Bun.listen({ port: 0, hostname: '127.0.0.1', socket: { data: (socket) => socket.terminate() } })
     expect(await failure(`http://127.0.0.1:${server.port}/`)).toBe('the connection was cut')
     server.stop(true)
   })

@@ -43,7 +43,7 @@ interface Fault {
 
 /** How agents fail. */
 const FAULTS: Readonly<Record<string, Fault>> = {
-  'are gone': { reason: /cannot be reached/, timeoutMs: 30_000 },
+  'are gone': { reason: /cannot be reached|nothing listens there/, timeoutMs: 30_000 },
   'are slow': { answer: () => new Promise<Response>(() => {}), reason: /did not answer within 0\.3 s/, timeoutMs: 300 },
   // On a busy machine the head may be late as well.
   'fall silent': { answer: () => new Response(body()), reason: /fell silent for 0\.3 s|did not answer within 0\.3 s/, timeoutMs: 300 },
