@@ -4,6 +4,8 @@ import type { Fetch } from '../protocol/client/exchange.ts'
 import { formatOnBehalf, ON_BEHALF_HEADER } from '../protocol/on-behalf.ts'
 import { openAlerts } from './alerts/alerts.ts'
 import type { Alerts } from './alerts/alerts.ts'
+import { createCatalogue } from './catalogue/catalogue.ts'
+import type { Catalogue } from './catalogue/catalogue.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import { createFirstAdminCodes } from './access/first-admin.ts'
@@ -35,6 +37,7 @@ export interface OpenBot extends Disposable {
   readonly fleet: Fleet & { readonly kept: KeptFleet }
   readonly alerts: Alerts
   readonly audit: Audit
+  readonly catalogue: Catalogue
   readonly roles: Roles
   readonly outbox: Outbox
   /** Creates the context for commands of this actor. */
@@ -72,6 +75,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const vault = deps.database ? CLEAR_VAULT : openVault({ database, clock, keyFiles: deps.keyFiles ?? [], homeKeyFile: homeKeyPath(home) })
   const registry = createRegistry(database, vault)
   const zones = createZones(database)
+  const catalogue = createCatalogue(database)
   const kept = openKeptFleet(database, registry, zones)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   /** The fleet whose requests name a person of Slack. */
@@ -91,6 +95,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     fleet,
     alerts,
     audit,
+    catalogue,
     roles,
     outbox: createOutbox(database, clock),
     context: (actor, surface) => ({
@@ -106,6 +111,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       policyRuns,
       zones,
       plans,
+      catalogue,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

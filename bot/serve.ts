@@ -5,6 +5,7 @@ import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
 import type { BotConfig } from './config.ts'
 import { KEY_ACTION } from './credentials/vault.ts'
+import { fillCatalogue } from './catalogue/filler.ts'
 import { keepFleet } from './fleet/connections.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
@@ -47,7 +48,9 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const random = deps.random ?? systemRandom
   const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database, outbox: bot.outbox }))
   const { reconnectMs } = config
-  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax: streamsOf(config.requestsMax), onSightings: alerts.saw }))
+  const catalogue = stack.use(fillCatalogue({ catalogue: bot.catalogue, fleet, clock, log }))
+  const streamsMax = streamsOf(config.requestsMax)
+  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax, onSightings: alerts.saw, catalogue }))
   stack.use(runPolicies(bot, log))
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)

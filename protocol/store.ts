@@ -68,6 +68,11 @@ export const storeSchema = z.object({
     savingRatio: z.number().nullable(),
   }),
   images: z.object({ available: z.number(), deleted: z.number(), other: z.number() }),
+  /**
+   * Fingerprint of the images, as in protocol/images/fingerprint.ts: it changes when an image that has or had content changes. For tokens that see every image;
+   * agents before 0.1.0 do not tell.
+   */
+  imagesFingerprint: z.string().max(64).optional(),
   /** What the images use, by kind, the recycle bin included. Kinds without images are absent. */
   usage: z.object({ total: kindUsageSchema, byKind: z.partialRecord(imageKindSchema, kindUsageSchema) }).optional(),
   uploads: z.object({ active: z.number() }),

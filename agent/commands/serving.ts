@@ -127,6 +127,7 @@ function routesOf(deps: ServingDeps, background: Background, { imports, hostKeys
     space,
     sliceStats: () => slices.stats(),
     images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),
+    imagesFingerprint: () => catalogue.fingerprint(),
     uploadsActive: () => uploads.stats().unfinished,
     cleanup: maintenance.cleanup,
   }

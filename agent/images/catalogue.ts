@@ -60,6 +60,8 @@ export interface Catalogue
   usage(): UsageSnapshot
   /** Returns a counter that increases with every change of any image. A result derived from `each` is valid until the counter changes. */
   version(): number
+  /** Returns the fingerprint of all images, as in protocol/images/fingerprint.ts. */
+  fingerprint(): string
   /**
    * Yields the encoded entries of an image's manifest in windows of whole entries. They are verified only once the last window has been
    * yielded. Throws ManifestInvalid if the manifest is damaged, and marks the image as `error`.
@@ -127,6 +129,7 @@ export async function createCatalogue(deps: CatalogueDeps): Promise<Catalogue> {
       for (const { image } of table.each()) yield image
     },
     version: () => table.version(),
+    fingerprint: () => table.fingerprint(),
     usage: () => createUsageSnapshot(table.each()),
     manifestWindows: (image) => windowsOf(parts, image),
     liveTasks: createPendingTasks({ works: settling.works, find: (id) => table.get(id)?.image, nowMs: () => clock.nowMs() }),

@@ -1,5 +1,7 @@
 // In-memory table of all images of the store, by id. Locks serialize the changes of each image.
 
+import { fingerprintText, isOpenImage, NO_IMAGES, withImage } from '../../protocol/images/fingerprint.ts'
+import type { FingerprintedImage } from '../../protocol/images/fingerprint.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import { createInOrderByKey } from '../contract/in-order.ts'
 import type { Clock } from '../contract/runtime.ts'
@@ -32,6 +34,8 @@ export interface ImageTable {
   version(): number
   /** Returns a counter that increases when an image is added or removed. */
   revision(): number
+  /** Returns the fingerprint of all images, as in protocol/images/fingerprint.ts. */
+  fingerprint(): string
 }
 
 const NO_IDS: ReadonlySet<string> = new Set()
@@ -54,6 +58,7 @@ export function createImageTable(
   const locks = createInOrderByKey()
   let sorted: readonly StoredImage[] | undefined
   let revision = 0
+  let sum = NO_IMAGES
   let version = 0
   const note = (): void => {
     sorted = undefined
@@ -78,6 +83,8 @@ export function createImageTable(
       const stored = image === given.image ? given : { ...given, image }
       const before = images.get(image.id)
       if (!before) revision++
+      else sum = withImage(sum, marked(before.image), -1)
+      sum = withImage(sum, marked(image), 1)
       images.set(image.id, stored)
       orders.put(before, stored)
       names.move(image.id, before?.image.name, image.name)
@@ -92,6 +99,7 @@ export function createImageTable(
       if (before) {
         images.delete(id)
         revision++
+        sum = withImage(sum, marked(before.image), -1)
         orders.remove(before)
         names.move(id, before.image.name, null)
         groups.move(id, before.image.mediaGroup, null)
@@ -104,7 +112,12 @@ export function createImageTable(
     each: () => images.values(),
     version: () => version,
     revision: () => revision,
+    fingerprint: () => fingerprintText(sum),
   }
+}
+
+function marked(image: Image): FingerprintedImage {
+  return { ...image, isOpen: isOpenImage(image) }
 }
 
 /** Ids of images by one text that they have. */

@@ -8,6 +8,7 @@ import type { Audit } from '../audit/audit.ts'
 import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
 import type { ShownPlans } from '../approvals/plans.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
@@ -88,6 +89,7 @@ export interface CommandContext {
   readonly zones: Zones
   /** Plans that were shown before a name was typed. */
   readonly plans: ShownPlans
+  readonly catalogue: Catalogue
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

@@ -6,7 +6,9 @@ import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
 import { openConnection } from './connection.ts'
 import type { Connection, ConnectionDeps } from './connection.ts'
+import type { CatalogueFiller } from '../catalogue/filler.ts'
 import { createInbox } from './inbox.ts'
+import type { Inbox } from './inbox.ts'
 import type { KeptFleet } from './kept-fleet.ts'
 import type { Fleet } from './fleet.ts'
 import { createPlaces } from './places.ts'
@@ -37,6 +39,8 @@ export interface KeepFleetDeps {
   readonly random: () => number
   /** Receives what was seen, after it was written. */
   readonly onSightings?: (sightings: readonly Sighting[]) => void
+  /** Gets what the streams bring, as the inbox does. */
+  readonly catalogue?: Pick<CatalogueFiller, 'saw' | 'read'>
 }
 
 /** Keeps the state of the fleet until it is disposed. */
@@ -44,7 +48,7 @@ export function keepFleet(deps: KeepFleetDeps): AsyncDisposable {
   const { fleet, clock } = deps
   const { kept, registry } = fleet
   const connections = new Map<string, Connection>()
-  const inbox = createInbox()
+  const inbox = shared(createInbox(), deps.catalogue)
   const ending = new Set<Promise<void>>()
   let streams = 0
   const connectionDeps: ConnectionDeps = {
@@ -102,6 +106,22 @@ export function keepFleet(deps: KeepFleetDeps): AsyncDisposable {
       await Promise.all([...ending, ...[...connections.values()].map(endOf)])
       write()
       attempt(deps.log, 'the end of the service could not be recorded', () => write.end())
+    },
+  }
+}
+
+/** The inbox, with a second reader of what comes in. */
+function shared(inbox: Inbox, catalogue: KeepFleetDeps['catalogue']): Inbox {
+  if (!catalogue) return inbox
+  return {
+    ...inbox,
+    saw(sighting) {
+      inbox.saw(sighting)
+      catalogue.saw(sighting)
+    },
+    read(progress) {
+      inbox.read(progress)
+      if (progress.event) catalogue.read(progress.store, progress.event)
     },
   }
 }

@@ -10,6 +10,7 @@ import { ALERT_CARDS, ALERT_TABLES } from '../alerts/tables.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
+import { CATALOGUE_TABLES } from '../catalogue/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../zones/tables.ts'
@@ -136,6 +137,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   ALERT_TABLES,
   ALERT_CARDS,
   CREDENTIAL_TABLES,
+  CATALOGUE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

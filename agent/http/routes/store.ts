@@ -43,6 +43,8 @@ export interface DescribeStoreDeps {
   readonly sliceStats: () => Pick<SliceStats, 'slices' | 'storedBytes'>
   /** Counts the images that the audience may see by status, and their bytes, including those in the recycle bin. */
   readonly images: (audience: Audience | undefined) => Promise<Store['images'] & { readonly imageBytes: number; readonly usage: NonNullable<Store['usage']> }>
+  /** Returns the fingerprint of all images. */
+  readonly imagesFingerprint?: () => string
   readonly uploadsActive: () => number
 }
 
@@ -196,6 +198,8 @@ export async function describeStore(deps: DescribeStoreDeps, audience: Audience 
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },
     slices: { count: slices, storedBytes, imageBytes, savingRatio: storedBytes === 0 ? null : imageBytes / storedBytes },
     images: { available, deleted, other },
+    // Somebody who does not see every image must not learn that a hidden one changed.
+    ...(audience === undefined && deps.imagesFingerprint ? { imagesFingerprint: deps.imagesFingerprint() } : {}),
     usage,
     uploads: { active: uploadsActive() },
   }

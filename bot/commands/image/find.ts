@@ -36,10 +36,10 @@ export async function findImages(
   text: string,
   stores: readonly StoreRecord[],
   scope: SearchScope = 'listed',
-): Promise<{ found: FoundImage[]; notes: string[] }> {
+): Promise<{ found: FoundImage[]; notes: string[]; contacts: Contact<ImagesAnswer>[] }> {
   const contacts = await context.fleet.contactAll(stores, (agent, store) => withHealth(agent, store, matchImages(agent, text, scope)))
   const found = foundImages(context, contacts)
-  return { found, notes: gapNotes(contacts, 'its images') }
+  return { found, notes: gapNotes(contacts, 'its images'), contacts }
 }
 
 /** Exactly one image in exactly one store. Throws `not-found`, or `conflict` with what to add to the command. */

@@ -8,6 +8,8 @@ import type { Action, Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, plural, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
 import { failureText } from '../../fleet/store-failure.ts'
 import type { FoundImage } from './find.ts'
+import { heldCopyJson, heldCopyWords } from './held-images.ts'
+import type { AbsentImage } from './held-images.ts'
 import { quoteOption } from '../line.ts'
 import { deleteLabel } from '../store/deletion-policy.ts'
 
@@ -49,32 +51,32 @@ export function imageJson({ store, image }: FoundImage): Record<string, unknown>
   return { store: store.name, ...image }
 }
 
-/** The View of one image; `copies` are the other stores that have it. */
+/** The View of one image; `copies` are all copies, `held` those of stores that do not answer. */
 export function imageView(
   title: string,
   found: FoundImage,
   asOfMs: number,
-  more: { copies?: readonly FoundImage[]; notes?: readonly string[]; json?: Readonly<Record<string, unknown>> | undefined } = {},
+  more: { copies?: readonly FoundImage[]; held?: readonly AbsentImage[]; notes?: readonly string[]; json?: Readonly<Record<string, unknown>> | undefined } = {},
 ): View {
   const { image, store } = found
-  const copies = more.copies ?? [found]
+  const { copies = [found], held = [] } = more
   return makeView({
     title,
     tone: statusTone(image.status),
-    fields: imageFields(found, copies),
+    fields: imageFields(found, copies, held),
     actions: imageActions(found),
     notes: more.notes ?? [],
     asOfMs,
     json: {
       ...imageJson({ image, store }),
-      stores: copies.map((copy) => ({ store: copy.store.name, status: copy.image.status })),
+      stores: [...copies.map((copy) => ({ store: copy.store.name, status: copy.image.status })), ...held.map(heldCopyJson)],
       ...more.json,
       asOf: formatTime(asOfMs),
     },
   })
 }
 
-function imageFields({ store, image, storeFailure }: FoundImage, copies: readonly FoundImage[]): Field[] {
+function imageFields({ store, image, storeFailure }: FoundImage, copies: readonly FoundImage[], held: readonly AbsentImage[]): Field[] {
   const optional = (label: string, value: string | null | undefined): Field[] =>
     value === null || value === undefined || value === '' ? [] : [{ label, value }]
   return [
@@ -84,7 +86,7 @@ function imageFields({ store, image, storeFailure }: FoundImage, copies: readonl
     ...(storeFailure?.isUnreadable ? [] : optional('Reason', image.statusReason)),
     ...(storeFailure ? [{ label: store.name, value: failureText(storeFailure), tone: 'bad' as const }] : []),
     ...optional('Next', statusAdvice({ store, image })),
-    { label: 'Stores', value: copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`).join(', ') },
+    { label: 'Stores', value: [...copies.map((copy) => `${copy.store.name} (${statusWord(copy.image.status)})`), ...held.map(heldCopyWords)].join(', ') },
     { label: 'Kind', value: image.kind },
     { label: 'Format', value: image.format ?? UNKNOWN },
     { label: 'Length', value: formatBytes(image.length) },

@@ -13,6 +13,7 @@ import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { foundImages } from './find.ts'
 import type { FoundImage } from './find.ts'
+import { absentAmong, divideAbsent, heldJson, heldRow, listHeld, removedStores } from './held-images.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
 import { compareImages, LIST_OPTIONS, parseFilter, parseSort } from './list-options.ts'
 import { withHealth } from './readable.ts'
@@ -54,9 +55,12 @@ export interface ImageListing {
 
 /** Lists images of one store, of a zone or of all stores; the View names the stores that did not answer or cannot read their files. */
 export async function listImages(context: CommandContext, { title, store, zone, filter, sort, columns }: ImageListing): Promise<View> {
-  const contacts = await context.fleet.contactAll(someStores(context, store, zone), (agent, record) =>
-    withHealth(agent, record, readImages(agent, filter, sort)),
-  )
+  const removed = store === undefined || context.fleet.registry.find(store) ? [] : removedStores(context, store)
+  const { asked, absent } = divideAbsent(context, removed.length > 0 ? [] : someStores(context, store, zone))
+  const contacts = await context.fleet.contactAll(asked, (agent, record) => withHealth(agent, record, readImages(agent, filter, sort)))
+  const silent = absentAmong(context, contacts)
+  const held = listHeld(context, [...absent, ...silent, ...removed], filter)
+  const gaps = contacts.filter((contact) => !silent.some(({ silence }) => silence?.store.name === contact.store.name))
   // A store that cannot read its files changes the status of its images after the agent filtered them.
   const found = foundImages(context, contacts).filter(({ image }) => filter.status === undefined || image.status === filter.status)
   const byName = (a: FoundImage, b: FoundImage): number => a.image.name.localeCompare(b.image.name)
@@ -69,22 +73,34 @@ export async function listImages(context: CommandContext, { title, store, zone, 
   const length = found.reduce((sum, { image }) => sum + image.length, 0)
   return makeView({
     title,
-    text: found.length === 0 ? 'No images.' : `${plural(found.length, 'image')}, ${formatBytes(length)} long, ${formatBytes(stored)} stored`,
-    tone: failures.length > 0 ? 'bad' : 'plain',
+    text: found.length + held.images.length === 0 ? 'No images.' : listText({ images: found.length, length, stored }, held.images.length),
+    tone: failures.length > 0 ? 'bad' : held.images.length > 0 ? 'warning' : 'plain',
     fields: failures.map((storeFailure) => ({ label: storeFailure.store, value: failureText(storeFailure), tone: 'bad' })),
-    columns: found.length === 0 ? [] : columns,
-    rows: found.map(imageRow),
+    columns: found.length + held.images.length === 0 ? [] : columns,
+    rows: [...found.map(imageRow), ...held.images.map(heldRow)],
     notes: [
       ...unavailableNotes(found),
-      ...gapNotes(contacts, 'its images'),
+      ...held.notes,
+      ...gapNotes(gaps, 'its images'),
       ...cut.map(
         (contact) =>
           `Only the first ${IMAGES_SHOWN_MAX} images of ${contact.store.name} are shown. Narrow the list with name=, owner=, status= or another filter.`,
       ),
     ],
     asOfMs,
-    json: { items: found.map(imageJson), warnings: failures.map(failureJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+    json: {
+      items: [...found.map(imageJson), ...held.images.map(heldJson)],
+      warnings: failures.map(failureJson),
+      missing: [...gapsJson(contacts), ...gapsJson(absent.flatMap(({ silence }) => silence ?? []))],
+      asOf: formatTime(asOfMs),
+    },
   })
+}
+
+/** `12 images, 30 GB long, 9 GB stored; 3 more are unavailable with their stores`. */
+function listText({ images, length, stored }: { images: number; length: number; stored: number }, unavailable: number): string {
+  const known = `${plural(images, 'image')}, ${formatBytes(length)} long, ${formatBytes(stored)} stored`
+  return unavailable === 0 ? known : `${known}; ${plural(unavailable, 'image')} of stores that do not answer`
 }
 
 async function readImages(agent: AgentClient, filter: ImageListing['filter'], sort: ImageListing['sort']): Promise<Image[]> {

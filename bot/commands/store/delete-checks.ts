@@ -2,9 +2,11 @@
 
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
+import { STORE_IMAGES_MAX } from '../../catalogue/catalogue.ts'
+import type { HeldImage } from '../../catalogue/held-image.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { ChecklistItem } from '../../views/view.ts'
-import { isEnded, plural } from '../../views/phrases.ts'
+import { formatAt, isEnded, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Images of a store that the checklist reads. */
@@ -18,16 +20,25 @@ export interface StoreChecks {
   readonly bound: readonly string[]
   /** Null when the store did not say; at most IMAGES_READ_MAX. */
   readonly images: readonly Image[] | null
+  /** What the catalogue knows of a store that did not say; null when it answered, or when nothing is known. */
+  readonly held: readonly HeldImage[] | null
 }
 
 /** Asks a store what depends on it; with `isUnreachableAllowed` a store that does not answer passes. */
 export async function checkStore(context: CommandContext, seen: Observation, isUnreachableAllowed: boolean): Promise<StoreChecks> {
   const { name } = seen.record
   const blind = (reason: string): StoreChecks => {
+    const known = context.catalogue.of(name)
     const detail = isUnreachableAllowed
-      ? `${name} does not answer; its tasks and images are unknown`
+      ? `${name} does not answer; its tasks ${known ? 'are' : 'and images are'} unknown`
       : `${name} does not answer (${reason}); start it again, or add --unreachable`
-    return { items: [{ label: `Contact with ${name}`, passed: isUnreachableAllowed, detail }], bound: [], images: null }
+    const contact = { label: `Contact with ${name}`, passed: isUnreachableAllowed, detail }
+    if (!known) return { items: [contact], bound: [], images: null, held: null }
+    const held = context.catalogue.list(known, { isBin: false, isAll: true, limit: STORE_IMAGES_MAX })
+    const count = held.length + known.beyond
+    const age = known.asOfMs === null ? 'as far as the bot had read them' : `as of ${formatAt(known.asOfMs)}`
+    const images = { label: `Images in ${name}`, passed: true, detail: count === 0 ? `none, ${age}` : `${age}, ${imagesText(held, count)}` }
+    return { items: [contact, images], bound: [], images: null, held }
   }
   const { store } = seen
   if (!store) return blind(seen.finding)
@@ -55,6 +66,7 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
     ],
     bound: bound.map(({ id }) => id),
     images,
+    held: null,
   }
 }
 
@@ -64,7 +76,7 @@ async function readImages(agent: AgentClient): Promise<Image[]> {
   return images
 }
 
-function imagesText(images: readonly Image[], count: number): string {
+function imagesText(images: readonly Pick<Image, 'name'>[], count: number): string {
   const named = list(
     images.map(({ name }) => name),
     count,

@@ -20,6 +20,9 @@ export interface LeavingImage {
   readonly image: Image
 }
 
+/** What tells whether two images have the same bytes. */
+export type Content = Pick<Image, 'digest' | 'manifestDigest'>
+
 /** The same bytes in a store that stays. */
 export interface StayingCopy {
   readonly store: string
@@ -28,13 +31,17 @@ export interface StayingCopy {
 
 export interface Remaining {
   /** Undamaged copies in the stores that stay. */
-  copiesOf(image: Image): readonly StayingCopy[]
+  copiesOf(image: Content): readonly StayingCopy[]
   /** Stores that did not tell what they have, as notes. */
   readonly gaps: readonly string[]
 }
 
 /** Asks the stores that stay for the images that the others have. Images with the same digest or manifest are the same. */
-export async function findRemaining(context: CommandContext, leaving: readonly LeavingImage[], staying: readonly StoreRecord[]): Promise<Remaining> {
+export async function findRemaining(
+  context: CommandContext,
+  leaving: readonly { readonly image: Content }[],
+  staying: readonly StoreRecord[],
+): Promise<Remaining> {
   const wanted = new Set(leaving.flatMap(({ image }) => namesOf(image)))
   const copies = new Map<string, StayingCopy[]>()
   if (wanted.size === 0) return { copiesOf: () => [], gaps: [] }
@@ -56,7 +63,7 @@ function addCopy(copies: Map<string, StayingCopy[]>, name: string, copy: Staying
   copies.set(name, [...known, copy])
 }
 
-function namesOf({ digest, manifestDigest }: Image): string[] {
+function namesOf({ digest, manifestDigest }: Content): string[] {
   return [digest, manifestDigest].filter((name) => name !== null)
 }
 
@@ -88,6 +95,6 @@ export function copyView(context: CommandContext, tasks: readonly FollowedTask[]
 }
 
 /** `2 images (a, b)`. */
-export function namedImages(leaving: readonly LeavingImage[]): string {
+export function namedImages(leaving: readonly { readonly image: Pick<Image, 'name'> }[]): string {
   return `${plural(leaving.length, 'image')} (${list(leaving.map(({ image }) => image.name))})`
 }

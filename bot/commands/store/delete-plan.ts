@@ -1,5 +1,6 @@
 // The plan of `store delete`: what each store runs and holds, what exists only there, what names it, and what is copied and changed before it is removed.
 
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { PlanPromise } from '../../approvals/plans.ts'
@@ -47,7 +48,8 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
   const leaving = stores.map(({ record }, i) => leavingImages(record, checks[i]?.images ?? []))
   const names = new Set(stores.map(({ record }) => record.name))
   const staying = context.fleet.registry.list().filter(({ name }) => !names.has(name))
-  const remaining = await findRemaining(context, leaving.flat(), staying)
+  const absent = checks.map(({ held }) => (held ?? []).filter(hasBytes).map((image) => ({ image })))
+  const remaining = await findRemaining(context, [...leaving.flat(), ...absent.flat()], staying)
   const sole = leaving.map((images) => images.filter(({ image }) => remaining.copiesOf(image).length === 0))
   const { origins, gaps } = await findOrigins(context, staying)
   const isAt = (target: Observation, { image }: LeavingImage): boolean => remaining.copiesOf(image).some(({ store }) => store === target.record.name)
@@ -62,16 +64,31 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
   )
   const items = stores.flatMap((seen, i) => [
     ...(checks[i]?.items ?? []),
-    soleCheck(seen.record, { images: checks[i]?.images ?? null, sole: sole[i] ?? [] }, copyTo?.record),
+    soleCheck(
+      seen.record,
+      {
+        images: checks[i]?.images ?? null,
+        sole: sole[i] ?? [],
+        isKnown: checks[i]?.held !== null,
+        lost: (absent[i] ?? []).filter(({ image }) => remaining.copiesOf(image).length === 0),
+      },
+      copyTo?.record,
+    ),
     policyCheck(seen.record, policiesOf(context, seen.record), repointTo?.record),
     originCheck(seen, origins, repointTo?.record),
     ...(repointTo ? [bindingCheck(seen.record, bindingsOf(leaving[i] ?? []), repointTo.record)] : []),
   ])
   return {
     items: [...items, ...targets.map(({ seen, images }) => targetCheck(seen, images))],
-    promises: [...stores.map(({ record }, i) => heldPromise(record, checks[i]?.images ?? null)), ...(await copyPromises(context, targets))],
+    promises: [
+      ...stores.map(({ record }, i) => heldPromise(record, checks[i]?.images ?? checks[i]?.held ?? null, checks[i]?.held !== null)),
+      ...(await copyPromises(context, targets)),
+    ],
     essence: [
       ...stores.map(({ record }) => record.storeId ?? record.url),
+      ...absent.flatMap((images, i) =>
+        images.flatMap(({ image }) => (remaining.copiesOf(image).length === 0 ? [`${image.id} was only in ${stores[i]?.record.name}`] : [])),
+      ),
       ...sole.flatMap((images, i) => images.map(({ image }) => `${image.id} only in ${stores[i]?.record.name}`)),
       ...checks.flatMap((check) => check.bound),
       ...targets.flatMap(({ seen, images }) => images.map(({ image }) => `${image.id} ${seen.record.name}`)),
@@ -84,12 +101,16 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
 }
 
 /** What the bot would no longer list, watch and copy. */
-function heldPromise({ name }: StoreRecord, images: StoreChecks['images']): PlanPromise {
+function heldPromise({ name }: StoreRecord, images: readonly Pick<Image, 'length'>[] | null, isFromCatalogue: boolean): PlanPromise {
   const label = `Held by ${name}`
   if (images === null) return { label, value: 'not known: it does not answer' }
   const count = images.length >= IMAGES_READ_MAX ? `${IMAGES_READ_MAX} images or more` : plural(images.length, 'image')
   const length = images.reduce((sum, image) => sum + image.length, 0)
-  return { label, value: images.length === 0 ? 'no image' : `${count}, ${formatBytes(length)} long; they stay on its disk` }
+  return {
+    label,
+    value:
+      images.length === 0 ? 'no image' : `${count}, ${formatBytes(length)} long; ${isFromCatalogue ? 'as the bot last knew them' : 'they stay on its disk'}`,
+  }
 }
 
 async function copyPromises(
@@ -112,20 +133,27 @@ function bytesOf(images: readonly LeavingImage[]): number {
 
 /** Images with bytes; the others stay behind. */
 function leavingImages(store: StoreRecord, images: NonNullable<StoreChecks['images']>): LeavingImage[] {
-  return images.flatMap((image) => (image.status === 'available' || image.status === 'degraded' ? [{ store, image }] : []))
+  return images.flatMap((image) => (hasBytes(image) ? [{ store, image }] : []))
+}
+
+function hasBytes({ status }: Pick<Image, 'status'>): boolean {
+  return status === 'available' || status === 'degraded'
 }
 
 interface Found {
   readonly images: StoreChecks['images']
   readonly sole: readonly LeavingImage[]
+  /** Whether the catalogue knows what a store held that does not answer, and which of these images no other store has. */
+  readonly isKnown: boolean
+  readonly lost: readonly { readonly image: Pick<Image, 'name'> }[]
 }
 
-function soleCheck({ name }: StoreRecord, { images, sole }: Found, target: StoreRecord | undefined): ChecklistItem {
+function soleCheck({ name }: StoreRecord, { images, sole, isKnown, lost }: Found, target: StoreRecord | undefined): ChecklistItem {
   const label = `Images only in ${name}`
   if (images === null)
     return target
       ? { label, passed: false, detail: `${name} does not answer, so nothing can be copied from it; leave out copy-to=` }
-      : { label, passed: true, detail: 'unknown' }
+      : { label, passed: true, detail: isKnown ? lostText(lost) : 'unknown' }
   if (target && images.length >= IMAGES_READ_MAX)
     return { label, passed: false, detail: `${name} has ${IMAGES_READ_MAX} images or more; copy them with a policy first, and leave out copy-to=` }
   if (sole.length === 0) return { label, passed: true, detail: 'none' }
@@ -133,6 +161,13 @@ function soleCheck({ name }: StoreRecord, { images, sole }: Found, target: Store
   return target
     ? { label, passed: true, detail: `${there}: they are copied to ${target.name} before ${name} is removed` }
     : { label, passed: true, detail: `${there}: no other store has them; add copy-to=S to copy them to another store first` }
+}
+
+/** The images that would be lost with a store that does not answer, as far as the catalogue knows. */
+function lostText(lost: Found['lost']): string {
+  return lost.length === 0
+    ? 'none that the bot knows of'
+    : `${namedImages(lost)}: no other store that answers has them, and nothing can be copied while the store does not answer`
 }
 
 /** Whether a store may take what it is to get. */

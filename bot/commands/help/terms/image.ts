@@ -9,6 +9,10 @@ export const IMAGE_TERMS: Terms = {
     normal: 'available',
     action: 'image show I says why it is not available, and what to do.',
   },
+  Known: {
+    means: 'The store of the image does not answer. What is shown is what the store held when the bot last knew, and how old that is.',
+    action: 'store health S says why the store does not answer.',
+  },
   Kind: { means: 'What the image is for: system, disk, iso, base, template, snapshot, backup, capture or virtualDisk.' },
   Format: { means: 'Format of the file: raw, qcow2, vmdk or iso.' },
   'Virtual size': { means: 'How large a disk a guest sees.', unit: 'bytes' },
