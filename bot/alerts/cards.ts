@@ -18,11 +18,12 @@ const ACK_MAX = 1000
 
 /** The card of one incident. */
 export function incidentCard(incident: Incident, quiet: string | undefined, nowMs: number): View {
-  const { id, store, zone, severity, resolvedMs, sinceMs } = incident
-  const place = store === '' ? '' : `${zone}, `
+  const { id, store, zone, condition, severity, resolvedMs, sinceMs } = incident
+  const where = store === '' ? zone : `${store} in ${zone}`
+  const rank = `${severity.charAt(0).toUpperCase()}${severity.slice(1)}`
   return makeView({
     title: `${incidentTitle(incident)}${resolvedMs === null ? '' : ': resolved'}`,
-    text: `${place}${severity}, since ${formatAt(sinceMs)}. ${incidentState(incident, quiet)}. ${spellIncident(id)}.`,
+    text: `${where}: ${conditionOf(condition).title} since ${formatAt(sinceMs)}. ${rank}. ${incidentState(incident, quiet)}. ${spellIncident(id)}.`,
     tone: resolvedMs === null ? severityTone(severity) : 'good',
     fields: incidentFields(incident),
     actions: incidentActions(incident, quiet),
@@ -57,9 +58,9 @@ export function summaryCard(zone: string, incidents: readonly Incident[], quietO
     text: `${worst.severity}, since ${formatAt(sinceMs)}. ${counts.join(', ')}${isQuiet ? `, ${quietOf(worst) ?? ''}` : ''}.`,
     tone: severityTone(worst.severity),
     fields: [
-      { label: 'Finding', value: findingCounts(open) },
-      { label: 'Stores', value: namedStores(stores) },
-      { label: 'Impact', value: worst.impact },
+      { label: 'Finding', value: findingCounts(open), isLine: true },
+      { label: 'Stores', value: namedStores(stores), isLine: true },
+      { label: 'Impact', value: worst.impact, isLine: true },
       {
         label: 'Next',
         value: worst.store === '' ? worst.action : `What happens to many stores at once has one cause: check network and power of ${zone} first.`,
@@ -96,8 +97,13 @@ export function reminderCard(incidents: readonly Incident[], nowMs: number): Vie
           .slice(0, NAMED_MAX)
           .map((incident) => `${spellIncident(incident.id)} ${incidentTitle(incident)}, ${incident.severity}, since ${formatAt(incident.sinceMs)}`)
           .join('; '),
+        isLine: true,
       },
-      { label: 'Next', value: 'Acknowledge what somebody takes care of, or silence what can wait. alert subscribe remind=off ends reminders here.' },
+      {
+        label: 'Next',
+        value: 'Acknowledge what somebody takes care of, or silence what can wait. alert subscribe remind=off ends reminders here.',
+        isLine: true,
+      },
     ],
     actions: [{ label: 'All alerts', command: 'alert list', role: 'viewer' }],
     asOfMs: nowMs,

@@ -8,11 +8,12 @@ import { spellIncident } from './words.ts'
 
 /** Finding, impact and next step, each on a line of its own. */
 export function incidentFields({ finding, impact, action }: Incident): Field[] {
-  return [
-    { label: 'Finding', value: finding },
-    { label: 'Impact', value: impact },
-    { label: 'Next', value: action },
-  ].filter(({ value }) => value !== '')
+  const lines: Field[] = [
+    { label: 'Finding', value: finding, isLine: true },
+    { label: 'Impact', value: impact, isLine: true },
+    { label: 'Next', value: action, isLine: true },
+  ]
+  return lines.filter(({ value }) => value !== '')
 }
 
 /** What people can do about an incident; nothing about a resolved one. */

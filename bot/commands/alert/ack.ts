@@ -41,6 +41,8 @@ export const alertAck = defineCommand({
           .map(({ incident }) => incidentTitle(incident))
           .join(', ')}${done.length > 5 ? ` and ${done.length - 5} more` : ''}: ${actor.name} takes care.`,
         tone: 'good',
+        // The card of the alert and its thread say it to everyone.
+        isPrivate: true,
         notes: rest === 0 ? [] : [`${plural(rest, 'alert')} had been acknowledged already, or resolved.`],
         asOfMs: nowMs,
         json: { items: outcomes.map(({ incident: { id }, outcome }) => ({ id: spellIncident(id), outcome })), by: actor.name, asOf: formatTime(nowMs) },

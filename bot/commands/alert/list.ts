@@ -21,13 +21,13 @@ const READ_MAX = 10_000
 
 const COLUMNS: readonly Column[] = [
   { key: 'id', label: 'Alert', isWhole: true },
-  { key: 'severity', label: 'Severity' },
-  { key: 'what', label: 'What' },
-  { key: 'zone', label: 'Zone', isWhole: true },
-  { key: 'since', label: 'Since' },
-  { key: 'state', label: 'State' },
-  { key: 'finding', label: 'Finding' },
-  { key: 'next', label: 'Next', isMinor: true },
+  { key: 'what', label: 'What', beside: 'bare' },
+  { key: 'zone', label: 'Zone', isWhole: true, beside: 'bare' },
+  { key: 'severity', label: 'Severity', beside: 'bare' },
+  { key: 'since', label: 'Since', beside: 'labelled' },
+  { key: 'state', label: 'State', beside: 'bare' },
+  { key: 'finding', label: 'Finding', isLine: true },
+  { key: 'next', label: 'Next', isMinor: true, isLine: true },
 ]
 
 export const alertList = defineCommand({

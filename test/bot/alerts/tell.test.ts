@@ -34,7 +34,11 @@ describe('a card', () => {
     it.pass(50)
     const [card] = it.messages()
     expect(it.messages()).toHaveLength(1)
-    expect(card?.view).toMatchObject({ title: 'edge-a Stopped', text: 'zone-1, critical, since 2026-01-01 00:00:05 UTC. Open. A1.', tone: 'bad' })
+    expect(card?.view).toMatchObject({
+      title: 'edge-a Stopped',
+      text: 'edge-a in zone-1: Stopped since 2026-01-01 00:00:05 UTC. Critical. Open. A1.',
+      tone: 'bad',
+    })
     expect(card?.view.fields.map(({ label }) => label)).toEqual(['Finding', 'Impact', 'Next'])
     expect(card?.view.actions.map(({ label, command }) => `${label}: ${command}`)).toEqual([
       'Acknowledge: alert ack A1',
@@ -48,13 +52,13 @@ describe('a card', () => {
     await it.run('alert ack A1')
     it.pass(1)
     expect(texts(it)).toEqual([
-      'edge-a Stopped: zone-1, critical, since 2026-01-01 00:00:05 UTC. Acknowledged by ann. A1.',
+      'edge-a Stopped: edge-a in zone-1: Stopped since 2026-01-01 00:00:05 UTC. Critical. Acknowledged by ann. A1.',
       'A1 edge-a Stopped: Acknowledged by ann.',
     ])
     it.see({ 'edge-a': {} })
     it.pass(65)
     expect(texts(it)).toEqual([
-      'edge-a Stopped: resolved: zone-1, critical, since 2026-01-01 00:00:05 UTC. Resolved 2026-01-01 00:02:55 UTC. A1.',
+      'edge-a Stopped: resolved: edge-a in zone-1: Stopped since 2026-01-01 00:00:05 UTC. Critical. Resolved 2026-01-01 00:02:55 UTC. A1.',
       'A1 edge-a Stopped: Acknowledged by ann.',
       'A1 edge-a Stopped: Resolved.',
     ])

@@ -3,9 +3,6 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
-import { openAlerts } from '../../../bot/alerts/alerts.ts'
-import { createRegistry } from '../../../bot/fleet/registry.ts'
-import { openDatabase } from '../../../bot/system/database.ts'
 import { openTestBot, runCommand } from '../../bot/fixture.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createFakeSlack } from '../../support/clients/fake-slack/fake-slack.ts'
@@ -51,15 +48,13 @@ test('a store that stops is one card that ends with its recovery, though the ser
   const home = stack.use(await createTemporaryFolder())
   const agent = stack.use(await startAgent(stack.use(await createTemporaryFolder()).path))
   const slack = stack.use(createFakeSlack())
-  {
-    using bot = openTestBot(home.path)
-    const words = ['store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1']
-    expect((await runCommand(bot, ...words)).code).toBe(0)
-    expect((await runCommand(bot, 'alert', 'subscribe', `channel=${OPS}`)).code).toBe(0)
-  }
-  const database = stack.use(openDatabase(home.path))
-  const registry = createRegistry(database)
-  const { incidents } = openAlerts(database)
+  const bot = stack.use(openTestBot(home.path))
+  const words = ['store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${TEST_ADMIN_TOKEN}`, 'zone=zone-1']
+  expect((await runCommand(bot, ...words)).code).toBe(0)
+  expect((await runCommand(bot, 'alert', 'subscribe', `channel=${OPS}`)).code).toBe(0)
+  const { database } = bot
+  const { registry } = bot.fleet
+  const { incidents } = bot.alerts
   const count = (sql: string): number => database.query<{ n: number }, []>(sql).get()?.n ?? -1
 
   const first = stack.use(serve(home.path, slack))
@@ -83,7 +78,9 @@ test('a store that stops is one card that ends with its recovery, though the ser
 
   const posts = slack.shown.filter(({ kind, channel }) => kind === 'post' && channel === OPS)
   const cards = posts.filter(({ thread }) => thread === undefined)
-  expect(cards.map(({ text }) => text.slice(0, 'edge-a Stopped: zone-1, critical'.length))).toEqual(['edge-a Stopped: zone-1, critical'])
+  expect(cards.map(({ text }) => text.slice(0, 'edge-a Stopped: edge-a in zone-1: Stopped since'.length))).toEqual([
+    'edge-a Stopped: edge-a in zone-1: Stopped since',
+  ])
   expect(posts.filter(({ thread }) => thread !== undefined)).toMatchObject([{ thread: cards[0]?.ts ?? '-', text: 'A1 edge-a Stopped: Resolved.' }])
   expect(slack.failures).toEqual([])
   expect(incidents.list({ hasResolved: true, limit: 10 })).toMatchObject([{ id: 1, flaps: 0 }])
