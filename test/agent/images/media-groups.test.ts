@@ -120,6 +120,8 @@ describe('a media group', () => {
     const { mediaGroups } = store.catalogue
     expect(await codeOf(mediaGroups.create({ name: 'one more', description: '', visible: true }, 'test'))).toBe('limit-reached')
     expect(await mediaGroups.patch('group 7', { visible: false }, 'test')).toMatchObject({ visible: false })
+    const first = await mediaGroups.list({ limit: 2 })
+    expect([first.items.map(({ name }) => name), first.next]).toEqual([['group 0', 'group 1'], 'group 1'])
     const page = await mediaGroups.list({ limit: 3, cursor: 'group 997' })
     expect([page.items.map(({ name }) => name), page.next]).toEqual([['group 998', 'group 999'], null])
     // The file is bounded too.

@@ -11,7 +11,7 @@ const TURNS = 5
 export interface OrderedDisk extends Disk {
   /**
    * Operations by the names of their files, in order: an fsync when it has ended (`sync a`, `sync folder b`), all others when they start
-   * (`write a`, `rename a b`, `remove a`, `close a`).
+   * (`write a`, `rename a b`, `remove a`, `close a`). `overlap` stands before one that started while another was in progress.
    */
   readonly operations: string[]
   /** Number of operations that have started and not ended. */
@@ -27,6 +27,7 @@ export function createOrderedDisk(): OrderedDisk {
   let running = 0
 
   const slowly = async <Result>(run: () => Promise<Result>): Promise<Result> => {
+    if (running > 0) operations.push('overlap')
     running++
     try {
       for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve))
