@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { errorText, hasCode } from '../protocol/errors.ts'
+import type { ApprovalRule } from './approvals/approvals.ts'
 import { parseReconnect, RECONNECT_DEFAULT_MS, RECONNECT_WORDS } from './fleet/reconnect.ts'
 import type { LogLevel } from './system/log.ts'
 import { REQUESTS_DEFAULT, REQUESTS_VARIABLE } from './system/request-limit.ts'
@@ -33,6 +34,8 @@ export interface BotConfig {
   /** Key files for the tokens of agents, the first encrypts: SLIPWAY_BOT_KEY_FILE, then the credential of the service. */
   readonly keyFiles: readonly string[]
   readonly logLevel: LogLevel
+  /** Which deletions in Slack need a second person. */
+  readonly approvalRule: ApprovalRule
   /** HTTP requests that the runtime allows at the same time. */
   readonly requestsMax: number
   /** The user of this machine, for the audit log. */
@@ -68,6 +71,7 @@ const KNOWN = new Set([
   'SLIPWAY_BOT_RECONNECT',
   'SLIPWAY_BOT_KEY_FILE',
 ])
+const APPROVAL_RULES: readonly ApprovalRule[] = ['on', 'strict', 'off']
 const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
 /** Reads and validates the configuration. Throws ConfigRefused. */
@@ -92,6 +96,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
     reconnectMs: readReconnect(environment),
     keyFiles: readKeyFiles(environment),
     logLevel,
+    approvalRule: readApprovalRule(environment),
     requestsMax: Number(text(environment, REQUESTS_VARIABLE) ?? REQUESTS_DEFAULT),
     user: text(environment, 'SUDO_USER') ?? text(environment, 'USER') ?? text(environment, 'LOGNAME') ?? 'console',
     noColor: text(environment, 'NO_COLOR') !== undefined || text(environment, 'TERM') === 'dumb',
@@ -112,6 +117,13 @@ function readReconnect(environment: Environment): number {
   const parsed = given === undefined ? RECONNECT_DEFAULT_MS : parseReconnect(given)
   if (parsed === undefined) throw new ConfigRefused(`SLIPWAY_BOT_RECONNECT=${given} is not understood. Write ${RECONNECT_WORDS}.`)
   return parsed
+}
+
+function readApprovalRule(environment: Environment): ApprovalRule {
+  const given = text(environment, 'SLIPWAY_APPROVALS') ?? 'on'
+  const rule = APPROVAL_RULES.find((known) => known === given)
+  if (!rule) throw new ConfigRefused(`SLIPWAY_APPROVALS=${given} is not understood. Write one of: ${APPROVAL_RULES.join(', ')}.`)
+  return rule
 }
 
 /** HOME_DEFAULT in the working directory. Throws ConfigRefused in a folder of the system. */

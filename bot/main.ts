@@ -38,6 +38,7 @@ async function main(args: readonly string[]): Promise<number> {
       clock: systemClock,
       environmentRoles: config,
       keyFiles: config.keyFiles,
+      approvalRule: config.approvalRule,
       ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}),
     })
     return await runConsole({

@@ -9,6 +9,8 @@ import type { Catalogue } from './catalogue/catalogue.ts'
 import { createAudit } from './audit/audit.ts'
 import type { Audit } from './audit/audit.ts'
 import { createFirstAdminCodes } from './access/first-admin.ts'
+import { createApprovals } from './approvals/approvals.ts'
+import type { ApprovalRule, Approvals } from './approvals/approvals.ts'
 import { createShownPlans } from './approvals/plans.ts'
 import { createRoles } from './access/roles.ts'
 import type { EnvironmentRoles, Roles } from './access/roles.ts'
@@ -40,6 +42,7 @@ export interface OpenBot extends Disposable {
   readonly catalogue: Catalogue
   readonly roles: Roles
   readonly outbox: Outbox
+  readonly approvals: Approvals
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
@@ -53,6 +56,8 @@ export interface OpenBotDeps {
   readonly environmentRoles?: EnvironmentRoles
   /** Key files for the tokens of agents that the bot is given; none lets it make one in its home folder. */
   readonly keyFiles?: readonly string[]
+  /** Which deletions in Slack need a second person; none without it. The program reads it from its configuration, where the default is `on`. */
+  readonly approvalRule?: ApprovalRule
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
@@ -88,6 +93,8 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const policies = createPolicies(database)
   const policyRuns = createPolicyRuns(database)
   const plans = createShownPlans(database)
+  const outbox = createOutbox(database, clock)
+  const approvals = createApprovals(database, outbox, deps.approvalRule ?? 'off')
   return {
     home,
     clock,
@@ -97,7 +104,8 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     audit,
     catalogue,
     roles,
-    outbox: createOutbox(database, clock),
+    outbox,
+    approvals,
     context: (actor, surface) => ({
       fleet: fleetOf(actor),
       clock,
@@ -112,6 +120,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       zones,
       plans,
       catalogue,
+      approvals,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

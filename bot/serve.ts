@@ -41,7 +41,7 @@ export interface RunningBot extends AsyncDisposable {
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
-  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config, keyFiles: config.keyFiles }))
+  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config, approvalRule: config.approvalRule, keyFiles: config.keyFiles }))
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
   noteUnreadable(bot, log)

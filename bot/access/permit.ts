@@ -26,6 +26,7 @@ const STORE_COMMANDS: ReadonlySet<string> = new Set([
   ...['list', 'show', 'forget'].map((verb) => `host-key ${verb}`),
   'usage list',
   ...['ack', 'silence', 'unsilence'].map((verb) => `alert ${verb}`),
+  ...['list', 'show', 'approve', 'deny', 'cancel'].map((verb) => `approval ${verb}`),
 ])
 
 /** The context with which the command runs, or the role that the actor has where the command would act. */

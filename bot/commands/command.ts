@@ -7,6 +7,7 @@ import type { Alerts } from '../alerts/alerts.ts'
 import type { Audit } from '../audit/audit.ts'
 import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
+import type { Approvals } from '../approvals/approvals.ts'
 import type { ShownPlans } from '../approvals/plans.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
@@ -79,8 +80,10 @@ export interface CommandContext {
   /** Slack channel in which it was asked. */
   readonly channel?: string
   /** How the command came, for the audit log; absent for a typed one. */
-  readonly via?: 'button' | 'form' | 'confirmation'
   readonly alerts: Alerts
+  readonly via?: 'button' | 'form' | 'confirmation' | 'approval'
+  /** What a second person has approved: the command runs if its plan has this hash. */
+  readonly approval?: { readonly id: number; readonly plan: string }
   readonly audit: Audit
   readonly roles: Roles
   readonly firstAdminCodes: FirstAdminCodes
@@ -90,6 +93,8 @@ export interface CommandContext {
   /** Plans that were shown before a name was typed. */
   readonly plans: ShownPlans
   readonly catalogue: Catalogue
+  /** Requests for the approval of a second person. */
+  readonly approvals: Approvals
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */
@@ -144,6 +149,8 @@ export interface CommandDefinition<Option extends string, Flag extends string> {
   readonly effect: 'read' | 'write' | 'destroy'
   /** The flag without which a destructive command asks for no name. */
   readonly destroysWith?: NoInfer<Flag>
+  /** A button with it can be pressed again: the command itself makes sure that it acts once. */
+  readonly isRepeatable?: boolean
   readonly targets?: readonly TargetSpec[]
   readonly options?: Readonly<Record<Option, OptionSpec>>
   readonly flags?: Readonly<Record<Flag, string>>
@@ -159,6 +166,7 @@ export interface Command {
   readonly role: Role
   readonly effect: 'read' | 'write' | 'destroy'
   readonly destroysWith: string | undefined
+  readonly isRepeatable: boolean
   readonly targets: readonly TargetSpec[]
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly flags: Readonly<Record<string, string>>
@@ -176,6 +184,7 @@ export function defineCommand<const Option extends string = never, const Flag ex
     role,
     effect,
     destroysWith: definition.destroysWith,
+    isRepeatable: definition.isRepeatable ?? false,
     targets: definition.targets ?? [],
     options: definition.options ?? {},
     flags: definition.flags ?? {},

@@ -7,6 +7,8 @@ import { formatTime } from '../../protocol/time.ts'
 import { makeView } from '../views/view.ts'
 import type { ChecklistItem, View } from '../views/view.ts'
 import type { CommandContext, CommandInput } from './command.ts'
+import { askSecondPerson, needsSecondPerson } from './second-person.ts'
+import type { ApprovalNeed } from './second-person.ts'
 
 export interface DestroyPlan {
   readonly title: string
@@ -22,6 +24,8 @@ export interface DestroyPlan {
   /** The command line without `--confirm` and `--plan`. */
   readonly command: string
   readonly notes?: readonly string[]
+  /** Why a second person must approve it, where the rule asks for one. */
+  readonly approval?: ApprovalNeed | undefined
 }
 
 /** Returns undefined when the plan may be executed, else the View that says what is missing. */
@@ -72,8 +76,10 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
   const typed = input.confirm.flatMap((text) => (plan.names.includes(text) ? [text] : text.split(',').map((part) => part.trim())))
   if (!namesEverything(typed, plan))
     return makeView({ ...base, tone: 'bad', text: `"${input.confirm.join(', ')}" is not the name "${typedName}". Nothing was changed.` })
-  if (input.plan !== undefined && input.plan !== hash) {
-    const shown = context.plans.find(input.plan)
+  // What was approved is this plan and no other one, also when the command looks again later.
+  const expected = input.plan ?? context.approval?.plan
+  if (expected !== undefined && expected !== hash) {
+    const shown = context.plans.find(expected)
     const changes = shown ? planChanges(shown, facts) : []
     return makeView({
       ...base,
@@ -83,6 +89,10 @@ export function gate(context: CommandContext, input: Pick<CommandInput, 'confirm
       confirm,
       json: { ...json, changes },
     })
+  }
+  if (needsSecondPerson(context, plan.approval)) {
+    const { title, question, names, command, approval: need } = plan
+    return askSecondPerson(context, { title, question, names, command, hash, facts: base.fields.map(({ label, value }) => ({ label, value })), need })
   }
   return undefined
 }

@@ -7,6 +7,7 @@ import type { PlanPromise } from '../approvals/plans.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { formatBytes, plural } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
+import type { ApprovalNeed } from './second-person.ts'
 import type { FoundImage } from './image/find.ts'
 import { findRemaining } from './store/delete-copies.ts'
 import type { StayingCopy } from './store/delete-copies.ts'
@@ -59,6 +60,19 @@ export async function otherCopies(context: CommandContext, found: readonly Found
 function copyWords(one: FoundImage, stores: readonly string[]): string {
   if (stores.length > 0) return `in ${stores.slice(0, NAMED_MAX).join(', ')}${stores.length > NAMED_MAX ? ` and ${stores.length - NAMED_MAX} more stores` : ''}`
   return hasContent(one) ? 'none, this is the only copy' : 'none, and it has no content'
+}
+
+/** Why deleting the only copies needs a second person; undefined when all of them have others. */
+export function soleNeed(sole: readonly FoundImage[], found: readonly FoundImage[], isReversible: boolean): ApprovalNeed | undefined {
+  if (sole.length === 0) return undefined
+  const names = sole.slice(0, NAMED_MAX).map(({ image, store }) => `${image.name} in ${store.name}`)
+  const more = sole.length > names.length ? ` and ${plural(sole.length - names.length, 'more image')}` : ''
+  const fate = isReversible ? 'can be restored only until its retention ends' : 'could not be restored'
+  return {
+    reason: `No other copy is known of ${names.join(', ')}${more}; what is deleted ${fate}.`,
+    subjects: found.map(({ image, store }) => ({ kind: 'image', store: store.name, id: image.id, name: image.name })),
+    isReversible,
+  }
 }
 
 /** How long the images are, and about how long it takes to delete them. */

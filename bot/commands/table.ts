@@ -9,6 +9,9 @@ import { alertSubscribe } from './alert/subscribe.ts'
 import { alertSubscriptions } from './alert/subscriptions.ts'
 import { alertUnsilence } from './alert/unsilence.ts'
 import { alertUnsubscribe } from './alert/unsubscribe.ts'
+import { approvalApprove, approvalCancel, approvalDeny } from './approval/decide.ts'
+import { approvalList } from './approval/list.ts'
+import { approvalShow } from './approval/show.ts'
 import { auditExport } from './audit/export.ts'
 import { auditList } from './audit/list.ts'
 import { auditVerify } from './audit/verify.ts'
@@ -188,6 +191,11 @@ export const COMMANDS: readonly Command[] = [
   roleRevoke,
   roleClaim,
   roleCode,
+  approvalList,
+  approvalShow,
+  approvalApprove,
+  approvalDeny,
+  approvalCancel,
   auditList,
   auditVerify,
   auditExport,

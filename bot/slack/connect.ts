@@ -26,6 +26,7 @@ import { createHonoReceiver } from './receiver.ts'
 import { createRepeats } from './repeats.ts'
 import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
+import { runApprovals } from './run-approvals.ts'
 import { sendOutbox } from './send-outbox.ts'
 import { SlackUnreachable } from './slack-unreachable.ts'
 
@@ -83,6 +84,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   cards.resume()
   const deliveryPort = createDeliveryPort(access.botToken, { ...clientOptionsOf(deps.config), logger: boltLogger(log) })
   const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
+  const approved = runApprovals({ bot, authority, log })
   log.info('connected to Slack', { mode: access.kind, url: server?.url.href })
   return {
     url: server ? new URL(REQUEST_PATH, server.url).href : undefined,
@@ -90,6 +92,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
       await server?.stop()
       await app.stop()
       await Promise.race([Promise.all(running), bot.clock.sleep(DRAIN_MS)])
+      await approved[Symbol.asyncDispose]()
       await cards[Symbol.asyncDispose]()
       await sender[Symbol.asyncDispose]()
     },

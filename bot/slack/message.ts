@@ -27,7 +27,7 @@ export function createRenderer({ commands, clock, buttons }: MessageDeps): Rende
     const parsed = parseLine({ commands }, press.command)
     const command = parsed.kind === 'command' ? parsed.command : undefined
     // A button that opens the confirmation of a destructive command changes nothing by itself and can be pressed again.
-    const isSingleUse = press.opens === undefined && command?.effect === 'write'
+    const isSingleUse = press.opens === undefined && command?.effect === 'write' && !command.isRepeatable
     return buttons.register({ ...press, role: higherRole(press.role, command?.role ?? press.role) }, isSingleUse)
   }
   return (view, command = '', page = 0) => renderMessage(view, { nowMs: clock.nowMs(), page, command, register })

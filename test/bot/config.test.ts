@@ -58,6 +58,7 @@ describe('readBotConfig', () => {
     [{ SLIPWAY_BOT_LISTN: 'x' }, 'is not a setting of the bot'],
     [{ SLIPWAY_SLACK_ADMINS: '@me' }, 'is not the id of a Slack user'],
     [{ SLIPWAY_BOT_LOG: 'loud' }, 'is not a level'],
+    [{ SLIPWAY_APPROVALS: 'yes' }, 'SLIPWAY_APPROVALS=yes is not understood. Write one of: on, strict, off.'],
     [{ SLIPWAY_BOT_RECONNECT: '4' }, 'off, or seconds from 5 to 86400'],
     [{ SLIPWAY_BOT_RECONNECT: 'never' }, 'off, or seconds from 5 to 86400'],
     [{ SLACK_API_URL: 'nowhere' }, 'is not an address'],
@@ -69,6 +70,8 @@ describe('readBotConfig', () => {
 
 test('the interval of reconnecting is 30 s by default, 0 for off, and seconds otherwise', () => {
   expect(readBotConfig({}).reconnectMs).toBe(30_000)
+  for (const rule of ['on', 'strict', 'off'] as const) expect(readBotConfig({ SLIPWAY_APPROVALS: rule }).approvalRule).toBe(rule)
+  expect(readBotConfig({}).approvalRule).toBe('on')
   expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: 'off' }).reconnectMs).toBe(0)
   expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '5' }).reconnectMs).toBe(5000)
   expect(readBotConfig({ SLIPWAY_BOT_RECONNECT: '86400s' }).reconnectMs).toBe(86_400_000)

@@ -4,7 +4,7 @@ import { PassThrough, Writable } from 'node:stream'
 import type { EnvironmentRoles } from '../../bot/access/roles.ts'
 import { runConsole } from '../../bot/console/console.ts'
 import { openBot } from '../../bot/open.ts'
-import type { OpenBot } from '../../bot/open.ts'
+import type { OpenBot, OpenBotDeps } from '../../bot/open.ts'
 import { systemClock } from '../../bot/system/clock.ts'
 import type { Clock } from '../../bot/system/clock.ts'
 
@@ -14,8 +14,8 @@ export interface ConsoleRun {
 }
 
 /** Opens the bot of a home folder; contacts time out quickly. */
-export function openTestBot(home: string, clock: Clock = systemClock, environmentRoles?: EnvironmentRoles): OpenBot {
-  return openBot(home, { clock, contactTimeoutMs: 2_000, ...(environmentRoles ? { environmentRoles } : {}) })
+export function openTestBot(home: string, clock: Clock = systemClock, environmentRoles?: EnvironmentRoles, more: Partial<OpenBotDeps> = {}): OpenBot {
+  return openBot(home, { clock, contactTimeoutMs: 2_000, ...(environmentRoles ? { environmentRoles } : {}), ...more })
 }
 
 /** Runs one command as a shell does, with its output in a pipe. */

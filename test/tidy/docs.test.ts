@@ -132,6 +132,7 @@ describe('documents', () => {
       ...Object.entries(KNOWN_KEYS).flatMap(([section, names]) => Object.keys(names).map((name) => environmentName(section, name))),
       ...['SLIPWAY_ADMIN_TOKEN', 'SLIPWAY_LOG_LEVEL', 'SLIPWAY_HOME', 'SLIPWAY_SEED', 'SLIPWAY_TEST_CACHE', 'SLIPWAY_CRASH_POINT', 'SLIPWAY_POWER_STATES'],
       ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT', 'SLIPWAY_BOT_KEY_FILE', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS'],
+      ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT', 'SLIPWAY_APPROVALS', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS'],
     ])
     const text = ['README.md', ...OPERATORS_DOCUMENTS].map((path) => readFileSync(path, 'utf8')).join('\n')
     const named = [...text.matchAll(/\bSLIPWAY_[A-Z_]+[A-Z]\b/g)].map(([name]) => name)

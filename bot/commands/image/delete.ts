@@ -10,7 +10,7 @@ import { formatBytes, formatWireTime, plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { otherCopies, removalPromises } from '../plan-promises.ts'
+import { otherCopies, removalPromises, soleNeed } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { answerOf } from '../select.ts'
 import { quoteOption } from '../line.ts'
@@ -73,6 +73,7 @@ async function planDeletion(
     ],
     promises: [...removalPromises(found), copies.promise],
     notes: copies.gaps,
+    approval: soleNeed(copies.sole, found, !stores.some(isWithoutBin)),
     checklist: found.flatMap(removalChecks),
     command: ['image delete', ...found.map(({ image }) => image.id), ...(storeOption === undefined ? [] : [quoteOption('store', storeOption)])].join(' '),
   }

@@ -12,7 +12,7 @@ import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { otherCopies, removalPromises } from '../plan-promises.ts'
+import { otherCopies, removalPromises, soleNeed } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { askStore, oneStore, stoppedProblem } from '../select.ts'
 import { quoteOption, quoteWord } from '../line.ts'
@@ -99,6 +99,7 @@ async function planPurge(context: CommandContext, { found, stores, bin, storeOpt
     question: `${bin ? `${what}: ` : ''}${named.join('; ')}${more} would be deleted for good and could not be restored.${frees.join('')}`,
     essence: found.map(({ image, store }) => `${image.id} ${store.name} ${image.status}`),
     promises: [...removalPromises(found), copies.promise],
+    approval: soleNeed(copies.sole, found, false),
     checklist: [...stores.flatMap(retentionChecks), ...(bin ? blockedOnly(found) : found.flatMap(removalChecks))],
     command: [
       'image purge',

@@ -12,6 +12,7 @@ import type { CommandContext, CommandInput } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import type { DestroyPlan } from '../destroy.ts'
+import type { ApprovalNeed } from '../second-person.ts'
 import { oneStore } from '../select.ts'
 import { quoteOption, quoteWord } from '../line.ts'
 import { tasksView } from '../task/task-view.ts'
@@ -80,13 +81,13 @@ export interface Removal {
 export async function removeStores(context: CommandContext, input: DeleteInput, removal: Removal): Promise<View> {
   const look = (): Promise<DeletePlan> => planFor(context, removal.stores, input)
   const plan = await look()
-  const refusal = gate(context, input, destroyPlan(removal, input, plan))
+  const refusal = gate(context, input, destroyPlan(context, removal, input, plan))
   if (refusal) return refusal
   const copied = await copyFirst(context, removal, plan)
   if (copied.kind === 'ended') return copied.view
   // Copying takes a while: everything is checked again, and nothing may exist only there now.
   const now = copied.kind === 'copied' ? await look() : plan
-  const again = gate(context, { confirm: input.confirm, plan: undefined }, destroyPlan(removal, input, now))
+  const again = gate(context, { confirm: input.confirm, plan: undefined }, destroyPlan(context, removal, input, now))
   if (again) return again
   if (hasCopies(now)) return { ...changedView(context, removal), notes: now.notes }
   await repoint(context, removal.stores, input, now)
@@ -107,7 +108,8 @@ async function planFor(context: CommandContext, stores: readonly StoreRecord[], 
   return planDelete(context, { stores: await observeAll(context.fleet, stores), isUnreachableAllowed: flags.has('unreachable'), copyTo, repointTo })
 }
 
-function destroyPlan({ names, command, title, question, checklist }: Removal, { options, flags }: DeleteInput, plan: DeletePlan): DestroyPlan {
+function destroyPlan(context: CommandContext, removal: Removal, { options, flags }: DeleteInput, plan: DeletePlan): DestroyPlan {
+  const { names, command, title, question, checklist } = removal
   const given = Object.entries(options).map(([key, value]) => quoteOption(key, value ?? ''))
   return {
     title,
@@ -118,6 +120,16 @@ function destroyPlan({ names, command, title, question, checklist }: Removal, { 
     checklist: [...checklist(), ...plan.items],
     command: [...command, ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
     notes: plan.notes,
+    // In Slack, a plan with copies only makes the copies; the removal comes with the next run.
+    approval: context.surface === 'slack' && hasCopies(plan) ? undefined : removalNeed(removal.stores),
+  }
+}
+
+function removalNeed(stores: readonly StoreRecord[]): ApprovalNeed | undefined {
+  if (stores.length === 0) return undefined
+  return {
+    reason: `Without its registration, nobody watches ${stores.length === 1 ? 'the store' : 'the stores'} and copies what is there.`,
+    subjects: stores.map(({ name, storeId }) => ({ kind: 'store', store: name, id: storeId ?? '', name })),
   }
 }
 

@@ -1,5 +1,6 @@
 // A bot that is connected to the fake Slack over Socket Mode, with one store whose agent is in memory.
 
+import type { ApprovalRule } from '../../../bot/approvals/approvals.ts'
 import { connectSlack } from '../../../bot/slack/connect.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { createLog } from '../../../bot/system/log.ts'
@@ -13,11 +14,11 @@ import { openTestBot } from '../fixture.ts'
 export const ADMIN = { user: 'UADMIN' }
 
 /** Starts a bot over Socket Mode with one store, `edge-a`; UOPER is an operator, UADMIN an admin, everyone else a viewer. */
-export async function startSlackBot(options: FakeSlackOptions = {}) {
+export async function startSlackBot(options: FakeSlackOptions = {}, approvalRule: ApprovalRule = 'off') {
   const stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
   const agent = stack.use(createMemoryAgent('edge-a'))
-  const bot = stack.use(openTestBot(folder.path, systemClock, { operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }))
+  const bot = stack.use(openTestBot(folder.path, systemClock, { operators: new Set(['UOPER']), admins: new Set(['UADMIN']) }, { approvalRule }))
   const slack = stack.use(createFakeSlack(options))
   const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
   const config = { slackApiUrl: slack.apiUrl }

@@ -412,6 +412,12 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['alert unsubscribe channel=C024BE91L', 'Channel C024BE91L has no such subscription.', 'alert subscriptions lists them.'],
   ['alert subscriptions x', 'alert subscriptions does not take "x".', 'Usage: alert subscriptions. Put quotes around a name with spaces.'],
   ['alert unsilence 7', 'No silence "7" is in force.', 'alert silences lists those that are.'],
+  ['approval list more', 'approval list does not take "more".', 'Usage: approval list [--all]. Put quotes around a name with spaces.'],
+  ['approval show', 'approval show needs A: number of a request.', 'Usage: approval show A'],
+  ['approval show x', '"x" is not the number of a request.', 'List them with approval list --all.'],
+  ['approval approve 1e3', '"1e3" is not the number of a request.', 'List them with approval list --all.'],
+  ['approval deny 9999999999999999', '"9999999999999999" is not the number of a request.', 'List them with approval list --all.'],
+  ['approval cancel 7', 'There is no request 7.', 'List them with approval list --all.'],
   ['audit verify head=1:x', 'head=1:x is not a head of the audit log.', 'Copy it from an earlier audit verify, or from the log of the service.'],
   ['audit export from=0', 'from=0 is not a number from 1 to 9007199254740991.', 'Use a number in this range.'],
 ]
