@@ -79,8 +79,8 @@ export interface CommandContext {
   readonly surface: 'console' | 'slack' | 'service'
   /** Slack channel in which it was asked. */
   readonly channel?: string
-  /** How the command came, for the audit log; absent for a typed one. */
   readonly alerts: Alerts
+  /** How the command came, for the audit log; absent for a typed one. */
   readonly via?: 'button' | 'form' | 'confirmation' | 'approval'
   /** What a second person has approved: the command runs if its plan has this hash. */
   readonly approval?: { readonly id: number; readonly plan: string }

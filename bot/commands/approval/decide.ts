@@ -33,6 +33,7 @@ function decision(verb: Decision, summary: string): Command {
     isRepeatable: true,
     targets: [APPROVAL_TARGET],
     options: { reason: { about: 'why; the card shows it', value: 'TEXT' } },
+    examples: [`approval ${verb} 7`, `approval ${verb} 7 reason="as agreed"`],
     async run(context, { targets, options }) {
       const approval = oneApproval(context, targets[0] ?? '')
       const missing = verb === 'cancel' ? undefined : missingRole(context, approval)

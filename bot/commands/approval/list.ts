@@ -23,6 +23,7 @@ export const approvalList = defineCommand({
   summary: 'Lists requests that wait for the approval of a second person',
   role: 'operator',
   effect: 'read',
+  examples: ['approval list', 'approval list --all'],
   flags: { all: 'also those that were decided or expired' },
   async run(context, { flags }) {
     const items = context.approvals.list(flags.has('all')).filter((approval) => seesApproval(context, approval))

@@ -11,6 +11,7 @@ export const approvalShow = defineCommand({
   role: 'operator',
   effect: 'read',
   targets: [APPROVAL_TARGET],
+  examples: ['approval show 7'],
   async run(context, { targets }) {
     return approvalCard(oneApproval(context, targets[0] ?? ''), context.clock.nowMs())
   },

@@ -26,6 +26,18 @@ export const ROLE_TERMS: Terms = {
   'In Slack': { means: 'What to write in Slack to claim the code.' },
 }
 
+export const APPROVAL_TERMS: Terms = {
+  Request: { means: 'The number of the request.', action: 'approval show A shows its plan.' },
+  State: {
+    means: 'Waiting for approval, approved and running, done, failed, not run because the plan has changed, interrupted, denied, cancelled or expired.',
+    action: 'After Interrupted, the request says what was deleted and what is still there.',
+  },
+  What: { means: 'What would be deleted.' },
+  'Asked by': { means: 'Who asked. It runs in their name, and somebody else must approve it.' },
+  Until: { means: 'Until when it can be approved and must have started.', unit: 'time in UTC' },
+  'Decided by': { means: 'Who approved, denied or cancelled it.' },
+}
+
 export const HOST_KEY_TERMS: Terms = {
   Host: { means: 'Host and port of the server of imports by sftp.' },
   Expected: { means: 'Fingerprint of the key that the store expects.' },

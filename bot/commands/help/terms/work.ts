@@ -33,6 +33,8 @@ export const SCHEDULE_TERMS: Terms = {
 }
 
 export const POLICY_TERMS: Terms = {
+  Removed: { means: 'How many copies a run with --removes deletes. Each image keeps the copies that the policies ask for.', unit: 'copies' },
+  Copied: { means: 'How many images the run copies, and how much that is at most.', unit: 'images, bytes' },
   Policy: { means: 'The name of the policy.' },
   State: { means: 'Whether the policy is active or paused.', normal: 'active', action: 'policy resume P lets it run again.' },
   'What it does': { means: 'How many copies it keeps of which images, or which store it follows.' },
