@@ -3,8 +3,6 @@
 import type { Terms } from './term.ts'
 
 export const SHARED_TERMS: Terms = {
-  Bytes: { means: 'How long the images of a plan are, or how much it copies at most.', unit: 'bytes' },
-  Duration: { means: 'About how long a plan takes; a guess from the last copies of the store, and no part of what is promised.', unit: 'time' },
   Store: { means: 'The name with which the store is registered in the bot.' },
   Stores: { means: 'The stores that have it, or how many there are.' },
   Zone: { means: 'The place of the store; zone list shows the zones.' },
