@@ -19,6 +19,9 @@ export const RETENTION_SECONDS_MAX = 315_360_000
  */
 const policyShape = { deletion: deletionSchema, seconds: z.number() }
 
+/** Largest reserve of a store in bytes: 1 PB. */
+export const RESERVED_BYTES_MAX = 1e15
+
 /** Most addresses of one network that a store announces. */
 const NETWORK_URLS_MAX = 32
 const networkUrls = z.array(z.string().max(256)).max(NETWORK_URLS_MAX)
@@ -91,6 +94,8 @@ export const storeSchema = z.object({
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),
   /** Limits of all syncs of this store. `bytesPerSecond` is null without a limit, `hours` is empty for all hours. Agents before 0.1.0 do not tell. */
   sync: z.object({ ...syncShape, configured: z.object(syncShape) }).optional(),
+  /** Bytes that stay free now, and those of the configuration. Agents before 0.1.0 do not tell. */
+  reserve: z.object({ bytes: z.number(), configured: z.number() }).optional(),
 })
 
 /** What a store that copies from another one reads of GET /v1/store, whatever else a later version of the other agent sends. */
@@ -104,6 +109,8 @@ export const storePatchSchema = z
     name: nameSchema,
     description: z.string().max(4096),
     imagesEnabled: z.boolean(),
+    /** Bytes of the mount path that uploads and syncs never use, at most what the file system has; null means the value of the configuration. */
+    reserved: z.int().min(0).max(RESERVED_BYTES_MAX).nullable(),
     /** Members that are absent stay; null means the value of the configuration, 0 no limit, and an empty list all hours. */
     sync: z
       .strictObject({ bytesPerSecond: z.union([z.literal(0), syncRateSchema]).nullable(), hours: z.array(syncHoursSchema).max(SYNC_HOURS_MAX).nullable() })

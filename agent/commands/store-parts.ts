@@ -85,12 +85,12 @@ export async function openStoreParts(foundation: Foundation, options: StoreParts
 
   const records = stack.use(await openAgentRecords(foundation))
   const { emit } = records.events
-  const space = createSpace({ disk, clock, mount, reservedBytes: config.store.reservedBytes })
+  const { settings } = records
+  const space = createSpace({ disk, clock, mount, reservedBytes: () => settings.reservedBytes() })
   const ballast = stack.use(await openBallast({ disk, clock, log: log.child({ part: 'ballast' }), mount }))
   const plainSlices = stack.use(await openStoreSlices({ foundation, emit, makeRoom: ballast.makeRoom, late }, options))
   const slices = options.traffic ? countTraffic(plainSlices, options.traffic) : plainSlices
   const ledger = createLedger({ disk: ballast.disk, clock, crashPoint: foundation.crashPoint, folder: join(mount, 'usage') })
-  const { settings } = records
   const catalogue = late.set(
     'catalogue',
     stack.use(await openStoreImages({ foundation, emit, disk: ballast.disk, slices: plainSlices, late, ledger, settings, space })),

@@ -34,11 +34,13 @@ export interface SyncLimitSettings {
 
 /** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
-  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention' | 'sync'> & { readonly imagesEnabled: boolean }
+  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention' | 'sync' | 'reserve'> & { readonly imagesEnabled: boolean }
   /** Whether images are switched on. While they are off, the store accepts no new images, whether it is enabled or not. */
   areImagesEnabled(): boolean
   /** What deleting an image does now: what operators set, else what the configuration says. */
   deletionPolicy(): DeletionPolicy
+  /** Bytes of the mount path that uploads and syncs never use, now. */
+  reservedBytes(): number
   /** Limits of all syncs now: what operators set, else what the configuration says. */
   syncLimits(): SyncLimitSettings
   update(patch: StorePatch): void

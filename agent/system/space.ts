@@ -16,7 +16,8 @@ export interface SpaceDeps {
   readonly clock: Pick<Clock, 'monotonicMs'>
   /** Folder whose file system is measured. */
   readonly mount: string
-  readonly reservedBytes: number
+  /** Bytes that stay free; an operator may change them while the agent runs. */
+  readonly reservedBytes: () => number
 }
 
 /** Creates the account of a store's space. */
@@ -34,7 +35,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
   const state = async (): Promise<SpaceState> => {
     const { totalBytes, freeBytes } = await disk.space(mount)
     const promisedBytes = promised()
-    return { totalBytes, freeBytes, reservedBytes, promisedBytes, availableBytes: Math.max(0, freeBytes - reservedBytes - promisedBytes) }
+    return { totalBytes, freeBytes, reservedBytes: reservedBytes(), promisedBytes, availableBytes: Math.max(0, freeBytes - reservedBytes() - promisedBytes) }
   }
 
   return {
@@ -47,7 +48,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
       }
       const { freeBytes } = await disk.space(mount)
       // No await between this check and the entry, so two transfers are never promised the same bytes.
-      if (bytes > freeBytes - reservedBytes - promised(key)) return false
+      if (bytes > freeBytes - reservedBytes() - promised(key)) return false
       promises.set(key, { bytes, account: undefined })
       return true
     },
@@ -58,7 +59,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
         return true
       }
       const { freeBytes } = await disk.space(mount)
-      const roomBytes = freeBytes - reservedBytes - promised(key)
+      const roomBytes = freeBytes - reservedBytes() - promised(key)
       const formerBytes = promises.get(key)?.bytes ?? 0
       // A promise holds even if other transfers have written more than there was space for.
       if (fitting > Math.max(roomBytes, formerBytes)) return false
@@ -74,7 +75,7 @@ export function createSpace({ disk, clock, mount, reservedBytes }: SpaceDeps): S
       const now = clock.monotonicMs()
       if (cached && now - cached.atMs < BELOW_RESERVE_CACHE_MS) return cached.isBelow
       const { freeBytes } = await disk.space(mount)
-      cached = { atMs: now, isBelow: freeBytes < reservedBytes }
+      cached = { atMs: now, isBelow: freeBytes < reservedBytes() }
       return cached.isBelow
     },
   }

@@ -24,13 +24,21 @@ const keptSchema = z.object({
   /** Null while sync.bytes-per-second and sync.hours of the configuration apply. */
   syncBytesPerSecond: z.number().nullable().default(null),
   syncHours: z.array(syncHoursSchema).nullable().default(null),
+  /** Null while store.reserved of the configuration applies. */
+  reservedBytes: z.number().nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
 export interface StoreSettingsDeps {
   readonly kept: KeptValues
   /** Values of the configuration, which apply until a PATCH changes them. */
-  readonly configured: { readonly name: string; readonly description: string; readonly imagesEnabled: boolean } & DeletionPolicy & Partial<SyncLimitSettings>
+  readonly configured: {
+    readonly name: string
+    readonly description: string
+    readonly imagesEnabled: boolean
+    readonly reservedBytes: number
+  } & DeletionPolicy &
+    Partial<SyncLimitSettings>
 }
 
 /** Opens the settings of a store. */
@@ -50,7 +58,9 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     syncBytesPerSecond: state.syncBytesPerSecond ?? configuredSync.syncBytesPerSecond,
     syncHours: state.syncHours ?? configuredSync.syncHours,
   })
+  const reservedBytes = (): number => state.reservedBytes ?? configured.reservedBytes
   return {
+    reservedBytes,
     areImagesEnabled,
     deletionPolicy,
     syncLimits,
@@ -62,8 +72,9 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       imagesEnabled: areImagesEnabled(),
       retention: { ...shown(deletionPolicy()), configured: shown(configured) },
       sync: { ...shownSync(syncLimits()), configured: shownSync(configuredSync) },
+      reserve: { bytes: reservedBytes(), configured: configured.reservedBytes },
     }),
-    update: ({ name, description, imagesEnabled, retention = {}, sync = {} }) =>
+    update: ({ name, description, imagesEnabled, retention = {}, sync = {}, reserved }) =>
       save({
         ...state,
         name: name ?? state.name,
@@ -73,6 +84,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
         retentionSeconds: retention.seconds === undefined ? state.retentionSeconds : retention.seconds,
         syncBytesPerSecond: sync.bytesPerSecond === undefined ? state.syncBytesPerSecond : sync.bytesPerSecond,
         syncHours: sync.hours === undefined ? state.syncHours : sync.hours,
+        reservedBytes: reserved === undefined ? state.reservedBytes : reserved,
       }),
     enable: () => save({ ...state, disabledReason: null }),
     disable: (reason) => save({ ...state, disabledReason: reason }),

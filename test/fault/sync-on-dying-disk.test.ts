@@ -27,7 +27,7 @@ async function attempt(folder: TemporaryFolder, disk: Disk, url: string, id: str
   await using store = await openImageStore(folder, { disk, clock: IMMEDIATE_CLOCK, roots: [{ list: () => sync.roots.list() }] })
   const { mount, catalogue, slices, log } = store
   const tasks = createMemoryTasks(systemClock)
-  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
+  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: () => 0 })
   const network = createPeerNetwork([], resolveName)
   const storeId = 'b5b3c2ad-5b1f-4f7f-8a86-0d7c3e0e6c21'
   const sync = await createSync({

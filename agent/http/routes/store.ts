@@ -8,6 +8,7 @@ import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { formatSize } from '../../../protocol/units.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Audience } from '../../contract/images.ts'
@@ -82,10 +83,11 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       method: 'PATCH',
       path: '/v1/store',
       access: 'operator',
-      summary: 'Changes the name, description, retention and limits of syncs of the store, and switches images on or off',
+      summary: 'Changes the name, description, reserve, retention and limits of syncs of the store, and switches images on or off',
       body: storePatchSchema,
       answers,
-      run({ body, actor }) {
+      async run({ body, actor }) {
+        if (typeof body.reserved === 'number') await refuseReserve(deps, body.reserved)
         const unusable = deps.refuseHours?.(body.sync?.hours ?? [])
         if (unusable !== undefined) throw problem('invalid-input', `sync.hours cannot be used: ${unusable}.`)
         deps.settings.update(body)
@@ -174,6 +176,15 @@ async function reconnect({ health }: StoreRoutesDeps): Promise<void> {
   const { checks } = await health.refresh()
   const failed = checks.find((check) => check.name === 'mount-path' && check.state === 'failed')
   if (failed) throw problem('store-unavailable', `${failed.measured}.`, { action: failed.action })
+}
+
+/** Throws `invalid-input` for a reserve that is larger than the file system: the store could never take an image. */
+async function refuseReserve({ space, clock }: StoreRoutesDeps, reserved: number): Promise<void> {
+  const { totalBytes } = await withinDeadline(clock, space.state(), SPACE_MS_MAX)
+  if (reserved <= totalBytes) return
+  throw problem('invalid-input', `reserved is ${formatSize(reserved)}, and the file system of the store has ${formatSize(totalBytes)}.`, {
+    action: 'Reserve less, or null for the value of the configuration.',
+  })
 }
 
 function eventOf({ facts }: StoreRoutesDeps, actor: Actor) {

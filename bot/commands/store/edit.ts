@@ -10,6 +10,7 @@ import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { parsePolicy } from './deletion-policy.ts'
+import { parseReserved, reserveWarning } from './reserve.ts'
 import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
 import { failedTest } from './test-steps.ts'
@@ -45,6 +46,7 @@ export const storeEdit = defineCommand({
     provider: { about: 'what stores its data', value: 'PROVIDER' },
     deletion: { about: 'what deleting an image does: immediate, delayed, never, or configured for the configuration', value: 'POLICY' },
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
+    reserved: { about: 'space that uploads and syncs never use: 50GB, or configured; applies at once', value: '50GB' },
     'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
     'sync-hours': { about: 'windows in which syncs move bytes, with semicolons between them; all, or configured', value: '"0 22 * * * for 8h"' },
     reconnect: { about: `how often the service tries to reach the store while it is silent: ${RECONNECT_WORDS}; default for that of the bot`, value: '30|off' },
@@ -56,7 +58,8 @@ export const storeEdit = defineCommand({
     const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
-        action: 'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=, reconnect=.',
+        action:
+          'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, sync-rate=, sync-hours=, reconnect=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -86,12 +89,17 @@ export const storeEdit = defineCommand({
       ...(description === undefined ? {} : { description }),
       ...(policy === undefined ? {} : { retention: policy }),
       ...(sync === undefined ? {} : { sync }),
+      ...(options.reserved === undefined ? {} : { reserved: parseReserved(options.reserved) }),
       ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
     }
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))
     const changed = registry.change(store.name, { ...change, ...(name === undefined ? {} : { name }) })
     const [seen] = await observeAll(context.fleet, [changed ?? store])
     if (!seen) throw new Error('a store was changed and none observed')
-    return { ...showView(seen, context.clock.nowMs()), title: `Store ${seen.record.name} changed` }
+    return {
+      ...showView(seen, context.clock.nowMs()),
+      title: `Store ${seen.record.name} changed`,
+      notes: options.reserved === undefined ? [] : reserveWarning(seen),
+    }
   },
 })

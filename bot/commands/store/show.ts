@@ -2,6 +2,7 @@
 
 import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
+import { reserveText } from './reserve.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { reconnectText } from '../../fleet/reconnect.ts'
 import { seeStores } from '../../fleet/see.ts'
@@ -61,7 +62,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     { label: 'Scope', value: store.scope },
     { label: 'Enabled', value: store.enabled ? 'yes' : `no${store.disabledReason ? `: ${store.disabledReason}` : ''}` },
     { label: 'Used', value: `${formatBytes(capacity.used)} of ${formatBytes(capacity.total)} (${percent(capacity.used, capacity.total)})` },
-    { label: 'Available', value: `${formatBytes(capacity.available)} above the reserve of ${formatBytes(capacity.reserved)}` },
+    { label: 'Available', value: `${formatBytes(capacity.available)} above the reserve of ${reserveText(store)}` },
     {
       label: 'Images',
       value: `${images.available} available, ${images.deleted} in the recycle bin, ${images.other} other${store.imagesEnabled === false ? '; switched off: new images are refused' : ''}`,

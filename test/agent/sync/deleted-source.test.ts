@@ -13,7 +13,7 @@ test('copying an image stops when it is deleted at the source, and succeeds once
   await using folders = await createTwoFolders()
   await using source = await openImageStore(folders.source)
   await using server = await serveImages(source)
-  const space = createSpace({ disk: createDisk(), clock: systemClock, mount: folders.target.path, reservedBytes: 0 })
+  const space = createSpace({ disk: createDisk(), clock: systemClock, mount: folders.target.path, reservedBytes: () => 0 })
   let batches = 0
   let deleting: Promise<unknown> | undefined
   await using target = await openSyncTarget(folders.target, {

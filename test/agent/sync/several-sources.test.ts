@@ -125,7 +125,7 @@ test('a manifest longer than the free space is refused with its first bytes', as
   const lying = own.use(await openLyingPeer(first, image.id))
   lying.lie('manifest-huge')
   const { disk, mount } = target.store
-  const space = createSpace({ disk, clock: IMMEDIATE_CLOCK, mount, reservedBytes: 1e18 })
+  const space = createSpace({ disk, clock: IMMEDIATE_CLOCK, mount, reservedBytes: () => 1e18 })
   const small = own.use(await openSyncTarget(own.use(await createTemporaryFolder()), { space }))
   const task = await small.pull(lying.url, [image.id])
   expect(task.error).toMatchObject({ type: 'urn:slipway:problem:insufficient-storage', detail: expect.stringContaining('4294967248 bytes') })

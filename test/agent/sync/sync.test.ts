@@ -334,7 +334,12 @@ describe('sync', () => {
     await using source = await openImageStore(folders.source)
     await using server = await serveImages(source)
     const { disk } = source
-    const space = createSpace({ disk: { space: async () => ({ totalBytes: 1e9, freeBytes: 1_000_000 }) }, clock: systemClock, mount: '/', reservedBytes: 0 })
+    const space = createSpace({
+      disk: { space: async () => ({ totalBytes: 1e9, freeBytes: 1_000_000 }) },
+      clock: systemClock,
+      mount: '/',
+      reservedBytes: () => 0,
+    })
     await using target = await openSyncTarget(folders.target, { space })
     const image = await source.add(seededBytes(3_000_000, 1))
     expect(codeOf(await target.pull(server.url, [image.id]))).toBe('insufficient-storage')

@@ -9,7 +9,7 @@ function createFixture(freeBytes: number, reservedBytes: number) {
   const file = { totalBytes: 1000, freeBytes }
   let looks = 0
   const disk = { space: async () => (looks++, { ...file }) }
-  return { clock, file, looks: () => looks, space: createSpace({ disk, clock, mount: '/srv/slipway', reservedBytes }) }
+  return { clock, file, looks: () => looks, space: createSpace({ disk, clock, mount: '/srv/slipway', reservedBytes: () => reservedBytes }) }
 }
 
 describe('promise', () => {
@@ -103,4 +103,15 @@ describe('isBelowReserve', () => {
     clock.advance(1)
     expect(await space.isBelowReserve()).toBe(true)
   })
+})
+
+test('a reserve that changes counts from the next question on', async () => {
+  let reserved = 100
+  const disk = { space: async () => ({ totalBytes: 1000, freeBytes: 500 }) }
+  const space = createSpace({ disk, clock: createManualClock(), mount: '/srv/slipway', reservedBytes: () => reserved })
+  expect((await space.state()).availableBytes).toBe(400)
+  reserved = 450
+  expect(await space.promise('a', 51)).toBe(false)
+  expect(await space.promise('a', 50)).toBe(true)
+  expect(await space.state()).toMatchObject({ reservedBytes: 450, availableBytes: 0 })
 })

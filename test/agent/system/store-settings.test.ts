@@ -4,7 +4,14 @@ import { expect, test } from 'bun:test'
 import { openStoreSettings } from '../../../agent/system/store-settings.ts'
 import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
 
-const CONFIGURED = { name: 'edge-a', description: 'from the file', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 } as const
+const CONFIGURED = {
+  name: 'edge-a',
+  description: 'from the file',
+  imagesEnabled: true,
+  reservedBytes: 1_000_000_000,
+  deletion: 'delayed',
+  retentionMs: 259_200_000,
+} as const
 
 test('images are switched on and off until the next change, across restarts, whatever the configuration says', () => {
   const kept = createMemoryKeptValues()
@@ -17,6 +24,7 @@ test('images are switched on and off until the next change, across restarts, wha
     imagesEnabled: true,
     retention: { deletion: 'delayed', seconds: 259_200, configured: { deletion: 'delayed', seconds: 259_200 } },
     sync: { bytesPerSecond: null, hours: [], configured: { bytesPerSecond: null, hours: [] } },
+    reserve: { bytes: 1_000_000_000, configured: 1_000_000_000 },
   })
   settings.update({ imagesEnabled: false })
   expect(settings.areImagesEnabled()).toBe(false)
@@ -65,4 +73,18 @@ test('the limits of syncs are those that operators set, else those of the config
   expect(settings.syncLimits()).toEqual({ syncBytesPerSecond: 70_000, syncHours: [night] })
   settings.update({ sync: { bytesPerSecond: null } })
   expect(openStoreSettings({ kept, configured }).syncLimits()).toEqual({ syncBytesPerSecond: 10_000_000, syncHours: [night] })
+})
+
+test('the reserve of the configuration applies until an operator changes it, which survives a restart', () => {
+  const kept = createMemoryKeptValues()
+  expect(openStoreSettings({ kept, configured: CONFIGURED }).reservedBytes()).toBe(1_000_000_000)
+  const settings = openStoreSettings({ kept, configured: CONFIGURED })
+  settings.update({ reserved: 0 })
+  expect([settings.reservedBytes(), settings.current().reserve]).toEqual([0, { bytes: 0, configured: 1_000_000_000 }])
+  settings.update({ reserved: 5_000_000_000 })
+  settings.update({ description: 'x' })
+  const reopened = openStoreSettings({ kept, configured: { ...CONFIGURED, reservedBytes: 2_000_000_000 } })
+  expect(reopened.current().reserve).toEqual({ bytes: 5_000_000_000, configured: 2_000_000_000 })
+  reopened.update({ reserved: null })
+  expect(openStoreSettings({ kept, configured: CONFIGURED }).reservedBytes()).toBe(1_000_000_000)
 })

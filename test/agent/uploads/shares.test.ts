@@ -73,7 +73,7 @@ describe('space', () => {
   async function startOnSmallDisk(): Promise<UploadServer> {
     let server: UploadServer | undefined
     const disk = { space: async () => ({ totalBytes, freeBytes: totalBytes - (server?.slices.writtenBytes ?? 0) }) }
-    server = await startUploadServer({ space: createSpace({ disk, clock: createManualClock(), mount: '/', reservedBytes: 0 }) })
+    server = await startUploadServer({ space: createSpace({ disk, clock: createManualClock(), mount: '/', reservedBytes: () => 0 }) })
     return server
   }
 

@@ -64,7 +64,7 @@ export async function openImportStore(options: ImportStoreOptions): Promise<Impo
   const disk = createDisk()
   const clock = HASTY_CLOCK
   const tasks = createMemoryTasks(systemClock)
-  const space = options.uploads?.space ?? createSpace({ disk, clock, mount: store.mount, reservedBytes: 0 })
+  const space = options.uploads?.space ?? createSpace({ disk, clock, mount: store.mount, reservedBytes: () => 0 })
   uploads = stack.use(
     await openUploads({
       disk,

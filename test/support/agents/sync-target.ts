@@ -32,7 +32,7 @@ export async function openSyncTarget(folder: TemporaryFolder, changes: Partial<S
   const store = await openImageStore(folder, { ...options, roots: [{ list: () => sync.roots.list() }] })
   const { disk, log, mount, catalogue, slices } = store
   const tasks = createMemoryTasks(systemClock)
-  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 })
+  const space = createSpace({ disk, clock: systemClock, mount, reservedBytes: () => 0 })
   const sync = await createSync({
     disk,
     clock: systemClock,

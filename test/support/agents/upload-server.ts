@@ -71,7 +71,7 @@ export async function startUploadServer(deps: Partial<UploadsDeps> = {}, origins
     slices,
     cutter: MEMORY_CUTTER,
     publisher,
-    space: createSpace({ disk, clock, mount: temporary.path, reservedBytes: 0 }),
+    space: createSpace({ disk, clock, mount: temporary.path, reservedBytes: () => 0 }),
     folder,
     expiryMs: 86_400_000,
     maxLength: 1e12,

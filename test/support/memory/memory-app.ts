@@ -117,7 +117,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     emit,
     settings: openStoreSettings({
       kept,
-      configured: { name: 'edge-a', description: '', imagesEnabled: true, deletion: 'delayed', retentionMs: 259_200_000 },
+      configured: { name: 'edge-a', description: '', imagesEnabled: true, reservedBytes: 0, deletion: 'delayed', retentionMs: 259_200_000 },
     }),
     health,
     facts: {

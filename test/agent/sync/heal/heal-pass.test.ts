@@ -81,7 +81,7 @@ async function createPatient(urls: readonly string[], send: Fetch = fetch): Prom
     origins,
     slices: store.slices,
     images: store.catalogue,
-    space: createSpace({ disk: store.disk, clock: systemClock, mount: store.mount, reservedBytes: 0 }),
+    space: createSpace({ disk: store.disk, clock: systemClock, mount: store.mount, reservedBytes: () => 0 }),
     crashPoint: (point) => void points.push(point),
     openShare: () => createRateLimiter({ clock: systemClock, bytesPerSecond: () => undefined }).open({ priority: 'normal' }),
     copyAgain: async () => false,

@@ -59,7 +59,7 @@ async function openEdge(): Promise<Edge> {
       origins,
       images: catalogue,
       slices,
-      space: createSpace({ disk, clock: systemClock, mount, reservedBytes: 0 }),
+      space: createSpace({ disk, clock: systemClock, mount, reservedBytes: () => 0 }),
       ...target.sync.copies,
       tasks: target.tasks,
       gate: { isEnabled: () => true, requireEnabled: () => {} },

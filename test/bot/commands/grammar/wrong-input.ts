@@ -40,7 +40,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'store edit edge-a',
     'store edit needs something to change.',
-    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, sync-rate=, sync-hours=, reconnect=.',
+    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, sync-rate=, sync-hours=, reconnect=.',
   ],
   ['store edit edge-a name=edge-b', 'A store edge-b is registered already.', 'Choose another name.'],
   [
@@ -52,6 +52,8 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store edit edge-a deletion=xxxxxxxxx', 'deletion=xxxxxxxxx is not understood.', 'Write one of: immediate, delayed, never, configured.'],
   ['store edit edge-a retention=ever', 'retention=ever is not a duration of at most ten years.', 'Write it as 12h or 3d, or as configured.'],
   ['store edit edge-a retention=3651d', 'retention=3651d is not a duration of at most ten years.', 'Write it as 12h or 3d, or as configured.'],
+  ['store edit edge-a reserved=much', 'reserved=much is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
+  ['store edit edge-a reserved=1001TB', 'reserved=1001TB is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
   ['store edit edge-a images=maybe', 'images=maybe is not understood.', 'Write images=on or images=off.'],
   ['store edit edge-a sync-rate=63KiB', 'sync-rate=63KiB is not a rate from 64 KiB/s to 1 TB/s.', 'Write it as 10MB, as 0 for no limit, or as configured.'],
   ['store edit edge-a sync-rate=x', 'sync-rate=x is not a rate from 64 KiB/s to 1 TB/s.', 'Write it as 10MB, as 0 for no limit, or as configured.'],
