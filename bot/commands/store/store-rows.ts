@@ -58,15 +58,16 @@ export function savedText({ store }: Pick<Observation, 'store'>): string {
 /** State, since when, impact and next step: the facts of `store health`. */
 export function healthFields(seen: Observation, nowMs: number): Field[] {
   const fields: Field[] = [{ label: 'State', value: stateText(seen, nowMs), tone: stateTone(seen.state) }]
+  if (seen.record.zone !== '') fields.push({ label: 'Zone', value: seen.record.zone })
   if (seen.sinceMs !== null) {
     fields.push({ label: 'Since', value: `${formatAt(seen.sinceMs)} (${formatDuration(nowMs - seen.sinceMs)}), the first contact that failed` })
     fields.push({ label: 'Last answer', value: seen.lastSeenMs === null ? 'never' : formatAgo(seen.lastSeenMs, nowMs) })
   }
   const maintenance = maintenanceAt(seen.record, nowMs)
   if (maintenance) fields.push({ label: 'Maintenance', value: `${maintenanceText(maintenance, nowMs)}. The bot places no new images here.` })
-  if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding, isLine: true })
-  if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact, isLine: true })
-  if (seen.action !== '') fields.push({ label: 'Next', value: seen.action, isLine: true })
+  if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding })
+  if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact })
+  if (seen.action !== '') fields.push({ label: 'Next', value: seen.action })
   return fields
 }
 

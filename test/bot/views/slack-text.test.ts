@@ -118,8 +118,8 @@ describe('a row', () => {
 test('fields that are sentences are together, each on a line', () => {
   const fields = [
     { label: 'State', value: 'Stopped', tone: 'bad' },
-    { label: 'Finding', value: 'a', isLine: true },
-    { label: 'Next', value: 'b', tone: 'warning', isLine: true },
+    { label: 'Finding', value: 'a' },
+    { label: 'Next', value: 'b', tone: 'warning' },
     { label: 'Changed', value: 'c' },
   ] as const
   const { blocks } = renderMessage(makeView({ title: 'T', fields, asOfMs: 0, json: null }), { nowMs: 0, command: '' })
