@@ -26,7 +26,7 @@ const BAR_WIDTH = 20
 /** A longer value gets a section of its own, because a column would be too narrow for it. */
 const FIELD_VALUE_WIDE = 120
 
-/** Fields that are sentences: each has a line of its own. */
+/** Fields that are sentences in every View. */
 const SENTENCES: ReadonlySet<string> = new Set(['Finding', 'Impact', 'Next'])
 
 /** What a button does when it is pressed. The bot keeps it; the message does not contain it. */
@@ -124,7 +124,7 @@ function fieldBlocks(fields: readonly Field[]): KnownBlock[] {
   }
   for (const field of fields) {
     const mark = field.tone === undefined || field.tone === 'plain' ? '' : `${GLYPHS[field.tone]} `
-    if (SENTENCES.has(field.label)) {
+    if (field.isLine || SENTENCES.has(field.label)) {
       if (narrow.length > 0) flush()
       lines.push(...linePieces(field.label, `${mark}${field.value}`, lines.length === 0))
       continue

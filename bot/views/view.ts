@@ -34,6 +34,8 @@ export interface Field {
   readonly label: string
   readonly value: string
   readonly tone?: Tone
+  /** A sentence: in Slack it has a line of its own. */
+  readonly isLine?: true
 }
 
 /** A command to run next: a button in Slack, a suggestion in the console. */
