@@ -3,8 +3,11 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration, parseDuration } from '../../../protocol/units.ts'
+import type { Incident } from '../../alerts/incidents.ts'
 import { REASON_MAX, SILENCE_MS_MAX, SILENCES_MAX } from '../../alerts/silences.ts'
 import type { Silence, SilenceTarget } from '../../alerts/silences.ts'
+import { parseIncident } from '../../alerts/words.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatAt } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
@@ -21,14 +24,19 @@ export const alertSilence = defineCommand({
   summary: 'Stops alerts of a store, a zone, or one check of a store until a time',
   role: 'operator',
   effect: 'write',
-  targets: [{ name: 'TARGET', about: 'name of a store or a zone', subject: 'store', optional: true }],
+  targets: [{ name: 'TARGET', about: 'name of a store or a zone, or the number of an alert for its store and check', subject: 'store', optional: true }],
   options: {
     zone: { about: 'a zone with all its stores, instead of TARGET', value: 'Z', subject: 'zone' },
     check: { about: 'only this check of the store, such as free-space or store-stopped', value: 'CHECK' },
     for: { about: `how long, ${FOR_DEFAULT} by default, 30d at most`, value: FOR_DEFAULT },
     reason: { about: 'why; shown to everyone', value: 'TEXT' },
   },
-  examples: ['alert silence edge-a for=2h reason="new disks"', 'alert silence edge-a check=free-space for=1d', 'alert silence zone=zone-1 for=4h'],
+  examples: [
+    'alert silence edge-a for=2h reason="new disks"',
+    'alert silence edge-a check=free-space for=1d',
+    'alert silence zone=zone-1 for=4h',
+    'alert silence A12',
+  ],
   run(context, { targets: [name], options }) {
     const { alerts, clock, actor } = context
     const nowMs = clock.nowMs()
@@ -75,7 +83,9 @@ function parseTarget(context: CommandContext, name: string | undefined, { zone, 
     throw problem('invalid-input', 'alert silence takes either a store or zone=.', { action: 'Leave out one of them.' })
   const stores = context.fleet.registry.list()
   const isZone = name !== undefined && !stores.some((store) => store.name.toLowerCase() === name.toLowerCase()) && stores.some((store) => store.zone === name)
-  const meant = zone ?? (isZone ? name : undefined)
+  const incident = name === undefined || isZone || check !== undefined ? undefined : namedIncident(context, name, stores)
+  if (incident && incident.store !== '') return { store: oneStore(context, incident.store).name, zone: '', condition: incident.condition }
+  const meant = zone ?? (isZone ? name : incident?.zone)
   if (meant === undefined) {
     const store = oneStore(context, name, 'Name the store, or a zone with zone=.')
     return { store: store.name, zone: '', condition: check === undefined ? '' : parseCondition(check) }
@@ -84,6 +94,13 @@ function parseTarget(context: CommandContext, name: string | undefined, { zone, 
   requireZone(context, meant)
   someStores(context, undefined, meant)
   return { store: '', zone: meant, condition: '' }
+}
+
+/** The incident with this number, unless a store has that name. */
+function namedIncident({ alerts }: CommandContext, text: string, stores: readonly StoreRecord[]): Incident | undefined {
+  const id = parseIncident(text)
+  if (id === undefined || stores.some(({ name }) => name.toLowerCase() === text.toLowerCase())) return undefined
+  return alerts.incidents.find(id)
 }
 
 function parseLength(text: string): number {

@@ -107,6 +107,14 @@ describe('alert silence', () => {
     expect((await it.run('alert list')).rows.some(({ cells }) => cells['state'] !== 'Open')).toBeFalse()
   })
 
+  test('of an alert is of its store and check', async () => {
+    using it = openFailing()
+    expect((await it.run('alert silence A2 for=1h')).title).toBe('edge-a free-space silenced')
+    expect((await it.run('alert silence A99')).text).toBe('No store is called "A99".')
+    it.bot.fleet.registry.change('edge-b', { name: 'a2' })
+    expect((await it.run('alert silence A2')).title).toBe('a2 silenced')
+  })
+
   test('of a store goes with it to another name, and ends with it', async () => {
     using it = openFailing()
     await it.run('alert silence edge-a')
