@@ -1,0 +1,88 @@
+// Dirty bitmaps of qcow2 in a file that is made by hand: clusters of 64 KiB; the directory is cluster 1, the table of a bitmap begins at cluster 2.
+
+import { expect, test } from 'bun:test'
+import { claimBitmaps } from '../../../../../agent/images/formats/qcow2/bitmaps.ts'
+import { createClusterMap } from '../../../../../agent/images/formats/qcow2/cluster-map.ts'
+import type { Qcow2Header } from '../../../../../agent/images/formats/qcow2/header.ts'
+import { createProbe } from '../../../../../agent/images/formats/probe.ts'
+import { createManualClock } from '../../../../support/memory/manual-clock.ts'
+
+const CLUSTER = 65_536
+const CLUSTERS = 80
+
+interface Entry {
+  readonly at?: number
+  readonly table?: number
+  readonly size: number
+  readonly name?: number
+  readonly extra?: number
+}
+
+/** Claims bitmaps with these entries; `tables` are values of 8 bytes at positions of the file. Returns the refusal and the clusters in use. */
+async function claim(entries: readonly Entry[], tables: readonly (readonly [at: number, value: number])[], directoryBytes = 2048) {
+  const bytes = new Uint8Array(CLUSTERS * CLUSTER)
+  const view = new DataView(bytes.buffer)
+  let at = CLUSTER
+  for (const { table = 2 * CLUSTER, size, name = 1, extra = 0 } of entries) {
+    view.setBigUint64(at, BigInt(table))
+    view.setUint32(at + 8, size)
+    view.setUint16(at + 18, name)
+    view.setUint32(at + 20, extra)
+    at += Math.ceil((24 + name + extra) / 8) * 8
+  }
+  for (const [position, value] of tables) view.setBigUint64(position, BigInt(value))
+  const image = {
+    length: bytes.byteLength,
+    async readInto(offset: number, buffer: Uint8Array) {
+      const piece = bytes.subarray(offset, offset + buffer.byteLength)
+      buffer.set(piece)
+      return piece.byteLength
+    },
+  }
+  const map = createClusterMap(CLUSTERS)
+  if (!map) throw new Error('no map')
+  // Only the size of clusters is read.
+  const header: Pick<Qcow2Header, 'clusterSize'> = { clusterSize: CLUSTER }
+  const claiming = { probe: createProbe(image, { clock: createManualClock() }), header: header as Qcow2Header, map }
+  const refusal = await claimBitmaps(claiming, { count: entries.length, offset: CLUSTER, bytes: directoryBytes })
+  return { refusal, used: Array.from({ length: CLUSTERS }, (_, i) => i).filter((i) => map.isUsed(i)) }
+}
+
+test('the clusters of the directory, of the tables and of the bitmaps are claimed', async () => {
+  const tables = [
+    [2 * CLUSTER, 0],
+    [2 * CLUSTER + 8, 1],
+    [2 * CLUSTER + 16, 50 * CLUSTER],
+    [3 * CLUSTER, 51 * CLUSTER],
+  ] as const
+  const entries = [{ size: 3 }, { table: 3 * CLUSTER, size: 1, name: 1023, extra: 8 }]
+  expect(await claim(entries, tables)).toEqual({ refusal: undefined, used: [1, 2, 3, 50, 51] })
+})
+
+test('a table that is longer than one read is read to its end', async () => {
+  // 2,100,000 bytes of table: clusters 2 to 34.
+  const size = 262_500
+  const last = 2 * CLUSTER + (size - 1) * 8
+  const { refusal, used } = await claim([{ size }], [[last, 60 * CLUSTER]])
+  expect([refusal, used.length, used.at(-1)]).toEqual([undefined, 35, 60])
+})
+
+test.each<[string, readonly Entry[], readonly (readonly [number, number])[], string]>([
+  ['a name of 0 bytes', [{ size: 1, name: 0 }], [], 'a dirty bitmap is not valid'],
+  ['a name of 1024 bytes', [{ size: 1, name: 1024 }], [], 'a dirty bitmap is not valid'],
+  ['extra data of 2049 bytes', [{ size: 1, extra: 2049 }], [], 'a dirty bitmap is not valid'],
+  ['a table of 2^27 + 1 entries', [{ size: 0x800_0001 }], [], 'a dirty bitmap is not valid'],
+  ['a table beyond the end', [{ size: 1, table: CLUSTERS * CLUSTER }], [], 'the table of a dirty bitmap is not valid'],
+  ['a table between clusters', [{ size: 1, table: 2 * CLUSTER + 512 }], [], 'the table of a dirty bitmap is not valid'],
+  ['an entry of 2', [{ size: 1 }], [[2 * CLUSTER, 2]], 'a dirty bitmap is beyond the end of the file'],
+  ['a cluster beyond the end', [{ size: 1 }], [[2 * CLUSTER, CLUSTERS * CLUSTER]], 'a dirty bitmap is beyond the end of the file'],
+  ['a cluster far beyond the end', [{ size: 1 }], [[2 * CLUSTER, 2 ** 40]], 'a dirty bitmap is beyond the end of the file'],
+  ['the cluster of its table', [{ size: 1 }], [[2 * CLUSTER, 2 * CLUSTER]], 'a dirty bitmap uses a cluster that is used twice'],
+])('%s is refused', async (_what, entries, tables, refusal) => {
+  expect((await claim(entries, tables)).refusal).toBe(refusal)
+})
+
+test('entries that end behind the directory are refused', async () => {
+  expect((await claim([{ size: 1 }], [], 32)).refusal).toBeUndefined()
+  expect((await claim([{ size: 1 }], [], 31)).refusal).toBe('its list of dirty bitmaps is not valid')
+})
