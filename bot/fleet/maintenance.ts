@@ -1,4 +1,4 @@
-// Maintenance of a store: until a time the bot places no new images in it. It ends by itself.
+// Maintenance of a store: until a time the bot places no new images in it and sends no alerts about it. It ends by itself.
 
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'

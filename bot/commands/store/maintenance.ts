@@ -1,4 +1,4 @@
-// `store maintenance S`: until a time the bot places no new images in a store.
+// `store maintenance S`: until a time the bot places no new images in a store and sends no alerts about it.
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatDuration, parseDuration } from '../../../protocol/units.ts'
@@ -16,7 +16,7 @@ const MAINTENANCE_MS_MAX = 31 * 86_400_000
 export const storeMaintenance = defineCommand({
   noun: 'store',
   verb: 'maintenance',
-  summary: 'Places no new images in a store until a time, or ends that; images that are there stay usable',
+  summary: 'Places no new images in a store and sends no alerts about it until a time, or ends that; its images stay usable',
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],

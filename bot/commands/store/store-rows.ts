@@ -64,7 +64,8 @@ export function healthFields(seen: Observation, nowMs: number): Field[] {
     fields.push({ label: 'Last answer', value: seen.lastSeenMs === null ? 'never' : formatAgo(seen.lastSeenMs, nowMs) })
   }
   const maintenance = maintenanceAt(seen.record, nowMs)
-  if (maintenance) fields.push({ label: 'Maintenance', value: `${maintenanceText(maintenance, nowMs)}. The bot places no new images here.` })
+  if (maintenance)
+    fields.push({ label: 'Maintenance', value: `${maintenanceText(maintenance, nowMs)}. The bot places no new images here and sends no alerts about it.` })
   if (seen.finding !== '') fields.push({ label: 'Finding', value: seen.finding })
   if (seen.impact !== '') fields.push({ label: 'Impact', value: seen.impact })
   if (seen.action !== '') fields.push({ label: 'Next', value: seen.action })

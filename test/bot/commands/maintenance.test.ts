@@ -60,7 +60,7 @@ test('list, show and health say so until it ends by itself', async () => {
   expect((await it.run('store health')).notes).toEqual([`In maintenance: edge-b ${text}.`])
   expect((await it.run('store list')).rows.map(({ cells }) => cells['state'])).toEqual(['Running', 'Running, in maintenance'])
   const shown = await it.run('store show edge-b')
-  expect(fieldOf(shown, 'Maintenance')).toBe(`${text}. The bot places no new images here.`)
+  expect(fieldOf(shown, 'Maintenance')).toBe(`${text}. The bot places no new images here and sends no alerts about it.`)
   expect(shown.actions.map(({ command }) => command)).toEqual(['store health edge-b', 'store maintenance edge-b --end'])
   expect(fieldOf(await it.run('store health edge-b'), 'State')).toBe('Running, in maintenance')
   expect(shown.json).toMatchObject({ maintenance: { until: '2026-01-01T02:00:00.000Z', reason: 'new disks', by: 'ann' } })
@@ -85,7 +85,9 @@ test('--end ends it now, also when there is none', async () => {
 test('a second one replaces the first, and a time can be given', async () => {
   using it = await openInMaintenance()
   const view = await it.run('store maintenance edge-b until=2026-01-03T06:00Z')
-  expect(fieldOf(view, 'Maintenance')).toBe('until 2026-01-03 06:00:00 UTC (2 d 6 h left), by ann. The bot places no new images here.')
+  expect(fieldOf(view, 'Maintenance')).toBe(
+    'until 2026-01-03 06:00:00 UTC (2 d 6 h left), by ann. The bot places no new images here and sends no alerts about it.',
+  )
 })
 
 test('a change of the registration keeps it, also under another name', async () => {

@@ -58,7 +58,11 @@ export const STORE_TERMS: Terms = {
     normal: 'Each passed.',
     action: 'The answer names the step that failed and what to do; those after it were not tested.',
   },
-  Maintenance: { means: 'Until when the store is under maintenance: it gets no new images.', unit: 'time in UTC', normal: 'Absent.' },
+  Maintenance: {
+    means: 'Until when the store is in maintenance: it gets no new images, and no alerts about it are sent.',
+    unit: 'time in UTC',
+    normal: 'Absent.',
+  },
   'Its own name': { means: 'The name that the agent has in its configuration.' },
   'Copied to …': { means: 'The images that were copied to this store before the removal.' },
   Modified: { means: 'When the file was last changed.', unit: 'time in UTC' },
