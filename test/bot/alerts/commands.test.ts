@@ -1,7 +1,10 @@
 // The commands of alerts: what they show of incidents, acknowledgements, silences and maintenance, and who may run them.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { openAlertScene, START_MS } from './scene.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const HOUR_MS = 3_600_000
 
@@ -76,23 +79,23 @@ describe('alert ack', () => {
 describe('alert silence', () => {
   test('of one check covers it until the time is over, and survives a finding that comes and goes', async () => {
     using it = openFailing()
-    const silence = await it.run('alert silence edge-a check=free-space for=2h reason="new disks"')
+    const silence = await it.run('alert silence edge-a check=free-space for=10m reason="new disks"')
     expect(silence.title).toBe('edge-a free-space silenced')
     const state = async (id: string): Promise<string | undefined> =>
       (await it.run('alert list --resolved')).rows.find(({ cells }) => cells['id'] === id)?.cells['state']
-    expect(await state('A2')).toBe('Open, silenced until 2026-01-01 02:02:00 UTC by ann (new disks)')
+    expect(await state('A2')).toBe('Open, silenced until 2026-01-01 00:12:00 UTC by ann (new disks)')
     expect(await state('A3')).toBe('Open')
     it.see({ 'edge-a': {} })
     it.pass(125)
     it.see({ 'edge-a': { 'free-space': 'failed' } })
     it.pass(125)
-    expect(await state('A2')).toBe('Open, came back 1 time, silenced until 2026-01-01 02:02:00 UTC by ann (new disks)')
+    expect(await state('A2')).toBe('Open, came back 1 time, silenced until 2026-01-01 00:12:00 UTC by ann (new disks)')
     expect((await it.run('alert silences')).rows.map(({ cells }) => [cells['target'], cells['by'], cells['reason']])).toEqual([
       ['edge-a free-space', 'ann', 'new disks'],
     ])
     // The log says nothing of what is silenced.
     expect(it.lines.filter(({ alert, event }) => alert === 'A2' && event === 'returned')).toEqual([])
-    it.clock.advance(2 * HOUR_MS)
+    it.pass(600)
     expect(await state('A2')).toBe('Open, came back 1 time')
     expect((await it.run('alert silences')).text).toBe('Nothing is silenced.')
   })

@@ -1,8 +1,11 @@
 // From what is seen of stores to incidents: hold-down, recovery, flaps, zones, restarts, stores that move, and the log.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openAlertScene, START_MS } from './scene.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 describe('a store that stops', () => {
   test('opens an incident after 50 s, since it stopped, and is resolved 60 s after it is back', () => {

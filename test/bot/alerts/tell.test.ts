@@ -1,9 +1,12 @@
 // What channels are told: cards that are edited, threads, silences, maintenance, summaries of many, reminders, and nothing twice after a restart.
 
-import { describe, expect, test } from 'bun:test'
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { openAlertScene, START_MS } from './scene.ts'
 import type { Look } from './scene.ts'
+
+// A busy machine takes longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
 
 const OPS = 'C024BE91L'
 const NIGHT = 'C0NIGHT01'
