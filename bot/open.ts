@@ -23,11 +23,14 @@ import type { KeptFleet } from './fleet/kept-fleet.ts'
 import { homeKeyPath } from './system/key-file.ts'
 import { CLEAR_VAULT, openVault } from './credentials/vault.ts'
 import { createRegistry } from './fleet/registry.ts'
+import { createLinkCards } from './links/link-cards.ts'
+import type { LinkCards } from './links/link-cards.ts'
 import { createOutbox } from './outbox/outbox.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { createPolicies } from './policies/policies.ts'
 import { createPolicyRuns } from './policies/runs.ts'
 import type { Clock } from './system/clock.ts'
+import type { Log } from './system/log.ts'
 import type { BotDatabase } from './system/database.ts'
 import { openDatabase } from './system/database.ts'
 import { createZones } from './zones/zones.ts'
@@ -43,12 +46,16 @@ export interface OpenBot extends Disposable {
   readonly roles: Roles
   readonly outbox: Outbox
   readonly approvals: Approvals
+  /** The cards of upload links. Only the service follows the links. */
+  readonly linkCards: LinkCards
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
 
 export interface OpenBotDeps {
   readonly clock: Clock
+  /** Without it, failures of background work are not logged: only the service does such work. */
+  readonly log?: Log
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
   readonly answerMsMax?: number
@@ -61,6 +68,8 @@ export interface OpenBotDeps {
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
+
+const NO_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** Sends requests that name the person who asked. */
 function onBehalfOf(name: string, send: Fetch): Fetch {
@@ -106,6 +115,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     roles,
     outbox,
     approvals,
+    linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
     context: (actor, surface) => ({
       fleet: fleetOf(actor),
       clock,

@@ -7,6 +7,7 @@ import type { BotConfig } from './config.ts'
 import { KEY_ACTION } from './credentials/vault.ts'
 import { fillCatalogue } from './catalogue/filler.ts'
 import { keepFleet } from './fleet/connections.ts'
+import type { Sighting } from './fleet/states.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
 import { runPolicies } from './policies/schedule.ts'
@@ -41,16 +42,24 @@ export interface RunningBot extends AsyncDisposable {
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
-  const bot = stack.use(openBot(config.home, { clock: deps.clock, environmentRoles: config, approvalRule: config.approvalRule, keyFiles: config.keyFiles }))
+  const bot = stack.use(
+    openBot(config.home, { clock: deps.clock, log, environmentRoles: config, approvalRule: config.approvalRule, keyFiles: config.keyFiles }),
+  )
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
   noteUnreadable(bot, log)
   const random = deps.random ?? systemRandom
   const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database, outbox: bot.outbox }))
+  const { linkCards } = bot
+  stack.defer(() => linkCards.stop())
+  const onSightings = (sightings: readonly Sighting[]): void => {
+    alerts.saw(sightings)
+    linkCards.saw(sightings)
+  }
   const { reconnectMs } = config
   const catalogue = stack.use(fillCatalogue({ catalogue: bot.catalogue, fleet, clock, log }))
   const streamsMax = streamsOf(config.requestsMax)
-  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax, onSightings: alerts.saw, catalogue }))
+  stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax, onSightings, onProgress: linkCards.read, catalogue }))
   stack.use(runPolicies(bot, log))
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)

@@ -37,6 +37,12 @@ export function onBehalfName(person: string, token: string): string {
   return `${person}${VIA}${token}`
 }
 
+/** The person in the name of a creator; undefined when a token asked for itself. */
+export function personOfName(name: string): string | undefined {
+  const at = name.lastIndexOf(VIA)
+  return at < 0 ? undefined : name.slice(0, at)
+}
+
 /** The name of the token in the name of a creator: limits count by it. */
 export function tokenOfName(name: string): string {
   const at = name.lastIndexOf(VIA)

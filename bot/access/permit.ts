@@ -23,6 +23,7 @@ const STORE_COMMANDS: ReadonlySet<string> = new Set([
   ...['run', 'edit', 'pause', 'resume'].map((verb) => `schedule ${verb}`),
   ...['list', 'create', 'revoke', 'rotate'].map((verb) => `token ${verb}`),
   ...['list', 'revoke'].map((verb) => `grant ${verb}`),
+  ...['list', 'revoke'].map((verb) => `link ${verb}`),
   ...['list', 'show', 'forget'].map((verb) => `host-key ${verb}`),
   'usage list',
   ...['ack', 'silence', 'unsilence'].map((verb) => `alert ${verb}`),

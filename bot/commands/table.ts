@@ -42,6 +42,8 @@ import { imageRestore } from './image/restore.ts'
 import { imageShow } from './image/show.ts'
 import { imageSync } from './image/sync.ts'
 import { imageUpload } from './image/upload.ts'
+import { linkList } from './link/list.ts'
+import { linkRevoke } from './link/revoke.ts'
 import { mediaGroupAdd } from './media-group/add.ts'
 import { mediaGroupDelete } from './media-group/delete.ts'
 import { mediaGroupEdit } from './media-group/edit.ts'
@@ -178,6 +180,8 @@ export const COMMANDS: readonly Command[] = [
   tokenRotate,
   grantList,
   grantRevoke,
+  linkList,
+  linkRevoke,
   usageList,
   zoneList,
   zoneShow,

@@ -9,6 +9,7 @@ import type { Connection, ConnectionDeps } from './connection.ts'
 import type { CatalogueFiller } from '../catalogue/filler.ts'
 import { createInbox } from './inbox.ts'
 import type { Inbox } from './inbox.ts'
+import type { StreamProgress } from './kept-events.ts'
 import type { KeptFleet } from './kept-fleet.ts'
 import type { Fleet } from './fleet.ts'
 import { createPlaces } from './places.ts'
@@ -41,6 +42,8 @@ export interface KeepFleetDeps {
   readonly onSightings?: (sightings: readonly Sighting[]) => void
   /** Gets what the streams bring, as the inbox does. */
   readonly catalogue?: Pick<CatalogueFiller, 'saw' | 'read'>
+  /** Receives what the streams brought, after it was written. */
+  readonly onProgress?: (progress: readonly StreamProgress[]) => void
 }
 
 /** Keeps the state of the fleet until it is disposed. */
@@ -132,7 +135,7 @@ function isSamePeer(a: StoreRecord, b: StoreRecord): boolean {
 }
 
 /** Returns a function that writes the inbox in one transaction, and says that the service runs. */
-function createWriter({ fleet, database, clock, log, onSightings }: KeepFleetDeps, inbox: ReturnType<typeof createInbox>) {
+function createWriter({ fleet, database, clock, log, onSightings, onProgress }: KeepFleetDeps, inbox: ReturnType<typeof createInbox>) {
   const { kept } = fleet
   const run = crypto.randomUUID()
   const startedMs = clock.nowMs()
@@ -142,16 +145,17 @@ function createWriter({ fleet, database, clock, log, onSightings }: KeepFleetDep
     const changes = sightings.length > 0 ? kept.states.record(sightings) : []
     if (progress.length > 0) kept.events.keep(progress, clock.nowMs())
     if (isBeat) kept.runs.beat(run, startedMs, clock.nowMs())
-    return { changes, sightings }
+    return { changes, sightings, progress }
   })
   const write = (): void => {
     const nowMs = clock.monotonicMs()
     const isBeat = nowMs - beatMs >= BEAT_MS
     // What cannot be written stays in the inbox until the next time.
     attempt(log, 'the state of the fleet could not be written', () => {
-      const { changes, sightings } = writeAll.immediate(isBeat)
+      const { changes, sightings, progress } = writeAll.immediate(isBeat)
       inbox.clear()
       onSightings?.(sightings)
+      if (progress.length > 0) onProgress?.(progress)
       if (isBeat) beatMs = nowMs
       for (const { store, before, after, finding } of changes) log.warn('a store changed its state', { store, from: before, to: after, finding })
     })

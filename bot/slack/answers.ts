@@ -8,6 +8,7 @@ import type { Clock } from '../system/clock.ts'
 import type { SlackMessage } from '../views/blocks.ts'
 import type { View } from '../views/view.ts'
 import type { Denial } from './authorise.ts'
+import type { LinkCards } from '../links/link-cards.ts'
 import type { Cards } from './cards.ts'
 import type { Exchange } from './exchange.ts'
 import { jsonMessage } from './message.ts'
@@ -30,6 +31,7 @@ export interface Shown {
 export interface AnswersDeps {
   readonly clock: Clock
   readonly cards: Pick<Cards, 'open'>
+  readonly linkCards: Pick<LinkCards, 'open'>
   readonly port: AnswerPort
   readonly render: RenderView
 }
@@ -42,7 +44,7 @@ export interface Answers {
 }
 
 /** Creates the answers of one workspace. */
-export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answers {
+export function createAnswers({ clock, cards, linkCards, port, render }: AnswersDeps): Answers {
   const send = async (message: SlackMessage, exchange: Exchange, isShared: boolean, replaces: boolean): Promise<void> => {
     if (exchange.respond) await exchange.respond({ ...message, isShared, replaces })
     else await port.whisper(exchange.channel, exchange.user, message)
@@ -51,6 +53,8 @@ export function createAnswers({ clock, cards, port, render }: AnswersDeps): Answ
     async answer(view, parsed, exchange, shown) {
       // When the bot may not post in the channel, the person who asked gets the card as a direct message.
       if (isCard(view, parsed)) return cards.open(exchange.channel, exchange.user, view)
+      // The channel sees what becomes of the upload; only the person who asked sees the link.
+      if (view.followedLink) linkCards.open(exchange.channel, exchange.user, view.followedLink)
       const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)
       const isShared = parsed.common.has('share') && !view.isPrivate && view.outcome === 'done'
       await send(message, exchange, isShared, shown.replaces)

@@ -69,7 +69,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const cards = createCards({ database: bot.database, outbox: bot.outbox, log, context })
   const groups = createGroups({ database: bot.database, port, clock: bot.clock, log })
   const authority = createAuthority({ bot, roles: bot.roles, groups, buttons, modals })
-  const answers = createAnswers({ clock: bot.clock, cards, port, render })
+  const answers = createAnswers({ clock: bot.clock, cards, linkCards: bot.linkCards, port, render })
   const conversation = createConversation({ bot, authority, buttons, modals, answers, port, render })
   const running = new Set<Promise<void>>()
   const background = (work: Promise<void>): void => {

@@ -87,6 +87,19 @@ export interface FollowedTask {
   readonly task: Task
 }
 
+/** An upload link whose upload a card in the channel follows. The card does not show the link. */
+export interface FollowedLink {
+  readonly store: string
+  /** Id of the link, which is no secret. */
+  readonly id: string
+  /** Name of the image; null if the client chooses it. */
+  readonly name: string | null
+  readonly maxLength: number | null
+  readonly expiresAt: string
+  /** Who asked for the link. */
+  readonly by: string
+}
+
 export interface View {
   readonly outcome: Outcome
   readonly title: string
@@ -103,6 +116,7 @@ export interface View {
   readonly isPrivate: boolean
   readonly form?: Form
   readonly confirm?: Confirm
+  readonly followedLink?: FollowedLink
   /** A text to copy: the whole output of the console, a code block in Slack. */
   readonly document?: string
   /** The time of the oldest fact in it, in milliseconds since 1970. */

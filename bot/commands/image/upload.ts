@@ -1,5 +1,5 @@
 // `image upload`: with a path (console) uploads the file from this machine, resuming where an earlier run stopped; without a path
-// returns a signed link for the person who has the file.
+// returns an upload link for the person who has the file.
 
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem, ProblemError } from '../../../protocol/problems.ts'
@@ -67,30 +67,46 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
   const maxLength = options.max === undefined ? undefined : parseSize(options.max)
   if (options.max !== undefined && maxLength === undefined)
     throw problem('invalid-input', `max=${options.max} is not a size.`, { action: 'Write it as 40GB or 512MiB.' })
+  // Without a name the client chooses it; the draft is checked all the same.
+  const { name: _name, requirements: _requirements, ...draft } = draftOf({ name: 'disk', ...options }, 'image upload')
   const contact = await context.fleet.contact(store, (agent) =>
     agent.links.create({
       kind: 'upload',
       ttlSeconds,
+      draft: options.description === undefined ? withoutDescription(draft) : draft,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(maxLength === undefined ? {} : { maxLength }),
     }),
   )
   const link = answerOf(contact)
-  const { curl } = firstUploadLines(link.url, options.name !== undefined)
+  const { curl, tus } = firstUploadLines(link.url, options.name !== undefined)
   return makeView({
     title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
-    text: 'Anyone who has this link can upload one image. Share it only with the person who uploads.',
+    text: 'Anyone who has this link can upload one image. Share it only with the person who uploads; opened in a browser, it says how.',
     isPrivate: true,
     fields: [
       { label: 'Link', value: link.url },
-      { label: 'Valid until', value: formatWireTime(link.expiresAt) },
+      { label: 'Begin before', value: formatWireTime(link.expiresAt) },
       ...(maxLength === undefined ? [] : [{ label: 'Largest file', value: formatSize(maxLength) }]),
       { label: 'With curl', value: curl },
       { label: 'With a tus client', value: 'use the link as the endpoint; an interrupted upload resumes' },
+      { label: 'To end it', value: `link revoke ${link.id} ${quoteOption('store', store.name)}` },
     ],
+    followedLink: {
+      store: store.name,
+      id: link.id,
+      name: options.name ?? null,
+      maxLength: maxLength ?? null,
+      expiresAt: link.expiresAt,
+      by: context.actor.name,
+    },
     asOfMs: contact.asOfMs,
-    json: { store: store.name, ...link, curl, asOf: formatTime(contact.asOfMs) },
+    json: { store: store.name, ...link, curl, tus, asOf: formatTime(contact.asOfMs) },
   })
+}
+
+function withoutDescription<Draft extends { description: string }>({ description: _description, ...draft }: Draft): Omit<Draft, 'description'> {
+  return draft
 }
 
 /** Shows where the file would go, how much space it needs, and what limits apply. */

@@ -30,6 +30,8 @@ const STORE_COMMANDS = [
   'export link',
   'grant list',
   'grant revoke',
+  'link list',
+  'link revoke',
   'host-key forget',
   'host-key list',
   'host-key show',

@@ -13,6 +13,7 @@ import type { Role } from '../../../protocol/access.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 const VIEW = makeView({ title: 'Title', asOfMs: 0, json: { a: 1 } })
+const FOLLOWED = { store: 'edge-a', id: 'lnk_1', name: null, maxLength: null, expiresAt: '2026-01-01T00:00:00.000Z', by: 'ada' }
 const clock = createManualClock()
 
 /** Answers one command; returns where the answer went. */
@@ -22,6 +23,7 @@ async function answer(line: string, view: Partial<View> = {}, { hasResponse = tr
   const answers = createAnswers({
     clock,
     cards: { open: (channel, orElse) => void went.push(`card ${channel} or ${orElse}`) },
+    linkCards: { open: (channel, orElse, { id }) => void went.push(`card of ${id} ${channel} or ${orElse}`) },
     port: {
       updateModal: async () => void went.push('modal'),
       whisper: async (channel, user, { text }) => void went.push(`whisper ${channel} ${user} ${text}`),
@@ -46,6 +48,7 @@ describe('an answer', () => {
     ['store enable edge-a', { isPrivate: true }, ['respond Title of x, page 2']],
     ['store enable edge-a', { outcome: 'refused' }, ['respond Title of x, page 2']],
     ['image purge a', {}, ['card C1 or U1']],
+    ['image upload', { isPrivate: true, followedLink: FOLLOWED }, ['card of lnk_1 C1 or U1', 'respond Title of x, page 2']],
     ['no such command', {}, ['respond Title of x, page 2']],
   ])('of %s with %j: %j', async (line, view, went) => {
     expect(await answer(line, view)).toEqual(went)
@@ -62,6 +65,7 @@ describe('an answer', () => {
     const answers = createAnswers({
       clock,
       cards: { open: () => {} },
+      linkCards: { open: () => {} },
       port: { updateModal: async () => {}, whisper: async () => {} },
       render: ({ title, text, outcome, notes }) => ({ text: [outcome, title, text, ...notes].join(' | '), blocks: [] }),
     })

@@ -86,6 +86,8 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'token rotate': ['token rotate abcd', 'gap', 'failed'],
   'grant list': ['grant list', 'gap', 'done'],
   'grant revoke': ['grant revoke abcd', 'gap', 'failed'],
+  'link list': ['link list', 'gap', 'done'],
+  'link revoke': ['link revoke abcd', 'gap', 'failed'],
   'usage list': ['usage list', 'gap', 'failed'],
   'zone list': ['zone list', 'stopped', 'done'],
   'zone show': ['zone show zone-1', 'stopped', 'done'],

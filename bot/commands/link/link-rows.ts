@@ -1,0 +1,101 @@
+// Upload links as rows, fields and JSON, and the one that people mean. A link itself is shown once, to the person who asked for it.
+
+import type { AgentClient } from '../../../protocol/client/client.ts'
+import { problem } from '../../../protocol/problems.ts'
+import { formatSize } from '../../../protocol/units.ts'
+import type { UploadLink, UploadLinkState } from '../../../protocol/upload-link.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
+import type { Column, Field, Row, Tone } from '../../views/view.ts'
+import type { CommandContext } from '../command.ts'
+import { gapNotes, isPartOf, oneStore } from '../select.ts'
+
+/** Longest page of links: a store has at most 500. */
+const PAGE = 1000
+/** Pages of one store that are read, in case an agent returns pages without end. */
+const PAGES_MAX = 10
+
+export interface FoundLink {
+  readonly store: StoreRecord
+  readonly link: UploadLink
+}
+
+export const LINK_COLUMNS: readonly Column[] = [
+  { key: 'name', label: 'Image', isWhole: true },
+  { key: 'store', label: 'Store', isWhole: true },
+  { key: 'state', label: 'State' },
+  { key: 'by', label: 'By' },
+  { key: 'expires', label: 'Begins before' },
+  { key: 'max', label: 'Largest file', align: 'right', isMinor: true },
+  { key: 'created', label: 'Created', isMinor: true },
+  { key: 'id', label: 'Id', isWhole: true },
+]
+
+/** What each state means, in words. */
+export const LINK_STATES: Readonly<Record<UploadLinkState, string>> = {
+  open: 'waiting for the file',
+  used: 'uploading',
+  completed: 'completed',
+  cancelled: 'upload deleted',
+  expired: 'expired',
+  revoked: 'revoked',
+}
+
+export function linkTone(state: UploadLinkState): Tone {
+  if (state === 'completed') return 'good'
+  return state === 'open' || state === 'used' ? 'plain' : 'warning'
+}
+
+/** Returns all upload links of one agent, oldest first. */
+export async function linksOf(agent: AgentClient): Promise<UploadLink[]> {
+  const found: UploadLink[] = []
+  let cursor: string | undefined
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const { items, next } = await agent.links.list({ limit: PAGE, cursor })
+    found.push(...items)
+    if (next === null) break
+    cursor = next
+  }
+  return found
+}
+
+export function linkRow({ store, link }: FoundLink): Row {
+  return {
+    tone: linkTone(link.state),
+    cells: {
+      name: link.name ?? UNKNOWN,
+      store: store.name,
+      state: LINK_STATES[link.state],
+      by: link.createdBy,
+      expires: formatWireTime(link.expiresAt),
+      max: link.maxLength === null ? UNKNOWN : formatSize(link.maxLength),
+      created: formatWireTime(link.createdAt),
+      id: link.id,
+    },
+  }
+}
+
+export function linkFields({ store, link }: FoundLink): Field[] {
+  return [
+    { label: 'Id', value: link.id },
+    { label: 'Store', value: store.name },
+    { label: 'Image', value: link.name ?? 'named like the file' },
+    { label: 'Created', value: `${formatWireTime(link.createdAt)} by ${link.createdBy}` },
+  ]
+}
+
+/** The one upload link with this id, part of an id, or name of its image. Throws `not-found` or `conflict`. */
+export async function oneLink(context: CommandContext, text: string, storeName: string | undefined): Promise<FoundLink> {
+  const stores = storeName === undefined ? context.fleet.registry.list() : [oneStore(context, storeName)]
+  if (stores.length === 0) oneStore(context, undefined)
+  const contacts = await context.fleet.contactAll(stores, linksOf)
+  const all = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((link) => ({ store: contact.store, link })) : []))
+  const byName = all.filter(({ link }) => link.name === text && (link.state === 'open' || link.state === 'used'))
+  const found = byName.length > 0 ? byName : all.filter(({ link }) => isPartOf(text, link.id))
+  const [first] = found
+  if (!first)
+    throw problem('not-found', [`No upload link "${text}".`, ...gapNotes(contacts, 'its upload links')].join(' '), { action: 'List them with link list.' })
+  if (found.length === 1) return first
+  const list = found.map(({ store, link }) => `${link.id} in ${store.name}`).join(', ')
+  throw problem('conflict', `${found.length} upload links match "${text}": ${list}.`, { action: 'Use the id.' })
+}
