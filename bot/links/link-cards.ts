@@ -13,7 +13,7 @@ import type { Outbox } from '../outbox/outbox.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Log } from '../system/log.ts'
-import type { FollowedLink } from '../views/view.ts'
+import type { FollowedLink, View } from '../views/view.ts'
 import { isFinal, linkCard } from './link-view.ts'
 import type { LinkProgress } from './link-view.ts'
 
@@ -80,7 +80,7 @@ export function createLinkCards(deps: LinkCardsDeps): LinkCards {
   const show = (card: Card, progress: LinkProgress): void => {
     const isLast = isFinal(progress)
     const view = linkCard(card.link, progress, clock.nowMs())
-    const shown = JSON.stringify([view.title, view.text, view.fields, progress.task?.progress.done])
+    const shown = signOf(view)
     if (shown !== card.shown) rows.show(card, view, shown, isLast)
     else if (isLast) rows.remove(card)
     Object.assign(card, { shown, shownMs: clock.nowMs() })
@@ -99,8 +99,8 @@ export function createLinkCards(deps: LinkCardsDeps): LinkCards {
     if (isStopped) return
     if (contact.kind === 'answered') {
       card.known = contact.value
-      if (card.known.link.state !== 'used') return show(card, { ...contact.value, state: contact.value.link.state, ...(card.task && { task: card.task }) })
-      return show(card, { state: 'used', ...(card.task && { task: card.task }) })
+      const { link, image } = contact.value
+      return show(card, { state: link.state, hasBegun: link.uploadId !== null, image, ...(card.task && { task: card.task }) })
     }
     if (contact.kind === 'refused' && contact.error.code === 'not-found') return show(card, { state: 'gone' })
     card.isDue = true
@@ -150,7 +150,9 @@ export function createLinkCards(deps: LinkCardsDeps): LinkCards {
       for (const { store, events, hasSkipped, isReset } of progress)
         for (const card of found.get(store) ?? []) {
           const subjects = new Set([card.link.id, card.known?.link.uploadId, card.known?.link.imageId])
-          if (hasSkipped || isReset || events.some(({ subject }) => subjects.has(subject))) want(card)
+          // While the agent is asked, its answer may be older than the event.
+          const isUnknown = card.known === undefined || card.asking !== undefined
+          if (isUnknown || hasSkipped || isReset || events.some(({ subject }) => subjects.has(subject))) want(card)
         }
     },
 
@@ -198,7 +200,7 @@ interface Rows {
   /** Queues a card that is not followed. */
   post(channel: string, orElse: string, link: FollowedLink): void
   /** Queues what the card says now, and keeps or forgets it. */
-  show(card: Card, view: ReturnType<typeof linkCard>, shown: string, isLast: boolean): void
+  show(card: Card, view: View, shown: string, isLast: boolean): void
   remove(card: Card): void
 }
 
@@ -228,12 +230,13 @@ function createRows({ database, outbox, clock, log }: LinkCardsDeps): Rows {
     },
   })
   const insertOne = database.transaction((channel: string, orElse: string, link: FollowedLink): Card => {
-    const card = makeCard(keyOf(link), channel, link, '')
-    outbox.put({ key: card.key, channel, orElse, view: linkCard(link, { state: 'open' }, clock.nowMs()) })
-    insert.run({ key: card.key, store: link.store, channel, card: JSON.stringify(link), shown: '' })
+    const view = linkCard(link, { state: 'open' }, clock.nowMs())
+    const card = makeCard(keyOf(link), channel, link, signOf(view))
+    outbox.put({ key: card.key, channel, orElse, view })
+    insert.run({ key: card.key, store: link.store, channel, card: JSON.stringify(link), shown: card.shown })
     return card
   })
-  const showOne = database.transaction((card: Card, view: ReturnType<typeof linkCard>, shown: string, isLast: boolean) => {
+  const showOne = database.transaction((card: Card, view: View, shown: string, isLast: boolean) => {
     outbox.put({ key: card.key, channel: card.channel, view })
     if (isLast) remove.run({ key: card.key })
     else update.run({ key: card.key, shown })
@@ -261,6 +264,11 @@ function createRows({ database, outbox, clock, log }: LinkCardsDeps): Rows {
     show: (card, view, shown, isLast) => showOne.immediate(card, view, shown, isLast),
     remove: ({ key }) => void remove.run({ key }),
   }
+}
+
+/** Returns what a card says, to tell whether it has to be edited. */
+function signOf({ title, text, fields, progress }: View): string {
+  return JSON.stringify([title, text, fields, progress.map(({ task }) => task.progress.done)])
 }
 
 /** The message of a link. Ids of links are unique in one store only. */

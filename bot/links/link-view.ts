@@ -13,6 +13,8 @@ import type { Action, FollowedLink, View } from '../views/view.ts'
 export interface LinkProgress {
   /** `gone`: the store no longer knows the link, or is not registered any more. */
   readonly state: UploadLinkState | 'gone'
+  /** Whether an upload began. */
+  readonly hasBegun?: boolean
   /** The upload while it is in progress. */
   readonly task?: Task
   /** The image that the upload became; null when it was removed since. */
@@ -66,7 +68,7 @@ const STATE_WORDS: Readonly<Record<LinkProgress['state'], string>> = {
   gone: 'unknown',
 }
 
-function describe({ expiresAt, store }: FollowedLink, { state, task, image }: LinkProgress): Pick<View, 'outcome' | 'tone' | 'text'> {
+function describe({ expiresAt, store }: FollowedLink, { state, hasBegun, task, image }: LinkProgress): Pick<View, 'outcome' | 'tone' | 'text'> {
   const failed = (text: string): Pick<View, 'outcome' | 'tone' | 'text'> => ({ outcome: 'failed', tone: 'warning', text })
   switch (state) {
     case 'open':
@@ -79,7 +81,7 @@ function describe({ expiresAt, store }: FollowedLink, { state, task, image }: Li
       return failed('The upload was deleted before its end. No image is left. Ask for another link to try again.')
     case 'expired':
       return failed(
-        task
+        hasBegun
           ? 'The upload stopped and expired. No image is left. Ask for another link to try again.'
           : `Nothing was uploaded until ${formatWireTime(expiresAt)}. Ask for another link to try again.`,
       )

@@ -36,7 +36,10 @@ async function start() {
   pairStore(home, { name: 'edge-a', url: agent.url, token: TEST_ADMIN_TOKEN, zone: 'zone-1' })
   const lines: string[] = []
   const run = async () => {
-    const bot = await startBot(readBotConfig(environment), { clock: systemClock, log: createLog({ clock: systemClock, level: 'info', write: (line) => lines.push(line) }) })
+    const bot = await startBot(readBotConfig(environment), {
+      clock: systemClock,
+      log: createLog({ clock: systemClock, level: 'info', write: (line) => lines.push(line) }),
+    })
     await until('the bot is connected', () => slack.socketCount === 1)
     return bot
   }

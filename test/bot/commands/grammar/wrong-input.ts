@@ -300,7 +300,11 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['link list zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
   ['link list state=opne', 'state=opne is not valid.', 'Did you mean state=open? Use one of: open, used, completed, cancelled, expired, revoked.'],
   ['link revoke', 'link revoke needs L: id of an upload link, a unique part of it, or name of its image.', 'Usage: link revoke L [store=S]'],
-  ['image upload store=edge-a kind=diks', 'kind=diks is not valid.', 'Did you mean kind=disk?'],
+  [
+    'image upload store=edge-a kind=diks',
+    'kind=diks is not valid.',
+    'Did you mean kind=disk? Use one of: system, disk, iso, base, template, snapshot, backup, capture, virtualDisk.',
+  ],
   ['usage list from=yesterday', 'from=yesterday is not a time.', 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.'],
   ['usage list to=x', 'to=x is not a time.', 'Write a day like 2026-11-01, or a time like 2026-11-01T12:00:00Z.'],
   ['usage list store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
