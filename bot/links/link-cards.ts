@@ -176,7 +176,7 @@ export function createLinkCards(deps: LinkCardsDeps): LinkCards {
 
     async stop() {
       isStopped = true
-      await Promise.all([...cards.values()].map(({ asking }) => asking))
+      await Promise.all([...cards.values()].flatMap(({ asking }) => (asking ? [asking] : [])))
     },
   }
 }

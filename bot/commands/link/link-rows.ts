@@ -25,7 +25,7 @@ export const LINK_COLUMNS: readonly Column[] = [
   { key: 'store', label: 'Store', isWhole: true },
   { key: 'state', label: 'State' },
   { key: 'by', label: 'By' },
-  { key: 'expires', label: 'Begins before' },
+  { key: 'expires', label: 'Begin before' },
   { key: 'max', label: 'Largest file', align: 'right', isMinor: true },
   { key: 'created', label: 'Created', isMinor: true },
   { key: 'id', label: 'Id', isWhole: true },

@@ -41,7 +41,6 @@ export const IMAGE_TERMS: Terms = {
   From: { means: 'Where the image comes from.' },
   Import: { means: 'What the import would do.' },
   Limits: { means: 'Limits of the owner or of the store that apply.', normal: 'Within the limits.' },
-  'Largest file': { means: 'How long a file the link accepts.', unit: 'bytes' },
   'With a tus client': { means: 'The address for a client of the tus protocol, which continues after a cut.' },
 }
 
