@@ -2,6 +2,7 @@
 
 import { defineCommand } from '../command.ts'
 import type { Column } from '../../views/view.ts'
+import { restoreAction } from './image-rows.ts'
 import { listImages } from './list.ts'
 
 const BIN_COLUMNS: readonly Column[] = [
@@ -33,5 +34,6 @@ export const imageBin = defineCommand({
       zone: options.zone,
       filter: { status: 'deleted', owner: options.owner },
       columns: BIN_COLUMNS,
+      action: restoreAction,
     }),
 })

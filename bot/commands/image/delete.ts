@@ -5,7 +5,7 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
 import { makeView } from '../../views/view.ts'
-import type { Action, View } from '../../views/view.ts'
+import type { View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, plural } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
@@ -16,7 +16,7 @@ import { answerOf } from '../select.ts'
 import { quoteOption } from '../line.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
-import { IMAGE_COLUMNS, imageJson, imageRow } from './image-rows.ts'
+import { IMAGE_COLUMNS, imageJson, imageRow, restoreAction } from './image-rows.ts'
 import { cleanupActions, describeImage, holdingStores, removalChecks, uniqueBytes } from './removal.ts'
 import type { HoldingStore } from './removal.ts'
 
@@ -101,10 +101,6 @@ function deletedView(context: CommandContext, after: readonly FoundImage[], stor
     asOfMs,
     json: { items: after.map(imageJson), asOf: formatTime(asOfMs) },
   })
-}
-
-function restoreAction({ image, store }: FoundImage): Action {
-  return { label: `Restore ${image.name}`, command: `image restore ${image.id} ${quoteOption('store', store.name)}`, role: 'operator' }
 }
 
 function isWithoutBin({ store }: HoldingStore): boolean {

@@ -92,7 +92,10 @@ function notFound(text: string, stores: readonly StoreRecord[], notes: readonly 
     bin: where === undefined ? `No recycle bin has an image "${text}".` : `The recycle bin of ${where} has no image "${text}".`,
     both: where === undefined ? `No store and no recycle bin has an image "${text}".` : `Neither ${where} nor its recycle bin has an image "${text}".`,
   }
-  const action = scope === 'bin' ? 'List deleted images with image bin.' : 'List images with image list, deleted ones with image bin.'
+  const action =
+    scope === 'bin'
+      ? 'List deleted images with image bin. One whose retention has ended is deleted for good and cannot be restored.'
+      : 'List images with image list, deleted ones with image bin.'
   return problem('not-found', [details[scope], ...notes].join(' '), { action })
 }
 

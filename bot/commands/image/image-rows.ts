@@ -175,3 +175,8 @@ function imageActions({ image, store, retention }: FoundImage): Action[] {
   const label = image.status === 'uploading' || image.status === 'pending' ? 'Cancel upload' : deleteLabel(retention)
   return [{ label, command: `image delete ${at}`, role: 'operator', style: 'danger' }]
 }
+
+/** A button that restores a deleted image, until its retention ends. */
+export function restoreAction({ image, store }: FoundImage): Action {
+  return { label: `Restore ${image.name}`, command: `image restore ${image.id} ${quoteOption('store', store.name)}`, role: 'operator' }
+}

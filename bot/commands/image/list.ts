@@ -6,7 +6,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { failureJson, failureText } from '../../fleet/store-failure.ts'
 import { makeView } from '../../views/view.ts'
-import type { Column, View } from '../../views/view.ts'
+import type { Action, Column, View } from '../../views/view.ts'
 import { formatBytes, plural } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
@@ -20,6 +20,8 @@ import { withHealth } from './readable.ts'
 
 /** Unavailable images whose reason a list shows. */
 const UNAVAILABLE_NAMED_MAX = 5
+/** Images of a list that have a button; the others are named in the command. */
+const ACTIONS_MAX = 8
 /** Images of one store that a list shows. */
 const IMAGES_SHOWN_MAX = 5_000
 
@@ -51,10 +53,12 @@ export interface ImageListing {
   /** Order of the images; by name without one. */
   readonly sort?: ImageOrder | undefined
   readonly columns: readonly Column[]
+  /** What to do with an image of the list; none by default. */
+  readonly action?: (found: FoundImage) => Action
 }
 
 /** Lists images of one store, of a zone or of all stores; the View names the stores that did not answer or cannot read their files. */
-export async function listImages(context: CommandContext, { title, store, zone, filter, sort, columns }: ImageListing): Promise<View> {
+export async function listImages(context: CommandContext, { title, store, zone, filter, sort, columns, action }: ImageListing): Promise<View> {
   const removed = store === undefined || context.fleet.registry.find(store) ? [] : removedStores(context, store)
   const { asked, absent } = divideAbsent(context, removed.length > 0 ? [] : someStores(context, store, zone))
   const contacts = await context.fleet.contactAll(asked, (agent, record) => withHealth(agent, record, readImages(agent, filter, sort)))
@@ -78,6 +82,7 @@ export async function listImages(context: CommandContext, { title, store, zone, 
     fields: failures.map((storeFailure) => ({ label: storeFailure.store, value: failureText(storeFailure), tone: 'bad' })),
     columns: found.length + held.images.length === 0 ? [] : columns,
     rows: [...found.map(imageRow), ...held.images.map(heldRow)],
+    actions: action ? found.slice(0, ACTIONS_MAX).map(action) : [],
     notes: [
       ...unavailableNotes(found),
       ...held.notes,
