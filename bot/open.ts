@@ -32,6 +32,7 @@ import { createPolicyRuns } from './policies/runs.ts'
 import type { Clock } from './system/clock.ts'
 import type { Log } from './system/log.ts'
 import type { BotDatabase } from './system/database.ts'
+import { createEvidenceFiles } from './system/evidence-files.ts'
 import { openDatabase } from './system/database.ts'
 import { createZones } from './zones/zones.ts'
 
@@ -104,6 +105,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const plans = createShownPlans(database)
   const outbox = createOutbox(database, clock)
   const approvals = createApprovals(database, outbox, deps.approvalRule ?? 'off')
+  const evidenceFiles = createEvidenceFiles(home)
   return {
     home,
     clock,
@@ -131,6 +133,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       plans,
       catalogue,
       approvals,
+      evidenceFiles,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

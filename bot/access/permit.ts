@@ -13,7 +13,7 @@ import type { Registry, StoreRecord } from '../fleet/registry.ts'
  * whole fleet.
  */
 const STORE_COMMANDS: ReadonlySet<string> = new Set([
-  ...['edit', 'enable', 'disable', 'maintenance', 'reconnect', 'reconcile', 'cleanup'].map((verb) => `store ${verb}`),
+  ...['edit', 'enable', 'disable', 'maintenance', 'reconnect', 'evidence', 'reconcile', 'cleanup'].map((verb) => `store ${verb}`),
   ...['upload', 'add', 'edit', 'sync', 'migrate', 'delete', 'purge', 'restore', 'protect', 'unprotect'].map((verb) => `image ${verb}`),
   ...['grant', 'revoke', 'bind', 'unbind', 'link', 'export'].map((verb) => `image ${verb}`),
   ...['link', 'delete'].map((verb) => `export ${verb}`),

@@ -14,6 +14,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
+import type { EvidenceFiles } from '../system/evidence-files.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
 import type { Zones } from '../zones/zones.ts'
@@ -46,7 +47,7 @@ export interface FileWriter {
    * Writes a new file that only its owner can read; returns its absolute path and its length in bytes. The file is there completely or not at all. Throws
    * ProblemError when it exists or cannot be written.
    */
-  write(path: string, pieces: AsyncIterable<string>): Promise<{ readonly path: string; readonly length: number }>
+  write(path: string, pieces: AsyncIterable<string | Uint8Array>): Promise<{ readonly path: string; readonly length: number }>
 }
 
 /** A file that was uploaded completely. Lengths in bytes. */
@@ -99,6 +100,8 @@ export interface CommandContext {
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */
   readonly fileWriter?: FileWriter
+  /** Writes archives of evidence to the home folder of the bot. */
+  readonly evidenceFiles: EvidenceFiles
   /** Receives interim answers of long work that runs in the bot itself. */
   readonly onInterim?: (view: View) => void
   readonly signal?: AbortSignal

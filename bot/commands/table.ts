@@ -72,6 +72,7 @@ import { storeDelete } from './store/delete.ts'
 import { storeDisable } from './store/disable.ts'
 import { storeEdit } from './store/edit.ts'
 import { storeEnable } from './store/enable.ts'
+import { storeEvidence } from './store/evidence.ts'
 import { storeHealth } from './store/health.ts'
 import { storeList } from './store/list.ts'
 import { storeMaintenance } from './store/maintenance.ts'
@@ -111,6 +112,7 @@ export const COMMANDS: readonly Command[] = [
   storeReconnect,
   storeReconcile,
   storeCleanup,
+  storeEvidence,
   storeDelete,
   imageList,
   imageShow,

@@ -66,7 +66,7 @@ async function openReader(path: string, seen: { readonly length: number; readonl
 }
 
 /** Writes a new file that only its owner can read, completely or not at all. Throws ProblemError when it exists or cannot be written. */
-export async function writeLocalFile(path: string, pieces: AsyncIterable<string>): Promise<{ readonly path: string; readonly length: number }> {
+export async function writeLocalFile(path: string, pieces: AsyncIterable<string | Uint8Array>): Promise<{ readonly path: string; readonly length: number }> {
   const absolute = resolve(path)
   const temporary = `${absolute}.${crypto.randomUUID()}.partial`
   try {
@@ -86,11 +86,15 @@ export async function writeLocalFile(path: string, pieces: AsyncIterable<string>
   }
 }
 
-async function writePieces(path: string, pieces: AsyncIterable<string>): Promise<number> {
+async function writePieces(path: string, pieces: AsyncIterable<string | Uint8Array>): Promise<number> {
   const file = await open(path, 'wx', 0o600)
   let length = 0
   try {
-    for await (const piece of pieces) length += (await file.write(piece)).bytesWritten
+    for await (const piece of pieces) {
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece
+      await file.writeFile(bytes)
+      length += bytes.byteLength
+    }
     await file.datasync()
   } catch (error) {
     await unlink(path)

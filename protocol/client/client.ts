@@ -6,6 +6,7 @@ import { createdTokenSchema, linkSchema, tokenSchema } from '../access.ts'
 import type { CreatedToken, Link, NewToken, newLinkSchema, Token } from '../access.ts'
 import { eventSchema } from '../event.ts'
 import type { Severity, StoreEvent } from '../event.ts'
+import { EVIDENCE_BYTES_MAX, EVIDENCE_MEDIA_TYPE } from '../evidence.ts'
 import { exportPlanSchema, exportSchema } from '../images/export.ts'
 import type { ConversionTarget, Export, ExportPlan, NewExport } from '../images/export.ts'
 import { followEvents } from './event-stream.ts'
@@ -52,6 +53,8 @@ import type { UploadLink } from '../upload-link.ts'
 import { createUploadClient, TUS } from './upload-client.ts'
 import type { UploadClient } from './upload-client.ts'
 
+/** Longest time for a complete archive of evidence, in milliseconds. */
+const EVIDENCE_MS_MAX = 60_000
 /** Most pages that `all` reads, in case an agent returns pages without end. */
 export const PAGES_MAX = 10_000
 
@@ -85,6 +88,8 @@ export interface AgentClient {
   readonly baseUrl: string
   /** Returns the health. Does not throw when its state is `error`, which is answered with 503. */
   health(options?: CallOptions): Promise<Health>
+  /** Returns the archive of what the agent knows of its store. Throws `peer-unreachable` when it is longer than EVIDENCE_BYTES_MAX. */
+  evidence(options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>
   readonly store: {
     get(options?: CallOptions): Promise<Store>
     /** Returns what identifies the store. Also reads the answer of a newer agent, whose other members may differ. */
@@ -237,6 +242,11 @@ export function createAgentClient(peer: Peer): AgentClient {
   return {
     baseUrl: peer.baseUrl,
     health: (options = {}) => ask(healthSchema, { path: ['health'], accept: [503], signal: options.signal }),
+    evidence: async (options = {}) =>
+      (await call({ path: ['evidence'], headers: { accept: EVIDENCE_MEDIA_TYPE }, signal: options.signal })).bytes(
+        EVIDENCE_BYTES_MAX,
+        peer.jsonAnswerMsMax ?? EVIDENCE_MS_MAX,
+      ),
     store: {
       get: (options) => get(storeSchema, ['store'], options),
       identify: (options) => get(storeIdentitySchema, ['store'], options),

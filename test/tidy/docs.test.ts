@@ -7,6 +7,9 @@ import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { KNOWN_KEYS } from '../../agent/config-schema.ts'
 import { environmentName } from '../../agent/config-source.ts'
+import { CONDITIONS } from '../../bot/alerts/conditions.ts'
+import { CHECK_TERMS } from '../../bot/commands/help/terms/checks.ts'
+import { parseLine } from '../../bot/commands/run.ts'
 import { COMMANDS } from '../../bot/commands/table.ts'
 import { PROBLEMS } from '../../protocol/problems.ts'
 
@@ -147,6 +150,31 @@ describe('documents', () => {
     const named = lines.flatMap((line) => [...line.matchAll(/`([^`]+)`/g)].map(([, path = '']) => path))
     expect(named.length).toBeGreaterThan(10)
     expect(named.filter((path) => !existsSync(path))).toEqual([])
+  })
+
+  test('operations.md has a section with steps for every alert and every check', () => {
+    const book = readFileSync('docs/operations.md', 'utf8').split('\n## Alerts and checks\n')[1] ?? ''
+    const sections = book.split(/^### /m).slice(1)
+    const names = sections.map((section) => section.split('\n')[0] ?? '')
+    const known = new Set([...CONDITIONS.map(({ name }) => name), ...Object.keys(CHECK_TERMS)])
+    expect(names.toSorted()).toEqual([...known].toSorted())
+    for (const section of sections) {
+      expect(section).toMatch(/\n\*\*Means\*\*: .+\n\n\*\*Impact\*\*: .+\n\n1\. /)
+      expect(section).toMatch(/^ *(?:slipway|sudo|systemctl|timedatectl|top|findmnt) /m)
+    }
+  })
+
+  test('every command line of operations.md is understood', () => {
+    const text = readFileSync('docs/operations.md', 'utf8')
+    const lines = [...text.matchAll(/(?:^ *|`)slipway ([^`\n]+)/gm)].map(([, line = '']) => line)
+    expect(lines.length).toBeGreaterThan(50)
+    const parsed = lines.map((line) => [line, parseLine({ commands: COMMANDS }, line)] as const)
+    expect(parsed.flatMap(([line, one]) => (one.kind === 'unclear' ? [`${line}: ${one.detail}`] : []))).toEqual([])
+  })
+
+  test('units that operations.md names exist', () => {
+    const units = new Set([...readFileSync('docs/operations.md', 'utf8').matchAll(/\bslipway-(?:agent@|bot)/g)].map(([name]) => name))
+    expect([...units].filter((name) => !existsSync(`systemd/${name}.service`))).toEqual([])
   })
 
   test('operations.md links to every document for operators', () => {

@@ -1,5 +1,5 @@
-// Collects the evidence of a store into one archive. Its parts are read one after another, each with a bound in bytes and in time, so that a hung mount
-// path costs its own part only. One archive is made at a time.
+// Collects the evidence of a store into one archive. Each part has a bound in bytes and in time, so that a hung mount path costs its own part
+// only. One archive is made at a time.
 
 import { EVIDENCE_BYTES_MAX, evidenceReadme, readPart } from '../../../protocol/evidence.ts'
 import type { EvidenceFile, EvidencePart } from '../../../protocol/evidence.ts'
@@ -57,8 +57,7 @@ export function createEvidence({ clock, log, emit, store, parts, secrets }: Evid
       isCollecting = true
       try {
         const atMs = clock.nowMs()
-        const files: EvidenceFile[] = []
-        for (const part of parts) files.push(await read(part))
+        const files = await Promise.all(parts.map(read))
         const head = [`Evidence of the store ${store}`, `Made by its agent at ${formatTime(atMs)}, asked for by ${actor}.`]
         const folder = `slipway-evidence-${fileWord(store)}`
         const readme: EvidenceFile = { name: 'README.txt', text: evidenceReadme(head, files), about: '' }

@@ -5,14 +5,14 @@ import { seeStores } from '../../fleet/see.ts'
 import { observationJson } from '../../fleet/judge.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
-import type { Column, Row, Tone, View } from '../../views/view.ts'
+import type { Column, Field, Row, Tone, View } from '../../views/view.ts'
 import { stateTone, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, someStores } from '../select.ts'
 import { changesSinceAsked } from './changed.ts'
 import { fleetHealth, forecastFields, healthSentence } from './fleet-health.ts'
-import { healthFields, repairActions } from './store-rows.ts'
+import { findingActions, healthFields } from './store-rows.ts'
 
 const CHECK_TONES: Record<Observation['checks'][number]['state'], Tone> = { ok: 'good', warning: 'warning', failed: 'bad', unknown: 'plain' }
 
@@ -59,11 +59,19 @@ function oneHealth(context: CommandContext, seen: Observation): View {
     title: `Health of ${seen.record.name}`,
     text: healthSentence(seen),
     tone: stateTone(seen.state),
-    fields: [...healthFields(seen, nowMs), ...forecastFields([seen]), ...(changed ? [{ label: 'Changed', value: changed.text }] : [])],
+    fields: [...healthFields(seen, nowMs), ...restartFields(seen), ...forecastFields([seen]), ...(changed ? [{ label: 'Changed', value: changed.text }] : [])],
     columns: rows.length > 0 ? CHECK_COLUMNS : [],
     rows,
-    actions: repairActions(seen),
+    actions: findingActions(seen),
     asOfMs: seen.asOfMs,
     json: { ...observationJson(seen, nowMs), checks: seen.checks, changed: changed?.json ?? null, asOf: formatTime(seen.asOfMs) },
   })
+}
+
+/** The exact line that restarts the agent, for a store whose agent does not answer or is slow. The unit is that of systemd/slipway-agent@.service. */
+function restartFields({ record, state, checks }: Observation): Field[] {
+  const isSlow = checks.some((check) => check.name === 'process' && check.state !== 'ok')
+  // The name of the unit is the file name of the configuration, which cannot have other characters.
+  if (!/^[\w.-]+$/.test(record.name) || (state !== 'stopped' && !isSlow)) return []
+  return [{ label: 'Restart', value: `sudo systemctl restart slipway-agent@${record.name}` }]
 }

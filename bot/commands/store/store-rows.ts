@@ -1,5 +1,6 @@
 // Observed stores as rows and fields.
 
+import { isKnownCheck } from '../../alerts/conditions.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
 import type { Observation } from '../../fleet/judge.ts'
@@ -8,6 +9,7 @@ import { maintenanceAt, maintenanceText } from '../../fleet/maintenance.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
 import { asSentence, formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { quoteWord } from '../line.ts'
+import { findCheck } from '../help/terms/terms.ts'
 
 export const STORE_COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Name', isWhole: true },
@@ -87,6 +89,26 @@ export function repairActions(seen: Observation): Action[] {
   if (seen.state === 'running') return []
   return [{ label: `Reconnect ${seen.record.name}`, command: `store reconnect ${quoteWord(seen.record.name)}`, role: 'operator', style: 'primary' }]
 }
+
+/** The next steps for the findings of one store: reconnect, evidence, what a check means, and silence for what is being worked on. */
+export function findingActions(seen: Observation): Action[] {
+  if (seen.state === 'running') return []
+  const { name } = seen.record
+  const word = quoteWord(name)
+  const failing = seen.checks.filter(({ state }) => state === 'failed' || state === 'warning')
+  const known = failing.filter((check) => findCheck(check.name) !== undefined).slice(0, EXPLAINED_MAX)
+  // Several checks are silenced together with the store: one button for each would be more than a message holds.
+  const check = failing.length === 1 && failing[0] && isKnownCheck(failing[0].name) ? ` check=${failing[0].name}` : ''
+  return [
+    ...repairActions(seen),
+    { label: `Evidence of ${name}`, command: `store evidence ${word}`, role: 'operator' },
+    { label: 'Silence for 2 h', command: `alert silence ${word}${check} for=2h`, role: 'operator' },
+    ...known.map((one): Action => ({ label: `What is ${one.name}?`, command: `help health ${one.name}`, role: 'viewer' })),
+  ]
+}
+
+/** Failing checks that have a button with their explanation. */
+const EXPLAINED_MAX = 3
 
 /** The command that ends the maintenance of a store. */
 function maintenanceActions({ record }: Observation, nowMs: number): Action[] {

@@ -63,6 +63,7 @@ const STORE_COMMANDS = [
   'store disable',
   'store edit',
   'store enable',
+  'store evidence',
   'store maintenance',
   'store reconcile',
   'store reconnect',

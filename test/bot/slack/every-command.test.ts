@@ -57,6 +57,7 @@ test('an admin gets an answer that Slack accepts while agents are gone', async (
     'policy resume',
     'policy delete',
     'role grant',
+    'store evidence',
     'store maintenance',
     'zone add',
     'zone attach',

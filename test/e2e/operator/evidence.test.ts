@@ -7,6 +7,7 @@ import type { AgentProcess } from '../../support/agents/agent-process.ts'
 import { addImage } from '../../support/agents/hub-and-edge.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { until } from '../../support/until.ts'
 
 const ORIGIN_TOKEN = 'origin-token-0123456789abcdef'
 const PASSWORD = 'hunter2-of-the-mirror'
@@ -94,7 +95,10 @@ describe('evidence of an agent', () => {
     const ask = (token: string): Promise<Response> => fetch(`${agent.url}/v1/evidence`, { headers: { authorization: `Bearer ${token}` } })
     expect((await ask(uploader.token)).status).toBe(403)
     expect((await ask(operator.token)).status).toBe(200)
-    const { items } = await agent.client.events.list({ type: 'store.evidence', limit: 1 })
-    expect(items[0]).toMatchObject({ actor: 'night shift', message: 'night shift collected the evidence of the store.' })
+    const event = await until('there is the event of the operator', async () => {
+      const { items } = await agent.client.events.list({ type: 'store.evidence', limit: 10 })
+      return items.find(({ actor }) => actor === 'night shift')
+    })
+    expect(event.message).toBe('night shift collected the evidence of the store.')
   })
 })

@@ -20,6 +20,7 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'store reconnect': ['store reconnect edge-a', 'reason', 'failed'],
   'store reconcile': ['store reconcile edge-a --apply --confirm edge-a', 'reason', 'failed'],
   'store cleanup': ['store cleanup edge-a', 'reason', 'failed'],
+  'store evidence': ['store evidence edge-a', 'reason', 'done'],
   'store delete': ['store delete edge-a --confirm edge-a', 'reason', 'refused'],
   'image list': ['image list', 'gap', 'done'],
   'image show': ['image show debian', 'gap', 'failed'],

@@ -9,6 +9,7 @@ import { openMemoryDatabase } from '../../../../bot/system/database.ts'
 import { systemClock } from '../../../../bot/system/clock.ts'
 import { renderTerminal } from '../../../../bot/views/terminal.ts'
 import { LINES } from './lines.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
@@ -52,13 +53,13 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     answer: () => RUBBISH[turn++ % RUBBISH.length]?.() ?? new Response(''),
     timeoutMs: 30_000,
     reason:
-      /sent an answer that is not JSON|sent JSON that does not match the schema of an agent|answered 500 without the problem document of an agent|redirects to another address; use the address of the agent itself/,
+      /sent an answer that is not JSON|sent JSON that does not match the schema of an agent|answered 500 without the problem document of an agent|redirects to another address; use the address of the agent itself|Its answer is not an archive/,
   },
 }
 
 /** A bot with two stores at one address, and a policy. */
-function openFleet(url: string, timeoutMs: number): OpenBot {
-  const bot = openBot('', { clock: systemClock, contactTimeoutMs: timeoutMs, answerMsMax: 600, database: openMemoryDatabase() })
+function openFleet(home: string, url: string, timeoutMs: number): OpenBot {
+  const bot = openBot(home, { clock: systemClock, contactTimeoutMs: timeoutMs, answerMsMax: 600, database: openMemoryDatabase() })
   for (const name of ['edge-a', 'edge-b']) {
     bot.fleet.registry.add({ name, url, token: 'x', zone: 'zone-1', provider: 'local', storeId: crypto.randomUUID() }, 0)
   }
@@ -75,12 +76,13 @@ test('every command has a line, and no other', () => {
 
 describe.each(Object.entries(FAULTS))('while agents %s', (_what, { answer, reason, timeoutMs }) => {
   test('every command says so, and changes nothing', async () => {
+    await using folder = await createTemporaryFolder()
     await using server = Bun.serve({ port: 0, hostname: '127.0.0.1', idleTimeout: 0, fetch: () => answer?.() ?? new Response() })
     const url = `http://127.0.0.1:${server.port}`
     if (!answer) await server.stop(true)
     const seen = await Promise.all(
       Object.entries(LINES).map(async ([name, [line, silent, outcome]]) => {
-        using bot = openFleet(url, timeoutMs)
+        using bot = openFleet(folder.path, url, timeoutMs)
         const view = await runLine(bot.context({ name: 'ann', role: 'admin' }, 'console'), line.replace('URL', url))
         const text = renderTerminal(view, { width: undefined, color: false, nowMs: view.asOfMs })
         const facts = {
