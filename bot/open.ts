@@ -22,6 +22,7 @@ import { openKeptFleet } from './fleet/kept-fleet.ts'
 import type { KeptFleet } from './fleet/kept-fleet.ts'
 import { homeKeyPath } from './system/key-file.ts'
 import { CLEAR_VAULT, openVault } from './credentials/vault.ts'
+import { createHypervisors } from './hypervisors/hypervisors.ts'
 import { createRegistry } from './fleet/registry.ts'
 import { createLinkCards } from './links/link-cards.ts'
 import type { LinkCards } from './links/link-cards.ts'
@@ -91,6 +92,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const registry = createRegistry(database, vault)
   const zones = createZones(database)
   const catalogue = createCatalogue(database)
+  const hypervisors = createHypervisors(database)
   const kept = openKeptFleet(database, registry, zones)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   /** The fleet whose requests name a person of Slack. */
@@ -134,6 +136,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       catalogue,
       approvals,
       evidenceFiles,
+      hypervisors,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

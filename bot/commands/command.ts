@@ -11,6 +11,7 @@ import type { Approvals } from '../approvals/approvals.ts'
 import type { ShownPlans } from '../approvals/plans.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
+import type { Hypervisors } from '../hypervisors/hypervisors.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
@@ -96,6 +97,7 @@ export interface CommandContext {
   readonly catalogue: Catalogue
   /** Requests for the approval of a second person. */
   readonly approvals: Approvals
+  readonly hypervisors: Hypervisors
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

@@ -66,6 +66,7 @@ import { schedulePause, scheduleResume } from './schedule/pause.ts'
 import { scheduleRun } from './schedule/run.ts'
 import { slackManifest } from './slack/manifest.ts'
 import { storeAdd } from './store/add.ts'
+import { storeBind, storeUnbind } from './store/bind.ts'
 import { storeBrowse } from './store/browse.ts'
 import { storeCleanup } from './store/cleanup.ts'
 import { storeDelete } from './store/delete.ts'
@@ -79,6 +80,7 @@ import { storeMaintenance } from './store/maintenance.ts'
 import { storeReconcile } from './store/reconcile.ts'
 import { storeReconnect } from './store/reconnect.ts'
 import { storeShow } from './store/show.ts'
+import { storeTypes } from './store/types.ts'
 import { taskCancel } from './task/cancel.ts'
 import { taskList } from './task/list.ts'
 import { taskPause, taskResume } from './task/pause.ts'
@@ -114,6 +116,9 @@ export const COMMANDS: readonly Command[] = [
   storeCleanup,
   storeEvidence,
   storeDelete,
+  storeBind,
+  storeUnbind,
+  storeTypes,
   imageList,
   imageShow,
   imageUpload,

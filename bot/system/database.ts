@@ -13,6 +13,7 @@ import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
 import { CATALOGUE_TABLES } from '../catalogue/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
+import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../zones/tables.ts'
 
@@ -140,6 +141,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   CREDENTIAL_TABLES,
   CATALOGUE_TABLES,
   LINK_CARD_TABLES,
+  HYPERVISOR_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

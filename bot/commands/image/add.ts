@@ -9,7 +9,8 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption } from '../line.ts'
-import { answerOf, askStore, oneStore } from '../select.ts'
+import { CHOICE_OPTIONS, storeForImages } from '../choose-store.ts'
+import { answerOf, askStore } from '../select.ts'
 import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
 import { planSummary, planView } from './plan-view.ts'
@@ -29,6 +30,7 @@ export const imageAdd = defineCommand({
     url: { about: 'address of the image file', value: 'URL', shown: withoutQuery },
     path: { about: 'path on the node of the store, instead of url=; for administrators', value: 'PATH' },
     store: { about: 'store to import to', value: 'S', subject: 'store' },
+    ...CHOICE_OPTIONS,
     name: { about: 'name of the image', value: 'NAME' },
     ...DRAFT_OPTION_SPECS,
     username: { about: 'user name for the server of the address', value: 'NAME' },
@@ -44,7 +46,7 @@ export const imageAdd = defineCommand({
     'image add url=https://mirror.example/debian-12.qcow2 name=debian-12 --dry-run',
   ],
   async run(context, { options, flags }) {
-    const store = oneStore(context, options.store)
+    const store = storeForImages(context, options)
     checkPlacement(context, store)
     const order = orderOf(context, options)
     const title = `Import of ${order.name} to ${store.name}`

@@ -15,7 +15,8 @@ import { formatWireTime } from '../../views/phrases.ts'
 import type { CommandContext, FileOrder, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
-import { answerOf, askStore, oneStore } from '../select.ts'
+import { CHOICE_OPTIONS, storeForImages } from '../choose-store.ts'
+import { answerOf, askStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
 import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
@@ -35,6 +36,7 @@ export const imageUpload = defineCommand({
   targets: [{ name: 'PATH', about: 'file of this machine, in the console only', subject: 'path', optional: true }],
   options: {
     store: { about: 'store to upload to', value: 'S', subject: 'store' },
+    ...CHOICE_OPTIONS,
     name: { about: 'name of the image, the name of the file by default', value: 'NAME' },
     ...DRAFT_OPTION_SPECS,
     for: LINK_DURATION,
@@ -43,7 +45,7 @@ export const imageUpload = defineCommand({
   flags: { 'dry-run': 'only shows the plan' },
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
   run(context, { targets, options, flags }) {
-    const store = oneStore(context, options.store)
+    const store = storeForImages(context, options)
     checkPlacement(context, store)
     const [path] = targets
     if (path === undefined && flags.has('dry-run'))

@@ -12,7 +12,7 @@ import { checkStore, IMAGES_READ_MAX } from './delete-checks.ts'
 import type { StoreChecks } from './delete-checks.ts'
 import { findRemaining, namedImages } from './delete-copies.ts'
 import type { LeavingImage, Remaining } from './delete-copies.ts'
-import { bindingCheck, bindingsOf, findOrigins, originCheck, policiesOf, policyCheck } from './repoint.ts'
+import { bindingCheck, bindingsOf, findOrigins, hypervisorCheck, originCheck, policiesOf, policyCheck } from './repoint.ts'
 import type { MovedBinding } from './repoint.ts'
 
 export interface DeleteOrder {
@@ -76,6 +76,7 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
     ),
     policyCheck(seen.record, policiesOf(context, seen.record), repointTo?.record),
     originCheck(seen, origins, repointTo?.record),
+    hypervisorCheck(context, seen.record, repointTo?.record),
     ...(repointTo ? [bindingCheck(seen.record, bindingsOf(leaving[i] ?? []), repointTo.record)] : []),
   ])
   return {
@@ -91,6 +92,7 @@ export async function planDelete(context: CommandContext, order: DeleteOrder): P
       ),
       ...sole.flatMap((images, i) => images.map(({ image }) => `${image.id} only in ${stores[i]?.record.name}`)),
       ...checks.flatMap((check) => check.bound),
+      ...stores.flatMap(({ record }) => context.hypervisors.of(record.name).map((name) => `${name} is bound to ${record.name}`)),
       ...targets.flatMap(({ seen, images }) => images.map(({ image }) => `${image.id} ${seen.record.name}`)),
     ],
     copies: targets.map(({ seen, images }) => ({ target: seen.record, images })),

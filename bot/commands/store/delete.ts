@@ -162,7 +162,10 @@ async function repoint(context: CommandContext, stores: readonly StoreRecord[], 
   if (name === undefined) return
   const target = oneStore(context, name)
   await moveBindings(context, plan.bindings, target, plan.remaining)
-  for (const store of stores) context.policies.repoint(store.name, target.name)
+  for (const store of stores) {
+    context.policies.repoint(store.name, target.name)
+    context.hypervisors.move(store.name, target.name)
+  }
 }
 
 function changedView(context: CommandContext, { stores }: Removal): View {

@@ -7,6 +7,7 @@ import type { Store } from '../../../protocol/store.ts'
 import { parseAgentUrl } from '../../fleet/connectivity.ts'
 import type { Policy } from '../../policies/policy.ts'
 import { policyWords } from '../../policies/policy.ts'
+import { HYPERVISORS_MAX } from '../../hypervisors/hypervisors.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { ChecklistItem } from '../../views/view.ts'
@@ -31,6 +32,22 @@ export function policyCheck(store: StoreRecord, named: readonly Policy[], target
   return looping.length > 0
     ? { label, passed: false, detail: `${list(looping.map(({ name }) => name))} would copy ${target.name} to itself; run policy edit or policy delete first` }
     : { label, passed: true, detail: `${words}; they will name ${target.name} instead` }
+}
+
+/** Which hypervisors lose their store, or get the target instead. */
+export function hypervisorCheck({ hypervisors }: Pick<CommandContext, 'hypervisors'>, store: StoreRecord, target: StoreRecord | undefined): ChecklistItem {
+  const label = `Hypervisors bound to ${store.name}`
+  const bound = hypervisors.of(store.name)
+  if (bound.length === 0) return { label, passed: true, detail: 'none' }
+  const room = target ? HYPERVISORS_MAX - hypervisors.of(target.name).length : 0
+  if (target && bound.length > room) return { label, passed: false, detail: `${list(bound)}; ${target.name} has room for ${room}: run store unbind first` }
+  return {
+    label,
+    passed: true,
+    detail: target
+      ? `${list(bound)}; they are bound to ${target.name} instead`
+      : `${list(bound)}: they have no store afterwards; add repoint-to=S to bind them to another one`,
+  }
 }
 
 /** An origin in the configuration of another agent. */

@@ -10,9 +10,19 @@ import type { Observation } from '../../fleet/judge.ts'
 import { makeView } from '../../views/view.ts'
 import type { Field, View } from '../../views/view.ts'
 import { formatAt, formatBytes, percent, plural, UNKNOWN } from '../../views/phrases.ts'
+import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { quoteOption } from '../line.ts'
 import { FRESH_FLAG, NAME_TARGET, oneStore } from '../select.ts'
 import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
+
+/** Views of a store's images: all, and the kinds that people look for. */
+const IMAGE_VIEWS = [
+  { label: 'Images', words: '' },
+  { label: 'Templates', words: ' kind=template' },
+  { label: 'Snapshots', words: ' kind=snapshot' },
+  { label: 'Boot images', words: ' kind=iso' },
+] as const
 
 export const storeShow = defineCommand({
   noun: 'store',
@@ -26,9 +36,25 @@ export const storeShow = defineCommand({
   async run(context, { targets, flags }) {
     const [seen] = await seeStores(context, [oneStore(context, targets[0], NAME_TARGET)], flags.has('fresh'))
     if (!seen) throw new Error('a store was asked for and none observed')
-    return showView(seen, context.clock.nowMs())
+    return shownView(context, seen)
   },
 })
+
+/** The View of one observed store, with what only the bot knows of it, and the ways to its images. */
+function shownView(context: CommandContext, seen: Observation): View {
+  const { name } = seen.record
+  const view = showView(seen, context.clock.nowMs())
+  const hypervisors = context.hypervisors.of(name)
+  return {
+    ...view,
+    fields: [...view.fields, { label: 'Hypervisors', value: hypervisors.join(', ') || 'none: store bind binds one' }],
+    actions: [
+      ...view.actions,
+      ...IMAGE_VIEWS.map(({ label, words }) => ({ label, command: `image list ${quoteOption('store', name)}${words}`, role: 'viewer' as const })),
+    ],
+    json: { ...(view.json as Record<string, unknown>), hypervisors },
+  }
+}
 
 /** The View of one observed store. */
 export function showView(seen: Observation, nowMs: number): View {

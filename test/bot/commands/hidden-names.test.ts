@@ -124,6 +124,7 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'policy list': [[]],
   'zone list': [[]],
   'zone show': [['zone-1']],
+  'store types': [[]],
   'role list': [[]],
   'role claim': [['AAAA-AAAA-AAAA']],
   'slack manifest': [[]],

@@ -59,6 +59,7 @@ test('an admin gets an answer that Slack accepts while agents are gone', async (
     'role grant',
     'store evidence',
     'store maintenance',
+    'store bind',
     'zone add',
     'zone attach',
     'zone detach',

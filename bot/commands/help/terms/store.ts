@@ -3,6 +3,14 @@
 import type { Terms } from './term.ts'
 
 export const STORE_TERMS: Terms = {
+  'Primary storage': { means: 'Where the disks of instances lie.' },
+  'Store: …': { means: 'How well a store of this type fits: default is chosen first, yes fits, no does not.' },
+  'Stores that fit': { means: 'Registered stores whose provider fits the primary storage.', action: 'store edit S provider=… says of which type a store is.' },
+  'What it is': { means: 'What this primary storage consists of.' },
+  Hypervisors: {
+    means: 'Hypervisors that are bound to the store. image add and image upload with hypervisor= choose it.',
+    action: 'store bind and store unbind change them.',
+  },
   State: {
     means:
       'Running: all checks are ok. Degraded: a check is not ok, and images can be read. Error: the store cannot do its work. Stopped: its agent does not answer.',

@@ -318,6 +318,16 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['zone edit', 'zone edit needs Z: name of a zone.', 'Usage: zone edit Z [description=TEXT] [images=on|off]'],
   ['zone edit zone-11 description=x', 'There is no zone "zone-11".', 'Did you mean zone-1?'],
   ['zone show edge', 'There is no zone "edge".', 'Zones: zone-1.'],
+  ['store bind edge-a', 'store bind needs hypervisor=.', 'Name one or more hypervisors: hypervisor=kvm-1,kvm-2.'],
+  ['store bind edge-a hypervisor=-x', '"-x" cannot be the name of a hypervisor.', 'Use letters, digits, dots, dashes and underscores, 63 at most.'],
+  ['store unbind edge-a hypervisor=kvm-1', 'kvm-1 is not bound to edge-a. Nothing was changed.', 'store show edge-a names its hypervisors.'],
+  ['store types primary=cephs', 'primary=cephs is not a type of primary storage.', 'Did you mean ceph?'],
+  [
+    'image add url=http://mirror.example/x name=d hypervisor=kvm-1',
+    'The hypervisor kvm-1 is bound to no store.',
+    'Bind it with store bind STORE hypervisor=kvm-1, or add store=NAME.',
+  ],
+  ['image upload name=d zone=zone-9', 'There is no zone "zone-9".', 'Did you mean zone-1?'],
   ['zone add', 'zone add needs the name of the zone.', 'Write zone add zone-2 description="Second site".'],
   ['zone add -x', '"-x" cannot be the name of a zone.', 'Use letters, digits, dots, dashes and underscores, 63 at most; not "all".'],
   ['zone attach zone-1', 'zone attach needs S: name of a store.', 'Usage: zone attach Z S…'],
@@ -357,7 +367,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'image add url=http://h/x store=edge-a name=a name=b',
     'name= is given twice.',
-    'Usage: image add [url=URL] [path=PATH] [store=S] [name=NAME] [description=TEXT] [kind=KIND] [format=FORMAT] [os=OS] [cloudInit=true|false] [mediaGroup=GROUP] [owner=NAME] [sourceInstance=INSTANCE] [labels=KEY=VALUE,…] [decompress=true|false] [digest=DIGEST] [username=NAME] [password=PASSWORD] [token=TOKEN] [privateKey=KEY] [passphrase=PASSPHRASE] [hostKey=FINGERPRINT] [--dry-run] [--start]',
+    'Usage: image add [url=URL] [path=PATH] [store=S] [zone=Z] [hypervisor=H] [primary=TYPE] [name=NAME] [description=TEXT] [kind=KIND] [format=FORMAT] [os=OS] [cloudInit=true|false] [mediaGroup=GROUP] [owner=NAME] [sourceInstance=INSTANCE] [labels=KEY=VALUE,…] [decompress=true|false] [digest=DIGEST] [username=NAME] [password=PASSWORD] [token=TOKEN] [privateKey=KEY] [passphrase=PASSPHRASE] [hostKey=FINGERPRINT] [--dry-run] [--start]',
   ],
   [
     'image edit debian --owner',
