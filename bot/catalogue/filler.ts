@@ -61,6 +61,8 @@ interface Followed {
   named: Set<string> | undefined
   unfinished: Set<string>
   isReading: boolean
+  /** Whether the images that were named did not explain the announcement: the list is read next, also when more images are named. */
+  isListDue: boolean
   /** The list is not read before, and nothing is asked before, on the monotonic clock. */
   listFromMs: number
   retryFromMs: number
@@ -151,6 +153,7 @@ export function fillCatalogue(deps: FillerDeps): CatalogueFiller {
       one.count = store.images.available + store.images.deleted + store.images.other
       if (isCurrent(catalogue.of(name), one)) {
         one.verifiedMs = sighting.asOfMs
+        one.isListDue = false
         one.named ??= new Set()
         // An event may have come before the state that it changed.
         if (!hasNamed(one)) stale.delete(one)
@@ -185,6 +188,7 @@ function newFollowed(record: StoreRecord): Followed {
     named: new Set(),
     unfinished: new Set(),
     isReading: false,
+    isListDue: false,
     listFromMs: 0,
     retryFromMs: 0,
     pauseMs: LIST_PAUSE_MS,
@@ -216,12 +220,14 @@ async function refresh(deps: ReadingDeps, one: Followed): Promise<void> {
   const held = deps.catalogue.open(one.record.name)
   if (!held) return
   const agent = deps.fleet.client(one.record)
-  if (held.asOfMs !== null && hasNamed(one)) {
+  const isListDue = one.isListDue && deps.clock.monotonicMs() >= one.listFromMs
+  if (held.asOfMs !== null && hasNamed(one) && !isListDue) {
     await readNamed(deps, agent, held, one)
     const now = deps.catalogue.of(one.record.name)
     if (now?.fingerprint === one.announced) return void (one.verifiedMs = deps.clock.nowMs())
-    // The state that follows the events may not have come yet.
-    one.listFromMs = Math.max(one.listFromMs, deps.clock.monotonicMs() + STATE_MS)
+    // The state that follows the events may not have come yet. An image without a digest is named again by each state, which must not put off the list.
+    if (!one.isListDue) one.listFromMs = Math.max(one.listFromMs, deps.clock.monotonicMs() + STATE_MS)
+    one.isListDue = true
     return
   }
   await readList(deps, agent, held, one)
@@ -250,6 +256,7 @@ async function readList({ catalogue, clock, pace, signal }: ReadingDeps, agent: 
   const startMs = clock.monotonicMs()
   const { announced } = one
   one.named = new Set()
+  one.isListDue = false
   one.unfinished.clear()
   const seen = new Set<string>()
   let isWhole = false

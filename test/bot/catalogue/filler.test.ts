@@ -191,6 +191,15 @@ describe('the catalogue', () => {
     expect(new Set(here.asked)).toEqual(new Set([`images/${id}`]))
   })
 
+  test('finds a change that no event told, while an image has no digest', async () => {
+    await using here = scene()
+    put(here, 1, { digest: null })
+    await here.settle()
+    put(here, 2)
+    await here.settle()
+    expect(here.kept()).toHaveLength(2)
+  })
+
   test('reads the list when events name more images than are read one by one', async () => {
     expect([NAMED_MAX, READERS_MAX, IMAGES_PER_SECOND]).toEqual([50, 4, 2000])
     await using here = scene()
