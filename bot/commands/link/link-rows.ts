@@ -1,9 +1,13 @@
 // Upload links as rows, fields and JSON, and the one that people mean. A link itself is shown once, to the person who asked for it.
 
+import { roleIncludes } from '../../../protocol/access.ts'
 import type { AgentClient } from '../../../protocol/client/client.ts'
+import { personOfName } from '../../../protocol/on-behalf.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatSize } from '../../../protocol/units.ts'
 import type { UploadLink, UploadLinkState } from '../../../protocol/upload-link.ts'
+import { roleIn } from '../../access/permit.ts'
+import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
 import type { Column, Field, Row, Tone } from '../../views/view.ts'
@@ -84,12 +88,22 @@ export function linkFields({ store, link }: FoundLink): Field[] {
   ]
 }
 
+/** Returns the links of all stores that answered which the person may see: below operator only those that they asked for, as others may be for hidden images. */
+export function shownLinks({ actor }: CommandContext, contacts: readonly Contact<UploadLink[]>[]): FoundLink[] {
+  return contacts.flatMap((contact) => {
+    if (contact.kind !== 'answered') return []
+    const { store, value } = contact
+    const seesAll = roleIncludes(roleIn(actor, store), 'operator')
+    return value.filter(({ createdBy }) => seesAll || personOfName(createdBy) === actor.name).map((link) => ({ store, link }))
+  })
+}
+
 /** The one upload link with this id, part of an id, or name of its image. Throws `not-found` or `conflict`. */
 export async function oneLink(context: CommandContext, text: string, storeName: string | undefined): Promise<FoundLink> {
   const stores = storeName === undefined ? context.fleet.registry.list() : [oneStore(context, storeName)]
   if (stores.length === 0) oneStore(context, undefined)
   const contacts = await context.fleet.contactAll(stores, linksOf)
-  const all = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((link) => ({ store: contact.store, link })) : []))
+  const all = shownLinks(context, contacts)
   const byName = all.filter(({ link }) => link.name === text && (link.state === 'open' || link.state === 'used'))
   const found = byName.length > 0 ? byName : all.filter(({ link }) => isPartOf(text, link.id))
   const [first] = found

@@ -7,12 +7,12 @@ import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { refuseChoice } from '../refused-value.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
-import { LINK_COLUMNS, linkRow, linksOf } from './link-rows.ts'
+import { LINK_COLUMNS, linkRow, linksOf, shownLinks } from './link-rows.ts'
 
 export const linkList = defineCommand({
   noun: 'link',
   verb: 'list',
-  summary: 'Lists upload links with their state and who asked for them, without the links',
+  summary: 'Lists upload links with their state and who asked for them, without the links; uploaders see their own',
   role: 'uploader',
   effect: 'read',
   options: {
@@ -25,7 +25,7 @@ export const linkList = defineCommand({
     const state = uploadLinkStateSchema.safeParse(options.state)
     if (options.state !== undefined && !state.success) throw refuseChoice('state', options.state, uploadLinkStateSchema.options)
     const contacts = await context.fleet.contactAll(someStores(context, options.store, options.zone), linksOf)
-    const all = contacts.flatMap((contact) => (contact.kind === 'answered' ? contact.value.map((link) => ({ store: contact.store, link })) : []))
+    const all = shownLinks(context, contacts)
     const found = all.filter(({ link }) => state.data === undefined || link.state === state.data).toSorted((a, b) => (a.link.id < b.link.id ? 1 : -1))
     const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({

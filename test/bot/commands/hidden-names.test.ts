@@ -78,6 +78,7 @@ async function makeImages(): Promise<void> {
   // A part of a concatenation becomes no image of its own.
   const part = { 'tus-resumable': '1.0.0', 'upload-length': '5', 'upload-concat': 'partial', 'upload-metadata': `filename ${btoa('classified-part.raw')}` }
   secrets.push((await admin.ask('POST', '/v1/uploads', undefined, part)).headers.get('location')?.split('/').at(-1) ?? '')
+  await admin.ask('POST', '/v1/links', { kind: 'upload', name: 'classified-by-link', draft: { mediaGroup: 'backroom' }, ttlSeconds: 3600 })
   for (const name of ['inbox', 'quarantine']) {
     await mkdir(join(stage.table.mount, name), { recursive: true })
     await writeFile(join(stage.table.mount, name, 'classified-in-folder.raw'), 'x')
@@ -128,6 +129,12 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'role list': [[]],
   'role claim': [['AAAA-AAAA-AAAA']],
   'slack manifest': [[]],
+  'alert list': [[], ['--resolved']],
+  'alert show': [],
+  'alert silences': [[]],
+  'alert subscriptions': [[]],
+  'link list': [[], ['store=edge-a']],
+  'link revoke': [],
   help: [[]],
 }
 
@@ -140,6 +147,7 @@ const LOOKUPS: readonly (readonly [string, string, string])[] = [
   ['export link', 'classified-granted', 'nothing-granted'],
   ['export link', 'E', 'exp_0123456789abcdefghjkmnpqrs'],
   ['upload show', 'classified-upload', 'nothing-upload'],
+  ['link revoke', 'classified-by-link', 'nothing-by-link'],
   ['upload show', 'U', 'upl_0123456789abcdefghjkmnpqrs'],
 ]
 
