@@ -50,7 +50,7 @@ describe('help', () => {
 
   test('lists only what the caller may run', async () => {
     const commands = async (role: Role) => (await ask('help store', role)).rows.map(({ cells }) => cells['command']?.split(' ')[1])
-    expect(await commands('viewer')).toEqual(['list', 'show', 'health', 'browse'])
+    expect(await commands('viewer')).toEqual(['list', 'show', 'health', 'browse', 'types'])
     expect(await commands('admin')).toContain('delete')
     expect((await ask('help store delete')).fields[1]?.value).toBe('admin or higher; you do not have it, ask an admin of the bot')
     expect((await ask('help store delete', 'admin')).fields[1]?.value).toBe('admin or higher')

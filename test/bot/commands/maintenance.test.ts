@@ -61,7 +61,14 @@ test('list, show and health say so until it ends by itself', async () => {
   expect((await it.run('store list')).rows.map(({ cells }) => cells['state'])).toEqual(['Running', 'Running, in maintenance'])
   const shown = await it.run('store show edge-b')
   expect(fieldOf(shown, 'Maintenance')).toBe(`${text}. The bot places no new images here and sends no alerts about it.`)
-  expect(shown.actions.map(({ command }) => command)).toEqual(['store health edge-b', 'store maintenance edge-b --end'])
+  expect(shown.actions.map(({ command }) => command)).toEqual([
+    'store health edge-b',
+    'store maintenance edge-b --end',
+    'image list store=edge-b',
+    'image list store=edge-b kind=template',
+    'image list store=edge-b kind=snapshot',
+    'image list store=edge-b kind=iso',
+  ])
   expect(fieldOf(await it.run('store health edge-b'), 'State')).toBe('Running, in maintenance')
   expect(shown.json).toMatchObject({ maintenance: { until: '2026-01-01T02:00:00.000Z', reason: 'new disks', by: 'ann' } })
 

@@ -73,8 +73,8 @@ describe('store health', () => {
 
   test.each([
     ['running', 'edge-a is Running.', 'good', []],
-    ['degraded', 'edge-a is Degraded.', 'warning', ['store reconnect edge-a']],
-    ['error', 'edge-a is Error.', 'bad', ['store reconnect edge-a']],
+    ['degraded', 'edge-a is Degraded.', 'warning', ['store reconnect edge-a', 'store evidence edge-a', 'alert silence edge-a for=2h']],
+    ['error', 'edge-a is Error.', 'bad', ['store reconnect edge-a', 'store evidence edge-a', 'alert silence edge-a for=2h']],
   ])('of a store that is %s', async (state, text, tone, actions) => {
     using it = open(state, check('clock', 'ok'))
     const view = await it.run('store health edge-a')
@@ -120,6 +120,7 @@ describe('what depends on a store', () => {
       ['Images only in edge-a', true, '2 images (disk-1, disk-3)'],
       ['Policies that name edge-a', true, 'none'],
       ['Origins that name edge-a', true, 'none'],
+      ['Hypervisors bound to edge-a', true, 'none'],
     ])
   })
 })

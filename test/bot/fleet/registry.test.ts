@@ -2,10 +2,13 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { statSync } from 'node:fs'
+import { openVault } from '../../../bot/credentials/vault.ts'
 import { createFleet } from '../../../bot/fleet/fleet.ts'
 import { createRegistry } from '../../../bot/fleet/registry.ts'
 import { pairStore } from '../../../bot/pair.ts'
+import { systemClock } from '../../../bot/system/clock.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
+import { homeKeyPath } from '../../../bot/system/key-file.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
@@ -46,7 +49,8 @@ describe('registry', () => {
     pairStore(folder.path, pairing)
     pairStore(folder.path, { ...pairing, url: 'http://127.0.0.1:2', token: 'two', zone: 'zone-2' })
     using database = openDatabase(folder.path)
-    expect(createRegistry(database).list()).toMatchObject([{ name: 'local', url: 'http://127.0.0.1:2', token: 'two', zone: 'zone-1' }])
+    const vault = openVault({ database, clock: systemClock, keyFiles: [], homeKeyFile: homeKeyPath(folder.path) })
+    expect(createRegistry(database, vault).list()).toMatchObject([{ name: 'local', url: 'http://127.0.0.1:2', token: 'two', zone: 'zone-1' }])
   })
 })
 
