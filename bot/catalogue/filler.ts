@@ -18,6 +18,8 @@ import { STORE_IMAGES_MAX } from './catalogue.ts'
 import type { Catalogue, HeldStore } from './catalogue.ts'
 import { heldOf } from './held-image.ts'
 
+/** The beginning of what is known of an agent that announces no fingerprint. */
+const COUNTS = 'counts '
 /** Stores whose images are read at the same time. */
 export const READERS_MAX = 4
 /** Images that are read in a second, of all stores together; each costs the bot about 30 µs. */
@@ -202,12 +204,16 @@ function hasNamed({ named }: Followed): boolean {
 
 /** The fingerprint of the images, or, from an agent that does not tell it, what changes with most changes of them. */
 function announcementOf({ imagesFingerprint, images, slices }: Store): string {
-  return imagesFingerprint ?? `counts ${images.available} ${images.deleted} ${images.other} ${slices.imageBytes}`
+  return imagesFingerprint ?? `${COUNTS}${images.available} ${images.deleted} ${images.other} ${slices.imageBytes}`
 }
 
-/** Whether the rows are what the agent announced. A list that was read completely under the same announcement is, whatever its fingerprint. */
+/**
+ * Whether the rows are what the agent announced. An announcement that is no fingerprint of kept rows, because the agent tells counts only or because images are beyond
+ * the bounds, is that of the last reading.
+ */
 function isCurrent(held: HeldStore | undefined, { announced }: Followed): boolean {
-  return held !== undefined && held.asOfMs !== null && (held.fingerprint === announced || held.announced === announced)
+  if (!held || held.asOfMs === null) return false
+  return held.fingerprint === announced || (held.announced === announced && (announced.startsWith(COUNTS) || held.beyond > 0))
 }
 
 interface ReadingDeps extends FillerDeps {
@@ -259,7 +265,6 @@ async function readList({ catalogue, clock, pace, signal }: ReadingDeps, agent: 
   one.isListDue = false
   one.unfinished.clear()
   const seen = new Set<string>()
-  let isWhole = false
   try {
     for (const status of [undefined, 'deleted'] as const) {
       let cursor: string | undefined
@@ -279,7 +284,7 @@ async function readList({ catalogue, clock, pace, signal }: ReadingDeps, agent: 
       await clock.sleep(0, signal)
     }
     // A list that changed while it was read may lack something: the rows are complete when nothing changed meanwhile.
-    isWhole = one.announced === announced || catalogue.of(one.record.name)?.fingerprint === one.announced
+    const isWhole = one.announced === announced || catalogue.of(one.record.name)?.fingerprint === one.announced
     const kept = catalogue.of(one.record.name)?.images ?? 0
     const isCut = seen.size >= STORE_IMAGES_MAX || kept < seen.size
     catalogue.verified([
@@ -287,7 +292,8 @@ async function readList({ catalogue, clock, pace, signal }: ReadingDeps, agent: 
     ])
   } finally {
     const tookMs = clock.monotonicMs() - startMs
-    if (isWhole) one.pauseMs = LIST_PAUSE_MS
+    // An agent whose fingerprint never fits is not asked again and again.
+    one.pauseMs = isCurrent(catalogue.of(one.record.name), one) ? LIST_PAUSE_MS : Math.min(LIST_PAUSE_MS_MAX, one.pauseMs * 2)
     one.listFromMs = clock.monotonicMs() + Math.max(one.pauseMs, LIST_PAUSE_FACTOR * tookMs)
   }
 }

@@ -256,6 +256,26 @@ describe('the catalogue', () => {
   })
 })
 
+test('an image that came and went while the list was read is not kept, although the agent announces the same as before', async () => {
+  await using here = scene()
+  put(here, 1)
+  let isAdded = false
+  here.answer = (path) => {
+    if (path !== 'images' || isAdded) return undefined
+    isAdded = true
+    put(here, 2)
+    return undefined
+  }
+  here.state()
+  await until('the list was read', async () => {
+    await here.turn(1)
+    return here.kept().length === 2
+  })
+  await here.turn(1_000)
+  here.images.delete(imageOf(2).id)
+  await here.settle()
+})
+
 /** What may happen to an agent, its stream and the service. */
 type Step =
   | { readonly kind: 'put'; readonly number: number; readonly status: (typeof STATUSES)[number]; readonly isTold: boolean; readonly hasDigest: boolean }
