@@ -8,7 +8,7 @@ import { FILE_SYSTEMS, requireRecordedDisk } from './recorded-disk.ts'
 import { planStates, recordWorkload } from './replay.ts'
 import { startSyncSource } from './sync-source.ts'
 
-const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? 30)
+const STATES = Number(process.env['SLIPWAY_POWER_STATES'] ?? 20)
 const LENGTH = { acknowledgements: 1000, msMax: 60_000 }
 /** Longest time for the workload and for one state, on a busy machine, in milliseconds. */
 const RECORD_MS_MAX = 240_000

@@ -1,11 +1,11 @@
-// Mutation-based fuzzing: inputs grow out of a corpus of valid encodings for as long as SLIPWAY_FUZZ_SECONDS says, 30 s under CI and 2 s in
+// Mutation-based fuzzing: inputs grow out of a corpus of valid encodings for as long as SLIPWAY_FUZZ_SECONDS says, 20 s under CI and 2 s in
 // the quick local run. The seed is printed first and accepted as SLIPWAY_SEED; a finding is thrown with its input in Base64.
 
 import { createRandom, runSeed } from './properties.ts'
 import type { Random } from './properties.ts'
 
 /** Seconds that the fuzzers of one file run together. */
-const FUZZ_SECONDS = Number(process.env['SLIPWAY_FUZZ_SECONDS'] ?? (process.env['CI'] ? 30 : 2))
+const FUZZ_SECONDS = Number(process.env['SLIPWAY_FUZZ_SECONDS'] ?? (process.env['CI'] ? 20 : 2))
 /** Time-out of a fuzzing test in milliseconds. */
 export const FUZZ_TIMEOUT_MS = FUZZ_SECONDS * 1000 + 120_000
 /** Inputs that were accepted and are mutated further. */
