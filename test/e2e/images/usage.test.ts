@@ -68,5 +68,5 @@ test('images count until they are removed, once, across restarts, and have a pri
   const others = await runCommand(botOfAnn, 'usage', 'list', 'owner=bob')
   expect([others.code, others.output.includes('This token reports on the images of ann only.')]).toEqual([1, true])
   const refused = await runCommand(bot, 'usage', 'list', 'from=yesterday')
-  expect(refused.output).toContain('from is not understood.\n  Next  Write a day like 2026-11-01')
+  expect(refused.output).toContain('from=yesterday is not a time.\n  Next  Write a day like 2026-11-01')
 })
