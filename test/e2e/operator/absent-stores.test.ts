@@ -110,6 +110,11 @@ test('images of a killed agent are listed with the status that their files are u
     ],
   })
 
+  await a.restart({ environment: { SLIPWAY_NETWORK_LISTEN: new URL(a.url).host } })
+  // The service notices at its next attempt; a store that is named is asked at once.
+  expect((await runJson(bot, 'image', 'show', 'sole', 'store=edge-a')).value).toMatchObject({ id: sole, status: 'available' })
+  await a.kill()
+
   const asked = await runCommand(bot, 'store', 'delete', 'edge-a', '--unreachable')
   expect(asked.output).toMatch(/Images in edge-a\s+● as of .*, 2 images \(shared, sole\): they stay on the disk/)
   expect(asked.output).toMatch(/Images only in edge-a\s+● 1 image \(sole\): no other store that answers has them/)
