@@ -29,12 +29,12 @@ export const SUITES: readonly Suite[] = [
   QUICK_SUITE,
   { name: 'conformance', paths: ['test/conformance'], timeoutMs: 300_000, parallel: 2 },
   { name: 'fault', paths: ['test/fault'], timeoutMs: 180_000, parallel: 2 },
-  { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 2 },
+  { name: 'crash', paths: ['test/crash'], timeoutMs: 180_000, parallel: 3 },
   { name: 'hostile', paths: ['test/hostile'], timeoutMs: 180_000, parallel: 1 },
   { name: 'power cut', paths: ['test/power'], timeoutMs: 300_000, parallel: 1 },
   { name: 'simulation', paths: ['test/simulation'], timeoutMs: 300_000, parallel: 2 },
   { name: 'fuzz', paths: ['test/fuzz'], timeoutMs: 300_000, parallel: 2 },
-  { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 2 },
+  { name: 'end to end', paths: ['test/e2e', 'test/systemd'], timeoutMs: 300_000, parallel: 3 },
 ]
 
 /** Most characters of a suite's output that are kept to be shown when it fails. */
