@@ -11,13 +11,9 @@ import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
 import type { Column, Field, Row, Tone } from '../../views/view.ts'
+import { allPages } from '../all-pages.ts'
 import type { CommandContext } from '../command.ts'
 import { gapNotes, isPartOf, oneStore } from '../select.ts'
-
-/** Longest page of links: a store has at most 500. */
-const PAGE = 1000
-/** Pages of one store that are read, in case an agent returns pages without end. */
-const PAGES_MAX = 10
 
 export interface FoundLink {
   readonly store: StoreRecord
@@ -51,16 +47,8 @@ export function linkTone(state: UploadLinkState): Tone {
 }
 
 /** Returns all upload links of one agent, oldest first. */
-export async function linksOf(agent: AgentClient): Promise<UploadLink[]> {
-  const found: UploadLink[] = []
-  let cursor: string | undefined
-  for (let pages = 0; pages < PAGES_MAX; pages++) {
-    const { items, next } = await agent.links.list({ limit: PAGE, cursor })
-    found.push(...items)
-    if (next === null) break
-    cursor = next
-  }
-  return found
+export function linksOf(agent: AgentClient): Promise<UploadLink[]> {
+  return allPages((query) => agent.links.list(query))
 }
 
 export function linkRow({ store, link }: FoundLink): Row {

@@ -4,13 +4,9 @@ import type { Token } from '../../../protocol/access.ts'
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
+import { allPages } from '../all-pages.ts'
 import type { CommandContext } from '../command.ts'
 import { gapNotes, isPartOf, oneStore } from '../select.ts'
-
-/** Longest page of tokens: a store has at most as many. */
-const PAGE = 1000
-/** Pages of one store that are read, in case an agent returns pages without end. */
-const PAGES_MAX = 10
 
 export interface FoundToken {
   readonly store: StoreRecord
@@ -19,15 +15,8 @@ export interface FoundToken {
 
 /** Returns all tokens of one agent, without those that have expired. */
 export async function tokensOf(agent: AgentClient, nowMs: number): Promise<Token[]> {
-  const found: Token[] = []
-  let cursor: string | undefined
-  for (let pages = 0; pages < PAGES_MAX; pages++) {
-    const { items, next } = await agent.tokens.list({ limit: PAGE, cursor })
-    found.push(...items.filter(({ expiresAt }) => expiresAt === null || Date.parse(expiresAt) > nowMs))
-    if (next === null) break
-    cursor = next
-  }
-  return found
+  const tokens = await allPages((query) => agent.tokens.list(query))
+  return tokens.filter(({ expiresAt }) => expiresAt === null || Date.parse(expiresAt) > nowMs)
 }
 
 /** The one token with this id, part of an id or name. Throws `not-found` or `conflict`. */
