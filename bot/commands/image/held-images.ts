@@ -15,6 +15,7 @@ import { formatAt, formatBytes, formatWireTime, plural, statusWord, UNKNOWN } fr
 import { makeView } from '../../views/view.ts'
 import type { Row, View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
+import { imageCells } from './image-cells.ts'
 import { seesAllImages } from './seen-images.ts'
 
 /** Images of absent stores that one answer shows. */
@@ -155,18 +156,9 @@ export function heldRow({ absent, image }: AbsentImage): Row {
   return {
     tone: 'bad',
     cells: {
-      name: image.name,
+      ...imageCells(image),
       store: `${held.name} (${silence ? 'Stopped' : 'removed'})`,
       status: `${statusWord('fileUnavailable')} since ${formatAt(sinceMs)}, was ${statusWord(image.status)}`,
-      kind: image.kind,
-      format: image.format ?? UNKNOWN,
-      length: formatBytes(image.length),
-      stored: formatBytes(image.storedSize),
-      owner: image.owner ?? UNKNOWN,
-      created: formatWireTime(image.createdAt),
-      expires: image.expiresAt === null ? 'never' : formatWireTime(image.expiresAt),
-      deleted: formatWireTime(image.deletedAt),
-      id: image.id,
     },
   }
 }

@@ -7,6 +7,7 @@ import { makeView } from '../../views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../views/view.ts'
 import { formatBytes, formatWireTime, plural, statusTone, statusWord, UNKNOWN } from '../../views/phrases.ts'
 import { failureText } from '../../fleet/store-failure.ts'
+import { imageCells } from './image-cells.ts'
 import type { FoundImage } from './find.ts'
 import { heldCopyJson, heldCopyWords } from './held-images.ts'
 import type { AbsentImage } from './held-images.ts'
@@ -30,18 +31,9 @@ export function imageRow({ store, image, storeFailure }: FoundImage): Row {
   return {
     tone: statusTone(image.status),
     cells: {
-      name: image.name,
+      ...imageCells(image),
       store: storeFailure ? `${store.name} (Error)` : store.name,
       status: statusWord(image.status),
-      kind: image.kind,
-      format: image.format ?? UNKNOWN,
-      length: formatBytes(image.length),
-      stored: formatBytes(image.storedSize),
-      owner: image.owner ?? UNKNOWN,
-      created: formatWireTime(image.createdAt),
-      expires: image.expiresAt === null ? 'never' : formatWireTime(image.expiresAt),
-      deleted: formatWireTime(image.deletedAt),
-      id: image.id,
     },
   }
 }
