@@ -8,7 +8,7 @@ import { quoteForShell } from '../system/shell-word.ts'
 import { becomeUser, currentUser, describeUser, userName } from '../system/users.ts'
 import type { User } from '../system/users.ts'
 import { StartRefused } from './start-refused.ts'
-import { STORE_FILE } from './store-file.ts'
+import { STORE_FILE } from './parts/store-file.ts'
 
 /** Takes on the rights of the store's owner when root runs a command on it, and says so. To be called before anything is opened. */
 export function becomeOwner(config: Config): void {

@@ -11,12 +11,12 @@ import { openMountProbe } from '../health/mount-probe.ts'
 import { createMaintenance } from '../schedule/maintenance.ts'
 import type { Maintenance } from '../schedule/maintenance.ts'
 import { Schedules } from '../schedule/schedules.ts'
-import type { Foundation } from './foundation.ts'
+import type { Foundation } from './parts/foundation.ts'
 import { maintainLinks } from './link-ends.ts'
 import { plainHosts } from './listen-hosts.ts'
 import type { Listeners } from './listeners.ts'
-import { STORE_FILE } from './store-file.ts'
-import type { StoreParts } from './store-parts.ts'
+import { STORE_FILE } from './parts/store-file.ts'
+import type { StoreParts } from './parts/store-parts.ts'
 
 /** How fast the schedule `scrub` reads, in bytes per second: slow enough to leave most of the disk to requests. */
 const SCRUB_BYTES_PER_SECOND = 50_000_000

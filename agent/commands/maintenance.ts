@@ -6,9 +6,9 @@ import type { Config } from '../config.ts'
 import { systemClock } from '../system/clock.ts'
 import { orRefuse } from './access-refused.ts'
 import { becomeOwner } from './as-owner.ts'
-import { createRuntime, openFoundation } from './foundation.ts'
-import { openStoreParts } from './store-parts.ts'
-import type { StoreParts } from './store-parts.ts'
+import { createRuntime, openFoundation } from './parts/foundation.ts'
+import { openStoreParts } from './parts/store-parts.ts'
+import type { StoreParts } from './parts/store-parts.ts'
 
 /** No agent uses the disk when the command is run by hand, so the rate is not limited. */
 const SCRUB_BYTES_PER_SECOND = 10_000_000_000

@@ -11,11 +11,11 @@ import type { Notifier } from '../system/notify.ts'
 import { orRefuse } from './access-refused.ts'
 import { refuseRootServe } from './as-owner.ts'
 import { configurationWarnings } from './check-configuration.ts'
-import { createRuntime, openFoundation } from './foundation.ts'
+import { createRuntime, openFoundation } from './parts/foundation.ts'
 import { openListeners } from './listeners.ts'
 import type { Listeners } from './listeners.ts'
 import { openServing } from './serving.ts'
-import { openStoreParts } from './store-parts.ts'
+import { openStoreParts } from './parts/store-parts.ts'
 import type { Traffic } from './traffic.ts'
 
 /** How long a drain waits for requests in progress, in milliseconds. */

@@ -11,7 +11,7 @@ import { JSON_BODY_MAX, readJson } from './json-body.ts'
 import type { BodyRoom } from './json-body.ts'
 import { LINK_MEMBER, readQuery } from './query.ts'
 import { validateBody, validateInput } from './validation.ts'
-import type { ImageAccess } from './visible-image.ts'
+import type { ImageAccess } from './visible/visible-image.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 

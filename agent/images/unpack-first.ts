@@ -3,12 +3,12 @@
 import { SliceUnreadable } from '../contract/slices.ts'
 import { refusedUnseen } from './formats/inspection.ts'
 import type { Refusal } from './formats/inspection.ts'
-import type { ImageKeeper } from './image-keeper.ts'
-import { unpacked } from './image-states.ts'
-import type { Examination } from './image-states.ts'
+import type { ImageKeeper } from './records/image-keeper.ts'
+import { unpacked } from './records/image-states.ts'
+import type { Examination } from './records/image-states.ts'
 import type { WrittenManifest } from './manifests/manifest-writer.ts'
 import type { OwnerLimit } from './owner-limit.ts'
-import { SLICES_ACTION } from './slice-damage.ts'
+import { SLICES_ACTION } from './damage/slice-damage.ts'
 import type { Unpacking } from './unpack/unpacking.ts'
 
 export interface UnpackFirstDeps {

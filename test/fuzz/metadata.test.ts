@@ -1,7 +1,7 @@
 // Fuzzes metadata: the Upload-Metadata header and image.json.
 
 import { expect, test } from 'bun:test'
-import { decodeImageFile, encodeImageFile, newLife } from '../../agent/images/image-file.ts'
+import { decodeImageFile, encodeImageFile, newLife } from '../../agent/images/records/image-file.ts'
 import { describeUpload, parseMetadata } from '../../agent/uploads/record/metadata.ts'
 import { imageDraftSchema, imageSchema } from '../../protocol/images/image.ts'
 import type { Image } from '../../protocol/images/image.ts'

@@ -37,7 +37,7 @@ const EDGES = ['http', 'schedule']
  */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
-  'agent/images': [['manifests', 'formats', 'digest', 'lists', 'pending', 'usage', 'groups', 'snapshot'], ['unpack']],
+  'agent/images': [['manifests', 'formats', 'digest', 'lists', 'pending', 'usage', 'groups', 'snapshot'], ['unpack', 'records'], ['damage']],
   'agent/uploads': [['record'], ['limits'], ['body']],
 }
 

@@ -7,9 +7,9 @@ import type { Store } from '../../../protocol/store.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { EventLog, ShownTasks } from '../../contract/work.ts'
-import { seenImages } from '../image-mentions.ts'
-import type { FindImage } from '../image-mentions.ts'
-import { isTaskSeen } from '../seen-work.ts'
+import { seenImages } from '../visible/image-mentions.ts'
+import type { FindImage } from '../visible/image-mentions.ts'
+import { isTaskSeen } from '../visible/seen-work.ts'
 
 /** Most tasks that are counted: the limit of running and waiting tasks, and live work. */
 const COUNTED_MAX = 1000

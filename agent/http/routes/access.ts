@@ -12,9 +12,9 @@ import { pageOf } from '../paging.ts'
 import { contentOrigin } from '../public-origin.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { visibleExport } from '../visible-export.ts'
-import type { ExportLookup } from '../visible-export.ts'
-import { visibleImage } from '../visible-image.ts'
+import { visibleExport } from '../visible/visible-export.ts'
+import type { ExportLookup } from '../visible/visible-export.ts'
+import { visibleImage } from '../visible/visible-image.ts'
 
 export interface AccessRoutesDeps extends ExportLookup {
   /** Returns the URLs of the agent on the data network, for links. */

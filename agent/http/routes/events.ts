@@ -12,11 +12,11 @@ import type { EventFilter, EventLog } from '../../contract/work.ts'
 import { streamEvents } from '../events/event-stream.ts'
 import type { EventStreamDeps } from '../events/event-stream.ts'
 import { createStreamCounts } from '../events/stream-counts.ts'
-import { seenImages } from '../image-mentions.ts'
-import type { FindImage } from '../image-mentions.ts'
+import { seenImages } from '../visible/image-mentions.ts'
+import type { FindImage } from '../visible/image-mentions.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { isEventSeen, pageOfSeen } from '../seen-work.ts'
+import { isEventSeen, pageOfSeen } from '../visible/seen-work.ts'
 
 const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, which is a whole number')
 const querySchema = pageQuerySchema.extend({

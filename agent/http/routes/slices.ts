@@ -13,11 +13,11 @@ import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { SliceIngester, SliceProvider } from '../../contract/slices.ts'
 import type { OwnSlices, SliceVisibility } from '../../contract/visibility.ts'
-import { openPacedStream } from '../paced-stream.ts'
-import type { PacedStream } from '../paced-stream.ts'
+import { openPacedStream } from '../content/paced-stream.ts'
+import type { PacedStream } from '../content/paced-stream.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import type { TransferGate } from '../transfer-gate.ts'
+import type { TransferGate } from '../content/transfer-gate.ts'
 
 export interface SlicesDeps {
   readonly slices: Pick<SliceProvider, 'readStored'> & Pick<SliceIngester, 'missing'>

@@ -8,8 +8,8 @@ import type { SyncGrantOrder } from '../../access/sync-grants.ts'
 import type { Actor } from '../../contract/access.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { visibleImage } from '../visible-image.ts'
-import type { ImageAccess, NamedImages } from '../visible-image.ts'
+import { visibleImage } from '../visible/visible-image.ts'
+import type { ImageAccess, NamedImages } from '../visible/visible-image.ts'
 
 /** Who may let another store copy an image. */
 const SHARE: ImageAccess = { role: 'operator', right: 'manage' }

@@ -12,12 +12,12 @@ import type { SyncImage } from '../../../protocol/sync/sync.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
 import type { ShownTasks } from '../../contract/work.ts'
-import { seenImages } from '../image-mentions.ts'
-import type { FindImage } from '../image-mentions.ts'
+import { seenImages } from '../visible/image-mentions.ts'
+import type { FindImage } from '../visible/image-mentions.ts'
 import { answerPage } from '../page-answer.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
-import { isTaskSeen, pageOfSeen } from '../seen-work.ts'
+import { isTaskSeen, pageOfSeen } from '../visible/seen-work.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
 /** Live tasks are listed by id, stored ones by sequence number. */

@@ -4,8 +4,8 @@
 import { uniqueSizeQuerySchema, uniqueSizeSchema } from '../../../protocol/images/image.ts'
 import { audienceOf } from '../../access/readable.ts'
 import type { Audience } from '../../contract/images.ts'
-import { visibleImage } from '../visible-image.ts'
-import type { NamedImages } from '../visible-image.ts'
+import { visibleImage } from '../visible/visible-image.ts'
+import type { NamedImages } from '../visible/visible-image.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 

@@ -6,7 +6,7 @@ import { USAGE_MONTHS_MAX, usageQuerySchema, usageSchema } from '../../../protoc
 import type { Usage, UsageRow } from '../../../protocol/images/usage.ts'
 import type { Actor } from '../../contract/access.ts'
 import type { Clock } from '../../contract/runtime.ts'
-import { formatDisposition } from '../content-headers.ts'
+import { formatDisposition } from '../content/content-headers.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { Hono } from 'hono'
-import type { StoreParts } from '../../../agent/commands/store-parts.ts'
+import type { StoreParts } from '../../../agent/commands/parts/store-parts.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'
 import type { LinkOrder } from '../../../agent/access/links.ts'

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import type { Actor, Authenticator, LinkRight } from '../../../agent/contract/access.ts'
-import { evaluateConditions, formatHttpDate, rangeApplies } from '../../../agent/http/conditions.ts'
-import { convertedFileName, formatDisposition, IMAGE_MEDIA_TYPES, imageContentType, imageFileName } from '../../../agent/http/content-headers.ts'
+import { evaluateConditions, formatHttpDate, rangeApplies } from '../../../agent/http/content/conditions.ts'
+import { convertedFileName, formatDisposition, IMAGE_MEDIA_TYPES, imageContentType, imageFileName } from '../../../agent/http/content/content-headers.ts'
 import { resolveMethod } from '../../../agent/http/effective-method.ts'
 import { ANONYMOUS, authenticate } from '../../../agent/http/middleware/authenticate.ts'
 import { contentOrigin, publicOrigin } from '../../../agent/http/public-origin.ts'

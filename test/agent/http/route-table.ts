@@ -1,10 +1,10 @@
 // The real table of routes with a real store in a temporary folder, so that a request that passes the access check has its effect.
 
 import type { Hono } from 'hono'
-import { createRuntime, openFoundation } from '../../../agent/commands/foundation.ts'
+import { createRuntime, openFoundation } from '../../../agent/commands/parts/foundation.ts'
 import { openServing } from '../../../agent/commands/serving.ts'
-import { openStoreParts } from '../../../agent/commands/store-parts.ts'
-import type { StoreParts } from '../../../agent/commands/store-parts.ts'
+import { openStoreParts } from '../../../agent/commands/parts/store-parts.ts'
+import type { StoreParts } from '../../../agent/commands/parts/store-parts.ts'
 import { createApp } from '../../../agent/http/app.ts'
 import type { AppEnvironment } from '../../../agent/http/environment.ts'
 import type { Route } from '../../../agent/http/route.ts'

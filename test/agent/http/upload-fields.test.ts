@@ -3,12 +3,12 @@
 import { describe, expect, test } from 'bun:test'
 import type { UploadBody } from '../../../agent/uploads/append-body.ts'
 import type { UploadView } from '../../../agent/uploads/record/upload.ts'
-import { tusUploads } from '../../../agent/http/routes/tus-uploads.ts'
-import type { TusUploadsDeps } from '../../../agent/http/routes/tus-uploads.ts'
-import { byteCount, httpDate, requireBodyMediaType, requireVersion } from '../../../agent/http/tus.ts'
-import { readDigests } from '../../../agent/http/upload-digests.ts'
-import { uploadLocations } from '../../../agent/http/upload-protocol.ts'
-import type { UploadContext } from '../../../agent/http/upload-protocol.ts'
+import { tusUploads } from '../../../agent/http/routes/uploads/tus-uploads.ts'
+import type { TusUploadsDeps } from '../../../agent/http/routes/uploads/tus-uploads.ts'
+import { byteCount, httpDate, requireBodyMediaType, requireVersion } from '../../../agent/http/uploads/tus.ts'
+import { readDigests } from '../../../agent/http/uploads/upload-digests.ts'
+import { uploadLocations } from '../../../agent/http/uploads/upload-protocol.ts'
+import type { UploadContext } from '../../../agent/http/uploads/upload-protocol.ts'
 
 const OFFSET = 'application/offset+octet-stream'
 const TUS = { 'Tus-Resumable': '1.0.0' }

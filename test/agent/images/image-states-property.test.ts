@@ -3,8 +3,8 @@
 import { expect, test } from 'bun:test'
 import { undetected } from '../../../agent/images/formats/inspection.ts'
 import fc from 'fast-check'
-import { newLife } from '../../../agent/images/image-file.ts'
-import type { StoredImage } from '../../../agent/images/image-file.ts'
+import { newLife } from '../../../agent/images/records/image-file.ts'
+import type { StoredImage } from '../../../agent/images/records/image-file.ts'
 import {
   adopted,
   allows,
@@ -21,8 +21,8 @@ import {
   withManifestDamage,
   withoutDamage,
   withSliceDamage,
-} from '../../../agent/images/image-states.ts'
-import type { ImageChange } from '../../../agent/images/image-states.ts'
+} from '../../../agent/images/records/image-states.ts'
+import type { ImageChange } from '../../../agent/images/records/image-states.ts'
 import { explained } from '../../../agent/images/pending/status-reason.ts'
 import { imageStatusSchema } from '../../../protocol/images/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'

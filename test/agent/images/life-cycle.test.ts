@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { rm, writeFile } from 'node:fs/promises'
-import { decodeImageFile, encodeImageFile } from '../../../agent/images/image-file.ts'
+import { decodeImageFile, encodeImageFile } from '../../../agent/images/records/image-file.ts'
 import { BINDINGS_MAX, GRANTS_MAX } from '../../../agent/images/life-cycle.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problemCode, ProblemError } from '../../../protocol/problems.ts'

@@ -1,8 +1,8 @@
 // Unique sizes: counts run one at a time, with a bounded queue and a bounded number of bytes read.
 
 import { describe, expect, test } from 'bun:test'
-import { storedSchema } from '../../../agent/images/image-file.ts'
-import { createImageTable } from '../../../agent/images/image-table.ts'
+import { storedSchema } from '../../../agent/images/records/image-file.ts'
+import { createImageTable } from '../../../agent/images/records/image-table.ts'
 import { createReadBudget, UNIQUE_READ_BYTES_MAX } from '../../../agent/images/manifests/slice-sizes.ts'
 import { createUniqueSizes, UNIQUE_COUNTS_WAITING_MAX } from '../../../agent/images/unique-sizes.ts'
 import type { Image } from '../../../protocol/images/image.ts'

@@ -1,6 +1,6 @@
 // A bot whose agents answer each request with a value that the test gives, without a network.
 
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { FileSender } from '../../../bot/commands/command.ts'
 import { runLine } from '../../../bot/commands/run.ts'
 import { openBot } from '../../../bot/open.ts'

@@ -1,7 +1,7 @@
 // The cards of upload links with an agent whose answers the test gives: when they ask, what they say at each end, and what a restart of the bot keeps.
 
 import { describe, expect, test } from 'bun:test'
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { Sighting } from '../../../bot/fleet/states.ts'
 import { createLinkCards, LINK_CARDS_MAX } from '../../../bot/links/link-cards.ts'
 import { openBot } from '../../../bot/open.ts'

@@ -1,7 +1,7 @@
 // A service that is killed between the approval and the run, or while it runs: the next one goes on from what the database has.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { ApprovalSubject } from '../../../bot/approvals/approvals.ts'
 import type { View } from '../../../bot/views/view.ts'
 import { runParsed, parseLine } from '../../../bot/commands/run.ts'

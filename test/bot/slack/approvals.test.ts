@@ -1,7 +1,7 @@
 // The approval of a second person in Slack: who may decide, once, until when, for which plan, and in whose name it then runs.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import { APPROVAL_LIFE_MS } from '../../../bot/approvals/approvals.ts'
 import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
 import type { FakeSlack, Shown } from '../../support/clients/fake-slack/fake-slack.ts'

@@ -1,7 +1,7 @@
 // A store that imports: its catalogue, uploads, tasks and imports, on a real disk, without HTTP.
 
 import { join } from 'node:path'
-import { createImageRules } from '../../../agent/images/image-rules.ts'
+import { createImageRules } from '../../../agent/images/records/image-rules.ts'
 import { createImports } from '../../../agent/imports/imports.ts'
 import type { ImportOrder, Imports } from '../../../agent/imports/imports.ts'
 import type { ImportScheme } from '../../../agent/imports/source.ts'

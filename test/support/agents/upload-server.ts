@@ -1,7 +1,7 @@
 // Uploads over a real socket: the routes of tus in the agent's application, with a real folder and with slices in memory.
 
 import { createApp } from '../../../agent/http/app.ts'
-import { uploadRoutes } from '../../../agent/http/routes/uploads.ts'
+import { uploadRoutes } from '../../../agent/http/routes/uploads/uploads.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
 import { readSendQueues } from '../../../agent/system/send-queues.ts'
 import { systemClock } from '../../../agent/system/clock.ts'

@@ -1,6 +1,6 @@
 // An image as an agent describes it, for agents and applications in memory.
 
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 
 /** Id of the image. */

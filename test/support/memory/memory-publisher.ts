@@ -2,7 +2,7 @@
 
 import { undetected } from '../../../agent/images/formats/inspection.ts'
 import type { ImagePublisher, NewImage } from '../../../agent/contract/images.ts'
-import { blankImage } from '../../../agent/images/image-file.ts'
+import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { Image, ImageDraft } from '../../../protocol/images/image.ts'
 import type { ManifestEntry } from '../../../protocol/slices/manifest.ts'
 

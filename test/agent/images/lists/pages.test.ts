@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { newLife } from '../../../../agent/images/image-file.ts'
-import { createImageTable } from '../../../../agent/images/image-table.ts'
+import { newLife } from '../../../../agent/images/records/image-file.ts'
+import { createImageTable } from '../../../../agent/images/records/image-table.ts'
 import { imageTest } from '../../../../agent/images/lists/filter.ts'
 import { pageOfImages } from '../../../../agent/images/lists/pages.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'

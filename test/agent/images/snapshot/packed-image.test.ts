@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { COMMON_IMAGE } from '../../../../agent/images/catalogue-snapshot.ts'
-import { newLife } from '../../../../agent/images/image-file.ts'
-import type { StoredImage } from '../../../../agent/images/image-file.ts'
+import { newLife } from '../../../../agent/images/records/image-file.ts'
+import type { StoredImage } from '../../../../agent/images/records/image-file.ts'
 import { packImage, unpackImage } from '../../../../agent/images/snapshot/packed-image.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
 import { memoryImage } from '../../../support/memory/memory-image.ts'

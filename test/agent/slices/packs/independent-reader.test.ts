@@ -2,7 +2,7 @@
 
 import { describe, expect } from 'bun:test'
 import { join } from 'node:path'
-import { prepareStore } from '../../../../agent/commands/store-file.ts'
+import { prepareStore } from '../../../../agent/commands/parts/store-file.ts'
 import { writePackFooter } from '../../../../agent/slices/packs/pack-footer.ts'
 import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'

@@ -1,0 +1,85 @@
+// Turns of transfers: their number, their order, and when a turn ends.
+
+import { describe, expect, test } from 'bun:test'
+import { createTransferGate, IDLE_MS, TURN_BYTES } from '../../../../agent/http/content/transfer-gate.ts'
+import type { Turn } from '../../../../agent/http/content/transfer-gate.ts'
+import { createManualClock } from '../../../support/memory/manual-clock.ts'
+
+/** Lets promises that are resolved run on. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve()
+}
+
+describe('gate', () => {
+  test('admits a limited number, and the next when one leaves', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 2 })
+    const first = await gate.enter('a')
+    await gate.enter('a')
+    let third: Turn | undefined
+    void gate.enter('a').then((turn) => (third = turn))
+    await settle()
+    expect([third, gate.state()]).toEqual([undefined, { active: 2, waiting: 1 }])
+    first[Symbol.dispose]()
+    await settle()
+    expect(third?.isValid).toBe(true)
+    expect(gate.state()).toEqual({ active: 2, waiting: 0 })
+  })
+
+  test('ends a turn that has sent its share, only if another transfer waits', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    const turn = await gate.enter('a')
+    turn.begin()
+    turn.end(TURN_BYTES)
+    expect(turn.isValid).toBe(true)
+    const next = gate.enter('b')
+    turn.begin()
+    turn.end(TURN_BYTES - 1)
+    expect(turn.isValid).toBe(true)
+    turn.begin()
+    turn.end(1)
+    expect(turn.isValid).toBe(false)
+    expect((await next).isValid).toBe(true)
+  })
+
+  test('ends the turn of a client that reads nothing, but not while a piece is being sent', async () => {
+    const clock = createManualClock()
+    const gate = createTransferGate({ clock, limit: 1 })
+    const turn = await gate.enter('a')
+    turn.begin()
+    const next = gate.enter('b')
+    clock.advance(10 * IDLE_MS)
+    expect(turn.isValid).toBe(true)
+    turn.end(1)
+    clock.advance(IDLE_MS)
+    expect(turn.isValid).toBe(false)
+    await next
+  })
+
+  test('rotates between the keys that wait', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    const order: string[] = []
+    let turn = await gate.enter('a')
+    for (const key of ['a', 'a', 'b', 'a', 'b', 'c']) {
+      void gate.enter(key).then((next) => {
+        order.push(key)
+        turn = next
+      })
+    }
+    for (let i = 0; i < 6; i++) {
+      turn[Symbol.dispose]()
+      await settle()
+    }
+    expect(order).toEqual(['b', 'c', 'a', 'b', 'a', 'a'])
+  })
+
+  test('forgets a waiter that aborts', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    const turn = await gate.enter('a')
+    const gone = new AbortController()
+    const waiting = gate.enter('b', gone.signal).catch((error: unknown) => error)
+    gone.abort(new Error('gone'))
+    expect(await waiting).toMatchObject({ message: 'gone' })
+    turn[Symbol.dispose]()
+    expect(gate.state()).toEqual({ active: 0, waiting: 0 })
+  })
+})
