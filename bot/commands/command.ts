@@ -117,6 +117,8 @@ export interface TargetSpec {
   readonly name: string
   readonly about: string
   readonly subject: Subject
+  /** The values that it takes; absent when any text may be valid. */
+  readonly choices?: readonly string[]
   readonly optional?: boolean
   /** Takes all remaining words. */
   readonly many?: boolean
@@ -128,6 +130,14 @@ export interface OptionSpec {
   readonly about: string
   readonly value: string
   readonly subject?: Subject
+  /** The values that it takes, for forms; absent when any text may be valid. `true|false` and `on|off` as `value` need none. */
+  readonly choices?: readonly string[]
+  /** What a form calls it, when the key is no word. */
+  readonly label?: string
+  /** Takes several of them, separated by commas. */
+  readonly isMany?: true
+  /** The command asks for it, or is refused without it. */
+  readonly isRequired?: true
   readonly secret?: boolean
   /** Returns the value as the audit log shows it; what is left out is a secret. */
   readonly shown?: (value: string) => string
@@ -160,7 +170,17 @@ export interface CommandDefinition<Option extends string, Flag extends string> {
   readonly options?: Readonly<Record<Option, OptionSpec>>
   readonly flags?: Readonly<Record<Flag, string>>
   readonly examples?: readonly string[]
+  readonly form?: FormWords
   run(context: CommandContext, input: CommandInput<Option, Flag>): Promise<View>
+}
+
+/** How the form of a command is called; a command with it opens its form in Slack when nothing but its targets is given. */
+export interface FormWords {
+  readonly title: string
+  /** Text of the button that runs the command. */
+  readonly submit: string
+  /** Keys of fields that only the console has a use for. */
+  readonly without?: readonly string[]
 }
 
 /** A command without its type parameters, for the table. */
@@ -176,6 +196,7 @@ export interface Command {
   readonly options: Readonly<Record<string, OptionSpec>>
   readonly flags: Readonly<Record<string, string>>
   readonly examples: readonly string[]
+  readonly form: FormWords | undefined
   run(context: CommandContext, input: CommandInput): Promise<View>
 }
 
@@ -194,6 +215,7 @@ export function defineCommand<const Option extends string = never, const Flag ex
     options: definition.options ?? {},
     flags: definition.flags ?? {},
     examples: definition.examples ?? [],
+    form: definition.form,
     // The parser has refused every option and flag that the definition does not name.
     run: (context, input) => definition.run(context, input as CommandInput<Option, Flag>),
   }

@@ -5,7 +5,7 @@ import { problem } from '../../protocol/problems.ts'
 import { parseDuration } from '../../protocol/units.ts'
 
 /** The option of commands that create links. */
-export const LINK_DURATION = { about: 'how long the link is valid, 1h by default', value: '1h' } as const
+export const LINK_DURATION = { about: 'how long the link is valid, 1h by default', value: '1h', label: 'Valid for' } as const
 
 /** Returns the seconds that `for=` means. Throws `invalid-input`. */
 export function linkSeconds(text: string | undefined): number {

@@ -1,6 +1,6 @@
 // The options of image add and image upload that describe the image.
 
-import { imageDraftSchema } from '../../../protocol/images/image.ts'
+import { imageDraftSchema, imageFormatSchema, imageKindSchema } from '../../../protocol/images/image.ts'
 import type { ImageDraft } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { refuseIssue } from '../refused-value.ts'
@@ -26,8 +26,8 @@ export type DraftOptions = Readonly<Partial<Record<(typeof DRAFT_OPTIONS)[number
 /** The options as the help shows them. */
 export const DRAFT_OPTION_SPECS = {
   description: { about: 'description', value: 'TEXT' },
-  kind: { about: 'system, disk, iso, base, template, snapshot, backup, capture or virtualDisk', value: 'KIND' },
-  format: { about: 'raw, qcow2, vmdk or iso; compared with what the agent detects', value: 'FORMAT' },
+  kind: { about: 'system, disk, iso, base, template, snapshot, backup, capture or virtualDisk', value: 'KIND', choices: imageKindSchema.options },
+  format: { about: 'raw, qcow2, vmdk or iso; compared with what the agent detects', value: 'FORMAT', choices: imageFormatSchema.options },
   os: { about: 'operating system', value: 'OS' },
   cloudInit: { about: 'true when it has cloud-init', value: 'true|false' },
   mediaGroup: { about: 'media group', value: 'GROUP' },

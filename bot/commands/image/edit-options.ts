@@ -1,6 +1,6 @@
 // The options of `image edit`: what a change says in words. An empty value removes what the image has.
 
-import { imagePatchSchema } from '../../../protocol/images/image.ts'
+import { imageKindSchema, imagePatchSchema } from '../../../protocol/images/image.ts'
 import type { Image, ImagePatch } from '../../../protocol/images/image.ts'
 import type { LabelsPatch } from '../../../protocol/images/labels.ts'
 import { problem } from '../../../protocol/problems.ts'
@@ -10,7 +10,7 @@ import { refuseIssue } from '../refused-value.ts'
 export const EDIT_OPTIONS = {
   name: { about: 'new name', value: 'NAME' },
   description: { about: 'description', value: 'TEXT' },
-  kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND' },
+  kind: { about: 'system, disk, iso, base, template, snapshot, backup or capture', value: 'KIND', choices: imageKindSchema.exclude(['virtualDisk']).options },
   os: { about: 'operating system, by id or name of the catalogue, or any other; its requirements apply', value: 'OS' },
   cloudInit: { about: 'whether it has cloud-init', value: 'true|false' },
   cpus: { about: 'least CPUs of an instance', value: 'N' },

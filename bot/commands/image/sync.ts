@@ -1,6 +1,7 @@
 // `image sync I… to=S,S`: each target store pulls the slices that it lacks from the stores that have the image.
 
 import { problem } from '../../../protocol/problems.ts'
+import { syncPrioritySchema } from '../../../protocol/sync/sync-limits.ts'
 import { defineCommand } from '../command.ts'
 import { checkPlacement } from '../placement.ts'
 import { tasksView } from '../task/task-view.ts'
@@ -15,15 +16,20 @@ export const imageSync = defineCommand({
   effect: 'write',
   targets: [{ name: 'I', about: 'name or id of an image', subject: 'image', many: true }],
   options: {
-    to: { about: 'stores to copy to, separated by commas', value: 'S,S', subject: 'store' },
+    to: { about: 'stores to copy to, separated by commas', value: 'S,S', subject: 'store', isMany: true, isRequired: true },
     from: {
       about: 'stores to copy from, separated by commas; each target uses all that have the image, and they share the targets',
       value: 'S,S',
       subject: 'store',
+      isMany: true,
     },
     rate: { about: 'bytes per second of each copy', value: '10MB' },
     hours: { about: 'windows in which bytes move, with semicolons between them', value: '"0 22 * * * for 8h"' },
-    priority: { about: 'low, normal or high: which of the waiting copies comes first, and its part of the rate', value: 'low' },
+    priority: {
+      about: 'low, normal or high: which of the waiting copies comes first, and its part of the rate',
+      value: 'low',
+      choices: syncPrioritySchema.options,
+    },
   },
   flags: { 'dry-run': 'only says what would be copied' },
   examples: [

@@ -40,9 +40,10 @@ export const imageUpload = defineCommand({
     name: { about: 'name of the image, the name of the file by default', value: 'NAME' },
     ...DRAFT_OPTION_SPECS,
     for: LINK_DURATION,
-    max: { about: 'largest file that the link accepts', value: '40GB' },
+    max: { about: 'largest file that the link accepts', value: '40GB', label: 'Largest file' },
   },
   flags: { 'dry-run': 'only shows the plan' },
+  form: { title: 'Upload an image', submit: 'Get the link', without: ['--dry-run'] },
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
   run(context, { targets, options, flags }) {
     const store = storeForImages(context, options)

@@ -15,7 +15,7 @@ export const roleGrant = defineCommand({
   summary: 'Gives a role to a Slack user or group, for the whole fleet, a zone, a store or a channel',
   role: 'admin',
   effect: 'write',
-  targets: [{ name: 'ROLE', about: `one of ${ROLES.join(', ')}`, subject: 'text' }],
+  targets: [{ name: 'ROLE', about: `one of ${ROLES.join(', ')}`, subject: 'text', choices: ROLES }],
   options: ROLE_OPTIONS,
   examples: ['role grant operator user=U024BE7LH', 'role grant operator group=S0614TZR7 zone=zone-1', 'role grant uploader user=U024BE7LH channel=C024BE91L'],
   run(context, { targets, options }) {

@@ -25,7 +25,7 @@ export const SCHEDULE_COLUMNS: readonly Column[] = [
 /** Targets of a command on one schedule; the store is optional when there is only one. */
 export const SCHEDULE_TARGETS: readonly TargetSpec[] = [
   { name: 'S', about: 'name of a store', subject: 'store' },
-  { name: 'NAME', about: `one of ${scheduleNameSchema.options.join(', ')}`, subject: 'schedule', optional: true },
+  { name: 'NAME', about: `one of ${scheduleNameSchema.options.join(', ')}`, subject: 'schedule', choices: scheduleNameSchema.options, optional: true },
 ]
 
 export function scheduleRow(store: string, schedule: Schedule): Row {

@@ -27,13 +27,14 @@ export const storeAdd = defineCommand({
   role: 'admin',
   effect: 'write',
   options: {
-    name: { about: 'name in the registry, one word', value: 'NAME' },
-    url: { about: 'address of its agent, http://HOST:8420', value: 'URL' },
-    token: { about: 'token of its agent, best the admin token; stored readable by the bot only, never shown', value: 'TOKEN', secret: true },
-    zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
+    name: { about: 'name in the registry, one word', value: 'NAME', isRequired: true },
+    url: { about: 'address of its agent, http://HOST:8420', value: 'URL', label: 'URL of the agent', isRequired: true },
+    token: { about: 'token of its agent, best the admin token; stored readable by the bot only, never shown', value: 'TOKEN', secret: true, isRequired: true },
+    zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone', isRequired: true },
     provider: { about: `what stores its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
   },
   flags: { test: 'only tests the connection; needs url= and token= alone', 'dry-run': 'tests the connection, and shows what would be registered' },
+  form: { title: 'Add a store', submit: 'Test and add' },
   examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1', 'store add url=https://edge-a.example:8420 token=… --test'],
   async run(context, { options, flags }) {
     const { name, url, token, zone } = options

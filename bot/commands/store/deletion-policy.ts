@@ -11,6 +11,9 @@ type Policy = Pick<Store['retention'], 'deletion' | 'seconds'>
 /** The word that resets a setting to the configuration of the store. */
 const RESET = 'configured'
 
+/** The words that deletion= takes. */
+export const DELETION_WORDS: readonly string[] = [...deletionSchema.options, RESET]
+
 /** What deleting an image does, as the label of a button. */
 export function deleteLabel(policy: Policy | undefined): string {
   switch (policy?.deletion) {
@@ -56,10 +59,9 @@ function parseDeletion(word: string): Policy['deletion'] | null {
   if (word === RESET) return null
   const known = deletionSchema.safeParse(word)
   if (known.success) return known.data
-  const words = [...deletionSchema.options, RESET]
-  const meant = nearestName(word, words)
+  const meant = nearestName(word, DELETION_WORDS)
   throw problem('invalid-input', `deletion=${word} is not understood.`, {
-    action: meant === undefined ? `Write one of: ${words.join(', ')}.` : `Did you mean deletion=${meant}?`,
+    action: meant === undefined ? `Write one of: ${DELETION_WORDS.join(', ')}.` : `Did you mean deletion=${meant}?`,
   })
 }
 

@@ -9,7 +9,7 @@ import { parseReconnect, RECONNECT_WORDS } from '../../fleet/reconnect.ts'
 import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
-import { parsePolicy } from './deletion-policy.ts'
+import { DELETION_WORDS, parsePolicy } from './deletion-policy.ts'
 import { parseReserved, reserveWarning } from './reserve.ts'
 import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
@@ -44,7 +44,11 @@ export const storeEdit = defineCommand({
     token: { about: 'new token, tested first', value: 'TOKEN', secret: true },
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone' },
     provider: { about: 'what stores its data', value: 'PROVIDER' },
-    deletion: { about: 'what deleting an image does: immediate, delayed, never, or configured for the configuration', value: 'POLICY' },
+    deletion: {
+      about: 'what deleting an image does: immediate, delayed, never, or configured for the configuration',
+      value: 'POLICY',
+      choices: DELETION_WORDS,
+    },
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
     reserved: { about: 'space that uploads and syncs never use: 50GB, or configured; applies at once', value: '50GB' },
     'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
@@ -52,6 +56,7 @@ export const storeEdit = defineCommand({
     reconnect: { about: `how often the service tries to reach the store while it is silent: ${RECONNECT_WORDS}; default for that of the bot`, value: '30|off' },
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
+  form: { title: 'Edit a store', submit: 'Save' },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
   async run(context, { targets, options }) {
     const store = oneStore(context, targets[0], NAME_TARGET)

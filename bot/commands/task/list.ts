@@ -22,8 +22,8 @@ export const taskList = defineCommand({
   effect: 'read',
   options: {
     store: { about: 'only this store', value: 'S', subject: 'store' },
-    state: { about: `one of ${taskStateSchema.options.join(', ')}`, value: 'STATE' },
-    kind: { about: `one of ${taskKindSchema.options.join(', ')}`, value: 'KIND' },
+    state: { about: `one of ${taskStateSchema.options.join(', ')}`, value: 'STATE', choices: taskStateSchema.options },
+    kind: { about: `one of ${taskKindSchema.options.join(', ')}`, value: 'KIND', choices: taskKindSchema.options },
   },
   examples: ['task list', 'task list state=running'],
   async run(context, { options }) {

@@ -17,7 +17,7 @@ export const tokenCreate = defineCommand({
   effect: 'write',
   options: {
     name: { about: 'what the token is for', value: 'NAME' },
-    role: { about: `one of ${ROLES.join(', ')}`, value: 'ROLE' },
+    role: { about: `one of ${ROLES.join(', ')}`, value: 'ROLE', choices: ROLES },
     store: { about: 'store that the token is for', value: 'S', subject: 'store' },
     user: { about: 'user for whom the token acts: grants to the user apply to it', value: 'NAME' },
     groups: { about: 'groups of the user', value: 'A,B' },
