@@ -48,7 +48,7 @@ export async function scrubPack(deps: ScrubPackDeps, under: PackUnderScrub, step
     else await correctRow(deps, pack, row)
     await step(recordLength(row))
   }
-  if ('bad' in contents) await checkUnread(deps, under, contents, length)
+  if ('bad' in contents) await checkUnread(deps, under, contents)
 }
 
 /** Corrects the row of the index for a slice that is intact in this pack: where the two disagree, the index is damaged. */
@@ -65,13 +65,15 @@ async function correctRow(deps: ScrubPackDeps, pack: PackEntry, row: PackRow): P
   deps.index.add(pack.id, [row])
 }
 
-/** Verifies the records that the index has in the pack and that a walk over the pack did not find intact. `length` is that of the file before the walk. */
-async function checkUnread(deps: ScrubPackDeps, under: PackUnderScrub, { rows, bad, tornBytes }: PackContents, length: number): Promise<void> {
+/**
+ * Verifies the records that the index has in the pack and that a walk over the pack did not find intact, those beyond the end of a file that was
+ * cut off included. A record that was appended since the walk is intact, because the index names it only after its bytes were written.
+ */
+async function checkUnread(deps: ScrubPackDeps, under: PackUnderScrub, { rows, bad, tornBytes }: PackContents): Promise<void> {
   if (bad.length === 0 && tornBytes === 0) return
   const found = new Set(rows.map((row) => row.offset))
   for await (const row of indexedRows(deps.index, under.pack.id, deps.pause)) {
-    // Records appended after the walk began are left to the next scrub.
-    if (found.has(row.offset) || row.offset >= length) continue
+    if (found.has(row.offset)) continue
     const fault = await recordFault(under.file, row)
     if (fault) await reportCorrupt(deps, under, row, fault)
   }

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { rm, truncate } from 'node:fs/promises'
+import { mkdir, rm, truncate } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { formatDigest } from '../../../../protocol/slices/digest.ts'
 import { RECORD_HEADER_BYTES } from '../../../../agent/slices/packs/record.ts'
 import { REMOVED } from '../../../../agent/slices/index/run-format.ts'
@@ -131,6 +132,37 @@ describe('scrub', () => {
     expect(report.faults.join(' ')).toContain('is gone from the mount path')
     expect(report.damagedRoots.length).toBeGreaterThan(0)
     for (const image of scene.images) expect(await readOutcome(store, image)).toBe(report.damagedRoots.includes(`image ${image.name}`) ? 'unreadable' : 'whole')
+  })
+
+  test('names every image with slices beyond the end of a pack that was cut off', async () => {
+    for (const n of [0, 1, 2]) {
+      await using folder = await createTemporaryFolder()
+      const model = createSliceModel()
+      const options = { folder: folder.path, roots: [model], packSealBytes: 20_000 }
+      {
+        await using store = await openStore(options)
+        for (let i = 0; i < 12; i++) await model.add(store, `image ${i}`, noiseBlocks(i, 10))
+      }
+      await using store = await openStore(options)
+      const pack = (await filesBelow(folder.file('mount'), '.pack'))[n] ?? ''
+      await truncate(pack, 3000)
+      const report = await store.scrub(SCRUB)
+      expect(report.damagedRoots).toHaveLength(4)
+      expect(report.corrupt.length).toBe(report.missing.length)
+      for (const image of model.images.values())
+        expect(await readOutcome(store, image)).toBe(report.damagedRoots.includes(`image ${image.name}`) ? 'unreadable' : 'whole')
+    }
+  })
+
+  test('reports a pack that cannot be read, and reads the others', async () => {
+    await using scene = await openScene()
+    const [pack = ''] = await filesBelow(scene.folder.file('mount'), '.pack')
+    await rm(pack)
+    await mkdir(pack)
+    const { faults, slices } = await scene.store.scrub(SCRUB)
+    expect(faults).toEqual([expect.stringMatching(/^Pack [0-9a-f]{32} cannot be read: .*EISDIR/)])
+    expect(faults[0]).toContain(basename(pack, '.pack'))
+    expect(slices).toBeGreaterThan(0)
   })
 
   test('restores rows that the index lost, and corrects wrong ones', async () => {
