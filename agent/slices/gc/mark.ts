@@ -97,7 +97,7 @@ export async function* sweep(
   // A row may be written to disk during the sweep; it is counted once.
   const seen = new Set(waiting.map((row) => sliceKey(row.digest)))
   yield divide(waiting)
-  let after: Uint8Array | undefined = range.from === 0 ? undefined : Uint8Array.of(range.from >> 8, range.from & 255)
+  let after: Uint8Array | undefined = Uint8Array.of(range.from >> 8, range.from & 255)
   do {
     options.signal?.throwIfAborted()
     await pause()

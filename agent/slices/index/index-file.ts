@@ -30,8 +30,6 @@ export interface Counts {
   readonly lastRun: number
 }
 
-const COUNTS_NONE: Counts = { rows: 0, bytes: 0, lastPack: 0, lastRun: 0 }
-
 /** The changes of one transaction. */
 export interface IndexChange {
   readonly packs?: readonly PackEntry[]
@@ -47,7 +45,7 @@ export class IndexFile implements Disposable {
   readonly #database: Database
   readonly packs = new Map<number, PackEntry>()
   readonly runs = new Map<number, RunEntry>()
-  #counts = COUNTS_NONE
+  #counts: Counts
   /** Sum of the checksums of all rows. */
   #check: bigint
 

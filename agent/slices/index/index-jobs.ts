@@ -35,10 +35,15 @@ export type IndexJobReply =
   | { readonly kind: 'done'; readonly result: IndexJobResult }
   | { readonly kind: 'failed'; readonly message: string; readonly isDamage: boolean }
 
-/** Runs a job in steps or on a thread of its own. Throws IndexUnusable when a run is damaged. */
-export async function runIndexJob(job: IndexJob, pause: () => Promise<void>, signal: AbortSignal): Promise<IndexJobResult> {
+/** Runs a job in steps, or on a thread of its own that `startWorker` starts. Throws IndexUnusable when a run is damaged. */
+export async function runIndexJob(
+  job: IndexJob,
+  pause: () => Promise<void>,
+  signal: AbortSignal,
+  startWorker: () => Worker = startIndexWorker,
+): Promise<IndexJobResult> {
   signal.throwIfAborted()
-  if (job.runs.reduce((sum, { rows }) => sum + rows, 0) > ROWS_HERE_MAX) return runOnThread(job, signal)
+  if (job.runs.reduce((sum, { rows }) => sum + rows, 0) > ROWS_HERE_MAX) return runOnThread(job, startWorker(), signal)
   return doIndexJob(job, async () => {
     await pause()
     signal.throwIfAborted()
@@ -85,8 +90,11 @@ async function eachRow(file: RunFile, pause: () => Promise<void>, run: (cursor: 
   }
 }
 
-async function runOnThread(job: IndexJob, signal: AbortSignal): Promise<IndexJobResult> {
-  const worker = new Worker(new URL('./index-worker.ts', import.meta.url).href)
+function startIndexWorker(): Worker {
+  return new Worker(new URL('./index-worker.ts', import.meta.url).href)
+}
+
+async function runOnThread(job: IndexJob, worker: Worker, signal: AbortSignal): Promise<IndexJobResult> {
   const { promise, resolve, reject } = Promise.withResolvers<IndexJobReply>()
   const stop = (): void => reject(signal.reason)
   try {

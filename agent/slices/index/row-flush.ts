@@ -84,9 +84,10 @@ export class RowFlush {
   async #write(rows: readonly PendingRow[], sealed: readonly PackEntry[]): Promise<boolean> {
     const { pending, stored, pause } = this.#deps
     const batch = new RunBatch()
-    for (const [i, row] of rows.entries()) {
+    let added = 0
+    for (const row of rows) {
       batch.add(row)
-      if (i % STEP_ROWS === STEP_ROWS - 1) await pause()
+      if (++added % STEP_ROWS === 0) await pause()
     }
     return stored.append(batch, 'newest', () => ({ ...pending.flyingTotals(), sealed, onWritten: () => pending.landed() }))
   }

@@ -98,6 +98,17 @@ describe('a media group', () => {
     expect(await store.catalogue.mediaGroups.patch('new', { name: 'old' }, 'test')).toMatchObject({ name: 'old', images: 2 })
   })
 
+  test.each([['  '], [' spaces '], ['two\nlines']])('that images name %j gets no settings before it gets a proper name', async (mediaGroup) => {
+    await using folder = await createTemporaryFolder()
+    await using store = await openImageStore(folder)
+    const { mediaGroups } = store.catalogue
+    const { id } = await store.publish(seededBytes(1000, 1), { mediaGroup })
+    expect(await codeOf(mediaGroups.patch(mediaGroup, { visible: false }, 'test'))).toBe('invalid-input')
+    expect(store.catalogue.need(id)).toMatchObject({ mediaGroup, hidden: false })
+    expect(await mediaGroups.patch(mediaGroup, { name: 'proper', visible: false }, 'test')).toMatchObject({ name: 'proper', images: 1 })
+    expect(store.catalogue.need(id)).toMatchObject({ mediaGroup: 'proper', hidden: true })
+  })
+
   test('cannot be renamed more often than its former names are kept', async () => {
     await using folder = await createTemporaryFolder()
     await using store = await openImageStore(folder)

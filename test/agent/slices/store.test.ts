@@ -4,7 +4,7 @@ import { expect, test } from 'bun:test'
 import { basename } from 'node:path'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { openStore } from '../../support/images/slice-model.ts'
+import { createSliceModel, filesBelow, noiseBlocks, openStore, readOutcome } from '../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
@@ -34,4 +34,37 @@ test('the folder of the packs is synced into the mount path before it is read', 
   await using _store = await opening
   expect(operations[0]).toBe('sync mount')
   expect(operations).toContain('list packs')
+})
+
+test('a pack that cannot be sealed at the start is sealed by the next gc', async () => {
+  await using folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  {
+    await using store = await openStore({ folder: folder.path, roots: [model] })
+    await model.add(store, 'image', noiseBlocks(1, 30))
+  }
+  const [pack = ''] = await filesBelow(folder.file('mount'), '.pack')
+  const isSealed = async (): Promise<boolean> =>
+    Buffer.from(await Bun.file(pack).bytes())
+      .subarray(-32)
+      .toString('latin1')
+      .startsWith('SLIPWAYT')
+  const real = createDisk()
+  let isFull = true
+  const disk: Disk = {
+    ...real,
+    async openWrite(path, mode) {
+      const file = await real.openWrite(path, mode)
+      const write: typeof file.write = (parts, position) =>
+        isFull ? Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })) : file.write(parts, position)
+      return { ...file, write }
+    },
+  }
+  // The pack is longer than this, so it is sealed and not continued.
+  await using store = await openStore({ folder: folder.path, roots: [model], disk, packSealBytes: 1000 })
+  expect(await isSealed()).toBe(false)
+  isFull = false
+  await store.gc({ dryRun: false })
+  expect(await isSealed()).toBe(true)
+  for (const image of model.images.values()) expect(await readOutcome(store, image)).toBe('whole')
 })

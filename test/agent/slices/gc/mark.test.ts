@@ -91,6 +91,64 @@ describe.each([1, 2, 3, 7])('%i passes', (passes) => {
   })
 })
 
+describe('a long pass', () => {
+  /** Numbered digests that all begin with these two bytes. */
+  const digestsBelow = (prefix: number, count: number): Uint8Array[] =>
+    Array.from({ length: count }, (_, n) => {
+      const digest = Buffer.alloc(32)
+      digest.writeUInt16BE(prefix)
+      digest.writeUInt32BE(n, 8)
+      return new Uint8Array(digest)
+    })
+
+  test('marks 2,048 entries between two pauses, and ends at an abort', async () => {
+    for (const [entries, pauses] of [
+      [2047, 0],
+      [2048, 1],
+      [4096, 2],
+    ] as const) {
+      const roots: SliceRoots = { list: () => [{ name: 'image', entries: () => digestsBelow(0, entries).map((digest) => ({ length: 1, digest })) }] }
+      let paused = 0
+      const count = async (): Promise<void> => void paused++
+      await mark({ roots: [roots], pause: count }, passRange(0, 1), entries, { dryRun: false })
+      expect(paused).toBe(pauses)
+      const signal = AbortSignal.abort(new Error('stopped'))
+      const marking = mark({ roots: [roots], pause: count }, passRange(0, 1), entries, { dryRun: false, signal })
+      if (pauses === 0) await marking
+      else await expect(marking).rejects.toThrow('stopped')
+    }
+  })
+
+  test('does not mark what a root names that is left out', async () => {
+    const [first, second] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    const roots: SliceRoots = {
+      list: () => [
+        { name: 'one', entries: () => [{ length: 1, digest: first }] },
+        { name: 'two', entries: () => [{ length: 1, digest: second }] },
+      ],
+    }
+    const marked = await mark({ roots: [roots], pause }, passRange(0, 1), 2, { dryRun: true, without: new Set(['one']) })
+    expect([marked.has(first), marked.has(second)]).toEqual([false, true])
+  })
+
+  test('begins at the first digest of its range, however many rows come before it', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const { id } = index.addPack('aa'.repeat(16))
+    // The second of three passes begins at 0x5555; one step of the walk has 4,096 rows.
+    const [before, within] = [digestsBelow(0x5554, 4200), digestsBelow(0x5555, 3)]
+    index.add(
+      id,
+      [...before, ...within].map((digest, i) => ({ digest, offset: 16 + i * 164, length: 100, storedLength: 100 })),
+    )
+    index.sealPack(id, 1_000_000)
+    await index.flush()
+    const live: string[] = []
+    for await (const swept of sweep({ index, pause }, passRange(1, 3), () => true, { dryRun: false })) live.push(...swept.live.map(({ digest }) => hex(digest)))
+    expect(live).toEqual(within.map(hex))
+  })
+})
+
 describe('slices that the index has lost', () => {
   const lost = new Uint8Array(32).fill(7)
   const other = new Uint8Array(32).fill(8)

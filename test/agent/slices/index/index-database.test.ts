@@ -214,6 +214,24 @@ describe('index database', () => {
     expect(await again.check()).toBeUndefined()
   })
 
+  test.each([
+    [4095, 0],
+    [4096, 1],
+    [8192, 2],
+  ])('lets other work run while it writes %i rows: %i pauses', async (rows, pauses) => {
+    await using folder = await createTemporaryFolder()
+    let paused = 0
+    await using index = IndexDatabase.open(folder.file('index.db'), async () => void paused++)
+    const pack = index.addPack('a'.repeat(32))
+    index.add(
+      pack.id,
+      Array.from({ length: rows }, (_, n) => ({ digest: digest(n), offset: 16 + n, length: 10, storedLength: 10 })),
+    )
+    index.sealPack(pack.id, 100)
+    await index.flush()
+    expect(paused).toBe(pauses)
+  })
+
   test('keeps rows in memory when they cannot be written, also those that change meanwhile, and writes them later', async () => {
     await using folder = await createTemporaryFolder()
     const path = folder.file('index.db')

@@ -15,6 +15,7 @@ import type { Quarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import { createMemoryLog } from '../../../support/memory/memory-log.ts'
+import { until } from '../../../support/until.ts'
 
 const bytesOf = (n: number): Uint8Array => new Uint8Array(100).fill(n)
 const digestOf = (n: number): Uint8Array => new Uint8Array(Bun.SHA256.hash(bytesOf(n)) as Uint8Array)
@@ -56,7 +57,7 @@ async function openScene(packs: readonly (readonly number[])[], options: { reado
     has: (_digest, pack, offset) => bad.has(`${pack} ${offset}`),
     add: async (digest, location, reason) => void quarantined.push([digest[0], location.pack, location.offset, reason]),
   }
-  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {} }
+  const hooks = { retries: 0, pauses: 0, onRead: (_offset: number): void => {}, onPause: async (): Promise<void> => {} }
   const watched: typeof disk = {
     ...disk,
     async openRead(path) {
@@ -78,7 +79,10 @@ async function openScene(packs: readonly (readonly number[])[], options: { reado
     files,
     quarantine: quarantine as Quarantine,
     retryLeftOut: async () => void hooks.retries++,
-    pause: async () => void hooks.pauses++,
+    async pause() {
+      hooks.pauses++
+      await hooks.onPause()
+    },
   })
   const own = stack.move()
   const pathOf = (i: number): string => folder.file(packPath(entries[i]?.name ?? ''))
@@ -175,6 +179,24 @@ describe('find', () => {
     await Promise.all([first, scene.search.find([digestOf(2)]), scene.search.find([digestOf(3)])])
     expect([1, 2, 3].map((n) => scene.index.find(digestOf(n))?.offset)).toEqual([16, 180, 344])
     expect(scene.hooks.retries).toBeLessThanOrEqual(2)
+  })
+
+  test('of slices that the running pass looks for waits for it; of one more slice it starts another', async () => {
+    await using scene = await openScene([[4, 5], [1]])
+    const { search, hooks, index } = scene
+    const first = Promise.withResolvers<void>()
+    hooks.onPause = () => first.promise
+    const running = search.find([1, 2].map(digestOf))
+    await until('the pass has read the first pack', () => hooks.pauses === 1)
+    const order: string[] = []
+    const same = search.find([1].map(digestOf)).then(() => order.push(`same, found at ${index.find(digestOf(1))?.offset}`))
+    const more = search.find([2, 5].map(digestOf)).then(() => order.push(`more, found at ${index.find(digestOf(5))?.offset}`))
+    await Bun.sleep(5)
+    expect(order).toEqual([])
+    first.resolve()
+    await Promise.all([running, same, more])
+    expect(order).toEqual(['same, found at 16', 'more, found at 180'])
+    expect(hooks.retries).toBe(2)
   })
 })
 

@@ -72,6 +72,14 @@ function manyTables(distance: 3 | 4): Uint8Array {
   )
 }
 
+/** A disk with three empty grain tables, the first of which comes first in the file, and the second last. */
+function threeTables(): Uint8Array {
+  const capacity = 3 * 512 * 128
+  const lines = replaced('RW', `RW ${capacity} SPARSE "disk.vmdk"`)(descriptorLines('monolithicSparse'))
+  const tables = new Uint8Array(12 * SECTOR)
+  return patched(sparse(lines), [FIELD.capacity, u64(capacity)], [SPARSE_AT.directory * SECTOR, u32(60, 68, 64)], [60 * SECTOR, tables])
+}
+
 export const VMDK_CASES: readonly FormatCase[] = [
   converted('vmdk monolithicSparse of qemu-img', 'monolithicSparse', 33 * 65_536),
   converted('vmdk monolithicSparse with zeroed grains', 'monolithicSparse', 33 * 65_536, 'zeroed_grain=on'),
@@ -197,6 +205,11 @@ export const VMDK_CASES: readonly FormatCase[] = [
     name: 'vmdk whose tables are in another order',
     make: () => manyTables(4),
     expected: { kind: 'accepted', format: 'vmdk', virtualSize: 2 * 512 * 128 * SECTOR, details: { allocatedSize: 2 * 65_536 } },
+  },
+  {
+    name: 'vmdk with three tables of which two changed places',
+    make: threeTables,
+    expected: { kind: 'accepted', format: 'vmdk', virtualSize: 3 * 512 * 128 * SECTOR, details: { allocatedSize: 0 } },
   },
   { name: 'vmdk whose tables overlap each other', make: () => manyTables(3), expected: unsafe('its grain tables overlap each other') },
   described('no extent', 'its descriptor names no extent', (lines) => lines.filter((line) => !line.startsWith('RW'))),
