@@ -3,9 +3,9 @@
 import { expect, test } from 'bun:test'
 import { readFile, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
-import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
-import { damage } from '../../support/images/slice-model.ts'
-import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
+import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
+import { damage } from '../../../support/images/slice-model.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
 test('a manifest is whole until a byte of it changes, and again when it is back', async () => {
   await using folder = await createTemporaryFolder()
