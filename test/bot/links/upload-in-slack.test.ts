@@ -9,7 +9,7 @@ import { systemClock } from '../../../bot/system/clock.ts'
 import { createLog } from '../../../bot/system/log.ts'
 import { startAgent, TEST_ADMIN_TOKEN } from '../../support/agents/agent-process.ts'
 import { createFakeSlack } from '../../support/clients/fake-slack/fake-slack.ts'
-import type { Shown } from '../../support/clients/fake-slack/fake-slack.ts'
+import type { Shown } from '../../support/clients/fake-slack/shown.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 

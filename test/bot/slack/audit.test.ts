@@ -1,7 +1,7 @@
 // What the audit log has of Slack: commands, presses, submissions and refusals, with who, where and how.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { until } from '../../support/until.ts'
 import { ADMIN, seen, startSlackBot } from './fixture.ts'
 

@@ -7,7 +7,7 @@ import { createOpenModals, MODAL_LIFE_MS } from '../../../bot/slack/open-modals.
 import { openTestBot } from '../fixture.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
 import type { Role } from '../../../protocol/access.ts'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { until } from '../../support/until.ts'
@@ -114,7 +114,7 @@ describe('a confirmation', () => {
     await it.slack.command('/slipway', 'store delete edge-a', ADMIN)
     const modal = await question(it)
     await it.slack.submit(modal.view ?? {}, { name: 'edge-a' }, OPERATOR)
-    expect(visibleText(await seen(it.slack, 'ephemeral'))).toContain('expired')
+    expect(visibleText(await seen(it.slack, 'post'))).toContain('expired')
     expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
   })
 

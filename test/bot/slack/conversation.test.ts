@@ -1,7 +1,7 @@
 // Writes, buttons, modals and roles in Slack, over Socket Mode.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { serveImages, STORE_ID } from '../../support/agents/image-server.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'

@@ -2,8 +2,8 @@
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { COMMANDS } from '../../../bot/commands/table.ts'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
-import type { Shown } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
+import type { Shown } from '../../support/clients/fake-slack/shown.ts'
 import { until } from '../../support/until.ts'
 import { LINES } from '../commands/grammar/lines.ts'
 import { ADMIN, startSlackBot } from './fixture.ts'

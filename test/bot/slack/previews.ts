@@ -6,7 +6,7 @@ import { noticeMessage } from '../../../bot/slack/send-outbox.ts'
 import { tasksView } from '../../../bot/commands/task/task-view.ts'
 import type { View } from '../../../bot/views/view.ts'
 import type { Task } from '../../../protocol/task.ts'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { openAlertScene } from '../alerts/scene.ts'
 import { imageOf, openScriptedFleet, page, storeOf } from '../commands/scripted-fleet.ts'
 

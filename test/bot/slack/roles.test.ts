@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createGroups, GROUP_AGE_MS_MAX, GROUP_FRESH_MS, MEMBERS_MAX } from '../../../bot/slack/groups.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import { createLog } from '../../../bot/system/log.ts'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { until } from '../../support/until.ts'
 import { runCommand } from '../fixture.ts'
@@ -68,7 +68,7 @@ describe('a role', () => {
     const modal = await until('the question', () => it.slack.shown.find((shown) => shown.kind === 'modal' && visibleText(shown).includes('Type edge-a')))
     expect(it.bot.roles.revoke({ ...ANY, subject: 'user:UADA' })).toBe('revoked')
     await it.slack.submit(modal.view ?? {}, { name: 'edge-a' }, { user: 'UADA' })
-    expect(visibleText(await seen(it.slack, 'ephemeral'))).toContain('needs the role admin; you have viewer')
+    expect(visibleText(await seen(it.slack, 'post'))).toContain('needs the role admin; you have viewer')
     expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
   })
 })

@@ -6,7 +6,7 @@ import { renderMessage, ROWS_PER_PAGE } from '../../../bot/views/blocks.ts'
 import { limitText, limitViolations } from '../../../bot/views/slack-limits.ts'
 import { makeView } from '../../../bot/views/view.ts'
 import { blocksRefusal } from '../../support/clients/fake-slack/block-rules.ts'
-import { visibleText } from '../../support/clients/fake-slack/fake-slack.ts'
+import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

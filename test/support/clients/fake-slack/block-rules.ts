@@ -1,106 +1,128 @@
-// The rules by which Slack refuses blocks and modals, written from its documentation and independent of the bot's own rules, so that an
-// error in one is not repeated in the other. Works on raw JSON, as Slack does.
+// The rules by which Slack refuses the blocks of messages, modals and home tabs, and views as a whole.
 
-type Json = Record<string, unknown>
+import { inputElementRefusal, interactiveRefusal } from './element-rules.ts'
+import { isObject, textOf } from './shown.ts'
+import type { Json } from './shown.ts'
+import { addressRefusal, firstRefusal, lengthRefusal, listRefusal, optional, plainRefusal, textRefusal } from './text-rules.ts'
+import type { Refusal } from './text-rules.ts'
 
-const MESSAGE_TYPES = new Set(['actions', 'context', 'divider', 'header', 'section', 'image', 'rich_text', 'input'])
-const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value))
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Where blocks are shown. */
+export type Surface = 'message' | 'modal' | 'home'
+
+const BLOCKS_MAX: Record<Surface, number> = { message: 50, modal: 100, home: 100 }
+const ON_EVERY_SURFACE = ['actions', 'context', 'divider', 'header', 'section', 'image', 'rich_text']
+const TYPES: Record<Surface, ReadonlySet<string>> = {
+  message: new Set([...ON_EVERY_SURFACE, 'markdown']),
+  modal: new Set([...ON_EVERY_SURFACE, 'input']),
+  home: new Set([...ON_EVERY_SURFACE, 'input']),
+}
+/** Characters of all markdown blocks of a message together. */
+const MARKDOWN_MAX = 12_000
+const VIEW_BYTES_MAX = 250_000
 
 /** Returns the first reason why Slack would refuse these blocks; undefined when it would accept them. */
-export function blocksRefusal(blocks: unknown, surface: 'message' | 'modal'): string | undefined {
+export function blocksRefusal(blocks: unknown, surface: Surface): Refusal {
   if (!Array.isArray(blocks)) return 'blocks is not a list'
-  const max = surface === 'message' ? 50 : 100
+  const max = BLOCKS_MAX[surface]
   if (blocks.length > max) return `no more than ${max} items allowed [json-pointer:/blocks] (${blocks.length})`
   const blockIds = new Set<unknown>()
-  const actionIds = new Set<unknown>()
+  let markdown = 0
   for (const [i, block] of blocks.entries()) {
-    const refusal = blockRefusal(block, surface, actionIds)
+    const refusal = blockRefusal(block, surface)
     if (refusal !== undefined) return `${refusal} [json-pointer:/blocks/${i}]`
-    const id = isObject(block) ? block['block_id'] : undefined
-    if (id !== undefined && blockIds.has(id)) return `block_id ${text(id)} already exists [json-pointer:/blocks/${i}]`
+    if (!isObject(block)) continue
+    const id = block['block_id']
+    if (id !== undefined && blockIds.has(id)) return `block_id ${textOf(id)} already exists [json-pointer:/blocks/${i}]`
     blockIds.add(id)
+    if (block['type'] === 'markdown') markdown += textOf(block['text']).length
   }
-  return undefined
+  return markdown > MARKDOWN_MAX ? `markdown has more than ${MARKDOWN_MAX} characters (${markdown})` : undefined
 }
 
-/** Returns the first reason why Slack would refuse this view; undefined when it would accept it. */
-export function viewRefusal(view: unknown): string | undefined {
-  if (!isObject(view) || view['type'] !== 'modal') return 'view is not a modal'
-  if (JSON.stringify(view).length > 250_000) return 'view_too_large'
-  for (const part of ['title', 'submit', 'close']) {
-    if (view[part] === undefined && part !== 'title') continue
-    const refusal = textRefusal(view[part], 24, ['plain_text'])
-    if (refusal !== undefined) return `${part}: ${refusal}`
-  }
-  if (text(view['private_metadata']).length > 3000) return 'private_metadata is longer than 3000'
-  if (text(view['callback_id']).length > 255) return 'callback_id is longer than 255'
-  const blocks = view['blocks']
+/** Returns the first reason why Slack would refuse this modal or home tab; undefined when it would accept it. */
+export function viewRefusal(view: unknown, surface: 'modal' | 'home' = 'modal'): Refusal {
+  if (!isObject(view) || view['type'] !== surface) return `view is not a ${surface}`
+  if (Buffer.byteLength(JSON.stringify(view)) > VIEW_BYTES_MAX) return 'view_too_large'
+  return firstRefusal([
+    () => (surface === 'modal' ? frameRefusal(view) : homeFrameRefusal(view)),
+    () => lengthRefusal(view, 'private_metadata', 3000),
+    () => lengthRefusal(view, 'callback_id', 255),
+    () => lengthRefusal(view, 'external_id', 255),
+    () => blocksRefusal(view['blocks'], surface),
+  ])
+}
+
+/** The frame of a modal: its title and the texts of its buttons. */
+function frameRefusal(view: Json): Refusal {
+  const { blocks } = view
   const hasInput = Array.isArray(blocks) && blocks.some((block) => isObject(block) && block['type'] === 'input')
-  if (hasInput && view['submit'] === undefined) return 'submit is required when there is an input'
-  return blocksRefusal(blocks, 'modal')
+  const title = plainRefusal(view['title'], 24)
+  return firstRefusal([
+    () => (title === undefined ? undefined : `title: ${title}`),
+    () => optional(view, 'submit', (value) => plainRefusal(value, 24)),
+    () => optional(view, 'close', (value) => plainRefusal(value, 24)),
+    () => (hasInput && view['submit'] === undefined ? 'submit is required when there is an input' : undefined),
+  ])
 }
 
-function blockRefusal(block: unknown, surface: 'message' | 'modal', actionIds: Set<unknown>): string | undefined {
-  if (!isObject(block) || !MESSAGE_TYPES.has(text(block['type']))) return `unsupported type: ${isObject(block) ? text(block['type']) : typeof block}`
-  if (text(block['block_id']).length > 255) return 'block_id is longer than 255'
+/** A home tab has no frame. */
+function homeFrameRefusal(view: Json): Refusal {
+  const unknown = ['title', 'submit', 'close'].find((part) => view[part] !== undefined)
+  return unknown === undefined ? undefined : `${unknown} is not allowed in a home tab`
+}
+
+function blockRefusal(block: unknown, surface: Surface): Refusal {
+  if (!isObject(block) || !TYPES[surface].has(textOf(block['type']))) return `unsupported type: ${isObject(block) ? textOf(block['type']) : typeof block}`
+  const id = block['block_id']
+  if (id !== undefined && (typeof id !== 'string' || id.length === 0 || id.length > 255)) return 'block_id has 1 to 255 characters'
+  const actionIds = new Set<string>()
   switch (block['type']) {
     case 'header':
-      return textRefusal(block['text'], 150, ['plain_text'])
+      return plainRefusal(block['text'], 150)
     case 'section':
-      return sectionRefusal(block)
+      return sectionRefusal(block, actionIds)
     case 'context':
-      return listRefusal(block['elements'], 10, (element) => textRefusal(element, 2000, ['plain_text', 'mrkdwn']))
+      return listRefusal(block['elements'], 10, contextRefusal)
     case 'actions':
-      return listRefusal(block['elements'], 25, (element) => buttonRefusal(element, actionIds))
+      return listRefusal(block['elements'], 25, (element) => interactiveRefusal(element, actionIds))
     case 'input':
-      return inputRefusal(block, surface)
+      return inputRefusal(block)
+    case 'image':
+      return imageRefusal(block) ?? optional(block, 'title', (title) => plainRefusal(title, 2000))
+    case 'markdown':
+      return textOf(block['text']) === '' ? 'markdown needs text' : undefined
     default:
       return undefined
   }
 }
 
-function sectionRefusal(block: Json): string | undefined {
+function sectionRefusal(block: Json, actionIds: Set<string>): Refusal {
   if (block['text'] === undefined && block['fields'] === undefined) return 'section needs text or fields'
-  const refusal = block['text'] === undefined ? undefined : textRefusal(block['text'], 3000, ['plain_text', 'mrkdwn'])
-  if (refusal !== undefined) return refusal
-  return block['fields'] === undefined ? undefined : listRefusal(block['fields'], 10, (field) => textRefusal(field, 2000, ['plain_text', 'mrkdwn']))
+  return firstRefusal([
+    () => (block['text'] === undefined ? undefined : textRefusal(block['text'], 3000)),
+    () => (block['fields'] === undefined ? undefined : listRefusal(block['fields'], 10, (field) => textRefusal(field, 2000))),
+    () => optional(block, 'accessory', (accessory) => accessoryRefusal(accessory, actionIds)),
+  ])
 }
 
-function buttonRefusal(element: unknown, actionIds: Set<unknown>): string | undefined {
-  if (!isObject(element) || element['type'] !== 'button') return 'only buttons are known to this fake'
-  const id = element['action_id']
-  if (typeof id !== 'string' || id.length === 0 || id.length > 255) return 'action_id has 1 to 255 characters'
-  if (actionIds.has(id)) return `action_id ${id} already exists`
-  actionIds.add(id)
-  if (text(element['value']).length > 2000) return 'value is longer than 2000'
-  if (element['style'] !== undefined && element['style'] !== 'primary' && element['style'] !== 'danger') return `style ${text(element['style'])} is not known`
-  return textRefusal(element['text'], 75, ['plain_text'])
+function accessoryRefusal(accessory: unknown, actionIds: Set<string>): Refusal {
+  return isObject(accessory) && accessory['type'] === 'image' ? imageRefusal(accessory) : interactiveRefusal(accessory, actionIds)
 }
 
-function inputRefusal(block: Json, surface: 'message' | 'modal'): string | undefined {
-  if (surface === 'message') return 'input is for modals'
-  const element = block['element']
-  if (!isObject(element) || element['type'] !== 'plain_text_input') return 'only plain_text_input is known to this fake'
-  const placeholder = element['placeholder'] === undefined ? undefined : textRefusal(element['placeholder'], 150, ['plain_text'])
-  if (placeholder !== undefined) return `placeholder: ${placeholder}`
-  const hint = block['hint'] === undefined ? undefined : textRefusal(block['hint'], 2000, ['plain_text'])
-  return hint ?? textRefusal(block['label'], 2000, ['plain_text'])
+function contextRefusal(element: unknown): Refusal {
+  return isObject(element) && element['type'] === 'image' ? imageRefusal(element) : textRefusal(element, 2000)
 }
 
-function listRefusal(list: unknown, max: number, each: (element: unknown) => string | undefined): string | undefined {
-  if (!Array.isArray(list) || list.length === 0) return 'at least one element is needed'
-  if (list.length > max) return `no more than ${max} elements allowed (${list.length})`
-  for (const element of list) {
-    const refusal = each(element)
-    if (refusal !== undefined) return refusal
-  }
-  return undefined
+function imageRefusal(image: Json): Refusal {
+  if (textOf(image['alt_text']) === '') return 'alt_text is needed'
+  return lengthRefusal(image, 'alt_text', 2000) ?? addressRefusal(image, 'image_url')
 }
 
-function textRefusal(element: unknown, max: number, types: readonly string[]): string | undefined {
-  if (!isObject(element) || !types.includes(String(element['type']))) return `text must be ${types.join(' or ')}`
-  const given = element['text']
-  if (typeof given !== 'string' || given.length === 0) return 'must be more than 0 characters [json-pointer:/text]'
-  return given.length > max ? `must be less than ${max + 1} characters (${given.length})` : undefined
+function inputRefusal(block: Json): Refusal {
+  const label = plainRefusal(block['label'], 2000)
+  return firstRefusal([
+    () => (label === undefined ? undefined : `label: ${label}`),
+    () => optional(block, 'hint', (hint) => plainRefusal(hint, 2000)),
+    () => inputElementRefusal(block['element']),
+  ])
 }
