@@ -51,12 +51,12 @@ export interface TransportDeps {
 }
 
 export interface Transport {
-  readonly sockets: ReadonlySet<ServerWebSocket<undefined>>
+  readonly sockets: ReadonlySet<ServerWebSocket>
   /** For Bun.serve. */
   readonly websocket: {
-    open(socket: ServerWebSocket<undefined>): void
-    message(socket: ServerWebSocket<undefined>, text: string | Buffer): void
-    close(socket: ServerWebSocket<undefined>): void
+    open(socket: ServerWebSocket): void
+    message(socket: ServerWebSocket, text: string | Buffer): void
+    close(socket: ServerWebSocket): void
   }
   /** Sends a request and resolves with its acknowledgement. `retry` is the number of the repetition of an event. */
   deliver(type: EnvelopeType, payload: Json, retry?: number): Promise<Acknowledged>
@@ -64,7 +64,7 @@ export interface Transport {
 
 /** Creates the transport to one bot. */
 export function createTransport({ deliverTo, signingSecret, failures, next }: TransportDeps): Transport {
-  const sockets = new Set<ServerWebSocket<undefined>>()
+  const sockets = new Set<ServerWebSocket>()
   const waiting = new Map<string, (body: Json | undefined) => void>()
   const ended = (begunMs: number, status: number, body: Json | undefined): Acknowledged => {
     const afterMs = performance.now() - begunMs
