@@ -3,7 +3,7 @@
 import { BlockList, isIP } from 'node:net'
 import { Cron } from 'croner'
 import { z } from 'zod'
-import { nameSchema } from '../protocol/images/image.ts'
+import { imageKindSchema, nameSchema } from '../protocol/images/image.ts'
 import { parseDuration, parseSize } from '../protocol/units.ts'
 import { parseSyncHours, SYNC_HOURS_MAX, SYNC_RATE_MAX, SYNC_RATE_MIN } from '../protocol/sync/sync-limits.ts'
 import { decimalSchema } from '../protocol/images/usage.ts'
@@ -52,6 +52,7 @@ const allowance = z
     isAllowance,
     'must be a list of networks, addresses and host names, each with or without a port; write them like "10.20.0.0/16" or "mirror.example:8080"',
   )
+const imageKind = z.enum(imageKindSchema.options, `must be a list of kinds of images: ${imageKindSchema.options.join(', ')}`)
 const concurrency = z.int('must be a whole number from 1 to 16').min(1, 'must be a whole number from 1 to 16').max(16, 'must be a whole number from 1 to 16')
 
 const listen = z.string().transform((text, context) => {
@@ -91,6 +92,8 @@ export const configSchema = z.object({
     enabled: z.boolean().default(true),
     /** Lowest role that may add installation images (ISO). */
     'installation-images': z.enum(['uploader', 'operator', 'admin']).default('admin'),
+    /** Kinds of images that the store takes; none for all. */
+    kinds: z.array(imageKind).default([]),
   }),
   uploads: z.object({ expiry: duration.default(86_400_000), 'max-length': size.default(16_000_000_000_000), origins: z.array(origin).default([]) }),
   sync: z.object({ peers: z.array(peer).default([]), 'bytes-per-second': syncRate.default(0), hours: z.array(syncWindow).max(SYNC_HOURS_MAX).default([]) }),
@@ -123,6 +126,7 @@ export const KNOWN_KEYS = {
     'price-per-gb-month': 'text',
     enabled: 'flag',
     'installation-images': 'text',
+    kinds: 'list',
   },
   uploads: { expiry: 'text', 'max-length': 'text', origins: 'list' },
   sync: { peers: 'list', 'bytes-per-second': 'text', hours: 'windows' },

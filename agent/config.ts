@@ -6,6 +6,7 @@ import { normalize } from 'node:path'
 import type { z } from 'zod'
 import type { Role } from '../protocol/access.ts'
 import { errorCode, errorText } from '../protocol/errors.ts'
+import type { Image } from '../protocol/images/image.ts'
 import { readProcessSettings } from './config-process.ts'
 import type { SyncHours } from '../protocol/sync/sync-limits.ts'
 import type { Environment, ProcessSettings } from './config-process.ts'
@@ -47,6 +48,8 @@ export interface Config {
     readonly enabled: boolean
     /** Lowest role that may add installation images. */
     readonly installationRole: Role
+    /** Kinds of images that the store takes; none for all. */
+    readonly kinds: readonly Image['kind'][]
   }
   /** `origins`: origins whose pages may upload and read image contents in a browser, such as `https://console.example`. */
   readonly uploads: { readonly expiryMs: number; readonly lengthMax: number; readonly origins: readonly string[] }
@@ -138,6 +141,7 @@ function complete(parsed: z.output<typeof configSchema>, { environment, origins,
       pricePerGbMonth: images['price-per-gb-month'],
       enabled: images.enabled,
       installationRole: images['installation-images'],
+      kinds: [...new Set(images.kinds)],
     },
     uploads: { expiryMs: uploads.expiry, lengthMax: uploads['max-length'], origins: uploads.origins },
     sync: { peers: sync.peers, bytesPerSecond: sync['bytes-per-second'], hours: sync.hours },

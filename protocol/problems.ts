@@ -88,6 +88,11 @@ export const PROBLEMS = {
     title: 'Not enough space above the reserve',
     action: 'Delete images for good (image purge), then run store cleanup, or add space. The upload can be resumed afterwards.',
   },
+  'kind-not-accepted': {
+    status: 403,
+    title: 'Store takes other kinds only',
+    action: 'Choose a store that takes this kind, or declare one of the kinds that the detail names.',
+  },
   'limit-reached': { status: 429, title: 'Limit reached', action: 'Wait, then try again, or ask an administrator to raise the limit.' },
   'feature-disabled': { status: 403, title: 'Feature disabled', action: 'Ask an administrator to enable the feature in the configuration of the store.' },
   'shutting-down': { status: 503, title: 'Agent is stopping', action: 'Try again in a few seconds. Everything acknowledged is kept.' },

@@ -96,6 +96,8 @@ export const storeSchema = z.object({
   sync: z.object({ ...syncShape, configured: z.object(syncShape) }).optional(),
   /** Bytes that stay free now, and those of the configuration. Agents before 0.1.0 do not tell. */
   reserve: z.object({ bytes: z.number(), configured: z.number() }).optional(),
+  /** Kinds of images that the store takes now, and those of the configuration; an empty list means all kinds. Agents before 0.1.0 do not tell. */
+  kinds: z.object({ accepted: z.array(imageKindSchema), configured: z.array(imageKindSchema) }).optional(),
 })
 
 /** What a store that copies from another one reads of GET /v1/store, whatever else a later version of the other agent sends. */
@@ -111,6 +113,8 @@ export const storePatchSchema = z
     imagesEnabled: z.boolean(),
     /** Bytes of the mount path that uploads and syncs never use, at most what the file system has; null means the value of the configuration. */
     reserved: z.int().min(0).max(RESERVED_BYTES_MAX).nullable(),
+    /** Kinds of images that the store takes; an empty list means all kinds, null the value of the configuration. Images that are there stay. */
+    kinds: z.array(imageKindSchema).max(imageKindSchema.options.length).nullable(),
     /** Members that are absent stay; null means the value of the configuration, 0 no limit, and an empty list all hours. */
     sync: z
       .strictObject({ bytesPerSecond: z.union([z.literal(0), syncRateSchema]).nullable(), hours: z.array(syncHoursSchema).max(SYNC_HOURS_MAX).nullable() })

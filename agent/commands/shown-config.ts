@@ -20,6 +20,7 @@ export function shownConfig(config: Config): Record<string, unknown> {
       pricePerGbMonth: images.pricePerGbMonth,
       enabled: images.enabled,
       installationRole: images.installationRole,
+      kinds: images.kinds,
     },
     uploads: { expiryMs: uploads.expiryMs, lengthMax: uploads.lengthMax, origins: uploads.origins },
     sync: { peers: sync.peers, bytesPerSecond: sync.bytesPerSecond, hours: sync.hours },

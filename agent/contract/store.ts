@@ -1,5 +1,6 @@
 // The store as a whole: its name, whether it accepts new data, and small values that the agent stores about it.
 
+import type { Image } from '../../protocol/images/image.ts'
 import type { Store, StorePatch } from '../../protocol/store.ts'
 import type { SyncHours } from '../../protocol/sync/sync-limits.ts'
 
@@ -34,11 +35,15 @@ export interface SyncLimitSettings {
 
 /** Settings that operators change while the store is running. They survive a restart. */
 export interface StoreSettings extends StoreGate {
-  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention' | 'sync' | 'reserve'> & { readonly imagesEnabled: boolean }
+  current(): Pick<Store, 'name' | 'description' | 'enabled' | 'disabledReason' | 'retention' | 'sync' | 'reserve' | 'kinds'> & {
+    readonly imagesEnabled: boolean
+  }
   /** Whether images are switched on. While they are off, the store accepts no new images, whether it is enabled or not. */
   areImagesEnabled(): boolean
   /** What deleting an image does now: what operators set, else what the configuration says. */
   deletionPolicy(): DeletionPolicy
+  /** Kinds of images that the store takes now; none for all kinds. */
+  acceptedKinds(): readonly Image['kind'][]
   /** Bytes of the mount path that uploads and syncs never use, now. */
   reservedBytes(): number
   /** Limits of all syncs now: what operators set, else what the configuration says. */

@@ -2,6 +2,7 @@
 // removes them, and damage tracking records damaged slices and manifests.
 
 import { join } from 'node:path'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Disk, StatAll } from '../contract/disk.ts'
 import type { ImagesInProgress, OwnedImage } from '../contract/images.ts'
@@ -54,6 +55,8 @@ export interface CatalogueDeps {
   readonly imagesPerOwnerMax?: number
   /** Maximum total length of the images of one owner in bytes. Default: no limit. */
   readonly bytesPerOwnerMax?: number
+  /** Kinds of images that the store takes now; none for all. Default: all. */
+  readonly acceptedKinds?: () => readonly Image['kind'][]
   /** Length of the longest image in bytes that a compressed file may unpack to. Default: no limit. */
   readonly imageLengthMax?: number
   /** Promises space to images that are unpacked. Default: space is not limited. */
@@ -118,7 +121,8 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
     expected: deps.expected ?? (() => []),
   })
   const quietMs = deps.quietMs ?? (() => Number.POSITIVE_INFINITY)
-  const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs, ownerLimit, unpacking })
+  const acceptedKinds = deps.acceptedKinds ?? (() => [])
+  const settling: Settling = createSettling({ clock, log, slices, emit, crashPoint, keeper, damage, quietMs, ownerLimit, unpacking, acceptedKinds })
   const groups = createMediaGroups({
     disk,
     clock,
@@ -145,6 +149,7 @@ export function createCatalogueParts(deps: CatalogueDeps): CatalogueParts {
     damage,
     settling,
     ownerLimit,
+    acceptedKinds,
     inProgress: deps.inProgress,
   })
   return { groups, groupRecords, keeper, manifests, compressed, unpacking, damage, ownerLimit, settling, publication, lifeCycle }

@@ -7,6 +7,7 @@ import { problem } from '../../protocol/problems.ts'
 import type { Damage } from './damage/damage.ts'
 import type { StoredImage } from './records/image-file.ts'
 import { changed, livesWith, patched, refuseUnreadable, restored } from './records/image-states.ts'
+import { refuseOtherKinds } from './records/image-rules.ts'
 import { countsForOwner } from './owner-limit.ts'
 import type { OwnerLimit } from './owner-limit.ts'
 import { createRemoval } from './removal.ts'
@@ -18,7 +19,10 @@ export const BINDINGS_MAX = 1000
 export const GRANTS_MAX = 1000
 
 export interface LifeCycle extends Removal {
-  /** Changes metadata. Throws `limit-reached` if the image exceeds a limit of the new owner, and `virtual-disk` for a virtual disk. */
+  /**
+   * Changes metadata. Throws `limit-reached` if the image exceeds a limit of the new owner, `kind-not-accepted` for a kind that the store does not take, and
+   * `virtual-disk` for a virtual disk.
+   */
   patch(id: string, patch: ImagePatch, actor: string): Promise<Image>
   bind(id: string, instance: string, actor: string): Promise<Image>
   /**
@@ -37,11 +41,13 @@ export interface LifeCycleDeps extends RemovalDeps {
   readonly damage: Pick<Damage, 'verifyManifest'>
   readonly settling: Pick<Settling, 'resume'>
   readonly ownerLimit: OwnerLimit
+  /** Kinds of images that the store takes now; none for all. */
+  readonly acceptedKinds: () => readonly Image['kind'][]
 }
 
 /** Creates the life cycle of the images of a catalogue. */
 export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
-  const { emit, keeper, ownerLimit } = deps
+  const { emit, keeper, ownerLimit, acceptedKinds } = deps
   const removal = createRemoval(deps)
 
   const edit = async (id: string, actor: string, what: string, run: (stored: StoredImage) => StoredImage | undefined): Promise<Image> => {
@@ -62,6 +68,7 @@ export function createLifeCycle(deps: LifeCycleDeps): LifeCycle {
       return await edit(id, actor, 'its metadata was changed', (stored) => {
         // An image in the recycle bin is counted when it is restored.
         if (patch.owner !== undefined && countsForOwner(stored.image)) claims.use(ownerLimit.claim({ id, owner: patch.owner, length: stored.image.length }))
+        if (patch.kind !== undefined && patch.kind !== stored.image.kind) refuseOtherKinds(acceptedKinds(), { kind: patch.kind }, undefined)
         return patched(stored, patch)
       })
     },

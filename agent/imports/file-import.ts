@@ -43,6 +43,7 @@ const FINAL: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'format-mismatch',
   'unsupported-format',
   'forbidden',
+  'kind-not-accepted',
   'digest-mismatch',
   'payload-too-large',
   'invalid-input',

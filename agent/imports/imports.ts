@@ -71,7 +71,7 @@ export function createImports(deps: ImportsDeps): Imports {
   return {
     async start(order) {
       gate.requireEnabled()
-      deps.rules.admitDraft(order.draft, order.creator)
+      deps.rules.admitDraft(order.draft, order.creator, order.origin)
       await schemeOf(deps, order.location).check(order.location)
       const imageId = order.ids?.imageId ?? newId('img', clock.nowMs(), deps.random(16))
       // The upload claims the place when the task runs. A refusal that is certain now is reported at once.

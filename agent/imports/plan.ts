@@ -12,6 +12,9 @@ import type { ImportScheme, OpenSource } from './source.ts'
 
 type PlanDeps = Pick<ImportsDeps, 'space' | 'gate' | 'rules' | 'images' | 'limits' | 'clock' | 'random'>
 
+/** What is known of an image before its bytes; no origin for an upload. */
+type PlannedOrder = Pick<ImportOrder, 'draft' | 'creator'> & Partial<Pick<ImportOrder, 'origin'>>
+
 /** Returns what an import would do. Reads the facts of the source. Throws ProblemError when the source is not allowed or cannot be opened. */
 export async function planImport(deps: PlanDeps, order: ImportOrder, scheme: ImportScheme, signal: AbortSignal): Promise<ImportPlan> {
   const { location, credentials, origin } = order
@@ -28,7 +31,7 @@ export function planUpload(deps: PlanDeps, { length, ...order }: Pick<ImportOrde
   return planOf(deps, order, { kind: 'upload', location: 'the client', filename: null, length, canResume: true })
 }
 
-async function planOf(deps: PlanDeps, order: Pick<ImportOrder, 'draft' | 'creator'>, source: ImportPlan['source']): Promise<ImportPlan> {
+async function planOf(deps: PlanDeps, order: PlannedOrder, source: ImportPlan['source']): Promise<ImportPlan> {
   const { availableBytes } = await deps.space.state()
   const { length } = source
   return {
@@ -54,7 +57,7 @@ async function openOnce(open: () => Promise<OpenSource>): Promise<OpenSource> {
 /** Returns why it would fail now, one sentence each. */
 function objections(
   { gate, rules, images, limits: { lengthMax }, clock, random }: PlanDeps,
-  { draft, creator }: Pick<ImportOrder, 'draft' | 'creator'>,
+  { draft, creator, origin }: PlannedOrder,
   { length, availableBytes }: { readonly length: number | null; readonly availableBytes: number },
 ): string[] {
   const found: string[] = []
@@ -66,7 +69,7 @@ function objections(
     }
   }
   check(() => gate.requireEnabled())
-  check(() => rules.admitDraft(draft, creator))
+  check(() => rules.admitDraft(draft, creator, origin))
   check(() => images.admit({ id: newId('img', clock.nowMs(), random(16)), owner: draft.owner ?? null, length: length ?? 0 })[Symbol.dispose]())
   if (length !== null && length > lengthMax) found.push(`The source has ${formatSize(length)}; the store accepts at most ${formatSize(lengthMax)}.`)
   if (length !== null && length > availableBytes)

@@ -2,6 +2,8 @@
 // still be disabled.
 
 import { z } from 'zod'
+import { imageKindSchema } from '../../protocol/images/image.ts'
+import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import { deletionSchema } from '../../protocol/store.ts'
 import { syncHoursSchema } from '../../protocol/sync/sync-limits.ts'
@@ -26,6 +28,8 @@ const keptSchema = z.object({
   syncHours: z.array(syncHoursSchema).nullable().default(null),
   /** Null while store.reserved of the configuration applies. */
   reservedBytes: z.number().nullable().default(null),
+  /** Null while images.kinds of the configuration applies. */
+  kinds: z.array(imageKindSchema).nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
@@ -37,6 +41,8 @@ export interface StoreSettingsDeps {
     readonly description: string
     readonly imagesEnabled: boolean
     readonly reservedBytes: number
+    /** Kinds of images that the store takes; all without it. */
+    readonly kinds?: readonly Image['kind'][]
   } & DeletionPolicy &
     Partial<SyncLimitSettings>
 }
@@ -59,8 +65,11 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
     syncHours: state.syncHours ?? configuredSync.syncHours,
   })
   const reservedBytes = (): number => state.reservedBytes ?? configured.reservedBytes
+  const configuredKinds = configured.kinds ?? []
+  const acceptedKinds = (): readonly Image['kind'][] => state.kinds ?? configuredKinds
   return {
     reservedBytes,
+    acceptedKinds,
     areImagesEnabled,
     deletionPolicy,
     syncLimits,
@@ -73,8 +82,9 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       retention: { ...shown(deletionPolicy()), configured: shown(configured) },
       sync: { ...shownSync(syncLimits()), configured: shownSync(configuredSync) },
       reserve: { bytes: reservedBytes(), configured: configured.reservedBytes },
+      kinds: { accepted: [...acceptedKinds()], configured: [...configuredKinds] },
     }),
-    update: ({ name, description, imagesEnabled, retention = {}, sync = {}, reserved }) =>
+    update: ({ name, description, imagesEnabled, retention = {}, sync = {}, reserved, kinds }) =>
       save({
         ...state,
         name: name ?? state.name,
@@ -85,6 +95,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
         syncBytesPerSecond: sync.bytesPerSecond === undefined ? state.syncBytesPerSecond : sync.bytesPerSecond,
         syncHours: sync.hours === undefined ? state.syncHours : sync.hours,
         reservedBytes: reserved === undefined ? state.reservedBytes : reserved,
+        kinds: kinds === undefined ? state.kinds : kinds && [...new Set(kinds)],
       }),
     enable: () => save({ ...state, disabledReason: null }),
     disable: (reason) => save({ ...state, disabledReason: reason }),

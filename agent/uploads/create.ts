@@ -63,7 +63,7 @@ export async function createUpload(context: UploadsContext, order: UploadOrder, 
   const kind = order.concat?.kind ?? 'whole'
   const described = describe(order, id)
   const imageId = described ? (order.internal?.imageId ?? newId('img', clock.nowMs(), context.random(16))) : null
-  const rights = described ? context.rules?.admitDraft(described.draft, actor) : undefined
+  const rights = described ? context.rules?.admitDraft(described.draft, actor, order.internal?.source.kind) : undefined
   using _claim = described && imageId !== null ? context.admit?.({ id: imageId, owner: described.draft.owner ?? null, length: length ?? 0 }) : undefined
   const file: UploadFile = {
     format: UPLOAD_FILE_FORMAT,

@@ -1,11 +1,14 @@
 // The store for new images: the one that store= names, or, without it, one that fits zone=, hypervisor= and primary=.
 
+import { imageFormatSchema, imageKindSchema } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'
 import { maintenanceAt } from '../fleet/maintenance.ts'
 import { keptSightings } from '../fleet/see.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { fitOf } from '../hypervisors/storage-types.ts'
 import type { CommandContext, OptionSpec } from './command.ts'
+import { refusedKinds } from './placement.ts'
+import type { PlacedImage } from './placement.ts'
 import { oneStore, oneZone } from './select.ts'
 import { onePrimary } from './store/types.ts'
 
@@ -16,13 +19,13 @@ export const CHOICE_OPTIONS = {
   primary: { about: 'primary storage on which instances will lie, as in store types; without store=, a store that fits is chosen', value: 'TYPE' },
 } as const satisfies Record<string, OptionSpec>
 
-type Choice = Readonly<Partial<Record<keyof typeof CHOICE_OPTIONS | 'store', string>>>
+type Choice = Readonly<Partial<Record<keyof typeof CHOICE_OPTIONS | 'store' | 'kind' | 'format', string>>>
 
 /**
  * Returns the store for new images. Without any of the options, it is the only store. Throws ProblemError when the named store does not serve the zone, or when
  * none fits.
  */
-export function storeForImages(context: CommandContext, { store, zone, hypervisor, primary }: Choice): StoreRecord {
+export function storeForImages(context: CommandContext, { store, zone, hypervisor, primary, ...image }: Choice): StoreRecord {
   const wanted = primary === undefined ? undefined : onePrimary(primary)
   const place = zone === undefined ? undefined : oneZone(context, zone).name
   if (store !== undefined) return oneStore(context, store, undefined, place)
@@ -44,7 +47,11 @@ export function storeForImages(context: CommandContext, { store, zone, hyperviso
     const sighting = sightings.get(one.name)
     const seen = sighting?.kind === 'answered' ? sighting.value.store : undefined
     const isMaintained = maintenanceAt(one, context.clock.nowMs()) !== undefined
-    const takesNone = isMaintained || one.stoppedSinceMs !== null || (seen !== undefined && seen !== null && (!seen.enabled || seen.imagesEnabled === false))
+    const takesNone =
+      isMaintained ||
+      refusedKinds(context, one, placedImage(image)) !== undefined ||
+      one.stoppedSinceMs !== null ||
+      (seen !== undefined && seen !== null && (!seen.enabled || seen.imagesEnabled === false))
     return [
       Number(takesNone),
       Number(wanted !== undefined && fitOf(wanted, one.provider) !== 'default'),
@@ -58,6 +65,11 @@ export function storeForImages(context: CommandContext, { store, zone, hyperviso
     ' and ',
   )
   throw problem('not-found', `No store ${what}.`, { action: 'Look at zone list and store types, or add store=NAME.' })
+}
+
+/** Returns the declared kind and format. What is not understood is left out: the command refuses it. */
+export function placedImage({ kind, format }: Readonly<Partial<Record<'kind' | 'format', string>>>): PlacedImage {
+  return { kind: imageKindSchema.safeParse(kind).data, format: imageFormatSchema.safeParse(format).data }
 }
 
 function compareRanks(a: readonly number[], b: readonly number[]): number {

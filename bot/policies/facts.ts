@@ -35,6 +35,8 @@ export interface StoreFacts {
   readonly state: HealthState
   readonly isEnabled: boolean
   readonly hasImagesOn: boolean
+  /** Kinds of images that the store takes; absent for all. */
+  readonly acceptedKinds?: readonly Image['kind'][]
   /** Until when the store is in maintenance, in milliseconds since 1970; absent when it is not. */
   readonly maintenanceUntilMs?: number
   /** Space above the reserve in bytes. */
@@ -111,6 +113,7 @@ function storeFacts({ record, state, store, sinceMs, finding }: Observation, ima
     state,
     isEnabled: store?.enabled ?? false,
     hasImagesOn: store?.imagesEnabled ?? true,
+    ...(store?.kinds && store.kinds.accepted.length > 0 ? { acceptedKinds: store.kinds.accepted } : {}),
     ...(maintenance ? { maintenanceUntilMs: maintenance.untilMs } : {}),
     availableBytes: store?.capacity.available ?? 0,
     images,

@@ -237,6 +237,10 @@ function rank({ room }: Planning, stores: readonly StoreFacts[], group: ImageGro
 function refusalOf({ room, images }: Planning, store: StoreFacts, group: ImageGroup): string | undefined {
   const trouble = troubleOf(store)
   if (trouble !== undefined) return `${store.name} ${trouble}`
+  const kinds = [...new Set(group.copies.map(({ kind }) => kind))]
+  const { acceptedKinds } = store
+  if (acceptedKinds && !kinds.every((kind) => acceptedKinds.includes(kind)) && !group.copies.some((copy) => copy.store === store.name))
+    return `${store.name} takes only images of the kinds ${acceptedKinds.join(', ')}`
   for (const id of group.ids) {
     const image = images.get(store.name)?.get(id)
     if (image?.status === 'available') return `${store.name} has other bytes under the id ${id}`

@@ -1,6 +1,6 @@
 // Which formats an image of each kind may have.
 
-import type { Image, ImageFormat } from './image.ts'
+import type { Image, ImageDraft, ImageFormat } from './image.ts'
 
 type ImageKind = Image['kind']
 
@@ -23,4 +23,11 @@ export const FORMATS_OF_KIND: Readonly<Record<ImageKind, readonly ImageFormat[]>
 export function kindRefusal(kind: ImageKind, format: ImageFormat): string | undefined {
   const formats = FORMATS_OF_KIND[kind]
   return formats.includes(format) ? undefined : `An image of the kind ${kind} is ${formats.join(', ').replace(/, (?=[^,]+$)/, ' or ')}, not ${format}.`
+}
+
+/** Returns the kinds that a new image may have once its bytes are known: what is declared, else an ISO (kind `iso`) or a disk. */
+export function possibleKinds({ kind, format }: Pick<ImageDraft, 'kind' | 'format'>): readonly ImageKind[] {
+  if (kind !== undefined) return [kind]
+  if (format === undefined) return ['disk', 'iso']
+  return [format === 'iso' ? 'iso' : 'disk']
 }

@@ -44,6 +44,7 @@ describe('defaults', () => {
         pricePerGbMonth: '',
         enabled: true,
         installationRole: 'admin',
+        kinds: [],
       },
       uploads: { expiryMs: 86_400_000, lengthMax: 16_000_000_000_000, origins: [] },
       sync: { peers: [], bytesPerSecond: 0, hours: [] },

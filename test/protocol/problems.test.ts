@@ -6,7 +6,7 @@ import { PROBLEMS } from '../../protocol/problems.ts'
 const CODES_BY_STATUS: Readonly<Record<number, string>> = {
   400: 'invalid-input length-mismatch malformed-request outside-mount-path upload-complete upload-cut',
   401: 'unauthenticated',
-  403: 'feature-disabled grant-bound forbidden link-expired peer-not-allowed source-not-allowed upload-final',
+  403: 'feature-disabled grant-bound forbidden kind-not-accepted link-expired peer-not-allowed source-not-allowed upload-final',
   404: 'not-found',
   405: 'method-not-allowed',
   408: 'request-timeout',

@@ -29,8 +29,8 @@ export interface StoreImagesDeps {
   readonly late: LateParts
   readonly space: Space
   readonly ledger: UsageLedger
-  /** What deleting an image does, which operators may change at any time. */
-  readonly settings: Pick<StoreSettings, 'deletionPolicy'>
+  /** What deleting an image does, and which kinds are taken; operators may change both at any time. */
+  readonly settings: Pick<StoreSettings, 'acceptedKinds' | 'deletionPolicy'>
 }
 
 /** Loads the catalogue. */
@@ -50,6 +50,7 @@ export function openStoreImages({ foundation, emit, disk, slices, late, ledger, 
     imageLengthMax: config.uploads.lengthMax,
     ledger,
     retention: () => settings.deletionPolicy(),
+    acceptedKinds: () => settings.acceptedKinds(),
     imagesPerOwnerMax: config.images.maxPerOwner,
     bytesPerOwnerMax: config.images.maxBytesPerOwner,
     // No body arrives before uploads are open.

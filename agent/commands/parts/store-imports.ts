@@ -4,7 +4,6 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { createAddressGuard } from '../../imports/address-guard.ts'
 import { openRetrieval, RECORD_FOLDER } from '../../imports/existing/retrieve-existing.ts'
-import { createImageRules } from '../../images/records/image-rules.ts'
 import { createFileImport } from '../../imports/file-import.ts'
 import { createFtpScheme } from '../../imports/ftp/ftp-scheme.ts'
 import { createHttpScheme } from '../../imports/http/http-scheme.ts'
@@ -19,6 +18,7 @@ import type { HostKeys } from '../../imports/sftp/host-keys.ts'
 import { createSftpScheme } from '../../imports/sftp/sftp-scheme.ts'
 import { resolveName } from '../../system/network.ts'
 import type { Foundation } from './foundation.ts'
+import { imageRulesOf } from './image-policy.ts'
 import { STORE_FOLDERS } from './store-file.ts'
 import type { StoreParts } from './store-parts.ts'
 
@@ -46,7 +46,7 @@ export function openStoreImports({ foundation, parts }: ImportParts): StoreImpor
     tasks,
     space,
     gate: policy,
-    rules: createImageRules({ installationRole: config.images.installationRole }),
+    rules: imageRulesOf(config, parts.settings),
     schemes: [
       createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }),
       createFtpScheme(guard),

@@ -8,7 +8,6 @@ import type { Space } from '../../contract/space.ts'
 import type { KeptValues, StoreGate, StoreSettings } from '../../contract/store.ts'
 import type { EventLog } from '../../contract/work.ts'
 import type { Catalogue } from '../../images/catalogue.ts'
-import { createImageRules } from '../../images/records/image-rules.ts'
 import type { OpenSliceStore } from '../../slices/store.ts'
 import type { Origins, Partners, PullThrough } from '../../contract/origins.ts'
 import { HEALED_KEY } from '../../schedule/maintenance.ts'
@@ -35,7 +34,7 @@ import type { Visibility } from '../../visibility/visibility.ts'
 import { openAgentRecords } from './agent-records.ts'
 import type { AgentRecords } from './agent-records.ts'
 import type { Foundation } from './foundation.ts'
-import { createImagePolicy } from './image-policy.ts'
+import { admitCopies, createImagePolicy, imageRulesOf } from './image-policy.ts'
 import { createLateParts } from './late-parts.ts'
 import { restoreLinks } from '../link-ends.ts'
 import type { LateParts } from './late-parts.ts'
@@ -167,7 +166,7 @@ function openStoreUploads({ foundation, records, slices, catalogue, visibility, 
     visibility,
     gate: policy,
     admit: catalogue.admit,
-    rules: createImageRules({ installationRole: config.images.installationRole }),
+    rules: imageRulesOf(config, records.settings),
     // Nothing expires before tasks are open.
     isTaskActive: (id) => late.get('tasks').get(id)?.endedAt === null,
     links: records.access.links,
@@ -210,7 +209,6 @@ interface SyncParts {
 
 function openStoreSync({ foundation, records, slices, catalogue, space }: Content, { tasks, partners }: SyncParts): Promise<Sync> {
   const { config, disk, clock, log, crashPoint, store } = foundation
-  const rules = createImageRules({ installationRole: config.images.installationRole })
   return createSync({
     disk,
     clock,
@@ -223,7 +221,7 @@ function openStoreSync({ foundation, records, slices, catalogue, space }: Conten
     space,
     tasks,
     crashPoint,
-    admitNew: (image, role) => rules.admitDraft({ kind: image.kind, ...(image.format === null ? {} : { format: image.format }) }, { role }),
+    admitNew: admitCopies(imageRulesOf(config, records.settings)),
     network: createPeerNetwork(config.sync.peers, resolveName, syncNetwork(foundation)),
     batchesMax: config.transfer.downloadConcurrency,
     remember: (partner) => partners.remember(partner),
@@ -296,6 +294,7 @@ function openStoreThrough(
     ...sync.copies,
     tasks,
     gate: policy,
+    admitNew: admitCopies(imageRulesOf(foundation.config, records.settings)),
     crashPoint,
   })
 }

@@ -1,5 +1,6 @@
 // Examines a new image: detects its format, counts its stored size, and verifies the declared digest.
 
+import type { Image } from '../../../protocol/images/image.ts'
 import type { Manifest } from '../../../protocol/slices/manifest.ts'
 import { PROBLEMS } from '../../../protocol/problems.ts'
 import type { Clock } from '../../contract/runtime.ts'
@@ -22,11 +23,13 @@ export interface ExaminationDeps {
   readonly slices: SliceProvider & Pick<SliceMaintenance, 'sizes'>
   readonly keeper: ImageKeeper
   readonly damage: Damage
+  /** Kinds of images that the store takes now; none for all. */
+  readonly acceptedKinds: () => readonly Image['kind'][]
 }
 
 /** Examines an image. Refuses an image with damaged slices. Throws disk errors, and `data-corrupt` if the manifest is damaged. */
 export async function examineImage(
-  { clock, slices, keeper, damage }: ExaminationDeps,
+  { clock, slices, keeper, damage, acceptedKinds }: ExaminationDeps,
   id: string,
   signal: AbortSignal,
   onHashed: (bytes: number) => void,
@@ -38,7 +41,7 @@ export async function examineImage(
   try {
     const storedSize = await countStoredSize(manifest, { sizes: (digests) => slices.sizes(digests), pause })
     const found = await inspectImage(bytesOf(slices, manifest, signal), life.declared.format, { clock, signal })
-    const inspection = applyRules(found, { image, life })
+    const inspection = applyRules(found, { image, life }, acceptedKinds())
     if (inspection.kind === 'refused' || life.declared.digest === null) return { inspection, storedSize }
     const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal, onHashed })
     if (digest === life.declared.digest) return { inspection, storedSize, digest }

@@ -45,6 +45,7 @@ export type Refusal = Extract<
   | 'insufficient-storage'
   | 'limit-reached'
   | 'forbidden'
+  | 'kind-not-accepted'
 >
 
 /** Result of an inspection. `reason` tells the operator what is wrong and what to do. */

@@ -5,6 +5,7 @@
 // A pull continues without readers until the image is kept, and is shown as a task, which resumes it after a restart. If it stops, its lease protects what
 // was fetched, and the next read continues.
 
+import type { Role } from '../../../protocol/access.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { KnownOrigin, Origins, PulledContent, PullThrough } from '../../contract/origins.ts'
@@ -26,6 +27,8 @@ export const PULLS_MAX = 4
 export interface PullThroughDeps extends PullDeps {
   readonly origins: Origins
   readonly gate: StoreGate
+  /** Throws ProblemError if this store does not keep such an image. */
+  readonly admitNew: (image: Pick<Image, 'kind' | 'format'>, role: Role) => void
   readonly tasks: Pick<Tasks, 'register' | 'start'>
 }
 
@@ -116,7 +119,11 @@ export function createPullThrough(deps: PullThroughDeps): PullThrough & AsyncDis
       return image
     },
     async open(image, what) {
-      if (what === 'content') gate.requireEnabled()
+      if (what === 'content') {
+        gate.requireEnabled()
+        // The operator who configured the origin allows its images, whoever reads them: only what the store takes is asked.
+        deps.admitNew(image, 'admin')
+      }
       const origin = found.get(image)
       if (!origin) throw new Error(`image ${image.id} was not found at an origin`)
       try {

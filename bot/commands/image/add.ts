@@ -9,7 +9,7 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption } from '../line.ts'
-import { CHOICE_OPTIONS, storeForImages } from '../choose-store.ts'
+import { CHOICE_OPTIONS, placedImage, storeForImages } from '../choose-store.ts'
 import { answerOf, askStore } from '../select.ts'
 import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
@@ -47,7 +47,7 @@ export const imageAdd = defineCommand({
   ],
   async run(context, { options, flags }) {
     const store = storeForImages(context, options)
-    checkPlacement(context, store)
+    checkPlacement(context, store, placedImage(options))
     const order = orderOf(context, options)
     const title = `Import of ${order.name} to ${store.name}`
     const plan = await planOf(context, store, order, flags.has('dry-run'))

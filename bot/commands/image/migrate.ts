@@ -45,6 +45,7 @@ export const imageMigrate = defineCommand({
     const found = await oneImage(context, input.targets[0] ?? '', from)
     if (found.store.name === target.name)
       throw problem('conflict', `${found.image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
+    checkPlacement(context, target, { kind: found.image.kind })
     const plan = await migrationPlan(context, found, target)
     if (input.flags.has('dry-run')) return dryRun(gate(context, { confirm: [], plan: undefined }, plan))
     const refusal = gate(context, input, plan)

@@ -7,6 +7,7 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import { asSentence, statusWord } from '../../views/phrases.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
+import { refusedKinds } from '../placement.ts'
 import { oneStore } from '../select.ts'
 import { findImages } from './find.ts'
 import type { FoundImage } from './find.ts'
@@ -49,6 +50,11 @@ export async function orderCopies(context: CommandContext, { images, targets, so
         notes.push(`${copies[0]?.image.name ?? 'The image'} is in ${target.name} only: there is nothing to copy.`)
         continue
       }
+      const refusal = refusedKinds(context, target, { kind: first.image.kind })
+      if (refusal !== undefined) {
+        notes.push(`${first.image.name} is not copied there: ${refusal}`)
+        continue
+      }
       const stores = others.map(({ store }) => store)
       const key = [first.store, ...stores].map(({ name }) => name).join(',')
       const order = orders.get(key) ?? { source: first.store, others: stores, target, images: [], ...(request ? { request } : {}) }
@@ -58,7 +64,7 @@ export async function orderCopies(context: CommandContext, { images, targets, so
     for (const order of orders.values()) tasks.push(await orderSync(context, order))
   }
   const label = found.map((copies) => copies[0]?.image.name ?? '').join(', ')
-  if (tasks.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that does not have it yet.' })
+  if (tasks.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that takes it and does not have it yet.' })
   return { tasks, label, notes: [...new Set(notes)] }
 }
 

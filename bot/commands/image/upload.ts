@@ -15,7 +15,7 @@ import { formatWireTime } from '../../views/phrases.ts'
 import type { CommandContext, FileOrder, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
-import { CHOICE_OPTIONS, storeForImages } from '../choose-store.ts'
+import { CHOICE_OPTIONS, placedImage, storeForImages } from '../choose-store.ts'
 import { answerOf, askStore } from '../select.ts'
 import { quoteOption } from '../line.ts'
 import { checkPlacement } from '../placement.ts'
@@ -47,7 +47,7 @@ export const imageUpload = defineCommand({
   examples: ['image upload ./debian-12.qcow2 store=edge-a name=debian-12', 'image upload store=edge-a name=debian-12'],
   run(context, { targets, options, flags }) {
     const store = storeForImages(context, options)
-    checkPlacement(context, store)
+    checkPlacement(context, store, placedImage(options))
     const [path] = targets
     if (path === undefined && flags.has('dry-run'))
       throw problem('invalid-input', '--dry-run needs the path of a file.', { action: 'Add the path, or leave out --dry-run to create a link.' })

@@ -5,12 +5,15 @@ import { formatTime } from '../../../protocol/time.ts'
 import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
 import type { Connectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
-import { formatBytes } from '../../views/phrases.ts'
+import type { StorePatch } from '../../../protocol/store.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { asSentence, formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption } from '../line.ts'
+import { quoteOption, quoteWord } from '../line.ts'
+import { KINDS_OPTION, otherKindsNotes, parseKinds } from './kinds.ts'
 import { alreadyThere, conflictView, differences, twinOf } from './recognise.ts'
 import type { Wanted } from './recognise.ts'
 import { showView } from './show.ts'
@@ -32,12 +35,14 @@ export const storeAdd = defineCommand({
     token: { about: 'token of its agent, best the admin token; stored readable by the bot only, never shown', value: 'TOKEN', secret: true, isRequired: true },
     zone: { about: 'zone it belongs to', value: 'ZONE', subject: 'zone', isRequired: true },
     provider: { about: `what stores its data, ${PROVIDER_DEFAULT} by default`, value: 'PROVIDER' },
+    kinds: KINDS_OPTION,
   },
   flags: { test: 'only tests the connection; needs url= and token= alone', 'dry-run': 'tests the connection, and shows what would be registered' },
   form: { title: 'Add a store', submit: 'Test and add' },
   examples: ['store add name=edge-a url=http://10.0.0.7:8420 token=… zone=zone-1', 'store add url=https://edge-a.example:8420 token=… --test'],
   async run(context, { options, flags }) {
     const { name, url, token, zone } = options
+    const kinds = options.kinds === undefined ? undefined : parseKinds(options.kinds)
     if (flags.has('test') && url !== undefined && token !== undefined) return testOnly(context, { url, token })
     if (name === undefined || url === undefined || token === undefined || zone === undefined) return askForm(context, options)
     if (!STORE_NAME.test(name) || name === 'all') {
@@ -47,14 +52,17 @@ export const storeAdd = defineCommand({
     }
     const wanted: Wanted = { name, url: parseAgentUrl(url) ?? url, token, zone, provider: options.provider }
     const registered = context.fleet.registry.find(name)
-    if (registered && differences(registered, wanted).length === 0) return alreadyThere(context, registered)
+    if (registered && differences(registered, wanted).length === 0) {
+      const view = await alreadyThere(context, registered)
+      return kinds === undefined ? view : { ...view, notes: [...view.notes, `kinds= was not changed: store edit ${name} kinds=… does it.`] }
+    }
     if (registered?.url === wanted.url) return conflictView(context, { known: registered, wanted })
     const tested = await testConnectivity(context, { url, token })
     const known = registered ?? (tested.kind === 'connected' ? twinOf(context, tested.store) : undefined)
     if (known) return conflictView(context, { known, wanted, tested })
     if (tested.kind === 'failed') return failedTest(context, tested, 'Nothing was registered.')
     const provider = wanted.provider ?? PROVIDER_DEFAULT
-    if (flags.has('dry-run')) return planOf(context, { name, url: wanted.url, zone, provider }, tested)
+    if (flags.has('dry-run')) return planOf(context, { name, url: wanted.url, zone, provider, ...(kinds ? { kinds } : {}) }, tested)
     const { registry } = context.fleet
     const record = registry.together(() => {
       // Somebody else may have added it during the test.
@@ -62,9 +70,15 @@ export const storeAdd = defineCommand({
       return twin ? undefined : registry.add({ name, url: wanted.url, token, zone, provider, storeId: tested.store.id }, context.clock.nowMs())
     })
     if (!record) throw problem('conflict', `${name} was registered meanwhile.`, { action: 'Look at store list.' })
+    const kindsNotes = kinds === undefined ? [] : await setKinds(context, record, kinds)
     const [seen] = await observeAll(context.fleet, [record])
     if (!seen) throw new Error('a store was added and none observed')
-    return { ...showView(seen, context.clock.nowMs()), title: `Store ${name} added`, notes: tested.warnings, ...stepTable(tested.steps) }
+    return {
+      ...showView(seen, context.clock.nowMs()),
+      title: `Store ${name} added`,
+      notes: [...tested.warnings, ...kindsNotes, ...otherKindsNotes(name, seen.store)],
+      ...stepTable(tested.steps),
+    }
   },
 })
 
@@ -84,10 +98,18 @@ async function testOnly(context: CommandContext, peer: { readonly url: string; r
   })
 }
 
+/** Tells the agent which kinds it takes. Returns what to do when it refuses: the store is registered all the same. */
+async function setKinds(context: CommandContext, record: StoreRecord, kinds: NonNullable<StorePatch['kinds']> | null): Promise<string[]> {
+  const contact = await context.fleet.contact(record, (agent) => agent.store.patch({ kinds }))
+  if (contact.kind === 'answered') return []
+  const why = contact.kind === 'refused' ? contact.problem.detail : contact.reason
+  return [`kinds= was not applied, and ${record.name} takes all kinds: ${asSentence(why)} Repeat it with store edit ${quoteWord(record.name)} kinds=….`]
+}
+
 /** Shows what would be registered, and what the store said in the test. */
 function planOf(
   context: CommandContext,
-  wanted: { readonly name: string; readonly url: string; readonly zone: string; readonly provider: string },
+  wanted: { readonly name: string; readonly url: string; readonly zone: string; readonly provider: string; readonly kinds?: readonly string[] },
   { store, warnings, steps }: Extract<Connectivity, { kind: 'connected' }>,
 ): View {
   const asOfMs = context.clock.nowMs()
@@ -100,6 +122,7 @@ function planOf(
       { label: 'URL', value: url },
       { label: 'Zone', value: zone },
       { label: 'Provider', value: provider },
+      ...(wanted.kinds ? [{ label: 'Kinds', value: wanted.kinds.join(', ') || 'all' }] : []),
       { label: 'Store id', value: store.id },
       { label: 'Its own name', value: store.name },
       { label: 'Version', value: store.version },

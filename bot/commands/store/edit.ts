@@ -10,6 +10,7 @@ import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { DELETION_WORDS, parsePolicy } from './deletion-policy.ts'
+import { KINDS_OPTION, otherKindsNotes, parseKinds } from './kinds.ts'
 import { parseReserved, reserveWarning } from './reserve.ts'
 import { parseSyncLimits } from './sync-limits.ts'
 import { showView } from './show.ts'
@@ -33,7 +34,7 @@ export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
   summary:
-    'Changes name, description, address, token, zone, provider, deletion policy, limits of syncs or reconnecting of a store, or switches images on or off',
+    'Changes name, description, address, token, zone, provider, deletion policy, kinds of images, limits of syncs or reconnecting of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -51,6 +52,7 @@ export const storeEdit = defineCommand({
     },
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
     reserved: { about: 'space that uploads and syncs never use: 50GB, or configured; applies at once', value: '50GB' },
+    kinds: KINDS_OPTION,
     'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
     'sync-hours': { about: 'windows in which syncs move bytes, with semicolons between them; all, or configured', value: '"0 22 * * * for 8h"' },
     reconnect: { about: `how often the service tries to reach the store while it is silent: ${RECONNECT_WORDS}; default for that of the bot`, value: '30|off' },
@@ -64,7 +66,7 @@ export const storeEdit = defineCommand({
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
         action:
-          'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, sync-rate=, sync-hours=, reconnect=.',
+          'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, kinds=, sync-rate=, sync-hours=, reconnect=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -95,6 +97,7 @@ export const storeEdit = defineCommand({
       ...(policy === undefined ? {} : { retention: policy }),
       ...(sync === undefined ? {} : { sync }),
       ...(options.reserved === undefined ? {} : { reserved: parseReserved(options.reserved) }),
+      ...(options.kinds === undefined ? {} : { kinds: parseKinds(options.kinds) }),
       ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
     }
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))
@@ -104,7 +107,7 @@ export const storeEdit = defineCommand({
     return {
       ...showView(seen, context.clock.nowMs()),
       title: `Store ${seen.record.name} changed`,
-      notes: options.reserved === undefined ? [] : reserveWarning(seen),
+      notes: [...(options.reserved === undefined ? [] : reserveWarning(seen)), ...otherKindsNotes(seen.record.name, seen.store)],
     }
   },
 })

@@ -2,6 +2,7 @@
 
 import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
+import { kindsText, otherKindsNotes } from './kinds.ts'
 import { reserveText } from './reserve.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { reconnectText } from '../../fleet/reconnect.ts'
@@ -74,6 +75,7 @@ export function showView(seen: Observation, nowMs: number): View {
   return makeView({
     title: `Store ${record.name}`,
     fields,
+    notes: otherKindsNotes(record.name, store),
     actions: storeActions(seen, nowMs),
     asOfMs: seen.asOfMs,
     json: { ...storeJson(seen, nowMs), origins: store?.origins ?? [], partners: store?.partners ?? [], checks: seen.checks, asOf: formatTime(seen.asOfMs) },
@@ -93,6 +95,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
       label: 'Images',
       value: `${images.available} available, ${images.deleted} in the recycle bin, ${images.other} other${store.imagesEnabled === false ? '; switched off: new images are refused' : ''}`,
     },
+    ...(store.kinds ? [{ label: 'Kinds', value: kindsText(store.kinds) }] : []),
     ...usageFields(store),
     {
       label: 'Slices',

@@ -25,6 +25,7 @@ test('images are switched on and off until the next change, across restarts, wha
     retention: { deletion: 'delayed', seconds: 259_200, configured: { deletion: 'delayed', seconds: 259_200 } },
     sync: { bytesPerSecond: null, hours: [], configured: { bytesPerSecond: null, hours: [] } },
     reserve: { bytes: 1_000_000_000, configured: 1_000_000_000 },
+    kinds: { accepted: [], configured: [] },
   })
   settings.update({ imagesEnabled: false })
   expect(settings.areImagesEnabled()).toBe(false)
@@ -87,4 +88,18 @@ test('the reserve of the configuration applies until an operator changes it, whi
   expect(reopened.current().reserve).toEqual({ bytes: 5_000_000_000, configured: 2_000_000_000 })
   reopened.update({ reserved: null })
   expect(openStoreSettings({ kept, configured: CONFIGURED }).reservedBytes()).toBe(1_000_000_000)
+})
+
+test('the kinds of the configuration apply until an operator changes them, and an empty list takes all kinds', () => {
+  const kept = createMemoryKeptValues()
+  const configured = { ...CONFIGURED, kinds: ['iso'] } as const
+  const settings = openStoreSettings({ kept, configured })
+  expect([settings.acceptedKinds(), settings.current().kinds]).toEqual([['iso'], { accepted: ['iso'], configured: ['iso'] }])
+  settings.update({ kinds: ['template', 'iso', 'template'] })
+  expect(openStoreSettings({ kept, configured }).current().kinds).toEqual({ accepted: ['template', 'iso'], configured: ['iso'] })
+  settings.update({ description: 'x' })
+  settings.update({ kinds: [] })
+  expect(openStoreSettings({ kept, configured }).acceptedKinds()).toEqual([])
+  settings.update({ kinds: null })
+  expect(openStoreSettings({ kept, configured }).acceptedKinds()).toEqual(['iso'])
 })

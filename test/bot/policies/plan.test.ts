@@ -84,6 +84,17 @@ describe('keep', () => {
     for (const word of ['edge-b is in error', 'edge-c takes no images', 'edge-d is disabled']) expect(three.findings[0]?.text).toContain(word)
   })
 
+  test('sends no image to a store that does not take its kind, and repairs the one that is there', () => {
+    const facts = fleet(store('edge-a', [image('a', { kind: 'disk' })]), store('edge-b', [], { acceptedKinds: ['iso', 'template'] }))
+    expect(actions(plan(facts))).toEqual([])
+    expect(plan(facts).findings[0]?.text).toContain('edge-b takes only images of the kinds iso, template')
+    const taken = fleet(store('edge-a', [image('a', { kind: 'iso' })]), store('edge-b', [], { acceptedKinds: ['iso', 'template'] }))
+    expect(actions(plan(taken))).toEqual(['a: edge-a > edge-b'])
+    const damaged = image('a', { kind: 'disk', status: 'degraded' })
+    const there = fleet(store('edge-a', [image('a', { kind: 'disk' })]), store('edge-b', [damaged], { acceptedKinds: ['iso'] }))
+    expect(plan(there).copies).toMatchObject([{ target: 'edge-b', why: 'repair' }])
+  })
+
   test('reads from a store that is disabled or has images off', () => {
     expect(actions(plan(fleet(store('edge-a', [image('a')], { isEnabled: false, hasImagesOn: false }), store('edge-b'))))).toEqual(['a: edge-a > edge-b'])
   })

@@ -224,6 +224,7 @@ export class SimulatedAgent {
         pricePerGbMonth: '',
         enabled: true,
         installationRole: 'admin',
+        kinds: [],
       },
       uploads: { expiryMs: EXPIRY_MS, lengthMax: 1024 ** 3, origins: [] },
       origins: [],

@@ -57,6 +57,11 @@ export const STORE_TERMS: Terms = {
   Scope: { means: 'For whom the store is: those of its zone, or more.' },
   Enabled: { means: 'Whether the store serves and takes images.', normal: 'yes', action: 'store enable S switches it on again.' },
   Available: { means: 'Bytes that new images may use, and the reserve that stays free.', unit: 'bytes', action: 'See help health free-space.' },
+  Kinds: {
+    means: 'The only kinds of images that the store takes, on every way in; all for a store without a restriction. Images that are there stay usable.',
+    normal: 'all',
+    action: 'store edit S kinds=template,iso changes it, kinds=all ends it.',
+  },
   'Usage: …': { means: 'How many images of this kind the store has, how long they are, and what their slices take.', unit: 'images and bytes' },
   Slices: { means: 'Pieces of images that are stored once, what they take, and for what length of images.', unit: 'slices and bytes' },
   Uploads: { means: 'Uploads in progress, and how many transfers may run at once.', unit: 'uploads' },

@@ -80,6 +80,72 @@ describe('the declaration of an image', () => {
   })
 })
 
+describe('a store that takes certain kinds only', () => {
+  const rules = createImageRules({ installationRole: 'uploader', acceptedKinds: () => ['iso', 'template'] })
+  const uploader = { role: 'uploader' } as const
+  const judged = (draft: Pick<ImageDraft, 'kind' | 'format'>, origin?: 'upload' | 'sync' | 'url' | 'inbox' | 'existing'): string =>
+    codeOf(() => rules.admitDraft(draft, uploader, origin))
+
+  test.each<[Pick<ImageDraft, 'kind' | 'format'>, string]>([
+    [{ kind: 'iso' }, 'admitted'],
+    [{ kind: 'template' }, 'admitted'],
+    [{ kind: 'template', format: 'qcow2' }, 'admitted'],
+    [{ format: 'iso' }, 'admitted'],
+    [{ kind: 'disk' }, 'kind-not-accepted'],
+    [{ kind: 'virtualDisk' }, 'kind-not-accepted'],
+    [{ kind: 'snapshot', format: 'raw' }, 'kind-not-accepted'],
+    [{ format: 'qcow2' }, 'kind-not-accepted'],
+    // Without a declaration, the bytes may show a disk.
+    [{}, 'kind-not-accepted'],
+  ])('%j is %s', (draft, expected) => {
+    expect(judged(draft)).toBe(expected)
+    expect(judged(draft, 'url')).toBe(expected)
+    expect(judged(draft, 'sync')).toBe(expected)
+  })
+
+  test('says which kinds it takes, and what the image is', () => {
+    expect(() => rules.admitDraft({ kind: 'disk' }, uploader)).toThrow('This store takes only images of the kinds iso, template, not the kind disk.')
+    expect(() => rules.admitDraft({ format: 'raw' }, uploader)).toThrow('This store takes only images of the kinds iso, template, not the kind disk.')
+    expect(() => rules.admitDraft({}, uploader)).toThrow(
+      'This store takes only images of the kinds iso, template, and this image declares no kind, so that it may be disk or iso.',
+    )
+  })
+
+  test('lets the bytes of a file on the mount path decide, unless it takes none of what they may be', () => {
+    for (const origin of ['inbox', 'existing'] as const) {
+      expect([judged({}, origin), judged({ kind: 'disk' }, origin)]).toEqual(['admitted', 'kind-not-accepted'])
+      const templates = createImageRules({ installationRole: 'uploader', acceptedKinds: () => ['template'] })
+      expect(codeOf(() => templates.admitDraft({}, uploader, origin))).toBe('kind-not-accepted')
+    }
+  })
+
+  test('takes an image of unknown kind if it takes disks and ISOs, and every image without a restriction', () => {
+    const both = createImageRules({ installationRole: 'uploader', acceptedKinds: () => ['disk', 'iso'] })
+    expect([codeOf(() => both.admitDraft({}, uploader)), codeOf(() => both.admitDraft({ kind: 'base' }, uploader))]).toEqual(['admitted', 'kind-not-accepted'])
+    const all = createImageRules({ installationRole: 'uploader', acceptedKinds: () => [] })
+    for (const kind of imageKindSchema.options) expect(codeOf(() => all.admitDraft({ kind }, uploader))).toBe('admitted')
+  })
+
+  test.each<['inbox' | 'existing' | 'upload', ImageFormat, ImageDraft['kind'], string]>([
+    ['inbox', 'raw', undefined, 'kind-not-accepted'],
+    ['existing', 'qcow2', undefined, 'kind-not-accepted'],
+    ['inbox', 'iso', undefined, 'accepted'],
+    ['inbox', 'raw', 'template', 'accepted'],
+    // It was admitted before the store took these kinds only.
+    ['upload', 'raw', undefined, 'accepted'],
+  ])('a file that came by %s with bytes of %s and the declared kind %s is %s', (origin, format, kind, expected) => {
+    const draft = { name: 'one', description: '', ...(kind ? { kind } : {}) }
+    const stored = fresh({ id: 'img_1', draft, source: { ...SOURCE, kind: origin } }, 1000, null, 0)
+    const judgement = applyRules({ kind: 'accepted', format, virtualSize: 1000, details: RAW_DETAILS }, stored, ['iso', 'template'])
+    expect(judgement.kind === 'refused' ? judgement.refusal : 'accepted').toBe(expected)
+    expect(applyRules({ kind: 'accepted', format, virtualSize: 1000, details: RAW_DETAILS }, stored, []).kind).toBe('accepted')
+    if (judgement.kind === 'refused')
+      expect(judgement.reason).toBe(
+        'Store takes other kinds only: its bytes are of the kind disk, and the store takes only iso, template. Move the file to another store.',
+      )
+  })
+})
+
 describe('an inspected image', () => {
   const judge = (format: ImageFormat, draft: Partial<ImageDraft>, mayBeInstallation = true): string => {
     const stored = fresh({ id: 'img_1', draft: { name: 'one', description: '', ...draft }, source: SOURCE, mayBeInstallation }, 1000, null, 0)

@@ -7,7 +7,7 @@ import { createPullThrough } from '../../../../agent/sync/through/pull-through.t
 import { ABSENT_MS, createLookup, LOOKUPS_MAX } from '../../../../agent/sync/through/lookup.ts'
 import { createSpace } from '../../../../agent/system/space.ts'
 import { systemClock } from '../../../../agent/system/clock.ts'
-import { ProblemError } from '../../../../protocol/problems.ts'
+import { problem, ProblemError } from '../../../../protocol/problems.ts'
 import { LIE_NAMES, openLyingPeer } from '../../../support/agents/lying-peer.ts'
 import type { LyingPeer } from '../../../support/agents/lying-peer.ts'
 import { IMMEDIATE_CLOCK, openSyncTarget } from '../../../support/agents/sync-target.ts'
@@ -26,6 +26,8 @@ const PACE = { rateWindowMs: 200, bytesPerSecondMin: 1000 }
 const stack = new AsyncDisposableStack()
 let peer: LyingPeer
 let id: string
+/** The kind of images that the edge does not take. */
+let refusedKind: string | undefined
 
 beforeAll(async () => {
   const source = stack.use(await openImageStore(stack.use(await createTemporaryFolder())))
@@ -63,6 +65,9 @@ async function openEdge(): Promise<Edge> {
       ...target.sync.copies,
       tasks: target.tasks,
       gate: { isEnabled: () => true, requireEnabled: () => {} },
+      admitNew: ({ kind }) => {
+        if (kind === refusedKind) throw problem('kind-not-accepted', 'test')
+      },
       crashPoint: () => {},
     }),
   )
@@ -189,4 +194,20 @@ describe('a look-up', () => {
     const many = await Promise.allSettled(Array.from({ length: LOOKUPS_MAX + 1 }, (_, n) => find(ref(10 + n))))
     expect(many.map(({ status }) => status)).toEqual([...Array(LOOKUPS_MAX).fill('fulfilled'), 'rejected'])
   })
+})
+
+test('an image of a kind that the store does not take is not fetched, and its metadata can be read', async () => {
+  await using edge = await openEdge()
+  peer.lie(undefined)
+  const image = await until('the origin is known', () => edge.through.find(id).catch(() => undefined))
+  refusedKind = image.kind
+  try {
+    expect(await edge.read()).toBe('kind-not-accepted')
+    expect(edge.through.inProgress(id)).toBeUndefined()
+    expect([...edge.target.store.catalogue.each()]).toEqual([])
+    expect(edge.target.store.slices.stats().slices).toBe(0)
+  } finally {
+    refusedKind = undefined
+  }
+  expect(Buffer.isBuffer(await edge.read())).toBe(true)
 })

@@ -40,7 +40,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'store edit edge-a',
     'store edit needs something to change.',
-    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, sync-rate=, sync-hours=, reconnect=.',
+    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, kinds=, sync-rate=, sync-hours=, reconnect=.',
   ],
   ['store edit edge-a name=edge-b', 'A store edge-b is registered already.', 'Choose another name.'],
   [
@@ -54,6 +54,13 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store edit edge-a retention=3651d', 'retention=3651d is not a duration of at most ten years.', 'Write it as 12h or 3d, or as configured.'],
   ['store edit edge-a reserved=much', 'reserved=much is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
   ['store edit edge-a reserved=1001TB', 'reserved=1001TB is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
+  ['store edit edge-a kinds=iso,tempalte', 'kinds=iso,tempalte is not understood: "tempalte" is no kind of image.', 'Did you mean template?'],
+  [
+    'store edit edge-a kinds=iso,',
+    'kinds=iso, is not understood: "" is no kind of image.',
+    'Write kinds with commas between them: system, disk, iso, base, template, snapshot, backup, capture, virtualDisk, all, configured.',
+  ],
+  ['store add name=edge-c url=http://127.0.0.1:1 token=t zone=z kinds=ios', 'kinds=ios is not understood: "ios" is no kind of image.', 'Did you mean iso?'],
   ['store edit edge-a images=maybe', 'images=maybe is not understood.', 'Write images=on or images=off.'],
   ['store edit edge-a sync-rate=63KiB', 'sync-rate=63KiB is not a rate from 64 KiB/s to 1 TB/s.', 'Write it as 10MB, as 0 for no limit, or as configured.'],
   ['store edit edge-a sync-rate=x', 'sync-rate=x is not a rate from 64 KiB/s to 1 TB/s.', 'Write it as 10MB, as 0 for no limit, or as configured.'],
