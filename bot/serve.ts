@@ -5,12 +5,12 @@ import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
 import type { BotConfig } from './config.ts'
 import { KEY_ACTION } from './credentials/vault.ts'
-import { fillCatalogue } from './catalogue/filler.ts'
+import { fillCatalogue } from './fleet/catalogue/filler.ts'
 import { keepFleet } from './fleet/connections.ts'
 import type { Sighting } from './fleet/states.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
-import { runPolicies } from './policies/schedule.ts'
+import { runPolicies } from './commands/policy/scheduled-runs.ts'
 import { connectSlack } from './slack/connect.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import { streamsOf } from './system/request-limit.ts'
@@ -60,7 +60,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const catalogue = stack.use(fillCatalogue({ catalogue: bot.catalogue, fleet, clock, log }))
   const streamsMax = streamsOf(config.requestsMax)
   stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax, onSightings, onProgress: linkCards.read, catalogue }))
-  stack.use(runPolicies(bot, log))
+  stack.use(runPolicies(bot.context({ name: 'policies', role: 'operator' }, 'service'), { clock, log }))
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)
   try {

@@ -1,6 +1,6 @@
 // The messages about incidents as Views: the card of one incident, the summary of a zone, a line of history, and a reminder.
 
-import { quoteOption } from '../commands/line.ts'
+import { quoteOption } from '../views/quote.ts'
 import { formatAt, plural } from '../views/phrases.ts'
 import { makeView } from '../views/view.ts'
 import type { View } from '../views/view.ts'

@@ -1,6 +1,6 @@
 // An incident as an answer or a card: what was found, what it means, what to do next, and the buttons for that.
 
-import { quoteOption, quoteWord } from '../commands/line.ts'
+import { quoteOption, quoteWord } from '../views/quote.ts'
 import type { Action, Field } from '../views/view.ts'
 import { STORE_STOPPED } from './conditions.ts'
 import type { Incident } from './incidents.ts'

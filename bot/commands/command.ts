@@ -9,7 +9,7 @@ import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { ShownPlans } from '../approvals/plans.ts'
-import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Catalogue } from '../fleet/catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Hypervisors } from '../hypervisors/hypervisors.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
@@ -18,7 +18,7 @@ import type { PolicyRuns } from '../policies/runs.ts'
 import type { EvidenceFiles } from '../system/evidence-files.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
-import type { Zones } from '../zones/zones.ts'
+import type { Zones } from '../fleet/zones/zones.ts'
 
 /** Who runs a command. The user of the console owns the machine and is an admin. */
 export interface CommandActor {

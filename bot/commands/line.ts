@@ -63,14 +63,3 @@ function closingQuote(line: string, from: number, opening: string, closing: stri
 export function fromArguments(words: readonly string[]): Word[] {
   return words.map((text) => ({ text: text.replace(/^[—–]/, '--'), literal: false }))
 }
-
-/** Formats a value for a line that will be split again: quoted if necessary, with `"` and `\` escaped. */
-export function quoteWord(text: string): string {
-  if (/^[^\s"'“”„«»‘’=—–\\]+$/.test(text) && !text.startsWith('--')) return text
-  return `"${text.replaceAll(/["\\]/g, '\\$&')}"`
-}
-
-/** Formats `key=value` for a line that will be split again. */
-export function quoteOption(key: string, value: string): string {
-  return `${key}=${quoteWord(value)}`
-}

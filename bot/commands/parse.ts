@@ -3,7 +3,7 @@
 import { nearestName } from '../../protocol/nearest.ts'
 import type { Command, CommandInput } from './command.ts'
 import { COMMON_FLAGS, usage } from './command.ts'
-import { quoteOption, quoteWord } from './line.ts'
+import { quoteOption, quoteWord } from '../views/quote.ts'
 import type { Word } from './line.ts'
 
 export type Parsed =

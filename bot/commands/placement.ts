@@ -8,7 +8,7 @@ import type { StoreRecord } from '../fleet/registry.ts'
 import { keptSightings } from '../fleet/see.ts'
 import { formatAt } from '../views/phrases.ts'
 import type { CommandContext } from './command.ts'
-import { quoteWord } from './line.ts'
+import { quoteWord } from '../views/quote.ts'
 
 /** What is known of a new image before its bytes. */
 export type PlacedImage = Pick<ImageDraft, 'kind' | 'format'>

@@ -11,7 +11,8 @@ import { formatAt } from '../views/phrases.ts'
 import { makeView } from '../views/view.ts'
 import type { View } from '../views/view.ts'
 import type { CommandContext } from './command.ts'
-import { quoteWord, splitLine } from './line.ts'
+import { splitLine } from './line.ts'
+import { quoteWord } from '../views/quote.ts'
 import { parseWords } from './parse.ts'
 
 /** Why a plan needs a second person. */

@@ -8,7 +8,7 @@ import type { Contact, Silence } from '../fleet/fleet.ts'
 import { silenceNote, silenceWords } from '../fleet/judge.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { plural } from '../views/phrases.ts'
-import type { Zone } from '../zones/zones.ts'
+import type { Zone } from '../fleet/zones/zones.ts'
 import type { CommandContext } from './command.ts'
 
 /** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */

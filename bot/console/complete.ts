@@ -2,7 +2,8 @@
 
 import type { Command, CommandContext, Subject } from '../commands/command.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
-import { quoteWord, splitLine } from '../commands/line.ts'
+import { splitLine } from '../commands/line.ts'
+import { quoteWord } from '../views/quote.ts'
 import { plainText } from '../views/phrases.ts'
 
 /** Time for which names of images are cached, and time that an answer may take, in milliseconds. */

@@ -4,8 +4,8 @@
 import { problem } from '../../protocol/problems.ts'
 import type { BotDatabase } from '../system/database.ts'
 import { writeKeyFile } from '../system/key-file.ts'
-import { makeKey, seal } from './keys.ts'
-import type { Key } from './keys.ts'
+import { makeKey, seal } from '../system/keys.ts'
+import type { Key } from '../system/keys.ts'
 import { boundText, currentKeyId, KEY_ACTION, openVault, readRing } from './vault.ts'
 import type { VaultDeps } from './vault.ts'
 

@@ -5,8 +5,8 @@ import { problem } from '../../protocol/problems.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import { readKeyFile, writeKeyFile } from '../system/key-file.ts'
-import { makeKey, seal, unseal } from './keys.ts'
-import type { Key } from './keys.ts'
+import { makeKey, seal, unseal } from '../system/keys.ts'
+import type { Key } from '../system/keys.ts'
 
 /** To what a token is bound: one that is moved to another row, or whose row gets another address, cannot be read. */
 export interface Bound {

@@ -12,7 +12,7 @@ import { createStateChanges } from './state-changes.ts'
 import type { StateChanges } from './state-changes.ts'
 import { createFleetStates } from './states.ts'
 import type { FleetStates } from './states.ts'
-import type { Zones } from '../zones/zones.ts'
+import type { Zones } from './zones/zones.ts'
 
 export interface KeptFleet {
   readonly runs: KeeperRuns

@@ -11,7 +11,7 @@ import type { Contact } from './fleet.ts'
 import { judge } from './judge.ts'
 import type { Registry, StoreRecord } from './registry.ts'
 import type { StateChanges } from './state-changes.ts'
-import type { Zones } from '../zones/zones.ts'
+import type { Zones } from './zones/zones.ts'
 
 /** A state older than this is not shown, in milliseconds: a store that is silent for longer is Stopped. */
 export const STATE_AGE_MAX_MS = 40_000

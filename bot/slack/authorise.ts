@@ -3,7 +3,7 @@
 
 import type { Role } from '../../protocol/access.ts'
 import { roleIncludes } from '../../protocol/access.ts'
-import { permit } from '../access/permit.ts'
+import { permit } from '../commands/permit.ts'
 import { roleOf } from '../access/role-of.ts'
 import type { Roles } from '../access/roles.ts'
 import type { CommandActor, CommandContext } from '../commands/command.ts'

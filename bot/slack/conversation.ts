@@ -2,12 +2,13 @@
 // not depend on the transport.
 
 import type { ModalView } from '@slack/types'
-import { permit } from '../access/permit.ts'
+import { permit } from '../commands/permit.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { describeParsed, recordAsked } from '../commands/record.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
-import { quoteOption, quoteWord, unescapeSlack } from '../commands/line.ts'
+import { unescapeSlack } from '../commands/line.ts'
+import { quoteOption, quoteWord } from '../views/quote.ts'
 import type { OpenBot } from '../open.ts'
 import { limitText } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'

@@ -9,7 +9,7 @@ import type { Context } from 'hono'
 import { z } from 'zod'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
-import { REQUEST_PATH } from './app-manifest.ts'
+import { REQUEST_PATH } from '../commands/slack/app-manifest.ts'
 import type { Repeats } from './repeats.ts'
 
 /** Largest difference between the timestamp of a request and the clock here, in seconds, in both directions. */

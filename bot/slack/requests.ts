@@ -2,7 +2,7 @@
 // repeats is answered once.
 
 import type { App, BlockAction, ButtonAction, RespondFn } from '@slack/bolt'
-import { SLASH_COMMANDS } from './app-manifest.ts'
+import { SLASH_COMMANDS } from '../commands/slack/app-manifest.ts'
 import type { Log } from '../system/log.ts'
 import type { Conversation } from './conversation.ts'
 import { modalExchange } from './exchange.ts'

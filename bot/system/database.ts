@@ -10,12 +10,12 @@ import { ALERT_CARDS, ALERT_TABLES } from '../alerts/tables.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { APPROVAL_TABLES } from '../approvals/tables.ts'
 import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
-import { CATALOGUE_TABLES } from '../catalogue/tables.ts'
+import { CATALOGUE_TABLES } from '../fleet/catalogue/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
-import { ZONE_TABLES } from '../zones/tables.ts'
+import { ZONE_TABLES } from '../fleet/zones/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000

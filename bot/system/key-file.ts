@@ -3,8 +3,8 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { errorText, hasCode } from '../../protocol/errors.ts'
-import { formatKeys, parseKeys } from '../credentials/keys.ts'
-import type { Key } from '../credentials/keys.ts'
+import { formatKeys, parseKeys } from './keys.ts'
+import type { Key } from './keys.ts'
 
 /** Keys of a file; the first encrypts. `trouble` says why a file that is there cannot be used. */
 export type KeyFile = { readonly keys: readonly Key[] } | { readonly trouble: string } | undefined

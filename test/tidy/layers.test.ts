@@ -28,6 +28,11 @@ describe('layers', () => {
     ['a room towards the file above it', 'agent/slices/read/a.ts', `import { x } from '../store.ts'`],
     ['a room that is in no plan', 'agent/slices/read/a.ts', `import { x } from '../attic/b.ts'`],
     ['the body of an upload towards its requests', 'agent/uploads/body/a.ts', `import { x } from '../requests.ts'`],
+    ['alerts of the bot towards its commands', 'bot/alerts/a.ts', `import { x } from '../commands/command.ts'`],
+    ['the console towards Slack', 'bot/console/a.ts', `import { x } from '../slack/message.ts'`],
+    ['the fleet towards what opens the bot', 'bot/fleet/a.ts', `import type { OpenBot } from '../open.ts'`],
+    ['tables towards the part they belong to', 'bot/fleet/zones/tables.ts', `import { x } from './zones.ts'`],
+    ['a room of the bot that is in no plan', 'bot/attic/a.ts', `import { x } from '../views/view.ts'`],
     ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
   ])('finds %s', (_what, path, text) => {
     expect(layerViolations([{ path, text }])).toHaveLength(1)
@@ -39,6 +44,8 @@ describe('layers', () => {
     ['agent/slices/gc/a.ts', `import { x } from './plan.ts'; import { y } from '../rebuild/quarantine.ts'; import { z } from '../packs/record.ts'`],
     ['agent/slices/store.ts', `import { x } from './gc/gc.ts'; import { y } from './packs/record.ts'`],
     ['agent/main.ts', `import { x } from './http/app.ts'; import { y } from './schedule/jobs.ts'; import { z } from './config.ts'`],
+    ['bot/system/database.ts', `import { x } from '../alerts/tables.ts'; import { y } from '../fleet/zones/tables.ts'`],
+    ['bot/slack/a.ts', `import { x } from '../commands/command.ts'; import type { OpenBot } from '../open.ts'; import { z } from '../config.ts'`],
     ['bot/a.ts', `import { x } from '../protocol/client.ts'; import { y } from './views/view.ts'`],
   ])('lets %s be', (path, text) => {
     expect(layerViolations([{ path, text }])).toEqual([])

@@ -39,6 +39,17 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent/slices': [['packs'], ['index'], ['write'], ['rebuild'], ['gc', 'scrub', 'read']],
   'agent/images': [['manifests', 'formats', 'digest', 'lists', 'pending', 'usage', 'groups', 'snapshot'], ['unpack', 'records'], ['damage']],
   'agent/uploads': [['record'], ['limits'], ['body']],
+  bot: [
+    ['tables', 'views'],
+    ['system'],
+    ['audit', 'credentials', 'hypervisors', 'outbox'],
+    ['fleet'],
+    ['access', 'alerts', 'approvals', 'links', 'policies'],
+    ['config.ts'],
+    ['commands'],
+    ['open.ts'],
+    ['console', 'slack', 'web', 'gateway'],
+  ],
 }
 
 /** Returns the layer of a file; undefined for a file that is not in the plan. Scripts and tests may import everything. */
@@ -90,8 +101,16 @@ function isOnFloorBelow(path: string, target: string, floors: readonly (readonly
   return from === to || floorOf(to) < floorOf(from)
 }
 
-/** Returns the room of a file of a capability: `agent/<capability>/<room>/…`; undefined for a file in no room. */
+/** Returns the room of a file: `agent/<capability>/<room>/…` or `bot/<room>/…`; undefined for a file in no room. */
 function roomOf(path: string): string | undefined {
-  const [, , room, ...rest] = path.split('/')
+  const [top, , room, ...rest] = path.split('/')
+  if (top === 'bot') return botRoomOf(path)
   return rest.length === 0 ? undefined : room
+}
+
+/** What the database is made of is below the database, wherever it lies: the tables of each part and the hash chain of the audit log. */
+function botRoomOf(path: string): string | undefined {
+  if (/^bot\/(?:.+\/)?tables\.ts$/.test(path) || path === 'bot/audit/chain.ts') return 'tables'
+  const [, room, ...rest] = path.split('/')
+  return rest.length > 0 || FLOORS['bot']?.some((rooms) => rooms.includes(room ?? '')) ? room : undefined
 }

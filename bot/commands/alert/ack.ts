@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { roleIn } from '../../access/permit.ts'
+import { roleIn } from '../permit.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import { incidentTitle, spellIncident } from '../../alerts/words.ts'
 import { plural } from '../../views/phrases.ts'

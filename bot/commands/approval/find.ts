@@ -3,7 +3,7 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import type { Role } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { permit, roleIn } from '../../access/permit.ts'
+import { permit, roleIn } from '../permit.ts'
 import type { Approval } from '../../approvals/approvals.ts'
 import type { CommandContext, TargetSpec } from '../command.ts'
 import { splitLine } from '../line.ts'

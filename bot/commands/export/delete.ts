@@ -5,7 +5,7 @@ import { formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { askStore } from '../select.ts'
 import { oneExport } from './find.ts'
 

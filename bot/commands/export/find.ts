@@ -3,7 +3,7 @@
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Export } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { actorIn } from '../../access/permit.ts'
+import { actorIn } from '../permit.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandActor, CommandContext } from '../command.ts'
 import { seenImageIds } from '../image/seen-images.ts'

@@ -2,7 +2,7 @@
 
 import type { Export } from '../../../protocol/images/export.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { actorIn } from '../../access/permit.ts'
+import { actorIn } from '../permit.ts'
 import { formatBytes, formatWireTime, plural, UNKNOWN } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { Tone, View } from '../../views/view.ts'

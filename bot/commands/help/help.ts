@@ -2,7 +2,7 @@
 // `help health` explains the checks of an agent.
 
 import { nearestName } from '../../../protocol/nearest.ts'
-import { mayRun } from '../../access/permit.ts'
+import { mayRun } from '../permit.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'

@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { quoteOption, quoteWord } from '../line.ts'
+import { quoteOption, quoteWord } from '../../views/quote.ts'
 import { askStore, oneStore } from '../select.ts'
 import { findHostKey } from './host-key-rows.ts'
 

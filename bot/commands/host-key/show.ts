@@ -4,7 +4,7 @@ import { formatTime } from '../../../protocol/time.ts'
 import { formatWireTime } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption, quoteWord } from '../line.ts'
+import { quoteOption, quoteWord } from '../../views/quote.ts'
 import { oneStore } from '../select.ts'
 import { findHostKey, hostKeyJson } from './host-key-rows.ts'
 

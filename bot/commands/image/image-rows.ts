@@ -11,7 +11,7 @@ import { imageCells } from './image-cells.ts'
 import type { FoundImage } from './find.ts'
 import { heldCopyJson, heldCopyWords } from './held-images.ts'
 import type { AbsentImage } from './held-images.ts'
-import { quoteOption } from '../line.ts'
+import { quoteOption } from '../../views/quote.ts'
 import { deleteLabel } from '../store/deletion-policy.ts'
 
 export const IMAGE_COLUMNS: readonly Column[] = [

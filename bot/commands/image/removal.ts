@@ -9,7 +9,7 @@ import type { Action, ChecklistItem } from '../../views/view.ts'
 import { formatBytes, statusWord } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { askStore } from '../select.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import type { FoundImage } from './find.ts'
 
 /** A store that holds some of the images, as its agent describes it now. */

@@ -8,7 +8,7 @@ import { plural } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { askStore, oneStore } from '../select.ts'
 
 export const mediaGroupDelete = defineCommand({

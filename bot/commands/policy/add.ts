@@ -1,7 +1,7 @@
 // `policy add P`: adds a sync policy and shows its plan. Nothing is copied before its first time, or before `policy run`.
 
 import { problem } from '../../../protocol/problems.ts'
-import { planFor } from '../../policies/run.ts'
+import { planFor } from './start-run.ts'
 import { defineCommand } from '../command.ts'
 import { POLICY_DEFAULTS, POLICY_OPTIONS, policyName, readPolicyOptions, requireSound } from './options.ts'
 import { policyView } from './show.ts'

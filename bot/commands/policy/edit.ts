@@ -1,7 +1,7 @@
 // `policy edit P`: changes a sync policy and shows its new plan.
 
 import { problem } from '../../../protocol/problems.ts'
-import { planFor } from '../../policies/run.ts'
+import { planFor } from './start-run.ts'
 import { defineCommand } from '../command.ts'
 import { onePolicy, POLICY_TARGET } from './find.ts'
 import { POLICY_OPTIONS, policyName, readPolicyOptions, requireSound } from './options.ts'

@@ -2,7 +2,7 @@
 
 import { roleIncludes } from '../../../protocol/access.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { settleRuns } from '../../policies/settle.ts'
+import { settleRuns } from './settle-runs.ts'
 import { makeView } from '../../views/view.ts'
 import { asSentence } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'

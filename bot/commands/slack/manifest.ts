@@ -1,7 +1,7 @@
 // `slack manifest`: prints the manifest from which Slack creates the app.
 
 import { problem } from '../../../protocol/problems.ts'
-import { appManifest, REQUEST_PATH } from '../../slack/app-manifest.ts'
+import { appManifest, REQUEST_PATH } from './app-manifest.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 

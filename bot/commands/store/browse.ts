@@ -2,13 +2,13 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { actorIn } from '../../access/permit.ts'
+import { actorIn } from '../permit.ts'
 import { makeView } from '../../views/view.ts'
 import { formatBytes, formatWireTime } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { seenImageIds, seesAllImages } from '../image/seen-images.ts'
 import { answerOf, NAME_TARGET, oneStore } from '../select.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 
 const FILES_SHOWN_MAX = 1000
 /**

@@ -2,8 +2,8 @@
 
 import type { AgentClient } from '../../../protocol/client/client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
-import { STORE_IMAGES_MAX } from '../../catalogue/catalogue.ts'
-import type { HeldImage } from '../../catalogue/held-image.ts'
+import { STORE_IMAGES_MAX } from '../../fleet/catalogue/catalogue.ts'
+import type { HeldImage } from '../../fleet/catalogue/held-image.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { ChecklistItem } from '../../views/view.ts'
 import { formatAt, isEnded, plural } from '../../views/phrases.ts'

@@ -13,7 +13,7 @@ import type { Column, View } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { askStore, oneStore } from '../select.ts'
 import { tasksView } from '../task/task-view.ts'
 

@@ -13,7 +13,7 @@ import type { Field, View } from '../../views/view.ts'
 import { formatAt, formatBytes, percent, plural, UNKNOWN } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption } from '../line.ts'
+import { quoteOption } from '../../views/quote.ts'
 import { FRESH_FLAG, NAME_TARGET, oneStore } from '../select.ts'
 import { healthFields, savedText, storeActions, storeJson } from './store-rows.ts'
 

@@ -8,7 +8,7 @@ import { observationJson } from '../../fleet/judge.ts'
 import { maintenanceAt, maintenanceText } from '../../fleet/maintenance.ts'
 import type { Action, Column, Field, Row } from '../../views/view.ts'
 import { asSentence, formatAgo, formatAt, formatBytes, percent, stateTone, stateWord, UNKNOWN } from '../../views/phrases.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { findCheck } from '../help/terms/terms.ts'
 
 export const STORE_COLUMNS: readonly Column[] = [

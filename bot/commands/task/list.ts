@@ -2,7 +2,7 @@
 
 import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { roleIn } from '../../access/permit.ts'
+import { roleIn } from '../permit.ts'
 import { makeView } from '../../views/view.ts'
 import type { FollowedTask } from '../../views/view.ts'
 import { plural, taskTone } from '../../views/phrases.ts'

@@ -1,6 +1,6 @@
 // `task show T`: shows the progress or the result of a task.
 
-import { roleIn } from '../../access/permit.ts'
+import { roleIn } from '../permit.ts'
 import { defineCommand } from '../command.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'

@@ -2,11 +2,11 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { ZONE_DESCRIPTION_MAX } from '../../zones/zones.ts'
+import { ZONE_DESCRIPTION_MAX } from '../../fleet/zones/zones.ts'
 import { makeView } from '../../views/view.ts'
 import { UNKNOWN } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { STORE_NAME } from '../store/add.ts'
 
 export const zoneAdd = defineCommand({

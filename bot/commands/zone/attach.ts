@@ -7,7 +7,7 @@ import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { quoteWord } from '../line.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { oneStore, oneZone } from '../select.ts'
 
 const TARGETS = [

@@ -6,7 +6,7 @@ import { seeStores } from '../../fleet/see.ts'
 import { asSentence, stateWord, UNKNOWN } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption } from '../line.ts'
+import { quoteOption } from '../../views/quote.ts'
 import { FRESH_FLAG, oldestAsOf, oneZone } from '../select.ts'
 import { stateNotes, STORE_COLUMNS, storeRow, worstFirst } from '../store/store-rows.ts'
 

@@ -2,7 +2,8 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
-import { quoteWord, splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
+import { splitLine, unescapeSlack } from '../../../bot/commands/line.ts'
+import { quoteWord } from '../../../bot/views/quote.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

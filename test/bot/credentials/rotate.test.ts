@@ -3,7 +3,7 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseKeys } from '../../../bot/credentials/keys.ts'
+import { parseKeys } from '../../../bot/system/keys.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { homeKeyPath } from '../../../bot/system/key-file.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'

@@ -1,12 +1,12 @@
 // Removes the copies that an admin has confirmed. Each one is checked again right before it is removed.
 
-import { problem } from '../../protocol/problems.ts'
-import type { CommandContext } from '../commands/command.ts'
-import { askStore, orUndefined } from '../commands/select.ts'
-import { ProblemError } from '../../protocol/problems.ts'
-import type { PlannedRemoval } from './plan.ts'
-import { LEASE_MS } from './runs.ts'
-import type { CopyFailure, PolicyRun } from './runs.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { CommandContext } from '../command.ts'
+import { askStore, orUndefined } from '../select.ts'
+import { ProblemError } from '../../../protocol/problems.ts'
+import type { PlannedRemoval } from '../../policies/plan.ts'
+import { LEASE_MS } from '../../policies/runs.ts'
+import type { CopyFailure, PolicyRun } from '../../policies/runs.ts'
 
 /** Deletes copies as `image delete` does, one after the other, and records each in the audit log. Returns those that were not removed. */
 export async function removeCopies(context: CommandContext, run: PolicyRun, removals: readonly PlannedRemoval[]): Promise<CopyFailure[]> {

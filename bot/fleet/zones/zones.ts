@@ -1,9 +1,9 @@
 // Zones in the bot's database: places to which stores are attached. A store belongs to one zone at most. The scope of a store, which its agent announces, says
 // whether it serves its own zone only, or every zone.
 
-import { problem } from '../../protocol/problems.ts'
-import type { BotDatabase } from '../system/database.ts'
-import type { StoreRecord } from '../fleet/registry.ts'
+import { problem } from '../../../protocol/problems.ts'
+import type { BotDatabase } from '../../system/database.ts'
+import type { StoreRecord } from '../registry.ts'
 
 /** Most zones that commands add. */
 export const ZONES_MAX = 1000

@@ -1,9 +1,9 @@
 // The catalogue in the bot's database: what images each store held. The service fills it (filler.ts), and every process answers from it about stores that do not
 // answer. A row is never the present state of a store that answers.
 
-import { fingerprintText, withImage } from '../../protocol/images/fingerprint.ts'
-import type { Fingerprint } from '../../protocol/images/fingerprint.ts'
-import type { BotDatabase } from '../system/database.ts'
+import { fingerprintText, withImage } from '../../../protocol/images/fingerprint.ts'
+import type { Fingerprint } from '../../../protocol/images/fingerprint.ts'
+import type { BotDatabase } from '../../system/database.ts'
 import { heldFromRow, rowOf } from './held-image.ts'
 import type { HeldImage, HeldRow } from './held-image.ts'
 

@@ -4,8 +4,8 @@
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
 import { problem } from '../../protocol/problems.ts'
-import type { Command, CommandActor, CommandContext, CommandInput } from '../commands/command.ts'
-import { spelled } from '../commands/record.ts'
+import type { Command, CommandActor, CommandContext, CommandInput } from './command.ts'
+import { spelled } from './record.ts'
 import type { Registry, StoreRecord } from '../fleet/registry.ts'
 
 /**

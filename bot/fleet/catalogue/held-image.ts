@@ -1,8 +1,8 @@
 // An image as the catalogue keeps it, and its row.
 
-import type { Image } from '../../protocol/images/image.ts'
-import { isOpenImage } from '../../protocol/images/fingerprint.ts'
-import type { FingerprintedImage } from '../../protocol/images/fingerprint.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { isOpenImage } from '../../../protocol/images/fingerprint.ts'
+import type { FingerprintedImage } from '../../../protocol/images/fingerprint.ts'
 
 /** An image that a store held. */
 export interface HeldImage extends FingerprintedImage {

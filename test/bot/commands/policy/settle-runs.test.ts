@@ -1,9 +1,9 @@
 // How the copies of a run ended, by the tasks that made them.
 
 import { describe, expect, test } from 'bun:test'
-import { copyEnd } from '../../../bot/policies/settle.ts'
-import { makeProblem } from '../../../protocol/problems.ts'
-import type { Task } from '../../../protocol/task.ts'
+import { copyEnd } from '../../../../bot/commands/policy/settle-runs.ts'
+import { makeProblem } from '../../../../protocol/problems.ts'
+import type { Task } from '../../../../protocol/task.ts'
 
 const counts = { slicesMoved: 0, slicesPresent: 0, bytesMoved: 0 }
 const error = makeProblem('insufficient-storage', 'The store is full.', { action: 'Make room.' })

@@ -1,20 +1,19 @@
 // Runs policies at their times, in the bot's service: one after the other, once for all times that were missed.
 
-import { errorText } from '../../protocol/errors.ts'
-import type { CommandContext } from '../commands/command.ts'
-import type { OpenBot } from '../open.ts'
-import type { Log } from '../system/log.ts'
-import { nextRunMs } from './cron.ts'
-import { orderCopies, startRun } from './run.ts'
-import type { PolicyRun } from './runs.ts'
-import { endRun, settleRuns } from './settle.ts'
+import { errorText } from '../../../protocol/errors.ts'
+import type { CommandContext } from '../command.ts'
+import type { Clock } from '../../system/clock.ts'
+import type { Log } from '../../system/log.ts'
+import { nextRunMs } from '../../policies/cron.ts'
+import { orderCopies, startRun } from './start-run.ts'
+import type { PolicyRun } from '../../policies/runs.ts'
+import { endRun, settleRuns } from './settle-runs.ts'
 
 /** Interval between two looks at what is due, in milliseconds. */
 export const POLICY_TICK_MS = 2_000
 
-/** Starts to run the policies of a bot; disposing waits for the step in progress. Tasks in the stores continue without the bot. */
-export function runPolicies(bot: OpenBot, log: Log): AsyncDisposable {
-  const context = bot.context({ name: 'policies', role: 'operator' }, 'service')
+/** Starts to run the policies as the actor of the context; disposing waits for the step in progress. Tasks in the stores continue without the bot. */
+export function runPolicies(context: CommandContext, { clock, log }: { readonly clock: Clock; readonly log: Log }): AsyncDisposable {
   let isFirst = true
   let isStopped = false
   let running: Promise<void> | undefined
@@ -40,7 +39,7 @@ export function runPolicies(bot: OpenBot, log: Log): AsyncDisposable {
     })
   }
   begin()
-  const timer = bot.clock.every(POLICY_TICK_MS, begin)
+  const timer = clock.every(POLICY_TICK_MS, begin)
   return {
     async [Symbol.asyncDispose]() {
       isStopped = true

@@ -2,19 +2,19 @@
 // ended. A process that is killed in between leaves a run that has not ended; the next one plans again with fresh facts and goes on. A sync that was
 // ordered without being recorded is ordered again, which returns the running task.
 
-import { problem, ProblemError } from '../../protocol/problems.ts'
-import type { Problem } from '../../protocol/problems.ts'
-import type { CommandContext } from '../commands/command.ts'
-import { orderSync } from '../commands/image/order-sync.ts'
-import type { FollowedTask } from '../views/view.ts'
-import { gatherFacts } from './facts.ts'
-import { removeCopies } from './remove.ts'
-import { planPolicy } from './plan.ts'
-import type { PlannedCopy, PlannedRemoval, PolicyPlan } from './plan.ts'
-import type { Policy } from './policy.ts'
-import { LEASE_MS } from './runs.ts'
-import type { CopyFailure, OrderedCopy, PolicyRun } from './runs.ts'
-import { endRun } from './settle.ts'
+import { problem, ProblemError } from '../../../protocol/problems.ts'
+import type { Problem } from '../../../protocol/problems.ts'
+import type { CommandContext } from '../command.ts'
+import { orderSync } from '../image/order-sync.ts'
+import type { FollowedTask } from '../../views/view.ts'
+import { gatherFacts } from '../../policies/facts.ts'
+import { removeCopies } from './remove-copies.ts'
+import { planPolicy } from '../../policies/plan.ts'
+import type { PlannedCopy, PlannedRemoval, PolicyPlan } from '../../policies/plan.ts'
+import type { Policy } from '../../policies/policy.ts'
+import { LEASE_MS } from '../../policies/runs.ts'
+import type { CopyFailure, OrderedCopy, PolicyRun } from '../../policies/runs.ts'
+import { endRun } from './settle-runs.ts'
 
 /** Most images of one sync. An agent of an earlier version stops a sync at the first image that it cannot copy. */
 const SYNC_BATCH_MAX = 20

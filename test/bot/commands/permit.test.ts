@@ -1,7 +1,7 @@
 // Roles in some stores only: which commands run, on which stores, and what help shows.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mayRun } from '../../../bot/access/permit.ts'
+import { mayRun } from '../../../bot/commands/permit.ts'
 import { roleOf } from '../../../bot/access/role-of.ts'
 import type { RoleGrant } from '../../../bot/access/role-of.ts'
 import type { CommandContext } from '../../../bot/commands/command.ts'

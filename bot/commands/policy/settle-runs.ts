@@ -1,11 +1,11 @@
 // Follows the tasks of runs and records how the runs ended.
 
-import { syncResultSchema } from '../../protocol/sync/sync.ts'
-import type { SyncImage } from '../../protocol/sync/sync.ts'
-import type { Task } from '../../protocol/task.ts'
-import type { CommandContext } from '../commands/command.ts'
-import { isEnded, plural } from '../views/phrases.ts'
-import type { CopyFailure, PolicyRun, RunEnd } from './runs.ts'
+import { syncResultSchema } from '../../../protocol/sync/sync.ts'
+import type { SyncImage } from '../../../protocol/sync/sync.ts'
+import type { Task } from '../../../protocol/task.ts'
+import type { CommandContext } from '../command.ts'
+import { isEnded, plural } from '../../views/phrases.ts'
+import type { CopyFailure, PolicyRun, RunEnd } from '../../policies/runs.ts'
 
 /** Failures that an ended run keeps; the rest is counted in its result. */
 const FAILURES_KEPT_MAX = 20

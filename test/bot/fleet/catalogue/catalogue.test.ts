@@ -1,15 +1,15 @@
 // The catalogue in the bot's database: bounds, and what happens to the images of stores that are renamed, removed and added again.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { OpenBot } from '../../../bot/open.ts'
-import { openBot } from '../../../bot/open.ts'
-import { IMAGES_MAX, REMOVED_MS_MAX, REMOVED_STORES_MAX, STORE_IMAGES_MAX } from '../../../bot/catalogue/catalogue.ts'
-import type { Catalogue, HeldStore } from '../../../bot/catalogue/catalogue.ts'
-import { heldOf } from '../../../bot/catalogue/held-image.ts'
-import type { HeldImage } from '../../../bot/catalogue/held-image.ts'
-import { openMemoryDatabase } from '../../../bot/system/database.ts'
-import { systemClock } from '../../../bot/system/clock.ts'
-import { imageOf } from '../commands/scripted-fleet.ts'
+import type { OpenBot } from '../../../../bot/open.ts'
+import { openBot } from '../../../../bot/open.ts'
+import { IMAGES_MAX, REMOVED_MS_MAX, REMOVED_STORES_MAX, STORE_IMAGES_MAX } from '../../../../bot/fleet/catalogue/catalogue.ts'
+import type { Catalogue, HeldStore } from '../../../../bot/fleet/catalogue/catalogue.ts'
+import { heldOf } from '../../../../bot/fleet/catalogue/held-image.ts'
+import type { HeldImage } from '../../../../bot/fleet/catalogue/held-image.ts'
+import { openMemoryDatabase } from '../../../../bot/system/database.ts'
+import { systemClock } from '../../../../bot/system/clock.ts'
+import { imageOf } from '../../commands/scripted-fleet.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
