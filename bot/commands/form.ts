@@ -3,7 +3,7 @@
 
 import type { Command, CommandInput, OptionSpec, Subject, TargetSpec } from './command.ts'
 import { findTerm } from './help/terms/terms.ts'
-import { quoteOption, quoteWord } from './line.ts'
+import { quoteOption, quoteWord } from '../views/quote.ts'
 
 /**
  * How a field is filled in: `text` is typed, `choice` is one of `choices`, `switch` is on or off, and `pick` is searched for among what the bot knows of its
