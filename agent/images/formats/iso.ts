@@ -127,7 +127,7 @@ function udfSequenceFaults(udf: ReadonlySet<string>): string[] {
 async function hasBootEntry(probe: ImageProbe, catalogues: readonly number[]): Promise<boolean> {
   for (const sector of catalogues) {
     const bytes = await probe.readAt(sector * DISC_SECTOR_BYTES, DISC_SECTOR_BYTES)
-    if (bytes.byteLength < 2 * CATALOGUE_ENTRY_BYTES || bytes[0] !== CATALOGUE_HEADER || bytes[30] !== 0x55 || bytes[31] !== 0xaa) continue
+    if (bytes[0] !== CATALOGUE_HEADER || bytes[30] !== 0x55 || bytes[31] !== 0xaa) continue
     for (let at = CATALOGUE_ENTRY_BYTES; at < bytes.byteLength; at += CATALOGUE_ENTRY_BYTES) if (bytes[at] === CATALOGUE_BOOTABLE) return true
   }
   return false

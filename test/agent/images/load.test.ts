@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { basename } from 'node:path'
-import { rm, utimes, writeFile } from 'node:fs/promises'
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
@@ -42,6 +42,22 @@ test.each([
   await using store = await openImageStore(folder, { disk })
   expect(store.catalogue.need(id)).toMatchObject({ name: 'one', status: 'available' })
   expect(operations).toEqual(isSynced ? ['synced', 'read'] : ['read'])
+})
+
+test('an image.json that is too long for one is kept in quarantine, and the content stays', async () => {
+  await using folder = await createTemporaryFolder()
+  let image: Image
+  {
+    await using store = await openImageStore(folder)
+    image = await store.add(seededBytes(1000, 1), { name: 'one' })
+  }
+  const path = folder.file('mount', 'images', image.id, 'image.json')
+  await writeFile(path, Buffer.alloc(2 * 1024 * 1024 + 1, ' '))
+  await using store = await openImageStore(folder)
+  expect(store.catalogue.byId(image.id)).toMatchObject({ status: 'error', length: 1000, manifestDigest: image.manifestDigest })
+  expect(store.catalogue.byId(image.id)?.statusReason).toMatch(/^Its image\.json was damaged \(.+\) and is kept as quarantine\/img_\w+\.image\.json\.\d+\. /)
+  expect((await readdir(folder.file('mount', 'quarantine'))).filter((name) => name.startsWith(`${image.id}.image.json.`))).toHaveLength(1)
+  expect(store.events.map(({ type }) => type)).toEqual(['image.damaged'])
 })
 
 describe('an image without image.json', () => {

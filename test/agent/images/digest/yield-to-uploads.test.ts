@@ -64,3 +64,21 @@ test('an image becomes available while bodies arrive, and its digest is computed
   isQuiet = true
   await until('the digest is computed', () => store.catalogue.need(id).digest !== null)
 }, 60_000)
+
+test('a digest that is being computed pauses while a body arrives', async () => {
+  await using folder = await createTemporaryFolder()
+  const bytes = seededBytes(6 * 1024 * 1024, 1)
+  const state = { looks: 0, isQuiet: true }
+  const quietMs = (): number => {
+    // The body arrives after the digest has begun.
+    if (++state.looks === 2) state.isQuiet = false
+    return state.isQuiet ? Number.POSITIVE_INFINITY : 0
+  }
+  await using store = await openImageStore(folder, { quietMs })
+  const { id } = await store.publish(bytes)
+  await until('the digest waits', () => state.looks > 3)
+  expect(store.catalogue.need(id).digest).toBeNull()
+  state.isQuiet = true
+  await store.catalogue.settled()
+  expect(store.catalogue.need(id).digest).toBe(`sha256:${Bun.SHA256.hash(bytes, 'hex')}`)
+})

@@ -32,6 +32,13 @@ describe('the stored size', () => {
     expect(await countStoredSize(await manifestOf(), deps)).toBe(0)
   })
 
+  test('tells digests apart that differ in one of their first eight bytes', async () => {
+    const digests = Array.from({ length: 9 }, (_, at) => new Uint8Array(32).fill(7).with(at, at === 8 ? 7 : 200))
+    const { manifest } = await encodeManifest([...digests, ...digests].map((digest) => ({ length: 4096, digest })))
+    const counted = await countStoredSize(manifest, { sizes: (all) => ({ storedBytes: all.length }), pause: deps.pause })
+    expect(counted).toBe(9)
+  })
+
   test('of many slices whose digests begin alike', async () => {
     const all = Array.from({ length: 40 }, (_, n) => n)
     expect(await countStoredSize(await manifestOf(...all, ...all), deps)).toBe(1_099_511_627_775)

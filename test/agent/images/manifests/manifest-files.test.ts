@@ -1,0 +1,125 @@
+// Manifests in their files: writing, reading and removing them, in memory and from the file.
+
+import { describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { mkdir, truncate } from 'node:fs/promises'
+import { createManifestFiles } from '../../../../agent/images/manifests/manifest-files.ts'
+import { createDisk } from '../../../../agent/system/disk.ts'
+import { encodeManifest, ManifestInvalid } from '../../../../protocol/slices/manifest.ts'
+import type { ManifestEntry } from '../../../../protocol/slices/manifest.ts'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+
+const OTHER = `sha256:${'0'.repeat(64)}`
+
+function entriesOf(count: number): ManifestEntry[] {
+  return Array.from({ length: count }, (_, i) => {
+    const digest = new Uint8Array(32)
+    new DataView(digest.buffer).setUint32(0, i + 1)
+    return { length: 4096, digest }
+  })
+}
+
+async function openScene() {
+  const folder = await createTemporaryFolder()
+  await mkdir(folder.file('a'))
+  const damaged: string[] = []
+  const files = createManifestFiles({
+    disk: createDisk(),
+    name: 'manifest',
+    folder: folder.path,
+    pause: async () => {},
+    onDamaged: async (id, error) => {
+      damaged.push(`${id}: ${error.message}`)
+      return new Error('reported')
+    },
+  })
+  return { files, damaged, path: folder.file('a', 'manifest'), [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() }
+}
+
+/** Entries of a manifest of 1 MiB, the longest that is loaded into memory; one more is read from its file. */
+const MEMORY_ENTRIES = 26_210
+
+describe('a manifest', () => {
+  test.each([3, MEMORY_ENTRIES, 30_000])('of %i entries is read as it was written', async (count) => {
+    await using scene = await openScene()
+    const { files } = scene
+    const { manifest, digest } = await encodeManifest(entriesOf(count))
+    await files.write('a', manifest)
+    using opened = await files.open('a', digest)
+    expect([opened.digest, opened.manifest.count, opened.manifest.imageLength]).toEqual([digest, count, 4096 * count])
+    const last = opened.manifest.count - 1
+    for await (const block of opened.manifest.blocks()) if (block.first + block.count > last) expect(block.digestAt(last)).toEqual(manifest.digestAt(last))
+    let walked = 0
+    for await (const block of files.walk('a', digest)) walked += block.count
+    expect(walked).toBe(count)
+    let bytes = 0
+    for await (const window of files.windows('a', digest)) {
+      expect(window.byteLength).toBeLessThanOrEqual(640 * 1024)
+      bytes += window.byteLength
+    }
+    expect(bytes).toBe(40 * count)
+    expect((await Array.fromAsync(files.salvage('a'))).length).toBe(count)
+  })
+
+  test('is replaced for the next reader', async () => {
+    await using scene = await openScene()
+    const [one, two] = [await encodeManifest(entriesOf(1)), await encodeManifest(entriesOf(2))]
+    await scene.files.write('a', one.manifest)
+    using first = await scene.files.open('a', one.digest)
+    await scene.files.write('a', two.manifest)
+    using second = await scene.files.open('a', two.digest)
+    expect([first.manifest.count, second.manifest.count]).toEqual([1, 2])
+    const entries = entriesOf(3)
+    const blocks = async function* () {
+      yield entries
+    }
+    const written = await scene.files.writeContent('a', { blocks, length: 3 * 4096 })
+    using third = await scene.files.open('a', null)
+    expect([third.manifest.count, third.digest]).toEqual([3, written.digest])
+  })
+
+  test('that is removed is gone from the disk and from memory', async () => {
+    await using scene = await openScene()
+    const { manifest, digest } = await encodeManifest(entriesOf(3))
+    await scene.files.write('a', manifest)
+    using kept = await scene.files.open('a', digest)
+    await scene.files.remove('a')
+    expect(existsSync(scene.path)).toBe(false)
+    expect(kept.manifest.count).toBe(3)
+    await expect(scene.files.open('a', digest)).rejects.toThrow('its file is missing')
+    expect(await Array.fromAsync(scene.files.salvage('a'))).toEqual([])
+  })
+
+  test('with another digest is refused by every way to read it', async () => {
+    await using scene = await openScene()
+    const { files } = scene
+    await files.write('a', (await encodeManifest(entriesOf(3))).manifest)
+    await expect(files.open('a', OTHER)).rejects.toThrow(ManifestInvalid)
+    await expect(files.openOnce('a', OTHER)).rejects.toThrow(ManifestInvalid)
+    await expect(Array.fromAsync(files.walk('a', OTHER))).rejects.toThrow(ManifestInvalid)
+    await expect(Array.fromAsync(files.windows('a', OTHER))).rejects.toThrow(ManifestInvalid)
+    expect(await files.checkEnds('a', OTHER)).toMatchObject({ kind: 'damaged' })
+  })
+
+  test('longer than the limit is refused by its length, before it is read', async () => {
+    await using scene = await openScene()
+    await Bun.write(scene.path, '')
+    await truncate(scene.path, 100 * 1024 ** 3)
+    await expect(scene.files.open('a', null)).rejects.toThrow(/^its file has 107374182400 bytes, more than the limit of \d+$/)
+  })
+
+  test('that is damaged while it is open is reported once, and the next reader opens the file again', async () => {
+    await using scene = await openScene()
+    const { files, damaged } = scene
+    const { manifest, digest } = await encodeManifest(entriesOf(30_000))
+    await files.write('a', manifest)
+    using opened = await files.open('a', digest)
+    await Bun.write(scene.path, Buffer.from(manifest.bytes).fill(7, 500_000, 500_100))
+    await expect(Array.fromAsync(opened.manifest.blocks())).rejects.toThrow('reported')
+    expect(damaged).toHaveLength(1)
+    await expect(files.open('a', digest)).rejects.toThrow(ManifestInvalid)
+    await files.write('a', manifest)
+    using again = await files.open('a', digest)
+    expect(await Array.fromAsync(again.manifest.blocks())).not.toHaveLength(0)
+  })
+})
