@@ -92,7 +92,7 @@ async function watchFoundFiles({ foundation, parts }: ImportParts, imports: Impo
   const common = { clock, emit: events.emit, crashPoint, random, removeImage: (id: string) => removeRefused(parts, id) }
   await using stack = new AsyncDisposableStack()
   if (config.imports.inboxSettleMs !== undefined) {
-    const folder = await openInboxFolder(join(mount, INBOX), { writeFileAtomic: (path, text) => disk.writeFileAtomic(path, text), crashPoint })
+    const folder = await openInboxFolder(join(mount, INBOX), { disk, crashPoint })
     stack.use(
       await openInbox({
         ...common,

@@ -3,8 +3,9 @@
 
 import { constants } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, realpath, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { errorCode, hasCode } from '../../../protocol/errors.ts'
-import { syncFolder } from '../../contract/sync-folder.ts'
+import type { Disk } from '../../contract/disk.ts'
 import { identityOf, isSameFile } from './local-file.ts'
 import type { FileIdentity } from '../source.ts'
 
@@ -59,17 +60,19 @@ export interface InboxFolder {
 }
 
 export interface InboxFolderDeps {
-  readonly writeFileAtomic: (path: string, text: string) => Promise<void>
+  /** What makes names and records durable. Files are moved here, because their names may be no text. */
+  readonly disk: Pick<Disk, 'writeFileAtomic' | 'syncFolder'>
   /** Called between the durable steps of a refusal. */
   readonly crashPoint: (name: string) => void
 }
 
 /** Opens the inbox of a mount path, and creates what is missing of it. */
-export async function openInboxFolder(folder: string, deps: InboxFolderDeps): Promise<InboxFolder> {
+export async function openInboxFolder(folder: string, { disk, crashPoint }: InboxFolderDeps): Promise<InboxFolder> {
   await mkdir(folder, { recursive: true })
+  await disk.syncFolder(dirname(folder))
   const path = await realpath(folder)
   for (const name of [OWN_FOLDER, REFUSED_FOLDER]) await mkdir(`${path}/${name}`, { recursive: true })
-  await syncFolder(path)
+  await disk.syncFolder(path)
   const own = `${path}/${OWN_FOLDER}`
   const at = (key: string): Buffer => Buffer.concat([Buffer.from(`${path}/`), Buffer.from(key, 'latin1')])
   const aside = (ticket: string): string => `${own}/${ticket}.file`
@@ -89,12 +92,12 @@ export async function openInboxFolder(folder: string, deps: InboxFolderDeps): Pr
         if (hasCode(error, 'ENOENT')) return false
         throw error
       }
-      await syncFolder(own)
-      await syncFolder(path)
+      await syncAll(disk, [own, path])
       // The name may have got another file between the look and the rename.
       const moved = await entryAt(Buffer.from(aside(ticket)), key)
       if (moved && isSameFile(moved.identity, identity)) return true
-      await putBack(aside(ticket), at(key), [own, path])
+      await putBack(aside(ticket), at(key))
+      await syncAll(disk, [own, path])
       return false
     },
 
@@ -102,27 +105,29 @@ export async function openInboxFolder(folder: string, deps: InboxFolderDeps): Pr
 
     async removeAside(ticket) {
       await removeFile(aside(ticket))
-      await syncFolder(own)
+      await disk.syncFolder(own)
     },
 
-    putBack: (ticket, key) => putBack(aside(ticket), at(key), [own, path]),
+    async putBack(ticket, key) {
+      await putBack(aside(ticket), at(key))
+      await syncAll(disk, [own, path])
+    },
 
     async moveToRefused(ticket, name, reason) {
       const refused = `${path}/${REFUSED_FOLDER}`
       const target = await freeName(refused, name)
-      await deps.writeFileAtomic(`${refused}/${target}.reason.txt`, `${reason}\n`)
-      deps.crashPoint('inbox:reason-written')
+      await disk.writeFileAtomic(`${refused}/${target}.reason.txt`, `${reason}\n`)
+      crashPoint('inbox:reason-written')
       await rename(aside(ticket), `${refused}/${target}`)
-      await syncFolder(refused)
-      await syncFolder(own)
+      await syncAll(disk, [refused, own])
       return target
     },
 
     readTickets: () => readTickets(own),
-    writeTicket: (ticket, text) => deps.writeFileAtomic(record(ticket), text),
+    writeTicket: (ticket, text) => disk.writeFileAtomic(record(ticket), text),
     async removeTicket(ticket) {
       await removeFile(record(ticket))
-      await syncFolder(own)
+      await disk.syncFolder(own)
     },
   }
 }
@@ -158,7 +163,7 @@ async function entryAt(path: Buffer, key: string): Promise<InboxEntry | undefine
 }
 
 /** Gives a file a name that is free, its own if possible, without ever replacing another file. */
-async function putBack(from: string, to: Buffer, folders: readonly string[]): Promise<void> {
+async function putBack(from: string, to: Buffer): Promise<void> {
   const start = to.subarray(0, to.byteLength - Math.max(0, baseLength(to) - REFUSED_NAME_BYTES_MAX))
   for (let count = 1; ; count++) {
     // The name after the last number is taken by nobody, so that the loop ends only once the file has a name.
@@ -181,7 +186,10 @@ async function putBack(from: string, to: Buffer, folders: readonly string[]): Pr
     }
   }
   await removeFile(from)
-  for (const folder of folders) await syncFolder(folder)
+}
+
+async function syncAll(disk: Pick<Disk, 'syncFolder'>, folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await disk.syncFolder(folder)
 }
 
 async function isSameInode(a: string, b: Buffer): Promise<boolean> {

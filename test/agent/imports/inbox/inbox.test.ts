@@ -31,7 +31,7 @@ interface Stage {
 /** Opens an inbox in a folder whose files settle at once. `answer` ends an import at once; without one, the test ends it. */
 async function open(folder: TemporaryFolder, answer?: (path: string) => Outcome, list?: InboxFolder['list']): Promise<Stage> {
   const disk = createDisk()
-  const inboxFolder = await openInboxFolder(folder.file('inbox'), { writeFileAtomic: (path, text) => disk.writeFileAtomic(path, text), crashPoint() {} })
+  const inboxFolder = await openInboxFolder(folder.file('inbox'), { disk, crashPoint() {} })
   const started: string[] = []
   const events: NewEvent[] = []
   const ends = new Map<string, (outcome: Outcome) => void>()

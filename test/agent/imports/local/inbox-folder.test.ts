@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { existsSync, writeFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { INBOX_ENTRIES_MAX, openInboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
 import type { InboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
@@ -11,8 +12,7 @@ import type { TemporaryFolder } from '../../../support/machine/temporary-folder.
 
 const disk = createDisk()
 
-const openInbox = (folder: TemporaryFolder): Promise<InboxFolder> =>
-  openInboxFolder(folder.file('inbox'), { writeFileAtomic: (path, text) => disk.writeFileAtomic(path, text), crashPoint() {} })
+const openInbox = (folder: TemporaryFolder): Promise<InboxFolder> => openInboxFolder(folder.file('inbox'), { disk, crashPoint() {} })
 
 async function identityOf(inbox: InboxFolder, name: string) {
   const identity = await inbox.identify(name)
@@ -159,4 +159,59 @@ test('a ticket is read up to 64 KiB', async () => {
   await inbox.writeTicket('img_1', 'x'.repeat(65_536))
   await inbox.writeTicket('img_2', 'x'.repeat(65_537))
   expect([...(await inbox.readTickets()).values()].map(({ length }) => length)).toEqual([65_536, 65_536])
+})
+
+describe('every step is durable when it resolves', () => {
+  /** An inbox, and the folders that were synced, by their names, each noted when its fsync is over. */
+  async function openWatched() {
+    const folder = await createTemporaryFolder()
+    const synced: string[] = []
+    const watched = {
+      ...disk,
+      async syncFolder(path: string) {
+        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+        await disk.syncFolder(path)
+        synced.push(basename(path))
+      },
+    }
+    const inbox = await openInboxFolder(folder.file('inbox'), { disk: watched, crashPoint() {} })
+    const take = (): string[] => synced.splice(0)
+    return { folder, inbox, take, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() }
+  }
+
+  test('opening: the name of the inbox, and those of its folders', async () => {
+    await using scene = await openWatched()
+    expect(scene.take()).toEqual([basename(scene.folder.path), 'inbox'])
+  })
+
+  test('setting a file aside: its new name before its old one goes', async () => {
+    await using scene = await openWatched()
+    await writeFile(scene.folder.file('inbox', 'a.img'), 'first')
+    const identity = await identityOf(scene.inbox, 'a.img')
+    scene.take()
+    expect(await scene.inbox.setAside('a.img', identity, 'img_1')).toBe(true)
+    expect(scene.take()).toEqual(['.slipway', 'inbox'])
+    await scene.inbox.putBack('img_1', 'a.img')
+    expect(scene.take()).toEqual(['.slipway', 'inbox'])
+    expect(await scene.inbox.setAside('a.img', await identityOf(scene.inbox, 'a.img'), 'img_2')).toBe(true)
+    scene.take()
+    await scene.inbox.removeAside('img_2')
+    expect(scene.take()).toEqual(['.slipway'])
+  })
+
+  test('a refusal: the file in its new folder, then its old name', async () => {
+    await using scene = await openWatched()
+    await writeFile(scene.folder.file('inbox', '.slipway', 'img_1.file'), 'mine')
+    scene.take()
+    await scene.inbox.moveToRefused('img_1', 'a.img', 'because')
+    expect(scene.take()).toEqual(['refused', '.slipway'])
+  })
+
+  test('the removal of a ticket', async () => {
+    await using scene = await openWatched()
+    await scene.inbox.writeTicket('img_1', '{}')
+    scene.take()
+    await scene.inbox.removeTicket('img_1')
+    expect(scene.take()).toEqual(['.slipway'])
+  })
 })
