@@ -18,7 +18,7 @@ function openScene(bytes = 1, isFile = true) {
   const fileOf = (id: string): DiskFile => {
     const close = async (): Promise<void> => void closed.push(id)
     // Only closing is done by the cache.
-    return { close, [Symbol.asyncDispose]: close } as DiskFile
+    return { close, [Symbol.asyncDispose]: close } as Partial<DiskFile> as DiskFile
   }
   const files = new Map<string, DiskFile>()
   const cache = createManifestCache(async (id): Promise<LoadedManifest> => {
