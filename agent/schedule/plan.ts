@@ -33,8 +33,8 @@ export function planSchedules(timings: readonly ScheduleTiming[], nowMs: number)
 export function nextRunMs({ cron, timezone, paused, anchorMs, notBeforeMs }: ScheduleTiming, nowMs: number): number | null {
   if (paused) return null
   // An anchor in the future comes from a clock that was wrong, and must not delay the schedule.
-  const next = openCron(cron, timezone).nextRun(new Date(Math.min(anchorMs, nowMs)))
-  return next === null ? null : Math.max(next.getTime(), notBeforeMs)
+  const nextMs = openCron(cron, timezone).nextMs(Math.min(anchorMs, nowMs))
+  return nextMs === null ? null : Math.max(nextMs, notBeforeMs)
 }
 
 export type CronVerdict = { readonly kind: 'accepted' } | { readonly kind: 'refused'; readonly reason: string }
@@ -44,7 +44,7 @@ export function judgeCron(cron: string, timezone: string, nowMs: number): CronVe
   if (cron.trim().split(/\s+/).length !== 5)
     return { kind: 'refused', reason: 'it must have five fields, such as "17 3 * * *" (minute, hour, day, month, weekday)' }
   try {
-    return openCron(cron, timezone).nextRun(new Date(nowMs)) === null ? { kind: 'refused', reason: 'it never fires' } : { kind: 'accepted' }
+    return openCron(cron, timezone).nextMs(nowMs) === null ? { kind: 'refused', reason: 'it never fires' } : { kind: 'accepted' }
   } catch (error) {
     return { kind: 'refused', reason: errorText(error) }
   }
@@ -59,16 +59,33 @@ function nameOf(timing: ScheduleTiming): ScheduleName {
   return timing.name
 }
 
+/** A parsed expression. */
+interface ParsedCron {
+  /** Returns the first time after `fromMs` at which it fires, in milliseconds since 1970; null if there is none. */
+  nextMs(fromMs: number): number | null
+}
+
 const CRONS_MAX = 100
-const crons = new Map<string, Cron>()
+const crons = new Map<string, ParsedCron>()
 
 /** Returns the parsed expression, from a cache if possible. */
-function openCron(cron: string, timezone: string): Cron {
+function openCron(cron: string, timezone: string): ParsedCron {
   const key = `${timezone} ${cron}`
   const known = crons.get(key)
   if (known) return known
-  const parsed = new Cron(cron, { timezone, paused: true })
+  const parsed = rememberingLast(new Cron(cron, { timezone, paused: true }))
   if (crons.size >= CRONS_MAX) crons.clear()
   crons.set(key, parsed)
   return parsed
+}
+
+/** A schedule asks for the time after its anchor again and again, and the search in a time zone costs up to a millisecond: the last answer is kept. */
+function rememberingLast(cron: Cron): ParsedCron {
+  let last: { readonly fromMs: number; readonly nextMs: number | null } | undefined
+  return {
+    nextMs(fromMs) {
+      if (last?.fromMs !== fromMs) last = { fromMs, nextMs: cron.nextRun(new Date(fromMs))?.getTime() ?? null }
+      return last.nextMs
+    },
+  }
 }

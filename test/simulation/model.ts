@@ -5,7 +5,7 @@ import type { Owner } from './world/scheduler.ts'
 
 /** How long a simulated agent keeps images in the recycle bin, and uploads without a request, in milliseconds. */
 export const RETENTION_MS = 3_600_000
-export const EXPIRY_MS = 86_400_000
+export const EXPIRY_MS = 6 * 3_600_000
 
 /** What the simulated agents did against the model. */
 export class Violation extends Error {

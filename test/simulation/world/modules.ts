@@ -29,11 +29,20 @@ const SMALL: readonly Replacement[] = [
   },
   { module: '/agent/slices/packs/parameters.ts', sound: 'SEGMENT_BYTES = 2 * MIB', planted: 'SEGMENT_BYTES = 32 * KIB' },
   { module: '/agent/slices/packs/parameters.ts', sound: 'PACK_SEAL_BYTES = 128 * MIB', planted: 'PACK_SEAL_BYTES = 64 * KIB' },
-  { module: '/agent/schedule/schedules.ts', sound: 'const TICK_MS = 1000', planted: 'const TICK_MS = 20_000' },
+  { module: '/agent/schedule/schedules.ts', sound: 'const TICK_MS = 1000', planted: 'const TICK_MS = 60_000' },
   { module: '/agent/system/lease.ts', sound: 'LEASE_BEAT_MS = 5000', planted: 'LEASE_BEAT_MS = 100_000' },
   { module: '/agent/health/health.ts', sound: 'const WATCH_IDLE_MS = 9000', planted: 'const WATCH_IDLE_MS = 300_000' },
   { module: '/agent/health/health.ts', sound: 'const WATCH_MS = 1500', planted: 'const WATCH_MS = 60_000' },
-  { module: '/agent/health/event-loop.ts', sound: 'const TICK_MS = 100', planted: 'const TICK_MS = 600_000' },
+  // An agent uses no processor time here, so it is idle and ticks this slowly.
+  { module: '/agent/health/event-loop.ts', sound: 'const IDLE_TICK_MS = 1000', planted: 'const IDLE_TICK_MS = 600_000' },
+  { module: '/agent/health/event-loop.ts', sound: 'const TICK_MS = 100\n', planted: 'const TICK_MS = 600_000\n' },
+  { module: '/agent/sync/origins/origins.ts', sound: 'const PROBE_STEP_MS = 1000', planted: 'const PROBE_STEP_MS = 20_000' },
+  { module: '/agent/slices/rebuild/index-upkeep.ts', sound: 'const FILTER_CHECK_MS = 5000', planted: 'const FILTER_CHECK_MS = 60_000' },
+  { module: '/agent/images/catalogue.ts', sound: 'const RELOAD_MS = 30_000', planted: 'const RELOAD_MS = 60_000' },
+  { module: '/agent/visibility/indexer.ts', sound: 'const RETRY_MS = 30_000', planted: 'const RETRY_MS = 60_000' },
+  { module: '/agent/system/ballast.ts', sound: 'const REFILL_LOOK_MS = 30_000', planted: 'const REFILL_LOOK_MS = 300_000' },
+  // The slices of an abandoned sync are kept a day; the emptying of the stores waits for that.
+  { module: '/agent/sync/leases.ts', sound: 'LEASE_MS = 24 * 3_600_000\n', planted: 'LEASE_MS = 6 * 3_600_000\n' },
 ]
 
 /** Installs the loader; call it before any module of the agent is loaded. */
