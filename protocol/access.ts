@@ -69,6 +69,15 @@ export type CreatedToken = z.infer<typeof createdTokenSchema>
 export const LINK_SECONDS_DEFAULT = 3600
 export const LINK_SECONDS_MAX = 604_800
 
+/** Longest origin in characters: a host name has at most 253. */
+export const ORIGIN_LENGTH_MAX = 270
+
+/** Origin of a page as browsers write it (RFC 6454 §6.2): scheme, host in lower case and port, without a path. */
+const webOriginSchema = z
+  .string()
+  .max(ORIGIN_LENGTH_MAX)
+  .regex(/^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/, 'must be an origin such as https://console.example')
+
 /** Body of POST /v1/links: a link for one upload, or for the download of one image. */
 export const newLinkSchema = z.discriminatedUnion('kind', [
   z
@@ -88,6 +97,8 @@ export const newLinkSchema = z.discriminatedUnion('kind', [
     draft: linkDraftSchema.optional(),
     /** Longest upload in bytes that the link allows. */
     maxLength: z.int().min(1).optional(),
+    /** Origin of the page that may use the link in a browser (CORS), such as `https://console.example`. */
+    origin: webOriginSchema.optional(),
     ttlSeconds: z.int().min(1).max(LINK_SECONDS_MAX).default(LINK_SECONDS_DEFAULT),
   }),
 ])

@@ -32,6 +32,7 @@ export async function openAccess(deps: TokensDeps & Omit<LinksDeps, 'findToken'>
     authenticator: {
       byToken: (secret, proof = null) => (isGrantToken(secret) ? grants.bySecret(secret, proof) : tokens.bySecret(secret)),
       byLink: (link, request) => links.check(link, request),
+      originOfLink: (link) => links.originOf(link),
     },
     // Grants are listed and revoked like tokens. A grant has no further secrets: the target of a failed sync gets another grant.
     tokens: {

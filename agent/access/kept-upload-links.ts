@@ -28,6 +28,8 @@ export const keptUploadLinkSchema = z.object({
   name: z.string().nullable(),
   draft: linkDraftSchema,
   maxLength: z.number().nullable(),
+  /** Origin of the page that may use the link in a browser; null without one. */
+  origin: z.string().nullable().default(null),
   /** The upload that claimed the link, and its image. */
   upload: z.object({ id: z.string(), imageId: z.string() }).nullable(),
   /** Null while the link is open or used. A link that expires unused ends by its time alone; the next maintenance records it. */

@@ -32,6 +32,11 @@ export interface Links extends Omit<UploadLinks, 'create' | 'check'> {
   check(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
 }
 
+/** Returns what an order of an upload link decides. */
+function decidedBy({ name, draft, maxLength, origin }: Extract<NewLink, { kind: 'upload' }>) {
+  return { name, draft, maxLength, origin }
+}
+
 /** Opens the links of a store. */
 export async function openLinks(deps: LinksDeps): Promise<Links> {
   const { clock, emit } = deps
@@ -48,7 +53,7 @@ export async function openLinks(deps: LinksDeps): Promise<Links> {
       const common = { id: newId('lnk', nowMs), by: actor.tokenId, endMs }
       const path = await (order.kind === 'download'
         ? downloads.create({ ...common, image: order.image, export: order.export })
-        : createUploadLink({ ...common, byName: actor.name, name: order.name, draft: order.draft, maxLength: order.maxLength }))
+        : createUploadLink({ ...common, byName: actor.name, ...decidedBy(order) }))
       emit({
         type: 'link.created',
         severity: 'info',

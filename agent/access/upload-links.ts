@@ -41,6 +41,8 @@ export interface UploadLinks extends LinkClaims {
   create(order: UploadLinkOrder): Promise<string>
   /** Checks a link for a request; see Authenticator.byLink. */
   check(secret: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
+  /** Returns the origin whose page may use the link of this secret in a browser; undefined for an unknown link and for one without an origin. */
+  originOf(secret: string): Promise<string | undefined>
   /** Returns the upload links that an actor may see, oldest first: operators all, others those of their token. */
   list(actor: Actor): UploadLink[]
   /** Returns the link that authenticated a request. */
@@ -70,6 +72,13 @@ export function openUploadLinks(deps: UploadLinksDeps): UploadLinks {
   const change = (id: string, to: Partial<KeptUploadLink>): void =>
     save(withoutForgotten(links, clock.nowMs()).map((link) => (link.id === id ? { ...link, ...to } : link)))
   const find = (id: string): KeptUploadLink | undefined => links.find((link) => link.id === id)
+  const bySecret = async (secret: string): Promise<KeptUploadLink | undefined> => {
+    const hash = await hashSecret(secret)
+    // Compares all links, so that the time does not reveal which one matched.
+    let found: KeptUploadLink | undefined
+    for (const link of links) if (isEqualConstantTime(link.hash, hash)) found = link
+    return found
+  }
   const show = (link: KeptUploadLink): UploadLink => showLink(link, clock.nowMs(), findToken(link.by) !== undefined)
   const isSeen = (link: KeptUploadLink, actor: Actor): boolean => !actor.link && (roleIncludes(actor.role, 'operator') || link.by === actor.tokenId)
   const need = (id: string, actor: Actor): KeptUploadLink => {
@@ -88,18 +97,18 @@ export function openUploadLinks(deps: UploadLinksDeps): UploadLinks {
     })
 
   return {
-    async create({ id, by, byName, endMs, name, draft, maxLength }) {
+    async create({ id, by, byName, endMs, name, draft, maxLength, origin }) {
       const secret = newUploadLinkSecret()
       const common = { id, by, byName, hash: await hashSecret(secret), createdMs: clock.nowMs(), expiresMs: endMs }
-      save(withLink(links, { ...common, name: name ?? null, draft: draft ?? {}, maxLength: maxLength ?? null, upload: null, ended: null }))
+      const decided = { name: name ?? null, draft: draft ?? {}, maxLength: maxLength ?? null, origin: origin ?? null }
+      save(withLink(links, { ...common, ...decided, upload: null, ended: null }))
       return `${UPLOADS_PATH}?link=${secret}`
     },
 
+    originOf: async (secret) => (await bySecret(secret))?.origin ?? undefined,
+
     async check(secret, request) {
-      const hash = await hashSecret(secret)
-      // Compares all links, so that the time does not reveal which one matched.
-      let found: KeptUploadLink | undefined
-      for (const link of links) if (isEqualConstantTime(link.hash, hash)) found = link
+      const found = await bySecret(secret)
       if (!found) return { kind: 'refused', detail: 'The link is not valid.', action: 'Check that the whole link was copied, or ask for a new link.' }
       return checkFound(found, request, { nowMs: clock.nowMs(), maker: findToken(found.by) })
     },

@@ -74,6 +74,9 @@ export interface Authenticator {
    * link is compared with the hashes of all upload links; it allows GET and POST on /v1/uploads; once claimed, GET, and every method on the upload that it created.
    */
   byLink(link: string, request: { readonly method: string; readonly path: string }): Promise<LinkOutcome>
+  /** Returns the origin whose page may use an upload link in a browser; undefined for any other link. Says nothing about whether
+   * the link is still good. */
+  originOfLink?(link: string): Promise<string | undefined>
 }
 
 /** How an upload that a link created ended. */

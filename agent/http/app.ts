@@ -42,7 +42,7 @@ export function createApp(deps: AppDeps): Hono<AppEnvironment> {
   app.use(requestId(deps))
   app.use(accessLog(deps))
   app.use(securityHeaders())
-  app.use(crossOrigin(deps.origins ?? []))
+  app.use(crossOrigin(deps.origins ?? [], deps.authenticator))
   app.onError(answerError)
   app.notFound(answerNotFound)
   const parts = { ...deps, bodyRoom: createBodyRoom() }

@@ -11,7 +11,7 @@ import { linkOf } from '../route.ts'
 import type { Route, RouteAccess } from '../route.ts'
 
 /** Longest credential that is checked, in characters. */
-const CREDENTIAL_LENGTH_MAX = 2048
+export const CREDENTIAL_LENGTH_MAX = 2048
 
 /** The actor of public routes called without a credential. Compare it by identity, since a token may have the same name. */
 export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }

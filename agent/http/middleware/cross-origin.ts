@@ -2,7 +2,9 @@
 // may send and read.
 
 import { createMiddleware } from 'hono/factory'
+import type { Authenticator } from '../../contract/access.ts'
 import type { AppEnvironment } from '../environment.ts'
+import { CREDENTIAL_LENGTH_MAX } from './authenticate.ts'
 
 /** Methods of all routes that pages may call. This list grants nothing: the credential decides what a caller may do. */
 const METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS'
@@ -63,17 +65,22 @@ const ANSWER_HEADERS = [
 const PREFLIGHT_SECONDS = 86_400
 
 /**
- * Lets pages of these origins (`*` for any) read the answers of routes that are `crossOrigin`, including refusals and preflights. Never allows
- * credentials mode: the agent has no cookies.
+ * Lets pages of these origins (`*` for any) read the answers of routes that are `crossOrigin`, including refusals and preflights. A request with an upload link
+ * may also come from the page for which the link was made. Never allows credentials mode: the agent has no cookies.
  */
-export function crossOrigin(origins: readonly string[]) {
+export function crossOrigin(origins: readonly string[], authenticator: Pick<Authenticator, 'originOfLink'>) {
+  const isAllowed = async (origin: string, url: string): Promise<boolean> => {
+    if (origins.includes(origin) || origins.includes('*')) return true
+    const link = new URL(url).searchParams.get('link')
+    return link !== null && link.length <= CREDENTIAL_LENGTH_MAX && (await authenticator.originOfLink?.(link)) === origin
+  }
   return createMiddleware<AppEnvironment>(async (context, next) => {
     await next()
-    if (origins.length === 0 || !context.var.pathRoutes?.some((route) => route.crossOrigin)) return
+    if (!context.var.pathRoutes?.some((route) => route.crossOrigin)) return
     const { headers } = context.res
-    headers.append('Vary', 'Origin')
     const origin = context.req.header('origin')
-    if (origin === undefined || !(origins.includes(origin) || origins.includes('*'))) return
+    if (origins.length > 0 || origin !== undefined) headers.append('Vary', 'Origin')
+    if (origin === undefined || !(await isAllowed(origin, context.req.url))) return
     headers.set('Access-Control-Allow-Origin', origin)
     headers.set('Access-Control-Expose-Headers', ANSWER_HEADERS)
     headers.set('Cross-Origin-Resource-Policy', 'cross-origin')

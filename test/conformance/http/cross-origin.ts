@@ -69,6 +69,40 @@ export const CROSS_ORIGIN_CASES: HttpCase[] = [
     },
   },
   {
+    name: 'the page for which an upload link was made can use the link, also when it has ended, and nothing else',
+    async run() {
+      await using memory = await createMemoryApp({ routes: openRoutes() })
+      const create = async (order: Record<string, unknown>): Promise<Response> =>
+        memory.ask('/v1/links', { method: 'POST', role: 'uploader', body: JSON.stringify({ kind: 'upload', ...order }) })
+      const made = (await (await create({ origin: ORIGIN })).json()) as { id: string; url: string }
+      const without = (await (await create({})).json()) as { url: string }
+      const granted = async (path: string, origin: string): Promise<readonly (string | null)[]> => {
+        const answers = [await memory.ask(path, { headers: { origin } }), await memory.ask(path, { method: 'OPTIONS', headers: { origin, ...PREFLIGHT } })]
+        return answers.map(({ headers }) => headers.get('access-control-allow-origin'))
+      }
+      const { search } = new URL(made.url)
+      assert.deepEqual(await granted(`/t/open${search}`, ORIGIN), [ORIGIN, ORIGIN])
+      assert.deepEqual(await granted(`/t/open${search}`, 'https://elsewhere.example'), [null, null])
+      assert.deepEqual(await granted(`/t/closed${search}`, ORIGIN), [null, null])
+      for (const path of ['/t/open', `/t/open${new URL(without.url).search}`, '/t/open?link=slu_wrong', `/t/open?link=${'x'.repeat(3000)}`])
+        assert.deepEqual(await granted(path, ORIGIN), [null, null])
+      await memory.ask(`/v1/links/${made.id}`, { method: 'DELETE', role: 'uploader' })
+      assert.deepEqual(await granted(`/t/open${search}`, ORIGIN), [ORIGIN, ORIGIN])
+    },
+  },
+  {
+    name: 'an origin of a link is one as browsers write it',
+    async run() {
+      await using memory = await createMemoryApp()
+      const answer = async (origin: string): Promise<number> =>
+        (await memory.ask('/v1/links', { method: 'POST', role: 'uploader', body: JSON.stringify({ kind: 'upload', origin }) })).status
+      for (const origin of ['https://console.example', 'http://127.0.0.1:8422', 'http://[::1]:8422', `https://${'a'.repeat(262)}`])
+        assert.equal(await answer(origin), 201)
+      for (const origin of ['*', 'null', '', 'console.example', 'https://a/', 'https://A.example', 'https://a b', 'ftp://a', `https://${'a'.repeat(263)}`])
+        assert.equal(await answer(origin), 400)
+    },
+  },
+  {
     name: 'OPTIONS lists the methods of the path, also when a route answers it',
     async run() {
       await using memory = await createMemoryApp({ routes: openRoutes() })
