@@ -12,6 +12,8 @@ import { createFirstAdminCodes } from './access/first-admin.ts'
 import { createApprovals } from './approvals/approvals.ts'
 import type { ApprovalRule, Approvals } from './approvals/approvals.ts'
 import { createShownPlans } from './approvals/plans.ts'
+import { createBulkRuns } from './bulk/bulk-runs.ts'
+import type { BulkRuns } from './bulk/bulk-runs.ts'
 import { createRoles } from './access/roles.ts'
 import type { EnvironmentRoles, Roles } from './access/roles.ts'
 import type { CommandActor, CommandContext } from './commands/command.ts'
@@ -48,6 +50,7 @@ export interface OpenBot extends Disposable {
   readonly roles: Roles
   readonly outbox: Outbox
   readonly approvals: Approvals
+  readonly bulkRuns: BulkRuns
   /** The cards of upload links. Only the service follows the links. */
   readonly linkCards: LinkCards
   /** Creates the context for commands of this actor. */
@@ -107,6 +110,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const plans = createShownPlans(database)
   const outbox = createOutbox(database, clock)
   const approvals = createApprovals(database, outbox, deps.approvalRule ?? 'off')
+  const bulkRuns = createBulkRuns(database, outbox, audit)
   const evidenceFiles = createEvidenceFiles(home)
   return {
     home,
@@ -119,6 +123,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     roles,
     outbox,
     approvals,
+    bulkRuns,
     linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
     context: (actor, surface) => ({
       fleet: fleetOf(actor),
@@ -135,6 +140,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       plans,
       catalogue,
       approvals,
+      bulkRuns,
       evidenceFiles,
       hypervisors,
       commands: COMMANDS,

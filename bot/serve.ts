@@ -3,11 +3,13 @@
 import { runAlerts } from './alerts/run.ts'
 import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
+import { keepRunning } from './commands/bulk/keep-running.ts'
 import type { BotConfig } from './config.ts'
 import { KEY_ACTION } from './credentials/vault.ts'
 import { fillCatalogue } from './fleet/catalogue/filler.ts'
 import { keepFleet } from './fleet/connections.ts'
 import type { Sighting } from './fleet/states.ts'
+import type { CommandActor } from './commands/command.ts'
 import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
 import { runPolicies } from './commands/policy/scheduled-runs.ts'
@@ -61,6 +63,9 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const streamsMax = streamsOf(config.requestsMax)
   stack.use(keepFleet({ fleet, database, clock, log, random, reconnectMs, streamsMax, onSightings, onProgress: linkCards.read, catalogue }))
   stack.use(runPolicies(bot.context({ name: 'policies', role: 'operator' }, 'service'), { clock, log }))
+  // What a killed console left. Whoever runs it owns the machine, and is an admin.
+  const consoleActor = ({ actor }: { readonly actor: string }): Promise<CommandActor> => Promise.resolve({ name: actor, role: 'admin' })
+  stack.use(keepRunning({ ...bot, log, surface: 'console', takesOver: false, actorOf: consoleActor }))
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)
   try {

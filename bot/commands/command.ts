@@ -9,6 +9,7 @@ import type { FirstAdminCodes } from '../access/first-admin.ts'
 import type { Roles } from '../access/roles.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { ShownPlans } from '../approvals/plans.ts'
+import type { BulkRuns } from '../bulk/bulk-runs.ts'
 import type { Catalogue } from '../fleet/catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Hypervisors } from '../hypervisors/hypervisors.ts'
@@ -97,6 +98,8 @@ export interface CommandContext {
   readonly catalogue: Catalogue
   /** Requests for the approval of a second person. */
   readonly approvals: Approvals
+  /** Operations on several images at once. */
+  readonly bulkRuns: BulkRuns
   readonly hypervisors: Hypervisors
   readonly commands: readonly Command[]
   readonly files?: FileSender

@@ -110,7 +110,7 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
         const name = inline ?? words[++i]?.text
         if (name === undefined || name === '') return { detail: '--confirm needs the name.', action: see }
         confirm.push(name)
-      } else if (flag === 'plan' && command.effect === 'destroy' && inline !== undefined) plan = inline
+      } else if (flag === 'plan' && command.effect !== 'read' && inline !== undefined) plan = inline
       else if (flag in command.flags && inline === undefined) flags.add(flag)
       else if (flag in command.options) {
         const value = inline ?? words[++i]?.text

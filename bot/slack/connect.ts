@@ -5,6 +5,9 @@ import type { AppOptions, Receiver } from '@slack/bolt'
 import { ErrorCode, WebClient } from '@slack/web-api'
 import type { WebClientOptions } from '@slack/web-api'
 import { errorText, hasCode } from '../../protocol/errors.ts'
+import type { BulkRun } from '../bulk/bulk-run.ts'
+import { keepRunning } from '../commands/bulk/keep-running.ts'
+import type { CommandActor } from '../commands/command.ts'
 import { COMMANDS } from '../commands/table.ts'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
@@ -13,6 +16,7 @@ import type { Log } from '../system/log.ts'
 import { REQUEST_PATH } from '../commands/slack/app-manifest.ts'
 import { createAnswers } from './answers.ts'
 import { createAuthority } from './authorise.ts'
+import type { Authority } from './authorise.ts'
 import { boltLogger } from './bolt-log.ts'
 import { createButtons } from './buttons.ts'
 import { createCards } from './cards.ts'
@@ -85,6 +89,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const deliveryPort = createDeliveryPort(access.botToken, { ...clientOptionsOf(deps.config), logger: boltLogger(log) })
   const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
   const approved = runApprovals({ bot, authority, log })
+  const bulk = keepRunning({ ...bot, log, surface: 'slack', takesOver: true, actorOf: (run) => bulkActor(authority, run) })
   log.info('connected to Slack', { mode: access.kind, url: server?.url.href })
   return {
     url: server ? new URL(REQUEST_PATH, server.url).href : undefined,
@@ -93,10 +98,17 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
       await app.stop()
       await Promise.race([Promise.all(running), bot.clock.sleep(DRAIN_MS)])
       await approved[Symbol.asyncDispose]()
+      await bulk[Symbol.asyncDispose]()
       await cards[Symbol.asyncDispose]()
       await sender[Symbol.asyncDispose]()
     },
   }
+}
+
+/** Who began a run, with the roles that count now and the name under which it began, which may name an approver. */
+async function bulkActor(authority: Authority, { actor, actorId, channel }: BulkRun): Promise<CommandActor> {
+  await authority.refresh()
+  return { ...authority.actorOf({ user: actorId, userName: actor, channel }), name: actor }
 }
 
 function createApp(access: SlackAccess, { config, log, report }: ConnectDeps, receiver: Receiver | undefined): App {

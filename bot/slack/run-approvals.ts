@@ -5,6 +5,7 @@ import { ON_BEHALF_LENGTH_MAX } from '../../protocol/on-behalf.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { errorText } from '../../protocol/errors.ts'
 import type { Approval, RunResult } from '../approvals/approvals.ts'
+import { bulkId } from '../bulk/bulk-run.ts'
 import type { CommandActor, CommandContext } from '../commands/command.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
 import type { OpenBot } from '../open.ts'
@@ -16,7 +17,7 @@ import type { Authority } from './authorise.ts'
 export const APPROVAL_POLL_MS = 500
 
 export interface RunApprovalsDeps {
-  readonly bot: Pick<OpenBot, 'context' | 'approvals' | 'audit' | 'clock' | 'fleet'>
+  readonly bot: Pick<OpenBot, 'context' | 'approvals' | 'audit' | 'bulkRuns' | 'clock' | 'fleet'>
   readonly authority: Pick<Authority, 'refresh' | 'actorOf'>
   readonly log: Log
 }
@@ -94,6 +95,12 @@ type Fate = 'gone' | 'there' | 'unknown'
 async function settleLeft(deps: RunApprovalsDeps, run: string, approval: Approval): Promise<void> {
   const { bot } = deps
   const { id, subjects, command } = approval
+  const begun = bot.bulkRuns.ofOrigin(`approval ${id}`)
+  if (begun) {
+    const result: RunResult = { state: 'done', result: `${bulkId(begun)} carries it out: its card shows how it goes.`, next: '' }
+    if (bot.approvals.end(id, run, result, bot.clock.nowMs())) recordSettled(bot, approval, 'done', result.result)
+    return
+  }
   const intoBin = command.startsWith('image delete ')
   const fates = await Promise.all(subjects.map((subject) => fateOf(deps, subject, intoBin)))
   const named = (fate: Fate): string =>

@@ -9,6 +9,7 @@ import { chainEarlierRows } from './audit-migration.ts'
 import { ALERT_CARDS, ALERT_TABLES } from '../alerts/tables.ts'
 import { ROLE_TABLES } from '../access/tables.ts'
 import { APPROVAL_TABLES } from '../approvals/tables.ts'
+import { BULK_TABLES } from '../bulk/tables.ts'
 import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
 import { CATALOGUE_TABLES } from '../fleet/catalogue/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
@@ -142,6 +143,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   CATALOGUE_TABLES,
   LINK_CARD_TABLES,
   HYPERVISOR_TABLES,
+  BULK_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -36,7 +36,7 @@ export const LIST_OPTIONS = {
   sort: { about: `order: one of ${IMAGE_SORTS.join(', ')}; with - before it, descending`, value: '[-]MEMBER' },
 } as const
 
-type ListOptions = Readonly<Partial<Record<keyof typeof LIST_OPTIONS, string>>>
+type ListOptions = { readonly [Key in keyof typeof LIST_OPTIONS]?: string | undefined }
 
 /** Returns the filter of the options. Throws `invalid-input`, which names the option and the nearest value. */
 export function parseFilter({ sort: _sort, ...options }: ListOptions): Partial<ImageFilter> {

@@ -5,6 +5,9 @@ import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { runBulk } from '../bulk/begin.ts'
+import { bulkJson } from '../../bulk/bulk-card.ts'
+import type { BulkRun } from '../../bulk/bulk-run.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../views/view.ts'
 import type { ChecklistItem, Column, View } from '../../views/view.ts'
@@ -16,11 +19,13 @@ import { otherCopies, removalPromises, soleNeed } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { askStore, oneStore, stoppedProblem } from '../select.ts'
 import { quoteOption, quoteWord } from '../../views/quote.ts'
+import { divide, skippedWords } from './change-many.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { imageJson } from './image-rows.ts'
-import { cleanupActions, describeImage, holdingStores, removalChecks, uniqueBytes } from './removal.ts'
+import { blockedOnly, CHECKED_MAX, cleanupActions, describeImage, holdingStores, removalChecks, uniqueBytes } from './removal.ts'
 import type { HoldingStore } from './removal.ts'
+import { draftItems } from './selection.ts'
 
 /** Images that one command purges from a recycle bin; a fuller one takes several runs. */
 export const BIN_PURGED_MAX = 1000
@@ -100,7 +105,7 @@ async function planPurge(context: CommandContext, { found, stores, bin, storeOpt
     essence: found.map(({ image, store }) => `${image.id} ${store.name} ${image.status}`),
     promises: [...removalPromises(found), copies.promise],
     approval: soleNeed(copies.sole, found, false),
-    checklist: [...stores.flatMap(retentionChecks), ...(bin ? blockedOnly(found) : found.flatMap(removalChecks))],
+    checklist: [...stores.flatMap(retentionChecks), ...(bin || found.length > CHECKED_MAX ? blockedOnly(found) : found.flatMap(removalChecks))],
     command: [
       'image purge',
       ...(bin ? ['--bin', quoteOption('store', bin.name)] : found.map(({ image }) => image.id)),
@@ -117,34 +122,39 @@ function retentionChecks({ record, store }: HoldingStore): ChecklistItem[] {
   return [{ label: `${record.name} may purge images`, passed: false, detail }]
 }
 
-/** A full recycle bin has too many checks to show each: only those that block are listed. */
-function blockedOnly(found: readonly FoundImage[]): ChecklistItem[] {
-  const blocked = found.flatMap(removalChecks).filter(({ passed }) => !passed)
-  return blocked.length > 0 ? blocked : [{ label: 'Nothing blocks the purge', passed: true, detail: 'no image in the bin is protected or in use' }]
-}
-
 interface Purged extends FoundImage {
   /** Why the image is still there; undefined once it is gone. */
   readonly failure: Problem | undefined
 }
 
 async function purge(context: CommandContext, found: readonly FoundImage[], stores: readonly HoldingStore[]): Promise<View> {
-  const results: Purged[] = []
-  for (const one of found) results.push({ ...one, failure: await purgeOne(context, one) })
+  const [only] = found
+  if (only && found.length === 1) return purgedView(context, [{ ...only, failure: await purgeOne(context, only) }], stores)
+  const items = draftItems(found, ({ image }) => ({ wasDeleted: image.status === 'deleted' }))
+  const outcome = await runBulk(context, { verb: 'purge', title: `Purge ${plural(found.length, 'image')}`, items })
+  if (outcome.kind === 'begun') return outcome.view
+  const { after, failed } = divide(found, outcome.results)
+  const results = [...after.map((one) => ({ ...one, failure: undefined })), ...failed.map(({ one, error }) => ({ ...one, failure: error }))]
+  return purgedView(context, results, stores, outcome.run)
+}
+
+function purgedView(context: CommandContext, results: readonly Purged[], stores: readonly HoldingStore[], run?: BulkRun): View {
   const gone = results.filter(({ failure }) => failure === undefined)
   const left = results.filter(({ failure }) => failure !== undefined)
   const emptied = stores.filter(({ record }) => gone.some(({ store }) => store.name === record.name)).map(({ record }) => record)
   const cleanup = emptied.map(({ name }) => `store cleanup ${name}`).join(' and ')
   const asOfMs = context.clock.nowMs()
-  const count = left.length === 0 ? plural(gone.length, 'image') : `${gone.length} of ${plural(results.length, 'image')}`
+  const isDone = left.length === 0 && gone.length === (run?.total ?? results.length)
+  const count = isDone ? plural(gone.length, 'image') : `${gone.length} of ${plural(run?.total ?? results.length, 'image')}`
   return makeView({
-    outcome: left.length === 0 ? 'done' : 'failed',
-    title: left.length === 0 ? `Purged ${count}` : `Purged only ${count}`,
+    outcome: isDone ? 'done' : 'failed',
+    title: isDone ? `Purged ${count}` : `Purged only ${count}`,
     text: [
       gone.length === 0 ? 'Nothing was deleted.' : `Deleted for good: ${names(gone)}. The space is free after ${cleanup}.`,
       ...(left.length === 0 ? [] : [`Still there: ${names(left)}; the table says why.`]),
+      ...(run ? [skippedWords(run)] : []).filter((text) => text !== ''),
     ].join(' '),
-    tone: left.length === 0 ? 'good' : 'bad',
+    tone: isDone ? 'good' : 'bad',
     columns: RESULT_COLUMNS,
     rows: results.map(({ store, image, failure }) => ({
       tone: failure ? 'bad' : 'good',
@@ -161,6 +171,7 @@ async function purge(context: CommandContext, found: readonly FoundImage[], stor
     json: {
       purged: gone.map(imageJson),
       failed: left.map(({ failure, ...one }) => ({ store: one.store.name, id: one.image.id, name: one.image.name, error: failure })),
+      ...(run ? { run: bulkJson(run) } : {}),
       asOf: formatTime(asOfMs),
     },
   })

@@ -12,6 +12,9 @@ import { askStore } from '../select.ts'
 import { quoteWord } from '../../views/quote.ts'
 import type { FoundImage } from './find.ts'
 
+/** Images whose checks are all shown; of more, only those that block. */
+export const CHECKED_MAX = 30
+
 /** A store that holds some of the images, as its agent describes it now. */
 export interface HoldingStore {
   readonly record: StoreRecord
@@ -57,6 +60,12 @@ export function removalChecks({ image }: FoundImage): ChecklistItem[] {
     },
     { label: `Status of ${name}`, passed: blocker === undefined, detail: blocker ?? statusWord(image.status) },
   ]
+}
+
+/** A full recycle bin has too many checks to show each: only those that block are listed. */
+export function blockedOnly(found: readonly FoundImage[]): ChecklistItem[] {
+  const blocked = found.flatMap(removalChecks).filter(({ passed }) => !passed)
+  return blocked.length > 0 ? blocked : [{ label: 'Nothing blocks it', passed: true, detail: 'no image of it is protected or in use' }]
 }
 
 /** What frees the space of removed images. */

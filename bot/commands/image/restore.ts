@@ -1,16 +1,16 @@
 // `image restore I…`: restores deleted images. One failure does not keep the others in the recycle bin.
 
-import type { Problem } from '../../../protocol/problems.ts'
-import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { answerOf, stoppedProblem } from '../select.ts'
-import { oneImage } from './find.ts'
+import { answerOf } from '../select.ts'
+import { changeMany } from './change-many.ts'
 import type { FoundImage } from './find.ts'
-import { IMAGE_COLUMNS, imageJson, imageRow, imageView } from './image-rows.ts'
+import { imageView } from './image-rows.ts'
+import { draftItems, MORE_SELECT_OPTIONS, selectImages } from './selection.ts'
+
+const { status: _status, ...FILTERS } = MORE_SELECT_OPTIONS
 
 export const imageRestore = defineCommand({
   noun: 'image',
@@ -18,43 +18,22 @@ export const imageRestore = defineCommand({
   summary: 'Restores images from the recycle bin',
   role: 'operator',
   effect: 'write',
-  targets: [{ name: 'I', about: 'name or id of a deleted image', subject: 'deleted-image', many: true }],
-  options: { store: { about: 'the store whose recycle bin holds it', value: 'S', subject: 'store' } },
-  examples: ['image restore debian-12', 'image restore debian-11 debian-12 store=edge-a'],
-  async run(context, { targets, options }) {
-    const found = await Promise.all([...new Set(targets)].map((target) => oneImage(context, target, options.store, 'bin')))
-    const [only] = found
-    if (only && found.length === 1) return restoreOne(context, only)
-    return restoreMany(context, found)
+  targets: [{ name: 'I', about: 'name or id of a deleted image, or all', subject: 'deleted-image', many: true }],
+  options: { store: { about: 'the store whose recycle bin holds it', value: 'S', subject: 'store' }, ...FILTERS },
+  examples: ['image restore debian-12', 'image restore debian-11 debian-12 store=edge-a', 'image restore all store=edge-a label=env=production'],
+  async run(context, input) {
+    const selection = await selectImages(context, input.targets, input.options, 'bin')
+    const [only] = selection.found
+    if (only && selection.found.length === 1) return restoreOne(context, only)
+    const title = `Restore ${plural(selection.found.length, 'image')}`
+    return changeMany(context, input, {
+      order: { verb: 'restore', title, items: draftItems(selection.found) },
+      ...{ selection, fate: 'would be restored from the recycle bin', participle: 'Restored', command: 'image restore', options: [] },
+    })
   },
 })
 
 async function restoreOne(context: CommandContext, found: FoundImage): Promise<View> {
   const image = answerOf(await context.fleet.contact(found.store, (agent) => agent.images.restore(found.image.id)))
   return imageView(`Image ${image.name} restored`, { ...found, image }, context.clock.nowMs())
-}
-
-async function restoreMany(context: CommandContext, found: readonly FoundImage[]): Promise<View> {
-  const restored: FoundImage[] = []
-  const failed: { readonly one: FoundImage; readonly error: Problem }[] = []
-  for (const one of found) {
-    const contact = await context.fleet.contact(one.store, (agent) => agent.images.restore(one.image.id))
-    if (contact.kind === 'answered') restored.push({ ...one, image: contact.value })
-    else failed.push({ one, error: contact.kind === 'refused' ? contact.problem : stoppedProblem(contact).problem })
-  }
-  const asOfMs = context.clock.nowMs()
-  return makeView({
-    outcome: failed.length === 0 ? 'done' : 'failed',
-    title: failed.length === 0 ? `Restored ${plural(restored.length, 'image')}` : `Restored only ${restored.length} of ${plural(found.length, 'image')}`,
-    tone: failed.length === 0 ? 'good' : 'bad',
-    columns: restored.length === 0 ? [] : IMAGE_COLUMNS,
-    rows: restored.map(imageRow),
-    notes: failed.map(({ one, error }) => `${one.image.name} was not restored: ${error.detail} ${error.action}`),
-    asOfMs,
-    json: {
-      items: restored.map(imageJson),
-      failed: failed.map(({ one, error }) => ({ store: one.store.name, id: one.image.id, name: one.image.name, error })),
-      asOf: formatTime(asOfMs),
-    },
-  })
 }

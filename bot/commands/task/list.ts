@@ -1,4 +1,4 @@
-// `task list`: tasks of one store or of all, newest first.
+// `task list`: the bulk runs of the bot, and the tasks of one store or of all, newest first.
 
 import { taskKindSchema, taskStateSchema } from '../../../protocol/task.ts'
 import { formatTime } from '../../../protocol/time.ts'
@@ -8,6 +8,7 @@ import type { FollowedTask } from '../../views/view.ts'
 import { plural, taskTone } from '../../views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
+import { bulkRows } from './bulk.ts'
 import { taskCells, taskJson } from './task-view.ts'
 import { visibleTask } from './visible-task.ts'
 import { refuseChoice } from '../refused-value.ts'
@@ -38,12 +39,15 @@ export const taskList = defineCommand({
         : [],
     )
     tasks.sort((a, b) => b.task.createdAt.localeCompare(a.task.createdAt))
+    // Bulk runs are of the bot, not of a store.
+    const bulk = options.store === undefined && options.state === undefined && options.kind === undefined ? bulkRows(context) : { rows: [], json: [] }
+    const count = tasks.length + bulk.rows.length
     const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
     return makeView({
       title: 'Tasks',
-      text: tasks.length === 0 ? 'No tasks.' : plural(tasks.length, 'task'),
+      text: count === 0 ? 'No tasks.' : plural(count, 'task'),
       columns:
-        tasks.length === 0
+        count === 0
           ? []
           : [
               { key: 'id', label: 'Task', isWhole: true },
@@ -56,7 +60,7 @@ export const taskList = defineCommand({
               { key: 'by', label: 'By', isMinor: true },
               { key: 'reason', label: 'Reason', isMinor: true },
             ],
-      rows: tasks.map((followed) => ({ tone: taskTone(followed.task.state), cells: taskCells(followed) })),
+      rows: [...bulk.rows, ...tasks.map((followed) => ({ tone: taskTone(followed.task.state), cells: taskCells(followed) }))],
       notes: [
         ...gapNotes(contacts, 'its tasks'),
         ...contacts.flatMap((contact) =>
@@ -64,7 +68,7 @@ export const taskList = defineCommand({
         ),
       ],
       asOfMs,
-      json: { items: tasks.map(taskJson), missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
+      json: { items: tasks.map(taskJson), bulk: bulk.json, missing: gapsJson(contacts), asOf: formatTime(asOfMs) },
     })
   },
 })

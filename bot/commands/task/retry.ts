@@ -13,6 +13,7 @@ import { orderCopies } from '../image/order-copies.ts'
 import type { SyncOrder } from '../image/order-sync.ts'
 import { checkPlacement } from '../placement.ts'
 import { askStore } from '../select.ts'
+import { oneBulkRun, retryBulkRun } from './bulk.ts'
 import { oneTask } from './find.ts'
 import { tasksView } from './task-view.ts'
 
@@ -23,8 +24,11 @@ export const taskRetry = defineCommand({
   role: 'operator',
   effect: 'write',
   targets: [{ name: 'T', about: 'id of a task, or a unique part of it', subject: 'task' }],
-  examples: ['task retry tsk_01hf'],
-  async run(context, { targets }) {
+  examples: ['task retry tsk_01hf', 'task retry B12'],
+  async run(context, input) {
+    const { targets } = input
+    const bulk = oneBulkRun(context, targets[0] ?? '')
+    if (bulk) return retryBulkRun(context, input, bulk)
     const { store, task } = await oneTask(context, targets[0] ?? '')
     if (task.kind === 'sync' && (task.state === 'failed' || task.state === 'cancelled')) return syncAgain(context, store, task)
     if (task.kind === 'import') checkPlacement(context, store)
