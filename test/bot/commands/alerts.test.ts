@@ -1,7 +1,7 @@
 // The commands of alerts: what they show of incidents, acknowledgements, silences and maintenance, and who may run them.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { openAlertScene, START_MS } from './scene.ts'
+import { openAlertScene, START_MS } from '../alerts/scene.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
@@ -67,6 +67,7 @@ describe('alert ack', () => {
     it.see({ 'edge-b': {} })
     it.pass(65)
     expect((await it.run('alert ack A1')).text).toBe('A1 is resolved.')
+    expect(await it.run('alert ack A1 A3')).toMatchObject({ outcome: 'done', title: '0 alerts acknowledged' })
   })
 
   test('is not for viewers', async () => {
@@ -154,5 +155,21 @@ describe('somebody who is an operator in one store', () => {
     await it.run('alert silence edge-b')
     expect(await run('alert unsilence edge-b')).toMatchObject({ outcome: 'failed' })
     expect(await run('alert unsilence edge-a')).toMatchObject({ outcome: 'done' })
+  })
+
+  test('does not acknowledge an alert of the whole zone; an operator of the zone does', async () => {
+    using it = openAlertScene({ 'edge-a': 'zone-1', 'edge-b': 'zone-1', 'edge-c': 'zone-1' })
+    it.see({ 'edge-a': 'stopped', 'edge-b': 'stopped', 'edge-c': 'stopped' })
+    it.pass(60)
+    const down = it.bot.alerts.incidents.list({ limit: 10 }).find(({ store }) => store === '')
+    expect([down?.zone, down?.condition]).toEqual(['zone-1', 'zone-down'])
+    const line = `alert ack A${down?.id}`
+    expect(await it.run(line, 'viewer', undefined, roleIn)).toMatchObject({
+      outcome: 'failed',
+      text: 'This needs the role operator in zone zone-1; ann has viewer.',
+    })
+    expect(it.bot.alerts.incidents.find(down?.id ?? 0)?.ackedBy).toBeNull()
+    expect(await it.run(line, 'viewer', undefined, () => 'operator')).toMatchObject({ outcome: 'done' })
+    expect(it.bot.alerts.incidents.find(down?.id ?? 0)?.ackedBy).toBe('ann')
   })
 })
