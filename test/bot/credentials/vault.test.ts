@@ -90,6 +90,38 @@ describe('the database', () => {
     expect(holds(folder.path, TOKEN)).toBe(false)
   })
 
+  test('has a token encrypted that was written in clear after the first start', async () => {
+    await using folder = await createTemporaryFolder()
+    openTestBot(folder.path)[Symbol.dispose]()
+    {
+      using database = openDatabase(folder.path)
+      database.run(`INSERT INTO stores (name, url, token, zone, provider, added_ms) VALUES ('edge-a', 'http://127.0.0.1:1', '${TOKEN}', 'z', 'local', 0)`)
+    }
+    expect(holds(folder.path, TOKEN)).toBe(true)
+    using bot = openTestBot(folder.path)
+    expect(tokenOf(bot)).toBe(TOKEN)
+    expect(holds(folder.path, TOKEN)).toBe(false)
+  })
+
+  test('gets another key that the bot makes itself, and the key file then has only this one', async () => {
+    await using folder = await createTemporaryFolder()
+    const homeKeyFile = homeKeyPath(folder.path)
+    const keyIds = () => parseKeys(readFileSync(homeKeyFile, 'utf8'))?.map(({ id }) => id)
+    {
+      using bot = openTestBot(folder.path)
+      bot.fleet.registry.add(STORE, 0)
+    }
+    const before = keyIds()
+    using database = openDatabase(folder.path)
+    const { tokens, lost, keyId, outdated } = rotateKey({ database, clock: systemClock, keyFiles: [], homeKeyFile })
+    expect({ tokens, lost, outdated }).toEqual({ tokens: 1, lost: [], outdated: [] })
+    expect(keyIds()).toEqual([keyId])
+    expect(before).toHaveLength(1)
+    expect(before).not.toContain(keyId)
+    using bot = openTestBot(folder.path)
+    expect(tokenOf(bot)).toBe(TOKEN)
+  })
+
   test('does not give a token to another address or store', async () => {
     await using folder = await createTemporaryFolder()
     using bot = openTestBot(folder.path)

@@ -29,7 +29,11 @@ function open(database: BotDatabase = openMemoryDatabase()) {
   const clock = createManualClock()
   const log = createMemoryLog()
   const posts: OutboxPost[] = []
-  const agent = { link: AT_AGENT as UploadLink | undefined, image: undefined as Partial<Image> | undefined, isGone: false, asked: 0, failsToPut: false }
+  const agent = {
+    ...{ link: AT_AGENT as UploadLink | undefined, image: undefined as Partial<Image> | undefined, isGone: false, asked: 0, failsToPut: false },
+    /** What each answer waits for. */
+    held: Promise.resolve(),
+  }
   const missing = (): Response =>
     Response.json(makeProblem('not-found', 'There is none.'), { status: 404, headers: { 'content-type': 'application/problem+json' } })
   const bot = openBot('', {
@@ -38,6 +42,7 @@ function open(database: BotDatabase = openMemoryDatabase()) {
     async fetch(url) {
       if (agent.isGone) throw new TypeError('connection refused')
       agent.asked++
+      await agent.held
       if (new URL(url).pathname.startsWith('/v1/links/')) return agent.link ? Response.json(agent.link) : missing()
       if (!agent.image) return missing()
       return Response.json(blankImage({ id: 'img_1', name: 'debian', kind: 'system', format: 'raw', status: 'available', length: 900, ...agent.image }, 0))
@@ -250,6 +255,23 @@ describe('a restart of the bot', () => {
     await second.says('The link was revoked.')
     expect(second.posts.at(-1)?.view.title).toBe('Upload of debian to edge-z')
   })
+})
+
+test('a stop waits for the question in progress, and its answer changes no card', async () => {
+  const it = open()
+  it.cards.open('C1', 'U1', LINK)
+  const gate = Promise.withResolvers<void>()
+  it.agent.held = gate.promise
+  it.agent.link = { ...AT_AGENT, ...USED }
+  it.event('link.used', 'lnk_1')
+  await until('the agent was asked', () => it.agent.asked === 1)
+  let isStopped = false
+  const stopped = it.cards.stop().then(() => (isStopped = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(isStopped).toBe(false)
+  gate.resolve()
+  await stopped
+  expect(it.posts).toHaveLength(1)
 })
 
 test('at most 1,000 cards are followed; the card of one more says so', () => {

@@ -351,3 +351,15 @@ describe('a refusal of Slack', () => {
     expect(it.count('view IS NOT NULL')).toBe(0)
   })
 })
+
+test('keys of messages and threads are cut to 200 characters', () => {
+  using database = openMemoryDatabase()
+  const outbox = createOutbox(database, createManualClock(0))
+  outbox.put({ key: 'k'.repeat(201), channel: 'C1', threadKey: 't'.repeat(201), view: makeView({ title: 'x', asOfMs: 0, json: {} }) })
+  outbox.put({ key: 'l'.repeat(200), channel: 'C1', threadKey: 'u'.repeat(200), view: makeView({ title: 'x', asOfMs: 0, json: {} }) })
+  const rows = database.query<{ key: number; thread: number }, []>('SELECT length(key) AS key, length(thread_key) AS thread FROM outbox').all()
+  expect(rows).toEqual([
+    { key: 200, thread: 200 },
+    { key: 200, thread: 200 },
+  ])
+})
