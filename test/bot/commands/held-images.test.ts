@@ -1,7 +1,7 @@
 // Images of stores that do not answer, from the catalogue: which of them pass a filter, how many are shown, and who sees them.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { heldOf } from '../../../bot/catalogue/held-image.ts'
+import { heldOf } from '../../../bot/fleet/catalogue/held-image.ts'
 import { findHeld, listHeld, removedStores } from '../../../bot/commands/image/held-images.ts'
 import type { AbsentStore, HeldAnswer } from '../../../bot/commands/image/held-images.ts'
 import { openBot } from '../../../bot/open.ts'
