@@ -36,7 +36,11 @@ function openSilent(stores: Readonly<Record<string, readonly Image[]>>) {
       )
     bot.catalogue.verified([{ key: opened.key, asOfMs: SILENT_MS }])
     const held = bot.catalogue.of(name) ?? opened
-    return { held, sinceMs: SILENT_MS, silence: { kind: 'stopped', store, sinceMs: SILENT_MS, lastSeenMs: SILENT_MS, reason: 'It fell silent.' } as const }
+    return {
+      held,
+      sinceMs: SILENT_MS,
+      silence: { kind: 'stopped', store, sinceMs: SILENT_MS, lastSeenMs: SILENT_MS, reason: 'It fell silent.', asOfMs: START_MS } as const,
+    }
   })
   const context = (role: Role = 'admin') => bot.context({ name: 'ann', role }, 'console')
   return { bot, clock, absent, context, [Symbol.dispose]: () => bot[Symbol.dispose]() }
