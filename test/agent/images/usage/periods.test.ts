@@ -100,7 +100,11 @@ describe('a period', () => {
   })
 
   test('of another length follows once the image is served with it', () => {
-    const changes = [[5, CREATING], [12, AVAILABLE], [20, { status: 'creating', length: 20 }]] as const
+    const changes = [
+      [5, CREATING],
+      [12, AVAILABLE],
+      [20, { status: 'creating', length: 20 }],
+    ] as const
     expect(after(...changes).running).toEqual(RUNNING)
     expect(after(...changes, [25, { status: 'available' }])).toEqual({
       ended: [{ ...RUNNING, storedSize: 5, toMs: ms(25) }],

@@ -2,11 +2,11 @@
 
 import { describe, expect, test } from 'bun:test'
 import { getEventListeners } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
 import { createFilter } from '../../../../agent/slices/index/filter.ts'
 import { runIndexJob } from '../../../../agent/slices/index/index-jobs.ts'
 import type { IndexJob } from '../../../../agent/slices/index/index-jobs.ts'
 import { IndexUnusable } from '../../../../agent/slices/index/index-unusable.ts'
+import { niceOf, workerThreads } from '../../../support/machine/worker-threads.ts'
 import { until } from '../../../support/until.ts'
 
 const { buffer, capacity } = createFilter(1)
@@ -19,20 +19,6 @@ function jobOn(path: string): IndexJob {
 
 const noPause = async (): Promise<void> => {
   throw new Error('a job on a thread does not pause its caller')
-}
-
-/** Threads of this process that run a worker, as Linux names them (proc(5)). */
-function workerThreads(): string[] {
-  return readdirSync('/proc/self/task').filter((id) => threadName(id) === 'Worker')
-}
-
-function threadName(id: string): string {
-  try {
-    return readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim()
-  } catch {
-    // The thread has ended.
-    return ''
-  }
 }
 
 describe('a job on a thread', () => {
@@ -52,16 +38,14 @@ describe('a job on a thread', () => {
   })
 
   test.skipIf(process.platform !== 'linux')('has the lowest priority', async () => {
-    await until('the threads of other tests are gone', () => workerThreads().length === 0, 10_000)
+    const before = workerThreads()
     const worker = new Worker(new URL('../../../../agent/slices/index/index-worker.ts', import.meta.url).href)
     try {
       const { promise, resolve } = Promise.withResolvers<unknown>()
       worker.addEventListener('message', ({ data }) => resolve(data))
       worker.postMessage(jobOn('/nonexistent/1.run'))
       expect(await promise).toEqual({ kind: 'failed', message: 'run 1 of the index is gone', isDamage: true })
-      // The 19th field is the nice value (proc(5), /proc/pid/stat); the second is the name in parentheses.
-      const nice = workerThreads().map((id) => readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[16])
-      expect(nice).toEqual(['19'])
+      expect(workerThreads(before).map(niceOf)).toEqual([19])
     } finally {
       worker.terminate()
     }
@@ -72,7 +56,8 @@ describe('a job on a thread', () => {
   })
 
   test.skipIf(process.platform !== 'linux')('ends with its thread, also when it fails', async () => {
+    const before = workerThreads()
     for (let i = 0; i < 3; i++) await runIndexJob(jobOn('/nonexistent/1.run'), noPause, new AbortController().signal).catch(() => {})
-    await until('the threads are gone', () => workerThreads().length === 0, 10_000)
+    await until('the threads are gone', () => workerThreads(before).length === 0)
   })
 })
