@@ -52,7 +52,8 @@ export function createAnswers({ clock, cards, linkCards, port, render }: Answers
   return {
     async answer(view, parsed, exchange, shown) {
       // When the bot may not post in the channel, the person who asked gets the card as a direct message.
-      if (isCard(view, parsed)) return cards.open(exchange.channel, exchange.user, view)
+      const isAnsweredHere = exchange.isCardless && view.progress.length === 0
+      if (isCard(view, parsed) && !isAnsweredHere) return cards.open(exchange.channel, exchange.user, view)
       // The channel sees what becomes of the upload; only the person who asked sees the link.
       if (view.followedLink) linkCards.open(exchange.channel, exchange.user, view.followedLink)
       const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)

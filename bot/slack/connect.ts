@@ -23,6 +23,7 @@ import { createCards } from './cards.ts'
 import { createConversation } from './conversation.ts'
 import { createDeliveryPort } from './delivery-port.ts'
 import { createGroups } from './groups.ts'
+import { runHome } from './home/run-home.ts'
 import { createRenderer } from './message.ts'
 import { createOpenModals } from './open-modals.ts'
 import { createPacing } from './pacing.ts'
@@ -82,11 +83,19 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
     void watched.finally(() => running.delete(watched))
   }
   listenToSlack({ app, conversation, repeats, log, background })
+  const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
+  const home = runHome({ app, bot, buttons, authority, groups, conversation, port, repeats, log, botToken: access.botToken, clientOptions, background })
 
-  await start(app, access, deps.config.slackApiUrl)
-  const server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined
+  let server: Bun.Server<undefined> | undefined
+  try {
+    await start(app, access, deps.config.slackApiUrl)
+    server = http && access.kind === 'http' ? serveHttp(http.routes, access) : undefined
+  } catch (error) {
+    await home[Symbol.asyncDispose]()
+    throw error
+  }
   cards.resume()
-  const deliveryPort = createDeliveryPort(access.botToken, { ...clientOptionsOf(deps.config), logger: boltLogger(log) })
+  const deliveryPort = createDeliveryPort(access.botToken, clientOptions)
   const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
   const approved = runApprovals({ bot, authority, log })
   const bulk = keepRunning({ ...bot, log, surface: 'slack', takesOver: true, actorOf: (run) => bulkActor(authority, run) })
@@ -97,6 +106,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
       await server?.stop()
       await app.stop()
       await Promise.race([Promise.all(running), bot.clock.sleep(DRAIN_MS)])
+      await home[Symbol.asyncDispose]()
       await approved[Symbol.asyncDispose]()
       await bulk[Symbol.asyncDispose]()
       await cards[Symbol.asyncDispose]()

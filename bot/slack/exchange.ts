@@ -11,6 +11,8 @@ export interface Exchange {
   readonly respond: ((message: SlackMessage & { readonly isShared: boolean; readonly replaces: boolean }) => Promise<void>) | undefined
   /** Opens a modal and returns the id of its view, or undefined when the trigger has expired; absent without a trigger. */
   readonly openModal: ((view: ModalView) => Promise<string | undefined>) | undefined
+  /** The answer of a write without a task goes to `respond` too, instead of becoming a card. */
+  readonly isCardless?: true
 }
 
 /** The exchange of a submitted modal: Slack sends neither a channel nor a response_url. */

@@ -22,15 +22,20 @@ export interface MessageDeps {
 export type RenderView = (view: View, command?: string, page?: number) => SlackMessage
 
 /** Creates the renderer of one workspace. */
-export function createRenderer({ commands, clock, buttons }: MessageDeps): RenderView {
-  const register = (press: Press): string => {
+export function createRenderer(deps: MessageDeps): RenderView {
+  const register = createRegister(deps)
+  return (view, command = '', page = 0) => renderMessage(view, { nowMs: deps.clock.nowMs(), page, command, register })
+}
+
+/** Creates the function that stores what a button does and returns its opaque id. */
+export function createRegister({ commands, buttons }: Pick<MessageDeps, 'commands' | 'buttons'>): (press: Press) => string {
+  return (press) => {
     const parsed = parseLine({ commands }, press.command)
     const command = parsed.kind === 'command' ? parsed.command : undefined
     // A button that opens the confirmation of a destructive command changes nothing by itself and can be pressed again.
     const isSingleUse = press.opens === undefined && command?.effect === 'write' && !command.isRepeatable
     return buttons.register({ ...press, role: higherRole(press.role, command?.role ?? press.role) }, isSingleUse)
   }
-  return (view, command = '', page = 0) => renderMessage(view, { nowMs: clock.nowMs(), page, command, register })
 }
 
 /** The JSON of a View in a code block. */

@@ -18,6 +18,9 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
 /** The scopes of the bot token: it reads neither messages nor files. */
 export const BOT_SCOPES: readonly string[] = ['commands', 'chat:write', 'usergroups:read']
 
+/** The events that Slack sends: somebody opens the home tab of the app. */
+export const BOT_EVENTS: readonly string[] = ['app_home_opened']
+
 /** The path of Slack's requests in HTTP mode. */
 export const REQUEST_PATH = '/slack/events'
 
@@ -28,6 +31,8 @@ export function appManifest(requestUrl?: string): Record<string, unknown> {
   return {
     display_information: { name: 'Slipway', description: 'Image stores and their health' },
     features: {
+      // People read what the bot sends them there, and write commands in any channel.
+      app_home: { home_tab_enabled: true, messages_tab_enabled: true, messages_tab_read_only_enabled: true },
       bot_user: { display_name: 'slipway', always_online: true },
       slash_commands: SLASH_COMMANDS.map(({ name, description, hint, escapes }) => ({
         command: `/${name}`,
@@ -39,6 +44,8 @@ export function appManifest(requestUrl?: string): Record<string, unknown> {
     },
     oauth_config: { scopes: { bot: BOT_SCOPES } },
     settings: {
+      // Slack asks for no scope for it.
+      event_subscriptions: { ...request, bot_events: BOT_EVENTS },
       interactivity: { is_enabled: true, ...request },
       org_deploy_enabled: false,
       socket_mode_enabled: requestUrl === undefined,

@@ -3,7 +3,9 @@
 import type { HealthState } from '../../../protocol/health.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
+import type { Asked } from '../../fleet/asked.ts'
 import type { Observation } from '../../fleet/judge.ts'
+import type { KeptFleet } from '../../fleet/kept-fleet.ts'
 import { stateWord } from '../../views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
@@ -32,9 +34,12 @@ export function changesSinceAsked(
   if (!kept) return undefined
   const nowMs = clock.nowMs()
   const before = kept.asked.ask(`${surface} ${actor.name}`, scope, { askedMs: nowMs, changeId: kept.changes.latestId() })
-  if (!before) return undefined
-  const stores = changedStores(kept.changes.after(before.changeId), seen)
-  const when = `since you last asked, ${formatDuration(Math.max(0, nowMs - before.askedMs))} ago`
+  return before && changesAfter(kept, before, seen, `since you last asked, ${formatDuration(Math.max(0, nowMs - before.askedMs))} ago`)
+}
+
+/** Returns what changed of these stores after an earlier question; `when` says in words when that was. */
+export function changesAfter({ changes }: Pick<KeptFleet, 'changes'>, before: Asked, seen: readonly Observation[], when: string): Changed {
+  const stores = changedStores(changes.after(before.changeId), seen)
   const named = stores.slice(0, NAMED_MAX).map(changeWords)
   const more = stores.length > NAMED_MAX ? [`${stores.length - NAMED_MAX} more`] : []
   return {

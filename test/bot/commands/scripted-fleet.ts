@@ -4,6 +4,7 @@ import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { FileSender } from '../../../bot/commands/command.ts'
 import { runLine } from '../../../bot/commands/run.ts'
 import { openBot } from '../../../bot/open.ts'
+import type { OpenBot } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import type { View } from '../../../bot/views/view.ts'
 import type { Role } from '../../../protocol/access.ts'
@@ -50,6 +51,7 @@ export function storeOf(members: Partial<Store> = {}): Store {
 export const page = (items: readonly unknown[], next: string | null = null) => ({ items, next })
 
 export interface ScriptedFleet extends Disposable {
+  readonly bot: OpenBot
   readonly clock: ManualClock
   /** Requests, as `store METHOD /path`. */
   readonly asked: string[]
@@ -83,6 +85,7 @@ export function openScriptedFleet(scripts: Readonly<Record<string, Script>>): Sc
   for (const name of Object.keys(scripts))
     bot.fleet.registry.add({ name, url: `http://${name}.example`, token: 'x', zone: 'zone-1', provider: 'local', storeId: null }, clock.nowMs())
   return {
+    bot,
     clock,
     asked,
     run: (line, { role = 'admin', files, onInterim } = {}) =>

@@ -36,8 +36,9 @@ test('the manifest has the commands, scopes and settings of Socket Mode', async 
       ],
     },
     oauth_config: { scopes: { bot: ['commands', 'chat:write', 'usergroups:read'] } },
-    settings: { interactivity: { is_enabled: true }, socket_mode_enabled: true },
+    settings: { event_subscriptions: { bot_events: ['app_home_opened'] }, interactivity: { is_enabled: true }, socket_mode_enabled: true },
   })
+  expect(value).toMatchObject({ features: { app_home: { home_tab_enabled: true, messages_tab_enabled: true, messages_tab_read_only_enabled: true } } })
   expect(output).not.toContain('url')
 })
 
@@ -47,7 +48,7 @@ test('with an address, all requests go there by HTTP', async () => {
   const url = 'https://slipway.example.com/slack/events'
   expect(value).toMatchObject({
     features: { slash_commands: [{ url }, { url }, { url }] },
-    settings: { interactivity: { is_enabled: true, request_url: url }, socket_mode_enabled: false },
+    settings: { event_subscriptions: { request_url: url }, interactivity: { is_enabled: true, request_url: url }, socket_mode_enabled: false },
   })
   const other = await runJson(bot, 'slack', 'manifest', 'url=https://example.com/bot')
   expect(other.value).toMatchObject({ settings: { interactivity: { request_url: 'https://example.com/bot' } } })

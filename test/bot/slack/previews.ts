@@ -2,6 +2,7 @@
 
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import type { SlackMessage } from '../../../bot/views/blocks.ts'
+import { createMakeHome } from '../../../bot/slack/home/make-home.ts'
 import { noticeMessage } from '../../../bot/slack/send-outbox.ts'
 import { tasksView } from '../../../bot/commands/task/task-view.ts'
 import type { View } from '../../../bot/views/view.ts'
@@ -9,6 +10,7 @@ import type { Task } from '../../../protocol/task.ts'
 import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 import { openAlertScene } from '../alerts/scene.ts'
 import { imageOf, openScriptedFleet, page, storeOf } from '../commands/scripted-fleet.ts'
+import type { ScriptedFleet } from '../commands/scripted-fleet.ts'
 
 const NOW_MS = Date.UTC(2026, 0, 1)
 
@@ -64,6 +66,24 @@ function alertCards(): View[] {
   })
 }
 
+/** The home tab of an operator who looked at it two hours ago, while an alert is in force. */
+async function homeTab({ bot, clock }: ScriptedFleet): Promise<string> {
+  const finding = { severity: 'critical', finding: 'The connection was refused.', impact: '', action: 'Check systemctl status slipway-agent@edge-c.' } as const
+  bot.alerts.incidents.open({ store: 'edge-c', zone: 'zone-1', condition: 'store-stopped' }, finding, { sinceMs: NOW_MS, nowMs: NOW_MS }, false)
+  const make = createMakeHome({
+    bot,
+    roles: {
+      list: () => [{ ...{ subject: 'user:U1', role: 'operator', zone: '', store: '', channel: '' }, source: 'command', grantedBy: '', grantedMs: 0 }],
+      hasAdmin: () => true,
+    },
+    authority: { refresh: async () => {}, actorOf: () => ({ id: 'U1', name: 'ada (U1)', role: 'operator' }) },
+    groups: { groupsOf: () => new Set() },
+    looks: { before: () => ({ askedMs: clock.nowMs() - 7_200_000, changeId: 0 }) },
+    register: () => 'x',
+  })
+  return preview({ blocks: (await make('U1')).blocks as SlackMessage['blocks'] })
+}
+
 /** Returns the previews by title. */
 export async function previews(): Promise<[string, string][]> {
   using fleet = openFleet()
@@ -95,11 +115,12 @@ export async function previews(): Promise<[string, string][]> {
     ['An alert', card(stopped)],
     ['Many alerts of a zone', card(zone)],
     ['After Slack was away', preview(late)],
+    ['The home tab of the app', await homeTab(fleet)],
   ]
 }
 
 /** A message as text: what a person reads, and the buttons in brackets. */
-function preview({ blocks }: SlackMessage): string {
+function preview({ blocks }: Pick<SlackMessage, 'blocks'>): string {
   const read = (text: unknown): string => visibleText({ blocks: [text] as never }).replaceAll(/[*`]([^*`\n]+)[*`]/g, '$1')
   return blocks
     .flatMap((block) => {
