@@ -6,7 +6,7 @@ import { roleIncludes } from '../../../protocol/access.ts'
 import { incidentActions } from '../../alerts/incident-view.ts'
 import type { Incident } from '../../alerts/incidents.ts'
 import { incidentState, incidentTitle, severityTone, spellIncident } from '../../alerts/words.ts'
-import { roleIn } from '../../access/permit.ts'
+import { roleIn } from '../../commands/permit.ts'
 import type { CommandActor } from '../../commands/command.ts'
 import { forecastFields } from '../../commands/store/fleet-health.ts'
 import { maintenanceNotes, stateCounts, stateText, storeActions, worstFirst } from '../../commands/store/store-rows.ts'
@@ -17,7 +17,7 @@ import { assertSlackLimits, BUTTON_TEXT_MAX, CONTEXT_TEXT_MAX, HEADER_TEXT_MAX, 
 import { slackText } from '../../views/slack-text.ts'
 import type { Piece } from '../../views/slack-text.ts'
 import type { Action, Tone } from '../../views/view.ts'
-import type { ZoneFinding } from '../../zones/findings.ts'
+import type { ZoneFinding } from '../../fleet/zones/findings.ts'
 
 /** Alerts, stores and zones that are shown with their next steps. */
 const ALERTS_SHOWN = 10
