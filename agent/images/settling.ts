@@ -136,8 +136,11 @@ async function settleImage(deps: SettlingParts, id: string, signal: AbortSignal)
       if (keeper.table.get(id)?.image.status !== 'creating') return announceOutcome(deps, id)
       log.warn('an image could not be inspected', { image: id, attempt, error })
       works.failed(id, errorText(error), attempt)
-      if (attempt < ATTEMPTS_MAX) await clock.sleep(ATTEMPT_WAIT_MS, signal)
-      else return await giveUp(deps, id, error)
+      if (attempt === ATTEMPTS_MAX) {
+        await giveUp(deps, id, error)
+        return
+      }
+      await clock.sleep(ATTEMPT_WAIT_MS, signal)
     }
   }
 }

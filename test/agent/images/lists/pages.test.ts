@@ -189,6 +189,9 @@ describe('a cursor', () => {
     'bm8.-img_00000000000000000000000001',
     'WyJuYW1lIiwxXQ.-img_00000000000000000000000001',
     'WyJuYW1lIl0.-img_00000000000000000000000001',
+    // null, and ["name","a",1].
+    'bnVsbA.-img_00000000000000000000000001',
+    'WyJuYW1lIiwiYSIsMV0.-img_00000000000000000000000001',
   ])('%p was not issued', (cursor) => {
     expect(() => listing('name', cursor)).toThrow('The cursor was not issued by this list.')
   })
