@@ -63,8 +63,7 @@ describe('a frame is whole', () => {
 })
 
 describe('the window', () => {
-  const refused = (bytes: number): string =>
-    `it needs a window of ${bytes} bytes; the limit is 67108864 (compress it with zstd -19, or --long=26)`
+  const refused = (bytes: number): string => `it needs a window of ${bytes} bytes; the limit is 67108864 (compress it with zstd -19, or --long=26)`
 
   test.each([
     // The exponent is in the upper five bits, eighths are in the lower three.
