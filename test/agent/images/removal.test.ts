@@ -144,7 +144,7 @@ describe('a removal for good', () => {
 })
 
 describe('the policy', () => {
-  const deleteOne = async (folder: TemporaryFolder, deletion: 'never' | 'delayed' | 'immediate', permanent: boolean) => {
+  const deleteOne = async (folder: TemporaryFolder, deletion: 'never' | 'delayed' | 'immediate', permanent: boolean): Promise<unknown[]> => {
     await using store = await openImageStore(folder, { clock: createManualClock(), retention: { deletion, retentionMs: 60_000 } })
     const { id } = await store.add(seededBytes(1000, 1), { name: 'one' })
     const outcome = await store.catalogue
@@ -156,16 +156,16 @@ describe('the policy', () => {
   const END = '2026-01-01T00:01:00.000Z'
   const REMOVED = 'Image one was removed permanently; cleanup frees its space.'
 
-  test.each([
+  test.each<['never' | 'delayed' | 'immediate', boolean, unknown[]]>([
     ['never', false, [['deleted', null], 'deleted', 'Image one is in the recycle bin and stays there.']],
     ['never', true, ['feature-disabled', 'available', 'Image one is available.']],
     ['delayed', false, [['deleted', END], 'deleted', `Image one is in the recycle bin until ${END}.`]],
     ['delayed', true, [undefined, undefined, REMOVED]],
     ['immediate', false, [undefined, undefined, REMOVED]],
     ['immediate', true, [undefined, undefined, REMOVED]],
-  ] as const)('%s, for good: %p', async (deletion, permanent, expected) => {
+  ])('%s, for good: %p', async (deletion, permanent, expected) => {
     await using folder = await createTemporaryFolder()
-    expect(await deleteOne(folder, deletion, permanent)).toEqual([...expected])
+    expect(await deleteOne(folder, deletion, permanent)).toEqual(expected)
   })
 })
 
