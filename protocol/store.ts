@@ -11,6 +11,8 @@ const kindUsageSchema = z.object({ count: z.int(), length: z.number(), storedSiz
 
 export type KindUsage = z.infer<typeof kindUsageSchema>
 
+/** Most transfers of a kind at the same time. */
+export const CONCURRENCY_MAX = 16
 export const deletionSchema = z.enum(['immediate', 'delayed', 'never'])
 /** Longest retention in the recycle bin in seconds: ten years. */
 export const RETENTION_SECONDS_MAX = 315_360_000
@@ -38,6 +40,8 @@ export const originStateSchema = z.enum(['unknown', 'reachable', 'unreachable', 
 export type OriginState = z.infer<typeof originStateSchema>
 
 const syncShape = { bytesPerSecond: z.number().nullable(), hours: z.array(syncHoursSchema) }
+
+const transferShape = { uploadConcurrency: z.number(), downloadConcurrency: z.number() }
 
 export const storeSchema = z.object({
   /** UUID in store.json. It does not change when the mount path is attached to another node. */
@@ -89,7 +93,8 @@ export const storeSchema = z.object({
    * Stores that this one synced with and that made a grant for repairs, newest first. `since` is the time of the last sync. Absent when there are none.
    */
   partners: z.array(z.object({ id: z.string(), name: nameSchema, url: z.string(), state: originStateSchema, since: timeSchema })).optional(),
-  transfer: z.object({ uploadConcurrency: z.number(), downloadConcurrency: z.number() }),
+  /** Transfers that run at the same time. `configured` is what the configuration says; agents before 0.1.0 do not tell. */
+  transfer: z.object({ ...transferShape, configured: z.object(transferShape).optional() }),
   /** What deleting an image does now. `configured` is what the configuration says, which applies again when the change of an operator is reset. */
   retention: z.object({ ...policyShape, configured: z.object(policyShape).optional() }),
   /** Limits of all syncs of this store. `bytesPerSecond` is null without a limit, `hours` is empty for all hours. Agents before 0.1.0 do not tell. */
@@ -119,6 +124,8 @@ export const storePatchSchema = z
     sync: z
       .strictObject({ bytesPerSecond: z.union([z.literal(0), syncRateSchema]).nullable(), hours: z.array(syncHoursSchema).max(SYNC_HOURS_MAX).nullable() })
       .partial(),
+    /** How many uploads put bytes into slices at the same time; null means the value of the configuration. Bodies in progress go on. */
+    transfer: z.strictObject({ uploadConcurrency: z.int().min(1).max(CONCURRENCY_MAX).nullable() }).partial(),
     /** Members that are absent stay; null means the value of the configuration. Images in the recycle bin keep the time at which they expire. */
     retention: z.strictObject({ deletion: deletionSchema.nullable(), seconds: z.int().min(0).max(RETENTION_SECONDS_MAX).nullable() }).partial(),
   })

@@ -1,6 +1,7 @@
 // Checks a configuration against this node, beyond its syntax. `serve --check` and `serve` refuse and warn alike.
 
 import type { Config } from '../config.ts'
+import { changedSettings } from './changed-settings.ts'
 import { listenHosts, plainHosts } from './listen-hosts.ts'
 import { readTls } from './listeners.ts'
 
@@ -15,11 +16,14 @@ export function configurationWarnings(config: Config): string[] {
   return warnings
 }
 
-/** Runs `serve --check`: prints warnings and returns the exit code. Opens no socket and changes nothing. Throws StartRefused. */
+/** Runs `serve --check`: prints warnings and what operators changed at run time, and returns the exit code. Opens no socket and changes nothing. Throws StartRefused. */
 export async function checkConfiguration(config: Config): Promise<number> {
   listenHosts(config)
   await readTls(config)
   const warnings = configurationWarnings(config)
-  process.stdout.write([`The configuration of store ${config.store.name} is valid.`, ...warnings.map((warning) => `Warning: ${warning}`), ''].join('\n'))
+  const changed = await changedSettings(config)
+  const overrides = changed.length === 0 ? [] : [`Changed while the agent ran, which overrides the configuration: ${changed.join('; ')}.`]
+  const lines = [`The configuration of store ${config.store.name} is valid.`, ...warnings.map((warning) => `Warning: ${warning}`), ...overrides]
+  process.stdout.write([...lines, ''].join('\n'))
   return 0
 }

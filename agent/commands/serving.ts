@@ -121,6 +121,7 @@ function routesOf(deps: ServingDeps, background: Background, { imports, hostKeys
     publicKey: parts.publicKey,
     refuseHours: (hours) => refuseHours(hours, config.schedules.timezone, clock.nowMs()),
     onSyncLimits: () => tasks.runPostponed(),
+    onUploadConcurrency: (concurrency) => uploads.setConcurrency(concurrency),
     networks: () => listenNetworks(config, listeners.urls[0] ?? ''),
     origins: () => parts.origins.list(),
     partners: () => parts.partners.list(),

@@ -46,6 +46,8 @@ export interface StoreSettings extends StoreGate {
   acceptedKinds(): readonly Image['kind'][]
   /** Bytes of the mount path that uploads and syncs never use, now. */
   reservedBytes(): number
+  /** Uploads that may put bytes into slices at the same time, now. */
+  uploadConcurrency(): number
   /** Limits of all syncs now: what operators set, else what the configuration says. */
   syncLimits(): SyncLimitSettings
   update(patch: StorePatch): void

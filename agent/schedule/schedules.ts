@@ -18,12 +18,14 @@ import type { ScheduleTiming } from './plan.ts'
 const TICK_MS = 1000
 /** Starting a task that could not be started is retried after this time, in milliseconds. */
 const RETRY_MS = 60_000
-const KEY = 'schedules'
+/** Under which the states of the schedules are kept. */
+export const SCHEDULES_KEY = 'schedules'
 /** Longest time between two evaluations of the schedules, in milliseconds. */
 const QUIET_MS_MAX = 60_000
 const NOT_QUIET = { fromMs: 0, toMs: 0 } as const
 
-const keptSchema = z.record(
+/** The kept states by name. */
+export const keptSchedulesSchema = z.record(
   z.string(),
   z.object({
     /** Null while the expression of the configuration applies. */
@@ -36,7 +38,7 @@ const keptSchema = z.record(
     hasFailed: z.boolean(),
   }),
 )
-type KeptSchedule = z.infer<typeof keptSchema>[string]
+type KeptSchedule = z.infer<typeof keptSchedulesSchema>[string]
 
 export interface SchedulesDeps {
   /** Cron expressions of the configuration. */
@@ -77,7 +79,7 @@ export class Schedules implements ScheduleBoard, Disposable {
 
   /** Opens the schedules in their saved state. */
   static open(deps: SchedulesDeps): Schedules {
-    const kept = keptSchema.parse(deps.kept.read(KEY) ?? {})
+    const kept = keptSchedulesSchema.parse(deps.kept.read(SCHEDULES_KEY) ?? {})
     const fresh: KeptSchedule = {
       cron: null,
       paused: false,
@@ -209,7 +211,7 @@ export class Schedules implements ScheduleBoard, Disposable {
   }
 
   #save(): void {
-    this.#deps.kept.write(KEY, Object.fromEntries(this.#states))
+    this.#deps.kept.write(SCHEDULES_KEY, Object.fromEntries(this.#states))
   }
 
   #timing(name: ScheduleName): ScheduleTiming {

@@ -14,7 +14,7 @@ import type { EmitEvent } from '../contract/work.ts'
 import type { BodyActivities } from './body/body-activity.ts'
 import type { ByteBudget } from './body/byte-budget.ts'
 import type { OwnSlicesTable } from './record/own-slices.ts'
-import type { IngestSlots } from './body/ingest-slots.ts'
+import type { IngestSlots, SlotPool } from './body/ingest-slots.ts'
 import type { BodyReaders } from './body/body-readers.ts'
 import type { QuotaLimits, UploadQuota } from './limits/upload-quota.ts'
 import type { UploadTable } from './record/upload-table.ts'
@@ -35,7 +35,7 @@ export interface UploadsDeps {
   readonly expiryMs: number
   /** Longest upload in bytes. */
   readonly maxLength: number
-  /** Uploads that may put bytes into slices at the same time, 1 to 16. */
+  /** Uploads that may put bytes into slices at the same time, 1 to 16, until `setConcurrency`. */
   readonly concurrency: number
   /** Most entries of one upload; UPLOAD_ENTRIES_MAX by default. */
   readonly entriesMax?: number
@@ -64,7 +64,7 @@ export interface UploadsContext extends UploadsDeps {
   readonly locks: UploadLocks
   readonly quota: UploadQuota
   readonly byteBudget: ByteBudget
-  readonly ingestSlots: IngestSlots
+  readonly ingestSlots: SlotPool
   readonly provisionalSlots: IngestSlots
   readonly bodyReaders: BodyReaders
   readonly activities: BodyActivities

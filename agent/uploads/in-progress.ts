@@ -128,7 +128,7 @@ function isBefore({ file }: Upload, cursor: string | undefined): boolean {
 
 /** Returns an upload in progress as clients see it. */
 export function shownUpload(context: UploadsContext, upload: Upload): ShownUpload {
-  const { clock, expiryMs, concurrency } = context
+  const { clock, expiryMs, ingestSlots } = context
   const seen = context.activities.of(upload.file.id)
   const { id, kind, length, imageId, draft, creator, device, filename, createdAtMs } = upload.file
   const offset = offsetOf(upload)
@@ -143,7 +143,7 @@ export function shownUpload(context: UploadsContext, upload: Upload): ShownUploa
     activeAtMs,
     endMs,
     waitingSinceMs: seen?.waitingSinceMs ?? null,
-    concurrency,
+    concurrency: ingestSlots.count,
     taskId,
   }
   const rate = seen?.rate ?? 0

@@ -87,6 +87,8 @@ export interface Uploads extends AsyncDisposable {
   readonly internal: InternalUploads
   readonly roots: SliceRoots
   stats(): UploadStats
+  /** Changes how many uploads may put bytes into slices at the same time. A body that does so already goes on. */
+  setConcurrency(concurrency: number): void
   /** Milliseconds since an upload last put bytes into slices; 0 while one does, infinite before the first. */
   quietMs(): number
   /** Resolves when recovery publishes no upload. */
@@ -132,6 +134,7 @@ export async function openUploads(deps: UploadsDeps): Promise<Uploads> {
     internal: createInternalUploads(context),
     roots: { list: () => table.roots() },
     stats: () => ({ unfinished: table.live.size, receiving: bodyReaders.size, waiting: ingestSlots.waiting + provisionalSlots.waiting }),
+    setConcurrency: (concurrency) => ingestSlots.resize(concurrency),
     quietMs: () => ingestSlots.idleMs,
     settled: () => recovery.settled(),
     stop,

@@ -7,10 +7,12 @@ import { openSealer } from '../../access/sealer.ts'
 import { openStoreKey } from '../../access/store-key.ts'
 import type { StoreKey } from '../../access/store-key.ts'
 import { readSecretFile, writeSecretFile } from '../../access/secret-file.ts'
+import type { Config } from '../../config.ts'
 import type { Sealer } from '../../contract/access.ts'
 import type { KeptValues, StoreSettings } from '../../contract/store.ts'
 import type { EventLog } from '../../contract/work.ts'
-import { openStoreSettings } from '../../system/store-settings.ts'
+import { openStoreSettings } from '../../system/settings/store-settings.ts'
+import type { StoreSettingsDeps } from '../../system/settings/store-settings.ts'
 import { sealClearSecrets } from '../../tasks/clear-secrets.ts'
 import { AgentDatabaseUnusable, openAgentDatabase } from '../../tasks/database.ts'
 import type { AgentDatabase } from '../../tasks/database.ts'
@@ -19,7 +21,8 @@ import { createKeptValues } from '../../tasks/kept.ts'
 import type { Foundation } from './foundation.ts'
 import { StartRefused } from '../start-refused.ts'
 
-const DATABASE_FILE = 'agent.db'
+/** In the state folder. */
+export const DATABASE_FILE = 'agent.db'
 /** The first admin token, for the operator of this node (mode 0600). */
 const ADMIN_TOKEN_FILE = 'admin-token'
 /** The key that seals secrets in the agent's database (mode 0600). */
@@ -65,18 +68,21 @@ export async function openAgentRecords({ config, clock, log, crashPoint }: Pick<
   })
   const sealedCount = await sealClearSecrets(database, sealer)
   if (sealedCount > 0) log.info('tokens that tasks of an earlier agent kept in clear were sealed or removed', { count: sealedCount })
-  const settings = openStoreSettings({
-    kept,
-    configured: {
-      ...config.store,
-      ...config.images,
-      imagesEnabled: config.images.enabled,
-      syncBytesPerSecond: config.sync.bytesPerSecond,
-      syncHours: config.sync.hours,
-    },
-  })
+  const settings = openStoreSettings({ kept, configured: configuredSettings(config) })
   const owned = stack.move()
   return { database, events, kept, settings, access, sealer, storeKey, [Symbol.dispose]: () => owned.dispose() }
+}
+
+/** Returns the settings of the configuration, which apply until an operator changes them. */
+export function configuredSettings(config: Config): StoreSettingsDeps['configured'] {
+  return {
+    ...config.store,
+    ...config.images,
+    imagesEnabled: config.images.enabled,
+    uploadConcurrency: config.transfer.uploadConcurrency,
+    syncBytesPerSecond: config.sync.bytesPerSecond,
+    syncHours: config.sync.hours,
+  }
 }
 
 function openDatabase(path: string): AgentDatabase {

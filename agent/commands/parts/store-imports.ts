@@ -48,7 +48,13 @@ export function openStoreImports({ foundation, parts }: ImportParts): StoreImpor
     gate: policy,
     rules: imageRulesOf(config, parts.settings),
     schemes: [
-      createHttpScheme({ clock, guard, concurrency: config.transfer.uploadConcurrency }),
+      createHttpScheme({
+        clock,
+        guard,
+        get concurrency() {
+          return parts.settings.uploadConcurrency()
+        },
+      }),
       createFtpScheme(guard),
       createSftpScheme(guard, hostKeys),
       createPathScheme(config.imports.roots),

@@ -56,6 +56,8 @@ export interface StoreRoutesDeps extends DescribeStoreDeps {
   readonly refuseHours?: (hours: readonly SyncHours[]) => string | undefined
   /** Called when the limits of syncs were changed. */
   readonly onSyncLimits?: () => void
+  /** Called when the number of uploads at the same time was changed. */
+  readonly onUploadConcurrency?: (concurrency: number) => void
   /** Starts the task that prunes the recycle bin and then runs gc. */
   readonly cleanup: (dryRun: boolean, createdBy: string) => Promise<Task>
 }
@@ -83,7 +85,8 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
       method: 'PATCH',
       path: '/v1/store',
       access: 'operator',
-      summary: 'Changes the name, description, reserve, retention and limits of syncs of the store, and switches images on or off',
+      summary:
+        'Changes the settings of the store at once and durably: name, description, reserve, retention, kinds of images, uploads at the same time, limits of syncs; switches images on or off',
       body: storePatchSchema,
       answers,
       async run({ body, actor }) {
@@ -92,6 +95,7 @@ export function storeRoutes(deps: StoreRoutesDeps): Route[] {
         if (unusable !== undefined) throw problem('invalid-input', `sync.hours cannot be used: ${unusable}.`)
         deps.settings.update(body)
         if (body.sync) deps.onSyncLimits?.()
+        if (body.transfer) deps.onUploadConcurrency?.(deps.settings.uploadConcurrency())
         deps.emit({ ...eventOf(deps, actor), type: 'store.changed', message: `${actor.name} changed the store.`, details: body })
         return show({ actor })
       },
@@ -204,6 +208,7 @@ export async function describeStore(deps: DescribeStoreDeps, audience: Audience 
     ...(origins.length > 0 && { origins }),
     ...(partners.length > 0 && { partners }),
     ...settings.current(),
+    transfer: { ...facts.transfer, uploadConcurrency: settings.uploadConcurrency(), configured: facts.transfer },
     protocol: { sync: [...SYNC_VERSIONS], key: deps.publicKey },
     ...(networks ? { networks: networks() } : {}),
     capacity: { total: totalBytes, used: totalBytes - freeBytes, free: freeBytes, reserved: reservedBytes, available: availableBytes },

@@ -24,6 +24,17 @@ export interface IngestSlots {
   readonly idleMs: number
 }
 
+/** All slots of a store. */
+export interface SlotPool extends IngestSlots {
+  /** Slots that may be held at the same time. */
+  readonly count: number
+  /**
+   * Changes the number of slots, at least 1. More slots go at once to those that wait. Fewer take no slot away from a body that holds one: until enough are
+   * released, more than `count` are held.
+   */
+  resize(count: number): void
+}
+
 /** Whether a body must release its slot after being silent for `quietMs` (0 while it flows). */
 export function isSlotDue(slots: IngestSlots, slot: IngestSlot, nowMs: number, quietMs: number): boolean {
   if (quietMs >= PARK_MS) return true
@@ -31,7 +42,8 @@ export function isSlotDue(slots: IngestSlots, slot: IngestSlot, nowMs: number, q
 }
 
 /** Creates a number of slots, which are acquired first come, first served. */
-export function createIngestSlots(count: number, monotonicMs: () => number): IngestSlots {
+export function createIngestSlots(initialCount: number, monotonicMs: () => number): SlotPool {
+  let count = initialCount
   let held = 0
   let releasedMs = Number.NEGATIVE_INFINITY
   const waiting = new Set<() => void>()
@@ -43,15 +55,19 @@ export function createIngestSlots(count: number, monotonicMs: () => number): Ing
       [Symbol.dispose]() {
         if (isReleased) return
         isReleased = true
-        const [next] = waiting
-        if (!next) {
-          held--
-          releasedMs = monotonicMs()
-          return
-        }
-        waiting.delete(next)
-        next()
+        held--
+        releasedMs = monotonicMs()
+        admitNext()
       },
+    }
+  }
+  /** Gives free slots to those that wait. */
+  const admitNext = (): void => {
+    for (const next of waiting) {
+      if (held >= count) return
+      waiting.delete(next)
+      held++
+      next()
     }
   }
 
@@ -83,6 +99,15 @@ export function createIngestSlots(count: number, monotonicMs: () => number): Ing
 
     get held() {
       return held
+    },
+
+    get count() {
+      return count
+    },
+
+    resize(wanted) {
+      count = wanted
+      admitNext()
     },
 
     get idleMs() {

@@ -10,6 +10,8 @@ import type { StoreChange } from '../../fleet/registry.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { DELETION_WORDS, parsePolicy } from './deletion-policy.ts'
+import { parseConcurrency } from './concurrency.ts'
+import { ANYWAY, askAboutRisks } from './edit-risks.ts'
 import { KINDS_OPTION, otherKindsNotes, parseKinds } from './kinds.ts'
 import { parseReserved, reserveWarning } from './reserve.ts'
 import { parseSyncLimits } from './sync-limits.ts'
@@ -34,7 +36,7 @@ export const storeEdit = defineCommand({
   noun: 'store',
   verb: 'edit',
   summary:
-    'Changes name, description, address, token, zone, provider, deletion policy, kinds of images, limits of syncs or reconnecting of a store, or switches images on or off',
+    'Changes name, description, address, token, zone, provider, deletion policy, reserve, kinds of images, uploads at once, limits of syncs or reconnecting of a store, or switches images on or off',
   role: 'admin',
   effect: 'write',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
@@ -52,21 +54,23 @@ export const storeEdit = defineCommand({
     },
     retention: { about: 'how long deleted images stay in the recycle bin: 12h, 3d, or configured', value: '3d' },
     reserved: { about: 'space that uploads and syncs never use: 50GB, or configured; applies at once', value: '50GB' },
+    'upload-concurrency': { about: 'uploads that put bytes into slices at the same time, 1 to 16, or configured; applies at once', value: '4' },
     kinds: KINDS_OPTION,
     'sync-rate': { about: 'bytes per second of all syncs together: 10MB, 0 for no limit, or configured', value: '10MB' },
     'sync-hours': { about: 'windows in which syncs move bytes, with semicolons between them; all, or configured', value: '"0 22 * * * for 8h"' },
     reconnect: { about: `how often the service tries to reach the store while it is silent: ${RECONNECT_WORDS}; default for that of the bot`, value: '30|off' },
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
+  flags: { [ANYWAY]: 'changes it also where imports or uploads in progress would break' },
   form: { title: 'Edit a store', submit: 'Save' },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
-  async run(context, { targets, options }) {
+  async run(context, { targets, options, flags }) {
     const store = oneStore(context, targets[0], NAME_TARGET)
     const { name, description, url, token, zone, provider, images, deletion, retention } = options
     if (Object.keys(options).length === 0)
       throw problem('invalid-input', 'store edit needs something to change.', {
         action:
-          'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, kinds=, sync-rate=, sync-hours=, reconnect=.',
+          'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, upload-concurrency=, kinds=, sync-rate=, sync-hours=, reconnect=.',
       })
     const { registry } = context.fleet
     const other = name === undefined ? undefined : registry.find(name)
@@ -89,6 +93,7 @@ export const storeEdit = defineCommand({
       Object.assign(change, { url: parseAgentUrl(peer.url) ?? peer.url, token: peer.token })
     }
     const reached = { ...store, url: change.url ?? store.url, token: change.token ?? store.token }
+    const concurrency = options['upload-concurrency']
     const policy = parsePolicy({ deletion, retention })
     const sync = parseSyncLimits(options['sync-rate'], options['sync-hours'])
     const patch: StorePatch = {
@@ -97,9 +102,12 @@ export const storeEdit = defineCommand({
       ...(policy === undefined ? {} : { retention: policy }),
       ...(sync === undefined ? {} : { sync }),
       ...(options.reserved === undefined ? {} : { reserved: parseReserved(options.reserved) }),
+      ...(concurrency === undefined ? {} : { transfer: { uploadConcurrency: parseConcurrency(concurrency) } }),
       ...(options.kinds === undefined ? {} : { kinds: parseKinds(options.kinds) }),
       ...(images === undefined ? {} : { imagesEnabled: parseSwitch(images) }),
     }
+    const question = flags.has(ANYWAY) ? undefined : await askAboutRisks(context, { store: reached, patch, options })
+    if (question) return question
     if (Object.keys(patch).length > 0) await askStore(context, reached, (agent) => agent.store.patch(patch))
     const changed = registry.change(store.name, { ...change, ...(name === undefined ? {} : { name }) })
     const [seen] = await observeAll(context.fleet, [changed ?? store])

@@ -1,5 +1,6 @@
 // `store show S`: shows everything about one store.
 
+import { transfersText } from './concurrency.ts'
 import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
 import { kindsText, otherKindsNotes } from './kinds.ts'
@@ -103,7 +104,7 @@ function storeFields(store: NonNullable<Observation['store']>): Field[] {
     },
     {
       label: 'Uploads',
-      value: `${store.uploads.active} active; at most ${store.transfer.uploadConcurrency} at once, and at most ${plural(store.transfer.downloadConcurrency, 'download')}`,
+      value: transfersText(store),
     },
     {
       label: 'Deletion',

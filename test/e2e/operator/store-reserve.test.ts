@@ -1,4 +1,4 @@
-// `store edit S reserved=` with a real agent: it applies at once, survives a restart, and is shown beside the configuration.
+// `store edit S reserved=` and upload-concurrency= with a real agent: they apply at once, survive a restart, and are shown beside the configuration.
 
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { openTestBot, runCommand, runJson } from '../../bot/fixture.ts'
@@ -26,9 +26,15 @@ test('a reserve is in force at once and after a restart of the agent, until it i
   expect(full.output).toContain('(the configuration says 0 B)')
   const upload = () => fetch(`${agent.url}/v1/uploads`, { method: 'POST', headers: agent.headers({ 'Tus-Resumable': '1.0.0', 'Upload-Length': '4096' }) })
   expect((await upload()).status).toBe(507)
+  expect((await runCommand(bot, 'store', 'edit', 'edge-a', 'upload-concurrency=3')).output).toContain('at most 3 at once (the configuration says 1)')
   await agent.restart()
   expect((await agent.client.store.get()).reserve).toEqual({ bytes: total, configured: 0 })
   expect((await upload()).status).toBe(507)
+  expect((await agent.client.store.get()).transfer).toEqual({
+    uploadConcurrency: 3,
+    downloadConcurrency: 1,
+    configured: { uploadConcurrency: 1, downloadConcurrency: 1 },
+  })
 
   expect((await runCommand(bot, 'store', 'edit', 'edge-a', `url=${agent.url}`)).code).toBe(0)
   const more = await runJson(bot, 'store', 'edit', 'edge-a', 'reserved=1000TB')

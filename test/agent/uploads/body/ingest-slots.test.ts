@@ -36,6 +36,33 @@ describe('ingest slots', () => {
     )
   })
 
+  test('are never more than the present count for those that come, whatever it was before', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(fc.boolean(), fc.integer({ min: 1, max: 5 })), { maxLength: 40 }), async (steps) => {
+        const slots = createIngestSlots(1, () => 0)
+        const held: IngestSlot[] = []
+        let asked = 0
+        let count = 1
+        for (const step of steps) {
+          const before = held.length
+          if (typeof step === 'number') slots.resize((count = step))
+          else if (step) {
+            asked++
+            void slots.acquire(never).then((slot) => held.push(slot))
+          } else held.shift()?.[Symbol.dispose]()
+          for (let turn = 0; turn < 5; turn++) await Promise.resolve()
+          expect([slots.count, slots.held]).toEqual([count, held.length])
+          expect(held.length).toBeLessThanOrEqual(Math.max(count, before))
+          // Nobody waits while a slot is free.
+          expect(slots.waiting === 0 || held.length >= count).toBe(true)
+        }
+        slots.resize(100)
+        for (let turn = 0; turn < 5; turn++) await Promise.resolve()
+        expect([slots.waiting, asked >= held.length]).toEqual([0, true])
+      }),
+    )
+  })
+
   test('are not waited for after an abort', async () => {
     const slots = createIngestSlots(1, () => 0)
     const first = await slots.acquire(never)

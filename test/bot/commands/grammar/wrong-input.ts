@@ -40,7 +40,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'store edit edge-a',
     'store edit needs something to change.',
-    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, kinds=, sync-rate=, sync-hours=, reconnect=.',
+    'Add at least one of name=, description=, url=, token=, zone=, provider=, images=, deletion=, retention=, reserved=, upload-concurrency=, kinds=, sync-rate=, sync-hours=, reconnect=.',
   ],
   ['store edit edge-a name=edge-b', 'A store edge-b is registered already.', 'Choose another name.'],
   [
@@ -54,6 +54,8 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store edit edge-a retention=3651d', 'retention=3651d is not a duration of at most ten years.', 'Write it as 12h or 3d, or as configured.'],
   ['store edit edge-a reserved=much', 'reserved=much is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
   ['store edit edge-a reserved=1001TB', 'reserved=1001TB is not a size of at most 1 PB.', 'Write it as 50GB, or as configured.'],
+  ['store edit edge-a upload-concurrency=17', 'upload-concurrency=17 is not a number from 1 to 16.', 'Write it as 4, or as configured.'],
+  ['store edit edge-a upload-concurrency=0', 'upload-concurrency=0 is not a number from 1 to 16.', 'Write it as 4, or as configured.'],
   ['store edit edge-a kinds=iso,tempalte', 'kinds=iso,tempalte is not understood: "tempalte" is no kind of image.', 'Did you mean template?'],
   [
     'store edit edge-a kinds=iso,',

@@ -1,8 +1,8 @@
 // Settings that operators change while a store runs.
 
 import { expect, test } from 'bun:test'
-import { openStoreSettings } from '../../../agent/system/store-settings.ts'
-import { createMemoryKeptValues } from '../../support/memory/memory-state.ts'
+import { openStoreSettings } from '../../../../agent/system/settings/store-settings.ts'
+import { createMemoryKeptValues } from '../../../support/memory/memory-state.ts'
 
 const CONFIGURED = {
   name: 'edge-a',
@@ -102,4 +102,17 @@ test('the kinds of the configuration apply until an operator changes them, and a
   expect(openStoreSettings({ kept, configured }).acceptedKinds()).toEqual([])
   settings.update({ kinds: null })
   expect(openStoreSettings({ kept, configured }).acceptedKinds()).toEqual(['iso'])
+})
+
+test('the uploads at the same time are those of the configuration until an operator changes them', () => {
+  const kept = createMemoryKeptValues()
+  const configured = { ...CONFIGURED, uploadConcurrency: 2 }
+  const settings = openStoreSettings({ kept, configured })
+  expect(settings.uploadConcurrency()).toBe(2)
+  settings.update({ transfer: { uploadConcurrency: 5 } })
+  settings.update({ transfer: {} })
+  expect(openStoreSettings({ kept, configured: { ...configured, uploadConcurrency: 3 } }).uploadConcurrency()).toBe(5)
+  settings.update({ transfer: { uploadConcurrency: null } })
+  expect(openStoreSettings({ kept, configured }).uploadConcurrency()).toBe(2)
+  expect(openStoreSettings({ kept, configured: CONFIGURED }).uploadConcurrency()).toBe(1)
 })

@@ -2,15 +2,16 @@
 // still be disabled.
 
 import { z } from 'zod'
-import { imageKindSchema } from '../../protocol/images/image.ts'
-import type { Image } from '../../protocol/images/image.ts'
-import { problem } from '../../protocol/problems.ts'
-import { deletionSchema } from '../../protocol/store.ts'
-import { syncHoursSchema } from '../../protocol/sync/sync-limits.ts'
-import type { SyncHours } from '../../protocol/sync/sync-limits.ts'
-import type { DeletionPolicy, KeptValues, StoreSettings, SyncLimitSettings } from '../contract/store.ts'
+import { imageKindSchema } from '../../../protocol/images/image.ts'
+import type { Image } from '../../../protocol/images/image.ts'
+import { problem } from '../../../protocol/problems.ts'
+import { deletionSchema } from '../../../protocol/store.ts'
+import { syncHoursSchema } from '../../../protocol/sync/sync-limits.ts'
+import type { SyncHours } from '../../../protocol/sync/sync-limits.ts'
+import type { DeletionPolicy, KeptValues, StoreSettings, SyncLimitSettings } from '../../contract/store.ts'
 
-const KEY = 'store-settings'
+/** Under which the settings are kept. */
+export const SETTINGS_KEY = 'store-settings'
 
 const keptSchema = z.object({
   /** Null while the name of the configuration applies. */
@@ -30,6 +31,8 @@ const keptSchema = z.object({
   reservedBytes: z.number().nullable().default(null),
   /** Null while images.kinds of the configuration applies. */
   kinds: z.array(imageKindSchema).nullable().default(null),
+  /** Null while transfer.upload-concurrency of the configuration applies. */
+  uploadConcurrency: z.number().nullable().default(null),
 })
 type Kept = z.output<typeof keptSchema>
 
@@ -43,15 +46,17 @@ export interface StoreSettingsDeps {
     readonly reservedBytes: number
     /** Kinds of images that the store takes; all without it. */
     readonly kinds?: readonly Image['kind'][]
+    /** 1 without it. */
+    readonly uploadConcurrency?: number
   } & DeletionPolicy &
     Partial<SyncLimitSettings>
 }
 
 /** Opens the settings of a store. */
 export function openStoreSettings({ kept, configured }: StoreSettingsDeps): StoreSettings {
-  let state: Kept = keptSchema.parse(kept.read(KEY) ?? {})
+  let state: Kept = keptSchema.parse(kept.read(SETTINGS_KEY) ?? {})
   const save = (next: Kept): void => {
-    kept.write(KEY, next)
+    kept.write(SETTINGS_KEY, next)
     state = next
   }
   const areImagesEnabled = (): boolean => state.imagesEnabled ?? configured.imagesEnabled
@@ -70,6 +75,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
   return {
     reservedBytes,
     acceptedKinds,
+    uploadConcurrency: () => state.uploadConcurrency ?? configured.uploadConcurrency ?? 1,
     areImagesEnabled,
     deletionPolicy,
     syncLimits,
@@ -84,7 +90,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
       reserve: { bytes: reservedBytes(), configured: configured.reservedBytes },
       kinds: { accepted: [...acceptedKinds()], configured: [...configuredKinds] },
     }),
-    update: ({ name, description, imagesEnabled, retention = {}, sync = {}, reserved, kinds }) =>
+    update: ({ name, description, imagesEnabled, retention = {}, sync = {}, reserved, kinds, transfer = {} }) =>
       save({
         ...state,
         name: name ?? state.name,
@@ -95,6 +101,7 @@ export function openStoreSettings({ kept, configured }: StoreSettingsDeps): Stor
         syncBytesPerSecond: sync.bytesPerSecond === undefined ? state.syncBytesPerSecond : sync.bytesPerSecond,
         syncHours: sync.hours === undefined ? state.syncHours : sync.hours,
         reservedBytes: reserved === undefined ? state.reservedBytes : reserved,
+        uploadConcurrency: transfer.uploadConcurrency === undefined ? state.uploadConcurrency : transfer.uploadConcurrency,
         kinds: kinds === undefined ? state.kinds : kinds && [...new Set(kinds)],
       }),
     enable: () => save({ ...state, disabledReason: null }),
