@@ -15,6 +15,7 @@ import type { OpenBot } from './open.ts'
 import { runPolicies } from './commands/policy/scheduled-runs.ts'
 import { connectSlack } from './slack/connect.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
+import { lockHome } from './system/home-lock.ts'
 import { streamsOf } from './system/request-limit.ts'
 import { systemRandom } from './system/clock.ts'
 import type { Clock } from './system/clock.ts'
@@ -39,11 +40,13 @@ export interface RunningBot extends AsyncDisposable {
 
 /**
  * Starts the bot on its home folder; disposing stops it cleanly. While Slack cannot be reached, the bot retries in the background. Throws
- * ConfigRefused.
+ * ConfigRefused, and HomeUnusable when another service runs on the home folder.
  */
 export async function startBot(config: BotConfig, deps: BotDeps): Promise<RunningBot> {
   const { clock, log, report = () => {} } = deps
   const stack = new AsyncDisposableStack()
+  // Opened first and released last: another service may begin when nothing of this one is in progress.
+  stack.use(lockHome(config.home))
   const bot = stack.use(
     openBot(config.home, { clock: deps.clock, log, environmentRoles: config, approvalRule: config.approvalRule, keyFiles: config.keyFiles }),
   )
