@@ -132,7 +132,9 @@ describe('GET /v1/uploads', () => {
     }
     const stateById = (id: string) => [...server.uploads.inProgress.all()].find((upload) => upload.id === id)
     const first = await send(400)
-    await until('the first has a rate', () => (stateById(first)?.rate ?? 0) > 0)
+    const sending = await until('the first has a rate', () => [stateById(first)].find((upload) => (upload?.rate ?? 0) > 0))
+    const { offset = 0, rate = 1, etaSeconds } = sending
+    expect(etaSeconds).toBe(Math.round((100_000_000 - offset) / rate))
     const second = await send(400)
     await until('the second waits', () => stateById(second)?.state === 'pending')
     expect(stateById(second)?.stateReason).toContain('transfer.upload-concurrency is 1')

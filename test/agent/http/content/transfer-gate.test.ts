@@ -25,6 +25,17 @@ describe('gate', () => {
     expect(gate.state()).toEqual({ active: 2, waiting: 0 })
   })
 
+  test('has 1,000 transfers wait, and refuses the next', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    const first = await gate.enter('a')
+    for (let i = 0; i < 1000; i++) void gate.enter('a')
+    expect(gate.state()).toEqual({ active: 1, waiting: 1000 })
+    await expect(gate.enter('b')).rejects.toThrow('1000 transfers are already waiting.')
+    first[Symbol.dispose]()
+    void gate.enter('b')
+    expect(gate.state()).toEqual({ active: 1, waiting: 1000 })
+  })
+
   test('ends a turn that has sent its share, only if another transfer waits', async () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
     const turn = await gate.enter('a')

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { readFile } from 'node:fs/promises'
-import { formatLine, openSnapshotWriter } from '../../../../agent/images/snapshot/snapshot-file.ts'
+import { formatLine, openSnapshotWriter, readSnapshotFile } from '../../../../agent/images/snapshot/snapshot-file.ts'
 import { createOrderedDisk } from '../../../support/machine/ordered-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
@@ -36,4 +36,29 @@ test('a snapshot that is not finished leaves the old one', async () => {
   }
   expect(disk.take()).toEqual(['remove snapshot.tmp', 'write snapshot.tmp', 'close snapshot.tmp'])
   expect(await readFile(path, 'utf8')).toBe('old')
+})
+
+test('a snapshot is read up to a line that is too long for one', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const path = folder.file('snapshot')
+  const line = (id: string, length: number): string => {
+    const empty = formatLine({ id, identity: [1], value: '' })
+    return formatLine({ id, identity: [1], value: 'x'.repeat(length - empty.length) })
+  }
+  const idsOf = async (...lines: readonly string[]): Promise<string[]> => {
+    await using writer = await openSnapshotWriter({ disk, path, key: 'k' })
+    for (const one of lines) await writer.add(one)
+    await writer.finish()
+    const ids: string[] = []
+    for await (const found of readSnapshotFile({ disk, path, key: 'k' })) ids.push(...found.map(({ id }) => id))
+    return ids
+  }
+  const MIB = 1024 * 1024
+  expect(await idsOf(line('a', 100), line('b', 8 * MIB), line('c', 100))).toEqual(['a', 'b', 'c'])
+  expect(await idsOf(line('a', 100), line('b', 10 * MIB), line('c', 100))).toEqual(['a'])
+  const [first = '', second = ''] = [line('a', 100), line('b', 100)]
+  expect(await idsOf(first.replace('x', 'y'), second)).toEqual(['b'])
+  expect(await Array.fromAsync(readSnapshotFile({ disk, path, key: 'other' }))).toEqual([])
+  expect(await Array.fromAsync(readSnapshotFile({ disk, path: folder.file('none'), key: 'k' }))).toEqual([])
 })

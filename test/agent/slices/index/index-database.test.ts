@@ -137,6 +137,20 @@ describe('index database', () => {
     expect(again.sliceCount).toBe(1)
   })
 
+  test('never gives the number of a pack to another one, also after a restart', async () => {
+    await using folder = await createTemporaryFolder()
+    const names = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32))
+    {
+      await using index = IndexDatabase.open(folder.file('index.db'))
+      expect(names.slice(0, 3).map((name) => index.addPack(name).id)).toEqual([1, 2, 3])
+      index.removePack(3)
+      // An earlier pack that becomes unsealed again keeps its number.
+      expect(index.addPack(names[0] ?? '').id).toBe(1)
+    }
+    await using again = IndexDatabase.open(folder.file('index.db'))
+    expect(again.addPack(names[3] ?? '').id).toBe(4)
+  })
+
   test('does not find a slice whose pack is gone, and drops such rows', async () => {
     await using folder = await createTemporaryFolder()
     await using index = IndexDatabase.open(folder.file('index.db'))

@@ -190,6 +190,15 @@ describe('scrub', () => {
     }
   }, 30_000)
 
+  test('reads no faster than its rate', async () => {
+    await using scene = await openScene()
+    const startMs = performance.now()
+    const { bytes } = await scene.store.scrub({ bytesPerSecond: 250_000 })
+    // It may be ahead by 50 ms at the end.
+    expect(performance.now() - startMs).toBeGreaterThan((bytes / 250_000) * 1000 - 60)
+    expect(bytes).toBeGreaterThan(90_000)
+  })
+
   test('stops at an aborted signal', async () => {
     await using scene = await openScene()
     const controller = new AbortController()
