@@ -186,7 +186,7 @@ describe('a JSON body', () => {
       'POST',
       '/v1/links',
       { kind: 'upload', image: 'x' },
-      'The body member "image" is not known; known are "kind", "name", "draft", "maxLength", "ttlSeconds".',
+      'The body member "image" is not known; known are "kind", "name", "draft", "maxLength", "origin", "ttlSeconds".',
     ],
     ['POST', '/v1/tokens', { nmae: 'x', role: 'viewer' }, 'The body member "nmae" is not known; did you mean "name"?'],
     ['POST', '/v1/store/cleanup', { ['x'.repeat(5000)]: 1 }, `The body member "${'x'.repeat(64)}…" is not known`],
