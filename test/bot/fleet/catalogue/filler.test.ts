@@ -119,6 +119,7 @@ function scene(isOld = false) {
       answer = next
     },
     silence: () => filler.saw({ kind: 'stopped', store: record(), sinceMs: clock.nowMs(), lastSeenMs: clock.nowMs(), reason: 'gone', asOfMs: clock.nowMs() }),
+    stop: () => filler[Symbol.asyncDispose](),
     /** Starts another service on the same database while the first is in the middle of its work, as after SIGKILL. */
     restart: () => {
       filler = start()
@@ -189,6 +190,52 @@ describe('the catalogue', () => {
     put(here, 400)
     await here.settle()
     expect(new Set(here.asked)).toEqual(new Set([`images/${id}`]))
+    // From now on the image is asked for like the others.
+    here.asked.length = 0
+    const other = put(here, 5, { name: 'renamed' })
+    here.event(other)
+    await here.settle()
+    expect(new Set(here.asked)).toEqual(new Set([`images/${other}`]))
+  })
+
+  test('asks again for a named image when the agent did not answer, and does not read the list', async () => {
+    await using here = scene()
+    for (let i = 0; i < 3; i++) put(here, i)
+    await here.settle()
+    here.asked.length = 0
+    const id = put(here, 1, { name: 'renamed' })
+    let refusals = 1
+    here.answer = () => (refusals-- > 0 ? new Response('<html>') : undefined)
+    here.event(id)
+    await until('it was asked for', async () => {
+      await here.turn(1)
+      return here.asked.length > 0
+    })
+    await here.settle()
+    expect(here.asked).toEqual([`images/${id}`, `images/${id}`])
+  })
+
+  test('waits for the state that follows an event before it reads the list', async () => {
+    await using here = scene()
+    for (let i = 0; i < 3; i++) put(here, i)
+    await here.settle()
+    await here.turn(60_000)
+    here.asked.length = 0
+    const id = put(here, 1, { name: 'renamed' })
+    put(here, 2, { name: 'renamed without an event' })
+    here.event(id)
+    here.state()
+    await until('the named image was read', async () => {
+      await here.turn(1)
+      return here.asked.length > 0
+    })
+    for (let i = 0; i < 10; i++) {
+      here.state()
+      await here.turn(100)
+    }
+    expect(here.asked).toEqual([`images/${id}`])
+    await here.settle()
+    expect(here.asked).toContain('images')
   })
 
   test('finds a change that no event told, while an image has no digest', async () => {
@@ -218,18 +265,50 @@ describe('the catalogue', () => {
     put(here, 2)
     await here.settle()
     expect(here.kept()).toHaveLength(2)
+    expect(here.bot.catalogue.of('edge-a')?.beyond).toBe(0)
+    await here.settle()
+    here.asked.length = 0
+    for (let i = 0; i < 20; i++) {
+      here.state()
+      await here.turn(20_000)
+    }
+    expect(here.asked).toEqual([])
   })
 
-  test('says when it was last complete, also after a silence', async () => {
-    await using here = scene()
-    put(here, 1)
-    await here.settle()
-    here.state()
-    const lastMs = here.clock.nowMs()
-    await here.turn(5_000)
-    here.silence()
-    await here.turn(1_000)
-    expect(here.bot.catalogue.of('edge-a')?.asOfMs).toBe(lastMs)
+  describe('says when it was last complete', () => {
+    const openComplete = async () => {
+      const here = scene()
+      put(here, 1)
+      await here.settle()
+      await here.turn(30_000)
+      const readMs = here.bot.catalogue.of('edge-a')?.asOfMs ?? 0
+      here.state()
+      const lastMs = here.clock.nowMs()
+      expect(lastMs).toBeGreaterThanOrEqual(readMs + 30_000)
+      return { here, lastMs, asOfMs: () => here.bot.catalogue.of('edge-a')?.asOfMs }
+    }
+
+    test('soon after a silence', async () => {
+      const { here, lastMs, asOfMs } = await openComplete()
+      await using _here = here
+      here.silence()
+      await here.turn(1_000)
+      expect(asOfMs()).toBe(lastMs)
+    })
+
+    test('from time to time while the store answers', async () => {
+      const { here, lastMs, asOfMs } = await openComplete()
+      await using _here = here
+      for (let i = 0; i < 3600 && asOfMs() !== lastMs; i++) await here.turn(1_000)
+      expect(asOfMs()).toBe(lastMs)
+    })
+
+    test('when the service stops', async () => {
+      const { here, lastMs, asOfMs } = await openComplete()
+      await using _here = here
+      await here.stop()
+      expect(asOfMs()).toBe(lastMs)
+    })
   })
 
   test('does not ask an agent again and again that refuses or sends rubbish', async () => {
