@@ -117,49 +117,51 @@ class Simulation {
   async #begin(step: Step, random: Random): Promise<Operation | undefined> {
     const clients = this.#clients
     const isRestoring = step.op === 'restore' || step.op === 'restore-while-pruning'
-    const image = 'image' in step ? clients.image(step.image, isRestoring) : undefined
+    const image = 'image' in step ? clients.images.byNumber(step.image, isRestoring) : undefined
     const agent = 'agent' in step ? this.#agents[step.agent] : undefined
     switch (step.op) {
       case 'create':
-        return this.#operate(() => clients.create(step.slot, step.agent, contentOf(step.content), step.isPart))
+        return this.#operate(() => clients.uploads.create(step.slot, step.agent, contentOf(step.content), step.isPart))
       case 'send':
-        return this.#operate(() => Promise.all([clients.send(step.slot, step.bytes, step.cutAt, step.as), step.isDuringGc && clients.cleanOf(step.slot)]))
+        return this.#operate(() =>
+          Promise.all([clients.uploads.send(step.slot, step.bytes, step.cutAt, step.as), step.isDuringGc && clients.upkeep.cleanOf(step.slot)]),
+        )
       case 'head':
-        return this.#operate(() => clients.head(step.slot))
+        return this.#operate(() => clients.uploads.head(step.slot))
       case 'peek':
-        return this.#operate(() => clients.peek(step.slot))
+        return this.#operate(() => clients.uploads.peek(step.slot))
       case 'cancel':
-        return this.#operate(() => clients.cancel(step.slot))
+        return this.#operate(() => clients.uploads.cancel(step.slot))
       case 'concat':
-        return this.#operate(() => clients.concatenate(step.slot, step.agent, step.parts))
+        return this.#operate(() => clients.uploads.concatenate(step.slot, step.agent, step.parts))
       case 'read':
-        return image && this.#operate(() => clients.read(image, step.from, step.to))
+        return image && this.#operate(() => clients.images.read(image, step.from, step.to))
       case 'look':
-        return image && this.#operate(() => clients.look(image))
+        return image && this.#operate(() => clients.images.look(image))
       case 'delete':
       case 'purge':
-        return image && this.#operate(() => clients.delete(image, step.op === 'purge'))
+        return image && this.#operate(() => clients.images.delete(image, step.op === 'purge'))
       case 'restore':
-        return image && this.#operate(() => clients.restore(image))
+        return image && this.#operate(() => clients.images.restore(image))
       case 'restore-while-pruning':
-        return image && this.#operate(() => Promise.all([clients.restore(image), clients.maintain(image.agent, 'cleanup')]))
+        return image && this.#operate(() => Promise.all([clients.images.restore(image), clients.upkeep.maintain(image.agent, 'cleanup')]))
       case 'sync':
-        return image && this.#operate(() => Promise.all([clients.sync(image, step.to), step.isDuringGc && clients.maintain(step.to, 'cleanup')]))
+        return image && this.#operate(() => Promise.all([clients.upkeep.sync(image, step.to), step.isDuringGc && clients.upkeep.maintain(step.to, 'cleanup')]))
       case 'list':
-        return this.#operate(() => clients.list(step.agent))
+        return this.#operate(() => clients.images.list(step.agent))
       case 'cleanup':
       case 'scrub':
       case 'expire':
-        return this.#operate(() => clients.maintain(step.agent, step.op))
+        return this.#operate(() => clients.upkeep.maintain(step.agent, step.op))
       case 'tasks':
         return this.#operate(async () => {
-          await clients.tasks(step.agent)
-          await clients.tokens(step.agent)
+          await clients.upkeep.tasks(step.agent)
+          await clients.upkeep.tokens(step.agent)
         })
       case 'token':
-        return this.#operate(() => clients.createToken(step.agent))
+        return this.#operate(() => clients.upkeep.createToken(step.agent))
       case 'untoken':
-        return this.#operate(() => clients.deleteToken(step.agent))
+        return this.#operate(() => clients.upkeep.deleteToken(step.agent))
       case 'crash':
         this.#ends(agent, () => agent?.crash(random))
         return undefined
@@ -209,8 +211,8 @@ class Simulation {
     // An index from before the last scrub does not have its findings.
     await this.#maintain('scrub')
     for (const [i, image] of damaged.entries()) {
-      await this.#quietly(() => this.#clients.create(SLOTS_MAX + i, image.agent, image.bytes, false), 'the creation of an upload')
-      await this.#quietly(() => this.#clients.send(SLOTS_MAX + i, image.bytes.length, null, 'bytes'), 'an upload')
+      await this.#quietly(() => this.#clients.uploads.create(SLOTS_MAX + i, image.agent, image.bytes, false), 'the creation of an upload')
+      await this.#quietly(() => this.#clients.uploads.send(SLOTS_MAX + i, image.bytes.length, null, 'bytes'), 'an upload')
     }
     await this.#verify('after what was damaged was uploaded again')
   }
@@ -218,9 +220,9 @@ class Simulation {
   /** Once nothing is needed any more, nothing is kept: abandoned uploads and syncs expire, and gc finds every slice. */
   async #empty(): Promise<void> {
     this.where = 'emptying the stores'
-    for (const [i] of this.#agents.entries()) await this.#surely(() => this.#clients.purgeAll(i), 'purging all images')
+    for (const [i] of this.#agents.entries()) await this.#surely(() => this.#clients.images.purgeAll(i), 'purging all images')
     await this.world.scheduler.advance(EXPIRY_MS + RETENTION_MS, QUIET_EVENTS_MAX)
-    for (const [i] of this.#agents.entries()) await this.#quietly(() => this.#clients.maintain(i, 'cleanup'), 'cleanup')
+    for (const [i] of this.#agents.entries()) await this.#quietly(() => this.#clients.upkeep.maintain(i, 'cleanup'), 'cleanup')
     await this.#untilTasksEnd()
     for (const [i, agent] of this.#agents.entries()) {
       const slices = agent.parts?.slices.stats().slices ?? 0
@@ -230,7 +232,7 @@ class Simulation {
 
   async #maintain(what: 'cleanup' | 'scrub'): Promise<void> {
     this.where = what
-    for (const [i] of this.#agents.entries()) await this.#quietly(() => this.#clients.maintain(i, what), what)
+    for (const [i] of this.#agents.entries()) await this.#quietly(() => this.#clients.upkeep.maintain(i, what), what)
     await this.#untilTasksEnd()
   }
 
@@ -245,17 +247,17 @@ class Simulation {
     for (const agent of this.#agents) agent.disk.mayFail = false
     await this.#untilTasksEnd()
     const { expected } = this.#clients
-    for (const upload of expected.uploads.values()) await this.#surely(() => this.#clients.headOf(upload), `asking for upload ${upload.name}`)
+    for (const upload of expected.uploads.values()) await this.#surely(() => this.#clients.uploads.headOf(upload), `asking for upload ${upload.name}`)
     for (const [i] of this.#agents.entries()) {
-      await this.#surely(() => this.#clients.list(i), 'a list of images')
-      await this.#surely(() => this.#clients.tokens(i), 'a list of tokens')
+      await this.#surely(() => this.#clients.images.list(i), 'a list of images')
+      await this.#surely(() => this.#clients.upkeep.tokens(i), 'a list of tokens')
     }
     for (const image of expected.images) {
-      await this.#surely(() => this.#clients.look(image), `looking at image ${image.name}`)
+      await this.#surely(() => this.#clients.images.look(image), `looking at image ${image.name}`)
       const isLive = image.states.size === 1 && image.states.has('live')
       let outcome: string = ''
       await this.#quietly(async () => {
-        outcome = await this.#clients.read(image)
+        outcome = await this.#clients.images.read(image)
       }, 'a read')
       if (isLive && outcome !== 'same' && !image.mayBeDamaged)
         throw new Violation(`image ${image.name} (${image.id}) must be readable ${when}, and is ${outcome}`)
@@ -267,7 +269,7 @@ class Simulation {
     const { expected } = this.#clients
     const endMs = this.world.scheduler.elapsedMs + QUIET_MS_MAX
     for (;;) {
-      for (const [i] of this.#agents.entries()) await this.#surely(() => this.#clients.tasks(i), 'a look at the tasks')
+      for (const [i] of this.#agents.entries()) await this.#surely(() => this.#clients.upkeep.tasks(i), 'a look at the tasks')
       const open = expected.tasks.find(({ endedAs }) => endedAs === undefined)
       if (!open) return
       if (this.world.scheduler.elapsedMs > endMs) throw new Violation(`the ${open.kind} task ${open.id} does not end`)
@@ -294,7 +296,7 @@ class Simulation {
     const agent = this.#agents[number]
     if (!agent?.owner) return
     this.#ends(agent, () => agent.losePower(random, state))
-    if (state === 'lost') this.#clients.stateLost(number)
+    if (state === 'lost') this.#clients.upkeep.stateLost(number)
   }
 
   #ends(agent: SimulatedAgent | undefined, end: () => void): void {
@@ -312,7 +314,7 @@ class Simulation {
     const pack = random.pick(packs)
     const at = 100 + random.below(pack.bytes.length - 100)
     disk.damage(pack.path, at, Uint8Array.of((pack.bytes[at] ?? 0) ^ (1 + random.below(255))))
-    this.#clients.rot(number)
+    this.#clients.upkeep.rot(number)
   }
 
   /** Begins an operation of a client. */
