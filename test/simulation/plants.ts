@@ -76,7 +76,7 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
   },
   'leases-ignored': {
     name: 'lets gc remove slices that a sync has moved',
-    replacements: [{ module: '/agent/commands/store-slices.ts', sound: "{ list: () => late.get('sync').roots.list() }", planted: '{ list: () => [] }' }],
+    replacements: [{ module: '/agent/commands/parts/store-slices.ts', sound: "{ list: () => late.get('sync').roots.list() }", planted: '{ list: () => [] }' }],
     isRare: true,
     symptom: /degraded|cannot be read|must be readable|error/,
   },

@@ -1,7 +1,7 @@
 // Loads the modules of the agent with the simulated ones in place of those of the runtime, with small limits so that a few kilobytes fill
 // packs and segments, with the program of the ingest worker as a function, and with at most one planted defect.
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A change of one module of the agent: a text that is there exactly once, and what replaces it. */
@@ -45,8 +45,9 @@ const SMALL: readonly Replacement[] = [
   { module: '/agent/sync/leases.ts', sound: 'LEASE_MS = 24 * 3_600_000\n', planted: 'LEASE_MS = 6 * 3_600_000\n' },
 ]
 
-/** Installs the loader; call it before any module of the agent is loaded. */
+/** Installs the loader; call it before any module of the agent is loaded. Throws when a replacement names no module, or several. */
 export function installModules(planted: readonly Replacement[]): void {
+  requireModules([...SMALL, ...planted])
   Bun.plugin({
     name: 'simulation',
     setup(build) {
@@ -60,6 +61,18 @@ export async function loadWorkers(): Promise<void> {
   await import('../../../agent/images/digest/digest-worker.ts')
   await import('../../../agent/slices/index/index-worker.ts')
   await import('../../../agent/slices/write/ingest-worker.ts')
+}
+
+/** A module that was moved would be loaded as it is, and a planted defect would be an agent without one. */
+function requireModules(replacements: readonly Replacement[]): void {
+  const root = join(import.meta.dir, '../../..')
+  const files = ['agent', 'test/simulation'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => `/${folder}/${name}`),
+  )
+  for (const { module } of replacements) {
+    const found = files.filter((file) => file.endsWith(module))
+    if (found.length !== 1) throw new Error(`${found.length} modules end with ${module}`)
+  }
 }
 
 function simulatedSource(path: string, planted: readonly Replacement[]): string {
