@@ -42,6 +42,12 @@ describe('the confirmation', () => {
     expect(viewRefusal(modal)).toBeUndefined()
   })
 
+  test('shows the figures of the plan from the first one on, at most 20', () => {
+    const promises = Array.from({ length: 21 }, (_, i) => ({ label: `Figure ${i}`, value: `${i} B` }))
+    const texts = JSON.stringify(confirmModal({ ...CONFIRM, promises }, 'm1').blocks).match(/Figure \d+/g)
+    expect([texts?.length, texts?.[0], texts?.at(-1)]).toEqual([20, 'Figure 0', 'Figure 19'])
+  })
+
   test('takes an id of up to 3,000 characters', () => {
     expect(confirmModal(CONFIRM, 'm'.repeat(3000)).private_metadata).toHaveLength(3000)
     expect(() => confirmModal(CONFIRM, 'm'.repeat(3001))).toThrow('private metadata has 3001 characters')
