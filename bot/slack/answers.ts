@@ -19,6 +19,8 @@ export interface AnswerPort {
   updateModal(viewId: string, view: ModalView): Promise<void>
   /** Sends a message to one person in the channel where they asked, or as a direct message when the bot is not a member. */
   whisper(channel: string, user: string, message: SlackMessage): Promise<void>
+  /** Sends a message to a channel, or to the person as a direct message when the bot is not a member. */
+  share(channel: string, user: string, message: SlackMessage): Promise<void>
 }
 
 /** How an answer is shown: the command line below it, its page, and whether it replaces the message with the button. */
@@ -46,8 +48,9 @@ export interface Answers {
 /** Creates the answers of one workspace. */
 export function createAnswers({ clock, cards, linkCards, port, render }: AnswersDeps): Answers {
   const send = async (message: SlackMessage, exchange: Exchange, isShared: boolean, replaces: boolean): Promise<void> => {
-    if (exchange.respond) await exchange.respond({ ...message, isShared, replaces })
-    else await port.whisper(exchange.channel, exchange.user, message)
+    const sent = await exchange.respond?.({ ...message, isShared, replaces })
+    if (sent === 'sent') return
+    await (isShared ? port.share : port.whisper)(exchange.channel, exchange.user, message)
   }
   return {
     async answer(view, parsed, exchange, shown) {

@@ -82,7 +82,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
     running.add(watched)
     void watched.finally(() => running.delete(watched))
   }
-  listenToSlack({ app, conversation, repeats, log, background })
+  listenToSlack({ app, conversation, clock: bot.clock, repeats, log, background })
   const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
   const home = runHome({ app, bot, buttons, authority, groups, conversation, port, repeats, log, botToken: access.botToken, clientOptions, background })
 

@@ -7,8 +7,8 @@ export interface Exchange {
   readonly user: string
   readonly userName: string
   readonly channel: string
-  /** Answers through the response_url; undefined for a modal, which has none. */
-  readonly respond: ((message: SlackMessage & { readonly isShared: boolean; readonly replaces: boolean }) => Promise<void>) | undefined
+  /** Answers through the response_url; `spent` when Slack takes nothing more there. Undefined for a modal, which has none. */
+  readonly respond: ((message: SlackMessage & { readonly isShared: boolean; readonly replaces: boolean }) => Promise<'sent' | 'spent'>) | undefined
   /** Opens a modal and returns the id of its view, or undefined when the trigger has expired; absent without a trigger. */
   readonly openModal: ((view: ModalView) => Promise<string | undefined>) | undefined
   /** The answer of a write without a task goes to `respond` too, instead of becoming a card. */

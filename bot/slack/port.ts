@@ -5,6 +5,7 @@ import { ErrorCode } from '@slack/web-api'
 import type { WebAPIPlatformError, WebClient } from '@slack/web-api'
 import { z } from 'zod'
 import { hasCode } from '../../protocol/errors.ts'
+import type { SlackMessage } from '../views/blocks.ts'
 import type { AnswerPort } from './answers.ts'
 import type { GroupPort } from './groups.ts'
 
@@ -20,6 +21,18 @@ export const NOT_THERE: ReadonlySet<string> = new Set([
 
 /** Creates the port on Bolt's client, which waits and retries when Slack asks for it (429, Retry-After). */
 export function createSlackPort(client: WebClient): AnswerPort & GroupPort {
+  const post = (channel: string, { text, blocks }: SlackMessage): Promise<unknown> =>
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window
+    client.chat.postMessage({ channel, text, blocks, unfurl_links: false, unfurl_media: false })
+  /** Sends a message in the channel, or directly to the person where the bot may not post. */
+  const tell = async (user: string, message: SlackMessage, inChannel: () => Promise<unknown>): Promise<void> => {
+    try {
+      await inChannel()
+    } catch (error) {
+      if (!NOT_THERE.has(platformError(error))) throw error
+      await post(user, message)
+    }
+  }
   return {
     async groupMembers(group) {
       try {
@@ -30,15 +43,8 @@ export function createSlackPort(client: WebClient): AnswerPort & GroupPort {
         return { error: code }
       }
     },
-    async whisper(channel, user, { text, blocks }) {
-      try {
-        await client.chat.postEphemeral({ channel, user, text, blocks })
-      } catch (error) {
-        if (!NOT_THERE.has(platformError(error))) throw error
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- Slack's method, not that of a window
-        await client.chat.postMessage({ channel: user, text, blocks, unfurl_links: false, unfurl_media: false })
-      }
-    },
+    whisper: (channel, user, { text, blocks }) => tell(user, { text, blocks }, () => client.chat.postEphemeral({ channel, user, text, blocks })),
+    share: (channel, user, { text, blocks }) => tell(user, { text, blocks }, () => post(channel, { text, blocks })),
     async updateModal(viewId: string, view: ModalView) {
       await client.views.update({ view_id: viewId, view })
     },

@@ -1,18 +1,21 @@
 // Handles Slack's requests as Bolt delivers them: each is acknowledged at once and answered in the background. A request that Slack
 // repeats is answered once.
 
-import type { App, BlockAction, ButtonAction, RespondFn } from '@slack/bolt'
+import type { App, BlockAction, ButtonAction } from '@slack/bolt'
 import { SLASH_COMMANDS } from '../commands/slack/app-manifest.ts'
+import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
 import type { Conversation } from './conversation.ts'
 import { modalExchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { CONFIRM_CALLBACK, FORM_CALLBACK, loadingModal, NAME_INPUT } from './modals.ts'
 import type { Repeats } from './repeats.ts'
+import { limitResponses } from './response-url.ts'
 
 export interface RequestsDeps {
   readonly app: App
   readonly conversation: Conversation
+  readonly clock: Pick<Clock, 'nowMs'>
   readonly repeats: Repeats
   readonly log: Log
   /** Runs an answer after its request was acknowledged. */
@@ -20,7 +23,7 @@ export interface RequestsDeps {
 }
 
 /** Registers handlers for commands, buttons and modals. */
-export function listenToSlack({ app, conversation, repeats, log, background }: RequestsDeps): void {
+export function listenToSlack({ app, conversation, clock, repeats, log, background }: RequestsDeps): void {
   // Slack repeats a request with the same trigger id; in Socket Mode there is no signature to compare.
   const isNew = (key: string): boolean => {
     const outcome = repeats.check(`request ${key}`)
@@ -46,7 +49,7 @@ export function listenToSlack({ app, conversation, repeats, log, background }: R
       user: command.user_id,
       userName: command.user_name,
       channel: command.channel_id,
-      respond: responder(respond),
+      respond: limitResponses(respond, clock),
       openModal: modalOpener(command.trigger_id),
     }
     background(conversation.onCommand(command.command.slice(1), command.text, exchange))
@@ -59,7 +62,7 @@ export function listenToSlack({ app, conversation, repeats, log, background }: R
       user: body.user.id,
       userName: body.user.name ?? body.user.username ?? body.user.id,
       channel: body.channel?.id ?? body.user.id,
-      respond: body.response_url === undefined || body.response_url === '' ? undefined : responder(respond),
+      respond: body.response_url === undefined || body.response_url === '' ? undefined : limitResponses(respond, clock),
       openModal: modalOpener(body.trigger_id),
     }
     background(conversation.onPress(action.value, exchange))
@@ -83,10 +86,4 @@ export function listenToSlack({ app, conversation, repeats, log, background }: R
     const values = Object.fromEntries(Object.entries(view.state.values).map(([key, actions]) => [key, actions[key]?.value ?? '']))
     background(conversation.onForm(view.private_metadata, values, view.id, modalExchange(body.user)))
   })
-}
-
-function responder(respond: RespondFn): NonNullable<Exchange['respond']> {
-  return async ({ text, blocks, isShared, replaces }) => {
-    await respond({ text, blocks, response_type: isShared ? 'in_channel' : 'ephemeral', replace_original: replaces })
-  }
 }

@@ -40,6 +40,7 @@ export function openHomeWindow({ user, open, update, whisper }: HomeWindowDeps):
       const isUpdated = id !== undefined && (await isDone(update(id, { ...answerModal(TITLE, []), blocks: blocks.map(homeButtons) })))
       // The trigger had expired, or the person has closed the window: what a write did must not be lost.
       if (!isUpdated) await whisper({ text, blocks })
+      return 'sent'
     },
     async openModal(view) {
       isShown = true

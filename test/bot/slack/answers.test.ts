@@ -27,11 +27,14 @@ async function answer(line: string, view: Partial<View> = {}, { hasResponse = tr
     port: {
       updateModal: async () => void went.push('modal'),
       whisper: async (channel, user, { text }) => void went.push(`whisper ${channel} ${user} ${text}`),
+      share: async (channel, user, { text }) => void went.push(`share ${channel} ${user} ${text}`),
     },
     render: ({ title }, command, page) => ({ text: `${title}${command === undefined ? '' : ` of ${command}, page ${page}`}`, blocks: [] }),
   })
-  const respond: Exchange['respond'] = async ({ text, isShared, replaces: isReplaced }) =>
-    void went.push(`respond ${text}${isShared ? ', shared' : ''}${isReplaced ? ', replaced' : ''}`)
+  const respond: Exchange['respond'] = async ({ text, isShared, replaces: isReplaced }) => (
+    went.push(`respond ${text}${isShared ? ', shared' : ''}${isReplaced ? ', replaced' : ''}`),
+    'sent'
+  )
   const exchange: Exchange = { user: 'U1', userName: 'ada', channel: 'C1', respond: hasResponse ? respond : undefined, openModal: undefined }
   await answers.answer({ ...VIEW, ...view }, parsed, exchange, { command: 'x', page: 2, replaces })
   return went
@@ -66,12 +69,12 @@ describe('an answer', () => {
       clock,
       cards: { open: () => {} },
       linkCards: { open: () => {} },
-      port: { updateModal: async () => {}, whisper: async () => {} },
+      port: { updateModal: async () => {}, whisper: async () => {}, share: async () => {} },
       render: ({ title, text, outcome, notes }) => ({ text: [outcome, title, text, ...notes].join(' | '), blocks: [] }),
     })
     const exchange: Exchange = {
       ...modalExchange({ id: 'U1', name: 'ada' }),
-      respond: async ({ text, isShared, replaces }) => void said.push(`${isShared} ${replaces} ${text}`),
+      respond: async ({ text, isShared, replaces }) => (said.push(`${isShared} ${replaces} ${text}`), 'sent'),
     }
     await answers.deny({ kind: 'forbidden', needs: 'admin', has: 'viewer' }, 'button', exchange)
     await answers.deny({ kind: 'expired' }, 'form', exchange)

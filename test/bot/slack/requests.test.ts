@@ -43,7 +43,7 @@ function open(repeat: (key: string) => Repeat = () => 'new', viewId: string | nu
     onForm: async (id, values, viewId, exchange) => void (exchanges.push(exchange), did.push(`form ${id} ${viewId} ${JSON.stringify(values)}`)),
   }
   const background = (work: Promise<void>): void => void work
-  listenToSlack({ app, conversation, repeats: { check: repeat }, log, background })
+  listenToSlack({ app, conversation, clock: { nowMs: () => 0 }, repeats: { check: repeat }, log, background })
   const send = (kind: string, request: Record<string, unknown>) =>
     handlers.get(kind)?.({
       ack: async (answer?: unknown) => void did.push(`ack${answer === undefined ? '' : ` ${JSON.stringify(answer)}`}`),
