@@ -14,7 +14,7 @@ import { incidentState, incidentTitle, severityTone, spellIncident } from './wor
 /** Stores that a summary or a reminder names. */
 const NAMED_MAX = 20
 /** Alerts that the button of a summary acknowledges. */
-const ACK_MAX = 1000
+export const ACK_MAX = 1000
 
 /** The card of one incident. */
 export function incidentCard(incident: Incident, quiet: string | undefined, nowMs: number): View {
@@ -112,7 +112,7 @@ export function reminderCard(incidents: readonly Incident[], nowMs: number): Vie
 }
 
 /** The most severe, and of these one of a whole zone. */
-function worstOf(incidents: readonly Incident[]): Incident | undefined {
+export function worstOf(incidents: readonly Incident[]): Incident | undefined {
   return incidents.reduce<Incident | undefined>((worst, incident) => {
     if (!worst || !isAtLeast(worst.severity, incident.severity)) return incident
     return incident.severity === worst.severity && incident.store === '' ? incident : worst
@@ -128,7 +128,7 @@ function findingCounts(open: readonly Incident[]): string {
   return `${words.join('; ')}.`
 }
 
-function namedStores(stores: readonly string[]): string {
+export function namedStores(stores: readonly string[]): string {
   const rest = stores.length > NAMED_MAX ? ` and ${stores.length - NAMED_MAX} more` : ''
   return `${stores.slice(0, NAMED_MAX).join(', ')}${rest}`
 }

@@ -4,6 +4,8 @@
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { historyNote, incidentCard, reminderCard, summaryCard } from './cards.ts'
+import { outageCard } from './outage-card.ts'
+import { FLEET, isOutage, isSilence } from './outage.ts'
 import type { Incident, Incidents } from './incidents.ts'
 import type { KeptMachine, Machines } from './machines.ts'
 import type { Group, Post, Posts } from './posts.ts'
@@ -45,13 +47,22 @@ export function tell(deps: TellDeps, stores: readonly StoreRecord[]): void {
     const due = live.filter(
       (incident) => incident.resolvedMs === null && !known.has(incident.id) && isWanted(channel, incident, incident.severity) && !deps.quietOf(incident),
     )
-    for (const [zone, ofZone] of Map.groupBy(due, (incident) => incident.zone)) {
-      const conditions = new Set(ofZone.map(({ condition }) => condition))
-      const coming = pending.filter(
-        ({ store, condition }) =>
-          conditions.has(condition) && zones.get(store.toLowerCase()) === zone && isWanted(channel, { store, zone, condition: '' }, 'critical'),
-      )
-      for (const group of showNew({ ...deps, lines }, channel, { zone, due: ofZone, coming })) groups.add(group)
+    if (due.length === 0) continue
+    const conditions = new Set(due.map(({ condition }) => condition))
+    const coming = pending.filter(({ store, condition }) => {
+      const zone = zones.get(store.toLowerCase())
+      return zone !== undefined && conditions.has(condition) && isWanted(channel, { store, zone, condition: '' }, 'critical')
+    })
+    const zoneOf = ({ store }: KeptMachine): string => zones.get(store.toLowerCase()) ?? ''
+    const hasOutage =
+      deps.posts.openGroup(channel.channel, FLEET, deps.nowMs - SUMMARY_JOIN_MS) !== undefined ||
+      isOutage({ due, coming, zoneOf, stores, quietOf: deps.quietOf })
+    const [outage, others] = hasOutage ? split(due, isSilence) : [[], due]
+    if (outage.length > 0) for (const group of showNew({ ...deps, lines }, channel, { zone: FLEET, due: outage, coming: [], isOne: true })) groups.add(group)
+    for (const [zone, ofZone] of Map.groupBy(others, (incident) => incident.zone)) {
+      const own = new Set(ofZone.map(({ condition }) => condition))
+      const ofZoneComing = coming.filter((machine) => own.has(machine.condition) && zoneOf(machine) === zone)
+      for (const group of showNew({ ...deps, lines }, channel, { zone, due: ofZone, coming: ofZoneComing, isOne: false })) groups.add(group)
     }
   }
   const byChannel = new Map(channels.map((channel) => [channel.channel, channel]))
@@ -75,15 +86,17 @@ interface NewOfZone {
   readonly due: readonly Incident[]
   /** The same findings in other stores, which do not last long enough yet. */
   readonly coming: readonly KeptMachine[]
+  /** Whether they are one summary, however few they are. */
+  readonly isOne: boolean
 }
 
 type Lines = ReadonlyMap<number, number>
 
 /** Shows incidents of a zone for the first time: in a summary when many stores of the zone fail, else each as a card. Returns the summaries. */
-function showNew(deps: TellDeps & { readonly lines: Lines }, { channel }: SubscribedChannel, { zone, due, coming }: NewOfZone): number[] {
+function showNew(deps: TellDeps & { readonly lines: Lines }, { channel }: SubscribedChannel, { zone, due, coming, isOne }: NewOfZone): number[] {
   const { posts, outbox, quietOf, lines, nowMs } = deps
   const failing = [...due, ...coming].flatMap(({ store }) => (store === '' ? [] : [store.toLowerCase()]))
-  const isMany = new Set(failing).size >= SUMMARY_STORES_MIN
+  const isMany = isOne || new Set(failing).size >= SUMMARY_STORES_MIN
   const group = posts.openGroup(channel, zone, nowMs - SUMMARY_JOIN_MS) ?? (isMany ? posts.startGroup(channel, zone, nowMs) : undefined)
   for (const incident of due) {
     const history = lines.get(incident.id) ?? 0
@@ -127,7 +140,7 @@ function refreshGroup(deps: TellDeps, group: Group, channel: SubscribedChannel |
   const digest = new Bun.CryptoHasher('sha256').update(shown).digest('hex')
   if (digest === group.shown) return
   const key = groupKey(group.id)
-  const view = summaryCard(group.zone, members, quietOf, nowMs)
+  const view = group.zone === FLEET ? outageCard(members, quietOf, nowMs) : summaryCard(group.zone, members, quietOf, nowMs)
   outbox.put({ key, channel: group.channel, view })
   posts.showGroup(group.id, digest)
   const isOver = members.every(({ resolvedMs }) => resolvedMs !== null)
@@ -156,6 +169,11 @@ function remind(
   )
   outbox.put({ key: `alert-reminder:${channel}:${nowMs}`, channel, view })
   for (const { post } of waiting) posts.put({ ...post, toldMs: nowMs })
+}
+
+/** The elements for which a condition holds, and the others, in their order. */
+function split<T>(all: readonly T[], holds: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(holds), all.filter((one) => !holds(one))]
 }
 
 function groupKey(group: number): string {
