@@ -35,7 +35,7 @@ async function open({ closedChannels = [], slackAheadMs = 0 }: { readonly closed
   const respond = limitResponses(async (message) => {
     const answer = await fetch(responseUrl, { method: 'POST', body: JSON.stringify(message), headers: { 'content-type': 'application/json' } })
     if (!answer.ok) throw new Error(`Slack answered ${answer.status}`)
-    return answer as never
+    return answer
   }, clock)
   const answers = createAnswers({
     clock,
