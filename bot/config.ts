@@ -10,6 +10,7 @@ import type { LogLevel } from './system/log.ts'
 import { REQUESTS_DEFAULT, REQUESTS_VARIABLE } from './system/request-limit.ts'
 
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
+export const WEB_LISTEN_DEFAULT = '127.0.0.1:8422'
 export const HOME_DEFAULT = './data'
 /** Folders in which the default home is not created. */
 const SYSTEM_FOLDER = /^\/(?:$|(?:bin|boot|dev|etc|lib[^/]*|proc|run|sbin|sys|usr)(?:\/|$))/
@@ -19,11 +20,23 @@ export type SlackAccess =
   | { readonly kind: 'socket'; readonly appToken: string; readonly botToken: string }
   | { readonly kind: 'http'; readonly signingSecret: string; readonly botToken: string; readonly hostname: string; readonly port: number }
 
+/** Where the page listens, and under which address a proxy serves it. */
+export interface WebAccess {
+  readonly hostname: string
+  readonly port: number
+  /** Nobody chose the address: the service starts without the page when it is taken. */
+  readonly isDefault: boolean
+  /** Origin under which a proxy serves the page, without a slash at its end. */
+  readonly publicUrl: string | undefined
+}
+
 export interface BotConfig {
   /** Absolute folder; the bot stores its data in its subfolder `bot`. */
   readonly home: string
   /** Undefined without Slack: there is only the console. */
   readonly slack: SlackAccess | undefined
+  /** Undefined when the page is turned off. */
+  readonly web: WebAccess | undefined
   /** Address of another Slack API for tests, with a trailing slash; undefined for the real one. */
   readonly slackApiUrl: string | undefined
   /** Slack user ids; everyone else is a viewer. */
@@ -65,6 +78,8 @@ const KEY_CREDENTIAL = 'slipway-bot-key'
 const KNOWN = new Set([
   'SLIPWAY_HOME',
   'SLIPWAY_BOT_LISTEN',
+  'SLIPWAY_WEB_LISTEN',
+  'SLIPWAY_WEB_URL',
   'SLIPWAY_SLACK_OPERATORS',
   'SLIPWAY_SLACK_ADMINS',
   'SLIPWAY_BOT_LOG',
@@ -77,7 +92,7 @@ const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 /** Reads and validates the configuration. Throws ConfigRefused. */
 export function readBotConfig(environment: Environment = process.env, home?: string, folder: string = process.cwd()): BotConfig {
   for (const name of Object.keys(environment)) {
-    if (/^SLIPWAY_(?:BOT|SLACK)_/.test(name) && !KNOWN.has(name))
+    if (/^SLIPWAY_(?:BOT|SLACK|WEB)_/.test(name) && !KNOWN.has(name))
       throw new ConfigRefused(`${name} is not a setting of the bot. Known: ${[...KNOWN].toSorted().join(', ')}.`)
   }
   const level = text(environment, 'SLIPWAY_BOT_LOG') ?? 'info'
@@ -90,6 +105,7 @@ export function readBotConfig(environment: Environment = process.env, home?: str
   return {
     home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? defaultHome(folder)),
     slack: readSlack(environment),
+    web: readWeb(environment),
     slackApiUrl: parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`,
     operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
     admins: userIds(environment, 'SLIPWAY_SLACK_ADMINS'),
@@ -158,15 +174,33 @@ function readSlack(environment: Environment): SlackAccess | undefined {
       'SLACK_BOT_TOKEN is set, but neither SLACK_APP_TOKEN (Socket Mode) nor SLACK_SIGNING_SECRET (HTTP) is. Set one of them, or unset the bot token to use the console.',
     )
   }
-  return { kind: 'http', signingSecret, botToken, ...parseListen(listen ?? LISTEN_DEFAULT) }
+  return { kind: 'http', signingSecret, botToken, ...parseListen('SLIPWAY_BOT_LISTEN', listen ?? LISTEN_DEFAULT) }
 }
 
-function parseListen(listen: string): { hostname: string; port: number } {
+function readWeb(environment: Environment): WebAccess | undefined {
+  const given = text(environment, 'SLIPWAY_WEB_LISTEN')
+  if (given === 'off') return undefined
+  const publicUrl = readPublicUrl(environment)
+  return { ...parseListen('SLIPWAY_WEB_LISTEN', given ?? WEB_LISTEN_DEFAULT), isDefault: given === undefined, publicUrl }
+}
+
+function readPublicUrl(environment: Environment): string | undefined {
+  const given = text(environment, 'SLIPWAY_WEB_URL')
+  if (given === undefined) return undefined
+  const url = URL.parse(given)
+  const isOrigin = url && (url.protocol === 'https:' || url.protocol === 'http:') && url.pathname === '/' && url.search + url.hash + url.username === ''
+  if (!isOrigin) throw new ConfigRefused(`SLIPWAY_WEB_URL=${given} is not the address of the page. Write it as https://HOST, without a path.`)
+  return url.origin
+}
+
+function parseListen(name: string, listen: string): { hostname: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:\s]+)):(\d{1,5})$/.exec(listen)
   const port = Number(match?.[3] ?? Number.NaN)
   const hostname = match?.[1] ?? match?.[2]
   if (hostname === undefined || !(port <= 65_535))
-    throw new ConfigRefused(`SLIPWAY_BOT_LISTEN=${listen} is not an address. Write it as HOST:PORT, such as ${LISTEN_DEFAULT}.`)
+    throw new ConfigRefused(
+      `${name}=${listen} is not an address. Write it as HOST:PORT, such as ${name === 'SLIPWAY_WEB_LISTEN' ? WEB_LISTEN_DEFAULT : LISTEN_DEFAULT}.`,
+    )
   return { hostname, port }
 }
 

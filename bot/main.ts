@@ -39,6 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
       environmentRoles: config,
       keyFiles: config.keyFiles,
       approvalRule: config.approvalRule,
+      ...(config.web ? { web: config.web } : {}),
       ...(line.kind === 'help' ? { database: openMemoryDatabase() } : {}),
     })
     return await runConsole({

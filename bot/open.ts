@@ -38,6 +38,9 @@ import type { BotDatabase } from './system/database.ts'
 import { createEvidenceFiles } from './system/evidence-files.ts'
 import { openDatabase } from './system/database.ts'
 import { createZones } from './fleet/zones/zones.ts'
+import type { ConfiguredAddress } from './entry/page-address.ts'
+import { createPageEntry } from './entry/page-entry.ts'
+import type { PageEntry } from './entry/page-entry.ts'
 
 export interface OpenBot extends Disposable {
   readonly home: string
@@ -53,6 +56,7 @@ export interface OpenBot extends Disposable {
   readonly bulkRuns: BulkRuns
   /** The cards of upload links. Only the service follows the links. */
   readonly linkCards: LinkCards
+  readonly page: PageEntry
   /** Creates the context for commands of this actor. */
   context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
 }
@@ -70,6 +74,8 @@ export interface OpenBotDeps {
   readonly keyFiles?: readonly string[]
   /** Which deletions in Slack need a second person; none without it. The program reads it from its configuration, where the default is `on`. */
   readonly approvalRule?: ApprovalRule
+  /** Where the page is reached, as the configuration says. */
+  readonly web?: ConfiguredAddress
   /** Used instead of the database in the home folder. */
   readonly database?: BotDatabase
 }
@@ -112,6 +118,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const approvals = createApprovals(database, outbox, deps.approvalRule ?? 'off')
   const bulkRuns = createBulkRuns(database, outbox, audit)
   const evidenceFiles = createEvidenceFiles(home)
+  const page = createPageEntry(database, clock, deps.web)
   return {
     home,
     clock,
@@ -124,6 +131,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     outbox,
     approvals,
     bulkRuns,
+    page,
     linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
     context: (actor, surface) => ({
       fleet: fleetOf(actor),
@@ -143,6 +151,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       bulkRuns,
       evidenceFiles,
       hypervisors,
+      page,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

@@ -14,8 +14,10 @@ import { openBot } from './open.ts'
 import type { OpenBot } from './open.ts'
 import { runPolicies } from './commands/policy/scheduled-runs.ts'
 import { connectSlack } from './slack/connect.ts'
+import { createPeopleGroups } from './slack/people-groups.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import { lockHome } from './system/home-lock.ts'
+import { servePage } from './web/page-server.ts'
 import { streamsOf } from './system/request-limit.ts'
 import { systemRandom } from './system/clock.ts'
 import type { Clock } from './system/clock.ts'
@@ -48,7 +50,14 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   // Opened first and released last: another service may begin when nothing of this one is in progress.
   stack.use(lockHome(config.home))
   const bot = stack.use(
-    openBot(config.home, { clock: deps.clock, log, environmentRoles: config, approvalRule: config.approvalRule, keyFiles: config.keyFiles }),
+    openBot(config.home, {
+      clock: deps.clock,
+      log,
+      environmentRoles: config,
+      approvalRule: config.approvalRule,
+      keyFiles: config.keyFiles,
+      ...(config.web ? { web: config.web } : {}),
+    }),
   )
   stack.use(noteHead(bot.audit, clock, log))
   const { fleet, database } = bot
@@ -72,6 +81,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)
   try {
+    if (config.web) stack.use(servePage(config.web, { bot, log, ...(slack ? { groups: createPeopleGroups(slack, { bot, config, log }) } : {}) }))
     const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))
     const connection = connect && stack.use(await keepConnecting({ connect, clock, log, report }))
     return { failed: connection?.failed ?? new Promise<never>(() => {}), [Symbol.asyncDispose]: () => stack.disposeAsync() }

@@ -63,7 +63,7 @@ async function converse(config: BotConfig, agent: AgentChild, stop: AbortControl
     const isPerson = process.stdin.isTTY && process.stdout.isTTY
     const input = isPerson ? process.stdin : await waitForInput(process.stdin)
     if (!input) return stopped
-    using bot = openBot(config.home, { clock: systemClock, keyFiles: config.keyFiles })
+    using bot = openBot(config.home, { clock: systemClock, keyFiles: config.keyFiles, ...(config.web ? { web: config.web } : {}) })
     return await runConsole({ bot, user: config.user, words: [], input, output: process.stdout, noColor: config.noColor, signal: stop.signal })
   }
   const code = await Promise.race([talk(), agentEnded, stopped])

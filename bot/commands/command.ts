@@ -20,6 +20,7 @@ import type { EvidenceFiles } from '../system/evidence-files.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
 import type { Zones } from '../fleet/zones/zones.ts'
+import type { PageEntry } from '../entry/page-entry.ts'
 
 /** Who runs a command. The user of the console owns the machine and is an admin. */
 export interface CommandActor {
@@ -79,7 +80,7 @@ export interface CommandContext {
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>
   readonly actor: CommandActor
   /** `service` for work that the bot does by itself. */
-  readonly surface: 'console' | 'slack' | 'service'
+  readonly surface: 'console' | 'slack' | 'page' | 'service'
   /** Slack channel in which it was asked. */
   readonly channel?: string
   readonly alerts: Alerts
@@ -101,6 +102,8 @@ export interface CommandContext {
   /** Operations on several images at once. */
   readonly bulkRuns: BulkRuns
   readonly hypervisors: Hypervisors
+  /** Links into the page, and its sessions. */
+  readonly page: PageEntry
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

@@ -44,9 +44,10 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   const only = ofNoun.length === 1 && ofNoun[0]?.verb === '' ? ofNoun[0] : undefined
   const second = rest[1]
   const verb = second === undefined || isOption(second) || second.text.startsWith('--') ? undefined : second.text.toLowerCase()
-  const command = only ?? ofNoun.find((candidate) => candidate.verb === (verb ?? 'list'))
+  const bare = ofNoun.some((candidate) => candidate.verb === '') ? '' : 'list'
+  const command = only ?? ofNoun.find((candidate) => candidate.verb === (verb ?? bare))
   if (!command) {
-    const verbs = ofNoun.map((candidate) => candidate.verb)
+    const verbs = ofNoun.map((candidate) => candidate.verb).filter((name) => name !== '')
     const meant = verb === undefined ? undefined : nearestName(verb, verbs)
     const suggestion = meant === undefined ? undefined : [noun, meant, ...rest.slice(2).map(respell)].join(' ')
     return unclear(

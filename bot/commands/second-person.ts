@@ -1,5 +1,5 @@
-// Asks for the approval of a second person before something is destroyed that cannot be brought back. In Slack only: whoever runs the console owns the machine of the
-// bot and could do everything without it.
+// Asks for the approval of a second person before something is destroyed that cannot be brought back. In Slack, and for people of Slack on the page: whoever runs the
+// console owns the machine of the bot and could do everything without it.
 
 import { roleIncludes } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
@@ -37,7 +37,7 @@ export interface AskedPlan {
 
 /** Whether a plan with this need waits for a second person here. A command that was approved runs. */
 export function needsSecondPerson({ surface, actor, approval, approvals }: CommandContext, need: ApprovalNeed | undefined): need is ApprovalNeed {
-  if (!need || surface !== 'slack' || actor.id === undefined || approval) return false
+  if (!need || (surface !== 'slack' && surface !== 'page') || actor.id === undefined || approval) return false
   return approvals.rule === 'strict' || (approvals.rule === 'on' && need.isReversible !== true)
 }
 

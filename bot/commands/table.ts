@@ -94,6 +94,9 @@ import { uploadCancel } from './upload/cancel.ts'
 import { uploadList } from './upload/list.ts'
 import { uploadShow } from './upload/show.ts'
 import { usageList } from './usage/list.ts'
+import { web } from './web/web.ts'
+import { webList } from './web/list.ts'
+import { webRevoke } from './web/revoke.ts'
 import { zoneAdd } from './zone/add.ts'
 import { zoneAttach, zoneDetach } from './zone/attach.ts'
 import { zoneDelete } from './zone/delete.ts'
@@ -211,5 +214,8 @@ export const COMMANDS: readonly Command[] = [
   auditVerify,
   auditExport,
   slackManifest,
+  web,
+  webList,
+  webRevoke,
   help,
 ]

@@ -17,6 +17,7 @@ import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
 import { ZONE_TABLES } from '../fleet/zones/tables.ts'
+import { PAGE_TABLES } from '../entry/tables.ts'
 
 /** How long to wait for the write lock of another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 10_000
@@ -144,6 +145,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   LINK_CARD_TABLES,
   HYPERVISOR_TABLES,
   BULK_TABLES,
+  PAGE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -26,7 +26,8 @@ export type BulkOutcome =
 
 /** Begins a run; in the console, carries it out. Throws `limit-reached` for too many images or runs. */
 export async function runBulk(context: CommandContext, order: BulkOrder): Promise<BulkOutcome> {
-  const { bulkRuns: runs, actor, surface, channel, approval, clock } = context
+  const { bulkRuns: runs, actor, channel, approval, clock } = context
+  const surface = surfaceOf(context)
   const count = order.items.length
   if (count > BULK_ITEMS_MAX)
     throw problem('limit-reached', `These are ${count} images; one command takes at most ${BULK_ITEMS_MAX}.`, { action: 'Select fewer, in several commands.' })
@@ -50,9 +51,16 @@ export async function runBulk(context: CommandContext, order: BulkOrder): Promis
   return { kind: 'ended', ...(await carryOutHere(context, begun.run, owner)) }
 }
 
+/** Who carries a run out: on the page, people of Slack have what Slack has, with the card as a direct message, and the user of the console has what the console has. */
+function surfaceOf({ surface, actor }: CommandContext): BulkRun['surface'] {
+  if (surface !== 'page') return surface
+  return actor.id === undefined ? 'console' : 'slack'
+}
+
 /** Runs what failed or was skipped in a run once more; undefined if there is nothing. */
 export async function runAgain(context: CommandContext, id: number): Promise<View | undefined> {
-  const { bulkRuns: runs, surface, clock } = context
+  const { bulkRuns: runs, clock } = context
+  const surface = surfaceOf(context)
   // The service carries out what was begun in Slack, also when the console asks for it.
   const isOfService = surface === 'slack' || runs.find(id)?.surface === 'slack'
   const owner = isOfService ? '' : crypto.randomUUID()

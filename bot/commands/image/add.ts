@@ -40,7 +40,7 @@ export const imageAdd = defineCommand({
     passphrase: { about: 'passphrase of the private key', value: 'PASSPHRASE', secret: true },
     hostKey: { about: 'SHA256:… of the host key of an sftp server; replaces the pinned one', value: 'FINGERPRINT' },
   },
-  flags: { 'dry-run': 'only shows the plan', start: 'starts without asking (Slack)' },
+  flags: { 'dry-run': 'only shows the plan', start: 'starts without asking (Slack, page)' },
   examples: [
     'image add url=https://mirror.example/debian-12.qcow2 store=edge-a name=debian-12',
     'image add url=https://mirror.example/debian-12.qcow2 name=debian-12 --dry-run',
@@ -52,7 +52,7 @@ export const imageAdd = defineCommand({
     const title = `Import of ${order.name} to ${store.name}`
     const plan = await planOf(context, store, order, flags.has('dry-run'))
     const again = plan && commandOf(store, options)
-    const asks = context.surface === 'slack' && again !== undefined && !flags.has('start')
+    const asks = context.surface !== 'console' && again !== undefined && !flags.has('start')
     if (plan && (flags.has('dry-run') || asks || plan.objections.length > 0)) return planView(context, { title, plan, again, isRun: !flags.has('dry-run') })
     const contact = await context.fleet.contact(store, (agent) => agent.images.import(order))
     const view = tasksView(title, [{ store: store.name, task: answerOf(contact) }], contact.asOfMs, plan ? [planSummary(plan)] : [])

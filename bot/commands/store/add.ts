@@ -155,7 +155,7 @@ function askForm(context: CommandContext, given: Readonly<Partial<Record<string,
         { key: 'token', label: 'Token', hint: 'The admin token from the state folder of the agent', required: true, secret: true },
         { key: 'zone', label: 'Zone', hint: 'Zone it belongs to, such as zone-1', required: true, ...initial('zone') },
         { key: 'provider', label: 'Provider', hint: `What stores its data; ${PROVIDER_DEFAULT} by default`, required: false, ...initial('provider') },
-      ].filter((input) => context.surface === 'slack' || given[input.key] === undefined),
+      ].filter((input) => context.surface !== 'console' || given[input.key] === undefined),
     },
     asOfMs,
     json: {

@@ -120,8 +120,8 @@ function destroyPlan(context: CommandContext, removal: Removal, { options, flags
     checklist: [...checklist(), ...plan.items],
     command: [...command, ...given, ...[...flags].map((flag) => `--${flag}`)].join(' '),
     notes: plan.notes,
-    // In Slack, a plan with copies only makes the copies; the removal comes with the next run.
-    approval: context.surface === 'slack' && hasCopies(plan) ? undefined : removalNeed(removal.stores),
+    // In Slack and on the page, a plan with copies only makes the copies; the removal comes with the next run.
+    approval: context.surface !== 'console' && hasCopies(plan) ? undefined : removalNeed(removal.stores),
   }
 }
 
@@ -139,14 +139,14 @@ function hasCopies({ copies }: DeletePlan): boolean {
 
 type Copied = { readonly kind: 'nothing' | 'copied'; readonly tasks: readonly FollowedTask[] } | { readonly kind: 'ended'; readonly view: View }
 
-/** Makes the copies of the plan. In Slack nobody can wait for them, so the command ends with their card there. */
+/** Makes the copies of the plan. In Slack and on the page nobody can wait for them, so the command ends with their tasks there. */
 async function copyFirst(context: CommandContext, { stores, command }: Removal, plan: DeletePlan): Promise<Copied> {
   if (!hasCopies(plan)) return { kind: 'nothing', tasks: [] }
   const names = stores.map(({ name }) => name).join(', ')
   const tasks: FollowedTask[] = []
-  for (const { target, images } of plan.copies) tasks.push(...(await (context.surface === 'slack' ? startCopies : copyAway)(context, images, target)))
+  for (const { target, images } of plan.copies) tasks.push(...(await (context.surface === 'console' ? copyAway : startCopies)(context, images, target)))
   const asOfMs = context.clock.nowMs()
-  if (context.surface === 'slack') {
+  if (context.surface !== 'console') {
     const note = `${names} is not removed yet. When these copies have succeeded, run ${command.slice(0, 1).join(' ')} again.`
     return { kind: 'ended', view: tasksView(`Copies before ${names} is removed`, tasks, asOfMs, [note]) }
   }

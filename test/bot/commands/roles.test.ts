@@ -9,6 +9,9 @@ import { openTestBot } from '../fixture.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
 const TABLE: Record<string, readonly [Role, 'read' | 'write' | 'destroy']> = {
+  web: ['viewer', 'read'],
+  'web list': ['viewer', 'read'],
+  'web revoke': ['viewer', 'write'],
   'store list': ['viewer', 'read'],
   'store show': ['viewer', 'read'],
   'store health': ['viewer', 'read'],

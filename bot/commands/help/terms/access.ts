@@ -26,6 +26,15 @@ export const ROLE_TERMS: Terms = {
   'In Slack': { means: 'What to write in Slack to claim the code.' },
 }
 
+export const WEB_TERMS: Terms = {
+  Open: { means: 'The address of the page with a secret that works once. Open it in a browser and press the button.' },
+  Person: { means: 'Who entered the page: a person of Slack, or the user of the console.' },
+  Used: { means: 'When the last page was opened in this session, to the minute.', unit: 'time in UTC' },
+  Ends: { means: 'When the session ends if it is not used again.', unit: 'time in UTC' },
+  Began: { means: 'When the link of this session was used.', unit: 'time in UTC' },
+  Browser: { means: 'How the browser calls itself.', action: 'If you do not know it, run web revoke with the id.' },
+}
+
 export const APPROVAL_TERMS: Terms = {
   Request: { means: 'The number of the request.', action: 'approval show A shows its plan.' },
   State: {

@@ -1,7 +1,7 @@
 // Finds the explanation of a column, a field or a check.
 
 import { nearestName } from '../../../../protocol/nearest.ts'
-import { APPROVAL_TERMS, AUDIT_TERMS, GRANT_TERMS, HELP_TERMS, HOST_KEY_TERMS, ROLE_TERMS, TOKEN_TERMS } from './access.ts'
+import { APPROVAL_TERMS, AUDIT_TERMS, GRANT_TERMS, HELP_TERMS, HOST_KEY_TERMS, ROLE_TERMS, TOKEN_TERMS, WEB_TERMS } from './access.ts'
 import { ALERT_TERMS } from './alert.ts'
 import { CHECK_TERMS } from './checks.ts'
 import { EXPORT_TERMS, IMAGE_TERMS, MEDIA_GROUP_TERMS, USAGE_TERMS } from './image.ts'
@@ -30,6 +30,7 @@ export const NOUN_TERMS: Readonly<Record<string, Terms>> = {
   'host-key': HOST_KEY_TERMS,
   approval: APPROVAL_TERMS,
   audit: AUDIT_TERMS,
+  web: WEB_TERMS,
   help: HELP_TERMS,
 }
 

@@ -117,5 +117,8 @@ export const LINES: Readonly<Record<string, readonly [line: string, silent: Sile
   'audit verify': ['audit verify', 'local', 'done'],
   'audit export': ['audit export', 'local', 'done'],
   'slack manifest': ['slack manifest', 'local', 'done'],
+  web: ['web', 'local', 'done'],
+  'web list': ['web list', 'local', 'done'],
+  'web revoke': ['web revoke all', 'local', 'done'],
   help: ['help', 'local', 'done'],
 }

@@ -490,5 +490,9 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['approval deny 9999999999999999', '"9999999999999999" is not the number of a request.', 'List them with approval list --all.'],
   ['approval cancel 7', 'There is no request 7.', 'List them with approval list --all.'],
   ['audit verify head=1:x', 'head=1:x is not a head of the audit log.', 'Copy it from an earlier audit verify, or from the log of the service.'],
+  ['web now', 'web has no command "now".', 'Use one of: list, revoke.'],
+  ['web list x', 'web list does not take "x".', 'Usage: web list. Put quotes around a name with spaces.'],
+  ['web revoke', 'web revoke needs SESSION: id of a session, or all.', 'Usage: web revoke SESSION'],
+  ['web revoke ses_012345678901', 'There is no session "ses_012345678901".', 'List them with web list.'],
   ['audit export from=0', 'from=0 is not a number from 1 to 9007199254740991.', 'Use a number in this range.'],
 ]

@@ -1,0 +1,161 @@
+// Forms of a page: actions as buttons, the confirmation of a destructive command, and the questions of a command that lacks input.
+
+import { Mark, Words } from './words.tsx'
+import type { Confirm, Form, FormInput, View } from '../view.ts'
+import type { Html, HtmlOptions, PostTarget } from './html.ts'
+
+/** Name of the field with the token of the session. */
+export const TOKEN_FIELD = '_token'
+/** Name of the field with the number that makes a form run once. */
+export const ONCE_FIELD = '_once'
+/** Name of the field with the typed name. */
+export const CONFIRM_FIELD = '_confirm'
+
+type Options = Pick<HtmlOptions, 'token' | 'makeOnce'>
+
+/** The hidden fields of a form that changes something. */
+export function Hidden({ target, options }: { readonly target: PostTarget; readonly options: Options }): Html {
+  const fields = [[TOKEN_FIELD, options.token] as const, [ONCE_FIELD, options.makeOnce()] as const, ...target.fields]
+  return (
+    <>
+      {fields.map(([name, value]) => (
+        <input type="hidden" name={name} value={value} />
+      ))}
+    </>
+  )
+}
+
+/** The actions of a View as links and buttons. */
+export function Actions({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
+  const shown = view.actions.flatMap((action) => {
+    const way = options.action(action)
+    return way ? [{ action, way }] : []
+  })
+  if (shown.length === 0) return <></>
+  return (
+    <ul class="actions" aria-label="Actions">
+      {shown.map(({ action, way }) => (
+        <li>
+          {way.kind === 'link' ? (
+            <a class={`button ${action.style ?? ''}`} href={way.href}>
+              <Words text={action.label} />
+            </a>
+          ) : (
+            <form method="post" action={way.target.path}>
+              <Hidden target={way.target} options={options} />
+              <button type="submit" class={action.style ?? ''}>
+                <Words text={action.label} />
+              </button>
+            </form>
+          )}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+/** What a destructive command would do, its checklist, and the input for the name. Without the name nothing runs. */
+export function Confirmation({ confirm, options }: { readonly confirm: Confirm; readonly options: HtmlOptions }): Html {
+  const target = options.post(confirm.command)
+  const isBlocked = confirm.checklist.some((item) => !item.passed)
+  const { nameError } = options
+  return (
+    <section class="confirm" aria-label="Confirmation">
+      {(confirm.promises ?? []).length > 0 ? (
+        <dl class="fields">
+          {confirm.promises?.map(({ label, value }) => (
+            <div>
+              <dt>{label}</dt>
+              <dd>
+                <Words text={value} />
+              </dd>
+            </div>
+          ))}
+        </dl>
+      ) : (
+        ''
+      )}
+      <ul class="checklist" aria-label="Checklist">
+        {confirm.checklist.map((item) => (
+          <li>
+            <Mark tone={item.passed ? 'good' : 'bad'} isSpoken /> <b>{item.label}</b>: <Words text={item.detail} />
+          </li>
+        ))}
+      </ul>
+      {target && !isBlocked ? (
+        <form method="post" action={target.path} class="typed">
+          <Hidden target={target} options={options} />
+          <label for="confirm-name">
+            Type{' '}
+            <b>
+              <Words text={confirm.name} />
+            </b>{' '}
+            to confirm
+          </label>
+          {nameError === undefined ? (
+            ''
+          ) : (
+            <p class="error" id="confirm-error">
+              <Words text={nameError} />
+            </p>
+          )}
+          <input
+            id="confirm-name"
+            name={CONFIRM_FIELD}
+            required
+            autocomplete="off"
+            autocapitalize="off"
+            spellcheck={false}
+            {...(nameError === undefined ? {} : { 'aria-invalid': 'true', 'aria-describedby': 'confirm-error' })}
+          />{' '}
+          <button type="submit" class="danger">
+            Confirm
+          </button>
+        </form>
+      ) : (
+        ''
+      )}
+    </section>
+  )
+}
+
+/** The questions of a command that lacks input. */
+export function Questions({ form, options }: { readonly form: Form; readonly options: HtmlOptions }): Html {
+  const target = options.post(form.command)
+  if (!target) return <></>
+  return (
+    <form method="post" action={target.path} class="questions">
+      <Hidden target={target} options={options} />
+      {form.inputs.map((input) => (
+        <Question input={input} />
+      ))}
+      <button type="submit" class="primary">
+        {form.submit}
+      </button>
+    </form>
+  )
+}
+
+function Question({ input }: { readonly input: FormInput }): Html {
+  const id = `question-${input.key}`
+  return (
+    <div class="field">
+      <label for={id}>
+        {input.label}
+        {input.required ? '' : ' (optional)'}
+      </label>
+      <p class="hint" id={`${id}-hint`}>
+        <Words text={input.hint} />
+      </p>
+      <input
+        id={id}
+        name={input.key}
+        type={input.secret ? 'password' : 'text'}
+        autocomplete="off"
+        aria-describedby={`${id}-hint`}
+        required={input.required}
+        {...(input.initial === undefined || input.secret ? {} : { value: input.initial })}
+      />
+    </div>
+  )
+}

@@ -1,0 +1,54 @@
+// What the parts of a page share: the type of markup, and where links and forms go. The renderer knows no command; whoever serves the page says where each one is.
+
+import type { JSX } from 'hono/jsx/jsx-runtime'
+import type { Action, Column, Row } from '../view.ts'
+
+/** Markup. Text in it is escaped when it is made, so a name with markup stays a name. */
+export type Html = JSX.Element
+
+/** What a form sends: hidden fields besides those that a person fills in. */
+export interface PostTarget {
+  readonly path: string
+  readonly fields: readonly (readonly [name: string, value: string])[]
+}
+
+/** Where an action leads: a page to look at, or a form that runs it. */
+export type ShownAction = { readonly kind: 'link'; readonly href: string } | { readonly kind: 'post'; readonly target: PostTarget }
+
+/** The part of a table's rows that is shown, and where the others are. */
+export interface RowWindow {
+  readonly rows: readonly Row[]
+  /** Rows that the filter leaves, of all. */
+  readonly found: number
+  readonly all: number
+  readonly page: number
+  readonly pages: number
+  readonly sortedBy: string | undefined
+  readonly isDescending: boolean
+  /** Text by which rows are filtered. */
+  readonly find: string
+  sortHref(column: Column): string
+  pageHref(page: number): string
+  /** Fields of the page's address that the form of the filter keeps. */
+  readonly kept: readonly (readonly [name: string, value: string])[]
+}
+
+export interface HtmlOptions {
+  readonly nowMs: number
+  /** Level of the View's heading. */
+  readonly level: 1 | 2
+  /** Proves that a form comes from a page of this session. */
+  readonly token: string
+  /** A number that is used once: a form with it runs once. */
+  makeOnce(): string
+  /** Returns the rows to show. */
+  window(): RowWindow
+  /** Returns the address of what a cell or field names; undefined for plain text. */
+  cellHref(label: string, key: string, text: string, row?: Row): string | undefined
+  /** Returns where an action leads; undefined when the person may not run it. */
+  action(action: Pick<Action, 'command' | 'role'>): ShownAction | undefined
+  /** Returns what the form of a command line sends. */
+  post(command: string): PostTarget | undefined
+  /** What was wrong with the typed name. */
+  readonly nameError?: string | undefined
+}

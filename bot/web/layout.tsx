@@ -1,0 +1,127 @@
+// The frame of every page: landmarks, navigation, search, and who is logged in.
+
+import { raw } from 'hono/html'
+import type { Child } from 'hono/jsx'
+import type { CommandActor } from '../commands/command.ts'
+import { Hidden } from '../views/html/forms.tsx'
+import type { Html } from '../views/html/html.ts'
+import { Words } from '../views/html/words.tsx'
+import { PLACES } from './places.ts'
+import { PAGE_SCRIPT } from './page-script.ts'
+import { PAGE_STYLE } from './page-style.ts'
+
+/** Three slices of an image. */
+const PAGE_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#0b57b5" d="M2 2h12v3H2zm0 4.5h12v3H2zM2 11h12v3H2z"/></svg>'
+
+/** Files that pages load: their address changes with their content, so a browser may keep them. */
+export const ASSETS: readonly { readonly path: string; readonly type: string; readonly text: string }[] = [
+  { path: `/assets/page-${nameOf(PAGE_STYLE)}.css`, type: 'text/css; charset=utf-8', text: PAGE_STYLE },
+  { path: `/assets/page-${nameOf(PAGE_SCRIPT)}.js`, type: 'text/javascript; charset=utf-8', text: PAGE_SCRIPT },
+  { path: `/assets/page-${nameOf(PAGE_ICON)}.svg`, type: 'image/svg+xml', text: PAGE_ICON },
+]
+
+export interface PageFrame {
+  readonly title: string
+  /** Address of the page, which the navigation marks. */
+  readonly path: string
+  readonly actor: CommandActor
+  readonly token: string
+  readonly search?: string
+  /** The page shows something that moves: the script asks for it again, and a link does so without the script. */
+  readonly isMoving?: boolean
+}
+
+/** A page of somebody who is logged in. */
+export function Page({ frame, children }: { readonly frame: PageFrame; readonly children: Child }): Html {
+  const { title, path, actor, token, search = '', isMoving = false } = frame
+  const role = actor.id === undefined ? `${actor.role}, from the console` : actor.role
+  return (
+    <Document title={title}>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header>
+        <a class="brand" href="/">
+          Slipway
+        </a>
+        <nav aria-label="Places">
+          <ul>
+            {[...PLACES, { path: '/c', label: 'Commands' }].map((place) => (
+              <li>
+                <a href={place.path} {...(isWithin(path, place.path) ? { 'aria-current': path === place.path ? 'page' : 'true' } : {})}>
+                  {place.label}
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
+        <form method="get" action="/search" role="search" aria-label="Stores, images and tasks">
+          <label class="unseen" for="search">
+            Search stores, images and tasks
+          </label>
+          <input id="search" type="search" name="q" value={search} maxlength={200} placeholder="Search ( / )" />
+          <button type="submit">Search</button>
+        </form>
+        <div class="who">
+          <span>
+            <Words text={actor.name} /> ({role})
+          </span>
+          <form method="post" action="/leave">
+            <Hidden target={{ path: '/leave', fields: [] }} options={{ token, makeOnce: () => '' }} />
+            <button type="submit">Log out</button>
+          </form>
+        </div>
+      </header>
+      <main id="main" tabindex={-1} {...(isMoving ? { 'data-moving': 'true' } : {})}>
+        {children}
+        {isMoving ? (
+          <p>
+            <a href={path}>Load again</a> <span role="status" id="stale" />
+          </p>
+        ) : (
+          ''
+        )}
+      </main>
+    </Document>
+  )
+}
+
+/** A page for somebody who is not logged in. */
+export function PlainPage({ title, children }: { readonly title: string; readonly children: Child }): Html {
+  return (
+    <Document title={title}>
+      <main id="main" class="alone">
+        {children}
+      </main>
+    </Document>
+  )
+}
+
+function Document({ title, children }: { readonly title: string; readonly children: Child }): Html {
+  const [style, script, icon] = ASSETS
+  return (
+    <>
+      {raw('<!DOCTYPE html>')}
+      <html lang="en">
+        <head>
+          <meta charset="utf-8" />
+          <meta name="viewport" content="width=device-width, initial-scale=1" />
+          <meta name="robots" content="noindex" />
+          <title>{`${title} · Slipway`}</title>
+          <link rel="icon" href={icon?.path ?? ''} type="image/svg+xml" />
+          <link rel="stylesheet" href={style?.path ?? ''} />
+          <script src={script?.path ?? ''} defer />
+        </head>
+        <body>{children}</body>
+      </html>
+    </>
+  )
+}
+
+function isWithin(path: string, place: string): boolean {
+  return path === place || (place !== '/' && path.startsWith(`${place}/`))
+}
+
+function nameOf(text: string): string {
+  return new Bun.CryptoHasher('sha256').update(text).digest('hex').slice(0, 16)
+}

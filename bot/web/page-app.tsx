@@ -1,0 +1,144 @@
+// The page as an application of Hono: what every request passes, the entry, the places, and every command of the table at `/c/<noun>/<verb>/<target…>`.
+
+import { Hono } from 'hono'
+import type { Context } from 'hono'
+import type { OpenBot } from '../open.ts'
+import type { Log } from '../system/log.ts'
+import { CONFIRM_FIELD, ONCE_FIELD, TOKEN_FIELD } from '../views/html/forms.tsx'
+import { runCommandForm, showCommand } from './command-page.tsx'
+import { findCommand } from './command-words.ts'
+import type { CommandRequest } from './command-words.ts'
+import { compressed } from './compressed.ts'
+import { addEntry, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
+import { guard, ownOrigin, readForm } from './guard.ts'
+import { ASSETS, PlainPage } from './layout.tsx'
+import { createOnce } from './once.ts'
+import { actorOf } from './person.ts'
+import type { PeopleGroups } from './person.ts'
+import { addPlaces } from './place-routes.tsx'
+import type { PageContext, PageVariables } from './session-context.ts'
+
+/** Commands of the page that run at the same time. Each may ask every store. */
+export const RUNNING_MAX = 32
+/** Seconds after which a browser that came too early should try again. */
+const BUSY_SECONDS = 5
+
+export interface PageAppDeps {
+  readonly bot: Pick<OpenBot, 'context' | 'page' | 'roles' | 'clock'>
+  readonly groups: PeopleGroups
+  readonly log: Log
+  /** Origin under which a proxy serves the page. */
+  readonly publicUrl: string | undefined
+}
+
+/** Creates the application. */
+export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariables }> {
+  const { bot, publicUrl, log } = deps
+  const app = new Hono<{ Variables: PageVariables }>()
+  const isSecure = (c: Context): boolean => ownOrigin(c.req.header('host'), publicUrl)?.startsWith('https:') ?? false
+  const once = createOnce()
+  let running = 0
+
+  app.use(compressed)
+  app.use(guard(publicUrl))
+  app.onError((error, c) => {
+    log.error('a request to the page failed', { error, path: c.req.path.split('/').slice(0, 2).join('/') })
+    return c.html(
+      <Failed title="This failed" text="The bot could not make this page, and logged why. Try again; if it fails again, look at the log of the service." />,
+      500,
+    )
+  })
+  app.notFound((c) => c.html(<Failed title="There is nothing here" text="The address names no place of the page. Begin at the home page." />, 404))
+  for (const { path, type, text } of ASSETS) {
+    app.get(path, (c) => c.body(text, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }))
+  }
+  addEntry(app, bot.page, isSecure)
+
+  app.use(async (c, next) => {
+    const secret = sessionSecret(c, isSecure(c))
+    const session = secret === undefined ? undefined : bot.page.sessions.find(secret)
+    if (secret === undefined || !session) return c.html(<LoggedOut />, 401)
+    if (running >= RUNNING_MAX) {
+      c.header('Retry-After', String(BUSY_SECONDS))
+      return c.html(<Failed title="The bot is busy" text="Too many pages are being made. Nothing was changed. Load this page again in a few seconds." />, 503)
+    }
+    running++
+    try {
+      const actor = await actorOf(session.person, bot.roles, deps.groups)
+      c.set('session', session)
+      c.set('actor', actor)
+      c.set('context', bot.context(actor, 'page'))
+      c.set('token', tokenOf(secret))
+      await next()
+    } finally {
+      running--
+    }
+    return undefined
+  })
+
+  addPlaces(app)
+  app.get('/c/*', (c) => {
+    const request = requestOf(c, [...new URL(c.req.url).searchParams])
+    return request ? showCommand(c, request) : c.notFound()
+  })
+  app.post('*', async (c) => {
+    const fields = await readForm(c)
+    if (typeof fields === 'number') return c.html(<Failed title="The form was not read" text={FORM_REFUSALS[fields]} />, fields)
+    const given = (name: string): string => fields.find(([field]) => field === name)?.[1] ?? ''
+    if (given(TOKEN_FIELD) !== c.get('token'))
+      return c.html(
+        <Failed title="This form is not valid" text="It does not belong to this session. Nothing was changed. Load the page with the form again." />,
+        403,
+      )
+    if (c.req.path === '/leave') return leave(c, bot.page, isSecure(c))
+    const request = requestOf(c, fields)
+    if (!request) return c.notFound()
+    const isNew = given(CONFIRM_FIELD) !== '' || once.use(`${c.get('session').id} ${given(ONCE_FIELD)}`)
+    if (!isNew) {
+      const text =
+        'This form was sent already, and runs once. Nothing was done a second time. The audit log shows what it did; go back and load the page for a new form.'
+      return c.html(<Failed title="Sent already" text={text} />, 409)
+    }
+    return runCommandForm(c, request)
+  })
+  return app
+}
+
+const FORM_REFUSALS = {
+  400: 'It has too many fields. Nothing was changed.',
+  413: 'It is too long. Nothing was changed. Shorten its texts.',
+  415: 'It is not a form of this page. Nothing was changed.',
+} as const
+
+/** What a request gives a command; undefined when its address names none. Parts of an address are decoded one by one: a slash may belong to a target. */
+function requestOf(c: PageContext, fields: CommandRequest['fields']): CommandRequest | undefined {
+  const words: string[] = []
+  for (const part of new URL(c.req.url).pathname.split('/').slice(2)) {
+    if (part === '') continue
+    try {
+      words.push(decodeURIComponent(part))
+    } catch {
+      return undefined
+    }
+  }
+  if (!c.req.path.startsWith('/c/')) return undefined
+  const found = findCommand(c.get('context').commands, words)
+  return found && { ...found, fields }
+}
+
+/** The token of a session's forms. It follows from the cookie, which another site can neither read nor guess. */
+function tokenOf(secret: string): string {
+  return new Bun.CryptoHasher('sha256').update(`form ${secret}`).digest('base64url')
+}
+
+function Failed({ title, text }: { readonly title: string; readonly text: string }) {
+  return (
+    <PlainPage title={title}>
+      <h1>{title}</h1>
+      <p>{text}</p>
+      <p>
+        <a href="/">Home</a>
+      </p>
+    </PlainPage>
+  )
+}

@@ -1,0 +1,63 @@
+// The part of a table's rows that a page shows: those with the words of the filter, sorted by a column, a page of them. The address says which, so it can be shared.
+
+import { plainText } from '../views/phrases.ts'
+import type { Column, Row, View } from '../views/view.ts'
+import type { RowWindow } from '../views/html/html.ts'
+
+/** Rows of one page. */
+export const ROWS_PER_PAGE = 50
+const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
+
+/** Creates the window of a View's rows by the fields of an address. */
+export function rowWindow(view: Pick<View, 'columns' | 'rows'>, path: string, query: URLSearchParams): RowWindow {
+  const find = (query.get('_find') ?? '').trim()
+  const sortedBy = view.columns.find(({ key }) => key === query.get('_sort'))?.key
+  const isDescending = query.get('_order') === 'down'
+  const words = find.toLowerCase().split(/\s+/).filter(Boolean)
+  const found = words.length === 0 ? view.rows : view.rows.filter((row) => hasWords(row, words))
+  const sorted = sortedBy === undefined ? found : found.toSorted((a, b) => compareCells(a.cells[sortedBy] ?? '', b.cells[sortedBy] ?? ''))
+  const ordered = sortedBy !== undefined && isDescending ? sorted.toReversed() : sorted
+  const pages = Math.max(1, Math.ceil(ordered.length / ROWS_PER_PAGE))
+  const page = Math.min(Math.max(0, Number.parseInt(query.get('_page') ?? '1', 10) - 1 || 0), pages - 1)
+  const href = (changes: Readonly<Record<string, string | undefined>>): string => {
+    const next = new URLSearchParams(query)
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === undefined) next.delete(name)
+      else next.set(name, value)
+    }
+    return next.size === 0 ? path : `${path}?${next.toString()}`
+  }
+  return {
+    rows: ordered.slice(page * ROWS_PER_PAGE, (page + 1) * ROWS_PER_PAGE),
+    found: found.length,
+    all: view.rows.length,
+    page,
+    pages,
+    sortedBy,
+    isDescending,
+    find,
+    sortHref: ({ key }: Column) => href({ _sort: key, _order: sortedBy === key && !isDescending ? 'down' : undefined, _page: undefined }),
+    pageHref: (wanted) => href({ _page: wanted === 0 ? undefined : String(wanted + 1) }),
+    kept: [...query].filter(([name]) => name !== '_find' && name !== '_page'),
+  }
+}
+
+function hasWords(row: Row, words: readonly string[]): boolean {
+  const text = plainText(Object.values(row.cells).join(' ')).toLowerCase()
+  return words.every((word) => text.includes(word))
+}
+
+/** Compares sizes and numbers by their amount, everything else as text with numbers in it. Cells without a value come last. */
+function compareCells(a: string, b: string): number {
+  const [left, right] = [amountOf(a), amountOf(b)]
+  if (left !== undefined && right !== undefined) return left - right
+  if ((left === undefined) !== (right === undefined)) return left === undefined ? 1 : -1
+  return a.localeCompare(b, 'en', { numeric: true })
+}
+
+/** The amount of `12.3 GB`, `31 %` or `7`; undefined for other texts, such as names and times. */
+function amountOf(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(?:\s*(%|[KMGTP]?i?B))?(?:$|[\s,(])/i.exec(text)
+  if (!match) return undefined
+  return Number(match[1]) * (UNITS[(match[2] ?? '').toUpperCase()] ?? 1)
+}
