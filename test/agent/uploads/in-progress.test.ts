@@ -133,7 +133,7 @@ describe('GET /v1/uploads', () => {
     const stateById = (id: string) => [...server.uploads.inProgress.all()].find((upload) => upload.id === id)
     const first = await send(400)
     const sending = await until('the first has a rate', () => [stateById(first)].find((upload) => (upload?.rate ?? 0) > 0))
-    const { offset = 0, rate = 1, etaSeconds } = sending
+    const { offset, rate, etaSeconds } = sending
     expect(etaSeconds).toBe(Math.round((100_000_000 - offset) / rate))
     const second = await send(400)
     await until('the second waits', () => stateById(second)?.state === 'pending')

@@ -48,3 +48,29 @@ test('an aborted digest rejects with the reason of the signal', async () => {
   const signal = AbortSignal.abort(new Error('left'))
   await expect(computeWholeDigest(store.slices, manifest, { isAwaited: false, pause, signal })).rejects.toThrow('left')
 })
+
+test('a run of zeros is read from a megabyte on not at all, and shorter ones are', async () => {
+  await using folder = await createTemporaryFolder()
+  await using store = await openImageStore(folder)
+  const bytes = Buffer.concat([random.bytes(64 * KIB), zeros(2 * MIB), random.bytes(64 * KIB), zeros(512 * KIB), random.bytes(64 * KIB), zeros(3 * MIB)])
+  const { id } = await store.add(bytes)
+  const manifest = await manifestOf(store.catalogue, id)
+  const ranges: (readonly [number, number])[] = []
+  const slices: typeof store.slices = {
+    ...store.slices,
+    read(of, start = 0, end = 0, signal) {
+      ranges.push([start, end])
+      return store.slices.read(of, start, end, signal)
+    },
+  }
+  const hashed: number[] = []
+  const onHashed = (count: number): void => void hashed.push(count)
+  const signal = new AbortController().signal
+  const digest = await computeWholeDigest(slices, manifest, { isAwaited: true, pause, signal, onHashed })
+  expect<string>(digest).toBe(`sha256:${new Bun.CryptoHasher('sha256').update(bytes).digest('hex')}`)
+  expect(ranges).toEqual([
+    [0, 64 * KIB],
+    [2 * MIB + 64 * KIB, 2 * MIB + 704 * KIB],
+  ])
+  expect(hashed).toEqual([2 * MIB, 3 * MIB])
+})

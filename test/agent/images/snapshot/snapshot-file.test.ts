@@ -57,8 +57,7 @@ test('a snapshot is read up to a line that is too long for one', async () => {
   const MIB = 1024 * 1024
   expect(await idsOf(line('a', 100), line('b', 8 * MIB), line('c', 100))).toEqual(['a', 'b', 'c'])
   expect(await idsOf(line('a', 100), line('b', 10 * MIB), line('c', 100))).toEqual(['a'])
-  const [first = '', second = ''] = [line('a', 100), line('b', 100)]
-  expect(await idsOf(first.replace('x', 'y'), second)).toEqual(['b'])
+  expect(await idsOf(line('a', 100).replace('x', 'y'), line('b', 100))).toEqual(['b'])
   expect(await Array.fromAsync(readSnapshotFile({ disk, path, key: 'other' }))).toEqual([])
   expect(await Array.fromAsync(readSnapshotFile({ disk, path: folder.file('none'), key: 'k' }))).toEqual([])
 })

@@ -4,7 +4,7 @@ import { Database } from 'bun:sqlite'
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { readdirSync } from 'node:fs'
-import { cp, mkdir, rmdir } from 'node:fs/promises'
+import { cp, mkdir, rename, rmdir } from 'node:fs/promises'
 import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import type { SliceRow } from '../../../../agent/slices/packs/slice-row.ts'
@@ -226,6 +226,26 @@ describe('index database', () => {
     expect(again.sliceCount).toBe((packs - 1) * 150 + 200)
     for (let pack = 0; pack < packs; pack++) for (let n = 0; n < 150; n++) expect(again.find(digest(pack * 150 + n))).toMatchObject({ offset: 16 + n })
     expect(await again.check()).toBeUndefined()
+  })
+
+  test('keeps the files of merged runs while the file that no longer names them is not durable', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const addPack = async (pack: number): Promise<void> => {
+      const { id } = index.addPack(pack.toString(16).padStart(32, '0'))
+      index.add(id, [{ digest: digest(pack), offset: 16 + pack, length: 10, storedLength: 10 }])
+      index.sealPack(id, 100)
+      await index.flush()
+    }
+    for (let pack = 0; pack < 3; pack++) await addPack(pack)
+    // The log of the file cannot be opened, so its fsync fails.
+    await rename(folder.file('index.db-wal'), folder.file('moved'))
+    await addPack(3)
+    await until('the runs are merged', () => runsOf(folder).length === 5)
+    await addPack(4)
+    expect(runsOf(folder)).toHaveLength(6)
+    await rename(folder.file('moved'), folder.file('index.db-wal'))
+    for (let pack = 0; pack < 5; pack++) expect(index.find(digest(pack))?.offset).toBe(16 + pack)
   })
 
   test.each([
