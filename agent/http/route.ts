@@ -89,6 +89,8 @@ export interface RouteDefinition<
   readonly problems?: readonly ProblemCode[]
   /** Whether a grant between stores may call the route. Only routes that read the store's identity, or an image with `visibleImage`, may say so. */
   readonly granted?: boolean
+  /** Whether a read records who asked, so that a bot may name the person, as on every request that changes something. */
+  readonly namesAsker?: boolean
   /** Whether pages of the configured origins may call the route from a browser. */
   readonly crossOrigin?: boolean
   /** Whether a person opens the route by a link in a browser: refusals are then plain text. */
@@ -118,6 +120,7 @@ export interface Route {
   readonly requestHeaders: readonly RouteHeader[]
   readonly problems: readonly ProblemCode[]
   readonly granted: boolean
+  readonly namesAsker: boolean
   readonly crossOrigin: boolean
   readonly plainRefusals: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
@@ -159,6 +162,7 @@ export function route<
     requestHeaders: definition.requestHeaders ?? [],
     problems: definition.problems ?? [],
     granted: definition.granted ?? false,
+    namesAsker: definition.namesAsker ?? false,
     crossOrigin: definition.crossOrigin ?? false,
     plainRefusals: definition.plainRefusals ?? false,
     errorHeaders: definition.errorHeaders,

@@ -21,12 +21,18 @@ export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
  * precedence over a link. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
  * `forbidden`, `grant-bound` or `link-expired`.
  */
-export async function authenticate(authenticator: Authenticator, request: Request, method: string, route: Pick<Route, 'access' | 'granted'>): Promise<Actor> {
+export async function authenticate(
+  authenticator: Authenticator,
+  request: Request,
+  method: string,
+  route: Pick<Route, 'access' | 'granted'> & Partial<Pick<Route, 'namesAsker'>>,
+): Promise<Actor> {
   const { access } = route
   const header = request.headers.get('authorization')?.trim() ?? ''
   if (header !== '') {
     const actor = requireRole(requireGranted(await byToken(authenticator, header, request.headers.get(PROOF_HEADER)), route), access)
-    return nameAsker(actor, method, request.headers.get(ON_BEHALF_HEADER))
+    const isRead = method === 'GET' || method === 'HEAD'
+    return isRead && route.namesAsker !== true ? actor : nameAsker(actor, request.headers.get(ON_BEHALF_HEADER))
   }
   if (access === 'public') return ANONYMOUS
   const url = new URL(request.url)
@@ -72,8 +78,8 @@ function requireRole(actor: Actor, access: RouteAccess): Actor {
  * Names the person for whom a bot asks, in what the request creates or changes. Decided after the role: the name changes no access. Only operators and admins may
  * name somebody; from others the header is ignored. Throws `invalid-input` for a name that is too long or not printable.
  */
-function nameAsker(actor: Actor, method: string, header: string | null): Actor {
-  if (header === null || method === 'GET' || method === 'HEAD' || actor.grant || !roleIncludes(actor.role, 'operator')) return actor
+function nameAsker(actor: Actor, header: string | null): Actor {
+  if (header === null || actor.grant || !roleIncludes(actor.role, 'operator')) return actor
   const person = parseOnBehalf(header)
   if (person === undefined)
     throw problem('invalid-input', `The header ${ON_BEHALF_HEADER} is not a name of at most ${ON_BEHALF_LENGTH_MAX} printable characters, percent-encoded.`, {

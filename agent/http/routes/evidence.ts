@@ -12,6 +12,8 @@ export function evidenceRoutes({ evidence }: { readonly evidence: Evidence }): R
       method: 'GET',
       path: '/v1/evidence',
       access: 'operator',
+      // The event of the store says who has the log and the configuration now.
+      namesAsker: true,
       summary: 'Returns one archive with log, events, checks, metrics, tasks, configuration without secrets and versions',
       description: 'One archive is made at a time.',
       answers: { 200: { description: 'A tar archive compressed with gzip', mediaType: EVIDENCE_MEDIA_TYPE } },

@@ -9,7 +9,10 @@ import { ProblemError } from '../../../protocol/problems.ts'
 const BOT: Actor = { name: 'slipway-bot', role: 'operator', tokenId: 'tok_1' }
 
 /** The actor of a request, or the code of the refusal. */
-async function actorOf(value: string, { actor = BOT, method = 'POST', access = 'viewer' as const, link = false } = {}): Promise<Actor | string> {
+async function actorOf(
+  value: string,
+  { actor = BOT, method = 'POST', access = 'viewer' as const, link = false, namesAsker = false } = {},
+): Promise<Actor | string> {
   const headers = new Headers({ [ON_BEHALF_HEADER]: value, ...(link ? {} : { authorization: 'Bearer good' }) })
   const request = new Request(`http://agent/v1/thing${link ? '?link=x' : ''}`, { method, headers })
   const authenticator = {
@@ -20,7 +23,7 @@ async function actorOf(value: string, { actor = BOT, method = 'POST', access = '
     }),
   }
   try {
-    return await authenticate(authenticator, request, method, { access: link ? { role: 'uploader', link: 'upload' } : access, granted: false })
+    return await authenticate(authenticator, request, method, { access: link ? { role: 'uploader', link: 'upload' } : access, granted: false, namesAsker })
   } catch (error) {
     return error instanceof ProblemError ? error.code : String(error)
   }
@@ -38,6 +41,12 @@ describe('the header', () => {
     ['admin', 'ada via slipway-bot'],
   ])('of a token of a %s gives the name %s', async (role, name) => {
     expect(await actorOf('ada', { actor: { ...BOT, role } })).toEqual({ ...BOT, role, name })
+  })
+
+  test('names the person also on a read that records who asked', async () => {
+    expect(await actorOf('ada', { method: 'GET', namesAsker: true })).toEqual({ ...BOT, name: 'ada via slipway-bot' })
+    expect(await actorOf('%00', { method: 'GET', namesAsker: true })).toBe('invalid-input')
+    expect(await actorOf('ada', { method: 'GET', namesAsker: true, actor: { ...BOT, role: 'viewer' } })).toMatchObject({ name: 'slipway-bot' })
   })
 
   test('is ignored on reads, for grants between stores and for links', async () => {
