@@ -26,6 +26,8 @@ export const READERS_MAX = 4
 export const IMAGES_PER_SECOND = 2_000
 /** Images of one page, which is one transaction of about 5 ms. */
 export const PAGE_IMAGES = 250
+/** What a page counts at least, in images: a request and a transaction, also for a store with few images. */
+const PAGE_COST_MIN = 10
 /** Images of one store that are read one by one; when events name more, the list is read. */
 export const NAMED_MAX = 50
 /** Shortest pause between two readings of the list of one store, in milliseconds. It is at least 20 times as long as the last reading took, and doubles while readings fail. */
@@ -217,7 +219,7 @@ function isCurrent(held: HeldStore | undefined, { announced }: Followed): boolea
 }
 
 interface ReadingDeps extends FillerDeps {
-  readonly pace: (images: number) => Promise<void>
+  readonly pace: Pace
   readonly signal: AbortSignal
 }
 
@@ -245,7 +247,8 @@ async function readNamed({ catalogue, clock, pace, signal }: ReadingDeps, agent:
   one.named = new Set()
   try {
     for (const id of ids) {
-      await pace(1)
+      await pace.ready()
+      pace.spend(1)
       const image = await orGone(agent.images.get(id, { signal }))
       one.unfinished.delete(id)
       if (image && image.id === id && isFingerprinted(image)) keep(catalogue, held, one, [image], clock.nowMs())
@@ -269,8 +272,9 @@ async function readList({ catalogue, clock, pace, signal }: ReadingDeps, agent: 
     for (const status of [undefined, 'deleted'] as const) {
       let cursor: string | undefined
       for (let page = 0; page < PAGES_MAX && seen.size < STORE_IMAGES_MAX; page++) {
-        await pace(PAGE_IMAGES)
+        await pace.ready()
         const { items, next } = await agent.images.list({ status, cursor, limit: PAGE_IMAGES, signal })
+        pace.spend(Math.max(PAGE_COST_MIN, items.length))
         const counted = items.slice(0, STORE_IMAGES_MAX - seen.size).filter(isFingerprinted)
         for (const { id } of counted) seen.add(id)
         keep(catalogue, held, one, counted, clock.nowMs())
@@ -317,13 +321,24 @@ async function orGone<T>(asked: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Returns a function that waits until so many images may be read. */
-function createPace(clock: Clock, signal: AbortSignal): (images: number) => Promise<void> {
+/** The rate of all readings together. */
+interface Pace {
+  /** Waits until the images that were read are paid for. */
+  ready(): Promise<void>
+  /** Counts images that were read. */
+  spend(images: number): void
+}
+
+/** Creates the pace. Each reader reads one page ahead of it. */
+function createPace(clock: Clock, signal: AbortSignal): Pace {
   let freeMs = clock.monotonicMs()
-  return async (images) => {
-    signal.throwIfAborted()
-    const nowMs = clock.monotonicMs()
-    freeMs = Math.max(nowMs, freeMs) + (images * 1000) / IMAGES_PER_SECOND
-    await clock.sleep(Math.max(0, freeMs - nowMs - (images * 1000) / IMAGES_PER_SECOND), signal)
+  return {
+    async ready() {
+      signal.throwIfAborted()
+      await clock.sleep(Math.max(0, freeMs - clock.monotonicMs()), signal)
+    },
+    spend(images) {
+      freeMs = Math.max(clock.monotonicMs(), freeMs) + (images * 1000) / IMAGES_PER_SECOND
+    },
   }
 }
