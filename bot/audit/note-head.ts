@@ -4,11 +4,12 @@
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
 import type { Audit } from './audit.ts'
+import { longLogNote } from './size.ts'
 
 /** Interval between two notes, in milliseconds. */
 export const NOTE_INTERVAL_MS = 3_600_000
 
-/** Notes the head now, every hour if it changed, and when disposed. */
+/** Notes the head now, every hour if it changed, and when disposed; says once that the log is long. */
 export function noteHead(audit: Pick<Audit, 'head'>, clock: Pick<Clock, 'every'>, log: Log): Disposable {
   let noted = ''
   const note = (): void => {
@@ -22,11 +23,22 @@ export function noteHead(audit: Pick<Audit, 'head'>, clock: Pick<Clock, 'every'>
     }
   }
   note()
+  noteSize(audit, log)
   const timer = clock.every(NOTE_INTERVAL_MS, note)
   return {
     [Symbol.dispose]() {
       timer[Symbol.dispose]()
       note()
     },
+  }
+}
+
+function noteSize(audit: Pick<Audit, 'head'>, log: Log): void {
+  try {
+    const entries = audit.head()?.seq ?? 0
+    const note = longLogNote(entries)
+    if (note !== undefined) log.warn('the audit log is long', { entries, action: note })
+  } catch {
+    // That the head cannot be read was logged a moment ago.
   }
 }

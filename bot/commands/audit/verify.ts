@@ -2,6 +2,7 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import type { ChainFault } from '../../audit/chain.ts'
+import { longLogNote } from '../../audit/size.ts'
 import { verifyChain } from '../../audit/verify.ts'
 import type { ChainVerdict } from '../../audit/verify.ts'
 import { plural } from '../../views/phrases.ts'
@@ -43,12 +44,14 @@ export const auditVerify = defineCommand({
 })
 
 function intactView({ head }: ChainVerdict & { kind: 'intact' }, kept: string | undefined, asOfMs: number): View {
+  const note = longLogNote(head.seq)
   return makeView({
     title: 'The audit log is intact',
     tone: 'good',
     text: `${plural(head.seq, 'entry', 'entries')}, none changed, removed, inserted or moved${kept === undefined ? '' : '; the head that you gave is among them'}.`,
     fields: [{ label: 'Head', value: spellHead(head) }],
     notes: [
+      ...(note === undefined ? [] : [note]),
       'Keep the head outside of this machine. Somebody who can write the database can build another chain that fits; audit verify head=… shows it, and so does the log of the service.',
     ],
     asOfMs,

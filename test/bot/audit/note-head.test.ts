@@ -36,6 +36,28 @@ test('the head is noted at the start, every hour if it changed, and at the end',
   expect(heads).toHaveLength(3)
 })
 
+test('a long log is noted once, with what to do', () => {
+  const clock = createManualClock()
+  const lines: Record<string, unknown>[] = []
+  const log = createLog({ clock, level: 'warn', write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) })
+  let seq = 3_999_999
+  const audit = { head: () => ({ seq, hash: '0'.repeat(64) }) }
+  noteHead(audit, clock, log)[Symbol.dispose]()
+  expect(lines).toEqual([])
+  seq = 4_000_000
+  const noting = noteHead(audit, clock, log)
+  clock.advance(NOTE_INTERVAL_MS)
+  noting[Symbol.dispose]()
+  expect(lines).toMatchObject([
+    {
+      level: 40,
+      entries: 4_000_000,
+      action:
+        "The audit log has 4000000 entries, about 920 MB, and is never cut. Make sure that the disk of the bot's home has room for as much again; find who writes most of it with audit list --reads.",
+    },
+  ])
+})
+
 test('the service prints a code while nobody in Slack is an admin, which makes the first one', async () => {
   await using folder = await createTemporaryFolder()
   await using slack = createFakeSlack()
