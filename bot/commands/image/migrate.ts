@@ -9,6 +9,7 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import { formatBytes, isEnded } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
+import { storeForImages } from '../choose-store.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
@@ -16,7 +17,7 @@ import { copyDuration } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { quoteOption } from '../../views/quote.ts'
 import { checkPlacement } from '../placement.ts'
-import { askStore, oneStore } from '../select.ts'
+import { askStore, oneStore, oneZone } from '../select.ts'
 import { followTasks, tasksView } from '../task/task-view.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
@@ -32,15 +33,18 @@ export const imageMigrate = defineCommand({
   effect: 'destroy',
   targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
   options: {
-    to: { about: 'the store to move it to', value: 'S', subject: 'store' },
+    to: { about: 'the store to move it to; without it, zone= chooses one', value: 'S', subject: 'store' },
+    zone: { about: 'zone that the store in to= must serve', value: 'Z', subject: 'zone' },
     from: { about: 'the store to move it from, when several have the image', value: 'S', subject: 'store' },
   },
   flags: { 'dry-run': 'only shows the plan' },
   examples: ['image migrate debian-12 to=edge-b --dry-run', 'image migrate debian-12 to=edge-b --confirm debian-12'],
   async run(context, input) {
     const { to, from } = input.options
-    if (to === undefined) throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b.' })
-    const target = oneStore(context, to)
+    const zone = input.options.zone === undefined ? undefined : oneZone(context, input.options.zone).name
+    if (to === undefined && zone === undefined)
+      throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b; or a zone: zone=zone-2.' })
+    const target = to === undefined ? storeForImages(context, zone === undefined ? {} : { zone }) : oneStore(context, to, undefined, zone)
     checkPlacement(context, target)
     const found = await oneImage(context, input.targets[0] ?? '', from)
     if (found.store.name === target.name)

@@ -68,10 +68,10 @@ export async function orderCopies(context: CommandContext, { images, targets, so
   return { tasks, label, notes: [...new Set(notes)] }
 }
 
-/** The stores in a list of names separated by commas, each once. */
-export function storesIn(context: CommandContext, list = ''): StoreRecord[] {
+/** The stores in a list of names separated by commas, each once. With `zone`, each must serve it: throws `invalid-input` for one that does not. */
+export function storesIn(context: CommandContext, list = '', zone?: string): StoreRecord[] {
   const names = list.split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim()]))
-  return [...new Map(names.map((name) => oneStore(context, name)).map((store) => [store.name, store])).values()]
+  return [...new Map(names.map((name) => oneStore(context, name, undefined, zone)).map((store) => [store.name, store])).values()]
 }
 
 /** The readable copies of the one image that the text names, undamaged copies first. */

@@ -47,6 +47,10 @@ test('image sync finds the store that has the image, gives the other store a gra
   const unsaid = await runCommand(bot, 'image', 'delete', 'disk', '--confirm', 'disk')
   expect(unsaid).toMatchObject({ code: 1, output: expect.stringContaining('Add store=NAME to say which copy you mean') })
   expect((await runCommand(bot, 'image', 'sync', 'disk')).output).toContain('needs to=')
+  expect((await runCommand(bot, 'image', 'sync', 'disk', 'to=edge-b', 'zone=zone-1')).output).toContain('so it does not serve zone "zone-1"')
+  expect((await runCommand(bot, 'image', 'migrate', 'disk', 'to=edge-b', 'zone=zone-1')).output).toContain('so it does not serve zone "zone-1"')
+  expect(await runJson(bot, 'image', 'sync', 'disk', 'zone=zone-2')).toMatchObject({ code: 0, value: { store: 'edge-b', state: 'succeeded' } })
+  expect((await runCommand(bot, 'image', 'migrate', 'disk', 'zone=zone-2', 'from=edge-a', '--dry-run')).output).toContain('would be copied to edge-b')
   expect((await runCommand(bot, 'image', 'sync', 'nothing', 'to=edge-b')).output).toContain('No store has an image "nothing"')
 
   await agentA.kill()

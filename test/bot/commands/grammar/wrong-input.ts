@@ -167,7 +167,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['image add url=http://h/x store=edge-a name=""', 'name="" is empty.', 'Write at least one character.'],
   [`image add url=http://h/x store=edge-a name=${'n'.repeat(256)}`, `name="${'n'.repeat(64)}…" is too long.`, 'Write at most 255 characters.'],
   ['image edit debian store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
-  ['image sync debian', 'image sync needs to=.', 'Name the stores to copy to: to=edge-b,edge-c.'],
+  ['image sync debian', 'image sync needs to=.', 'Name the stores to copy to: to=edge-b,edge-c; or a zone: zone=zone-2.'],
   ['image sync debian to=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['image sync debian to=edge-b rate=1', 'rate=1 is not a rate from 64 KiB/s to 1 TB/s.', 'Write it as rate=10MB.'],
   [
@@ -176,7 +176,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
     'Write it as hours="0 22 * * * for 8h", several windows with semicolons between them.',
   ],
   ['image sync debian to=edge-b priority=urgent', 'priority=urgent is not valid.', 'Use one of: low, normal, high.'],
-  ['image migrate debian', 'image migrate needs to=.', 'Name the store to move the image to: to=edge-b.'],
+  ['image migrate debian', 'image migrate needs to=.', 'Name the store to move the image to: to=edge-b; or a zone: zone=zone-2.'],
   ['image migrate debian to=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   [
     'image delete',
