@@ -9,8 +9,13 @@ const ROLE_GRANT_USAGE = 'Usage: role grant ROLE [user=U024BE7LH] [group=S0614TZ
 /** Each line with what is wrong and the next step. The registry has the stores `edge-a` and `edge-b` in `zone-1`, and the policy `p`. */
 export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next: string])[] = [
   ['store list zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
-  ['store list edge-a', 'store list does not take "edge-a".', 'Usage: store list [zone=Z] [--fresh]. Put quotes around a name with spaces.'],
-  ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z] [--fresh]'],
+  [
+    'store list edge-a',
+    'store list does not take "edge-a".',
+    'Usage: store list [zone=Z] [columns=all|NAME,NAME] [--fresh]. Put quotes around a name with spaces.',
+  ],
+  ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z] [columns=all|NAME,NAME] [--fresh]'],
+  ['store list columns=name,scop', '"scop" is not a column.', 'Did you mean scope?'],
   ['store show edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['store show edge-a edge-b', 'store show does not take "edge-b".', 'Usage: store show [S] [--fresh]. Put quotes around a name with spaces.'],
   ['store health edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
@@ -405,7 +410,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['help health fre-space', 'There is no check "fre-space".', 'Did you mean help health free-space?'],
   ['help health sync-partner more', 'There is no check "sync-partner more".', 'Did you mean help health sync-partners?'],
   ['help helth', 'There is no command "helth".', 'Did you mean help health?'],
-  ['store list --no-such', 'store list has no flag --no-such.', 'Usage: store list [zone=Z] [--fresh]'],
+  ['store list --no-such', 'store list has no flag --no-such.', 'Usage: store list [zone=Z] [columns=all|NAME,NAME] [--fresh]'],
   ['store lst', 'store has no command "lst".', 'Did you mean store list?'],
   ['stor list', 'There is no command "stor".', 'Did you mean store?'],
   [
