@@ -68,9 +68,11 @@ export function createMemoryAgent(name: string): MemoryAgent {
     tasks.set(id, ended)
     return Response.json(ended)
   }
+  // An address of its own: when the agent is gone, no server of another test that gets its port answers for it.
+  const hostname = `127.${64 + Math.floor(Math.random() * 128)}.${Math.floor(Math.random() * 256)}.${1 + Math.floor(Math.random() * 254)}`
   const server = Bun.serve({
     port: 0,
-    hostname: '127.0.0.1',
+    hostname,
     async fetch(request) {
       const url = new URL(request.url)
       const path = `${request.method} ${url.pathname}`
@@ -96,7 +98,7 @@ export function createMemoryAgent(name: string): MemoryAgent {
     },
   })
   return {
-    url: `http://127.0.0.1:${server.port}`,
+    url: `http://${hostname}:${server.port}`,
     token,
     tasks,
     images,
