@@ -1,11 +1,30 @@
 // The agents of the bench `fleet`, in a process of their own. Prints the agents as JSON; a line `hang ZONE` or `streams` on standard input is answered
-// with the number of open streams.
+// with the number of open streams. Every agent has the same images, as sites have the same templates.
 
 import { createInterface } from 'node:readline'
+import { fingerprintText, isOpenImage, NO_IMAGES, withImage } from '../../protocol/images/fingerprint.ts'
 import { startSimulatedFleet } from '../support/agents/simulated-fleet.ts'
+import { memoryImage } from '../support/memory/memory-image.ts'
 
-const [count = '1000', zones = '10'] = process.argv.slice(2)
+const [count = '1000', zones = '10', imageCount = '0'] = process.argv.slice(2)
 const fleet = startSimulatedFleet(Number(count), Number(zones))
+const images = Array.from({ length: Number(imageCount) }, (_unused, i) =>
+  memoryImage({ id: `img_${String(i).padStart(26, '0')}`, name: `debian-12-${i}`, kind: 'template', digest: `sha256:${String(i).padStart(64, '0')}` }),
+)
+const sum = images.reduce((all, image) => withImage(all, { ...image, isOpen: isOpenImage(image) }, 1), NO_IMAGES)
+
+function page(request: Request): Response {
+  const query = new URL(request.url).searchParams
+  if (query.get('status') === 'deleted') return Response.json({ items: [], next: null })
+  const from = Number(query.get('cursor') ?? 0)
+  const to = from + Number(query.get('limit') ?? 100)
+  return Response.json({ items: images.slice(from, to), next: to < images.length ? String(to) : null })
+}
+
+for (const agent of fleet.agents) {
+  agent.store = { ...agent.store, imagesFingerprint: fingerprintText(sum) }
+  agent.answer = (request, path) => (path === 'v1/images' ? page(request) : undefined)
+}
 console.log(JSON.stringify(fleet.agents.map(({ name, url, token, zone, store }) => ({ name, url, token, zone, storeId: store.id }))))
 for await (const line of createInterface({ input: process.stdin })) {
   const [word, zone] = line.split(' ')

@@ -1,11 +1,13 @@
 // Bench `fleet`: the bot as a service with 1,000 simulated agents in 10 zones. How long a slash command takes until its reply, how much memory the
-// bot has, how long all agents take to be back after the bot was killed, and how long until the outage of a zone is known.
+// bot has, how long all agents take to be back after the bot was killed, how long until the catalogue has their images, and how long until the outage of a
+// zone is known and is one card in Slack.
 
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
+import { createSubscriptions } from '../../bot/alerts/subscriptions.ts'
 import { createRegistry } from '../../bot/fleet/registry.ts'
 import { openDatabase } from '../../bot/system/database.ts'
 import { residentBytesMax } from '../support/agents/resident-memory.ts'
@@ -19,8 +21,15 @@ import { removeFolder } from './measure.ts'
 const AGENTS = 1_000
 const ZONES = 10
 const COMMANDS = 50
+/** Images of each agent. */
+const IMAGES = 20
+const CHANNEL = 'C0NIGHT'
+/** The hold-down of a store that is Stopped, in seconds: ten observations, 5 s apart, of which the first is made up to 5 s after the store is Stopped. */
+const HOLD_DOWN_S = 50
 /** Pause between two slash commands in milliseconds: people do not ask without a pause. */
 const PAUSE_MS = 50
+/** How long further cards are waited for after the first, in milliseconds: more than two observations. */
+const SETTLED_MS = 12_000
 const MB = 1e6
 const BOT = join(import.meta.dirname, '../../bot/main.ts')
 
@@ -48,6 +57,12 @@ export async function benchFleet(): Promise<Figure[]> {
   figures.push(figure('fleet', 'all agents connected after a start', await secondsUntil('all agents are connected', isBack), 's'))
   await until('the bot is connected to Slack', () => slack.socketCount === 1, 60_000)
   await until('all states are written', () => statesOf(home, undefined) === AGENTS, 60_000)
+  const read = async (): Promise<boolean> => {
+    // The bot writes to the same database.
+    await Bun.sleep(500)
+    return imagesOf(home) === AGENTS * IMAGES
+  }
+  figures.push(figure('fleet', `catalogue of ${AGENTS * IMAGES} images read`, await secondsUntil('the catalogue is read', read), 's'))
   figures.push(...(await commands(slack, 'store health', 'all well')), ...(await commands(slack, 'store health store-0500', 'one store')))
 
   bot.kill('SIGKILL')
@@ -57,17 +72,23 @@ export async function benchFleet(): Promise<Figure[]> {
   figures.push(figure('fleet', 'all agents back after SIGKILL of the bot', await secondsUntil('all agents are back', isBack), 's'))
 
   await until('the bot is connected to Slack', () => slack.socketCount === 1, 60_000)
+  const before = cardsIn(slack)
   await tell('hang zone-3')
   const isKnown = async (): Promise<boolean> => statesOf(home, 'stopped') === AGENTS / ZONES
   figures.push(figure('fleet', 'outage of a zone of 100 until all are Stopped', await secondsUntil('the outage is known', isKnown), 's'))
+  const knownMs = performance.now()
   figures.push(...(await commands(slack, 'store health', '100 silent')))
+  await until('a card is posted', () => cardsIn(slack) > before, 120_000)
+  figures.push(figure('fleet', 'outage of a zone of 100: card, after the hold-down', (performance.now() - knownMs) / 1000 - HOLD_DOWN_S, 's'))
+  await Bun.sleep(SETTLED_MS)
+  figures.push(figure('fleet', 'outage of a zone of 100: cards', cardsIn(slack) - before, 'count'))
   figures.push(figure('fleet', 'console: store health --json, 100 silent', await consoleSeconds(home), 's'))
   figures.push(figure('fleet', 'resident memory of the bot, highest', residentBytesMax(bot.pid) / MB, 'MB'))
   return figures
 }
 
 async function startAgents(stack: AsyncDisposableStack): Promise<Agents> {
-  const program = Bun.spawn([process.execPath, join(import.meta.dirname, 'fleet-agents-program.ts'), String(AGENTS), String(ZONES)], {
+  const program = Bun.spawn([process.execPath, join(import.meta.dirname, 'fleet-agents-program.ts'), String(AGENTS), String(ZONES), String(IMAGES)], {
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'inherit',
@@ -91,6 +112,7 @@ async function startAgents(stack: AsyncDisposableStack): Promise<Agents> {
 
 function register(home: string, registered: Agents['registered']): void {
   using database = openDatabase(home)
+  createSubscriptions(database).put({ channel: CHANNEL, store: '', zone: '', severity: 'warning', createdBy: 'bench' }, {}, Date.now())
   const registry = createRegistry(database)
   database.transaction(() => {
     for (const store of registered) registry.add({ ...store, provider: 'local' }, Date.now())
@@ -125,6 +147,17 @@ function statesOf(home: string, kind: string | undefined): number {
   return row.get({ kind: kind ?? null })?.n ?? 0
 }
 
+/** Returns how many images the catalogue has. */
+function imagesOf(home: string): number {
+  using database = openDatabase(home)
+  return database.query<{ n: number }, []>('SELECT count(*) AS n FROM catalogue_images').get()?.n ?? 0
+}
+
+/** Returns how many messages are in the channel of alerts, without those in threads. */
+function cardsIn(slack: FakeSlack): number {
+  return slack.shown.filter(({ kind, channel, thread }) => kind === 'post' && channel === CHANNEL && thread === undefined).length
+}
+
 /** Sends a slash command again and again; returns the time to its acknowledgement and to its reply. */
 async function commands(slack: FakeSlack, line: string, name: string): Promise<Figure[]> {
   const acks: number[] = []
@@ -147,7 +180,7 @@ async function commands(slack: FakeSlack, line: string, name: string): Promise<F
 
 async function secondsUntil(what: string, isSo: () => Promise<boolean>): Promise<number> {
   const startMs = performance.now()
-  await until(what, isSo, 120_000)
+  await until(what, isSo, 180_000)
   return (performance.now() - startMs) / 1000
 }
 
