@@ -169,9 +169,10 @@ describe('every step is durable when it resolves', () => {
     const watched = {
       ...disk,
       async syncFolder(path: string) {
+        const names = (await readdir(path)).toSorted().join(' ')
         for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
         await disk.syncFolder(path)
-        synced.push(basename(path))
+        synced.push(`${basename(path)}: ${names}`)
       },
     }
     const inbox = await openInboxFolder(folder.file('inbox'), { disk: watched, crashPoint() {} })
@@ -181,7 +182,7 @@ describe('every step is durable when it resolves', () => {
 
   test('opening: the name of the inbox, and those of its folders', async () => {
     await using scene = await openWatched()
-    expect(scene.take()).toEqual([basename(scene.folder.path), 'inbox'])
+    expect(scene.take()).toEqual([`${basename(scene.folder.path)}: inbox`, 'inbox: .slipway refused'])
   })
 
   test('setting a file aside: its new name before its old one goes', async () => {
@@ -190,13 +191,13 @@ describe('every step is durable when it resolves', () => {
     const identity = await identityOf(scene.inbox, 'a.img')
     scene.take()
     expect(await scene.inbox.setAside('a.img', identity, 'img_1')).toBe(true)
-    expect(scene.take()).toEqual(['.slipway', 'inbox'])
+    expect(scene.take()).toEqual(['.slipway: img_1.file', 'inbox: .slipway refused'])
     await scene.inbox.putBack('img_1', 'a.img')
-    expect(scene.take()).toEqual(['.slipway', 'inbox'])
+    expect(scene.take()).toEqual(['.slipway: ', 'inbox: .slipway a.img refused'])
     expect(await scene.inbox.setAside('a.img', await identityOf(scene.inbox, 'a.img'), 'img_2')).toBe(true)
     scene.take()
     await scene.inbox.removeAside('img_2')
-    expect(scene.take()).toEqual(['.slipway'])
+    expect(scene.take()).toEqual(['.slipway: '])
   })
 
   test('a refusal: the file in its new folder, then its old name', async () => {
@@ -204,7 +205,7 @@ describe('every step is durable when it resolves', () => {
     await writeFile(scene.folder.file('inbox', '.slipway', 'img_1.file'), 'mine')
     scene.take()
     await scene.inbox.moveToRefused('img_1', 'a.img', 'because')
-    expect(scene.take()).toEqual(['refused', '.slipway'])
+    expect(scene.take()).toEqual(['refused: a.img a.img.reason.txt', '.slipway: '])
   })
 
   test('the removal of a ticket', async () => {
@@ -212,6 +213,6 @@ describe('every step is durable when it resolves', () => {
     await scene.inbox.writeTicket('img_1', '{}')
     scene.take()
     await scene.inbox.removeTicket('img_1')
-    expect(scene.take()).toEqual(['.slipway'])
+    expect(scene.take()).toEqual(['.slipway: '])
   })
 })
