@@ -110,6 +110,8 @@ export interface CommandContext {
   readonly fileWriter?: FileWriter
   /** Writes archives of evidence to the home folder of the bot. */
   readonly evidenceFiles: EvidenceFiles
+  /** False for a command that only starts its tasks (`--no-wait`). */
+  readonly isWaiting?: boolean
   /** Receives interim answers of long work that runs in the bot itself. */
   readonly onInterim?: (view: View) => void
   readonly signal?: AbortSignal

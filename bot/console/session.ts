@@ -33,7 +33,7 @@ export async function runConsoleLine(context: CommandContext, screen: Screen, wo
     isDrawn = true
     screen.print(`\r\u001b[2K${renderProgress(view, screen.width ?? 80)}`)
   }
-  const live: CommandContext = { ...context, onInterim: draw }
+  const live: CommandContext = { ...context, onInterim: draw, isWaiting: !parsed.common.has('no-wait') }
   let view = await runParsed(live, parsed)
   if (!isJson && screen.ask) view = await complete(live, screen, view)
   if (!parsed.common.has('no-wait') && view.outcome === 'done') view = await follow(live, view, draw)

@@ -174,8 +174,8 @@ async function move(deps: ActDeps, source: StoreRecord): Promise<Acted> {
   }
   const copied = await checkedCopy(context, { original, source, target, copied: ended })
   const deleted = await askStore(context, source, (agent) => agent.images.delete(item.image))
-  const left = deleted ? `in the recycle bin of ${source.name}` : `deleted for good in ${source.name}`
-  return { kind: 'done', detail: `Moved to ${target.name}; ${left}`, image: copied, task: ended }
+  const left = deleted ? `It is in the recycle bin of ${source.name}.` : `It was deleted for good in ${source.name}.`
+  return { kind: 'done', detail: left, image: copied, task: ended }
 }
 
 /** The copy of an image that is no longer where it was: under its id, or under that which the recorded task found to have the same content. */

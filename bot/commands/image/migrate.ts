@@ -1,37 +1,39 @@
-// `image migrate I to=S`: copies an image to another store, checks the copy there, and then deletes it where it was, after the checklist and the typed
-// name. Until the copy is checked, nothing is deleted; a command that was interrupted can be run again.
+// `image migrate I… to=S`: copies images to another store, checks the copies there, and then deletes the images where they were, after the checklist and the
+// typed names. It is a bulk run: until a copy is checked, nothing is deleted, and what a killed bot left goes on.
 
 import { formatTime } from '../../../protocol/time.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { syncResultSchema } from '../../../protocol/sync/sync.ts'
-import type { Image } from '../../../protocol/images/image.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import { formatBytes, isEnded } from '../../views/phrases.ts'
+import { formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
-import type { View } from '../../views/view.ts'
+import type { ChecklistItem, View } from '../../views/view.ts'
+import { endedView, runBulk } from '../bulk/begin.ts'
+import type { BulkOutcome } from '../bulk/begin.ts'
 import { storeForImages } from '../choose-store.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext } from '../command.ts'
 import { gate } from '../destroy.ts'
-import { copyDuration } from '../plan-promises.ts'
 import type { DestroyPlan } from '../destroy.ts'
 import { quoteOption } from '../../views/quote.ts'
 import { checkPlacement } from '../placement.ts'
-import { askStore, oneStore, oneZone } from '../select.ts'
-import { followTasks, tasksView } from '../task/task-view.ts'
+import { problemView } from '../run.ts'
+import { oneStore, oneZone } from '../select.ts'
+import { tasksView } from '../task/task-view.ts'
+import { copyFigures, copyPromises, mayNotFit } from './copy-figures.ts'
+import type { CopyFigures } from './copy-figures.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
 import { imageJson } from './image-rows.ts'
-import { orderSync } from './order-sync.ts'
 import { describeImage, removalChecks } from './removal.ts'
+import { draftItems } from './selection.ts'
 
 export const imageMigrate = defineCommand({
   noun: 'image',
   verb: 'migrate',
-  summary: 'Moves an image to another store: copies it, checks the copy, then deletes the original',
+  summary: 'Moves images to another store: copies them, checks the copies, then deletes the originals',
   role: 'operator',
   effect: 'destroy',
-  targets: [{ name: 'I', about: 'name or id of an image', subject: 'image' }],
+  targets: [{ name: 'I', about: 'name or id of an image', subject: 'image', many: true }],
   options: {
     to: { about: 'the store to move it to; without it, zone= chooses one', value: 'S', subject: 'store' },
     zone: { about: 'zone that the store in to= must serve', value: 'Z', subject: 'zone' },
@@ -46,46 +48,65 @@ export const imageMigrate = defineCommand({
       throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b; or a zone: zone=zone-2.' })
     const target = to === undefined ? storeForImages(context, zone === undefined ? {} : { zone }) : oneStore(context, to, undefined, zone)
     checkPlacement(context, target)
-    const found = await oneImage(context, input.targets[0] ?? '', from)
-    if (found.store.name === target.name)
-      throw problem('conflict', `${found.image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
-    checkPlacement(context, target, { kind: found.image.kind })
-    const plan = await migrationPlan(context, found, target)
+    const named = await Promise.all([...new Set(input.targets)].map((text) => oneImage(context, text, from)))
+    const found = [...new Map(named.map((one) => [`${one.store.name} ${one.image.id}`, one])).values()]
+    for (const { store, image } of found) {
+      if (store.name === target.name) throw problem('conflict', `${image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
+      checkPlacement(context, target, { kind: image.kind })
+    }
+    const plan = await migrationPlan(context, found, target, from)
     if (input.flags.has('dry-run')) return dryRun(gate(context, { confirm: [], plan: undefined }, plan))
     const refusal = gate(context, input, plan)
     if (refusal) return refusal
-    const copied = await copyTo(context, found, target)
-    if (copied.outcome === 'failed') return { ...copied, notes: [...copied.notes, `${found.image.name} is still in ${found.store.name}: nothing was deleted.`] }
-    const copy = await checkedCopy(context, found, target, copied)
-    const deleted = await askStore(context, found.store, (agent) => agent.images.delete(found.image.id))
-    return migratedView(context, found, { store: target, image: copy }, deleted)
+    const outcome = await runBulk(context, { verb: 'migrate', title: plan.title, items: draftItems(found, () => ({ to: target.name })) })
+    if (outcome.kind === 'begun') return outcome.view
+    const [only] = found
+    if (only && found.length === 1) return oneMigrated(context, only, target, outcome)
+    return endedView(context, outcome.run)
   },
 })
 
-async function migrationPlan(context: CommandContext, found: FoundImage, target: StoreRecord): Promise<DestroyPlan> {
-  const { image, store } = found
-  const bytes = image.storedSize ?? image.length
-  const command = ['image migrate', image.id, quoteOption('to', target.name), quoteOption('from', store.name)].join(' ')
+async function migrationPlan(context: CommandContext, found: readonly FoundImage[], target: StoreRecord, from: string | undefined): Promise<DestroyPlan> {
+  const orders = [...Map.groupBy(found, ({ store }) => store.name).values()].map((own) => ({
+    ...{ source: (own[0] as FoundImage).store, others: [], target, images: own.map(({ image }) => image) },
+  }))
+  const isReadable = found.every(({ image }) => image.status === 'available')
+  const figures = isReadable ? await copyFigures(context, orders) : []
+  const names = found.map(({ image }) => image.name)
+  const [first] = found
+  const source = first && found.length === 1 ? first.store.name : from
   return {
-    title: `Migrate ${image.name} to ${target.name}`,
-    names: [image.name],
-    aliases: [image.id],
-    question: `${describeImage(found)} would be copied to ${target.name}, and deleted in ${store.name} once the copy is checked.`,
-    essence: [image.id, image.manifestDigest ?? '', store.name, target.name],
-    promises: [
-      { label: 'Bytes', value: `at most ${formatBytes(bytes)} to copy: slices that ${target.name} has are not sent` },
-      await copyDuration(context, target, bytes),
-    ],
-    checklist: [
-      ...removalChecks(found),
-      {
-        label: `Content of ${image.name}`,
-        passed: image.status === 'available',
-        detail: image.status === 'available' ? 'Available' : `the image is ${image.status}; only an Available image can be moved`,
-      },
-    ],
-    command,
+    title: `Migrate ${names.join(', ')} to ${target.name}`,
+    names,
+    aliases: found.map(({ image }) => image.id),
+    question: found
+      .map((one) => `${describeImage(one)} would be copied to ${target.name}, and deleted in ${one.store.name} once the copy is checked.`)
+      .join(' '),
+    essence: found.flatMap(({ image, store }) => [image.id, image.manifestDigest ?? '', store.name, target.name]),
+    promises: await copyPromises(context, figures),
+    checklist: [...found.flatMap(removalChecks), ...found.map(contentCheck), ...figures.map(spaceCheck)],
+    command: [
+      'image migrate',
+      ...found.map(({ image }) => image.id),
+      quoteOption('to', target.name),
+      ...(source === undefined ? [] : [quoteOption('from', source)]),
+    ].join(' '),
   }
+}
+
+function contentCheck({ image }: FoundImage): ChecklistItem {
+  const isAvailable = image.status === 'available'
+  return {
+    label: `Content of ${image.name}`,
+    passed: isAvailable,
+    detail: isAvailable ? 'Available' : `the image is ${image.status}; only an Available image can be moved`,
+  }
+}
+
+/** Compressed, the bytes may still fit, so this blocks nothing: the agent refuses a copy that does not. */
+function spaceCheck(figures: CopyFigures): ChecklistItem {
+  const detail = mayNotFit(figures) ? `may be too little: ${formatBytes(figures.missingBytes)} before compression` : 'enough, as far as it is known'
+  return { label: `Space in ${figures.target.name}`, passed: true, detail }
 }
 
 /** The plan as an answer to a dry run, which changes nothing and is no refusal. */
@@ -95,34 +116,19 @@ function dryRun(plan: View | undefined): View {
   return { ...shown, outcome: 'done' }
 }
 
-/** Copies the image and waits for the end of the task. */
-async function copyTo(context: CommandContext, { image, store }: FoundImage, target: StoreRecord): Promise<View> {
-  const task = await orderSync(context, { source: store, target, images: [image.id] })
-  let view = tasksView(`Copy of ${image.name} to ${target.name}`, [task], context.clock.nowMs())
-  if (isEnded(task.task.state)) return view
-  for await (const next of followTasks(context, view, context.signal)) {
-    view = next
-    context.onInterim?.(next)
-  }
-  return view
+/** The answer of the console about a single image. */
+function oneMigrated(context: CommandContext, found: FoundImage, target: StoreRecord, { run, results }: Extract<BulkOutcome, { kind: 'ended' }>): View {
+  const acted = results[0]?.acted
+  if (acted?.kind === 'done' && acted.image) return migratedView(context, found, { store: target, image: acted.image }, acted.detail)
+  if (acted?.kind !== 'failed') return endedView(context, run)
+  if (!acted.task) return problemView(context, acted.problem, 'failed')
+  const note = `${found.image.name} is still in ${found.store.name}: nothing was deleted.`
+  return { ...tasksView(`Copy of ${found.image.name} to ${target.name}`, [acted.task], context.clock.nowMs(), [note]), outcome: 'failed' }
 }
 
-/** Returns the copy. Throws ProblemError unless it is available and has the content of the image. */
-async function checkedCopy(context: CommandContext, { image, store }: FoundImage, target: StoreRecord, copied: View): Promise<Image> {
-  const result = syncResultSchema.safeParse(copied.progress[0]?.task.result).data?.images[0]
-  const copy = await askStore(context, target, (agent) => agent.images.get(result?.sameAs ?? image.id))
-  const isSame = copy.length === image.length && (copy.manifestDigest === image.manifestDigest || (copy.digest !== null && copy.digest === image.digest))
-  if (copy.status === 'available' && isSame) return copy
-  const why = copy.status === 'available' ? 'has other content' : `is ${copy.status}`
-  throw problem('conflict', `The copy of ${image.name} in ${target.name} ${why}, so the image in ${store.name} was not deleted.`, {
-    action: `Look at it with image show ${copy.id}, then run the command again.`,
-  })
-}
-
-function migratedView(context: CommandContext, { image, store }: FoundImage, copy: FoundImage, deleted: Image | undefined): View {
+function migratedView(context: CommandContext, { image, store }: FoundImage, copy: FoundImage, left: string): View {
   const asOfMs = context.clock.nowMs()
   const isOther = copy.image.id !== image.id
-  const left = deleted ? `It is in the recycle bin of ${store.name}.` : `It was deleted for good in ${store.name}.`
   return makeView({
     title: `Migrated ${image.name} to ${copy.store.name}`,
     text: isOther ? `${copy.store.name} had the same content as ${copy.image.name} (${copy.image.id}). ${left}` : left,

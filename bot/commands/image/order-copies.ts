@@ -16,8 +16,8 @@ import { orderSync } from './order-sync.ts'
 import type { SyncOrder } from './order-sync.ts'
 
 export interface CopiesOrder {
-  /** Names or ids of images. */
-  readonly images: readonly string[]
+  /** Names or ids of images, or the copies of each image that are known already. */
+  readonly images: readonly (string | readonly FoundImage[])[]
   readonly targets: readonly StoreRecord[]
   /** Stores to copy from: a target uses all of them that have the image. Undefined for any store: a target then uses one. */
   readonly sources: readonly StoreRecord[] | undefined
@@ -31,18 +31,47 @@ export interface OrderedCopies {
   readonly notes: readonly string[]
 }
 
+/** A copy of some images that come from the same stores to one target. */
+export interface PlannedCopies {
+  readonly source: StoreRecord
+  readonly others: readonly StoreRecord[]
+  readonly target: StoreRecord
+  readonly images: readonly FoundImage['image'][]
+}
+
+export interface CopiesPlan extends Omit<OrderedCopies, 'tasks'> {
+  readonly orders: readonly PlannedCopies[]
+}
+
 /** Orders copies. Throws ProblemError when an image is not found, or when every target has all of them from nowhere else. */
-export async function orderCopies(context: CommandContext, { images, targets, sources, request }: CopiesOrder): Promise<OrderedCopies> {
+export async function orderCopies(context: CommandContext, order: CopiesOrder): Promise<OrderedCopies> {
+  const { orders, label, notes } = await planCopies(context, order)
+  return { tasks: await orderPlanned(context, orders, order.request), label, notes }
+}
+
+/** Starts one sync for each planned copy. */
+export async function orderPlanned(context: CommandContext, orders: readonly PlannedCopies[], request: SyncOrder['request']): Promise<FollowedTask[]> {
+  const tasks: FollowedTask[] = []
+  for (const order of orders) tasks.push(await orderSync(context, { ...order, images: order.images.map(({ id }) => id), ...(request ? { request } : {}) }))
+  return tasks
+}
+
+/** Decides which store copies which images from where. Throws as `orderCopies` does. */
+export async function planCopies(context: CommandContext, { images, targets, sources }: CopiesOrder): Promise<CopiesPlan> {
   const notes: string[] = []
   const found: FoundImage[][] = []
   for (const text of images) {
+    if (typeof text !== 'string') {
+      found.push(copiesOf(text[0]?.image.id ?? '', text, []))
+      continue
+    }
     const { found: copies, notes: gaps } = await findImages(context, text, sources ?? context.fleet.registry.list())
     found.push(copiesOf(text, copies, gaps))
     notes.push(...gaps)
   }
-  const tasks: FollowedTask[] = []
+  const planned: PlannedCopies[] = []
   for (const [turn, target] of targets.entries()) {
-    const orders = new Map<string, SyncOrder & { readonly images: string[] }>()
+    const orders = new Map<string, PlannedCopies & { readonly images: FoundImage['image'][] }>()
     for (const copies of found) {
       // Stores that nobody named would all be asked for a grant.
       const [first, ...others] = chooseSources(copies, target, turn).slice(0, sources ? SYNC_SOURCES_MAX : 1)
@@ -57,15 +86,15 @@ export async function orderCopies(context: CommandContext, { images, targets, so
       }
       const stores = others.map(({ store }) => store)
       const key = [first.store, ...stores].map(({ name }) => name).join(',')
-      const order = orders.get(key) ?? { source: first.store, others: stores, target, images: [], ...(request ? { request } : {}) }
-      order.images.push(first.image.id)
+      const order = orders.get(key) ?? { source: first.store, others: stores, target, images: [] }
+      order.images.push(first.image)
       orders.set(key, order)
     }
-    for (const order of orders.values()) tasks.push(await orderSync(context, order))
+    planned.push(...orders.values())
   }
   const label = found.map((copies) => copies[0]?.image.name ?? '').join(', ')
-  if (tasks.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that takes it and does not have it yet.' })
-  return { tasks, label, notes: [...new Set(notes)] }
+  if (planned.length === 0) throw problem('conflict', notes.join(' '), { action: 'Name a store in to= that takes it and does not have it yet.' })
+  return { orders: planned, label, notes: [...new Set(notes)] }
 }
 
 /** The stores in a list of names separated by commas, each once. With `zone`, each must serve it: throws `invalid-input` for one that does not. */

@@ -23,6 +23,8 @@ export interface SyncOrder {
   readonly target: StoreRecord
   /** Ids of images at the source. */
   readonly images: readonly string[]
+  /** Receives each grant that is made, with the store that made it. */
+  readonly onGrant?: (store: StoreRecord, id: string) => void
   /** Further members of the request. */
   readonly request?: Omit<SyncRequest, 'source' | 'sources' | 'images'>
 }
@@ -31,7 +33,7 @@ export interface SyncOrder {
  * Starts a sync in the target store and returns its task. A target that runs the same sync already returns that task. Throws ProblemError when one of
  * the stores refuses or does not answer; a store of `others` that does not give a grant is left out.
  */
-export async function orderSync(context: CommandContext, { source, others = [], target, images, request = {} }: SyncOrder): Promise<FollowedTask> {
+export async function orderSync(context: CommandContext, { source, others = [], target, images, onGrant, request = {} }: SyncOrder): Promise<FollowedTask> {
   checkPlacement(context, target)
   const targetKey = await keyOf(context, target)
   const bind = async (from: StoreRecord): Promise<Binding> =>
@@ -39,10 +41,13 @@ export async function orderSync(context: CommandContext, { source, others = [], 
     targetKey === undefined || (await keyOf(context, from)) === undefined ? {} : { targetKey, ...(request.dryRun === true ? {} : { healing: true }) }
   const sourceOf = (from: StoreRecord, token: string, { healing }: Binding): SourceAddress => ({ url: from.url, token, ...(healing ? { healing } : {}) })
   const binding = await bind(source)
-  const sources = [sourceOf(source, await grantFor(context, { source, target, images, binding }), binding)]
+  const grant = await grantFor(context, { source, target, images, binding })
+  onGrant?.(source, grant.id)
+  const sources = [sourceOf(source, grant.token, binding)]
   for (const other of others) {
     const ofOther = await bind(other)
     const made = await requestGrant(context, { source: other, target, images, binding: ofOther })
+    if (made.kind === 'answered') onGrant?.(other, made.value.id)
     if (made.kind === 'answered') sources.push(sourceOf(other, made.value.token, ofOther))
   }
   const order = (from: Pick<SyncRequest, 'source' | 'sources'>) =>
@@ -69,10 +74,10 @@ function requestGrant(context: CommandContext, { source, target, images, binding
   return context.fleet.contact(source, (agent) => agent.syncGrants.create({ images: [...images], ...named, ...binding, hours: GRANT_HOURS }))
 }
 
-/** Returns the token of a grant of the source for the target. Throws ProblemError when the source gives none. */
-async function grantFor(context: CommandContext, order: GrantOrder): Promise<string> {
+/** Returns a grant of the source for the target. Throws ProblemError when the source gives none. */
+async function grantFor(context: CommandContext, order: GrantOrder): Promise<{ readonly id: string; readonly token: string }> {
   const made = await requestGrant(context, order)
-  if (made.kind !== 'refused') return answerOf(made).token
+  if (made.kind !== 'refused') return answerOf(made)
   // `There is no image` is an answer of the route itself.
   if (!UNKNOWN_ROUTE.has(made.error.code) || /image/i.test(made.problem.detail)) throw made.error
   throw problem('conflict', `The agent of ${order.source.name} is too old to give ${order.target.name} a grant for these images only.`, {

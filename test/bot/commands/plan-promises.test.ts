@@ -74,6 +74,8 @@ describe('the plan of a move', () => {
     using it = openScriptedFleet({ 'edge-a': holding(IMAGE), 'edge-b': { 'GET /images': page([]), 'GET /tasks': tasks } })
     expect(promised(await it.run('image migrate disk-1 to=edge-b'))).toEqual({
       Bytes: 'at most 200 kB to copy: slices that edge-b has are not sent',
+      'Already there': 'not known: edge-b did not say what it has',
+      Space: '599 GB available in edge-b',
       Duration: words,
     })
   })
