@@ -32,6 +32,8 @@ import { createOutbox } from './outbox/outbox.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { createPolicies } from './policies/policies.ts'
 import { createPolicyRuns } from './policies/runs.ts'
+import { createStarted } from './started/started.ts'
+import type { Started, Watch } from './started/started.ts'
 import type { Clock } from './system/clock.ts'
 import type { Log } from './system/log.ts'
 import type { BotDatabase } from './system/database.ts'
@@ -54,11 +56,12 @@ export interface OpenBot extends Disposable {
   readonly outbox: Outbox
   readonly approvals: Approvals
   readonly bulkRuns: BulkRuns
+  readonly started: Started
   /** The cards of upload links. Only the service follows the links. */
   readonly linkCards: LinkCards
   readonly page: PageEntry
-  /** Creates the context for commands of this actor. */
-  context(actor: CommandActor, surface: CommandContext['surface']): CommandContext
+  /** Creates the context for commands of this actor; `watch` sees the requests that start tasks. */
+  context(actor: CommandActor, surface: CommandContext['surface'], watch?: Pick<Watch, 'over'>): CommandContext
 }
 
 export interface OpenBotDeps {
@@ -105,8 +108,11 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const kept = openKeptFleet(database, registry, zones)
   const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
   /** The fleet whose requests name a person of Slack. */
-  const fleetOf = ({ id, name }: CommandActor): Fleet =>
-    id === undefined ? fleet : { ...createFleet({ registry, kept, ...deps, fetch: onBehalfOf(name, deps.fetch ?? fetch) }), kept }
+  const fleetOf = ({ id, name }: CommandActor, watch?: Pick<Watch, 'over'>): Fleet => {
+    if (id === undefined) return fleet
+    const send = onBehalfOf(name, deps.fetch ?? fetch)
+    return { ...createFleet({ registry, kept, ...deps, fetch: watch ? watch.over(send) : send }), kept }
+  }
   const alerts = openAlerts(database)
   const audit = createAudit(database)
   const roles = createRoles(database, deps.environmentRoles)
@@ -132,9 +138,10 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     approvals,
     bulkRuns,
     page,
+    started: createStarted(database, clock),
     linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
-    context: (actor, surface) => ({
-      fleet: fleetOf(actor),
+    context: (actor, surface, watch) => ({
+      fleet: fleetOf(actor, watch),
       clock,
       actor,
       surface,

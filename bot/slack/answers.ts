@@ -28,6 +28,8 @@ export interface Shown {
   readonly command: string
   readonly page: number
   readonly replaces: boolean
+  /** Forgets what the command was about to start; part of the transaction of its card. */
+  readonly forget?: () => void
 }
 
 export interface AnswersDeps {
@@ -56,7 +58,7 @@ export function createAnswers({ clock, cards, linkCards, port, render }: Answers
     async answer(view, parsed, exchange, shown) {
       // When the bot may not post in the channel, the person who asked gets the card as a direct message.
       const isAnsweredHere = exchange.isCardless && view.progress.length === 0
-      if (isCard(view, parsed) && !isAnsweredHere) return cards.open(exchange.channel, exchange.user, view)
+      if (isCard(view, parsed) && !isAnsweredHere) return cards.open(exchange.channel, exchange.user, view, shown.forget)
       // The channel sees what becomes of the upload; only the person who asked sees the link.
       if (view.followedLink) linkCards.open(exchange.channel, exchange.user, view.followedLink)
       const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)

@@ -23,8 +23,8 @@ export interface CardsDeps {
 }
 
 export interface Cards extends AsyncDisposable {
-  /** Queues a card for the channel, or for the person where the bot may not post, and follows its tasks. Durable when it returns. */
-  open(channel: string, orElse: string, view: View): void
+  /** Queues a card for the channel, or for the person where the bot may not post, and follows its tasks. Durable when it returns. `also` is part of its transaction. */
+  open(channel: string, orElse: string, view: View, also?: () => void): void
   /** Resumes the cards that an earlier run left unfinished. */
   resume(): void
 }
@@ -70,15 +70,16 @@ export function createCards({ database, outbox, log, context }: CardsDeps): Card
     following.add(work)
     void work.finally(() => following.delete(work))
   }
-  const put = database.transaction((key: string, channel: string, orElse: string, view: View) => {
+  const put = database.transaction((key: string, channel: string, orElse: string, view: View, also: (() => void) | undefined) => {
+    also?.()
     outbox.put({ key, channel, orElse, view })
     if (!hasEnded(view)) insert.run({ key, channel, title: view.title, tasks: JSON.stringify(view.progress) })
   })
 
   return {
-    open(channel, orElse, view) {
+    open(channel, orElse, view, also) {
       const key = `card ${crypto.randomUUID()}`
-      put.immediate(key, channel, orElse, view)
+      put.immediate(key, channel, orElse, view, also)
       if (!hasEnded(view)) begin(key, channel, view)
     },
     resume() {

@@ -22,6 +22,7 @@ import { createButtons } from './buttons.ts'
 import { createCards } from './cards.ts'
 import { createConversation } from './conversation.ts'
 import { createDeliveryPort } from './delivery-port.ts'
+import { findStarted } from './find-started.ts'
 import { createGroups } from './groups.ts'
 import { runHome } from './home/run-home.ts'
 import { createRenderer } from './message.ts'
@@ -86,6 +87,8 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
   const home = runHome({ app, bot, buttons, authority, groups, conversation, port, repeats, log, botToken: access.botToken, clientOptions, background })
 
+  // Before new commands add theirs.
+  const left = bot.started.left()
   let server: Bun.Server<undefined> | undefined
   try {
     await start(app, access, deps.config.slackApiUrl)
@@ -95,6 +98,7 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
     throw error
   }
   cards.resume()
+  background(findStarted({ left, started: bot.started, cards, context, log }))
   const deliveryPort = createDeliveryPort(access.botToken, clientOptions)
   const sender = sendOutbox({ database: bot.database, outbox: bot.outbox, port: deliveryPort, pacing: createPacing(bot.clock), clock: bot.clock, log, render })
   const approved = runApprovals({ bot, authority, log })

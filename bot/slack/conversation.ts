@@ -10,6 +10,7 @@ import { parseLine, runParsed } from '../commands/run.ts'
 import { unescapeSlack } from '../commands/line.ts'
 import { quoteOption, quoteWord } from '../views/quote.ts'
 import type { OpenBot } from '../open.ts'
+import type { Watch } from '../started/started.ts'
 import { limitText } from '../views/slack-limits.ts'
 import type { View } from '../views/view.ts'
 import { denialText } from './answers.ts'
@@ -25,7 +26,7 @@ import type { OpenModals } from './open-modals.ts'
 const INPUT_ERROR_MAX = 150
 
 export interface ConversationDeps {
-  readonly bot: Pick<OpenBot, 'context'>
+  readonly bot: Pick<OpenBot, 'context' | 'started'>
   readonly authority: Authority
   readonly buttons: Pick<Buttons, 'find'>
   readonly modals: Pick<OpenModals, 'register' | 'find'>
@@ -57,8 +58,8 @@ interface Asked {
 export function createConversation(deps: ConversationDeps): Conversation {
   const { authority, answers, buttons, modals, port, render } = deps
 
-  const contextOf = (exchange: Exchange, via?: CommandContext['via']): CommandContext => ({
-    ...deps.bot.context(authority.actorOf(exchange), 'slack'),
+  const contextOf = (exchange: Exchange, via?: CommandContext['via'], watch?: Watch): CommandContext => ({
+    ...deps.bot.context(authority.actorOf(exchange), 'slack', watch),
     channel: exchange.channel,
     ...(via ? { via } : {}),
   })
@@ -71,10 +72,18 @@ export function createConversation(deps: ConversationDeps): Conversation {
     await answers.deny(denial, what, exchange)
   }
 
-  const run = async (line: string, exchange: Exchange, shown: Omit<Shown, 'command'>, via?: CommandContext['via']): Promise<void> => {
-    const context = contextOf(exchange, via)
-    const parsed = parseLine(context, line)
-    const asked: Asked = { line, parsed, exchange }
+  const run = async (line: string, exchange: Exchange, shown: Omit<Shown, 'command' | 'forget'>, via?: CommandContext['via']): Promise<void> => {
+    const parsed = parseLine(contextOf(exchange, via), line)
+    const { user, channel } = exchange
+    const watch = deps.bot.started.watch({ command: describeParsed(parsed).command, channel, user, person: authority.actorOf(exchange).name })
+    const context = contextOf(exchange, via, watch)
+    await answerTo({ line, parsed, exchange }, context, { ...shown, forget: watch.forget })
+    // What was answered without a card, or refused, needs none.
+    watch.forget()
+  }
+
+  const answerTo = async (asked: Asked, context: CommandContext, shown: Omit<Shown, 'command'>): Promise<void> => {
+    const { line, parsed, exchange } = asked
     // The modal opens before the agents are asked, because its trigger expires after three seconds.
     const viewId = asksName(parsed, context) ? await exchange.openModal?.(loadingModal('Confirm')) : undefined
     const view = await runParsed(context, parsed)

@@ -16,6 +16,7 @@ import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
+import { STARTED_TABLES } from '../started/tables.ts'
 import { ZONE_TABLES } from '../fleet/zones/tables.ts'
 import { PAGE_TABLES } from '../entry/tables.ts'
 
@@ -146,6 +147,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   HYPERVISOR_TABLES,
   BULK_TABLES,
   PAGE_TABLES,
+  STARTED_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -44,7 +44,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['system'],
     ['audit', 'credentials', 'hypervisors', 'outbox'],
     ['fleet'],
-    ['access', 'alerts', 'approvals', 'bulk', 'entry', 'links', 'policies'],
+    ['access', 'alerts', 'approvals', 'bulk', 'entry', 'links', 'policies', 'started'],
     ['config.ts'],
     ['commands'],
     ['open.ts'],
