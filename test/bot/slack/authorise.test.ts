@@ -46,6 +46,9 @@ describe('roles', () => {
       const denial = { kind: 'forbidden' as const, needs, has: role }
       const pressed = authority.press(buttons.register({ command: 'store list', page: 0, role: needs }, true), asker)
       expect(pressed).toEqual(isAllowed ? { kind: 'press', press: { command: 'store list', page: 0, role: needs } } : denial)
+      // Also for a line that is no command any more.
+      const outdated = authority.press(buttons.register({ command: 'store vanish', page: 0, role: needs }, true), asker)
+      expect(outdated).toEqual(isAllowed ? { kind: 'press', press: { command: 'store vanish', page: 0, role: needs } } : denial)
       const modal = { command: 'store delete edge-a', role: needs, name: 'edge-a', channel: 'C1', user }
       expect(authority.submit(modals.register(modal), asker)).toEqual(isAllowed ? { kind: 'submit', modal } : denial)
     }
