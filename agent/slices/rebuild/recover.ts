@@ -69,7 +69,7 @@ export async function recoverIndex(deps: RecoverDeps): Promise<RecoverReport> {
     if (known?.sealed) index.removePack(known.id)
     folders.add(dirname(join(deps.folder, packPath(name))))
     try {
-      await recoverPack(deps, name, length, tally)
+      tally.unsealed.push(...(await recoverPack(deps, name, length, tally)))
     } catch (error) {
       if (isIndexDamaged(error)) throw error
       // A pack that cannot be read must not keep the others from being used.
@@ -102,7 +102,7 @@ export async function recoverLeftOut(deps: RecoverDeps, leftOut: ReadonlySet<Pac
     const path = join(folder, packPath(name))
     try {
       const stat = await disk.stat(path)
-      if (stat) await recoverPack(deps, name, stat.length, tally)
+      if (stat) tally.unsealed.push(...(await recoverPack(deps, name, stat.length, tally)))
       await disk.syncFolder(dirname(path))
     } catch (error) {
       if (isIndexDamaged(error)) throw error
@@ -143,8 +143,11 @@ async function listPacks({ disk, folder }: RecoverDeps): Promise<Map<PackName, n
   return packs
 }
 
-/** Reads one pack, adds its rows to the index, and cuts a torn tail. */
-async function recoverPack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<void> {
+/**
+ * Reads one pack, adds its rows to the index, and cuts a torn tail. Returns the pack if it is not sealed. When it throws, also because the file could not be
+ * closed, the pack is left out: one that was resumed as well would be sealed under the writer when it is read again.
+ */
+async function recoverPack(deps: RecoverDeps, name: PackName, length: number, tally: Tally): Promise<UnsealedPack[]> {
   const path = join(deps.folder, packPath(name))
   await using file = await deps.disk.openWrite(path, 'existing')
   // A process that was killed may have written without syncing; the contents count as stored from here on.
@@ -155,7 +158,7 @@ async function recoverPack(deps: RecoverDeps, name: PackName, length: number, ta
   if (contents.rows.length === 0 && contents.bad.length === 0) {
     // A file whose header is not that of a pack of this version is neither cut nor removed.
     if (contents.faults.length === 0 || length <= PACK_HEADER_BYTES) await removeEmpty(deps, name, length, tally)
-    return
+    return []
   }
   const { id } = deps.index.addPack(name)
   deps.index.add(
@@ -169,14 +172,14 @@ async function recoverPack(deps: RecoverDeps, name: PackName, length: number, ta
     tally.faults.push(`Pack ${name} has ${badLength} bytes at offset ${offset} that are not a whole record.`)
   if (contents.sealed) {
     deps.index.sealPack(id, length)
-    return
+    return []
   }
   if (contents.tornBytes > 0) {
     await file.truncate(contents.end)
     await file.sync()
     countTorn(deps, name, contents.tornBytes, tally)
   }
-  tally.unsealed.push({ id, name, length: contents.end, rows: contents.rows })
+  return [{ id, name, length: contents.end, rows: contents.rows }]
 }
 
 /** Removes a pack that was created just before a crash and has at most a torn record. */

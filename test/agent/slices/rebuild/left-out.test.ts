@@ -7,6 +7,7 @@ import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import { encodePackHeader, packPath } from '../../../../agent/slices/packs/pack-format.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
 import { createLeftOut } from '../../../../agent/slices/rebuild/left-out.ts'
+import { recoverIndex } from '../../../../agent/slices/rebuild/recover.ts'
 import type { Quarantine } from '../../../../agent/slices/rebuild/quarantine.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import type { Disk } from '../../../../agent/contract/disk.ts'
@@ -30,13 +31,20 @@ async function openScene() {
     writeRecordHeader(header, 0, { digest: digestOf(i), codec: 0, length: 100, storedLength: 100, checksum: checksumOf(bytes) })
     await Bun.write(path, Buffer.concat([encodePackHeader(), header, bytes]))
   }
-  const state = { failing: new Set<string>(NAMES), isFull: false, opened: 0 }
+  const state = { failing: new Set<string>(NAMES), notClosing: new Set<string>(), isFull: false, opened: 0 }
   const disk: Disk = {
     ...real,
     async openWrite(path, mode) {
       state.opened++
       if ([...state.failing].some((name) => path.includes(name))) throw Object.assign(new Error('EIO'), { code: 'EIO' })
       const file = await real.openWrite(path, mode)
+      if ([...state.notClosing].some((name) => path.includes(name))) {
+        const close = async (): Promise<void> => {
+          await file.close()
+          throw Object.assign(new Error('EIO'), { code: 'EIO' })
+        }
+        return { ...file, close, [Symbol.asyncDispose]: close }
+      }
       return { ...file, write: (parts, at) => (state.isFull ? Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })) : file.write(parts, at)) }
     },
   }
@@ -48,7 +56,8 @@ async function openScene() {
     (pack) => void abandoned.push(pack.name),
   )
   const own = stack.move()
-  return { folder, index, left, state, abandoned, [Symbol.asyncDispose]: () => own.disposeAsync() }
+  const recover = () => recoverIndex({ disk, log: createMemoryLog(), folder: folder.path, index, quarantine: quarantine as Quarantine, sealBytes: 1000 })
+  return { folder, index, left, recover, state, abandoned, [Symbol.asyncDispose]: () => own.disposeAsync() }
 }
 
 test('packs that can be read again are sealed, the others are tried the next time', async () => {
@@ -101,4 +110,15 @@ test('a pack that is gone is not tried any more', async () => {
   for (const name of NAMES) renameSync(scene.folder.file(name), scene.folder.file(packPath(name)))
   await scene.left.retry()
   expect(scene.state.opened).toBe(0)
+})
+
+test('a pack whose file cannot be closed is left out, and not resumed as well: it would be sealed while the writer appends to it', async () => {
+  await using scene = await openScene()
+  scene.state.failing.clear()
+  scene.state.notClosing.add(NAMES[0])
+  const { unsealed, abandoned, leftOut } = await scene.recover()
+  expect([unsealed?.name, abandoned.map(({ name }) => name), [...leftOut]]).toEqual([NAMES[1], [], [NAMES[0]]])
+  scene.state.notClosing.add(NAMES[1])
+  const none = await scene.recover()
+  expect([none.unsealed, none.abandoned, [...none.leftOut].toSorted()]).toEqual([undefined, [], [...NAMES]])
 })
