@@ -28,6 +28,8 @@ import { createHypervisors } from './hypervisors/hypervisors.ts'
 import { createRegistry } from './fleet/registry.ts'
 import { createLinkCards } from './links/link-cards.ts'
 import type { LinkCards } from './links/link-cards.ts'
+import { createUploadPages } from './links/upload-pages.ts'
+import type { UploadPages } from './links/upload-pages.ts'
 import { createOutbox } from './outbox/outbox.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { createPolicies } from './policies/policies.ts'
@@ -59,6 +61,7 @@ export interface OpenBot extends Disposable {
   readonly started: Started
   /** The cards of upload links. Only the service follows the links. */
   readonly linkCards: LinkCards
+  readonly uploadPages: UploadPages
   readonly page: PageEntry
   /** Creates the context for commands of this actor; `watch` sees the requests that start tasks. */
   context(actor: CommandActor, surface: CommandContext['surface'], watch?: Pick<Watch, 'over'>): CommandContext
@@ -124,6 +127,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const approvals = createApprovals(database, outbox, deps.approvalRule ?? 'off')
   const bulkRuns = createBulkRuns(database, outbox, audit)
   const evidenceFiles = createEvidenceFiles(home)
+  const uploadPages = createUploadPages(database, clock)
   const page = createPageEntry(database, clock, deps.web)
   return {
     home,
@@ -139,6 +143,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     bulkRuns,
     page,
     started: createStarted(database, clock),
+    uploadPages,
     linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
     context: (actor, surface, watch) => ({
       fleet: fleetOf(actor, watch),
@@ -159,6 +164,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       evidenceFiles,
       hypervisors,
       page,
+      uploadPages,
       commands: COMMANDS,
     }),
     [Symbol.dispose]: () => database.close(),

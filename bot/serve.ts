@@ -5,6 +5,7 @@ import { noteHead } from './audit/note-head.ts'
 import { formatTime } from '../protocol/time.ts'
 import { keepRunning } from './commands/bulk/keep-running.ts'
 import type { BotConfig } from './config.ts'
+import { createGateway, GATEWAY_BODY_MAX } from './gateway/gateway.ts'
 import { KEY_ACTION } from './credentials/vault.ts'
 import { fillCatalogue } from './fleet/catalogue/filler.ts'
 import { keepFleet } from './fleet/connections.ts'
@@ -18,6 +19,7 @@ import { createPeopleGroups } from './slack/people-groups.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import { lockHome } from './system/home-lock.ts'
 import { servePage } from './web/page-server.ts'
+import type { PageServerDeps } from './web/page-server.ts'
 import { streamsOf } from './system/request-limit.ts'
 import { systemRandom } from './system/clock.ts'
 import type { Clock } from './system/clock.ts'
@@ -81,7 +83,16 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   const { slack } = config
   if (slack && !bot.roles.hasAdmin()) announceCode(bot, deps)
   try {
-    if (config.web) stack.use(servePage(config.web, { bot, log, ...(slack ? { groups: createPeopleGroups(slack, { bot, config, log }) } : {}) }))
+    if (config.web)
+      stack.use(
+        servePage(config.web, {
+          bot,
+          log,
+          uploads: uploadsOf(bot, log),
+          bodyMax: GATEWAY_BODY_MAX,
+          ...(slack ? { groups: createPeopleGroups(slack, { bot, config, log }) } : {}),
+        }),
+      )
     const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))
     const connection = connect && stack.use(await keepConnecting({ connect, clock, log, report }))
     return { failed: connection?.failed ?? new Promise<never>(() => {}), [Symbol.asyncDispose]: () => stack.disposeAsync() }
@@ -89,6 +100,12 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
     await stack.disposeAsync()
     throw error
   }
+}
+
+/** Returns the answers to requests for pages of upload links and for their uploads. */
+function uploadsOf(bot: OpenBot, log: Log): PageServerDeps['uploads'] {
+  const { links } = createGateway({ bot, log, origin: bot.page.address.origin })
+  return (request, server) => links.fetch(request, server ? { server } : {})
 }
 
 /** Logs which stores have tokens that cannot be read, and why. */

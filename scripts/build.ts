@@ -2,17 +2,26 @@
 // dist/slipway. Bytecode saves the parsing at each start, which is more than half of the time of a short command.
 
 import { mkdirSync, statSync } from 'node:fs'
+import { bundleAssets, EMBEDDED_SUFFIX } from '../bot/gateway/assets.ts'
 import { formatSize } from '../protocol/units.ts'
 
 /** Worker threads are entry points of their own in a compiled program. */
 const workers = [...new Bun.Glob('agent/**/*-worker.ts').scanSync('.')].toSorted()
 
+mkdirSync('dist', { recursive: true })
+/** What browsers load from upload pages; the program carries it as files. */
+const assets: string[] = []
+for (const [name, bytes] of await bundleAssets()) {
+  const path = `dist/${name}${EMBEDDED_SUFFIX}`
+  await Bun.write(path, bytes)
+  assets.push(path)
+}
+
 const programs = [
   { out: 'dist/slipway-agent', entries: ['agent/main.ts', ...workers] },
-  { out: 'dist/slipway', entries: ['bot/main.ts'] },
+  { out: 'dist/slipway', entries: ['bot/main.ts', ...assets] },
 ]
 
-mkdirSync('dist', { recursive: true })
 for (const { out, entries } of programs) {
   const child = Bun.spawn(
     [

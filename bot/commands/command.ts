@@ -17,6 +17,7 @@ import type { StoreRecord } from '../fleet/registry.ts'
 import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
 import type { EvidenceFiles } from '../system/evidence-files.ts'
+import type { UploadPages } from '../links/upload-pages.ts'
 import type { Clock } from '../system/clock.ts'
 import type { View } from '../views/view.ts'
 import type { Zones } from '../fleet/zones/zones.ts'
@@ -104,6 +105,8 @@ export interface CommandContext {
   readonly hypervisors: Hypervisors
   /** Links into the page, and its sessions. */
   readonly page: PageEntry
+  /** The pages of upload links. */
+  readonly uploadPages: Pick<UploadPages, 'add'>
   readonly commands: readonly Command[]
   readonly files?: FileSender
   /** Writes files of this machine; only the console has one. */

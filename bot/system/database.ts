@@ -13,6 +13,7 @@ import { BULK_TABLES } from '../bulk/tables.ts'
 import { CREDENTIAL_TABLES } from '../credentials/tables.ts'
 import { CATALOGUE_TABLES } from '../fleet/catalogue/tables.ts'
 import { FLEET_TABLES, MAINTENANCE_COLUMNS } from '../fleet/tables.ts'
+import { UPLOAD_PAGE_TABLES } from '../gateway/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
@@ -148,6 +149,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   BULK_TABLES,
   PAGE_TABLES,
   STARTED_TABLES,
+  UPLOAD_PAGE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -24,6 +24,8 @@ export const RUNNING_MAX = 32
 const BUSY_SECONDS = 5
 
 export interface PageAppDeps {
+  /** Answers requests for pages of upload links and for their uploads, which need no session. */
+  readonly uploads?: (request: Request) => Response | Promise<Response>
   readonly bot: Pick<OpenBot, 'context' | 'page' | 'roles' | 'clock'>
   readonly groups: PeopleGroups
   readonly log: Log
@@ -53,6 +55,8 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
     app.get(path, (c) => c.body(text, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }))
   }
   addEntry(app, bot.page, isSecure)
+  const { uploads } = deps
+  if (uploads) for (const path of ['/u/*', '/assets/*']) app.all(path, (c) => uploads(c.req.raw))
 
   app.use(async (c, next) => {
     const secret = sessionSecret(c, isSecure(c))

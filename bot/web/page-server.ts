@@ -18,17 +18,24 @@ export interface PageServerDeps {
   readonly log: Log
   /** The groups of Slack; without Slack there are none. */
   readonly groups?: PeopleGroups
+  /** Answers requests for pages of upload links and for their uploads, of which one may bring a whole image. */
+  readonly uploads: (request: Request, server: Bun.Server<undefined> | undefined) => Response | Promise<Response>
+  /** Longest body of an upload in bytes. The page bounds its forms itself. */
+  readonly bodyMax: number
 }
 
 /**
  * Starts the server; disposing stops it. When nobody chose the address and another process has it, the service does without the page. Throws ConfigRefused when a
  * chosen address cannot be used.
  */
-export function servePage({ hostname, port, isDefault, publicUrl }: WebAccess, { bot, log, groups = NO_GROUPS }: PageServerDeps): AsyncDisposable {
-  const app = createPageApp({ bot, groups, log, publicUrl })
+export function servePage(
+  { hostname, port, isDefault, publicUrl }: WebAccess,
+  { bot, log, groups = NO_GROUPS, uploads, bodyMax }: PageServerDeps,
+): AsyncDisposable {
+  const app = createPageApp({ bot, groups, log, publicUrl, uploads: (request) => uploads(request, server) })
   const start = (): Bun.Server<undefined> | undefined => {
     try {
-      return Bun.serve({ hostname, port, idleTimeout: IDLE_TIMEOUT_S, fetch: (request) => app.fetch(request) })
+      return Bun.serve({ hostname, port, idleTimeout: IDLE_TIMEOUT_S, maxRequestBodySize: bodyMax, fetch: (request) => app.fetch(request) })
     } catch (error) {
       const text = `${hostname}:${port} cannot be used for the page: ${errorText(error)}. Stop the process that uses it, or set SLIPWAY_WEB_LISTEN to another address, or to off.`
       if (!isDefault) throw new ConfigRefused(text, { cause: error })

@@ -137,6 +137,7 @@ describe('documents', () => {
       ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT', 'SLIPWAY_BOT_KEY_FILE', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS'],
       ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT', 'SLIPWAY_APPROVALS', 'SLIPWAY_SLACK_OPERATORS', 'SLIPWAY_SLACK_ADMINS'],
       ...['SLIPWAY_WEB_LISTEN', 'SLIPWAY_WEB_URL'],
+      ...['SLIPWAY_BOT_LISTEN', 'SLIPWAY_BOT_LOG', 'SLIPWAY_BOT_RECONNECT', 'SLIPWAY_APPROVALS', 'SLIPWAY_WEB_LISTEN', 'SLIPWAY_WEB_URL'],
     ])
     const text = ['README.md', ...OPERATORS_DOCUMENTS].map((path) => readFileSync(path, 'utf8')).join('\n')
     const named = [...text.matchAll(/\bSLIPWAY_[A-Z_]+[A-Z]\b/g)].map(([name]) => name)

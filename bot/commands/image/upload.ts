@@ -72,6 +72,8 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
     throw problem('invalid-input', `max=${options.max} is not a size.`, { action: 'Write it as 40GB or 512MiB.' })
   // Without a name the client chooses it; the draft is checked all the same.
   const { name: _name, requirements: _requirements, ...draft } = draftOf({ name: 'disk', ...options }, 'image upload')
+  const { address } = context.page
+  const origin = address.isServed() ? address.origin() : undefined
   const contact = await context.fleet.contact(store, (agent) =>
     agent.links.create({
       kind: 'upload',
@@ -79,15 +81,19 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
       draft: options.description === undefined ? withoutDescription(draft) : draft,
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(maxLength === undefined ? {} : { maxLength }),
+      // The page of the link sends to the agent itself where the browser reaches it.
+      ...(origin === undefined ? {} : { origin }),
     }),
   )
   const link = answerOf(contact)
+  const page = origin === undefined ? undefined : origin + context.uploadPages.add({ store: store.name, ...link })
   const { curl, tus } = firstUploadLines(link.url, options.name !== undefined)
   return makeView({
     title: `Link to upload ${options.name ?? 'an image'} to ${store.name}`,
     text: 'Anyone who has this link can upload one image. Share it only with the person who uploads; opened in a browser, it says how.',
     isPrivate: true,
     fields: [
+      ...(page === undefined ? [] : [{ label: 'Page', value: page }]),
       { label: 'Link', value: link.url },
       { label: 'Begin before', value: formatWireTime(link.expiresAt) },
       ...(maxLength === undefined ? [] : [{ label: 'Largest file', value: formatSize(maxLength) }]),
@@ -104,7 +110,7 @@ async function createLink(context: CommandContext, store: StoreRecord, options: 
       by: context.actor.name,
     },
     asOfMs: contact.asOfMs,
-    json: { store: store.name, ...link, curl, tus, asOf: formatTime(contact.asOfMs) },
+    json: { store: store.name, ...link, ...(page === undefined ? {} : { page }), curl, tus, asOf: formatTime(contact.asOfMs) },
   })
 }
 

@@ -42,6 +42,7 @@ describe('image upload without a file', () => {
     })
     expect(JSON.stringify(view.followedLink)).not.toContain('slu_secret')
     expect(view.fields.find(({ label }) => label === 'With curl')?.value).toEndWith(`'http://edge-a.example/v1/uploads?link=slu_secret'`)
+    expect(view.fields.map(({ label }) => label)).not.toContain('Page')
     await fleet.run('image upload description=text')
     expect(orders.pop()).toEqual({ kind: 'upload', ttlSeconds: 3600, draft: { description: 'text' } })
   })

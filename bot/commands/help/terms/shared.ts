@@ -28,6 +28,10 @@ export const SHARED_TERMS: Terms = {
     means: 'A signed address that works without a token until it expires. Whoever has it may use it.',
     action: 'Give it only to the person it is for.',
   },
+  Page: {
+    means: 'The page of an upload link, with which a browser sends the file. Whoever has its address may use it.',
+    action: 'Give it only to the person who uploads.',
+  },
   'Valid until': { means: 'When it ends.', unit: 'time in UTC' },
   'Begin before': { means: 'Until when an upload with the link may begin. One that has begun may continue.', unit: 'time in UTC' },
   'Largest file': { means: 'How long a file the link accepts.', unit: 'bytes' },

@@ -1,0 +1,80 @@
+// The service of the bot in a process of its own, which can be killed and restarted, with the page at an address that stays.
+
+import { join } from 'node:path'
+import { createCuttingProxy } from '../clients/cutting-proxy.ts'
+import type { CuttingProxy } from '../clients/cutting-proxy.ts'
+
+export interface BotProcess extends AsyncDisposable {
+  /** Between browsers and the page: its address stays when the service is restarted. */
+  readonly proxy: CuttingProxy
+  readonly pid: number
+  /** Sends SIGKILL; resolves when the process has exited. */
+  kill(): Promise<void>
+  /** Kills the service and starts it on the same home. */
+  restart(): Promise<void>
+}
+
+/** Starts the service on a home folder, and waits until it serves the page. */
+export async function startBotProcess(home: string): Promise<BotProcess> {
+  const proxy = await createCuttingProxy(0)
+  let running = await launch(home, proxy)
+  const kill = async (): Promise<void> => {
+    running.kill('SIGKILL')
+    await running.exited
+  }
+  return {
+    proxy,
+    get pid() {
+      return running.pid
+    },
+    kill,
+    async restart() {
+      await kill()
+      running = await launch(home, proxy)
+    },
+    async [Symbol.asyncDispose]() {
+      await kill()
+      await proxy[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function launch(home: string, proxy: CuttingProxy): Promise<Bun.Subprocess<'ignore', 'ignore', 'pipe'>> {
+  const port = await freePort()
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../../bot/main.ts'), 'serve'], {
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: 'pipe',
+    env: {
+      PATH: process.env['PATH'],
+      HOME: process.env['HOME'],
+      SLIPWAY_HOME: home,
+      SLIPWAY_WEB_LISTEN: `127.0.0.1:${port}`,
+      SLIPWAY_WEB_URL: proxy.url,
+    },
+  })
+  let output = ''
+  const serving = Promise.withResolvers<void>()
+  const reading = (async () => {
+    for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+      output += piece
+      if (output.includes('"msg":"serving the page"')) serving.resolve()
+    }
+  })()
+  const ended = child.exited.then(async (): Promise<never> => {
+    await reading
+    throw new Error(`the service ended before it served the page:\n${output}`)
+  })
+  ended.catch(() => {})
+  await Promise.race([serving.promise, ended])
+  proxy.setTarget(port)
+  return child
+}
+
+/** Returns a port that nobody uses at the moment. */
+async function freePort(): Promise<number> {
+  const server = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() })
+  const { port = 0 } = server
+  await server.stop(true)
+  return port
+}
