@@ -19,6 +19,7 @@ import type { PolicyRuns } from '../policies/runs.ts'
 import type { EvidenceFiles } from '../system/evidence-files.ts'
 import type { UploadPages } from '../links/upload-pages.ts'
 import type { Clock } from '../system/clock.ts'
+import type { Subject } from '../views/form-field.ts'
 import type { View } from '../views/view.ts'
 import type { Zones } from '../fleet/zones/zones.ts'
 import type { PageEntry } from '../entry/page-entry.ts'
@@ -120,9 +121,6 @@ export interface CommandContext {
   readonly signal?: AbortSignal
 }
 
-/** What a word names; completion uses it. */
-export type Subject = 'policy' | 'store' | 'image' | 'deleted-image' | 'any-image' | 'task' | 'upload' | 'schedule' | 'zone' | 'noun' | 'verb' | 'path' | 'text'
-
 export interface TargetSpec {
   /** As in the usage line: `S`, `PATH`. */
   readonly name: string
@@ -192,6 +190,8 @@ export interface FormWords {
   readonly submit: string
   /** Keys of fields that only the console has a use for. */
   readonly without?: readonly string[]
+  /** Returns what the options are now for these targets, as far as the bot knows without asking an agent. */
+  readonly now?: (context: CommandContext, targets: readonly string[]) => Readonly<Record<string, string>>
 }
 
 /** A command without its type parameters, for the table. */

@@ -1,47 +1,10 @@
 // The form of a command, made from its declaration: one field for each target, option and flag. A modal in Slack and a page in a browser show the same fields, and
 // what a person fills in becomes the line that they could have typed.
 
-import type { Command, CommandInput, OptionSpec, Subject, TargetSpec } from './command.ts'
+import type { Command, CommandInput, OptionSpec, TargetSpec } from './command.ts'
+import type { CommandForm, FormField, FormValues, Subject } from '../views/form-field.ts'
 import { findTerm } from './help/terms/terms.ts'
 import { quoteOption, quoteWord } from '../views/quote.ts'
-
-/**
- * How a field is filled in: `text` is typed, `choice` is one of `choices`, `switch` is on or off, and `pick` is searched for among what the bot knows of its
- * `subject`. A text may also be typed into a `pick`.
- */
-export type FieldKind = 'text' | 'choice' | 'switch' | 'pick'
-
-/** One field of a form. */
-export interface FormField {
-  /** The name of the option (`zone`), the target (`S`) or the flag (`--dry-run`), as in the usage line; unique in a form. */
-  readonly key: string
-  readonly label: string
-  /** What it is for, as a sentence. */
-  readonly hint: string
-  readonly kind: FieldKind
-  readonly subject: Subject
-  /** Values of a `choice`, else empty. */
-  readonly choices: readonly string[]
-  /** What a value looks like, such as `50GB`; undefined when the hint says it. */
-  readonly example: string | undefined
-  readonly isRequired: boolean
-  /** Is never shown again after it was filled in. */
-  readonly isSecret: boolean
-  /** Takes several values. */
-  readonly isMany: boolean
-}
-
-/** The form of a command. */
-export interface CommandForm {
-  /** `store add`. */
-  readonly command: string
-  readonly title: string
-  readonly submit: string
-  readonly fields: readonly FormField[]
-}
-
-/** What a person filled in, by the keys of the fields. A switch that is on is `true`. */
-export type FormValues = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /** Subjects of which the bot knows the names. */
 const PICKED: ReadonlySet<Subject> = new Set(['policy', 'store', 'image', 'deleted-image', 'any-image', 'task', 'zone'])
@@ -79,7 +42,7 @@ export function formOf(command: Command): CommandForm {
 
 /**
  * Returns the line that runs a command with these values, as if it had been typed. Empty values are left out; a value that is the same as in `before` is left out
- * too, and an option that was emptied is given as empty.
+ * too, and an option that was emptied is given as empty. A field without a value stays as it was.
  */
 export function lineOf(command: Command, values: FormValues, before: FormValues = {}): string {
   const { noun, verb, targets, options, flags } = command
@@ -90,7 +53,7 @@ export function lineOf(command: Command, values: FormValues, before: FormValues 
   for (const list of given.slice(0, last + 1)) words.push(...(list.length === 0 ? [''] : list).map(quoteWord))
   for (const key of Object.keys(options)) {
     const value = textOf(values[key])
-    if (value === textOf(before[key])) continue
+    if (values[key] === undefined || value === textOf(before[key])) continue
     words.push(value === '' ? `${key}=""` : quoteOption(key, value))
   }
   for (const flag of Object.keys(flags)) if (textOf(values[`--${flag}`]) === 'true') words.push(`--${flag}`)
@@ -111,6 +74,18 @@ export function valuesOf(
   for (const [key, value] of Object.entries(options)) if (value !== undefined && !command.options[key]?.secret) values[key] = value
   for (const flag of flags) values[`--${flag}`] = 'true'
   return values
+}
+
+/**
+ * Returns the key of the field that a refusal is about: the option that its first words name, or the field whose value it repeats in quotes. Undefined for a refusal
+ * of the whole.
+ */
+export function fieldRefused(fields: readonly FormField[], values: FormValues, detail: string): string | undefined {
+  const named = /^(?:\w[\w-]* \w[\w-]* needs )?([a-z][\w-]*)(?:=|: )/i.exec(detail)?.[1]
+  if (fields.some(({ key }) => key === named)) return named
+  const repeated = fields.filter(({ key, isSecret }) => !isSecret && listOf(values[key]).some((value) => detail.includes(`"${value}"`)))
+  // The longest value is the most certain one.
+  return repeated.toSorted((a, b) => textOf(values[b.key]).length - textOf(values[a.key]).length)[0]?.key
 }
 
 function targetField({ noun, verb }: Command, { name, about, subject, optional, many, secret, choices }: TargetSpec): FormField {

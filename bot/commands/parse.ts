@@ -1,7 +1,7 @@
 // Parses words into a command and its input. A word that is not known is answered with the nearest one that is.
 
 import { nearestName } from '../../protocol/nearest.ts'
-import type { Command, CommandInput } from './command.ts'
+import type { Command, CommandInput, TargetSpec } from './command.ts'
 import { COMMON_FLAGS, usage } from './command.ts'
 import { quoteOption, quoteWord } from '../views/quote.ts'
 import type { Word } from './line.ts'
@@ -14,7 +14,19 @@ export type Parsed =
       readonly action: string
       readonly suggestion: string | undefined
       readonly common: ReadonlySet<string>
+      /** The command whose next target is missing. */
+      readonly lacks?: Lack
     }
+
+/** A line whose command was understood and lacks a target. */
+export interface Lack {
+  readonly command: Command
+  readonly target: TargetSpec
+  /** What was given. */
+  readonly input: CommandInput
+  /** The line as it was understood, to which the target can be added. */
+  readonly line: string
+}
 
 /** Parses words by the table of commands. A noun alone runs its list; no words, `--help` and `-h` print help. */
 export function parseWords(commands: readonly Command[], words: readonly Word[]): Parsed {
@@ -58,7 +70,12 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   }
   const taken = only || verb === undefined ? 1 : 2
   const result = readInput(command, rest.slice(taken))
-  if ('detail' in result) return unclear(result.detail, result.action)
+  if ('detail' in result) {
+    const { detail, action, lacks } = result
+    if (!lacks) return unclear(detail, action)
+    const line = [command.noun, command.verb, ...rest.slice(taken).map(respell)].filter((word) => word !== '').join(' ')
+    return { kind: 'unclear', detail, action, suggestion: undefined, common, lacks: { command, ...lacks, line } }
+  }
   return { kind: 'command', command, input: result, common }
 }
 
@@ -92,7 +109,13 @@ function isOption(word: Word): boolean {
   return !word.literal && /^[a-z][a-zA-Z0-9-]*=/.test(word.text)
 }
 
-function readInput(command: Command, words: readonly Word[]): CommandInput | { detail: string; action: string } {
+interface Refused {
+  readonly detail: string
+  readonly action: string
+  readonly lacks?: { readonly target: TargetSpec; readonly input: CommandInput }
+}
+
+function readInput(command: Command, words: readonly Word[]): CommandInput | Refused {
   const targets: string[] = []
   const options: Record<string, string> = {}
   const flags = new Set<string>()
@@ -138,7 +161,8 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | { d
   const needed = command.targets.filter((target) => !target.optional)
   if (targets.length < needed.length) {
     const missing = needed[targets.length]
-    return { detail: `${spelled} needs ${missing?.name ?? 'a target'}: ${missing?.about ?? ''}.`, action: see }
+    const detail = `${spelled} needs ${missing?.name ?? 'a target'}: ${missing?.about ?? ''}.`
+    return { detail, action: see, ...(missing ? { lacks: { target: missing, input: { targets, options, flags, confirm, plan } } } : {}) }
   }
   if (!many && targets.length > command.targets.length) {
     return {

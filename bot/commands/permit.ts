@@ -6,7 +6,7 @@ import type { Role } from '../../protocol/access.ts'
 import { problem } from '../../protocol/problems.ts'
 import type { Command, CommandActor, CommandContext, CommandInput } from './command.ts'
 import { spelled } from './record.ts'
-import type { Registry, StoreRecord } from '../fleet/registry.ts'
+import type { Registry, StorePlace, StoreRecord } from '../fleet/registry.ts'
 
 /**
  * Commands that act on single stores and on nothing else of the bot, so that a role in these stores is enough. Every other command needs its role for the
@@ -53,8 +53,8 @@ export function permit(context: CommandContext, command: Command, input: Command
   if (roleIncludes(actor.role, needs)) return { kind: 'permitted', context }
   const refused = (has: Role, where?: string): Permission => ({ kind: 'refused', has, where })
   if (!actor.roleIn || !STORE_COMMANDS.has(spelled(command))) return refused(actor.role)
-  const isPermitted = (store: StoreRecord): boolean => roleIncludes(roleIn(actor, store), needs)
-  if (!registry.list().some(isPermitted)) return refused(actor.role)
+  const isPermitted = (store: StorePlace): boolean => roleIncludes(roleIn(actor, store), needs)
+  if (!registry.places().some(isPermitted)) return refused(actor.role)
   for (const store of namedStores(command, input, registry)) if (!isPermitted(store)) return refused(roleIn(actor, store), store.name)
   const narrow = narrowRegistry(
     registry,
@@ -80,7 +80,7 @@ function namedStores({ targets, options }: Command, input: CommandInput, registr
 }
 
 /** A registry of the permitted stores. A store that is not permitted is refused by name rather than being unknown. */
-function narrowRegistry(registry: Registry, isPermitted: (store: StoreRecord) => boolean, refusal: (store: StoreRecord) => string): Registry {
+function narrowRegistry(registry: Registry, isPermitted: (store: StorePlace) => boolean, refusal: (store: StoreRecord) => string): Registry {
   const checked = (name: string): void => {
     const store = registry.find(name)
     if (store && !isPermitted(store)) throw problem('forbidden', refusal(store), { action: 'Ask an admin of the bot to run it or to give you the role.' })
@@ -88,6 +88,7 @@ function narrowRegistry(registry: Registry, isPermitted: (store: StoreRecord) =>
   return {
     ...registry,
     list: () => registry.list().filter(isPermitted),
+    places: () => registry.places().filter(isPermitted),
     find: (name) => {
       checked(name)
       return registry.find(name)

@@ -5,10 +5,12 @@ import { errorText } from '../../protocol/errors.ts'
 import { makeProblem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
-import { permit } from './permit.ts'
+import { mayRun, permit } from './permit.ts'
 import { makeView } from '../views/view.ts'
 import type { Outcome, View } from '../views/view.ts'
+import { askedForm, opensForm } from './asked-form.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
+import { formOf, lineOf, valuesOf } from './form.ts'
 import { splitLine } from './line.ts'
 import { parseWords } from './parse.ts'
 import type { Parsed } from './parse.ts'
@@ -24,8 +26,9 @@ export function parseLine(context: Pick<CommandContext, 'commands'>, line: strin
 /** Runs a parsed line. */
 export async function runParsed(context: CommandContext, parsed: Parsed): Promise<View> {
   if (parsed.kind === 'unclear') {
-    const problem = { ...makeProblem('invalid-input', parsed.detail), title: 'Not understood', action: parsed.action }
-    return recordEnd(context, describeParsed(parsed), problemView(context, problem, 'unclear', parsed.suggestion))
+    const view = unclearView(context, parsed)
+    const isForm = parsed.lacks !== undefined && view.form !== undefined
+    return recordEnd(context, isForm ? { command: spelled(parsed.lacks.command), target: '', effect: 'read' } : describeParsed(parsed), view)
   }
   const { command, input } = parsed
   const permission = permit(context, command, input)
@@ -45,13 +48,38 @@ export async function runParsed(context: CommandContext, parsed: Parsed): Promis
 
 async function runCommand(context: CommandContext, command: Command, input: CommandInput): Promise<View> {
   try {
-    return await command.run(context, input)
+    return opensForm(context, command, input) ? askedForm(context, command, input) : await command.run(context, input)
   } catch (error) {
     if (context.signal?.aborted)
       return problemView(context, makeProblem('cancelled', `${spelled(command)} was interrupted.`, { action: 'Run it again to continue.' }), 'failed')
-    if (error instanceof ProblemError) return problemView(context, error.problem, 'failed')
+    if (error instanceof ProblemError) return withPicker(command, input, problemView(context, error.problem, 'failed'), error.problem)
     return problemView(context, makeProblem('internal', `${spelled(command)} failed: ${errorText(error)}`), 'failed')
   }
+}
+
+/** The answer to a line that was not understood: with the form of its command, or a picker for the target that it lacks, for those who may run it. */
+function unclearView(context: CommandContext, { detail, action, suggestion, lacks }: Parsed & { readonly kind: 'unclear' }): View {
+  const view = problemView(context, { ...makeProblem('invalid-input', detail), title: 'Not understood', action }, 'unclear', suggestion)
+  if (!lacks || !mayRun(context, lacks.command)) return view
+  const { command, target, input, line } = lacks
+  if (opensForm(context, command, input)) return askedForm(context, command, input)
+  const field = formOf(command).fields.find(({ key }) => key === target.name)
+  return field?.kind === 'pick' && !hasSecret(command, input)
+    ? { ...view, picker: { label: field.label, subject: field.subject, command: line, key: '' } }
+    : view
+}
+
+/** Adds a picker for the store to the refusal of a command that did not say which store it means. */
+function withPicker(command: Command, input: CommandInput, view: View, { needs }: Problem & { readonly needs?: unknown }): View {
+  if (needs !== 'store' || hasSecret(command, input)) return view
+  const isTarget = command.targets[input.targets.length]?.subject === 'store'
+  if (!isTarget && command.options['store'] === undefined) return view
+  return { ...view, picker: { label: 'Store', subject: 'store', command: lineOf(command, valuesOf(command, input)), key: isTarget ? '' : 'store' } }
+}
+
+/** Whether a line has a secret, so that it must not be kept for a later choice. */
+function hasSecret({ targets, options }: Command, input: CommandInput): boolean {
+  return Object.keys(input.options).some((key) => options[key]?.secret ?? options[key]?.shown) || input.targets.some((_word, i) => targets[i]?.secret)
 }
 
 function unrecorded(error: unknown): Problem {

@@ -14,6 +14,9 @@ import type { CommandContext } from './command.ts'
 /** The fewest characters of an id, after its prefix or at its end, that are accepted instead of the whole id. */
 const ID_PART_LENGTH_MIN = 4
 
+/** Most names of stores in one sentence. */
+const NAMES_MAX = 20
+
 /** The flag of commands that can answer from what the service keeps of the fleet. */
 export const FRESH_FLAG = { fresh: 'asks the agents now, instead of answering from what the service keeps' } as const
 
@@ -30,7 +33,7 @@ export function oneStore(context: CommandContext, name: string | undefined, choo
     const [only] = stores
     if (only && stores.length === 1) return only
     if (!only) throw problem('not-found', 'No store is registered.', { action: 'Add one: store add name=… url=http://HOST:8420 token=… zone=…' })
-    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: choose })
+    throw problem('invalid-input', `There are ${plural(stores.length, 'store')}: ${names(stores)}.`, { action: choose, needs: 'store' })
   }
   const found = context.fleet.registry.find(name) ?? only(stores.filter((store) => name.length >= ID_PART_LENGTH_MIN && store.storeId?.startsWith(name)))
   if (found && (zone === undefined || context.zones.serves(found, zone))) return found
@@ -148,7 +151,9 @@ function only<T>(items: readonly T[]): T | undefined {
 }
 
 function names(stores: readonly StoreRecord[]): string {
-  return stores.map((store) => store.name).join(', ')
+  const shown = stores.slice(0, NAMES_MAX).map((store) => store.name)
+  const more = stores.length - shown.length
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ')
 }
 
 /** The time of an answer that consists of several, in milliseconds since 1970: that of the oldest, `nowMs` when there is none. */

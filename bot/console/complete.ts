@@ -1,6 +1,7 @@
 // Completion: nouns, verbs, options, and the names of stores, zones, images and schedules.
 
-import type { Command, CommandContext, Subject } from '../commands/command.ts'
+import type { Command, CommandContext } from '../commands/command.ts'
+import type { Subject } from '../views/form-field.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
 import { splitLine } from '../commands/line.ts'
 import { quoteWord } from '../views/quote.ts'

@@ -2,15 +2,17 @@
 // the given screen prints and asks.
 
 import type { CommandContext } from '../commands/command.ts'
+import { lineOf } from '../commands/form.ts'
+import type { FormField } from '../views/form-field.ts'
 import { parseWords } from '../commands/parse.ts'
 import { exitCode, runParsed } from '../commands/run.ts'
 import { followTasks } from '../commands/task/task-view.ts'
 import { splitLine } from '../commands/line.ts'
-import { quoteOption, quoteWord } from '../views/quote.ts'
+import { quoteWord } from '../views/quote.ts'
 import type { Word } from '../commands/line.ts'
 import { renderJson } from '../views/json.ts'
 import { renderProgress, renderTerminal } from '../views/terminal.ts'
-import type { FormInput, View } from '../views/view.ts'
+import type { View } from '../views/view.ts'
 import { plainText } from '../views/phrases.ts'
 
 export interface Screen {
@@ -68,14 +70,17 @@ async function follow(context: CommandContext, begun: View, draw: (view: View) =
 async function complete(context: CommandContext, screen: Screen, first: View): Promise<View> {
   let view = first
   if (view.form && screen.ask) {
-    const given: string[] = []
+    const { form } = view
+    const values: Record<string, string | readonly string[] | undefined> = { ...form.values }
     screen.print(`${plainText(view.title)}. An empty answer to a required question cancels.\n`)
-    for (const input of view.form.inputs) {
-      const answer = await screen.ask(`${question(input)}: `, { secret: input.secret ?? false })
-      if (answer === undefined || (answer === '' && input.required)) return { ...view, notes: ['Nothing was done.'] }
-      if (answer !== '') given.push(quoteOption(input.key, answer))
+    for (const field of form.fields.filter(({ key, kind }) => kind !== 'switch' && values[key] === undefined)) {
+      const answer = await screen.ask(`${question(field)}: `, { secret: field.isSecret })
+      if (answer === undefined || (answer === '' && field.isRequired)) return { ...view, notes: ['Nothing was done.'] }
+      values[field.key] = answer
     }
-    view = await runParsed(context, parseWords(context.commands, splitLine([view.form.command, ...given].join(' ')) ?? []))
+    const command = context.commands.find(({ noun, verb }) => `${noun} ${verb}` === form.command)
+    if (!command) throw new Error(`there is no command ${form.command}`)
+    view = await runParsed(context, parseWords(context.commands, splitLine(lineOf(command, values)) ?? []))
   }
   // When the plan changes while the name is typed, the question is asked again, but not endlessly.
   for (let tries = 0; view.confirm && screen.ask && tries < 3; tries++) {
@@ -91,6 +96,6 @@ async function complete(context: CommandContext, screen: Screen, first: View): P
   return view
 }
 
-function question(input: FormInput): string {
-  return `${input.label} (${input.hint}${input.required ? '' : '; optional'})`
+function question({ label, hint, isRequired }: FormField): string {
+  return `${label} (${hint.replace(/\.$/, '')}${isRequired ? '' : '; optional'})`
 }

@@ -31,6 +31,9 @@ export interface StoreRecord {
   readonly maintenance?: Maintenance
 }
 
+/** A store and where it is. */
+export type StorePlace = Pick<StoreRecord, 'name' | 'zone'>
+
 export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId' | 'reconnectMs'>> & {
   /** Null ends it. */
   readonly maintenance?: Maintenance | null
@@ -39,6 +42,8 @@ export type StoreChange = Partial<Pick<StoreRecord, 'name' | 'url' | 'token' | '
 export interface Registry {
   /** All stores by name. */
   list(): StoreRecord[]
+  /** The names and zones of all stores by name, without reading a token. */
+  places(): StorePlace[]
   /** Finds a store by name, ignoring case. */
   find(name: string): StoreRecord | undefined
   add(store: Pick<StoreRecord, 'name' | 'url' | 'token' | 'zone' | 'provider' | 'storeId'>, nowMs: number): StoreRecord
@@ -77,6 +82,7 @@ interface Row {
 /** Creates the registry on the bot's database; a change is durable when the call returns. Only a database in memory needs no vault for its tokens. */
 export function createRegistry(database: BotDatabase, vault: Vault = CLEAR_VAULT): Registry {
   const list = database.query<Row, []>('SELECT * FROM stores ORDER BY name')
+  const places = database.query<StorePlace, []>('SELECT name, zone FROM stores ORDER BY name')
   const find = database.query<Row, { name: string }>('SELECT * FROM stores WHERE name = $name')
   const insert = database.query<
     Row,
@@ -127,6 +133,7 @@ export function createRegistry(database: BotDatabase, vault: Vault = CLEAR_VAULT
   const toRecord = (row: Row): StoreRecord => recordOf(row, vault.read({ text: row.token, keyId: row.token_key }, { storeId: row.store_id, url: row.url }))
   const registry: Registry = {
     list: () => list.all().map(toRecord),
+    places: () => places.all(),
     find: (name) => {
       const row = find.get({ name })
       return row ? toRecord(row) : undefined

@@ -44,6 +44,16 @@ export interface FleetStates {
   record(sightings: readonly Sighting[]): SeenChange[]
   /** Returns what is known of these stores and not too old, by name. `sinceMs` is when the service was started. */
   read(stores: readonly StoreRecord[], sinceMs: number, nowMs: number): Map<string, Sighting>
+  /** Returns tasks that were in progress when their stores last answered, by store; `limit` at most. */
+  tasks(limit: number): SeenTask[]
+}
+
+/** A task that was in progress when its store last answered. */
+export interface SeenTask {
+  readonly store: string
+  readonly id: string
+  readonly kind: string
+  readonly subject: string
 }
 
 interface Row {
@@ -71,6 +81,10 @@ export function createFleetStates({ database, registry, changes, zones }: FleetS
      SELECT name, $kind, $state, $document, $asOf FROM stores WHERE name = $store AND url = $url
      ON CONFLICT (store) DO UPDATE SET kind = $kind, state = $state, document = $document, as_of_ms = $asOf WHERE as_of_ms <= $asOf`,
   )
+  const tasks = database.query<SeenTask, { limit: number }>(
+    `SELECT store, task.value ->> 'id' AS id, task.value ->> 'kind' AS kind, task.value ->> 'subject' AS subject
+     FROM fleet_states, json_each(document, '$.tasks.items') AS task WHERE fleet_states.kind = 'answered' ORDER BY store LIMIT $limit`,
+  )
   const recordOne = (sighting: Sighting): SeenChange[] => {
     const { store, kind, asOfMs } = sighting
     const before = find.get({ store: store.name })
@@ -86,6 +100,7 @@ export function createFleetStates({ database, registry, changes, zones }: FleetS
   const recordAll = database.transaction((sightings: readonly Sighting[]) => sightings.flatMap(recordOne))
   return {
     record: (sightings) => recordAll.immediate(sightings),
+    tasks: (limit) => tasks.all({ limit }),
     read(stores, sinceMs, nowMs) {
       const rows = stores.length === 1 && stores[0] ? [find.get({ store: stores[0].name })] : all.all()
       const byName = new Map(rows.flatMap((row) => (row ? [[row.store.toLowerCase(), row] as const] : [])))

@@ -44,7 +44,7 @@ export interface Answers {
   /** Sends the answer of a command. */
   answer(view: View, parsed: Parsed, exchange: Exchange, shown: Shown): Promise<void>
   /** Tells the person in private why a press or a submission was refused. */
-  deny(denial: Denial, what: 'button' | 'confirmation' | 'form', exchange: Exchange): Promise<void>
+  deny(denial: Denial, what: 'button' | 'picker' | 'confirmation' | 'form', exchange: Exchange): Promise<void>
 }
 
 /** Creates the answers of one workspace. */

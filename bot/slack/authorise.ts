@@ -56,8 +56,9 @@ export function createAuthority({ bot, roles, groups, buttons, modals }: Authori
     const context: CommandContext = bot.context(actorOf(asker), 'slack')
     const parsed = parseLine(context, line)
     const { role } = context.actor
-    if (parsed.kind === 'unclear') return roleIncludes(role, needs) ? undefined : { kind: 'forbidden', needs, has: role }
-    const permission = permit(context, parsed.command, parsed.input, needs)
+    const { command, input } = parsed.kind === 'command' ? parsed : (parsed.lacks ?? {})
+    if (!command || !input) return roleIncludes(role, needs) ? undefined : { kind: 'forbidden', needs, has: role }
+    const permission = permit(context, command, input, needs)
     return permission.kind === 'permitted' ? undefined : { kind: 'forbidden', needs, has: permission.has }
   }
   return {

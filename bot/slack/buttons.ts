@@ -41,6 +41,7 @@ interface Kept {
   readonly command: string
   readonly page: number
   readonly opens?: 'modal'
+  readonly picks?: Press['picks']
   readonly single: boolean
 }
 
@@ -60,17 +61,21 @@ export function createButtons(database: BotDatabase, clock: Pick<Clock, 'nowMs'>
     register(press, single) {
       if (registered++ % EXPIRE_EVERY === 0) expire.run({ now: clock.nowMs(), max: BUTTONS_MAX })
       const id = crypto.randomUUID()
-      const kept: Kept = { command: press.command, page: press.page, single, ...(press.opens ? { opens: press.opens } : {}) }
+      const kept: Kept = { command: press.command, page: press.page, single, ...optional(press) }
       insert.run({ id, command: JSON.stringify(kept), role: press.role, expires: clock.nowMs() + BUTTON_LIFE_MS })
       return id
     },
     find(id) {
       const row = find.get({ id })
       if (!row || row.expires_ms < clock.nowMs()) return undefined
-      const { command, page, single, opens } = JSON.parse(row.command) as Kept
-      const press: Press = { command, page, role: roleSchema.parse(row.role), ...(opens ? { opens } : {}) }
+      const { command, page, single, ...more } = JSON.parse(row.command) as Kept
+      const press: Press = { command, page, role: roleSchema.parse(row.role), ...optional(more) }
       return { press, isSingleUse: single, isSpent: row.used === 1 }
     },
     spend: (id) => spend.all({ id }).length > 0,
   }
+}
+
+function optional({ opens, picks }: { readonly [Key in 'opens' | 'picks']?: Press[Key] | undefined }): Pick<Press, 'opens' | 'picks'> {
+  return { ...(opens ? { opens } : {}), ...(picks ? { picks } : {}) }
 }

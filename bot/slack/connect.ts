@@ -23,6 +23,7 @@ import { createCards } from './cards.ts'
 import { createConversation } from './conversation.ts'
 import { createDeliveryPort } from './delivery-port.ts'
 import { findStarted } from './find-started.ts'
+import { createPickers } from './forms/pickers.ts'
 import { createGroups } from './groups.ts'
 import { runHome } from './home/run-home.ts'
 import { createRenderer } from './message.ts'
@@ -83,7 +84,8 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
     running.add(watched)
     void watched.finally(() => running.delete(watched))
   }
-  listenToSlack({ app, conversation, clock: bot.clock, repeats, log, background })
+  const pickers = createPickers({ bot, authority, buttons, modals })
+  listenToSlack({ app, conversation, pickers, port, clock: bot.clock, repeats, log, background })
   const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
   const home = runHome({ app, bot, buttons, authority, groups, conversation, port, repeats, log, botToken: access.botToken, clientOptions, background })
 

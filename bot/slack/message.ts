@@ -31,9 +31,9 @@ export function createRenderer(deps: MessageDeps): RenderView {
 export function createRegister({ commands, buttons }: Pick<MessageDeps, 'commands' | 'buttons'>): (press: Press) => string {
   return (press) => {
     const parsed = parseLine({ commands }, press.command)
-    const command = parsed.kind === 'command' ? parsed.command : undefined
-    // A button that opens the confirmation of a destructive command changes nothing by itself and can be pressed again.
-    const isSingleUse = press.opens === undefined && command?.effect === 'write' && !command.isRepeatable
+    const command = parsed.kind === 'command' ? parsed.command : parsed.lacks?.command
+    // A button that opens the confirmation of a destructive command changes nothing by itself and can be pressed again; each choice of a picker is another one.
+    const isSingleUse = press.opens === undefined && press.picks === undefined && command?.effect === 'write' && !command.isRepeatable
     return buttons.register({ ...press, role: higherRole(press.role, command?.role ?? press.role) }, isSingleUse)
   }
 }

@@ -1,22 +1,13 @@
-// Modals: the typed name before something is deleted, and forms for what a command lacks.
+// Modals: their frame, the typed name before something is deleted, and answers.
 
 import type { KnownBlock, ModalView } from '@slack/types'
-import {
-  assertSlackLimits,
-  LABEL_TEXT_MAX,
-  limitText,
-  MODAL_TITLE_MAX,
-  PLACEHOLDER_TEXT_MAX,
-  PRIVATE_METADATA_MAX,
-  SECTION_TEXT_MAX,
-} from '../views/slack-limits.ts'
+import { assertSlackLimits, LABEL_TEXT_MAX, limitText, MODAL_TITLE_MAX, PRIVATE_METADATA_MAX, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
 import { slackText } from '../views/slack-text.ts'
 import type { Piece } from '../views/slack-text.ts'
-import type { Confirm, Form } from '../views/view.ts'
+import type { Confirm } from '../views/view.ts'
 import { GLYPHS, plainText } from '../views/phrases.ts'
 
 export const CONFIRM_CALLBACK = 'slipway:confirm'
-export const FORM_CALLBACK = 'slipway:form'
 /** Block id and action id of the input for the typed name. */
 export const NAME_INPUT = 'name'
 const CHECKLIST_MAX = 40
@@ -50,24 +41,7 @@ export function confirmModal(confirm: Confirm, metadata: string): ModalView {
   return modal(blocks, { title: 'Confirm', callback: CONFIRM_CALLBACK, submit: 'Confirm', metadata })
 }
 
-export function formModal(title: string, form: Form, metadata: string): ModalView {
-  const blocks: KnownBlock[] = form.inputs.map((input) => ({
-    type: 'input' as const,
-    block_id: input.key,
-    optional: !input.required,
-    label: plain(limitText(input.label, LABEL_TEXT_MAX)),
-    hint: plain(limitText(input.hint, LABEL_TEXT_MAX)),
-    element: {
-      type: 'plain_text_input' as const,
-      action_id: input.key,
-      placeholder: plain(limitText(input.hint, PLACEHOLDER_TEXT_MAX)),
-      ...(input.initial === undefined ? {} : { initial_value: input.initial }),
-    },
-  }))
-  return modal(blocks, { title, callback: FORM_CALLBACK, submit: form.submit, metadata })
-}
-
-interface ModalFrame {
+export interface ModalFrame {
   readonly title: string
   readonly callback: string
   /** Text of the button that submits. */
@@ -76,7 +50,8 @@ interface ModalFrame {
   readonly metadata: string
 }
 
-function modal(blocks: KnownBlock[], { title, callback, submit, metadata }: ModalFrame): ModalView {
+/** Returns a modal that is submitted, within Slack's limits. */
+export function modal(blocks: KnownBlock[], { title, callback, submit, metadata }: ModalFrame): ModalView {
   assertSlackLimits(blocks, 'modal')
   if (metadata.length > PRIVATE_METADATA_MAX) throw new RangeError(`private metadata has ${metadata.length} characters`)
   return {
@@ -96,6 +71,11 @@ function modalTitle(title: string): ModalView['title'] {
 
 function plain(text: string): { type: 'plain_text'; text: string } {
   return { type: 'plain_text', text }
+}
+
+/** A text in a modal. */
+export function textSection(text: string): KnownBlock {
+  return section({ text })
 }
 
 function section(...pieces: readonly Piece[]): KnownBlock {

@@ -3,6 +3,7 @@
 
 import type { Role } from '../../protocol/access.ts'
 import { roleSchema } from '../../protocol/access.ts'
+import type { FormValues } from '../views/form-field.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 
@@ -22,6 +23,14 @@ export interface OpenModal {
   readonly channel: string
   /** Slack id of the person who opened it and who alone can submit it. */
   readonly user: string
+  /** Absent for a confirmation. */
+  readonly form?: OpenForm
+}
+
+/** What a form was opened with, without secrets. */
+export interface OpenForm {
+  readonly values: FormValues
+  readonly before: FormValues
 }
 
 export interface OpenModals {
@@ -29,35 +38,41 @@ export interface OpenModals {
   register(modal: OpenModal): string
   /** Finds a modal without changing it; undefined when it is unknown, has expired or was submitted. */
   find(id: string): OpenModal | undefined
+  /** Stores a modal again that was submitted and asks for other values. */
+  restore(id: string, modal: OpenModal): void
   /** Deletes a submitted modal; returns false when it was submitted before. */
   spend(id: string): boolean
 }
 
-type Row = Omit<OpenModal, 'role'> & { role: string; expires_ms: number }
+type Row = Omit<OpenModal, 'role' | 'form'> & { role: string; form: string; expires_ms: number }
 
 /** Opens the stored modals, which survive a restart of the bot. */
 export function createOpenModals(database: BotDatabase, clock: Pick<Clock, 'nowMs'>): OpenModals {
   const insert = database.query<null, Record<keyof OpenModal | 'id', string> & { expires: number }>(
-    'INSERT INTO modals (id, command, role, name, channel, user, expires_ms) VALUES ($id, $command, $role, $name, $channel, $user, $expires)',
+    `INSERT OR REPLACE INTO modals (id, command, role, name, channel, user, form, expires_ms)
+     VALUES ($id, $command, $role, $name, $channel, $user, $form, $expires)`,
   )
-  const find = database.query<Row, { id: string }>('SELECT command, role, name, channel, user, expires_ms FROM modals WHERE id = $id')
+  const find = database.query<Row, { id: string }>('SELECT command, role, name, channel, user, form, expires_ms FROM modals WHERE id = $id')
   const spend = database.query<{ id: string }, { id: string }>('DELETE FROM modals WHERE id = $id RETURNING id')
   const expire = database.query<null, { now: number; max: number }>(
     `DELETE FROM modals WHERE expires_ms < $now
      OR rowid <= (SELECT COALESCE(MAX(rowid), 0) - $max FROM modals)`,
   )
+  const put = (id: string, { form, ...modal }: OpenModal): void =>
+    void insert.run({ id, ...modal, form: form ? JSON.stringify(form) : '', expires: clock.nowMs() + MODAL_LIFE_MS })
   return {
     register(modal) {
       expire.run({ now: clock.nowMs(), max: MODALS_MAX })
       const id = crypto.randomUUID()
-      insert.run({ id, ...modal, expires: clock.nowMs() + MODAL_LIFE_MS })
+      put(id, modal)
       return id
     },
+    restore: put,
     find(id) {
       const row = find.get({ id })
       if (!row || row.expires_ms < clock.nowMs()) return undefined
-      const { command, role, name, channel, user } = row
-      return { command, role: roleSchema.parse(role), name, channel, user }
+      const { command, role, name, channel, user, form } = row
+      return { command, role: roleSchema.parse(role), name, channel, user, ...(form === '' ? {} : { form: JSON.parse(form) as OpenForm }) }
     },
     spend: (id) => spend.all({ id }).length > 0,
   }

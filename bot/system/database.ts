@@ -150,6 +150,8 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   PAGE_TABLES,
   STARTED_TABLES,
   UPLOAD_PAGE_TABLES,
+  // What a form was opened with; empty for a confirmation.
+  `ALTER TABLE modals ADD COLUMN form TEXT NOT NULL DEFAULT ''`,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

@@ -10,12 +10,13 @@ import {
   HEADER_TEXT_MAX,
   limitText,
   MESSAGE_BLOCKS_MAX,
+  PLACEHOLDER_TEXT_MAX,
   SECTION_FIELDS_MAX,
   SECTION_TEXT_MAX,
 } from './slack-limits.ts'
 import { escape, slackText } from './slack-text.ts'
 import type { Piece } from './slack-text.ts'
-import type { Action, Column, Field, FollowedTask, Row, View } from './view.ts'
+import type { Action, Column, Field, FollowedTask, Picker, Row, View } from './view.ts'
 import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from './phrases.ts'
 
 export const ROWS_PER_PAGE = 15
@@ -34,8 +35,10 @@ export interface Press {
   readonly command: string
   readonly page: number
   readonly role: Action['role']
-  /** Opens the confirmation of a destructive command. */
+  /** Opens the confirmation of a destructive command, or a form. */
   readonly opens?: 'modal'
+  /** For a picker: the choice is added to the command. */
+  readonly picks?: { readonly subject: Picker['subject']; readonly key: string }
 }
 
 export interface BlocksOptions {
@@ -63,7 +66,7 @@ export function renderMessage(view: View, options: BlocksOptions): SlackMessage 
   const page = Math.min(Math.max(0, options.page ?? 0), pages - 1)
   const rows = view.rows.slice(page * ROWS_PER_PAGE, (page + 1) * ROWS_PER_PAGE)
   const heading = view.tone === 'plain' ? view.title : `${GLYPHS[view.tone]} ${view.title}`
-  const tail: KnownBlock[] = [...notes(view), ...buttons(view, options, page, pages), footer(view, options, page, pages)]
+  const tail: KnownBlock[] = [...notes(view), ...pickers(view, options), ...buttons(view, options, page, pages), footer(view, options, page, pages)]
   const body: KnownBlock[] = [
     ...(view.text === '' ? [] : [section({ text: view.text })]),
     ...(view.document === undefined ? [] : [codeSection(view.document)]),
@@ -183,6 +186,18 @@ function notes(view: View): KnownBlock[] {
   return view.notes.length > NOTES_MAX ? [...shown, context({ text: `${view.notes.length - NOTES_MAX} more notes.` })] : shown
 }
 
+/** The action of pickers in messages; what follows is the opaque id of what a choice does. */
+export const PICK_ACTION = 'pick:'
+
+/** A menu in which a person searches for what the command lacks. Slack asks the bot for its options. */
+function pickers({ picker }: View, { register }: BlocksOptions): KnownBlock[] {
+  if (!picker || !register) return []
+  const { label, subject, command, key } = picker
+  const placeholder = { type: 'plain_text' as const, text: limitText(`Search: ${label.toLowerCase()}`, PLACEHOLDER_TEXT_MAX) }
+  const id = register({ command, page: 0, role: 'viewer', picks: { subject, key } })
+  return [{ type: 'actions', elements: [{ type: 'external_select', action_id: `${PICK_ACTION}${id}`, min_query_length: 0, placeholder }] }]
+}
+
 function buttons(view: View, { register, command }: BlocksOptions, page: number, pages: number): KnownBlock[] {
   if (!register) return []
   const elements: Button[] = []
@@ -197,6 +212,7 @@ function buttons(view: View, { register, command }: BlocksOptions, page: number,
   }
   const isBlocked = view.confirm?.checklist.some((item) => !item.passed) ?? false
   if (view.confirm && !isBlocked) add('Type the name…', { command: view.confirm.command, page: 0, role: 'viewer', opens: 'modal' }, 'danger')
+  if (view.form) add(`${view.form.title}…`, { command: view.form.line, page: 0, role: 'viewer', opens: 'modal' })
   for (const action of view.actions.slice(0, BUTTONS_MAX)) add(action.label, { command: action.command, page: 0, role: action.role }, action.style)
   if (command !== '' && page > 0) add('Previous', { command, page: page - 1, role: 'viewer' })
   if (command !== '' && page + 1 < pages) add('Next', { command, page: page + 1, role: 'viewer' })

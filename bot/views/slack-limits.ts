@@ -1,7 +1,7 @@
 // Slack's limits on Block Kit. Every message and modal is checked before it is sent, so that Slack never refuses an answer because of a
 // long name or a full store.
 
-import type { Button, KnownBlock, MrkdwnElement, PlainTextElement } from '@slack/types'
+import type { Button, ExternalSelect, InputBlock, KnownBlock, MrkdwnElement, Option, PlainTextElement } from '@slack/types'
 
 export const MESSAGE_BLOCKS_MAX = 50
 export const MODAL_BLOCKS_MAX = 100
@@ -19,6 +19,11 @@ export const MODAL_TITLE_MAX = 24
 export const PRIVATE_METADATA_MAX = 3000
 export const LABEL_TEXT_MAX = 2000
 export const PLACEHOLDER_TEXT_MAX = 150
+export const TEXT_INPUT_MAX = 3000
+export const SELECT_OPTIONS_MAX = 100
+export const OPTION_TEXT_MAX = 75
+export const OPTION_VALUE_MAX = 150
+export const CHECKBOXES_MAX = 10
 /** Slack recommends at most 4,000 characters for the fallback text of a message. */
 export const FALLBACK_TEXT_MAX = 4000
 
@@ -67,11 +72,15 @@ function checkBlock(block: KnownBlock, surface: 'message' | 'modal', check: Chec
     for (const element of block.elements) if (element.type !== 'image') checkText('context', element, CONTEXT_TEXT_MAX)
   } else if (block.type === 'actions') {
     check('actions elements', block.elements.length, ACTIONS_ELEMENTS_MAX, 1)
-    for (const element of block.elements) if (element.type !== 'button') violations.push(`actions hold a ${element.type}, which is not known here`)
+    for (const element of block.elements) {
+      if (element.type === 'external_select') checkMenu(element, check)
+      else if (element.type !== 'button') violations.push(`actions hold a ${element.type}, which is not known here`)
+    }
   } else if (block.type === 'input') {
     if (surface === 'message') violations.push('input in a message')
     checkText('label', block.label, LABEL_TEXT_MAX)
     if (block.hint) checkText('hint', block.hint, LABEL_TEXT_MAX)
+    checkInput(block.element, check, violations)
   } else violations.push(`a block of type ${block.type}, which is not known here`)
 }
 
@@ -79,6 +88,35 @@ function checkButton(button: Button, check: Check): void {
   check('button text', button.text.text.length, BUTTON_TEXT_MAX, 1)
   check('button value', button.value?.length ?? 0, BUTTON_VALUE_MAX)
   check('action_id', button.action_id?.length ?? 0, ID_MAX)
+}
+
+function checkInput(element: InputBlock['element'], check: Check, violations: string[]): void {
+  const { type } = element
+  if (type === 'plain_text_input') {
+    check('placeholder', element.placeholder?.text.length ?? 0, PLACEHOLDER_TEXT_MAX)
+    check('initial value', element.initial_value?.length ?? 0, TEXT_INPUT_MAX)
+  } else if (type === 'static_select' || type === 'multi_static_select' || type === 'checkboxes') {
+    check('options', element.options?.length ?? 0, type === 'checkboxes' ? CHECKBOXES_MAX : SELECT_OPTIONS_MAX, 1)
+    for (const option of element.options ?? []) checkOption(option, check)
+    if (type !== 'checkboxes') checkMenu(element, check)
+  } else if (type === 'external_select' || type === 'multi_external_select') checkMenu(element, check)
+  else violations.push(`an input with a ${type}, which is not known here`)
+}
+
+/** Checks what menus with and without options of their own have in common. */
+function checkMenu(
+  menu: Pick<ExternalSelect, 'placeholder' | 'action_id'> & { readonly initial_option?: Option; readonly initial_options?: Option[] },
+  check: Check,
+): void {
+  check('placeholder', menu.placeholder?.text.length ?? 0, PLACEHOLDER_TEXT_MAX)
+  check('action_id', menu.action_id?.length ?? 0, ID_MAX)
+  for (const option of [...(menu.initial_option ? [menu.initial_option] : []), ...(menu.initial_options ?? [])]) checkOption(option, check)
+}
+
+function checkOption({ text, value, description }: Option, check: Check): void {
+  check('option text', text.text.length, OPTION_TEXT_MAX, 1)
+  check('option value', value?.length ?? 0, OPTION_VALUE_MAX, 1)
+  check('option description', description?.text.length ?? 0, OPTION_TEXT_MAX)
 }
 
 /** Shortens a text to a limit with an ellipsis. Never splits a character. */

@@ -3,6 +3,7 @@
 
 import type { Role } from '../../protocol/access.ts'
 import type { Task } from '../../protocol/task.ts'
+import type { CommandForm, FormValues, Subject } from './form-field.ts'
 
 /** How a command ended: `unclear` was not understood, `refused` changed nothing, `failed` may have changed something. */
 export type Outcome = 'done' | 'refused' | 'failed' | 'unclear'
@@ -65,20 +66,23 @@ export interface Confirm {
   readonly command: string
 }
 
-export interface FormInput {
-  readonly key: string
-  readonly label: string
-  readonly hint: string
-  readonly required: boolean
-  readonly secret?: boolean
-  readonly initial?: string
+/** Input that a command asks for. What is filled in becomes a line with lineOf. */
+export interface Form extends CommandForm {
+  /** The line that opens it, without secrets. */
+  readonly line: string
+  /** What the person gave before, without secrets; a target that is not among the fields cannot be changed. */
+  readonly values: FormValues
+  /** What options are now: one that stays the same is not given to the command. */
+  readonly before: FormValues
 }
 
-/** Input that is missing from a command. The answers are added to the command as `key=value`. */
-export interface Form {
+/** A target or an option that a command lacks and that can be searched for among what the bot knows. */
+export interface Picker {
+  readonly label: string
+  readonly subject: Subject
+  /** The command to which the choice is added, as `key=`; as a target if `key` is empty. */
   readonly command: string
-  readonly submit: string
-  readonly inputs: readonly FormInput[]
+  readonly key: string
 }
 
 /** A running task and the store it runs in. */
@@ -115,6 +119,7 @@ export interface View {
   /** Contains a secret such as a link: shown only to the person who asked. */
   readonly isPrivate: boolean
   readonly form?: Form
+  readonly picker?: Picker
   readonly confirm?: Confirm
   readonly followedLink?: FollowedLink
   /** A text to copy: the whole output of the console, a code block in Slack. */
@@ -125,7 +130,7 @@ export interface View {
   readonly json: unknown
 }
 
-export type ViewDraft = Partial<View> & Pick<View, 'title' | 'asOfMs' | 'json'>
+export type ViewDraft = Partial<View> & { readonly [Key in 'title' | 'asOfMs' | 'json']: View[Key] }
 
 /** Completes a View with empty values. */
 export function makeView(draft: ViewDraft): View {

@@ -1,7 +1,7 @@
 // The form of a command, made from its declaration: each field with its explanation, and beside it what was wrong with its value. Secrets are never filled in again.
 
 import { formOf } from '../commands/form.ts'
-import type { FormField, FormValues } from '../commands/form.ts'
+import type { FormField, FormValues } from '../views/form-field.ts'
 import type { Command, CommandContext } from '../commands/command.ts'
 import { Hidden } from '../views/html/forms.tsx'
 import type { Html, HtmlOptions } from '../views/html/html.ts'

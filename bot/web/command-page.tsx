@@ -3,7 +3,7 @@
 
 import { permit } from '../commands/permit.ts'
 import { valuesOf } from '../commands/form.ts'
-import type { FormValues } from '../commands/form.ts'
+import type { FormValues } from '../views/form-field.ts'
 import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { changesSomething, spelled } from '../commands/record.ts'

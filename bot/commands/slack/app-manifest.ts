@@ -28,6 +28,8 @@ export const REQUEST_PATH = '/slack/events'
 export function appManifest(requestUrl?: string): Record<string, unknown> {
   const url = requestUrl === undefined ? {} : { url: requestUrl }
   const request = requestUrl === undefined ? {} : { request_url: requestUrl }
+  // The options of pickers are asked for at an address of their own.
+  const options = requestUrl === undefined ? {} : { message_menu_options_url: requestUrl }
   return {
     display_information: { name: 'Slipway', description: 'Image stores and their health' },
     features: {
@@ -46,7 +48,7 @@ export function appManifest(requestUrl?: string): Record<string, unknown> {
     settings: {
       // Slack asks for no scope for it.
       event_subscriptions: { ...request, bot_events: BOT_EVENTS },
-      interactivity: { is_enabled: true, ...request },
+      interactivity: { is_enabled: true, ...request, ...options },
       org_deploy_enabled: false,
       socket_mode_enabled: requestUrl === undefined,
       token_rotation_enabled: false,

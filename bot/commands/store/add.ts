@@ -10,9 +10,10 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import { asSentence, formatBytes } from '../../views/phrases.ts'
 import { makeView } from '../../views/view.ts'
 import type { View } from '../../views/view.ts'
-import type { CommandContext } from '../command.ts'
+import type { Command, CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { quoteOption, quoteWord } from '../../views/quote.ts'
+import { askedForm } from '../asked-form.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { KINDS_OPTION, otherKindsNotes, parseKinds } from './kinds.ts'
 import { alreadyThere, conflictView, differences, twinOf } from './recognise.ts'
 import type { Wanted } from './recognise.ts'
@@ -23,7 +24,7 @@ import { failedTest, stepTable } from './test-steps.ts'
 export const STORE_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,62}$/u
 const PROVIDER_DEFAULT = 'local'
 
-export const storeAdd = defineCommand({
+export const storeAdd: Command = defineCommand({
   noun: 'store',
   verb: 'add',
   summary: 'Registers a store after testing that its agent can be reached',
@@ -44,7 +45,8 @@ export const storeAdd = defineCommand({
     const { name, url, token, zone } = options
     const kinds = options.kinds === undefined ? undefined : parseKinds(options.kinds)
     if (flags.has('test') && url !== undefined && token !== undefined) return testOnly(context, { url, token })
-    if (name === undefined || url === undefined || token === undefined || zone === undefined) return askForm(context, options)
+    if (name === undefined || url === undefined || token === undefined || zone === undefined)
+      return askedForm(context, storeAdd, { targets: [], options, flags })
     if (!STORE_NAME.test(name) || name === 'all') {
       throw problem('invalid-input', `"${name}" cannot be the name of a store.`, {
         action: 'Use letters, digits, dots, dashes and underscores, 63 at most; not "all".',
@@ -131,36 +133,5 @@ function planOf(
     notes: warnings,
     asOfMs,
     json: { dryRun: true, ...wanted, storeId: store.id, version: store.version, warnings, steps, asOf: formatTime(asOfMs) },
-  })
-}
-
-function askForm(context: CommandContext, given: Readonly<Partial<Record<string, string>>>): View {
-  const asOfMs = context.clock.nowMs()
-  const missing = ['name', 'url', 'token', 'zone'].filter((key) => given[key] === undefined)
-  const detail = `store add needs ${missing.map((key) => `${key}=`).join(', ')}.`
-  const initial = (key: string): { initial?: string } => (given[key] === undefined ? {} : { initial: given[key] })
-  const kept = Object.entries(given).flatMap(([key, value]) => (value === undefined || key === 'token' ? [] : [quoteOption(key, value)]))
-  return makeView({
-    outcome: 'unclear',
-    title: 'Add a store',
-    text: detail,
-    tone: 'warning',
-    fields: [{ label: 'Next', value: 'store add name=NAME url=http://HOST:8420 token=TOKEN zone=ZONE' }],
-    form: {
-      command: ['store add', ...(context.surface === 'console' ? kept : [])].join(' '),
-      submit: 'Test and add',
-      inputs: [
-        { key: 'name', label: 'Name', hint: 'One word, such as edge-a', required: true, ...initial('name') },
-        { key: 'url', label: 'URL of the agent', hint: 'http://HOST:8420 or https://…', required: true, ...initial('url') },
-        { key: 'token', label: 'Token', hint: 'The admin token from the state folder of the agent', required: true, secret: true },
-        { key: 'zone', label: 'Zone', hint: 'Zone it belongs to, such as zone-1', required: true, ...initial('zone') },
-        { key: 'provider', label: 'Provider', hint: `What stores its data; ${PROVIDER_DEFAULT} by default`, required: false, ...initial('provider') },
-      ].filter((input) => context.surface !== 'console' || given[input.key] === undefined),
-    },
-    asOfMs,
-    json: {
-      error: { type: 'urn:slipway:problem:invalid-input', title: 'Invalid input', status: 400, detail, action: 'Add the missing options.' },
-      asOf: formatTime(asOfMs),
-    },
   })
 }

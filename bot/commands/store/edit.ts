@@ -7,6 +7,8 @@ import { parseAgentUrl, testConnectivity } from '../../fleet/connectivity.ts'
 import { observeAll } from '../../fleet/observe.ts'
 import { parseReconnect, RECONNECT_WORDS } from '../../fleet/reconnect.ts'
 import type { StoreChange } from '../../fleet/registry.ts'
+import { keptSightings } from '../../fleet/see.ts'
+import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
 import { DELETION_WORDS, parsePolicy } from './deletion-policy.ts'
@@ -30,6 +32,17 @@ function reconnectChange(word: string | undefined): StoreChange {
   const reconnectMs = word === 'default' ? null : parseReconnect(word)
   if (reconnectMs === undefined) throw problem('invalid-input', `reconnect=${word} is not understood.`, { action: `Write ${RECONNECT_WORDS}, or default.` })
   return { reconnectMs }
+}
+
+/** What the bot knows of the settings of a store, as options; nothing without its name. */
+function settingsOf(context: CommandContext, name: string | undefined): Record<string, string> {
+  const record = name === undefined ? undefined : context.fleet.registry.find(name)
+  if (!record) return {}
+  const sighting = keptSightings(context.fleet, [record], context.clock.nowMs()).get(record.name)
+  const seen = sighting?.kind === 'answered' ? sighting.value.store : null
+  const { url, zone, provider } = record
+  const own = seen ? { description: seen.description, deletion: seen.retention.deletion, images: seen.imagesEnabled === false ? 'off' : 'on' } : {}
+  return { name: record.name, url, zone, provider, ...own }
 }
 
 export const storeEdit = defineCommand({
@@ -62,7 +75,7 @@ export const storeEdit = defineCommand({
     images: { about: 'off refuses new images; existing images stay readable', value: 'on|off' },
   },
   flags: { [ANYWAY]: 'changes it also where imports or uploads in progress would break' },
-  form: { title: 'Edit a store', submit: 'Save' },
+  form: { title: 'Edit a store', submit: 'Save', now: (context, targets) => settingsOf(context, targets[0]) },
   examples: ['store edit edge-a description="Templates of the edge"', 'store edit edge-a deletion=delayed retention=7d', 'store edit edge-a token=…'],
   async run(context, { targets, options, flags }) {
     const store = oneStore(context, targets[0], NAME_TARGET)

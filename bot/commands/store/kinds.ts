@@ -16,6 +16,8 @@ type ImageKind = Image['kind']
 export const KINDS_OPTION = {
   about: `the only kinds of images that the store takes: ${imageKindSchema.options.join(', ')}; all, or configured; applies at once, and images that are there stay`,
   value: 'template,iso',
+  choices: [...imageKindSchema.options, ALL, RESET],
+  isMany: true,
 } as const
 
 /** Returns the kinds of kinds=, none for all; null for those of the configuration. Throws `invalid-input`. */

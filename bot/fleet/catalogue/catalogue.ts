@@ -53,6 +53,8 @@ export interface Catalogue {
   list(store: Pick<HeldStore, 'key'>, filter: HeldFilter): HeldImage[]
   /** Finds images of a store by id, by name, or, if none has it, by the beginning or end of an id; `part` is that of the id. */
   find(store: Pick<HeldStore, 'key'>, text: string, filter: HeldFilter): HeldImage[]
+  /** Returns images of a store whose name begins with a text, or has it anywhere whatever the case of ASCII letters, by name. */
+  search(store: Pick<HeldStore, 'key'>, wanted: { readonly text: string; readonly isPrefix: boolean }, filter: HeldFilter): HeldImage[]
   /** Adds a registered store with a known UUID. Returns undefined when it is not registered. */
   open(store: string): HeldStore | undefined
   /** Writes images as one transaction. Returns how many were not kept because of the bounds. */
@@ -107,6 +109,12 @@ export function createCatalogue(database: BotDatabase): Catalogue {
   const named = database.query<HeldRow, Named>(`SELECT * FROM catalogue_images WHERE ${shelf} AND (id = $text OR name = $text) ORDER BY id LIMIT $limit`)
   const parts = database.query<HeldRow, Named>(
     `SELECT * FROM catalogue_images WHERE ${shelf} AND (substr(id, 1, length($text)) = $text OR substr(id, -length($text)) = $text) ORDER BY id LIMIT $limit`,
+  )
+  const beginning = database.query<HeldRow, Named>(
+    `SELECT * FROM catalogue_images WHERE ${shelf} AND name >= $text AND name < $text || char(1114111) ORDER BY name, id LIMIT $limit`,
+  )
+  const having = database.query<HeldRow, Named>(
+    `SELECT * FROM catalogue_images WHERE ${shelf} AND instr(lower(name), lower($text)) > 0 ORDER BY name, id LIMIT $limit`,
   )
   const ids = database.query<{ id: string }, { key: number; after: string }>(
     'SELECT id FROM catalogue_images WHERE store = $key AND id > $after ORDER BY id LIMIT 1000',
@@ -174,6 +182,7 @@ export function createCatalogue(database: BotDatabase): Catalogue {
       const whole = named.all({ ...filterOf(store, filter), text })
       return (whole.length > 0 || text.length < 4 ? whole : parts.all({ ...filterOf(store, filter), text })).map(heldFromRow)
     },
+    search: (store, { text, isPrefix }, filter) => (isPrefix ? beginning : having).all({ ...filterOf(store, filter), text }).map(heldFromRow),
     open(store) {
       const known = find.get({ store })
       if (known) return storeOf(known)

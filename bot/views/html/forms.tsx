@@ -1,7 +1,8 @@
 // Forms of a page: actions as buttons, the confirmation of a destructive command, and the questions of a command that lacks input.
 
 import { Mark, Words } from './words.tsx'
-import type { Confirm, Form, FormInput, View } from '../view.ts'
+import type { FormField } from '../form-field.ts'
+import type { Confirm, Form, View } from '../view.ts'
 import type { Html, HtmlOptions, PostTarget } from './html.ts'
 
 /** Name of the field with the token of the session. */
@@ -126,9 +127,11 @@ export function Questions({ form, options }: { readonly form: Form; readonly opt
   return (
     <form method="post" action={target.path} class="questions">
       <Hidden target={target} options={options} />
-      {form.inputs.map((input) => (
-        <Question input={input} />
-      ))}
+      {form.fields
+        .filter(({ kind }) => kind !== 'switch')
+        .map((field) => (
+          <Question field={field} initial={form.values[field.key]} />
+        ))}
       <button type="submit" class="primary">
         {form.submit}
       </button>
@@ -136,25 +139,26 @@ export function Questions({ form, options }: { readonly form: Form; readonly opt
   )
 }
 
-function Question({ input }: { readonly input: FormInput }): Html {
-  const id = `question-${input.key}`
+function Question({ field, initial }: { readonly field: FormField; readonly initial: Form['values'][string] }): Html {
+  const { key, label, hint, isRequired, isSecret } = field
+  const id = `question-${key}`
   return (
     <div class="field">
       <label for={id}>
-        {input.label}
-        {input.required ? '' : ' (optional)'}
+        {label}
+        {isRequired ? '' : ' (optional)'}
       </label>
       <p class="hint" id={`${id}-hint`}>
-        <Words text={input.hint} />
+        <Words text={hint} />
       </p>
       <input
         id={id}
-        name={input.key}
-        type={input.secret ? 'password' : 'text'}
+        name={key}
+        type={isSecret ? 'password' : 'text'}
         autocomplete="off"
         aria-describedby={`${id}-hint`}
-        required={input.required}
-        {...(input.initial === undefined || input.secret ? {} : { value: input.initial })}
+        required={isRequired}
+        {...(typeof initial === 'string' && !isSecret ? { value: initial } : {})}
       />
     </div>
   )

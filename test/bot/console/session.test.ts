@@ -29,9 +29,9 @@ describe('a person in the console', () => {
     await using folder = await createTemporaryFolder()
     await using agent = createMemoryAgent('edge-a')
     using bot = openTestBot(folder.path)
-    const added = await converse(bot, 'store add name=edge-a zone="zone 1"', [agent.url, agent.token, ''])
+    const added = await converse(bot, 'store add name=edge-a zone="zone 1"', [agent.url, agent.token, '', ''])
     expect(added.code).toBe(0)
-    expect(added.questions.map((question) => question.split(' ')[0])).toEqual(['URL', 'Token', 'Provider'])
+    expect(added.questions.map((question) => question.split(' ')[0])).toEqual(['URL', 'Token', 'Provider', 'Kinds'])
     expect(bot.fleet.registry.find('edge-a')).toMatchObject({ zone: 'zone 1', token: agent.token })
     expect(added.text).not.toContain(agent.token)
 

@@ -43,6 +43,7 @@ function open({ role = 'admin', press, modal, viewId = 'V1' }: Setting = {}) {
         return 'm1'
       },
       find: (id) => (id === 'm1' ? MODAL : undefined),
+      restore: (id) => void did.push(`restore ${id}`),
     },
     answers: {
       async answer(view, _parsed, exchange, shown) {
@@ -138,27 +139,111 @@ describe('a form', () => {
   test('is opened for what a command lacks, and otherwise answered', async () => {
     using it = open()
     await it.conversation.onCommand('store', 'add name=edge-b token=s3cret', it.exchange)
-    expect(it.did).toEqual(['register {"command":"store add","role":"admin","name":"","channel":"C1","user":"U1"}', 'open Add a store'])
+    expect(it.did).toEqual([
+      'register {"command":"store add","role":"admin","name":"","channel":"C1","user":"U1","form":{"values":{"name":"edge-b"},"before":{}}}',
+      'open Add a store',
+    ])
     using expired = open({ viewId: null })
     await expired.conversation.onCommand('store', 'add name=edge-b token=s3cret', expired.exchange)
     expect(expired.did.at(-1)).toBe('answer unclear in C1 for "store add" page 0: Add a store')
   })
 
-  test('runs its command with the values that were given', async () => {
-    using it = open({ modal: { ...MODAL, command: 'store edit edge-a', name: '' } })
-    await it.conversation.onForm('m1', { zone: ' zone 2 ', provider: '  ' }, 'V3', it.exchange)
-    expect(it.did).toEqual(['update V3 Done'])
+  test.each<[text: string, opened: string[]]>([
+    ['store edit edge-a', ['Edit a store']],
+    ['store edit', ['Edit a store']],
+    ['image upload', ['Upload an image']],
+    ['image upload store=edge-a', []],
+    ['store edit edge-a zone=zone-2', []],
+    ['store add url=http://127.0.0.1:1 token=x --test', []],
+  ])('is opened for /slipway %s: %j', async (text, opened) => {
+    using it = open()
+    await it.conversation.onCommand('slipway', text, it.exchange)
+    expect(it.did.filter((one) => one.startsWith('open')).map((one) => one.slice('open '.length))).toEqual(opened)
+  })
+
+  test('of a person who may not run the command is not opened', async () => {
+    using it = open({ role: 'viewer' })
+    for (const text of ['store add', 'store edit edge-a', 'image upload']) await it.conversation.onCommand('slipway', text, it.exchange)
+    expect(it.did).toEqual(['store add', 'store edit edge-a', 'image upload'].map((line) => `answer refused in C1 for "${line}" page 0: Not allowed`))
+  })
+
+  test('runs its command with what changed, in the channel where it was opened, and is answered as a typed command', async () => {
+    const form = { values: { S: 'edge-a' }, before: { name: 'edge-a', zone: 'zone-1', provider: 'local' } }
+    using it = open({ modal: { ...MODAL, command: 'store edit', name: '', form } })
+    const outcome = await it.conversation.onForm(
+      'm1',
+      { name: 'edge-a', zone: ' zone 2 ', provider: 'local', token: '' },
+      { ...it.exchange, openModal: undefined },
+    )
+    expect(outcome).toMatchObject({ kind: 'done', view: { title: { text: 'Done' } } })
     expect(it.bot.fleet.registry.find('edge-a')).toMatchObject({ zone: 'zone 2', provider: 'local' })
-    await it.conversation.onForm('m1', { images: 'maybe' }, 'V3', it.exchange)
-    expect(it.did.at(-1)).toBe('update V3 Not done')
+    expect(it.bot.audit.list({ limit: 1 })).toMatchObject([{ command: 'store edit edge-a zone="zone 2"', channel: 'C7', via: 'form', outcome: 'done' }])
+    expect(it.did).toEqual([])
+    if (outcome.kind === 'done') await outcome.answer()
+    expect(it.did).toEqual(['answer done in C7 for "store edit edge-a zone="zone 2"" page 0: Store edge-a changed'])
+  })
+
+  test.each<[values: Record<string, string>, key: string, words: string]>([
+    [{ images: 'maybe' }, 'images', 'images=maybe is not understood. Write images=on or images=off.'],
+    [{ retention: 'ever' }, 'retention', 'retention=ever is not a duration of at most ten years. Write it as 12h or 3d, or as configured.'],
+    [{ url: 'nonsense://x' }, 'url', 'The connection test failed at step URL: "nonsense://x" is not the address of an agent. Nothing was changed. Write it as'],
+  ])('shows what is wrong beside the field: %j', async (values, key, words) => {
+    using it = open({ modal: { ...MODAL, command: 'store edit', name: '', form: { values: { S: 'edge-a' }, before: {} } } })
+    const outcome = await it.conversation.onForm('m1', { ...values, token: values['url'] === undefined ? '' : 's3cret' }, it.exchange)
+    if (outcome.kind !== 'errors') throw new Error(`the form was ${outcome.kind}`)
+    expect(Object.keys(outcome.errors)).toEqual([key])
+    expect(outcome.errors[key]).toStartWith(words)
+    expect(outcome.errors[key]?.length).toBeLessThanOrEqual(150)
+    expect(it.did).toEqual(['restore m1'])
+    // Where the modal shows something else by then, it gets the form again, with what was filled in but for secrets.
+    const again = JSON.stringify(outcome.view)
+    for (const value of Object.values(values)) expect(again).toContain(value)
+    expect(again).not.toContain('s3cret')
+  })
+
+  test('whose store is gone says so, and keeps what was filled in', async () => {
+    using it = open({ modal: { ...MODAL, command: 'store edit', name: '', form: { values: { S: 'edge-a' }, before: {} } } })
+    it.bot.fleet.registry.remove('edge-a')
+    const outcome = await it.conversation.onForm('m1', { zone: 'zone-2' }, it.exchange)
+    expect(outcome).toMatchObject({ kind: 'shown', view: { callback_id: 'slipway:form', private_metadata: 'm1' } })
+    expect(JSON.stringify(outcome.view)).toContain('No store is called \\"edge-a\\".')
+    expect(JSON.stringify(outcome.view)).toContain('zone-2')
   })
 
   test('of another person, or that was submitted, is refused', async () => {
     using it = open({ modal: { kind: 'used' } })
-    await it.conversation.onForm('m1', { zone: 'zone-2' }, 'V3', it.exchange)
+    const outcome = await it.conversation.onForm('m1', { zone: 'zone-2' }, it.exchange)
+    expect(JSON.stringify(outcome)).toContain('This form was used already.')
     await it.conversation.onConfirmed('m1', 'edge-a', it.exchange)
     expect(it.did).toEqual(['deny form used', 'deny confirmation used'])
     expect(it.bot.fleet.registry.find('edge-a')).toMatchObject({ zone: 'zone-1' })
+  })
+})
+
+describe('a choice in a picker', () => {
+  test.each<[command: string, key: string, choice: string, answer: string]>([
+    ['store show', '', 'edge-a', 'answer done in C1 for "store show edge-a" page 0: Store edge-a'],
+    ['image list', 'store', 'edge-a', 'answer done in C1 for "image list store=edge-a" page 0: Images of edge-a'],
+    ['image show', '', '--json', 'answer failed in C1 for "image show "--json"" page 0: Not found'],
+  ])('completes %s', async (command, key, choice, answer) => {
+    using it = open({ press: { command, page: 0, role: 'viewer', picks: { subject: 'store', key } } })
+    await it.conversation.onPick('b1', choice, it.exchange)
+    expect(it.did).toEqual([answer])
+  })
+
+  test('asks for the name before something is deleted', async () => {
+    using it = open({ press: { command: 'store delete --unreachable', page: 0, role: 'admin', picks: { subject: 'store', key: '' } } })
+    await it.conversation.onPick('b1', 'edge-a', it.exchange)
+    expect(it.did.map((one) => one.split(' {')[0])).toEqual(['open Confirm', 'register', 'update V1 Confirm'])
+  })
+
+  test('that is refused runs nothing, and neither does that of a button', async () => {
+    using it = open({ press: { kind: 'expired' } })
+    await it.conversation.onPick('b1', 'edge-a', it.exchange)
+    expect(it.did).toEqual(['deny picker expired'])
+    using button = open({ press: { command: 'store list', page: 0, role: 'viewer' } })
+    await button.conversation.onPick('b1', 'edge-a', button.exchange)
+    expect(button.did).toEqual([])
   })
 })
 

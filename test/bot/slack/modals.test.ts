@@ -1,7 +1,7 @@
-// What modals contain: the typed name, checklists and forms, within Slack's limits.
+// What modals contain: the typed name, checklists and answers, within Slack's limits.
 
 import { describe, expect, test } from 'bun:test'
-import { answerModal, confirmModal, formModal, loadingModal } from '../../../bot/slack/modals.ts'
+import { answerModal, confirmModal, loadingModal } from '../../../bot/slack/modals.ts'
 import { viewRefusal } from '../../support/clients/fake-slack/block-rules.ts'
 
 const CONFIRM = { name: 'edge-a', question: 'Delete <it> & all?', checklist: [], command: 'x' }
@@ -52,26 +52,6 @@ describe('the confirmation', () => {
     expect(confirmModal(CONFIRM, 'm'.repeat(3000)).private_metadata).toHaveLength(3000)
     expect(() => confirmModal(CONFIRM, 'm'.repeat(3001))).toThrow('private metadata has 3001 characters')
   })
-})
-
-test('a form has an input for each question, with what is known', () => {
-  const inputs = [
-    { key: 'name', label: 'Name', hint: 'One word', required: true, initial: 'edge-a' },
-    { key: 'zone', label: 'Z'.repeat(2500), hint: 'h'.repeat(2500), required: false },
-  ]
-  const modal = formModal('Add a store', { command: 'store add', submit: 'Test and add', inputs }, 'm1')
-  expect(modal).toMatchObject({ callback_id: 'slipway:form', title: { text: 'Add a store' }, submit: { text: 'Test and add' }, private_metadata: 'm1' })
-  expect(modal.blocks[0]).toEqual({
-    type: 'input',
-    block_id: 'name',
-    optional: false,
-    label: { type: 'plain_text', text: 'Name' },
-    hint: { type: 'plain_text', text: 'One word' },
-    element: { type: 'plain_text_input', action_id: 'name', placeholder: { type: 'plain_text', text: 'One word' }, initial_value: 'edge-a' },
-  })
-  expect(modal.blocks[1]).toMatchObject({ block_id: 'zone', optional: true })
-  expect(JSON.stringify(modal.blocks[1])).not.toContain('initial_value')
-  expect(viewRefusal(modal)).toBeUndefined()
 })
 
 test('an answer in a modal has no buttons and a short title', () => {

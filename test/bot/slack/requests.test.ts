@@ -2,17 +2,25 @@
 
 import type { App } from '@slack/bolt'
 import { describe, expect, test } from 'bun:test'
-import type { Conversation } from '../../../bot/slack/conversation.ts'
+import type { ModalView } from '@slack/types'
+import type { Conversation, FormOutcome } from '../../../bot/slack/conversation.ts'
 import type { Exchange } from '../../../bot/slack/exchange.ts'
+import type { Pickers } from '../../../bot/slack/forms/pickers.ts'
 import { loadingModal } from '../../../bot/slack/modals.ts'
 import type { Repeat } from '../../../bot/slack/repeats.ts'
 import { listenToSlack } from '../../../bot/slack/requests.ts'
+import { createManualClock } from '../../support/memory/manual-clock.ts'
+import { until } from '../../support/until.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'
 
 type Handle = (request: Record<string, unknown>) => Promise<void>
 
 /** Bolt's app with its handlers, and what they do, in order. */
-function open(repeat: (key: string) => Repeat = () => 'new', viewId: string | null = 'V1') {
+function open(
+  repeat: (key: string) => Repeat = () => 'new',
+  viewId: string | null = 'V1',
+  form = Promise.resolve<FormOutcome>({ kind: 'shown', view: loadingModal('Again') }),
+) {
   const did: string[] = []
   const exchanges: Exchange[] = []
   const log = createMemoryLog()
@@ -23,8 +31,9 @@ function open(repeat: (key: string) => Repeat = () => 'new', viewId: string | nu
       patterns.push(pattern)
       handlers.set('command', handle)
     },
-    action: (_filter: unknown, handle: Handle) => handlers.set('action', handle),
-    view: (id: string, handle: Handle) => handlers.set(id, handle),
+    action: ({ action_id: pattern }: { readonly action_id: RegExp }, handle: Handle) => handlers.set(pattern.test('pick:x') ? 'pick' : 'action', handle),
+    view: (id: string | { readonly callback_id: string }, handle: Handle) => handlers.set(typeof id === 'string' ? id : id.callback_id, handle),
+    options: (_pattern: RegExp, handle: Handle) => handlers.set('options', handle),
     client: {
       views: {
         async open(order: unknown) {
@@ -40,21 +49,36 @@ function open(repeat: (key: string) => Repeat = () => 'new', viewId: string | nu
     onPress: async (id, exchange) => void (exchanges.push(exchange), did.push(`press ${id}`)),
     checkName: (id, typed) => (typed === 'edge-a' ? undefined : `${id} is not ${typed}`),
     onConfirmed: async (id, typed, exchange) => void (exchanges.push(exchange), did.push(`confirmed ${id} ${typed}`)),
-    onForm: async (id, values, viewId, exchange) => void (exchanges.push(exchange), did.push(`form ${id} ${viewId} ${JSON.stringify(values)}`)),
+    onForm(id, values, exchange) {
+      exchanges.push(exchange)
+      did.push(`form ${id} ${JSON.stringify(values)}`)
+      return form
+    },
+    onPick: async (id, choice, exchange) => void (exchanges.push(exchange), did.push(`pick ${id} ${choice}`)),
   }
+  const pickers: Pickers = {
+    async options(place, typed, asker) {
+      did.push(`options ${JSON.stringify(place)} ${typed} ${JSON.stringify(asker)}`)
+      if (typed === 'broken') throw new Error('the database is locked')
+      return [{ text: { type: 'plain_text', text: 'edge-a · zone-1' }, value: 'edge-a' }]
+    },
+  }
+  const clock = createManualClock()
+  const port = { updateModal: async (id: string, { title }: ModalView) => void did.push(`update ${id} ${title.text}`) }
   const background = (work: Promise<void>): void => void work
-  listenToSlack({ app, conversation, clock: { nowMs: () => 0 }, repeats: { check: repeat }, log, background })
+  listenToSlack({ app, conversation, pickers, port, clock, repeats: { check: repeat }, log, background })
   const send = (kind: string, request: Record<string, unknown>) =>
     handlers.get(kind)?.({
       ack: async (answer?: unknown) => void did.push(`ack${answer === undefined ? '' : ` ${JSON.stringify(answer)}`}`),
       respond: async (message: unknown) => void did.push(`respond ${JSON.stringify(message)}`),
       ...request,
     })
-  return { did, exchanges, log, patterns, send }
+  return { did, exchanges, log, patterns, send, clock }
 }
 
 const COMMAND = { command: { command: '/store', text: 'list', trigger_id: 't1', user_id: 'U1', user_name: 'ann', channel_id: 'C1' } }
 const PRESS = { body: { trigger_id: 't2', user: { id: 'U1', name: 'ann' }, channel: { id: 'C1' }, response_url: 'http://x' }, action: { value: 'button-1' } }
+const PICK = { body: { ...PRESS.body, trigger_id: 't5' }, action: { action_id: 'pick:b1', selected_option: { value: 'edge-a' } } }
 const view = (typed: string | null) => ({
   private_metadata: 'm1',
   hash: 'h1',
@@ -62,7 +86,7 @@ const view = (typed: string | null) => ({
   title: { text: 'Title' },
   state: { values: { name: { name: { value: typed } }, zone: {} } },
 })
-const SUBMIT = { body: { user: { id: 'U1', name: 'ann' } } }
+const SUBMIT = { body: { trigger_id: 't4', user: { id: 'U1', name: 'ann' } } }
 
 describe('a command', () => {
   test('is acknowledged, then run for the person who sent it', async () => {
@@ -106,7 +130,8 @@ describe('a request', () => {
     ['command', COMMAND, 'request t1'],
     ['action', PRESS, 'request t2'],
     ['slipway:confirm', { ...SUBMIT, view: view('edge-a') }, 'request m1:h1'],
-    ['slipway:form', { ...SUBMIT, view: view('edge-a') }, 'request m1:h1'],
+    ['slipway:form', { ...SUBMIT, view: view('edge-a') }, 'request t4'],
+    ['pick', PICK, 'request t5'],
   ])('of the kind %s that Slack repeats is acknowledged and not run', async (kind, request, key) => {
     for (const repeat of ['repeated', 'full'] as const) {
       const keys: string[] = []
@@ -160,11 +185,63 @@ describe('a submission', () => {
     expect(it.exchanges).toEqual([{ user: 'U1', userName: 'ann', channel: 'U1', respond: undefined, openModal: undefined }])
   })
 
-  test('of a form shows at once that it is worked on', async () => {
+  const submitForm = { ...SUBMIT, view: view('edge-a') }
+
+  test.each<[FormOutcome, string[]]>([
+    [{ kind: 'shown', view: loadingModal('Again') }, ['ack {"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Again"}']],
+    [{ kind: 'errors', errors: { name: 'No.' }, view: loadingModal('Again') }, ['ack {"response_action":"errors","errors":{"name":"No."}}']],
+    [{ kind: 'done', view: loadingModal('Done'), answer: () => Promise.resolve() }, ['ack']],
+  ])('of a form that ends at once is answered in the acknowledgement: %j', async (outcome, acks) => {
+    const it = open(undefined, undefined, Promise.resolve(outcome))
+    await it.send('slipway:form', submitForm)
+    expect(it.did.map((one, i) => one.slice(0, [Infinity, acks[0]?.length][i]))).toEqual(['form m1 {"name":"edge-a"}', ...acks])
+  })
+
+  test('of a form whose command takes longer shows that it runs, then its end', async () => {
+    const { promise, resolve } = Promise.withResolvers<FormOutcome>()
+    const it = open(undefined, undefined, promise)
+    const sent = it.send('slipway:form', submitForm)
+    await it.clock.untilSleeping(1)
+    expect(it.did).toEqual(['form m1 {"name":"edge-a"}'])
+    it.clock.advance(199)
+    expect(it.did).toHaveLength(1)
+    it.clock.advance(1)
+    await sent
+    expect(it.did[1]).toStartWith('ack {"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Title"}')
+    resolve({ kind: 'done', view: loadingModal('Done'), answer: async () => void it.did.push('answer') })
+    await until('the answer', () => it.did.includes('answer'))
+    expect(it.did.slice(2)).toEqual(['update V9 Done', 'answer'])
+  })
+})
+
+describe('a picker', () => {
+  test('gets its options from what the message or the form is', async () => {
     const it = open()
-    await it.send('slipway:form', { ...SUBMIT, view: view('edge-a') })
-    expect(it.did).toHaveLength(2)
-    expect(it.did[0]).toStartWith('ack {"response_action":"update","view":{"type":"modal","title":{"type":"plain_text","text":"Title"}')
-    expect(it.did[1]).toBe('form m1 V9 {"name":"edge-a","zone":""}')
+    const options = 'ack {"options":[{"text":{"type":"plain_text","text":"edge-a · zone-1"},"value":"edge-a"}]}'
+    const asked = { type: 'block_suggestion', value: 'edg', user: { id: 'U1', name: 'ann' } }
+    await it.send('options', { body: { ...asked, action_id: 'pick:b1', channel: { id: 'C1' } } })
+    await it.send('options', { body: { ...asked, action_id: 'zone', view: view('edge-a') } })
+    expect(it.did).toEqual([
+      'options {"button":"b1"} edg {"user":"U1","userName":"ann","channel":"C1"}',
+      options,
+      'options {"modal":"m1","key":"zone","filled":{"name":"edge-a"}} edg {"user":"U1","userName":"ann","channel":"U1"}',
+      options,
+    ])
+  })
+
+  test('has no options when they cannot be found, or when it is of another kind', async () => {
+    const it = open()
+    await it.send('options', { body: { type: 'block_suggestion', value: 'broken', user: { id: 'U1', name: 'ann' }, action_id: 'pick:b1' } })
+    await it.send('options', { body: { type: 'dialog_suggestion' } })
+    expect([it.did[1], it.did[2]]).toEqual(['ack {"options":[]}', 'ack {"options":[]}'])
+    expect(it.log.lines).toMatchObject([{ level: 'error', message: 'a picker has no options' }])
+  })
+
+  test('completes its command with what was chosen', async () => {
+    const it = open()
+    await it.send('pick', PICK)
+    await it.send('pick', { ...PICK, action: { action_id: 'pick:b1', selected_option: null } })
+    expect(it.did).toEqual(['ack', 'pick b1 edge-a', 'ack'])
+    expect(it.exchanges).toMatchObject([{ user: 'U1', userName: 'ann', channel: 'C1' }])
   })
 })

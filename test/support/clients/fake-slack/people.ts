@@ -17,10 +17,14 @@ export interface People {
   command(command: string, text: string, person?: Person): Promise<Acknowledged>
   /** Presses the button with this label in a message, a modal or a home tab. */
   press(message: Shown, label: string, person?: Person): Promise<Acknowledged>
-  /** Submits the last state of a modal. A value is a text, or the option of a select. */
-  submit(view: Json, values: Readonly<Record<string, string | Json>>, person?: Person): Promise<Acknowledged>
+  /** Submits the last state of a modal. A value is a text, or the option or the options of a select. */
+  submit(view: Json, values: Readonly<Record<string, string | Json | readonly Json[]>>, person?: Person): Promise<Acknowledged>
   /** Types in a picker whose options the bot finds; resolves with its answer. */
   suggest(view: Json, actionId: string, typed: string, person?: Person): Promise<Acknowledged>
+  /** Types in the picker of a message; resolves with its answer. */
+  search(message: Shown, typed: string, person?: Person): Promise<Acknowledged>
+  /** Chooses an option in the picker of a message. */
+  choose(message: Shown, option: Json, person?: Person): Promise<Acknowledged>
   /** Opens the home tab of the app; `repeat` sends the same event again. */
   openHome(
     person?: Person & { readonly tab?: 'home' | 'messages'; readonly repeat?: { readonly eventId: string; readonly number: number } },
@@ -94,12 +98,7 @@ export function createPeople({ transport, tickets, methods, failures, next, resp
     },
     submit(view, values, person = {}) {
       const { trigger, user } = identity(person)
-      const state = Object.fromEntries(
-        Object.entries(values).map(([key, value]) => [
-          key,
-          { [key]: typeof value === 'string' ? { type: 'plain_text_input', value } : { type: 'static_select', selected_option: value } },
-        ]),
-      )
+      const state = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, { [key]: stateOf(value) }]))
       return transport.deliver('interactive', {
         ...who(user),
         type: 'view_submission',
@@ -116,6 +115,30 @@ export function createPeople({ transport, tickets, methods, failures, next, resp
       if (refusal !== undefined) failures.push(`invalid options: ${refusal}`)
       return answer
     },
+    async search(message, typed, person = {}) {
+      const { user } = identity(person)
+      const place = { container: { type: 'message', message_ts: message.ts, channel_id: message.channel }, channel: { id: message.channel, name: 'ops' } }
+      const asked = { ...who(user), ...place, type: 'block_suggestion', action_id: findPicker(message.blocks)['action_id'], block_id: 'b', value: typed }
+      const answer = await transport.deliver('interactive', asked)
+      const refusal = suggestionRefusal(answer.body)
+      if (refusal !== undefined) failures.push(`invalid options: ${refusal}`)
+      return answer
+    },
+    choose(message, option, person = {}) {
+      const { trigger, responseUrl: url, user } = identity(person)
+      const action = { type: 'external_select', action_id: findPicker(message.blocks)['action_id'], block_id: 'b', selected_option: option, action_ts: '1' }
+      return transport.deliver('interactive', {
+        ...who(user),
+        type: 'block_actions',
+        trigger_id: trigger,
+        state: { values: {} },
+        actions: [action],
+        container: { type: 'message', message_ts: message.ts, channel_id: message.channel, is_ephemeral: message.kind !== 'post' },
+        channel: { id: message.channel, name: 'ops' },
+        message: { ts: message.ts, text: message.text },
+        response_url: url,
+      })
+    },
     async openHome({ user = 'U1', tab = 'home', repeat } = {}) {
       const eventId = repeat?.eventId ?? next('Ev')
       const event = { type: 'app_home_opened', user, channel: `D${user}`, tab, event_ts: '1700000000.000100' }
@@ -123,6 +146,19 @@ export function createPeople({ transport, tickets, methods, failures, next, resp
       return { ...(await transport.deliver('events_api', payload, repeat?.number)), eventId }
     },
   }
+}
+
+/** What the state of a modal has of an input with this value. */
+function stateOf(value: string | Json | readonly Json[]): Json {
+  if (typeof value === 'string') return { type: 'plain_text_input', value }
+  return isObject(value) ? { type: 'static_select', selected_option: value } : { type: 'multi_static_select', selected_options: value }
+}
+
+function findPicker(blocks: readonly Json[]): Json {
+  const elements = blocks.flatMap((block) => (block['type'] === 'actions' ? (block['elements'] as Json[]) : []))
+  const picker = elements.find((element) => element['type'] === 'external_select')
+  if (!picker) throw new Error('the message has no picker')
+  return picker
 }
 
 function findButton(blocks: readonly Json[], label: string): Json {
