@@ -135,6 +135,9 @@ const LINES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'alert subscriptions': [[]],
   'link list': [[], ['store=edge-a']],
   'link revoke': [],
+  web: [[]],
+  'web list': [[]],
+  'web revoke': [],
   help: [[]],
 }
 

@@ -8,7 +8,7 @@ import type { Asked } from './scripted-fleet.ts'
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)
 
-/** Opens stores with their images; each gives grants. The target edge-x refuses every sync and keeps the addresses it was to copy from. */
+/** Opens stores with their images; each gives grants. The target edge-x refuses every sync; `ordered` are the stores from which it was to copy, dry runs left out. */
 function openCopies(stores: Readonly<Record<string, readonly Image[]>>) {
   const ordered: string[][] = []
   const scripts = Object.entries(stores).map(([name, images]) => [
@@ -18,8 +18,8 @@ function openCopies(stores: Readonly<Record<string, readonly Image[]>>) {
   const target = {
     'GET /images': page([]),
     'POST /sync': ({ body }: Asked) => {
-      const { source, sources } = body as { source?: { url: string }; sources?: { url: string }[] }
-      ordered.push((sources ?? (source ? [source] : [])).map(({ url }) => new URL(url).hostname.replace('.example', '')))
+      const { source, sources, dryRun } = body as { source?: { url: string }; sources?: { url: string }[]; dryRun?: boolean }
+      if (dryRun !== true) ordered.push((sources ?? (source ? [source] : [])).map(({ url }) => new URL(url).hostname.replace('.example', '')))
       return refuse('conflict', 'Not now.')
     },
   }
