@@ -23,10 +23,16 @@ export interface UploadAssets {
 /** Path below which the files are. */
 export const ASSETS_PATH = '/assets/upload'
 
-/** Returns a function that loads the files once. */
+/** Returns a function that loads the files once; after a failure the next call tries again. */
 export function createUploadAssets(bundle: () => Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>> = loadAssets): () => Promise<UploadAssets> {
   let loading: Promise<UploadAssets> | undefined
-  return () => (loading ??= bundle().then(nameAssets))
+  return () =>
+    (loading ??= bundle()
+      .then(nameAssets)
+      .catch((error: unknown) => {
+        loading = undefined
+        throw error
+      }))
 }
 
 function nameAssets(bundled: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): UploadAssets {
