@@ -80,6 +80,7 @@ Slipway is running.
   Token     ${token}
   Logs      ${join(config.home, 'agent.log')}, ${join(config.home, 'bot.log')}
   Slack     ${config.slack ? (config.slack.kind === 'socket' ? 'Socket Mode' : `HTTP on ${config.slack.hostname}:${config.slack.port}`) : 'not configured; the console has the same commands'}
+  Page      ${config.web ? 'the command web prints a link into it, for your browser' : 'off'}
 
 Three things to try:
 

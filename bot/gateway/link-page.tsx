@@ -1,5 +1,7 @@
 // The page of an upload link, for whoever has it. It needs no session, and says everything without JavaScript: the script adds the choice of a file.
 
+/** @jsxImportSource hono/jsx */
+
 import { html } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { formatSize } from '../../protocol/units.ts'

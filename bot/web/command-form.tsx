@@ -1,5 +1,7 @@
 // The form of a command, made from its declaration: each field with its explanation, and beside it what was wrong with its value. Secrets are never filled in again.
 
+/** @jsxImportSource hono/jsx */
+
 import { formOf } from '../commands/form.ts'
 import type { FormField, FormValues } from '../views/form-field.ts'
 import type { Command, CommandContext } from '../commands/command.ts'

@@ -1,6 +1,8 @@
 // A command as a page: a look runs at once, everything else shows its form first and runs when the form is sent. It passes the same parser, role check, plan and audit
 // log as a line of the console.
 
+/** @jsxImportSource hono/jsx */
+
 import { permit } from '../commands/permit.ts'
 import { valuesOf } from '../commands/form.ts'
 import type { FormValues } from '../views/form-field.ts'

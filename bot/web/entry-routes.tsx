@@ -1,5 +1,7 @@
 // How somebody enters and leaves the page. Looking at a link shows a button and uses nothing; pressing it uses the link up and begins a session.
 
+/** @jsxImportSource hono/jsx */
+
 import type { Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { PageEntry } from '../entry/page-entry.ts'

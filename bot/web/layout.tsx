@@ -1,5 +1,7 @@
 // The frame of every page: landmarks, navigation, search, and who is logged in.
 
+/** @jsxImportSource hono/jsx */
+
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import type { CommandActor } from '../commands/command.ts'

@@ -1,5 +1,7 @@
 // The page as an application of Hono: what every request passes, the entry, the places, and every command of the table at `/c/<noun>/<verb>/<target…>`.
 
+/** @jsxImportSource hono/jsx */
+
 import { Hono } from 'hono'
 import type { Context } from 'hono'
 import type { OpenBot } from '../open.ts'

@@ -1,5 +1,7 @@
 // The places of the page: home, lists, one store, one image, the search and the index of commands. Each is made of commands that only look.
 
+/** @jsxImportSource hono/jsx */
+
 import type { Hono } from 'hono'
 import { permit } from '../commands/permit.ts'
 import type { Command, CommandContext } from '../commands/command.ts'

@@ -11,6 +11,7 @@ describe('house rules', () => {
 
   test.each([
     ['no purpose', 'agent/slices/a.ts', 'export const x = 1'],
+    ['JSX of an unnamed runtime', 'bot/web/a.tsx', '// A.\nexport const x = <p />'],
     ['a default export', 'agent/slices/a.ts', '// A.\nexport default 1'],
     ['a barrel', 'agent/slices/a.ts', `// A.\nexport * from './b.ts'`],
     ['a re-export', 'agent/slices/a.ts', `// A.\nexport { x } from './b.ts'`],

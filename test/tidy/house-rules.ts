@@ -65,6 +65,8 @@ export function houseRuleViolations(file: SourceFile): string[] {
   const violations: string[] = []
   const say = (sentence: string): void => void violations.push(`${file.path} ${sentence}`)
   if (!/^(?:#!.*\n)?(?:\/\/|\/\*)/.test(file.text)) say('does not begin with a comment on its purpose')
+  // Bun reads tsconfig.json from the folder in which it was started, and takes React's runtime without it.
+  if (file.path.endsWith('.tsx') && !file.text.includes('/** @jsxImportSource hono/jsx */')) say('does not name the runtime of its JSX')
   for (const word of wordsOf(basename(file.path).replace(/\..*$/, ''))) if (FORBIDDEN_WORDS.test(word)) say(`has "${word}" in its name`)
 
   for (const { specifier, target } of importsOf(file)) {

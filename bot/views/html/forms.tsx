@@ -1,5 +1,7 @@
 // Forms of a page: actions as buttons, the confirmation of a destructive command, and the questions of a command that lacks input.
 
+/** @jsxImportSource hono/jsx */
+
 import { Mark, Words } from './words.tsx'
 import type { FormField } from '../form-field.ts'
 import type { Confirm, Form, View } from '../view.ts'

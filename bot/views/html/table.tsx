@@ -1,5 +1,7 @@
 // Rows of a View as a table with a heading to sort by, a filter and pages. On a phone each row is a card, which the stylesheet makes from the labels of the cells.
 
+/** @jsxImportSource hono/jsx */
+
 import { plural } from '../phrases.ts'
 import type { Column, Row, View } from '../view.ts'
 import type { Html, HtmlOptions, RowWindow } from './html.ts'

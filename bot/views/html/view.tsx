@@ -1,5 +1,7 @@
 // A View as semantic HTML: a section with its heading, facts, rows, tasks, actions, and the age of its facts. It works without a script.
 
+/** @jsxImportSource hono/jsx */
+
 import { formatAgo, isEnded, progressWords } from '../phrases.ts'
 import type { Field, FollowedTask, View } from '../view.ts'
 import { Actions, Confirmation, Questions } from './forms.tsx'

@@ -1,5 +1,7 @@
 // Text of a View as HTML: times become elements, characters that deceive a reader become question marks. A tone is a glyph with a word, never a colour alone.
 
+/** @jsxImportSource hono/jsx */
+
 import { GLYPHS, plainText } from '../phrases.ts'
 import type { Tone } from '../view.ts'
 import type { Html } from './html.ts'
