@@ -2,7 +2,7 @@
 // can have a name that is no text.
 
 import { constants } from 'node:fs'
-import { link, lstat, mkdir, open, readdir, realpath, rename, unlink } from 'node:fs/promises'
+import { link, lstat, open, readdir, realpath, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, hasCode } from '../../../protocol/errors.ts'
 import type { Disk } from '../../contract/disk.ts'
@@ -61,17 +61,19 @@ export interface InboxFolder {
 
 export interface InboxFolderDeps {
   /** What makes names and records durable. Files are moved here, because their names may be no text. */
-  readonly disk: Pick<Disk, 'writeFileAtomic' | 'syncFolder'>
+  readonly disk: Pick<Disk, 'makeFolder' | 'writeFileAtomic' | 'syncFolder'>
   /** Called between the durable steps of a refusal. */
   readonly crashPoint: (name: string) => void
 }
 
 /** Opens the inbox of a mount path, and creates what is missing of it. */
 export async function openInboxFolder(folder: string, { disk, crashPoint }: InboxFolderDeps): Promise<InboxFolder> {
-  await mkdir(folder, { recursive: true })
+  // The disk of the store refuses while the mount path is not mounted, so that nothing appears on the disk below it.
+  await disk.makeFolder(folder)
+  // A folder that exists may not be durable: an earlier process may have died between making and syncing it.
   await disk.syncFolder(dirname(folder))
   const path = await realpath(folder)
-  for (const name of [OWN_FOLDER, REFUSED_FOLDER]) await mkdir(`${path}/${name}`, { recursive: true })
+  for (const name of [OWN_FOLDER, REFUSED_FOLDER]) await disk.makeFolder(`${path}/${name}`)
   await disk.syncFolder(path)
   const own = `${path}/${OWN_FOLDER}`
   const at = (key: string): Buffer => Buffer.concat([Buffer.from(`${path}/`), Buffer.from(key, 'latin1')])

@@ -45,15 +45,24 @@ async function open(point: string) {
   const killed = serve(point)
   stack.defer(() => killed.kill('SIGKILL'))
   await until('the bot is connected', () => slack.socketCount === 1)
+  let recorded = new Set<string>()
+  const posts = (words: string): Shown[] => slack.shown.filter((one) => one.kind === 'post' && visibleText(one).includes(words))
   return {
     ...{ agent, slack, bot },
     shown: (words: string, kind?: Shown['kind']) =>
       until(words, () => slack.shown.findLast((one) => (kind === undefined || one.kind === kind) && visibleText(one).includes(words))),
-    posts: (words: string) => slack.shown.filter((one) => one.kind === 'post' && visibleText(one).includes(words)).length,
+    /** Expects one post. Only where the service may have died between Slack's answer and the record of it, a second one is allowed: not of a post that it had recorded. */
+    expectPosted(words: string, mayBeUnrecorded: boolean) {
+      const posted = posts(words)
+      const isRecorded = posted.some(({ ts }) => recorded.has(ts))
+      expect({ words, isRecorded, count: posted.length === 2 && mayBeUnrecorded && !isRecorded ? 1 : posted.length }).toEqual({ words, isRecorded, count: 1 })
+    },
     /** Waits until the service has killed itself, then starts the next one; the messages that wait are delivered. */
     async next() {
       await killed.exited
       expect(killed.signalCode).toBe('SIGKILL')
+      const rows = bot.database.query<{ ts: string }, []>('SELECT ts FROM outbox WHERE ts IS NOT NULL').all()
+      recorded = new Set(rows.map(({ ts }) => ts))
       const last = serve('')
       stack.defer(async () => {
         last.kill('SIGKILL')
@@ -95,8 +104,8 @@ test.each(
   await it.shown('succeeded')
   await it.delivered()
   expect((await it.agent.client.tasks.list({ kind: 'cleanup' })).items).toHaveLength(1)
-  // Once the card is in the outbox, the kill may come between Slack's answer and the record of it.
-  expect(it.posts('cleanup')).toBeLessThanOrEqual(/DELETE FROM cards|outbox/.test(point) ? 2 : 1)
+  // The card is posted beside the work once it is in the outbox.
+  it.expectPosted('cleanup', /DELETE FROM cards|outbox/.test(point))
   expect(it.slack.failures).toEqual([])
 })
 
@@ -137,8 +146,8 @@ test.each(
   expect((await eventsOf(it.agent, 'image.changed')).toSorted()).toEqual(items.map(({ id }) => id).toSorted())
   const rows = it.bot.audit.list({ limit: 20, command: 'image protect', outcome: 'done' }).map(({ target }) => target)
   expect(rows.filter((target) => target.endsWith(' in edge-a')).toSorted()).toEqual(['a in edge-a', 'b in edge-a', 'c in edge-a'])
-  // The card is posted beside the work, so the kill may come between Slack's answer and the record of it.
-  expect(it.posts('Protect 3 images')).toBeLessThanOrEqual(2)
+  // The card is posted beside the work.
+  it.expectPosted('Protect 3 images', true)
   expect(it.slack.failures).toEqual([])
 })
 
@@ -166,6 +175,6 @@ test.each(
   expect(it.bot.approvals.find(1)?.state).toBe('done')
   await it.shown('Done: Purge only', 'update')
   expect(await eventsOf(it.agent, 'image.purged')).toEqual([id])
-  expect(it.posts('Waiting for approval: Purge only')).toBe(1)
+  it.expectPosted('Waiting for approval: Purge only', false)
   expect(it.slack.failures).toEqual([])
 })

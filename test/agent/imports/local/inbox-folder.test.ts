@@ -2,11 +2,12 @@
 
 import { describe, expect, test } from 'bun:test'
 import { existsSync, writeFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { INBOX_ENTRIES_MAX, openInboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
 import type { InboxFolder } from '../../../../agent/imports/local/inbox-folder.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
+import { guardMount, MountGone } from '../../../../agent/system/mounted-disk.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../../support/machine/temporary-folder.ts'
 
@@ -19,6 +20,17 @@ async function identityOf(inbox: InboxFolder, name: string) {
   if (!identity) throw new Error(`${name} does not exist`)
   return identity
 }
+
+test('an inbox is not created where the store is not mounted', async () => {
+  await using folder = await createTemporaryFolder()
+  const mount = folder.file('mount')
+  await mkdir(mount)
+  await writeFile(`${mount}/store.json`, '{"uuid":"one"}')
+  const guarded = await guardMount(disk, mount, 'store.json')
+  await rename(mount, folder.file('elsewhere'))
+  expect(await openInboxFolder(`${mount}/inbox`, { disk: guarded, crashPoint() {} }).catch((error: unknown) => error)).toBeInstanceOf(MountGone)
+  expect(existsSync(mount)).toBe(false)
+})
 
 test('a file is set aside and removed', async () => {
   await using folder = await createTemporaryFolder()
