@@ -3,6 +3,7 @@
 
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
+import { hashOf } from '../system/secret.ts'
 import type { Roles } from './roles.ts'
 
 /** How long a code is valid, in milliseconds. */
@@ -43,13 +44,13 @@ export function createFirstAdminCodes(database: BotDatabase, clock: Pick<Clock, 
     issue() {
       const code = randomCode()
       const expiresMs = clock.nowMs() + CODE_LIFE_MS
-      put.run({ hash: hashOf(code), expires: expiresMs })
+      put.run({ hash: codeHash(code), expires: expiresMs })
       return { code, expiresMs }
     },
     claim: database.transaction((code: string, user: string, name: string): ClaimOutcome => {
       const kept = find.get({ now: clock.nowMs() })
       if (!kept) return 'none'
-      if (kept.hash !== hashOf(code)) {
+      if (kept.hash !== codeHash(code)) {
         miss.run()
         return 'wrong'
       }
@@ -66,11 +67,11 @@ function randomCode(): string {
 }
 
 /** The hash of a code. Case, dashes, and letters that are mistaken for 0 and 1 do not matter. */
-function hashOf(code: string): string {
+function codeHash(code: string): string {
   const letters = code
     .toUpperCase()
     .replaceAll('O', '0')
     .replaceAll(/[IL]/g, '1')
     .replaceAll(/[^0-9A-Z]/g, '')
-  return new Bun.CryptoHasher('sha256').update(letters).digest('hex')
+  return hashOf(letters)
 }

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
-import { hashOf, isSecret, makeSecret } from './secret.ts'
+import { hashOf, isSecret, makeSecret } from '../system/secret.ts'
 
 /** How long a link is good, in milliseconds. */
 export const LINK_LIFE_MS = 600_000

@@ -3,7 +3,7 @@
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { PagePerson } from './entry-links.ts'
-import { hashOf, isSecret, makeSecret } from './secret.ts'
+import { hashOf, isSecret, makeSecret } from '../system/secret.ts'
 
 /** A session ends after this long without a request, in milliseconds. */
 export const SESSION_IDLE_MS = 8 * 3_600_000

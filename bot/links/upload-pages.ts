@@ -2,6 +2,7 @@
 
 import type { BotDatabase } from '../system/database.ts'
 import type { Clock } from '../system/clock.ts'
+import { hashOf } from '../system/secret.ts'
 
 /** How long the page of a link stays after the link expired, in milliseconds: an upload that began in time may go on, and its person reads how it ended. */
 export const PAGE_LIFE_MS = 30 * 24 * 3_600_000
@@ -61,8 +62,4 @@ function secretOf(url: string): string {
 /** Returns the path of the page of a link. */
 export function pagePath(secret: string): string {
   return `/u/${secret}`
-}
-
-function hashOf(secret: string): string {
-  return new Bun.CryptoHasher('sha256').update(secret).digest('hex')
 }

@@ -1,9 +1,8 @@
 // Modals: their frame, the typed name before something is deleted, and answers.
 
 import type { KnownBlock, ModalView } from '@slack/types'
-import { assertSlackLimits, LABEL_TEXT_MAX, limitText, MODAL_TITLE_MAX, PRIVATE_METADATA_MAX, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
-import { slackText } from '../views/slack-text.ts'
-import type { Piece } from '../views/slack-text.ts'
+import { section } from '../views/block-parts.ts'
+import { assertSlackLimits, LABEL_TEXT_MAX, limitText, MODAL_TITLE_MAX, PRIVATE_METADATA_MAX } from '../views/slack-limits.ts'
 import type { Confirm } from '../views/view.ts'
 import { GLYPHS, plainText } from '../views/phrases.ts'
 
@@ -76,8 +75,4 @@ function plain(text: string): { type: 'plain_text'; text: string } {
 /** A text in a modal. */
 export function textSection(text: string): KnownBlock {
   return section({ text })
-}
-
-function section(...pieces: readonly Piece[]): KnownBlock {
-  return { type: 'section', text: slackText(pieces, SECTION_TEXT_MAX) }
 }

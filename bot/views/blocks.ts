@@ -1,10 +1,10 @@
 // A View as Block Kit: a header, facts, at most 15 rows a page, buttons with opaque ids, and the age of the answer.
 
 import type { Button, KnownBlock } from '@slack/types'
+import { context, section } from './block-parts.ts'
 import {
   assertSlackLimits,
   BUTTON_TEXT_MAX,
-  CONTEXT_TEXT_MAX,
   FALLBACK_TEXT_MAX,
   FIELD_TEXT_MAX,
   HEADER_TEXT_MAX,
@@ -105,14 +105,6 @@ export function codeSection(text: string): KnownBlock {
 
 function fallback(view: View): string {
   return view.text === '' ? view.title : `${view.title}: ${view.text}`
-}
-
-function section(...pieces: readonly Piece[]): KnownBlock {
-  return { type: 'section', text: slackText(pieces, SECTION_TEXT_MAX) }
-}
-
-function context(...pieces: readonly Piece[]): KnownBlock {
-  return { type: 'context', elements: [slackText(pieces, CONTEXT_TEXT_MAX)] }
 }
 
 function fieldBlocks(fields: readonly Field[]): KnownBlock[] {

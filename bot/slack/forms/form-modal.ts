@@ -10,11 +10,10 @@ import {
   OPTION_TEXT_MAX,
   OPTION_VALUE_MAX,
   PLACEHOLDER_TEXT_MAX,
-  SECTION_TEXT_MAX,
   SELECT_OPTIONS_MAX,
   TEXT_INPUT_MAX,
 } from '../../views/slack-limits.ts'
-import { slackText } from '../../views/slack-text.ts'
+import { section } from '../../views/block-parts.ts'
 import type { Form } from '../../views/view.ts'
 import { GLYPHS, plainText } from '../../views/phrases.ts'
 import { modal } from '../modals.ts'
@@ -42,8 +41,8 @@ export function formModal(form: Form, metadata: string, refusal?: string): Modal
   const fixed = Object.entries(values).filter(([key]) => !keys.has(key))
   const switches = fields.filter(({ kind }) => kind === 'switch').slice(0, CHECKBOXES_MAX)
   const blocks: KnownBlock[] = [
-    ...(refusal === undefined ? [] : [section(`${GLYPHS.bad} ${refusal}`)]),
-    ...fixed.map(([, value]) => section(listOf(value).join(', '))),
+    ...(refusal === undefined ? [] : [section({ text: `${GLYPHS.bad} ${refusal}` })]),
+    ...fixed.map(([, value]) => section({ text: listOf(value).join(', ') })),
     ...fields.filter(({ kind }) => kind !== 'switch').map((field) => inputBlock(field, listOf(values[field.key] ?? before[field.key], field.isMany))),
     ...(switches.length === 0 ? [] : [switchesBlock(switches, values)]),
   ]
@@ -124,8 +123,4 @@ function listOf(value: FormValues[string], isMany = false): readonly string[] {
 
 function plain(text: string): { type: 'plain_text'; text: string } {
   return { type: 'plain_text', text }
-}
-
-function section(text: string): KnownBlock {
-  return { type: 'section', text: slackText([{ text }], SECTION_TEXT_MAX) }
 }

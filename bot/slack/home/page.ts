@@ -11,10 +11,10 @@ import type { CommandActor } from '../../commands/command.ts'
 import { forecastFields } from '../../commands/store/fleet-health.ts'
 import { maintenanceNotes, stateCounts, stateText, storeActions, worstFirst } from '../../commands/store/store-rows.ts'
 import type { Observation } from '../../fleet/judge.ts'
+import { context, section } from '../../views/block-parts.ts'
 import type { Press } from '../../views/blocks.ts'
 import { asSentence, formatAgo, formatAt, GLYPHS, plainText, plural, stateTone, UNKNOWN } from '../../views/phrases.ts'
-import { assertSlackLimits, BUTTON_TEXT_MAX, CONTEXT_TEXT_MAX, HEADER_TEXT_MAX, limitText, SECTION_TEXT_MAX } from '../../views/slack-limits.ts'
-import { slackText } from '../../views/slack-text.ts'
+import { assertSlackLimits, BUTTON_TEXT_MAX, HEADER_TEXT_MAX, limitText } from '../../views/slack-limits.ts'
 import type { Piece } from '../../views/slack-text.ts'
 import type { Action, Tone } from '../../views/view.ts'
 import type { ZoneFinding } from '../../fleet/zones/findings.ts'
@@ -168,12 +168,4 @@ function more(count: number, noun: string, command: string): KnownBlock[] {
 
 function header(text: string): KnownBlock {
   return { type: 'header', text: { type: 'plain_text', text: limitText(plainText(text), HEADER_TEXT_MAX) } }
-}
-
-function section(...pieces: readonly Piece[]): KnownBlock {
-  return { type: 'section', text: slackText(pieces, SECTION_TEXT_MAX) }
-}
-
-function context(...pieces: readonly Piece[]): KnownBlock {
-  return { type: 'context', elements: [slackText(pieces, CONTEXT_TEXT_MAX)] }
 }
