@@ -1,9 +1,9 @@
 // The messages about incidents as Views: the card of one incident, the summary of a zone, a line of history, and a reminder.
 
 import { quoteOption } from '../views/quote.ts'
-import { formatAt, plural } from '../views/phrases.ts'
-import { makeView } from '../views/view.ts'
-import type { View } from '../views/view.ts'
+import { formatAt, plural } from '../../protocol/views/phrases.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { View } from '../../protocol/views/view.ts'
 import { conditionOf, isAtLeast } from './conditions.ts'
 import { incidentActions, incidentFields } from './incident-view.ts'
 import type { Incident } from './incidents.ts'

@@ -4,7 +4,7 @@ import type { Check } from '../../protocol/health.ts'
 import { spaceAdvice } from '../fleet/advice.ts'
 import { MOUNT_CHECK } from '../fleet/judge.ts'
 import type { Observation } from '../fleet/judge.ts'
-import { plural } from '../views/phrases.ts'
+import { plural } from '../../protocol/views/phrases.ts'
 import { conditionOf, CONDITIONS, isKnownCheck, OTHER_CHECK, STORE_ERROR, STORE_STOPPED } from './conditions.ts'
 import type { AlertSeverity } from './conditions.ts'
 

@@ -1,7 +1,7 @@
 // An incident as an answer or a card: what was found, what it means, what to do next, and the buttons for that.
 
 import { quoteOption, quoteWord } from '../views/quote.ts'
-import type { Action, Field } from '../views/view.ts'
+import type { Action, Field } from '../../protocol/views/view.ts'
 import { STORE_STOPPED } from './conditions.ts'
 import type { Incident } from './incidents.ts'
 import { spellIncident } from './words.ts'

@@ -3,7 +3,7 @@
 import { maintenanceAt } from '../fleet/maintenance.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { quoteOption } from '../views/quote.ts'
-import { plural } from '../views/phrases.ts'
+import { plural } from '../../protocol/views/phrases.ts'
 import { conditionOf, STORE_STOPPED, ZONE_DOWN } from './conditions.ts'
 import type { Finding } from './findings.ts'
 import { QUIET, step } from './hold-down.ts'

@@ -1,8 +1,8 @@
 // The card of an outage of several zones: how much of the fleet is silent, since when, and where to look first.
 
-import { formatAt, plural } from '../views/phrases.ts'
-import { makeView } from '../views/view.ts'
-import type { Action, View } from '../views/view.ts'
+import { formatAt, plural } from '../../protocol/views/phrases.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { Action, View } from '../../protocol/views/view.ts'
 import { ACK_MAX, namedStores, worstOf } from './cards.ts'
 import type { Incident } from './incidents.ts'
 import type { QuietOf } from './quiet.ts'

@@ -2,7 +2,7 @@
 
 import { maintenanceAt } from '../fleet/maintenance.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import type { IncidentKey } from './incidents.ts'
 import { silenceOf } from './silences.ts'
 import type { Silences } from './silences.ts'

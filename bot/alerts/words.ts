@@ -1,7 +1,7 @@
 // How incidents are spelled: their numbers, what they are about, and their state.
 
-import { formatAt, plural } from '../views/phrases.ts'
-import type { Tone } from '../views/view.ts'
+import { formatAt, plural } from '../../protocol/views/phrases.ts'
+import type { Tone } from '../../protocol/views/view.ts'
 import { conditionOf, STORE_ERROR, STORE_STOPPED } from './conditions.ts'
 import type { AlertSeverity } from './conditions.ts'
 import type { Incident } from './incidents.ts'

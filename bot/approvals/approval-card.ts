@@ -1,9 +1,9 @@
 // The card of a request for approval: what would be done, why a second person is needed, until when, and how it ended.
 
 import { formatTime } from '../../protocol/time.ts'
-import { asSentence, formatAt } from '../views/phrases.ts'
-import { makeView } from '../views/view.ts'
-import type { Action, Field, Tone, View } from '../views/view.ts'
+import { asSentence, formatAt } from '../../protocol/views/phrases.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { Action, Field, Tone, View } from '../../protocol/views/view.ts'
 import type { Approval } from './approvals.ts'
 import type { ApprovalState } from './machine.ts'
 

@@ -2,7 +2,7 @@
 // plan that has changed can say how.
 
 import type { BotDatabase } from '../system/database.ts'
-import { plural } from '../views/phrases.ts'
+import { plural } from '../../protocol/views/phrases.ts'
 
 /** Plans that are kept; the oldest are forgotten, and a change of them is then not described. */
 export const PLANS_KEPT = 500

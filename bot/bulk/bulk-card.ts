@@ -3,9 +3,9 @@
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
 import { quoteOption, quoteWord } from '../views/quote.ts'
-import { formatAt, plural, progressWords } from '../views/phrases.ts'
-import { makeView } from '../views/view.ts'
-import type { Action, Column, Field, FollowedTask, Row, Tone, View } from '../views/view.ts'
+import { formatAt, plural, progressWords } from '../../protocol/views/phrases.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { Action, Column, Field, FollowedTask, Row, Tone, View } from '../../protocol/views/view.ts'
 import { bulkId, hasEnded } from './bulk-run.ts'
 import type { BulkItem, BulkRun, BulkState } from './bulk-run.ts'
 

@@ -7,7 +7,7 @@ import type { BotDatabase } from '../system/database.ts'
 import { BULK_ENDED_KEPT, BULK_RUNS_MAX, BULK_RUNS_PER_USER_MAX, bulkId, bulkParamsSchema, hasEnded, itemParamsSchema } from './bulk-run.ts'
 import type { BulkDraft, BulkItem, BulkRun, BulkState, DraftItem, ItemState } from './bulk-run.ts'
 import { bulkCard, bulkSummary } from './bulk-card.ts'
-import type { FollowedTask } from '../views/view.ts'
+import type { FollowedTask } from '../../protocol/views/view.ts'
 
 /** How long a process may take between two steps of a run before another one goes on with it, in milliseconds. */
 export const BULK_LEASE_MS = 120_000

@@ -2,8 +2,8 @@
 // forms of all commands at addresses of their own.
 
 import { formatTime } from '../../protocol/time.ts'
-import { makeView } from '../views/view.ts'
-import type { View } from '../views/view.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { View } from '../../protocol/views/view.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
 import { formOf, lineOf, valuesOf } from './form.ts'
 

@@ -2,7 +2,7 @@
 // what a person fills in becomes the line that they could have typed.
 
 import type { Command, CommandInput, OptionSpec, TargetSpec } from './command.ts'
-import type { CommandForm, FormField, FormValues, Subject } from '../views/form-field.ts'
+import type { CommandForm, FormField, FormValues, Subject } from '../../protocol/views/form-field.ts'
 import { findTerm } from './help/terms/terms.ts'
 import { quoteOption, quoteWord } from '../views/quote.ts'
 

@@ -6,7 +6,7 @@ import { problem } from '../../protocol/problems.ts'
 import { maintenanceAt } from '../fleet/maintenance.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import { keptSightings } from '../fleet/see.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import type { CommandContext } from './command.ts'
 import { quoteWord } from '../views/quote.ts'
 

@@ -2,7 +2,7 @@
 
 import { errorText } from '../../protocol/errors.ts'
 import type { AuditDraft } from '../audit/audit.ts'
-import type { View } from '../views/view.ts'
+import type { View } from '../../protocol/views/view.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
 import { quoteWord } from '../views/quote.ts'
 import type { Parsed } from './parse.ts'

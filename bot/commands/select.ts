@@ -7,7 +7,7 @@ import { formatTime } from '../../protocol/time.ts'
 import type { Contact, Silence } from '../fleet/fleet.ts'
 import { silenceNote, silenceWords } from '../fleet/judge.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
-import { plural } from '../views/phrases.ts'
+import { plural } from '../../protocol/views/phrases.ts'
 import type { Zone } from '../fleet/zones/zones.ts'
 import type { CommandContext } from './command.ts'
 

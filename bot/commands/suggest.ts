@@ -5,9 +5,9 @@ import { roleIncludes } from '../../protocol/access.ts'
 import { permit, roleIn } from './permit.ts'
 import type { HeldImage } from '../fleet/catalogue/held-image.ts'
 import type { StorePlace } from '../fleet/registry.ts'
-import { plural } from '../views/phrases.ts'
+import { plural } from '../../protocol/views/phrases.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
-import type { Subject } from '../views/form-field.ts'
+import type { Subject } from '../../protocol/views/form-field.ts'
 import { seesAllImages } from './image/seen-images.ts'
 
 /** Most suggestions of one answer: what Slack shows. */

@@ -1,11 +1,11 @@
 // Completion: nouns, verbs, options, and the names of stores, zones, images and schedules.
 
 import type { Command, CommandContext } from '../commands/command.ts'
-import type { Subject } from '../views/form-field.ts'
+import type { Subject } from '../../protocol/views/form-field.ts'
 import { COMMON_FLAGS } from '../commands/command.ts'
 import { splitLine } from '../commands/line.ts'
 import { quoteWord } from '../views/quote.ts'
-import { plainText } from '../views/phrases.ts'
+import { plainText } from '../../protocol/views/phrases.ts'
 
 /** Time for which names of images are cached, and time that an answer may take, in milliseconds. */
 const IMAGES_FRESH_MS = 15_000

@@ -3,7 +3,7 @@
 
 import type { CommandContext } from '../commands/command.ts'
 import { lineOf } from '../commands/form.ts'
-import type { FormField } from '../views/form-field.ts'
+import type { FormField } from '../../protocol/views/form-field.ts'
 import { parseWords } from '../commands/parse.ts'
 import { exitCode, runParsed } from '../commands/run.ts'
 import { followTasks } from '../commands/task/task-view.ts'
@@ -12,8 +12,8 @@ import { quoteWord } from '../views/quote.ts'
 import type { Word } from '../commands/line.ts'
 import { renderJson } from '../views/json.ts'
 import { renderProgress, renderTerminal } from '../views/terminal.ts'
-import type { View } from '../views/view.ts'
-import { plainText } from '../views/phrases.ts'
+import type { View } from '../../protocol/views/view.ts'
+import { plainText } from '../../protocol/views/phrases.ts'
 
 export interface Screen {
   print(text: string): void

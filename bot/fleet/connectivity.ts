@@ -6,7 +6,7 @@ import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import { formatDuration } from '../../protocol/units.ts'
 import type { Clock } from '../system/clock.ts'
-import { formatAt, formatBytes } from '../views/phrases.ts'
+import { formatAt, formatBytes } from '../../protocol/views/phrases.ts'
 import type { Fleet } from './fleet.ts'
 import { findObstacle, shownCertificate } from './reach.ts'
 

@@ -2,7 +2,7 @@
 
 import { formatTime } from '../../protocol/time.ts'
 import { formatDuration } from '../../protocol/units.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import type { StoreRecord } from './registry.ts'
 
 /** Why and until when a store is in maintenance, and who said so. */

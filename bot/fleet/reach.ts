@@ -5,7 +5,7 @@ import { connect as connectTcp, isIP } from 'node:net'
 import type { Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import { errorCode, errorText } from '../../protocol/errors.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 
 /** Time that each step may take, in milliseconds. */
 const STEP_MS_MAX = 5_000

@@ -5,7 +5,7 @@ import type { AgentClient } from '../../protocol/client/client.ts'
 import type { Check } from '../../protocol/health.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import { MOUNT_CHECK } from './judge.ts'
 import type { StoreRecord } from './registry.ts'
 

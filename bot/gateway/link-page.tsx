@@ -6,7 +6,7 @@ import { html } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import { formatSize } from '../../protocol/units.ts'
 import type { UploadLines } from '../../protocol/upload-lines.ts'
-import { formatWireTime } from '../views/phrases.ts'
+import { formatWireTime } from '../../protocol/views/phrases.ts'
 import type { LinkState } from './link-state.ts'
 import type { UploadAssets } from './assets.ts'
 

@@ -13,7 +13,7 @@ import type { Outbox } from '../outbox/outbox.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Log } from '../system/log.ts'
-import type { FollowedLink, View } from '../views/view.ts'
+import type { FollowedLink, View } from '../../protocol/views/view.ts'
 import { isFinal, linkCard } from './link-view.ts'
 import type { LinkProgress } from './link-view.ts'
 

@@ -5,9 +5,9 @@ import type { Task } from '../../protocol/task.ts'
 import { formatSize } from '../../protocol/units.ts'
 import type { UploadLinkState } from '../../protocol/upload-link.ts'
 import { quoteOption } from '../views/quote.ts'
-import { formatWireTime } from '../views/phrases.ts'
-import { makeView } from '../views/view.ts'
-import type { Action, FollowedLink, View } from '../views/view.ts'
+import { formatWireTime } from '../../protocol/views/phrases.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { Action, FollowedLink, View } from '../../protocol/views/view.ts'
 
 /** What is known of the upload of a link. */
 export interface LinkProgress {

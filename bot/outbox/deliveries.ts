@@ -1,8 +1,8 @@
 // What the sender takes from the outbox, in the order of urgency, and what it writes back.
 
 import type { BotDatabase } from '../system/database.ts'
-import { makeView } from '../views/view.ts'
-import type { View, ViewDraft } from '../views/view.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { View, ViewDraft } from '../../protocol/views/view.ts'
 import { createDrops } from './drops.ts'
 
 /** A message that waited for longer is late, in milliseconds; its channel is told. */

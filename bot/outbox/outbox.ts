@@ -4,8 +4,8 @@
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 import { limitText, SECTION_TEXT_MAX } from '../views/slack-limits.ts'
-import { makeView } from '../views/view.ts'
-import type { View } from '../views/view.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { View } from '../../protocol/views/view.ts'
 import { createDrops } from './drops.ts'
 
 /** The longest View that waits, in bytes of its JSON. Of a longer one, title and text are posted, and a note says so. */

@@ -8,7 +8,7 @@ import type { Fleet } from '../fleet/fleet.ts'
 import { maintenanceAt } from '../fleet/maintenance.ts'
 import { observeAll } from '../fleet/observe.ts'
 import type { Observation } from '../fleet/judge.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import type { PolicyTerms } from './policy.ts'
 import { labelWords } from './policy.ts'
 

@@ -2,7 +2,7 @@
 // the same facts give the same plan. It removes nothing that any policy needs, nothing in use, and never the last copy of an image.
 
 import { formatDuration, formatSize } from '../../protocol/units.ts'
-import { formatAt } from '../views/phrases.ts'
+import { formatAt } from '../../protocol/views/phrases.ts'
 import type { CopyOfImage, FleetFacts, ImageFacts, ImageGroup, StoreFacts } from './facts.ts'
 import { groupImages } from './groups.ts'
 import { governs, isInScope, scopeWords } from './policy.ts'

@@ -8,8 +8,8 @@ import { taskSchema } from '../../protocol/task.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { BotDatabase } from '../system/database.ts'
 import type { Log } from '../system/log.ts'
-import type { View } from '../views/view.ts'
-import { isEnded } from '../views/phrases.ts'
+import type { View } from '../../protocol/views/view.ts'
+import { isEnded } from '../../protocol/views/phrases.ts'
 
 /** Shortest time between two Views that show progress, in milliseconds: Slack's edits are not faster. */
 const PROGRESS_INTERVAL_MS = 3_000

@@ -8,8 +8,8 @@ import { tasksView } from '../commands/task/task-view.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Started, StartedTask } from '../started/started.ts'
 import type { Log } from '../system/log.ts'
-import { makeView } from '../views/view.ts'
-import type { FollowedTask, View } from '../views/view.ts'
+import { makeView } from '../../protocol/views/view.ts'
+import type { FollowedTask, View } from '../../protocol/views/view.ts'
 import type { Cards } from './cards.ts'
 
 /** Tasks of a store that are searched. */

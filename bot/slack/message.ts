@@ -8,8 +8,8 @@ import { parseLine } from '../commands/run.ts'
 import type { Clock } from '../system/clock.ts'
 import { codeSection, renderMessage } from '../views/blocks.ts'
 import type { Press, SlackMessage } from '../views/blocks.ts'
-import type { View } from '../views/view.ts'
-import { plainJson } from '../views/phrases.ts'
+import type { View } from '../../protocol/views/view.ts'
+import { plainJson } from '../../protocol/views/phrases.ts'
 import type { Buttons } from './buttons.ts'
 
 export interface MessageDeps {

@@ -3,8 +3,8 @@
 import type { KnownBlock, ModalView } from '@slack/types'
 import { section } from '../views/block-parts.ts'
 import { assertSlackLimits, LABEL_TEXT_MAX, limitText, MODAL_TITLE_MAX, PRIVATE_METADATA_MAX } from '../views/slack-limits.ts'
-import type { Confirm } from '../views/view.ts'
-import { GLYPHS, plainText } from '../views/phrases.ts'
+import type { Confirm } from '../../protocol/views/view.ts'
+import { GLYPHS, plainText } from '../../protocol/views/phrases.ts'
 
 export const CONFIRM_CALLBACK = 'slipway:confirm'
 /** Block id and action id of the input for the typed name. */

@@ -3,7 +3,7 @@
 
 import type { Role } from '../../protocol/access.ts'
 import { roleSchema } from '../../protocol/access.ts'
-import type { FormValues } from '../views/form-field.ts'
+import type { FormValues } from '../../protocol/views/form-field.ts'
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'
 

@@ -10,7 +10,7 @@ import type { CommandActor, CommandContext } from '../commands/command.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
-import type { View } from '../views/view.ts'
+import type { View } from '../../protocol/views/view.ts'
 import type { Authority } from './authorise.ts'
 
 /** How often the requests are looked at, in milliseconds: another process may have approved one. */

@@ -16,8 +16,8 @@ import {
 } from './slack-limits.ts'
 import { escape, slackText } from './slack-text.ts'
 import type { Piece } from './slack-text.ts'
-import type { Action, Column, Field, FollowedTask, Picker, Row, View } from './view.ts'
-import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from './phrases.ts'
+import type { Action, Column, Field, FollowedTask, Picker, Row, View } from '../../protocol/views/view.ts'
+import { formatAgo, GLYPHS, isEnded, plainText, progressWords, UNKNOWN } from '../../protocol/views/phrases.ts'
 
 export const ROWS_PER_PAGE = 15
 const BUTTONS_MAX = 10

@@ -2,7 +2,7 @@
 // sent as plain text, in which Slack formats nothing. Times are date tokens, which Slack shows in the time zone of the reader.
 
 import type { MrkdwnElement, PlainTextElement } from '@slack/types'
-import { plainText, UNKNOWN } from './phrases.ts'
+import { plainText, UNKNOWN } from '../../protocol/views/phrases.ts'
 import { limitText } from './slack-limits.ts'
 
 /** A part of a text. The style is lost where the text is sent as plain text. */

@@ -1,7 +1,7 @@
 // A View as text for a terminal. Without a width (a pipe, a file) nothing is wrapped. Colours only repeat what glyphs and words say.
 
-import type { Column, Field, FollowedTask, Row, Tone, View } from './view.ts'
-import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from './phrases.ts'
+import type { Column, Field, FollowedTask, Row, Tone, View } from '../../protocol/views/view.ts'
+import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from '../../protocol/views/phrases.ts'
 
 export interface TerminalStyle {
   /** Columns of the terminal; undefined when text is not wrapped. */

@@ -3,11 +3,11 @@
 /** @jsxImportSource hono/jsx */
 
 import { formOf } from '../commands/form.ts'
-import type { FormField, FormValues } from '../views/form-field.ts'
+import type { FormField, FormValues } from '../../protocol/views/form-field.ts'
 import type { Command, CommandContext } from '../commands/command.ts'
-import { Hidden } from '../views/html/forms.tsx'
-import type { Html, HtmlOptions } from '../views/html/html.ts'
-import { Words } from '../views/html/words.tsx'
+import { Hidden } from '../../protocol/views/html/forms.tsx'
+import type { Html, HtmlOptions } from '../../protocol/views/html/html.ts'
+import { Words } from '../../protocol/views/html/words.tsx'
 import { pathOf } from './command-words.ts'
 
 /** Most names that a field suggests: the search finds the others. */

@@ -6,8 +6,8 @@ import type { Word } from '../commands/line.ts'
 import { parseLine } from '../commands/run.ts'
 import { parseWords } from '../commands/parse.ts'
 import type { Parsed } from '../commands/parse.ts'
-import { CONFIRM_FIELD } from '../views/html/forms.tsx'
-import type { PostTarget } from '../views/html/html.ts'
+import { CONFIRM_FIELD } from '../../protocol/views/html/forms.tsx'
+import type { PostTarget } from '../../protocol/views/html/html.ts'
 
 /** Name of the field with the fingerprint of the plan that was shown. */
 const PLAN_FIELD = '_plan'

@@ -5,12 +5,12 @@
 import { raw } from 'hono/html'
 import type { Child } from 'hono/jsx'
 import type { CommandActor } from '../commands/command.ts'
-import { Hidden } from '../views/html/forms.tsx'
-import type { Html } from '../views/html/html.ts'
-import { Words } from '../views/html/words.tsx'
+import { Hidden } from '../../protocol/views/html/forms.tsx'
+import type { Html } from '../../protocol/views/html/html.ts'
+import { Words } from '../../protocol/views/html/words.tsx'
 import { PLACES } from './places.ts'
 import { PAGE_SCRIPT } from './page-script.ts'
-import { PAGE_STYLE } from './page-style.ts'
+import { PAGE_STYLE } from '../../protocol/views/html/page-style.ts'
 
 /** Three slices of an image. */
 const PAGE_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#0b57b5" d="M2 2h12v3H2zm0 4.5h12v3H2zM2 11h12v3H2z"/></svg>'

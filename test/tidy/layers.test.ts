@@ -32,7 +32,7 @@ describe('layers', () => {
     ['the console towards Slack', 'bot/console/a.ts', `import { x } from '../slack/message.ts'`],
     ['the fleet towards what opens the bot', 'bot/fleet/a.ts', `import type { OpenBot } from '../open.ts'`],
     ['tables towards the part they belong to', 'bot/fleet/zones/tables.ts', `import { x } from './zones.ts'`],
-    ['a room of the bot that is in no plan', 'bot/attic/a.ts', `import { x } from '../views/view.ts'`],
+    ['a room of the bot that is in no plan', 'bot/attic/a.ts', `import { x } from '../views/blocks.ts'`],
     ['a folder that is in no plan', 'agent/stuff/a.ts', ''],
   ])('finds %s', (_what, path, text) => {
     expect(layerViolations([{ path, text }])).toHaveLength(1)
@@ -46,7 +46,7 @@ describe('layers', () => {
     ['agent/main.ts', `import { x } from './http/app.ts'; import { y } from './schedule/jobs.ts'; import { z } from './config.ts'`],
     ['bot/system/database.ts', `import { x } from '../alerts/tables.ts'; import { y } from '../fleet/zones/tables.ts'`],
     ['bot/slack/a.ts', `import { x } from '../commands/command.ts'; import type { OpenBot } from '../open.ts'; import { z } from '../config.ts'`],
-    ['bot/a.ts', `import { x } from '../protocol/client.ts'; import { y } from './views/view.ts'`],
+    ['bot/a.ts', `import { x } from '../protocol/client.ts'; import { y } from './views/blocks.ts'`],
   ])('lets %s be', (path, text) => {
     expect(layerViolations([{ path, text }])).toEqual([])
   })

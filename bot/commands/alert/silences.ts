@@ -2,8 +2,8 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { formatDuration } from '../../../protocol/units.ts'
-import { formatAt, plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatAt, plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { silenceJson, silenceTarget } from './silence.ts'
 

@@ -1,8 +1,8 @@
 // `alert subscriptions`: which channels get which alerts, and how.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { channelJson, remindWords, subscriptionWords } from './subscribe.ts'
 

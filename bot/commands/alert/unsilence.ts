@@ -3,7 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Silence } from '../../alerts/silences.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { requireZone } from './ack.ts'
 import { silenceJson, silenceTarget } from './silence.ts'

@@ -2,9 +2,9 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { approvalJson, approvalTone, approvalWord } from '../../approvals/approval-card.ts'
-import { formatAt, plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
-import type { Column } from '../../views/view.ts'
+import { formatAt, plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Column } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { seesApproval } from './find.ts'
 

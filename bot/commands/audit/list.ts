@@ -2,9 +2,9 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import type { ChainedRow } from '../../audit/chain.ts'
-import { formatAt } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
-import type { Column, Tone, View } from '../../views/view.ts'
+import { formatAt } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Column, Tone, View } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { parseCount, parseMoment } from '../option-values.ts'
 import { rowJson } from './row-options.ts'

@@ -14,8 +14,8 @@ import { askStore, orUndefined } from '../select.ts'
 import { followTasks, tasksView } from '../task/task-view.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { copyEnd } from '../policy/settle-runs.ts'
-import type { FollowedTask } from '../../views/view.ts'
-import { isEnded } from '../../views/phrases.ts'
+import type { FollowedTask } from '../../../protocol/views/view.ts'
+import { isEnded } from '../../../protocol/views/phrases.ts'
 import type { BulkItem, BulkRun } from '../../bulk/bulk-run.ts'
 
 /** How an item ended. `left`: the process stops, and the task goes on in its store. `image` is the image afterwards; undefined once it is gone. */

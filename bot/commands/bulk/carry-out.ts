@@ -3,7 +3,7 @@
 import { errorText } from '../../../protocol/errors.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
 import type { CommandContext } from '../command.ts'
-import type { FollowedTask } from '../../views/view.ts'
+import type { FollowedTask } from '../../../protocol/views/view.ts'
 import { act } from './act.ts'
 import type { Acted } from './act.ts'
 import type { BulkItem, BulkRun } from '../../bulk/bulk-run.ts'

@@ -7,7 +7,7 @@ import type { Contact } from '../../fleet/fleet.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { keptSightings } from '../../fleet/see.ts'
 import type { Sighting } from '../../fleet/states.ts'
-import { formatAt, plural } from '../../views/phrases.ts'
+import { formatAt, plural } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf } from '../select.ts'
 

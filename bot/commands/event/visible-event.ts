@@ -3,7 +3,7 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import type { Role } from '../../../protocol/access.ts'
 import type { KeptEvent } from '../../fleet/kept-events.ts'
-import { UNKNOWN } from '../../views/phrases.ts'
+import { UNKNOWN } from '../../../protocol/views/phrases.ts'
 
 /** Events about a whole store, which name no image. */
 const STORE_TYPES: ReadonlySet<string> = new Set([

@@ -1,8 +1,8 @@
 // `export delete E`: deletes the exported file. The image stays, and can be exported again.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { formatBytes } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatBytes } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { quoteWord } from '../../views/quote.ts'

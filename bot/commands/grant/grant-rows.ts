@@ -2,8 +2,8 @@
 
 import type { Token } from '../../../protocol/access.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import { formatWireTime, plural, UNKNOWN } from '../../views/phrases.ts'
-import type { Column, Field, Row } from '../../views/view.ts'
+import { formatWireTime, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
+import type { Column, Field, Row } from '../../../protocol/views/view.ts'
 import type { FoundToken } from '../token/find.ts'
 
 /** Images of one grant that a row names; the others are counted. */

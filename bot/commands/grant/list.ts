@@ -1,8 +1,8 @@
 // `grant list`: grants between stores, with which one store copies images of another.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { tokensOf } from '../token/find.ts'

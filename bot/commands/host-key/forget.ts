@@ -1,7 +1,7 @@
 // `host-key forget HOST`: removes a pinned host key, so that the next import from this host pins the key that it shows then.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { quoteOption, quoteWord } from '../../views/quote.ts'

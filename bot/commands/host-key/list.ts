@@ -1,8 +1,8 @@
 // `host-key list`: host keys of SFTP servers that stores have pinned.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { HOST_KEY_COLUMNS, hostKeyJson, hostKeyRow, readHostKeys } from './host-key-rows.ts'

@@ -1,8 +1,8 @@
 // `host-key show HOST`: which host key a store expects, and which was offered when an import was refused.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { formatWireTime } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatWireTime } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption, quoteWord } from '../../views/quote.ts'
 import { oneStore } from '../select.ts'

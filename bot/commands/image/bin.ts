@@ -1,7 +1,7 @@
 // `image bin`: the deleted images, and when their retention ends.
 
 import { defineCommand } from '../command.ts'
-import type { Column } from '../../views/view.ts'
+import type { Column } from '../../../protocol/views/view.ts'
 import { restoreAction } from './image-rows.ts'
 import { listImages } from './list.ts'
 

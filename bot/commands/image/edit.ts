@@ -2,8 +2,8 @@
 
 import type { ImagePatch } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
-import { plural } from '../../views/phrases.ts'
-import type { View } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import type { CommandContext, CommandInput } from '../command.ts'
 import { quoteOption } from '../../views/quote.ts'

@@ -1,7 +1,7 @@
 // Cells of a row of images that are the same for an image of a store that answers and for one that only the catalogue knows.
 
 import type { HeldImage } from '../../fleet/catalogue/held-image.ts'
-import { formatBytes, formatWireTime, UNKNOWN } from '../../views/phrases.ts'
+import { formatBytes, formatWireTime, UNKNOWN } from '../../../protocol/views/phrases.ts'
 
 type ImageFacts = Pick<HeldImage, 'id' | 'name' | 'kind' | 'format' | 'length' | 'storedSize' | 'owner' | 'createdAt' | 'expiresAt' | 'deletedAt'>
 

@@ -2,9 +2,9 @@
 
 import type { ImportPlan } from '../../../protocol/images/imports.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { formatBytes } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
-import type { Field, View } from '../../views/view.ts'
+import { formatBytes } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Field, View } from '../../../protocol/views/view.ts'
 import type { CommandContext } from '../command.ts'
 
 export interface PlanShown {

@@ -3,7 +3,7 @@
 import type { Command } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
-import { plural } from '../../views/phrases.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 import { changeMany } from './change-many.ts'
 import { imageView } from './image-rows.ts'
 import { draftItems, MORE_SELECT_OPTIONS, selectImages } from './selection.ts'

@@ -1,7 +1,7 @@
 // `image restore I…`: restores deleted images. One failure does not keep the others in the recycle bin.
 
-import { plural } from '../../views/phrases.ts'
-import type { View } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { answerOf } from '../select.ts'

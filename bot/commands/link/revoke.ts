@@ -1,7 +1,7 @@
 // `link revoke L`: ends an upload link at once and cancels its upload.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { linkFields, oneLink } from './link-rows.ts'

@@ -3,8 +3,8 @@
 import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import { makeView } from '../../views/view.ts'
-import type { View } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { refuseChoice } from '../refused-value.ts'
 
 export interface FoundGroup {

@@ -2,7 +2,7 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { policyWords } from '../../policies/policy.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { onePolicy, POLICY_TARGET } from './find.ts'

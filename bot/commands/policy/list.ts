@@ -3,8 +3,8 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { settleRuns } from './settle-runs.ts'
-import { makeView } from '../../views/view.ts'
-import { asSentence } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import { asSentence } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { POLICY_COLUMNS, policyJson, policyRow, policyState } from './policy-rows.ts'
 

@@ -1,7 +1,7 @@
 // `policy pause P` and `policy resume P`.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import type { Command } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { onePolicy, POLICY_TARGET } from './find.ts'

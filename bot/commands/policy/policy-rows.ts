@@ -7,8 +7,8 @@ import type { PolicyPlan } from '../../policies/plan.ts'
 import { graceWords, labelWords, policyWords } from '../../policies/policy.ts'
 import type { Policy } from '../../policies/policy.ts'
 import type { PolicyRun } from '../../policies/runs.ts'
-import type { Column, Field, Row, Tone } from '../../views/view.ts'
-import { asSentence, formatAt, formatBytes, plural, UNKNOWN } from '../../views/phrases.ts'
+import type { Column, Field, Row, Tone } from '../../../protocol/views/view.ts'
+import { asSentence, formatAt, formatBytes, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandActor } from '../command.ts'
 
 /** Rows of a plan that are shown; the rest is counted. */

@@ -4,7 +4,7 @@ import { syncResultSchema } from '../../../protocol/sync/sync.ts'
 import type { SyncImage } from '../../../protocol/sync/sync.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { CommandContext } from '../command.ts'
-import { isEnded, plural } from '../../views/phrases.ts'
+import { isEnded, plural } from '../../../protocol/views/phrases.ts'
 import type { CopyFailure, PolicyRun, RunEnd } from '../../policies/runs.ts'
 
 /** Failures that an ended run keeps; the rest is counted in its result. */

@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 
 export const roleClaim = defineCommand({

@@ -2,8 +2,8 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { formatAt } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatAt } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 
 export const roleCode = defineCommand({

@@ -5,7 +5,7 @@ import { suggestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { GRANTS_MAX, GROUPS_MAX } from '../../access/roles.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { lastAdmin, placeWords, registeredPlace, ROLE_OPTIONS, spotOf, subjectWords } from './role-options.ts'
 

@@ -1,8 +1,8 @@
 // `role list`: who has which role, where, and who granted it.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { formatAt, plural, UNKNOWN } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatAt, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { placeWords, subjectWords } from './role-options.ts'
 

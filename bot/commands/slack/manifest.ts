@@ -2,7 +2,7 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { appManifest, REQUEST_PATH } from './app-manifest.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 
 export const slackManifest = defineCommand({

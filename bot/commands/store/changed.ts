@@ -6,7 +6,7 @@ import { formatDuration } from '../../../protocol/units.ts'
 import type { Asked } from '../../fleet/asked.ts'
 import type { Observation } from '../../fleet/judge.ts'
 import type { KeptFleet } from '../../fleet/kept-fleet.ts'
-import { stateWord } from '../../views/phrases.ts'
+import { stateWord } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Changed stores that are named. */

@@ -3,7 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { CONCURRENCY_MAX } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
-import { plural } from '../../views/phrases.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 
 /** Word that applies the value of the configuration again. */
 const RESET = 'configured'

@@ -5,8 +5,8 @@ import type { Image } from '../../../protocol/images/image.ts'
 import { STORE_IMAGES_MAX } from '../../fleet/catalogue/catalogue.ts'
 import type { HeldImage } from '../../fleet/catalogue/held-image.ts'
 import type { Observation } from '../../fleet/judge.ts'
-import type { ChecklistItem } from '../../views/view.ts'
-import { formatAt, isEnded, plural } from '../../views/phrases.ts'
+import type { ChecklistItem } from '../../../protocol/views/view.ts'
+import { formatAt, isEnded, plural } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Images of a store that the checklist reads. */

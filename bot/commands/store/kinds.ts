@@ -5,7 +5,7 @@ import type { Image } from '../../../protocol/images/image.ts'
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'
-import { plural } from '../../views/phrases.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 
 /** Word that applies the value of the configuration again, and the one for no restriction. */
 const RESET = 'configured'

@@ -3,8 +3,8 @@
 import { nearestName } from '../../../protocol/nearest.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Observation } from '../../fleet/judge.ts'
-import type { Column, Row } from '../../views/view.ts'
-import { UNKNOWN } from '../../views/phrases.ts'
+import type { Column, Row } from '../../../protocol/views/view.ts'
+import { UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { STORE_COLUMNS, storeRow } from './store-rows.ts'
 

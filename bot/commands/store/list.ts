@@ -2,9 +2,9 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { seeStores } from '../../fleet/see.ts'
-import { makeView } from '../../views/view.ts'
-import type { Action } from '../../views/view.ts'
-import { plural } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Action } from '../../../protocol/views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 import { quoteOption } from '../../views/quote.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, oldestAsOf, someStores } from '../select.ts'

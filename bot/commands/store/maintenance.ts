@@ -3,7 +3,7 @@
 import { problem } from '../../../protocol/problems.ts'
 import { formatDuration, parseDuration } from '../../../protocol/units.ts'
 import { seeStores } from '../../fleet/see.ts'
-import { formatAt } from '../../views/phrases.ts'
+import { formatAt } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { parseFuture } from '../option-values.ts'
 import { NAME_TARGET, oneStore } from '../select.ts'

@@ -5,7 +5,7 @@ import { RESERVED_BYTES_MAX } from '../../../protocol/store.ts'
 import type { Store } from '../../../protocol/store.ts'
 import { formatSize, parseSize } from '../../../protocol/units.ts'
 import type { Observation } from '../../fleet/judge.ts'
-import { plural } from '../../views/phrases.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 
 /** Word that applies the value of the configuration again. */
 const RESET = 'configured'

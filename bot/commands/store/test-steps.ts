@@ -2,7 +2,7 @@
 
 import { makeProblem } from '../../../protocol/problems.ts'
 import type { Connectivity, Step } from '../../fleet/connectivity.ts'
-import type { Column, Row, Tone, View } from '../../views/view.ts'
+import type { Column, Row, Tone, View } from '../../../protocol/views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { problemView } from '../run.ts'
 

@@ -5,7 +5,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { DEFAULT_STORE_TYPE, fitOf, IMAGE_STORE_TYPES, PRIMARY_STORAGE_TYPES, primaryStorage } from '../../hypervisors/storage-types.ts'
 import type { PrimaryStorageType } from '../../hypervisors/storage-types.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 
 export const storeTypes = defineCommand({

@@ -3,9 +3,9 @@
 import { problemCode } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { spaceAdvice } from '../../fleet/advice.ts'
-import { makeView } from '../../views/view.ts'
-import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../views/view.ts'
-import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Action, Field, FollowedTask, Outcome, Tone, View } from '../../../protocol/views/view.ts'
+import { formatBytes, formatWireTime, isEnded, plural, progressWords, taskTone, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 
 /** Interval between two requests about a running task, in milliseconds: short at first, for tasks that end at once. */

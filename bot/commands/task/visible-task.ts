@@ -3,7 +3,7 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import type { Role } from '../../../protocol/access.ts'
 import type { Task, TaskKind } from '../../../protocol/task.ts'
-import { UNKNOWN } from '../../views/phrases.ts'
+import { UNKNOWN } from '../../../protocol/views/phrases.ts'
 
 /** Tasks on a whole store, which name no image outside of their results. */
 const STORE_KINDS: ReadonlySet<TaskKind> = new Set(['gc', 'scrub', 'cleanup', 'expire', 'recover', 'reconcile', 'heal'])

@@ -1,8 +1,8 @@
 // `token list`: tokens of one store or of all, without their secrets.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { tokensOf } from './find.ts'

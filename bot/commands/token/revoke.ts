@@ -1,7 +1,7 @@
 // `token revoke T`: ends a token and every link that it created.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { oneToken } from './find.ts'

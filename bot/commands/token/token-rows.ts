@@ -2,9 +2,9 @@
 
 import type { CreatedToken, Token } from '../../../protocol/access.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
-import type { Column, Field, Row, View } from '../../views/view.ts'
-import { formatWireTime, UNKNOWN } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { Column, Field, Row, View } from '../../../protocol/views/view.ts'
+import { formatWireTime, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { FoundToken } from './find.ts'
 
 export const TOKEN_COLUMNS: readonly Column[] = [

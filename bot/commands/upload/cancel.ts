@@ -1,8 +1,8 @@
 // `upload cancel U`: cancels an upload. Its bytes are deleted, and no image is left.
 
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
-import { formatBytes } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import { formatBytes } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { oneUpload, uploadJson } from './upload-rows.ts'

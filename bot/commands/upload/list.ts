@@ -2,8 +2,8 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { uploadStateSchema } from '../../../protocol/upload.ts'
-import { makeView } from '../../views/view.ts'
-import { plural } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { refuseChoice } from '../refused-value.ts'
 import { gapNotes, gapsJson, oldestAsOf } from '../select.ts'

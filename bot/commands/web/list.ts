@@ -2,8 +2,8 @@
 
 import { roleIncludes } from '../../../protocol/access.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { formatAt, plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { formatAt, plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import type { PageSession } from '../../entry/page-sessions.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'

@@ -3,8 +3,8 @@
 import { roleIncludes } from '../../../protocol/access.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { plural } from '../../views/phrases.ts'
-import { makeView } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { visibleSessions } from './list.ts'
 

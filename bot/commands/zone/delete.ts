@@ -2,8 +2,8 @@
 
 import { formatTime } from '../../../protocol/time.ts'
 import { scopeWords } from '../../policies/policy.ts'
-import { plural } from '../../views/phrases.ts'
-import type { ChecklistItem } from '../../views/view.ts'
+import { plural } from '../../../protocol/views/phrases.ts'
+import type { ChecklistItem } from '../../../protocol/views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteWord } from '../../views/quote.ts'

@@ -2,9 +2,9 @@
 
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
-import { makeView } from '../../views/view.ts'
-import type { View } from '../../views/view.ts'
-import { plural, UNKNOWN } from '../../views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
+import { plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oneZone, someStores } from '../select.ts'

@@ -1,7 +1,7 @@
 // What is wrong with zones: one without a healthy store.
 
 import type { Observation } from '../judge.ts'
-import { plural, stateWord } from '../../views/phrases.ts'
+import { plural, stateWord } from '../../../protocol/views/phrases.ts'
 
 /** A zone without a healthy store. */
 export interface ZoneFinding {

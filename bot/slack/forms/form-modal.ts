@@ -2,7 +2,7 @@
 // it, and never comes back in a modal.
 
 import type { InputBlock, KnownBlock, ModalView, PlainTextOption } from '@slack/types'
-import type { FormField, FormValues } from '../../views/form-field.ts'
+import type { FormField, FormValues } from '../../../protocol/views/form-field.ts'
 import {
   CHECKBOXES_MAX,
   LABEL_TEXT_MAX,
@@ -14,8 +14,8 @@ import {
   TEXT_INPUT_MAX,
 } from '../../views/slack-limits.ts'
 import { section } from '../../views/block-parts.ts'
-import type { Form } from '../../views/view.ts'
-import { GLYPHS, plainText } from '../../views/phrases.ts'
+import type { Form } from '../../../protocol/views/view.ts'
+import { GLYPHS, plainText } from '../../../protocol/views/phrases.ts'
 import { modal } from '../modals.ts'
 
 export const FORM_CALLBACK = 'slipway:form'

@@ -13,10 +13,10 @@ import { maintenanceNotes, stateCounts, stateText, storeActions, worstFirst } fr
 import type { Observation } from '../../fleet/judge.ts'
 import { context, section } from '../../views/block-parts.ts'
 import type { Press } from '../../views/blocks.ts'
-import { asSentence, formatAgo, formatAt, GLYPHS, plainText, plural, stateTone, UNKNOWN } from '../../views/phrases.ts'
+import { asSentence, formatAgo, formatAt, GLYPHS, plainText, plural, stateTone, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import { assertSlackLimits, BUTTON_TEXT_MAX, HEADER_TEXT_MAX, limitText } from '../../views/slack-limits.ts'
 import type { Piece } from '../../views/slack-text.ts'
-import type { Action, Tone } from '../../views/view.ts'
+import type { Action, Tone } from '../../../protocol/views/view.ts'
 import type { ZoneFinding } from '../../fleet/zones/findings.ts'
 
 /** Alerts, stores and zones that are shown with their next steps. */

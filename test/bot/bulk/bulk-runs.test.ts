@@ -7,7 +7,7 @@ import { BULK_ENDED_KEPT, parseBulkId } from '../../../bot/bulk/bulk-run.ts'
 import type { BulkDraft, BulkRun, DraftItem } from '../../../bot/bulk/bulk-run.ts'
 import { createBulkRuns } from '../../../bot/bulk/bulk-runs.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 
 const DRAFT: BulkDraft = {
   ...{ verb: 'delete', title: 'Delete 3 images', params: {}, origin: '', surface: 'slack' },

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { gate } from '../../../bot/commands/destroy.ts'
 import type { DestroyPlan } from '../../../bot/commands/destroy.ts'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { openTestBot } from '../fixture.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 

@@ -8,7 +8,7 @@ import { formOf, lineOf, valuesOf } from '../../../bot/commands/form.ts'
 import { splitLine } from '../../../bot/commands/line.ts'
 import { parseWords } from '../../../bot/commands/parse.ts'
 import { COMMANDS } from '../../../bot/commands/table.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 
 const PLAIN = { subject: 'text', choices: [], example: undefined, isRequired: false, isSecret: false, isMany: false } as const
 

@@ -1,7 +1,7 @@
 // Maintenance of a store: which commands place no images there, where it is shown, and how it ends.
 
 import { expect, test } from 'bun:test'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { imageOf, openScriptedFleet, page } from './scripted-fleet.ts'
 
 const IMAGE = imageOf(1, { name: 'debian', manifestDigest: `sha256:${'a'.repeat(64)}` })

@@ -1,7 +1,7 @@
 // What plans promise: bytes, other copies, and about how long the work takes.
 
 import { describe, expect, test } from 'bun:test'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { imageOf, openScriptedFleet, page, storeOf } from './scripted-fleet.ts'
 import type { Script } from './scripted-fleet.ts'
 

@@ -3,7 +3,7 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Image } from '../../../protocol/images/image.ts'
 import type { Store } from '../../../protocol/store.ts'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { imageOf, openScriptedFleet, page, storeOf } from './scripted-fleet.ts'
 
 // A busy machine takes longer than the 5 s of the runner.

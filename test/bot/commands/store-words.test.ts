@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { list } from '../../../bot/commands/store/delete-checks.ts'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { Upload } from '../../../protocol/upload.ts'
 import { imageOf, openScriptedFleet, page, storeOf } from './scripted-fleet.ts'

@@ -3,7 +3,7 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { heldOf } from '../../../bot/fleet/catalogue/held-image.ts'
 import type { CommandActor } from '../../../bot/commands/command.ts'
-import type { Subject } from '../../../bot/views/form-field.ts'
+import type { Subject } from '../../../protocol/views/form-field.ts'
 import { QUERY_LENGTH_MAX, suggest } from '../../../bot/commands/suggest.ts'
 import { COMMANDS } from '../../../bot/commands/table.ts'
 import { openBot } from '../../../bot/open.ts'

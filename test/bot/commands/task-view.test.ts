@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { tasksView } from '../../../bot/commands/task/task-view.ts'
-import type { FollowedTask } from '../../../bot/views/view.ts'
+import type { FollowedTask } from '../../../protocol/views/view.ts'
 import { makeProblem } from '../../../protocol/problems.ts'
 import { taskSchema } from '../../../protocol/task.ts'
 import type { Task } from '../../../protocol/task.ts'

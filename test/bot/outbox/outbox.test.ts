@@ -6,7 +6,7 @@ import type { Allowance, Delivery } from '../../../bot/outbox/deliveries.ts'
 import { createOutbox } from '../../../bot/outbox/outbox.ts'
 import type { OutboxPost } from '../../../bot/outbox/outbox.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 const ALL: Allowance = { mayPost: () => true, mayEdit: () => true }

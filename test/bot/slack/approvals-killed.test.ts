@@ -3,7 +3,7 @@
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { blankImage } from '../../../agent/images/records/image-file.ts'
 import type { ApprovalSubject } from '../../../bot/approvals/approvals.ts'
-import type { View } from '../../../bot/views/view.ts'
+import type { View } from '../../../protocol/views/view.ts'
 import { runParsed, parseLine } from '../../../bot/commands/run.ts'
 import { until } from '../../support/until.ts'
 import { startSlackBot } from './fixture.ts'

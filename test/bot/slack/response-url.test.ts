@@ -8,7 +8,7 @@ import { COMMANDS } from '../../../bot/commands/table.ts'
 import { createAnswers } from '../../../bot/slack/answers.ts'
 import { createSlackPort } from '../../../bot/slack/port.ts'
 import { limitResponses } from '../../../bot/slack/response-url.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { createFakeSlack } from '../../support/clients/fake-slack/fake-slack.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 

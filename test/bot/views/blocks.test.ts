@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import fc from 'fast-check'
 import { renderMessage, ROWS_PER_PAGE } from '../../../bot/views/blocks.ts'
 import { limitText, limitViolations } from '../../../bot/views/slack-limits.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { blocksRefusal } from '../../support/clients/fake-slack/block-rules.ts'
 import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import { slackText } from '../../../bot/views/slack-text.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { visibleText } from '../../support/clients/fake-slack/shown.ts'
 
 const marked = (text: string) => ({ type: 'mrkdwn', text, verbatim: true }) as const

@@ -2,7 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

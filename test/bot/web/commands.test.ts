@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test'
 import { COMMANDS } from '../../../bot/commands/table.ts'
 import { defineCommand } from '../../../bot/commands/command.ts'
-import { makeView } from '../../../bot/views/view.ts'
+import { makeView } from '../../../protocol/views/view.ts'
 import { ROLES } from '../../../protocol/access.ts'
 import { imageOf, page as listOf } from '../commands/scripted-fleet.ts'
 import { LINES } from '../commands/grammar/lines.ts'

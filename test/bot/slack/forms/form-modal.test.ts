@@ -1,11 +1,11 @@
 // The form of a command as a modal, within Slack's limits, and what Slack sends of a filled-in one.
 
 import { describe, expect, test } from 'bun:test'
-import type { FormField } from '../../../../bot/views/form-field.ts'
+import type { FormField } from '../../../../protocol/views/form-field.ts'
 import { formOf } from '../../../../bot/commands/form.ts'
 import { COMMANDS } from '../../../../bot/commands/table.ts'
 import { formModal, readForm } from '../../../../bot/slack/forms/form-modal.ts'
-import type { Form } from '../../../../bot/views/view.ts'
+import type { Form } from '../../../../protocol/views/view.ts'
 import { viewRefusal } from '../../../support/clients/fake-slack/block-rules.ts'
 
 const FIELD: FormField = {

@@ -1,8 +1,8 @@
-// The answer of a command without layout. Block Kit, terminal and JSON are rendered from the same View, so an operator reads the same
-// facts everywhere.
+// The answer of a command without layout, and what the page of an agent shows. Block Kit, terminal, HTML and JSON are rendered from the same
+// View, so an operator reads the same facts everywhere.
 
-import type { Role } from '../../protocol/access.ts'
-import type { Task } from '../../protocol/task.ts'
+import type { Role } from '../access.ts'
+import type { Task } from '../task.ts'
 import type { CommandForm, FormValues, Subject } from './form-field.ts'
 
 /** How a command ended: `unclear` was not understood, `refused` changed nothing, `failed` may have changed something. */

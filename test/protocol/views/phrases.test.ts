@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import { renderJson } from '../../../bot/views/json.ts'
 import { renderTerminal } from '../../../bot/views/terminal.ts'
-import { makeView } from '../../../bot/views/view.ts'
-import { plainText } from '../../../bot/views/phrases.ts'
+import { makeView } from '../../../protocol/views/view.ts'
+import { plainText } from '../../../protocol/views/phrases.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

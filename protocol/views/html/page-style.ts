@@ -1,4 +1,4 @@
-// The stylesheet of the page: one column on a phone, where rows become cards; light or dark as the system prefers.
+// The stylesheet of the pages of bot and agent: one column on a phone, where rows become cards; light or dark as the system prefers.
 
 /** The stylesheet. */
 export const PAGE_STYLE = `

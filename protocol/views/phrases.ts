@@ -1,9 +1,9 @@
 // Facts as phrases, the same in every renderer.
 
-import type { HealthState } from '../../protocol/health.ts'
-import type { ImageStatus } from '../../protocol/images/image.ts'
-import type { Task, TaskState } from '../../protocol/task.ts'
-import { formatDuration, formatSize } from '../../protocol/units.ts'
+import type { HealthState } from '../health.ts'
+import type { ImageStatus } from '../images/image.ts'
+import type { Task, TaskState } from '../task.ts'
+import { formatDuration, formatSize } from '../units.ts'
 import type { Tone } from './view.ts'
 
 /** Shown for an unknown value. */
