@@ -83,6 +83,10 @@ export const storeSchema = z.object({
   /** What the images use, by kind, the recycle bin included. Kinds without images are absent. */
   usage: z.object({ total: kindUsageSchema, byKind: z.partialRecord(imageKindSchema, kindUsageSchema) }).optional(),
   uploads: z.object({ active: z.number() }),
+  /** Bytes of image content that came in and went out since the agent was started, at `since`. Agents before 0.1.0 do not tell. */
+  traffic: z.object({ received: z.number(), served: z.number(), since: timeSchema }).optional(),
+  /** End of the last scrub, which reads every slice; null before the first. Agents before 0.1.0 do not tell. */
+  scrubbedAt: timeSchema.nullable().optional(),
   /** Parameters of the cutter in bytes. A client that cuts with the same parameters can send missing slices only. Absent when not offered. */
   cutter: z.object({ block: z.int(), minimum: z.int(), average: z.int(), maximum: z.int() }).optional(),
   /** Agents before 0.1.0 do not tell. */

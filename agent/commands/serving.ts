@@ -130,6 +130,8 @@ function routesOf(deps: ServingDeps, background: Background, { imports, hostKeys
     images: (audience) => reachableCounts(catalogue.counts(audience), mountFault),
     imagesFingerprint: () => catalogue.fingerprint(),
     uploadsActive: () => uploads.stats().unfinished,
+    traffic: () => metrics.traffic(),
+    scrubbedMs: () => maintenance.lastScrub()?.endedMs ?? null,
     cleanup: maintenance.cleanup,
   }
   const shownTasks = createShownTasks({ tasks, live: [uploads.liveTasks, catalogue.liveTasks] })

@@ -49,6 +49,8 @@ export interface AgentMetrics {
   countReceived(bytes: number): void
   /** Counts bytes of image content sent. */
   countServed(bytes: number): void
+  /** Returns what was counted since the start. */
+  traffic(): { readonly received: number; readonly served: number; readonly sinceMs: number }
 }
 
 /** Creates the registry of an agent with all its metrics. */
@@ -60,6 +62,7 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
   const served = metrics.counter('slipway_content_served_bytes_total', 'Bytes of image content served.')
   received.add(0)
   served.add(0)
+  const traffic = { received: 0, served: 0 }
   addStoreReadings(metrics, deps)
   addProcessReadings(metrics, deps)
   return {
@@ -70,8 +73,15 @@ export function createAgentMetrics(deps: AgentMetricsDeps): AgentMetrics {
       requests.add(1, { method: known, route, status: String(status) })
       durations.observe(seconds, { route })
     },
-    countReceived: (bytes) => received.add(bytes),
-    countServed: (bytes) => served.add(bytes),
+    countReceived(bytes) {
+      received.add(bytes)
+      traffic.received += bytes
+    },
+    countServed(bytes) {
+      served.add(bytes)
+      traffic.served += bytes
+    },
+    traffic: () => ({ ...traffic, sinceMs: deps.startMs }),
   }
 }
 

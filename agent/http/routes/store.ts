@@ -47,6 +47,10 @@ export interface DescribeStoreDeps {
   /** Returns the fingerprint of all images. */
   readonly imagesFingerprint?: () => string
   readonly uploadsActive: () => number
+  /** Bytes of image content since the start of the agent. */
+  readonly traffic: () => { readonly received: number; readonly served: number; readonly sinceMs: number }
+  /** End of the last scrub in milliseconds since 1970; null before the first. */
+  readonly scrubbedMs: () => number | null
 }
 
 export interface StoreRoutesDeps extends DescribeStoreDeps {
@@ -202,7 +206,9 @@ export async function describeStore(deps: DescribeStoreDeps, audience: Audience 
   const { slices, storedBytes } = sliceStats()
   const { imageBytes, usage, available, deleted, other } = await images(audience)
   const origins = deps.origins().map(({ name, url, state }) => ({ name, url, state }))
-  const partners = deps.partners().map(({ storeId, name, url, state, sinceMs }) => ({ id: storeId, name, url, state, since: formatTime(sinceMs) }))
+  const { received, served, sinceMs } = deps.traffic()
+  const scrubbedMs = deps.scrubbedMs()
+  const partners = deps.partners().map(({ storeId, name, url, state, sinceMs: syncedMs }) => ({ id: storeId, name, url, state, since: formatTime(syncedMs) }))
   return {
     ...facts,
     ...(origins.length > 0 && { origins }),
@@ -218,5 +224,7 @@ export async function describeStore(deps: DescribeStoreDeps, audience: Audience 
     ...(audience === undefined && deps.imagesFingerprint ? { imagesFingerprint: deps.imagesFingerprint() } : {}),
     usage,
     uploads: { active: uploadsActive() },
+    traffic: { received, served, since: formatTime(sinceMs) },
+    scrubbedAt: scrubbedMs === null ? null : formatTime(scrubbedMs),
   }
 }

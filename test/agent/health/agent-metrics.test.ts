@@ -34,6 +34,7 @@ describe('metrics of an agent', () => {
     agent.observeRequest({ method: 'BREW', route: 'unmatched', status: 404, seconds: 0.001 })
     agent.countReceived(1000)
     agent.countServed(2000)
+    expect(agent.traffic()).toEqual({ received: 1000, served: 2000, sinceMs: 5000 })
     const text = await agent.metrics.render()
     for (const line of [
       'slipway_http_requests_total{method="GET",route="/v1/store",status="200"} 1',

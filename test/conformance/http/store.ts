@@ -25,6 +25,7 @@ export const STORE_CASES: HttpCase[] = [
       const store = storeSchema.parse(await jsonOf(await memory.ask('/v1/store', { role: 'viewer' })))
       assert.deepEqual(store.capacity, { total: 1000, used: 600, free: 400, reserved: 100, available: 250 })
       assert.deepEqual(store.slices, { count: 3, storedBytes: 200, imageBytes: 600, savingRatio: 3 })
+      assert.deepEqual([store.traffic, store.scrubbedAt], [{ received: 900, served: 1200, since: '1970-01-01T00:00:05.000Z' }, null])
     },
   },
   {

@@ -141,6 +141,8 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
       usage: { total: { count: 1, length: 600, storedSize: 200 }, byKind: { disk: { count: 1, length: 600, storedSize: 200 } } },
     }),
     uploadsActive: () => 0,
+    traffic: () => ({ received: 900, served: 1200, sinceMs: 5000 }),
+    scrubbedMs: () => null,
     cleanup: (dryRun, createdBy) => tasks.start({ kind: 'cleanup', subject: 'test', createdBy, params: { dryRun } }),
   }
   const shownTasks = createShownTasks({ tasks, live: [] })
