@@ -12,6 +12,7 @@ import { REQUESTS_DEFAULT, REQUESTS_VARIABLE } from './system/request-limit.ts'
 export const LISTEN_DEFAULT = '127.0.0.1:8421'
 export const WEB_LISTEN_DEFAULT = '127.0.0.1:8422'
 export const HOME_DEFAULT = './data'
+const SLACK_API = 'https://slack.com/api/'
 /** Folders in which the default home is not created. */
 const SYSTEM_FOLDER = /^\/(?:$|(?:bin|boot|dev|etc|lib[^/]*|proc|run|sbin|sys|usr)(?:\/|$))/
 
@@ -30,6 +31,14 @@ export interface WebAccess {
   readonly publicUrl: string | undefined
 }
 
+/** The Slack app with which people sign in to the page. */
+export interface SignInAccess {
+  readonly clientId: string
+  readonly clientSecret: string
+  /** The issuer of OpenID Connect. */
+  readonly issuer: string
+}
+
 export interface BotConfig {
   /** Absolute folder; the bot stores its data in its subfolder `bot`. */
   readonly home: string
@@ -37,6 +46,8 @@ export interface BotConfig {
   readonly slack: SlackAccess | undefined
   /** Undefined when the page is turned off. */
   readonly web: WebAccess | undefined
+  /** Undefined when nobody signs in with Slack, and links are the only way in. */
+  readonly signIn: SignInAccess | undefined
   /** Address of another Slack API for tests, with a trailing slash; undefined for the real one. */
   readonly slackApiUrl: string | undefined
   /** Slack user ids; everyone else is a viewer. */
@@ -72,7 +83,12 @@ export function ownEnvironment(): Environment {
   return process.env
 }
 
-const CREDENTIALS = { SLACK_BOT_TOKEN: 'slack-bot-token', SLACK_APP_TOKEN: 'slack-app-token', SLACK_SIGNING_SECRET: 'slack-signing-secret' } as const
+const CREDENTIALS = {
+  SLACK_BOT_TOKEN: 'slack-bot-token',
+  SLACK_APP_TOKEN: 'slack-app-token',
+  SLACK_SIGNING_SECRET: 'slack-signing-secret',
+  SLACK_CLIENT_SECRET: 'slack-client-secret',
+} as const
 /** The credential with the key for the tokens of agents. */
 const KEY_CREDENTIAL = 'slipway-bot-key'
 const KNOWN = new Set([
@@ -102,11 +118,14 @@ export function readBotConfig(environment: Environment = process.env, home?: str
   const parsedApi = apiUrl === undefined ? undefined : URL.parse(apiUrl)
   if (parsedApi === null) throw new ConfigRefused(`SLACK_API_URL=${apiUrl} is not an address. Write it as https://HOST/api/, or unset it.`)
   const watchdogUs = Number(text(environment, 'WATCHDOG_USEC') ?? 0)
+  const slackApiUrl = parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`
+  const [slack, web] = [readSlack(environment), readWeb(environment)]
   return {
     home: resolve(home ?? text(environment, 'SLIPWAY_HOME') ?? defaultHome(folder)),
-    slack: readSlack(environment),
-    web: readWeb(environment),
-    slackApiUrl: parsedApi === undefined ? undefined : parsedApi.href.endsWith('/') ? parsedApi.href : `${parsedApi.href}/`,
+    slack,
+    web,
+    signIn: readSignIn(environment, slack, web, slackApiUrl ?? SLACK_API),
+    slackApiUrl,
     operators: userIds(environment, 'SLIPWAY_SLACK_OPERATORS'),
     admins: userIds(environment, 'SLIPWAY_SLACK_ADMINS'),
     reconnectMs: readReconnect(environment),
@@ -175,6 +194,22 @@ function readSlack(environment: Environment): SlackAccess | undefined {
     )
   }
   return { kind: 'http', signingSecret, botToken, ...parseListen('SLIPWAY_BOT_LISTEN', listen ?? LISTEN_DEFAULT) }
+}
+
+/** Reads how people sign in with Slack: all of what it needs, or nothing of it. */
+function readSignIn(environment: Environment, slack: SlackAccess | undefined, web: WebAccess | undefined, apiUrl: string): SignInAccess | undefined {
+  const clientId = text(environment, 'SLACK_CLIENT_ID')
+  const clientSecret = credential(environment, 'SLACK_CLIENT_SECRET')
+  if (clientId === undefined && clientSecret === undefined) return undefined
+  const missing = (name: string, what: string): ConfigRefused =>
+    new ConfigRefused(`Signing in with Slack is configured, but ${name}. Set ${what}, or unset SLACK_CLIENT_ID and SLACK_CLIENT_SECRET.`)
+  if (clientId === undefined) throw missing('SLACK_CLIENT_ID is not set', 'it to the Client ID of the Slack app')
+  if (clientSecret === undefined) throw missing('SLACK_CLIENT_SECRET is not set', 'it to the Client Secret of the Slack app')
+  if (!slack) throw missing('SLACK_BOT_TOKEN is not set', 'the tokens of the bot in the same workspace')
+  if (!web) throw missing('SLIPWAY_WEB_LISTEN is off', 'it to the address of the page')
+  if (web.publicUrl?.startsWith('https:') !== true)
+    throw missing('SLIPWAY_WEB_URL is no https address', 'it to https://HOST: Slack sends people back there, and only there')
+  return { clientId, clientSecret, issuer: new URL(apiUrl).origin }
 }
 
 function readWeb(environment: Environment): WebAccess | undefined {

@@ -16,10 +16,12 @@ import type { OpenBot } from './open.ts'
 import { runPolicies } from './commands/policy/scheduled-runs.ts'
 import { connectSlack } from './slack/connect.ts'
 import { createPeopleGroups } from './slack/people-groups.ts'
+import { createWorkspace } from './slack/workspace.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import { lockHome } from './system/home-lock.ts'
 import { servePage } from './web/page-server.ts'
 import type { PageServerDeps } from './web/page-server.ts'
+import { createSlackSignIn } from './web/sign-in/slack-sign-in.ts'
 import { streamsOf } from './system/request-limit.ts'
 import { systemRandom } from './system/clock.ts'
 import type { Clock } from './system/clock.ts'
@@ -91,6 +93,7 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
           uploads: uploadsOf(bot, log),
           bodyMax: GATEWAY_BODY_MAX,
           ...(slack ? { groups: createPeopleGroups(slack, { bot, config, log }) } : {}),
+          ...(slack && config.signIn ? { signIn: createSlackSignIn(config.signIn, { clock, log, workspace: createWorkspace(slack, config, log) }) } : {}),
         }),
       )
     const connect = slack && (() => connectSlack(slack, { bot, config, log, report }))

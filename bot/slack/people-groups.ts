@@ -1,17 +1,12 @@
-// The groups of Slack for decisions outside of Slack, such as on the page. Members come from the same table; Slack is asked with a client of its own, which also
-// works while Bolt is not connected.
+// The groups of Slack for decisions outside of Slack, such as on the page. Members come from the same table.
 
-import { WebClient } from '@slack/web-api'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
-import { boltLogger } from './bolt-log.ts'
 import { createGroups } from './groups.ts'
 import type { Groups } from './groups.ts'
+import { createOwnClient } from './own-client.ts'
 import { createSlackPort } from './port.ts'
-
-/** How long one request may take, in milliseconds. */
-const REQUEST_TIMEOUT_MS = 10_000
 
 export interface PeopleGroupsDeps {
   readonly bot: Pick<OpenBot, 'database' | 'clock'>
@@ -20,9 +15,7 @@ export interface PeopleGroupsDeps {
 }
 
 /** Creates the groups of a workspace. */
-export function createPeopleGroups({ botToken }: Pick<SlackAccess, 'botToken'>, { bot, config, log }: PeopleGroupsDeps): Groups {
-  const { slackApiUrl } = config
-  const options = slackApiUrl === undefined ? {} : { slackApiUrl }
-  const client = new WebClient(botToken, { ...options, logger: boltLogger(log), retryConfig: { retries: 0 }, timeout: REQUEST_TIMEOUT_MS })
-  return createGroups({ database: bot.database, port: createSlackPort(client), clock: bot.clock, log })
+export function createPeopleGroups(access: Pick<SlackAccess, 'botToken'>, { bot, config, log }: PeopleGroupsDeps): Groups {
+  const port = createSlackPort(createOwnClient(access, config, log))
+  return createGroups({ database: bot.database, port, clock: bot.clock, log })
 }

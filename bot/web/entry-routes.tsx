@@ -8,8 +8,10 @@ import type { PageEntry } from '../entry/page-entry.ts'
 import { SESSION_LIFE_MS } from '../entry/page-sessions.ts'
 import { Words } from '../../protocol/views/html/words.tsx'
 import { formatAt } from '../../protocol/views/phrases.ts'
+import type { PagePerson } from '../entry/entry-links.ts'
 import { PlainPage } from './layout.tsx'
 import type { PageVariables } from './session-context.ts'
+import { signInHref } from './sign-in/sign-in-routes.tsx'
 
 /** Name of the cookie. Behind TLS its prefix keeps other hosts of the domain from setting it. */
 const COOKIE = 'slipway'
@@ -45,12 +47,17 @@ export function addEntry(app: Hono<{ Variables: PageVariables }>, page: PageEntr
   app.post('/enter/:secret', (c) => {
     const person = page.links.use(c.req.param('secret'))
     if (!person) return c.html(<LinkEnded />, 410)
-    const { secret } = page.sessions.begin(person, c.req.header('user-agent') ?? '')
-    const shared = { httpOnly: true, sameSite: 'Lax', path: '/', maxAge: SESSION_LIFE_MS / 1000 } as const
-    if (isSecure(c)) setCookie(c, COOKIE, secret, { ...shared, prefix: 'host', secure: true })
-    else setCookie(c, COOKIE, secret, shared)
+    beginSession(c, page, person, isSecure(c))
     return c.redirect('/', 303)
   })
+}
+
+/** Begins a session in the browser of a request. */
+export function beginSession(c: Context, page: PageEntry, person: PagePerson, isSecure: boolean): void {
+  const { secret } = page.sessions.begin(person, c.req.header('user-agent') ?? '')
+  const shared = { httpOnly: true, sameSite: 'Lax', path: '/', maxAge: SESSION_LIFE_MS / 1000 } as const
+  if (isSecure) setCookie(c, COOKIE, secret, { ...shared, prefix: 'host', secure: true })
+  else setCookie(c, COOKIE, secret, shared)
 }
 
 /** Ends the session of a request. */
@@ -66,11 +73,20 @@ export function leave(c: Context<{ Variables: PageVariables }>, page: PageEntry,
   )
 }
 
-/** What somebody without a session sees. */
-export function LoggedOut() {
+/** What somebody without a session sees. `signInTo` is the place to return to when Slack can say who it is. */
+export function LoggedOut({ signInTo }: { readonly signInTo: string | undefined }) {
   return (
     <PlainPage title="Not logged in">
       <h1>Not logged in</h1>
+      {signInTo === undefined ? (
+        ''
+      ) : (
+        <p>
+          <a class="button" href={signInHref(signInTo)}>
+            Sign in with Slack
+          </a>
+        </p>
+      )}
       <p>There is no session, or it has ended. Run the command web in Slack, or in the console of the bot, and open the link that it prints.</p>
     </PlainPage>
   )

@@ -11,14 +11,18 @@ import { runCommandForm, showCommand } from './command-page.tsx'
 import { findCommand } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { compressed } from './compressed.ts'
-import { addEntry, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
+import { addEntry, beginSession, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
 import { guard, ownOrigin, readForm } from './guard.ts'
 import { ASSETS, PlainPage } from './layout.tsx'
 import { createOnce } from './once.ts'
+import type { PagePerson } from '../entry/entry-links.ts'
 import { actorOf } from './person.ts'
 import type { PeopleGroups } from './person.ts'
 import { addPlaces } from './place-routes.tsx'
 import type { PageContext, PageVariables } from './session-context.ts'
+import { placeWithin } from './sign-in/place-within.ts'
+import { addSignIn } from './sign-in/sign-in-routes.tsx'
+import type { SlackSignIn } from './sign-in/slack-sign-in.ts'
 
 /** Commands of the page that run at the same time. Each may ask every store. */
 export const RUNNING_MAX = 32
@@ -33,6 +37,8 @@ export interface PageAppDeps {
   readonly log: Log
   /** Origin under which a proxy serves the page. */
   readonly publicUrl: string | undefined
+  /** Lets people of Slack enter without a link; needs a public origin with TLS. */
+  readonly signIn?: SlackSignIn
 }
 
 /** Creates the application. */
@@ -56,6 +62,8 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   for (const { path, type, text } of ASSETS) {
     app.get(path, (c) => c.body(text, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }))
   }
+  const { signIn } = deps
+  if (signIn && publicUrl !== undefined) addSignIn(app, { signIn, publicUrl, isPublic: isSecure, enter: (c, person) => enterBySlack(c, deps, person) })
   addEntry(app, bot.page, isSecure)
   const { uploads } = deps
   if (uploads) for (const path of ['/u/*', '/assets/*']) app.all(path, (c) => uploads(c.req.raw))
@@ -63,7 +71,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   app.use(async (c, next) => {
     const secret = sessionSecret(c, isSecure(c))
     const session = secret === undefined ? undefined : bot.page.sessions.find(secret)
-    if (secret === undefined || !session) return c.html(<LoggedOut />, 401)
+    if (secret === undefined || !session) return c.html(<LoggedOut signInTo={signIn && isSecure(c) ? placeAsked(c) : undefined} />, 401)
     if (running >= RUNNING_MAX) {
       c.header('Retry-After', String(BUSY_SECONDS))
       return c.html(<Failed title="The bot is busy" text="Too many pages are being made. Nothing was changed. Load this page again in a few seconds." />, 503)
@@ -108,6 +116,21 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
     return runCommandForm(c, request)
   })
   return app
+}
+
+/** Begins the session of somebody whom Slack named, and records it: a link is in the audit log as the command that made it. */
+async function enterBySlack(c: Context, { bot, groups }: PageAppDeps, person: PagePerson): Promise<void> {
+  const actor = await actorOf(person, bot.roles, groups)
+  const { audit } = bot.context(actor, 'page')
+  const { name, role } = actor
+  audit.append({ timeMs: bot.clock.nowMs(), actor: name, role, surface: 'page', command: 'web', target: '', outcome: 'done', detail: 'Signed in with Slack.' })
+  beginSession(c, bot.page, person, true)
+}
+
+/** The place that a request without a session asked for; a form that was sent is not sent again. */
+function placeAsked(c: Context): string {
+  const { pathname, search } = new URL(c.req.url)
+  return c.req.method === 'GET' ? placeWithin(pathname + search) : '/'
 }
 
 const FORM_REFUSALS = {

@@ -9,6 +9,7 @@ import type { Log } from '../system/log.ts'
 import { createPageApp } from './page-app.tsx'
 import { NO_GROUPS } from './person.ts'
 import type { PeopleGroups } from './person.ts'
+import type { SlackSignIn } from './sign-in/slack-sign-in.ts'
 
 /** Seconds without a byte after which a connection is closed: longer than a store takes to answer or to be silent. */
 const IDLE_TIMEOUT_S = 60
@@ -18,6 +19,8 @@ export interface PageServerDeps {
   readonly log: Log
   /** The groups of Slack; without Slack there are none. */
   readonly groups?: PeopleGroups
+  /** Lets people of Slack enter without a link. */
+  readonly signIn?: SlackSignIn
   /** Answers requests for pages of upload links and for their uploads, of which one may bring a whole image. */
   readonly uploads: (request: Request, server: Bun.Server<undefined> | undefined) => Response | Promise<Response>
   /** Longest body of an upload in bytes. The page bounds its forms itself. */
@@ -30,9 +33,9 @@ export interface PageServerDeps {
  */
 export function servePage(
   { hostname, port, isDefault, publicUrl }: WebAccess,
-  { bot, log, groups = NO_GROUPS, uploads, bodyMax }: PageServerDeps,
+  { bot, log, groups = NO_GROUPS, signIn, uploads, bodyMax }: PageServerDeps,
 ): AsyncDisposable {
-  const app = createPageApp({ bot, groups, log, publicUrl, uploads: (request) => uploads(request, server) })
+  const app = createPageApp({ bot, groups, log, publicUrl, uploads: (request) => uploads(request, server), ...(signIn ? { signIn } : {}) })
   const start = (): Bun.Server<undefined> | undefined => {
     try {
       return Bun.serve({ hostname, port, idleTimeout: IDLE_TIMEOUT_S, maxRequestBodySize: bodyMax, fetch: (request) => app.fetch(request) })

@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import { ConfigRefused, readBotConfig } from '../../bot/config.ts'
 import { createTemporaryFolder } from '../support/machine/temporary-folder.ts'
 
+/** What signing in with Slack needs, but for the address of the page. */
+const SIGN_IN = { SLACK_APP_TOKEN: 'xapp-1', SLACK_BOT_TOKEN: 'xoxb-1', SLACK_CLIENT_ID: '1.2', SLACK_CLIENT_SECRET: 's' }
+
 describe('readBotConfig', () => {
   test('without Slack it is the console, with its home in ./data', () => {
     const config = readBotConfig({})
@@ -44,6 +47,17 @@ describe('readBotConfig', () => {
     expect(readBotConfig({ ...environment, SLACK_BOT_TOKEN: 'xoxb-env' }).slack).toMatchObject({ botToken: 'xoxb-env' })
   })
 
+  test('a client id and its secret let people sign in, at the issuer of the Slack that is used', async () => {
+    await using folder = await createTemporaryFolder()
+    await Bun.write(folder.file('slack-client-secret'), 'from-file\n')
+    const slack = { SLACK_APP_TOKEN: 'xapp-1', SLACK_BOT_TOKEN: 'xoxb-1', SLIPWAY_WEB_URL: 'https://slipway.example' }
+    expect(readBotConfig(slack).signIn).toBeUndefined()
+    const environment = { ...slack, SLACK_CLIENT_ID: '1.2', CREDENTIALS_DIRECTORY: folder.path }
+    expect(readBotConfig(environment).signIn).toEqual({ clientId: '1.2', clientSecret: 'from-file', issuer: 'https://slack.com' })
+    const other = { ...environment, SLACK_CLIENT_SECRET: 's', SLACK_API_URL: 'http://127.0.0.1:1/api' }
+    expect(readBotConfig(other).signIn).toEqual({ clientId: '1.2', clientSecret: 's', issuer: 'http://127.0.0.1:1' })
+  })
+
   test('SLACK_API_URL gets a trailing slash', () => {
     expect(readBotConfig({ SLACK_API_URL: 'http://127.0.0.1:1/api' }).slackApiUrl).toBe('http://127.0.0.1:1/api/')
   })
@@ -55,6 +69,12 @@ describe('readBotConfig', () => {
     [{ SLACK_BOT_TOKEN: 'xapp-1', SLACK_APP_TOKEN: 'xapp-1' }, 'SLACK_BOT_TOKEN holds an app-level token'],
     [{ SLACK_BOT_TOKEN: 'xoxb-1', SLACK_APP_TOKEN: 'xoxb-1' }, 'SLACK_APP_TOKEN holds a bot token'],
     [{ SLACK_BOT_TOKEN: 'xoxb-1', SLACK_SIGNING_SECRET: 's', SLIPWAY_BOT_LISTEN: '8421' }, 'HOST:PORT'],
+    [{ SLACK_CLIENT_ID: '1.2' }, 'SLACK_CLIENT_SECRET is not set'],
+    [{ SLACK_CLIENT_SECRET: 's' }, 'SLACK_CLIENT_ID is not set'],
+    [{ SLACK_CLIENT_ID: '1.2', SLACK_CLIENT_SECRET: 's' }, 'SLACK_BOT_TOKEN is not set'],
+    [{ ...SIGN_IN, SLIPWAY_WEB_LISTEN: 'off', SLIPWAY_WEB_URL: 'https://slipway.example' }, 'SLIPWAY_WEB_LISTEN is off'],
+    [SIGN_IN, 'SLIPWAY_WEB_URL is no https address'],
+    [{ ...SIGN_IN, SLIPWAY_WEB_URL: 'http://slipway.example' }, 'SLIPWAY_WEB_URL is no https address'],
     [{ SLIPWAY_BOT_LISTN: 'x' }, 'is not a setting of the bot'],
     [{ SLIPWAY_SLACK_ADMINS: '@me' }, 'is not the id of a Slack user'],
     [{ SLIPWAY_BOT_LOG: 'loud' }, 'is not a level'],

@@ -1,6 +1,7 @@
 // The program from outside: exit codes, one JSON value on standard output, and SIGTERM of the service.
 
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { Database } from 'bun:sqlite'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import packageFile from '../../package.json' with { type: 'json' }
@@ -160,6 +161,34 @@ describe('serve', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('retrying')
     expect(stderr).toContain('Slack refuses')
+  })
+
+  test('lets people of its workspace sign in to the page with Slack', async () => {
+    await using folder = await createTemporaryFolder()
+    await using slack = createFakeSlack({ signInRedirect: 'https://slipway.example/enter/slack/callback' })
+    const child = spawn(['serve'], {
+      SLIPWAY_HOME: folder.path,
+      SLIPWAY_WEB_LISTEN: '127.0.0.1:0',
+      SLIPWAY_WEB_URL: 'https://slipway.example',
+      ...{ SLACK_BOT_TOKEN: 'xoxb-fake', SLACK_APP_TOKEN: 'xapp-fake', SLACK_CLIENT_ID: '1.2', SLACK_CLIENT_SECRET: 'fake-client-secret' },
+      SLACK_API_URL: slack.apiUrl,
+    })
+    await until('the bot is connected', () => slack.socketCount === 1)
+    using database = new Database(join(folder.path, 'bot', 'bot.db'), { readonly: true })
+    const origin = database.query<{ url: string }, []>('SELECT url FROM page_address').get()?.url ?? ''
+    const get = (path: string, cookie = ''): Promise<Response> => fetch(origin + path, { headers: { host: 'slipway.example', cookie }, redirect: 'manual' })
+    const cookieOf = (answer: Response): string => answer.headers.getSetCookie().at(-1)?.split(';')[0] ?? ''
+    const begun = await get('/enter/slack')
+    const back = new URL(await slack.signIn.visit(begun.headers.get('location') ?? ''))
+    const entered = await get(back.pathname + back.search, cookieOf(begun))
+    expect([entered.status, entered.headers.get('location')]).toEqual([303, '/'])
+    expect(await (await get('/', cookieOf(entered))).text()).toContain('ann (U024BE7LH)')
+    slack.signIn.person = { user: 'U0EVE', team: 'T2' }
+    const other = await get('/enter/slack')
+    const refused = new URL(await slack.signIn.visit(other.headers.get('location') ?? ''))
+    expect((await get(refused.pathname + refused.search, cookieOf(other))).status).toBe(403)
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
   })
 
   test('answers over Socket Mode and stops cleanly on SIGTERM', async () => {

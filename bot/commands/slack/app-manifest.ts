@@ -21,11 +21,23 @@ export const BOT_SCOPES: readonly string[] = ['commands', 'chat:write', 'usergro
 /** The events that Slack sends: somebody opens the home tab of the app. */
 export const BOT_EVENTS: readonly string[] = ['app_home_opened']
 
+/** The scopes with which people sign in to the page: who they are, and nothing else. */
+export const USER_SCOPES: readonly string[] = ['openid', 'profile']
+
 /** The path of Slack's requests in HTTP mode. */
 export const REQUEST_PATH = '/slack/events'
+/** The path of the page to which Slack sends people who signed in. */
+export const SIGNED_IN_PATH = '/enter/slack/callback'
 
-/** Returns the manifest of the app: for Socket Mode, or for HTTP when `requestUrl` is the address of Slack's requests. */
-export function appManifest(requestUrl?: string): Record<string, unknown> {
+export interface ManifestAddresses {
+  /** The address of Slack's requests in HTTP mode; without it the app is for Socket Mode. */
+  readonly requests?: string | undefined
+  /** The address to which people who signed in to the page are sent back; without it nobody signs in. */
+  readonly signedIn?: string | undefined
+}
+
+/** Returns the manifest of the app. */
+export function appManifest({ requests: requestUrl, signedIn }: ManifestAddresses = {}): Record<string, unknown> {
   const url = requestUrl === undefined ? {} : { url: requestUrl }
   const request = requestUrl === undefined ? {} : { request_url: requestUrl }
   // The options of pickers are asked for at an address of their own.
@@ -44,7 +56,7 @@ export function appManifest(requestUrl?: string): Record<string, unknown> {
         should_escape: escapes,
       })),
     },
-    oauth_config: { scopes: { bot: BOT_SCOPES } },
+    oauth_config: signedIn === undefined ? { scopes: { bot: BOT_SCOPES } } : { redirect_urls: [signedIn], scopes: { bot: BOT_SCOPES, user: USER_SCOPES } },
     settings: {
       // Slack asks for no scope for it.
       event_subscriptions: { ...request, bot_events: BOT_EVENTS },

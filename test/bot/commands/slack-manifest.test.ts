@@ -57,3 +57,14 @@ test('with an address, all requests go there by HTTP', async () => {
     expect([code, output]).toEqual([1, expect.stringContaining('is not an https address')])
   }
 })
+
+test('with the address of the page, people sign in to it', async () => {
+  using bot = open()
+  const { value } = await runJson(bot, 'slack', 'manifest', 'page=https://slipway.example.com')
+  expect(value).toMatchObject({
+    oauth_config: { redirect_urls: ['https://slipway.example.com/enter/slack/callback'], scopes: { user: ['openid', 'profile'] } },
+    settings: { socket_mode_enabled: true },
+  })
+  const { code, output } = await runCommand(bot, 'slack', 'manifest', 'page=http://slipway.example.com')
+  expect([code, output]).toEqual([1, expect.stringContaining('page=http://slipway.example.com is not an https address')])
+})

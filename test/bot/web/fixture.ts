@@ -5,7 +5,9 @@ import type { Command } from '../../../bot/commands/command.ts'
 import { openBot } from '../../../bot/open.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
+import type { Log } from '../../../bot/system/log.ts'
 import { createPageApp } from '../../../bot/web/page-app.tsx'
+import type { SlackSignIn } from '../../../bot/web/sign-in/slack-sign-in.ts'
 import type { PagePerson } from '../../../bot/entry/entry-links.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import type { ManualClock } from '../../support/memory/manual-clock.ts'
@@ -45,10 +47,12 @@ export interface TestPageOptions {
   /** Commands besides those of the table. */
   readonly more?: readonly Command[]
   readonly publicUrl?: string
+  /** Lets people sign in with Slack. */
+  readonly signIn?: (deps: { readonly clock: ManualClock; readonly log: Log }) => SlackSignIn
 }
 
 /** Opens the page of a bot with a store for each script. */
-export function openTestPage({ scripts = {}, more = [], publicUrl }: TestPageOptions = {}): TestPage {
+export function openTestPage({ scripts = {}, more = [], publicUrl, signIn }: TestPageOptions = {}): TestPage {
   const clock = createManualClock()
   const asked: string[] = []
   const logged: string[] = []
@@ -76,7 +80,7 @@ export function openTestPage({ scripts = {}, more = [], publicUrl }: TestPageOpt
   const groups = { refresh: () => Promise.resolve(), groupsOf: () => new Set<string>() }
   const say = (text: string): void => void logged.push(text)
   const log = { debug: say, info: say, warn: say, error: say }
-  const app = createPageApp({ bot: { ...bot, context }, groups, log, publicUrl })
+  const app = createPageApp({ bot: { ...bot, context }, groups, log, publicUrl, ...(signIn ? { signIn: signIn({ clock, log }) } : {}) })
   const request = async (path: string, { host = HOST, ...init }: RequestInit & { readonly host?: string } = {}): Promise<Response> => {
     const headers = new Headers(init.headers)
     headers.set('host', host)

@@ -451,6 +451,11 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
     'url=http://slipway.example.com is not an https address.',
     'Write url=https://HOST: Slack sends its requests there, through your TLS proxy.',
   ],
+  [
+    'slack manifest page=slipway.example.com',
+    'page=slipway.example.com is not an https address.',
+    'Write page=https://HOST: the value of SLIPWAY_WEB_URL, where Slack sends people who signed in.',
+  ],
   ['alert list severity=high', 'severity=high is not valid.', 'Use one of: info, warning, critical.'],
   ['alert list store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['alert list limit=0', 'limit=0 is not a number from 1 to 1000.', 'Use a number in this range.'],

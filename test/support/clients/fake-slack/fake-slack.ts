@@ -6,6 +6,8 @@ import { createMethods, readBody } from './methods.ts'
 import { createPeople } from './people.ts'
 import type { People } from './people.ts'
 import type { Shown } from './shown.ts'
+import { createFakeSignIn } from './sign-in.ts'
+import type { FakeSignIn } from './sign-in.ts'
 import { createTransport, sendSigned } from './transport.ts'
 import type { SignedChange } from './transport.ts'
 
@@ -24,6 +26,8 @@ export interface FakeSlackOptions {
   /** Whether the manifest of the app enables its home tab. */
   readonly hasHomeTab?: boolean
   readonly nowMs?: () => number
+  /** The address to which people who sign in are sent back. */
+  readonly signInRedirect?: string
 }
 
 export interface FakeSlack extends People, AsyncDisposable {
@@ -34,6 +38,7 @@ export interface FakeSlack extends People, AsyncDisposable {
   readonly failures: readonly string[]
   readonly calls: readonly string[]
   readonly socketCount: number
+  readonly signIn: FakeSignIn
   /** While it is true, posts and edits end with 503. */
   isAway: boolean
   /** Asks the bot to reconnect, or drops its connections without a message. */
@@ -65,10 +70,13 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     hasHomeTab: options.hasHomeTab ?? true,
   })
 
+  const signIn = createFakeSignIn(() => `http://127.0.0.1:${server.port}`, options.signInRedirect ?? '')
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
     async fetch(request, self) {
+      const signedIn = await signIn.answer(request)
+      if (signedIn) return signedIn
       const { pathname } = new URL(request.url)
       if (pathname === '/link') return self.upgrade(request) ? undefined : new Response('not a WebSocket', { status: 400 })
       if (pathname.startsWith('/response/')) return methods.respond(pathname.slice('/response/'.length), await readBody(request))
@@ -91,6 +99,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     shown,
     failures,
     calls,
+    signIn,
     get socketCount() {
       return transport.sockets.size
     },
