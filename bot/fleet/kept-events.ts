@@ -48,6 +48,8 @@ export interface KeptEventFilter {
   readonly stores: readonly string[]
   /** The beginning of the type. */
   readonly typePrefix?: string | undefined
+  /** The id of what the event is about. */
+  readonly subject?: string | undefined
   /** Any of these; all severities when absent. */
   readonly severities?: readonly Severity[] | undefined
   /** Milliseconds since 1970. */
@@ -106,7 +108,7 @@ export function createKeptEvents(database: BotDatabase): KeptEvents {
   )
   const list = database.query<Row, Record<string, string | number | null>>(
     `SELECT e.* FROM fleet_events AS e JOIN json_each($stores) AS s ON e.store = s.value
-     WHERE substr(e.type, 1, length($type)) = $type AND ($severities IS NULL OR e.severity IN (SELECT value FROM json_each($severities)))
+     WHERE substr(e.type, 1, length($type)) = $type AND ($subject IS NULL OR e.subject = $subject) AND ($severities IS NULL OR e.severity IN (SELECT value FROM json_each($severities)))
      AND e.time_ms >= $since
      AND ($before IS NULL OR e.time_ms < $before OR (e.time_ms = $before AND (e.store > $beforeStore OR (e.store = $beforeStore AND e.event_id < $beforeId))))
      ORDER BY e.time_ms DESC, e.store, e.event_id DESC LIMIT $limit`,
@@ -128,10 +130,11 @@ export function createKeptEvents(database: BotDatabase): KeptEvents {
       const { event_id: id, time_ms: timeMs, type, subject } = found
       return { id, mark: timeMs === null || type === null || subject === null ? undefined : eventMark(timeMs, type, subject) }
     },
-    list({ stores, typePrefix = '', severities, sinceMs = 0, before, limit }) {
+    list({ stores, typePrefix = '', subject, severities, sinceMs = 0, before, limit }) {
       const rows = list.all({
         stores: JSON.stringify(stores),
         type: typePrefix,
+        subject: subject ?? null,
         severities: severities ? JSON.stringify(severities) : null,
         since: sinceMs,
         before: before?.timeMs ?? null,

@@ -65,7 +65,11 @@ export const NAMED_PLACES: readonly NamedPlace[] = [
     label: 'Image',
     shows: 'image show',
     subject: 'image',
-    tabs: [{ slug: '', label: 'Facts', parts: [{ line: 'image show {}' }] }],
+    tabs: [
+      { slug: '', label: 'Facts', parts: [{ line: 'image show {}' }] },
+      { slug: 'exports', label: 'Exports', parts: [{ line: 'export list image={}' }] },
+      { slug: 'history', label: 'History', parts: [{ line: 'event list image={}' }] },
+    ],
   },
 ]
 

@@ -4,7 +4,9 @@ import { severitySchema } from '../../../protocol/event.ts'
 import type { Severity } from '../../../protocol/event.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
+import { findImages } from '../image/find.ts'
 import { roleIn } from '../permit.ts'
+import type { CommandContext } from '../command.ts'
 import type { EventPlace, KeptEvent } from '../../fleet/kept-events.ts'
 import { formatAt, plural } from '../../../protocol/views/phrases.ts'
 import { makeView } from '../../../protocol/views/view.ts'
@@ -41,6 +43,7 @@ export const eventList = defineCommand({
   options: {
     store: { about: 'only this store', value: 'S', subject: 'store' },
     zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' },
+    image: { about: 'only events about this image, by name or id; operators see them', value: 'I', subject: 'image' },
     type: { about: 'only types that begin with this, such as image or image.deleted', value: 'PREFIX' },
     severity: { about: 'at least this severe: info, warning, error', value: 'SEVERITY' },
     since: { about: 'from this time on: 2026-11-21, 2026-11-21T06:00:00Z, or 2h for two hours ago', value: 'TIME' },
@@ -48,22 +51,25 @@ export const eventList = defineCommand({
     limit: { about: `number of events, ${EVENTS_DEFAULT} by default`, value: 'N' },
   },
   flags: FRESH_FLAG,
-  examples: ['event list', 'event list store=edge-a since=2h', 'event list severity=warning type=image'],
+  examples: ['event list', 'event list store=edge-a since=2h', 'event list severity=warning type=image', 'event list image=debian-12'],
   async run(context, { options, flags }) {
     const nowMs = context.clock.nowMs()
     const { store, zone, since, before } = options
     const limit = options.limit === undefined ? EVENTS_DEFAULT : parseCount('limit', options.limit, 1, EVENTS_MAX)
+    const stores = someStores(context, store, zone)
     const filter = {
+      subject: options.image === undefined ? undefined : await imageId(context, options.image),
       typePrefix: parseType(options.type),
       severities: parseSeverity(options.severity),
       sinceMs: since === undefined ? undefined : parseMoment('since', since, nowMs),
       before: before === undefined ? undefined : parsePlace(before, nowMs),
       limit,
     }
-    const stores = someStores(context, store, zone)
     const { events, notes, missing, skipped, asOfMs } = await readEvents(context, stores, filter, flags.has('fresh'))
     const roles = new Map(stores.map((record) => [record.name.toLowerCase(), roleIn(context.actor, record)]))
-    const shown = events.slice(0, limit).map((event) => visibleEvent(event, roles.get(event.store.toLowerCase()) ?? 'viewer'))
+    const visible = events.slice(0, limit).map((event) => visibleEvent(event, roles.get(event.store.toLowerCase()) ?? 'viewer'))
+    // That there are events about an image says that the image exists.
+    const shown = filter.subject === undefined ? visible : visible.filter(({ subject }) => subject === filter.subject)
     const last = events.length > limit ? shown.at(-1) : undefined
     const next = last ? spellPlace(last) : null
     return makeView({
@@ -87,6 +93,20 @@ export const eventList = defineCommand({
     })
   },
 })
+
+/** Returns the id of the image that somebody means. An image that was purged is in no list, but has events. */
+async function imageId(context: CommandContext, text: string): Promise<string> {
+  if (/^img_[0-9a-z]{26}$/.test(text)) return text
+  const { found, notes } = await findImages(context, text, context.fleet.registry.list(), 'both')
+  const ids = [...new Set(found.map(({ image }) => image.id))]
+  const [id] = ids
+  if (id === undefined)
+    throw problem('not-found', [`No store has an image "${text}".`, ...notes].join(' '), {
+      action: 'List them with image list; use the id of one that was purged.',
+    })
+  if (ids.length > 1) throw problem('conflict', `${ids.length} images match "${text}": ${ids.join(', ')}.`, { action: 'Use the id.' })
+  return id
+}
 
 function parseType(text: string | undefined): string | undefined {
   if (text !== undefined && !/^[a-z0-9.-]{1,100}$/i.test(text))

@@ -91,7 +91,7 @@ function isFollowed(sighting: Sighting): boolean {
 
 /** Reads events of one agent, newest first, until there are enough of them. */
 async function eventsOf(agent: AgentClient, store: string, filter: EventFilter): Promise<AgentEvents> {
-  const { typePrefix = '', severities, sinceMs = 0, before, limit } = filter
+  const { typePrefix = '', subject, severities, sinceMs = 0, before, limit } = filter
   const [severity, ...others] = severities ?? []
   const events: KeptEvent[] = []
   let cursor: string | undefined
@@ -100,7 +100,8 @@ async function eventsOf(agent: AgentClient, store: string, filter: EventFilter):
     for (const item of page.items) {
       const event = keptEvent(store, item)
       if (event.timeMs < sinceMs) return { events, isCut: false }
-      const isWanted = event.type.startsWith(typePrefix) && (severities?.includes(event.severity) ?? true) && (!before || byPlace(before, event) < 0)
+      const isKind = event.type.startsWith(typePrefix) && (severities?.includes(event.severity) ?? true)
+      const isWanted = isKind && (subject === undefined || event.subject === subject) && (!before || byPlace(before, event) < 0)
       // The id and the time of an agent that sends rubbish have no place.
       if (!isWanted || !Number.isSafeInteger(event.id) || !Number.isFinite(event.timeMs)) continue
       events.push(event)

@@ -12,7 +12,10 @@ import { gapNotes, gapsJson, oldestAsOf, someStores } from '../select.ts'
 import { EXPORTS_READ_MAX, seenExports } from './find.ts'
 import type { FoundExport } from './find.ts'
 
-const OPTIONS = { store: { about: 'only this store', value: 'S', subject: 'store' } } as const
+const OPTIONS = {
+  store: { about: 'only this store', value: 'S', subject: 'store' },
+  image: { about: 'only files of this image, by its name when it was exported, or its id', value: 'I', subject: 'image' },
+} as const
 
 export const exportList = defineCommand({
   noun: 'export',
@@ -21,8 +24,8 @@ export const exportList = defineCommand({
   role: 'viewer',
   effect: 'read',
   options: OPTIONS,
-  examples: ['export list', 'export list store=edge-a'],
-  run: (context, { options }) => listExports(context, options.store),
+  examples: ['export list', 'export list store=edge-a', 'export list image=debian-12'],
+  run: (context, { options }) => listExports(context, options),
 })
 
 export const imageExports = defineCommand({
@@ -33,14 +36,15 @@ export const imageExports = defineCommand({
   effect: 'read',
   options: OPTIONS,
   examples: ['image exports', 'image exports store=edge-a'],
-  run: (context, { options }) => listExports(context, options.store),
+  run: (context, { options }) => listExports(context, options),
 })
 
-async function listExports(context: CommandContext, storeName: string | undefined): Promise<View> {
-  const contacts = await context.fleet.contactAll(someStores(context, storeName, undefined), async (agent, store) => {
+async function listExports(context: CommandContext, options: { readonly store?: string | undefined; readonly image?: string | undefined }): Promise<View> {
+  const { image } = options
+  const contacts = await context.fleet.contactAll(someStores(context, options.store, undefined), async (agent, store) => {
     const all: Export[] = []
     for await (const one of seenExports(actorIn(context.actor, store), agent)) if (all.push(one) >= EXPORTS_READ_MAX) break
-    return all
+    return image === undefined ? all : all.filter((one) => one.image === image || one.imageName === image)
   })
   const found: FoundExport[] = contacts.flatMap((contact) =>
     contact.kind === 'answered' ? contact.value.map((one) => ({ store: contact.store, export: one })) : [],

@@ -13,7 +13,7 @@ import type { SimulatedAgent } from '../../support/agents/simulated-fleet.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
-import { openScriptedFleet, page, refuse } from './scripted-fleet.ts'
+import { imageOf, openScriptedFleet, page, refuse } from './scripted-fleet.ts'
 import type { Asked } from './scripted-fleet.ts'
 
 // Connections on a busy machine take longer than the 5 s of the runner.
@@ -94,6 +94,27 @@ describe('without the service', () => {
   ])('%s filters', async (words, expected) => {
     using it = open()
     expect(ids(await it.run(`event list ${words}`))).toEqual(expected)
+  })
+
+  test('image= names the image whose events are shown, by name or id, also after it was purged, and to operators only', async () => {
+    const disk = imageOf(1, { name: 'disk' })
+    const about = (id: number, subject: string) => ({ ...event(id, '12:00:00', 'image.available'), subject })
+    using it = openScriptedFleet({
+      'edge-a': {
+        'GET /images': page([disk, imageOf(3, { name: 'twice' })]),
+        'GET /events': page([about(3, disk.id), about(2, imageOf(2).id), about(1, disk.id)]),
+      },
+      'edge-b': { 'GET /images': page([imageOf(4, { name: 'twice' })]), 'GET /events': page([about(7, disk.id)]) },
+    })
+    const both = ['edge-a 3', 'edge-a 1', 'edge-b 7']
+    expect(ids(await it.run('event list image=disk'))).toEqual(both)
+    expect(ids(await it.run(`event list image=${disk.id}`))).toEqual(both)
+    expect(ids(await it.run(`event list image=${imageOf(2).id}`))).toEqual(['edge-a 2'])
+    expect(ids(await it.run('event list image=disk store=edge-b'))).toEqual(['edge-b 7'])
+    expect((await it.run('event list image=none')).text).toBe('No store has an image "none".')
+    expect((await it.run('event list image=twice')).text).toContain('2 images match "twice"')
+    const seen = await it.run(`event list image=${disk.id}`, { role: 'viewer' })
+    expect([ids(seen), seen.text]).toEqual([[], 'No events.'])
   })
 
   test('pages have every event once, also those of the same time', async () => {

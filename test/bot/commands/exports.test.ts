@@ -44,6 +44,14 @@ test('exports are made, listed, linked and deleted', async () => {
   expect(listed.value).toMatchObject({ items: [{ store: 'edge-a', imageName: 'disk', state: 'ready', path: 'exports/disk.img', length: 60_000 }] })
   expect(await runJson(bot, 'export', 'list', 'store=edge-a')).toMatchObject({ value: { items: listed.value['items'] } })
   expect((await runCommand(bot, 'export')).output).toContain('exports/disk.img')
+  const image = String((listed.value['items'] as { image: string }[])[0]?.image)
+  for (const [text, count] of [
+    ['disk', 1],
+    [image, 1],
+    ['disk.img', 0],
+    ['other', 0],
+  ] as const)
+    expect([text, (await runJson(bot, 'export', 'list', `image=${text}`)).value['items']]).toEqual([text, expect.objectContaining({ length: count })])
 
   const link = await runJson(bot, 'export', 'link', 'disk.img', 'for=2h')
   expect(link.value['curl']).toBe(`curl -fSsOJ '${String(link.value['url'])}'`)

@@ -156,6 +156,9 @@ describe('places', () => {
       '/search?q=disk-59',
       '/stores/edge-a',
       '/stores/edge-a/images',
+      '/images/disk-1',
+      '/images/disk-1/exports',
+      '/images/disk-1/history',
     ])
       expect([path, (await visitor.get(path)).status]).toEqual([path, 200])
     expect((await visitor.get('/stores')).text).toContain('<a href="/stores/edge-a">edge-a</a>')

@@ -394,7 +394,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   [
     'event list edge-a',
     'event list does not take "edge-a".',
-    'Usage: event list [store=S] [zone=Z] [type=PREFIX] [severity=SEVERITY] [since=TIME] [before=PLACE] [limit=N] [--fresh]. Put quotes around a name with spaces.',
+    'Usage: event list [store=S] [zone=Z] [image=I] [type=PREFIX] [severity=SEVERITY] [since=TIME] [before=PLACE] [limit=N] [--fresh]. Put quotes around a name with spaces.',
   ],
   ['audit list outcome=refussed', 'outcome=refussed is not valid.', 'Did you mean outcome=refused? Use one of: done, refused, failed, begun, asked, unclear.'],
   ['audit list limit=0', 'limit=0 is not a number from 1 to 1000.', 'Use a number in this range.'],
