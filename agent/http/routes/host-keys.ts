@@ -5,6 +5,7 @@ import { HOST_LENGTH_MAX, hostKeySchema } from '../../../protocol/images/host-ke
 import { pageQuerySchema, pageSchema } from '../../../protocol/page.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { HostKeys } from '../../imports/sftp/host-keys.ts'
+import { pageOf } from '../paging.ts'
 import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 
@@ -21,11 +22,7 @@ export function hostKeyRoutes({ hostKeys }: { readonly hostKeys: Pick<HostKeys, 
       description: '`offered` is the key that a host offered when an import was refused.',
       query: pageQuerySchema,
       answers: { 200: { description: 'A page of host keys', schema: pageSchema(hostKeySchema) } },
-      run({ query: { limit, cursor } }) {
-        const found = hostKeys.list().filter(({ host }) => cursor === undefined || host > cursor)
-        const items = found.slice(0, limit)
-        return Response.json({ items, next: found.length > limit ? (items.at(-1)?.host ?? null) : null })
-      },
+      run: ({ query }) => Response.json(pageOf(hostKeys.list(), ({ host }) => host, query)),
     }),
     route({
       method: 'DELETE',

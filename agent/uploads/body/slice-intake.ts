@@ -181,12 +181,12 @@ export class SliceIntake implements BodyIntake {
         this.#add(frame.length, null)
         return
       case 'reference':
-        this.#admit(frame.length, this.#body.cutter.maximum)
+        this.#admit(frame.length)
         await this.#find(frame, following)
         this.#add(frame.length, frame.digest)
         return
       case 'slice':
-        this.#admit(frame.frame.length, this.#body.cutter.maximum)
+        this.#admit(frame.frame.length)
         await this.#put(frame.frame)
         return
       default:
@@ -194,12 +194,11 @@ export class SliceIntake implements BodyIntake {
     }
   }
 
-  /** Refuses an entry that this upload cannot have. */
-  #admit(length: number, lengthMax = Number.POSITIVE_INFINITY): void {
+  /** Refuses an entry that this upload cannot have. The reader of frames has refused slices that are longer than those of this store. */
+  #admit(length: number): void {
     const { cutter, end, length: whole } = this.#body
     const to = this.#offset + length
     if (to > end) throw refuseTooLong(to, end)
-    if (length > lengthMax) throw problem('invalid-input', `The slice has ${length} bytes; a slice of this store has at most ${lengthMax}.`)
     if (length % cutter.block !== 0 && to !== whole)
       throw problem('invalid-input', `A slice of ${length} bytes can only be the last one: the length of all others must be a multiple of ${cutter.block}.`)
   }

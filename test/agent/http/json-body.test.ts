@@ -1,16 +1,7 @@
 // JSON bodies of requests at their bounds.
 
 import { describe, expect, test } from 'bun:test'
-import {
-  BODIES_BYTES_MAX,
-  BODIES_BYTES_PER_ACTOR_MAX,
-  createBodyRoom,
-  JSON_BODY_MAX,
-  JSON_DEPTH_MAX,
-  JSON_VALUES_MAX,
-  readJson,
-  UNCOUNTED_BODY_MAX,
-} from '../../../agent/http/json-body.ts'
+import { BODIES_BYTES_MAX, BODIES_BYTES_PER_ACTOR_MAX, createBodyRoom, JSON_BODY_MAX, readJson, UNCOUNTED_BODY_MAX } from '../../../agent/http/json-body.ts'
 import type { Actor } from '../../../agent/contract/access.ts'
 import type { ProblemError } from '../../../protocol/problems.ts'
 
@@ -72,8 +63,22 @@ describe('a JSON body', () => {
   test('is accepted up to the limits of depth and of values, and no further', async () => {
     const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
     const wide = (values: number): string => JSON.stringify(Array.from({ length: values - 1 }, () => 0))
-    for (const body of [nested(JSON_DEPTH_MAX), wide(JSON_VALUES_MAX - 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('read')
-    for (const body of [nested(JSON_DEPTH_MAX + 1), wide(JSON_VALUES_MAX + 1)]) expect(await codeOf(readJson(request(body), limits()))).toBe('invalid-input')
+    for (const body of [nested(32), wide(16_384)]) expect(await codeOf(readJson(request(body), limits()))).toBe('read')
+    for (const body of [nested(33), wide(16_385)]) expect(await codeOf(readJson(request(body), limits()))).toBe('invalid-input')
+  })
+
+  test('can have many arrays and objects beside each other', async () => {
+    const text = `[${'{"a":[]},'.repeat(1000)}{}]`
+    expect(await readJson(request(text), limits())).toHaveLength(1001)
+  })
+
+  test('that is not JSON is refused by its media type, or by its content', async () => {
+    const codeFor = (type: string) => codeOf(readJson(request('a=1', { 'content-type': type }), limits()))
+    expect(await codeFor('application/x-www-form-urlencoded')).toBe('unsupported-media-type')
+    expect(await codeFor('application/json; charset=utf-8')).toBe('invalid-input')
+    expect(await codeFor('application/merge-patch+json')).toBe('invalid-input')
+    expect(await codeOf(readJson(new Request('http://store/v1/x', { method: 'POST', body: new TextEncoder().encode('a=1') }), limits()))).toBe('invalid-input')
+    expect(await readJson(request('{"a":1}', { 'content-type': 'application/x-www-form-urlencoded' }), limits())).toEqual({ a: 1 })
   })
 
   test('can have brackets and commas in its strings', async () => {
@@ -103,6 +108,28 @@ describe('room for bodies', () => {
     expect(() => room.take(actor('tok_x'), long)).toThrow('at the same time')
     taken[0]?.[Symbol.dispose]()
     room.take(actor('tok_x'), long)
+  })
+
+  test('of one caller has 8 MiB, of all callers 32 MiB, to the byte', () => {
+    const room = createBodyRoom()
+    for (let i = 0; i < 3; i++) room.take(actor(`tok_${i}`), 8_388_608)
+    expect(() => room.take(actor('tok_3'), 8_388_609)).toThrow('at the same time')
+    room.take(actor('tok_3'), 8_388_607)
+    expect(() => room.take(actor('tok_4'), 2)).toThrow('at the same time')
+    room.take(actor('tok_4'), 1)
+    expect(() => room.take(actor('tok_5'), 1)).toThrow('at the same time')
+  })
+
+  test('of a link is its own, and what one body releases leaves the others counted', () => {
+    const room = createBodyRoom()
+    const link = { id: 'lnk_1', makerTokenId: 'tok_1', maker: { role: 'uploader' }, kind: 'upload', endMs: 1e15 } as const
+    room.take({ ...actor('tok_1'), link }, 1)
+    const rest = room.take({ ...actor('tok_2'), link }, 8_388_607)
+    expect(() => room.take({ ...actor('tok_1'), link }, 1)).toThrow('at the same time')
+    room.take(actor('tok_1'), 8_388_608)
+    rest[Symbol.dispose]()
+    expect(() => room.take({ ...actor('tok_1'), link }, 8_388_608)).toThrow('at the same time')
+    room.take({ ...actor('tok_1'), link }, 8_388_607)
   })
 
   test('is released after a body that was refused or ended early', async () => {

@@ -24,6 +24,7 @@ const ROW: UsageRow = {
 async function openApp(rows: readonly UsageRow[] = [ROW]) {
   const asked: unknown[] = []
   let ended = 0
+  let read = 0
   const total = { gbHours: '0.000000', storedGbHours: '0.000000', cost: null, byteMilliseconds: '0' }
   const memory = await createMemoryApp({
     routes: usageRoutes({
@@ -37,8 +38,13 @@ async function openApp(rows: readonly UsageRow[] = [ROW]) {
         async *rows(range) {
           asked.push(range)
           try {
-            yield* rows
+            for (const row of rows) {
+              read++
+              yield row
+            }
           } finally {
+            // A report that is closed ends a moment later.
+            await Promise.resolve()
             ended++
           }
         },
@@ -46,7 +52,7 @@ async function openApp(rows: readonly UsageRow[] = [ROW]) {
     }),
   })
   const ask = (query: string, headers: Record<string, string> = {}) => memory.ask(`/v1/usage${query}`, { role: 'operator', headers })
-  return { ask, memory, asked, ended: () => ended, [Symbol.asyncDispose]: () => memory[Symbol.asyncDispose]() }
+  return { ask, memory, asked, ended: () => ended, read: () => read, [Symbol.asyncDispose]: () => memory[Symbol.asyncDispose]() }
 }
 
 describe('the range', () => {
@@ -124,5 +130,27 @@ describe('CSV', () => {
     await reader?.read()
     await reader?.cancel()
     expect(app.ended()).toBe(2)
+  })
+
+  test('is read 200 rows at a time, and at most twice as far as its reader is', async () => {
+    await using app = await openApp(Array.from({ length: 1000 }, () => ROW))
+    const { body } = await app.ask('?format=csv')
+    const reader = body?.getReader()
+    await Bun.sleep(0)
+    expect(app.read()).toBe(400)
+    const first = new TextDecoder().decode((await reader?.read())?.value)
+    expect(first.split('\r\n')).toHaveLength(202)
+    await Bun.sleep(0)
+    expect(app.read()).toBe(600)
+    const second = new TextDecoder().decode((await reader?.read())?.value)
+    expect(second.split('\r\n')).toHaveLength(201)
+    await reader?.cancel()
+  })
+
+  test('ends with its last row, also when that fills a piece', async () => {
+    await using app = await openApp(Array.from({ length: 200 }, () => ROW))
+    const text = await (await app.ask('?format=csv')).text()
+    expect(text.split('\r\n')).toHaveLength(202)
+    expect(app.ended()).toBe(1)
   })
 })

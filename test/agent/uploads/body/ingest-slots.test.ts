@@ -1,8 +1,9 @@
 // Ingest slots: never more than the count, in the order of the requests.
 
 import { describe, expect, test } from 'bun:test'
+import { getEventListeners } from 'node:events'
 import fc from 'fast-check'
-import { createIngestSlots } from '../../../../agent/uploads/body/ingest-slots.ts'
+import { createIngestSlots, isSlotDue } from '../../../../agent/uploads/body/ingest-slots.ts'
 import type { IngestSlot } from '../../../../agent/uploads/body/ingest-slots.ts'
 
 const never = new AbortController().signal
@@ -73,5 +74,61 @@ describe('ingest slots', () => {
     expect(slots.waiting).toBe(0)
     first[Symbol.dispose]()
     expect(slots.held).toBe(0)
+  })
+
+  test('that were waited for leave nothing at the signal, and an abort afterwards takes no slot away', async () => {
+    const slots = createIngestSlots(1, () => 0)
+    const first = await slots.acquire(never)
+    const stop = new AbortController()
+    const second = slots.acquire(stop.signal)
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1)
+    first[Symbol.dispose]()
+    await second
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0)
+    stop.abort(new Error('enough'))
+    expect([slots.held, slots.waiting]).toEqual([1, 0])
+    expect(await slots.acquire(stop.signal).catch((error: Error) => error.message)).toBe('enough')
+  })
+
+  test('released twice are free once', async () => {
+    const slots = createIngestSlots(2, () => 0)
+    const first = await slots.acquire(never)
+    await slots.acquire(never)
+    first[Symbol.dispose]()
+    first[Symbol.dispose]()
+    expect(slots.held).toBe(1)
+  })
+
+  test('are idle since the last one was released', async () => {
+    let nowMs = 1000
+    const slots = createIngestSlots(2, () => nowMs)
+    expect(slots.idleMs).toBe(Number.POSITIVE_INFINITY)
+    const [first, second] = [await slots.acquire(never), await slots.acquire(never)]
+    expect([first.sinceMs, slots.idleMs]).toEqual([1000, 0])
+    nowMs = 1500
+    first[Symbol.dispose]()
+    expect(slots.idleMs).toBe(0)
+    second[Symbol.dispose]()
+    expect(slots.idleMs).toBe(0)
+    nowMs = 1800
+    expect(slots.idleMs).toBe(300)
+  })
+
+  test.each([
+    // Another body waits, held for this long, silent for this long.
+    [false, 100_000, 1999, false],
+    [false, 0, 2000, true],
+    [true, 0, 49, false],
+    [true, 0, 50, true],
+    [true, 4999, 0, false],
+    [true, 5000, 0, true],
+    [false, 5000, 0, false],
+  ])('is due while another waits (%p), after %d ms with %d ms of silence: %p', async (isWanted, heldMs, quietMs, isDue) => {
+    const slots = createIngestSlots(1, () => 1000)
+    const slot = await slots.acquire(never)
+    const stop = new AbortController()
+    if (isWanted) slots.acquire(stop.signal).catch(() => {})
+    expect(isSlotDue(slots, slot, 1000 + heldMs, quietMs)).toBe(isDue)
+    stop.abort(new Error('enough'))
   })
 })
