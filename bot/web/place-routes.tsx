@@ -45,14 +45,15 @@ interface Part {
 }
 
 /** Runs the command of a part; fields of the address that it takes as options narrow it. */
-async function runPart(c: PageContext, { line }: PlacePart, name: string | undefined, hasQuery: boolean): Promise<Part> {
+async function runPart(c: PageContext, { line, defaults = {} }: PlacePart, name: string | undefined, hasQuery: boolean): Promise<Part> {
   const context = { ...c.get('context'), signal: c.req.raw.signal }
   const fixed = parseLine(context, name === undefined ? line : line.replace('{}', () => quoteWord(name)))
   if (fixed.kind === 'unclear') throw new Error(`a place has the line "${line}": ${fixed.detail}`)
   const { command, input } = fixed
   const fields = hasQuery ? [...new URL(c.req.url).searchParams].filter(([key]) => !(key in input.options)) : []
   const given = Object.entries(input.options).map(([key, value]): [string, string] => [key, value ?? ''])
-  const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...fields] })
+  const usual = Object.entries(defaults).filter(([key]) => !fields.some(([field, value]) => field === key && value !== ''))
+  const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...usual, ...fields] })
   const values = parsed.kind === 'command' ? valuesOf(command, parsed.input) : valuesOf(command, input)
   return { command, view: await runParsed(context, parsed), values }
 }

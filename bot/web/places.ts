@@ -3,6 +3,8 @@
 /** A part of a place: a command line, in which `{}` is the name in the address. */
 export interface PlacePart {
   readonly line: string
+  /** Options that count until the address says otherwise. */
+  readonly defaults?: Readonly<Record<string, string>>
 }
 
 export interface Tab {
@@ -34,7 +36,7 @@ export interface NamedPlace {
 /** In the order of the navigation. */
 export const PLACES: readonly Place[] = [
   { path: '/', label: 'Home', parts: [{ line: 'store health all' }, { line: 'alert list' }] },
-  { path: '/stores', label: 'Stores', parts: [{ line: 'store list' }] },
+  { path: '/stores', label: 'Stores', parts: [{ line: 'store list', defaults: { columns: 'name,state,provider,protocol,url,zone,scope,used,saved' } }] },
   { path: '/images', label: 'Images', parts: [{ line: 'image list' }] },
   { path: '/tasks', label: 'Tasks', parts: [{ line: 'task list' }] },
   { path: '/uploads', label: 'Uploads', parts: [{ line: 'upload list' }] },

@@ -41,7 +41,8 @@ export function kindsText({ accepted, configured }: NonNullable<Store['kinds']>)
   return isChanged ? `${listed(accepted)} (the configuration says ${listed(configured)})` : listed(accepted)
 }
 
-function listed(kinds: readonly ImageKind[]): string {
+/** `template, iso`; `all` without a restriction. */
+export function listed(kinds: readonly ImageKind[]): string {
   return kinds.length === 0 ? 'all' : kinds.join(', ')
 }
 

@@ -6,11 +6,13 @@ import type { Observation } from '../../fleet/judge.ts'
 import type { Column, Row } from '../../../protocol/views/view.ts'
 import { UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
+import { listed } from './kinds.ts'
 import { STORE_COLUMNS, storeRow } from './store-rows.ts'
 
 const MORE_COLUMNS: readonly Column[] = [
   { key: 'protocol', label: 'Protocol' },
   { key: 'scope', label: 'Scope' },
+  { key: 'kinds', label: 'Kinds' },
   { key: 'hypervisors', label: 'Hypervisors' },
   { key: 'description', label: 'Description' },
 ]
@@ -45,6 +47,7 @@ export function fullStoreRow({ hypervisors }: Pick<CommandContext, 'hypervisors'
       ...row.cells,
       protocol: new URL(record.url).protocol.replace(':', ''),
       scope: store?.scope ?? UNKNOWN,
+      kinds: store?.kinds ? listed(store.kinds.accepted) : UNKNOWN,
       hypervisors:
         bound.length === 0 ? UNKNOWN : `${bound.slice(0, NAMED_MAX).join(', ')}${bound.length > NAMED_MAX ? ` and ${bound.length - NAMED_MAX} more` : ''}`,
       description: store === null || store.description === '' ? UNKNOWN : store.description,

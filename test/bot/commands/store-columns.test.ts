@@ -4,7 +4,9 @@ import { expect, test } from 'bun:test'
 import { openScriptedFleet, storeOf } from './scripted-fleet.ts'
 
 function open() {
-  return openScriptedFleet({ 'edge-a': { 'GET /store': storeOf({ description: 'Second floor', scope: 'zone' }) } })
+  return openScriptedFleet({
+    'edge-a': { 'GET /store': storeOf({ description: 'Second floor', scope: 'zone', kinds: { accepted: ['template', 'iso'], configured: [] } }) },
+  })
 }
 
 test('store list shows what fits, and has a button for all columns', async () => {
@@ -20,12 +22,20 @@ test('store list columns=all shows every fact of a store', async () => {
   const view = await fleet.run('store list columns=all')
   expect(view.columns.map(({ label }) => label)).toEqual([
     ...['Name', 'State', 'Since', 'Zone', 'Provider', 'Images', 'Used', 'Free', 'Saved', 'URL'],
-    ...['Protocol', 'Scope', 'Hypervisors', 'Description'],
+    ...['Protocol', 'Scope', 'Kinds', 'Hypervisors', 'Description'],
   ])
   expect(view.columns.some(({ isMinor }) => isMinor)).toBe(false)
   expect(view.rows[0]?.cells).toEqual({
     ...{ name: 'edge-a', state: 'Running', since: '–', zone: 'zone-1', provider: 'local', images: '2', used: '400 GB of 1.0 TB (40 %)', free: '599 GB' },
-    ...{ saved: '3.0×', url: 'http://edge-a.example', protocol: 'http', scope: 'zone', hypervisors: 'kvm-1, kvm-2', description: 'Second floor' },
+    ...{
+      saved: '3.0×',
+      url: 'http://edge-a.example',
+      protocol: 'http',
+      scope: 'zone',
+      kinds: 'template, iso',
+      hypervisors: 'kvm-1, kvm-2',
+      description: 'Second floor',
+    },
   })
   expect(view.actions.map(({ label }) => label)).not.toContain('All columns')
   expect(view.json).toMatchObject({ items: [{ name: 'edge-a', hypervisors: ['kvm-1', 'kvm-2'] }] })
