@@ -46,7 +46,6 @@ async function checkGpt(probe: ImageProbe, sectorBytes: number, sector: Uint8Arr
   const refused = (fault: string): Omit<Gpt, 'sectorBytes'> => ({ isBootable: false, faults: [fault] })
   const header = parseHeader(sector, 1)
   if (typeof header === 'string') return refused(`its GPT header ${header}`)
-  const lastSector = Math.floor(probe.length / sectorBytes) - 1
   const end = (Math.max(header.otherSector, header.lastUsable) + 1) * sectorBytes
   if (end > probe.length) return refused(`it is cut off: its GPT describes ${end} bytes, but the file has ${probe.length}`)
   if (header.otherSector <= header.lastUsable) return refused('the backup of its GPT header is inside the space of its partitions')
@@ -55,7 +54,7 @@ async function checkGpt(probe: ImageProbe, sectorBytes: number, sector: Uint8Arr
   if (backup.otherSector !== 1 || backup.entriesCrc !== header.entriesCrc) return refused('its GPT header contradicts its backup')
   const entries = await readEntries(probe, sectorBytes, header)
   if (typeof entries === 'string') return refused(entries)
-  return { isBootable: entries.isBootable, faults: partitionFaults(entries.lastSector, Math.min(header.lastUsable, lastSector)) }
+  return { isBootable: entries.isBootable, faults: partitionFaults(entries.lastSector, header.lastUsable) }
 }
 
 /** Parses a header and checks its CRC and its place. Returns what is wrong with it, as the end of a clause. */

@@ -61,7 +61,7 @@ export class IndexFile implements Disposable {
 
   /** Opens or creates the file. Throws IndexUnusable or SQLite's error when it is damaged. */
   static open(path: string): IndexFile {
-    const database = new Database(path, { create: true, strict: true })
+    const database = new Database(path, { create: true })
     try {
       database.run('PRAGMA journal_mode = WAL')
       // A lost transaction costs nothing: recovery reads the packs again that the database does not have as sealed.
@@ -210,7 +210,7 @@ function countsCheck(counts: Counts): bigint {
 /** Verifies the file at a path; returns the first fault, or undefined. */
 export function indexFileFault(path: string): string | undefined {
   try {
-    using database = new Database(path, { readonly: true, strict: true })
+    using database = new Database(path, { readonly: true })
     // Not quick_check, which misses keys that are out of order: rows after such a key are found by no query.
     const result = database.query<{ integrity_check: string }, []>('PRAGMA integrity_check(1)').get()?.integrity_check
     if (result !== 'ok') return result ?? 'no answer'

@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import type { Disk, DiskFile } from '../../../../agent/contract/disk.ts'
+import { IndexDatabase } from '../../../../agent/slices/index/index-database.ts'
 import type { PackRow } from '../../../../agent/slices/packs/pack-format.ts'
 import { readPack } from '../../../../agent/slices/packs/pack-scan.ts'
 import { checksumOf, RECORD_HEADER_BYTES, writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
@@ -206,3 +207,78 @@ test('does not remove a pack that shows fewer live bytes than the index has in i
   for await (const piece of store.read(kept.manifest, at, kept.bytes.length)) read.push(Buffer.from(piece))
   expect(Buffer.concat(read).equals(kept.bytes.subarray(at))).toBe(true)
 })
+
+test('a pack that cannot be removed is reported, and removed by the next gc', async () => {
+  const real = createDisk()
+  let isBroken = true
+  const disk: Disk = {
+    ...real,
+    async remove(path) {
+      if (isBroken && path.endsWith('.pack')) throw Object.assign(new Error('EIO: the disk is broken'), { code: 'EIO' })
+      await real.remove(path)
+    },
+  }
+  await using scene = await makeScene(disk)
+  const { store, kept, pack } = scene
+  expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 0, packsRewritten: 0 })
+  expect(existsSync(pack)).toBe(true)
+  isBroken = false
+  expect(await store.gc({ dryRun: false })).toMatchObject({ packsRemoved: 1, packsRewritten: 0 })
+  expect(existsSync(pack)).toBe(false)
+  expect(await readOutcome(store, kept)).toBe('whole')
+})
+
+test('a pack whose removal fails although it is gone counts as removed', async () => {
+  const real = createDisk()
+  const disk: Disk = {
+    ...real,
+    async remove(path) {
+      await real.remove(path)
+      if (path.endsWith('.pack')) throw Object.assign(new Error('EIO: the folder was not synced'), { code: 'EIO' })
+    },
+  }
+  await using scene = await makeScene(disk)
+  expect(await scene.store.gc({ dryRun: false })).toMatchObject({ packsRewritten: 1 })
+  expect(existsSync(scene.pack)).toBe(false)
+  expect(await readOutcome(scene.store, scene.kept)).toBe('whole')
+})
+
+test('a slice that the index has in another pack, where it is not, is moved, and the index is not trusted any more', async () => {
+  await using folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  const distrusted: string[] = []
+  const options = { folder: folder.path, roots: [model], packSealBytes: PACK_BYTES, onIndexDamaged: (reason: string) => void distrusted.push(reason) }
+  {
+    await using store = await openStore(options)
+    await model.add(store, 'kept', contentOf([{ kind: 'text', length: 60_000, seed: 1 }]))
+    await model.add(store, 'dropped', contentOf([{ kind: 'noise', length: PACK_BYTES, seed: 2 }]))
+    await model.add(store, 'other', contentOf([{ kind: 'noise', length: 3 * PACK_BYTES, seed: 3 }]))
+  }
+  model.remove('dropped')
+  const kept = model.images.get('kept') ?? fail()
+  const [digest = ''] = digestsOf(kept.manifest)
+  let before: ReturnType<IndexDatabase['find']>
+  {
+    await using index = IndexDatabase.open(folder.file('state', 'index.db'))
+    const place = (image: string): PackRow & { pack: number } => {
+      const bytes = Buffer.from(digestsOf((model.images.get(image) ?? fail()).manifest).at(image === 'kept' ? 0 : -1) ?? '', 'hex')
+      return { digest: bytes, ...(index.find(bytes) ?? fail()) }
+    }
+    before = place('kept')
+    const other = place('other')
+    expect(other.pack).not.toBe(before.pack)
+    index.add(other.pack, [{ ...before, digest: Buffer.from(digest, 'hex'), offset: other.offset }])
+    await index.flush()
+    index.makeDurable()
+  }
+  await using store = await openStore(options)
+  expect(distrusted).toEqual([])
+  expect(await store.gc({ dryRun: false })).toMatchObject({ packsRewritten: 0, packsRemoved: 0 })
+  expect(distrusted).toEqual(['it had a wrong location for a slice'])
+  expect(await readOutcome(store, kept)).toBe('whole')
+  expect(await readOutcome(store, model.images.get('other') ?? fail())).toBe('whole')
+})
+
+function fail(): never {
+  throw new Error('the scene is not as it should be')
+}

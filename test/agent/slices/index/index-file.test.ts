@@ -167,6 +167,13 @@ describe('a changed file is refused', () => {
     expect(() => IndexFile.open(path)).toThrow('file is not a database')
     expect(indexFileFault(path)).toContain('file is not a database')
   })
+
+  test('a file that is not there, and is not created by the check', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('index.db')
+    expect(indexFileFault(path)).toContain('unable to open database file')
+    expect(await Bun.file(path).exists()).toBe(false)
+  })
 })
 
 describe('durable', () => {

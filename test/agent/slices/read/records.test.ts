@@ -7,7 +7,7 @@ import { PackFiles } from '../../../../agent/slices/packs/pack-files.ts'
 import { packPath } from '../../../../agent/slices/packs/pack-format.ts'
 import { writeRecordHeader } from '../../../../agent/slices/packs/record.ts'
 import { sliceKey } from '../../../../agent/slices/packs/slice-row.ts'
-import { readFrames } from '../../../../agent/slices/read/records.ts'
+import { readFrame, readFrames } from '../../../../agent/slices/read/records.ts'
 import { createDisk } from '../../../../agent/system/disk.ts'
 import { createRandom } from '../../../support/properties.ts'
 import { createSliceModel, digestsOf, openStore } from '../../../support/images/slice-model.ts'
@@ -132,4 +132,50 @@ test.each<[string, [offset: number, length: number][], number[]]>([
   const frames = await readFrames({ index, files, search: { find: never, judge: never }, onCorrupt: never }, wanted)
   for (const { digest, location } of wanted) expect(frames.get(sliceKey(digest))?.stored).toHaveLength(location.length)
   expect(reads).toEqual(lengths)
+})
+
+test('a slice whose pack is removed between look-up and read is read from its new place', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createDisk()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const gone = index.addPack('a'.repeat(32))
+  const { id, name } = index.addPack('b'.repeat(32))
+  await disk.makeFolder(folder.file('bb'))
+  const stored = createRandom(1).bytes(100)
+  const digest = new Uint8Array(Bun.SHA256.hash(stored) as Uint8Array)
+  {
+    const header = Buffer.alloc(64)
+    writeRecordHeader(header, 0, { digest, codec: 0, length: 100, storedLength: 100, checksum: Bun.hash.xxHash64(stored) })
+    await using file = await disk.openWrite(folder.file(packPath(name)), 'create')
+    await file.write([header, stored], 5000)
+  }
+  index.add(id, [{ digest, offset: 5000, length: 100, storedLength: 100 }])
+  await using files = new PackFiles(disk, folder.path)
+  const never = async (): Promise<never> => {
+    throw new Error('nothing is damaged')
+  }
+  const deps = { index, files, search: { find: never, judge: never }, onCorrupt: never }
+  const location = { pack: gone.id, offset: 16, length: 100, storedLength: 100 }
+  const frames = await readFrames(deps, [{ digest, location }])
+  expect(frames.get(sliceKey(digest))?.stored).toEqual(stored)
+  // A slice that is nowhere else is missing, and so is one that is asked for alone.
+  const other = new Uint8Array(32).fill(7)
+  await expect(readFrames(deps, [{ digest: other, location }])).rejects.toThrow('no pack has the slice 0707')
+  await expect(readFrame(deps, { digest, location })).rejects.toThrow('the pack of a slice is gone')
+})
+
+test('a pack that cannot be read for another reason is not taken for one that is gone', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createDisk()
+  const broken: Disk = { ...disk, openRead: () => Promise.reject(Object.assign(new Error('EIO: the disk is broken'), { code: 'EIO' })) }
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const { id } = index.addPack('a'.repeat(32))
+  const digest = new Uint8Array(32).fill(7)
+  await using files = new PackFiles(broken, folder.path)
+  const never = async (): Promise<never> => {
+    throw new Error('nothing is damaged')
+  }
+  const deps = { index, files, search: { find: never, judge: never }, onCorrupt: never }
+  const location = { pack: id, offset: 16, length: 100, storedLength: 100 }
+  await expect(readFrames(deps, [{ digest, location }])).rejects.toThrow('EIO: the disk is broken')
 })

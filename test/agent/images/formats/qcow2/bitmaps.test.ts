@@ -67,11 +67,19 @@ test('a table that is longer than one read is read to its end', async () => {
   expect([refusal, used.length, used.at(-1)]).toEqual([undefined, 35, 60])
 })
 
+/** The last cluster of the file, in two tables. */
+const twice = [2, 3].map((cluster) => [cluster * CLUSTER, 79 * CLUSTER] as const)
+
 test.each<[string, readonly Entry[], readonly (readonly [number, number])[], string]>([
   ['a name of 0 bytes', [{ size: 1, name: 0 }], [], 'a dirty bitmap is not valid'],
   ['a name of 1024 bytes', [{ size: 1, name: 1024 }], [], 'a dirty bitmap is not valid'],
   ['extra data of 2049 bytes', [{ size: 1, extra: 2049 }], [], 'a dirty bitmap is not valid'],
   ['a table of 2^27 + 1 entries', [{ size: 0x800_0001 }], [], 'a dirty bitmap is not valid'],
+  ['a table of 2^27 entries, which is valid but not in the file,', [{ size: 0x800_0000 }], [], 'the table of a dirty bitmap is not valid'],
+  ['a table at the first byte', [{ size: 1, table: 0 }], [], 'the table of a dirty bitmap is not valid'],
+  ['a table of one byte too many', [{ size: 78 * 8192 + 1 }], [], 'the table of a dirty bitmap is not valid'],
+  ['a table in the cluster of the list', [{ size: 1, table: CLUSTER }], [], 'the table of a dirty bitmap is not valid'],
+  ['the last cluster for two bitmaps', [{ size: 1 }, { table: 3 * CLUSTER, size: 1 }], twice, 'a dirty bitmap uses a cluster that is used twice'],
   ['a table beyond the end', [{ size: 1, table: CLUSTERS * CLUSTER }], [], 'the table of a dirty bitmap is not valid'],
   ['a table between clusters', [{ size: 1, table: 2 * CLUSTER + 512 }], [], 'the table of a dirty bitmap is not valid'],
   ['an entry of 2', [{ size: 1 }], [[2 * CLUSTER, 2]], 'a dirty bitmap is beyond the end of the file'],
@@ -85,4 +93,21 @@ test.each<[string, readonly Entry[], readonly (readonly [number, number])[], str
 test('entries that end behind the directory are refused', async () => {
   expect((await claim([{ size: 1 }], [], 32)).refusal).toBeUndefined()
   expect((await claim([{ size: 1 }], [], 31)).refusal).toBe('its list of dirty bitmaps is not valid')
+})
+
+test('extra data of 2048 bytes is passed over, and a table may fill the rest of the file', async () => {
+  const entries = [
+    { size: 1, extra: 2048 },
+    { table: 3 * CLUSTER, size: 77 * 8192 },
+  ]
+  const { refusal, used } = await claim(entries, [[2 * CLUSTER, 0]], 4096)
+  expect([refusal, used.length, used.at(-1)]).toEqual([undefined, 79, 79])
+})
+
+test('a list that is not in the file or is cut off is refused', async () => {
+  const listed = [{ size: 1 }]
+  expect((await claim(listed, [], 79 * CLUSTER)).refusal).toBe('the table of a dirty bitmap is not valid')
+  expect((await claim(listed, [], 79 * CLUSTER + 1)).refusal).toBe('its list of dirty bitmaps is not valid')
+  expect((await claim(listed, [], 24)).refusal).toBe('its list of dirty bitmaps is not valid')
+  expect((await claim(listed, [], 23)).refusal).toBe('its list of dirty bitmaps is cut off, so it cannot be checked')
 })
