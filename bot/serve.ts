@@ -105,10 +105,10 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   }
 }
 
-/** Returns the answers to requests for pages of upload links and for their uploads. */
+/** Returns the uploads of browsers. */
 function uploadsOf(bot: OpenBot, log: Log): PageServerDeps['uploads'] {
-  const { links } = createGateway({ bot, log, origin: bot.page.address.origin })
-  return (request, server) => links.fetch(request, server ? { server } : {})
+  const { links, assets } = createGateway({ bot, log, origin: bot.page.address.origin })
+  return { loads: assets, answer: (request, server) => links.fetch(request, server ? { server } : {}) }
 }
 
 /** Logs which stores have tokens that cannot be read, and why. */

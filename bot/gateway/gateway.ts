@@ -4,6 +4,7 @@ import type { Hono } from 'hono'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
 import { createUploadAssets } from './assets.ts'
+import type { UploadAssets } from './assets.ts'
 import { createBodySlots } from './body-slots.ts'
 import { linkRoutes } from './link-routes.ts'
 import type { GatewayEnvironment } from './link-routes.ts'
@@ -19,9 +20,16 @@ export interface GatewayParts {
   readonly origin: () => string
 }
 
-/** Creates the gateway of a process. `links` are routes that need no session: the address is the credential. */
-export function createGateway({ bot, log, origin }: GatewayParts): { readonly links: Hono<GatewayEnvironment> } {
+export interface Gateway {
+  /** Routes that need no session: the address is the credential. */
+  readonly links: Hono<GatewayEnvironment>
+  /** What upload pages load. */
+  readonly assets: () => Promise<UploadAssets>
+}
+
+/** Creates the gateway of a process. */
+export function createGateway({ bot, log, origin }: GatewayParts): Gateway {
   const { clock, fleet, uploadPages: pages } = bot
   const parts = { turns: createUploadTurns({ clock }), slots: createBodySlots(), assets: createUploadAssets() }
-  return { links: linkRoutes({ ...parts, pages, fleet, clock, log, origin }) }
+  return { assets: parts.assets, links: linkRoutes({ ...parts, pages, fleet, clock, log, origin }) }
 }

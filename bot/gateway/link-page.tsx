@@ -40,7 +40,7 @@ function Page({ title, assets, children }: { readonly title: string; readonly as
         <link rel="stylesheet" href={assets.stylePath} />
         <script type="module" src={assets.scriptPath}></script>
       </head>
-      <body>
+      <body class="link">
         <main>
           <h1>{title}</h1>
           {children}

@@ -19,7 +19,7 @@ import type { BodySlots } from './body-slots.ts'
 import { linkPage, troublePage } from './link-page.tsx'
 import type { Html } from './link-page.tsx'
 import { readLinkState } from './link-state.ts'
-import type { LinkState } from './link-state.ts'
+import type { Audience, LinkState } from './link-state.ts'
 import { pageHeaders } from './page-headers.ts'
 import { pagePath } from '../links/upload-pages.ts'
 import type { UploadPage, UploadPages } from '../links/upload-pages.ts'
@@ -67,7 +67,8 @@ export function linkRoutes(deps: GatewayDeps): Hono<GatewayEnvironment> {
     return page && store && { secret, page, store, peer: { baseUrl: store.url, answerTimeoutMs: ANSWER_MS_MAX, ...(deps.fetch ? { fetch: deps.fetch } : {}) } }
   }
   const uploadsPath = (secret: string): string => `${pagePath(secret)}/files`
-  const stateOf = (found: Found): Promise<LinkState> => readLinkState({ ...found, fleet: deps.fleet, uploadsPath: uploadsPath(found.secret) })
+  const stateOf = (found: Found, audience: Audience = 'link'): Promise<LinkState> =>
+    readLinkState({ ...found, audience, fleet: deps.fleet, uploadsPath: uploadsPath(found.secret) })
 
   routes.get('/u/:secret', async (context) => {
     const assets = await deps.assets()
@@ -84,7 +85,7 @@ export function linkRoutes(deps: GatewayDeps): Hono<GatewayEnvironment> {
     const found = find(context.req.param('secret'))
     try {
       if (!found) throw problem('link-expired', 'The link is not valid.')
-      return Response.json(await stateOf(found), { headers: { 'Cache-Control': 'no-store' } })
+      return Response.json(await stateOf(found, context.req.query('for') === 'store' ? 'store' : 'link'), { headers: { 'Cache-Control': 'no-store' } })
     } catch (error) {
       return answerProblem(found ? problemOf(error, found.store) : asProblem(error))
     }

@@ -11,6 +11,11 @@ import type { LinkStatus } from '../../protocol/upload-link.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 
+/**
+ * Who reads the next step: somebody with the page of a link, who has to ask for another one; or a person on the page of a store, who chooses the file again.
+ */
+export type Audience = 'link' | 'store'
+
 /** What the page of a link shows and follows. Lengths in bytes. */
 export interface LinkState {
   readonly state: LinkStatus['state']
@@ -34,6 +39,8 @@ export interface LinkState {
     readonly filename: string | null
     readonly expiresAt: string | null
   } | null
+  /** Id of the image that the upload became; null before, and once the image is deleted. */
+  readonly image: string | null
   /** What the store found, as labels and values. */
   readonly found: readonly (readonly [label: string, value: string])[]
 }
@@ -45,10 +52,11 @@ export interface LinkStateDeps {
   readonly secret: string
   /** Path of the uploads of the link at the bot. */
   readonly uploadsPath: string
+  readonly audience: Audience
 }
 
 /** Asks the agent. Throws ProblemError: `link-expired` when it no longer knows the link, `peer-unreachable` when it does not answer. */
-export async function readLinkState({ peer, fleet, store, secret, uploadsPath }: LinkStateDeps): Promise<LinkState> {
+export async function readLinkState({ peer, fleet, store, secret, uploadsPath, audience }: LinkStateDeps): Promise<LinkState> {
   const answer = await exchange(peer, { path: ['v1', 'uploads'], query: { link: secret } })
   const status = await answer.json(linkStatusSchema)
   const upload = status.upload && (await uploadOf({ peer, secret, uploadsPath }, status.upload))
@@ -58,7 +66,8 @@ export async function readLinkState({ peer, fleet, store, secret, uploadsPath }:
   return {
     ...{ state, store: store.name, name, format, lengthMax: maxLength, expiresAt, upload },
     isFinal: state === 'completed' ? status.image === null || isInspected : state !== 'open' && state !== 'used',
-    ...wordsOf(status, store.name),
+    ...wordsOf(status, store.name, NEXT_STEPS[audience]),
+    image: status.image?.id ?? null,
     found: image ? findingsOf(image) : [],
   }
 }
@@ -96,8 +105,26 @@ function findingsOf({ name, format, formatDetails, length, virtualSize, status }
   return rows
 }
 
-function wordsOf({ state, upload, image }: LinkStatus, store: string): Pick<LinkState, 'sentence' | 'action'> {
-  const again = 'Ask for a new link to upload again.'
+type Words = Pick<LinkState, 'sentence' | 'action'>
+
+interface NextSteps {
+  readonly again: string
+  /** After a file that the store refused was compared with its source. */
+  readonly rightFile: string
+  /** When the image is gone, or is not as it should be. */
+  readonly look: string
+}
+
+const NEXT_STEPS: Readonly<Record<Audience, NextSteps>> = {
+  link: {
+    again: 'Ask for a new link to upload again.',
+    rightFile: 'Then ask for a new link and upload the right file.',
+    look: 'Ask the person who sent the link.',
+  },
+  store: { again: 'Choose the file again to upload it again.', rightFile: 'Then choose the right file.', look: 'Look for it in the images of the store.' },
+}
+
+function wordsOf({ state, upload, image }: LinkStatus, store: string, next: NextSteps): Words {
   switch (state) {
     case 'open':
       return { sentence: `Nothing has been sent to ${store} yet.`, action: 'Choose the file.' }
@@ -105,20 +132,20 @@ function wordsOf({ state, upload, image }: LinkStatus, store: string): Pick<Link
       if (upload) return { sentence: 'The upload has begun.', action: 'Choose the same file to continue from where it stopped.' }
       return { sentence: 'The upload is being finished.', action: '' }
     case 'completed':
-      return wordsOfImage(image, store)
+      return wordsOfImage(image, store, next)
     case 'cancelled':
-      return { sentence: 'The upload was deleted, and no image is left.', action: again }
+      return { sentence: 'The upload was deleted, and no image is left.', action: next.again }
     case 'expired':
-      return { sentence: 'The link has expired.', action: again }
+      return { sentence: 'The link has expired.', action: next.again }
     case 'revoked':
-      return { sentence: 'The link was revoked. What had arrived was deleted.', action: again }
+      return { sentence: 'The link was revoked. What had arrived was deleted.', action: next.again }
     default:
       return state satisfies never
   }
 }
 
-function wordsOfImage(image: LinkStatus['image'], store: string): Pick<LinkState, 'sentence' | 'action'> {
-  if (!image) return { sentence: 'All bytes arrived, but the image was removed since.', action: 'Ask the person who sent the link.' }
+function wordsOfImage(image: LinkStatus['image'], store: string, next: NextSteps): Words {
+  if (!image) return { sentence: 'All bytes arrived, but the image was removed since.', action: next.look }
   switch (image.status) {
     case 'creating':
     case 'uploading':
@@ -131,13 +158,13 @@ function wordsOfImage(image: LinkStatus['image'], store: string): Pick<LinkState
       const reason = image.statusReason ?? 'The store does not say why.'
       return {
         sentence: `${store} refused the image: ${reason}`,
-        action: 'Compare the file with its source, for example with qemu-img check. Then ask for a new link and upload the right file.',
+        action: `Compare the file with its source, for example with qemu-img check. ${next.rightFile}`,
       }
     }
     case 'fileUnavailable':
     case 'deleted':
     case 'deleting':
-      return { sentence: `The image was uploaded; its status is now ${image.status}.`, action: 'Ask the person who sent the link.' }
+      return { sentence: `The image was uploaded; its status is now ${image.status}.`, action: next.look }
     default:
       return image.status satisfies never
   }

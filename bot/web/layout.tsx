@@ -31,14 +31,22 @@ export interface PageFrame {
   readonly search?: string
   /** The page shows something that moves: the script asks for it again, and a link does so without the script. */
   readonly isMoving?: boolean
+  /** What the page loads besides the style and the script of every page. */
+  readonly loads?: PageLoads
+}
+
+export interface PageLoads {
+  readonly stylePath: string
+  /** A module. */
+  readonly scriptPath: string
 }
 
 /** A page of somebody who is logged in. */
 export function Page({ frame, children }: { readonly frame: PageFrame; readonly children: Child }): Html {
-  const { title, path, actor, token, search = '', isMoving = false } = frame
+  const { title, path, actor, token, search = '', isMoving = false, loads } = frame
   const role = actor.id === undefined ? `${actor.role}, from the console` : actor.role
   return (
-    <Document title={title}>
+    <Document title={title} loads={loads}>
       <a class="skip" href="#main">
         Skip to the content
       </a>
@@ -99,7 +107,13 @@ export function PlainPage({ title, children }: { readonly title: string; readonl
   )
 }
 
-function Document({ title, children }: { readonly title: string; readonly children: Child }): Html {
+interface DocumentParts {
+  readonly title: string
+  readonly loads?: PageLoads | undefined
+  readonly children: Child
+}
+
+function Document({ title, loads, children }: DocumentParts): Html {
   const [style, script, icon] = ASSETS
   return (
     <>
@@ -113,6 +127,14 @@ function Document({ title, children }: { readonly title: string; readonly childr
           <link rel="icon" href={icon?.path ?? ''} type="image/svg+xml" />
           <link rel="stylesheet" href={style?.path ?? ''} />
           <script src={script?.path ?? ''} defer />
+          {loads ? (
+            <>
+              <link rel="stylesheet" href={loads.stylePath} />
+              <script type="module" src={loads.scriptPath} />
+            </>
+          ) : (
+            ''
+          )}
         </head>
         <body>{children}</body>
       </html>

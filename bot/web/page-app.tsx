@@ -14,6 +14,7 @@ import { compressed } from './compressed.ts'
 import { addEntry, beginSession, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
 import { guard, ownOrigin, readForm } from './guard.ts'
 import { ASSETS, PlainPage } from './layout.tsx'
+import type { PageLoads } from './layout.tsx'
 import { createOnce } from './once.ts'
 import type { PagePerson } from '../entry/entry-links.ts'
 import { actorOf } from './person.ts'
@@ -23,15 +24,23 @@ import type { PageContext, PageVariables } from './session-context.ts'
 import { placeWithin } from './sign-in/place-within.ts'
 import { addSignIn } from './sign-in/sign-in-routes.tsx'
 import type { SlackSignIn } from './sign-in/slack-sign-in.ts'
+import { addUploads } from './upload-routes.tsx'
 
 /** Commands of the page that run at the same time. Each may ask every store. */
 export const RUNNING_MAX = 32
 /** Seconds after which a browser that came too early should try again. */
 const BUSY_SECONDS = 5
 
+/** Uploads of browsers. */
+export interface PageUploads {
+  /** Answers requests for pages of upload links and for their uploads, which need no session, and for the files of upload pages. */
+  answer(request: Request): Response | Promise<Response>
+  /** Returns what upload pages load. */
+  loads(): Promise<PageLoads>
+}
+
 export interface PageAppDeps {
-  /** Answers requests for pages of upload links and for their uploads, which need no session. */
-  readonly uploads?: (request: Request) => Response | Promise<Response>
+  readonly uploads: PageUploads
   readonly bot: Pick<OpenBot, 'context' | 'page' | 'roles' | 'clock'>
   readonly groups: PeopleGroups
   readonly log: Log
@@ -66,7 +75,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   if (signIn && publicUrl !== undefined) addSignIn(app, { signIn, publicUrl, isPublic: isSecure, enter: (c, person) => enterBySlack(c, deps, person) })
   addEntry(app, bot.page, isSecure)
   const { uploads } = deps
-  if (uploads) for (const path of ['/u/*', '/assets/*']) app.all(path, (c) => uploads(c.req.raw))
+  for (const path of ['/u/*', '/assets/*']) app.all(path, (c) => uploads.answer(c.req.raw))
 
   app.use(async (c, next) => {
     const secret = sessionSecret(c, isSecure(c))
@@ -90,6 +99,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
     return undefined
   })
 
+  addUploads(app, uploads.loads)
   addPlaces(app)
   app.get('/c/*', (c) => {
     const request = requestOf(c, [...new URL(c.req.url).searchParams])

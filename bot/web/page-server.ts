@@ -7,6 +7,7 @@ import { originOf } from '../entry/page-address.ts'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
 import { createPageApp } from './page-app.tsx'
+import type { PageUploads } from './page-app.tsx'
 import { NO_GROUPS } from './person.ts'
 import type { PeopleGroups } from './person.ts'
 import type { SlackSignIn } from './sign-in/slack-sign-in.ts'
@@ -21,8 +22,10 @@ export interface PageServerDeps {
   readonly groups?: PeopleGroups
   /** Lets people of Slack enter without a link. */
   readonly signIn?: SlackSignIn
-  /** Answers requests for pages of upload links and for their uploads, of which one may bring a whole image. */
-  readonly uploads: (request: Request, server: Bun.Server<undefined> | undefined) => Response | Promise<Response>
+  /** Uploads of browsers, of which one request may bring a whole image. */
+  readonly uploads: Pick<PageUploads, 'loads'> & {
+    answer(request: Request, server: Bun.Server<undefined> | undefined): Response | Promise<Response>
+  }
   /** Longest body of an upload in bytes. The page bounds its forms itself. */
   readonly bodyMax: number
 }
@@ -35,7 +38,14 @@ export function servePage(
   { hostname, port, isDefault, publicUrl }: WebAccess,
   { bot, log, groups = NO_GROUPS, signIn, uploads, bodyMax }: PageServerDeps,
 ): AsyncDisposable {
-  const app = createPageApp({ bot, groups, log, publicUrl, uploads: (request) => uploads(request, server), ...(signIn ? { signIn } : {}) })
+  const app = createPageApp({
+    bot,
+    groups,
+    log,
+    publicUrl,
+    uploads: { ...uploads, answer: (request) => uploads.answer(request, server) },
+    ...(signIn ? { signIn } : {}),
+  })
   const start = (): Bun.Server<undefined> | undefined => {
     try {
       return Bun.serve({ hostname, port, idleTimeout: IDLE_TIMEOUT_S, maxRequestBodySize: bodyMax, fetch: (request) => app.fetch(request) })

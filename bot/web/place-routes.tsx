@@ -18,10 +18,11 @@ import { CommandForm } from './command-form.tsx'
 import { parseRequest, pathOf } from './command-words.ts'
 import { Page } from './layout.tsx'
 import { NAMED_PLACES, PLACES, SEARCHED } from './places.ts'
-import type { NamedPlace, Place, PlacePart, Tab } from './places.ts'
+import type { NamedPlace, Place, PlacePart } from './places.ts'
 import { ROWS_PER_PAGE } from './row-window.ts'
 import { htmlOptions } from './session-context.ts'
 import type { PageContext, PageVariables } from './session-context.ts'
+import { addressOf, isOpenTo, Tabs } from './tabs.tsx'
 
 /** Longest text of a search in characters. */
 const SEARCH_LENGTH_MAX = 200
@@ -80,7 +81,7 @@ async function showNamed(c: PageContext, place: NamedPlace, slug: string): Promi
   const path = addressOf(place, name, tab)
   return c.html(
     <Page frame={frameOf(c, `${name}: ${tab.label}`, path, parts)}>
-      {place.tabs.length > 1 ? <Tabs place={place} name={name} current={tab} /> : ''}
+      {place.tabs.length > 1 ? <Tabs context={c.get('context')} place={place} name={name} current={tab} /> : ''}
       {parts.map((part, i) => (
         <Section c={c} part={part} level={i === 0 ? 1 : 2} />
       ))}
@@ -118,22 +119,6 @@ function Narrow({ c, part, path }: { readonly c: PageContext; readonly part: Par
   )
 }
 
-function Tabs({ place, name, current }: { readonly place: NamedPlace; readonly name: string; readonly current: Tab }): Html {
-  return (
-    <nav class="tabs" aria-label={`${place.label} ${name}`}>
-      <ul>
-        {place.tabs.map((tab) => (
-          <li>
-            <a href={addressOf(place, name, tab)} {...(tab === current ? { 'aria-current': 'page' as const } : {})}>
-              {tab.label}
-            </a>
-          </li>
-        ))}
-      </ul>
-    </nav>
-  )
-}
-
 /** Every command that takes one of these as its first target, and that the person may run. */
 function Offered({ context, place, name }: { readonly context: CommandContext; readonly place: NamedPlace; readonly name: string }): Html {
   const commands = context.commands.filter((command) => {
@@ -142,11 +127,19 @@ function Offered({ context, place, name }: { readonly context: CommandContext; r
     const isMeant = first?.subject === place.subject && others.every(({ optional }) => optional) && spelled(command) !== place.shows
     return isMeant && permit(context, command, input).kind === 'permitted'
   })
-  if (commands.length === 0) return <></>
+  const tabs = place.tabs.filter((tab) => tab.needs !== undefined && isOpenTo(context, place, name, tab))
+  if (commands.length + tabs.length === 0) return <></>
   return (
     <section aria-labelledby="offered">
       <h2 id="offered">What you can do</h2>
       <ul class="actions">
+        {tabs.map((tab) => (
+          <li>
+            <a class="button" href={addressOf(place, name, tab)}>
+              {tab.label}
+            </a>
+          </li>
+        ))}
         {commands.map((command) => (
           <li>
             <a class={`button ${command.effect === 'destroy' ? 'danger' : ''}`} href={pathOf(command, [name])} title={command.summary}>
@@ -212,8 +205,4 @@ function showIndex(c: PageContext): Response | Promise<Response> {
       ))}
     </Page>,
   )
-}
-
-function addressOf({ path }: NamedPlace, name: string, { slug }: Tab): string {
-  return `${path}${encodeURIComponent(name)}${slug === '' ? '' : `/${slug}`}`
 }

@@ -12,6 +12,8 @@ export interface Tab {
   readonly slug: string
   readonly label: string
   readonly parts: readonly PlacePart[]
+  /** Command that the person must be permitted to run here; without it, the tab is not shown. */
+  readonly needs?: string
 }
 
 /** A place without a name in its address, such as the list of stores. */
@@ -55,6 +57,8 @@ export const NAMED_PLACES: readonly NamedPlace[] = [
       { slug: '', label: 'Overview', parts: [{ line: 'store show {}' }] },
       { slug: 'images', label: 'Images', parts: [{ line: 'image list store={}' }] },
       { slug: 'files', label: 'Files', parts: [{ line: 'store browse {}' }] },
+      // Has a route of its own.
+      { slug: 'upload', label: 'Upload files', parts: [], needs: 'image upload' },
       { slug: 'uploads', label: 'Uploads', parts: [{ line: 'upload list store={}' }] },
       { slug: 'tasks', label: 'Tasks', parts: [{ line: 'task list store={}' }] },
       { slug: 'schedules', label: 'Schedules', parts: [{ line: 'schedule list {}' }] },

@@ -1,147 +1,124 @@
-// The script of an upload page: Uppy's Dashboard, which sends files to the agent where the browser reaches it, else through the bot. No TypeScript: the types of
-// the DOM are not those of Bun.
+// The script of upload pages: Uppy's Dashboard, which sends files to the agent where the browser reaches it, else through the bot. On the page of a link there is one
+// file; on the page of a store each file gets a link of its own. No TypeScript: the types of the DOM are not those of Bun.
 
 import Uppy from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
 import Tus from '@uppy/tus'
+import { keptUploads } from './kept-uploads.mjs'
+import { askLink, createUpload, isReached, readState, Refused, statePathOf } from './requests.mjs'
+import { report, say, showTimes } from './results.mjs'
 
-const TUS = { 'Tus-Resumable': '1.0.0' }
-/** How long the browser may take to reach the agent before the bot is used, in milliseconds. */
-const PROBE_MS = 3000
 /** Pauses before a request is repeated, in milliseconds; bytes that arrive start them again. */
 const RETRY_DELAYS = [0, 500, 1000, 2000, 4000, 8000, 15000, 30000, 60000, 60000, 60000]
 /** Interval at which the page asks what became of an upload, in milliseconds. */
 const FOLLOW_MS = 1500
-/** Where the browser keeps which file belongs to which upload. */
-const KEPT_PREFIX = 'slipway-upload '
+const OFFLINE = 'The browser is offline. What has arrived is kept, and the upload continues when the connection is back.'
+const SENDING = 'The file is being sent. You can close this page and continue later: choose the same file again.'
 
 const root = document.getElementById('uploader')
-const sentence = document.getElementById('sentence')
-const found = document.getElementById('found')
-
-for (const time of document.querySelectorAll('time')) {
-  time.title = time.textContent
-  time.textContent = new Date(time.dateTime).toLocaleString()
-}
-
-/** A refusal whose text is for the person. */
-class Refused extends Error {}
-
-async function readState(path) {
-  const response = await fetch(path, { headers: { Accept: 'application/json' } })
-  if (!response.ok) throw await refusalOf(response)
-  return response.json()
-}
-
-async function refusalOf(response) {
-  const problem = await response.json().catch(() => undefined)
-  return new Refused(problem?.detail ? `${problem.detail} ${problem.action}` : `The server answered ${response.status}.`)
-}
-
-function say(text) {
-  if (sentence.textContent !== text) sentence.textContent = text
-}
-
-function showFound(rows) {
-  const list = document.createElement('dl')
-  for (const [label, value] of rows) {
-    const row = list.appendChild(document.createElement('div'))
-    row.appendChild(document.createElement('dt')).textContent = label
-    row.appendChild(document.createElement('dd')).textContent = value
-  }
-  found.replaceChildren(list)
-}
+const { links, token, uploads, state: statePath } = root?.dataset ?? {}
+const kept = root && keptUploads(uploads ?? links)
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+const stateOf = (path) => readState(statePathOf(path, links && 'store'))
 
-/** Uppy's id of a file is made of its name, type, length and time of change. */
-const keyOf = (file) => `${KEPT_PREFIX}${root.dataset.uploads} ${file.id}`
-
-/** Whether the browser reaches an upload at the agent: it needs the network, and the agent has to allow pages of this origin. */
-async function isReached(url) {
-  try {
-    const response = await fetch(url, { method: 'HEAD', headers: TUS, signal: AbortSignal.timeout(PROBE_MS) })
-    return response.ok && response.headers.has('Upload-Offset')
-  } catch {
-    return false
-  }
-}
-
-function encode(text) {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)))
-}
-
-/** Creates an upload for a file, and returns its path at the bot. */
-async function create(file) {
-  const metadata = `filename ${encode(file.name)}`
-  const headers = { ...TUS, 'Upload-Length': String(file.size), 'Upload-Metadata': metadata }
-  const response = await fetch(root.dataset.uploads, { method: 'POST', headers })
-  if (response.status !== 201) throw await refusalOf(response)
-  return new URL(response.headers.get('Location'), location.href).pathname
-}
-
-/** Returns the state of the link of an upload, by the path of the upload. */
-const stateOf = (path) => readState(path.replace(/\/files\/[^/]+$/, '/state'))
-
-/** Returns the state of the link with an upload for this file, which began earlier or begins now. */
+/** Returns the state of a link with an upload for this file, which began earlier or begins now; or of a link whose upload is complete. */
 async function uploadFor(file) {
-  const kept = localStorage.getItem(keyOf(file))
-  if (kept !== null) {
-    const state = await stateOf(kept).catch(() => undefined)
-    if (state?.upload) return state
+  const path = kept.find(file)
+  if (path !== undefined) {
+    const state = await stateOf(path).catch(() => undefined)
+    if (state?.upload || (links && state?.state === 'completed')) return { state, path: state.upload?.path ?? path }
+    // The page was closed between the link and its upload.
+    if (links && state?.state === 'open') return begin(path, file)
     // In doubt the entry stays: the bot may be gone for a moment.
-    if (state) localStorage.removeItem(keyOf(file))
-    else if (root.dataset.state) return readState(root.dataset.state)
+    if (state) kept.forget(file)
+    else if (statePath) return continueLink(file)
+    else
+      throw new Refused(
+        `The bot cannot be reached, or does not know the upload of ${file.name} any more. Press Retry; if it fails again, remove the file and choose it again.`,
+      )
   }
-  if (root.dataset.state) {
-    const state = await readState(root.dataset.state)
-    if (state.state !== 'open' && !state.upload) throw new Refused(`${state.sentence} ${state.action}`)
-    // Begun in another browser, or the page was closed before it learned the address: the same file continues it.
-    if (state.upload) {
-      const { length, filename } = state.upload
-      if ((length !== null && length !== file.size) || (filename !== null && filename !== file.name))
-        throw new Refused(`The upload began with another file${filename === null ? '' : ` (${filename})`}. Choose that file to continue it.`)
-      return state
-    }
+  if (links) {
+    const asked = await askLink({ links, token }, file)
+    kept.keep(file, asked)
+    return begin(asked, file)
   }
-  return stateOf(await create(file))
+  return (await continueLink(file)) ?? begin(uploads, file)
 }
 
-/** Chooses the way of each file before Uppy sends it. */
+async function begin(at, file) {
+  const path = await createUpload(at, file)
+  kept.keep(file, path)
+  return { state: await stateOf(path), path }
+}
+
+/** Returns the state of the link of this page when its upload has begun, perhaps in another browser; undefined while the link is open. */
+async function continueLink(file) {
+  const state = await readState(statePath)
+  if (state.state === 'open') return undefined
+  if (!state.upload) throw new Refused(`${state.sentence} ${state.action}`)
+  // Begun in another browser, or the page was closed before it learned the address: the same file continues it.
+  const { length, filename } = state.upload
+  if ((length !== null && length !== file.size) || (filename !== null && filename !== file.name))
+    throw new Refused(`The upload began with another file${filename === null ? '' : ` (${filename})`}. Choose that file to continue it.`)
+  return { state, path: state.upload.path }
+}
+
+/** Chooses the way of one file before Uppy sends it. */
+async function prepareFile(uppy, id) {
+  const file = uppy.getFile(id)
+  if (!(await kept.take(file))) throw new Refused(`Another tab of this browser sends ${file.name}. Continue there; or close that tab, then press Retry here.`)
+  const { path, state } = await uploadFor(file)
+  const { upload } = state
+  if (!upload) {
+    // An empty file is complete when its upload is created; another tab may have completed this one.
+    if (state.state !== 'completed') throw new Refused(`${state.sentence} ${state.action}`)
+    uppy.setFileState(id, { slipwayPath: path })
+    uppy.emit('upload-success', uppy.getFile(id), { status: 204, body: {} })
+    return
+  }
+  kept.keep(file, upload.path)
+  const isDirect = new URL(upload.direct, location.href).origin !== location.origin && (await isReached(upload.direct))
+  root.dataset.way = isDirect ? 'direct' : 'gateway'
+  uppy.setFileState(id, { slipwayPath: upload.path, tus: { uploadUrl: isDirect ? upload.direct : upload.path } })
+}
+
+/** Prepares files one by one. One that is refused does not stop the others. */
 async function prepare(uppy, ids) {
   for (const id of ids) {
     const file = uppy.getFile(id)
+    // A file that was removed meanwhile.
+    if (!file) continue
     try {
-      const { upload, state: linkState, sentence: why, action } = await uploadFor(file)
-      if (!upload) {
-        // An empty file is complete when its upload is created.
-        if (linkState === 'completed') continue
-        throw new Refused(`${why} ${action}`)
-      }
-      localStorage.setItem(keyOf(file), upload.path)
-      const isDirect = new URL(upload.direct, location.href).origin !== location.origin && (await isReached(upload.direct))
-      root.dataset.way = isDirect ? 'direct' : 'gateway'
-      uppy.setFileState(id, { slipwayPath: upload.path, tus: { uploadUrl: isDirect ? upload.direct : upload.path } })
+      await prepareFile(uppy, id)
     } catch (error) {
       const text = error instanceof Refused ? error.message : 'The bot cannot be reached. Check the connection, then press Retry.'
-      say(text)
-      uppy.emit('upload-error', file, new Error(text))
-      throw new Error(text, { cause: error })
+      uppy.emit('upload-error', uppy.getFile(id) ?? file, Object.assign(new Error(text), { isFinalWord: true }))
     }
   }
 }
 
 /** Follows a finished upload to what the store found. */
-async function follow(path) {
+async function follow(file, path) {
   for (;;) {
     const state = await stateOf(path).catch(() => undefined)
     if (state) {
-      say(`${state.sentence} ${state.action}`)
-      if (state.found.length > 0) showFound(state.found)
+      report(file, `${state.sentence} ${state.action}`.trim(), state)
       if (state.isFinal) return
     }
     await pause(FOLLOW_MS)
   }
+}
+
+/** Says which files this browser has not finished, and forgets those that ended. */
+async function showUnfinished() {
+  const names = []
+  for (const { key, path, name } of kept.list()) {
+    const state = await stateOf(path).catch(() => undefined)
+    if (state?.upload || !state) names.push(name)
+    else if (state.state !== 'open') kept.forgetKey(key)
+  }
+  if (names.length > 0) say(`Not finished in this browser: ${names.join(', ')}. Choose the same file again to continue it.`)
 }
 
 function start() {
@@ -157,6 +134,10 @@ function start() {
     proudlyDisplayPoweredByUppy: false,
     disableThumbnailGenerator: true,
     fileManagerSelectionType: 'files',
+    metaFields: links && [
+      { id: 'imageName', name: 'Name of the image', placeholder: 'the name of the file' },
+      { id: 'digest', name: 'Expected digest', placeholder: 'sha256:… of the whole file, verified' },
+    ],
   })
   uppy.use(Tus, {
     retryDelays: RETRY_DELAYS,
@@ -168,14 +149,32 @@ function start() {
   })
   uppy.addPreProcessor((ids) => prepare(uppy, ids))
   uppy.on('upload-success', (file) => {
-    localStorage.removeItem(keyOf(file))
-    if (file.slipwayPath) void follow(file.slipwayPath)
+    kept.forget(file)
+    kept.release(file)
+    const path = uppy.getFile(file.id)?.slipwayPath
+    if (path) void follow(file, path)
   })
-  uppy.on('upload-progress', () => say('The file is being sent. You can close this page and continue later.'))
-  uppy.on('upload-error', (_file, error) => say(`${error.message} What has arrived is kept.`))
-  window.addEventListener('offline', () => say('The browser is offline. What has arrived is kept, and the upload continues when the connection is back.'))
+  uppy.on('upload-progress', () => say(SENDING))
+  uppy.on('complete', ({ failed }) => {
+    if (links) say(failed.length === 0 ? 'Everything was sent. What the store says of each file is below.' : 'Some files were not sent; why is below.')
+  })
+  uppy.on('upload-error', (file, error) => {
+    if (!file) return
+    kept.release(file)
+    report(file, error.isFinalWord ? error.message : `${error.message} What has arrived is kept. Press Retry, or choose the file again later.`)
+  })
+  uppy.on('file-removed', (file) => kept.release(file))
+  window.addEventListener('offline', () => say(OFFLINE))
+  window.addEventListener('online', () => say('The connection is back.'))
+  // A single file would be a list item without a list.
+  new MutationObserver(() => root.querySelector('.uppy-Dashboard-files:not([role])')?.setAttribute('role', 'list')).observe(root, {
+    childList: true,
+    subtree: true,
+  })
+  void showUnfinished()
   // For tests, and for whoever opens the developer tools.
   root.dataset.ready = 'true'
 }
 
+showTimes()
 if (root) start()

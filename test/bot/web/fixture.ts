@@ -6,6 +6,7 @@ import { openBot } from '../../../bot/open.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import type { Log } from '../../../bot/system/log.ts'
+import { createGateway } from '../../../bot/gateway/gateway.ts'
 import { createPageApp } from '../../../bot/web/page-app.tsx'
 import type { SlackSignIn } from '../../../bot/web/sign-in/slack-sign-in.ts'
 import type { PagePerson } from '../../../bot/entry/entry-links.ts'
@@ -80,7 +81,17 @@ export function openTestPage({ scripts = {}, more = [], publicUrl, signIn }: Tes
   const groups = { refresh: () => Promise.resolve(), groupsOf: () => new Set<string>() }
   const say = (text: string): void => void logged.push(text)
   const log = { debug: say, info: say, warn: say, error: say }
-  const app = createPageApp({ bot: { ...bot, context }, groups, log, publicUrl, ...(signIn ? { signIn: signIn({ clock, log }) } : {}) })
+  const { address } = bot.page
+  address.note(`http://${HOST}`)
+  const gateway = createGateway({ bot, log, origin: address.origin })
+  const app = createPageApp({
+    bot: { ...bot, context },
+    groups,
+    log,
+    publicUrl,
+    uploads: { answer: gateway.links.fetch, loads: gateway.assets },
+    ...(signIn ? { signIn: signIn({ clock, log }) } : {}),
+  })
   const request = async (path: string, { host = HOST, ...init }: RequestInit & { readonly host?: string } = {}): Promise<Response> => {
     const headers = new Headers(init.headers)
     headers.set('host', host)
