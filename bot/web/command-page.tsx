@@ -17,6 +17,7 @@ import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
 import { CommandForm, isShareable } from './command-form.tsx'
+import { HelpPanel } from './help-panel.tsx'
 import { parseRequest, pathOf, targetsOf } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { Page } from './layout.tsx'
@@ -85,6 +86,7 @@ function answer(c: PageContext, request: CommandRequest, { status, view, form, n
       ) : (
         <Heading title={title} summary={command.summary} />
       )}
+      {view ? <HelpPanel view={view} command={command} /> : ''}
       {view === undefined && form?.error !== undefined ? <Complaint text={form.error} /> : ''}
       {isAllowed ? '' : <Refusal context={context} role={command.role} />}
       {form && isAllowed ? (

@@ -16,6 +16,7 @@ import { isEnded } from '../../protocol/views/phrases.ts'
 import type { View } from '../../protocol/views/view.ts'
 import { CommandForm } from './command-form.tsx'
 import { parseRequest, pathOf } from './command-words.ts'
+import { HelpPanel } from './help-panel.tsx'
 import { Page } from './layout.tsx'
 import { NAMED_PLACES, PLACES, SEARCHED } from './places.ts'
 import type { NamedPlace, Place, PlacePart } from './places.ts'
@@ -96,7 +97,13 @@ function frameOf(c: PageContext, title: string, path: string, parts: readonly Pa
 }
 
 function Section({ c, part, level }: { readonly c: PageContext; readonly part: Part; readonly level: 1 | 2 }): Html {
-  return <ViewSection view={part.view} options={htmlOptions(c, part.view, part.command.noun, { level })} />
+  const { view, command } = part
+  return (
+    <>
+      <ViewSection view={view} options={htmlOptions(c, view, command.noun, { level })} />
+      <HelpPanel view={view} command={command} />
+    </>
+  )
 }
 
 /** The options of a list as a form, which leads to an address that can be shared. */

@@ -178,6 +178,29 @@ describe('places', () => {
     expect(page.logged.filter((line) => line.includes('failed'))).toEqual([])
   })
 
+  test('each answer explains its words beside it, as help does', async () => {
+    using page = openTestPage({ scripts: { 'edge-a': {} } })
+    const visitor = await page.enterAs('viewer')
+    const { text } = await visitor.get('/stores')
+    const panel = /<details class="help">(.*?)<\/details>/.exec(text)?.[1] ?? ''
+    expect(panel).toContain(
+      '<dt>Used</dt><dd>Bytes of the file system of the mount path that are in use, by this store or by others, and their part of the whole. Unit: bytes. Normal: Under 90 %. What to do: See help health free-space.</dd>',
+    )
+    expect([...panel.matchAll(/<dt>([^<]*)/g)].map(([, label]) => label)).toEqual([
+      'Name',
+      'State',
+      'Provider',
+      'Protocol',
+      'URL',
+      'Zone',
+      'Scope',
+      'Used',
+      'Saved',
+    ])
+    expect((await visitor.get('/help')).text).toContain('What these words mean')
+    expect((await visitor.get('/c/slack/manifest')).text).not.toContain('What these words mean')
+  })
+
   test('a look with fields for targets moves to an address that can be shared', async () => {
     using page = openTestPage({ scripts: { 'edge-a': {} } })
     const visitor = await page.enter()
