@@ -14,10 +14,13 @@ export interface BotProcess extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-/** Starts the service on a home folder, and waits until it serves the page. */
-export async function startBotProcess(home: string): Promise<BotProcess> {
+/** The program from its source. */
+const FROM_SOURCE = [process.execPath, join(import.meta.dir, '../../../bot/main.ts')]
+
+/** Starts the service on a home folder, and waits until it serves the page. `program` is run in the home folder. */
+export async function startBotProcess(home: string, program: readonly string[] = FROM_SOURCE): Promise<BotProcess> {
   const proxy = await createCuttingProxy(0)
-  let running = await launch(home, proxy)
+  let running = await launch(home, proxy, program)
   const kill = async (): Promise<void> => {
     running.kill('SIGKILL')
     await running.exited
@@ -30,7 +33,7 @@ export async function startBotProcess(home: string): Promise<BotProcess> {
     kill,
     async restart() {
       await kill()
-      running = await launch(home, proxy)
+      running = await launch(home, proxy, program)
     },
     async [Symbol.asyncDispose]() {
       await kill()
@@ -39,9 +42,10 @@ export async function startBotProcess(home: string): Promise<BotProcess> {
   }
 }
 
-async function launch(home: string, proxy: CuttingProxy): Promise<Bun.Subprocess<'ignore', 'ignore', 'pipe'>> {
+async function launch(home: string, proxy: CuttingProxy, program: readonly string[]): Promise<Bun.Subprocess<'ignore', 'ignore', 'pipe'>> {
   const port = await freePort()
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, '../../../bot/main.ts'), 'serve'], {
+  const child = Bun.spawn([...program, 'serve'], {
+    cwd: home,
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
