@@ -1,10 +1,10 @@
 // A bot whose agents answer each request with a value that the test gives, without a network.
 
 import { blankImage } from '../../../agent/images/records/image-file.ts'
-import type { FileSender } from '../../../bot/commands/command.ts'
+import type { CommandContext, FileSender } from '../../../bot/commands/command.ts'
 import { runLine } from '../../../bot/commands/run.ts'
 import { openBot } from '../../../bot/open.ts'
-import type { OpenBot } from '../../../bot/open.ts'
+import type { OpenBot, OpenBotDeps } from '../../../bot/open.ts'
 import { openMemoryDatabase } from '../../../bot/system/database.ts'
 import type { View } from '../../../protocol/views/view.ts'
 import type { Role } from '../../../protocol/access.ts'
@@ -16,10 +16,12 @@ import type { Store } from '../../../protocol/store.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import type { ManualClock } from '../../support/memory/manual-clock.ts'
 
-/** Answers by `METHOD /path` after `/v1`; a function gets the query and the body. */
+/** Answers by `METHOD /path` after `/v1`, and by `*` to every other request; a function gets the query and the body. */
 export type Script = Readonly<Record<string, unknown>>
 
 export interface Asked {
+  /** `METHOD /path`. */
+  readonly request: string
   readonly query: Readonly<Record<string, string>>
   readonly body: unknown
 }
@@ -55,14 +57,32 @@ export interface ScriptedFleet extends Disposable {
   readonly clock: ManualClock
   /** Requests, as `store METHOD /path`. */
   readonly asked: string[]
-  run(line: string, options?: { readonly role?: Role; readonly files?: FileSender; readonly onInterim?: (view: View) => void }): Promise<View>
+  /** The same with the query and the body. */
+  readonly sent: string[]
+  run(line: string, options?: RunOptions): Promise<View>
+}
+
+export interface RunOptions {
+  readonly name?: string
+  readonly role?: Role
+  readonly files?: FileSender
+  readonly onInterim?: (view: View) => void
+  /** The console without it. */
+  readonly surface?: CommandContext['surface']
+}
+
+interface FleetOptions extends Pick<OpenBotDeps, 'approvalRule'> {
+  /** Names of the stores that are registered; all of them by default. */
+  readonly registered?: readonly string[]
 }
 
 /** Opens a bot with a store for each script; one that answers nothing for a request has nothing there. */
-export function openScriptedFleet(scripts: Readonly<Record<string, Script>>): ScriptedFleet {
+export function openScriptedFleet(scripts: Readonly<Record<string, Script>>, { registered, ...deps }: FleetOptions = {}): ScriptedFleet {
   const clock = createManualClock()
   const asked: string[] = []
+  const sent: string[] = []
   const bot = openBot('', {
+    ...deps,
     clock,
     database: openMemoryDatabase(),
     fetch: async (address, init): Promise<Response> => {
@@ -70,26 +90,35 @@ export function openScriptedFleet(scripts: Readonly<Record<string, Script>>): Sc
       const name = url.hostname.replace('.example', '')
       const key = `${init.method ?? 'GET'} ${url.pathname.replace('/v1', '')}`
       asked.push(`${name} ${key}`)
+      sent.push(`${name} ${key}${url.search === '' ? '' : decodeURIComponent(url.search)}${typeof init.body === 'string' ? ` ${init.body}` : ''}`)
       const script: Script = {
         'GET /health': { state: 'running', checks: [], asOf: '2026-01-01T00:00:00.000Z' },
         'GET /store': storeOf({ name }),
         ...scripts[name],
       }
-      const given = script[key]
+      const given = script[key] ?? script['*']
       const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
-      const value: unknown = typeof given === 'function' ? given({ query: Object.fromEntries(url.searchParams), body } satisfies Asked) : given
+      const value: unknown = typeof given === 'function' ? given({ request: key, query: Object.fromEntries(url.searchParams), body } satisfies Asked) : given
       if (value instanceof Response) return value.clone() as Response
       return value === undefined ? refuse('not-found', `There is nothing at ${url.pathname}.`) : Response.json(value)
     },
   })
-  for (const name of Object.keys(scripts))
+  for (const name of registered ?? Object.keys(scripts))
     bot.fleet.registry.add({ name, url: `http://${name}.example`, token: 'x', zone: 'zone-1', provider: 'local', storeId: null }, clock.nowMs())
   return {
     bot,
     clock,
     asked,
-    run: (line, { role = 'admin', files, onInterim } = {}) =>
-      runLine({ ...bot.context({ name: 'ann', role }, 'console'), ...(files ? { files } : {}), ...(onInterim ? { onInterim } : {}) }, line),
+    sent,
+    run: (line, { name = 'ann', role = 'admin', surface = 'console', files, onInterim } = {}) =>
+      runLine(
+        {
+          ...bot.context({ name, role, ...(surface === 'slack' && { id: `U0${name.toUpperCase()}` }) }, surface),
+          ...(files ? { files } : {}),
+          ...(onInterim ? { onInterim } : {}),
+        },
+        line,
+      ),
     [Symbol.dispose]: () => bot[Symbol.dispose](),
   }
 }
