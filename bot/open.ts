@@ -34,6 +34,8 @@ import { createOutbox } from './outbox/outbox.ts'
 import type { Outbox } from './outbox/outbox.ts'
 import { createPolicies } from './policies/policies.ts'
 import { createPolicyRuns } from './policies/runs.ts'
+import { createSamples } from './samples/samples.ts'
+import type { Samples } from './samples/samples.ts'
 import { createStarted } from './started/started.ts'
 import type { Started, Watch } from './started/started.ts'
 import type { Clock } from './system/clock.ts'
@@ -63,6 +65,8 @@ export interface OpenBot extends Disposable {
   readonly linkCards: LinkCards
   readonly uploadPages: UploadPages
   readonly page: PageEntry
+  /** What stores and fleet were like over time. Only the service adds to it. */
+  readonly samples: Samples
   /** Creates the context for commands of this actor; `watch` sees the requests that start tasks. */
   context(actor: CommandActor, surface: CommandContext['surface'], watch?: Pick<Watch, 'over'>): CommandContext
 }
@@ -128,6 +132,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const bulkRuns = createBulkRuns(database, outbox, audit)
   const evidenceFiles = createEvidenceFiles(home)
   const uploadPages = createUploadPages(database, clock)
+  const samples = createSamples(database, (storeId) => registry.list().some((store) => store.storeId === storeId))
   const page = createPageEntry(database, clock, deps.web)
   return {
     home,
@@ -142,6 +147,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
     approvals,
     bulkRuns,
     page,
+    samples,
     started: createStarted(database, clock),
     uploadPages,
     linkCards: createLinkCards({ database, fleet, outbox, clock, log: deps.log ?? NO_LOG }),
@@ -163,6 +169,7 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
       bulkRuns,
       evidenceFiles,
       hypervisors,
+      samples,
       page,
       uploadPages,
       commands: COMMANDS,

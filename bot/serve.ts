@@ -19,6 +19,7 @@ import { createPeopleGroups } from './slack/people-groups.ts'
 import { createWorkspace } from './slack/workspace.ts'
 import { keepConnecting } from './slack/keep-connecting.ts'
 import { lockHome } from './system/home-lock.ts'
+import { runSampler } from './samples/sampler.ts'
 import { servePage } from './web/page-server.ts'
 import type { PageServerDeps } from './web/page-server.ts'
 import { createSlackSignIn } from './web/sign-in/slack-sign-in.ts'
@@ -68,10 +69,12 @@ export async function startBot(config: BotConfig, deps: BotDeps): Promise<Runnin
   noteUnreadable(bot, log)
   const random = deps.random ?? systemRandom
   const alerts = stack.use(runAlerts({ ...deps, alerts: bot.alerts, registry: fleet.registry, database, outbox: bot.outbox }))
+  const sampler = stack.use(runSampler({ samples: bot.samples, registry: fleet.registry, clock, log }))
   const { linkCards } = bot
   stack.defer(() => linkCards.stop())
   const onSightings = (sightings: readonly Sighting[]): void => {
     alerts.saw(sightings)
+    sampler.saw(sightings)
     linkCards.saw(sightings)
   }
   const { reconnectMs } = config

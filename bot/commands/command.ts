@@ -14,6 +14,7 @@ import type { Catalogue } from '../fleet/catalogue/catalogue.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import type { Hypervisors } from '../hypervisors/hypervisors.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
+import type { Samples } from '../samples/samples.ts'
 import type { Policies } from '../policies/policies.ts'
 import type { PolicyRuns } from '../policies/runs.ts'
 import type { EvidenceFiles } from '../system/evidence-files.ts'
@@ -104,6 +105,8 @@ export interface CommandContext {
   /** Operations on several images at once. */
   readonly bulkRuns: BulkRuns
   readonly hypervisors: Hypervisors
+  /** What stores and fleet were like over time. */
+  readonly samples: Pick<Samples, 'minutes' | 'hours'>
   /** Links into the page, and its sessions. */
   readonly page: PageEntry
   /** The pages of upload links. */
@@ -141,6 +144,8 @@ export interface OptionSpec {
   readonly subject?: Subject
   /** The values that it takes, for forms; absent when any text may be valid. `true|false` and `on|off` as `value` need none. */
   readonly choices?: readonly string[]
+  /** The value of `--key` without one. */
+  readonly bare?: string
   /** What a form calls it, when the key is no word. */
   readonly label?: string
   /** Takes several of them, separated by commas. */

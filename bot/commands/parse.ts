@@ -137,7 +137,7 @@ function readInput(command: Command, words: readonly Word[]): CommandInput | Ref
       } else if (flag === 'plan' && command.effect !== 'read' && inline !== undefined) plan = inline
       else if (flag in command.flags && inline === undefined) flags.add(flag)
       else if (flag in command.options) {
-        const value = inline ?? words[++i]?.text
+        const value = inline ?? command.options[flag]?.bare ?? words[++i]?.text
         if (value === undefined) return { detail: `--${flag} needs a value.`, action: see }
         options[flag] = value
       } else return { detail: `${spelled} has no flag --${flag}.`, action: hint(flag, flagsOf(command), '--', see) }

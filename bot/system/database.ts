@@ -17,6 +17,7 @@ import { UPLOAD_PAGE_TABLES } from '../gateway/tables.ts'
 import { LINK_CARD_TABLES } from '../links/tables.ts'
 import { HYPERVISOR_TABLES } from '../hypervisors/tables.ts'
 import { CARDS_IN_OUTBOX, OUTBOX_TABLES } from '../outbox/tables.ts'
+import { SAMPLE_TABLES } from '../samples/tables.ts'
 import { STARTED_TABLES } from '../started/tables.ts'
 import { ZONE_TABLES } from '../fleet/zones/tables.ts'
 import { PAGE_TABLES } from '../entry/tables.ts'
@@ -152,6 +153,7 @@ const MIGRATIONS: readonly (string | ((database: Database) => void))[] = [
   UPLOAD_PAGE_TABLES,
   // What a form was opened with; empty for a confirmation.
   `ALTER TABLE modals ADD COLUMN form TEXT NOT NULL DEFAULT ''`,
+  SAMPLE_TABLES,
 ]
 
 /** The bot's home cannot be used; the message is one sentence with the next step. */

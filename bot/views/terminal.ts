@@ -1,6 +1,7 @@
 // A View as text for a terminal. Without a width (a pipe, a file) nothing is wrapped. Colours only repeat what glyphs and words say.
 
 import type { Column, Field, FollowedTask, Row, Tone, View } from '../../protocol/views/view.ts'
+import { sparklines } from './sparkline.ts'
 import { formatAgo, GLYPHS, isEnded, plainText, progressWords, taskTone } from '../../protocol/views/phrases.ts'
 
 export interface TerminalStyle {
@@ -25,6 +26,7 @@ export function renderTerminal(view: View, style: TerminalStyle): string {
   if (view.text !== '') parts.push(wrap(plainText(view.text), style.width).join('\n'))
   if (view.fields.length > 0) parts.push(fieldLines(view.fields, style, paint).join('\n'))
   if (view.rows.length > 0) parts.push(tableLines(view.columns, view.rows, style, paint).join('\n'))
+  if (view.charts?.length) parts.push(sparklines(view.charts, style.width).map(plainText).join('\n'))
   for (const followed of view.progress.filter(({ task }) => !isEnded(task.state))) parts.push(progressLine(followed, paint))
   const blocked = view.confirm?.checklist.some((item) => !item.passed) ?? false
   if (view.confirm && !blocked) parts.push(`Type ${plainText(view.confirm.name)} to confirm.`)

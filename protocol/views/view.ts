@@ -3,6 +3,7 @@
 
 import type { Role } from '../access.ts'
 import type { Task } from '../task.ts'
+import type { Chart } from './chart.ts'
 import type { CommandForm, FormValues, Subject } from './form-field.ts'
 
 /** How a command ended: `unclear` was not understood, `refused` changed nothing, `failed` may have changed something. */
@@ -122,6 +123,8 @@ export interface View {
   readonly picker?: Picker
   readonly confirm?: Confirm
   readonly followedLink?: FollowedLink
+  /** What changed over time. The rows say the same in figures. */
+  readonly charts?: readonly Chart[]
   /** A text to copy: the whole output of the console, a code block in Slack. */
   readonly document?: string
   /** The time of the oldest fact in it, in milliseconds since 1970. */

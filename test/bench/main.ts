@@ -21,6 +21,7 @@ import { benchIndex } from './large-index.ts'
 import { benchGc } from './maintenance.ts'
 import { describeLoad, describeMachine, removeFolder } from './measure.ts'
 import { benchRead } from './read.ts'
+import { benchSamples } from './samples.ts'
 import { benchSync } from './sync/sync.ts'
 import { benchTus } from './tus.ts'
 import { benchVisibility } from './visibility.ts'
@@ -41,7 +42,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
 }
 
 /** Benches that need no image files. */
-const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet }
+const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet, samples: benchSamples }
 
 const MIB = 1024 * 1024
 const RUNS_DEFAULT = 3

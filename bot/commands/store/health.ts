@@ -1,5 +1,6 @@
 // `store health`: the health of one store, a zone or the fleet; for each failure since when, its impact and the next step.
 
+import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { seeStores } from '../../fleet/see.ts'
 import { observationJson } from '../../fleet/judge.ts'
@@ -10,6 +11,7 @@ import { stateTone, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, someStores } from '../select.ts'
+import { CHART_OPTIONS, fleetCharts, parseCharts, storeCharts } from './chart.ts'
 import { changesSinceAsked } from './changed.ts'
 import { fleetHealth, forecastFields, healthSentence } from './fleet-health.ts'
 import { findingActions, healthFields } from './store-rows.ts'
@@ -30,16 +32,20 @@ export const storeHealth = defineCommand({
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store, or all', subject: 'store', optional: true }],
-  options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' } },
+  options: { zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' }, ...CHART_OPTIONS },
   flags: FRESH_FLAG,
-  examples: ['store health', 'store health edge-a', 'store health zone=zone-1'],
+  examples: ['store health', 'store health edge-a', 'store health zone=zone-1', 'store health all --chart'],
   async run(context, { targets, options, flags }) {
     const { zone } = options
+    const charts = parseCharts(options)
+    if (charts && zone !== undefined)
+      throw problem('invalid-input', 'Charts are of one store or of all stores.', { action: 'Leave zone= out, or name a store.' })
     const isEmptyZone = targets[0] === undefined && zone !== undefined && context.zones.find(zone) && !hasStores(context, zone)
     const stores = isEmptyZone ? [] : someStores(context, targets[0], zone)
     const seen = await seeStores(context, stores, flags.has('fresh'))
     const [first] = seen
     const isOne = first && seen.length === 1 && targets[0] !== 'all' && zone === undefined
+    if (charts) return isOne ? storeCharts(context, first, charts) : fleetCharts(context, seen, charts)
     return isOne ? oneHealth(context, first) : fleetHealth(context, seen, zone)
   },
 })

@@ -1,5 +1,6 @@
 // `store show S`: shows everything about one store.
 
+import { CHART_OPTIONS, parseCharts, storeCharts } from './chart.ts'
 import { transfersText } from './concurrency.ts'
 import { syncLimitsText } from './sync-limits.ts'
 import { policyText } from './deletion-policy.ts'
@@ -33,12 +34,14 @@ export const storeShow = defineCommand({
   role: 'viewer',
   effect: 'read',
   targets: [{ name: 'S', about: 'name of a store', subject: 'store', optional: true }],
+  options: CHART_OPTIONS,
   flags: FRESH_FLAG,
-  examples: ['store show edge-a'],
-  async run(context, { targets, flags }) {
+  examples: ['store show edge-a', 'store show edge-a --chart', 'store show edge-a --chart=rate period=30d'],
+  async run(context, { targets, options, flags }) {
+    const charts = parseCharts(options)
     const [seen] = await seeStores(context, [oneStore(context, targets[0], NAME_TARGET)], flags.has('fresh'))
     if (!seen) throw new Error('a store was asked for and none observed')
-    return shownView(context, seen)
+    return charts ? storeCharts(context, seen, charts) : shownView(context, seen)
   },
 })
 

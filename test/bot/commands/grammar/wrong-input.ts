@@ -17,7 +17,15 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['store list zon=zone-1', 'store list has no option zon=.', 'Did you mean zone=? Usage: store list [zone=Z] [columns=all|NAME,NAME] [--fresh]'],
   ['store list columns=name,scop', '"scop" is not a column.', 'Did you mean scope?'],
   ['store show edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
-  ['store show edge-a edge-b', 'store show does not take "edge-b".', 'Usage: store show [S] [--fresh]. Put quotes around a name with spaces.'],
+  [
+    'store show edge-a edge-b',
+    'store show does not take "edge-b".',
+    'Usage: store show [S] [chart=all|used|saved|rate|slices|health] [period=2d] [--fresh]. Put quotes around a name with spaces.',
+  ],
+  ['store show edge-a --chart=usde', 'There is no chart "usde".', 'Did you mean used?'],
+  ['store show edge-a period=2d', 'period= is the time that charts show.', 'Add --chart, or leave period= out.'],
+  ['store health all --chart period=401d', 'period=401d is no time from 1h to 400d.', 'Write it as 6h, 2d, 30d or 400d.'],
+  ['store health zone=zone-1 --chart', 'Charts are of one store or of all stores.', 'Leave zone= out, or name a store.'],
   ['store health edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['store health zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
   [
