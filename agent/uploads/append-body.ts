@@ -78,7 +78,7 @@ export async function appendBody(context: UploadsContext, append: Append): Promi
   if (!body.stream || body.length === 0) return appendNothing(upload, body.checksum)
   return receive(context, append, end, {
     stream: body.stream,
-    room: bodyRoom(room, body.checksum !== undefined),
+    room: bodyRoom(room, body.checksum),
     completes: length !== null,
     isMeasured: body.length !== undefined,
     checksum: body.checksum,
@@ -86,8 +86,8 @@ export async function appendBody(context: UploadsContext, append: Append): Promi
 }
 
 /** Returns how many bytes of a body are accepted, which may not tell its length: one with a checksum is kept whole or not at all. */
-export function bodyRoom(room: number, hasChecksum: boolean): number {
-  return hasChecksum ? Math.min(room, CHECKSUM_BODY_MAX) : room
+export function bodyRoom(room: number, checksum: Checksum | undefined): number {
+  return checksum ? Math.min(room, CHECKSUM_BODY_MAX) : room
 }
 
 /**
@@ -150,7 +150,6 @@ async function receive(context: UploadsContext, { upload, lock }: Append, end: n
     const ending = await reader.run()
     return ending === 'failed' ? { kind: 'failed', error: reader.failure } : outcomeOf(ending, { upload, end, checksum: body.checksum })
   } finally {
-    lock.contended.removeEventListener('abort', yieldLock)
     context.bodyReaders.delete(reader)
   }
 }

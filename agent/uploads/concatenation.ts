@@ -10,7 +10,7 @@ import { refuseTooManyEntries } from './limits/limits.ts'
 import type { Upload } from './record/upload.ts'
 
 /** Most parts of one final upload. */
-export const CONCAT_PARTS_MAX = 1000
+const CONCAT_PARTS_MAX = 1000
 /** Most times that a final upload can name one part: each time copies all entries of the part. */
 export const CONCAT_REPEATS_MAX = 8
 const NO_TAIL = new Uint8Array(0)

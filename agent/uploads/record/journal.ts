@@ -146,16 +146,15 @@ export class Journal {
 
   /** Returns the bytes after the last entry, read back and verified. */
   async readTail(): Promise<Uint8Array> {
-    const { tailLength, tailFrom, end } = this.#state
+    const { tailLength, tailFrom } = this.#state
     const tail = new Uint8Array(tailLength)
     if (tailLength === 0) return tail
     const file = await this.#deps.disk.openRead(this.#path)
     try {
       let filled = 0
-      for await (const scanned of scanRecords(file, tailFrom)) {
-        tail.set(scanned.record.tail, filled)
-        filled += scanned.record.tail.byteLength
-        if (scanned.end.at >= end.at) break
+      for await (const { record } of scanRecords(file, tailFrom)) {
+        tail.set(record.tail, filled)
+        filled += record.tail.byteLength
       }
       if (filled !== tailLength) throw damaged(`its tail has ${filled} of ${tailLength} bytes`)
       return tail

@@ -172,5 +172,5 @@ describe('own slices', () => {
     expect(scene.read).toEqual(['upl_1', 'upl_2', 'upl_3', 'upl_4', 'upl_5', 'upl_6'])
     expect((await scene.table.of('token tok_2')).has(digestOf(200_000))).toBe(true)
     expect(own[2]?.has(digestOf(200_000))).toBe(false)
-  })
+  }, 60_000)
 })
