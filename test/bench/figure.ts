@@ -12,7 +12,7 @@ export interface Figure {
 }
 
 /** MB is 10^6 bytes. */
-export type Unit = 's' | 'ms' | 'MB' | 'MB/s' | 'slices/s' | 'requests/s' | 'CPU s' | 'CPU ms' | 'CPU µs' | 'rows/CPU s' | 'share' | 'count' | '×'
+export type Unit = 's' | 'ms' | 'KiB' | 'MB' | 'MB/s' | 'slices/s' | 'requests/s' | 'CPU s' | 'CPU ms' | 'CPU µs' | 'rows/CPU s' | 'share' | 'count' | '×'
 
 const MORE_IS_BETTER: ReadonlySet<Unit> = new Set(['MB/s', 'slices/s', 'requests/s', 'rows/CPU s', 'share'])
 

@@ -1,5 +1,5 @@
-// The agents of the bench `fleet`, in a process of their own. Prints the agents as JSON; a line `hang ZONE` or `streams` on standard input is answered
-// with the number of open streams. Every agent has the same images, as sites have the same templates.
+// The agents of the benches `fleet` and `page`, in a process of their own. Prints the agents as JSON; a line `hang ZONE`, `traffic EVENTS-A-SECOND` or `streams` on
+// standard input is answered with the number of open streams. Every agent has the same images, as sites have the same templates.
 
 import { createInterface } from 'node:readline'
 import { fingerprintText, isOpenImage, NO_IMAGES, withImage } from '../../protocol/images/fingerprint.ts'
@@ -26,9 +26,17 @@ for (const agent of fleet.agents) {
   agent.answer = (request, path) => (path === 'v1/images' ? page(request) : undefined)
 }
 console.log(JSON.stringify(fleet.agents.map(({ name, url, token, zone, store }) => ({ name, url, token, zone, storeId: store.id }))))
+let traffic: ReturnType<typeof setInterval> | undefined
+let turn = 0
+/** Lets one agent after the other report an event. */
+function startTraffic(eventsPerSecond: number): void {
+  clearInterval(traffic)
+  traffic = setInterval(() => fleet.agents[turn++ % fleet.agents.length]?.emit(), 1000 / eventsPerSecond)
+}
 for await (const line of createInterface({ input: process.stdin })) {
   const [word, zone] = line.split(' ')
   if (word === 'hang') for (const agent of fleet.agents) if (agent.zone === zone) agent.hang()
+  if (word === 'traffic') startTraffic(Number(zone))
   console.log(String(fleet.streams()))
 }
 await fleet[Symbol.asyncDispose]()

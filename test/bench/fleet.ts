@@ -5,10 +5,7 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { Readable } from 'node:stream'
 import { createSubscriptions } from '../../bot/alerts/subscriptions.ts'
-import { createRegistry } from '../../bot/fleet/registry.ts'
 import { openDatabase } from '../../bot/system/database.ts'
 import { residentBytesMax } from '../support/agents/resident-memory.ts'
 import { createFakeSlack } from '../support/clients/fake-slack/fake-slack.ts'
@@ -16,6 +13,7 @@ import type { FakeSlack } from '../support/clients/fake-slack/fake-slack.ts'
 import { until } from '../support/until.ts'
 import type { Figure } from './figure.ts'
 import { figure, quantile } from './figure.ts'
+import { imagesOf, registerAgents, startFleetAgents, statesOf } from './fleet-agents.ts'
 import { removeFolder } from './measure.ts'
 
 const AGENTS = 1_000
@@ -33,21 +31,16 @@ const SETTLED_MS = 12_000
 const MB = 1e6
 const BOT = join(import.meta.dirname, '../../bot/main.ts')
 
-interface Agents {
-  readonly registered: readonly { readonly name: string; readonly url: string; readonly token: string; readonly zone: string; readonly storeId: string }[]
-  /** Sends a line; returns the number of open streams. */
-  tell(line: string): Promise<number>
-}
-
 /** Measures the fleet. */
 export async function benchFleet(): Promise<Figure[]> {
   await using stack = new AsyncDisposableStack()
   const home = mkdtempSync(join(tmpdir(), 'slipway-bench-fleet-'))
   stack.defer(() => removeFolder(home))
-  const agents = startAgents(stack)
+  const agents = startFleetAgents(stack, { agents: AGENTS, zones: ZONES, images: IMAGES })
   const slack = stack.use(createFakeSlack())
   const { registered, tell } = await agents
-  register(home, registered)
+  subscribe(home)
+  registerAgents(home, registered)
   const start = () => startBot(home, slack)
 
   const figures: Figure[] = []
@@ -56,7 +49,7 @@ export async function benchFleet(): Promise<Figure[]> {
   const isBack = async (): Promise<boolean> => (await tell('streams')) === AGENTS
   figures.push(figure('fleet', 'all agents connected after a start', await secondsUntil('all agents are connected', isBack), 's'))
   await until('the bot is connected to Slack', () => slack.socketCount === 1, 60_000)
-  await until('all states are written', () => statesOf(home, undefined) === AGENTS, 60_000)
+  await until('all states are written', () => statesOf(home) === AGENTS, 60_000)
   const read = async (): Promise<boolean> => {
     // The bot writes to the same database.
     await Bun.sleep(500)
@@ -87,36 +80,9 @@ export async function benchFleet(): Promise<Figure[]> {
   return figures
 }
 
-async function startAgents(stack: AsyncDisposableStack): Promise<Agents> {
-  const program = Bun.spawn([process.execPath, join(import.meta.dirname, 'fleet-agents-program.ts'), String(AGENTS), String(ZONES), String(IMAGES)], {
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'inherit',
-  })
-  stack.defer(async () => {
-    program.kill()
-    await program.exited
-  })
-  const lines = createInterface({ input: Readable.fromWeb(program.stdout) })[Symbol.asyncIterator]()
-  const next = async (): Promise<string> => (await lines.next()).value ?? ''
-  const registered = JSON.parse(await next()) as Agents['registered']
-  return {
-    registered,
-    async tell(line) {
-      await program.stdin.write(`${line}\n`)
-      await program.stdin.flush()
-      return Number(await next())
-    },
-  }
-}
-
-function register(home: string, registered: Agents['registered']): void {
+function subscribe(home: string): void {
   using database = openDatabase(home)
   createSubscriptions(database).put({ channel: CHANNEL, store: '', zone: '', severity: 'warning', createdBy: 'bench' }, {}, Date.now())
-  const registry = createRegistry(database)
-  database.transaction(() => {
-    for (const store of registered) registry.add({ ...store, provider: 'local' }, Date.now())
-  })()
 }
 
 function startBot(home: string, slack: FakeSlack) {
@@ -138,19 +104,6 @@ function startBot(home: string, slack: FakeSlack) {
 async function stopBot(bot: ReturnType<typeof startBot>): Promise<void> {
   bot.kill()
   await bot.exited
-}
-
-/** Returns how many stores are kept; with a kind, only those that were last seen so. */
-function statesOf(home: string, kind: string | undefined): number {
-  using database = openDatabase(home)
-  const row = database.query<{ n: number }, { kind: string | null }>('SELECT count(*) AS n FROM fleet_states WHERE $kind IS NULL OR kind = $kind')
-  return row.get({ kind: kind ?? null })?.n ?? 0
-}
-
-/** Returns how many images the catalogue has. */
-function imagesOf(home: string): number {
-  using database = openDatabase(home)
-  return database.query<{ n: number }, []>('SELECT count(*) AS n FROM catalogue_images').get()?.n ?? 0
 }
 
 /** Returns how many messages are in the channel of alerts, without those in threads. */

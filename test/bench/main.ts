@@ -20,6 +20,7 @@ import { benchDedup, benchIngest } from './ingest.ts'
 import { benchIndex } from './large-index.ts'
 import { benchGc } from './maintenance.ts'
 import { describeLoad, describeMachine, removeFolder } from './measure.ts'
+import { benchPage } from './page.ts'
 import { benchRead } from './read.ts'
 import { benchSamples } from './samples.ts'
 import { benchSync } from './sync/sync.ts'
@@ -42,7 +43,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
 }
 
 /** Benches that need no image files. */
-const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet, samples: benchSamples }
+const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet, page: benchPage, samples: benchSamples }
 
 const MIB = 1024 * 1024
 const RUNS_DEFAULT = 3
