@@ -362,5 +362,5 @@ export function openSessionFleet(names: readonly string[]): ScriptedFleet {
     },
     'edge-c': { 'GET /store': disconnect, 'GET /health': disconnect, '*': disconnect },
   }
-  return openScriptedFleet(scripts, { registered: names, approvalRule: 'on' })
+  return openScriptedFleet(scripts, { registered: names.filter((name) => name in scripts), approvalRule: 'on' })
 }

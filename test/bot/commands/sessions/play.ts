@@ -47,16 +47,12 @@ function isTelling(request: string): boolean {
 
 function linesOf(view: View, nowMs: number): string[] {
   const { outcome, title, text, tone, fields, columns, rows, progress, actions, notes, form, picker, confirm, followedLink } = view
-  const known = new Set(columns.map(({ key }) => key))
   return [
     `${MARKS[tone]} ${title}${outcome === 'done' ? '' : ` (${outcome})`}${view.isPrivate ? ' (private)' : ''}${view.asOfMs === nowMs ? '' : ` (${(nowMs - view.asOfMs) / 1000} s old)`}`,
     ...(text === '' ? [] : [`  ${text}`]),
     ...fields.map(({ label, value, tone: mark, isLine }) => `  ${label}${isLine ? ' |' : ':'} ${mark && mark !== 'plain' ? `${MARKS[mark]} ` : ''}${value}`),
     ...(rows.length === 0 && columns.length === 0 ? [] : [`  [${columns.map(columnText).join(' | ')}]`]),
-    ...rows.map(
-      (row) =>
-        `  ${row.tone ? MARKS[row.tone] : ''}[${[...columns.map(({ key }) => row.cells[key] ?? '?'), ...Object.entries(row.cells).flatMap(([key, cell]) => (known.has(key) ? [] : [`${key}=${cell}`]))].join(' | ')}]`,
-    ),
+    ...rows.map((row) => `  ${row.tone ? MARKS[row.tone] : ''}[${columns.map(({ key }) => row.cells[key] ?? '?').join(' | ')}]`),
     ...progress.map(({ store, task }) => `  follows ${store} ${task.id} ${task.state}`),
     ...(form
       ? [
