@@ -11,6 +11,9 @@ const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_0
 /** Secrets that are drawn at random, in links into the page. */
 const RANDOM = /(?<before>\/enter\/)[\w-]{43}/g
 
+/** The options in a usage line: the tests of the grammar are about them. */
+const OPTIONS = /(?<before>Usage: [\w-]+ [\w-]+) [^.]*/
+
 /** A step of a session: `admin> image list`, `slack operator> image list`, or `(2h later)`. */
 const STEP = /^(?:(?<surface>slack |page )?(?<role>viewer|uploader|operator|admin)(?: (?<name>\w+))?> (?<line>.*)|\((?<count>\d+)(?<unit>[smhd]) later\))$/
 
@@ -31,7 +34,7 @@ export async function play(fleet: ScriptedFleet, session: string): Promise<strin
     fleet.sent.length = 0
     const asked = { role: ROLES.find((one) => one === role) ?? ('viewer' satisfies Role), ...(name !== undefined && { name }) }
     const view = await fleet.run(line, { ...asked, surface: surface === 'slack ' ? 'slack' : surface === 'page ' ? 'page' : 'console' })
-    const [title = '', ...lines] = linesOf(view, fleet.clock.nowMs()).map((one) => one.replaceAll(RANDOM, '$<before>(random)'))
+    const [title = '', ...lines] = linesOf(view, fleet.clock.nowMs()).map((one) => one.replaceAll(RANDOM, '$<before>(random)').replace(OPTIONS, '$<before> …'))
     const changed = lines.filter((one) => !before.has(one))
     const same = lines.length - changed.length
     shown.push(...fleet.sent.filter(isTelling).map((request) => `> ${request}`), title, ...changed, ...(same === 0 ? [] : [`  = ${same} as before`]), '')
@@ -54,11 +57,7 @@ function linesOf(view: View, nowMs: number): string[] {
     ...(rows.length === 0 && columns.length === 0 ? [] : [`  [${columns.map(columnText).join(' | ')}]`]),
     ...rows.map((row) => `  ${row.tone ? MARKS[row.tone] : ''}[${columns.map(({ key }) => row.cells[key] ?? '?').join(' | ')}]`),
     ...progress.map(({ store, task }) => `  follows ${store} ${task.id} ${task.state}`),
-    ...(form
-      ? [
-          `  form ${form.title}: ${form.fields.map((field) => `${field.key}${field.isRequired ? '*' : ''}`).join(' ')} | ${JSON.stringify(form.values)} | ${JSON.stringify(form.before)}`,
-        ]
-      : []),
+    ...(form ? [`  form ${form.title}: ${JSON.stringify(form.values)} | ${JSON.stringify(form.before)}`] : []),
     ...(picker ? [`  pick ${picker.label} (${picker.subject}) for ${picker.key} of ${picker.command}`] : []),
     ...(confirm
       ? [
