@@ -5,6 +5,8 @@ import type { Authenticator } from '../contract/access.ts'
 import { createGrantProofs } from './grant-proofs.ts'
 import { openLinks } from './links.ts'
 import type { Links, LinksDeps } from './links.ts'
+import { createPageSessions } from './page-sessions.ts'
+import type { PageSessions } from './page-sessions.ts'
 import { openSyncGrants } from './sync-grants.ts'
 import type { SyncGrants } from './sync-grants.ts'
 import { openTokens } from './tokens.ts'
@@ -15,6 +17,7 @@ export interface Access {
   readonly tokens: Tokens
   readonly links: Links
   readonly grants: SyncGrants
+  readonly page: PageSessions
 }
 
 /**
@@ -28,11 +31,13 @@ export async function openAccess(deps: TokensDeps & Omit<LinksDeps, 'findToken'>
   const links = await openLinks({ ...deps, findToken: (id) => tokens.find(id) })
   const proofs = await createGrantProofs(deps)
   const grants = openSyncGrants({ ...deps, proofs, findToken: (id) => tokens.find(id) })
+  const page = createPageSessions({ clock: deps.clock, byHash: (hash) => tokens.byHash(hash) })
   return {
     authenticator: {
       byToken: (secret, proof = null) => (isGrantToken(secret) ? grants.bySecret(secret, proof) : tokens.bySecret(secret)),
       byLink: (link, request) => links.check(link, request),
       originOfLink: (link) => links.originOf(link),
+      byPageSession: (secret) => page.find(secret),
     },
     // Grants are listed and revoked like tokens. A grant has no further secrets: the target of a failed sync gets another grant.
     tokens: {
@@ -42,5 +47,6 @@ export async function openAccess(deps: TokensDeps & Omit<LinksDeps, 'findToken'>
     },
     links,
     grants,
+    page,
   }
 }

@@ -23,6 +23,11 @@ export function newUploadLinkSecret(): string {
   return UPLOAD_LINK_PREFIX + randomText(SECRET_BYTES)
 }
 
+/** Returns a new secret of a session of the page, 43 characters. It works for the page only, so scanners need no prefix to find it. */
+export function newPageSecret(): string {
+  return randomText(SECRET_BYTES)
+}
+
 /** Whether a link has the format of an upload link's secret. Does not check whether the link exists. */
 export function isUploadLinkSecret(link: string): boolean {
   return link.startsWith(UPLOAD_LINK_PREFIX)

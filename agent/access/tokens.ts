@@ -64,6 +64,8 @@ export interface Tokens {
   find(id: string): Token | undefined
   /** Returns the actor of a secret; undefined when no valid token has it. */
   bySecret(secret: string): Promise<Actor | undefined>
+  /** Returns the actor of a secret by the hash of the secret, as `bySecret` does. */
+  byHash(hash: string): Actor | undefined
 }
 
 /** Opens the tokens of a store and ensures that there is an admin token. */
@@ -78,6 +80,17 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
     lastWriteMs = clock.monotonicMs()
   }
   const isValid = (token: KeptToken): boolean => token.expiresMs === null || token.expiresMs > clock.nowMs()
+
+  const byHash = (hash: string): Actor | undefined => {
+    // Compares all tokens, so that the time does not reveal which one matched.
+    let found: KeptToken | undefined
+    for (const token of tokens) if (isEqualConstantTime(token.hash, hash)) found = token
+    if (!found || !isValid(found)) return undefined
+    found.lastUsedMs = clock.nowMs()
+    // Losing the uses of the last minute is harmless: the time only helps operators to find unused tokens.
+    if (clock.monotonicMs() - lastWriteMs >= LAST_USE_WRITE_MS) save(tokens)
+    return { name: found.name, ...principalOf(found), tokenId: found.id }
+  }
 
   const first = await firstTokens(deps, tokens)
   if (first) save(first)
@@ -130,17 +143,8 @@ export async function openTokens(deps: TokensDeps): Promise<Tokens> {
       emit(changeEvent('deleted', token, actor))
     },
 
-    async bySecret(secret) {
-      const hash = await hashSecret(secret)
-      // Compares all tokens, so that the time does not reveal which one matched.
-      let found: KeptToken | undefined
-      for (const token of tokens) if (isEqualConstantTime(token.hash, hash)) found = token
-      if (!found || !isValid(found)) return undefined
-      found.lastUsedMs = clock.nowMs()
-      // Losing the uses of the last minute is harmless: the time only helps operators to find unused tokens.
-      if (clock.monotonicMs() - lastWriteMs >= LAST_USE_WRITE_MS) save(tokens)
-      return { name: found.name, ...principalOf(found), tokenId: found.id }
-    },
+    bySecret: async (secret) => byHash(await hashSecret(secret)),
+    byHash,
   }
 }
 

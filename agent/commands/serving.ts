@@ -22,6 +22,7 @@ import { mediaGroupRoutes } from '../http/routes/media-groups.ts'
 import { metricsRoutes } from '../http/routes/metrics.ts'
 import { operatingSystemRoutes } from '../http/routes/operating-systems.ts'
 import { openApiRoutes } from '../http/routes/openapi.ts'
+import { pageRoutes } from '../http/routes/page.tsx'
 import { reconcileRoutes } from '../http/routes/reconcile.ts'
 import { scheduleRoutes } from '../http/routes/schedules.ts'
 import { sliceRoutes } from '../http/routes/slices.ts'
@@ -179,6 +180,7 @@ function routesOf(deps: ServingDeps, background: Background, { imports, hostKeys
     ...evidenceRoutes({ evidence }),
     ...metricsRoutes({ metrics: metrics.metrics }),
     ...fileRoutes({ files, clock, findImage }),
+    ...pageRoutes({ storeId: store.uuid, storeName: () => settings.current().name, sessions: access.page, clock, routes: () => routes }),
     ...openApiRoutes({ version, routes: () => routes }),
   ]
   return routes

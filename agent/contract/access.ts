@@ -77,6 +77,8 @@ export interface Authenticator {
   /** Returns the origin whose page may use an upload link in a browser; undefined for any other link. Says nothing about whether
    * the link is still good. */
   originOfLink?(link: string): Promise<string | undefined>
+  /** Returns the actor of a session of the page, which only routes of the page accept; undefined when it has ended, and when its token has. */
+  byPageSession?(secret: string): Promise<Actor | undefined>
 }
 
 /** How an upload that a link created ended. */

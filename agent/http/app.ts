@@ -6,6 +6,7 @@ import type { Context } from 'hono'
 import { problem } from '../../protocol/problems.ts'
 import type { Authenticator } from '../contract/access.ts'
 import type { Clock, Log } from '../contract/runtime.ts'
+import { acceptsHtml } from './accepts-html.ts'
 import { resolveMethod } from './effective-method.ts'
 import type { AppEnvironment } from './environment.ts'
 import { createBodyRoom } from './json-body.ts'
@@ -84,6 +85,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
     if (method === 'OPTIONS') return new Response(null, { status: 204, headers: { Allow: allow } })
     throw problem('method-not-allowed', `${context.req.path} does not support ${method}.`, {}, { headers: { Allow: allow } })
   }
+  if (route.htmlOnly && !acceptsHtml(request)) return answerNotFound(context)
   context.set('route', route)
   const actor = await authenticate(deps.authenticator, request, method, route)
   context.set('actor', actor)
@@ -92,6 +94,7 @@ async function answer(deps: AppParts, routes: readonly Route[], context: Context
     requestId: context.var.requestId,
     log: context.var.log,
     bodyRoom: deps.bodyRoom,
+    remoteAddress: context.env?.connection?.remoteAddress,
     inform: (status, headers) => context.env?.connection?.inform(status, headers),
   })
   if (method === 'OPTIONS') response.headers.set('Allow', allow)

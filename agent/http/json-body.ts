@@ -65,7 +65,8 @@ export async function readJson(request: Request, limits: JsonBodyLimits): Promis
   try {
     return JSON.parse(text)
   } catch (error) {
-    // JSON is accepted with any media type (curl -d declares a form). That is safe, since browsers never add a credential of this agent by themselves.
+    // JSON is accepted with any media type (curl -d declares a form). That is safe, since browsers add no credential by themselves
+    // that a route with a JSON body accepts.
     if (type !== null && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
       throw problem('unsupported-media-type', `The body must be application/json, not ${type}.`, {}, { cause: error })
     throw problem('invalid-input', 'The body is not valid JSON.', {}, { cause: error })

@@ -3,7 +3,7 @@
 
 import type { z } from 'zod'
 import type { Role } from '../../protocol/access.ts'
-import type { ProblemCode } from '../../protocol/problems.ts'
+import type { Problem, ProblemCode } from '../../protocol/problems.ts'
 import type { Actor } from '../contract/access.ts'
 import type { Connection } from '../contract/connection.ts'
 import type { Log } from '../contract/runtime.ts'
@@ -17,7 +17,8 @@ export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 
 
 /**
  * Who may call a route: every client, clients with a token of at least this role, also clients with a signed link of this kind, or also tokens of a
- * lower role that act for a user or a group. A route of the last kind must find its image with `visibleImage`, which requires the right. A route with
+ * lower role that act for a user or a group. A route with `cookie` also takes the session of the page in that cookie, which no other route
+ * does: a form of another site could otherwise use it. A route of the last kind must find its image with `visibleImage`, which requires the right. A route with
  * `own` answers tokens of a lower role only with what belongs to their subject.
  */
 export type RouteAccess =
@@ -25,6 +26,7 @@ export type RouteAccess =
   | Role
   | { readonly role: Role; readonly link: 'upload' | 'download' }
   | { readonly role: Role; readonly own: string }
+  | { readonly role: Role; readonly cookie: string }
   | ImageAccess
 
 /** One request with validated input. */
@@ -40,6 +42,8 @@ export interface RouteContext<Params = unknown, Query = unknown, Body = unknown>
   readonly log: Log
   /** Sends an interim response, if server and client support it. */
   readonly inform: Connection['inform']
+  /** Address of the client, or of the proxy in front of it; undefined without a server. */
+  readonly remoteAddress: string | undefined
 }
 
 /** An answer of a route for the OpenAPI document. */
@@ -95,6 +99,10 @@ export interface RouteDefinition<
   readonly crossOrigin?: boolean
   /** Whether a person opens the route by a link in a browser: refusals are then plain text. */
   readonly plainRefusals?: boolean
+  /** Returns the page that tells a browser of a refusal, as HTML. */
+  readonly refusalPage?: (refusal: Problem, request: Request) => Response
+  /** Whether there is nothing at the path for clients that do not ask for HTML. */
+  readonly htmlOnly?: boolean
   /** Headers of every refusal, such as `Tus-Resumable`, including refusals before the route runs (authentication, limits). */
   readonly errorHeaders?: (request: Request) => Readonly<Record<string, string>>
   run(context: RouteContext<Output<Params>, Output<Query>, Output<Body>>): Promise<Response> | Response
@@ -123,6 +131,8 @@ export interface Route {
   readonly namesAsker: boolean
   readonly crossOrigin: boolean
   readonly plainRefusals: boolean
+  readonly refusalPage: ((refusal: Problem, request: Request) => Response) | undefined
+  readonly htmlOnly: boolean
   readonly errorHeaders: ((request: Request) => Readonly<Record<string, string>>) | undefined
   /** Validates the input, then runs. Throws ProblemError `invalid-input` with one entry in `errors` for each member. */
   handle(request: Request, params: Record<string, string>, context: CallContext): Promise<Response>
@@ -165,6 +175,8 @@ export function route<
     namesAsker: definition.namesAsker ?? false,
     crossOrigin: definition.crossOrigin ?? false,
     plainRefusals: definition.plainRefusals ?? false,
+    refusalPage: definition.refusalPage,
+    htmlOnly: definition.htmlOnly ?? false,
     errorHeaders: definition.errorHeaders,
     async handle(request, rawParams, { bodyRoom, ...context }) {
       const url = new URL(request.url)

@@ -10,10 +10,7 @@ import type { Html } from '../../protocol/views/html/html.ts'
 import { Words } from '../../protocol/views/html/words.tsx'
 import { PLACES } from './places.ts'
 import { PAGE_SCRIPT } from './page-script.ts'
-import { PAGE_STYLE } from '../../protocol/views/html/page-style.ts'
-
-/** Three slices of an image. */
-const PAGE_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#0b57b5" d="M2 2h12v3H2zm0 4.5h12v3H2zM2 11h12v3H2z"/></svg>'
+import { PAGE_ICON, PAGE_STYLE } from '../../protocol/views/html/page-style.ts'
 
 /** Files that pages load: their address changes with their content, so a browser may keep them. */
 export const ASSETS: readonly { readonly path: string; readonly type: string; readonly text: string }[] = [

@@ -10,7 +10,7 @@ import { NAMED_PLACES } from './places.ts'
 import type { View } from '../../protocol/views/view.ts'
 import type { HtmlOptions, ShownAction } from '../../protocol/views/html/html.ts'
 import { hrefOf, pathOf, postOf } from './command-words.ts'
-import { rowWindow } from './row-window.ts'
+import { rowWindow } from '../../protocol/views/html/row-window.ts'
 
 /** A request of somebody who is logged in. */
 export interface PageVariables {

@@ -22,7 +22,10 @@ function budget(operations: readonly string[], costs: Partial<Omit<Budget, 'oper
 
 /** Every kind of request. */
 export const BUDGETS = {
-  public: budget(['GET /v1/health', 'OPTIONS /v1/uploads', 'OPTIONS /v1/uploads/{id}'], { memoryBytes: MIB }),
+  public: budget(
+    ['GET /v1/health', 'OPTIONS /v1/uploads', 'OPTIONS /v1/uploads/{id}', 'GET /page/style.css', 'GET /page/icon.svg', 'POST /page/enter', 'POST /page/leave'],
+    { memoryBytes: MIB },
+  ),
   read: budget(
     [
       'GET /v1/store',
@@ -51,6 +54,7 @@ export const BUDGETS = {
     'GET /v1/links',
     'GET /v1/files',
   ]),
+  page: budget(['GET /', 'GET /page/images', 'GET /page/images/{id}', 'GET /page/uploads', 'GET /page/tasks', 'GET /page/events']),
   evidence: budget(['GET /v1/evidence']),
   write: budget(
     [

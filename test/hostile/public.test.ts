@@ -18,6 +18,23 @@ describe('without a token', () => {
     })
   })
 
+  test('forms of the page with guessed tokens, and forms that are too long', async () => {
+    await expectHarmless(target, 'public', async ({ url, index }) => {
+      for (let i = 0; i < 20; i++) {
+        const body = i === 19 ? `token=${'x'.repeat(256 * 1024)}` : `token=slp_${index}_${i}_${'x'.repeat(1900)}`
+        const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html' }
+        try {
+          const response = await fetch(`${url}/page/enter`, { method: 'POST', headers, body, redirect: 'manual' })
+          expect([401, 413, 429]).toContain(response.status)
+          await response.arrayBuffer()
+        } catch (error) {
+          // A refusal may close the connection while the body is still being sent.
+          expect(String(error)).toMatch(/closed|reset|ECONNRESET|EPIPE/i)
+        }
+      }
+    })
+  })
+
   test('guessed tokens and links', async () => {
     await expectHarmless(target, 'public', async ({ url, index }) => {
       for (let i = 0; i < 20; i++) {

@@ -31,6 +31,24 @@ describe('a request', () => {
   })
 })
 
+describe('the page', () => {
+  let target: AttackTarget
+  beforeAll(async () => {
+    target = await openTargetWithImage(MIB)
+  })
+  afterAll(() => target[Symbol.asyncDispose]())
+
+  test('by many at once', async () => {
+    await expectHarmless(target, 'page', async ({ url, headers }) => {
+      for (const path of ['/', '/page/images?search=a&sort=-storedSize', '/page/uploads', '/page/tasks', '/page/events?_find=a&_sort=message']) {
+        const response = await fetch(url + path, { headers: headers('viewer', { accept: 'text/html' }) })
+        expect(response.status).toBe(200)
+        await response.arrayBuffer()
+      }
+    })
+  })
+})
+
 describe('evidence', () => {
   let target: AttackTarget
   beforeAll(async () => {

@@ -7,6 +7,7 @@ import type { ProblemError } from '../../../protocol/problems.ts'
 import { ON_BEHALF_HEADER, ON_BEHALF_LENGTH_MAX, onBehalfName, parseOnBehalf } from '../../../protocol/on-behalf.ts'
 import { PROOF_HEADER } from '../../../protocol/sync/grant-proof.ts'
 import type { Actor, Authenticator } from '../../contract/access.ts'
+import { readSessionCookie } from '../page/session-cookie.ts'
 import { linkOf } from '../route.ts'
 import type { Route, RouteAccess } from '../route.ts'
 
@@ -18,7 +19,7 @@ export const ANONYMOUS: Actor = { name: 'anonymous', role: 'viewer' }
 
 /**
  * Returns the actor of a request if it may use a route. `method` is the method after an override; a link is checked for it. A bearer token takes
- * precedence over a link. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
+ * precedence over a link and over a session of the page, which routes of the page accept and no other route does. An invalid token is refused even on a public route, so that its sender notices. Throws ProblemError `unauthenticated`,
  * `forbidden`, `grant-bound` or `link-expired`.
  */
 export async function authenticate(
@@ -37,6 +38,7 @@ export async function authenticate(
   if (access === 'public') return ANONYMOUS
   const url = new URL(request.url)
   const link = url.searchParams.get('link')
+  if (link === null && typeof access === 'object' && 'cookie' in access) return requireRole(await bySession(authenticator, request, access.cookie), access)
   if (link === null) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
   const kind = linkOf(access)
   if (kind === undefined) throw problem('forbidden', 'A link does not give access to this path.', { action: 'Use a token.' })
@@ -55,13 +57,22 @@ async function byToken(authenticator: Authenticator, header: string, proof: stri
   return actor
 }
 
+async function bySession(authenticator: Authenticator, request: Request, cookie: string): Promise<Actor> {
+  const secret = readSessionCookie(request, cookie)
+  const actor = secret === undefined || secret.length > CREDENTIAL_LENGTH_MAX ? undefined : await authenticator.byPageSession?.(secret)
+  if (actor) return actor
+  if (secret === undefined) throw unauthenticated('The request has no token.', 'Bearer realm="slipway"')
+  throw problem('unauthenticated', 'The session has ended.', { isSessionEnded: true }, { headers: { 'WWW-Authenticate': 'Bearer realm="slipway"' } })
+}
+
 /** Refuses a grant between stores on every route that does not say that grants may call it. */
 function requireGranted(actor: Actor, { granted }: Pick<Route, 'granted'>): Actor {
   if (!actor.grant || granted) return actor
   throw problem('forbidden', 'A grant between stores only reads its images; it does not give access to this path.', { action: 'Use a token.' })
 }
 
-function requireRole(actor: Actor, access: RouteAccess): Actor {
+/** Returns the actor if its role is enough for a route, or if another rule of the route may let it in. Throws ProblemError `forbidden`. */
+export function requireRole(actor: Actor, access: RouteAccess): Actor {
   const needed: Role = access === 'public' ? 'viewer' : typeof access === 'string' ? access : access.role
   const isNamed = actor.subject !== undefined || (actor.groups ?? []).length > 0
   // The image of the request decides: its look-up requires the right.

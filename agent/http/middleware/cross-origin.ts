@@ -66,7 +66,8 @@ const PREFLIGHT_SECONDS = 86_400
 
 /**
  * Lets pages of these origins (`*` for any) read the answers of routes that are `crossOrigin`, including refusals and preflights. A request with an upload link
- * may also come from the page for which the link was made. Never allows credentials mode: the agent has no cookies.
+ * may also come from the page for which the link was made. Never allows credentials mode: the cookie of the
+ * page counts on the page only, whose routes are not `crossOrigin`.
  */
 export function crossOrigin(origins: readonly string[], authenticator: Pick<Authenticator, 'originOfLink'>) {
   const isAllowed = async (origin: string, url: string): Promise<boolean> => {

@@ -3,6 +3,7 @@
 import type { Context } from 'hono'
 import { problem } from '../../../protocol/problems.ts'
 import { problemOf } from '../../contract/failures.ts'
+import { acceptsHtml } from '../accepts-html.ts'
 import type { AppEnvironment } from '../environment.ts'
 import { LINK_MEMBER } from '../query.ts'
 import type { Route } from '../route.ts'
@@ -25,13 +26,23 @@ export function answerError(error: unknown, context: Context<AppEnvironment>): R
   if (RETRY_STATUSES.has(document.status)) headers.set('Retry-After', String(RETRY_AFTER_SECONDS))
   const errorHeaders = (route ?? pathRoutes?.find((candidate) => candidate.errorHeaders))?.errorHeaders
   for (const [name, value] of Object.entries({ ...errorHeaders?.(context.req.raw), ...refusal.headers })) headers.set(name, value)
+  const page = route?.refusalPage && isForPerson(context.req.raw) ? route.refusalPage(refusal.problem, context.req.raw) : undefined
+  if (page) {
+    for (const [name, value] of page.headers) headers.set(name, value)
+    return new Response(context.req.method === 'HEAD' ? null : page.body, { status: document.status, headers })
+  }
   const body = isPlain ? `This link cannot be used.\n\n${document.detail}\n${document.action}\n` : JSON.stringify(document)
   return new Response(context.req.method === 'HEAD' ? null : body, { status: document.status, headers })
 }
 
+/** Whether the sender asks for a page, and not for problem documents by name. */
+function isForPerson(request: Request): boolean {
+  return acceptsHtml(request) && !/\bapplication\/problem\+json\b/i.test(request.headers.get('accept') ?? '')
+}
+
 /** Whether a person opened a link in a browser, who reads text better than JSON. */
 function isOpenedInBrowser({ plainRefusals }: Route, request: Request): boolean {
-  if (!plainRefusals || !/\btext\/html\b/i.test(request.headers.get('accept') ?? '')) return false
+  if (!plainRefusals || !acceptsHtml(request)) return false
   return new URL(request.url).searchParams.has(LINK_MEMBER)
 }
 

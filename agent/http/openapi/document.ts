@@ -49,6 +49,12 @@ export function describeRoutes(routes: readonly Route[], version: string): OpenA
       },
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'A token of the store' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: 'slipway-agent',
+          description: 'A session of the page. The name also has the first 8 digits of the store id.',
+        },
         link: { type: 'apiKey', in: 'query', name: 'link', description: 'A signed link from POST /v1/links. If a request has both, the token is used.' },
       },
     },

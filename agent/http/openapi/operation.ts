@@ -45,11 +45,13 @@ function accessSentence(access: RouteAccess): string {
 
 function otherAccess(access: Exclude<RouteAccess, string>): string {
   if ('right' in access) return `the right \`${access.right}\` on the image as its owner or by a grant`
+  if ('cookie' in access) return 'a session of the page'
   return 'own' in access ? `one with a subject, which sees ${access.own}` : `a signed ${access.link} link`
 }
 
 function securityOf(access: RouteAccess): Record<string, string[]>[] {
   if (access === 'public') return [{}, { bearer: [] }]
+  if (typeof access === 'object' && 'cookie' in access) return [{ bearer: [] }, { session: [] }]
   return linkOf(access) === undefined ? [{ bearer: [] }] : [{ bearer: [] }, { link: [] }]
 }
 

@@ -14,6 +14,7 @@ export const TAGS: readonly Tag[] = [
   { name: 'images', description: 'Images: list, change, delete, restore, and read by ranges' },
   { name: 'links', description: 'Signed URLs that allow one upload or one download without a token' },
   { name: 'media-groups', description: 'Groups of images, shown to every viewer or hidden' },
+  { name: 'page', description: 'The page of the store for a person with a browser' },
   { name: 'schedules', description: 'Jobs that run at set times' },
   { name: 'slices', description: 'The content-addressed pieces of images, for other stores and for delta uploads' },
   { name: 'store', description: 'State and settings of the store' },
@@ -25,6 +26,7 @@ export const TAGS: readonly Tag[] = [
 
 /** Returns the group of a path; `agent` for paths without their own group. */
 export function tagOf(path: string): string {
+  if (path === '/' || path.startsWith('/page/')) return 'page'
   const part = /^\/v1\/([a-z-]+)/.exec(path)?.[1]
   return TAGS.find(({ name }) => name === part)?.name ?? 'agent'
 }

@@ -1,4 +1,7 @@
-// The stylesheet of the pages of bot and agent: one column on a phone, where rows become cards; light or dark as the system prefers.
+// Stylesheet and icon of the pages of bot and agent: one column on a phone, where rows become cards; light or dark as the system prefers.
+
+/** The icon: three slices of an image. */
+export const PAGE_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#0b57b5" d="M2 2h12v3H2zm0 4.5h12v3H2zM2 11h12v3H2z"/></svg>'
 
 /** The stylesheet. */
 export const PAGE_STYLE = `

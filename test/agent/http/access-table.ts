@@ -82,6 +82,17 @@ export const ACCESS_TABLE: Readonly<Record<string, Readonly<Record<string, reado
   '/v1/files': { GET: VIEWERS, HEAD: VIEWERS },
   '/v1/files/content': { GET: OPERATORS, HEAD: OPERATORS },
   '/v1/openapi.json': { GET: VIEWERS, HEAD: VIEWERS },
+  '/': { GET: VIEWERS, HEAD: VIEWERS },
+  '/page/images': { GET: VIEWERS, HEAD: VIEWERS },
+  '/page/images/:id': { GET: VIEWERS, HEAD: VIEWERS },
+  '/page/uploads': { GET: VIEWERS, HEAD: VIEWERS },
+  '/page/tasks': { GET: VIEWERS, HEAD: VIEWERS },
+  '/page/events': { GET: VIEWERS, HEAD: VIEWERS },
+  // The form that takes a token.
+  '/page/enter': { POST: EVERYBODY },
+  '/page/leave': { POST: VIEWERS },
+  '/page/style.css': { GET: EVERYBODY, HEAD: EVERYBODY },
+  '/page/icon.svg': { GET: EVERYBODY, HEAD: EVERYBODY },
 }
 
 /** Methods that a client may send, and one that no path has. */

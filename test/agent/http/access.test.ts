@@ -63,9 +63,11 @@ function pathOf(pattern: string): string {
 async function ask(pattern: string, method: string, override: string | undefined, caller: Caller): Promise<Outcome> {
   const { authorization, search: link = '' } = credentials.get(caller) ?? {}
   // Public routes take no link: test/agent/http/query.test.ts has their refusal, which an answer to HEAD cannot tell from a wrong override.
-  const search = ACCESS_TABLE[pattern]?.['GET']?.includes('nobody') ? '' : link
+  const search = Object.values(ACCESS_TABLE[pattern] ?? {}).some((callers) => callers.includes('nobody')) ? '' : link
   const path = pathOf(pattern)
   const headers: Record<string, string> = { ...TUS, ...(authorization === undefined ? {} : { authorization }) }
+  // The first page is for browsers only.
+  if (pattern === '/') headers['accept'] = 'text/html'
   if (override !== undefined) headers['x-http-method-override'] = override
   const response = await app.request(path.includes('?') ? path + search.replace('?', '&') : path + search, { method, headers })
   const text = await response.text()

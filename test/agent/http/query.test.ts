@@ -61,7 +61,9 @@ function operationOf(method: string, path: string, { parameters = [], security }
 }
 
 async function ask(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
-  return table.app.request(path, { method, headers: { authorization, 'tus-resumable': '1.0.0', ...headers } })
+  // The first page is for browsers only.
+  const accept = /^\/(?:\?|$)/.test(path) ? { accept: 'text/html, application/problem+json' } : {}
+  return table.app.request(path, { method, headers: { authorization, 'tus-resumable': '1.0.0', ...accept, ...headers } })
 }
 
 /** The refusal of a query; undefined for every other answer, and for HEAD without its body. */

@@ -77,12 +77,14 @@ describe('access', () => {
       const callers = callersOf(method, pattern)
       if (callers.includes('nobody')) continue
       const url = agent.url + pattern.replaceAll(/\{\w+\}/g, 'none')
-      const missing = await fetch(url, { method })
+      // The first page is for browsers only.
+      const accept: Record<string, string> = pattern === '/' ? { accept: 'text/html' } : {}
+      const missing = await fetch(url, { method, headers: accept })
       expect([method, pattern, missing.status]).toEqual([method, pattern, 401])
       expect(missing.headers.get('www-authenticate')).toStartWith('Bearer')
       await missing.arrayBuffer()
       for (const lesser of TABLE_ROLES.filter((role) => !callers.includes(role))) {
-        const refused = await fetch(url, { method, headers: { authorization: `Bearer ${tokens.get(lesser)?.token}` } })
+        const refused = await fetch(url, { method, headers: { ...accept, authorization: `Bearer ${tokens.get(lesser)?.token}` } })
         expect([method, pattern, lesser, refused.status]).toEqual([method, pattern, lesser, 403])
         await refused.arrayBuffer()
         refusals++

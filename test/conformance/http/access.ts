@@ -39,6 +39,8 @@ export const ACCESS_CASES: HttpCase[] = [
       for (const { method, path: pattern } of memory.routes) {
         const callers = callersOf(method, pattern)
         const path = pattern.replaceAll(/:\w+/g, 'x')
+        // The first page is for browsers only.
+        const headers = path === '/' ? { accept: 'text/html, application/problem+json' } : {}
         const needed = TABLE_ROLES.find((role) => callers.includes(role))
         // An answer to HEAD has no problem document, so only its status is compared.
         const refusedWith = async (answer: Response, code: 'unauthenticated' | 'forbidden'): Promise<unknown> => {
@@ -46,12 +48,12 @@ export const ACCESS_CASES: HttpCase[] = [
           return method === 'HEAD' ? needed : (await problemOf(answer, code))['requiredRole']
         }
         if (!callers.includes('nobody')) {
-          const missing = await memory.ask(path, { method })
+          const missing = await memory.ask(path, { method, headers })
           assert.equal(missing.headers.get('www-authenticate'), 'Bearer realm="slipway"', `${method} ${path}`)
           await refusedWith(missing, 'unauthenticated')
         }
         for (const role of TABLE_ROLES) {
-          const answer = await memory.ask(path, { method, role })
+          const answer = await memory.ask(path, { method, role, headers })
           if (callers.includes(role)) {
             assert.ok(answer.status !== 401 && answer.status !== 403, `${method} ${path} as ${role}: ${answer.status}`)
             await answer.body?.cancel()
@@ -65,12 +67,12 @@ export const ACCESS_CASES: HttpCase[] = [
     },
   },
   {
-    name: 'only health is public, and shows its checks to those with a token only',
+    name: 'only health, and what a browser needs to enter a token, is public; health shows its checks to those with a token only',
     async run() {
       await using memory = await createMemoryApp()
       assert.deepEqual(
         memory.routes.filter((one) => one.access === 'public').map((one) => one.path),
-        ['/v1/health'],
+        ['/v1/health', '/page/enter', '/page/style.css', '/page/icon.svg'],
       )
       const anonymous = await jsonOf<{ state: string; checks: unknown[] }>(await memory.ask('/v1/health'))
       assert.deepEqual([anonymous.state, anonymous.checks], ['running', []])

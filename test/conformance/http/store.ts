@@ -66,6 +66,8 @@ export const STORE_CASES: HttpCase[] = [
       assert.deepEqual(required.toSorted(), [
         'patch /v1/schedules/{name} true',
         'patch /v1/store true',
+        'post /page/enter false',
+        'post /page/leave false',
         'post /v1/links true',
         'post /v1/store/cleanup false',
         'post /v1/store/disable false',

@@ -20,6 +20,7 @@ import { fileRoutes } from '../../../agent/http/routes/files.ts'
 import { healthRoutes, shownHealth } from '../../../agent/http/routes/health.ts'
 import { metricsRoutes } from '../../../agent/http/routes/metrics.ts'
 import { openApiRoutes } from '../../../agent/http/routes/openapi.ts'
+import { pageRoutes } from '../../../agent/http/routes/page.tsx'
 import { scheduleRoutes } from '../../../agent/http/routes/schedules.ts'
 import { describeStore, storeRoutes } from '../../../agent/http/routes/store.ts'
 import type { StoreRoutesDeps } from '../../../agent/http/routes/store.ts'
@@ -163,6 +164,7 @@ export async function createMemoryApp(options: MemoryAppOptions = {}): Promise<M
     ...accessRoutes({ images, exports, tokens: access.tokens, links: access.links, revokeLink: async (id, actor) => void access.links.revoke(id, actor) }),
     ...fileRoutes({ files, clock, findImage }),
     ...metricsRoutes({ metrics }),
+    ...pageRoutes({ storeId: store.facts.id, storeName: () => 'edge-a', sessions: access.page, clock, routes: () => routes }),
     ...openApiRoutes({ version: '0.0.0', routes: () => routes }),
     ...(options.routes ?? []),
   ]

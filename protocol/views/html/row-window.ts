@@ -1,8 +1,8 @@
 // The part of a table's rows that a page shows: those with the words of the filter, sorted by a column, a page of them. The address says which, so it can be shared.
 
-import { plainText } from '../../protocol/views/phrases.ts'
-import type { Column, Row, View } from '../../protocol/views/view.ts'
-import type { RowWindow } from '../../protocol/views/html/html.ts'
+import { plainText } from '../phrases.ts'
+import type { Column, Row, View } from '../view.ts'
+import type { RowWindow } from './html.ts'
 
 /** Rows of one page. */
 export const ROWS_PER_PAGE = 50
