@@ -1,7 +1,7 @@
 // A bot whose agents answer each request with a value that the test gives, without a network.
 
 import { blankImage } from '../../../agent/images/records/image-file.ts'
-import type { CommandContext, FileSender } from '../../../bot/commands/command.ts'
+import type { CommandActor, CommandContext, FileSender } from '../../../bot/commands/command.ts'
 import { runLine } from '../../../bot/commands/run.ts'
 import { openBot } from '../../../bot/open.ts'
 import type { OpenBot, OpenBotDeps } from '../../../bot/open.ts'
@@ -65,6 +65,8 @@ export interface ScriptedFleet extends Disposable {
 export interface RunOptions {
   readonly name?: string
   readonly role?: Role
+  /** The role in one store, which the person has there instead. */
+  readonly there?: { readonly store: string; readonly role: Role }
   readonly files?: FileSender
   readonly onInterim?: (view: View) => void
   /** The console without it. */
@@ -110,10 +112,10 @@ export function openScriptedFleet(scripts: Readonly<Record<string, Script>>, { r
     clock,
     asked,
     sent,
-    run: (line, { name = 'ann', role = 'admin', surface = 'console', files, onInterim } = {}) =>
+    run: (line, { name = 'ann', role = 'admin', surface = 'console', there, files, onInterim } = {}) =>
       runLine(
         {
-          ...bot.context({ name, role, ...(surface === 'slack' && { id: `U0${name.toUpperCase()}` }) }, surface),
+          ...bot.context(actorOf({ name, role, there, surface }), surface),
           ...(files ? { files } : {}),
           ...(onInterim ? { onInterim } : {}),
         },
@@ -121,4 +123,14 @@ export function openScriptedFleet(scripts: Readonly<Record<string, Script>>, { r
       ),
     [Symbol.dispose]: () => bot[Symbol.dispose](),
   }
+}
+
+function actorOf({
+  name,
+  role,
+  there,
+  surface,
+}: Required<Pick<RunOptions, 'name' | 'role' | 'surface'>> & { readonly there: RunOptions['there'] }): CommandActor {
+  const id = surface === 'slack' ? { id: `U0${name.toUpperCase()}` } : {}
+  return { name, role, ...id, ...(there && { roleIn: (store: { readonly name: string }) => (store.name === there.store ? there.role : role) }) }
 }

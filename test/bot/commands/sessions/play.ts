@@ -1,7 +1,6 @@
 // Plays a session of the console: runs its lines one after another against a scripted fleet, and writes down everything that a person or a script would see.
 
-import { ROLES } from '../../../../protocol/access.ts'
-import type { Role } from '../../../../protocol/access.ts'
+import { roleSchema } from '../../../../protocol/access.ts'
 import type { Tone, View } from '../../../../protocol/views/view.ts'
 import type { ScriptedFleet } from '../scripted-fleet.ts'
 
@@ -14,8 +13,9 @@ const RANDOM = /(?<before>\/enter\/)[\w-]{43}/g
 /** The options in a usage line: the tests of the grammar are about them. */
 const OPTIONS = /(?<before>Usage: [\w-]+ [\w-]+) [^.]*/
 
-/** A step of a session: `admin> image list`, `slack operator> image list`, or `(2h later)`. */
-const STEP = /^(?:(?<surface>slack |page )?(?<role>viewer|uploader|operator|admin)(?: (?<name>\w+))?> (?<line>.*)|\((?<count>\d+)(?<unit>[smhd]) later\))$/
+/** A step of a session: `admin> image list`, `slack viewer bob, operator in edge-a> image list`, or `(2h later)`. */
+const STEP =
+  /^(?:(?<surface>slack |page )?(?<role>viewer|uploader|operator|admin)(?: (?<name>\w+))?(?:, (?<roleThere>\w+) in (?<store>\S+))?> (?<line>.*)|\((?<count>\d+)(?<unit>[smhd]) later\))$/
 
 /**
  * Returns the session with what is seen now after each of its lines: requests begin with `>`, titles with the mark of their
@@ -25,14 +25,15 @@ export async function play(fleet: ScriptedFleet, session: string): Promise<strin
   const shown: string[] = []
   let before: ReadonlySet<string> = new Set()
   for (const step of session.split('\n').filter((line) => STEP.test(line))) {
-    const { surface, role, name, line, count, unit } = STEP.exec(step)?.groups ?? {}
+    const { surface, role, name, roleThere, store, line, count, unit } = STEP.exec(step)?.groups ?? {}
     shown.push(step)
     if (line === undefined) {
       fleet.clock.advance(Number(count) * (UNITS[unit ?? ''] ?? 0))
       continue
     }
     fleet.sent.length = 0
-    const asked = { role: ROLES.find((one) => one === role) ?? ('viewer' satisfies Role), ...(name !== undefined && { name }) }
+    const there = store === undefined ? {} : { there: { store, role: roleSchema.parse(roleThere) } }
+    const asked = { role: roleSchema.parse(role), ...(name !== undefined && { name }), ...there }
     const view = await fleet.run(line, { ...asked, surface: surface === 'slack ' ? 'slack' : surface === 'page ' ? 'page' : 'console' })
     const [title = '', ...lines] = linesOf(view, fleet.clock.nowMs()).map((one) => one.replaceAll(RANDOM, '$<before>(random)').replace(OPTIONS, '$<before> …'))
     const changed = lines.filter((one) => !before.has(one))

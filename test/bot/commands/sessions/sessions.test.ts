@@ -19,6 +19,7 @@ import policies from './lines/policies.txt'
 import roles from './lines/roles.txt'
 import schedules from './lines/schedules.txt'
 import storeChanges from './lines/store-changes.txt'
+import storeRoles from './lines/store-roles.txt'
 import storeRemovals from './lines/store-removals.txt'
 import stores from './lines/stores.txt'
 import tasks from './lines/tasks.txt'
@@ -45,6 +46,7 @@ const SESSIONS = {
   roles,
   schedules,
   'store-changes': storeChanges,
+  'store-roles': storeRoles,
   'store-removals': storeRemovals,
   stores,
   tasks,
