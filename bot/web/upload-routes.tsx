@@ -23,8 +23,8 @@ import { NAMED_PLACES } from './places.ts'
 import { Tabs } from './tabs.tsx'
 import type { PageContext, PageVariables } from './session-context.ts'
 
-/** Most files that are chosen at once. */
-export const FILES_MAX = 50
+/** Most files that are chosen at once: all links of a store's token together may have 100 unfinished uploads. */
+const FILES_MAX = 20
 /** How long the link of a file waits for its upload, which the script begins at once. */
 const LINK_LIFE = '10m'
 /** The length of a file in bytes: as many digits as a safe integer has. */

@@ -48,6 +48,8 @@ export async function killDuringGatewayUpload(kills: number, seed: number, say: 
   let sent = 0
   let holdAt = 0
   let cut = 0
+  /** Kills while bytes were passing. */
+  const done = { bot: 0, agent: 0 }
   let isDone = false
   let moved = Promise.withResolvers<void>()
   const note = (offset: number, what: string): void => {
@@ -94,8 +96,11 @@ export async function killDuringGatewayUpload(kills: number, seed: number, say: 
     const at = sent + 1 + random.below(BETWEEN_BYTES - PIECE_BYTES)
     await until('bytes have passed', () => isDone || sent >= at)
     if (isDone) break
-    if (i % 2 === 0) await service.restart()
-    else {
+    if (i % 2 === 0) {
+      done.bot++
+      await service.restart()
+    } else {
+      done.agent++
       await agent.restart()
       bot.fleet.registry.change('edge-a', { url: agent.url })
     }
@@ -113,7 +118,7 @@ export async function killDuringGatewayUpload(kills: number, seed: number, say: 
     return found?.status === 'available' && found.digest !== null ? found : undefined
   })
   if (image.digest !== digest) throw new PromiseBroken(`the image is ${image.digest}, the file ${digest}`)
-  return { bot: kills, agent: kills, length, cut }
+  return { ...done, length, cut }
 }
 
 if (import.meta.main) {
