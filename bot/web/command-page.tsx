@@ -10,7 +10,6 @@ import type { CommandContext } from '../commands/command.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { changesSomething, spelled } from '../commands/record.ts'
 import { runParsed } from '../commands/run.ts'
-import { isEnded } from '../../protocol/views/phrases.ts'
 import { CONFIRM_FIELD } from '../../protocol/views/html/forms.tsx'
 import type { Html } from '../../protocol/views/html/html.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
@@ -21,7 +20,8 @@ import { HelpPanel } from './help-panel.tsx'
 import { parseRequest, pathOf, targetsOf } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { Page } from './layout.tsx'
-import { htmlOptions } from './session-context.ts'
+import { isMoving, Section, showParts } from './parts.tsx'
+import { htmlOptions, lookOf } from './session-context.ts'
 import type { PageContext } from './session-context.ts'
 
 /** Answers a request for a page of a command. */
@@ -71,18 +71,29 @@ interface Answer {
   readonly nameError?: string
 }
 
-function answer(c: PageContext, request: CommandRequest, { status, view, form, nameError }: Answer): Response | Promise<Response> {
+async function answer(c: PageContext, request: CommandRequest, { status, view, form, nameError }: Answer): Promise<Response> {
   const { command } = request
   const context = c.get('context')
   const title = view?.title ?? spelled(command)
-  const isMoving = c.req.method === 'GET' && (view?.progress.some(({ task }) => !isEnded(task.state)) ?? false)
+  const look = lookOf(c)
+  // Only an answer that goes on is looked at again: what a look costs is known for places, and not for every command.
+  const isLive = c.req.method === 'GET' && view !== undefined && !view.isPrivate && isMoving(view)
+  const [part] = isLive ? await showParts(look, [{ command, view, values: {} }]) : []
   const options = { token: c.get('token'), makeOnce: () => crypto.randomUUID() }
-  const frame = { title, path: pathOf(command, request.targets), actor: c.get('actor'), token: c.get('token'), isMoving }
+  const frame = {
+    title,
+    path: pathOf(command, request.targets),
+    actor: c.get('actor'),
+    token: c.get('token'),
+    ...(part ? { live: { address: look.url.pathname + look.url.search, mark: '' } } : {}),
+  }
   const isAllowed = permit(context, command, { targets: [], options: {}, flags: new Set(), confirm: [], plan: undefined }).kind === 'permitted'
   return c.html(
     <Page frame={frame}>
-      {view ? (
-        <ViewSection view={view} options={htmlOptions(c, view, command.noun, { level: 1, nameError })} />
+      {part ? (
+        <Section look={look} part={part} />
+      ) : view ? (
+        <ViewSection view={view} options={htmlOptions(look, view, command.noun, { level: 1, nameError })} />
       ) : (
         <Heading title={title} summary={command.summary} />
       )}

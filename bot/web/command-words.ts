@@ -8,6 +8,7 @@ import { parseWords } from '../commands/parse.ts'
 import type { Parsed } from '../commands/parse.ts'
 import { CONFIRM_FIELD } from '../../protocol/views/html/forms.tsx'
 import type { PostTarget } from '../../protocol/views/html/html.ts'
+import { decoded } from './place-at.ts'
 
 /** Name of the field with the fingerprint of the plan that was shown. */
 const PLAN_FIELD = '_plan'
@@ -22,7 +23,7 @@ export interface CommandRequest {
 }
 
 /** Finds the command of an address; its targets are the rest of the address. */
-export function findCommand(commands: readonly Command[], words: readonly string[]): Pick<CommandRequest, 'command' | 'targets'> | undefined {
+function findCommand(commands: readonly Command[], words: readonly string[]): Pick<CommandRequest, 'command' | 'targets'> | undefined {
   const [noun = '', verb = '', ...rest] = words
   const named = commands.find((command) => command.noun === noun && command.verb === verb && verb !== '')
   if (named) return { command: named, targets: rest }
@@ -30,6 +31,20 @@ export function findCommand(commands: readonly Command[], words: readonly string
   if (bare) return bare.targets.length > 0 || verb === '' ? { command: bare, targets: words.slice(1) } : undefined
   const list = verb === '' ? commands.find((command) => command.noun === noun && command.verb === 'list') : undefined
   return list && { command: list, targets: [] }
+}
+
+/** What a request gives a command; undefined when its address names none. Parts of an address are decoded one by one: a slash may belong to a target. */
+export function requestAt(commands: readonly Command[], pathname: string, fields: CommandRequest['fields']): CommandRequest | undefined {
+  if (!pathname.startsWith('/c/')) return undefined
+  const words: string[] = []
+  for (const part of pathname.split('/').slice(2)) {
+    if (part === '') continue
+    const word = decoded(part)
+    if (word === undefined) return undefined
+    words.push(word)
+  }
+  const found = findCommand(commands, words)
+  return found && { ...found, fields }
 }
 
 /** The targets of a request: those of the address, then those of the form, whose fields have the names of the targets. A field for several takes one in a line. */

@@ -26,10 +26,17 @@ export interface PageFrame {
   readonly actor: CommandActor
   readonly token: string
   readonly search?: string
-  /** The page shows something that moves: the script asks for it again, and a link does so without the script. */
-  readonly isMoving?: boolean
+  /** A page that changes by itself; a link loads it again without the script. */
+  readonly live?: LiveFrame
   /** What the page loads besides the style and the script of every page. */
   readonly loads?: PageLoads
+}
+
+export interface LiveFrame {
+  /** The address with its query. */
+  readonly address: string
+  /** What the page knew when it was made; empty while it shows work that goes on. */
+  readonly mark: string
 }
 
 export interface PageLoads {
@@ -40,7 +47,7 @@ export interface PageLoads {
 
 /** A page of somebody who is logged in. */
 export function Page({ frame, children }: { readonly frame: PageFrame; readonly children: Child }): Html {
-  const { title, path, actor, token, search = '', isMoving = false, loads } = frame
+  const { title, path, actor, token, search = '', live, loads } = frame
   const role = actor.id === undefined ? `${actor.role}, from the console` : actor.role
   return (
     <Document title={title} loads={loads}>
@@ -79,14 +86,14 @@ export function Page({ frame, children }: { readonly frame: PageFrame; readonly 
           </form>
         </div>
       </header>
-      <main id="main" tabindex={-1} {...(isMoving ? { 'data-moving': 'true' } : {})}>
+      <main id="main" tabindex={-1} {...(live === undefined ? {} : { 'data-live': live.mark })}>
         {children}
-        {isMoving ? (
-          <p>
-            <a href={path}>Load again</a> <span role="status" id="stale" />
-          </p>
-        ) : (
+        {live === undefined ? (
           ''
+        ) : (
+          <p>
+            <a href={live.address}>Load again</a> <span role="status" id="stale" /> <span id="stale-age" /> <span role="status" id="news" class="unseen" />
+          </p>
         )}
       </main>
     </Document>

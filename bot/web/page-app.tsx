@@ -8,19 +8,22 @@ import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
 import { CONFIRM_FIELD, ONCE_FIELD, TOKEN_FIELD } from '../../protocol/views/html/forms.tsx'
 import { runCommandForm, showCommand } from './command-page.tsx'
-import { findCommand } from './command-words.ts'
-import type { CommandRequest } from './command-words.ts'
+import { requestAt } from './command-words.ts'
 import { compressed } from './compressed.ts'
 import { addEntry, beginSession, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
 import { guard, ownOrigin, readForm } from './guard.ts'
 import { ASSETS, PlainPage } from './layout.tsx'
 import type { PageLoads } from './layout.tsx'
+import { createAskedMemory } from './live/asked-memory.ts'
+import { createLive } from './live/live.ts'
+import { addLive } from './live/live-routes.ts'
+import { createMarks } from './live/marks.ts'
 import { createOnce } from './once.ts'
 import type { PagePerson } from '../entry/entry-links.ts'
 import { actorOf } from './person.ts'
 import type { PeopleGroups } from './person.ts'
 import { addPlaces } from './place-routes.tsx'
-import type { PageContext, PageVariables } from './session-context.ts'
+import type { PageVariables } from './session-context.ts'
 import { placeWithin } from './sign-in/place-within.ts'
 import { addSignIn } from './sign-in/sign-in-routes.tsx'
 import type { SlackSignIn } from './sign-in/slack-sign-in.ts'
@@ -41,13 +44,15 @@ export interface PageUploads {
 
 export interface PageAppDeps {
   readonly uploads: PageUploads
-  readonly bot: Pick<OpenBot, 'context' | 'page' | 'roles' | 'clock'>
+  readonly bot: Pick<OpenBot, 'context' | 'page' | 'roles' | 'clock' | 'database'>
   readonly groups: PeopleGroups
   readonly log: Log
   /** Origin under which a proxy serves the page. */
   readonly publicUrl: string | undefined
   /** Lets people of Slack enter without a link; needs a public origin with TLS. */
   readonly signIn?: SlackSignIn
+  /** Ends the streams of live pages, because the service stops. */
+  readonly stopping?: AbortSignal
 }
 
 /** Creates the application. */
@@ -56,6 +61,9 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   const app = new Hono<{ Variables: PageVariables }>()
   const isSecure = (c: Context): boolean => ownOrigin(c.req.header('host'), publicUrl)?.startsWith('https:') ?? false
   const once = createOnce()
+  const marks = createMarks(bot.database, bot.roles)
+  const memory = createAskedMemory()
+  const live = createLive({ ...deps, marks, memory, stopping: deps.stopping })
   let running = 0
 
   app.use(compressed)
@@ -90,9 +98,11 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
       const actor = await actorOf(session.person, bot.roles, deps.groups)
       c.set('session', session)
       c.set('actor', actor)
-      c.set('context', bot.context(actor, 'page'))
+      c.set('context', memory.noting(bot.context(actor, 'page')))
+      c.set('marks', marks)
       c.set('token', tokenOf(secret))
       await next()
+      if (c.req.method === 'GET') memory.showed(session.id, new URL(c.req.url))
     } finally {
       running--
     }
@@ -101,8 +111,10 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
 
   addUploads(app, uploads.loads)
   addPlaces(app)
+  addLive(app, live)
   app.get('/c/*', (c) => {
-    const request = requestOf(c, [...new URL(c.req.url).searchParams])
+    const url = new URL(c.req.url)
+    const request = requestAt(c.get('context').commands, url.pathname, [...url.searchParams])
     return request ? showCommand(c, request) : c.notFound()
   })
   app.post('*', async (c) => {
@@ -115,7 +127,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
         403,
       )
     if (c.req.path === '/leave') return leave(c, bot.page, isSecure(c))
-    const request = requestOf(c, fields)
+    const request = requestAt(c.get('context').commands, new URL(c.req.url).pathname, fields)
     if (!request) return c.notFound()
     const isNew = given(CONFIRM_FIELD) !== '' || once.use(`${c.get('session').id} ${given(ONCE_FIELD)}`)
     if (!isNew) {
@@ -148,22 +160,6 @@ const FORM_REFUSALS = {
   413: 'It is too long. Nothing was changed. Shorten its texts.',
   415: 'It is not a form of this page. Nothing was changed.',
 } as const
-
-/** What a request gives a command; undefined when its address names none. Parts of an address are decoded one by one: a slash may belong to a target. */
-function requestOf(c: PageContext, fields: CommandRequest['fields']): CommandRequest | undefined {
-  const words: string[] = []
-  for (const part of new URL(c.req.url).pathname.split('/').slice(2)) {
-    if (part === '') continue
-    try {
-      words.push(decodeURIComponent(part))
-    } catch {
-      return undefined
-    }
-  }
-  if (!c.req.path.startsWith('/c/')) return undefined
-  const found = findCommand(c.get('context').commands, words)
-  return found && { ...found, fields }
-}
 
 /** The token of a session's forms. It follows from the cookie, which another site can neither read nor guess. */
 function tokenOf(secret: string): string {

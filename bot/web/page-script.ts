@@ -1,8 +1,10 @@
-// The script of the page. Everything works without it: it shows times in the zone of the viewer, `/` moves to the search, and a page with a running task is
-// asked for again until nothing moves; when it cannot be, the page says how old it is.
+// The script of the page. Everything works without it: it shows times in the zone of the viewer, `/` moves to the search, and places change by themselves.
+
+import IDIOMORPH from 'idiomorph/dist/idiomorph.min.js' with { type: 'text' }
+import { LIVE_SCRIPT } from './live/live-script.ts'
 
 /** The script. */
-export const PAGE_SCRIPT = `
+export const PAGE_SCRIPT = `${IDIOMORPH}
 const showTimes = (root) => {
   for (const element of root.querySelectorAll('time[datetime]')) {
     const time = new Date(element.dateTime)
@@ -18,23 +20,4 @@ document.addEventListener('keydown', (event) => {
   event.preventDefault()
   document.getElementById('search').focus()
 })
-let seen = Date.now()
-const look = async () => {
-  const main = document.querySelector('main[data-moving]')
-  if (!main) return
-  try {
-    const answer = await fetch(location.href, { headers: { Accept: 'text/html' } })
-    if (!answer.ok) throw new Error(answer.statusText)
-    const next = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('main')
-    if (next && !main.contains(document.activeElement)) {
-      showTimes(next)
-      main.replaceWith(document.adoptNode(next))
-    }
-    seen = Date.now()
-  } catch {
-    document.getElementById('stale').textContent = 'The bot does not answer. This is ' + Math.round((Date.now() - seen) / 1000) + ' s old.'
-  }
-  setTimeout(look, 5000)
-}
-setTimeout(look, 5000)
-`
+${LIVE_SCRIPT}`

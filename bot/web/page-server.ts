@@ -38,11 +38,13 @@ export function servePage(
   { hostname, port, isDefault, publicUrl }: WebAccess,
   { bot, log, groups = NO_GROUPS, signIn, uploads, bodyMax }: PageServerDeps,
 ): AsyncDisposable {
+  const ending = new AbortController()
   const app = createPageApp({
     bot,
     groups,
     log,
     publicUrl,
+    stopping: ending.signal,
     uploads: { ...uploads, answer: (request) => uploads.answer(request, server) },
     ...(signIn ? { signIn } : {}),
   })
@@ -63,6 +65,8 @@ export function servePage(
   return {
     async [Symbol.asyncDispose]() {
       address.note(undefined)
+      // The server waits for its answers, and streams of live pages do not end by themselves.
+      ending.abort()
       await server?.stop()
     },
   }

@@ -4,24 +4,24 @@
 
 import type { Hono } from 'hono'
 import { permit } from '../commands/permit.ts'
-import type { Command, CommandContext } from '../commands/command.ts'
-import { valuesOf } from '../commands/form.ts'
-import { quoteWord } from '../views/quote.ts'
-import { parseLine, runParsed } from '../commands/run.ts'
+import type { CommandContext } from '../commands/command.ts'
 import { spelled } from '../commands/record.ts'
 import type { Html } from '../../protocol/views/html/html.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
-import { isEnded } from '../../protocol/views/phrases.ts'
 import type { View } from '../../protocol/views/view.ts'
 import { CommandForm } from './command-form.tsx'
-import { parseRequest, pathOf } from './command-words.ts'
+import { pathOf } from './command-words.ts'
 import { HelpPanel } from './help-panel.tsx'
 import { Page } from './layout.tsx'
+import { scopeOf } from './live/scope.ts'
+import { isMoving, partsAt, runPart, Section, showParts } from './parts.tsx'
+import type { Part } from './parts.tsx'
+import { placeAt } from './place-at.ts'
 import { NAMED_PLACES, PLACES, SEARCHED } from './places.ts'
-import type { NamedPlace, Place, PlacePart } from './places.ts'
+import type { NamedPlace } from './places.ts'
 import { ROWS_PER_PAGE } from '../../protocol/views/html/row-window.ts'
-import { htmlOptions } from './session-context.ts'
+import { htmlOptions, lookOf } from './session-context.ts'
 import type { PageContext, PageVariables } from './session-context.ts'
 import { addressOf, isOpenTo, Tabs } from './tabs.tsx'
 
@@ -30,80 +30,46 @@ const SEARCH_LENGTH_MAX = 200
 
 /** Adds the routes of the places. */
 export function addPlaces(app: Hono<{ Variables: PageVariables }>): void {
-  for (const place of PLACES) app.get(place.path, (c) => showPlace(c, place))
-  for (const place of NAMED_PLACES) {
-    app.get(`${place.path}:name`, (c) => showNamed(c, place, ''))
-    app.get(`${place.path}:name/:tab`, (c) => showNamed(c, place, c.req.param('tab')))
+  for (const { path } of PLACES) app.get(path, (c) => showAt(c))
+  for (const { path } of NAMED_PLACES) {
+    app.get(`${path}:name`, (c) => showAt(c))
+    app.get(`${path}:name/:tab`, (c) => showAt(c))
   }
   app.get('/search', (c) => showSearch(c))
   app.get('/c', (c) => showIndex(c))
 }
 
-interface Part {
-  readonly command: Command
-  readonly view: View
-  /** What the filter form of a list begins with. */
-  readonly values: ReturnType<typeof valuesOf>
-}
-
-/** Runs the command of a part; fields of the address that it takes as options narrow it. */
-async function runPart(c: PageContext, { line, defaults = {} }: PlacePart, name: string | undefined, hasQuery: boolean): Promise<Part> {
-  const context = { ...c.get('context'), signal: c.req.raw.signal }
-  const fixed = parseLine(context, name === undefined ? line : line.replace('{}', () => quoteWord(name)))
-  if (fixed.kind === 'unclear') throw new Error(`a place has the line "${line}": ${fixed.detail}`)
-  const { command, input } = fixed
-  const fields = hasQuery ? [...new URL(c.req.url).searchParams].filter(([key]) => !(key in input.options)) : []
-  const given = Object.entries(input.options).map(([key, value]): [string, string] => [key, value ?? ''])
-  const usual = Object.entries(defaults).filter(([key]) => !fields.some(([field, value]) => field === key && value !== ''))
-  const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...usual, ...fields] })
-  const values = parsed.kind === 'command' ? valuesOf(command, parsed.input) : valuesOf(command, input)
-  return { command, view: await runParsed(context, parsed), values }
-}
-
-async function showPlace(c: PageContext, place: Place): Promise<Response> {
-  const parts = await Promise.all(place.parts.map((part) => runPart(c, part, undefined, place.parts.length === 1)))
+/** Shows the place of the address. What is known before it looks is its mark: whatever changes meanwhile is news for the live page. */
+async function showAt(c: PageContext): Promise<Response> {
+  const look = lookOf(c)
+  const at = placeAt(look.url.pathname)
+  const mark = c.get('marks').of(scopeOf(look.url))
+  const parts = at && (await partsAt(look))
+  if (!at || !parts) return c.notFound()
+  const shown = await showParts(look, parts)
+  const isMarked = !parts.some(({ view }) => isMoving(view))
   const [only] = parts.length === 1 ? parts : []
+  const name = at.kind === 'named' ? at.name : undefined
+  const title = at.kind === 'named' ? `${at.name}: ${at.tab.label}` : at.place.label
+  const path = at.kind === 'named' ? addressOf(at.place, at.name, at.tab) : at.place.path
   return c.html(
-    <Page frame={frameOf(c, place.label, place.path, parts)}>
-      {only ? '' : <h1>{place.label}</h1>}
-      {parts.map((part) => (
-        <Section c={c} part={part} level={only ? 1 : 2} />
+    <Page frame={{ ...frameOf(c, title, path), live: { address: look.url.pathname + look.url.search, mark: isMarked ? mark : '' } }}>
+      {at.kind === 'named' && at.place.tabs.length > 1 ? <Tabs context={look.context} place={at.place} name={at.name} current={at.tab} /> : ''}
+      {at.kind === 'list' && !only ? <h1>{title}</h1> : ''}
+      {shown.map((part, i) => (
+        <>
+          <Section look={look} part={part} />
+          {parts[i] ? <HelpPanel {...parts[i]} /> : ''}
+        </>
       ))}
-      {only ? <Narrow c={c} part={only} path={place.path} /> : ''}
+      {at.kind === 'list' && only ? <Narrow c={c} part={only} path={path} /> : ''}
+      {at.kind === 'named' && at.tab.slug === '' && name !== undefined ? <Offered context={c.get('context')} place={at.place} name={name} /> : ''}
     </Page>,
   )
 }
 
-async function showNamed(c: PageContext, place: NamedPlace, slug: string): Promise<Response> {
-  const tab = place.tabs.find((candidate) => candidate.slug === slug)
-  if (!tab) return c.notFound()
-  const name = c.req.param('name') ?? ''
-  const parts = await Promise.all(tab.parts.map((part) => runPart(c, part, name, true)))
-  const path = addressOf(place, name, tab)
-  return c.html(
-    <Page frame={frameOf(c, `${name}: ${tab.label}`, path, parts)}>
-      {place.tabs.length > 1 ? <Tabs context={c.get('context')} place={place} name={name} current={tab} /> : ''}
-      {parts.map((part, i) => (
-        <Section c={c} part={part} level={i === 0 ? 1 : 2} />
-      ))}
-      {tab.slug === '' ? <Offered context={c.get('context')} place={place} name={name} /> : ''}
-    </Page>,
-  )
-}
-
-function frameOf(c: PageContext, title: string, path: string, parts: readonly Part[]) {
-  const isMoving = parts.some(({ view }) => view.progress.some(({ task }) => !isEnded(task.state)))
-  return { title, path, actor: c.get('actor'), token: c.get('token'), isMoving }
-}
-
-function Section({ c, part, level }: { readonly c: PageContext; readonly part: Part; readonly level: 1 | 2 }): Html {
-  const { view, command } = part
-  return (
-    <>
-      <ViewSection view={view} options={htmlOptions(c, view, command.noun, { level })} />
-      <HelpPanel view={view} command={command} />
-    </>
-  )
+function frameOf(c: PageContext, title: string, path: string) {
+  return { title, path, actor: c.get('actor'), token: c.get('token') }
 }
 
 /** The options of a list as a form, which leads to an address that can be shared. */
@@ -161,8 +127,9 @@ function Offered({ context, place, name }: { readonly context: CommandContext; r
 
 /** Rows of stores, images and tasks that have the words. */
 async function showSearch(c: PageContext): Promise<Response> {
+  const look = lookOf(c)
   const text = (c.req.query('q') ?? '').trim().slice(0, SEARCH_LENGTH_MAX)
-  const parts = text === '' ? [] : await Promise.all(SEARCHED.map((line) => runPart(c, { line }, text, false)))
+  const parts = text === '' ? [] : await Promise.all(SEARCHED.map((line) => runPart(look, { line }, text, false)))
   const words = text.toLowerCase().split(/\s+/)
   const found = parts.map((part) => {
     const rows = part.view.rows.filter((row) => words.every((word) => Object.values(row.cells).join(' ').toLowerCase().includes(word)))
@@ -171,7 +138,7 @@ async function showSearch(c: PageContext): Promise<Response> {
     return { ...part, view }
   })
   return c.html(
-    <Page frame={{ ...frameOf(c, 'Search', '/search', []), search: text }}>
+    <Page frame={{ ...frameOf(c, 'Search', '/search'), search: text }}>
       <h1>
         {text === '' ? (
           'Search'
@@ -183,7 +150,7 @@ async function showSearch(c: PageContext): Promise<Response> {
       </h1>
       {text === '' ? <p>Write a part of a name, a zone, a state or an id.</p> : ''}
       {found.map((part) => (
-        <Section c={c} part={part} level={2} />
+        <ViewSection view={part.view} options={htmlOptions(look, part.view, part.command.noun, { level: 2 })} />
       ))}
     </Page>,
   )
@@ -195,7 +162,7 @@ function showIndex(c: PageContext): Response | Promise<Response> {
   const input = { targets: [], options: {}, flags: new Set<string>(), confirm: [], plan: undefined }
   const allowed = context.commands.filter((command) => permit(context, command, input).kind === 'permitted')
   return c.html(
-    <Page frame={frameOf(c, 'Commands', '/c', [])}>
+    <Page frame={frameOf(c, 'Commands', '/c')}>
       <h1>Commands</h1>
       <p>The same commands as in the console and in Slack.</p>
       {[...Map.groupBy(allowed, ({ noun }) => noun)].map(([noun, commands]) => (

@@ -9,6 +9,7 @@ import type { PageSession } from '../entry/page-sessions.ts'
 import { NAMED_PLACES } from './places.ts'
 import type { View } from '../../protocol/views/view.ts'
 import type { HtmlOptions, ShownAction } from '../../protocol/views/html/html.ts'
+import type { Marks } from './live/marks.ts'
 import { hrefOf, pathOf, postOf } from './command-words.ts'
 import { rowWindow } from '../../protocol/views/html/row-window.ts'
 
@@ -19,26 +20,40 @@ export interface PageVariables {
   readonly context: CommandContext
   /** Proves that a form comes from a page of this session. */
   readonly token: string
+  readonly marks: Marks
 }
 
 export type PageContext = Context<{ Variables: PageVariables }>
 
+/** What rendering needs to know of a request, or of the page that a stream follows. */
+export interface Look {
+  readonly context: CommandContext
+  /** The address of the page. */
+  readonly url: URL
+  readonly token: string
+  makeOnce(): string
+}
+
+/** The look of a request. The address of a page that answers a form cannot be asked for again with GET, so its fields are left out. */
+export function lookOf(c: PageContext): Look {
+  const url = new URL(c.req.url)
+  if (c.req.method === 'POST') url.search = ''
+  return { context: { ...c.get('context'), signal: c.req.raw.signal }, url, token: c.get('token'), makeOnce: () => crypto.randomUUID() }
+}
+
 /** Ids whose form says what they name. */
 const ID_NOUNS: Readonly<Record<string, string>> = { img: 'image', tsk: 'task', upl: 'upload' }
 
-/** How Views are rendered for a request. `noun` is the noun of the command that answered. */
-export function htmlOptions(c: PageContext, view: View, noun: string, more: { readonly level: 1 | 2; readonly nameError?: string | undefined }): HtmlOptions {
-  const context = c.get('context')
+/** How Views are rendered for a look. `noun` is the noun of the command that answered. */
+export function htmlOptions(look: Look, view: View, noun: string, more: { readonly level: 1 | 2; readonly nameError?: string | undefined }): HtmlOptions {
+  const { context, url, token, makeOnce } = look
   const { commands } = context
-  const url = new URL(c.req.url)
-  // The address of a page that answers a form cannot be asked for again with GET.
-  const query = c.req.method === 'POST' ? new URLSearchParams() : url.searchParams
   return {
     ...more,
     nowMs: context.clock.nowMs(),
-    token: c.get('token'),
-    makeOnce: () => crypto.randomUUID(),
-    window: () => rowWindow(view, url.pathname, query),
+    token,
+    makeOnce,
+    window: () => rowWindow(view, url.pathname, url.searchParams),
     cellHref: (label, key, text, row) => cellHref(context, { noun, label, key, text, id: row?.cells['id'] }),
     action: ({ command, role }) => actionOf(context, command, role),
     post: (line) => postOf(commands, line),

@@ -114,7 +114,10 @@ export interface View {
   readonly fields: readonly Field[]
   readonly columns: readonly Column[]
   readonly rows: readonly Row[]
+  /** Tasks that the command has started: the console and a card follow them to their end. */
   readonly progress: readonly FollowedTask[]
+  /** Tasks that a page draws as bars, besides those in progress. */
+  readonly bars?: readonly FollowedTask[]
   readonly actions: readonly Action[]
   readonly notes: readonly string[]
   /** Contains a secret such as a link: shown only to the person who asked. */

@@ -21,6 +21,6 @@ export const taskShow = defineCommand({
     const { store, task } = await oneTask(context, targets[0] ?? '')
     const view = tasksView(`Task ${task.id}`, [{ store: store.name, task: visibleTask(task, roleIn(context.actor, store)) }], context.clock.nowMs())
     // A task that failed is an answer, not a failure of this command.
-    return { ...view, outcome: 'done', progress: [] }
+    return { ...view, outcome: 'done', progress: [], bars: view.progress }
   },
 })

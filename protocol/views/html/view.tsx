@@ -12,7 +12,7 @@ import { Mark, Words } from './words.tsx'
 /** Renders a View. */
 export function ViewSection({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
   const { confirm, form } = view
-  const running = view.progress.filter(({ task }) => !isEnded(task.state))
+  const running = [...view.progress, ...(view.bars ?? [])].filter(({ task }) => !isEnded(task.state))
   return (
     <section class={`view ${view.tone} ${view.outcome}`}>
       <Title view={view} level={options.level} />

@@ -25,8 +25,6 @@ export interface TestPage extends Disposable {
   readonly logged: string[]
   /** Requests that agents got, as `store METHOD /path`. */
   readonly asked: string[]
-  /** Every route of the application, as `GET /stores/:name`. */
-  readonly routes: readonly string[]
   request(path: string, init?: RequestInit & { readonly host?: string }): Promise<Response>
   /** Enters by a link; the session of a person of Slack has the roles that the bot gives. */
   enter(person?: PagePerson): Promise<Visitor>
@@ -52,10 +50,12 @@ export interface TestPageOptions {
   readonly publicUrl?: string
   /** Lets people sign in with Slack. */
   readonly signIn?: (deps: { readonly clock: ManualClock; readonly log: Log }) => SlackSignIn
+  /** Says that the service stops. */
+  readonly stopping?: AbortSignal
 }
 
 /** Opens the page of a bot with a store for each script. */
-export function openTestPage({ scripts = {}, more = [], publicUrl, signIn }: TestPageOptions = {}): TestPage {
+export function openTestPage({ scripts = {}, more = [], publicUrl, signIn, stopping }: TestPageOptions = {}): TestPage {
   const clock = createManualClock()
   const asked: string[] = []
   const logged: string[] = []
@@ -91,6 +91,7 @@ export function openTestPage({ scripts = {}, more = [], publicUrl, signIn }: Tes
     groups,
     log,
     publicUrl,
+    ...(stopping ? { stopping } : {}),
     uploads: { answer: gateway.links.fetch, loads: gateway.assets },
     ...(signIn ? { signIn: signIn({ clock, log }) } : {}),
   })
@@ -126,7 +127,6 @@ export function openTestPage({ scripts = {}, more = [], publicUrl, signIn }: Tes
     clock,
     logged,
     asked,
-    routes: app.routes.map(({ method, path }) => `${method} ${path}`),
     request,
     enter,
     enterAs: (role) => {

@@ -7,8 +7,7 @@ import { createTemporaryFolder } from '../../../support/machine/temporary-folder
 
 test('an image is degraded by a damaged slice, once, and recovers', async () => {
   await using folder = await createTemporaryFolder()
-  let calls = 0
-  await using store = await openImageStore(folder, { damaged: () => void calls++ })
+  await using store = await openImageStore(folder)
   const { catalogue } = store
   const { id } = await store.add(seededBytes(5000, 1), { name: 'one' })
   const other = await store.add(seededBytes(5000, 2), { name: 'two' })
@@ -17,7 +16,7 @@ test('an image is degraded by a damaged slice, once, and recovers', async () => 
     catalogue.sliceDamaged(digest, 'its checksum does not match')
     await catalogue.settled()
   }
-  expect([catalogue.need(id).status, catalogue.need(other.id).status, calls]).toEqual(['degraded', 'available', 1])
+  expect([catalogue.need(id).status, catalogue.need(other.id).status]).toEqual(['degraded', 'available'])
   expect(store.events.filter(({ type }) => type === 'image.degraded')).toEqual([
     {
       type: 'image.degraded',
