@@ -18,7 +18,8 @@ import { route } from '../route.ts'
 import type { Route } from '../route.ts'
 import { isEventSeen, pageOfSeen } from '../visible/seen-work.ts'
 
-const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, which is a whole number')
+/** The id of an event, which is also the cursor of their list. */
+export const eventIdSchema = z.string().regex(/^\d{1,15}$/, 'must be the id of an event, which is a whole number')
 const querySchema = pageQuerySchema.extend({
   cursor: eventIdSchema.optional(),
   since: eventIdSchema.optional(),

@@ -31,6 +31,9 @@ import { eventsView, imageView, tasksView, uploadsView } from '../page/views.ts'
 import { CREDENTIAL_LENGTH_MAX } from '../middleware/authenticate.ts'
 import { route } from '../route.ts'
 import type { Route, RouteContext } from '../route.ts'
+import { eventIdSchema } from './events.ts'
+import { taskCursorSchema } from './tasks.ts'
+import { uploadCursorSchema } from './uploads/uploads.ts'
 
 /** Rows that a list reads; an older part of the list has its own address. */
 const LIST_ROWS = '500'
@@ -47,15 +50,14 @@ export interface PageRoutesDeps {
   readonly routes: () => readonly Route[]
 }
 
-/** Fields of the address of a list: what the agent reads, and which rows of it are shown. */
+/** Fields of the address of a list that say which of its rows are shown. */
 const listQuery = z.object({
-  cursor: z.string().max(512).optional(),
   _find: z.string().max(WORDS_LENGTH_MAX).optional(),
   _sort: z.string().max(WORDS_LENGTH_MAX).optional(),
   _order: z.string().max(WORDS_LENGTH_MAX).optional(),
   _page: z.string().max(WORDS_LENGTH_MAX).optional(),
 })
-const eventQuery = listQuery.extend({ severity: z.enum(['', ...severitySchema.options]).optional() })
+const eventQuery = listQuery.extend({ cursor: eventIdSchema.optional(), severity: z.enum(['', ...severitySchema.options]).optional() })
 const paramsSchema = z.object({ id: z.string().min(1).max(255) })
 const HTML = { 200: { description: 'The page', mediaType: 'text/html' } }
 
@@ -124,7 +126,7 @@ export function pageRoutes(deps: PageRoutesDeps): Route[] {
       ...shared,
       path: '/page/uploads',
       summary: 'Shows uploads in progress as a page',
-      query: listQuery,
+      query: listQuery.extend({ cursor: uploadCursorSchema.optional() }),
       async run(context) {
         const { cursor } = context.query
         const { items, next } = await own.read(context, pageSchema(uploadSchema), '/v1/uploads', { query: { limit: LIST_ROWS, cursor } })
@@ -135,7 +137,7 @@ export function pageRoutes(deps: PageRoutesDeps): Route[] {
       ...shared,
       path: '/page/tasks',
       summary: 'Shows tasks as a page',
-      query: listQuery,
+      query: listQuery.extend({ cursor: taskCursorSchema.optional() }),
       async run(context) {
         const { cursor } = context.query
         const { items, next } = await own.read(context, pageSchema(taskSchema), '/v1/tasks', { query: { limit: LIST_ROWS, cursor } })

@@ -21,8 +21,8 @@ import { isTaskSeen, pageOfSeen } from '../visible/seen-work.ts'
 
 const idSchema = z.object({ id: z.string().max(64) })
 /** Live tasks are listed by id, stored ones by sequence number. */
-const cursorSchema = z.string().regex(/^(?:\d{1,15}|tsk_[0-9a-hjkmnp-tv-z]{26})$/, 'must be the next of an earlier page')
-const filterSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
+export const taskCursorSchema = z.string().regex(/^(?:\d{1,15}|tsk_[0-9a-hjkmnp-tv-z]{26})$/, 'must be the next of an earlier page')
+const filterSchema = pageQuerySchema.extend({ cursor: taskCursorSchema.optional(), state: taskStateSchema.optional(), kind: taskKindSchema.optional() })
 
 export interface TaskRoutesDeps {
   readonly tasks: ShownTasks

@@ -36,8 +36,9 @@ export interface UploadRoutesDeps extends Pick<LinkStatusDeps, 'links' | 'storeN
 
 const ACCESS: RouteAccess = { role: 'uploader', link: 'upload' }
 const paramsSchema = z.object({ id: z.string().max(64) })
-const cursorSchema = z.string().regex(/^upl_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
-const listSchema = pageQuerySchema.extend({ cursor: cursorSchema.optional(), state: uploadStateSchema.optional() })
+/** The cursor of the list of uploads. */
+export const uploadCursorSchema = z.string().regex(/^upl_[0-9a-hjkmnp-tv-z]{26}$/, 'must be the next of an earlier page')
+const listSchema = pageQuerySchema.extend({ cursor: uploadCursorSchema.optional(), state: uploadStateSchema.optional() })
 
 /** Returns the routes of uploads. The headers of a request determine its protocol. */
 export function uploadRoutes(deps: UploadRoutesDeps): Route[] {
