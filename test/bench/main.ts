@@ -15,6 +15,7 @@ import { availablePeers, createSlipway, storeProgram } from './contestants.ts'
 import type { Figure } from './figure.ts'
 import { renderTable } from './figure.ts'
 import { benchFleet } from './fleet.ts'
+import { benchGateway } from './gateway.ts'
 import { benchHttp } from './http.ts'
 import { benchDedup, benchIngest } from './ingest.ts'
 import { benchIndex } from './large-index.ts'
@@ -43,7 +44,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<Figure
 }
 
 /** Benches that need no image files. */
-const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet, page: benchPage, samples: benchSamples }
+const WITHOUT_FILES: Readonly<Record<string, () => Promise<Figure[]>>> = { fleet: benchFleet, gateway: benchGateway, page: benchPage, samples: benchSamples }
 
 const MIB = 1024 * 1024
 const RUNS_DEFAULT = 3

@@ -7,6 +7,8 @@ import type { CuttingProxy } from '../clients/cutting-proxy.ts'
 export interface BotProcess extends AsyncDisposable {
   /** Between browsers and the page: its address stays when the service is restarted. */
   readonly proxy: CuttingProxy
+  /** Where the service itself listens, until it is restarted. */
+  readonly url: string
   readonly pid: number
   /** Sends SIGKILL; resolves when the process has exited. */
   kill(): Promise<void>
@@ -22,13 +24,16 @@ export async function startBotProcess(home: string, program: readonly string[] =
   const proxy = await createCuttingProxy(0)
   let running = await launch(home, proxy, program)
   const kill = async (): Promise<void> => {
-    running.kill('SIGKILL')
-    await running.exited
+    running.child.kill('SIGKILL')
+    await running.child.exited
   }
   return {
     proxy,
+    get url() {
+      return `http://127.0.0.1:${running.port}`
+    },
     get pid() {
-      return running.pid
+      return running.child.pid
     },
     kill,
     async restart() {
@@ -42,7 +47,12 @@ export async function startBotProcess(home: string, program: readonly string[] =
   }
 }
 
-async function launch(home: string, proxy: CuttingProxy, program: readonly string[]): Promise<Bun.Subprocess<'ignore', 'ignore', 'pipe'>> {
+interface Running {
+  readonly child: Bun.Subprocess<'ignore', 'ignore', 'pipe'>
+  readonly port: number
+}
+
+async function launch(home: string, proxy: CuttingProxy, program: readonly string[]): Promise<Running> {
   const port = await freePort()
   const child = Bun.spawn([...program, 'serve'], {
     cwd: home,
@@ -72,7 +82,7 @@ async function launch(home: string, proxy: CuttingProxy, program: readonly strin
   ended.catch(() => {})
   await Promise.race([serving.promise, ended])
   proxy.setTarget(port)
-  return child
+  return { child, port }
 }
 
 /** Returns a port that nobody uses at the moment. */
