@@ -27,3 +27,14 @@ test('16 of them have the state of the store', () => {
   counts.enter('u', true)
   expect(() => counts.enter('v', true)).toThrow('16 clients already follow the state of the store.')
 })
+
+test('one that ends leaves the others of its token counted, to the last', () => {
+  const counts = createStreamCounts()
+  const [first] = [counts.enter('a', false), counts.enter('a', false)]
+  first()
+  const more = Array.from({ length: 9 }, () => counts.enter('a', false))
+  expect(() => counts.enter('a', false)).toThrow('10 clients already follow the events with this token.')
+  for (const leave of more) leave()
+  for (let i = 0; i < 9; i++) counts.enter('a', false)
+  expect(() => counts.enter('a', false)).toThrow('10 clients already follow the events with this token.')
+})
