@@ -1,7 +1,7 @@
 // Bench `page`: the page of a service with 1,000 stores and 100,000 images while agents report events. How long home and images take to their first byte and to
 // their last, how many bytes they and the page's own code are, and how soon home can be used in Chromium with a slow CPU.
 
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,7 +70,7 @@ export async function benchPage(): Promise<Figure[]> {
   await tell(`traffic ${TRAFFIC}`)
 
   const figures: Figure[] = []
-  for (const [name, path] of PLACES) figures.push(...(await measurePlace(port, cookie, name, path)))
+  for (const [name, path] of PLACES) figures.push(...(await measurePlace(bot.pid, port, cookie, name, path)))
   figures.push(await measureCode(port, cookie))
   const browser = await startChromium()
   stack.defer(() => browser.close())
@@ -120,11 +120,12 @@ async function ask(port: number, cookie: string, path: string): Promise<Answer> 
   return answer
 }
 
-async function measurePlace(port: number, cookie: string, name: string, path: string): Promise<Figure[]> {
+async function measurePlace(pid: number, port: number, cookie: string, name: string, path: string): Promise<Figure[]> {
   const firsts: number[] = []
   const lasts: number[] = []
   const sizes: number[] = []
   const endMs = performance.now() + PLACE_MS_MAX
+  const beforeMs = cpuMsOf(pid)
   for (let i = 0; i < REQUESTS && (i < 3 || performance.now() < endMs); i++) {
     const { firstMs, lastMs, bytes } = await ask(port, cookie, path)
     firsts.push(firstMs)
@@ -135,9 +136,16 @@ async function measurePlace(port: number, cookie: string, name: string, path: st
   return [
     figure('page', `${name}: first byte, p50`, quantile(firsts, 0.5), 'ms'),
     figure('page', `${name}: first byte, p99`, quantile(firsts, 0.99), 'ms'),
+    figure('page', `${name}: CPU of the bot for each, with the events meanwhile`, (cpuMsOf(pid) - beforeMs) / firsts.length, 'CPU ms'),
     figure('page', `${name}: last byte, p99`, quantile(lasts, 0.99), 'ms'),
     figure('page', `${name}: over the wire, p99`, quantile(sizes, 0.99) / KIB, 'KiB'),
   ]
+}
+
+/** CPU time of a process, from its line in /proc: fields 14 and 15, in ticks of 10 ms. */
+function cpuMsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 /** The files that home and one store load: style, scripts and icon, as they travel. */

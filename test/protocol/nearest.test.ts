@@ -17,6 +17,20 @@ describe('the nearest name', () => {
     ['xyz', ['store', 'image'], undefined],
     ['', ['store', 'a'], 'a'],
     ['list', [], undefined],
+    // Of up to five characters one may differ, of six to eight two, of nine three.
+    ['abcde', ['abcdX'], 'abcdX'],
+    ['abcde', ['abcXY'], undefined],
+    ['abcdef', ['abcdXY'], 'abcdXY'],
+    ['abcdefgh', ['abcdeXYZ'], undefined],
+    ['abcdefghi', ['abcdefXYZ'], 'abcdefXYZ'],
+    ['abcdefghi', ['abcdeWXYZ'], undefined],
+    // The first of two that are equally near, a beginning like one difference, and two neighbours that are swapped too.
+    ['ab', ['ac', 'ad'], 'ac'],
+    ['tokne', ['toke1', 'token'], 'token'],
+    ['abcdef', ['abdcef', 'abcdXY'], 'abdcef'],
+    ['ba', ['ab'], 'ab'],
+    ['li', ['xi', 'listing'], 'xi'],
+    ['lis', ['xyz', 'listing'], 'listing'],
   ])('to %p', (text, names, expected) => {
     expect(nearestName(text, names)).toBe(expected)
   })
@@ -25,6 +39,8 @@ describe('the nearest name', () => {
     const known = ['a'.repeat(COMPARED_LENGTH_MAX)]
     expect(nearestName(`${'a'.repeat(COMPARED_LENGTH_MAX - 1)}b`, known)).toBe(known[0])
     expect(nearestName('a'.repeat(COMPARED_LENGTH_MAX + 1), known)).toBeUndefined()
+    expect(nearestName('a'.repeat(64), ['a'.repeat(64)])).toBe('a'.repeat(64))
+    expect(nearestName('a'.repeat(64), [`${'a'.repeat(63)}bc`])).toBeUndefined()
   })
 })
 

@@ -70,7 +70,7 @@ export function houseRuleViolations(file: SourceFile): string[] {
   for (const word of wordsOf(basename(file.path).replace(/\..*$/, ''))) if (FORBIDDEN_WORDS.test(word)) say(`has "${word}" in its name`)
 
   for (const { specifier, target } of importsOf(file)) {
-    if (target !== undefined && !/\.(?:tsx?|json)$/.test(target)) say(`imports "${specifier}" without its extension`)
+    if (target !== undefined && !/\.(?:tsx?|json|txt)$/.test(target)) say(`imports "${specifier}" without its extension`)
     const homes = MODULE_HOMES[specifier]
     if (homes && !isAtHome(file.path, homes)) say(`imports ${specifier}, which is for adapters`)
     if (/^(?:fs|path|os|crypto|net|http|https|stream|util|url|child_process|events|zlib|tls|dns)(?:\/|$)/.test(specifier))

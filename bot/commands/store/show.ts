@@ -67,7 +67,7 @@ export function showView(seen: Observation, nowMs: number): View {
   const fields: Field[] = [
     ...healthFields(seen, nowMs),
     { label: 'URL', value: record.url },
-    { label: 'Zone', value: record.zone || 'none: attach it with zone attach' },
+    ...(record.zone === '' ? [{ label: 'Zone', value: 'none: attach it with zone attach' }] : []),
     { label: 'Provider', value: record.provider },
     { label: 'Protocol', value: new URL(record.url).protocol.replace(':', '') },
     { label: 'Store id', value: store?.id ?? record.storeId ?? UNKNOWN },

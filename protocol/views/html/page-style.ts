@@ -21,7 +21,7 @@ header form { display: flex; gap: .3rem; } header .who { margin-left: auto; colo
 nav [aria-current] { font-weight: 700; color: var(--fg); }
 main { padding: 1rem; max-width: 90rem; margin: 0 auto; }
 footer { padding: 1rem; color: var(--dim); }
-h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 1.5rem 0 .5rem; }
+h1, h2, p { overflow-wrap: anywhere; } h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 1.5rem 0 .5rem; }
 .tabs { border-bottom: 1px solid var(--line); margin-bottom: .75rem; padding-bottom: .35rem; }
 .good > .glyph, .glyph.good { color: var(--good); } .glyph.warning { color: var(--warning); } .glyph.bad, .error { color: var(--bad); }
 .view { margin-bottom: 1.5rem; } .view.refused, .view.failed, .view.unclear { border-left: 4px solid var(--line); padding-left: .75rem; }

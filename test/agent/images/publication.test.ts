@@ -38,11 +38,11 @@ test('is refused until the folder can be read: its upload must not count as publ
 describe('an image that is copied from another store', () => {
   const bytes = seededBytes(100_000, 1)
 
-  /** A store that has an image, and another that has the slices of it under another id. */
-  async function setUp() {
+  /** A store that has an image, and another, on a disk, that has the slices of it under another id. */
+  async function setUp(disk: Disk = createDisk()) {
     await using stack = new AsyncDisposableStack()
     const source = stack.use(await openImageStore(stack.use(await createTemporaryFolder())))
-    const target = stack.use(await openImageStore(stack.use(await createTemporaryFolder())))
+    const target = stack.use(await openImageStore(stack.use(await createTemporaryFolder()), { disk }))
     const image = await source.add(bytes, { name: 'debian', description: 'theirs', owner: 'ann' })
     await target.add(bytes, { name: 'same content' })
     const adopt = async (from = image): Promise<boolean | string> => {
@@ -81,6 +81,29 @@ describe('an image that is copied from another store', () => {
     expect(target.catalogue.need(image.id).status).toBe('deleted')
     expect(await adopt()).toBe(true)
     expect(target.catalogue.need(image.id)).toMatchObject({ status: 'available', description: 'ours', deletedAt: null })
+  })
+
+  test('does not exist before its hidden media group is hidden here', async () => {
+    const real = createDisk()
+    let isBroken = true
+    const refuse = (path: string): void => {
+      if (isBroken && path.includes('media-groups.json')) throw Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' })
+    }
+    const disk: Disk = {
+      ...real,
+      async writeFileAtomic(path, bytes) {
+        refuse(path)
+        await real.writeFileAtomic(path, bytes)
+      },
+    }
+    await using scene = await setUp(disk)
+    const { target, image, adopt } = scene
+    const hidden = { ...image, mediaGroup: 'secret', hidden: true }
+    expect(await adopt(hidden)).not.toBe(true)
+    expect(target.catalogue.find(image.id)).toBeUndefined()
+    isBroken = false
+    expect(await adopt(hidden)).toBe(true)
+    expect(target.catalogue.need(image.id)).toMatchObject({ mediaGroup: 'secret', hidden: true, status: 'available' })
   })
 
   test('replaces one in the recycle bin that was never available', async () => {

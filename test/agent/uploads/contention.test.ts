@@ -124,6 +124,35 @@ describe('a refusal', () => {
     expect(await append({ declaredLength: 20 }, 20)).toMatchObject({ offset: 20, length: 20, imageId: expect.stringMatching(/^img_/) })
   })
 
+  test('of a body with a wrong checksum leaves the length open, unless the request declares it by itself', async () => {
+    await using server = await startUploadServer()
+    const { id } = await server.uploads.create({ ...order, length: null })
+    const right = new Uint8Array(new Bun.CryptoHasher('sha256').update(someBytes(10)).digest())
+    const append = (expected: Uint8Array, changes: Partial<UploadBody>) => {
+      const { body, send, close } = openBody({ length: 10, checksum: { algorithm: 'sha256', expected, field: 'Upload-Checksum' }, ...changes })
+      send(someBytes(10))
+      close()
+      return server.uploads.append(id, { actor, offset: 0, body })
+    }
+    expect((await refusalOf(append(new Uint8Array(32), { isLast: true }))).code).toBe('checksum-mismatch')
+    expect(await server.uploads.show(id, actor)).toMatchObject({ offset: 0, length: null })
+    expect((await refusalOf(append(new Uint8Array(32), { declaredLength: 10 }))).code).toBe('checksum-mismatch')
+    expect(await server.uploads.show(id, actor)).toMatchObject({ offset: 0, length: 10 })
+    expect(await append(right, { isLast: true })).toMatchObject({ offset: 10, length: 10, imageId: expect.stringMatching(/^img_/) })
+  })
+
+  test('of a body that ends early keeps the length that it would have given the upload', async () => {
+    await using server = await startUploadServer()
+    const { id } = await server.uploads.create({ ...order, length: null })
+    const stream = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(someBytes(5)),
+      pull: (controller) => controller.error(new Error('cut')),
+    })
+    const { body } = openBody({ length: 10, isLast: true })
+    expect((await refusalOf(server.uploads.append(id, { actor, offset: 0, body: { ...body, stream } }))).code).toBe('upload-cut')
+    expect(await server.uploads.show(id, actor)).toMatchObject({ length: 10, imageId: null })
+  })
+
   test('of a body whose end is not known before it has come leaves the length open', async () => {
     await using server = await startUploadServer()
     const { id } = await server.uploads.create({ ...order, length: null })

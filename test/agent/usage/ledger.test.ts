@@ -9,6 +9,7 @@ import { createDisk } from '../../../agent/system/disk.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { FAULTS } from '../../support/machine/fault-gate.ts'
 import { createFaultyDisk } from '../../support/machine/faulty-disk.ts'
+import { createOrderedDisk } from '../../support/machine/ordered-disk.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import type { TemporaryFolder } from '../../support/machine/temporary-folder.ts'
 
@@ -70,6 +71,17 @@ describe('records', () => {
     expect(ids).toEqual(many.map(({ imageId }) => imageId))
     expect(damaged).toBe(0)
   })
+})
+
+test('a record is on disk when its append ends: written, then synced, and then the folder that names its file', async () => {
+  await using folder = await createTemporaryFolder()
+  const disk = createOrderedDisk()
+  const ledger = open(folder, disk)
+  await ledger.append([period('a')], { mayRepeat: false })
+  expect(disk.take()).toEqual(['write 2026-11.log', 'sync 2026-11.log', 'sync folder usage', 'close 2026-11.log'])
+  await ledger.append([period('b')], { mayRepeat: false })
+  // Also for a file that exists: the agent that created it may have died before it synced the folder.
+  expect(disk.take()).toEqual(['write 2026-11.log', 'sync 2026-11.log', 'sync folder usage', 'close 2026-11.log'])
 })
 
 describe('a damaged file', () => {

@@ -3,6 +3,7 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createLog } from '../../../bot/system/log.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
+import type { Clock } from '../../../bot/system/clock.ts'
 import { createFakeSlack } from '../../support/clients/fake-slack/fake-slack.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
@@ -24,9 +25,9 @@ const BODY = new URLSearchParams({
   response_url: 'http://127.0.0.1:1/none',
 }).toString()
 
-async function start(home?: string) {
+async function start(home?: string, clock: Clock = systemClock) {
   const stack = new AsyncDisposableStack()
-  const bot = stack.use(openTestBot(home ?? stack.use(await createTemporaryFolder()).path))
+  const bot = stack.use(openTestBot(home ?? stack.use(await createTemporaryFolder()).path, clock))
   let url = ''
   const slack = stack.use(createFakeSlack({ deliverTo: () => url }))
   const log = createLog({ clock: systemClock, level: 'error', write: () => {} })
@@ -67,6 +68,17 @@ describe('POST /slack/events', () => {
     expect((await it.slack.sendSigned('payload={', {})).status).toBe(400)
     expect((await fetch(new URL('/other', it.url))).status).toBe(404)
     expect((await fetch(it.url)).status).toBe(404)
+  })
+
+  test('stops to wait for an answer once it has one', async () => {
+    const waits: (AbortSignal | undefined)[] = []
+    const sleep = (ms: number, signal?: AbortSignal): Promise<void> => {
+      if (ms === 3000) waits.push(signal)
+      return systemClock.sleep(ms, signal)
+    }
+    await using it = await start(undefined, { ...systemClock, sleep })
+    expect((await it.slack.sendSigned(BODY)).status).toBe(200)
+    expect(waits.map((signal) => signal?.aborted)).toEqual([true])
   })
 
   /** Receives answers to commands. */

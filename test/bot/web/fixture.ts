@@ -25,6 +25,8 @@ export interface TestPage extends Disposable {
   readonly logged: string[]
   /** Requests that agents got, as `store METHOD /path`. */
   readonly asked: string[]
+  /** Every route of the application, as `GET /stores/:name`. */
+  readonly routes: readonly string[]
   request(path: string, init?: RequestInit & { readonly host?: string }): Promise<Response>
   /** Enters by a link; the session of a person of Slack has the roles that the bot gives. */
   enter(person?: PagePerson): Promise<Visitor>
@@ -127,6 +129,7 @@ export function openTestPage({ scripts = {}, more = [], publicUrl, signIn, stopp
     clock,
     logged,
     asked,
+    routes: app.routes.map(({ method, path }) => `${method} ${path}`),
     request,
     enter,
     enterAs: (role) => {

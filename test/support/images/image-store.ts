@@ -58,6 +58,8 @@ export interface ImageStoreOptions {
   /** Longest image that a compressed file may unpack to, and where it gets space from. */
   readonly imageLengthMax?: number
   readonly space?: CatalogueDeps['space']
+  /** Called when damage of an image is found that was not known. */
+  readonly damaged?: () => void
   /** Whether the catalogue has a snapshot in the state folder. */
   readonly hasSnapshot?: boolean
   /** Additional roots, which are listed before the images. */
@@ -109,6 +111,7 @@ export async function openImageStore(folder: TemporaryFolder, options: ImageStor
     ...(options.expected && { expected: options.expected }),
     ...(options.inProgress && { inProgress: options.inProgress }),
     ...(options.quietMs && { quietMs: options.quietMs }),
+    ...(options.damaged && { damaged: options.damaged }),
   })
   visibility = await openVisibility({
     disk: createDisk(),

@@ -1,7 +1,8 @@
 // Turns of transfers: their number, their order, and when a turn ends.
 
 import { describe, expect, test } from 'bun:test'
-import { createTransferGate, IDLE_MS, TURN_BYTES } from '../../../../agent/http/content/transfer-gate.ts'
+import { getEventListeners } from 'node:events'
+import { createTransferGate } from '../../../../agent/http/content/transfer-gate.ts'
 import type { Turn } from '../../../../agent/http/content/transfer-gate.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 
@@ -40,11 +41,11 @@ describe('gate', () => {
     const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
     const turn = await gate.enter('a')
     turn.begin()
-    turn.end(TURN_BYTES)
+    turn.end(33_554_432)
     expect(turn.isValid).toBe(true)
     const next = gate.enter('b')
     turn.begin()
-    turn.end(TURN_BYTES - 1)
+    turn.end(33_554_431)
     expect(turn.isValid).toBe(true)
     turn.begin()
     turn.end(1)
@@ -58,10 +59,12 @@ describe('gate', () => {
     const turn = await gate.enter('a')
     turn.begin()
     const next = gate.enter('b')
-    clock.advance(10 * IDLE_MS)
+    clock.advance(10_000)
     expect(turn.isValid).toBe(true)
     turn.end(1)
-    clock.advance(IDLE_MS)
+    clock.advance(999)
+    expect(turn.isValid).toBe(true)
+    clock.advance(1)
     expect(turn.isValid).toBe(false)
     await next
   })
@@ -92,5 +95,58 @@ describe('gate', () => {
     expect(await waiting).toMatchObject({ message: 'gone' })
     turn[Symbol.dispose]()
     expect(gate.state()).toEqual({ active: 0, waiting: 0 })
+  })
+
+  test('does not admit a client that has left, and leaves nothing at the signal of one that was admitted', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    await expect(gate.enter('a', AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone')
+    const turn = await gate.enter('a')
+    const client = new AbortController()
+    const waiting = gate.enter('b', client.signal)
+    expect(getEventListeners(client.signal, 'abort')).toHaveLength(1)
+    turn[Symbol.dispose]()
+    const next = await waiting
+    expect(getEventListeners(client.signal, 'abort')).toHaveLength(0)
+    client.abort(new Error('gone'))
+    expect([next.isValid, gate.state()]).toEqual([true, { active: 1, waiting: 0 }])
+  })
+
+  test('looks at idle clients only while others wait', async () => {
+    const clock = createManualClock()
+    let timers = 0
+    const every: typeof clock.every = (ms, run) => {
+      timers++
+      const timer = clock.every(ms, run)
+      return {
+        [Symbol.dispose]() {
+          timers--
+          timer[Symbol.dispose]()
+        },
+      }
+    }
+    const gate = createTransferGate({ clock: { ...clock, every }, limit: 1 })
+    const turn = await gate.enter('a')
+    clock.advance(60_000)
+    expect([turn.isValid, timers]).toEqual([true, 0])
+    const [second, third] = [gate.enter('b'), gate.enter('c')]
+    expect(timers).toBe(1)
+    turn[Symbol.dispose]()
+    ;(await second)[Symbol.dispose]()
+    await third
+    expect(timers).toBe(0)
+  })
+
+  test('gives a turn that ended by itself to nobody twice', async () => {
+    const gate = createTransferGate({ clock: createManualClock(), limit: 1 })
+    const turn = await gate.enter('a')
+    const [second, third] = [gate.enter('b'), gate.enter('c')]
+    turn.begin()
+    turn.end(33_554_432)
+    await second
+    turn[Symbol.dispose]()
+    await settle()
+    expect(gate.state()).toEqual({ active: 1, waiting: 1 })
+    ;(await second)[Symbol.dispose]()
+    await third
   })
 })

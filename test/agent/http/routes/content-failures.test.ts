@@ -21,14 +21,16 @@ interface Setting {
   readonly pieces?: readonly (number | Error)[]
   /** Whether the content is at an origin. */
   readonly isFar?: boolean
+  /** Number of entries in the manifest, 40 bytes each; its header and its digest have 64. */
+  readonly entries?: number
 }
 
 /** The routes of one image; `did` has what happened to it. */
-async function open({ image: members = {}, pieces = [600], isFar = false }: Setting = {}) {
+async function open({ image: members = {}, pieces = [600], isFar = false, entries = 0 }: Setting = {}) {
   const did: string[] = []
   const log = createMemoryLog()
   const clock = createManualClock()
-  const { manifest } = await encodeManifest([])
+  const { manifest } = await encodeManifest(Array.from({ length: entries }, () => ({ length: 1, digest: new Uint8Array(32).fill(7) })))
   const image = memoryImage({ manifestDigest: DIGEST, availableAt: '2026-01-02T03:04:05.678Z', ...members })
   async function* read(): AsyncGenerator<Uint8Array> {
     for (const piece of pieces) {
@@ -119,6 +121,31 @@ describe('a body', () => {
     expect(it.gate.state().active).toBe(0)
     expect(it.did).toEqual(['released here'])
   })
+})
+
+test.each([
+  ['of 1 MiB at the end of a long image', `bytes=${5 * LONG - SMALL_BODY_MAX}-`, SMALL_BODY_MAX, 0],
+  ['of a byte more', `bytes=${5 * LONG - LONG}-`, LONG, 1],
+])('a range %s takes its turns by its own length', async (_what, range, length, turns) => {
+  const it = await open({ image: { length: 5 * LONG }, pieces: [length] })
+  const answer = await it.ask('content', { headers: { range } })
+  expect([answer.status, it.gate.state().active]).toEqual([206, turns])
+  expect((await answer.bytes()).byteLength).toBe(length)
+  expect(it.gate.state().active).toBe(0)
+})
+
+test.each([
+  [0, '64', 0],
+  [26_212, '1048544', 0],
+  [26_213, '1048584', 1],
+])('a manifest of %i entries takes its turns by its length', async (entries, length, turns) => {
+  const it = await open({ entries })
+  const answer = await it.ask('manifest')
+  expect(answer.headers.get('content-length')).toBe(length)
+  expect(it.gate.state().active).toBe(turns)
+  expect((await answer.bytes()).byteLength).toBe(Number(length))
+  expect(it.gate.state().active).toBe(0)
+  expect(it.did).toEqual(['released here'])
 })
 
 describe('the head', () => {

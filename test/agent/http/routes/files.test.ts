@@ -72,4 +72,18 @@ describe('the content of a file', () => {
     expect((await app.ask('small', { headers: { 'if-range': etag, range: 'bytes=0-9' } })).status).toBe(206)
     expect(app.openCount()).toBe(0)
   })
+
+  test.each([
+    ['bytes=2097152-3145727', 'answered with the error'],
+    ['bytes=2097151-3145727', 'broken off'],
+  ])('that cannot be read is, up to 1 MiB, answered with an error, and later broken off: %s is %s', async (range, outcome) => {
+    const files = createMemoryFiles({ long: LONG }, 2_000_000)
+    await using memory = await createMemoryApp({ files })
+    const answer = await memory.ask('/v1/files/content?path=long', { role: 'operator', headers: { range } })
+    if (outcome === 'broken off') {
+      expect(answer.status).toBe(206)
+      await expect(answer.bytes()).rejects.toThrow('EIO')
+    } else expect(answer.status).toBe(500)
+    expect(files.openCount()).toBe(0)
+  })
 })

@@ -7,7 +7,8 @@ import { createTemporaryFolder } from '../../../support/machine/temporary-folder
 
 test('an image is degraded by a damaged slice, once, and recovers', async () => {
   await using folder = await createTemporaryFolder()
-  await using store = await openImageStore(folder)
+  let calls = 0
+  await using store = await openImageStore(folder, { damaged: () => void calls++ })
   const { catalogue } = store
   const { id } = await store.add(seededBytes(5000, 1), { name: 'one' })
   const other = await store.add(seededBytes(5000, 2), { name: 'two' })
@@ -16,7 +17,7 @@ test('an image is degraded by a damaged slice, once, and recovers', async () => 
     catalogue.sliceDamaged(digest, 'its checksum does not match')
     await catalogue.settled()
   }
-  expect([catalogue.need(id).status, catalogue.need(other.id).status]).toEqual(['degraded', 'available'])
+  expect([catalogue.need(id).status, catalogue.need(other.id).status, calls]).toEqual(['degraded', 'available', 1])
   expect(store.events.filter(({ type }) => type === 'image.degraded')).toEqual([
     {
       type: 'image.degraded',

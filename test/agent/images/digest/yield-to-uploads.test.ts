@@ -1,7 +1,7 @@
 // Background work yields to uploads: it pauses while bodies arrive, resumes after the last one, and never pauses longer than its limit.
 
 import { describe, expect, test } from 'bun:test'
-import { YIELD_MS_MAX, createYieldToUploads } from '../../../../agent/images/digest/yield-to-uploads.ts'
+import { createYieldToUploads } from '../../../../agent/images/digest/yield-to-uploads.ts'
 import { openImageStore, seededBytes } from '../../../support/images/image-store.ts'
 import { createManualClock } from '../../../support/memory/manual-clock.ts'
 import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
@@ -32,14 +32,27 @@ describe('yielding to uploads', () => {
   test('waits at most five minutes after the work was queued', async () => {
     const clock = createManualClock()
     const yieldToUploads = createYieldToUploads({ clock, quietMs: () => 0 })
-    clock.advance(YIELD_MS_MAX - 300)
+    clock.advance(300_000 - 300)
     const waiting = yieldToUploads(never)
     await clock.untilSleeping(1)
     clock.advance(250)
     await clock.untilSleeping(1)
-    clock.advance(50)
+    clock.advance(49)
+    await clock.untilSleeping(1)
+    // One millisecond is left, and after it nothing is.
+    clock.advance(1)
     await waiting
     await yieldToUploads(never)
+  })
+
+  test('waits for the last millisecond of a quarter of a second', async () => {
+    const clock = createManualClock()
+    let quietMs = 249
+    const waiting = createYieldToUploads({ clock, quietMs: () => quietMs })(never)
+    await clock.untilSleeping(1)
+    quietMs = 250
+    clock.advance(1)
+    await waiting
   })
 
   test('stops when its signal aborts', async () => {

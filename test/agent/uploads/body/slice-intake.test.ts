@@ -268,19 +268,23 @@ describe('the length of an entry', () => {
   })
 })
 
-test('a slice that does not match its digest ends the body there: what came before is kept, what comes after is not', async () => {
-  const [good, bad, after] = [noise(BLOCK, 1), noise(BLOCK, 2), noise(BLOCK, 3)]
+test.each([
+  [[noise(BLOCK, 1)], [1]],
+  // Nothing is committed when the first slice is the wrong one.
+  [[], []],
+])('a slice that does not match its digest ends the body there: what came before is kept, what comes after is not', async (before, kept) => {
+  const [bad, after] = [noise(BLOCK, 2), noise(BLOCK, 3)]
   const { intake, committed, slices } = createScene()
   const writing = (async () => {
-    await intake.write(joined(bring(good), bring(bad, digestOf(after)), bring(after)))
+    await intake.write(joined(...before.map((bytes) => bring(bytes)), bring(bad, digestOf(after)), bring(after)))
     await intake.commit()
   })()
   const refusal = await refusalOf(writing)
   expect([refusal.code, refusal.problem.detail]).toEqual([
     'digest-mismatch',
-    'The bytes of the slice at offset 4096 do not match its digest; the slice is not kept.',
+    `The bytes of the slice at offset ${4096 * before.length} do not match its digest; the slice is not kept.`,
   ])
-  expect(committed).toEqual([1])
+  expect(committed).toEqual(kept)
   await intake.close()
   expect(slices.pinned().size).toBe(0)
 })

@@ -109,6 +109,12 @@ describe('own slices', () => {
     expect(scene.read).toEqual(['upl_1', 'upl_1'])
   })
 
+  test('have the slice of an upload of one byte', async () => {
+    await using scene = await createScene()
+    await scene.append(scene.add('upl_1', { length: 1 }), packEntries([{ length: 1, digest: digestOf(1) }]))
+    expect((await scene.table.of('token tok_ann')).has(digestOf(1))).toBe(true)
+  })
+
   test('of an upload that ended are forgotten, those of the others stay', async () => {
     await using scene = await createScene()
     await scene.append(scene.add('upl_1'), block(1, 1))
