@@ -4,6 +4,7 @@
 import { expect, setDefaultTimeout } from 'bun:test'
 import axe from 'axe-core'
 import { chromium } from 'playwright-core'
+import { NAMED_PLACES, PLACES } from '../../../bot/web/places.ts'
 import { CONSOLE, openTestPage } from '../../bot/web/fixture.ts'
 import { imageOf, page as listOf } from '../../bot/commands/scripted-fleet.ts'
 import { requireTool } from '../../support/require.ts'
@@ -41,7 +42,7 @@ function openServed() {
   }
 }
 
-browserTest('axe-core finds nothing on the places and forms, in light and dark, wide and as narrow as a phone', async () => {
+browserTest('axe-core finds nothing on any place, tab and form, in light and dark, wide and as narrow as a phone', async () => {
   await using served = openServed()
   await using browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGUMENTS })
   // axe-core is put into the page from outside, which its policy would refuse.
@@ -51,12 +52,17 @@ browserTest('axe-core finds nothing on the places and forms, in light and dark, 
   await tab.waitForURL(`${served.origin}/`)
   const image = imageOf(1).id
   const places = ['/', '/stores/edge-a', '/images', `/c/image/delete/${image}`]
-  for (const path of places) {
-    await tab.setViewportSize({ width: 1200, height: 800 })
-    await tab.emulateMedia({ colorScheme: 'light' })
+  /** Looked at once each: in turn wide and light, and narrow and dark. */
+  const others = [
+    ...PLACES.map(({ path }) => path).filter((path) => !places.includes(path)),
+    ...NAMED_PLACES.flatMap(({ path, subject, tabs }) => tabs.map(({ slug }) => `${path}${subject === 'store' ? 'edge-a' : image}${slug && `/${slug}`}`)),
+    ...['/search?q=disk', '/c', '/c/store/add', '/c/task/show/tsk_none', '/images?status=nothing', '/nowhere'],
+  ].filter((path) => !places.includes(path))
+  const looks = [{ width: 1200, colorScheme: 'light' } as const, { width: 360, colorScheme: 'dark' } as const]
+  for (const [i, path] of [...places, ...others].entries()) {
     await tab.goto(served.origin + path)
     await tab.evaluate(axe.source)
-    for (const [width, colorScheme] of [[1200, 'light'] as const, [360, 'dark'] as const]) {
+    for (const { width, colorScheme } of i < places.length ? looks : looks.slice(i % 2, (i % 2) + 1)) {
       await tab.setViewportSize({ width, height: 800 })
       await tab.emulateMedia({ colorScheme })
       const look = `axe.run({ runOnly: ${JSON.stringify(RULES)} }).then(({ violations }) => violations.map(({ id, nodes }) => id + ' ' + nodes[0].html))`
