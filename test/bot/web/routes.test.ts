@@ -29,6 +29,7 @@ const ROUTES: readonly (readonly [route: string, path: string, nobody: number, .
   ['GET /stores/:name/upload', '/stores/edge-a/upload', 401, 403, 200, 200, 200],
   ['POST /stores/:name/upload', '/stores/edge-a/upload', 401, 403, 201, 201, 201],
   ['GET /search', '/search?q=disk', 401, ...ALL],
+  ['GET /live', '/live', 401, 400, 400, 400, 400],
   ['GET /c', '/c', 401, ...ALL],
   // What a command answers to each role is in commands.test.ts, for every command.
   ['GET /c/*', '/c/store/list', 401, ...ALL],

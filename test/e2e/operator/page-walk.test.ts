@@ -1,5 +1,5 @@
 // A person walks through the page in a real Chromium, with a real agent and the service of the bot as processes: from a one-time link to an image that is uploaded
-// with a cut, downloaded, deleted and restored; then with the keyboard alone, and without JavaScript on a phone in dark mode.
+// with a cut, downloaded, deleted and restored, and a task that moves; then with the keyboard alone, and without JavaScript on a phone in dark mode.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout } from 'bun:test'
 import { readFileSync } from 'node:fs'
@@ -106,6 +106,54 @@ describe('a walk through the page', () => {
     await click('button', 'Restore debian-12-gateway')
     await heading('Image debian-12-gateway restored')
     expect((await find('debian-12-gateway'))?.status).toBe('available')
+  })
+
+  walkTest('a task moves without a reload', async () => {
+    const bytes = readFileSync(walk.file)
+    const half = Promise.withResolvers<void>()
+    const whole = Promise.withResolvers<void>()
+    await using source = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      idleTimeout: 0,
+      fetch: (request) => {
+        const headers = { 'content-length': String(bytes.length), 'content-type': 'application/octet-stream' }
+        if (request.method === 'HEAD') return new Response(null, { headers })
+        return new Response(
+          new ReadableStream({
+            async start(controller) {
+              controller.enqueue(bytes.subarray(0, bytes.length / 6))
+              await half.promise
+              controller.enqueue(bytes.subarray(bytes.length / 6, (bytes.length * 5) / 6))
+              await whole.promise
+              controller.enqueue(bytes.subarray((bytes.length * 5) / 6))
+              controller.close()
+            },
+          }),
+          { headers },
+        )
+      },
+    })
+    await tab.goto(`${walk.origin}/c/image/add?store=edge-a&name=imported`)
+    await tab.locator('[name=url]').fill(new URL('/debian-12.qcow2', source.url).href)
+    await tab.getByRole('button', { name: 'Add', exact: true }).click()
+    await keepPicture(tab, 'import-plan')
+    await tab.getByRole('button', { name: 'Import', exact: true }).click()
+    const task = await until('the import runs', async () =>
+      (await walk.agent.client.tasks.list()).items.find(({ state, kind }) => state === 'running' && /import/.test(kind)),
+    )
+    await tab.goto(`${walk.origin}/c/task/show/${task.id}`)
+    const bar = tab.locator('.progress').first()
+    await bar.locator('progress').waitFor()
+    const before = await bar.textContent()
+    await tab.evaluate(`window.isTheSamePage = true`)
+    await keepPicture(tab, 'task')
+    half.resolve()
+    await until('the bar moves', async () => /running: 5\.5 MB/.test((await bar.textContent()) ?? ''))
+    expect(before).not.toContain('5.5 MB')
+    whole.resolve()
+    await until('the page says that it ended', async () => /succeeded/i.test((await tab.textContent('main')) ?? ''))
+    expect(await tab.evaluate<boolean>(`window.isTheSamePage === true`)).toBe(true)
   })
 
   walkTest('with the keyboard alone: link, home, store, image, deletion with the typed name, and back', async () => {
