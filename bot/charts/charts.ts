@@ -65,7 +65,7 @@ const CHARTS: readonly ChartSpec[] = [
     kind: 'lines',
     lines: [
       { label: 'Images', value: measured(({ images }) => bytes(images)) },
-      { label: 'Slices', value: measured(({ stored }) => bytes(stored)) },
+      { label: 'Stored', value: measured(({ stored }) => bytes(stored)) },
       { label: 'Saved', value: measured(({ images, stored }) => bytes(Math.max(0, images - stored))) },
     ],
   },

@@ -15,9 +15,10 @@ import type { Html } from '../../protocol/views/html/html.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
+import { CHART_LOADS } from './charts/assets.ts'
 import { CommandForm, isShareable } from './command-form.tsx'
 import { HelpPanel } from './help-panel.tsx'
-import { parseRequest, pathOf, targetsOf } from './command-words.ts'
+import { parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
 import type { CommandRequest } from './command-words.ts'
 import { Page } from './layout.tsx'
 import { isMoving, Section, showParts } from './parts.tsx'
@@ -80,11 +81,14 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
   const isLive = c.req.method === 'GET' && view !== undefined && !view.isPrivate && isMoving(view)
   const [part] = isLive ? await showParts(look, [{ command, view, values: {} }]) : []
   const options = { token: c.get('token'), makeOnce: () => crypto.randomUUID() }
+  const asked = view?.charts?.length ? parseRequest(context.commands, request) : undefined
+  const seriesHref = asked?.kind === 'command' ? seriesHrefOf(asked.command, asked.input) : undefined
   const frame = {
     title,
     path: pathOf(command, request.targets),
     actor: c.get('actor'),
     token: c.get('token'),
+    ...(seriesHref === undefined ? {} : { loads: CHART_LOADS }),
     ...(part ? { live: { address: look.url.pathname + look.url.search, mark: '' } } : {}),
   }
   const isAllowed = permit(context, command, { targets: [], options: {}, flags: new Set(), confirm: [], plan: undefined }).kind === 'permitted'
@@ -93,7 +97,7 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
       {part ? (
         <Section look={look} part={part} />
       ) : view ? (
-        <ViewSection view={view} options={htmlOptions(look, view, command.noun, { level: 1, nameError })} />
+        <ViewSection view={view} options={htmlOptions(look, view, command.noun, { level: 1, nameError, seriesHref })} />
       ) : (
         <Heading title={title} summary={command.summary} />
       )}

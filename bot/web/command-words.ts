@@ -101,6 +101,11 @@ export function hrefOf(command: Command, input: CommandInput): string {
   return `${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams(fields).toString()}`
 }
 
+/** The address of the series that a command with this input draws. */
+export function seriesHrefOf(command: Command, input: CommandInput): string {
+  return hrefOf(command, input).replace(/^\/c\//, '/series/')
+}
+
 /** What the form of a command line sends. Undefined when the line lacks input that is no target, which its form asks for. */
 export function postOf(commands: readonly Command[], line: string): PostTarget | undefined {
   const parsed = parseLine({ commands }, line)

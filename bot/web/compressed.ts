@@ -9,7 +9,7 @@ const COMPRESSED_LENGTH_MIN = 1024
 export const compressed: MiddlewareHandler = async (c, next) => {
   await next()
   const type = c.res.headers.get('content-type') ?? ''
-  if (!/^(?:text\/(?:html|css|javascript))/.test(type) || !/\bgzip\b/.test(c.req.header('accept-encoding') ?? '')) return
+  if (!/^(?:text\/(?:html|css|javascript)|application\/json)/.test(type) || !/\bgzip\b/.test(c.req.header('accept-encoding') ?? '')) return
   const { status } = c.res
   const body = new Uint8Array(await c.res.arrayBuffer())
   const headers = new Headers(c.res.headers)

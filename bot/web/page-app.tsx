@@ -7,6 +7,8 @@ import type { Context } from 'hono'
 import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
 import { CONFIRM_FIELD, ONCE_FIELD, TOKEN_FIELD } from '../../protocol/views/html/forms.tsx'
+import { CHART_ASSETS } from './charts/assets.ts'
+import { addSeries } from './charts/series-routes.ts'
 import { runCommandForm, showCommand } from './command-page.tsx'
 import { requestAt } from './command-words.ts'
 import { compressed } from './compressed.ts'
@@ -76,7 +78,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
     )
   })
   app.notFound((c) => c.html(<Failed title="There is nothing here" text="The address names no place of the page. Begin at the home page." />, 404))
-  for (const { path, type, text } of ASSETS) {
+  for (const { path, type, text } of [...ASSETS, ...CHART_ASSETS]) {
     app.get(path, (c) => c.body(text, 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=31536000, immutable' }))
   }
   const { signIn } = deps
@@ -112,6 +114,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   addUploads(app, uploads.loads)
   addPlaces(app)
   addLive(app, live)
+  addSeries(app)
   app.get('/c/*', (c) => {
     const url = new URL(c.req.url)
     const request = requestAt(c.get('context').commands, url.pathname, [...url.searchParams])

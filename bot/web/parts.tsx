@@ -5,6 +5,7 @@
 import { html, raw } from 'hono/html'
 import { valuesOf } from '../commands/form.ts'
 import type { Command } from '../commands/command.ts'
+import type { Parsed } from '../commands/parse.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
 import { quoteWord } from '../views/quote.ts'
 import type { Html } from '../../protocol/views/html/html.ts'
@@ -12,7 +13,7 @@ import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { isEnded } from '../../protocol/views/phrases.ts'
 import { taskStateSchema } from '../../protocol/task.ts'
 import type { View } from '../../protocol/views/view.ts'
-import { parseRequest, requestAt } from './command-words.ts'
+import { parseRequest, requestAt, seriesHrefOf } from './command-words.ts'
 import { placeAt } from './place-at.ts'
 import type { PlacePart } from './places.ts'
 import { htmlOptions } from './session-context.ts'
@@ -24,6 +25,8 @@ export interface Part {
   readonly view: View
   /** What the filter form of a list begins with. */
   readonly values: ReturnType<typeof valuesOf>
+  /** Address of the series of its charts. */
+  readonly seriesHref?: string | undefined
 }
 
 /** The HTML of a part. It is the same for every session: the token of its forms and the numbers that make them run once are filled in with `fillIn`. */
@@ -55,7 +58,7 @@ export async function runPart(look: Look, { line, defaults = {} }: PlacePart, na
   const usual = Object.entries(defaults).filter(([key]) => !fields.some(([field, value]) => field === key && value !== ''))
   const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...usual, ...fields] })
   const values = parsed.kind === 'command' ? valuesOf(command, parsed.input) : valuesOf(command, input)
-  return { command, view: await runParsed(context, parsed), values }
+  return { command, view: await runParsed(context, parsed), values, ...seriesOf(parsed) }
 }
 
 /** Runs everything that an address shows: a place, or a command that only looks. Undefined for an address that shows neither. */
@@ -69,7 +72,11 @@ export async function partsAt(look: Look): Promise<Part[] | undefined> {
   const request = requestAt(context.commands, url.pathname, [...url.searchParams])
   const parsed = request && parseRequest(context.commands, request)
   if (parsed?.kind !== 'command' || parsed.command.effect !== 'read') return undefined
-  return [{ command: parsed.command, view: await runParsed(context, parsed), values: {} }]
+  return [{ command: parsed.command, view: await runParsed(context, parsed), values: {}, ...seriesOf(parsed) }]
+}
+
+function seriesOf(parsed: Parsed): Pick<Part, 'seriesHref'> {
+  return parsed.kind === 'command' ? { seriesHref: seriesHrefOf(parsed.command, parsed.input) } : {}
 }
 
 /** Renders the parts of a page. The heading of the first one is that of the page, unless the place has one of its own. */
@@ -78,8 +85,8 @@ export function showParts(look: Look, parts: readonly Part[]): Promise<ShownPart
   return Promise.all(parts.map((part, i) => showPart(look, part, i, i > 0 || isTitled ? 2 : 1)))
 }
 
-async function showPart(look: Look, { view, command }: Part, index: number, level: 1 | 2): Promise<ShownPart> {
-  const options = { ...htmlOptions(look, view, command.noun, { level }), token: TOKEN_MARK, makeOnce: () => ONCE_MARK }
+async function showPart(look: Look, { view, command, seriesHref }: Part, index: number, level: 1 | 2): Promise<ShownPart> {
+  const options = { ...htmlOptions(look, view, command.noun, { level, seriesHref }), token: TOKEN_MARK, makeOnce: () => ONCE_MARK }
   const text: string = await html`${<ViewSection view={view} options={options} />}`
   const end = text.lastIndexOf(AGE_TAG)
   return { id: `part-${index}`, html: text, age: text.slice(end, text.indexOf('</p>', end) + '</p>'.length), version: versionOf(text.slice(0, end)), view }

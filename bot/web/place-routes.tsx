@@ -10,6 +10,7 @@ import type { Html } from '../../protocol/views/html/html.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
+import { CHART_LOADS } from './charts/assets.ts'
 import { CommandForm } from './command-form.tsx'
 import { pathOf } from './command-words.ts'
 import { HelpPanel } from './help-panel.tsx'
@@ -53,7 +54,7 @@ async function showAt(c: PageContext): Promise<Response> {
   const title = at.kind === 'named' ? `${at.name}: ${at.tab.label}` : at.place.label
   const path = at.kind === 'named' ? addressOf(at.place, at.name, at.tab) : at.place.path
   return c.html(
-    <Page frame={{ ...frameOf(c, title, path), live: { address: look.url.pathname + look.url.search, mark: isMarked ? mark : '' } }}>
+    <Page frame={{ ...frameOf(c, title, path), ...loadsOf(parts), live: { address: look.url.pathname + look.url.search, mark: isMarked ? mark : '' } }}>
       {at.kind === 'named' && at.place.tabs.length > 1 ? <Tabs context={look.context} place={at.place} name={at.name} current={at.tab} /> : ''}
       {at.kind === 'list' && !only ? <h1>{title}</h1> : ''}
       {shown.map((part, i) => (
@@ -66,6 +67,10 @@ async function showAt(c: PageContext): Promise<Response> {
       {at.kind === 'named' && at.tab.slug === '' && name !== undefined ? <Offered context={c.get('context')} place={at.place} name={name} /> : ''}
     </Page>,
   )
+}
+
+function loadsOf(parts: readonly Part[]) {
+  return parts.some(({ view }) => view.charts?.length) ? { loads: CHART_LOADS } : {}
 }
 
 function frameOf(c: PageContext, title: string, path: string) {

@@ -37,7 +37,7 @@ export interface NamedPlace {
 
 /** In the order of the navigation. */
 export const PLACES: readonly Place[] = [
-  { path: '/', label: 'Home', parts: [{ line: 'store health all' }, { line: 'alert list' }] },
+  { path: '/', label: 'Home', parts: [{ line: 'store health all' }, { line: 'alert list' }, { line: 'store health all --chart' }] },
   { path: '/stores', label: 'Stores', parts: [{ line: 'store list', defaults: { columns: 'name,state,provider,protocol,url,zone,scope,used,saved' } }] },
   { path: '/images', label: 'Images', parts: [{ line: 'image list' }] },
   { path: '/tasks', label: 'Tasks', parts: [{ line: 'task list' }] },
@@ -54,7 +54,7 @@ export const NAMED_PLACES: readonly NamedPlace[] = [
     shows: 'store show',
     subject: 'store',
     tabs: [
-      { slug: '', label: 'Overview', parts: [{ line: 'store show {}' }] },
+      { slug: '', label: 'Overview', parts: [{ line: 'store show {}' }, { line: 'store show {} --chart' }] },
       { slug: 'images', label: 'Images', parts: [{ line: 'image list store={}' }] },
       { slug: 'files', label: 'Files', parts: [{ line: 'store browse {}' }] },
       // Has a route of its own.

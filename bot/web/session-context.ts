@@ -45,7 +45,7 @@ export function lookOf(c: PageContext): Look {
 const ID_NOUNS: Readonly<Record<string, string>> = { img: 'image', tsk: 'task', upl: 'upload' }
 
 /** How Views are rendered for a look. `noun` is the noun of the command that answered. */
-export function htmlOptions(look: Look, view: View, noun: string, more: { readonly level: 1 | 2; readonly nameError?: string | undefined }): HtmlOptions {
+export function htmlOptions(look: Look, view: View, noun: string, more: Pick<HtmlOptions, 'level' | 'nameError' | 'seriesHref'>): HtmlOptions {
   const { context, url, token, makeOnce } = look
   const { commands } = context
   return {

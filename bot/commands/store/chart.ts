@@ -10,14 +10,20 @@ import { makeView } from '../../../protocol/views/view.ts'
 import { CHART_NAMES, drawCharts, formatValue } from '../../charts/charts.ts'
 import type { ChartName } from '../../charts/charts.ts'
 import { DAY_MS, HOUR_DAYS, HOUR_MS } from '../../samples/keys.ts'
+import { quoteWord } from '../../views/quote.ts'
 import { FLEET_SERIES } from '../../samples/samples.ts'
 import { readSeries } from '../../samples/series.ts'
+import { judge } from '../../fleet/judge.ts'
 import type { Observation } from '../../fleet/judge.ts'
+import type { StoreRecord } from '../../fleet/registry.ts'
+import { keptSightings, seeStores } from '../../fleet/see.ts'
 import { forecastFields } from './fleet-health.ts'
 import type { CommandContext } from '../command.ts'
 
 const ALL = 'all'
 const PERIOD_DEFAULT = '2d'
+/** Times that an answer leads to. */
+const PERIODS = ['6h', '2d', '30d', '400d']
 
 /** Options of the commands that show charts. */
 export const CHART_OPTIONS = {
@@ -38,6 +44,8 @@ interface ChartsAsked {
   readonly series: string
   /** `edge-a`, `all stores`. */
   readonly subject: string
+  /** The command line without its options. */
+  readonly line: string
   readonly order: ChartOrder
   /** What is known of the time to come. */
   readonly forecast: readonly Field[]
@@ -56,20 +64,29 @@ export function parseCharts({ chart, period }: { readonly chart?: string; readon
   throw problem('invalid-input', 'period= is the time that charts show.', { action: 'Add --chart, or leave period= out.' })
 }
 
-/** The charts of a store, with when it will be full. */
-export function storeCharts(context: CommandContext, seen: Observation, order: ChartOrder): View {
-  const { name, storeId } = seen.record
+/** The charts of a store, with when it will be full. No agent is asked, unless `isFresh`: only the forecast comes from it. */
+export async function storeCharts(context: CommandContext, store: StoreRecord, order: ChartOrder, isFresh: boolean): Promise<View> {
+  const seen = await knownOf(context, [store], isFresh)
+  const { name } = store
   // A store that never answered has no id, and no samples: no series has this one.
-  return chartView(context, { series: seen.store?.id ?? storeId ?? 'none', subject: name, order, forecast: forecastFields([seen]) })
+  const series = seen[0]?.store?.id ?? store.storeId ?? 'none'
+  return chartView(context, { series, subject: name, line: `store show ${quoteWord(name)}`, order, forecast: forecastFields(seen) })
 }
 
-/** The charts of the fleet. */
-export function fleetCharts(context: CommandContext, seen: readonly Observation[], order: ChartOrder): View {
-  return chartView(context, { series: FLEET_SERIES, subject: 'All stores', order, forecast: forecastFields(seen) })
+/** The charts of the fleet, as those of a store. */
+export async function fleetCharts(context: CommandContext, stores: readonly StoreRecord[], order: ChartOrder, isFresh: boolean): Promise<View> {
+  const seen = await knownOf(context, stores, isFresh)
+  return chartView(context, { series: FLEET_SERIES, subject: 'All stores', line: 'store health all', order, forecast: forecastFields(seen) })
+}
+
+/** What the service knows of stores now, or what their agents say. */
+async function knownOf(context: CommandContext, stores: readonly StoreRecord[], isFresh: boolean): Promise<Observation[]> {
+  if (isFresh) return seeStores(context, stores, true)
+  return [...keptSightings(context.fleet, stores, context.clock.nowMs()).values()].map(judge)
 }
 
 /** The View of charts. */
-function chartView({ samples, clock }: CommandContext, { series, subject, order, forecast }: ChartsAsked): View {
+function chartView({ samples, clock }: CommandContext, { series, subject, line, order, forecast }: ChartsAsked): View {
   const { wanted, spanMs } = order
   const nowMs = clock.nowMs()
   const read = readSeries(samples, series, { nowMs, spanMs })
@@ -81,7 +98,9 @@ function chartView({ samples, clock }: CommandContext, { series, subject, order,
     text:
       known === 0
         ? `There are no samples of ${subject} in this time. The service takes one a minute while it runs.`
-        : charts.map(({ summary }) => summary).join(' '),
+        : charts.length === 1
+          ? (charts[0]?.summary ?? '')
+          : '',
     fields: forecast,
     columns: known === 0 ? [] : COLUMNS,
     rows:
@@ -98,6 +117,11 @@ function chartView({ samples, clock }: CommandContext, { series, subject, order,
           })),
     notes: known === 0 || known === read.points.length ? [] : [gapNote(read.points.length - known, read.points.length, read.stepMs)],
     charts: known === 0 ? [] : charts,
+    actions: PERIODS.filter((other) => parseDuration(other) !== spanMs).map((other) => ({
+      label: `Last ${formatDuration(parseDuration(other) ?? 0)}`,
+      command: `${line} --chart${wanted === ALL ? '' : `=${wanted}`} period=${other}`,
+      role: 'viewer' as const,
+    })),
     asOfMs: nowMs,
     json: {
       subject,

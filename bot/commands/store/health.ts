@@ -42,10 +42,12 @@ export const storeHealth = defineCommand({
       throw problem('invalid-input', 'Charts are of one store or of all stores.', { action: 'Leave zone= out, or name a store.' })
     const isEmptyZone = targets[0] === undefined && zone !== undefined && context.zones.find(zone) && !hasStores(context, zone)
     const stores = isEmptyZone ? [] : someStores(context, targets[0], zone)
+    const isAll = targets[0] === 'all' || zone !== undefined || stores.length !== 1
+    const [only] = stores
+    if (charts) return only && !isAll ? storeCharts(context, only, charts, flags.has('fresh')) : fleetCharts(context, stores, charts, flags.has('fresh'))
     const seen = await seeStores(context, stores, flags.has('fresh'))
     const [first] = seen
     const isOne = first && seen.length === 1 && targets[0] !== 'all' && zone === undefined
-    if (charts) return isOne ? storeCharts(context, first, charts) : fleetCharts(context, seen, charts)
     return isOne ? oneHealth(context, first) : fleetHealth(context, seen, zone)
   },
 })

@@ -39,9 +39,11 @@ export const storeShow = defineCommand({
   examples: ['store show edge-a', 'store show edge-a --chart', 'store show edge-a --chart=rate period=30d'],
   async run(context, { targets, options, flags }) {
     const charts = parseCharts(options)
-    const [seen] = await seeStores(context, [oneStore(context, targets[0], NAME_TARGET)], flags.has('fresh'))
+    const store = oneStore(context, targets[0], NAME_TARGET)
+    if (charts) return storeCharts(context, store, charts, flags.has('fresh'))
+    const [seen] = await seeStores(context, [store], flags.has('fresh'))
     if (!seen) throw new Error('a store was asked for and none observed')
-    return charts ? storeCharts(context, seen, charts) : shownView(context, seen)
+    return shownView(context, seen)
   },
 })
 

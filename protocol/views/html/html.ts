@@ -49,6 +49,8 @@ export interface HtmlOptions {
   action(action: Pick<Action, 'command' | 'role'>): ShownAction | undefined
   /** Returns what the form of a command line sends. */
   post(command: string): PostTarget | undefined
+  /** Address of the series of the View's charts. */
+  readonly seriesHref?: string | undefined
   /** What was wrong with the typed name. */
   readonly nameError?: string | undefined
 }

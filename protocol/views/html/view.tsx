@@ -4,6 +4,7 @@
 
 import { formatAgo, isEnded, progressWords } from '../phrases.ts'
 import type { Field, FollowedTask, View } from '../view.ts'
+import { Charts } from './charts.tsx'
 import { Actions, Confirmation, Questions } from './forms.tsx'
 import type { Html, HtmlOptions } from './html.ts'
 import { Table } from './table.tsx'
@@ -25,6 +26,7 @@ export function ViewSection({ view, options }: { readonly view: View; readonly o
         </pre>
       )}
       {confirm ? '' : <Fields fields={view.fields} options={options} isPrivate={view.isPrivate} />}
+      <Charts view={view} options={options} />
       {running.map((followed) => (
         <Progress followed={followed} options={options} />
       ))}

@@ -19,6 +19,7 @@ function openCharted(checks: readonly unknown[] = []) {
     'edge-b': { 'GET /store': storeOf({ name: 'edge-b', id: '22222222-2222-4333-8444-555555555555' }) },
   })
   const { bot, clock } = fleet
+  bot.fleet.registry.change('edge-a', { storeId: STORE.id })
   for (let minute = 0; minute < 60; minute++, clock.advance(MINUTE_MS)) {
     if (minute === 50) continue
     const ingest = minute < 30 ? 0 : 5_000_000
@@ -82,7 +83,7 @@ describe('store show --chart', () => {
   test('says when the store will be full, where its agent knows', async () => {
     const check = { name: 'free-space', state: 'ok', measured: '', limit: null, impact: '', action: '', failsAt: '2026-02-03T00:00:00.000Z' }
     using fleet = openCharted([check])
-    const view = await fleet.run('store show edge-a chart=used')
+    const view = await fleet.run('store show edge-a chart=used --fresh')
     expect(view.fields).toEqual([{ label: 'Full', value: 'edge-a about 2026-02-03, at the rate of the last days' }])
   })
 
