@@ -226,7 +226,7 @@ function steady(pattern: string, answer: Answer): string {
     return answer.text
       .replaceAll(/<p class="age">.*?<\/p>/g, '')
       .replaceAll(/<tr(?:(?!<\/tr>).)*>health\.\w+<.*?<\/tr>/g, '')
-      .replaceAll(/\d+ events?/g, '')
+      .replaceAll(/\d+ (?:events?|rows? of \d+)/g, '')
   // The range of a report ends at the present.
   if (pattern === '/v1/usage') return answer.text.replaceAll(/"(?:to|asOf)":"[^"]*"|"requestId":"[^"]*"/g, '')
   if (pattern === '/v1/schedules' || pattern === '/v1/openapi.json') return String(answer.status)
