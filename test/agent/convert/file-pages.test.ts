@@ -17,7 +17,7 @@ function open(length: number) {
       }
     },
   }
-  return { pages: createFilePages(file as Parameters<typeof createFilePages>[0]), reads }
+  return { pages: createFilePages(file as unknown as Parameters<typeof createFilePages>[0]), reads }
 }
 
 test('a page is read once, and the last one only to the end of the file', async () => {

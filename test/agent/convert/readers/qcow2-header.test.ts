@@ -46,7 +46,7 @@ async function read(fields: Fields = {}) {
       yield bytes
     },
   }
-  return readQcow2Header(createFilePages(file as Parameters<typeof createFilePages>[0]), length)
+  return readQcow2Header(createFilePages(file as unknown as Parameters<typeof createFilePages>[0]), length)
 }
 
 test('a header says how the disk is read', async () => {
