@@ -97,7 +97,7 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
       {part ? (
         <Section look={look} part={part} />
       ) : view ? (
-        <ViewSection view={view} options={htmlOptions(look, view, command.noun, { level: 1, nameError, seriesHref })} />
+        <ViewSection view={view} options={htmlOptions(look, view, command, { level: 1, nameError, seriesHref })} />
       ) : (
         <Heading title={title} summary={command.summary} />
       )}

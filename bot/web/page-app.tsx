@@ -13,6 +13,7 @@ import { runCommandForm, showCommand } from './command-page.tsx'
 import { requestAt } from './command-words.ts'
 import { compressed } from './compressed.ts'
 import { addEntry, beginSession, leave, LoggedOut, sessionSecret } from './entry-routes.tsx'
+import { addFiles } from './file-routes.ts'
 import { guard, ownOrigin, readForm } from './guard.ts'
 import { ASSETS, PlainPage } from './layout.tsx'
 import type { PageLoads } from './layout.tsx'
@@ -112,6 +113,7 @@ export function createPageApp(deps: PageAppDeps): Hono<{ Variables: PageVariable
   })
 
   addUploads(app, uploads.loads)
+  addFiles(app)
   addPlaces(app)
   addLive(app, live)
   addSeries(app)

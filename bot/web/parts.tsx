@@ -86,7 +86,7 @@ export function showParts(look: Look, parts: readonly Part[]): Promise<ShownPart
 }
 
 async function showPart(look: Look, { view, command, seriesHref }: Part, index: number, level: 1 | 2): Promise<ShownPart> {
-  const options = { ...htmlOptions(look, view, command.noun, { level, seriesHref }), token: TOKEN_MARK, makeOnce: () => ONCE_MARK }
+  const options = { ...htmlOptions(look, view, command, { level, seriesHref }), token: TOKEN_MARK, makeOnce: () => ONCE_MARK }
   const text: string = await html`${<ViewSection view={view} options={options} />}`
   const end = text.lastIndexOf(AGE_TAG)
   return { id: `part-${index}`, html: text, age: text.slice(end, text.indexOf('</p>', end) + '</p>'.length), version: versionOf(text.slice(0, end)), view }

@@ -4,7 +4,6 @@
 
 import type { Hono } from 'hono'
 import { permit } from '../commands/permit.ts'
-import type { CommandContext } from '../commands/command.ts'
 import { spelled } from '../commands/record.ts'
 import type { Html } from '../../protocol/views/html/html.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
@@ -15,16 +14,16 @@ import { CommandForm } from './command-form.tsx'
 import { pathOf } from './command-words.ts'
 import { HelpPanel } from './help-panel.tsx'
 import { Page } from './layout.tsx'
+import { Offered } from './offered.tsx'
 import { scopeOf } from './live/scope.ts'
 import { isMoving, partsAt, runPart, Section, showParts } from './parts.tsx'
 import type { Part } from './parts.tsx'
 import { placeAt } from './place-at.ts'
 import { NAMED_PLACES, PLACES, SEARCHED } from './places.ts'
-import type { NamedPlace } from './places.ts'
 import { ROWS_PER_PAGE } from '../../protocol/views/html/row-window.ts'
 import { htmlOptions, lookOf } from './session-context.ts'
 import type { PageContext, PageVariables } from './session-context.ts'
-import { addressOf, isOpenTo, Tabs } from './tabs.tsx'
+import { addressOf, Tabs } from './tabs.tsx'
 
 /** Longest text of a search in characters. */
 const SEARCH_LENGTH_MAX = 200
@@ -97,39 +96,6 @@ function Narrow({ c, part, path }: { readonly c: PageContext; readonly part: Par
   )
 }
 
-/** Every command that takes one of these as its first target, and that the person may run. */
-function Offered({ context, place, name }: { readonly context: CommandContext; readonly place: NamedPlace; readonly name: string }): Html {
-  const commands = context.commands.filter((command) => {
-    const [first, ...others] = command.targets
-    const input = { targets: [name], options: {}, flags: new Set<string>(), confirm: [], plan: undefined }
-    const isMeant = first?.subject === place.subject && others.every(({ optional }) => optional) && spelled(command) !== place.shows
-    return isMeant && permit(context, command, input).kind === 'permitted'
-  })
-  const tabs = place.tabs.filter((tab) => tab.needs !== undefined && isOpenTo(context, place, name, tab))
-  if (commands.length + tabs.length === 0) return <></>
-  return (
-    <section aria-labelledby="offered">
-      <h2 id="offered">What you can do</h2>
-      <ul class="actions">
-        {tabs.map((tab) => (
-          <li>
-            <a class="button" href={addressOf(place, name, tab)}>
-              {tab.label}
-            </a>
-          </li>
-        ))}
-        {commands.map((command) => (
-          <li>
-            <a class={`button ${command.effect === 'destroy' ? 'danger' : ''}`} href={pathOf(command, [name])} title={command.summary}>
-              {spelled(command)}
-            </a>
-          </li>
-        ))}
-      </ul>
-    </section>
-  )
-}
-
 /** Rows of stores, images and tasks that have the words. */
 async function showSearch(c: PageContext): Promise<Response> {
   const look = lookOf(c)
@@ -155,7 +121,7 @@ async function showSearch(c: PageContext): Promise<Response> {
       </h1>
       {text === '' ? <p>Write a part of a name, a zone, a state or an id.</p> : ''}
       {found.map((part) => (
-        <ViewSection view={part.view} options={htmlOptions(look, part.view, part.command.noun, { level: 2 })} />
+        <ViewSection view={part.view} options={htmlOptions(look, part.view, part.command, { level: 2 })} />
       ))}
     </Page>,
   )

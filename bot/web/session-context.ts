@@ -3,7 +3,7 @@
 import type { Context } from 'hono'
 import { permit } from '../commands/permit.ts'
 import { changesSomething } from '../commands/record.ts'
-import type { CommandActor, CommandContext } from '../commands/command.ts'
+import type { Command, CommandActor, CommandContext } from '../commands/command.ts'
 import { parseLine } from '../commands/run.ts'
 import type { PageSession } from '../entry/page-sessions.ts'
 import { NAMED_PLACES } from './places.ts'
@@ -11,6 +11,8 @@ import type { View } from '../../protocol/views/view.ts'
 import type { HtmlOptions, ShownAction } from '../../protocol/views/html/html.ts'
 import type { Marks } from './live/marks.ts'
 import { hrefOf, pathOf, postOf } from './command-words.ts'
+import { fileHref } from './file-href.ts'
+import { rowActions } from './offered.tsx'
 import { rowWindow } from '../../protocol/views/html/row-window.ts'
 
 /** A request of somebody who is logged in. */
@@ -44,10 +46,16 @@ export function lookOf(c: PageContext): Look {
 /** Ids whose form says what they name. */
 const ID_NOUNS: Readonly<Record<string, string>> = { img: 'image', tsk: 'task', upl: 'upload' }
 
-/** How Views are rendered for a look. `noun` is the noun of the command that answered. */
-export function htmlOptions(look: Look, view: View, noun: string, more: Pick<HtmlOptions, 'level' | 'nameError' | 'seriesHref'>): HtmlOptions {
+/** How Views are rendered for a look. `command` is the one that answered. */
+export function htmlOptions(
+  look: Look,
+  view: View,
+  command: Pick<Command, 'noun' | 'verb'>,
+  more: Pick<HtmlOptions, 'level' | 'nameError' | 'seriesHref'>,
+): HtmlOptions {
   const { context, url, token, makeOnce } = look
   const { commands } = context
+  const { noun } = command
   return {
     ...more,
     nowMs: context.clock.nowMs(),
@@ -55,7 +63,9 @@ export function htmlOptions(look: Look, view: View, noun: string, more: Pick<Htm
     makeOnce,
     window: () => rowWindow(view, url.pathname, url.searchParams),
     cellHref: (label, key, text, row) => cellHref(context, { noun, label, key, text, id: row?.cells['id'] }),
-    action: ({ command, role }) => actionOf(context, command, role),
+    fileHref: (file) => fileHref(context, file),
+    rowActions: (row) => rowActions(context, command, row),
+    action: ({ command: line, role }) => actionOf(context, line, role),
     post: (line) => postOf(commands, line),
   }
 }

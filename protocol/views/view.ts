@@ -30,6 +30,16 @@ export interface Row {
   readonly tone?: Tone
   /** Text by column key. */
   readonly cells: Readonly<Record<string, string>>
+  /** The command that shows what the row names, where that is not the `show` of its noun: pages make a link of the first cell. */
+  readonly opens?: string
+  /** The file of a store that the row names, for those who may download it. */
+  readonly file?: StoreFile
+}
+
+/** A file of a mount path. */
+export interface StoreFile {
+  readonly store: string
+  readonly path: string
 }
 
 export interface Field {

@@ -49,6 +49,7 @@ export const storeBrowse = defineCommand({
     const page = answerOf(contact)
     const folder = path.replace(/\/+$/, '')
     const child = (name: string): string => (folder === '' ? name : `${folder}/${name}`)
+    const openLine = (name: string): string => `store browse ${quoteWord(store.name)} ${quoteWord(child(name))}`
     const folders = page.items.filter((file) => file.kind === 'folder')
     return makeView({
       title: `${store.name}:/${folder.replace(/^\/+/, '')}`,
@@ -60,6 +61,8 @@ export const storeBrowse = defineCommand({
         { key: 'modified', label: 'Modified' },
       ],
       rows: page.items.map((file) => ({
+        ...(file.kind === 'folder' ? { opens: openLine(file.name) } : {}),
+        ...(file.kind === 'file' && seesAllImages(there) ? { file: { store: store.name, path: child(file.name) } } : {}),
         cells: {
           name: file.kind === 'folder' ? `${file.name}/` : file.name,
           kind: file.kind,
@@ -69,7 +72,7 @@ export const storeBrowse = defineCommand({
       })),
       actions: folders.map((file) => ({
         label: `Open ${file.name}`,
-        command: `store browse ${quoteWord(store.name)} ${quoteWord(child(file.name))}`,
+        command: openLine(file.name),
         role: 'viewer',
       })),
       notes: page.next === null ? [] : [`Only the first ${FILES_SHOWN_MAX} entries are shown.`],

@@ -1,5 +1,5 @@
 // The minified script of idiomorph, which the script of the page contains as text.
 declare module 'idiomorph/dist/idiomorph.min.js' {
   const text: string
-  export default text
+  export { text as default }
 }

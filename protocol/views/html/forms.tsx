@@ -30,8 +30,10 @@ export function Hidden({ target, options }: { readonly target: PostTarget; reado
 
 /** The actions of a View as links and buttons. */
 export function Actions({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
+  // What a row opens is a link of the row.
+  const opened = new Set(view.rows.map(({ opens }) => opens))
   const shown = view.actions.flatMap((action) => {
-    const way = options.action(action)
+    const way = opened.has(action.command) ? undefined : options.action(action)
     return way ? [{ action, way }] : []
   })
   if (shown.length === 0) return <></>

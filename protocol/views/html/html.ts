@@ -1,7 +1,7 @@
 // What the parts of a page share: the type of markup, and where links and forms go. The renderer knows no command; whoever serves the page says where each one is.
 
 import type { JSX } from 'hono/jsx/jsx-runtime'
-import type { Action, Column, Row } from '../view.ts'
+import type { Action, Column, Row, StoreFile } from '../view.ts'
 
 /** Markup. Text in it is escaped when it is made, so a name with markup stays a name. */
 export type Html = JSX.Element
@@ -33,6 +33,13 @@ export interface RowWindow {
   readonly kept: readonly (readonly [name: string, value: string])[]
 }
 
+/** A link of the menu of a row. */
+export interface RowAction {
+  readonly label: string
+  readonly href: string
+  readonly isDanger: boolean
+}
+
 export interface HtmlOptions {
   readonly nowMs: number
   /** Level of the View's heading. */
@@ -45,6 +52,10 @@ export interface HtmlOptions {
   window(): RowWindow
   /** Returns the address of what a cell or field names; undefined for plain text. */
   cellHref(label: string, key: string, text: string, row?: Row): string | undefined
+  /** Returns the address that downloads a file; undefined, also without this member, when the person may not. */
+  fileHref?(file: StoreFile): string | undefined
+  /** Returns what the person can do with what a row names. */
+  rowActions?(row: Row): readonly RowAction[]
   /** Returns where an action leads; undefined when the person may not run it. */
   action(action: Pick<Action, 'command' | 'role'>): ShownAction | undefined
   /** Returns what the form of a command line sends. */

@@ -4,7 +4,7 @@
 
 import { plural } from '../phrases.ts'
 import type { Column, Row, View } from '../view.ts'
-import type { Html, HtmlOptions, RowWindow } from './html.ts'
+import type { Html, HtmlOptions, RowAction, RowWindow } from './html.ts'
 import { Mark, Words } from './words.tsx'
 
 /** Tables with fewer rows have no filter. */
@@ -14,6 +14,8 @@ const FILTER_ROWS_MIN = 6
 export function Table({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
   if (view.rows.length === 0) return <></>
   const window = options.window()
+  const menus = window.rows.map((row) => options.rowActions?.(row) ?? [])
+  const hasMenus = menus.some((menu) => menu.length > 0)
   return (
     <>
       {window.all >= FILTER_ROWS_MIN || window.find !== '' ? <Filter window={window} title={view.title} /> : ''}
@@ -27,11 +29,18 @@ export function Table({ view, options }: { readonly view: View; readonly options
               {view.columns.map((column) => (
                 <Heading column={column} window={window} />
               ))}
+              {hasMenus ? (
+                <th role="columnheader" scope="col">
+                  Actions
+                </th>
+              ) : (
+                ''
+              )}
             </tr>
           </thead>
           <tbody role="rowgroup">
-            {window.rows.map((row) => (
-              <TableRow columns={view.columns} row={row} options={options} />
+            {window.rows.map((row, i) => (
+              <TableRow columns={view.columns} row={row} options={options} menu={hasMenus ? menus[i] : undefined} />
             ))}
           </tbody>
         </table>
@@ -54,14 +63,21 @@ function Heading({ column, window }: { readonly column: Column; readonly window:
   )
 }
 
-function TableRow({ columns, row, options }: { readonly columns: readonly Column[]; readonly row: Row; readonly options: HtmlOptions }): Html {
+interface TableRowParts {
+  readonly columns: readonly Column[]
+  readonly row: Row
+  readonly options: HtmlOptions
+  /** What the person can do with the row; undefined in a table without menus. */
+  readonly menu: readonly RowAction[] | undefined
+}
+
+function TableRow({ columns, row, options, menu }: TableRowParts): Html {
   return (
     <tr role="row" class={row.tone ?? ''}>
       {columns.map((column, i) => {
         const text = row.cells[column.key] ?? ''
-        const href = options.cellHref(column.label, column.key, text, row)
         const shown = <Words text={text} />
-        const content = href === undefined ? shown : <a href={href}>{shown}</a>
+        const content = <Linked href={(i === 0 ? rowHref(row, options) : undefined) ?? options.cellHref(column.label, column.key, text, row)}>{shown}</Linked>
         const mark = i === 0 ? <Mark tone={row.tone} isSpoken /> : ''
         const classes = [column.align ?? '', column.isWhole ? 'whole' : ''].join(' ').trim()
         return i === 0 ? (
@@ -75,8 +91,51 @@ function TableRow({ columns, row, options }: { readonly columns: readonly Column
           </td>
         )
       })}
+      {menu ? (
+        <td role="cell" data-label="Actions">
+          <RowMenu name={row.cells[columns[0]?.key ?? ''] ?? ''} actions={menu} />
+        </td>
+      ) : (
+        ''
+      )}
     </tr>
   )
+}
+
+/** The menu of a row: closed, it is one stop of the keyboard. */
+function RowMenu({ name, actions }: { readonly name: string; readonly actions: readonly RowAction[] }): Html {
+  if (actions.length === 0) return <></>
+  return (
+    <details class="menu">
+      <summary>
+        Actions
+        <span class="unseen">
+          {' '}
+          for <Words text={name} />
+        </span>
+      </summary>
+      <ul>
+        {actions.map(({ label, href, isDanger }) => (
+          <li>
+            <a href={href} class={isDanger ? 'danger' : ''}>
+              {label}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}
+
+/** What the first cell of a row leads to: what the row opens, or the file that it names. */
+function rowHref({ opens, file }: Row, options: HtmlOptions): string | undefined {
+  const way = opens === undefined ? undefined : options.action({ command: opens, role: 'viewer' })
+  if (way?.kind === 'link') return way.href
+  return file && options.fileHref?.(file)
+}
+
+function Linked({ href, children }: { readonly href: string | undefined; readonly children: Html }): Html {
+  return href === undefined ? children : <a href={href}>{children}</a>
 }
 
 function Filter({ window, title }: { readonly window: RowWindow; readonly title: string }): Html {

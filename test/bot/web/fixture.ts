@@ -75,7 +75,7 @@ export function openTestPage({ scripts = {}, more = [], publicUrl, signIn, stopp
       const given = script[key]
       const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
       const value: unknown = typeof given === 'function' ? given({ request: key, query: Object.fromEntries(url.searchParams), body } satisfies Asked) : given
-      if (value instanceof Response) return value.clone() as Response
+      if (value instanceof Response) return typeof given === 'function' ? value : (value.clone() as Response)
       return value === undefined ? refuse('not-found', `There is nothing at ${url.pathname}.`) : Response.json(value)
     },
   })

@@ -28,6 +28,8 @@ const ROUTES: readonly (readonly [route: string, path: string, nobody: number, .
   ['GET /images/:name/:tab', `/images/${IMAGE.id}/nothing`, 401, 404, 404, 404, 404],
   ['GET /stores/:name/upload', '/stores/edge-a/upload', 401, 403, 200, 200, 200],
   ['POST /stores/:name/upload', '/stores/edge-a/upload', 401, 403, 201, 201, 201],
+  ['GET /stores/:name/file', '/stores/edge-a/file?path=nothing', 401, 403, 403, 404, 404],
+  ['GET /series/*', '/series/store/show/edge-a?chart=used', 401, ...ALL],
   ['GET /search', '/search?q=disk', 401, ...ALL],
   ['GET /live', '/live', 401, 400, 400, 400, 400],
   ['GET /c', '/c', 401, ...ALL],
@@ -65,7 +67,7 @@ describe('every route', () => {
     const known = new Set(ROUTES.map(([route]) => route))
     // What passes every request has no end of its own, and files of the page have their content in their name.
     const real = page.routes
-      .filter((route) => !/^ALL \/\*$/.test(route) && !route.startsWith('GET /assets/page-'))
+      .filter((route) => !/^ALL \/\*$/.test(route) && !/^GET \/assets\/(?:page|charts)-/.test(route))
       .map((route) => route.replace('POST /*', 'POST *'))
     expect([...new Set(real)].filter((route) => !known.has(route))).toEqual([])
     expect([...known].filter((route) => !real.includes(route))).toEqual([])
