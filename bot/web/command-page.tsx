@@ -16,6 +16,7 @@ import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
 import { CHART_LOADS } from './charts/assets.ts'
+import { chosenIn } from './choose.ts'
 import { CommandForm, isShareable } from './command-form.tsx'
 import { HelpPanel } from './help-panel.tsx'
 import { parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
@@ -29,6 +30,9 @@ import type { PageContext } from './session-context.ts'
 export async function showCommand(c: PageContext, request: CommandRequest): Promise<Response> {
   const { command } = request
   const context = c.get('context')
+  const chosen = chosenIn(request)
+  if (chosen?.kind === 'address') return c.redirect(chosen.href, 303)
+  if (chosen) return answer(c, request, { status: 422, form: { values: {}, error: chosen.text } })
   const parsed = parseRequest(context.commands, request)
   // What a form asks for gets the address that it would have had as a link, so that the address can be shared.
   const named = command.targets.some(({ name }) => request.fields.some(([field, value]) => field === name && value.trim() !== ''))

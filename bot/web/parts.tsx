@@ -13,6 +13,7 @@ import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { isEnded } from '../../protocol/views/phrases.ts'
 import { taskStateSchema } from '../../protocol/task.ts'
 import type { View } from '../../protocol/views/view.ts'
+import { choiceOf } from './choose.ts'
 import { parseRequest, requestAt, seriesHrefOf } from './command-words.ts'
 import { placeAt } from './place-at.ts'
 import type { PlacePart } from './places.ts'
@@ -27,6 +28,7 @@ export interface Part {
   readonly values: ReturnType<typeof valuesOf>
   /** Address of the series of its charts. */
   readonly seriesHref?: string | undefined
+  readonly chooses?: PlacePart['chooses'] | undefined
 }
 
 /** The HTML of a part. It is the same for every session: the token of its forms and the numbers that make them run once are filled in with `fillIn`. */
@@ -48,7 +50,7 @@ const ONCE_MARK = `once-${crypto.randomUUID()}`
 const AGE_TAG = '<p class="age">'
 
 /** Runs the command of a part; fields of the address that it takes as options narrow it. */
-export async function runPart(look: Look, { line, defaults = {} }: PlacePart, name: string | undefined, hasQuery: boolean): Promise<Part> {
+export async function runPart(look: Look, { line, defaults = {}, chooses }: PlacePart, name: string | undefined, hasQuery: boolean): Promise<Part> {
   const { context, url } = look
   const fixed = parseLine(context, name === undefined ? line : line.replace('{}', () => quoteWord(name)))
   if (fixed.kind === 'unclear') throw new Error(`a place has the line "${line}": ${fixed.detail}`)
@@ -58,7 +60,7 @@ export async function runPart(look: Look, { line, defaults = {} }: PlacePart, na
   const usual = Object.entries(defaults).filter(([key]) => !fields.some(([field, value]) => field === key && value !== ''))
   const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...usual, ...fields] })
   const values = parsed.kind === 'command' ? valuesOf(command, parsed.input) : valuesOf(command, input)
-  return { command, view: await runParsed(context, parsed), values, ...seriesOf(parsed) }
+  return { command, view: await runParsed(context, parsed), values, chooses, ...seriesOf(parsed) }
 }
 
 /** Runs everything that an address shows: a place, or a command that only looks. Undefined for an address that shows neither. */
@@ -85,8 +87,13 @@ export function showParts(look: Look, parts: readonly Part[]): Promise<ShownPart
   return Promise.all(parts.map((part, i) => showPart(look, part, i, i > 0 || isTitled ? 2 : 1)))
 }
 
-async function showPart(look: Look, { view, command, seriesHref }: Part, index: number, level: 1 | 2): Promise<ShownPart> {
-  const options = { ...htmlOptions(look, view, command, { level, seriesHref }), token: TOKEN_MARK, makeOnce: () => ONCE_MARK }
+async function showPart(look: Look, part: Part, index: number, level: 1 | 2): Promise<ShownPart> {
+  const { view, command, seriesHref } = part
+  const options = {
+    ...htmlOptions(look, view, command, { level, seriesHref, choice: choiceOf(look.context, part) }),
+    token: TOKEN_MARK,
+    makeOnce: () => ONCE_MARK,
+  }
   const text: string = await html`${<ViewSection view={view} options={options} />}`
   const end = text.lastIndexOf(AGE_TAG)
   return { id: `part-${index}`, html: text, age: text.slice(end, text.indexOf('</p>', end) + '</p>'.length), version: versionOf(text.slice(0, end)), view }

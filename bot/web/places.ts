@@ -5,6 +5,8 @@ export interface PlacePart {
   readonly line: string
   /** Options that count until the address says otherwise. */
   readonly defaults?: Readonly<Record<string, string>>
+  /** What its rows are, when several can be chosen for commands that take several. */
+  readonly chooses?: 'image'
 }
 
 export interface Tab {
@@ -39,7 +41,7 @@ export interface NamedPlace {
 export const PLACES: readonly Place[] = [
   { path: '/', label: 'Home', parts: [{ line: 'store health all' }, { line: 'alert list' }, { line: 'store health all --chart' }] },
   { path: '/stores', label: 'Stores', parts: [{ line: 'store list', defaults: { columns: 'name,state,provider,protocol,url,zone,scope,used,saved' } }] },
-  { path: '/images', label: 'Images', parts: [{ line: 'image list' }] },
+  { path: '/images', label: 'Images', parts: [{ line: 'image list', chooses: 'image' }] },
   { path: '/tasks', label: 'Tasks', parts: [{ line: 'task list' }] },
   { path: '/uploads', label: 'Uploads', parts: [{ line: 'upload list' }] },
   { path: '/alerts', label: 'Alerts', parts: [{ line: 'alert list' }] },
@@ -55,7 +57,7 @@ export const NAMED_PLACES: readonly NamedPlace[] = [
     subject: 'store',
     tabs: [
       { slug: '', label: 'Overview', parts: [{ line: 'store show {}' }, { line: 'store show {} --chart' }] },
-      { slug: 'images', label: 'Images', parts: [{ line: 'image list store={}' }] },
+      { slug: 'images', label: 'Images', parts: [{ line: 'image list store={}', chooses: 'image' }] },
       { slug: 'files', label: 'Files', parts: [{ line: 'store browse {}' }] },
       // Has a route of its own.
       { slug: 'upload', label: 'Upload files', parts: [], needs: 'image upload' },

@@ -51,7 +51,7 @@ export function htmlOptions(
   look: Look,
   view: View,
   command: Pick<Command, 'noun' | 'verb'>,
-  more: Pick<HtmlOptions, 'level' | 'nameError' | 'seriesHref'>,
+  more: Pick<HtmlOptions, 'level' | 'nameError' | 'seriesHref' | 'choice'>,
 ): HtmlOptions {
   const { context, url, token, makeOnce } = look
   const { commands } = context

@@ -40,6 +40,25 @@ export interface RowAction {
   readonly isDanger: boolean
 }
 
+/** What can be done with several rows of a table at once. */
+export interface Choice {
+  /** Name of the boxes. */
+  readonly field: string
+  /** Returns what the box of a row sends, the name of the row, and a key that no other row has; undefined for a row without a box. */
+  valueOf(row: Row): { readonly value: string; readonly name: string; readonly key: string } | undefined
+  readonly buttons: readonly ChoiceButton[]
+}
+
+/** A button that leads to an address with the chosen rows. */
+export interface ChoiceButton {
+  readonly label: string
+  readonly about: string
+  readonly path: string
+  readonly isDanger: boolean
+  /** A field of this button alone. */
+  readonly field?: readonly [name: string, value: string] | undefined
+}
+
 export interface HtmlOptions {
   readonly nowMs: number
   /** Level of the View's heading. */
@@ -60,6 +79,8 @@ export interface HtmlOptions {
   action(action: Pick<Action, 'command' | 'role'>): ShownAction | undefined
   /** Returns what the form of a command line sends. */
   post(command: string): PostTarget | undefined
+  /** Lets rows be chosen. */
+  readonly choice?: Choice | undefined
   /** Address of the series of the View's charts. */
   readonly seriesHref?: string | undefined
   /** What was wrong with the typed name. */

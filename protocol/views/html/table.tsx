@@ -4,6 +4,7 @@
 
 import { plural } from '../phrases.ts'
 import type { Column, Row, View } from '../view.ts'
+import { ChoiceButtons, ChoiceCell, ChoiceHeading } from './choice.tsx'
 import type { Html, HtmlOptions, RowAction, RowWindow } from './html.ts'
 import { Mark, Words } from './words.tsx'
 
@@ -26,6 +27,7 @@ export function Table({ view, options }: { readonly view: View; readonly options
           </caption>
           <thead role="rowgroup">
             <tr role="row">
+              {options.choice ? <ChoiceHeading /> : ''}
               {view.columns.map((column) => (
                 <Heading column={column} window={window} />
               ))}
@@ -45,6 +47,7 @@ export function Table({ view, options }: { readonly view: View; readonly options
           </tbody>
         </table>
       </div>
+      {options.choice ? <ChoiceButtons choice={options.choice} /> : ''}
       <Pager window={window} title={view.title} />
     </>
   )
@@ -74,6 +77,7 @@ interface TableRowParts {
 function TableRow({ columns, row, options, menu }: TableRowParts): Html {
   return (
     <tr role="row" class={row.tone ?? ''}>
+      {options.choice ? <ChoiceCell choice={options.choice} row={row} /> : ''}
       {columns.map((column, i) => {
         const text = row.cells[column.key] ?? ''
         const shown = <Words text={text} />
