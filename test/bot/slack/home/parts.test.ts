@@ -46,6 +46,22 @@ const FACTS: HomeFacts = {
 }
 
 describe('the page', () => {
+  test('shows the zones from the first, and buttons in their style', () => {
+    const zones = ['zone-1', 'zone-2'].map((zone) => ({ zone, finding: 'it has no store', impact: 'Nothing works.', action: 'Attach one.', stores: [] }))
+    const usual = [
+      { label: 'Add a store', command: 'store add', role: 'admin' as const, style: 'primary' as const },
+      { label: 'Stores', command: 'store list', role: 'viewer' as const },
+    ]
+    const { blocks } = homePage({ ...FACTS, zones, usual }, () => 'id')
+    const texts = blocks.map((block) => JSON.stringify(block)).filter((text) => text.includes('zone-'))
+    expect(texts.map((text) => /zone-\d/.exec(text)?.[0])).toEqual(['zone-1', 'zone-2'])
+    const [row] = blocks.flatMap((block) => ('elements' in block ? [block.elements] : []))
+    expect(row?.slice(0, 2)).toEqual([
+      { type: 'button', text: { type: 'plain_text', text: 'Add a store' }, action_id: expect.any(String), value: 'id', style: 'primary' },
+      { type: 'button', text: { type: 'plain_text', text: 'Stores' }, action_id: expect.any(String), value: 'id' },
+    ])
+  })
+
   test('of 1,000 stores in trouble with 500 alerts is within the limits of Slack, and says what is not shown', () => {
     const zones = Array.from({ length: 50 }, (_unused, n) => ({ zone: `zone-${n}`, finding: HOSTILE.repeat(99), impact: 'i', action: 'a', stores: [] }))
     const page = homePage(
