@@ -89,7 +89,7 @@ browserTest('without JavaScript and with the keyboard: link, home, store, its im
   await tab.waitForURL('**/stores/edge-a')
   await follow('link', 'Images', 1)
   await tab.waitForURL('**/stores/edge-a/images')
-  expect(await tab.getByText('<b>bold</b>').count()).toBe(1)
+  expect(await tab.getByRole('link', { name: '<b>bold</b>', exact: true }).count()).toBe(1)
   await follow('link', 'disk-1')
   await tab.waitForURL(`**/images/${imageOf(1).id}`)
   await follow('link', 'image delete')
