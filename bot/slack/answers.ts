@@ -13,6 +13,7 @@ import type { Cards } from './cards.ts'
 import type { Exchange } from './exchange.ts'
 import { jsonMessage } from './message.ts'
 import type { RenderView } from './message.ts'
+import type { SendPictures } from './picture-port.ts'
 
 /** The part of Slack's Web API that answers need in addition to an exchange. */
 export interface AnswerPort {
@@ -37,6 +38,7 @@ export interface AnswersDeps {
   readonly cards: Pick<Cards, 'open'>
   readonly linkCards: Pick<LinkCards, 'open'>
   readonly port: AnswerPort
+  readonly pictures: SendPictures
   readonly render: RenderView
 }
 
@@ -48,7 +50,7 @@ export interface Answers {
 }
 
 /** Creates the answers of one workspace. */
-export function createAnswers({ clock, cards, linkCards, port, render }: AnswersDeps): Answers {
+export function createAnswers({ clock, cards, linkCards, port, pictures, render }: AnswersDeps): Answers {
   const send = async (message: SlackMessage, exchange: Exchange, isShared: boolean, replaces: boolean): Promise<void> => {
     const sent = await exchange.respond?.({ ...message, isShared, replaces })
     if (sent === 'sent') return
@@ -61,8 +63,10 @@ export function createAnswers({ clock, cards, linkCards, port, render }: Answers
       if (isCard(view, parsed) && !isAnsweredHere) return cards.open(exchange.channel, exchange.user, view, shown.forget)
       // The channel sees what becomes of the upload; only the person who asked sees the link.
       if (view.followedLink) linkCards.open(exchange.channel, exchange.user, view.followedLink)
-      const message = parsed.common.has('json') ? jsonMessage(view) : render(view, shown.command, shown.page)
       const isShared = parsed.common.has('share') && !view.isPrivate && view.outcome === 'done'
+      const isJson = parsed.common.has('json')
+      const where = !isJson && view.charts?.length ? [await pictures(view, exchange, isShared)] : []
+      const message = isJson ? jsonMessage(view) : render({ ...view, notes: [...view.notes, ...where] }, shown.command, shown.page)
       await send(message, exchange, isShared, shown.replaces)
     },
     async deny(denial, what, exchange) {

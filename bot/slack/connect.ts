@@ -12,6 +12,7 @@ import { COMMANDS } from '../commands/table.ts'
 import type { BotConfig, SlackAccess } from '../config.ts'
 import { ConfigRefused } from '../config.ts'
 import type { OpenBot } from '../open.ts'
+import { createPictures } from '../charts/picture/pictures.ts'
 import type { Log } from '../system/log.ts'
 import { REQUEST_PATH } from '../commands/slack/app-manifest.ts'
 import { createAnswers } from './answers.ts'
@@ -31,6 +32,7 @@ import { createOpenModals } from './open-modals.ts'
 import { createPacing } from './pacing.ts'
 import { createHonoReceiver } from './receiver.ts'
 import { createRepeats } from './repeats.ts'
+import { createPicturePort } from './picture-port.ts'
 import { createSlackPort } from './port.ts'
 import { listenToSlack } from './requests.ts'
 import { runApprovals } from './run-approvals.ts'
@@ -76,7 +78,9 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   const cards = createCards({ database: bot.database, outbox: bot.outbox, log, context })
   const groups = createGroups({ database: bot.database, port, clock: bot.clock, log })
   const authority = createAuthority({ bot, roles: bot.roles, groups, buttons, modals })
-  const answers = createAnswers({ clock: bot.clock, cards, linkCards: bot.linkCards, port, render })
+  const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
+  const pictures = createPicturePort({ botToken: access.botToken, options: clientOptions, draw: createPictures(), log })
+  const answers = createAnswers({ clock: bot.clock, cards, linkCards: bot.linkCards, port, pictures, render })
   const conversation = createConversation({ bot, authority, buttons, modals, answers, port, render })
   const running = new Set<Promise<void>>()
   const background = (work: Promise<void>): void => {
@@ -86,7 +90,6 @@ export async function connectSlack(access: SlackAccess, deps: ConnectDeps): Prom
   }
   const pickers = createPickers({ bot, authority, buttons, modals })
   listenToSlack({ app, conversation, pickers, port, clock: bot.clock, repeats, log, background })
-  const clientOptions = { ...clientOptionsOf(deps.config), logger: boltLogger(log) }
   const home = runHome({ app, bot, buttons, authority, groups, conversation, port, repeats, log, botToken: access.botToken, clientOptions, background })
 
   // Before new commands add theirs.

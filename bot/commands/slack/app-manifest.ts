@@ -15,8 +15,8 @@ export const SLASH_COMMANDS: readonly SlashCommand[] = [
   { name: 'image', description: 'Short for /slipway image', hint: 'list', escapes: false },
 ]
 
-/** The scopes of the bot token: it reads neither messages nor files. */
-export const BOT_SCOPES: readonly string[] = ['commands', 'chat:write', 'usergroups:read']
+/** The scopes of the bot token: it reads neither messages nor files, and writes pictures of charts as files. */
+export const BOT_SCOPES: readonly string[] = ['commands', 'chat:write', 'usergroups:read', 'files:write']
 
 /** The events that Slack sends: somebody opens the home tab of the app. */
 export const BOT_EVENTS: readonly string[] = ['app_home_opened']

@@ -35,7 +35,7 @@ test('the manifest has the commands, scopes and settings of Socket Mode', async 
         { command: '/image', should_escape: false },
       ],
     },
-    oauth_config: { scopes: { bot: ['commands', 'chat:write', 'usergroups:read'] } },
+    oauth_config: { scopes: { bot: ['commands', 'chat:write', 'usergroups:read', 'files:write'] } },
     settings: { event_subscriptions: { bot_events: ['app_home_opened'] }, interactivity: { is_enabled: true }, socket_mode_enabled: true },
   })
   expect(value).toMatchObject({ features: { app_home: { home_tab_enabled: true, messages_tab_enabled: true, messages_tab_read_only_enabled: true } } })

@@ -7,6 +7,7 @@ import { createAnswers } from '../../../bot/slack/answers.ts'
 import type { Exchange } from '../../../bot/slack/exchange.ts'
 import { modalExchange } from '../../../bot/slack/exchange.ts'
 import { createRenderer, jsonMessage } from '../../../bot/slack/message.ts'
+import type { Chart } from '../../../protocol/views/chart.ts'
 import { makeView } from '../../../protocol/views/view.ts'
 import type { View } from '../../../protocol/views/view.ts'
 import type { Role } from '../../../protocol/access.ts'
@@ -14,6 +15,7 @@ import { createManualClock } from '../../support/memory/manual-clock.ts'
 
 const VIEW = makeView({ title: 'Title', asOfMs: 0, json: { a: 1 } })
 const FOLLOWED = { store: 'edge-a', id: 'lnk_1', name: null, maxLength: null, expiresAt: '2026-01-01T00:00:00.000Z', by: 'ada' }
+const CHART: Chart = { name: 'used', title: 'Used', unit: 'bytes', kind: 'lines', startMs: 0, stepMs: 1, lines: [], summary: '' }
 const clock = createManualClock()
 
 /** Answers one command; returns where the answer went. */
@@ -29,7 +31,11 @@ async function answer(line: string, view: Partial<View> = {}, { hasResponse = tr
       whisper: async (channel, user, { text }) => void went.push(`whisper ${channel} ${user} ${text}`),
       share: async (channel, user, { text }) => void went.push(`share ${channel} ${user} ${text}`),
     },
-    render: ({ title }, command, page) => ({ text: `${title}${command === undefined ? '' : ` of ${command}, page ${page}`}`, blocks: [] }),
+    pictures: async ({ charts = [] }, { user, channel }, isShared) => (went.push(`${charts.length} for ${isShared ? channel : user}`), 'Sent.'),
+    render: ({ title, notes }, command, page) => ({
+      text: `${title}${command === undefined ? '' : ` of ${command}, page ${page}`}${notes.map((note) => ` (${note})`).join('')}`,
+      blocks: [],
+    }),
   })
   const respond: Exchange['respond'] = async ({ text, isShared, replaces: isReplaced }) => (
     went.push(`respond ${text}${isShared ? ', shared' : ''}${isReplaced ? ', replaced' : ''}`),
@@ -47,6 +53,10 @@ describe('an answer', () => {
     ['store list --share', { isPrivate: true }, ['respond Title of x, page 2']],
     ['store list --share', { outcome: 'failed' }, ['respond Title of x, page 2']],
     ['store list --json', {}, ['respond Title']],
+    ['store health --chart', { charts: [CHART] }, ['1 for U1', 'respond Title of x, page 2 (Sent.)']],
+    ['store health --chart --share', { charts: [CHART] }, ['1 for C1', 'respond Title of x, page 2 (Sent.), shared']],
+    ['store health --chart --json', { charts: [CHART] }, ['respond Title']],
+    ['store health --chart', { charts: [] }, ['respond Title of x, page 2']],
     ['store enable edge-a', {}, ['card C1 or U1']],
     ['store enable edge-a', { isPrivate: true }, ['respond Title of x, page 2']],
     ['store enable edge-a', { outcome: 'refused' }, ['respond Title of x, page 2']],
@@ -70,6 +80,7 @@ describe('an answer', () => {
       cards: { open: () => {} },
       linkCards: { open: () => {} },
       port: { updateModal: async () => {}, whisper: async () => {}, share: async () => {} },
+      pictures: () => Promise.reject(new Error('there are no charts')),
       render: ({ title, text, outcome, notes }) => ({ text: [outcome, title, text, ...notes].join(' | '), blocks: [] }),
     })
     const exchange: Exchange = {

@@ -42,6 +42,7 @@ async function open({ closedChannels = [], slackAheadMs = 0 }: { readonly closed
     cards: { open: () => {} },
     linkCards: { open: () => {} },
     port: createSlackPort(new WebClient('xoxb-fake', { slackApiUrl: slack.apiUrl })),
+    pictures: () => Promise.reject(new Error('there are no charts')),
     render: ({ title }) => ({ text: title, blocks: BLOCKS }),
   })
   const exchange = { user: 'U1', userName: 'ann', channel: 'C1', respond, openModal: undefined }

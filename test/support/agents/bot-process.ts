@@ -19,10 +19,14 @@ export interface BotProcess extends AsyncDisposable {
 /** The program from its source. */
 const FROM_SOURCE = [process.execPath, join(import.meta.dir, '../../../bot/main.ts')]
 
-/** Starts the service on a home folder, and waits until it serves the page. `program` is run in the home folder. */
-export async function startBotProcess(home: string, program: readonly string[] = FROM_SOURCE): Promise<BotProcess> {
+/** Starts the service on a home folder, and waits until it serves the page. `program` is run in the home folder, with `settings` in its environment. */
+export async function startBotProcess(
+  home: string,
+  program: readonly string[] = FROM_SOURCE,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<BotProcess> {
   const proxy = await createCuttingProxy(0)
-  let running = await launch(home, proxy, program)
+  let running = await launch(home, proxy, program, settings)
   const kill = async (): Promise<void> => {
     running.child.kill('SIGKILL')
     await running.child.exited
@@ -38,7 +42,7 @@ export async function startBotProcess(home: string, program: readonly string[] =
     kill,
     async restart() {
       await kill()
-      running = await launch(home, proxy, program)
+      running = await launch(home, proxy, program, settings)
     },
     async [Symbol.asyncDispose]() {
       await kill()
@@ -52,7 +56,7 @@ interface Running {
   readonly port: number
 }
 
-async function launch(home: string, proxy: CuttingProxy, program: readonly string[]): Promise<Running> {
+async function launch(home: string, proxy: CuttingProxy, program: readonly string[], settings: Readonly<Record<string, string>>): Promise<Running> {
   const port = await freePort()
   const child = Bun.spawn([...program, 'serve'], {
     cwd: home,
@@ -65,6 +69,7 @@ async function launch(home: string, proxy: CuttingProxy, program: readonly strin
       SLIPWAY_HOME: home,
       SLIPWAY_WEB_LISTEN: `127.0.0.1:${port}`,
       SLIPWAY_WEB_URL: proxy.url,
+      ...settings,
     },
   })
   let output = ''

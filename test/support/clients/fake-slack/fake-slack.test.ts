@@ -22,8 +22,9 @@ function open(options: FakeSlackOptions = {}) {
   const call = async (method: string, body: object, token = 'xoxb-fake') => {
     const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
     const answer = await fetch(`${slack.apiUrl}${method}`, { method: 'POST', headers, body: JSON.stringify(body) })
-    const { ok, error, ts, message_ts, view } = (await answer.json()) as { ok: boolean; error?: string; ts?: string; message_ts?: string; view?: View }
-    return { status: answer.status, retryAfter: answer.headers.get('retry-after'), ok, error, ts: ts ?? message_ts, view }
+    const said = (await answer.json()) as { ok: boolean; error?: string; ts?: string; message_ts?: string; view?: View; upload_url?: string; file_id?: string }
+    const { ok, error, ts, message_ts, view, upload_url, file_id } = said
+    return { status: answer.status, retryAfter: answer.headers.get('retry-after'), ok, error, ts: ts ?? message_ts, view, upload_url, file_id }
   }
   /** The trigger and the response_url of a new command. */
   const ask = async () => {
@@ -214,4 +215,31 @@ test('a wrong token and an unknown method are refused', async () => {
   expect(await it.call('apps.connections.open', {}, 'xapp-fake')).toMatchObject({ ok: true })
   expect(await it.call('users.list', {})).toMatchObject({ error: 'unknown_method' })
   expect(await it.call('usergroups.users.list', { usergroup: 'S1' })).toMatchObject({ error: 'missing_scope' })
+})
+
+describe('a file', () => {
+  const take = (address: string, bytes: string): Promise<number> => fetch(address, { method: 'POST', body: bytes }).then(({ status }) => status)
+
+  test('is seen when its bytes are there, all of them, and a conversation has it', async () => {
+    await using it = open()
+    const { upload_url: address = '', file_id: id } = await it.call('files.getUploadURLExternal', { filename: 'a.png', length: 3, alt_txt: 'words' })
+    const share = (channel: string) => it.call('files.completeUploadExternal', { files: [{ id, title: 'A' }], channel_id: channel, initial_comment: 'see' })
+    expect(await share('C1')).toMatchObject({ error: 'file_not_found' })
+    expect([await take(address, 'abcd'), await take(`${address}0`, 'abc'), await take(address, 'abc'), await take(address, 'abc')]).toEqual([
+      400, 400, 200, 400,
+    ])
+    expect(await share('U1')).toMatchObject({ error: 'channel_not_found' })
+    expect(it.slack.files).toEqual([])
+    expect(await share('C1')).toMatchObject({ ok: true })
+    expect(it.slack.files).toMatchObject([{ id, title: 'A', altText: 'words', channel: 'C1', comment: 'see' }])
+    expect(await share('C1')).toMatchObject({ error: 'file_not_found' })
+  })
+
+  test('has a name, a length and at most 1,000 characters of words', async () => {
+    await using it = open()
+    const ask = (members: object) => it.call('files.getUploadURLExternal', { filename: 'a.png', length: 1, ...members })
+    expect(await ask({ alt_txt: 'x'.repeat(1000) })).toMatchObject({ ok: true })
+    expect(await ask({ alt_txt: 'x'.repeat(1001) })).toMatchObject({ error: 'alt_txt_too_large' })
+    for (const members of [{ length: 0 }, { filename: '' }]) expect(await ask(members)).toMatchObject({ error: 'invalid_arguments' })
+  })
 })

@@ -1,6 +1,8 @@
 // A Slack for tests, on a free port: Web API, Socket Mode over WebSocket, and signed HTTP requests. It refuses what Slack refuses, and
 // records what a person would see and the errors of the bot.
 
+import { createFakeFiles } from './files.ts'
+import type { SharedFile } from './files.ts'
 import { createRates, createTickets } from './limits.ts'
 import { createMethods, readBody } from './methods.ts'
 import { createPeople } from './people.ts'
@@ -37,6 +39,8 @@ export interface FakeSlack extends People, AsyncDisposable {
   /** Violations of Slack's rules by the bot. */
   readonly failures: readonly string[]
   readonly calls: readonly string[]
+  /** Files that somebody sees. */
+  readonly files: readonly SharedFile[]
   readonly socketCount: number
   readonly signIn: FakeSignIn
   /** While it is true, posts and edits end with 503. */
@@ -61,12 +65,14 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
   const next = (prefix: string): string => `${prefix}${++counter}`
   const tickets = createTickets(nowMs)
   const transport = createTransport({ deliverTo, signingSecret, failures, next })
+  const { scopes = ['commands', 'chat:write', 'usergroups:read', 'files:write'], closedChannels = [] } = options
+  const files = createFakeFiles({ address: (path) => `http://127.0.0.1:${server.port}${path}`, scopes, closedChannels })
   const methods = createMethods({
-    ...{ nowMs, next, shown, failures, tickets, rates: createRates(nowMs) },
+    ...{ nowMs, next, shown, failures, tickets, files, rates: createRates(nowMs) },
     address: (scheme, path) => `${scheme}://127.0.0.1:${server.port}${path}`,
-    closedChannels: options.closedChannels ?? [],
+    closedChannels,
     groups: options.groups ?? {},
-    scopes: options.scopes ?? ['commands', 'chat:write', 'usergroups:read'],
+    scopes,
     hasHomeTab: options.hasHomeTab ?? true,
   })
 
@@ -80,6 +86,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
       const { pathname } = new URL(request.url)
       if (pathname === '/link') return self.upgrade(request) ? undefined : new Response('not a WebSocket', { status: 400 })
       if (pathname.startsWith('/response/')) return methods.respond(pathname.slice('/response/'.length), await readBody(request))
+      if (pathname.startsWith('/upload/')) return files.upload(pathname.slice('/upload/'.length), request)
       const method = pathname.replace(/^\/api\//, '')
       calls.push(method)
       if (isAway && method.startsWith('chat.')) return new Response('The service is not available.', { status: 503 })
@@ -99,6 +106,7 @@ export function createFakeSlack(options: FakeSlackOptions = {}): FakeSlack {
     shown,
     failures,
     calls,
+    files: files.shared,
     signIn,
     get socketCount() {
       return transport.sockets.size

@@ -1,6 +1,7 @@
 // The methods of Slack's Web API that the bot uses, and response_urls. Each refuses what Slack refuses; what it accepts, a person sees.
 
 import { blocksRefusal, viewRefusal } from './block-rules.ts'
+import type { FakeFiles } from './files.ts'
 import type { Rates, Tickets } from './limits.ts'
 import { blocksOf, isObject, textOf } from './shown.ts'
 import type { Json, Shown } from './shown.ts'
@@ -17,6 +18,7 @@ export interface MethodsDeps {
   readonly failures: string[]
   readonly rates: Rates
   readonly tickets: Tickets
+  readonly files: FakeFiles
   /** Address of the server with this path. */
   readonly address: (scheme: 'http' | 'ws', path: string) => string
   readonly closedChannels: readonly string[]
@@ -36,7 +38,7 @@ export interface Methods {
 
 /** Creates the methods of one workspace. */
 export function createMethods(deps: MethodsDeps): Methods {
-  const { nowMs, next, shown, failures, rates, tickets, address, closedChannels, groups, scopes } = deps
+  const { nowMs, next, shown, failures, rates, tickets, files, address, closedChannels, groups, scopes } = deps
   const views = new Map<string, Json>()
   const homes = new Map<string, string>()
   let posted = 0
@@ -47,8 +49,11 @@ export function createMethods(deps: MethodsDeps): Methods {
     return Response.json({ ok: false, error, ...(detail === undefined ? {} : { response_metadata: { messages: [`[ERROR] ${detail}`] } }) }, { status })
   }
 
+  const answerOf = (answer: ReturnType<FakeFiles['methods'][string]>): Response =>
+    'refused' in answer && Array.isArray(answer.refused) ? refuse(...(answer.refused as [string, string?])) : Response.json(answer)
+
   const post = (body: Json, kind: 'post' | 'ephemeral'): Response => {
-    const channel = textOf(body['channel'])
+    const channel = personOf(textOf(body['channel']))
     if (closedChannels.includes(channel)) return Response.json({ ok: false, error: 'not_in_channel' })
     // Only a message that stays can open a conversation with a person.
     if (kind === 'ephemeral' && channel.startsWith('U')) return Response.json({ ok: false, error: 'channel_not_found' })
@@ -59,7 +64,7 @@ export function createMethods(deps: MethodsDeps): Methods {
       return refuse('thread_not_found', thread)
     const ts = `${1_700_000_000 + ++posted}.000100`
     show({ kind, channel, ts, text: textOf(body['text']), blocks: blocksOf(body), ...(thread === '' ? {} : { thread }) })
-    return Response.json({ ok: true, channel, ts, message_ts: ts })
+    return Response.json({ ok: true, channel: conversationOf(channel), ts, message_ts: ts })
   }
 
   const showView = (id: string, given: unknown, kind: 'modal' | 'home', user = ''): Response => {
@@ -84,10 +89,11 @@ export function createMethods(deps: MethodsDeps): Methods {
     'chat.update': (body) => {
       const ts = textOf(body['ts'])
       if (shown.some((entry) => entry.ts === ts && entry.kind === 'ephemeral')) return refuse('cant_update_message', ts)
-      if (!shown.some((entry) => entry.ts === ts && entry.kind === 'post' && entry.channel === body['channel'])) return refuse('message_not_found', ts)
+      if (!shown.some((entry) => entry.ts === ts && entry.kind === 'post' && entry.channel === personOf(textOf(body['channel']))))
+        return refuse('message_not_found', ts)
       const refusal = messageRefusal(body, EDIT_TEXT_MAX)
       if (refusal !== undefined) return refuse(...refusal)
-      show({ kind: 'update', channel: textOf(body['channel']), ts, text: textOf(body['text']), blocks: blocksOf(body) })
+      show({ kind: 'update', channel: personOf(textOf(body['channel'])), ts, text: textOf(body['text']), blocks: blocksOf(body) })
       return Response.json({ ok: true, channel: body['channel'], ts })
     },
     'views.open': (body) => {
@@ -118,7 +124,8 @@ export function createMethods(deps: MethodsDeps): Methods {
   }
   return {
     call(method, body) {
-      const run = methods[method]
+      const file = files.methods[method]
+      const run = file ? (given: Json) => answerOf(file(given)) : methods[method]
       if (!run) return refuse('unknown_method', method)
       const waitS = rates.take(method, textOf(body['channel']))
       if (waitS === undefined) return run(body)
@@ -136,6 +143,15 @@ export function createMethods(deps: MethodsDeps): Methods {
     },
     view: (id) => views.get(id),
   }
+}
+
+/** The direct messages of a person have an id of their own; what is shown there is kept under the person. */
+function conversationOf(channel: string): string {
+  return channel.startsWith('U') ? `D${channel}` : channel
+}
+
+function personOf(channel: string): string {
+  return channel.startsWith('DU') ? channel.slice(1) : channel
 }
 
 /** The error with which Slack refuses a message, and its detail. */
