@@ -38,7 +38,7 @@ button, .button { cursor: pointer; background: var(--soft); display: inline-bloc
 .field { margin: .75rem 0; max-width: 40rem; } .field label, .typed label, .field legend { font-weight: 600; display: block; } .field input:not([type=checkbox]), .field select, .field textarea { width: 100%; }
 .field.switch label { display: inline; } .hint, .age, .text.dim { color: var(--dim); } .hint { margin: 0 0 .2rem; font-size: .875rem; } .error { margin: 0 0 .2rem; font-weight: 600; } [aria-invalid=true] { border: 2px solid var(--bad); }
 details { margin: .75rem 0; } summary { cursor: pointer; } .notes, .actions, .checklist, .filter { margin: .75rem 0; }
-.menu { margin: 0; } .menu ul { list-style: none; margin: .3rem 0 0; padding: 0; columns: 10rem 3; }
+.menu { margin: 0; } .menu summary { white-space: nowrap; } .menu ul { list-style: none; margin: .3rem 0 0; padding: 0; columns: 10rem 3; }
 .alone { max-width: 34rem; margin: 10vh auto; }
 @media (max-width: 44rem) {
   header { gap: .5rem; } header .who { margin-left: 0; }
