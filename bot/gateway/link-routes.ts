@@ -11,11 +11,11 @@ import type { Fleet } from '../fleet/fleet.ts'
 import type { StoreRecord } from '../fleet/registry.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Log } from '../system/log.ts'
+import type { Slots } from '../system/slots.ts'
 import { createAgentUploads } from './agent-uploads.ts'
 import { answerTus } from './answer-tus.ts'
 import type { UploadAssets } from './assets.ts'
 import { ASSETS_PATH } from './assets.ts'
-import type { BodySlots } from './body-slots.ts'
 import { linkPage, troublePage } from './link-page.tsx'
 import type { Html } from './link-page.tsx'
 import { readLinkState } from './link-state.ts'
@@ -32,7 +32,7 @@ export interface GatewayDeps {
   readonly pages: UploadPages
   readonly fleet: Pick<Fleet, 'contact' | 'registry'>
   readonly turns: UploadTurns
-  readonly slots: BodySlots
+  readonly slots: Slots
   readonly clock: Clock
   readonly log: Log
   readonly assets: () => Promise<UploadAssets>

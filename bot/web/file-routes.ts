@@ -4,6 +4,7 @@ import type { Context, Hono } from 'hono'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Answer } from '../../protocol/client/exchange.ts'
 import type { CommandContext } from '../commands/command.ts'
+import { createSlots } from '../system/slots.ts'
 import { fileHref } from './file-href.ts'
 import type { PageVariables } from './session-context.ts'
 
@@ -18,47 +19,31 @@ const TOLD = ['content-length', 'content-range', 'accept-ranges', 'etag', 'last-
 
 /** Adds the route. */
 export function addFiles(app: Hono<{ Variables: PageVariables }>): void {
-  const taken = new Map<string, number>()
+  const slots = createSlots({ max: DOWNLOADS_MAX, perKeyMax: DOWNLOADS_PER_SESSION_MAX })
   app.get('/stores/:name/file', async (c) => {
     const [context, path] = [c.get('context'), c.req.query('path') ?? '']
     const store = context.fleet.registry.find(c.req.param('name'))
     if (!store || path === '' || path.length > PATH_LENGTH_MAX) return c.notFound()
     if (fileHref(context, { store: store.name, path }) === undefined)
       return c.text('Files can be downloaded with the role operator. Ask an admin of the bot.\n', 403)
-    const release = take(taken, c.get('session').id)
-    if (!release) {
+    const slot = slots.take(c.get('session').id)
+    if (!slot) {
       c.header('Retry-After', '10')
       return c.text('Too many downloads are in progress. Wait until one has ended, and try again.\n', 503)
     }
     try {
       const answer = await context.fleet.client(store).files.content(path, { signal: c.req.raw.signal, ...conditionsOf(c) })
       record(context, `${store.name} ${path}`)
-      if (answer.status !== 304) return answerOf(answer, path, release)
-      release()
+      if (answer.status !== 304) return answerOf(answer, path, slot)
+      slot[Symbol.dispose]()
       await answer.close()
       return new Response(null, { status: 304, headers: toldOf(answer) })
     } catch (error) {
-      release()
+      slot[Symbol.dispose]()
       if (!(error instanceof ProblemError)) throw error
       return c.text(`${error.problem.detail} ${error.problem.action}\n`, error.code === 'peer-unreachable' ? 502 : error.code === 'not-found' ? 404 : 409)
     }
   })
-}
-
-/** Takes a place for a download; returns what gives it back, once. */
-function take(taken: Map<string, number>, session: string): (() => void) | undefined {
-  const own = taken.get(session) ?? 0
-  const all = [...taken.values()].reduce((sum, count) => sum + count, 0)
-  if (own >= DOWNLOADS_PER_SESSION_MAX || all >= DOWNLOADS_MAX) return undefined
-  taken.set(session, own + 1)
-  let isHeld = true
-  return () => {
-    if (!isHeld) return
-    isHeld = false
-    const left = (taken.get(session) ?? 1) - 1
-    if (left === 0) taken.delete(session)
-    else taken.set(session, left)
-  }
 }
 
 function conditionsOf(c: Context): Record<string, string> {
@@ -80,7 +65,7 @@ function toldOf(answer: Answer): Headers {
 }
 
 /** The agent's answer as a download. The browser never shows it: it may be a page that somebody made. */
-function answerOf(answer: Answer, path: string, release: () => void): Response {
+function answerOf(answer: Answer, path: string, slot: Disposable): Response {
   const name = path.slice(path.lastIndexOf('/') + 1)
   const headers = new Headers({
     'Content-Type': 'application/octet-stream',
@@ -95,16 +80,16 @@ function answerOf(answer: Answer, path: string, release: () => void): Response {
       try {
         const { done, value } = await pieces.next()
         if (done) {
-          release()
+          slot[Symbol.dispose]()
           controller.close()
         } else controller.enqueue(value)
       } catch (error) {
-        release()
+        slot[Symbol.dispose]()
         controller.error(error)
       }
     },
     async cancel() {
-      release()
+      slot[Symbol.dispose]()
       await pieces.return(undefined)
     },
   })

@@ -121,7 +121,9 @@ if (live) {
           if (event) take(event, JSON.parse(data))
         }
       }
-    } catch {}
+    } catch {
+      // A stream that was cut, or never began, is asked for again below.
+    }
     clearTimeout(silence)
     if (abort !== own || isOver) return
     const isPlain = told !== '' && !told.includes('<')
