@@ -70,29 +70,29 @@ function readKept(cookie: string | undefined): z.infer<typeof Kept> | undefined 
 }
 
 const REFUSALS: Readonly<Record<SignInRefusal, { readonly status: 400 | 403 | 429 | 502; readonly title: string; readonly text: string }>> = {
-  cancelled: { status: 403, title: 'Not signed in', text: 'Slack was told not to sign you in. Begin again to enter.' },
+  cancelled: { status: 403, title: 'Not signed in', text: 'Slack was told not to sign you in. Sign in again to enter.' },
   stale: {
     status: 400,
     title: 'Not signed in',
-    text: 'This sign-in was begun more than ten minutes ago, in another browser, or was already used. Begin again. If it fails again, let the browser keep the cookies of this page.',
+    text: 'This sign-in was started more than ten minutes ago, in another browser, or was already used. Sign in again. If it fails again, let the browser keep the cookies of this page.',
   },
   'other-workspace': {
     status: 403,
     title: 'Another workspace',
-    text: 'You signed in to a Slack workspace in which this bot is not installed. Begin again and choose the workspace of the bot.',
+    text: 'You signed in to a Slack workspace in which this bot is not installed. Sign in again and choose the workspace of the bot.',
   },
-  'not-accepted': { status: 403, title: 'Not signed in', text: 'Slack did not confirm who you are. Begin again.' },
+  'not-accepted': { status: 403, title: 'Not signed in', text: 'Slack did not confirm who you are. Sign in again.' },
   settings: {
     status: 502,
     title: 'Slack refuses the settings of the bot',
-    text: 'Whoever runs the bot finds the reason in its log. Until it is mended, run the command web in Slack and open the link that it prints.',
+    text: 'Whoever runs the bot finds the reason in its log. Until it is fixed, run the command web in Slack and open the link that it prints.',
   },
   unreachable: {
     status: 502,
     title: 'Slack does not answer',
-    text: 'Begin again in a minute. Whoever runs the bot can enter without Slack: the command web in the console prints a link.',
+    text: 'Try again in a minute. Whoever runs the bot can enter without Slack: the command web in the console prints a link.',
   },
-  busy: { status: 429, title: 'Too many sign-ins', text: 'Too many people sign in at this moment. Begin again in a minute, or run the command web in Slack.' },
+  busy: { status: 429, title: 'Too many sign-ins', text: 'Too many people are signing in. Try again in a minute, or run the command web in Slack.' },
 }
 
 function refuse(c: Context, why: SignInRefusal, to: string): Response | Promise<Response> {
