@@ -114,9 +114,19 @@ const SCARCE = {
 export async function keepPicture(tab: Page, name: string, isShown = false): Promise<void> {
   const folder = join(testCacheFolder(), 'pictures')
   mkdirSync(folder, { recursive: true })
-  const png = await tab.screenshot({ animations: 'disabled' })
+  const png = await until('Chromium draws the page', () => screenshot(tab))
   await Bun.write(join(folder, `${name}.png`), png)
   if (isShown && process.env['SLIPWAY_WRITE_PREVIEWS'] === '1') await Bun.write(join(import.meta.dir, '../../../docs/pictures', `${name}.png`), png)
+}
+
+/** The picture of a page, or undefined while Chromium refuses to draw it, which it does for a moment while another page is being loaded. */
+async function screenshot(tab: Page): Promise<Buffer | undefined> {
+  try {
+    return await tab.screenshot({ animations: 'disabled' })
+  } catch (error) {
+    if (String(error).includes('Unable to capture screenshot')) return undefined
+    throw error
+  }
 }
 
 /** Presses Tab until a link, button or field with this name has the focus. Throws after as many as no page of the walk has. */
