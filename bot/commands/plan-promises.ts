@@ -9,8 +9,8 @@ import { formatBytes, plural } from '../../protocol/views/phrases.ts'
 import type { CommandContext } from './command.ts'
 import type { ApprovalNeed } from './second-person.ts'
 import type { FoundImage } from './image/find.ts'
-import { findRemaining } from './store/delete-copies.ts'
-import type { StayingCopy } from './store/delete-copies.ts'
+import { findRemaining } from './store/delete/delete-copies.ts'
+import type { StayingCopy } from './store/delete/delete-copies.ts'
 
 /** About the time in which an agent deletes one image, in milliseconds: a journal entry and a few fsyncs on a slow disk. */
 export const REMOVAL_MS = 100

@@ -8,7 +8,7 @@ import type { StorePlace } from '../fleet/registry.ts'
 import { plural } from '../../protocol/views/phrases.ts'
 import type { Command, CommandContext, CommandInput } from './command.ts'
 import type { Subject } from '../../protocol/views/form-field.ts'
-import { seesAllImages } from './image/seen-images.ts'
+import { seesAllImages } from './image/list/seen-images.ts'
 
 /** Most suggestions of one answer: what Slack shows. */
 export const SUGGESTIONS_MAX = 100

@@ -1,5 +1,5 @@
 // The outbox: messages for Slack that wait in the bot's database until they are delivered. Whoever has something to say puts it here, in the same transaction as the
-// state that it speaks of; the sender (bot/slack/send-outbox.ts) delivers it, also after a restart or when Slack was away for hours.
+// state that it speaks of; the sender (bot/slack/send/send-outbox.ts) delivers it, also after a restart or when Slack was away for hours.
 
 import type { Clock } from '../system/clock.ts'
 import type { BotDatabase } from '../system/database.ts'

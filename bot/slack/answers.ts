@@ -13,7 +13,7 @@ import type { Cards } from './cards.ts'
 import type { Exchange } from './exchange.ts'
 import { jsonMessage } from './message.ts'
 import type { RenderView } from './message.ts'
-import type { SendPictures } from './picture-port.ts'
+import type { SendPictures } from './send/picture-port.ts'
 
 /** The part of Slack's Web API that answers need in addition to an exchange. */
 export interface AnswerPort {

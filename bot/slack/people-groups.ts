@@ -5,7 +5,7 @@ import type { OpenBot } from '../open.ts'
 import type { Log } from '../system/log.ts'
 import { createGroups } from './groups.ts'
 import type { Groups } from './groups.ts'
-import { createOwnClient } from './own-client.ts'
+import { createOwnClient } from './send/own-client.ts'
 import { createSlackPort } from './port.ts'
 
 export interface PeopleGroupsDeps {

@@ -14,7 +14,7 @@ import { FORM_CALLBACK, readForm } from './forms/form-modal.ts'
 import type { ModalState } from './forms/form-modal.ts'
 import type { Pickers } from './forms/pickers.ts'
 import { CONFIRM_CALLBACK, loadingModal, NAME_INPUT } from './modals.ts'
-import type { Repeats } from './repeats.ts'
+import type { Repeats } from './receive/repeats.ts'
 import { limitResponses } from './response-url.ts'
 
 /** How long a submitted form waits for its command before the modal says that it runs, in milliseconds. */

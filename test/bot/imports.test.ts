@@ -27,7 +27,7 @@ function loadedBy(entry: string): Set<string> {
 describe('a command of the console', () => {
   test('loads neither Bolt nor the tus client', () => {
     const loaded = loadedBy('bot/main.ts')
-    expect(loaded).toContain('bot/commands/store/list.ts')
+    expect(loaded).toContain('bot/commands/store/show/list.ts')
     const heavy = [...loaded].filter((path) => /^(?:@slack\/|tus-js-client|hono|bot\/slack\/(?!slack-unreachable|app-manifest))/.test(path))
     expect(heavy).toEqual([])
   })

@@ -6,7 +6,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { actorIn } from '../permit.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import type { CommandActor, CommandContext } from '../command.ts'
-import { seenImageIds } from '../image/seen-images.ts'
+import { seenImageIds } from '../image/list/seen-images.ts'
 import { gapNotes, isPartOf, oneStore } from '../select.ts'
 
 /** Exports of one store that a search or a list reads. */

@@ -9,7 +9,7 @@ import { quoteOption, quoteWord } from '../../views/quote.ts'
 import { askStore } from '../select.ts'
 import { oneImage } from './find.ts'
 import type { FoundImage } from './find.ts'
-import { imageView } from './image-rows.ts'
+import { imageView } from './list/image-rows.ts'
 
 const TARGETS = [{ name: 'I', about: 'name or id of an image', subject: 'image' }] as const
 const OPTIONS = {

@@ -15,7 +15,7 @@ import type { CommandContext, CommandInput } from '../command.ts'
 import { gate } from '../destroy.ts'
 import { REMOVAL_MS } from '../plan-promises.ts'
 import type { FoundImage } from './find.ts'
-import { IMAGE_COLUMNS, imageJson, imageRow } from './image-rows.ts'
+import { IMAGE_COLUMNS, imageJson, imageRow } from './list/image-rows.ts'
 import type { Selection } from './selection.ts'
 
 /** Most images that a command changes without asking, when it destroys nothing. */

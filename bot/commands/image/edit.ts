@@ -11,7 +11,7 @@ import { askStore } from '../select.ts'
 import { changeMany } from './change-many.ts'
 import { EDIT_OPTIONS, parseEdit } from './edit-options.ts'
 import type { EditOptions } from './edit-options.ts'
-import { imageView } from './image-rows.ts'
+import { imageView } from './list/image-rows.ts'
 import { draftItems, SELECT_OPTIONS, selectImages } from './selection.ts'
 import type { Selection } from './selection.ts'
 

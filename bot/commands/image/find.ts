@@ -11,9 +11,9 @@ import type { StoreRecord } from '../../fleet/registry.ts'
 import { plural } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { askStore, gapNotes, isPartOf, oneStore, orUndefined } from '../select.ts'
-import { withHealth } from './readable.ts'
-import { seesImage } from './seen-images.ts'
-import type { ImagesAnswer } from './readable.ts'
+import { withHealth } from './list/readable.ts'
+import { seesImage } from './list/seen-images.ts'
+import type { ImagesAnswer } from './list/readable.ts'
 
 /** Images of one store that a search by name or part of an id reads. */
 const LOOKUP_MAX = 100_000

@@ -7,7 +7,7 @@ import { problem } from '../../../protocol/problems.ts'
 import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { oneImage } from './find.ts'
-import { imageView } from './image-rows.ts'
+import { imageView } from './list/image-rows.ts'
 
 const TARGETS = [{ name: 'I', about: 'name or id of an image', subject: 'image' }] as const
 const GRANTEE = {

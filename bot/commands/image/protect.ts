@@ -5,7 +5,7 @@ import { defineCommand } from '../command.ts'
 import { askStore } from '../select.ts'
 import { plural } from '../../../protocol/views/phrases.ts'
 import { changeMany } from './change-many.ts'
-import { imageView } from './image-rows.ts'
+import { imageView } from './list/image-rows.ts'
 import { draftItems, MORE_SELECT_OPTIONS, selectImages } from './selection.ts'
 
 export const imageProtect = protection('protect', true, 'Protects images from being deleted')

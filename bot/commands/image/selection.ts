@@ -11,8 +11,8 @@ import { quoteOption } from '../../views/quote.ts'
 import { gapNotes, oneStore, someStores } from '../select.ts'
 import { foundImages, oneImage } from './find.ts'
 import type { FoundImage, SearchScope } from './find.ts'
-import { parseFilter } from './list-options.ts'
-import { withHealth } from './readable.ts'
+import { parseFilter } from './list/list-options.ts'
+import { withHealth } from './list/readable.ts'
 
 /** The word that stands for every image that the filters select. */
 export const ALL = 'all'

@@ -21,7 +21,7 @@ import { quoteOption } from '../../views/quote.ts'
 import { checkPlacement } from '../placement.ts'
 import { DRAFT_OPTION_SPECS, DRAFT_OPTIONS, draftOf } from './draft-options.ts'
 import { parseLabels } from './edit-options.ts'
-import { imageView } from './image-rows.ts'
+import { imageView } from './list/image-rows.ts'
 import { planView } from './plan-view.ts'
 
 /** Interval between two requests about an image that is being inspected, in milliseconds. */

@@ -5,7 +5,7 @@
 import { problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Problem } from '../../../protocol/problems.ts'
 import type { CommandContext } from '../command.ts'
-import { orderSync } from '../image/order-sync.ts'
+import { orderSync } from '../image/copy/order-sync.ts'
 import type { FollowedTask } from '../../../protocol/views/view.ts'
 import { gatherFacts } from '../../policies/facts.ts'
 import { removeCopies } from './remove-copies.ts'

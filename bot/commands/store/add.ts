@@ -14,10 +14,10 @@ import type { Command, CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { askedForm } from '../asked-form.ts'
 import { quoteWord } from '../../views/quote.ts'
-import { KINDS_OPTION, otherKindsNotes, parseKinds } from './kinds.ts'
+import { KINDS_OPTION, otherKindsNotes, parseKinds } from './edit/kinds.ts'
 import { alreadyThere, conflictView, differences, twinOf } from './recognise.ts'
 import type { Wanted } from './recognise.ts'
-import { showView } from './show.ts'
+import { showView } from './show/show.ts'
 import { failedTest, stepTable } from './test-steps.ts'
 
 /** Names are typed in commands: no white space, and no characters that the parser reads differently. */

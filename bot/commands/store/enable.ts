@@ -3,7 +3,7 @@
 import { observeAll } from '../../fleet/observe.ts'
 import { defineCommand } from '../command.ts'
 import { askStore, NAME_TARGET, oneStore } from '../select.ts'
-import { showView } from './show.ts'
+import { showView } from './show/show.ts'
 
 export const storeEnable = defineCommand({
   noun: 'store',

@@ -7,7 +7,7 @@ import { formatAt } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { parseFuture } from '../option-values.ts'
 import { NAME_TARGET, oneStore } from '../select.ts'
-import { showView } from './show.ts'
+import { showView } from './show/show.ts'
 
 /** Shortest and longest maintenance, in milliseconds: one that is forgotten ends all the same. */
 const MAINTENANCE_MS_MIN = 60_000

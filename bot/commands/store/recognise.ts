@@ -9,7 +9,7 @@ import type { Action, View } from '../../../protocol/views/view.ts'
 import type { CommandContext } from '../command.ts'
 import { quoteOption, quoteWord } from '../../views/quote.ts'
 import { problemView } from '../run.ts'
-import { showView } from './show.ts'
+import { showView } from './show/show.ts'
 import { failedTest, stepTable } from './test-steps.ts'
 
 /** The words of `store add`. */

@@ -12,7 +12,7 @@ import { makeView } from '../../../protocol/views/view.ts'
 import type { Column, Field, Row, View } from '../../../protocol/views/view.ts'
 import { formatBytes, formatWireTime, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandActor, CommandContext } from '../command.ts'
-import { seenImageIds } from '../image/seen-images.ts'
+import { seenImageIds } from '../image/list/seen-images.ts'
 import { quoteOption } from '../../views/quote.ts'
 import { gapNotes, isPartOf, someStores } from '../select.ts'
 

@@ -8,8 +8,8 @@ import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { quoteWord } from '../../views/quote.ts'
 import { oneZone } from '../select.ts'
-import { DELETE_FLAGS, DELETE_OPTIONS, removeStores } from '../store/delete.ts'
-import { list } from '../store/delete-checks.ts'
+import { DELETE_FLAGS, DELETE_OPTIONS, removeStores } from '../store/delete/delete.ts'
+import { list } from '../store/delete/delete-checks.ts'
 
 export const zoneDelete = defineCommand({
   noun: 'zone',

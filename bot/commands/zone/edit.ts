@@ -8,7 +8,7 @@ import { plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { gapNotes, gapsJson, oneZone, someStores } from '../select.ts'
-import { parseSwitch } from '../store/edit.ts'
+import { parseSwitch } from '../store/edit/edit.ts'
 import { zoneDescription } from './add.ts'
 
 export const zoneEdit = defineCommand({

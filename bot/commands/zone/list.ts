@@ -11,7 +11,7 @@ import type { Row, Tone } from '../../../protocol/views/view.ts'
 import { formatBytes, plural, stateTone, stateWord, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import { defineCommand } from '../command.ts'
 import { FRESH_FLAG, oldestAsOf } from '../select.ts'
-import { stateNotes, worstFirst } from '../store/store-rows.ts'
+import { stateNotes, worstFirst } from '../store/show/store-rows.ts'
 
 export const zoneList = defineCommand({
   noun: 'zone',

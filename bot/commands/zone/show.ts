@@ -8,7 +8,7 @@ import { makeView } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
 import { quoteOption } from '../../views/quote.ts'
 import { FRESH_FLAG, oldestAsOf, oneZone } from '../select.ts'
-import { stateNotes, STORE_COLUMNS, storeRow, worstFirst } from '../store/store-rows.ts'
+import { stateNotes, STORE_COLUMNS, storeRow, worstFirst } from '../store/show/store-rows.ts'
 
 export const zoneShow = defineCommand({
   noun: 'zone',

@@ -7,8 +7,8 @@ import type { Task } from '../../../protocol/task.ts'
 import { serveImages } from '../../support/agents/image-server.ts'
 import { openImageStore, seededBytes } from '../../support/images/image-store.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
-import { openAccessStage } from './access-stage.ts'
-import type { AccessStage, Answer, User } from './access-stage.ts'
+import { openAccessStage } from './access/access-stage.ts'
+import type { AccessStage, Answer, User } from './access/access-stage.ts'
 
 // Inspections and digests on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

@@ -6,8 +6,8 @@ import { formatDigest } from '../../../protocol/slices/digest.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import type { Page } from '../../../protocol/page.ts'
 import { manifestOf } from '../../support/images/whole-manifest.ts'
-import { openAccessStage } from './access-stage.ts'
-import type { AccessStage, User } from './access-stage.ts'
+import { openAccessStage } from './access/access-stage.ts'
+import type { AccessStage, User } from './access/access-stage.ts'
 
 setDefaultTimeout(60_000)
 

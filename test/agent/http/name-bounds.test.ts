@@ -1,8 +1,8 @@
 // The longest names and ids in paths and queries: at the bound nothing has the name, and one character longer it cannot be a name.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { openAccessStage } from './access-stage.ts'
-import type { AccessStage } from './access-stage.ts'
+import { openAccessStage } from './access/access-stage.ts'
+import type { AccessStage } from './access/access-stage.ts'
 
 // A busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(20_000)

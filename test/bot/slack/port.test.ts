@@ -2,7 +2,7 @@
 
 import type { WebClient } from '@slack/web-api'
 import { describe, expect, test } from 'bun:test'
-import { boltLogger } from '../../../bot/slack/bolt-log.ts'
+import { boltLogger } from '../../../bot/slack/receive/bolt-log.ts'
 import { loadingModal } from '../../../bot/slack/modals.ts'
 import { createSlackPort } from '../../../bot/slack/port.ts'
 import { createMemoryLog } from '../../support/memory/memory-log.ts'

@@ -3,7 +3,7 @@
 import { renderMessage } from '../../../bot/views/blocks.ts'
 import type { SlackMessage } from '../../../bot/views/blocks.ts'
 import { createMakeHome } from '../../../bot/slack/home/make-home.ts'
-import { noticeMessage } from '../../../bot/slack/send-outbox.ts'
+import { noticeMessage } from '../../../bot/slack/send/send-outbox.ts'
 import { tasksView } from '../../../bot/commands/task/task-view.ts'
 import type { View } from '../../../protocol/views/view.ts'
 import type { Task } from '../../../protocol/task.ts'

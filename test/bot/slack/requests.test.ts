@@ -7,7 +7,7 @@ import type { Conversation, FormOutcome } from '../../../bot/slack/conversation.
 import type { Exchange } from '../../../bot/slack/exchange.ts'
 import type { Pickers } from '../../../bot/slack/forms/pickers.ts'
 import { loadingModal } from '../../../bot/slack/modals.ts'
-import type { Repeat } from '../../../bot/slack/repeats.ts'
+import type { Repeat } from '../../../bot/slack/receive/repeats.ts'
 import { listenToSlack } from '../../../bot/slack/requests.ts'
 import { createManualClock } from '../../support/memory/manual-clock.ts'
 import { until } from '../../support/until.ts'

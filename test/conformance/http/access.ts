@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { route } from '../../../agent/http/route.ts'
 import type { Route } from '../../../agent/http/route.ts'
-import { callersOf, TABLE_ROLES } from '../../agent/http/access-table.ts'
+import { callersOf, TABLE_ROLES } from '../../agent/http/access/access-table.ts'
 import { createMemoryApp } from '../../support/memory/memory-app.ts'
 import { MEMORY_IMAGE } from '../../support/memory/memory-image.ts'
 import type { MemoryApp } from '../../support/memory/memory-app.ts'

@@ -1,9 +1,9 @@
 // A program that delivers the outbox of a home folder to a Slack: `bun outbox-sender.ts HOME SLACK_API_URL`. Tests kill it.
 
 import { createOutbox } from '../../../bot/outbox/outbox.ts'
-import { createDeliveryPort } from '../../../bot/slack/delivery-port.ts'
-import { createPacing } from '../../../bot/slack/pacing.ts'
-import { sendOutbox } from '../../../bot/slack/send-outbox.ts'
+import { createDeliveryPort } from '../../../bot/slack/send/delivery-port.ts'
+import { createPacing } from '../../../bot/slack/send/pacing.ts'
+import { sendOutbox } from '../../../bot/slack/send/send-outbox.ts'
 import { systemClock } from '../../../bot/system/clock.ts'
 import { openDatabase } from '../../../bot/system/database.ts'
 import { createLog } from '../../../bot/system/log.ts'

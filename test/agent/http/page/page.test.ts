@@ -6,8 +6,8 @@ import { WRONG_TOKENS_MAX } from '../../../../agent/http/page/entry-limit.ts'
 import { IMAGES_PER_PAGE } from '../../../../agent/http/page/image-list.tsx'
 import { PAGE_PLACES } from '../../../../agent/http/page/addresses.ts'
 import { ROLES } from '../../../../protocol/access.ts'
-import { openAccessStage } from '../access-stage.ts'
-import type { AccessStage } from '../access-stage.ts'
+import { openAccessStage } from '../access/access-stage.ts'
+import type { AccessStage } from '../access/access-stage.ts'
 
 // Opening a store on a busy machine takes longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

@@ -8,8 +8,8 @@ import type { Image } from '../../../../protocol/images/image.ts'
 import type { Page } from '../../../../protocol/page.ts'
 import type { Task } from '../../../../protocol/task.ts'
 import { seededBytes } from '../../../support/images/image-store.ts'
-import { openAccessStage } from '../access-stage.ts'
-import type { AccessStage, Answer, User } from '../access-stage.ts'
+import { openAccessStage } from '../access/access-stage.ts'
+import type { AccessStage, Answer, User } from '../access/access-stage.ts'
 
 // Inspections and digests on a busy machine take longer than the 5 s of the runner.
 setDefaultTimeout(60_000)

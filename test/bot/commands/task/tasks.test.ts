@@ -1,0 +1,100 @@
+// Tasks: listed over all stores, named by a part of their id, cancelled and retried.
+
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { createTemporaryFolder } from '../../../support/machine/temporary-folder.ts'
+import { createMemoryAgent } from '../../../support/memory/memory-agent.ts'
+import { taskSchema } from '../../../../protocol/task.ts'
+import type { Task } from '../../../../protocol/task.ts'
+import { openTestBot, runCommand, runJson } from '../../fixture.ts'
+
+// Connections on a busy machine take longer than the 5 s of the runner.
+setDefaultTimeout(60_000)
+
+const id = (part: string): string => `tsk_${part.padEnd(26, '0')}`
+
+function memoryTask(part: string, members: Partial<Task> = {}): Task {
+  return taskSchema.parse({
+    id: id(part),
+    kind: 'gc',
+    state: 'running',
+    progress: { done: 1, total: 4, unit: 'slices', rate: 0, etaSeconds: null },
+    subject: 'edge-a',
+    createdBy: 'admin',
+    createdAt: '2026-01-01T00:00:00.000Z',
+    endedAt: null,
+    ...members,
+  })
+}
+
+test('tasks of two stores', async () => {
+  await using folder = await createTemporaryFolder()
+  await using a = createMemoryAgent('edge-a')
+  await using b = createMemoryAgent('edge-b')
+  using bot = openTestBot(folder.path)
+  for (const { url, token, store } of [a, b]) await runCommand(bot, 'store', 'add', `name=${store.name}`, `url=${url}`, `token=${token}`, 'zone=z')
+  const say = async (line: string): Promise<string> => (await runCommand(bot, ...line.split(' '))).output
+
+  expect(await say('task list')).toContain('No tasks.')
+  for (const task of [memoryTask('aaaa1'), memoryTask('aaaa2', { state: 'failed', createdAt: '2026-01-03T00:00:00.000Z' })]) a.tasks.set(task.id, task)
+  b.tasks.set(id('bbbb1'), memoryTask('bbbb1', { createdAt: '2026-01-02T00:00:00.000Z' }))
+  expect(await say('task list')).toContain('3 tasks\n')
+  const { value } = await runJson(bot, 'task', 'list')
+  expect((value['items'] as { id: string; store: string }[]).map(({ id, store }) => `${id.slice(0, 9)} ${store}`)).toEqual([
+    'tsk_aaaa2 edge-a',
+    'tsk_bbbb1 edge-b',
+    'tsk_aaaa1 edge-a',
+  ])
+  expect(await say('task list store=edge-b')).toContain('1 task\n')
+  expect(await say('task list state=done')).toContain('state=done is not valid.\n  Next  Use one of: queued, running,')
+  expect(await say('task list kind=x')).toContain('kind=x is not valid.')
+  expect(await say('task list')).not.toContain('are shown')
+
+  expect(await say('task show bbbb1')).toContain(id('bbbb1'))
+  expect(await say(`task show ${id('aaaa1')}`)).toContain(id('aaaa1'))
+  expect(await say('task show aaaa')).toContain('2 tasks match "aaaa".')
+  expect(await say('task show cccc')).toContain('No task "cccc".')
+  expect(await say(`task show ${id('cccc')}`)).toContain(`No task "${id('cccc')}".`)
+
+  const cancelled = await runCommand(bot, 'task', 'cancel', 'bbbb1')
+  expect(cancelled).toMatchObject({ code: 0, output: expect.stringContaining(`Cancel ${id('bbbb1')}\n`) })
+  expect(b.tasks.get(id('bbbb1'))?.state).toBe('cancelled')
+  const retried = await runCommand(bot, 'task', 'retry', 'aaaa2', '--no-wait')
+  expect(retried).toMatchObject({ code: 0, output: expect.stringContaining(`Retry of ${id('aaaa2')}\n`) })
+  expect(a.tasks.size).toBe(3)
+  expect(await say('store cleanup edge-b --dry-run --no-wait')).toContain('Cleanup of edge-b (dry run: nothing is deleted)\n')
+  expect(await say('store cleanup edge-b --no-wait')).toContain('Cleanup of edge-b\n')
+})
+
+test('reconnect asks the agent first and shows what it says then', async () => {
+  await using folder = await createTemporaryFolder()
+  await using agent = createMemoryAgent('edge-a')
+  using bot = openTestBot(folder.path)
+  await runCommand(bot, 'store', 'add', 'name=edge-a', `url=${agent.url}`, `token=${agent.token}`, 'zone=z')
+  // The agent of this test enables its store when it reconnects.
+  agent.store = { ...agent.store, enabled: false }
+  const { output } = await runCommand(bot, 'store', 'reconnect')
+  expect(output).toContain('Store edge-a reconnected\n')
+  expect(output).toMatch(/State +● Running\n/)
+  expect(output).toMatch(/Enabled +yes\n/)
+})
+
+test('a store that stopped or refuses is named with what its answer lacks', async () => {
+  await using folder = await createTemporaryFolder()
+  const gone = createMemoryAgent('edge-a')
+  await using refusing = createMemoryAgent('edge-b')
+  using bot = openTestBot(folder.path)
+  for (const { url, token, store } of [gone, refusing]) await runCommand(bot, 'store', 'add', `name=${store.name}`, `url=${url}`, `token=${token}`, 'zone=z')
+  await gone[Symbol.asyncDispose]()
+  bot.fleet.registry.change('edge-b', { token: 'wrong' })
+  const { output } = await runCommand(bot, 'task', 'list')
+  expect(output).toMatch(/edge-a has been Stopped since .* UTC.*its tasks are not in this answer\./)
+  expect(output).toContain('edge-b refused, so its tasks are not in this answer: edge-b does not accept the token that the bot has for it.')
+  expect((await runJson(bot, 'task', 'list')).value['missing']).toMatchObject([
+    { store: 'edge-a', state: 'stopped', since: expect.any(String) },
+    { store: 'edge-b', state: 'error', detail: 'edge-b does not accept the token that the bot has for it.' },
+  ])
+  const cleanup = await runJson(bot, 'store', 'cleanup', 'edge-a')
+  expect(cleanup.code).toBe(1)
+  expect(cleanup.value['error']).toMatchObject({ type: 'urn:slipway:problem:peer-unreachable', store: 'edge-a', state: 'stopped', impact: expect.any(String) })
+  expect((await runCommand(bot, 'store', 'cleanup', 'edge-b')).output).toContain('edge-b does not accept the token that the bot has for it.')
+})
