@@ -1,6 +1,6 @@
 // Origins: other stores that the configuration names, from which this store repairs its slices.
 
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import type { Manifest } from '../../protocol/slices/manifest.ts'
 import type { OriginState } from '../../protocol/store.ts'

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { roleSchema } from '../../protocol/access.ts'
 import type { Role } from '../../protocol/access.ts'
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { Fetch, Peer } from '../../protocol/client/exchange.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Image } from '../../protocol/images/image.ts'

@@ -1,7 +1,7 @@
 // From the name of a store to the store, and from a contact with its agent to the answer.
 
 import { nearestName } from '../../protocol/nearest.ts'
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'
 import type { Contact, Silence } from '../fleet/fleet.ts'

@@ -1,7 +1,7 @@
 // Uploads a file by slices (docs/protocol.md, "Delta upload"): cuts it as the store does, asks which slices the store lacks, and sends
 // only those. While one batch is being sent, the next one is cut. A lost connection costs only what was not durable yet.
 
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { CutterParameters } from '../../protocol/slices/cutter.ts'
 import type { Digest } from '../../protocol/slices/digest.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'

@@ -2,7 +2,7 @@
 // contact that failed.
 
 import { createAgentClient } from '../../protocol/client/client.ts'
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { Fetch } from '../../protocol/client/exchange.ts'
 import { problem, ProblemError } from '../../protocol/problems.ts'
 import type { Problem } from '../../protocol/problems.ts'

@@ -1,6 +1,6 @@
 // Asks stores how they are now, and records what was seen.
 
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import type { Store } from '../../protocol/store.ts'
 import type { Fleet } from './fleet.ts'

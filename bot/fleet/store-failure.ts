@@ -1,7 +1,7 @@
 // What is wrong with a store whose health is `error`, read together with an answer about its images: an agent answers those
 // from memory, so that without this the answer would show the last good state of files that cannot be read.
 
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { Check } from '../../protocol/health.ts'
 import { ProblemError } from '../../protocol/problems.ts'
 import { formatTime } from '../../protocol/time.ts'

@@ -1,6 +1,6 @@
 // What stores have now, as far as the planner of sync policies needs it. Every fact is asked for; nothing is remembered from an earlier run.
 
-import type { AgentClient } from '../../protocol/client/client.ts'
+import type { AgentClient } from '../../protocol/client/agent-client.ts'
 import type { HealthState } from '../../protocol/health.ts'
 import type { Image } from '../../protocol/images/image.ts'
 import { problem } from '../../protocol/problems.ts'

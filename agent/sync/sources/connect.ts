@@ -1,7 +1,7 @@
 // Opens another store as a source of slices: connects to allowed addresses only, identifies the store and negotiates the version of the protocol.
 
 import { createAgentClient } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Fetch, Peer } from '../../../protocol/client/exchange.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { negotiateVersion, SYNC_VERSIONS } from '../../../protocol/sync/sync.ts'

@@ -1,7 +1,7 @@
 // Acts on one item of a bulk run. Each operation first looks whether it was done already, so that an item whose bot was killed in between is not acted upon twice.
 
 import { isDeepStrictEqual } from 'node:util'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Image, ImagePatch } from '../../../protocol/images/image.ts'
 import { makeProblem, problem, ProblemError } from '../../../protocol/problems.ts'
 import type { Problem } from '../../../protocol/problems.ts'

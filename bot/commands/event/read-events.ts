@@ -1,6 +1,6 @@
 // Where the events of an answer come from: from what the service keeps while it runs, else from the agents.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { keptEvent, KEPT_EVENTS_MAX } from '../../fleet/kept-events.ts'
 import type { EventPlace, KeptEvent, KeptEventFilter } from '../../fleet/kept-events.ts'
 import type { Contact } from '../../fleet/fleet.ts'

@@ -1,6 +1,6 @@
 // Finds the export that people mean, by id, unique part of an id, name of the file, or name of the image.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Export } from '../../../protocol/images/export.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { actorIn } from '../permit.ts'

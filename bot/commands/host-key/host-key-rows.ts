@@ -1,6 +1,6 @@
 // Pinned host keys as rows, and how one is found.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { HOST_KEYS_MAX } from '../../../protocol/images/host-key.ts'
 import type { HostKey } from '../../../protocol/images/host-key.ts'
 import { problem } from '../../../protocol/problems.ts'

@@ -1,6 +1,6 @@
 // `image add url=…|path=… store=… name=…`: imports an image. First the plan of the store: what would be read, how much space it needs, what limits apply.
 
-import type { ImportOrder } from '../../../protocol/client/client.ts'
+import type { ImportOrder } from '../../../protocol/client/agent-client.ts'
 import { roleIncludes } from '../../../protocol/access.ts'
 import type { ImportPlan } from '../../../protocol/images/imports.ts'
 import { problem } from '../../../protocol/problems.ts'

@@ -1,6 +1,6 @@
 // Finds the image that people mean, by id, unique part of an id, or name.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { Store } from '../../../protocol/store.ts'

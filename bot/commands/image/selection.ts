@@ -1,6 +1,6 @@
 // Which images a command means: those that it names, or with `all` those that its filters select.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { BULK_ITEMS_MAX } from '../../bulk/bulk-run.ts'

@@ -1,7 +1,7 @@
 // Upload links as rows, fields and JSON, and the one that people mean. A link itself is shown once, to the person who asked for it.
 
 import { roleIncludes } from '../../../protocol/access.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { personOfName } from '../../../protocol/on-behalf.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatSize } from '../../../protocol/units.ts'

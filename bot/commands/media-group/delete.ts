@@ -1,6 +1,6 @@
 // `media-group delete GROUP`: deletes a media group without images.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'

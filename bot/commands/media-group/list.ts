@@ -1,6 +1,6 @@
 // `media-group list`: media groups of one store or of all.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { MediaGroup } from '../../../protocol/images/media-group.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import { plural } from '../../../protocol/views/phrases.ts'

@@ -1,7 +1,7 @@
 // Finds the token that people mean, by id, unique part of an id, or name.
 
 import type { Token } from '../../../protocol/access.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { problem } from '../../../protocol/problems.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { allPages } from '../all-pages.ts'

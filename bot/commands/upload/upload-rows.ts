@@ -1,6 +1,6 @@
 // Uploads as rows, fields and JSON, and how one is found.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { problem } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Upload } from '../../../protocol/upload.ts'

@@ -4,7 +4,7 @@
 
 import { isFingerprinted } from '../../../protocol/images/fingerprint.ts'
 import { PAGES_MAX } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { StoreEvent } from '../../../protocol/event.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'

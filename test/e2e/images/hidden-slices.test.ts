@@ -2,7 +2,7 @@
 
 import { expect, test } from 'bun:test'
 import { createAgentClient } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Role } from '../../../protocol/access.ts'
 import { digestBytes, sha256 } from '../../../protocol/slices/digest.ts'
 import type { Digest } from '../../../protocol/slices/digest.ts'

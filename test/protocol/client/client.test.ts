@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'bun:test'
 import { createAgentClient } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { peerUrl } from '../../../protocol/client/exchange.ts'
 import type { Peer } from '../../../protocol/client/exchange.ts'
 import { FrameInvalid, SLICES_MEDIA_TYPE } from '../../../protocol/slices/frames.ts'

@@ -1,7 +1,7 @@
 // How clients ask the agents of a simulation, and everything that the model holds of their answers.
 
 import { createAgentClient } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../protocol/images/image.ts'
 import { ProblemError } from '../../../protocol/problems.ts'
 import { ModelImage, Violation } from '../model.ts'

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { createAgentClient } from '../../../protocol/client/client.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { agentToml } from './agent-config.ts'
 
 /** The admin token of every agent that a test starts. */

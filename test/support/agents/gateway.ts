@@ -1,6 +1,6 @@
 // The upload gateway on a socket of its own, beside the bot of a test, with links to real agents.
 
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { createGateway, GATEWAY_BODY_MAX } from '../../../bot/gateway/gateway.ts'
 import type { OpenBot } from '../../../bot/open.ts'
 import { createMemoryLog } from '../memory/memory-log.ts'

@@ -1,7 +1,7 @@
 // Loads complete manifests into memory. Manifests in tests are small.
 
 import type { Catalogue } from '../../../agent/images/catalogue.ts'
-import type { AgentClient } from '../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../protocol/client/agent-client.ts'
 import { decodeManifest } from '../../../protocol/slices/manifest.ts'
 import type { Manifest, MemoryManifest } from '../../../protocol/slices/manifest.ts'
 

@@ -1,6 +1,6 @@
 // `image list`: images of one store or of all.
 
-import type { AgentClient } from '../../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import type { ImageFilter, ImageOrder } from '../../../../protocol/images/image-list.ts'
 import { formatTime } from '../../../../protocol/time.ts'
 import type { Image } from '../../../../protocol/images/image.ts'

@@ -1,6 +1,6 @@
 // Images together with the health of their store: while the mount path fails, none is shown as available.
 
-import type { AgentClient } from '../../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
 import { failureOf } from '../../../fleet/store-failure.ts'
 import type { StoreFailure } from '../../../fleet/store-failure.ts'

@@ -1,7 +1,7 @@
 // Which images people below operator see. The tokens of the bot see every image, so every command that names an image asks here.
 
 import { roleIncludes } from '../../../../protocol/access.ts'
-import type { AgentClient } from '../../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
 import type { CommandActor } from '../../command.ts'
 

@@ -1,6 +1,6 @@
 // The checklist of `store delete`: what runs in a store, what it holds, and what happens to each.
 
-import type { AgentClient } from '../../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
 import { STORE_IMAGES_MAX } from '../../../fleet/catalogue/catalogue.ts'
 import type { HeldImage } from '../../../fleet/catalogue/held-image.ts'

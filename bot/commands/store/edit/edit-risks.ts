@@ -1,6 +1,6 @@
 // What a change of the settings of a store would break there now: it is asked of the agent before the change, and shown before anything is changed.
 
-import type { AgentClient } from '../../../../protocol/client/client.ts'
+import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import { problem } from '../../../../protocol/problems.ts'
 import type { Store, StorePatch } from '../../../../protocol/store.ts'
 import { formatTime } from '../../../../protocol/time.ts'
