@@ -34,10 +34,7 @@ export async function mergeRuns(files: readonly RunFile[], order: MergeOrder, pa
   await using writer = await RunWriter.create(
     path,
     run,
-    Math.max(
-      1,
-      files.reduce((sum, file) => sum + file.rows, 0),
-    ),
+    files.reduce((sum, file) => sum + file.rows, 0),
   )
   const walk = new RunWalk(files.map((file) => new RunCursor(file, BLOCKS_AT_ONCE)))
   let bytes = 0
@@ -93,7 +90,7 @@ function compare(a: RunCursor, b: RunCursor): number {
  * large, with smaller ones between them: each row is rewritten about once each time the store grows fourfold.
  */
 export function planMerge(rows: readonly number[]): { from: number; to: number } | undefined {
-  const tiers = rows.map((count) => Math.max(0, Math.ceil(Math.log(Math.max(1, count) / SMALL_ROWS) / Math.log(FANOUT))))
+  const tiers = rows.map((count) => Math.max(0, Math.ceil(Math.log(count / SMALL_ROWS) / Math.log(FANOUT))))
   for (const tier of [...new Set(tiers)].toSorted((a, b) => a - b)) {
     for (let from = 0; from < tiers.length; from++) {
       let [to, ofTier] = [from, 0]

@@ -18,7 +18,7 @@ import { until } from '../../../support/until.ts'
 
 const digestOf = (n: number): Uint8Array => Bun.SHA256.hash(new Uint8Array(100).fill(n)) as Uint8Array
 
-/** One sealed pack with slices 1 to 3, which the index has on disk. Reads of packs fail while `isFailing`. */
+/** One sealed pack with slices 1 to 3, which the index has on disk. Reads of packs fail while `isFailing`; the filter is worn from `isWorn` until it is built. */
 async function openScene() {
   await using stack = new AsyncDisposableStack()
   const folder = stack.use(await createTemporaryFolder())
@@ -41,7 +41,7 @@ async function openScene() {
   }
   index.add(id, rows)
   await index.flush()
-  const state = { isFailing: false }
+  const state = { isFailing: false, isWorn: false }
   const failing: typeof disk = {
     ...disk,
     openRead: (opened) => (state.isFailing ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : disk.openRead(opened)),
@@ -51,16 +51,26 @@ async function openScene() {
   const log = createMemoryLog()
   const happened: string[] = []
   const quarantine: Pick<Quarantine, 'has'> = { has: () => false }
+  const wearing = new Proxy(index, {
+    get(target, key) {
+      if (key === 'isFilterWorn') return state.isWorn
+      const value: unknown = Reflect.get(target, key, target)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
+  })
   const upkeep = stack.use(
     await openIndexUpkeep({
       clock,
       log,
-      index,
+      index: wearing,
       files,
       quarantine: quarantine as Quarantine,
       pause: async () => {},
       leaveOut: (left) => void happened.push(`left out ${left.slice(0, 2)}`),
-      onFilter: () => void happened.push('filter'),
+      onFilter() {
+        happened.push('filter')
+        state.isWorn = false
+      },
       onDamaged: (reason) => void happened.push(`damaged: ${reason}`),
       onRebuilt: (packs) => void happened.push(`rebuilt from ${packs}`),
     }),
@@ -78,6 +88,26 @@ describe('opening', () => {
     expect([scene.upkeep.progress, await scene.upkeep.rebuildIndex()]).toEqual([undefined, undefined])
     scene.clock.advance(600_000)
     expect(scene.happened).toEqual(['filter'])
+  })
+})
+
+describe('the filter', () => {
+  test('is built again when it is worn, within five seconds and once', async () => {
+    await using scene = await openScene()
+    const { clock, happened, state } = scene
+    clock.advance(5000)
+    await Bun.sleep(5)
+    expect(happened).toEqual(['filter'])
+    state.isWorn = true
+    clock.advance(4999)
+    await Bun.sleep(5)
+    expect(happened).toEqual(['filter'])
+    clock.advance(1)
+    // The filter is worn until the new one is complete: the next look builds nothing.
+    clock.advance(5000)
+    await until('the filter is built', () => happened.length > 1)
+    await Bun.sleep(20)
+    expect(happened).toEqual(['filter', 'filter'])
   })
 })
 

@@ -260,6 +260,29 @@ describe('the source is asked for its networks', () => {
     expect(source.seen.map(({ path, to }) => `${path} ${to}`)).toEqual(['/v1/store 127.20.0.1', '/v1/store 127.30.0.1', `${SLICES} 127.30.0.1`])
   })
 
+  // 256 KiB is the longest answer that is read; one without a length is not read either.
+  test.each([
+    ['of 262,144 bytes', 262_144, 0],
+    ['of 262,145 bytes', 262_145, 1],
+    ['of unknown length', undefined, 1],
+  ])('again when the answer of the store was %s, %j: %i times', async (_what, length, times) => {
+    const text = (bytes: number): string => `{"id":"${ID}","networks":null,"more":"${'x'.repeat(bytes)}"}`
+    const body = text((length ?? 1000) - text(0).length)
+    let questions = 0
+    const network = createPeerNetwork([], async () => ['192.0.2.7'], { cidr: '', now: () => 0, ownAddresses: () => [], sendFrom: createSendFrom() })
+    const fetch = createPeerFetch(network, async (url) => {
+      if (!url.endsWith('/v1/store')) return Response.json({ missing: [] })
+      questions++
+      const headers = { 'content-type': 'application/json', ...(length === undefined ? {} : { 'content-length': String(length) }) }
+      return new Response(body, { headers })
+    })
+    const answer = await fetch('http://hub.example/v1/store', { headers: { authorization: 'Bearer secret' } })
+    // Whoever asked gets the whole answer in any case.
+    expect(await answer.text()).toBe(body)
+    await createAgentClient({ baseUrl: 'http://hub.example', token: 'secret', fetch }).slices.missing([])
+    expect(questions).toBe(1 + times)
+  })
+
   test('again after a connection failed', async () => {
     await using source = await openSource(ANNOUNCED)
     const send = createSendFrom()
