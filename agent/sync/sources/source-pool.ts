@@ -102,6 +102,7 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
   const rateOf = (state: SourceState): number => (state.bytesPerSecond === undefined || !isFresh(state) ? Infinity : state.bytesPerSecond)
 
   const open = (state: SourceState, bytes: number): SourceUse => {
+    if (!isFresh(state)) state.bytesPerSecond = undefined
     state.inFlightBytes += bytes
     const order = ++state.opened
     return {
@@ -113,7 +114,7 @@ export function createSourcePool({ clock, log }: { readonly clock: Clock; readon
       },
       measured(wireBytes, waitedMs) {
         const rate = (wireBytes * 1000) / Math.max(1, waitedMs)
-        state.bytesPerSecond = state.bytesPerSecond === undefined || !isFresh(state) ? rate : state.bytesPerSecond * (1 - RATE_WEIGHT) + rate * RATE_WEIGHT
+        state.bytesPerSecond = state.bytesPerSecond === undefined ? rate : state.bytesPerSecond * (1 - RATE_WEIGHT) + rate * RATE_WEIGHT
         state.ratedMs = clock.monotonicMs()
       },
       failed: (error, about) => mark(state, order, error, about),
