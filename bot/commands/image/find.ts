@@ -42,8 +42,14 @@ export async function findImages(
   return { found, notes: gapNotes(contacts, 'its images'), contacts }
 }
 
-/** Exactly one image in exactly one store. Throws `not-found`, or `conflict` with what to add to the command. */
-export async function oneImage(context: CommandContext, text: string, storeName: string | undefined, scope: SearchScope = 'listed'): Promise<FoundImage> {
+/** Exactly one image in exactly one store. Throws `not-found`, or `conflict` with what to add to the command: `option` names the store in it. */
+export async function oneImage(
+  context: CommandContext,
+  text: string,
+  storeName: string | undefined,
+  scope: SearchScope = 'listed',
+  option: 'store' | 'from' = 'store',
+): Promise<FoundImage> {
   const stores = storeName === undefined ? context.fleet.registry.list() : [oneStore(context, storeName)]
   if (stores.length === 0) oneStore(context, undefined)
   const { found, notes } = await findImages(context, text, stores, scope)
@@ -53,7 +59,7 @@ export async function oneImage(context: CommandContext, text: string, storeName:
   const ids = new Set(found.map(({ image }) => image.id))
   if (ids.size === 1) {
     throw problem('conflict', `${first.image.name} is in ${found.map(({ store }) => store.name).join(' and ')}.`, {
-      action: 'Add store=NAME to say which copy you mean.',
+      action: `Add ${option}=NAME to say which copy you mean.`,
     })
   }
   const list = found.map(({ image, store }) => `${image.id} in ${image.status === 'deleted' ? 'the recycle bin of ' : ''}${store.name}`).join(', ')

@@ -4,7 +4,7 @@
 import { formatTime } from '../../../../protocol/time.ts'
 import { problem } from '../../../../protocol/problems.ts'
 import type { StoreRecord } from '../../../fleet/registry.ts'
-import { formatBytes } from '../../../../protocol/views/phrases.ts'
+import { formatBytes, statusWord } from '../../../../protocol/views/phrases.ts'
 import { makeView } from '../../../../protocol/views/view.ts'
 import type { ChecklistItem, View } from '../../../../protocol/views/view.ts'
 import { endedView, runBulk } from '../../bulk/begin.ts'
@@ -48,7 +48,7 @@ export const imageMigrate = defineCommand({
       throw problem('invalid-input', 'image migrate needs to=.', { action: 'Name the store to move the image to: to=edge-b; or a zone: zone=zone-2.' })
     const target = to === undefined ? storeForImages(context, zone === undefined ? {} : { zone }) : oneStore(context, to, undefined, zone)
     checkPlacement(context, target)
-    const named = await Promise.all([...new Set(input.targets)].map((text) => oneImage(context, text, from)))
+    const named = await Promise.all([...new Set(input.targets)].map((text) => oneImage(context, text, from, 'listed', 'from')))
     const found = [...new Map(named.map((one) => [`${one.store.name} ${one.image.id}`, one])).values()]
     for (const { store, image } of found) {
       if (store.name === target.name) throw problem('conflict', `${image.name} is in ${target.name} already.`, { action: 'Name another store in to=.' })
@@ -99,7 +99,7 @@ function contentCheck({ image }: FoundImage): ChecklistItem {
   return {
     label: `Content of ${image.name}`,
     passed: isAvailable,
-    detail: isAvailable ? 'Available' : `the image is ${image.status}; only an Available image can be moved`,
+    detail: isAvailable ? 'Available' : `the image is ${statusWord(image.status)}; only an Available image can be moved`,
   }
 }
 

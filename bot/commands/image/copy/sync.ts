@@ -154,7 +154,8 @@ async function copy(context: CommandContext, { title, plan, limits, promises }: 
     [...failures, skippedWords(outcome.run), ...notes].filter((note) => note !== ''),
   )
   const json = { ...(view.json as Record<string, unknown>), run: bulkJson(outcome.run) }
-  return { ...view, outcome: outcome.run.state === 'done' ? view.outcome : 'failed', json }
+  if (outcome.run.state === 'done') return { ...view, json }
+  return { ...view, outcome: 'failed', tone: 'bad', text: tasks.length === 0 ? 'No image was copied.' : view.text, json }
 }
 
 /** The copies of each image that `all` means: those of the stores to copy from that have the labels and can be read. */

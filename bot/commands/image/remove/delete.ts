@@ -116,7 +116,8 @@ function deletedView(
   const ids = after.map(({ image }) => image.id).join(' ')
   const deletedText = (): string => {
     if (isFinal) return `Deleted for good. The space is free after ${cleanupLine(records)}.`
-    if (stores.some(({ store }) => store.retention.deletion === 'never')) return `In the recycle bin: ${expiry}. Their space stays taken.`
+    if (stores.some(({ store }) => store.retention.deletion === 'never'))
+      return `In the recycle bin: ${expiry}. ${after.length === 1 ? 'Its' : 'Their'} space stays taken.`
     return `In the recycle bin: ${expiry}. The space stays taken until then; to free it now: image purge ${ids}, then ${cleanupLine(records)}.`
   }
   return makeView({

@@ -145,10 +145,10 @@ function purgedView(context: CommandContext, results: readonly Purged[], stores:
   const cleanup = emptied.map(({ name }) => `store cleanup ${name}`).join(' and ')
   const asOfMs = context.clock.nowMs()
   const isDone = left.length === 0 && gone.length === (run?.total ?? results.length)
-  const count = isDone ? plural(gone.length, 'image') : `${gone.length} of ${plural(run?.total ?? results.length, 'image')}`
+  const partial = gone.length === 0 ? 'No image was purged' : `Purged only ${gone.length} of ${plural(run?.total ?? results.length, 'image')}`
   return makeView({
     outcome: isDone ? 'done' : 'failed',
-    title: isDone ? `Purged ${count}` : `Purged only ${count}`,
+    title: isDone ? `Purged ${plural(gone.length, 'image')}` : partial,
     text: [
       gone.length === 0 ? 'Nothing was deleted.' : `Deleted for good: ${names(gone)}. The space is free after ${cleanup}.`,
       ...(left.length === 0 ? [] : [`Still there: ${names(left)}; the table says why.`]),

@@ -4,7 +4,7 @@ import type { Image } from '../../../../protocol/images/image.ts'
 import type { Observation } from '../../../fleet/judge.ts'
 import type { StoreRecord } from '../../../fleet/registry.ts'
 import type { PlanPromise } from '../../../approvals/plans.ts'
-import { formatBytes, plural } from '../../../../protocol/views/phrases.ts'
+import { formatBytes, plural, stateWord } from '../../../../protocol/views/phrases.ts'
 import type { ChecklistItem } from '../../../../protocol/views/view.ts'
 import type { CommandContext } from '../../command.ts'
 import { copyDuration } from '../../plan-promises.ts'
@@ -177,7 +177,7 @@ function targetCheck({ record, state, finding, store }: Observation, images: rea
   const label = `Copies to ${record.name}`
   const bytes = bytesOf(images)
   const obstacle = (): string | undefined => {
-    if (!store || state === 'stopped' || state === 'error') return `${record.name} is ${state}: ${finding}`
+    if (!store || state === 'stopped' || state === 'error') return `${record.name} is ${stateWord(state)}: ${finding}`
     if (images.length === 0) return undefined
     if (!store.enabled) return `${record.name} is disabled; run store enable ${record.name}`
     if (store.imagesEnabled === false) return `images are switched off in ${record.name}; run store edit ${record.name} images=on`

@@ -74,7 +74,7 @@ describe('the question of image delete', () => {
     [{ deletion: 'immediate', seconds: 0 }, 'Deleted for good. The space is free after store cleanup edge-a.', ['store cleanup edge-a']],
     [
       { deletion: 'never', seconds: 0 },
-      'In the recycle bin: disk-1 until 2026-01-04 00:00:00 UTC. Their space stays taken.',
+      'In the recycle bin: disk-1 until 2026-01-04 00:00:00 UTC. Its space stays taken.',
       [`image restore ${ID} store=edge-a`],
     ],
   ])('and its answer under %j', async (retention, text, actions) => {

@@ -4,10 +4,10 @@ import type { Image } from '../../../../protocol/images/image.ts'
 import { imageOf, openScriptedFleet, page, refuse, storeOf } from '../scripted-fleet.ts'
 import type { Asked, Script, ScriptedFleet } from '../scripted-fleet.ts'
 
-const at = (day: number, hour = 0): string => new Date(Date.UTC(2025, 11, day, hour)).toISOString()
+export const at = (day: number, hour = 0): string => new Date(Date.UTC(2025, 11, day, hour)).toISOString()
 export const idOf = (kind: string, word: string): string => `${kind}_${word.padEnd(26, '0')}`
 const digest = (text: string): string => `sha256:${text.padEnd(64, '0')}`
-const image = (number: number, name: string, members: Partial<Image> = {}): Image =>
+export const image = (number: number, name: string, members: Partial<Image> = {}): Image =>
   imageOf(number, { name, createdAt: at(number), availableAt: at(number, 1), digest: digest(`d${number}`), manifestDigest: digest(`a${number}`), ...members })
 
 const DEBIAN = image(1, 'debian', {
@@ -31,7 +31,7 @@ const IMAGES_B = [
   image(10, 'twin', { storedSize: 150_000 }),
 ]
 
-const taskOf = (word: string, kind: string, state: string, members: object = {}): Readonly<Record<string, unknown>> => ({
+export const taskOf = (word: string, kind: string, state: string, members: object = {}): Readonly<Record<string, unknown>> => ({
   ...{ id: idOf('tsk', word), kind, state, subject: 'edge-a', createdBy: 'admin', createdAt: at(31, 20), endedAt: null },
   progress: { done: 1, total: 4, unit: 'slices', rate: 0, etaSeconds: null },
   ...members,
@@ -41,7 +41,7 @@ const syncResult = {
   images: [{ id: DEBIAN.id, name: 'debian', outcome: 'copied', bytesMoved: 4_000_000, bytesPresent: 1_500_000, bytesZero: 500_000 }],
   sources: [{ url: 'http://edge-a.example', storeId: null, slicesMoved: 3, bytesMoved: 4_000_000, bytesPerSecond: 1_000_000, faults: 1, fault: null }],
 }
-const failure = {
+export const failure = {
   type: 'https://slipway.example/problems/internal',
   title: 'It failed',
   status: 500,
@@ -217,17 +217,24 @@ const RECONCILED = {
   applied: [],
 }
 
-const filtered = (images: readonly Image[], { status, name, kind, owner }: Readonly<Record<string, string>>): readonly Image[] =>
+export const filtered = (images: readonly Image[], { status, name, kind, owner, label }: Readonly<Record<string, string>>): readonly Image[] =>
   images.filter(
     (one) =>
       (status === undefined ? one.status !== 'deleted' : one.status === status) &&
       (name === undefined || one.name.includes(name)) &&
       (kind === undefined || one.kind === kind) &&
-      (owner === undefined || one.owner === owner),
+      (owner === undefined || one.owner === owner) &&
+      (label === undefined || isLabelled(one, label)),
   )
 
+/** Whether an image has a label `key=value`, or the key alone. */
+function isLabelled({ labels }: Image, label: string): boolean {
+  const [key = '', value] = label.split('=')
+  return key in labels && (value === undefined || labels[key] === value)
+}
+
 /** Answers for single images and tasks, and for what changes them. */
-function agentOf(name: string, images: readonly Image[], tasks: readonly Readonly<Record<string, unknown>>[]): Script {
+export function agentOf(name: string, images: readonly Image[], tasks: readonly Readonly<Record<string, unknown>>[]): Script {
   const started = (kind: string, members: object = {}): unknown =>
     taskOf('new1', kind, 'succeeded', { createdAt: '2026-01-01T00:00:00.000Z', endedAt: '2026-01-01T00:00:05.000Z', subject: name, ...members })
   return {
@@ -311,7 +318,7 @@ function answerOne(name: string, { request, body, images, tasks, started }: One)
   if (noun === 'media-groups' && method === 'PATCH') return { ...GROUPS[0], ...(body as object) }
   if (noun === 'tokens' && rest === 'rotate') return { ...TOKENS[0], token: 'slp_rotated' }
   if (noun === 'store') return request.startsWith('PATCH') || method === 'POST' ? storeOf({ name, enabled: id !== 'disable' }) : undefined
-  if (request === 'PATCH /store') return storeOf({ name, ...(body as object) })
+  if (request === 'PATCH /store') return storeOf({ name, description: (body as { description?: string }).description ?? '' })
   return method === 'DELETE' ? new Response(null, { status: 204 }) : refuse('not-found', `There is nothing at ${request}.`)
 }
 
@@ -328,13 +335,14 @@ const CHECKS = [
   { name: 'clock', state: 'ok', measured: '2 ms', limit: null, impact: '', action: '' },
 ]
 
-function disconnect(): never {
+export function disconnect(): never {
   throw new TypeError('connection refused')
 }
 
-/** Opens a fleet of these stores. */
-export function openSessionFleet(names: readonly string[]): ScriptedFleet {
+/** Opens a fleet of these stores; `others` are stores beside edge-a, edge-b and edge-c. */
+export function openSessionFleet(names: readonly string[], others: Readonly<Record<string, Script>> = {}): ScriptedFleet {
   const scripts: Readonly<Record<string, Script>> = {
+    ...others,
     'edge-a': {
       ...agentOf('edge-a', IMAGES_A, TASKS_A),
       'GET /store': storeOf({

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, setDefaultTimeout, test } from 'bun:test'
 import { openSessionFleet } from './fleet.ts'
+import { hardStores } from './hard-stores.ts'
 import { play } from './play.ts'
 
 /**
@@ -16,7 +17,7 @@ export function testSessions(folder: string, sessions: Readonly<Record<string, s
   for (const [name, session] of Object.entries(sessions)) {
     test(`${name} reads as in its file`, async () => {
       const stores = /^stores: (?<names>.*)$/m.exec(session)?.groups?.['names'] ?? ''
-      using fleet = openSessionFleet(stores.split(' '))
+      using fleet = openSessionFleet(stores.split(' '), hardStores())
       const seen = `stores: ${stores}\n${await play(fleet, session)}`
       if (process.env['SLIPWAY_WRITE_SESSIONS'] === '1') writeFileSync(join(folder, `${name}.txt`), seen)
       else expect(seen).toBe(session)
