@@ -1,7 +1,7 @@
 // Expiry of leases while a sync starts again: a power cut leaves a folder without a lease, which cleanup removes.
 
 import { describe, expect, test } from 'bun:test'
-import { mkdir, utimes } from 'node:fs/promises'
+import { mkdir, rm, utimes } from 'node:fs/promises'
 import { encodeManifest } from '../../../protocol/slices/manifest.ts'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { openLeases } from '../../../agent/sync/leases.ts'
@@ -114,6 +114,93 @@ describe('a lease that expires', () => {
     nowMs += 1
     expect(await leases.expire()).toEqual([ID])
   })
+})
+
+describe('a lease, while a sync waits or is paused,', () => {
+  test('stays for 30 days, to the millisecond', async () => {
+    await using folder = await createTemporaryFolder()
+    const path = folder.file('sync', ID, 'manifest')
+    await Bun.write(path, '')
+    let nowMs = Date.UTC(2026, 0, 1)
+    await utimes(path, new Date(nowMs), new Date(nowMs))
+    const clock = { ...systemClock, nowMs: () => nowMs }
+    const leases = await openLeases({ disk: createDisk(), clock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
+    nowMs += 720 * HOUR_MS - 1
+    expect(await leases.expire({ isOneWaiting: true })).toEqual([])
+    nowMs += 1
+    expect(await leases.expire({ isOneWaiting: true })).toEqual([ID])
+  })
+})
+
+describe('the lease of an earlier attempt', () => {
+  /** Leases of which one is stored, for a new attempt. */
+  async function openStored() {
+    const opened = await open()
+    await using received = await opened.leases.receive(ID, manifest())
+    await opened.leases.acquire(ID)
+    opened.leases.endAttempt(ID)
+    return { ...opened, digest: received.digest }
+  }
+  const slicesOf = async ({ leases }: Awaited<ReturnType<typeof openStored>>): Promise<number> => {
+    let count = 0
+    for await (const root of leases.roots.list()) for await (const _entry of root.entries()) count++
+    return count
+  }
+
+  test('is used by the next one for the same manifest only', async () => {
+    const opened = await openStored()
+    await using _folder = opened.folder
+    expect(await opened.leases.find(ID, `sha256:${'0'.repeat(64)}`)).toBeUndefined()
+    expect(await opened.leases.find('img_01m7zkp8sw8kyvdcb9erztd6xz', opened.digest)).toBeUndefined()
+    await using found = await opened.leases.find(ID, opened.digest)
+    expect([found?.isFromBefore, found?.digest]).toEqual([true, opened.digest])
+  })
+
+  test('counts from the new attempt on: it expires a day after that', async () => {
+    const opened = await openStored()
+    await using _folder = opened.folder
+    const aDayAgo = new Date(Date.now() - 25 * HOUR_MS)
+    await utimes(opened.folder.file('sync', ID, 'manifest'), aDayAgo, aDayAgo)
+    expect(await opened.leases.expire({ dryRun: true })).toEqual([ID])
+    await (await opened.leases.find(ID, opened.digest))?.[Symbol.asyncDispose]()
+    opened.leases.endAttempt(ID)
+    expect(await opened.leases.expire({ dryRun: true })).toEqual([])
+  })
+
+  test('protects its slices in a gc', async () => {
+    const opened = await openStored()
+    await using _folder = opened.folder
+    expect(await slicesOf(opened)).toBe(1)
+  })
+
+  test('that is damaged is not used, and does not stop a gc', async () => {
+    const opened = await openStored()
+    await using _folder = opened.folder
+    await Bun.write(opened.folder.file('sync', ID, 'manifest'), 'not a manifest')
+    expect(await opened.leases.find(ID, opened.digest)).toBeUndefined()
+    expect(await slicesOf(opened)).toBe(0)
+  })
+
+  test('that is damaged or gone stops a gc while the attempt depends on it', async () => {
+    const opened = await openStored()
+    await using _folder = opened.folder
+    await (await opened.leases.find(ID, opened.digest))?.[Symbol.asyncDispose]()
+    await Bun.write(opened.folder.file('sync', ID, 'manifest'), 'not a manifest')
+    await expect(slicesOf(opened)).rejects.toThrow()
+    await rm(opened.folder.file('sync', ID, 'manifest'))
+    await expect(slicesOf(opened)).rejects.toThrow('the lease of a sync in progress is missing')
+    opened.leases.endAttempt(ID)
+    expect(await slicesOf(opened)).toBe(0)
+  })
+})
+
+test('what else lies in the folder of syncs is no lease, and stays', async () => {
+  await using folder = await createTemporaryFolder()
+  await mkdir(folder.file('sync', 'lost+found'), { recursive: true })
+  await mkdir(folder.file('sync', ID))
+  const leases = await openLeases({ disk: createDisk(), clock: systemClock, log: createMemoryLog(), mount: folder.path, missing: () => [] })
+  expect(await leases.expire()).toEqual([ID])
+  expect(await createDisk().list(folder.file('sync'))).toEqual(['lost+found'])
 })
 
 describe('a lease that is removed', () => {

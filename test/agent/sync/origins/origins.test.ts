@@ -139,4 +139,119 @@ describe('origins', () => {
     fixture.origins.answered(hub)
     expect(hub.state).toBe('reachable')
   })
+
+  test('one that speaks no version that this store speaks is refused', async () => {
+    using fixture = openOrigins({
+      'hub.example': () => Response.json({ ...store(HUB_ID), protocol: { sync: [99] } }),
+      'far.example': () => Response.json({ ...store(HUB_ID), protocol: { sync: [1, 2] } }),
+    })
+    await until('both were asked', () => fixture.states().join() === 'hub refused,far reachable')
+    expect((await fixture.origins.usable()).map(({ name, version }) => [name, version])).toEqual([['far', 2]])
+  })
+
+  test('one that came back is not told to those who stopped listening, nor again while it answers', async () => {
+    using fixture = openOrigins({ 'hub.example': () => Response.json(store(HUB_ID)) })
+    await until('both were asked', () => fixture.states().join() === 'hub reachable,far unreachable')
+    const [hub] = fixture.origins.list()
+    if (!hub) throw new Error('no origin')
+    const back: string[] = []
+    const listening = fixture.origins.onReachable(({ name }) => void back.push(name))
+    fixture.origins.answered(hub)
+    expect(back).toEqual([])
+    fixture.origins.failed(hub, problem('peer-unreachable', 'cut'))
+    fixture.origins.answered(hub)
+    expect(back).toEqual(['hub'])
+    listening[Symbol.dispose]()
+    fixture.origins.failed(hub, problem('peer-unreachable', 'cut'))
+    fixture.origins.answered(hub)
+    expect(back).toEqual(['hub'])
+  })
+
+  test('an answer ends the growth of the rests', async () => {
+    using fixture = openOrigins({})
+    await until('both were asked', () => fixture.states().join() === 'hub unreachable,far unreachable')
+    const [hub] = fixture.origins.list()
+    if (!hub) throw new Error('no origin')
+    for (let i = 0; i < 5; i++) fixture.origins.failed(hub, problem('peer-unreachable', 'cut'))
+    fixture.origins.answered(hub)
+    fixture.origins.failed(hub, problem('peer-unreachable', 'cut'))
+    const asked = (): number => fixture.requests.filter(({ host }) => host === 'hub.example').length
+    const before = asked()
+    fixture.clock.advance(999)
+    await fixture.origins.usable()
+    expect(asked()).toBe(before)
+    fixture.clock.advance(1)
+    await fixture.origins.usable()
+    expect(asked()).toBe(before + 1)
+  })
+
+  test('a new list keeps what is known of those that stay, and asks the new ones', async () => {
+    const clock = createManualClock()
+    const asked: string[] = []
+    using origins = createOrigins({
+      clock,
+      log: SILENT_LOG,
+      storeId: OWN_ID,
+      settings: [{ name: 'hub', url: 'http://hub.example', token: 'a' }],
+      async fetch(url, init) {
+        asked.push(`${new URL(url).hostname} ${new Headers(init.headers).get('authorization')}`)
+        return Response.json(store(HUB_ID))
+      },
+    })
+    await until('it was asked', () => origins.list()[0]?.state === 'reachable')
+    origins.replace([
+      { name: 'hub', url: 'http://hub.example', token: 'a' },
+      { name: 'far', url: 'http://far.example', token: 'b' },
+    ])
+    expect(origins.list().map(({ name, state }) => [name, state])).toEqual([
+      ['hub', 'reachable'],
+      ['far', 'unknown'],
+    ])
+    await until('the new one was asked', () => origins.list()[1]?.state === 'reachable')
+    expect(asked).toEqual(['hub.example Bearer a', 'far.example Bearer b'])
+    // Another token, another address, another name: each is another origin.
+    for (const other of [
+      { name: 'hub', url: 'http://hub.example', token: 'c' },
+      { name: 'hub', url: 'http://hub2.example', token: 'c' },
+      { name: 'hub2', url: 'http://hub2.example', token: 'c' },
+    ]) {
+      origins.replace([other])
+      expect(origins.list().map(({ name, state }) => [name, state])).toEqual([[other.name, 'unknown']])
+      await until('it was asked', () => origins.list()[0]?.state === 'reachable')
+    }
+    expect(asked).toHaveLength(5)
+  })
+
+  test('a refused token is reported, and another refusal is not', async () => {
+    const refused: string[] = []
+    using origins = createOrigins({
+      clock: createManualClock(),
+      log: SILENT_LOG,
+      storeId: OWN_ID,
+      settings: ['hub', 'far'].map((name) => ({ name, url: `http://${name}.example`, token: 't' })),
+      onUnauthenticated: ({ name }) => void refused.push(name),
+      async fetch(url) {
+        const code = new URL(url).hostname === 'hub.example' ? 'unauthenticated' : 'forbidden'
+        return Response.json(problem(code, 'No.').problem, { status: code === 'forbidden' ? 403 : 401 })
+      },
+    })
+    await until('both were asked', () => origins.list().every(({ state }) => state === 'refused'))
+    expect(refused).toEqual(['hub'])
+  })
+
+  test('are asked no more once they are disposed', async () => {
+    const fixture = openOrigins({ 'hub.example': () => Response.json(store(HUB_ID)) })
+    await until('both were asked', () => fixture.states().join() === 'hub reachable,far unreachable')
+    fixture[Symbol.dispose]()
+    const before = fixture.requests.length
+    fixture.clock.advance(3_600_000)
+    expect(fixture.requests).toHaveLength(before)
+  })
+
+  test('are an error when they belong to another list', async () => {
+    using fixture = openOrigins({})
+    using other = openOrigins({})
+    const [hub] = other.origins.list()
+    if (hub) expect(() => fixture.origins.answered({ ...hub })).toThrow('hub is not an origin of this store')
+  })
 })
