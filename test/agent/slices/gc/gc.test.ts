@@ -95,6 +95,32 @@ describe('gc', () => {
     for (const { bytes, manifest } of model.images.values()) expect((await readBack(store, manifest)).equals(bytes)).toBe(true)
   })
 
+  // The names say what the open pack has when a sealed pack with 30,720 live bytes is rewritten. No footer is written in any of these cases.
+  test.each([
+    ['no pack is open', [], [], 1, 0],
+    ['live slices', [20], [], 1, 0],
+    ['mostly dead slices', [20], [40], 2, 0],
+    ['dead slices only', [], [40], 1, 1],
+  ])('predicts in a dry run exactly what it frees: %s', async (_what, kept, dropped, packsRewritten, packsRemoved) => {
+    await using folder = await createTemporaryFolder()
+    const packs = folder.file('mount', 'packs')
+    const model = createSliceModel()
+    await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 100_000 })
+    await model.add(store, 'small', noiseBlocks(1, 60))
+    await model.add(store, 'large', noiseBlocks(2, 150))
+    model.remove('large')
+    for (const blocks of kept) await model.add(store, `kept ${blocks}`, noiseBlocks(3, blocks))
+    for (const blocks of dropped) {
+      await model.add(store, `dropped ${blocks}`, noiseBlocks(4, blocks))
+      model.remove(`dropped ${blocks}`)
+    }
+    const before = await folderBytes(packs)
+    const dry = await store.gc({ dryRun: true })
+    const real = await store.gc({ dryRun: false })
+    expect(real).toMatchObject({ packsRewritten, packsRemoved, freedBytes: before - (await folderBytes(packs)) })
+    expect(dry).toEqual({ ...real, dryRun: true })
+  })
+
   test('removes nothing when a root cannot be read', async () => {
     await using folder = await createTemporaryFolder()
     const model = createSliceModel()

@@ -101,6 +101,53 @@ describe('sweeping', () => {
     expect(index.find(digest(3))).toMatchObject({ offset: 16 + 3 * 164 })
   })
 
+  test('counts a row once that is written to disk meanwhile', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const { id } = index.addPack('a'.repeat(32))
+    index.add(
+      id,
+      numbers(10).map((n) => ({ digest: digest(n), offset: 16 + n * 164, length: 100, storedLength: 100 })),
+    )
+    index.sealPack(id, 1_000_000)
+    let rows = 0
+    const seen: number[] = []
+    for await (const { live, dead } of sweep({ index, pause: () => index.flush() }, ALL, () => true, { dryRun: false })) {
+      rows += live.length + dead.length
+      seen.push(index.waiting().length)
+    }
+    expect([rows, seen[0], seen.at(-1)]).toEqual([10, 10, 0])
+  })
+
+  test('writes the removals that wait when a flush is due, and not before', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = await indexOf(folder, 10)
+    let isDue = false
+    let flushes = 0
+    const watched = new Proxy(index, {
+      get(target, key) {
+        if (key === 'isFlushDue') return isDue
+        if (key === 'flush')
+          return async () => {
+            flushes++
+            await target.flush()
+          }
+        const value: unknown = Reflect.get(target, key, target)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    const { pause } = pausing()
+    const run = async (): Promise<number> => {
+      for await (const _ of sweep({ index: watched, pause }, ALL, () => false, { dryRun: false }));
+      return index.waiting().length
+    }
+    await run()
+    expect(flushes).toBe(0)
+    isDue = true
+    await run()
+    expect([flushes, index.sliceCount]).toEqual([1, 0])
+  })
+
   test('pauses for each 4096 rows and stops at a signal', async () => {
     await using folder = await createTemporaryFolder()
     await using index = await indexOf(folder, 9000)
