@@ -48,6 +48,23 @@ test('sets eight bits of one block, which the first four bytes of the digest cho
   }
 })
 
+// Runs have filters on disk: an agent that chose another block for a digest would miss what an older one has stored.
+test.each([
+  [[0xff, 0x7f, 0, 0], 0],
+  [[0, 0x80, 0, 0], 0],
+  [[0, 0, 1, 0], 1],
+  [[0, 0, 0x80, 0], 0x80],
+  [[0, 0, 0, 1], 0x100],
+  [[0, 0, 0xff, 0x7f], 0x7fff],
+  [[0, 0, 0, 0x80], 0x8000],
+  [[0xff, 0xff, 0xff, 0xff], 0xffff],
+])('of 65,536 blocks, %j begins a digest of block %i', (beginning, block) => {
+  const filter = createFilter(2 ** 21)
+  filter.add(Uint8Array.from([...beginning, ...new Uint8Array(28)]))
+  const words = new Uint32Array(filter.buffer)
+  expect([words.length, words.findIndex((word) => word !== 0)]).toEqual([65_536 * 16, block * 16])
+})
+
 test('adds a digest that begins anywhere in a buffer', () => {
   const [at, alone] = [createFilter(10), createFilter(10)]
   at.add(Buffer.concat([Buffer.alloc(7, 9), digest(5)]), 7)

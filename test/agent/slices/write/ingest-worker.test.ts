@@ -5,6 +5,7 @@ import { createFilter } from '../../../../agent/slices/index/filter.ts'
 import type { Filter } from '../../../../agent/slices/index/filter.ts'
 import { encodeTable, NOT_STORED, viewTable } from '../../../../agent/slices/write/ingest-messages.ts'
 import type { Table, TableRow, WorkerReply, WorkerRequest } from '../../../../agent/slices/write/ingest-messages.ts'
+import type { CutterParameters } from '../../../../protocol/slices/cutter.ts'
 import { createRandom } from '../../../support/properties.ts'
 
 const BLOCK = 4096
@@ -17,10 +18,10 @@ interface Done {
 }
 
 /** A worker that is sent its first message, and the filter if there is one. */
-function startWorker(filter?: Filter) {
+function startWorker(filter?: Filter, cutter: CutterParameters = CUTTER) {
   const worker = new Worker(new URL('../../../../agent/slices/write/ingest-worker.ts', import.meta.url).href)
   const post = (request: WorkerRequest): void => worker.postMessage(request)
-  post({ kind: 'start', cutter: CUTTER })
+  post({ kind: 'start', cutter })
   if (filter) post({ kind: 'filter', buffer: filter.buffer, capacity: filter.capacity })
   const run = (request: WorkerRequest): Promise<Done> =>
     new Promise((resolve, reject) => {
@@ -120,5 +121,23 @@ describe('a record', () => {
     expect(records.map((record) => storedLengthOf(record) === record.length - 64)).toEqual([true, true, true])
     expect(storedLengthOf(records[1] ?? Buffer.alloc(64))).toBe(4096)
     for (const record of records) expect(record.readBigUInt64LE(16)).toBe(Bun.hash.xxHash64(record.subarray(64)))
+  })
+
+  // After a slice that does not shrink, the first 4 KiB of the next one and 4 KiB from its middle on tell whether it may. Letters: 4 KiB of noise or text.
+  test.each([
+    ['nnnnnnnn', 'nnnntttt', 1],
+    ['nnnnnnnn', 'tnnnntnt', 1],
+    ['nnnnnnnn', 'ntttnttt', 0],
+    ['tttttttt', 'ntttnttt', 1],
+    ['nnnn', 'ntnt', 0],
+    // Slices of less than 16 KiB are always tried.
+    ['nnn', 'ntn', 1],
+  ])('after %s, %s has codec %i', async (before, slice, codec) => {
+    const length = slice.length * BLOCK
+    const bytesOf = (letters: string, seed: number): Buffer =>
+      Buffer.concat(letters.split('').map((letter, i) => (letter === 'n' ? noise(seed + i) : Buffer.alloc(BLOCK, 'compresses well '))))
+    using worker = startWorker(createFilter(1000), { block: BLOCK, minimum: length, average: 2 * length, maximum: length })
+    const { table, output } = await worker.segment([bytesOf(before, 100), bytesOf(slice, 200)])
+    expect([table.count, codecOf(output.subarray(table.recordOffsetAt(1)))]).toEqual([2, codec])
   })
 })
