@@ -44,7 +44,7 @@ export function parseWords(commands: readonly Command[], words: readonly Word[])
   const ofNoun = commands.filter((command) => command.noun === noun)
   if (ofNoun.length === 0) {
     const nouns = [...new Set(commands.map((command) => command.noun))]
-    const meant = nearestName(noun, nouns) ?? (noun.endsWith('s') && nouns.includes(noun.slice(0, -1)) ? noun.slice(0, -1) : undefined)
+    const meant = nearestName(noun, nouns)
     const suggestion = meant === undefined ? undefined : [meant, ...respelledVerb(commands, meant, rest.slice(1))].join(' ')
     return unclear(
       `There is no command "${rest[0]?.text ?? ''}".`,

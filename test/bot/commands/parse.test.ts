@@ -50,6 +50,22 @@ describe('parseLine', () => {
     ['store lst a "b c" d', 'Did you mean store list?', 'store list a "b c" d'],
     ['image delet a --confirm="b c" owner= store=x', 'Did you mean image delete?', 'image delete a --confirm="b c" owner= store=x'],
     ['image list --store', 'Usage: image list', undefined],
+    ['webs list', 'Did you mean web?', 'web list'],
+    ['xyzzy', 'Use one of: store, image, alert,', undefined],
+    ['store xyzzyq', 'Use one of: list, ', undefined],
+    ['slack', 'Use one of: ', undefined],
+    ['stor name=a', 'Did you mean store?', 'store name=a'],
+    ['stor "list"', 'Did you mean store?', 'store list'],
+    ['stor', 'Did you mean store?', 'store'],
+    ['store lst a= --json=x', 'Did you mean store list?', 'store list a= --json=x'],
+    ['image delete x --confirm ""', 'Usage: image delete', undefined],
+    ['image delete x --confirm=', 'Usage: image delete', undefined],
+    ['store cleanup a --dry-run=yes', 'Usage: store cleanup', undefined],
+    ['image list --plan=abc', 'Usage: image list', undefined],
+    ['image delete x --plan', 'Usage: image delete', undefined],
+    ['store list zzzzzz=1', 'Usage: store list', undefined],
+    ['store cleanup a --zzzzzz', 'Usage: store cleanup', undefined],
+    ['store cleanup a --shar', 'Did you mean --share?', undefined],
   ])('"%s" is unclear: %s', (line, action, suggestion) => {
     const parsed = parse(line)
     expect(parsed.kind).toBe('unclear')
@@ -77,6 +93,74 @@ describe('parseLine', () => {
     const parsed = parse(line)
     if (parsed.kind !== 'command') throw new Error(parsed.detail)
     expect([[...parsed.input.flags], parsed.input.options]).toEqual([flags, options])
+  })
+
+  test.each([
+    ['image show', 'image show needs I: ', ['I', [], 'image show']],
+    ['IMAGE "show" store="edge a"', 'image show needs I: ', ['I', [], 'image show store="edge a"']],
+    ['zone attach --json', 'zone attach needs ', ['Z', [], 'zone attach']],
+    ['zone attach zone-1', 'zone attach needs ', ['S', ['zone-1'], 'zone attach zone-1']],
+  ])('says which target %s lacks, and the line to which it can be added', (line, detail, lack) => {
+    const parsed = parse(line)
+    if (parsed.kind !== 'unclear') throw new Error('it is understood')
+    expect(parsed.detail).toStartWith(detail)
+    expect(parsed.detail).toMatch(/[a-z]\.$/)
+    expect([parsed.lacks?.target.name, parsed.lacks?.input.targets, parsed.lacks?.line]).toEqual(lack)
+  })
+
+  test.each([
+    ['xyzzy', 'There is no command "xyzzy".'],
+    ['store xyzzy', 'store has no command "xyzzy".'],
+    ['slack', 'slack has no command "list".'],
+    ['slack x=1', 'slack has no command "x=1".'],
+    ['image show a b', 'image show does not take "b".'],
+    ['image show a b c', 'image show does not take "b".'],
+    ['image list zone=a zone=b', 'zone= is given twice.'],
+    ['image list --store', '--store needs a value.'],
+    ['image delete x --confirm', '--confirm needs the name.'],
+    ['store list --nothing', 'store list has no flag --nothing.'],
+    ['help --nothing', 'help has no flag --nothing.'],
+    ['image show "x', 'A quote is not closed.'],
+  ])('says what is wrong with %s', (line, detail) => {
+    expect(parse(line)).toMatchObject({ kind: 'unclear', detail })
+  })
+
+  test.each([
+    ['store show a --chart', { chart: 'all' }, ['a']],
+    ['store show --chart a', { chart: 'all' }, ['a']],
+    ['store show a --chart=used', { chart: 'used' }, ['a']],
+    ['image list --store edge-a --zone zone-1', { store: 'edge-a', zone: 'zone-1' }, []],
+    ['image list --store=edge-a --store=edge-b', { store: 'edge-b' }, []],
+    ['image show "store=edge-a"', {}, ['store=edge-a']],
+    ['image show "--json" --json', {}, ['--json']],
+    ['image show Store=edge-a', {}, ['Store=edge-a']],
+    ['image list store=a=b', { store: 'a=b' }, []],
+  ])('reads %s', (line, options, targets) => {
+    const parsed = parse(line)
+    if (parsed.kind !== 'command') throw new Error(parsed.detail)
+    expect([parsed.input.options, parsed.input.targets]).toEqual([options, targets])
+  })
+
+  test('reads the plan that was confirmed, and ignores a confirmation of a command that deletes nothing', () => {
+    expect(parse('image delete x --confirm x --plan=abc')).toMatchObject({ kind: 'command', input: { targets: ['x'], confirm: ['x'], plan: 'abc' } })
+    expect(parse('store cleanup a --confirm a')).toMatchObject({ kind: 'command', input: { targets: ['a'], confirm: ['a'] } })
+  })
+
+  test.each([
+    ['help --help', [], []],
+    ['help store --help', ['store'], []],
+    ['-h', [], []],
+    ['store -h', ['store'], []],
+    ['store zone=zone-1 list --help', ['store', 'list'], []],
+    ['store list a --help --json --share', ['store', 'list'], ['json', 'share']],
+  ])('%s is help of %j', (line, targets, common) => {
+    const parsed = parse(line)
+    if (parsed.kind !== 'command') throw new Error(parsed.detail)
+    expect([parsed.command.noun, parsed.input.targets, [...parsed.common]]).toEqual(['help', targets, common])
+  })
+
+  test('a quoted --help is a word', () => {
+    expect(parse('image show "--help"')).toMatchObject({ kind: 'command', input: { targets: ['--help'] } })
   })
 
   test('a flag with another value than true or false is unclear', () => {
