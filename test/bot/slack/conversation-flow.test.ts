@@ -25,24 +25,42 @@ const MODAL: OpenModal = { command: 'store delete edge-a', role: 'admin', name: 
 /** A conversation whose only store, `edge-a`, does not answer; `did` has what happened, in order. */
 function open({ role = 'admin', press, modal, viewId = 'V1' }: Setting = {}) {
   const did: string[] = []
+  /** Decisions, with whether Slack had been asked for the groups before. */
+  const decided = new Set<string>()
+  let isFresh = false
+  const decide = (what: string): void => void decided.add(`${what} ${isFresh ? 'with' : 'without'} groups`)
   const fetch = () => Promise.reject(new Error('there is no network'))
   const bot = openBot('', { clock: systemClock, database: openMemoryDatabase(), fetch })
   bot.fleet.registry.add({ name: 'edge-a', url: 'http://127.0.0.1:1', token: 'x', zone: 'zone-1', provider: 'local', storeId: null }, 0)
   const conversation = createConversation({
     bot,
     authority: {
-      refresh: async () => {},
-      actorOf: ({ user, userName }) => ({ id: user, name: `${userName} (${user})`, role }),
-      press: () => (press && 'command' in press ? { kind: 'press', press } : (press ?? { kind: 'expired' })),
-      submit: () => (modal && 'command' in modal ? { kind: 'submit', modal } : (modal ?? { kind: 'expired' })),
+      async refresh() {
+        await Promise.resolve()
+        isFresh = true
+      },
+      actorOf({ user, userName }) {
+        decide('actor')
+        return { id: user, name: `${userName} (${user})`, role }
+      },
+      press() {
+        decide('press')
+        return press && 'command' in press ? { kind: 'press', press } : (press ?? { kind: 'expired' })
+      },
+      submit() {
+        decide('submit')
+        return modal && 'command' in modal ? { kind: 'submit', modal } : (modal ?? { kind: 'expired' })
+      },
     },
-    buttons: { find: () => undefined },
+    buttons: {
+      find: (id) => (id === 'b9' ? { press: { command: 'store cleanup edge-a', page: 0, role: 'operator' }, isSingleUse: true, isSpent: false } : undefined),
+    },
     modals: {
       register(order) {
         did.push(`register ${JSON.stringify(order)}`)
         return 'm1'
       },
-      find: (id) => (id === 'm1' ? MODAL : undefined),
+      find: (id) => (id === 'm1' ? (modal && 'command' in modal ? modal : MODAL) : undefined),
       restore: (id) => void did.push(`restore ${id}`),
     },
     answers: {
@@ -64,7 +82,7 @@ function open({ role = 'admin', press, modal, viewId = 'V1' }: Setting = {}) {
       return viewId ?? undefined
     },
   }
-  return { did, conversation, exchange, bot, [Symbol.dispose]: () => bot[Symbol.dispose]() }
+  return { did, decided, conversation, exchange, bot, [Symbol.dispose]: () => bot[Symbol.dispose]() }
 }
 
 describe('a typed command', () => {
@@ -79,6 +97,7 @@ describe('a typed command', () => {
     ['slipway', 'stor lst', 'answer unclear in C1 for "stor lst" page 0: Not understood'],
     ['slipway', 'store edit edge-a token=s3cret', 'answer failed in C1 for "store edit" page 0: Connection test failed'],
     ['image', 'add url=https://x.example/a?sig=1 name=a', 'answer failed in C1 for "image add" page 0: Other store unreachable'],
+    ['role', 'claim s3cret', 'answer failed in C1 for "role claim" page 0: No longer valid'],
     ['image', 'add path=/x name=a', 'answer failed in C1 for "image add path=/x name=a" page 0: Other store unreachable'],
   ])('/%s %s is answered: %s', async (name, text, did) => {
     using it = open()
@@ -91,6 +110,45 @@ describe('a typed command', () => {
     await it.conversation.onCommand('slipway', 'store cleanup edge-a', it.exchange)
     expect(it.bot.audit.list({ limit: 1 })).toMatchObject([{ actor: 'ann (U1)', surface: 'slack', outcome: 'refused' }])
   })
+})
+
+describe('what somebody may do', () => {
+  const press: Press = { command: 'store list', page: 0, role: 'viewer', picks: { subject: 'store', key: 'store' } }
+  const modal: OpenModal = { ...MODAL, command: 'store edit', name: '', form: { values: { S: 'edge-a' }, before: {} } }
+
+  test.each<[string, readonly string[], (it: ReturnType<typeof open>) => Promise<unknown>]>([
+    ['a command', ['actor with groups'], ({ conversation, exchange }) => conversation.onCommand('store', 'list', exchange)],
+    ['a press', ['press with groups', 'actor with groups'], ({ conversation, exchange }) => conversation.onPress('b1', exchange)],
+    ['a choice', ['press with groups', 'actor with groups'], ({ conversation, exchange }) => conversation.onPick('b1', 'edge-a', exchange)],
+    ['a form', ['submit with groups', 'actor with groups'], ({ conversation, exchange }) => conversation.onForm('m1', {}, exchange)],
+    ['a confirmation', ['submit with groups', 'actor with groups'], ({ conversation, exchange }) => conversation.onConfirmed('m1', 'edge-a', exchange)],
+  ])('by %s is decided after the groups of people are known', async (_what, decisions, ask) => {
+    using it = open({ press, modal })
+    await ask(it)
+    expect([...it.decided]).toEqual([...decisions])
+  })
+
+  test('is recorded when it is refused, with the command that was asked for', async () => {
+    using it = open({ role: 'viewer' })
+    await it.conversation.onPress('b9', it.exchange)
+    await it.conversation.onPick('b9', 'x', it.exchange)
+    await it.conversation.onConfirmed('m1', 'edge-a', it.exchange)
+    await it.conversation.onForm('m9', {}, it.exchange)
+    const rows = it.bot.audit.list({ limit: 9 }).map(({ command, target, via, outcome, effect, detail }) => [command, target, via, outcome, effect, detail])
+    expect(rows.toReversed()).toEqual([
+      ['store cleanup edge-a', 'edge-a', 'button', 'refused', 'decision', 'This button has expired, or was used already.'],
+      ['store cleanup edge-a', 'edge-a', 'button', 'refused', 'decision', 'This picker has expired, or was used already.'],
+      ['store delete edge-a', 'edge-a', 'confirmation', 'refused', 'decision', 'This confirmation has expired, or was used already.'],
+      ['', '', 'form', 'refused', 'decision', 'This form has expired, or was used already.'],
+    ])
+  })
+})
+
+test('what a command was about to begin is forgotten once it has been answered without a card', async () => {
+  using it = open()
+  await it.conversation.onCommand('store', 'cleanup edge-a', it.exchange)
+  expect(it.did).toEqual([expect.stringContaining('answer failed in C1 for "store cleanup edge-a"')])
+  expect(it.bot.started.left()).toEqual([])
 })
 
 describe('a destructive command', () => {
@@ -220,6 +278,36 @@ describe('a form', () => {
   })
 })
 
+describe('a form of a command', () => {
+  test('that deletes asks for the name in the same modal, for the channel where the form was opened', async () => {
+    const form = { values: { S: 'edge-a', '--unreachable': 'true' }, before: {} }
+    using it = open({ modal: { ...MODAL, command: 'store delete', name: '', form } })
+    const outcome = await it.conversation.onForm('m1', {}, it.exchange)
+    expect(outcome).toMatchObject({ kind: 'shown', view: { callback_id: 'slipway:confirm' } })
+    expect(it.did).toEqual([
+      expect.stringMatching(/^register \{"command":"store delete edge-a --unreachable --plan=.*"name":"edge-a","channel":"C7","user":"U1"\}$/),
+    ])
+    expect(it.bot.fleet.registry.find('edge-a')).toBeDefined()
+  })
+
+  test('that there is no more says so', async () => {
+    using it = open({ modal: { ...MODAL, command: 'store polish', name: '' } })
+    const outcome = await it.conversation.onForm('m1', {}, it.exchange)
+    expect(outcome.kind).toBe('shown')
+    expect(JSON.stringify(outcome)).toContain('There is no command store polish.')
+  })
+
+  test('shows again what was fixed when it was opened as fixed, and no secret', async () => {
+    using it = open({ modal: { ...MODAL, command: 'store edit', name: '', form: { values: { S: 'edge-a' }, before: {} } } })
+    const { view } = await it.conversation.onForm('m1', { zone: 'zone-2', url: 'nonsense://x', token: 's3cret' }, it.exchange)
+    const blocks = view.blocks.map((block) => [block.type, block.block_id, JSON.stringify(block).includes('edge-a')])
+    expect(blocks.filter(([, , isStore]) => isStore)).toEqual([['section', undefined, true]])
+    expect(blocks.map(([, id]) => id)).toEqual(expect.arrayContaining(['zone', 'url', 'token']))
+    expect(blocks.map(([, id]) => id)).not.toContain('S')
+    expect(JSON.stringify(view)).not.toContain('s3cret')
+  })
+})
+
 describe('a choice in a picker', () => {
   test.each<[command: string, key: string, choice: string, answer: string]>([
     ['store show', '', 'edge-a', 'answer done in C1 for "store show edge-a" page 0: Store edge-a'],
@@ -271,6 +359,14 @@ describe('the typed name', () => {
     expect([checkName('m1', ' edge-a,edge-b '), checkName('m1', 'edge-a ,  edge-b'), checkName('m2', 'x')]).toEqual([undefined, undefined, undefined])
     expect(checkName('m1', 'edge-a')).toBe('The name is edge-a, edge-b.')
     expect(checkName('m1', 'edge-aedge-b')).toBe('The name is edge-a, edge-b.')
+  })
+
+  test('that is wrong is recorded, and the sentence has at most 150 characters', () => {
+    using it = open({ modal: { ...MODAL, name: 'n'.repeat(200) } })
+    expect(it.conversation.checkName('m1', 'x', it.exchange)).toHaveLength(150)
+    expect(it.bot.audit.list({ limit: 1 })).toMatchObject([
+      { command: 'store delete edge-a', via: 'confirmation', outcome: 'refused', detail: 'The typed name is another one.' },
+    ])
   })
 
   test('runs the command in the channel where it was asked', async () => {

@@ -64,7 +64,7 @@ function open({ repeat = () => 'new', answer = () => Response.json({ ok: true })
       share: async () => {},
     },
     repeats: { check: repeat },
-    clientOptions: { slackApiUrl: `${slack.url.href}`, logger: boltLogger(createMemoryLog()) },
+    clientOptions: { slackApiUrl: slack.url.href, logger: boltLogger(createMemoryLog()) },
     background: (work) => void working.push(work.catch((error: unknown) => void did.push(`failed ${String(error)}`))),
   })
   const send = (kind: string, request: Record<string, unknown>) =>
