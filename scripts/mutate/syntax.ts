@@ -88,9 +88,24 @@ function isLeftOut(node: PlacedNode, text: string): boolean {
       return MESSAGE_MEMBERS.has(nameIn(node, 'key'))
     case 'TemplateLiteral':
       return children(node, 'quasis').some((quasi) => /[a-z] [a-z]/i.test(textOf(quasi, text)))
+    case 'IfStatement':
+      return onlyLogs(node, text)
     default:
       return STATEMENTS_WITH_PROOF.has(node.type) && isProofOrLog(node, text)
   }
+}
+
+/** Whether a condition only decides what is logged. One that calls something may change more than that. */
+function onlyLogs(node: PlacedNode, text: string): boolean {
+  const test = child(node, 'test')
+  const branches = [child(node, 'consequent'), child(node, 'alternate')].filter((branch) => branch !== undefined)
+  if (!test || textOf(test, text).includes('(')) return false
+  return branches.flatMap((branch) => (branch.type === 'BlockStatement' ? children(branch, 'body') : [branch])).every((branch) => isLogStatement(branch, text))
+}
+
+function isLogStatement(node: PlacedNode, text: string): boolean {
+  const call = statementCall(node)
+  return call ? isLogCall(call, text) : node.type === 'IfStatement' && onlyLogs(node, text)
 }
 
 function isProofOrLog(node: PlacedNode, text: string): boolean {

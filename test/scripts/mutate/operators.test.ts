@@ -88,6 +88,7 @@ describe('left out', () => {
     ['imports', `import { a } from './a.ts'\nexport { b } from './b.ts'`],
     ['strings', `const code = 'not-found'`],
     ['log calls', 'log.warn(`${a + b}`, { isBad: true })\ndeps.log.info("x", { n: 1 })\nthis.#log.error("x")'],
+    ['conditions of log calls', 'if (a > 1) log.info("x")\nelse if (b) { log.warn("y") } else log.warn("z")'],
     ['messages of errors', 'const x = new StoreRefused(`bad ${a + 1}`, { cause: true })'],
     ['messages', 'const x = { detail: a > b ? "one" : "two", action: `do ${n + 1}` }'],
     ['sentences', 'const x = `it has ${n + 1} of them`'],
@@ -98,6 +99,15 @@ describe('left out', () => {
     expect(mutantsOf({ path: 'protocol/planted.ts', text }).filter(({ operator }) => operator !== 'empty block')).toEqual([])
   })
 })
+
+test.each(['if (a > 1) { log.info("x"); n = 1 }', 'if (a > 1) log.info("x")\nelse go()', 'if (remove(a)) log.info("x")'])(
+  'a condition that decides about more than a log call is mutated: %s',
+  (text) => {
+    expect(mutantsOf({ path: 'protocol/planted.ts', text }).map(({ operator }) => operator)).toContain(
+      text.includes('remove') ? 'negate condition' : 'comparison',
+    )
+  },
+)
 
 describe('mutants', () => {
   test('name the lines of the change, in one line each', () => {
