@@ -3,7 +3,7 @@
 
 /** @jsxImportSource hono/jsx */
 
-import { permit } from '../commands/permit.ts'
+import { mayRun } from '../commands/permit.ts'
 import { valuesOf } from '../commands/form.ts'
 import type { FormValues } from '../../protocol/views/form-field.ts'
 import type { CommandContext } from '../commands/command.ts'
@@ -32,15 +32,16 @@ export async function showCommand(c: PageContext, request: CommandRequest): Prom
   const context = c.get('context')
   const chosen = chosenIn(request)
   if (chosen?.kind === 'address') return c.redirect(chosen.href, 303)
-  if (chosen) return answer(c, request, { status: 422, form: { values: {}, error: chosen.text } })
   const parsed = parseRequest(context.commands, request)
+  const isLook = parsed.kind === 'command' && !changesSomething(command, parsed.input)
+  if (!isLook && !mayRun(context, command)) return answer(c, request, { status: 403 })
+  if (chosen) return answer(c, request, { status: 422, form: { values: {}, error: chosen.text } })
   // What a form asks for gets the address that it would have had as a link, so that the address can be shared.
   const named = command.targets.some(({ name }) => request.fields.some(([field, value]) => field === name && value.trim() !== ''))
   if (named && isShareable(command)) {
     const path = pathOf(command, targetsOf(request))
     if (!path.includes('?')) return c.redirect(withQuery(path, request), 303)
   }
-  const isLook = parsed.kind === 'command' && !changesSomething(command, parsed.input)
   const lacksTarget = parsed.kind === 'unclear' && request.fields.length === 0
   if (!isLook) return answer(c, request, { status: 200, form: lacksTarget ? { values: {} } : formState(parsed, request) })
   const view = await runParsed({ ...context, signal: c.req.raw.signal }, parsed)
@@ -49,10 +50,13 @@ export async function showCommand(c: PageContext, request: CommandRequest): Prom
 
 /** Runs a command whose form was sent. */
 export async function runCommandForm(c: PageContext, request: CommandRequest): Promise<Response> {
+  const { command } = request
   const context = c.get('context')
   const typed = request.fields.some(([name]) => name === CONFIRM_FIELD)
   const asked: CommandContext = { ...context, via: typed ? 'confirmation' : 'form' }
   const parsed = parseRequest(context.commands, request)
+  // Whoever may not run the command learns that, and not how to spell it.
+  if (parsed.kind === 'unclear' && !mayRun(context, command)) return answer(c, request, { status: 403 })
   const view = await runParsed(asked, parsed)
   if (typed && view.outcome === 'refused' && !view.confirm && parsed.kind === 'command') {
     // The name was another one: the plan is shown again, with the reason beside the input.
@@ -95,7 +99,7 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
     ...(seriesHref === undefined ? {} : { loads: CHART_LOADS }),
     ...(part ? { live: { address: look.url.pathname + look.url.search, mark: '' } } : {}),
   }
-  const isAllowed = permit(context, command, { targets: [], options: {}, flags: new Set(), confirm: [], plan: undefined }).kind === 'permitted'
+  const isAllowed = mayRun(context, command)
   return c.html(
     <Page frame={frame}>
       {part ? (

@@ -23,16 +23,18 @@ export function addFiles(app: Hono<{ Variables: PageVariables }>): void {
   app.get('/stores/:name/file', async (c) => {
     const [context, path] = [c.get('context'), c.req.query('path') ?? '']
     const store = context.fleet.registry.find(c.req.param('name'))
-    if (!store || path === '' || path.length > PATH_LENGTH_MAX) return c.notFound()
+    if (!store) return c.notFound()
     if (fileHref(context, { store: store.name, path }) === undefined)
       return c.text('Files can be downloaded with the role operator. Ask an admin of the bot.\n', 403)
+    if (path === '' || path.length > PATH_LENGTH_MAX) return c.notFound()
     const slot = slots.take(c.get('session').id)
     if (!slot) {
       c.header('Retry-After', '10')
       return c.text('Too many downloads are in progress. Wait until one has ended, and try again.\n', 503)
     }
+    let answer: Answer | undefined
     try {
-      const answer = await context.fleet.client(store).files.content(path, { signal: c.req.raw.signal, ...conditionsOf(c) })
+      answer = await context.fleet.client(store).files.content(path, { signal: c.req.raw.signal, ...conditionsOf(c) })
       record(context, `${store.name} ${path}`)
       if (answer.status !== 304) return answerOf(answer, path, slot)
       slot[Symbol.dispose]()
@@ -40,6 +42,8 @@ export function addFiles(app: Hono<{ Variables: PageVariables }>): void {
       return new Response(null, { status: 304, headers: toldOf(answer) })
     } catch (error) {
       slot[Symbol.dispose]()
+      // What is not in the audit log is not sent, and the agent need not wait for its reader.
+      await answer?.close()
       if (!(error instanceof ProblemError)) throw error
       return c.text(`${error.problem.detail} ${error.problem.action}\n`, error.code === 'peer-unreachable' ? 502 : error.code === 'not-found' ? 404 : 409)
     }

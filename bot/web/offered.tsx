@@ -6,15 +6,25 @@ import type { Command, CommandContext } from '../commands/command.ts'
 import { permit } from '../commands/permit.ts'
 import { spelled } from '../commands/record.ts'
 import type { Html, RowAction } from '../../protocol/views/html/html.ts'
-import type { Row } from '../../protocol/views/view.ts'
+import type { Subject } from '../../protocol/views/form-field.ts'
+import { statusWord } from '../../protocol/views/phrases.ts'
+import type { Row, View } from '../../protocol/views/view.ts'
 import { pathOf } from './command-words.ts'
 import { NAMED_PLACES } from './places.ts'
 import type { NamedPlace } from './places.ts'
 import { addressOf, isOpenTo } from './tabs.tsx'
 
+interface OfferedParts {
+  readonly context: CommandContext
+  readonly place: NamedPlace
+  readonly name: string
+  /** What the place says of the thing. */
+  readonly view: View | undefined
+}
+
 /** What a person can do with one thing, on its page. */
-export function Offered({ context, place, name }: { readonly context: CommandContext; readonly place: NamedPlace; readonly name: string }): Html {
-  const actions = actionsOn(context, place, name)
+export function Offered({ context, place, name, view }: OfferedParts): Html {
+  const actions = actionsOn(context, place, { name, status: view?.fields.find(({ label }) => label === 'Status')?.value })
   if (actions.length === 0) return <></>
   return (
     <section aria-labelledby="offered">
@@ -36,18 +46,28 @@ export function Offered({ context, place, name }: { readonly context: CommandCon
 export function rowActions(context: CommandContext, { noun, verb }: Pick<Command, 'noun' | 'verb'>, { cells }: Row): readonly RowAction[] {
   const place = verb === 'list' ? NAMED_PLACES.find(({ subject }) => subject === noun) : undefined
   const name = noun === 'store' ? cells['name'] : cells['id']
-  return place && name !== undefined ? actionsOn(context, place, name) : []
+  return place && name !== undefined ? actionsOn(context, place, { name, status: cells['status'] }) : []
 }
 
 interface OfferedAction extends RowAction {
   readonly title?: string
 }
 
-function actionsOn(context: CommandContext, place: NamedPlace, name: string): OfferedAction[] {
+/** What commands for an image in the recycle bin take. */
+const DELETED: readonly Subject[] = ['deleted-image', 'any-image']
+
+/** A store or an image, and its status as its row or its page says it. */
+interface Thing {
+  readonly name: string
+  readonly status: string | undefined
+}
+
+function actionsOn(context: CommandContext, place: NamedPlace, { name, status }: Thing): OfferedAction[] {
+  const subjects: readonly Subject[] = status === statusWord('deleted') ? DELETED : [place.subject]
   const input = { targets: [name], options: {}, flags: new Set<string>(), confirm: [], plan: undefined }
   const commands = context.commands.filter((command) => {
     const [first, ...others] = command.targets
-    const isMeant = first?.subject === place.subject && others.every(({ optional }) => optional) && spelled(command) !== place.shows
+    const isMeant = first !== undefined && subjects.includes(first.subject) && others.every(({ optional }) => optional) && spelled(command) !== place.shows
     return isMeant && permit(context, command, input).kind === 'permitted'
   })
   const tabs = place.tabs.filter((tab) => tab.needs !== undefined && isOpenTo(context, place, name, tab))

@@ -63,7 +63,11 @@ async function showAt(c: PageContext): Promise<Response> {
         </>
       ))}
       {at.kind === 'list' && only ? <Narrow c={c} part={only} path={path} /> : ''}
-      {at.kind === 'named' && at.tab.slug === '' && name !== undefined ? <Offered context={c.get('context')} place={at.place} name={name} /> : ''}
+      {at.kind === 'named' && at.tab.slug === '' && name !== undefined ? (
+        <Offered context={c.get('context')} place={at.place} name={name} view={parts[0]?.view} />
+      ) : (
+        ''
+      )}
     </Page>,
   )
 }

@@ -127,11 +127,11 @@ async function makeLink(c: PageContext): Promise<Response> {
   if (typeof fields === 'number') return refuse(fields === 413 ? 'payload-too-large' : 'invalid-input', 'This is not a form of the page.')
   const given = (name: string): string => fields.find(([field]) => field === name)?.[1] ?? ''
   if (given(TOKEN_FIELD) !== c.get('token')) return refuse('forbidden', 'The form does not belong to this session.', 'Load the page again.')
-  const length = given('length')
-  if (!LENGTH.test(length)) return refuse('invalid-input', 'The length of the file is not a number of bytes.')
   const context: CommandContext = { ...c.get('context'), signal: c.req.raw.signal, via: 'form' }
   const target = targetOf(context, c.req.param('name') ?? '')
   if (target.kind === 'refused') return answerProblem(target.problem)
+  const length = given('length')
+  if (!LENGTH.test(length)) return refuse('invalid-input', 'The length of the file is not a number of bytes.')
   const order = { store: target.store.name, name: given('name').trim(), digest: given('digest').trim(), for: LINK_LIFE, max: `${Math.max(1, Number(length))}B` }
   const view = await runParsed(context, parseRequest(context.commands, { command: target.command, targets: [], fields: Object.entries(order) }))
   const made = view.json as { readonly page?: string; readonly error?: Problem }

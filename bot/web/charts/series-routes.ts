@@ -2,7 +2,7 @@
 
 import type { Hono } from 'hono'
 import type { Chart } from '../../../protocol/views/chart.ts'
-import { permit } from '../../commands/permit.ts'
+import { mayRun, permit } from '../../commands/permit.ts'
 import { changesSomething } from '../../commands/record.ts'
 import { runParsed } from '../../commands/run.ts'
 import { parseRequest, requestAt } from '../command-words.ts'
@@ -17,6 +17,7 @@ export function addSeries(app: Hono<{ Variables: PageVariables }>): void {
     const context = { ...c.get('context'), signal: c.req.raw.signal }
     const url = new URL(c.req.url)
     const request = requestAt(context.commands, `/c/${url.pathname.slice(SERIES_PATH.length)}`, [...url.searchParams])
+    if (request && !mayRun(context, request.command)) return c.json({ error: 'forbidden' }, 403)
     const parsed = request && parseRequest(context.commands, request)
     // Opening an address never changes anything, and only a command that can draw charts is run.
     if (parsed?.kind !== 'command' || changesSomething(parsed.command, parsed.input) || parsed.input.options['chart'] === undefined) return c.notFound()

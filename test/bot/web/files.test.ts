@@ -91,6 +91,21 @@ describe('the files of a store', () => {
     expect(ninth.status).toBe(200)
     await Promise.all([...open.slice(1), theirs, ninth].map(({ body }) => body?.cancel()))
   })
+
+  test('a download that the audit log cannot record is not sent, and the answer of the agent is closed', async () => {
+    const closed: string[] = []
+    const endless = (): Response =>
+      content(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(1024)), cancel: () => void closed.push('agent') }))
+    using page = openTestPage({ scripts: { 'edge-a': { 'GET /files/content': endless } } })
+    const { cookie } = await page.enterAs('operator')
+    page.bot.database.exec("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END")
+    // More than a session may have at a time: each one gives its place back.
+    for (let n = 0; n < 9; n++) {
+      const answer = await page.request('/stores/edge-a/file?path=x', { headers: { cookie } })
+      expect([answer.status, (await answer.text()).includes('This failed')]).toEqual([500, true])
+    }
+    expect(closed).toHaveLength(9)
+  })
 })
 
 describe('the menu of a row', () => {
@@ -106,12 +121,23 @@ describe('the menu of a row', () => {
     expect(store).toContain('/c/store/disable/edge-a')
     expect(store).toContain('/stores/edge-a/upload')
     expect(store).not.toContain('/c/store/show/edge-a')
-    const [image = []] = await menus('admin', '/images')
+    const [image = []] = await menus('admin', '/images?status=available')
     expect(image).toContain(`/c/image/delete/${imageOf(1).id}`)
     const [seen = []] = await menus('viewer', '/stores')
     expect(seen).toContain('/c/store/browse/edge-a')
     expect(seen).not.toContain('/c/store/disable/edge-a')
     expect(await menus('admin', '/')).toEqual([])
     expect((await (await page.enter()).get('/images')).text).toContain('for &lt;i&gt;disk</span>')
+  })
+
+  test('of an image in the recycle bin has what such an image can have, as its page does', async () => {
+    const gone = imageOf(1, { status: 'deleted', deletedAt: '2026-01-01T00:00:00.000Z' })
+    using page = openTestPage({ scripts: { 'edge-a': { 'GET /images': listOf([gone]), [`GET /images/${gone.id}`]: gone } } })
+    const visitor = await page.enterAs('admin')
+    const commandsIn = (text: string): string[] => [...text.matchAll(/href="\/c\/image\/(\w+)\/img_/g)].map(([, verb = '']) => verb)
+    const list = (await visitor.get('/images?status=deleted')).text
+    expect(commandsIn(/<details class="menu">(.*?)<\/details>/.exec(list)?.[1] ?? '').toSorted()).toEqual(['purge', 'restore'])
+    const offered = (await visitor.get(`/images/${gone.id}`)).text.split('What you can do')[1] ?? ''
+    expect(commandsIn(offered).toSorted()).toEqual(['purge', 'restore'])
   })
 })

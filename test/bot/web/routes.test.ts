@@ -61,6 +61,35 @@ function open() {
   return openTestPage({ scripts: SCRIPTS })
 }
 
+/** Requests that are wrong in themselves, which only tells who may make a right one: the route, a request, its fields, and what viewer and admin get. */
+const WRONG: readonly (readonly [request: string, fields: Readonly<Record<string, string>>, viewer: number, admin: number])[] = [
+  ['POST /stores/edge-a/upload', {}, 403, 400],
+  ['POST /stores/edge-a/upload', { length: '-1' }, 403, 400],
+  ['GET /stores/edge-a/file', {}, 403, 404],
+  [`GET /stores/edge-a/file?path=${'x'.repeat(4097)}`, {}, 403, 404],
+  ['GET /c/image/delete', {}, 403, 200],
+  ['GET /c/image/delete?_chosen=', {}, 403, 422],
+  ['GET /c/image/delete/disk-1?nonsense=1', {}, 403, 200],
+  ['POST /c/image/delete', {}, 403, 422],
+  ['POST /c/zone/add/a/b/c', { description: 'x'.repeat(5000) }, 403, 422],
+  ['POST /c/alert/silence/edge-a', { for: 'ever' }, 403, 400],
+  ['GET /series/token/list/edge-a?nonsense=1', {}, 403, 404],
+]
+
+describe('a wrong request', () => {
+  test.each([['viewer', 2] as const, ['admin', 3] as const])('of %s is answered by the role first', async (role, column) => {
+    using page = open()
+    const visitor = await page.enterAs(role)
+    const wrong: unknown[] = []
+    for (const row of WRONG) {
+      const [method = '', path = ''] = row[0].split(' ')
+      const { status } = method === 'POST' ? await visitor.post(path, row[1]) : await visitor.get(path)
+      if (status !== row[column]) wrong.push([row[0].slice(0, 60), status, row[column]])
+    }
+    expect(wrong).toEqual([])
+  })
+})
+
 describe('every route', () => {
   test('is in the table', () => {
     using page = open()
