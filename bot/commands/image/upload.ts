@@ -11,7 +11,7 @@ import { advise } from '../../fleet/advice.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
 import { makeView } from '../../../protocol/views/view.ts'
 import type { Action, View } from '../../../protocol/views/view.ts'
-import { formatWireTime } from '../../../protocol/views/phrases.ts'
+import { asSentence, formatWireTime } from '../../../protocol/views/phrases.ts'
 import type { CommandContext, FileOrder, SentFile } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { LINK_DURATION, linkSeconds } from '../link-duration.ts'
@@ -130,7 +130,7 @@ async function planFile(context: CommandContext, store: StoreRecord, path: strin
 async function sendFile(context: CommandContext, store: StoreRecord, path: string, options: Options): Promise<View> {
   // Asked first, so that a disabled store refuses before the first byte is sent.
   const at = await askStore(context, store, (agent) => agent.store.get())
-  if (!at.enabled) throw problem('store-disabled', `${store.name} is disabled${at.disabledReason ? `: ${at.disabledReason}` : ''}.`)
+  if (!at.enabled) throw problem('store-disabled', `${store.name} is disabled${at.disabledReason ? `: ${asSentence(at.disabledReason)}` : '.'}`)
   const filename = path.slice(path.lastIndexOf('/') + 1)
   const metadata: Record<string, string> = { filename, name: filename }
   for (const key of DRAFT_OPTIONS) {

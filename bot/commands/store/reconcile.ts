@@ -7,7 +7,7 @@ import { problem, ProblemError } from '../../../protocol/problems.ts'
 import { formatTime } from '../../../protocol/time.ts'
 import type { Task } from '../../../protocol/task.ts'
 import type { StoreRecord } from '../../fleet/registry.ts'
-import { formatBytes, isEnded, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
+import { formatBytes, formatWireTime, isEnded, plural, UNKNOWN } from '../../../protocol/views/phrases.ts'
 import { makeView } from '../../../protocol/views/view.ts'
 import type { Column, View } from '../../../protocol/views/view.ts'
 import { defineCommand } from '../command.ts'
@@ -108,7 +108,7 @@ function findingsView(context: CommandContext, store: StoreRecord, result: Recon
     columns: count === 0 ? [] : COLUMNS,
     rows: findings.map(({ id, what, bytes, since, effect }) => ({
       tone: 'warning',
-      cells: { id, what, bytes: bytes === null ? UNKNOWN : formatBytes(bytes), since: since ?? UNKNOWN, effect },
+      cells: { id, what, bytes: bytes === null ? UNKNOWN : formatBytes(bytes), since: since === null ? UNKNOWN : formatWireTime(since), effect },
     })),
     notes: count > findings.length ? [`${count - findings.length} more findings are not listed. Run the actions of these, then look again.`] : [],
     actions: count === 0 ? [] : [{ label: 'Run all actions', command: `store reconcile ${name} --apply`, role: 'operator', style: 'danger' }],

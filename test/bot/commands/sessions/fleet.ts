@@ -1,6 +1,7 @@
 // The fleet of the sessions: edge-a has something of everything, edge-b is degraded and nearly full, and edge-c does not answer.
 
 import type { Image } from '../../../../protocol/images/image.ts'
+import { changeable } from './settings.ts'
 import { imageOf, openScriptedFleet, page, refuse, storeOf } from '../scripted-fleet.ts'
 import type { Asked, Script, ScriptedFleet } from '../scripted-fleet.ts'
 
@@ -217,11 +218,12 @@ const RECONCILED = {
   applied: [],
 }
 
-export const filtered = (images: readonly Image[], { status, name, kind, owner, label }: Readonly<Record<string, string>>): readonly Image[] =>
+export const filtered = (images: readonly Image[], { status, name, search, kind, owner, label }: Readonly<Record<string, string>>): readonly Image[] =>
   images.filter(
     (one) =>
       (status === undefined ? one.status !== 'deleted' : one.status === status) &&
       (name === undefined || one.name.includes(name)) &&
+      (search === undefined || one.name.includes(search)) &&
       (kind === undefined || one.kind === kind) &&
       (owner === undefined || one.owner === owner) &&
       (label === undefined || isLabelled(one, label)),
@@ -345,13 +347,7 @@ export function openSessionFleet(names: readonly string[], others: Readonly<Reco
     ...others,
     'edge-a': {
       ...agentOf('edge-a', IMAGES_A, TASKS_A),
-      'GET /store': storeOf({
-        name: 'edge-a',
-        description: 'The first one',
-        imagesEnabled: true,
-        scrubbedAt: at(28),
-        reserve: { bytes: 1e9, configured: 2e9 },
-      }),
+      ...changeable({ name: 'edge-a', description: 'The first one', imagesEnabled: true, scrubbedAt: at(28), reserve: { bytes: 1e9, configured: 2e9 } }),
       'GET /health': { state: 'running', checks: [{ ...CHECKS[1] }], asOf: '2026-01-01T00:00:00.000Z' },
       ...{ 'GET /uploads': page(UPLOADS), 'GET /exports': page(EXPORTS), 'GET /tokens': page(TOKENS), 'GET /links': page(LINKS) },
       ...{ 'GET /schedules': page(SCHEDULES), 'GET /events': page(EVENTS), 'GET /host-keys': page(HOST_KEYS), 'GET /media-groups': page(GROUPS) },
