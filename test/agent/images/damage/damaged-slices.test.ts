@@ -89,13 +89,3 @@ test('a slice that is found during a pass is looked for in the next one', async 
   await scene.queue.idle()
   expect(scene.marked.toSorted()).toEqual(['image a: one of its slices is damaged: first', 'image b: one of its slices is damaged: second'])
 })
-
-test('10,000 slices wait for a pass; the next scrub finds what else is damaged', async () => {
-  await using scene = await openScene({ a: [10_000], b: [10_001] })
-  // The first pass has begun, so that none of the others is in it.
-  scene.report(digestOf(0), 'first')
-  await Promise.resolve()
-  for (let n = 1; n <= 10_001; n++) scene.report(digestOf(n), 'it is damaged')
-  await scene.queue.idle()
-  expect(scene.marked).toEqual(['image a: one of its slices is damaged: it is damaged'])
-})
