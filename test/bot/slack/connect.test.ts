@@ -21,14 +21,34 @@ async function start(waitMs: (ms: number) => Promise<void> | undefined = () => u
   let url = ''
   const slack = stack.use(createFakeSlack({ deliverTo: () => url }))
   const answer = Promise.withResolvers<Response>()
-  const clock = { ...systemClock, sleep: (ms: number, signal?: AbortSignal) => waitMs(ms) ?? systemClock.sleep(ms, signal) }
+  /** Waits that have not ended, in milliseconds, and what runs at intervals. */
+  const waiting: number[] = []
+  const sleep = async (ms: number, signal?: AbortSignal): Promise<void> => {
+    waiting.push(ms)
+    try {
+      await (waitMs(ms) ?? systemClock.sleep(ms, signal))
+    } finally {
+      waiting.splice(waiting.indexOf(ms), 1)
+    }
+  }
+  const every = (ms: number, run: () => void): Disposable => {
+    const timer = systemClock.every(ms, run)
+    waiting.push(ms)
+    return {
+      [Symbol.dispose]() {
+        timer[Symbol.dispose]()
+        waiting.splice(waiting.indexOf(ms), 1)
+      },
+    }
+  }
+  const clock = { ...systemClock, sleep, every }
   const bot = stack.use(openBot('', { clock, database: openMemoryDatabase(), fetch: () => answer.promise }))
   bot.fleet.registry.add({ name: 'edge-a', url: 'http://127.0.0.1:1', token: 'x', zone: 'zone-1', provider: 'local', storeId: null }, 0)
   const access = { kind: 'http', signingSecret: 'fake-signing-secret', botToken: 'xoxb-fake', hostname: '127.0.0.1', port: 0 } as const
   const log = createMemoryLog()
   const connection = await connectSlack(access, { bot, config: { slackApiUrl: slack.apiUrl, ...NOBODY }, log })
   url = connection.url ?? ''
-  return { slack, connection, url, answer, bot, log, access, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { slack, connection, url, answer, bot, log, access, waiting, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 describe('a stop', () => {
@@ -54,9 +74,36 @@ describe('a stop', () => {
     expect(it.slack.shown).toEqual([])
     it.answer.resolve(Response.json({ items: [], next: null }))
   })
+
+  test('ends everything that runs at intervals, and takes no more requests', async () => {
+    await using it = await start()
+    // The outbox (250 ms), approvals and bulk runs (500 ms), and homes (15 s) are looked at.
+    await until('all parts run', () => it.waiting.toSorted((a, b) => a - b).join(' ') === '250 500 500 15000')
+    await it.connection[Symbol.asyncDispose]()
+    // The limit of the wait for answers in progress ends by itself.
+    expect(it.waiting).toEqual([5000])
+    await expect(fetch(it.url)).rejects.toThrow()
+    expect(it.log.lines.map(({ level, message, fields }) => [level, message, fields])).toEqual([
+      ['info', 'connected to Slack', { mode: 'http', url: expect.stringMatching(/^http:/) }],
+    ])
+  })
 })
 
 describe('a start', () => {
+  test('that fails leaves nothing that runs at intervals', async () => {
+    const running: number[] = []
+    const every = (ms: number, run: () => void): Disposable => {
+      const timer = systemClock.every(ms, run)
+      running.push(ms)
+      return { [Symbol.dispose]: () => (timer[Symbol.dispose](), void running.splice(running.indexOf(ms), 1)) }
+    }
+    await using slack = createFakeSlack()
+    using bot = openBot('', { clock: { ...systemClock, every }, database: openMemoryDatabase() })
+    const http = { kind: 'http', signingSecret: 's', botToken: 'xoxb-other', hostname: '127.0.0.1', port: 0 } as const
+    await expect(connectSlack(http, { bot, config: { slackApiUrl: slack.apiUrl, ...NOBODY }, log: createMemoryLog() })).rejects.toThrow('Slack refuses')
+    expect(running).toEqual([])
+  })
+
   test('on a port that is taken says what to do', async () => {
     await using it = await start()
     const { port } = new URL(it.url)
