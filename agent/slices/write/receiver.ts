@@ -91,7 +91,6 @@ function encodeRecords(frames: readonly SliceFrame[]): { readonly bytes: Buffer;
   const rows: PackRow[] = []
   let offset = 0
   for (const { digest, codec, length, stored } of frames) {
-    bytes.fill(0, offset, offset + RECORD_HEADER_BYTES)
     writeRecordHeader(bytes, offset, { digest, codec, length, storedLength: stored.byteLength, checksum: checksumOf(stored) })
     bytes.set(stored, offset + RECORD_HEADER_BYTES)
     rows.push({ digest, offset, length, storedLength: stored.byteLength })

@@ -1,10 +1,11 @@
 // Opening a slice store: the name of its folder is durable before anything in it is read or written.
 
 import { expect, test } from 'bun:test'
+import { rm } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Disk } from '../../../agent/contract/disk.ts'
 import { createDisk } from '../../../agent/system/disk.ts'
-import { createSliceModel, filesBelow, noiseBlocks, openStore, readOutcome } from '../../support/images/slice-model.ts'
+import { createSliceModel, digestsOf, filesBelow, noiseBlocks, openStore, readOutcome } from '../../support/images/slice-model.ts'
 import { createTemporaryFolder } from '../../support/machine/temporary-folder.ts'
 import { until } from '../../support/until.ts'
 
@@ -67,4 +68,21 @@ test('a pack that cannot be sealed at the start is sealed by the next gc', async
   await store.gc({ dryRun: false })
   expect(await isSealed()).toBe(true)
   for (const image of model.images.values()) expect(await readOutcome(store, image)).toBe('whole')
+})
+
+test('packs whose file is gone are named, with the slices that are lost with them', async () => {
+  await using folder = await createTemporaryFolder()
+  const model = createSliceModel()
+  await using store = await openStore({ folder: folder.path, roots: [model], packSealBytes: 20_000 })
+  const first = await model.add(store, 'first', noiseBlocks(1, 65))
+  const [gone = ''] = await filesBelow(folder.file('mount'), '.pack')
+  const second = await model.add(store, 'second', noiseBlocks(2, 65))
+  const digests = (image: typeof first): Buffer[] => digestsOf(image.manifest).map((hex) => Buffer.from(hex, 'hex'))
+  const whole = await store.lostPacks()
+  expect([whole.names, digests(first).some((digest) => whole.has(digest))]).toEqual([[], false])
+  await rm(gone)
+  const lost = await store.lostPacks()
+  expect(lost.names).toEqual([basename(gone, '.pack')])
+  expect([digests(first).filter((digest) => lost.has(digest)).length > 0, digests(second).some((digest) => lost.has(digest))]).toEqual([true, false])
+  expect(lost.has(new Uint8Array(32))).toBe(false)
 })

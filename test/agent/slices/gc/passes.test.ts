@@ -1,4 +1,4 @@
-// The passes of a gc: the roots are listed once, or once for each 4,194,304 slices of a larger store, and every slice is examined in one of the passes.
+// The passes of a gc, and which packs it merges: the roots are listed once, or once for each 4,194,304 slices of a larger store, and every slice is examined in one of the passes.
 
 import { expect, test } from 'bun:test'
 import type { GcReport, SliceRoots } from '../../../../agent/contract/slices.ts'
@@ -16,12 +16,46 @@ const MIB = 1024 * 1024
 const digests = Array.from({ length: 64 }, (_, n) => new Uint8Array(32).fill(n * 4 + 3))
 const live = digests.filter((_, n) => n % 2 === 0)
 
+function depsOf(index: IndexDatabase, folder: string, roots: SliceRoots): GcDeps {
+  const disk = createDisk()
+  return {
+    disk,
+    log: createMemoryLog(),
+    index,
+    files: new PackFiles(disk, folder),
+    roots: [roots],
+    folder,
+    pins: createPins(),
+    sealBytes: 64 * MIB,
+    writer: { openPackId: undefined },
+    quarantine: { has: () => false },
+    crashPoint: () => {},
+    pause: async () => {},
+    retryLeftOut: async () => {},
+    rebuildIndex: async () => {},
+  } as unknown as GcDeps
+}
+
+/** Runs a dry gc of a store with sealed packs of this length in bytes, each with one live slice of 4 MiB. */
+async function collectPacks(count: number, length: number): Promise<GcReport> {
+  await using folder = await createTemporaryFolder()
+  await using index = IndexDatabase.open(folder.file('index.db'))
+  const bytes = 4 * MIB
+  const rows = Array.from({ length: count }, (_, n) => ({ digest: new Uint8Array(32).fill(n + 1), offset: 16, length: bytes, storedLength: bytes }))
+  for (const [n, row] of rows.entries()) {
+    const { id } = index.addPack(n.toString(16).padStart(32, '0'))
+    index.add(id, [row])
+    index.sealPack(id, length)
+  }
+  await index.flush()
+  const roots: SliceRoots = { list: () => [{ name: 'image', entries: () => rows }] }
+  return await collectGarbage(depsOf(index, folder.path, roots), { dryRun: true })
+}
+
 /** Runs a dry gc of a store with 64 slices of 100 bytes, whose index says that it has this many. */
 async function collect(sliceCount: number, options: Partial<GcOptions> = {}): Promise<{ lists: number; report: GcReport }> {
   await using folder = await createTemporaryFolder()
   await using index = IndexDatabase.open(folder.file('index.db'))
-  const disk = createDisk()
-  await using files = new PackFiles(disk, folder.path)
   const { id } = index.addPack('a'.repeat(32))
   index.add(
     id,
@@ -43,22 +77,7 @@ async function collect(sliceCount: number, options: Partial<GcOptions> = {}): Pr
       return typeof value === 'function' ? (value.bind(target) as unknown) : value
     },
   })
-  const deps = {
-    disk,
-    log: createMemoryLog(),
-    index: counted,
-    files,
-    roots: [roots],
-    folder: folder.path,
-    pins: createPins(),
-    sealBytes: 64 * MIB,
-    writer: { openPackId: undefined },
-    quarantine: { has: () => false },
-    crashPoint: () => {},
-    pause: async () => {},
-    retryLeftOut: async () => {},
-    rebuildIndex: async () => {},
-  } as unknown as GcDeps
+  const deps = depsOf(counted, folder.path, roots)
   const report = await collectGarbage(deps, { dryRun: true, ...options })
   return { lists, report }
 }
@@ -85,4 +104,13 @@ test('of several passes, each reports what all have examined so far', async () =
 test('only a dry run may leave out roots', async () => {
   await expect(collect(64, { dryRun: false, without: new Set(['image']) })).rejects.toThrow('only a dry run may ignore roots')
   expect((await collect(64, { without: new Set(['image']) })).report).toMatchObject({ slicesLive: 0, slicesDead: 64 })
+})
+
+// Packs are sealed at 64 MiB here, and small below an eighth of that. More than half of each is live.
+test.each([
+  [9, 8 * MIB - 1, 9],
+  [9, 8 * MIB, 0],
+  [8, 8 * MIB - 1, 0],
+])('of %i packs of %i bytes are merged: %i', async (count, length, packsRewritten) => {
+  expect(await collectPacks(count, length)).toMatchObject({ packsRewritten, packsRemoved: 0, slicesLive: count, slicesDead: 0 })
 })

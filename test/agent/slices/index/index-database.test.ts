@@ -151,6 +151,17 @@ describe('index database', () => {
     expect(again.addPack(names[3] ?? '').id).toBe(4)
   })
 
+  test('has a new pack as empty and unsealed, and its length once it is sealed', async () => {
+    await using folder = await createTemporaryFolder()
+    await using index = IndexDatabase.open(folder.file('index.db'))
+    const name = 'a'.repeat(32)
+    expect([index.addPack(name), ...index.packs()]).toEqual([1, 2].map(() => ({ id: 1, name, length: 0, sealed: false })))
+    index.sealPack(1, 500)
+    expect([index.pack(1), index.pack(2)]).toEqual([{ id: 1, name, length: 500, sealed: true }, undefined])
+    index.sealPack(2, 500)
+    expect([...index.packs()]).toHaveLength(1)
+  })
+
   test('does not find a slice whose pack is gone, and drops such rows', async () => {
     await using folder = await createTemporaryFolder()
     await using index = IndexDatabase.open(folder.file('index.db'))
