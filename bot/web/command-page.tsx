@@ -17,6 +17,7 @@ import { Words } from '../../protocol/views/html/words.tsx'
 import type { View } from '../../protocol/views/view.ts'
 import { CHART_LOADS } from './charts/assets.ts'
 import { chosenIn } from './choose.ts'
+import type { ChosenRefusal } from './choose.ts'
 import { CommandForm, isShareable } from './command-form.tsx'
 import { HelpPanel } from './help-panel.tsx'
 import { parseRequest, pathOf, targetsOf, seriesHrefOf } from './command-words.ts'
@@ -35,7 +36,7 @@ export async function showCommand(c: PageContext, request: CommandRequest): Prom
   const parsed = parseRequest(context.commands, request)
   const isLook = parsed.kind === 'command' && !changesSomething(command, parsed.input)
   if (!isLook && !mayRun(context, command)) return answer(c, request, { status: 403 })
-  if (chosen) return answer(c, request, { status: 422, form: { values: {}, error: chosen.text } })
+  if (chosen) return answer(c, request, { status: 422, form: { values: {}, error: chosen.text, ways: chosen.ways } })
   // What a form asks for gets the address that it would have had as a link, so that the address can be shared.
   const named = command.targets.some(({ name }) => request.fields.some(([field, value]) => field === name && value.trim() !== ''))
   if (named && isShareable(command)) {
@@ -70,6 +71,8 @@ export async function runCommandForm(c: PageContext, request: CommandRequest): P
 interface FormState {
   readonly values: FormValues
   readonly error?: string | undefined
+  /** What leads on instead. */
+  readonly ways?: ChosenRefusal['ways']
 }
 
 interface Answer {
@@ -111,6 +114,7 @@ async function answer(c: PageContext, request: CommandRequest, { status, view, f
       )}
       {view ? <HelpPanel view={view} command={command} /> : ''}
       {view === undefined && form?.error !== undefined ? <Complaint text={form.error} /> : ''}
+      {form?.ways?.length ? <Ways ways={form.ways} /> : ''}
       {isAllowed ? '' : <Refusal context={context} role={command.role} />}
       {form && isAllowed ? (
         <Folded isOpen={view === undefined || form.error !== undefined} summary={view ? `Change what ${spelled(command)} is asked` : undefined}>
@@ -138,6 +142,20 @@ function Complaint({ text }: { readonly text: string }): Html {
     <p class="error">
       <Words text={text} />
     </p>
+  )
+}
+
+function Ways({ ways }: { readonly ways: ChosenRefusal['ways'] }): Html {
+  return (
+    <ul class="actions">
+      {ways.map(({ label, href }) => (
+        <li>
+          <a class="button" href={href}>
+            <Words text={label} />
+          </a>
+        </li>
+      ))}
+    </ul>
   )
 }
 

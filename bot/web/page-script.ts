@@ -1,4 +1,4 @@
-// The script of the page. Everything works without it: it shows times in the zone of the viewer, `/` moves to the search, and places change by themselves.
+// The script of the page. Everything works without it: it shows times in the zone of the viewer, `/` moves to the search, one box chooses all rows, and places change by themselves.
 
 import IDIOMORPH from 'idiomorph/dist/idiomorph.min.js' with { type: 'text' }
 import { LIVE_SCRIPT } from './live/live-script.ts'
@@ -19,5 +19,11 @@ document.addEventListener('keydown', (event) => {
   if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select')) return
   event.preventDefault()
   document.getElementById('search').focus()
+})
+document.addEventListener('change', ({ target }) => {
+  const all = target.matches('[data-chooses]') ? target : document.querySelector('[data-chooses]')
+  const boxes = all ? [...document.querySelectorAll('input[type=checkbox][name="' + all.dataset.chooses + '"]')] : []
+  if (target === all) for (const box of boxes) box.checked = all.checked
+  else if (boxes.includes(target)) all.checked = boxes.every((box) => box.checked)
 })
 ${LIVE_SCRIPT}`

@@ -43,15 +43,24 @@ export function ChoiceCell({ choice, row }: { readonly choice: Choice; readonly 
 }
 
 /** The buttons. The empty field says that boxes were offered when none is checked. */
-export function ChoiceButtons({ choice }: { readonly choice: Choice }): Html {
+export function ChoiceButtons({ choice, rows }: { readonly choice: Choice; readonly rows: readonly Row[] }): Html {
+  const count = rows.filter((row) => choice.valueOf(row) !== undefined).length
   return (
     <form id={FORM_ID} method="get" class="chosen" aria-label="Act on the chosen rows">
       <input type="hidden" name={choice.field} value="" />
+      {count > 1 ? (
+        // It needs the script, and the stylesheet hides it without scripts. It has no name, so it is not sent.
+        <label class="choose-all">
+          <input type="checkbox" id="all-rows" data-chooses={choice.field} autocomplete="off" /> Choose all {count} rows shown
+        </label>
+      ) : (
+        ''
+      )}{' '}
       With the chosen ones:
-      {choice.buttons.map(({ label, about, path, isDanger, field }) => (
+      {choice.buttons.map(({ label, about, path, isDanger }) => (
         <>
           {' '}
-          <button type="submit" formaction={path} title={about} class={isDanger ? 'danger' : ''} {...(field ? { name: field[0], value: field[1] } : {})}>
+          <button type="submit" formaction={path} title={about} class={isDanger ? 'danger' : ''}>
             {label}
           </button>
         </>

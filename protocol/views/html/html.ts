@@ -55,8 +55,6 @@ export interface ChoiceButton {
   readonly about: string
   readonly path: string
   readonly isDanger: boolean
-  /** A field of this button alone. */
-  readonly field?: readonly [name: string, value: string] | undefined
 }
 
 export interface HtmlOptions {

@@ -28,7 +28,7 @@ h1, h2, p { overflow-wrap: anywhere; } h1 { font-size: 1.5rem; margin: .5rem 0; 
 .view.bad.failed { border-color: var(--bad); } .view.warning { border-color: var(--warning); }
 .fields { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); gap: .5rem 1.25rem; margin: .75rem 0; }
 .fields .line { grid-column: 1 / -1; } .fields dt { color: var(--dim); font-size: .875rem; } .fields dd { margin: 0; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; position: relative; } table { border-collapse: collapse; width: 100%; } .chosen { margin: .75rem 0; }
+.wide { overflow-x: auto; position: relative; } table { border-collapse: collapse; width: 100%; } .chosen { margin: .75rem 0; } .choose-all { margin-right: 1rem; } @media (scripting: none) { .choose-all { display: none; } }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
 tbody th { font-weight: 600; } th.right, td.right { text-align: right; } .whole { white-space: nowrap; overflow-wrap: normal; } thead { background: var(--soft); } thead a { color: inherit; }
 pre { overflow: auto; background: var(--soft); padding: .75rem; } progress { width: min(24rem, 100%); height: 1rem; }

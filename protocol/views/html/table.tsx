@@ -47,7 +47,7 @@ export function Table({ view, options }: { readonly view: View; readonly options
           </tbody>
         </table>
       </div>
-      {options.choice ? <ChoiceButtons choice={options.choice} /> : ''}
+      {options.choice ? <ChoiceButtons choice={options.choice} rows={window.rows} /> : ''}
       <Pager window={window} title={view.title} />
     </>
   )

@@ -28,16 +28,17 @@ const fieldsOf = (text: string): Record<string, string> =>
   Object.fromEntries(
     [...(text.split('class="typed"')[1] ?? '').matchAll(/name="([^_"][^"]*|_plan)" value="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]),
   )
-const choose = (path: string, ids: readonly string[], more = ''): string =>
-  `${path}?_chosen=${ids.map((id) => `&_chosen=${encodeURIComponent(id)}`).join('')}${more}`
+/** The address to which the boxes of these ids in a store lead; a value with a store of its own stays as it is. */
+const choose = (path: string, ids: readonly string[], store = 'edge-a'): string =>
+  `${path}?_chosen=${ids.map((id) => `&_chosen=${encodeURIComponent(/^img_\w+$/.test(id) ? `${id}@${store}` : id)}`).join('')}`
 
 describe('boxes', () => {
   test.each(['/images', '/stores/edge-a/images'])('at %s choose each image by its id, for every command that takes several', async (path) => {
     using page = openTestPage({ scripts: { 'edge-a': storeWith([ONE, TWO]) } })
     const { text } = await (await page.enterAs('operator')).get(path)
     expect(boxesOf(text)).toEqual([
-      [TWO.id, '&lt;b&gt;&quot;disk&quot; &amp; more&lt;/b&gt;'],
-      [ONE.id, 'disk-1'],
+      [`${TWO.id}@edge-a`, '&lt;b&gt;&quot;disk&quot; &amp; more&lt;/b&gt;'],
+      [`${ONE.id}@edge-a`, 'disk-1'],
     ])
     expect(text).not.toContain('<b>"disk"')
     const several = COMMANDS.filter(({ noun, effect, targets }) => noun === 'image' && effect !== 'read' && targets[0]?.many === true)
@@ -62,7 +63,7 @@ describe('boxes', () => {
   test('of deleted images lead to what deleted images can have', async () => {
     using page = openTestPage({ scripts: { 'edge-a': storeWith([GONE]) } })
     const { text } = await (await page.enterAs('operator')).get('/images?status=deleted')
-    expect([boxesOf(text), buttonsOf(text)]).toEqual([[[GONE.id, 'disk-3']], ['/c/image/purge', '/c/image/restore']])
+    expect([boxesOf(text), buttonsOf(text)]).toEqual([[[`${GONE.id}@edge-a`, 'disk-3']], ['/c/image/purge', '/c/image/restore']])
   })
 
   test('are as many as the rows of one page, each with an id of its own, and none on other places', async () => {
@@ -80,7 +81,7 @@ describe('chosen images', () => {
   test('get one plan with all names, and one run once the name is typed', async () => {
     using page = openTestPage({ scripts: { 'edge-a': storeWith([ONE, TWO]) } })
     const visitor = await page.enter()
-    const { status, location } = await visitor.get(choose('/c/image/delete', [...IDS, ONE.id], '&store=edge-a'))
+    const { status, location } = await visitor.get(choose('/c/image/delete', [...IDS, ONE.id]))
     expect([status, location]).toEqual([303, `/c/image/delete/${ONE.id}/${TWO.id}?store=edge-a`])
     const { text } = await visitor.get(location ?? '')
     expect(text.match(/class="confirm"/g)).toHaveLength(1)
@@ -98,19 +99,45 @@ describe('chosen images', () => {
   test('fill in the form of a command that asks for more, with their store', async () => {
     using page = openTestPage({ scripts: { 'edge-a': storeWith([ONE, TWO]), 'edge-b': storeWith([ONE]) } })
     const visitor = await page.enter()
-    const list = (await visitor.get('/stores/edge-a/images')).text
     for (const [verb, field] of [
       ['protect', 'store'],
       ['sync', 'from'],
       ['migrate', 'from'],
     ] as const) {
-      expect(list).toMatch(new RegExp(`formaction="/c/image/${verb}"[^>]* name="${field}" value="edge-a"`))
-      const { location } = await visitor.get(choose(`/c/image/${verb}`, IDS, `&${field}=edge-a`))
+      const { location } = await visitor.get(choose(`/c/image/${verb}`, IDS))
+      expect(location).toEndWith(`?${field}=edge-a`)
       const { status, text } = await visitor.get(location ?? '')
       expect([verb, status < 500, text.includes(`${ONE.id}\n${TWO.id}</textarea>`)]).toEqual([verb, true, true])
     }
-    expect((await visitor.get('/images')).text).not.toContain('name="store" value="edge-a"')
     expect(page.asked.filter((request) => !/ (?:GET|HEAD) /.test(request))).toEqual([])
+  })
+
+  test('that lie in several stores get one plan as long as each has one copy, and else a plan for each store', async () => {
+    const both = imageOf(5)
+    using page = openTestPage({ scripts: { 'edge-a': storeWith([ONE, both]), 'edge-b': storeWith([TWO, both]) } })
+    const visitor = await page.enter()
+    const values = boxesOf((await visitor.get('/images')).text).map(([value]) => value)
+    expect(values.toSorted()).toEqual([`${ONE.id}@edge-a`, `${TWO.id}@edge-b`, `${both.id}@edge-a!`, `${both.id}@edge-b!`].toSorted())
+    const single = await visitor.get(choose('/c/image/delete', [`${ONE.id}@edge-a`, `${TWO.id}@edge-b`]))
+    expect([single.status, single.location]).toEqual([303, `/c/image/delete/${ONE.id}/${TWO.id}`])
+    expect((await visitor.get(single.location ?? '')).text.match(/class="confirm"/g)).toHaveLength(1)
+    const one = await visitor.get(choose('/c/image/delete', [`${ONE.id}@edge-a`, `${both.id}@edge-a!`]))
+    expect(one.location).toBe(`/c/image/delete/${ONE.id}/${both.id}?store=edge-a`)
+    for (const [verb, field] of [
+      ['delete', 'store'],
+      ['migrate', 'from'],
+    ] as const) {
+      const { status, text } = await visitor.get(choose(`/c/image/${verb}`, values))
+      expect([verb, status, text.includes('The chosen copies lie in 2 stores')]).toEqual([verb, 422, true])
+      const ways = [...text.matchAll(/<a class="button" href="([^"]*)">([^<]*)</g)].map(([, href = '', label = '']) => ({
+        href: href.replace(/img_.*(?=\?)/, ''),
+        label,
+      }))
+      expect(ways.map(({ label }) => label).toSorted()).toEqual(['2 images in edge-a', '2 images in edge-b'])
+      for (const { href, label } of ways) expect(href).toBe(`/c/image/${verb}/?${field}=${label.split(' in ')[1]}`)
+    }
+    const hrefs = [...(await visitor.get(choose('/c/image/delete', values))).text.matchAll(/<a class="button" href="([^"]*)"/g)].map(([, href = '']) => href)
+    for (const href of hrefs) expect((await visitor.get(href)).text.match(/class="confirm"/g)).toHaveLength(1)
   })
 
   test('that are none, too many, or no ids are refused with the next step', async () => {

@@ -52,7 +52,13 @@ browserTest('a checked image stays checked while rows come and go around it, and
       Promise.all((await tab.getByRole('checkbox', { checked: true }).all()).map((box) => box.getAttribute('aria-label')))
     await tab.getByRole('checkbox', { name: 'Choose disk-3' }).check()
     await tab.getByRole('checkbox', { name: 'Choose disk-5' }).check()
+    const everyRow = tab.getByRole('checkbox', { name: 'Choose all 3 rows shown' })
+    expect(await everyRow.isVisible()).toBe(javaScriptEnabled)
     if (javaScriptEnabled) {
+      await everyRow.check()
+      expect(await tab.getByRole('checkbox', { checked: true }).count()).toBe(4)
+      await tab.getByRole('checkbox', { name: 'Choose disk-7' }).uncheck()
+      expect(await everyRow.isChecked()).toBe(false)
       show([1, 3, 4, 5, 7])
       await tab.getByRole('checkbox', { name: 'Choose disk-4' }).waitFor()
       expect(await checked()).toEqual(['Choose disk-3', 'Choose disk-5'])
