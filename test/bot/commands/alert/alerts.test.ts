@@ -36,6 +36,31 @@ describe('alert list', () => {
     expect((await it.run('alert list --resolved')).rows.map(({ cells }) => cells['id'])).toEqual(['A3', 'A2', 'A1'])
   })
 
+  test.each([
+    ['limit=0', 'limit=0'],
+    ['limit=1', undefined],
+    ['limit=1000', undefined],
+    ['limit=1001', 'limit=1001'],
+  ])('%s is refused: %p', async (option, refused) => {
+    using it = openFailing()
+    const { outcome, text } = await it.run(`alert list ${option}`)
+    expect([outcome, refused === undefined || text.startsWith(refused)]).toEqual([refused === undefined ? 'done' : 'failed', true])
+  })
+
+  test('has buttons for the first three open alerts, and its tone is good only when none is shown', async () => {
+    using it = openAlertScene({ 'edge-a': 'zone-1', 'edge-b': 'zone-1' })
+    const failing = { 'free-space': 'failed', 'last-scrub': 'warning' } as const
+    it.see({ 'edge-a': failing, 'edge-b': failing })
+    it.pass(120)
+    const open = await it.run('alert list')
+    expect([open.rows.length, open.actions.map(({ label }) => label), open.tone]).toEqual([4, ['Show A1', 'Show A3', 'Show A2'], 'plain'])
+    it.see({ 'edge-a': {}, 'edge-b': {} })
+    it.pass(125)
+    const resolved = await it.run('alert list --resolved')
+    expect([resolved.rows.length, resolved.actions, resolved.rows[0]?.tone]).toEqual([4, [], 'plain'])
+    expect((await it.run('alert list')).tone).toBe('good')
+  })
+
   test('says that nothing is open', async () => {
     using it = openAlertScene({ 'edge-a': 'zone-1' })
     expect((await it.run('alert list')).text).toBe('No open alerts.')
@@ -78,6 +103,27 @@ describe('alert ack', () => {
 })
 
 describe('alert silence', () => {
+  test.each<[options: string, text: string]>([
+    ['for=59s', 'for=59s is not a duration from 1m to 30d.'],
+    ['for=1m', 'No alerts until 2026-01-01 00:03:00 UTC (1 min).'],
+    ['', 'No alerts until 2026-01-01 02:02:00 UTC (2 h).'],
+    ['for=30d', 'No alerts until 2026-01-31 00:02:00 UTC (30 d).'],
+    ['for=2592001s', 'for=2592001s is not a duration from 1m to 30d.'],
+    ['for=soon', 'for=soon is not a duration from 1m to 30d.'],
+    ['zone=zone-1', 'alert silence takes either a store or zone=.'],
+  ])('edge-a %s: %s', async (options, text) => {
+    using it = openFailing()
+    expect((await it.run(`alert silence edge-a ${options}`)).text).toStartWith(text)
+  })
+
+  test('needs a store, and one check is of one store', async () => {
+    using it = openFailing()
+    expect((await it.run('alert silence')).fields[0]?.value).toBe('Name the store, or a zone with zone=.')
+    expect((await it.run('alert silence zone-1 check=free-space')).text).toBe('check= is for one store.')
+    expect((await it.run('alert silence EDGE-A check=free-space')).title).toBe('edge-a free-space silenced')
+    expect((await it.run('alert silences')).rows).toHaveLength(1)
+  })
+
   test('of one check covers it until the time is over, and survives a finding that comes and goes', async () => {
     using it = openFailing()
     const silence = await it.run('alert silence edge-a check=free-space for=10m reason="new disks"')
