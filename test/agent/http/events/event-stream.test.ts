@@ -133,6 +133,19 @@ describe('a stream of events', () => {
     expect(it.state.ends).toBe(1)
   })
 
+  test('does not break while its client read something within the last minute, however old it is', async () => {
+    const it = createScene()
+    await it.next()
+    await it.clock.untilSleeping(1)
+    it.clock.advance(15_000)
+    await settle()
+    // The comment of the 15th second waits to be read.
+    for (let ms = 15_000; ms < 70_000; ms += 5000) it.clock.advance(5000)
+    expect(it.state.ends).toBe(0)
+    it.clock.advance(5000)
+    expect(it.state.ends).toBe(1)
+  })
+
   test('breaks when its client reads nothing for a minute', async () => {
     const it = createScene()
     it.emit('a')
