@@ -69,7 +69,11 @@ function open({ repeat = () => 'new', answer = () => Response.json({ ok: true })
   })
   const send = (kind: string, request: Record<string, unknown>) =>
     handlers.get(kind)?.({
-      ack: async () => void did.push('ack'),
+      async ack() {
+        // Slack waits for it: nothing else begins before it was sent.
+        await Promise.resolve()
+        did.push('ack')
+      },
       client: {
         views: {
           async open({ trigger_id: trigger, view }: { readonly trigger_id: string; readonly view: { readonly title: { readonly text: string } } }) {
