@@ -113,12 +113,13 @@ export function openBot(home: string, deps: OpenBotDeps): OpenBot {
   const catalogue = createCatalogue(database)
   const hypervisors = createHypervisors(database)
   const kept = openKeptFleet(database, registry, zones)
-  const fleet = { ...createFleet({ registry, kept, ...deps }), kept }
+  const changed = new Map<string, number>()
+  const fleet = { ...createFleet({ registry, kept, changed, ...deps }), kept }
   /** The fleet whose requests name a person of Slack. */
   const fleetOf = ({ id, name }: CommandActor, watch?: Pick<Watch, 'over'>): Fleet => {
     if (id === undefined) return fleet
     const send = onBehalfOf(name, deps.fetch ?? fetch)
-    return { ...createFleet({ registry, kept, ...deps, fetch: watch ? watch.over(send) : send }), kept }
+    return { ...createFleet({ registry, kept, changed, ...deps, fetch: watch ? watch.over(send) : send }), kept }
   }
   const alerts = openAlerts(database)
   const audit = createAudit(database)

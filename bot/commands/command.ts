@@ -21,6 +21,7 @@ import type { EvidenceFiles } from '../system/evidence-files.ts'
 import type { UploadPages } from '../links/upload-pages.ts'
 import type { Clock } from '../system/clock.ts'
 import type { Subject } from '../../protocol/views/form-field.ts'
+import type { WantedRows } from '../../protocol/views/html/row-window.ts'
 import type { View } from '../../protocol/views/view.ts'
 import type { Zones } from '../fleet/zones/zones.ts'
 import type { PageEntry } from '../entry/page-entry.ts'
@@ -121,6 +122,8 @@ export interface CommandContext {
   readonly isWaiting?: boolean
   /** Receives interim answers of long work that runs in the bot itself. */
   readonly onInterim?: (view: View) => void
+  /** The rows that a page shows: a command may answer with these alone. */
+  readonly rows?: WantedRows
   readonly signal?: AbortSignal
 }
 

@@ -23,6 +23,9 @@ export const CONTACTS_MAX = 64
 /** A contact is recorded again only after this long, in milliseconds: each record is a durable write. */
 const RECORD_MS = 10_000
 
+/** Methods that change nothing. */
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
 /** The outcome of asking a store. */
 export type Contact<T> =
   | { readonly kind: 'answered'; readonly store: StoreRecord; readonly value: T; readonly asOfMs: number }
@@ -44,6 +47,8 @@ export interface Fleet {
   readonly registry: Registry
   /** What the service keeps of the fleet; undefined for a fleet without it, where every question asks the agents. */
   readonly kept: KeptFleet | undefined
+  /** Returns when this process last began or ended a request that may change a store, in milliseconds since 1970; 0 for none. */
+  changedMs(store: string): number
   /** A client without a record of contacts: for stores that are not registered yet, and for long transfers. */
   client(peer: FleetPeer): AgentClient
   /** Asks a store. Throws only for bugs and aborts. */
@@ -65,6 +70,8 @@ export interface FleetDeps {
   readonly registry: Registry
   readonly clock: Pick<Clock, 'nowMs'>
   readonly kept?: KeptFleet
+  /** When each store was changed, shared by the fleets of one process; without it, of this fleet alone. */
+  readonly changed?: Map<string, number>
   readonly fetch?: Fetch
   readonly contactTimeoutMs?: number
   readonly answerMsMax?: number
@@ -75,12 +82,15 @@ export function createFleet(deps: FleetDeps): Fleet {
   const { registry, clock } = deps
   const answerTimeoutMs = deps.contactTimeoutMs ?? CONTACT_TIMEOUT_MS
   const timeLimits = { answerTimeoutMs, stallTimeoutMs: answerTimeoutMs, jsonAnswerMsMax: deps.answerMsMax ?? ANSWER_MS_MAX }
-  const send = deps.fetch ?? fetch
-  const client: Fleet['client'] = (peer) => createAgentClient({ baseUrl: peer.url, token: peer.token, ...timeLimits, fetch: sendFor(peer, send) })
+  const changed = deps.changed ?? new Map<string, number>()
+  const sendPlain = deps.fetch ?? fetch
+  const sendFor = (peer: FleetPeer): Fetch =>
+    noting(sendUnlessUnreadable(peer, sendPlain), () => peer.name !== undefined && changed.set(peer.name, clock.nowMs()))
+  const client: Fleet['client'] = (peer) => createAgentClient({ baseUrl: peer.url, token: peer.token, ...timeLimits, fetch: sendFor(peer) })
   /** A client that refuses to send requests once the time of the contact is over. */
   const contactClient = (store: StoreRecord): AgentClient => {
     const { url, token } = store
-    const sendNow = sendFor(store, send)
+    const sendNow = sendFor(store)
     const endMs = clock.nowMs() + CONTACT_MS_MAX
     const limited: Fetch = (address, init) => {
       if (clock.nowMs() < endMs) return sendNow(address, init)
@@ -124,6 +134,7 @@ export function createFleet(deps: FleetDeps): Fleet {
   return {
     registry,
     kept: deps.kept,
+    changedMs: (store) => changed.get(store) ?? 0,
     client,
     async contact(store, ask) {
       const [contact] = record([await attempt(store, ask)])
@@ -146,10 +157,23 @@ export function createFleet(deps: FleetDeps): Fleet {
 }
 
 /** Sends requests to an agent, unless its token cannot be read: without it the agent would refuse, for a reason that misleads. */
-function sendFor({ name = '', unreadable }: FleetPeer, send: Fetch): Fetch {
+function sendUnlessUnreadable({ name = '', unreadable }: FleetPeer, send: Fetch): Fetch {
   if (unreadable === undefined) return send
   return () => {
     throw problem('unauthenticated', `The credentials of ${name} cannot be read: ${unreadable}.`, { title: 'Credentials cannot be read', action: KEY_ACTION })
+  }
+}
+
+/** Notes when a request that may change something begins and when it has ended. */
+function noting(send: Fetch, note: () => unknown): Fetch {
+  return async (address, init) => {
+    if (READING.has(init.method ?? 'GET')) return send(address, init)
+    note()
+    try {
+      return await send(address, init)
+    } finally {
+      note()
+    }
   }
 }
 

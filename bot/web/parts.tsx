@@ -9,6 +9,7 @@ import type { Parsed } from '../commands/parse.ts'
 import { parseLine, runParsed } from '../commands/run.ts'
 import { quoteWord } from '../views/quote.ts'
 import type { Html } from '../../protocol/views/html/html.ts'
+import { wantedRows } from '../../protocol/views/html/row-window.ts'
 import { ViewSection } from '../../protocol/views/html/view.tsx'
 import { isEnded } from '../../protocol/views/phrases.ts'
 import { taskStateSchema } from '../../protocol/task.ts'
@@ -60,7 +61,8 @@ export async function runPart(look: Look, { line, defaults = {}, chooses }: Plac
   const usual = Object.entries(defaults).filter(([key]) => !fields.some(([field, value]) => field === key && value !== ''))
   const parsed = parseRequest(context.commands, { command, targets: input.targets, fields: [...given, ...usual, ...fields] })
   const values = parsed.kind === 'command' ? valuesOf(command, parsed.input) : valuesOf(command, input)
-  return { command, view: await runParsed(context, parsed), values, chooses, ...seriesOf(parsed) }
+  const shown = hasQuery ? { ...context, rows: wantedRows(url.searchParams) } : context
+  return { command, view: await runParsed(shown, parsed), values, chooses, ...seriesOf(parsed) }
 }
 
 /** Runs everything that an address shows: a place, or a command that only looks. Undefined for an address that shows neither. */

@@ -115,6 +115,15 @@ export interface FollowedLink {
   readonly by: string
 }
 
+/** Where the rows of a View are among all, when it has those of one page only. */
+export interface Cut {
+  /** Rows before the first. */
+  readonly offset: number
+  /** Rows that have the words of the filter, of all. */
+  readonly found: number
+  readonly all: number
+}
+
 export interface View {
   readonly outcome: Outcome
   readonly title: string
@@ -124,6 +133,8 @@ export interface View {
   readonly fields: readonly Field[]
   readonly columns: readonly Column[]
   readonly rows: readonly Row[]
+  /** Absent when it has all rows. */
+  readonly cut?: Cut
   /** Tasks that the command has started: the console and a card follow them to their end. */
   readonly progress: readonly FollowedTask[]
   /** Tasks that a page draws as bars, besides those in progress. */

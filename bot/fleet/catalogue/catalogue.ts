@@ -6,6 +6,8 @@ import type { Fingerprint } from '../../../protocol/images/fingerprint.ts'
 import type { BotDatabase } from '../../system/database.ts'
 import { heldFromRow, rowOf } from './held-image.ts'
 import type { HeldImage, HeldRow } from './held-image.ts'
+import { createCatalogueWindows } from './window.ts'
+import type { CatalogueWindows } from './window.ts'
 
 /** Most images that the catalogue keeps of one store. */
 export const STORE_IMAGES_MAX = 20_000
@@ -67,6 +69,8 @@ export interface Catalogue {
   verified(stores: readonly { readonly key: number; readonly asOfMs: number; readonly announced?: string; readonly beyond?: number }[]): void
   /** Removes a bounded number of rows of removed stores beyond the bounds. Returns whether there are more. */
   forget(nowMs: number): boolean
+  /** Pages of the images of stores that answer, as long as their agents announced nothing else. */
+  readonly windows: CatalogueWindows
 }
 
 interface StoreRow extends Fingerprint {
@@ -175,6 +179,7 @@ export function createCatalogue(database: BotDatabase): Catalogue {
     return old.length > 1 || changes === FORGOTTEN_MAX
   })
   return {
+    windows: createCatalogueWindows(database),
     of: (store) => optional(find.get({ store })),
     removed: () => removed.all().map(storeOf),
     list: (store, filter) => list.all(filterOf(store, filter)).map(heldFromRow),

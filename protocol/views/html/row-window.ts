@@ -6,19 +6,46 @@ import type { RowWindow } from './html.ts'
 
 /** Rows of one page. */
 export const ROWS_PER_PAGE = 50
+/** Most pages that are counted; an address beyond shows the last one. */
+const PAGES_MAX = 1_000_000
 const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
 
-/** Creates the window of a View's rows by the fields of an address. */
-export function rowWindow(view: Pick<View, 'columns' | 'rows'>, path: string, query: URLSearchParams): RowWindow {
+/** Which rows an address asks for. */
+export interface WantedRows {
+  readonly find: string
+  /** The words of `find` in lower case. */
+  readonly words: readonly string[]
+  /** Key of a column; the table may have none with it. */
+  readonly sortedBy: string | undefined
+  readonly isDescending: boolean
+  /** Rows before the first. */
+  readonly offset: number
+  readonly limit: number
+}
+
+/** Reads which rows an address asks for. */
+export function wantedRows(query: URLSearchParams): WantedRows {
   const find = (query.get('_find') ?? '').trim()
-  const sortedBy = view.columns.find(({ key }) => key === query.get('_sort'))?.key
-  const isDescending = query.get('_order') === 'down'
-  const words = find.toLowerCase().split(/\s+/).filter(Boolean)
-  const found = words.length === 0 ? view.rows : view.rows.filter((row) => hasWords(row, words))
-  const sorted = sortedBy === undefined ? found : found.toSorted((a, b) => compareCells(a.cells[sortedBy] ?? '', b.cells[sortedBy] ?? ''))
-  const ordered = sortedBy !== undefined && isDescending ? sorted.toReversed() : sorted
-  const pages = Math.max(1, Math.ceil(ordered.length / ROWS_PER_PAGE))
-  const page = Math.min(Math.max(0, Number.parseInt(query.get('_page') ?? '1', 10) - 1 || 0), pages - 1)
+  const page = Math.max(0, Number.parseInt(query.get('_page') ?? '1', 10) - 1 || 0)
+  return {
+    find,
+    words: find.toLowerCase().split(/\s+/).filter(Boolean),
+    sortedBy: query.get('_sort') ?? undefined,
+    isDescending: query.get('_order') === 'down',
+    offset: Math.min(page, PAGES_MAX) * ROWS_PER_PAGE,
+    limit: ROWS_PER_PAGE,
+  }
+}
+
+/** Creates the window of a View's rows by the fields of an address. */
+export function rowWindow(view: Pick<View, 'columns' | 'rows' | 'cut'>, path: string, query: URLSearchParams): RowWindow {
+  const wanted = wantedRows(query)
+  const { find, isDescending } = wanted
+  const sortedBy = view.columns.find(({ key }) => key === wanted.sortedBy)?.key
+  const { rows, found, all, page } = view.cut
+    ? { ...view.cut, rows: view.rows, page: Math.floor(view.cut.offset / ROWS_PER_PAGE) }
+    : cutRows(view.rows, wanted, sortedBy)
+  const pages = Math.max(1, Math.ceil(found / ROWS_PER_PAGE))
   const href = (changes: Readonly<Record<string, string | undefined>>): string => {
     const next = new URLSearchParams(query)
     for (const [name, value] of Object.entries(changes)) {
@@ -28,9 +55,9 @@ export function rowWindow(view: Pick<View, 'columns' | 'rows'>, path: string, qu
     return next.size === 0 ? path : `${path}?${next.toString()}`
   }
   return {
-    rows: ordered.slice(page * ROWS_PER_PAGE, (page + 1) * ROWS_PER_PAGE),
-    found: found.length,
-    all: view.rows.length,
+    rows,
+    found,
+    all,
     page,
     pages,
     sortedBy,
@@ -42,7 +69,22 @@ export function rowWindow(view: Pick<View, 'columns' | 'rows'>, path: string, qu
   }
 }
 
-function hasWords(row: Row, words: readonly string[]): boolean {
+/** Returns the page of all rows that is wanted, or the last one. */
+function cutRows(all: readonly Row[], { words, isDescending, offset }: WantedRows, sortedBy: string | undefined) {
+  const found = words.length === 0 ? all : all.filter((row) => hasWords(row, words))
+  const sorted = sortedBy === undefined ? found : found.toSorted((a, b) => compareCells(a.cells[sortedBy] ?? '', b.cells[sortedBy] ?? ''))
+  const ordered = sortedBy !== undefined && isDescending ? sorted.toReversed() : sorted
+  const page = Math.floor(pageStart(offset, ordered.length) / ROWS_PER_PAGE)
+  return { rows: ordered.slice(page * ROWS_PER_PAGE, (page + 1) * ROWS_PER_PAGE), found: found.length, all: all.length, page }
+}
+
+/** Where a wanted page begins among rows: the last page, when there are fewer. */
+export function pageStart(offset: number, found: number): number {
+  return Math.min(offset, Math.max(0, Math.ceil(found / ROWS_PER_PAGE) - 1) * ROWS_PER_PAGE)
+}
+
+/** Whether the cells of a row have all words. */
+export function hasWords(row: Row, words: readonly string[]): boolean {
   const text = plainText(Object.values(row.cells).join(' ')).toLowerCase()
   return words.every((word) => text.includes(word))
 }

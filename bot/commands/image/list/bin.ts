@@ -3,6 +3,7 @@
 import { defineCommand } from '../../command.ts'
 import type { Column } from '../../../../protocol/views/view.ts'
 import { restoreAction } from './image-rows.ts'
+import { LIST_FLAGS } from './list-options.ts'
 import { listImages } from './list.ts'
 
 const BIN_COLUMNS: readonly Column[] = [
@@ -26,8 +27,9 @@ export const imageBin = defineCommand({
     zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' },
     owner: { about: 'only images of this owner', value: 'NAME' },
   },
+  flags: LIST_FLAGS,
   examples: ['image bin', 'image bin store=edge-a'],
-  run: (context, { options }) =>
+  run: (context, { options, flags }) =>
     listImages(context, {
       title: 'Recycle bin',
       store: options.store,
@@ -35,5 +37,6 @@ export const imageBin = defineCommand({
       filter: { status: 'deleted', owner: options.owner },
       columns: BIN_COLUMNS,
       action: restoreAction,
+      isFresh: flags.has('fresh'),
     }),
 })

@@ -44,8 +44,12 @@ export interface AbsentImage {
  * Divides stores into those to ask and those that the service knows to be silent and of which the catalogue knows the images: these are not asked, so that they
  * delay nothing. A store alone is always asked: it delays no answer about others, and its agent may run again before the service has noticed.
  */
-export function divideAbsent(context: CommandContext, stores: readonly StoreRecord[]): { asked: StoreRecord[]; absent: AbsentStore[] } {
-  if (stores.length === 1) return { asked: [...stores], absent: [] }
+export function divideAbsent(
+  context: CommandContext,
+  stores: readonly StoreRecord[],
+  isAlone = stores.length === 1,
+): { asked: StoreRecord[]; absent: AbsentStore[] } {
+  if (isAlone) return { asked: [...stores], absent: [] }
   const sightings = keptSightings(context.fleet, stores, context.clock.nowMs())
   const asked: StoreRecord[] = []
   const absent: AbsentStore[] = []

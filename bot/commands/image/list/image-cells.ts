@@ -3,7 +3,8 @@
 import type { HeldImage } from '../../../fleet/catalogue/held-image.ts'
 import { formatBytes, formatWireTime, UNKNOWN } from '../../../../protocol/views/phrases.ts'
 
-type ImageFacts = Pick<HeldImage, 'id' | 'name' | 'kind' | 'format' | 'length' | 'storedSize' | 'owner' | 'createdAt' | 'expiresAt' | 'deletedAt'>
+/** What the cells of an image say. */
+export type ImageFacts = Pick<HeldImage, 'id' | 'name' | 'kind' | 'format' | 'length' | 'storedSize' | 'owner' | 'createdAt' | 'expiresAt' | 'deletedAt'>
 
 /** Returns all cells but store and status. */
 export function imageCells(image: ImageFacts) {

@@ -7,7 +7,9 @@ import { makeView } from '../../../../protocol/views/view.ts'
 import type { Action, Column, Field, Row, View } from '../../../../protocol/views/view.ts'
 import { formatBytes, formatWireTime, plural, statusTone, statusWord, UNKNOWN } from '../../../../protocol/views/phrases.ts'
 import { failureText } from '../../../fleet/store-failure.ts'
+import type { StoreRecord } from '../../../fleet/registry.ts'
 import { imageCells } from './image-cells.ts'
+import type { ImageFacts } from './image-cells.ts'
 import type { FoundImage } from '../find.ts'
 import { heldCopyJson, heldCopyWords } from './held-images.ts'
 import type { AbsentImage } from './held-images.ts'
@@ -27,7 +29,14 @@ export const IMAGE_COLUMNS: readonly Column[] = [
   { key: 'id', label: 'Id', isWhole: true },
 ]
 
-export function imageRow({ store, image, storeFailure }: FoundImage): Row {
+/** An image of a store that answers, or of which the catalogue has what its agent announced. */
+export interface ListedImage {
+  readonly store: Pick<StoreRecord, 'name'>
+  readonly image: ImageFacts & Pick<Image, 'status'>
+  readonly storeFailure?: FoundImage['storeFailure']
+}
+
+export function imageRow({ store, image, storeFailure }: ListedImage): Row {
   return {
     tone: statusTone(image.status),
     cells: {
@@ -169,6 +178,6 @@ function imageActions({ image, store, retention }: FoundImage): Action[] {
 }
 
 /** A button that restores a deleted image, until its retention ends. */
-export function restoreAction({ image, store }: FoundImage): Action {
+export function restoreAction({ image, store }: ListedImage): Action {
   return { label: `Restore ${image.name}`, command: `image restore ${image.id} ${quoteOption('store', store.name)}`, role: 'operator' }
 }

@@ -8,6 +8,9 @@ import { problem } from '../../../../protocol/problems.ts'
 import { parseSize } from '../../../../protocol/units.ts'
 import { refuseChoice, refuseIssue } from '../../refused-value.ts'
 
+/** Flags of lists that a page may answer from the catalogue. */
+export const LIST_FLAGS = { fresh: 'asks every agent, also where the page could answer from the catalogue of the bot (page)' } as const
+
 /** Every filter and the order, for the definition of the command. */
 export const LIST_OPTIONS = {
   owner: { about: 'only images of this owner', value: 'NAME' },

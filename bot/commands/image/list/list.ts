@@ -15,7 +15,9 @@ import { foundImages } from '../find.ts'
 import type { FoundImage } from '../find.ts'
 import { absentAmong, divideAbsent, heldJson, heldRow, listHeld, removedStores } from './held-images.ts'
 import { IMAGE_COLUMNS, imageJson, imageRow, statusAdvice } from './image-rows.ts'
-import { compareImages, LIST_OPTIONS, parseFilter, parseSort } from './list-options.ts'
+import type { ListedImage } from './image-rows.ts'
+import { listWindow, WINDOW_NOTE } from './window.ts'
+import { compareImages, LIST_FLAGS, LIST_OPTIONS, parseFilter, parseSort } from './list-options.ts'
 import { withHealth } from './readable.ts'
 
 /** Unavailable images whose reason a list shows. */
@@ -36,11 +38,20 @@ export const imageList = defineCommand({
     zone: { about: 'only the stores of this zone', value: 'Z', subject: 'zone' },
     ...LIST_OPTIONS,
   },
+  flags: LIST_FLAGS,
   examples: ['image list', 'image list store=edge-a status=available', 'image list label=env=production memory=4GB sort=-length'],
-  run(context, { options }) {
+  run(context, { options, flags }) {
     const { store, zone, ...words } = options
     const title = store === undefined ? 'Images' : `Images of ${store}`
-    return listImages(context, { title, store, zone, filter: parseFilter(words), sort: parseSort(words.sort), columns: IMAGE_COLUMNS })
+    return listImages(context, {
+      title,
+      store,
+      zone,
+      filter: parseFilter(words),
+      sort: parseSort(words.sort),
+      columns: IMAGE_COLUMNS,
+      isFresh: flags.has('fresh'),
+    })
   },
 })
 
@@ -54,13 +65,22 @@ export interface ImageListing {
   readonly sort?: ImageOrder | undefined
   readonly columns: readonly Column[]
   /** What to do with an image of the list; none by default. */
-  readonly action?: (found: FoundImage) => Action
+  readonly action?: (found: ListedImage) => Action
+  /** Whether every agent is asked, also where the catalogue has what it announced. */
+  readonly isFresh: boolean
 }
 
 /** Lists images of one store, of a zone or of all stores; the View names the stores that did not answer or cannot read their files. */
-export async function listImages(context: CommandContext, { title, store, zone, filter, sort, columns, action }: ImageListing): Promise<View> {
+export async function listImages(context: CommandContext, listing: ImageListing): Promise<View> {
+  const { title, store, zone, filter, sort, columns, action } = listing
   const removed = store === undefined || context.fleet.registry.find(store) ? [] : removedStores(context, store)
-  const { asked, absent } = divideAbsent(context, removed.length > 0 ? [] : someStores(context, store, zone))
+  const stores = removed.length > 0 ? [] : someStores(context, store, zone)
+  const window = listWindow(context, listing, stores)
+  const { asked, absent } = divideAbsent(
+    context,
+    stores.filter(({ name }) => !window?.stores.has(name)),
+    stores.length === 1,
+  )
   const contacts = await context.fleet.contactAll(asked, (agent, record) => withHealth(agent, record, readImages(agent, filter, sort)))
   const silent = absentAmong(context, contacts)
   const held = listHeld(context, [...absent, ...silent, ...removed], filter)
@@ -72,18 +92,23 @@ export async function listImages(context: CommandContext, { title, store, zone, 
   found.sort((a, b) => compare(a, b) || a.store.name.localeCompare(b.store.name))
   const cut = contacts.filter((contact) => contact.kind === 'answered' && contact.value.images.length >= IMAGES_SHOWN_MAX)
   const failures = contacts.flatMap((contact) => (contact.kind === 'answered' && contact.value.storeFailure ? [contact.value.storeFailure] : []))
-  const asOfMs = oldestAsOf(contacts, context.clock.nowMs())
-  const stored = found.reduce((sum, { image }) => sum + (image.storedSize ?? 0), 0)
-  const length = found.reduce((sum, { image }) => sum + image.length, 0)
+  const asOfMs = Math.min(window?.asOfMs ?? Number.POSITIVE_INFINITY, oldestAsOf(contacts, context.clock.nowMs()))
+  const counted = window?.totals ?? { images: 0, length: 0, stored: 0 }
+  const images = counted.images + found.length
+  const stored = found.reduce((sum, { image }) => sum + (image.storedSize ?? 0), counted.stored)
+  const length = found.reduce((sum, { image }) => sum + image.length, counted.length)
+  const cutRows = window?.cut(found, held.images)
   return makeView({
     title,
-    text: found.length + held.images.length === 0 ? 'No images.' : listText({ images: found.length, length, stored }, held.images.length),
+    text: images + held.images.length === 0 ? 'No images.' : listText({ images, length, stored }, held.images.length),
     tone: failures.length > 0 ? 'bad' : held.images.length > 0 ? 'warning' : 'plain',
     fields: failures.map((storeFailure) => ({ label: storeFailure.store, value: failureText(storeFailure), tone: 'bad' })),
-    columns: found.length + held.images.length === 0 ? [] : columns,
-    rows: [...found.map(imageRow), ...held.images.map(heldRow)],
-    actions: action ? found.slice(0, ACTIONS_MAX).map(action) : [],
+    columns: images + held.images.length === 0 ? [] : columns,
+    rows: cutRows ? cutRows.rows : [...found.map(imageRow), ...held.images.map(heldRow)],
+    ...(cutRows ? { cut: cutRows.cut } : {}),
+    actions: action ? (cutRows?.listed ?? found).slice(0, ACTIONS_MAX).map(action) : [],
     notes: [
+      ...(window ? [WINDOW_NOTE] : []),
       ...unavailableNotes(found),
       ...held.notes,
       ...gapNotes(gaps, 'its images'),

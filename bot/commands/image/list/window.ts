@@ -1,0 +1,158 @@
+// The rows of a list of images that a page shows. Stores whose agents announced what the catalogue has are not asked: SQLite cuts the page out of their images, and
+// what the other stores answer is merged into it. The answer has the facts and the words of one that asked every store.
+
+import { hasWords, pageStart } from '../../../../protocol/views/html/row-window.ts'
+import type { Cut, Row } from '../../../../protocol/views/view.ts'
+import { WINDOW_ORDERS } from '../../../fleet/catalogue/window.ts'
+import type { WindowFilter, WindowOrder } from '../../../fleet/catalogue/window.ts'
+import type { StoreRecord } from '../../../fleet/registry.ts'
+import type { CommandContext } from '../../command.ts'
+import { actorIn } from '../../permit.ts'
+import type { FoundImage } from '../find.ts'
+import { heldRow } from './held-images.ts'
+import type { AbsentImage } from './held-images.ts'
+import { imageRow } from './image-rows.ts'
+import type { ListedImage } from './image-rows.ts'
+import type { ImageListing } from './list.ts'
+import { seesAllImages } from './seen-images.ts'
+
+/** A state may have been on its way when this process changed the store, for so long, in milliseconds. */
+const STATE_DELAY_MS = 2_000
+/** Most words that SQLite looks for, and their length together. */
+const WORDS_MAX = 8
+const WORDS_LENGTH_MAX = 200
+/** Filters of which the catalogue has columns. */
+const WINDOW_FILTERS: ReadonlySet<string> = new Set(['status', 'owner', 'name', 'kind', 'format'])
+/** May be a part of a length, which SQLite does not spell. */
+const LENGTH_PART = /^[\d.]*$|^[kmgtp]?i?b?$/
+
+export const WINDOW_NOTE =
+  'Stores that announced no change of their images are shown from the catalogue of the bot; the age is that of the oldest announcement. --fresh asks every agent.'
+
+/** What the catalogue answers of a list. */
+export interface ListWindow {
+  /** Names of the stores that need not be asked. */
+  readonly stores: ReadonlySet<string>
+  /** The oldest announcement, in milliseconds since 1970. */
+  readonly asOfMs: number
+  readonly totals: { readonly images: number; readonly length: number; readonly stored: number }
+  /** Cuts the page out of the images of these stores and of those that others answered; images of absent stores come last. */
+  cut(
+    found: readonly FoundImage[],
+    absent: readonly AbsentImage[],
+  ): { readonly rows: readonly Row[]; readonly listed: readonly ListedImage[]; readonly cut: Cut }
+}
+
+/** Returns what the catalogue answers; undefined when the page must be cut from the answers of all agents. */
+export function listWindow(context: CommandContext, { filter, sort, isFresh }: ImageListing, stores: readonly StoreRecord[]): ListWindow | undefined {
+  const { rows: wanted, actor, fleet, clock, catalogue } = context
+  const order = wanted?.sortedBy ?? 'name'
+  const isKnown = Object.entries(filter).every(([key, value]) => value === undefined || (WINDOW_FILTERS.has(key) && value !== ''))
+  if (!wanted || isFresh || sort !== undefined || !isOrder(order) || !isKnown || !areKnown(wanted.words)) return undefined
+  const nowMs = clock.nowMs()
+  const sinceMs = fleet.kept?.runs.runningSince(nowMs)
+  if (sinceMs === undefined) return undefined
+  const byName = new Map(stores.map((store) => [store.name, store]))
+  const current = catalogue.windows.current(sinceMs, nowMs).filter(({ name, asOfMs }) => byName.has(name) && asOfMs > fleet.changedMs(name) + STATE_DELAY_MS)
+  if (current.length === 0) return undefined
+  const keys = current.map(({ key }) => key)
+  const seesWhole = (name: string): boolean => {
+    const store = byName.get(name)
+    return store !== undefined && seesAllImages(actorIn(actor, store))
+  }
+  const wholeKeys = seesAllImages(actor) ? keys : current.filter(({ name }) => seesWhole(name)).map(({ key }) => key)
+  const windowFilter: WindowFilter = { ...filter, keys, wholeKeys }
+  const totals = catalogue.windows.totals(windowFilter)
+  return {
+    stores: new Set(current.map(({ name }) => name)),
+    asOfMs: current.reduce((least, { asOfMs }) => Math.min(least, asOfMs), nowMs),
+    totals,
+    cut(found, absent) {
+      const { words, isDescending, limit } = wanted
+      const isShown = (row: Row): boolean => words.length === 0 || hasWords(row, words)
+      const count = words.length === 0 ? totals.images : catalogue.windows.count(windowFilter, words)
+      const live = found.flatMap((image) => {
+        const row = imageRow(image)
+        return isShown(row) ? [{ row, listed: image as ListedImage, value: valueOf(order, image) }] : []
+      })
+      const last = absent.map(heldRow).filter(isShown)
+      const ordered = count + live.length
+      const offset = pageStart(wanted.offset, ordered + last.length)
+      // Without rows of others the database skips what comes before the page.
+      const skipped = live.length === 0 ? offset : 0
+      const read = { words, order, isDescending, offset: skipped, limit: offset + limit - skipped }
+      const known = offset < ordered || live.length > 0 ? catalogue.windows.page(windowFilter, read) : []
+      const held = known.map(({ store, image, value }) => {
+        const listed: ListedImage = { store: { name: store }, image }
+        return { row: imageRow(listed), listed, value }
+      })
+      const way = isDescending ? -1 : 1
+      const all = live.length === 0 ? held : [...held, ...live].toSorted((a, b) => way * compare(a, b))
+      const page = all.slice(offset - skipped, offset - skipped + limit)
+      const lastFrom = Math.max(0, offset - ordered)
+      const rows = [...page.map(({ row }) => row), ...last.slice(lastFrom, lastFrom + limit - page.length)]
+      return {
+        rows,
+        listed: page.map(({ listed }) => listed),
+        cut: { offset, found: ordered + last.length, all: totals.images + found.length + absent.length },
+      }
+    },
+  }
+}
+
+function isOrder(key: string): key is WindowOrder {
+  return Object.hasOwn(WINDOW_ORDERS, key)
+}
+
+/** Whether SQLite finds words as they stand in cells: it folds the case of ASCII letters only. */
+function areKnown(words: readonly string[]): boolean {
+  if (words.length > WORDS_MAX || words.join('').length > WORDS_LENGTH_MAX) return false
+  return words.every((word) => /^[\x21-\x7e]+$/.test(word) && !LENGTH_PART.test(word))
+}
+
+interface Ordered {
+  readonly listed: ListedImage
+  readonly value: string | number
+}
+
+/** Compares as the catalogue orders its rows. */
+function compare(a: Ordered, b: Ordered): number {
+  return order(a.value, b.value) || order(a.listed.image.id, b.listed.image.id) || order(a.listed.store.name, b.listed.store.name)
+}
+
+function order(a: string | number, b: string | number): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The value by which the catalogue would order an image. */
+function valueOf(key: WindowOrder, { store, image }: ListedImage): string | number {
+  const last = '\u{10ffff}'
+  switch (key) {
+    case 'store':
+      return asciiLower(store.name)
+    case 'name':
+      return asciiLower(image.name)
+    case 'owner':
+      return image.owner === null ? last : asciiLower(image.owner)
+    case 'length':
+      return image.length
+    case 'stored':
+      return image.storedSize ?? Number.MAX_SAFE_INTEGER
+    case 'created':
+      return image.createdAt
+    case 'deleted':
+      return image.deletedAt ?? last
+    case 'expires':
+      return image.expiresAt ?? last
+    case 'status':
+    case 'kind':
+    case 'id':
+      return image[key]
+    case 'format':
+      return image.format ?? last
+  }
+}
+
+function asciiLower(text: string): string {
+  return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
+}
