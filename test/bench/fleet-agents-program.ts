@@ -22,7 +22,7 @@ function page(request: Request): Response {
 }
 
 for (const agent of fleet.agents) {
-  agent.store = { ...agent.store, imagesFingerprint: fingerprintText(sum) }
+  agent.store = { ...agent.store, imagesFingerprint: fingerprintText(sum), images: { available: images.length, deleted: 0, other: 0 } }
   agent.answer = (request, path) => (path === 'v1/images' ? page(request) : undefined)
 }
 console.log(JSON.stringify(fleet.agents.map(({ name, url, token, zone, store }) => ({ name, url, token, zone, storeId: store.id }))))

@@ -73,7 +73,7 @@ export function listWindow(context: CommandContext, { filter, sort, isFresh }: I
       const count = words.length === 0 ? totals.images : catalogue.windows.count(windowFilter, words)
       const live = found.flatMap((image) => {
         const row = imageRow(image)
-        return isShown(row) ? [{ row, listed: image as ListedImage, value: valueOf(order, image) }] : []
+        return isShown(row) ? [{ row, listed: image, value: valueOf(order, image) }] : []
       })
       const last = absent.map(heldRow).filter(isShown)
       const ordered = count + live.length
