@@ -1,5 +1,5 @@
 // The catalogue in the bot's database: what images each store held. The service fills it (filler.ts), and every process answers from it about stores that do not
-// answer. A row is never the present state of a store that answers.
+// answer. For a store that answers, only pages of lists come from it (window.ts), while its agent announces the fingerprint of the rows.
 
 import { fingerprintText, withImage } from '../../../protocol/images/fingerprint.ts'
 import type { Fingerprint } from '../../../protocol/images/fingerprint.ts'
