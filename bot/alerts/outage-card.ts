@@ -1,5 +1,6 @@
 // The card of an outage of several zones: how much of the fleet is silent, since when, and where to look first.
 
+import { quoteOption } from '../views/quote.ts'
 import { formatAt, plural } from '../../protocol/views/phrases.ts'
 import { makeView } from '../../protocol/views/view.ts'
 import type { Action, View } from '../../protocol/views/view.ts'
@@ -10,6 +11,8 @@ import { severityTone, spellIncident } from './words.ts'
 
 /** Zones that the card names. */
 const ZONES_MAX = 20
+/** Zones with a button of their own: more buttons would hide what to do first. */
+const SILENCED_MAX = 3
 const HEALTH: Action = { label: 'Health of the fleet', command: 'store health', role: 'viewer' }
 
 /** The card of the silent stores of several zones, until all of them answer again. */
@@ -50,12 +53,23 @@ export function outageCard(incidents: readonly Incident[], quietOf: QuietOf, now
     ],
     actions: [
       ...(ids.length > 0 ? [{ label: 'Acknowledge all', command: `alert ack ${ids.join(' ')}`, role: 'operator' as const, style: 'primary' as const }] : []),
+      ...silenceActions(open, quietOf),
       { label: 'All alerts', command: 'alert list', role: 'viewer' },
       HEALTH,
     ],
     asOfMs: nowMs,
     json: null,
   })
+}
+
+/** A button for each zone with alerts that nobody silenced; those with the most silent stores first. */
+function silenceActions(open: readonly Incident[], quietOf: QuietOf): Action[] {
+  const told = open.filter((incident) => incident.zone !== '' && quietOf(incident) === undefined)
+  const counts = zonesOf(told).map((zone) => ({ zone, count: storesOf(told.filter((incident) => incident.zone === zone)).length }))
+  return counts
+    .toSorted((a, b) => b.count - a.count)
+    .slice(0, SILENCED_MAX)
+    .map(({ zone }) => ({ label: `Silence ${zone} 2 h`, command: `alert silence ${quoteOption('zone', zone)} for=2h`, role: 'operator' }))
 }
 
 function storesOf(incidents: readonly Incident[]): string[] {

@@ -49,7 +49,9 @@ describe('an outage of three zones', () => {
     expect(card?.view.fields[3]?.value).toStartWith(
       'What happens to several zones at once has one cause: check the network, DNS and clock of the machine of the bot first',
     )
-    expect(card?.view.actions.map(({ label }) => label)).toEqual(['Acknowledge all', 'All alerts', 'Health of the fleet'])
+    expect(card?.view.actions.map(({ label }) => label)).toEqual([
+      ...['Acknowledge all', 'Silence zone-1 2 h', 'Silence zone-2 2 h', 'Silence zone-3 2 h', 'All alerts', 'Health of the fleet'],
+    ])
 
     expect(await it.run(card?.view.actions[0]?.command ?? '')).toMatchObject({ outcome: 'done' })
     it.see(looks(stores, {}, ['zone-1', 'zone-2']))
@@ -60,6 +62,18 @@ describe('an outage of three zones', () => {
     it.pass(70)
     expect(titles(it)).toEqual(['Fleet: 3 zones answer again', 'Fleet: 3 zones answer again'])
     expect(it.messages()[1]?.threadKey).toBe(card?.key ?? '-')
+  })
+
+  test('has a button to silence each of the three zones with the most silent stores, until they are silenced', async () => {
+    const stores = { ...storesOf(4, 2), 'zone-4-2': 'zone-4' }
+    using it = await open(stores)
+    it.see(looks(stores, 'stopped'))
+    it.pass(60)
+    const silences = () => (it.messages()[0]?.view.actions ?? []).filter(({ label }) => label.startsWith('Silence'))
+    expect(silences().map(({ command }) => command)).toEqual(['zone-4', 'zone-1', 'zone-2'].map((zone) => `alert silence zone=${zone} for=2h`))
+    expect(await it.run(silences()[0]?.command ?? '')).toMatchObject({ outcome: 'done' })
+    it.pass(70)
+    expect(silences().map(({ label }) => label)).toEqual(['Silence zone-1 2 h', 'Silence zone-2 2 h', 'Silence zone-3 2 h'])
   })
 
   test('takes a zone that falls silent within ten minutes', async () => {
