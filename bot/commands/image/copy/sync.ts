@@ -82,7 +82,7 @@ export const imageSync = defineCommand({
       return tasksView(`${title} (dry run: nothing is copied)`, tasks, context.clock.nowMs(), plan.notes)
     }
     const words = Object.entries(options).flatMap(([key, value]) => (value === undefined ? [] : [quoteOption(key, value)]))
-    const command = ['image sync', ...(isAllOf(targets) ? targets : targets.map(quoteWord)), ...words].join(' ')
+    const command = ['image sync', ...targets.map(quoteWord), ...words].join(' ')
     const figures = await copyFigures(context, plan.orders)
     const promises = await copyPromises(context, figures)
     const missing = askForCopies(context, input, { title, plan, figures, promises, command })

@@ -55,3 +55,12 @@ test('up to thirty images have their checks one by one, and of more only what bl
   expect((await it.run(`image delete ${ids(30)}`)).confirm?.checklist).toHaveLength(90)
   expect((await it.run(`image delete ${ids(31)}`)).confirm?.checklist.map(({ label }) => label)).toEqual(['Nothing blocks it'])
 })
+
+test('ten images are described in the question, and more are counted', async () => {
+  const ids = (count: number): string => Array.from({ length: count }, (_, i) => imageOf(i + 1).id).join(' ')
+  using it = open(11)
+  for (const verb of ['delete', 'purge']) {
+    expect((await it.run(`image ${verb} ${ids(10)}`)).confirm?.question).toMatch(/disk-10 \(\S+, 600 kB\) in edge-a would /)
+    expect((await it.run(`image ${verb} ${ids(11)}`)).confirm?.question).toMatch(/disk-10 \(\S+, 600 kB\) in edge-a and 1 more would /)
+  }
+})
