@@ -58,7 +58,7 @@ async function find({ images, entries = [4096], missing = [], lost = [], instanc
       async open() {
         if (refusal !== undefined) throw refusal
         open++
-        return { manifest, [Symbol.dispose]: () => void open-- } as unknown as Awaited<ReturnType<ImageSearchDeps['images']['open']>>
+        return { manifest, [Symbol.dispose]: () => void open-- }
       },
       async delete(id, actor) {
         deletions.push(`${id} ${actor}`)

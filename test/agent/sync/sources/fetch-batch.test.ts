@@ -266,7 +266,7 @@ describe('a source of version 1', () => {
   function sourceOf(has: readonly SliceFrame[]) {
     const asked: string[] = []
     const answer: Fetch = async (url, init) => {
-      const { digests } = JSON.parse(String(init.body)) as { digests: string[] }
+      const { digests } = JSON.parse(typeof init.body === 'string' ? init.body : '') as { digests: string[] }
       const path = new URL(url).pathname
       asked.push(`${path} ${digests.length}`)
       const found = digests.map((digest) => has.find((frame) => formatDigest(frame.digest) === digest))
