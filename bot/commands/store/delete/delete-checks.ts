@@ -2,11 +2,12 @@
 
 import type { AgentClient } from '../../../../protocol/client/agent-client.ts'
 import type { Image } from '../../../../protocol/images/image.ts'
+import type { Task } from '../../../../protocol/task.ts'
 import { STORE_IMAGES_MAX } from '../../../fleet/catalogue/catalogue.ts'
 import type { HeldImage } from '../../../fleet/catalogue/held-image.ts'
 import type { Observation } from '../../../fleet/judge.ts'
 import type { ChecklistItem } from '../../../../protocol/views/view.ts'
-import { formatAt, isEnded, plural } from '../../../../protocol/views/phrases.ts'
+import { formatAt, plural } from '../../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../../command.ts'
 
 /** Images of a store that the checklist reads. */
@@ -43,11 +44,11 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
   const { store } = seen
   if (!store) return blind(seen.finding)
   const contact = await context.fleet.contact(seen.record, async (agent) => {
-    const [tasks, images] = await Promise.all([agent.tasks.list({ limit: 1000 }), readImages(agent)])
-    return { tasks: tasks.items, images }
+    const [tasks, images] = await Promise.all([openTasks(agent), readImages(agent)])
+    return { tasks, images }
   })
   if (contact.kind !== 'answered') return blind(contact.kind === 'stopped' ? contact.reason : contact.problem.detail)
-  const running = contact.value.tasks.filter((task) => !isEnded(task.state))
+  const running = contact.value.tasks
   const images = contact.value.images.filter(({ status }) => status !== 'deleting')
   const bound = images.filter(({ bindings }) => bindings.length > 0)
   const uploads = store.uploads.active
@@ -68,6 +69,15 @@ export async function checkStore(context: CommandContext, seen: Observation, isU
     images,
     held: null,
   }
+}
+
+/** Returns the tasks that have not ended, those that run first. */
+async function openTasks(agent: AgentClient): Promise<Task[]> {
+  // order: a queued task that begins meanwhile is found among those that run.
+  const queued = await agent.tasks.list({ state: 'queued', limit: 1000 })
+  const running = await agent.tasks.list({ state: 'running', limit: 1000 })
+  const ids = new Set(running.items.map(({ id }) => id))
+  return [...running.items, ...queued.items.filter(({ id }) => !ids.has(id))]
 }
 
 async function readImages(agent: AgentClient): Promise<Image[]> {

@@ -260,11 +260,7 @@ export const WRONG_INPUT: readonly (readonly [line: string, wrong: string, next:
   ['image export debian for=1h', 'for= applies to links only.', 'Leave it out, or add --download. export link E creates a link to an exported file.'],
   ['image exports store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['image bin zone=zone-9', 'No store is in zone "zone-9".', 'Zones: zone-1.'],
-  [
-    'image bin x',
-    'image bin does not take "x".',
-    'Usage: image bin [store=S] [zone=Z] [owner=NAME] [--fresh]. Put quotes around a name with spaces.',
-  ],
+  ['image bin x', 'image bin does not take "x".', 'Usage: image bin [store=S] [zone=Z] [owner=NAME] [--fresh]. Put quotes around a name with spaces.'],
   ['export list store=edge-x', 'No store is called "edge-x".', 'Did you mean edge-a?'],
   ['export link debian for=999w', 'for=999w is not a duration of up to 7d.', 'Write it as 30m, 2h or 1d.'],
   ['export link', 'export link needs E: id of an export, its file, or its image.', 'Usage: export link E [store=S] [for=1h]'],
