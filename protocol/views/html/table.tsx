@@ -14,7 +14,7 @@ const FILTER_ROWS_MIN = 6
 /** The table of a View; nothing when it has no rows. */
 export function Table({ view, options }: { readonly view: View; readonly options: HtmlOptions }): Html {
   const window = options.window()
-  if (window.all === 0) return <></>
+  if (window.all === 0 && window.rows.length === 0) return <></>
   const menus = window.rows.map((row) => options.rowActions?.(row) ?? [])
   const hasMenus = menus.some((menu) => menu.length > 0)
   return (

@@ -7,7 +7,7 @@ import { STORE_IMAGES_MAX } from '../../../fleet/catalogue/catalogue.ts'
 import type { HeldImage } from '../../../fleet/catalogue/held-image.ts'
 import type { Observation } from '../../../fleet/judge.ts'
 import type { ChecklistItem } from '../../../../protocol/views/view.ts'
-import { formatAt, plural } from '../../../../protocol/views/phrases.ts'
+import { formatAt, isEnded, plural } from '../../../../protocol/views/phrases.ts'
 import type { CommandContext } from '../../command.ts'
 
 /** Images of a store that the checklist reads. */
@@ -76,8 +76,8 @@ async function openTasks(agent: AgentClient): Promise<Task[]> {
   // order: a queued task that begins meanwhile is found among those that run.
   const queued = await agent.tasks.list({ state: 'queued', limit: 1000 })
   const running = await agent.tasks.list({ state: 'running', limit: 1000 })
-  const ids = new Set(running.items.map(({ id }) => id))
-  return [...running.items, ...queued.items.filter(({ id }) => !ids.has(id))]
+  const open = new Map([...running.items, ...queued.items].map((task) => [task.id, task]))
+  return [...open.values()].filter(({ state }) => !isEnded(state))
 }
 
 async function readImages(agent: AgentClient): Promise<Image[]> {
