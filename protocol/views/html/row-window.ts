@@ -8,6 +8,8 @@ import type { RowWindow } from './html.ts'
 export const ROWS_PER_PAGE = 50
 /** Most pages that are counted; an address beyond shows the last one. */
 const PAGES_MAX = 1_000_000
+/** Most characters of the filter, as its field takes them: each word is looked for in each row. */
+const FIND_LENGTH_MAX = 200
 const UNITS: Readonly<Record<string, number>> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, PB: 1e15, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30, TIB: 2 ** 40 }
 
 /** Which rows an address asks for. */
@@ -25,7 +27,7 @@ export interface WantedRows {
 
 /** Reads which rows an address asks for. */
 export function wantedRows(query: URLSearchParams): WantedRows {
-  const find = (query.get('_find') ?? '').trim()
+  const find = (query.get('_find') ?? '').trim().slice(0, FIND_LENGTH_MAX)
   const page = Math.max(0, Number.parseInt(query.get('_page') ?? '1', 10) - 1 || 0)
   return {
     find,
