@@ -27,7 +27,8 @@ function render(view: View, options: Partial<HtmlOptions> = {}, query = ''): str
     post: () => undefined,
     ...options,
   }
-  return String(Table({ view, options: all }))
+  const markup: { toString(): string } = Table({ view, options: all })
+  return markup.toString()
 }
 
 const rowsOf = (count: number): Row[] => Array.from({ length: count }, (_, i) => ({ cells: { name: `image-${i}`, length: `${i} kB` } }))
