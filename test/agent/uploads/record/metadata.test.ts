@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'bun:test'
 import { describeUpload, parseMetadata } from '../../../../agent/uploads/record/metadata.ts'
+import type { FixedDraft } from '../../../../agent/uploads/record/metadata.ts'
+import { ProblemError } from '../../../../protocol/problems.ts'
 
 const text = (values: Map<string, Uint8Array>) => Object.fromEntries([...values].map(([key, bytes]) => [key, Buffer.from(bytes).toString('latin1')]))
 
@@ -87,4 +89,52 @@ describe('the image', () => {
     expect(() => describeImage({ kind: 'floppy' })).toThrow('kind')
     expect(() => describeUpload(new Map([['os', Uint8Array.of(0xff)]]), 'upl_1')).toThrow('the value of os is not UTF-8')
   })
+})
+
+describe('the image of an upload through a link', () => {
+  const SENT = { name: 'theirs', os: 'linux', kind: 'iso', owner: 'mallory', labels: '{"env":"theirs"}', decompress: 'true', description: 'sent' }
+  const throughLink = (fixed: FixedDraft) =>
+    describeUpload(new Map(Object.entries(SENT).map(([key, value]) => [key, new TextEncoder().encode(value)])), 'upl_1', fixed).draft
+
+  test('has what the link decides, and for the rest what the client sends', () => {
+    expect(throughLink({ name: 'ours', os: 'debian-12', kind: 'template', owner: 'ann', labels: { env: 'ours' } })).toMatchObject({
+      name: 'ours',
+      os: 'debian-12',
+      kind: 'template',
+      owner: 'ann',
+      labels: { env: 'ours' },
+      decompress: true,
+      description: 'sent',
+    })
+  })
+
+  test('never has an owner or labels from the client', () => {
+    const draft = throughLink({ name: undefined })
+    expect(draft).toMatchObject({ name: 'theirs', os: 'linux', kind: 'iso' })
+    expect(draft.owner ?? null).toBeNull()
+    expect(draft.labels ?? {}).toEqual({})
+  })
+})
+
+test('the names of a file and of a device are decoded, and cut at 1024 and 255 characters', () => {
+  const described = (filename: string, device: string) =>
+    describeUpload(new Map(Object.entries({ name: 'a', filename, device }).map(([key, value]) => [key, new TextEncoder().encode(value)])), 'upl_1')
+  expect(described('ü'.repeat(1024), 'd'.repeat(255))).toMatchObject({ filename: 'ü'.repeat(1024), device: 'd'.repeat(255) })
+  expect(described('f'.repeat(1025), 'd'.repeat(256))).toMatchObject({ filename: 'f'.repeat(1024), device: 'd'.repeat(255) })
+})
+
+test('what is wrong is named by its key, with the reason', () => {
+  const errorsOf = (values: Record<string, string>): unknown => {
+    try {
+      describeUpload(new Map(Object.entries(values).map(([key, value]) => [key, new TextEncoder().encode(value)])), 'upl_1')
+      return undefined
+    } catch (error) {
+      return error instanceof ProblemError ? error.problem['errors'] : error
+    }
+  }
+  const long = 'n'.repeat(256)
+  expect(errorsOf({ name: long })).toEqual([{ in: 'Upload-Metadata', member: 'name', message: expect.any(String) }])
+  // Without a name, the file gives it.
+  expect(errorsOf({ filename: long })).toEqual([{ in: 'Upload-Metadata', member: 'filename', message: expect.any(String) }])
+  expect(errorsOf({ decompress: 'yes' })).toEqual([{ in: 'Upload-Metadata', member: 'decompress', message: expect.any(String) }])
 })
