@@ -45,7 +45,8 @@ describe('a walk through the page', () => {
       await tab.reload()
       return /\d Degraded, \d Running/.test((await tab.textContent('main')) ?? '')
     })
-    expect(await tab.locator('main tbody tr').first().textContent()).toContain('store-0000')
+    // A busy machine degrades the store of the walk as well.
+    expect(await tab.locator('main tbody tr').first().textContent()).toMatch(/(?:store-0000|edge-a).*Degraded/)
     await keepPicture(tab, 'home', true)
     const again = await (await walk.browser.newContext()).newPage()
     await again.goto(link)
