@@ -1,5 +1,5 @@
-// The script of pages with charts: it asks for the series of each View and draws them with uPlot, in the colours of the page, and again each minute. The table
-// beside the charts says the same without it.
+// The script of pages with charts: it asks for the series of each View and draws them with uPlot, in the colours of the page, once they are nearly in
+// sight, and again each minute. The table beside the charts says the same without it.
 
 /** The script, after uPlot. */
 export const CHART_SCRIPT = `
@@ -88,11 +88,21 @@ const sized = new ResizeObserver((entries) => {
     if (state && state.plots.length > 0 && Math.abs(target.clientWidth - state.width) > 1) draw(target)
   }
 })
+// Drawing takes a slow computer long, so charts below the window wait until somebody scrolls to them.
+const sighted = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting || !boxes.has(target)) continue
+    sighted.unobserve(target)
+    boxes.get(target).isSeen = true
+    load(target)
+  }
+}, { rootMargin: '300px' })
 const scan = () => {
   for (const [box, state] of boxes) {
     if (box.isConnected) continue
     for (const plot of state.plots) plot.destroy()
     sized.unobserve(box)
+    sighted.unobserve(box)
     boxes.delete(box)
   }
   for (const box of document.querySelectorAll('[data-charts]')) {
@@ -102,9 +112,9 @@ const scan = () => {
       if (known.plots.some(({ root }) => !root.isConnected)) draw(box)
       continue
     }
-    boxes.set(box, { charts: [], plots: [], width: 0, loadedMs: 0 })
+    boxes.set(box, { charts: [], plots: [], width: 0, loadedMs: 0, isSeen: false })
     sized.observe(box)
-    load(box)
+    sighted.observe(box)
   }
 }
 scan()
@@ -114,7 +124,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   for (const box of boxes.keys()) draw(box)
 })
 setInterval(() => {
-  if (document.visibilityState === 'visible') for (const box of boxes.keys()) load(box)
+  if (document.visibilityState === 'visible') for (const [box, { isSeen }] of boxes) if (isSeen) load(box)
 }, MINUTE_MS)
 `
 
