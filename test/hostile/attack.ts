@@ -14,9 +14,9 @@ import type { Observation } from './observer.ts'
 /** Clients that attack at the same time. */
 export const ATTACKERS = 8
 /** An attack lasts until the honest client has completed this many round trips and health requests, within these times in milliseconds. */
-const ROUND_TRIPS_MIN = 3
+const ROUND_TRIPS_MIN = 2
 const HEALTH_ANSWERS_MIN = 100
-const ATTACK_MS_MIN = 2500
+const ATTACK_MS_MIN = 1500
 const ATTACK_MS_MAX = 30_000
 
 /** Nice values, so that the honest client measures the agent and not the load of the machine. */
